@@ -1,0 +1,75 @@
+"""A relay of one's own: the API on loopback, with answers, faults and a memory of what it was asked.
+
+No key, no network, no model. ``serve`` runs it in the running event loop, ``serve_in_thread`` beside any test, and
+the pytest fixture ``tutu_relay`` does the latter by itself. This room is glad not to know the client: whatever
+speaks the API can be tested with it.
+
+Everything opens on first use (PEP 562), because pytest loads the plugin in this package for every test run and
+aiohttp takes a quarter of a second to import.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tutuclient.testing.certificate import self_signed
+    from tutuclient.testing.faults import FAULTS, RETRY_AFTER_SHAPES, Fault, RawServer, raw_server
+    from tutuclient.testing.pictures import sample_picture
+    from tutuclient.testing.script import (
+        PICTURE_FORMS,
+        Exchange,
+        Recorded,
+        Scripted,
+        chunk,
+        draws,
+        fails,
+        rate_limited,
+        raw,
+        says,
+        streams,
+    )
+    from tutuclient.testing.server import Server, serve, serve_in_thread
+
+__all__ = [
+    "FAULTS",
+    "PICTURE_FORMS",
+    "RETRY_AFTER_SHAPES",
+    "Exchange",
+    "Fault",
+    "RawServer",
+    "Recorded",
+    "Scripted",
+    "Server",
+    "chunk",
+    "draws",
+    "fails",
+    "rate_limited",
+    "raw",
+    "raw_server",
+    "sample_picture",
+    "says",
+    "self_signed",
+    "serve",
+    "serve_in_thread",
+    "streams",
+]
+
+_ROOMS = {
+    "certificate": ("self_signed",),
+    "pictures": ("sample_picture",),
+    "faults": ("FAULTS", "RETRY_AFTER_SHAPES", "Fault", "RawServer", "raw_server"),
+    "server": ("Server", "serve", "serve_in_thread"),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_ROOM_OF.get(name, 'script')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
