@@ -1,0 +1,275 @@
+"""Everything that can go wrong, as a tree; nothing else leaves the house.
+
+The names and the catches are openai-python's; our additions are subclasses, so
+that existing ``except`` clauses go on working::
+
+    TutuError (= OpenAIError)
+    ├── ConfigError                          also ValueError: settings or arguments that cannot work
+    ├── MediaError                           also ValueError: a picture given to us cannot be used
+    ├── ImageDownloadError                   a picture in an answer could not be fetched or saved
+    ├── NoImageError                         also IndexError: the answer holds no such picture
+    └── APIError                             the call was made, or tried
+        ├── APIResponseValidationError
+        │   └── UnexpectedResponseError      HTML, an empty body, broken JSON; see ``hint``
+        ├── APIStatusError                   the relay said no
+        │   ├── BadRequestError              400
+        │   │   ├── ContextLengthError       the prompt is too long for the model
+        │   │   └── ContentPolicyError       refused for what it says or shows
+        │   ├── AuthenticationError          401
+        │   ├── PermissionDeniedError        403
+        │   ├── NotFoundError                404
+        │   ├── ConflictError                409
+        │   ├── PayloadTooLargeError         413
+        │   ├── UnprocessableEntityError     422
+        │   ├── RateLimitError               429
+        │   │   └── InsufficientQuotaError   the account is empty: waiting does not help
+        │   └── InternalServerError          5xx
+        └── APIConnectionError               no answer, or not all of it
+            ├── OutcomeUnknownError          a picture may have been made and billed; not sent again
+            ├── IncompleteStreamError        the stream stopped before the answer was complete
+            └── APITimeoutError              also TimeoutError
+                ├── PoolTimeoutError         no free slot in time; nothing was sent
+                ├── FirstTokenTimeoutError   the relay took too long to begin
+                └── StreamIdleTimeoutError   the stream fell silent
+
+Every error pickles, and none carries the key. This room knows no network and
+no JSON; who raises which is said in ``wire`` and ``transport``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from tutuclient.types import ChatCompletion, Meta
+
+Outcome: TypeAlias = Literal["not_sent", "rejected", "unknown"]
+"""What became of a failed call.
+
+``not_sent``: the relay cannot have done the work. ``rejected``: it answered that
+it did not. ``unknown``: it may have done it, and may have billed it.
+"""
+
+_UNSAFE = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))}
+_UNSAFE |= {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+_UNSAFE |= {code: f"\\u{code:04x}" for code in (0x061C, *range(0x200E, 0x2010), *range(0x202A, 0x202F))}
+_UNSAFE |= {code: f"\\u{code:04x}" for code in range(0x2066, 0x206A)}
+
+
+def printable(text: str, limit: int = 500) -> str:
+    """Make a server's text safe to print and to log: one line, no escapes, no lone surrogates.
+
+    Args:
+        text: Whatever came over the wire.
+        limit: Characters to keep; what is cut is said.
+    """
+    short = text[:limit].translate(_UNSAFE).encode("utf-8", "backslashreplace").decode()
+    return short if len(text) <= limit else f"{short}… ({len(text)} characters)"
+
+
+class TutuError(Exception):
+    """The root: whatever tutuclient raises is one of these.
+
+    Attributes:
+        message: What was asked, what came back, what to try.
+        outcome: What became of the call, or None where nothing was to be sent.
+        attempts: How often the call was tried; 0 when it never came to that.
+        request_id: The relay's name for the last attempt, or None.
+    """
+
+    outcome: Outcome | None = None
+    attempts: int = 0
+    request_id: str | None = None
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+
+
+OpenAIError = TutuError
+
+
+class ConfigError(TutuError, ValueError):
+    """Settings or arguments that cannot work; nothing was sent."""
+
+    outcome: Outcome | None = "not_sent"
+
+
+class MediaError(TutuError, ValueError):
+    """A picture or a file given to a call cannot be used; nothing was sent."""
+
+    outcome: Outcome | None = "not_sent"
+
+
+class ImageDownloadError(TutuError):
+    """A picture in an answer could not be fetched, checked or saved.
+
+    The answer itself is good and paid for; the call is not made again. The
+    address stays in the picture's ``url``.
+    """
+
+
+class NoImageError(TutuError, IndexError):
+    """A picture was taken from an answer that holds none, or not so many; the message has what the relay said."""
+
+
+class APIError(TutuError):
+    """A call that was made, or tried, and brought no good answer.
+
+    Attributes:
+        body: The decoded error object of the relay (its ``error`` member where there is one), or its text, or None.
+        code: The error's ``code`` as text, or None.
+        param: The error's ``param``, or None.
+        type: The error's ``type``, or None.
+        partial: What had arrived of a stream when it broke, folded; None when nothing had.
+    """
+
+    partial: ChatCompletion | None = None
+
+    def __init__(self, message: str = "", *, body: object = None) -> None:
+        super().__init__(message)
+        self.body = body
+        fields: dict[str, Any] = body if isinstance(body, dict) else {}
+        code, param, kind = fields.get("code"), fields.get("param"), fields.get("type")
+        self.code = None if code is None or isinstance(code, bool | list | dict) else str(code)
+        self.param = param if isinstance(param, str) else None
+        self.type = kind if isinstance(kind, str) else None
+
+
+class APIResponseValidationError(APIError):
+    """The relay answered with success, and the answer is none.
+
+    Attributes:
+        response: The answer's status, headers and timings, or None inside a stream.
+        hint: What is probably wrong and what to try, or "".
+    """
+
+    outcome: Outcome | None = "unknown"
+    response: Meta | None = None
+    hint: str = ""
+
+    @property
+    def status_code(self) -> int | None:
+        """The HTTP status of the answer, or None inside a stream."""
+        return None if self.response is None else self.response.status_code
+
+
+class UnexpectedResponseError(APIResponseValidationError):
+    """HTML, an empty body, broken JSON, too much of it: not what was asked for."""
+
+
+class APIStatusError(APIError):
+    """The relay said no, by its status or by an error object under status 200.
+
+    Attributes:
+        response: The answer's status, headers and timings, or None inside a stream.
+        status_code: The HTTP status; for an error object under status 200, the status the class stands for.
+        retry_after: Seconds the relay asks to wait, or None.
+    """
+
+    outcome: Outcome | None = "rejected"
+    response: Meta | None = None
+    status_code: int = 0
+    retry_after: float | None = None
+
+
+class BadRequestError(APIStatusError):
+    """400: the relay does not accept the request; sending it again does not help."""
+
+    status_code = 400
+
+
+class ContextLengthError(BadRequestError):
+    """The messages and ``max_tokens`` are more than the model can hold."""
+
+
+class ContentPolicyError(BadRequestError):
+    """Refused for what the prompt, a picture or the answer says or shows."""
+
+
+class AuthenticationError(APIStatusError):
+    """401: the key is missing, wrong, expired or used up."""
+
+    status_code = 401
+
+
+class PermissionDeniedError(APIStatusError):
+    """403: the key may not do this: model, group, address or balance."""
+
+    status_code = 403
+
+
+class NotFoundError(APIStatusError):
+    """404: no such path or model; a wrong base URL is the usual cause."""
+
+    status_code = 404
+
+
+class ConflictError(APIStatusError):
+    """409: the request meets another one."""
+
+    status_code = 409
+
+
+class PayloadTooLargeError(APIStatusError):
+    """413: the request is larger than the relay takes; send a smaller picture (``max_side=``)."""
+
+    status_code = 413
+
+
+class UnprocessableEntityError(APIStatusError):
+    """422: understood, and not acceptable."""
+
+    status_code = 422
+
+
+class RateLimitError(APIStatusError):
+    """429: too much at once; see ``retry_after``."""
+
+    status_code = 429
+
+
+class InsufficientQuotaError(RateLimitError):
+    """The account or the key is empty: only topping up helps."""
+
+
+class InternalServerError(APIStatusError):
+    """5xx: the relay, or what stands behind it, is in trouble."""
+
+    status_code = 500
+
+
+class APIConnectionError(APIError):
+    """No connection, or it broke before the answer was whole."""
+
+    outcome: Outcome | None = "unknown"
+
+
+class OutcomeUnknownError(APIConnectionError):
+    """The connection broke after a picture was ordered: it may have been made and billed.
+
+    It was not sent again. Look into the relay's log before you repeat the call,
+    or allow repeating with ``RetryPolicy(resend_unknown=True)``.
+    """
+
+
+class IncompleteStreamError(APIConnectionError):
+    """The stream stopped before the answer was complete; ``partial`` holds what came."""
+
+
+class APITimeoutError(APIConnectionError, TimeoutError):
+    """A limit of ``timeout`` passed; the message says which."""
+
+
+class PoolTimeoutError(APITimeoutError):
+    """No slot became free in time: the client is busy, not the relay slow."""
+
+    outcome: Outcome | None = "not_sent"
+
+
+class FirstTokenTimeoutError(APITimeoutError):
+    """The relay took the call and sent nothing of the answer in time."""
+
+
+class StreamIdleTimeoutError(APITimeoutError):
+    """A stream that had begun carried no content for longer than ``idle``."""

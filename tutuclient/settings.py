@@ -1,0 +1,344 @@
+"""What the caller, the environment and the defaults say, made clean and checked once.
+
+Pure: no network, no clock, no files. What is wrong here is a ``ConfigError`` that
+never shows the key.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping  # noqa: TC003  (msgspec reads annotations at run time)
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tutuclient.errors import ConfigError
+
+if TYPE_CHECKING:
+    import ssl
+
+DEFAULT_BASE_URL: Final = "https://apinew.tutujin.com/v1"
+
+_ENDPOINTS = (
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/images/generations",
+    "/images/edits",
+    "/images/variations",
+    "/audio/speech",
+    "/audio/transcriptions",
+    "/audio/translations",
+    "/models",
+    "/responses",
+)
+_NAMES = ("TUTU_API_KEY", "TUTU_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_SCHEME = re.compile(r"https?:|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\])(?:[:/]|$)", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_QUOTES = "\"'“”‘’`"
+
+
+class Unset(Enum):
+    """Tells "not given" (the client's default) from None (off)."""
+
+    UNSET = "UNSET"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNSET: Final = Unset.UNSET
+
+
+class Secret(str):
+    """Text that shows itself to nobody who only looks: its ``repr`` is masked.
+
+    Tracebacks with locals, debuggers and logs print ``repr``; sending needs ``str``.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class Timeout(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a call may take, in seconds; None is no limit.
+
+    Attributes:
+        total: A deadline over everything: waiting for a slot, attempts, pauses between them, the whole answer.
+        connect: One attempt's name look-up, TCP and TLS.
+        pool: Waiting for a free slot of the client.
+        first_token: From the start of an attempt until the first content of a stream, or the headers of a whole answer.
+        idle: Silence in the *content* of a stream that has begun; pings and empty frames do not count.
+    """
+
+    total: float | None = 600.0
+    connect: float | None = 10.0
+    pool: float | None = None
+    first_token: float | None = None
+    idle: float | None = 300.0
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int | float) and value > 0 and not math.isnan(value)):
+                raise ConfigError(f"timeout: {name} must be a number of seconds above 0, or None; got {value!r}")
+
+
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether and when to try again.
+
+    Attributes:
+        max_retries: Attempts after the first.
+        wait_initial: Upper bound of the first pause, in seconds; it doubles with each attempt. Pauses are drawn
+            evenly from zero to the bound ("full jitter").
+        wait_max: Where the doubling ends, in seconds.
+        retry_after_max: The longest ``Retry-After`` to sit out, in seconds; a longer one is raised at once.
+        resend_unknown: Send again what may already have been done, and billed. None: yes, unless it makes a picture.
+    """
+
+    max_retries: int = 2
+    wait_initial: float = 0.5
+    wait_max: float = 8.0
+    retry_after_max: float = 60.0
+    resend_unknown: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.max_retries, int) or self.max_retries < 0:
+            raise ConfigError(f"max_retries must be a whole number from 0 up; got {self.max_retries!r}")
+        for name in ("wait_initial", "wait_max", "retry_after_max"):
+            value = getattr(self, name)
+            if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
+                raise ConfigError(f"{name} must be a number of seconds from 0 up; got {value!r}")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a client needs to know, checked. ``TutuClient`` documents the fields."""
+
+    api_key: str
+    base_url: str
+    timeout: Timeout
+    retry: RetryPolicy
+    max_connections: int
+    max_concurrency: int | None
+    max_response_bytes: int
+    headers: Mapping[str, str]
+    default_query: Mapping[str, str]
+    proxy: str | None
+    verify: Any
+    strict_finish: bool
+    allow_private_downloads: bool
+
+    @property
+    def slots(self) -> int:
+        """How many calls may be in flight at once: no call waits inside the pool, where it could not be told apart."""
+        return min(self.max_connections, self.max_concurrency or self.max_connections)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the relay, the port always written."""
+        return origin_of(self.base_url)
+
+
+def gather(
+    api_key: str | None,
+    base_url: str | None,
+    timeout: float | Timeout | Unset | None,
+    max_retries: int | None,
+    retry: RetryPolicy | None,
+    max_connections: int,
+    max_concurrency: int | None,
+    max_response_bytes: int,
+    default_headers: Mapping[str, str] | None,
+    default_query: Mapping[str, object] | None,
+    proxy: str | None,
+    verify: bool | str | ssl.SSLContext,
+    strict_finish: bool,
+    allow_private_downloads: bool,
+    user_agent: str,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Put together what the arguments, ``TUTU_*`` and ``OPENAI_*`` say, in this order.
+
+    Raises:
+        ConfigError: Something is missing or cannot work; the message says what to do.
+    """
+    # Tracebacks with locals print this frame, so no name in it holds the bare key.
+    api_key = Secret(api_key) if isinstance(api_key, str) else api_key
+    named = {name: Secret(environ.get(name, "")) for name in _NAMES}
+    del environ
+    key = api_key or named["TUTU_API_KEY"] or named["OPENAI_API_KEY"]
+    url = base_url or named["TUTU_BASE_URL"] or named["OPENAI_BASE_URL"]
+    if not key:
+        raise ConfigError(
+            "no API key: pass api_key=…, or set TUTU_API_KEY (OPENAI_API_KEY serves too); "
+            "for a server that asks for none, any word will do"
+        )
+    if not url and key is named["OPENAI_API_KEY"]:
+        raise ConfigError(
+            f"the key comes from OPENAI_API_KEY and no base URL is given, so it would go to {DEFAULT_BASE_URL}: "
+            "set OPENAI_BASE_URL to the relay the key belongs to (or pass base_url=…), or set TUTU_API_KEY"
+        )
+    _whole_number("max_connections", max_connections)
+    if max_concurrency is not None:
+        _whole_number("max_concurrency", max_concurrency)
+    _whole_number("max_response_bytes", max_response_bytes)
+    secret = clean_key(key)
+    own_headers = {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "Authorization": Secret(f"Bearer {secret}"),
+        "User-Agent": user_agent,
+    }
+    return Settings(
+        api_key=secret,
+        base_url=clean_base_url(url or DEFAULT_BASE_URL),
+        timeout=clean_timeout(timeout),
+        retry=clean_retry(max_retries, retry),
+        max_connections=max_connections,
+        max_concurrency=max_concurrency,
+        max_response_bytes=max_response_bytes,
+        headers=merged_headers(own_headers, clean_headers(default_headers or {})),
+        default_query=clean_query(default_query or {}),
+        proxy=clean_proxy(proxy),
+        verify=verify,
+        strict_finish=strict_finish,
+        allow_private_downloads=allow_private_downloads,
+    )
+
+
+def _whole_number(name: str, value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ConfigError(f"{name} must be a whole number from 1 up; got {value!r}")
+
+
+def clean_key(text: str) -> Secret:
+    """Take off what comes along when a key is copied: spaces, quotes, "Bearer ", the header's name."""
+    if not isinstance(text, str):
+        raise ConfigError(f"api_key must be text, not {type(text).__name__}")
+    key = _bare_key(text)
+    if not key:
+        raise ConfigError("the API key is empty once spaces, quotes and 'Bearer' are taken off")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ConfigError(
+            "the API key has a line break, a space or a character beyond ASCII inside; copy it again, alone"
+        )
+    return key
+
+
+def _bare_key(text: str) -> Secret:
+    key = text.strip().strip(_QUOTES).strip()
+    key = re.sub(r"^(?:authorization\s*:\s*)?bearer(?:\s+|$)", "", key, flags=re.IGNORECASE).strip(_QUOTES).strip()
+    return Secret(key)
+
+
+def clean_base_url(text: str) -> str:
+    """Make a base URL of whatever was pasted: a bare host, a trailing slash, a whole endpoint address.
+
+    ``/v1`` is added only when there is no path; any other path is kept as it is.
+
+    Source: the habits of one-api and new-api deployments and of the apps around them.
+    """
+    if not isinstance(text, str):
+        raise ConfigError(f"base_url must be text, not {type(text).__name__}")
+    url = text.strip().strip(_QUOTES).strip()
+    if not url or not url.isprintable() or any(mark.isspace() for mark in url) or "\\" in url:
+        raise ConfigError("base_url is empty, or has spaces, line breaks or control characters inside")
+    if not _SCHEME.match(url):
+        url = f"{'http' if _LOOPBACK.match(url) else 'https'}://{url}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise ConfigError("base_url is no address: its host or its port cannot be read") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigError(f"base_url must begin with http:// or https:// and name a host; got {parts.scheme!r}")
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError("base_url must not hold a user name or password; the key goes into api_key")
+    if parts.query or parts.fragment:
+        raise ConfigError("base_url must not have a ?query or #fragment; pass default_query= for the former")
+    path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
+    for endpoint in _ENDPOINTS:
+        if path.endswith(endpoint):
+            path = path.removesuffix(endpoint)
+            break
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path or '/v1'}"
+
+
+def origin_of(url: str) -> str:
+    """Give scheme, host and port of an address, the port always written, all in lower case."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    host = parts.hostname or ""
+    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def clean_timeout(timeout: float | Timeout | Unset | None) -> Timeout:
+    """Make a ``Timeout``: a number is the total deadline, None takes the deadline off."""
+    if isinstance(timeout, Timeout):
+        return timeout
+    if timeout is UNSET:
+        return Timeout()
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
+        raise ConfigError(f"timeout must be a number of seconds, a Timeout or None; got {timeout!r}")
+    return Timeout(total=timeout)
+
+
+def clean_retry(max_retries: int | None, retry: RetryPolicy | None) -> RetryPolicy:
+    """Make a ``RetryPolicy`` of the plain number or the struct, not of both."""
+    if max_retries is None:
+        return retry or RetryPolicy()
+    if retry is not None:
+        raise ConfigError("give max_retries= or retry=RetryPolicy(…), not both")
+    return RetryPolicy(max_retries=max_retries)
+
+
+def clean_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Check names and values of headers; a line break in one could smuggle a second request."""
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ConfigError(f"{name!r} cannot be the name of a header")
+        if not isinstance(value, str) or _CONTROL.search(value):
+            raise ConfigError(f"the value of header {name!r} must be text without line breaks or control characters")
+    return {name: Secret(value) for name, value in headers.items()}
+
+
+def merged_headers(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Put headers over others; names count without regard to case, so none is sent twice."""
+    return dict({name.lower(): (name, value) for name, value in (*headers.items(), *more.items())}.values())
+
+
+def clean_query(query: Mapping[str, object]) -> dict[str, str]:
+    """Make texts of query parameters: true and false as JSON writes them, None left out."""
+    words = {True: "true", False: "false"}
+    return {
+        name: words[value] if isinstance(value, bool) else str(value)
+        for name, value in query.items()
+        if value is not None
+    }
+
+
+def clean_proxy(proxy: str | None) -> Secret | None:
+    """Check a proxy's address; it may hold a password, so it is kept from view."""
+    if proxy is None:
+        return None
+    address = Secret(proxy.strip())
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not address.isprintable() or " " in address:
+        raise ConfigError("proxy must be an http:// or https:// address, such as http://proxy.example:3128")
+    return address

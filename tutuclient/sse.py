@@ -1,0 +1,141 @@
+r"""Bytes in, events out: the decoder of ``text/event-stream``.
+
+Knows neither JSON nor ``[DONE]``. It follows the WHATWG standard whatever the
+cuts between reads, with two additions that relays need: an event without its
+blank line is not lost at the end (``flush``), and a line that is no field of the
+standard is reported instead of ignored, since relays write bare JSON errors into
+streams.
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+Data: TypeAlias = bytes | bytearray | memoryview
+Event: TypeAlias = tuple[str | None, Data]
+"""The event's type ("" when the stream names none) and its data; None for a type marks a line that is no field."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class EventTooLargeError(ValueError):
+    """A line or an event is longer than the decoder's limit."""
+
+
+class Decoder:
+    """Decodes one stream.
+
+    A line is searched for its end only once, so the work is linear in the bytes
+    whatever the cuts; a long line grows in one buffer and is handed on without
+    a copy.
+
+    Args:
+        max_bytes: The longest line, and the longest event, to hold.
+
+    Attributes:
+        last_event_id: The last ``id`` the stream gave, or "".
+        retry_ms: The last ``retry`` the stream gave, in milliseconds, or None.
+    """
+
+    __slots__ = ("_after_cr", "_data", "_event", "_head", "_size", "_tail", "last_event_id", "max_bytes", "retry_ms")
+
+    def __init__(self, max_bytes: int = 64 * 2**20) -> None:
+        self.max_bytes = max_bytes
+        self.last_event_id = ""
+        self.retry_ms: int | None = None
+        self._tail: bytes | bytearray = b""
+        self._head: bytes | None = b""
+        self._after_cr = False
+        self._event = ""
+        self._data: list[Data] = []
+        self._size = 0
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """Take the next bytes, cut anywhere, and give the events they complete.
+
+        Raises:
+            EventTooLargeError: A line or an event is over ``max_bytes``.
+        """
+        if self._head is not None:
+            piece = self._head + piece
+            if len(piece) < len(_BOM) and _BOM.startswith(piece):
+                self._head = piece
+                return []
+            self._head = None
+            piece = piece.removeprefix(_BOM)
+        if self._after_cr and piece:
+            self._after_cr = False
+            piece = piece.removeprefix(b"\n")
+        if b"\r" in piece:
+            self._after_cr = piece.endswith(b"\r")
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        tail = self._tail
+        if tail:
+            end = piece.find(b"\n")
+            if end < 0:
+                if len(tail) + len(piece) > self.max_bytes:
+                    raise EventTooLargeError(f"a line is over {self.max_bytes:,} bytes long")
+                if type(tail) is not bytearray:
+                    tail = bytearray(tail)
+                tail += piece
+                self._tail = tail
+                return []
+            tail = tail + piece[:end] if len(tail) + end < 2**16 else _grown(tail, piece, end)
+            lines: list[Data] = [tail]
+            lines += piece[end + 1 :].split(b"\n")
+        else:
+            lines = piece.split(b"\n")  # type: ignore[assignment]  # list is invariant
+        self._tail = lines.pop()  # type: ignore[assignment]  # what split() made is bytes
+        return self._read(lines)
+
+    def flush(self) -> list[Event]:
+        """Give what is left at the end of the stream: a last line, or an event without its blank line."""
+        if self._head:
+            self._tail, self._head = self._head, None
+        lines: list[Data] = [self._tail, b""] if self._tail else [b""]
+        self._tail = b""
+        return self._read(lines)
+
+    def _read(self, lines: list[Data]) -> list[Event]:
+        events: list[Event] = []
+        data = self._data
+        for line in lines:
+            if not line:
+                if data:
+                    events.append((self._event, data[0] if len(data) == 1 else b"\n".join(data)))
+                    data.clear()
+                    self._size = 0
+                self._event = ""
+            elif line[:5] == b"data:" or line == b"data":
+                if len(line) > 2**16:
+                    line = memoryview(line)  # noqa: PLW2901  (a copy of a long line would cost its size again)
+                value = line[6:] if line[5:6] == b" " else line[5:]
+                self._size += len(value) + 1  # With the line break that joins it to the next.
+                if self._size > self.max_bytes:
+                    raise EventTooLargeError(f"an event is over {self.max_bytes:,} bytes long")
+                data.append(value)
+            elif line[:1] != b":":
+                self._field(bytes(line), events)
+        return events
+
+    def _field(self, line: bytes, events: list[Event]) -> None:
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"event":
+            self._event = value.decode("utf-8", "replace")
+        elif name == b"id":
+            if b"\0" not in value:
+                self.last_event_id = value.decode("utf-8", "replace")
+        elif name == b"retry":
+            if value.isdigit() and len(value) < 10:  # noqa: PLR2004  (nobody waits ten digits of milliseconds)
+                self.retry_ms = int(value)
+        else:
+            events.append((None, line))
+
+
+def _grown(tail: bytes | bytearray, piece: bytes, end: int) -> bytearray:
+    grown = tail if type(tail) is bytearray else bytearray(tail)
+    grown += memoryview(piece)[:end]
+    return grown

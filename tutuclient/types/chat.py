@@ -1,0 +1,292 @@
+"""Chat completions: the fields of a request, the whole answer, and the chunks of a streamed one.
+
+Source: the relay's pages "Chat(分析图片)" and "Chat(修改图片)", and the field names of
+the OpenAI API they follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence  # noqa: TC003  (msgspec reads annotations at run time)
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+import msgspec
+
+from tutuclient.types.answer import Answer, Nested
+
+if TYPE_CHECKING:
+    from tutuclient.generated import GeneratedImage
+
+
+class ChatFields(TypedDict, total=False):
+    """Every field of a chat request beside ``model``, ``messages`` and ``stream``.
+
+    A field that is not given is not sent; None is sent as null. Keywords that
+    are not listed here go into the body as they are: relays have fields of their
+    own (``enable_thinking``, ``top_k``, ``size``…). Typed code passes those in
+    ``extra_body``.
+    """
+
+    audio: Mapping[str, Any] | None
+    frequency_penalty: float | None
+    function_call: str | Mapping[str, Any]
+    functions: Iterable[Mapping[str, Any]]
+    logit_bias: Mapping[str, int] | None
+    logprobs: bool | None
+    max_completion_tokens: int | None
+    max_tokens: int | None
+    metadata: Mapping[str, str] | None
+    modalities: Sequence[Literal["text", "audio", "image"]] | None
+    moderation: Mapping[str, Any]
+    n: int | None
+    parallel_tool_calls: bool
+    prediction: Mapping[str, Any] | None
+    presence_penalty: float | None
+    prompt_cache_key: str
+    prompt_cache_options: Mapping[str, Any]
+    prompt_cache_retention: str | None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
+    response_format: Mapping[str, Any]
+    safety_identifier: str
+    seed: int | None
+    service_tier: str | None
+    stop: str | Sequence[str] | None
+    store: bool | None
+    stream_options: Mapping[str, Any] | None
+    temperature: float | None
+    tool_choice: str | Mapping[str, Any]
+    tools: Iterable[Mapping[str, Any]]
+    top_logprobs: int | None
+    top_p: float | None
+    user: str
+    verbosity: Literal["low", "medium", "high"] | None
+    web_search_options: Mapping[str, Any]
+
+
+class PromptTokensDetails(Nested, frozen=True, kw_only=True):
+    """What the prompt's tokens were; None where the relay does not say."""
+
+    cached_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+    text_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class CompletionTokensDetails(Nested, frozen=True, kw_only=True):
+    """What the answer's tokens were; None where the relay does not say."""
+
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    text_tokens: int | None = None
+    image_tokens: int | None = None
+    accepted_prediction_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+
+
+class Usage(Nested, frozen=True, kw_only=True):
+    """Tokens used, as the relay says; None where it does not.
+
+    Some relays write ``input_tokens`` and ``output_tokens`` instead of the usual
+    names; both pairs are filled from whichever came. Relays may count by
+    themselves, so these are no proof of what was billed.
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    prompt_tokens_details: PromptTokensDetails | None = None
+    completion_tokens_details: CompletionTokensDetails | None = None
+
+    def __post_init__(self) -> None:
+        for one, other in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")):
+            first, second = getattr(self, one), getattr(self, other)
+            if first is None or (first == 0 and second):
+                msgspec.structs.force_setattr(self, one, second)
+            elif second is None:
+                msgspec.structs.force_setattr(self, other, first)
+        if self.total_tokens is None and self.prompt_tokens is not None and self.completion_tokens is not None:
+            msgspec.structs.force_setattr(self, "total_tokens", self.prompt_tokens + self.completion_tokens)
+
+
+class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A function the model wants called; ``arguments`` is JSON text, written by the model and unchecked."""
+
+    name: str = ""
+    arguments: str = ""
+
+
+class ToolCall(Nested, frozen=True, kw_only=True):
+    """A tool the model wants used; its ``id`` goes back with the result."""
+
+    id: str = ""
+    type: str = "function"
+    function: FunctionCall = FunctionCall()
+    custom: dict[str, Any] | None = None
+
+
+class ChatMessage(Nested, frozen=True, kw_only=True):
+    """The message of an answer. It can be sent back as it is, as one of ``messages``.
+
+    Attributes:
+        content: The text, or None. When the relay sent a list of parts, their text joined.
+        parts: The content as it came when it came as a list of parts, else None.
+        reasoning_content: What the model thought aloud, or None.
+        reasoning: The same under another relay's name.
+        images: Picture parts beside the text, as they came; ``ChatCompletion.images`` reads them.
+        image: The same in an older form.
+    """
+
+    role: str = "assistant"
+    content: str | None = None
+    parts: list[Any] | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: FunctionCall | None = None
+    annotations: Any = None
+    audio: Any = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: Any = None
+    images: Any = None
+    image: Any = None
+
+    @property
+    def text(self) -> str:
+        """The content, or "" when there is none."""
+        return self.content or ""
+
+    @property
+    def thinking(self) -> str:
+        """What the model thought aloud, whichever field the relay puts it in, or ""."""
+        return self.reasoning_content or self.reasoning or ""
+
+
+class ChatChoice(Nested, frozen=True, kw_only=True):
+    """One of the ``n`` answers; ``finish_reason`` is the relay's own word, or None when it gave none."""
+
+    index: int = 0
+    message: ChatMessage = ChatMessage()
+    finish_reason: str | None = None
+    logprobs: Any = None
+
+
+class ChatCompletion(Answer, frozen=True, kw_only=True):
+    """The whole answer of ``POST /chat/completions``. What the relay left out is None, "" or 0."""
+
+    id: str = ""
+    object: str = ""
+    created: int = 0
+    model: str = ""
+    choices: list[ChatChoice] = []
+    usage: Usage | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+
+    @property
+    def message(self) -> ChatMessage:
+        """The message of the first choice."""
+        return self.choices[0].message if self.choices else ChatMessage()
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice, or ""."""
+        return self.choices[0].message.content or "" if self.choices else ""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first choice ended, in the relay's own word; None when it did not say."""
+        return self.choices[0].finish_reason if self.choices else None
+
+    @property
+    def images(self) -> list[GeneratedImage]:
+        """The pictures in the answer, in order of appearance, wherever the relay put them."""
+        found: list[GeneratedImage] | None = self.__dict__.get("images")
+        if found is None:
+            origin = self.__dict__.get("origin")
+            found = [] if origin is None else origin.find(self)
+            self.__dict__["images"] = found
+        return found
+
+
+class FunctionCallDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A piece of a function call; the pieces of ``arguments`` join to JSON text."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a tool call; ``index`` says of which, when the relay says so."""
+
+    index: int | None = None
+    id: str | None = None
+    type: str | None = None
+    function: FunctionCallDelta | None = None
+    custom: dict[str, Any] | None = None
+
+
+class ChatDelta(msgspec.Struct, frozen=True, kw_only=True):
+    """What a chunk adds to the message; None where it adds nothing. Fields as in ``ChatMessage``."""
+
+    role: str | None = None
+    content: str | None = None
+    parts: list[Any] | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+    function_call: FunctionCallDelta | None = None
+    annotations: Any = None
+    audio: Any = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: Any = None
+    images: Any = None
+    image: Any = None
+
+
+class ChatChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """One choice of a chunk. Relays number choices strangely: without ``n`` they all belong to one."""
+
+    index: int = 0
+    delta: ChatDelta = ChatDelta()
+    finish_reason: str | None = None
+    logprobs: Any = None
+    message: ChatMessage | None = None
+
+
+class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
+    """One event of a streamed answer. Fields as in ``ChatCompletion``."""
+
+    id: str = ""
+    object: str = ""
+    created: int = 0
+    model: str = ""
+    choices: list[ChatChunkChoice] = []
+    usage: Usage | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text this chunk adds, or ""."""
+        return self.choices[0].delta.content or "" if self.choices else ""
+
+    @property
+    def thinking(self) -> str:
+        """What this chunk adds to what the model thinks aloud, or ""."""
+        if not self.choices:
+            return ""
+        delta = self.choices[0].delta
+        return delta.reasoning_content or delta.reasoning or ""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the answer ended, on the chunk that says so; else None."""
+        return self.choices[0].finish_reason if self.choices else None
+
+    @property
+    def images(self) -> list[GeneratedImage]:
+        """The pictures that came beside the text of this very chunk; those in the text are in the folded answer."""
+        origin = self.__dict__.get("origin")
+        return [] if origin is None else origin.find(self)

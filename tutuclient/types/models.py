@@ -1,0 +1,36 @@
+"""Models: the list and one of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator  # noqa: TC003  (msgspec reads annotations at run time)
+from typing import Any
+
+from tutuclient.types.answer import Answer
+
+
+class Model(Answer, frozen=True, kw_only=True):
+    """A model the key may use, as the relay lists it. ``created`` is often a constant of the relay."""
+
+    id: str = ""
+    object: str = "model"
+    created: int = 0
+    owned_by: str = ""
+    permission: Any = None
+    root: str | None = None
+    parent: str | None = None
+    shutdown_date: str | None = None
+    supported_endpoint_types: list[str] | None = None
+
+
+class ModelList(Answer, frozen=True, kw_only=True):
+    """The answer of ``GET /models``: iterate over it, or take ``data``. The order may differ from call to call."""
+
+    object: str = "list"
+    data: list[Model] = []
+    success: bool | None = None
+
+    def __iter__(self) -> Iterator[Model]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)

@@ -1,0 +1,57 @@
+"""What a caller sends: messages and their parts. Plain dicts of the same shape serve as well."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
+    """Text within a message of several parts."""
+
+    text: str
+
+
+class ImageURL(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where a picture is (http, https or data URI), and how closely to look: auto, low or high."""
+
+    url: Any
+    detail: str | None = None
+
+
+class ImagePart(msgspec.Struct, frozen=True, tag_field="type", tag="image_url"):
+    """A picture within a message."""
+
+    image_url: ImageURL
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A message to send. ``content`` is text or a list of parts."""
+
+    role: str
+    content: str | list[Any] | None = None
+    name: str | None = None
+    tool_calls: list[Any] | None = None
+    tool_call_id: str | None = None
+
+
+def _content(parts: tuple[Any, ...]) -> str | list[Any]:
+    if len(parts) == 1 and isinstance(parts[0], str):
+        return parts[0]
+    return [TextPart(part) if isinstance(part, str) else part for part in parts]
+
+
+def user(*parts: Any, name: str | None = None) -> Message:
+    """Write a user's message from text and other parts, in their order."""
+    return Message("user", _content(parts), name=name)
+
+
+def system(text: str) -> Message:
+    """Write a system message."""
+    return Message("system", text)
+
+
+def assistant(text: str) -> Message:
+    """Write a message as if the model had said it."""
+    return Message("assistant", text)
