@@ -1,0 +1,76 @@
+"""What many tests need: a relay on loopback, a client of it, and a mocked aiohttp for what is about our calls only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
+
+import aiohttp
+import pytest
+from aioresponses import aioresponses
+
+from tutuclient import RetryPolicy, TutuClient
+from tutuclient.testing import Server, serve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+KEY = "sk-test-0123456789abcdef"
+MOCKED_URL = "https://relay.example/v1"
+# Pauses between attempts, in seconds: long enough to be a pause, short enough not to be noticed.
+QUICK = RetryPolicy(wait_initial=0.01, wait_max=0.02)
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TUTU_API_KEY", "TUTU_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with serve() as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[TutuClient]:
+    async with TutuClient(KEY, server.base_url, retry=QUICK) as client:
+        yield client
+
+
+class _Response(aiohttp.ClientResponse):
+    """aioresponses 0.7.9 does not know the ``stream_writer`` that aiohttp 3.14 asks for."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs, stream_writer=Mock(output_size=0))
+
+
+class Mocked:
+    """aioresponses for one address, and what was sent to it."""
+
+    def __init__(self, mock: aioresponses) -> None:
+        self._mock = mock
+
+    def answers(self, path: str = "/chat/completions", *, method: str = "POST", **answer: Any) -> None:
+        """Queue an answer: ``status=``, ``payload=``, ``body=``, ``headers=`` or ``exception=``."""
+        self._mock.add(f"{MOCKED_URL}{path}", method=method, response_class=_Response, **answer)
+
+    @property
+    def sent(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """Method, address and aiohttp's keywords of every request, in order."""
+        return [
+            (method, str(url), call.kwargs) for (method, url), calls in self._mock.requests.items() for call in calls
+        ]
+
+
+@pytest.fixture
+def mocked() -> Iterator[Mocked]:
+    with aioresponses() as mock:
+        yield Mocked(mock)
+
+
+@pytest.fixture
+async def mocked_client() -> AsyncIterator[TutuClient]:
+    async with TutuClient(KEY, MOCKED_URL, retry=QUICK) as client:
+        yield client

@@ -1,0 +1,293 @@
+"""The wire below the calls: slots, limits, retries, redirects, guards; on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import KEY, QUICK
+from tutuclient import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    OutcomeUnknownError,
+    PayloadTooLargeError,
+    PoolTimeoutError,
+    RateLimitError,
+    RetryPolicy,
+    Timeout,
+    TutuClient,
+    UnexpectedResponseError,
+    user,
+)
+from tutuclient.testing import Server, fails, rate_limited, raw, raw_server, says, self_signed, serve
+
+if TYPE_CHECKING:
+    from tutuclient import ChatCompletion
+
+
+async def ask(client: TutuClient, **fields: Any) -> ChatCompletion:
+    answer: ChatCompletion = await client.chat.completions.create(model="m", messages=[user("hi")], **fields)
+    return answer
+
+
+async def order(client: TutuClient, **fields: Any) -> ChatCompletion:
+    answer: ChatCompletion = await client.generate("a red panda", **fields)
+    return answer
+
+
+async def test_calls_in_a_row_share_a_connection(client: TutuClient, server: Server) -> None:
+    for _ in range(3):
+        await ask(client)
+    assert len({seen.connection for seen in server.requests}) == 1
+
+
+async def test_orders_of_pictures_go_over_connections_of_their_own(client: TutuClient, server: Server) -> None:
+    for _ in range(3):
+        await order(client)
+    assert len({seen.connection for seen in server.requests}) == 3
+    await server.until(lambda: server.open_connections == 0)
+
+
+async def test_never_more_calls_in_flight_than_allowed(server: Server) -> None:
+    server.answers(*[says("x", delay=0.02)] * 12)
+    async with TutuClient(KEY, server.base_url, max_concurrency=3) as client:
+        answers = await asyncio.gather(*(ask(client) for _ in range(12)))
+    assert server.peak_in_flight == 3
+    assert answers[-1].meta.waited_s > 0.04
+    assert answers[0].meta.waited_s == 0
+
+
+async def test_connections_limit_calls_too(server: Server) -> None:
+    server.answers(*[says("x", delay=0.02)] * 6)
+    async with TutuClient(KEY, server.base_url, max_connections=2) as client:
+        await asyncio.gather(*(ask(client) for _ in range(6)))
+    assert server.peak_in_flight == 2
+
+
+async def test_waiting_for_a_slot_is_told_apart_from_a_slow_relay(server: Server) -> None:
+    server.answers(says("x", delay=1))
+    async with TutuClient(KEY, server.base_url, max_concurrency=1, max_retries=0) as client:
+        slow = asyncio.create_task(ask(client))
+        await server.wait_requests(1)
+        with pytest.raises(PoolTimeoutError, match="max_concurrency") as caught:
+            await ask(client, timeout=Timeout(pool=0.05))
+        assert caught.value.outcome == "not_sent"
+        assert isinstance(caught.value, TimeoutError)
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow
+        await server.wait_closed(timeout=1)
+        assert (await ask(client)).text
+
+
+async def test_the_deadline_covers_a_slow_relay(client: TutuClient, server: Server) -> None:
+    server.answers(says("x", delay=1))
+    with pytest.raises(APITimeoutError, match="deadline of 0.1 s") as caught:
+        await ask(client, timeout=0.1)
+    assert caught.value.outcome == "unknown"
+    assert caught.value.attempts == 1
+    await server.wait_closed(timeout=1)
+    assert (await ask(client)).text
+
+
+async def test_the_deadline_covers_all_attempts_and_pauses(server: Server) -> None:
+    server.answers(*[fails(503, "busy", headers={"Retry-After": "0.08"})] * 50)
+    policy = RetryPolicy(max_retries=50, wait_initial=0)
+    async with TutuClient(KEY, server.base_url, retry=policy, timeout=0.4) as client:
+        began = time.monotonic()
+        with pytest.raises(APIStatusError):
+            await ask(client)
+    assert time.monotonic() - began < 0.5
+    assert 3 <= len(server.requests) <= 6
+
+
+async def test_waits_as_long_as_the_server_asks(client: TutuClient, server: Server) -> None:
+    server.answers(rate_limited(retry_after=0.2), says("hello"))
+    assert (await ask(client)).text == "hello"
+    assert server.gaps == [pytest.approx(0.22, abs=0.1)]
+    assert server.gaps[0] >= 0.2
+
+
+async def test_cancelling_frees_the_connection_at_once(client: TutuClient, server: Server) -> None:
+    server.answers(says("x", delay=5))
+    task = asyncio.create_task(ask(client))
+    await server.wait_requests(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await server.wait_closed(timeout=1)
+    assert server.open_connections == 0
+
+
+async def test_a_cancelled_wait_for_a_slot_costs_none(server: Server) -> None:
+    server.answers(says("x", delay=0.3))
+    async with TutuClient(KEY, server.base_url, max_concurrency=1) as client:
+        first = asyncio.create_task(ask(client))
+        await server.wait_requests(1)
+        second = asyncio.create_task(ask(client))
+        await asyncio.sleep(0.05)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        await first
+        assert (await ask(client, timeout=2)).text
+
+
+async def test_a_timeout_from_outside_stays_the_callers(client: TutuClient, server: Server) -> None:
+    server.answers(says("x", delay=5))
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.1):
+            await ask(client)
+    assert not isinstance(caught.value, APITimeoutError)
+    await server.wait_closed(timeout=1)
+
+
+async def test_a_relay_that_is_not_there_was_not_sent_anything() -> None:
+    async with raw_server("refused") as gone, TutuClient(KEY, gone.base_url, retry=QUICK) as client:
+        with pytest.raises(APIConnectionError, match="cannot be reached") as caught:
+            await order(client)
+    assert caught.value.outcome == "not_sent"
+    assert caught.value.attempts == 3
+
+
+async def test_a_connection_lost_after_an_order_is_unknown_and_not_repeated(client: TutuClient, server: Server) -> None:
+    server.faults("reset_after_request", times=3)
+    with pytest.raises(OutcomeUnknownError, match="resend_unknown"):
+        await order(client)
+    assert len(server.requests) == 1
+
+
+async def test_a_connection_lost_after_a_question_is_asked_again(client: TutuClient, server: Server) -> None:
+    server.faults("reset_after_request", times=2)
+    assert (await ask(client)).meta.attempts == 3
+
+
+@pytest.mark.parametrize("fault", ["idle_close", "close_at_reuse", "reset_at_reuse", "half_close", "lying_keep_alive"])
+async def test_an_idle_connection_that_died_is_not_the_callers_trouble(
+    client: TutuClient, server: Server, fault: str
+) -> None:
+    server.faults(fault)
+    for _ in range(3):
+        assert (await ask(client)).text
+
+
+@pytest.mark.parametrize("fault", ["surplus_bytes", "unasked_answer"])
+async def test_an_answer_nobody_asked_for_is_given_to_nobody(client: TutuClient, server: Server, fault: str) -> None:
+    server.faults(fault)
+    await ask(client)
+    await asyncio.sleep(0.1)
+    server.answers(says("mine"))
+    assert (await ask(client)).text == "mine"
+
+
+async def test_a_broken_chunk_size_does_not_hang(client: TutuClient, server: Server) -> None:
+    server.faults("bad_chunk_size", times=3)
+    with pytest.raises(APIConnectionError):
+        await ask(client, timeout=5)
+    assert len(server.requests) == 3
+
+
+async def test_a_413_while_uploading_is_a_413(client: TutuClient, server: Server) -> None:
+    server.faults("early_413")
+    with pytest.raises(PayloadTooLargeError, match="max_side"):
+        await client.analyze(b"\x89PNG\r\n\x1a\n" + b"0" * 3_000_000, "what?")
+    assert len(server.requests) == 1
+
+
+async def test_a_redirect_within_the_origin_is_followed_with_the_body(client: TutuClient, server: Server) -> None:
+    server.answers(raw(308, headers={"Location": f"{server.origin}/v1/chat/completions?x=1"}), says("there"))
+    assert (await ask(client)).text == "there"
+    assert server.requests[0].body == server.requests[1].body
+    assert server.requests[1].query["x"] == "1"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_a_redirect_to_elsewhere_is_not_followed_and_gets_no_key(
+    client: TutuClient, server: Server, status: int
+) -> None:
+    async with serve() as elsewhere:
+        server.answers(raw(status, headers={"Location": f"{elsewhere.base_url}/chat/completions?secret=1"}))
+        with pytest.raises(APIStatusError, match="redirect to http") as caught:
+            await ask(client)
+        assert elsewhere.requests == []
+    assert "secret" not in str(caught.value)
+    assert len(server.requests) == 1
+
+
+async def test_a_certificate_nobody_signed_is_refused_and_a_trusted_one_taken() -> None:
+    import ssl  # noqa: PLC0415  (for this test alone)
+
+    context, pem = self_signed()
+    async with serve(ssl_context=context) as server:
+        async with TutuClient(KEY, server.base_url, retry=QUICK) as client:
+            with pytest.raises(APIConnectionError, match="certificate") as caught:
+                await ask(client)
+            assert caught.value.attempts == 1
+            assert caught.value.outcome == "not_sent"
+        trusted = ssl.create_default_context(cadata=pem)
+        async with TutuClient(KEY, server.base_url, verify=trusted) as client:
+            assert (await ask(client)).text
+
+
+async def test_verify_false_warns() -> None:
+    context, _ = self_signed()
+    async with serve(ssl_context=context) as server, TutuClient(KEY, server.base_url, verify=False) as client:
+        with pytest.warns(UserWarning, match="certificate"):
+            assert (await ask(client)).text
+
+
+async def test_an_answer_over_the_limit_is_not_read_to_its_end(server: Server) -> None:
+    server.faults("endless_body")
+    async with TutuClient(KEY, server.base_url, max_response_bytes=2**20, retry=QUICK) as client:
+        with pytest.raises(UnexpectedResponseError, match="max_response_bytes"):
+            await ask(client)
+    assert len(server.requests) == 1
+
+
+async def test_a_huge_error_body_is_cut_and_the_status_told(client: TutuClient, server: Server) -> None:
+    server.faults("huge_error_body", times=3)
+    with pytest.raises(APIStatusError) as caught:
+        await ask(client)
+    assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("fault", ["gzip_bomb", "stream_gzip_bomb"])
+async def test_a_bomb_is_defused(server: Server, fault: str) -> None:
+    server.faults(fault)
+    async with TutuClient(KEY, server.base_url, max_response_bytes=4 * 2**20, retry=QUICK) as client:
+        with pytest.raises(UnexpectedResponseError, match="max_response_bytes"):
+            await ask(client)
+
+
+async def test_a_wrong_key_is_said_with_advice() -> None:
+    async with serve(key="sk-right") as locked, TutuClient("sk-wrong", locked.base_url) as client:
+        with pytest.raises(AuthenticationError, match="TUTU_API_KEY") as caught:
+            await ask(client)
+    assert caught.value.request_id
+    assert "sk-wrong" not in str(caught.value)
+
+
+async def test_no_slot_and_no_task_is_left_behind(client: TutuClient, server: Server) -> None:
+    for fault in ("reset_after_request", "html", "chunked_without_end", "short_body"):
+        server.faults(fault, times=3)
+        with pytest.raises((APIConnectionError, UnexpectedResponseError)):
+            await ask(client)
+    pool = client._transport.pool
+    assert pool is not None
+    assert pool.slots.free == pool.slots.total
+    assert pool.slots.waiting == 0
+    assert [task for task in asyncio.all_tasks() if "RequestHandler" not in repr(task)] == [asyncio.current_task()]
+
+
+async def test_a_rate_limit_that_stays_is_told_with_the_attempts(client: TutuClient, server: Server) -> None:
+    server.answers(*[rate_limited(retry_after=0)] * 3)
+    with pytest.raises(RateLimitError) as caught:
+        await ask(client)
+    assert caught.value.attempts == 3
+    assert caught.value.outcome == "rejected"
+    assert caught.value.retry_after == 0

@@ -1,0 +1,358 @@
+"""The door: settings in, verbs and resources out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import msgspec
+
+from tutuclient import __version__
+from tutuclient.media import PictureSource, image
+from tutuclient.resources import Chat, Models
+from tutuclient.settings import (
+    UNSET,
+    Settings,
+    Unset,
+    clean_headers,
+    clean_retry,
+    clean_timeout,
+    gather,
+    merged_headers,
+)
+from tutuclient.transport import Transport
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+    from typing import Self, Unpack
+
+    from tutuclient.settings import RetryPolicy, Timeout
+    from tutuclient.stream import ChatStream
+    from tutuclient.types.chat import ChatCompletion, ChatFields
+
+_MAX_RESPONSE_BYTES = 64 * 2**20
+
+
+class TutuClient:
+    """A client of one relay, for use within asyncio.
+
+    Making one does no I/O and needs no running loop. One object serves several
+    ``asyncio.run`` calls in a row; it can be pickled (the settings travel).
+
+    Args:
+        api_key: The key; else ``TUTU_API_KEY``, else ``OPENAI_API_KEY``.
+        base_url: Where the API is; else ``TUTU_BASE_URL``, else ``OPENAI_BASE_URL``, else the relay of the two pages.
+            A bare host gets ``/v1``; a pasted endpoint address is cut back.
+        timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit.
+        max_retries: Attempts after the first; 2 unless ``retry`` says otherwise.
+        retry: A ``RetryPolicy``, in place of ``max_retries``.
+        max_connections: Connections in use at once.
+        max_concurrency: Calls in flight at once, over the whole client and its copies; None for as many as
+            connections. Who waits longest is next.
+        max_response_bytes: The largest answer, event or picture to take.
+        default_headers: Headers for every call, over the client's own.
+        default_query: Query parameters for every call.
+        proxy: An ``http://`` or ``https://`` proxy. The environment's proxies are not used.
+        verify: True; the path of a file of certificate authorities; an ``ssl.SSLContext``; False checks nothing, and
+            warns.
+        strict_finish: A stream that ends with ``[DONE]`` and without a ``finish_reason`` raises.
+        allow_private_downloads: Fetch pictures from private addresses too. The relay's own address is always allowed.
+
+    Raises:
+        ConfigError: A setting is missing or cannot work.
+
+    Attributes:
+        chat: Chat completions.
+        models: The models of the relay.
+    """
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        *,
+        timeout: float | Timeout | Unset | None = UNSET,
+        max_retries: int | None = None,
+        retry: RetryPolicy | None = None,
+        max_connections: int = 512,
+        max_concurrency: int | None = None,
+        max_response_bytes: int = _MAX_RESPONSE_BYTES,
+        default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
+        proxy: str | None = None,
+        verify: bool | str | ssl.SSLContext = True,
+        strict_finish: bool = False,
+        allow_private_downloads: bool = False,
+    ) -> None:
+        settings = gather(
+            api_key=api_key,
+            base_url=base_url,
+            timeout=timeout,
+            max_retries=max_retries,
+            retry=retry,
+            max_connections=max_connections,
+            max_concurrency=max_concurrency,
+            max_response_bytes=max_response_bytes,
+            default_headers=default_headers,
+            default_query=default_query,
+            proxy=proxy,
+            verify=verify,
+            strict_finish=strict_finish,
+            allow_private_downloads=allow_private_downloads,
+            user_agent=f"tutuclient/{__version__}",
+        )
+        self._bind(settings, Transport(settings))
+
+    def _bind(self, settings: Settings, transport: Transport) -> None:
+        self._settings = settings
+        self._transport = transport
+        self.chat = Chat(settings, transport)
+        self.models = Models(settings, transport)
+
+    @property
+    def base_url(self) -> str:
+        """Where the API is, as cleaned."""
+        return self._settings.base_url
+
+    @property
+    def timeout(self) -> Timeout:
+        """The limits of a call."""
+        return self._settings.timeout
+
+    def with_options(
+        self,
+        *,
+        timeout: float | Timeout | Unset | None = UNSET,
+        max_retries: int | None = None,
+        retry: RetryPolicy | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        strict_finish: bool | None = None,
+    ) -> Self:
+        """Give a copy with other settings, sharing connections and limits. What is not given stays.
+
+        Closing any of the copies closes the connections of all.
+        """
+        changes: dict[str, Any] = {}
+        if timeout is not UNSET:
+            changes["timeout"] = clean_timeout(timeout)
+        if max_retries is not None or retry is not None:
+            base = self._settings.retry
+            changes["retry"] = (
+                clean_retry(max_retries, retry) if retry else msgspec.structs.replace(base, max_retries=max_retries)
+            )
+        if default_headers is not None:
+            changes["headers"] = merged_headers(self._settings.headers, clean_headers(default_headers))
+        if strict_finish is not None:
+            changes["strict_finish"] = strict_finish
+        copy = object.__new__(type(self))
+        copy._bind(msgspec.structs.replace(self._settings, **changes), self._transport)
+        return copy
+
+    async def aclose(self) -> None:
+        """Close the connections of the running loop. A call after that opens new ones."""
+        await self._transport.aclose()
+
+    close = aclose
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(base_url={self.base_url!r}, api_key='***')"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self._settings)
+
+    # --- the verbs -------------------------------------------------------------------------------------------------
+
+    @overload
+    async def analyze(
+        self,
+        images: PictureSource | Sequence[PictureSource],
+        prompt: str,
+        *,
+        model: str = "gpt-4o",
+        detail: Literal["auto", "low", "high"] | None = "high",
+        max_side: int | None = None,
+        stream: Literal[False] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ChatFields],
+    ) -> ChatCompletion: ...
+
+    @overload
+    async def analyze(
+        self,
+        images: PictureSource | Sequence[PictureSource],
+        prompt: str,
+        *,
+        model: str = "gpt-4o",
+        detail: Literal["auto", "low", "high"] | None = "high",
+        max_side: int | None = None,
+        stream: Literal[True],
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ChatFields],
+    ) -> ChatStream: ...
+
+    async def analyze(
+        self,
+        images: PictureSource | Sequence[PictureSource],
+        prompt: str,
+        *,
+        model: str = "gpt-4o",
+        detail: Literal["auto", "low", "high"] | None = "high",
+        max_side: int | None = None,
+        stream: bool | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Any,
+    ) -> ChatCompletion | ChatStream:
+        """Ask about one or several pictures.
+
+        Args:
+            images: A path, an http(s) address, a data URI, bytes, an open binary file or a Pillow image; or several.
+            prompt: What to ask.
+            model: A model that sees.
+            detail: How closely to look; None leaves it to the relay.
+            max_side: Shrink pictures so that no side is longer, in pixels, and turn them upright (extra ``images``).
+            stream: Give a ``ChatStream`` in place of the whole answer.
+            timeout: As for ``chat.completions.create``.
+            **fields: Further fields of the request, such as ``max_tokens``.
+
+        Raises:
+            MediaError: A picture cannot be used; nothing was sent.
+            APIError: The relay said no, or gave no whole answer.
+
+        Source: the relay's page "Chat(分析图片)".
+        """
+        return await self.chat.completions.create(
+            model=model,
+            messages=[_question(images, prompt, detail, max_side)],
+            stream=True if stream else None,
+            timeout=timeout,
+            **fields,
+        )
+
+    @overload
+    async def edit(
+        self,
+        images: PictureSource | Sequence[PictureSource],
+        prompt: str,
+        *,
+        model: str = "gpt-4o-image",
+        detail: Literal["auto", "low", "high"] | None = "high",
+        max_side: int | None = None,
+        stream: Literal[False] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ChatFields],
+    ) -> ChatCompletion: ...
+
+    @overload
+    async def edit(
+        self,
+        images: PictureSource | Sequence[PictureSource],
+        prompt: str,
+        *,
+        model: str = "gpt-4o-image",
+        detail: Literal["auto", "low", "high"] | None = "high",
+        max_side: int | None = None,
+        stream: Literal[True],
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ChatFields],
+    ) -> ChatStream: ...
+
+    async def edit(
+        self,
+        images: PictureSource | Sequence[PictureSource],
+        prompt: str,
+        *,
+        model: str = "gpt-4o-image",
+        detail: Literal["auto", "low", "high"] | None = "high",
+        max_side: int | None = None,
+        stream: bool | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Any,
+    ) -> ChatCompletion | ChatStream:
+        """Have one or several pictures changed; the result is in ``.images`` of the answer.
+
+        The call is never sent twice when the first may have been done, whatever
+        the model is called: a second picture is paid for.
+
+        Args:
+            images: As for ``analyze``.
+            prompt: What to change.
+            model: A model that sees and draws.
+            detail: As for ``analyze``.
+            max_side: As for ``analyze``.
+            stream: Give a ``ChatStream`` of the relay's progress; ``await stream.completion()`` has the pictures. A
+                stream outlives the proxies that cut silent requests after 100 s.
+            timeout: As for ``chat.completions.create``; drawing may take minutes.
+            **fields: Further fields of the request.
+
+        Raises:
+            MediaError: A picture cannot be used; nothing was sent.
+            OutcomeUnknownError: The connection broke; the picture may have been made.
+            APIError: The relay said no, or gave no whole answer.
+
+        Source: the relay's page "Chat(修改图片)".
+        """
+        body = {"model": model, "messages": [_question(images, prompt, detail, max_side)], **fields}
+        ask = self.chat.completions.open if stream else self.chat.completions.send
+        return await ask(body, timeout=timeout, makes_image=True)
+
+    @overload
+    async def generate(
+        self,
+        prompt: str,
+        *,
+        model: str = "gpt-4o-image",
+        stream: Literal[False] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ChatFields],
+    ) -> ChatCompletion: ...
+
+    @overload
+    async def generate(
+        self,
+        prompt: str,
+        *,
+        model: str = "gpt-4o-image",
+        stream: Literal[True],
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ChatFields],
+    ) -> ChatStream: ...
+
+    async def generate(
+        self,
+        prompt: str,
+        *,
+        model: str = "gpt-4o-image",
+        stream: bool | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Any,
+    ) -> ChatCompletion | ChatStream:
+        """Have a picture made; it is in ``.images`` of the answer. Arguments and errors as for ``edit``."""
+        body = {"model": model, "messages": [{"role": "user", "content": prompt}], **fields}
+        ask = self.chat.completions.open if stream else self.chat.completions.send
+        return await ask(body, timeout=timeout, makes_image=True)
+
+
+def _question(
+    images: PictureSource | Sequence[PictureSource],
+    prompt: str,
+    detail: Literal["auto", "low", "high"] | None,
+    max_side: int | None,
+) -> dict[str, Any]:
+    sources: Sequence[PictureSource] = images if isinstance(images, list | tuple) else [images]  # type: ignore[list-item]  # a str is a Sequence too
+    parts = [image(source, detail=detail, max_side=max_side) for source in sources]
+    return {"role": "user", "content": [{"type": "text", "text": prompt}, *parts]}
+
+
+def _rebuild(cls: type[TutuClient], settings: Settings) -> TutuClient:
+    client = object.__new__(cls)
+    client._bind(settings, Transport(settings))
+    return client

@@ -1,0 +1,73 @@
+"""The plain pages of the API: a call, an answer, nothing to stream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+
+from tutuclient import wire
+from tutuclient.errors import ConfigError
+from tutuclient.resources.resource import Resource
+from tutuclient.settings import UNSET, Unset
+from tutuclient.types.answer import Answer, Origin
+from tutuclient.types.models import Model, ModelList
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tutuclient.settings import Timeout
+    from tutuclient.transport import Call
+    from tutuclient.transport.reply import Reply
+
+A = TypeVar("A", bound=Answer)
+
+
+class Models(Resource):
+    """The models a key may use."""
+
+    async def list(
+        self,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+    ) -> ModelList:
+        """List the models, in the relay's order, which may differ from call to call.
+
+        Raises:
+            APIError: The relay said no, or could not be reached.
+
+        Source: ``GET /models``.
+        """
+        call = self._call("GET", "/models", headers=extra_headers, query=extra_query, timeout=timeout)
+        return await self._get(call, ModelList)
+
+    async def retrieve(
+        self,
+        model: str,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+    ) -> Model:
+        """Retrieve one model. Relays know only those of their built-in table here: one that is listed may be unknown.
+
+        Raises:
+            NotFoundError: The relay does not know the model.
+
+        Source: ``GET /models/{model}``.
+        """
+        if not model.strip():
+            raise ConfigError("models.retrieve needs the id of a model")
+        path = f"/models/{quote(model, safe='')}"
+        return await self._get(
+            self._call("GET", path, headers=extra_headers, query=extra_query, timeout=timeout), Model
+        )
+
+    async def _get(self, call: Call, cls: type[A]) -> A:
+        async def use(reply: Reply) -> A:
+            answer = wire.read_answer(bytes(await reply.read()), cls, reply.meta)
+            answer.__dict__["origin"] = Origin(reply.meta, lambda _: [])
+            return answer
+
+        return await self._transport.run(call, use)

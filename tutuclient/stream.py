@@ -1,0 +1,644 @@
+"""Chunks as they come: an async generator over the bytes of a streamed answer, and their folding.
+
+Knows no HTTP: bytes come from a ``Reply``, events from ``sse``, chunks from
+``wire``. A stream is complete when its choices have said why they ended, or the
+relay has said ``[DONE]``; anything else is an error with what had come.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from contextlib import aclosing
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from tutuclient import sse, wire
+from tutuclient.errors import APIConnectionError, APIError, APITimeoutError, IncompleteStreamError, TutuError
+from tutuclient.types.chat import (
+    ChatChoice,
+    ChatChunkChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatDelta,
+    ChatMessage,
+    FunctionCall,
+    FunctionCallDelta,
+    ToolCall,
+    ToolCallDelta,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from tutuclient.transport.reply import Reply
+    from tutuclient.types.answer import Meta, Origin
+    from tutuclient.types.chat import Usage
+
+_DONE = b"[DONE]"
+_SILENT = ChatDelta()
+# How long to wait for the end of the body behind [DONE], in seconds: with it the connection serves again.
+_TAIL_S = 0.1
+_TAIL_BYTES = 64 * 2**10
+
+
+class _ToolCalls:
+    """Tool calls put together from their pieces, however the relay numbers them.
+
+    Pieces belong together by id, then by index, then by coming one after the
+    other. Another name begins a new call, and so does the same name with more
+    arguments after complete ones: some relays number all calls alike.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+
+    def add(self, piece: ToolCallDelta, raw: dict[str, Any]) -> None:
+        name = (piece.function.name if piece.function else None) or ""
+        arguments = (piece.function.arguments if piece.function else None) or ""
+        call = self._find(piece, name, arguments)
+        if call is None:
+            call = {
+                "index": piece.index,
+                "id": "",
+                "type": "",
+                "name": "",
+                "arguments": [],
+                "custom": None,
+                "extra": {},
+            }
+            self.calls.append(call)
+        call["id"] = call["id"] or piece.id or ""
+        call["type"] = call["type"] or piece.type or ""
+        call["name"] = call["name"] or name
+        if arguments:
+            call["arguments"].append(arguments)
+        if piece.custom:
+            custom = call["custom"] or {}
+            text = str(custom.get("input", "")) + str(piece.custom.get("input") or "")
+            call["custom"] = custom | {k: v for k, v in piece.custom.items() if v is not None} | {"input": text}
+        call["extra"] |= {k: v for k, v in raw.items() if k not in ToolCallDelta.__struct_fields__}
+
+    def _find(self, piece: ToolCallDelta, name: str, arguments: str) -> dict[str, Any] | None:
+        if piece.id and (same := [call for call in self.calls if call["id"] == piece.id]):
+            return same[-1]
+        near = self.calls if piece.index is None else [call for call in self.calls if call["index"] == piece.index]
+        if not near or (piece.id and near[-1]["id"]):
+            return None
+        last = near[-1]
+        if name and last["name"] and (name != last["name"] or (arguments and _is_json("".join(last["arguments"])))):
+            return None
+        return last
+
+    def finish(self) -> list[ToolCall]:
+        done = []
+        for call in self.calls:
+            function = FunctionCall(name=call["name"], arguments="".join(call["arguments"]))
+            kind = call["type"] or ("custom" if call["custom"] else "function")
+            made = ToolCall(id=call["id"], type=kind, function=function, custom=call["custom"])
+            made.__dict__["place"] = (call["extra"], ())
+            done.append(made)
+        return done
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+class _Choice:
+    """One choice, as far as it has come."""
+
+    def __init__(self) -> None:
+        self.content: list[str] = []
+        self.reasoning: dict[str, list[str]] = {"reasoning_content": [], "reasoning": []}
+        self.refusal: list[str] = []
+        self.parts: list[Any] = []
+        self.tools = _ToolCalls()
+        self.function_name = ""
+        self.function_arguments: list[str] = []
+        self.role = ""
+        self.images: list[Any] = []
+        self.lists: dict[str, list[Any]] = {"annotations": [], "reasoning_details": []}
+        self.audio: dict[str, Any] = {}
+        self.logprobs: Any = None
+        self.finish_reason: str | None = None
+
+    def add(self, choice: ChatChunkChoice, raw: Callable[[], dict[str, Any]]) -> None:
+        delta = choice.delta
+        if choice.finish_reason:
+            self.finish_reason = choice.finish_reason
+        if choice.logprobs:
+            self._add_logprobs(choice.logprobs)
+        if delta.parts or self.parts:
+            self._add_parts(delta)
+        if delta.content:
+            self.content.append(delta.content)
+        self.role = self.role or delta.role or ""
+        if delta.reasoning_content:
+            self.reasoning["reasoning_content"].append(delta.reasoning_content)
+        if delta.reasoning:
+            self.reasoning["reasoning"].append(delta.reasoning)
+        if delta.refusal:
+            self.refusal.append(delta.refusal)
+        if delta.tool_calls or delta.function_call:
+            self._add_calls(delta, raw)
+        if delta.images or delta.image or delta.audio or delta.annotations or delta.reasoning_details:
+            self._add_rest(delta)
+
+    def _add_parts(self, delta: ChatDelta) -> None:
+        # Mistral sends its thoughts as a list of parts and then its answer as text: the parts keep both, in order.
+        if not self.parts and self.content:
+            self.parts.append({"type": "text", "text": "".join(self.content)})
+        self.parts += delta.parts or ([{"type": "text", "text": delta.content}] if delta.content else [])
+
+    def _add_calls(self, delta: ChatDelta, raw: Callable[[], dict[str, Any]]) -> None:
+        if delta.tool_calls:
+            raws = raw().get("tool_calls")
+            for number, piece in enumerate(delta.tool_calls):
+                fields = raws[number] if isinstance(raws, list) and len(raws) == len(delta.tool_calls) else {}
+                self.tools.add(piece, fields)
+        if delta.function_call:
+            self.function_name = self.function_name or delta.function_call.name or ""
+            self.function_arguments.append(delta.function_call.arguments or "")
+
+    def _add_rest(self, delta: ChatDelta) -> None:
+        for pictures in (delta.images, delta.image):
+            if pictures:
+                self.images += pictures if isinstance(pictures, list) else [pictures]
+        for name, items in self.lists.items():
+            more = getattr(delta, name)
+            if isinstance(more, list):
+                items.extend(more)
+        if isinstance(delta.audio, dict):
+            self._add_audio(delta.audio)
+
+    def _add_audio(self, audio: dict[str, Any]) -> None:
+        for name, value in audio.items():
+            old = self.audio.get(name)
+            joined = isinstance(old, str) and isinstance(value, str) and name in {"data", "transcript"}
+            self.audio[name] = old + value if joined else value
+
+    def _add_logprobs(self, logprobs: Any) -> None:
+        if not isinstance(logprobs, dict):
+            return
+        merged: dict[str, Any] = self.logprobs or {}
+        for name, value in logprobs.items():
+            old = merged.get(name)
+            merged[name] = old + value if isinstance(old, list) and isinstance(value, list) else value
+        self.logprobs = merged
+
+    @property
+    def said_something(self) -> bool:
+        reasoning = self.reasoning["reasoning_content"] or self.reasoning["reasoning"]
+        said = self.content or self.parts or self.refusal or self.tools.calls or self.function_arguments or self.images
+        return bool(said or self.audio or reasoning or self.finish_reason)
+
+    def finish(self, index: int) -> ChatChoice:
+        calls = self.tools.finish()
+        function = None
+        if self.function_name or self.function_arguments:
+            function = FunctionCall(name=self.function_name, arguments="".join(self.function_arguments))
+        said_nothing = bool(calls or function or self.images or self.audio or self.refusal) and not self.content
+        message = ChatMessage(
+            role=self.role or "assistant",
+            content=None if said_nothing else "".join(self.content),
+            parts=self.parts or None,
+            refusal="".join(self.refusal) or None,
+            tool_calls=calls or None,
+            function_call=function,
+            annotations=self.lists["annotations"] or None,
+            audio=self.audio or None,
+            reasoning_content="".join(self.reasoning["reasoning_content"]) or None,
+            reasoning="".join(self.reasoning["reasoning"]) or None,
+            reasoning_details=self.lists["reasoning_details"] or None,
+            images=self.images or None,
+        )
+        return ChatChoice(index=index, message=message, finish_reason=self.finish_reason, logprobs=self.logprobs)
+
+
+class Folder:
+    """Folds chunks into the completion they are the pieces of.
+
+    Args:
+        many: The request asked for several choices (``n`` over 1). Otherwise all chunks belong to one, whatever
+            number a relay writes on them.
+    """
+
+    def __init__(self, *, many: bool = False) -> None:
+        self._many = many
+        self._choices: dict[int, _Choice] = {}
+        self._head: ChatCompletionChunk | None = None
+        self._whole: ChatCompletion | None = None
+        self.usage: Usage | None = None
+        self.chunks = 0
+
+    def add(self, chunk: ChatCompletionChunk) -> None:
+        """Take the next chunk."""
+        self.chunks += 1
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+            wire.remember_usage(chunk.usage, chunk.__dict__.get("tree") or chunk.raw)
+        head = self._head
+        if head is None or (chunk.id and not head.id) or (chunk.model and not head.model):
+            self._head = chunk
+        for number, choice in enumerate(chunk.choices):
+            index = choice.index if self._many else 0
+            folded = self._choices.get(index)
+            if folded is None:
+                folded = self._choices[index] = _Choice()
+            folded.add(choice, partial(_raw_delta, chunk, number))
+
+    def add_whole(self, completion: ChatCompletion) -> None:
+        """Take a whole answer in place of chunks."""
+        self.chunks += 1
+        self._whole = completion
+
+    @property
+    def finished(self) -> bool:
+        """Whether there are choices and each has said why it ended, or the answer came whole."""
+        if self._whole is not None:
+            return True
+        return bool(self._choices) and all(choice.finish_reason for choice in self._choices.values())
+
+    @property
+    def said_something(self) -> bool:
+        """Whether anything of an answer has come, beyond frames and counters."""
+        return any(choice.said_something for choice in self._choices.values())
+
+    def completion(self) -> ChatCompletion:
+        """Give the completion as far as it has come. A usage that never came is None."""
+        if self._whole is not None:
+            return self._whole
+        head = self._head or ChatCompletionChunk()
+        completion = ChatCompletion(
+            id=head.id,
+            object="chat.completion",
+            created=head.created,
+            model=head.model,
+            choices=[choice.finish(index) for index, choice in sorted(self._choices.items())],
+            usage=self.usage,
+            system_fingerprint=head.system_fingerprint,
+            service_tier=head.service_tier,
+        )
+        if (origin := head.__dict__.get("origin")) is not None:
+            completion.__dict__["origin"] = origin
+        return completion
+
+
+def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
+    choices = chunk.to_dict().get("choices")
+    choice = choices[number] if isinstance(choices, list) and len(choices) == len(chunk.choices) else {}
+    delta = (choice.get("delta") or choice.get("message")) if isinstance(choice, dict) else None
+    return delta if isinstance(delta, dict) else {}
+
+
+class ChunkReader:
+    """Bytes to chunks: the decoder of one streamed answer, without any waiting.
+
+    Attributes:
+        done: ``[DONE]`` has come; nothing behind it counts.
+        folder: What has come so far.
+    """
+
+    def __init__(self, origin: Origin, *, many: bool, max_bytes: int) -> None:
+        self._decoder = sse.Decoder(max_bytes)
+        self._origin = origin
+        self.done = False
+        self.folder = Folder(many=many)
+
+    @property
+    def meta(self) -> Meta:
+        """How the call went."""
+        return self._origin.meta
+
+    @property
+    def partial(self) -> ChatCompletion | None:
+        """What has come so far, folded; None when nothing has."""
+        return self.folder.completion() if self.folder.chunks else None
+
+    def check_complete(self, *, strict: bool) -> None:
+        """Raise when the stream has ended and is not a whole answer.
+
+        Args:
+            strict: ``[DONE]`` alone is not enough: relays write it after cut-offs of their own too.
+
+        Raises:
+            IncompleteStreamError: It stopped before its answer was complete.
+        """
+        folder = self.folder
+        if folder.finished or (self.done and folder.said_something and not strict):
+            return
+        if not folder.said_something:
+            message = "the stream ended without a single piece of an answer"
+        elif self.done:
+            message = "the stream ended with [DONE] and without a finish_reason; what came is in .partial"
+        else:
+            message = "the stream ended in the middle: neither finish_reason nor [DONE] came; what came is in .partial"
+        error = IncompleteStreamError(message)
+        error.request_id = self.meta.request_id
+        raise error
+
+    def feed(self, piece: bytes) -> Generator[ChatCompletionChunk, None, None]:
+        """Give the chunks that the next bytes complete.
+
+        Raises:
+            APIError: The relay sent an error, or what is no chunk.
+            UnexpectedResponseError: A line or an event is too long.
+        """
+        try:
+            events = self._decoder.feed(piece)
+        except sse.EventTooLargeError as error:
+            raise wire.unexpected(f"a stream in which {error}", b"", self.meta) from None
+        return self._chunks(events)
+
+    def end(self) -> Generator[ChatCompletionChunk, None, None]:
+        """Give what is left when the bytes are over."""
+        return self._chunks(self._decoder.flush())
+
+    def whole(self, completion: ChatCompletion) -> ChatCompletionChunk:
+        """Make one chunk of a whole answer: some relays stream like that."""
+        choices = [
+            ChatChunkChoice(
+                index=choice.index,
+                delta=_as_delta(choice.message),
+                finish_reason=choice.finish_reason,
+                logprobs=choice.logprobs,
+            )
+            for choice in completion.choices
+        ]
+        chunk = ChatCompletionChunk(
+            id=completion.id,
+            object="chat.completion.chunk",
+            created=completion.created,
+            model=completion.model,
+            choices=choices,
+            usage=completion.usage,
+            system_fingerprint=completion.system_fingerprint,
+            service_tier=completion.service_tier,
+        )
+        self.done = True
+        completion.__dict__["origin"] = self._origin
+        self.folder.add_whole(completion)
+        chunk.__dict__.update({name: value for name, value in completion.__dict__.items() if name != "images"})
+        return chunk
+
+    def _chunks(self, events: list[sse.Event]) -> Generator[ChatCompletionChunk, None, None]:
+        decode, add, origin = wire.decode_chunk, self.folder.add, self._origin
+        for kind, data in events:
+            if self.done:
+                return
+            if kind is None:
+                self._check_stray(bytes(data))
+                continue
+            if data[:1] != b"{" and bytes(data[:64]).strip()[:6] == _DONE:
+                self.done = True
+                return
+            chunk: ChatCompletionChunk | None
+            try:
+                chunk = decode(data)
+            except wire.UNREADABLE:
+                chunk = None
+                parts = wire.apart(data)
+                if len(parts) > 1:
+                    yield from self._chunks([(kind, part) for part in parts])
+                    continue
+            if chunk is None or kind == "error" or not (chunk.choices and chunk.choices[0].delta.content):
+                chunk = self._look_closer(kind, data, chunk)
+                if chunk is None:
+                    continue
+            fields = chunk.__dict__
+            fields["origin"] = origin
+            fields.setdefault("raw", data)
+            add(chunk)
+            yield chunk
+
+    def _look_closer(self, kind: str, data: sse.Data, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
+        """Read what is no plain piece of text: a mere frame, an odd one, an error."""
+        if kind == "error":
+            raise wire.error_event(data, self.meta)
+        if not bytes(data[:64]).strip() and not bytes(data).strip():
+            return None
+        plain = chunk is not None and (chunk.choices or chunk.usage)
+        if plain and chunk and b'"error"' not in bytes(data) and _SILENT not in [c.delta for c in chunk.choices]:
+            return chunk
+        return wire.read_chunk(data, self.meta)
+
+    def _check_stray(self, line: bytes) -> None:
+        if line.lstrip()[:1] in {b"{", b"[", b"<"}:
+            raise wire.error_of_answer(line, self.meta) or wire.unexpected("a line that is no event", line, self.meta)
+        name, colon, _ = line.partition(b":")
+        if not colon or b" " in name:
+            raise wire.unexpected("a line that is no event", line, self.meta)
+
+
+def _as_delta(message: ChatMessage) -> ChatDelta:
+    calls = [
+        ToolCallDelta(index=index, id=call.id, type=call.type, function=_as_piece(call.function), custom=call.custom)
+        for index, call in enumerate(message.tool_calls or ())
+    ]
+    fields: dict[str, Any] = {name: getattr(message, name) for name in ChatDelta.__struct_fields__}
+    fields["tool_calls"] = calls or None
+    fields["function_call"] = _as_piece(message.function_call) if message.function_call else None
+    return ChatDelta(**fields)
+
+
+def _as_piece(function: FunctionCall) -> FunctionCallDelta:
+    return FunctionCallDelta(name=function.name, arguments=function.arguments)
+
+
+def fold(data: bytes | bytearray, origin: Origin, *, many: bool, max_bytes: int) -> ChatCompletion:
+    """Fold an event stream that came where a whole answer was asked for.
+
+    Raises:
+        APIError: As a stream would, with ``partial``.
+    """
+    reader = ChunkReader(origin, many=many, max_bytes=max_bytes)
+    try:
+        for _ in chain(reader.feed(bytes(data)), reader.end()):
+            pass
+        reader.check_complete(strict=False)
+    except APIError as error:
+        error.partial = reader.partial
+        raise
+    return reader.folder.completion()
+
+
+class ChatStream:
+    """A streamed answer: iterate over it for chunks, or take ``text()`` or ``completion()``.
+
+    It is an async context manager. Leaving the block, a ``break``, cancelling
+    the task that reads, or losing the object frees the connection at once; the
+    relay sees that nobody listens any more. A stream is read once; what has come
+    stays in ``partial``.
+
+    Raises, while it is read:
+        IncompleteStreamError: It stopped before the answer was complete.
+        StreamIdleTimeoutError: It carried no content for ``timeout.idle`` seconds.
+        APITimeoutError: The deadline of the call passed.
+        APIError: The relay sent an error. Each of these carries ``partial``.
+    """
+
+    def __init__(self, reply: Reply, reader: ChunkReader, pending: Iterator[ChatCompletionChunk]) -> None:
+        self._reply: Reply | None = reply
+        self._reader = reader
+        self._pending = pending
+        self._iterator: AsyncGenerator[ChatCompletionChunk, None] | None = None
+        self._error: TutuError | None = None
+        self._complete = False
+
+    @classmethod
+    async def begin(cls, reply: Reply, origin: Origin, *, many: bool) -> ChatStream:
+        """Read as far as the first chunk, so that what fails before it can still be tried again."""
+        reader = ChunkReader(origin, many=many, max_bytes=reply.call.max_bytes)
+        piece = await reply.piece()
+        while piece and not piece.strip():
+            piece = await reply.piece()
+        if wire.is_event_stream(piece, reply.content_type):
+            pending = await _until_first_chunk(reply, reader, piece)
+        else:
+            whole = wire.read_completion(piece + await reply.read(), reply.meta)
+            pending = iter((reader.whole(whole),))
+        reply.watch.ease()
+        reply.watch.hand_over(reply.fail)
+        return cls(reply, reader, pending)
+
+    @property
+    def meta(self) -> Meta:
+        """How the call went, so far."""
+        return self._reader.meta
+
+    @property
+    def partial(self) -> ChatCompletion | None:
+        """What has come so far, folded; None when nothing has."""
+        return self._reader.partial
+
+    def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        return self._chunks()
+
+    def __anext__(self) -> Awaitable[ChatCompletionChunk]:
+        if self._iterator is None:
+            self._iterator = self._chunks()
+        return self._iterator.__anext__()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def text(self) -> AsyncGenerator[str, None]:
+        """Give the text of the first choice as it comes, in the relay's pieces; empty ones are left out."""
+        async with aclosing(self._chunks()) as chunks:
+            async for chunk in chunks:
+                if piece := chunk.text:
+                    yield piece
+
+    async def completion(self) -> ChatCompletion:
+        """Read to the end and give the whole answer: text, tool calls, pictures and usage folded.
+
+        Raises:
+            APIError: The stream broke, now or before.
+        """
+        if not self._complete:
+            async with aclosing(self._chunks()) as chunks:
+                async for _ in chunks:
+                    pass
+        return self._reader.folder.completion()
+
+    async def aclose(self) -> None:
+        """Free the connection now. Safe to call twice, and after the end."""
+        self._close()
+
+    def _close(self) -> None:
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            reply.watch.stop()
+            reply.close()
+
+    async def _chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:
+        reply, reader = self._reply, self._reader
+        if self._complete:
+            return
+        if reply is None:
+            raise self._error or APIConnectionError("the stream was closed before its end; what came is in .partial")
+        watch, idle = reply.watch, reply.call.timeout.idle
+        came, piece = True, b"\n"
+        try:
+            while True:
+                for chunk in self._pending:
+                    if not came:
+                        watch.ease()
+                        came = True
+                    yield chunk
+                if reader.done or not piece:
+                    break
+                if came:
+                    watch.limit("idle", idle)
+                    came = False
+                piece = await self._read(reply)
+                self._pending = reader.feed(piece) if piece else reader.end()
+            reader.check_complete(strict=reply.call.settings.strict_finish)
+            self._complete = True
+            reply.stamp()
+            await _read_tail(reply)
+        except TutuError as error:
+            if isinstance(error, APIError):
+                error.partial = reader.partial
+            error.attempts = reader.meta.attempts
+            error.outcome = "unknown"
+            self._error = error
+            raise
+        finally:
+            self._close()
+
+    async def _read(self, reply: Reply) -> bytes:
+        """Read on. What breaks off behind the last word of an answer costs nothing of it."""
+        try:
+            return await reply.piece()
+        except APIConnectionError as error:
+            if self._reader.folder.finished:
+                return b""
+            if isinstance(error, APITimeoutError):
+                raise
+            cut = IncompleteStreamError(f"{error.message}; what came of the stream is in .partial")
+            cut.request_id = error.request_id
+            cause = error.__cause__
+        raise cut from cause
+
+    def __del__(self) -> None:
+        if self._reply is not None:
+            self._close()
+            warnings.warn(
+                "a ChatStream was dropped before its end; read it within 'async with'", ResourceWarning, stacklevel=2
+            )
+
+
+async def _until_first_chunk(reply: Reply, reader: ChunkReader, piece: bytes) -> Iterator[ChatCompletionChunk]:
+    while True:
+        chunks = reader.feed(piece) if piece else reader.end()
+        first = next(chunks, None)
+        if first is not None:
+            return chain((first,), chunks)
+        if reader.done or not piece:
+            reader.check_complete(strict=True)
+        piece = await reply.piece()
+
+
+async def _read_tail(reply: Reply) -> None:
+    """Read the end of the body behind the last event, if it comes soon: then the connection serves again."""
+    left = _TAIL_BYTES
+    reply.watch.limit("tail", _TAIL_S)
+    try:
+        while left > 0 and not reply.at_end and (piece := await reply.piece()):
+            left -= len(piece)
+    except TutuError:
+        return  # The answer is whole; only the connection is lost.

@@ -1,0 +1,84 @@
+"""The only client room that knows aiohttp: pool, deadlines, attempts.
+
+What stands here is the light part that a client is made with; ``pool`` and
+``attempts`` behind it import aiohttp, with the first call. It knows nothing of
+what calls and answers mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+
+from tutuclient.transport.call import Call
+from tutuclient.transport.downloads import Downloads
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tutuclient.settings import Settings
+    from tutuclient.transport.pool import Pool
+    from tutuclient.transport.reply import Reply
+
+__all__ = ["Call", "Transport"]
+
+T = TypeVar("T")
+
+
+class Transport:
+    """Makes calls; shared by a client and all its ``with_options`` copies.
+
+    It has one pool for each running event loop, made with the first call in it
+    and closed with ``aclose`` or by the loop's own shutdown.
+
+    Attributes:
+        downloads: Fetches pictures, without the key and over connections of its own.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
+        self.downloads = Downloads(
+            max_bytes=settings.max_response_bytes,
+            allow_private=settings.allow_private_downloads,
+            trusted_origins=frozenset({settings.origin}),
+            proxy=settings.proxy,
+            verify=settings.verify,
+        )
+
+    def __reduce__(self) -> tuple[type[Transport], tuple[Settings]]:
+        return Transport, (self._settings,)
+
+    async def run(self, call: Call, use: Callable[[Reply], Awaitable[T]]) -> T:
+        """Make a call, as often as its policy allows and its deadline has room for.
+
+        Args:
+            call: What to send.
+            use: Makes the result of an open answer. What it raises counts like any failure of the attempt. For a
+                call that streams, the reply and its watch are the result's own to close.
+
+        Raises:
+            TutuError: How the last attempt ended, with ``outcome``, ``attempts`` and ``request_id``.
+        """
+        pool = self._pools.get(asyncio.get_running_loop()) or await self._open_pool()
+        return await pool.run(call, use)
+
+    @property
+    def pool(self) -> Pool | None:
+        """The running loop's pool, if a call has been made in it."""
+        return self._pools.get(asyncio.get_running_loop())
+
+    async def aclose(self) -> None:
+        """Close the running loop's pool. The next call opens a new one."""
+        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        if pool is not None:
+            await pool.aclose()
+
+    async def _open_pool(self) -> Pool:
+        from tutuclient.transport.pool import Pool  # noqa: PLC0415  (aiohttp alone takes a quarter of a second)
+
+        for loop in [loop for loop in self._pools if loop.is_closed()]:
+            self._pools.pop(loop).abandon()
+        pool = self._pools[asyncio.get_running_loop()] = Pool(self._settings)
+        await pool.watch_shutdown()
+        return pool

@@ -1,0 +1,236 @@
+"""A call on its way: a slot, a connection, the request, the answer; and again, when that is worth it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urljoin
+
+from tutuclient import wire
+from tutuclient.errors import APIConnectionError, APIStatusError, TutuError, UnexpectedResponseError
+from tutuclient.retry import next_delay, retry_after_of
+from tutuclient.settings import origin_of
+from tutuclient.transport import trouble
+from tutuclient.transport.progress import Progress, progress_of_attempt
+from tutuclient.transport.reply import Reply
+from tutuclient.transport.watch import Watch
+from tutuclient.types.answer import Meta
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    import aiohttp
+
+    from tutuclient.transport.call import Call
+    from tutuclient.transport.pool import Pool
+    from tutuclient.wire import Body
+
+T = TypeVar("T")
+
+logger = logging.getLogger("tutuclient")
+
+_ERROR_BYTES = 64 * 2**10
+_MAX_HOPS = 4
+
+
+class Attempts:
+    """All attempts of one call, under one deadline."""
+
+    __slots__ = ("_call", "_loop", "_meta", "_pool", "_progress", "_started", "_watch")
+
+    def __init__(self, pool: Pool, call: Call) -> None:
+        task = asyncio.current_task()
+        if task is None:
+            raise APIConnectionError("a call has to be awaited within a task")
+        self._pool = pool
+        self._loop = pool.loop
+        self._call = call
+        self._started = pool.loop.time()
+        self._meta = Meta()
+        self._progress = Progress()
+        self._watch = Watch(pool.loop, task, call.timeout.total)
+
+    async def run(self, use: Callable[[Reply], Awaitable[T]]) -> T:
+        """Attempt the call until it succeeds, or is not worth another attempt, or the deadline has no room."""
+        call, watch = self._call, self._watch
+        maybe_done = False
+        kept = False
+        try:
+            while True:
+                self._meta = meta = Meta(attempts=self._meta.attempts + 1, waited_s=self._meta.waited_s)
+                try:
+                    result = await self._attempt(use)
+                except TutuError as raised:
+                    error = raised
+                else:
+                    kept = call.stream
+                    return result
+                error.attempts = meta.attempts
+                maybe_done = maybe_done or error.outcome == "unknown"
+                if maybe_done:
+                    error.outcome = "unknown"
+                delay = next_delay(error, meta.attempts, call.retry, makes_image=call.makes_image)
+                if delay is None or delay >= watch.left():
+                    raise error
+                logger.debug(
+                    "%s: attempt %d: %s; again in %.2f s", call.what, meta.attempts, type(error).__name__, delay
+                )
+                try:
+                    await asyncio.sleep(delay)
+                except asyncio.CancelledError:
+                    if watch.caught() is None:
+                        raise
+                    raise error from None
+        finally:
+            if not kept:
+                watch.stop()
+
+    async def _attempt(self, use: Callable[[Reply], Awaitable[T]]) -> T:
+        slots = self._pool.slots
+        if not slots.acquire_nowait():
+            await self._wait_for_slot()
+        call, watch = self._call, self._watch
+        progress = self._progress = Progress()
+        reply: Reply | None = None
+        try:
+            watch.limit("first_token", call.timeout.first_token)
+            reply = await self._open()
+            result = await use(reply)
+        except asyncio.CancelledError:
+            self._give_up(reply)
+            kind = watch.caught()
+            if kind is None:
+                raise
+            late = kind
+        except BaseException:
+            self._give_up(reply)
+            watch.ease()
+            raise
+        else:
+            self._meta.elapsed_s = self._loop.time() - self._started
+            if not call.stream:
+                watch.ease()
+                reply.close()
+            return result
+        raise self._timed_out(late, sent=progress.connected and progress.sent)
+
+    def _give_up(self, reply: Reply | None) -> None:
+        if reply is None:
+            self._pool.slots.release()
+        else:
+            reply.close()
+
+    async def _wait_for_slot(self) -> None:
+        watch, began = self._watch, self._loop.time()
+        watch.limit("pool", self._call.timeout.pool)
+        try:
+            await self._pool.slots.acquire()
+        except asyncio.CancelledError:
+            kind = watch.caught()
+            if kind is None:
+                raise
+            raise self._timed_out(kind, sent=False) from None
+        watch.ease()
+        self._meta.waited_s += self._loop.time() - began
+
+    def _timed_out(self, kind: str, *, sent: bool) -> TutuError:
+        error = trouble.timed_out(kind, self._call.what, self._call.seconds(kind), sent=sent)
+        error.request_id = self._meta.request_id
+        return error
+
+    async def _open(self) -> Reply:
+        """Send the request and wait for the head of a good answer."""
+        call, meta = self._call, self._meta
+        data: bytes | AsyncIterator[bytes] | None = None
+        if call.body is not None:
+            await call.body.open()
+            data = call.body.plain
+            if data is None:
+                call.headers["Content-Length"] = str(call.body.size_bytes)
+        url = call.url
+        for _ in range(_MAX_HOPS):
+            if call.body is not None and call.body.plain is None:
+                data = _told(call.body, self._progress)
+            response = await self._request(url, data)
+            meta.status_code = response.status
+            meta.headers = response.headers
+            meta.headers_s = meta.elapsed_s = self._loop.time() - self._started
+            if response.ok and response.status < 300:  # noqa: PLR2004  (2xx)
+                return self._reply(response)
+            url = _redirected(response, url)
+            if not url:
+                break
+            response.close()
+        raise await self._refusal(response)
+
+    def _reply(self, response: aiohttp.ClientResponse) -> Reply:
+        try:
+            return Reply(response, self._call, self._meta, self._watch, self._pool.slots, self._started)
+        except UnexpectedResponseError:
+            response.close()
+            raise
+
+    async def _request(self, url: str, data: bytes | AsyncIterator[bytes] | None) -> aiohttp.ClientResponse:
+        pool, call, progress = self._pool, self._call, self._progress
+        session = pool.session_once if call.makes_image else pool.session
+        token = progress_of_attempt.set(progress)
+        try:
+            return await session.request(
+                call.method,
+                pool.url(url),
+                data=data,
+                headers=call.headers,
+                allow_redirects=False,
+                timeout=pool.connect_timeout(call.timeout),
+                proxy=call.settings.proxy,
+            )
+        except trouble.CAUGHT as error:
+            problem = progress.failure or trouble.broken(
+                error, call.what, connected=progress.connected, sent=progress.sent, makes_image=call.makes_image
+            )
+            cause = None if progress.failure is not None else trouble.clean_cause(error)
+        finally:
+            progress_of_attempt.reset(token)
+        raise problem from cause
+
+    async def _refusal(self, response: aiohttp.ClientResponse) -> APIStatusError:
+        """Read an answer that says no, and make its error; the key is taken out of whatever it echoes."""
+        call, meta = self._call, self._meta
+        data = b""
+        try:
+            # It gets no slots: the attempt still holds its own, and gives it back itself.
+            data = await Reply(response, call, meta, self._watch, None, self._started).read_start(_ERROR_BYTES)
+        except UnexpectedResponseError:
+            logger.debug("%s: the error's body is compressed and cannot be read", call.what)
+        finally:
+            response.close()
+        key = str(call.settings.api_key)
+        meta.headers = {name.lower(): value.replace(key, "***") for name, value in meta.headers.items()}
+        return wire.error_of_status(
+            call.what, data.replace(key.encode(), b"***"), meta, retry_after=retry_after_of(meta.headers, time.time())
+        )
+
+
+async def _told(body: Body, progress: Progress) -> AsyncIterator[bytes]:
+    """Give a body's pieces, and note whether it was sent to its end and what stopped it."""
+    progress.sent = False
+    try:
+        async for piece in body.pieces():
+            yield piece
+    except TutuError as error:
+        progress.failure = error
+        raise
+    progress.sent = True
+
+
+def _redirected(response: aiohttp.ClientResponse, url: str) -> str:
+    """Say where to send the same request instead, or "": only 307 and 308, only within the origin.
+
+    Source: RFC 9110, sections 15.4.8 and 15.4.9.
+    """
+    if response.status not in {307, 308}:
+        return ""
+    target = urljoin(url, response.headers.get("Location", ""))
+    return target if target != url and origin_of(target) == origin_of(url) else ""

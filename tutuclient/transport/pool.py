@@ -1,0 +1,221 @@
+"""aiohttp, guarded: one session for each running loop.
+
+What the guards are for is told in the class that holds them. This room is
+imported with the first request only: aiohttp alone takes a quarter of a second.
+
+Source: measurements on aiohttp 3.14.5; each guard has its test on a real socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import ssl
+import warnings
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
+
+from tutuclient.errors import ConfigError
+from tutuclient.limits import Slots
+from tutuclient.transport.attempts import Attempts
+from tutuclient.transport.progress import progress_of_attempt
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from aiohttp.client_reqrep import ClientRequest, ConnectionKey
+    from aiohttp.connector import Connection
+    from aiohttp.tracing import Trace
+
+    from tutuclient.settings import Settings, Timeout
+    from tutuclient.transport.call import Call
+    from tutuclient.transport.reply import Reply
+
+T = TypeVar("T")
+
+logger = logging.getLogger("tutuclient")
+
+# asyncio reads into a fresh object of this size, each time, until Python 3.13; the default is 256 KiB.
+_READ_SIZE = 64 * 2**10
+_HEADER_BYTES = 64 * 2**10
+
+
+class Handler(ResponseHandler):
+    """Passes a broken answer on to whoever reads its body.
+
+    On a bad chunk size aiohttp's C parser tells the connection and not the body,
+    whose reader would wait for ever.
+    """
+
+    def set_exception(self, exc: BaseException, *args: Any) -> None:
+        """Fail the connection, and the body that is being read from it."""
+        payload = self._payload
+        super().set_exception(exc, *args)
+        if payload is not None and payload.exception() is None and not payload.is_eof():
+            payload.set_exception(aiohttp.ClientPayloadError("the answer breaks the rules of HTTP"), exc)
+
+
+class Connector(aiohttp.TCPConnector):
+    """Guards what aiohttp's connector lets through.
+
+    A connection on which bytes have arrived unasked is not used again: the next
+    call would get them for its answer. A connection given up in the middle is
+    aborted, not closed at leisure behind what is still to be sent. And it tells
+    the attempt when it is connected: before that nothing can have been done.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        make: Callable[..., ResponseHandler] = Handler
+        self._factory = functools.partial(make, loop=self._loop)
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
+        """Connect, and tell the attempt so."""
+        connection = await super().connect(req, traces, timeout)
+        progress = progress_of_attempt.get()
+        if progress is not None:
+            progress.connected = True
+        return connection
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        idle = self._conns.get(key)
+        while idle:
+            protocol = idle[0][0]
+            if not protocol.should_close and protocol.is_connected():
+                return await super()._get(key, traces)
+            idle.popleft()
+            protocol.abort()
+        self._conns.pop(key, None)
+        return None
+
+    def _release(self, key: ConnectionKey, protocol: ResponseHandler, *, should_close: bool = False) -> None:
+        if should_close and not self._closed:
+            self._release_acquired(key, protocol)
+            protocol.abort()
+        else:
+            super()._release(key, protocol, should_close=should_close)
+
+    async def _create_connection(
+        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
+    ) -> ResponseHandler:
+        protocol = await super()._create_connection(req, traces, timeout)
+        transport: Any = protocol.transport
+        if hasattr(transport, "max_size"):
+            transport.max_size = _READ_SIZE
+        return protocol
+
+    def close_now(self) -> None:
+        """Close every connection without waiting, as far as the loop still can."""
+        if not self._closed:
+            self._close(abort_ssl=True)
+
+    def __del__(self, *_: Any) -> None:
+        self.close_now()
+
+
+class Pool:
+    """What a client holds within one running loop: a session, its connections and the slots.
+
+    Calls that order a picture go over connections of their own, each used once.
+    A server may close an idle connection in the very moment it is used again;
+    whether it has read the request is then unknown, and a picture must not be
+    ordered twice. A new connection cannot fail like that.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.slots = Slots(settings.slots)
+        self._urls: dict[str, URL] = {}
+        self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
+        options: dict[str, Any] = {"limit": 0, "ssl": _ssl_of(settings), "ttl_dns_cache": 30}
+        self._connectors = (Connector(**options), Connector(**options, force_close=True))
+        self.session, self.session_once = (_session(connector) for connector in self._connectors)
+        self._guardian = _until_shutdown(self._connectors)
+
+    @property
+    def connectors(self) -> tuple[Connector, Connector]:
+        """The two connectors, for those who count connections: kept alive, and used once."""
+        return self._connectors
+
+    async def run(self, call: Call, use: Callable[[Reply], Awaitable[T]]) -> T:
+        """Make a call; see ``Transport.run``."""
+        return await Attempts(self, call).run(use)
+
+    async def watch_shutdown(self) -> None:
+        """Have the loop close the connections when it shuts down and nobody closed the client.
+
+        ``asyncio.run`` closes the async generators that are still alive before
+        it closes the loop; the guardian is one.
+        """
+        await anext(self._guardian)
+
+    def url(self, text: str) -> URL:
+        """Parse an address once."""
+        url = self._urls.get(text)
+        if url is None:
+            if len(self._urls) > 1000:  # noqa: PLR2004  (enough for every endpoint; queries may vary without end)
+                self._urls.clear()
+            url = self._urls[text] = URL(text)
+        return url
+
+    def connect_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
+        """Give aiohttp the one limit that it keeps for us; all others are the watch's."""
+        found = self._timeouts.get(timeout.connect)
+        if found is None:
+            found = aiohttp.ClientTimeout(total=None, connect=timeout.connect)
+            self._timeouts[timeout.connect] = found
+        return found
+
+    async def aclose(self) -> None:
+        """Close all connections; calls still running fail."""
+        await self._guardian.aclose()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of everything without a word from aiohttp, also when the loop is gone."""
+        for connector in self._connectors:
+            connector.close_now()
+        for session in (self.session, self.session_once):
+            session.detach()
+
+    def __del__(self) -> None:
+        if hasattr(self, "session_once") and not self.session.closed:
+            self.abandon()
+
+
+async def _until_shutdown(connectors: tuple[Connector, Connector]) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        for connector in connectors:
+            connector.close_now()
+        for _ in range(2):  # What was aborted says so to its protocol in the loop's next turn.
+            await asyncio.sleep(0)
+
+
+def _session(connector: Connector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trust_env=False,
+        timeout=aiohttp.ClientTimeout(total=None),
+        max_line_size=_HEADER_BYTES,
+        max_field_size=_HEADER_BYTES,
+    )
+
+
+def _ssl_of(settings: Settings) -> ssl.SSLContext | bool:
+    verify = settings.verify
+    if isinstance(verify, ssl.SSLContext | bool):
+        if verify is False:
+            warnings.warn("verify=False: the relay's certificate is not checked", stacklevel=2)
+        return verify
+    try:
+        return ssl.create_default_context(cafile=verify)
+    except (OSError, TypeError) as error:
+        raise ConfigError(f"verify={verify!r}: no certificates can be read there ({error})") from error

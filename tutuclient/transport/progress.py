@@ -1,0 +1,29 @@
+"""How far an attempt has come, told by those who see it: the connector and the body."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tutuclient.errors import TutuError
+
+
+class Progress:
+    """One attempt's progress.
+
+    Attributes:
+        connected: There is a connection; before that nothing can have been done.
+        sent: The request was sent to its end, as far as we can tell.
+        failure: What stopped the sending from our side, such as a file that changed.
+    """
+
+    __slots__ = ("connected", "failure", "sent")
+
+    def __init__(self) -> None:
+        self.connected = False
+        self.sent = True
+        self.failure: TutuError | None = None
+
+
+progress_of_attempt: ContextVar[Progress | None] = ContextVar("progress_of_attempt", default=None)

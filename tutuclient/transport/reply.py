@@ -1,0 +1,138 @@
+"""An open answer: its head has come, its body is being read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tutuclient import wire
+from tutuclient.errors import APIConnectionError, APITimeoutError, UnexpectedResponseError
+from tutuclient.transport import trouble
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from tutuclient.limits import Slots
+    from tutuclient.transport.call import Call
+    from tutuclient.transport.watch import Kind, Watch
+    from tutuclient.types.answer import Meta
+
+
+class Reply:
+    """The answer to one attempt, holding a connection and a slot until it is read or given up.
+
+    Attributes:
+        call: What was asked.
+        meta: Status, headers and timings so far.
+        watch: The call's limits.
+    """
+
+    __slots__ = ("_content", "_inflater", "_late", "_response", "_slots", "_started", "call", "meta", "watch")
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        call: Call,
+        meta: Meta,
+        watch: Watch,
+        slots: Slots | None,
+        started: float,
+    ) -> None:
+        self._response: aiohttp.ClientResponse | None = response
+        self._content = response.content
+        self._slots = slots
+        self._started = started
+        self._late: APITimeoutError | None = None
+        self.call = call
+        self.meta = meta
+        self.watch = watch
+        encoding = response.headers.get("Content-Encoding", "identity").lower()
+        self._inflater = None if encoding == "identity" else wire.Inflater(encoding, call.max_bytes, meta)
+
+    @property
+    def content_type(self) -> str:
+        """The media type of the answer, in lower case."""
+        return self.meta.headers.get("Content-Type", "").lower()
+
+    async def piece(self) -> bytes:
+        """Give the next bytes of the body, as many as have come; b"" at its end.
+
+        Raises:
+            APIConnectionError: The body broke off, or a limit passed.
+            UnexpectedResponseError: It is compressed and cannot be undone.
+        """
+        while True:
+            try:
+                piece: bytes = await self._content.readany()
+            except trouble.CAUGHT as error:
+                problem = self._late or self._broken(error)
+                cause = None if self._late is not None else trouble.clean_cause(error)
+            else:
+                if self._inflater is None:
+                    return piece
+                if piece:
+                    inflated = b"".join(self._inflater.feed(piece))
+                    if inflated:
+                        return inflated
+                    continue
+                if self._inflater.complete:
+                    return b""
+                problem = self._broken(EOFError("the compressed body is cut off"))
+                cause = None
+            problem.request_id = self.meta.request_id
+            raise problem from cause
+
+    def _broken(self, error: BaseException) -> APIConnectionError:
+        return trouble.broken(error, self.call.what, connected=True, sent=True, makes_image=self.call.makes_image)
+
+    async def read(self) -> bytes | bytearray:
+        """Read the whole body.
+
+        Raises:
+            UnexpectedResponseError: It is larger than the call's ``max_bytes``.
+        """
+        data: bytes | bytearray = await self.piece()
+        limit = self.call.max_bytes
+        while data and not self._content.at_eof():
+            piece = await self.piece()
+            if not piece:
+                break
+            if type(data) is not bytearray:
+                data = bytearray(data)
+            data += piece
+            if len(data) > limit:
+                break
+        if len(data) > limit:
+            raise wire.too_large("a body", limit, self.meta)
+        return data
+
+    async def read_start(self, limit: int) -> bytes:
+        """Read an error's body as far as it is worth reading; where it breaks off it ends."""
+        data = b""
+        try:
+            while len(data) < limit and (piece := await self.piece()):
+                data += piece
+        except (APIConnectionError, UnexpectedResponseError):
+            pass
+        return data[:limit]
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the body has been read to its end, so that the connection serves again."""
+        return self._content.at_eof()
+
+    def fail(self, kind: Kind) -> None:
+        """Fail the read that is waiting, or the next one: a limit has passed."""
+        self._late = trouble.timed_out(kind, self.call.what, self.call.seconds(kind), sent=True)
+        self._content.set_exception(self._late)
+
+    def stamp(self) -> None:
+        """Note that the answer has been read to its end."""
+        self.meta.elapsed_s = self.watch.now() - self._started
+
+    def close(self) -> None:
+        """Give connection and slot back; a body not read to its end costs the connection. Safe to call twice."""
+        response, self._response = self._response, None
+        if response is not None:
+            response.close()
+            if self._slots is not None:
+                self._slots.release()

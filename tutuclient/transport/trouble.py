@@ -1,0 +1,116 @@
+"""What aiohttp and the system raise, as errors of ours.
+
+One table, most specific first; nothing of aiohttp's leaves the house. What holds
+the request's headers, and with them the key, is never chained.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+
+from tutuclient.errors import (
+    APIConnectionError,
+    APITimeoutError,
+    FirstTokenTimeoutError,
+    OutcomeUnknownError,
+    PoolTimeoutError,
+    StreamIdleTimeoutError,
+    printable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+CAUGHT: Final = (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError, ValueError, RuntimeError)
+"""Everything that aiohttp, the TLS layer and the sockets raise while a call is made."""
+
+_NOT_SENT: tuple[tuple[type[BaseException], str], ...] = (
+    (
+        aiohttp.ClientConnectorCertificateError,
+        "the relay's certificate cannot be trusted ({0}); verify= takes the file of a private authority",
+    ),
+    (aiohttp.ClientConnectorSSLError, "TLS with the relay failed ({0}); is it http:// perhaps, or a proxy in between?"),
+    (aiohttp.ClientConnectorDNSError, "the relay's name cannot be looked up ({0}); check base_url and the network"),
+    (aiohttp.ClientProxyConnectionError, "the proxy cannot be reached ({0}); check proxy="),
+    (aiohttp.ClientHttpProxyError, "the proxy refused the connection ({0}); check proxy="),
+    (aiohttp.ClientConnectorError, "the relay cannot be reached ({0}); check base_url, and whether it runs"),
+    (aiohttp.ConnectionTimeoutError, "no connection within timeout.connect"),
+    (aiohttp.InvalidURL, "base_url is no address aiohttp can use"),
+)
+_SENT: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ClientPayloadError, "the answer broke off ({0})"),
+    (aiohttp.ServerDisconnectedError, "the relay closed the connection without an answer"),
+    (aiohttp.ClientResponseError, "the answer breaks the rules of HTTP"),
+    (aiohttp.http_exceptions.HttpProcessingError, "the answer breaks the rules of HTTP"),
+    (BaseException, "the connection broke ({0})"),
+)
+# Their repr prints the request's headers; their str does not, so nobody notices.
+_UNCLEAN = (aiohttp.ClientResponseError, aiohttp.ClientHttpProxyError, aiohttp.ContentTypeError)
+
+
+def broken(error: BaseException, what: str, *, connected: bool, sent: bool, makes_image: bool) -> APIConnectionError:
+    """Make our error of one that ended an attempt.
+
+    Args:
+        error: What aiohttp or the system raised.
+        what: The call, such as "POST /chat/completions".
+        connected: There was a connection; before that nothing can have been done.
+        sent: The request was sent to its end; a relay cannot work on half of one.
+        makes_image: The call orders a picture.
+    """
+    if not connected:
+        for kind, words in _NOT_SENT:
+            if isinstance(error, kind):
+                return _not_sent(error, f"{what}: {words.format(_said(error))}")
+    words = next(words for kind, words in _SENT if isinstance(error, kind)).format(_said(error))
+    if not connected:
+        return _not_sent(error, f"{what}: {words}")
+    if not sent:
+        return _not_sent(error, f"{what}: {words} before the request was sent to its end")
+    if makes_image:
+        return OutcomeUnknownError(
+            f"{what}: {words}. The picture may have been made and billed, so it was not ordered again: "
+            "look into the relay's log first; RetryPolicy(resend_unknown=True) allows ordering twice"
+        )
+    return APIConnectionError(f"{what}: {words}")
+
+
+def _not_sent(error: BaseException, message: str) -> APIConnectionError:
+    cls = APITimeoutError if isinstance(error, TimeoutError) else APIConnectionError
+    made = cls(message)
+    made.outcome = "not_sent"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        made.code = "certificate"
+    return made
+
+
+def clean_cause(error: BaseException) -> BaseException | None:
+    """Give an exception that may be chained, or None when it carries the request's headers."""
+    return None if isinstance(error, _UNCLEAN) else error
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, _UNCLEAN):
+        return f"status {error.status}" if isinstance(error, aiohttp.ClientResponseError) else type(error).__name__
+    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return printable(str(inner) or type(inner).__name__, 200)
+
+
+_LATE: dict[str, tuple[Callable[[str], APITimeoutError], str]] = {
+    "total": (APITimeoutError, "no whole answer within the deadline of {0} s (timeout=)"),
+    "pool": (PoolTimeoutError, "no free slot within {0} s: the client is busy (max_concurrency=, timeout.pool)"),
+    "first_token": (FirstTokenTimeoutError, "nothing of the answer within {0} s (timeout.first_token)"),
+    "tail": (APITimeoutError, "the body did not end behind the last event"),
+    "idle": (StreamIdleTimeoutError, "the stream carried no content for {0} s (timeout.idle)"),
+}
+
+
+def timed_out(kind: str, what: str, seconds: float | None, *, sent: bool) -> APITimeoutError:
+    """Make the error of a limit that passed."""
+    cls, words = _LATE[kind]
+    error = cls(f"{what}: {words.format(f'{seconds or 0:g}')}")
+    error.outcome = "unknown" if sent else "not_sent"
+    return error
