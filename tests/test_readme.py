@@ -1,0 +1,84 @@
+"""Every example of the README runs, against the embedded relay."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.testclient import TestClient
+
+from tutuclient.testing import Server, sample_picture, says, serve_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+RUNNABLE = [number for number, example in enumerate(EXAMPLES) if "asyncio.run" in example]
+
+
+@pytest.fixture
+def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+    (tmp_path / "pictures").mkdir()
+    for name in ("cat.jpg", "pictures/a.jpg", "pictures/b.jpg"):
+        (tmp_path / name).write_bytes(sample_picture())
+    with serve_in_thread(key="sk-readme") as server:
+        monkeypatch.setenv("TUTU_API_KEY", "sk-readme")
+        monkeypatch.setenv("TUTU_BASE_URL", server.base_url)
+        monkeypatch.chdir(tmp_path)
+        yield server
+
+
+def test_the_readme_has_examples() -> None:
+    assert len(EXAMPLES) == 6
+    assert len(RUNNABLE) == 5
+
+
+@pytest.mark.parametrize("example", [pytest.param(EXAMPLES[number], id=str(number)) for number in RUNNABLE])
+def test_an_example_runs_as_it_stands(relay: Server, example: str) -> None:
+    done = subprocess.run(  # noqa: S603  (our own README)
+        [sys.executable, "-X", "dev", "-W", "error", "-c", example],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    if "sky.png" in example:
+        assert Path("sky.png").read_bytes().startswith(b"\x89PNG")
+    if "TaskGroup" in example:
+        assert {line.split()[0] for line in done.stdout.splitlines() if line.startswith(("a.", "b."))} == {
+            "a.jpg",
+            "b.jpg",
+        }
+    if "testing" not in example:
+        assert relay.requests
+
+
+def test_the_web_app_answers(relay: Server) -> None:
+    (example,) = (example for example in EXAMPLES if "starlette" in example)
+    names: dict[str, object] = {}
+    exec(example, names)  # noqa: S102  (our own README)
+    with TestClient(names["app"]) as web:  # type: ignore[arg-type]  # it is the Starlette app of the example
+        answer = web.post("/describe", content=sample_picture())
+        assert answer.status_code == 200
+        assert "PNG" in answer.json()["text"]
+        assert answer.json()["request_id"]
+        relay.answers(says("x", finish_reason="stop"))
+        assert web.post("/describe", content=sample_picture()).json()["text"] == "x"
+
+
+def test_the_readme_names_only_what_is_there() -> None:
+    import tutuclient  # noqa: PLC0415  (looked into, not used)
+
+    table = README.split("## What can go wrong")[1].split("## Coming")[0]
+    named = set(re.findall(r"`(\w+Error)`", table))
+    assert named <= set(tutuclient.__all__)
+    raised = {name for name in tutuclient.__all__ if name.endswith("Error")}
+    roots = {"TutuError", "OpenAIError", "APIError", "APIStatusError", "APIResponseValidationError"}
+    assert named - roots == raised - roots
