@@ -104,6 +104,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
             evenly from zero to the bound ("full jitter").
         wait_max: Where the doubling ends, in seconds.
         retry_after_max: The longest ``Retry-After`` to sit out, in seconds; a longer one is raised at once.
+        budget: Retries that the whole client may spend before successes earn new ones; None is no limit. Counted for
+            the client as it was made, not for its copies.
         resend_unknown: Send again what may already have been done, and billed. None: yes, unless it makes a picture.
     """
 
@@ -111,11 +113,14 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     wait_initial: float = 0.5
     wait_max: float = 8.0
     retry_after_max: float = 60.0
+    budget: int | None = 90
     resend_unknown: bool | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.max_retries, int) or self.max_retries < 0:
             raise ConfigError(f"max_retries must be a whole number from 0 up; got {self.max_retries!r}")
+        if self.budget is not None and (not isinstance(self.budget, int) or self.budget < 0):
+            raise ConfigError(f"budget must be a whole number of retries from 0 up, or None; got {self.budget!r}")
         for name in ("wait_initial", "wait_max", "retry_after_max"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):

@@ -14,6 +14,7 @@ from tutuclient import (
     APIStatusError,
     APITimeoutError,
     AuthenticationError,
+    InternalServerError,
     OutcomeUnknownError,
     PayloadTooLargeError,
     PoolTimeoutError,
@@ -24,7 +25,7 @@ from tutuclient import (
     UnexpectedResponseError,
     user,
 )
-from tutuclient.testing import Server, fails, rate_limited, raw, raw_server, says, self_signed, serve
+from tutuclient.testing import Recorded, Server, fails, rate_limited, raw, raw_server, says, self_signed, serve
 
 if TYPE_CHECKING:
     from tutuclient import ChatCompletion
@@ -291,3 +292,74 @@ async def test_a_rate_limit_that_stays_is_told_with_the_attempts(client: TutuCli
     assert caught.value.attempts == 3
     assert caught.value.outcome == "rejected"
     assert caught.value.retry_after == 0
+
+
+async def test_an_outage_costs_hardly_more_requests_than_calls(server: Server) -> None:
+    server.answers(*[fails(503, "down")] * 1000)
+    async with TutuClient(KEY, server.base_url, retry=RetryPolicy(wait_initial=0.001), max_concurrency=20) as client:
+        errors = await asyncio.gather(*(ask(client) for _ in range(200)), return_exceptions=True)
+    assert all(isinstance(error, InternalServerError) for error in errors)
+    assert 200 < len(server.requests) < 300
+    assert any("budget" in note for error in errors for note in getattr(error, "__notes__", ()))
+
+
+async def test_successes_earn_retries_again(server: Server) -> None:
+    policy = RetryPolicy(wait_initial=0, budget=1)
+    async with TutuClient(KEY, server.base_url, retry=policy) as client:
+        server.answers(fails(503, "a"), says("b"), fails(503, "c"), fails(503, "d"))
+        assert (await ask(client)).text == "b"
+        with pytest.raises(InternalServerError, match="d"):
+            await ask(client)
+        server.answers(fails(503, "e"))
+        with pytest.raises(InternalServerError, match="e"):
+            await ask(client)
+        for _ in range(5):
+            await ask(client)
+        server.answers(fails(503, "f"), says("g"))
+        assert (await ask(client)).text == "g"
+
+
+async def test_a_pause_the_relay_asks_for_is_kept_by_all_calls_and_they_return_spread_out(server: Server) -> None:
+    server.answers(rate_limited(retry_after=0.3))
+    async with TutuClient(KEY, server.base_url, retry=QUICK) as client:
+        first = asyncio.create_task(ask(client))
+        await server.wait_requests(1)
+        await asyncio.sleep(0.05)
+        others = await asyncio.gather(*(ask(client) for _ in range(30)))
+        assert (await first).meta.attempts == 2
+    starts = sorted(seen.started_at - server.requests[0].started_at for seen in server.requests[1:])
+    assert starts[0] >= 0.3
+    assert starts[-1] - starts[0] > 0.05
+    assert all(answer.meta.waited_s > 0.1 for answer in others)
+
+
+async def test_in_a_storm_of_refusals_every_item_gets_its_own_answer(server: Server) -> None:
+    opens = time.monotonic() + 0.4
+
+    def limited(seen: Recorded) -> Any:
+        left = opens - time.monotonic()
+        return rate_limited(retry_after=left) if left > 0 else says(seen.json["messages"][0]["content"])
+
+    server.answers(*[limited] * 400)
+    async with TutuClient(KEY, server.base_url, max_concurrency=50) as client:
+
+        async def echo(number: int) -> str:
+            answer = await client.chat.completions.create(model="m", messages=[user(f"item {number}")])
+            return answer.text
+
+        assert await asyncio.gather(*map(echo, range(200))) == [f"item {number}" for number in range(200)]
+    assert len(server.requests) <= 260
+
+
+async def test_a_pause_beyond_the_deadline_is_told_at_once(server: Server) -> None:
+    server.answers(rate_limited(retry_after=5))
+    async with TutuClient(KEY, server.base_url) as client:
+        first = asyncio.create_task(ask(client))
+        await server.wait_requests(1)
+        await asyncio.sleep(0.05)
+        with pytest.raises(RateLimitError, match="pause") as caught:
+            await ask(client, timeout=1)
+        assert caught.value.outcome == "not_sent"
+        assert caught.value.retry_after is not None
+        first.cancel()
+    assert len(server.requests) == 1

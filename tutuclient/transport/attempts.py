@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import time
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
 from tutuclient import wire
-from tutuclient.errors import APIConnectionError, APIStatusError, TutuError, UnexpectedResponseError
+from tutuclient.errors import (
+    APIConnectionError,
+    APIStatusError,
+    APITimeoutError,
+    InsufficientQuotaError,
+    RateLimitError,
+    TutuError,
+    UnexpectedResponseError,
+)
+from tutuclient.limits import RetryBudget
 from tutuclient.retry import next_delay, retry_after_of
 from tutuclient.settings import origin_of
 from tutuclient.transport import trouble
@@ -54,9 +64,10 @@ class Attempts:
 
     async def run(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         """Attempt the call until it succeeds, or is not worth another attempt, or the deadline has no room."""
-        call, watch = self._call, self._watch
+        call, watch, budget = self._call, self._watch, self._pool.budget
         maybe_done = False
         kept = False
+        spent = 0
         try:
             while True:
                 self._meta = meta = Meta(attempts=self._meta.attempts + 1, waited_s=self._meta.waited_s)
@@ -65,14 +76,19 @@ class Attempts:
                 except TutuError as raised:
                     error = raised
                 else:
+                    budget.put_back(spent)
                     kept = call.stream
                     return result
                 error.attempts = meta.attempts
                 maybe_done = maybe_done or error.outcome == "unknown"
                 if maybe_done:
                     error.outcome = "unknown"
+                spent = self._cost(error)
                 delay = next_delay(error, meta.attempts, call.retry, makes_image=call.makes_image)
                 if delay is None or delay >= watch.left():
+                    raise error
+                if not budget.take(spent):
+                    error.add_note("not tried again: the client's budget for retries is used up (RetryPolicy.budget)")
                     raise error
                 logger.debug(
                     "%s: attempt %d: %s; again in %.2f s", call.what, meta.attempts, type(error).__name__, delay
@@ -87,6 +103,15 @@ class Attempts:
             if not kept:
                 watch.stop()
 
+    def _cost(self, error: TutuError) -> int:
+        """Say what a retry after ``error`` takes from the budget, and have everybody keep the pause it asks for."""
+        if isinstance(error, RateLimitError):
+            asked = error.retry_after
+            if asked and asked <= self._call.retry.retry_after_max and not isinstance(error, InsufficientQuotaError):
+                self._pool.cool_down.ask(self._loop.time(), asked)
+            return 0
+        return RetryBudget.COST_OF_TIMEOUT if isinstance(error, APITimeoutError) else RetryBudget.COST
+
     async def _attempt(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         slots = self._pool.slots
         if not slots.acquire_nowait():
@@ -95,6 +120,8 @@ class Attempts:
         progress = self._progress = Progress()
         reply: Reply | None = None
         try:
+            if pause := self._pool.cool_down.wait(self._loop.time(), random.random()):
+                await self._keep_pause(pause)
             watch.limit("first_token", call.timeout.first_token)
             reply = await self._open()
             result = await use(reply)
@@ -134,6 +161,18 @@ class Attempts:
             raise self._timed_out(kind, sent=False) from None
         watch.ease()
         self._meta.waited_s += self._loop.time() - began
+
+    async def _keep_pause(self, seconds: float) -> None:
+        if seconds >= self._watch.left():
+            error = RateLimitError(
+                f"{self._call.what}: not sent: the relay asked all calls to pause, for {seconds:.1f} s yet, which is "
+                "beyond the deadline (timeout=)"
+            )
+            error.outcome = "not_sent"
+            error.retry_after = seconds
+            raise error
+        await asyncio.sleep(seconds)
+        self._meta.waited_s += seconds
 
     def _timed_out(self, kind: str, *, sent: bool) -> TutuError:
         error = trouble.timed_out(kind, self._call.what, self._call.seconds(kind), sent=sent)

@@ -20,7 +20,7 @@ from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from tutuclient.errors import ConfigError
-from tutuclient.limits import Slots
+from tutuclient.limits import CoolDown, RetryBudget, Slots
 from tutuclient.transport.attempts import Attempts
 from tutuclient.transport.progress import progress_of_attempt
 
@@ -129,6 +129,8 @@ class Pool:
     def __init__(self, settings: Settings) -> None:
         self.loop = asyncio.get_running_loop()
         self.slots = Slots(settings.slots)
+        self.budget = RetryBudget(settings.retry.budget)
+        self.cool_down = CoolDown()
         self._urls: dict[str, URL] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         options: dict[str, Any] = {"limit": 0, "ssl": _ssl_of(settings), "ttl_dns_cache": 30}

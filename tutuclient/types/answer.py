@@ -79,7 +79,8 @@ class Meta:
         status_code: The HTTP status of the answer.
         headers: The answer's headers; names are case-insensitive.
         attempts: How often the call was sent, the good one included.
-        waited_s: Seconds spent waiting for a free slot of the client, over all attempts.
+        waited_s: Seconds spent waiting, over all attempts, for a free slot of the client or for the end of a pause
+            that the relay asked for.
         headers_s: Seconds from the call to the answer's headers.
         elapsed_s: Seconds from the call to the end of the answer; for a stream still open, to its headers.
     """
