@@ -1,0 +1,1233 @@
+"""What ``tutuclient.media`` promises: the same bytes from every source, in pieces, and a word for what is none."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import builtins
+import errno
+import gc
+import importlib.util
+import io
+import os
+import pickle
+import stat
+import sys
+import tempfile
+import threading
+import tracemalloc
+import zipfile
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms
+from starlette.datastructures import UploadFile
+
+from tutuclient import media
+from tutuclient.errors import MediaError
+from tutuclient.media import PictureSource, Upload, image
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from types import ModuleType
+
+PNG = b"\x89PNG\r\n\x1a\n"
+FTYP = b"\0\0\0\x1cftyp"
+DEV = Path("/proc/self/fd")
+needs_proc = pytest.mark.skipif(not DEV.exists(), reason="counts open files in /proc")
+posix = pytest.mark.skipif(os.name != "posix", reason="pipes and modes of POSIX")
+
+
+def png(size: int) -> bytes:
+    """Make something that begins like a PNG and is of this size."""
+    return (PNG + os.urandom(max(size - len(PNG), 0)))[:size]
+
+
+DATA = png(1000)
+
+
+def put(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Put another file of the same time in a file's place."""
+    other = put(path.with_name("other"), data)
+    os.utime(other, ns=(0, path.stat().st_mtime_ns))
+    other.replace(path)
+
+
+def take_away(path: Path) -> None:
+    path.unlink()
+
+
+def opening(path: Path, mode: str = "rb", buffering: int = -1) -> Any:
+    return path.open(mode, buffering)
+
+
+def uri(data: bytes, mime: str = "image/png") -> bytes:
+    return f"data:{mime};base64,".encode() + base64.b64encode(data)
+
+
+async def sent(upload: Upload) -> bytes:
+    await upload.open()
+    whole = b"".join([piece async for piece in upload.pieces()])
+    assert len(whole) == upload.encoded_size
+    assert upload.describe().startswith(f"<{upload.mime} ")
+    assert upload.inline() in {None, whole}
+    return whole
+
+
+async def refusal(source: Any, **options: Any) -> MediaError:
+    with pytest.raises(MediaError) as caught:
+        await Upload(source, **options).open()
+    assert caught.value.outcome == "not_sent"
+    assert str(caught.value).isprintable()
+    return caught.value
+
+
+def picture(form: str, size: tuple[int, int] = (40, 20), mode: str = "RGB", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    drawn = Image.new(mode, size)
+    drawn.paste(Image.new(mode, (size[0] // 2, size[1]), 200 if mode in {"L", "I;16"} else "red"), (0, 0))
+    drawn.save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def turned(form: str, size: tuple[int, int] = (40, 20)) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010F] = "a maker"
+    return picture(form, size, exif=exif)
+
+
+async def decoded(upload: Upload) -> Image.Image:
+    data = base64.b64decode((await sent(upload)).partition(b",")[2])
+    assert len(data) == upload.size_bytes
+    drawn = Image.open(io.BytesIO(data))
+    assert drawn.get_format_mimetype() == upload.mime
+    return drawn
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(media, "PIECE_BYTES", 12)
+    return 12
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return put(tmp_path / "cat.png", DATA)
+
+
+@pytest.fixture
+def fds() -> Callable[[], int]:
+    return lambda: len(list(DEV.iterdir()))
+
+
+def from_disk_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_in_cache(*_: object) -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "preadv", not_in_cache, raising=False)
+
+
+# The part.
+
+
+@pytest.mark.parametrize("url", ["https://host/cat.png", "HTTP://host", "https://host/猫.png?a=b"])
+def test_a_url_goes_to_the_relay_as_it_is(url: str) -> None:
+    assert image(f" {url}\n", detail="high").image_url.url == url
+    assert image(url, detail="high").image_url.detail == "high"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://", "https:///cat.png", "http://[::1", "https://host/a b", "https://host/a\tb"]
+)
+def test_a_url_nobody_could_fetch_is_refused(url: str) -> None:
+    with pytest.raises(MediaError, match="no URL that can be fetched") as caught:
+        image(url)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("file:///tmp/cat.png", "give the path itself"),
+        ("ftp://host/cat.png", "only http and https"),
+        ("s3://bucket/cat.png", "only http and https"),
+        ("s3://bucket/\x1b[31mcat.png", "only http and https"),
+        ("data:image/png,raw", "only base64"),
+        ("data:image/svg+xml;utf8,<svg/>", "only base64"),
+        ("data:", "only base64"),
+        (None, "A NoneType is not a picture"),
+        (42, "Pillow image"),
+        (io.StringIO("x"), "'rb'"),
+    ],
+)
+def test_what_cannot_be_a_picture_is_refused_at_once(source: Any, hint: str) -> None:
+    with pytest.raises(MediaError, match=hint) as caught:
+        image(source)
+    assert str(caught.value).isprintable()
+
+
+def test_an_uploaded_url_is_refused() -> None:
+    with pytest.raises(MediaError, match=r"give it to image\(\)"):
+        Upload("https://host/cat.png")
+
+
+def test_max_side_is_refused_where_it_could_do_nothing() -> None:
+    with pytest.raises(MediaError, match="the relay fetches a URL by itself"):
+        image("https://host/cat.png", max_side=100)
+    with pytest.raises(MediaError, match="belongs to the Upload"):
+        image(Upload(PNG), max_side=100)
+    with pytest.raises(MediaError, match="at least 1"):
+        image(PNG, max_side=0)
+
+
+def test_an_upload_is_used_as_it_is() -> None:
+    upload = Upload(PNG)
+    assert image(upload, detail="low").image_url.url is upload
+
+
+def test_making_a_part_reads_nothing() -> None:
+    assert isinstance(image("/no/such/file.png").image_url.url, Upload)
+
+
+# The same bytes, whatever they come from.
+
+
+def from_zip(_: Path) -> Any:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cat.png", DATA)
+    return zipfile.ZipFile(buffer).open("cat.png")
+
+
+def at_offset(_: Path) -> io.BytesIO:
+    file = io.BytesIO(b"before it" + DATA)
+    file.seek(9)
+    return file
+
+
+def spooled(_: Path) -> Any:
+    file = tempfile.SpooledTemporaryFile()  # noqa: SIM115  (it is in memory)
+    file.write(DATA)
+    file.seek(0)
+    return file
+
+
+class OneWay(io.RawIOBase):
+    """A pipe's end: it gives a little at a time, once."""
+
+    def __init__(self, data: bytes) -> None:
+        self._rest = data
+
+    def read(self, size: int = -1) -> bytes:
+        given, self._rest = self._rest[: min(size, 300)], self._rest[min(size, 300) :]
+        return given
+
+
+class Awaited:
+    """A file object whose ``read`` is awaited."""
+
+    def __init__(self, data: bytes) -> None:
+        self._file = io.BytesIO(data)
+
+    async def read(self, size: int = -1, /) -> bytes:
+        return self._file.read(size)
+
+
+class Bare:
+    """The least that can be read."""
+
+    name = 3
+
+    def __init__(self, data: bytes) -> None:
+        self.read = io.BytesIO(data).read
+
+
+SOURCES: dict[str, Callable[[Path], Any]] = {
+    "path": lambda path: path,
+    "str": str,
+    "bytes": lambda _: DATA,
+    "bytearray": lambda _: bytearray(DATA),
+    "memoryview": lambda _: memoryview(DATA),
+    "memoryview of a part": lambda _: memoryview(b"xx" + DATA)[2:],
+    "memoryview with steps": lambda _: memoryview(
+        bytes(byte for pair in zip(DATA, DATA, strict=True) for byte in pair)
+    )[::2],
+    "memoryview of numbers": lambda _: memoryview(DATA).cast("I"),
+    "data URI": lambda _: f"\n{uri(DATA).decode()} ",
+    "data URI with a wrong type": lambda _: "DATA:text/plain;charset=x;base64," + base64.b64encode(DATA).decode(),
+    "BytesIO": lambda _: io.BytesIO(DATA),
+    "BytesIO at an offset": at_offset,
+    "spooled": spooled,
+    "entry of a zip": from_zip,
+    "starlette's UploadFile": lambda _: UploadFile(io.BytesIO(DATA), filename="../cat.png"),
+    "pipe": lambda _: OneWay(DATA),
+    "async": lambda _: Awaited(DATA),
+    "bare": lambda _: Bare(DATA),
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("pieces", [12, media.PIECE_BYTES])
+async def test_every_source_gives_the_same_twice(
+    kind: str, pieces: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media, "PIECE_BYTES", pieces)
+    path = put(tmp_path / "cat.png", DATA)
+    source = SOURCES[kind](path)
+    upload = Upload(source)
+    assert await sent(upload) == uri(DATA)
+    assert await sent(upload) == uri(DATA)
+    assert (upload.mime, upload.size_bytes) == ("image/png", 1000)
+    if isinstance(source, io.IOBase):
+        source.close()
+
+
+async def test_opened_files_of_every_make_are_read_and_left_open(file: Path) -> None:
+    with (
+        opening(file) as buffered,
+        opening(file, buffering=0) as raw,
+        opening(file, "r+b") as both,
+        tempfile.NamedTemporaryFile() as named,
+    ):
+        named.write(b"before it" + DATA)
+        named.seek(9)
+        for source in (buffered, raw, both, named):
+            upload = Upload(cast("PictureSource", source))
+            stood = source.tell()
+            await upload.open()
+            assert source.tell() == stood
+            assert upload.inline() is None
+            assert await sent(upload) == uri(DATA)
+            assert source.tell() == stood
+            assert not source.closed
+    async with await anyio.open_file(file, "rb") as wrapped:
+        upload = Upload(wrapped)
+        assert upload.name == "cat.png"
+        await upload.open()
+        assert upload.inline() is None  # It is not kept.
+        assert await sent(upload) == uri(DATA)
+
+
+async def test_passes_at_the_same_time_do_not_mix(file: Path, small_pieces: int) -> None:
+    with opening(file) as handle:
+        for upload in (Upload(file), Upload(handle), Upload(DATA)):
+            results: list[bytes] = []
+
+            async def one(upload: Upload = upload, results: list[bytes] = results) -> None:
+                results.append(await sent(upload))
+
+            async with anyio.create_task_group() as group:
+                for _ in range(5):
+                    group.start_soon(one)
+            assert results == [uri(DATA)] * 5
+        assert handle.tell() == 0
+    assert small_pieces == 12
+
+
+@pytest.mark.parametrize("around", [1, 2, 3])
+@pytest.mark.parametrize("off", range(-5, 6))
+async def test_sizes_around_the_borders_of_pieces(around: int, off: int, tmp_path: Path) -> None:
+    data = png(media.PIECE_BYTES * around + off)
+    path = put(tmp_path / "x", data)
+    for source in (path, data, io.BytesIO(data)):
+        assert await sent(Upload(source)) == uri(data)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(rest=st.binary(max_size=100), third=st.integers(1, 20))
+def test_any_size_in_any_pieces(rest: bytes, third: int, tmp_path: Path) -> None:
+    data = PNG + rest
+    path = put(tmp_path / "x", data)
+
+    async def check() -> None:
+        sources: list[Any] = [path, data, io.BytesIO(data), uri(data).decode(), OneWay(data)]
+        for source in sources:
+            upload = Upload(source)
+            await upload.open()
+            pieces = [piece async for piece in upload.pieces()]
+            assert b"".join(pieces) == uri(data)
+            assert len(b"".join(pieces)) == upload.encoded_size
+            assert len(pieces) == -(-len(data) // (3 * third))
+            assert upload.inline() == (None if isinstance(source, Path | io.BytesIO) else uri(data))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(media, "PIECE_BYTES", 3 * third)
+        asyncio.run(check())
+
+
+@pytest.mark.parametrize("faster", [True, False])
+async def test_pybase64_is_used_when_it_is_there_and_not_missed(
+    faster: bool, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not faster:
+        monkeypatch.setitem(sys.modules, "pybase64", None)
+    copy = anew()
+    assert (copy.b64encode is base64.b64encode) is not faster
+    upload = copy.Upload(file)
+    assert await sent(upload) == uri(DATA)
+    assert await sent(copy.Upload(DATA)) == uri(DATA)
+
+
+def anew() -> ModuleType:
+    """Import ``media`` a second time, beside the one that everybody shares."""
+    spec = importlib.util.spec_from_file_location("media_anew", media.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+async def test_only_a_small_picture_in_memory_is_given_inline(tmp_path: Path) -> None:
+    small, large = png(48 * 1024), png(48 * 1024 + 1)
+    path = put(tmp_path / "x.png", small)
+    for source, expected in ((small, uri(small)), (large, None), (path, None), (io.BytesIO(small), None)):
+        upload = Upload(source)
+        await upload.open()
+        assert upload.inline() == expected
+
+
+# What the first bytes tell.
+
+
+@pytest.mark.parametrize(
+    ("head", "mime"),
+    [
+        (PNG, "image/png"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"GIF87a", "image/gif"),
+        (b"GIF89a", "image/gif"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", "image/webp"),
+        (b"BM" + bytes(12) + b"\x28\0\0\0", "image/bmp"),
+        (b"II*\0\x08", "image/tiff"),
+        (b"MM\0*\0\0", "image/tiff"),
+        (b"II+\0\x08", "image/tiff"),
+        (b"MM\0+\0\x08", "image/tiff"),
+        (FTYP + b"avif\0\0\0\0mif1miaf", "image/avif"),
+        (FTYP + b"mif1\0\0\0\0mif1avif", "image/avif"),
+        (FTYP + b"heic\0\0\0\0mif1heic", "image/heic"),
+        (FTYP + b"mif1\0\0\0\0miafheix", "image/heic"),
+        (FTYP + b"mif1\0\0\0\0miafmif1", "image/heif"),
+    ],
+)
+async def test_the_kind_is_told_by_the_first_bytes(head: bytes, mime: str, tmp_path: Path) -> None:
+    path = put(tmp_path / "named.wrongly.txt", head)
+    for source in (path, head):
+        upload = Upload(source)
+        assert await sent(upload) == uri(head, mime)
+        assert upload.mime == mime
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"])
+async def test_what_pillow_writes_is_known(form: str) -> None:
+    assert (await decoded(Upload(picture(form)))).format == form
+
+
+@pytest.mark.parametrize(
+    ("head", "seems"),
+    [
+        (b"<!DOCTYPE html><title>404</title>", "HTML"),
+        (b"\xef\xbb\xbf\n <html>", "HTML"),
+        (b'<?xml version="1.0"?>\n<!-- x -->\n<svg xmlns="x">', "SVG"),
+        (b"<svg>", "SVG"),
+        (b"<?xml version='1.0'?><rss/>", "XML"),
+        (b'{"error": 1}', "JSON"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"data:image/png;base64,iVBO", "a data URI in a file"),
+        (base64.b64encode(DATA), "base64; decode it first"),
+        (b"just words", "to be text"),
+        ("说明".encode()[:-1], "to be text"),
+        (b"BMW is a make of cars and this is long", "to be text"),
+        ("x".encode("utf-16"), r"text \(UTF-16\)"),
+        (b"%PDF-1.7", "PDF"),
+        (b"PK\x03\x04", "zip"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"Rar!\x1a", "archive"),
+        (FTYP + b"isom\0\0\0\0isommp42", "video"),
+        (b"\0\0\0\x10ftypisom\0\0\0\0avif", "video"),
+        (b"\x1aE\xdf\xa3", "video"),
+        (b"RIFF....WAVE", "sound"),
+        (b"\xff\x0a\xfa", "JPEG XL"),
+        (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+        (b"\0\0\x01\0\x01\0", "icon"),
+        (b"8BPS", "Photoshop"),
+        (b"\x7fELF", "program"),
+        (bytes(600), "nothing but zeros"),
+        (b"\x00\x01\x02abc", "begins with 00 01 02 61"),
+        (b"\xfe\xfa\x80", "begins with fe fa 80"),
+    ],
+)
+async def test_what_is_no_picture_is_named(head: bytes, seems: str, tmp_path: Path) -> None:
+    path = put(tmp_path / "cat.png", head)
+    for source in (path, head):
+        error = await refusal(source)
+        assert error.__cause__ is None
+        with pytest.raises(MediaError, match=seems):
+            await Upload(source).open()
+    assert "cat.png is no picture" in str(await refusal(path))
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize("source", [b"", bytearray(), memoryview(b""), "data:image/png;base64,", OneWay(b"")])
+async def test_empty_pictures_are_refused(source: Any) -> None:
+    assert "is empty" in str(await refusal(source))
+
+
+async def test_a_file_that_was_empty_when_it_was_measured_is_refused(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media, "_state", lambda _: (0, 0, 0))
+    assert "is empty" in str(await refusal(file))
+
+
+async def test_files_that_cannot_be_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "There is no file cat.png." in str(await refusal("cat.png"))
+    assert isinstance((await refusal(Path("cat.png"))).__cause__, FileNotFoundError)
+    assert str(await refusal(".")) == ". is a directory. Give the files in it, one by one."
+    (tmp_path / "empty.png").touch()
+    assert "empty.png is empty" in str(await refusal("empty.png"))
+    assert "cannot be read: File name too long" in str(await refusal("x" * 300))
+    assert "embedded null" in str(await refusal("x\0y"))
+    assert r"no file a\u202ex\n" in str(await refusal("a\u202ex\n"))
+    assert "cannot be read: Not a directory" in str(await refusal("empty.png/cat.png"))
+
+
+async def test_hints_for_what_looks_like_something_else() -> None:
+    text = base64.b64encode(png(30_000)).decode()
+    for source in (text, text[:120]):
+        error = str(await refusal(source))
+        assert "looks like base64" in error
+        assert text[:200] not in error
+    assert "A URL is given as a str" in str(await refusal(Path("https://host/cat.png")))
+    assert "base64" not in str(await refusal("a/very/long/path/of/folders/that/are/not/there/and/no/file"))
+
+
+async def test_a_forbidden_file_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "open", forbid)  # Tests may run as root, whom a file's mode does not stop.
+    error = await refusal(file)
+    assert "may not be read. Check its rights" in str(error)
+    assert isinstance(error.__cause__, PermissionError)
+
+
+@posix
+async def test_pipes_and_devices_are_refused_without_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with anyio.fail_after(5):
+        assert "is a pipe, a socket or a device" in str(await refusal(tmp_path / "pipe"))
+        assert "is a pipe, a socket or a device" in str(await refusal("/dev/zero"))
+        monkeypatch.setattr(stat, "S_ISREG", lambda _: True)  # as if it had been a file a moment ago
+        assert "is empty" in str(await refusal(tmp_path / "pipe"))
+
+
+@pytest.mark.parametrize(
+    ("payload", "why"),
+    [
+        ("iVBORw0KGgo", "cut short, or its padding"),
+        ("iVBORw0KGg-_", "URL-safe alphabet"),
+        ("iVBORw0KGgo%3D", "percent-encoded"),
+        ("iVBO\nRw0K", "line breaks"),
+        ("iVBO!!!!", "not the base64"),
+        ("iVBORw==" * 3, "not the base64"),
+        ("iVBORw0KGgoAAAA=iVBO", "padding \\('='\\) in the middle"),
+        ("iVBORw0KGgoAAAé=", "not the base64"),
+    ],
+)
+async def test_broken_base64_is_refused(payload: str, why: str, small_pieces: int) -> None:
+    assert small_pieces == 12
+    with pytest.raises(MediaError, match=why) as caught:
+        await Upload(f"data:image/png;base64,{payload}").open()
+    assert "iVBO" not in str(caught.value)
+
+
+async def test_files_opened_as_text_are_refused(file: Path) -> None:
+    with opening(file, "r") as handle, pytest.raises(MediaError, match=r"cat.png is open as text.*'rb'"):
+        Upload(cast("Any", handle))
+    with tempfile.SpooledTemporaryFile(mode="w+") as opened_text:
+        opened_text.write("x" * 10)
+        opened_text.seek(0)
+        assert "open as text" in str(await refusal(opened_text))
+
+    class Words:
+        def read(self, _: int) -> str:
+            return "words"
+
+    assert "open as text" in str(await refusal(Words()))
+
+
+async def test_closed_and_finished_file_objects_are_refused(file: Path) -> None:
+    with pytest.raises(MediaError, match="closed file"):
+        Upload(closed(file))
+    with opening(file) as handle:
+        upload = Upload(handle)
+    with pytest.raises(MediaError, match=r"cat.png cannot be read: .*closed file"):
+        await upload.open()
+    finished = io.BytesIO(DATA)
+    finished.read()
+    assert "seek(0)" in str(await refusal(finished))
+
+
+def closed(file: Path) -> Any:
+    with opening(file) as handle:
+        return handle
+
+
+async def test_a_stream_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(media, "MAX_STREAM_BYTES", 999)
+    for source in (OneWay(DATA), Awaited(DATA)):
+        assert "more than 999 B" in str(await refusal(source))
+
+
+async def test_what_can_be_read_once_is_not_begun_again_after_a_failure() -> None:
+    reading = anyio.Event()
+
+    class Slow:
+        async def read(self, _size: int = -1, /) -> bytes:
+            reading.set()
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    upload = Upload(Slow())
+    async with anyio.create_task_group() as group:
+        group.start_soon(upload.open)
+        await reading.wait()
+        group.cancel_scope.cancel()
+    with pytest.raises(MediaError, match="can be read only once"):
+        await upload.open()
+
+
+async def test_a_disk_that_fails_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upload = Upload(file)
+    await upload.open()
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "preadv", fail, raising=False)
+    monkeypatch.setattr(media._Pass, "_from_disk", with_failing_seek(media._Pass._from_disk))
+    with pytest.raises(MediaError, match=r"cat.png cannot be read: Input/output error") as caught:
+        await sent(upload)
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def with_failing_seek(read: Callable[..., int]) -> Callable[..., int]:
+    class Failing(io.FileIO):
+        def seek(self, *_: object) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+    def from_disk(self: Any, into: memoryview, at: int) -> int:
+        self.file = self._files.enter_context(Failing(self._source.path))
+        return read(self, into, at)
+
+    return from_disk
+
+
+# Memory, files and the loop.
+
+
+async def test_a_large_file_takes_little_memory(tmp_path: Path) -> None:
+    path = put(tmp_path / "large.png", png(20 * 2**20))
+    upload = Upload(path)
+    tracemalloc.start()
+    try:
+        await upload.open()
+        total = 0
+        async for piece in upload.pieces():
+            total += len(piece)
+            assert len(piece) <= 192 * 1024 + 30
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert total == upload.encoded_size
+    assert peak < 2 * 2**20
+
+
+@pytest.mark.parametrize("make", [bytes, bytearray, memoryview])
+async def test_bytes_are_not_copied(make: Callable[[bytes], Any]) -> None:
+    source = make(png(20 * 2**20))
+    tracemalloc.start()
+    try:
+        upload = Upload(source)
+        await upload.open()
+        async for _ in upload.pieces():
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * 2**20
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes", "BytesIO", "data URI"])
+async def test_the_loop_has_its_turn_between_pieces(kind: str, tmp_path: Path, small_pieces: int) -> None:
+    path = put(tmp_path / "cat.png", DATA)
+    upload = Upload(SOURCES[kind](path))
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(count)
+        if kind == "data URI":  # Decoding is the work here, and done when it is opened.
+            await upload.open()
+            assert turns >= len(DATA) // small_pieces
+        await upload.open()
+        await anyio.sleep(0.001)  # The counter is on its way.
+        before = turns
+        pieces = 0
+        async for _ in upload.pieces():
+            pieces += 1
+            assert turns - before >= pieces - 1
+        group.cancel_scope.cancel()
+    assert pieces == -(-len(DATA) // small_pieces)
+
+
+@needs_proc
+@pytest.mark.parametrize("from_disk", [True, False])
+async def test_leaving_early_closes_the_file(
+    from_disk: bool, file: Path, fds: Callable[[], int], small_pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert small_pieces
+    if from_disk:
+        from_disk_only(monkeypatch)
+    upload = Upload(file)
+    await upload.open()
+    before = fds()
+    async with aclosing(upload.pieces()) as pieces:
+        async for _ in pieces:
+            assert fds() == before + 1
+            break
+    assert fds() == before
+
+    async for _ in upload.pieces():
+        break
+    gc.collect()
+    await wait_until(lambda: fds() == before)
+
+    with pytest.raises(ZeroDivisionError):
+        async with aclosing(upload.pieces()) as pieces:
+            async for _ in pieces:
+                raise ZeroDivisionError
+    assert fds() == before
+    assert await sent(upload) == uri(DATA)
+    assert fds() == before
+
+
+async def wait_until(true: Callable[[], bool]) -> None:
+    with anyio.fail_after(5):
+        while not true():  # noqa: ASYNC110  (another thread closes, and tells nobody)
+            await anyio.sleep(0.001)
+
+
+@needs_proc
+@pytest.mark.parametrize("at", ["open", "read"])
+@pytest.mark.parametrize("how", ["task", "scope"])
+async def test_cancelling_while_a_thread_reads_waits_for_nothing_and_closes(
+    at: str, how: str, file: Path, fds: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from_disk_only(monkeypatch)
+    upload = Upload(file)
+    await upload.open()
+    before = fds()
+    reading, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly(method: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(*args: Any) -> Any:
+            result = method(*args)
+            reading.set()
+            go_on.wait(5)
+            done.set()
+            return result
+
+        return slow
+
+    name = "open" if at == "open" else "_from_disk"
+    monkeypatch.setattr(media._Pass, name, slowly(getattr(media._Pass, name)))
+    scope = anyio.CancelScope()
+
+    async def one() -> None:
+        with scope:
+            await sent(upload)
+
+    task = asyncio.create_task(one())
+    await wait_until(reading.is_set)
+    assert fds() == before + 1
+    if how == "task":
+        task.cancel()
+    else:
+        scope.cancel()
+    await asyncio.wait([task], timeout=5)
+    assert task.cancelled() is (how == "task")
+    assert not done.is_set()
+    assert fds() == before + 1
+    go_on.set()
+    await wait_until(lambda: fds() == before)
+    monkeypatch.undo()
+    assert await sent(upload) == uri(DATA)
+
+
+async def test_a_cancelled_pass_puts_the_file_object_back() -> None:
+    reading, go_on = threading.Event(), threading.Event()
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if threading.current_thread() is not threading.main_thread() and opened:
+                reading.set()
+                go_on.wait(5)
+            return super().read(size)
+
+    opened = False
+    source = Slow(DATA)
+    upload = Upload(source)
+    await upload.open()
+    opened = True
+    task = asyncio.create_task(sent(upload))
+    await wait_until(reading.is_set)
+    task.cancel()
+    await asyncio.wait([task], timeout=5)
+    go_on.set()
+    opened = False
+    assert await sent(upload) == uri(DATA)
+    assert source.tell() == 0
+
+
+async def test_a_file_object_closed_on_the_way_is_told(small_pieces: int) -> None:
+    assert small_pieces
+    source = io.BytesIO(DATA)
+    upload = Upload(source)
+    await upload.open()
+    with pytest.raises(MediaError, match="closed file"):
+        async for _ in upload.pieces():
+            source.close()
+
+
+@pytest.mark.parametrize("system", ["cached", "not cached", "half cached", "cannot say", "knows nothing of it"])
+async def test_every_way_of_reading_a_file(
+    system: str, tmp_path: Path, small_pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = put(tmp_path / "cat.png", DATA)
+    real = getattr(os, "preadv", None)
+    asked = 0
+
+    def preadv(descriptor: int, buffers: list[memoryview], offset: int, flags: int) -> int:
+        nonlocal asked
+        asked += 1
+        if system == "cannot say":
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        if system == "not cached" or (system == "half cached" and asked % 2):
+            raise BlockingIOError
+        assert real is not None
+        assert flags == os.RWF_NOWAIT
+        cut = buffers[0][:5] if system == "half cached" else buffers[0]
+        return cast("int", real(descriptor, [cut], offset))
+
+    if system == "knows nothing of it":
+        monkeypatch.setattr(media, "_NOWAIT", 0)
+    monkeypatch.setattr(os, "preadv", preadv, raising=False)
+    assert await sent(Upload(path)) == uri(DATA)
+    pieces = -(-len(DATA) // small_pieces)
+    assert asked >= {"cannot say": 1, "knows nothing of it": 0}.get(system, pieces)
+    assert (asked == 1) is (system == "cannot say")
+
+
+# Pictures that change.
+
+
+@pytest.mark.parametrize("how", ["longer", "shorter", "other", "replaced"])
+async def test_a_file_that_changed_between_attempts_is_refused(how: str, file: Path) -> None:
+    with opening(file) as handle:
+        by_path, by_file = Upload(file), Upload(handle)
+        assert await sent(by_path) == await sent(by_file)
+        data = png({"longer": 1001, "shorter": 999}.get(how, 1000))
+        if how == "replaced":
+            replace(file, data)
+        else:
+            os.utime(put(file, data), ns=(0, 0))
+        for upload in (by_path,) if how == "replaced" else (by_path, by_file):
+            with pytest.raises(MediaError, match=r"cat.png changed while it was being sent"):
+                await upload.open()
+            with pytest.raises(MediaError, match="changed"):
+                async for _ in upload.pieces():
+                    pass
+
+
+async def test_a_missing_file_between_attempts_is_refused(file: Path) -> None:
+    upload = Upload(file)
+    await upload.open()
+    take_away(file)
+    with pytest.raises(MediaError, match="There is no file"):
+        async for _ in upload.pieces():
+            pass
+
+
+@needs_proc
+@pytest.mark.parametrize("from_disk", [True, False])
+@pytest.mark.parametrize("size", [500, 1000, 1500])
+async def test_a_file_that_changes_on_the_way_is_never_sent_whole(
+    *,
+    size: int,
+    from_disk: bool,
+    file: Path,
+    small_pieces: int,
+    fds: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if from_disk:
+        from_disk_only(monkeypatch)
+    upload = Upload(file)
+    await upload.open()
+    before = fds()
+    total = 0
+    with pytest.raises(MediaError, match="changed while it was being sent"):
+        async for piece in upload.pieces():
+            if not total:
+                os.utime(put(file, png(size)), ns=(0, 0))
+            total += len(piece)
+    assert total < upload.encoded_size
+    assert fds() == before
+    assert small_pieces
+
+
+async def test_the_end_of_a_file_is_seen_even_where_nothing_tells_of_it(
+    file: Path, small_pieces: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert small_pieces
+    monkeypatch.setattr(media, "_state", lambda _: (1000, 0, 0))
+    upload = Upload(file)
+    await upload.open()
+    os.truncate(file, 500)
+    with pytest.raises(MediaError, match="changed"):
+        async for _ in upload.pieces():
+            pass
+
+
+async def test_memory_that_changed_its_size_is_refused() -> None:
+    array, opened = bytearray(DATA), io.BytesIO(DATA)
+    cases: list[tuple[Upload, Callable[[], object]]] = [
+        (Upload(array), array.pop),
+        (Upload(opened), lambda: opened.truncate(999)),
+    ]
+    for upload, shrink in cases:
+        await upload.open()
+        shrink()
+        with pytest.raises(MediaError, match="changed"):
+            async for _ in upload.pieces():
+                pass
+        with pytest.raises(MediaError, match=r"had 1000 bytes, and now 999"):
+            await upload.open()
+    with pytest.raises(MediaError, match=r"had 1000 bytes, and now 999"):
+        cases[0][0].inline()
+
+
+async def test_a_read_that_gives_more_than_it_was_asked_for_is_refused(small_pieces: int) -> None:
+    class Generous(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return super().read(None if size == small_pieces else size)
+
+    upload = Upload(Generous(DATA))
+    await upload.open()
+    with pytest.raises(MediaError, match="changed"):
+        async for _ in upload.pieces():
+            pass
+
+
+# Pillow.
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"])
+async def test_a_larger_picture_is_made_smaller_and_keeps_its_format(form: str, tmp_path: Path) -> None:
+    data = picture(form, (400, 100))
+    path = put(tmp_path / "cat", data)
+    with opening(path) as handle:
+        sources: list[Any] = [path, data, uri(data).decode(), handle, OneWay(data)]
+        for source in sources:
+            drawn = await decoded(Upload(source, max_side=40))
+            assert (drawn.format, drawn.size) == (form, (40, 10))
+        assert handle.tell() == 0
+
+
+async def test_a_picture_that_fits_is_sent_byte_for_byte(tmp_path: Path) -> None:
+    data = picture("PNG", (40, 20))[:-40]  # broken where nobody looks
+    path = put(tmp_path / "cat.png", data)
+    assert await sent(Upload(path, max_side=40)) == uri(data)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
+async def test_a_turned_picture_is_set_upright(form: str) -> None:
+    for side in (20, 100):
+        drawn = await decoded(Upload(turned(form), max_side=side))
+        assert drawn.size == ((10, 20) if side == 20 else (20, 40))
+        assert drawn.getexif().get(0x0112, 1) == 1
+        assert drawn.getexif().get(0x010F) is None
+        assert drawn.convert("RGB").getpixel((5, 1)) == pytest.approx((255, 0, 0), abs=8)
+    assert await sent(Upload(turned(form))) == uri(turned(form), f"image/{form.lower()}")
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA", "I;16"])
+async def test_every_kind_of_pixel_can_be_made_smaller(mode: str) -> None:
+    made = (
+        Image.new("RGBA", (40, 20), (200, 0, 0, 100)).convert(mode)
+        if mode != "I;16"
+        else Image.new(mode, (40, 20), 999)
+    )
+    buffer = io.BytesIO()
+    made.save(buffer, "PNG")
+    drawn = await decoded(Upload(buffer.getvalue(), max_side=10))
+    assert drawn.size == (10, 5)
+    if mode == "I;16":
+        assert drawn.getpixel((1, 1)) == 999
+    if mode.endswith("A"):
+        assert drawn.mode == mode
+
+
+async def test_transparency_of_a_palette_survives() -> None:
+    made = Image.new("P", (40, 20), 1)
+    made.putpalette([0, 0, 0, 255, 0, 0])
+    buffer = io.BytesIO()
+    made.save(buffer, "PNG", transparency=1)
+    drawn = await decoded(Upload(buffer.getvalue(), max_side=10))
+    assert drawn.convert("RGBA").getpixel((1, 1))[3] == 0  # type: ignore[index]  # RGBA pixels are tuples.
+
+
+async def test_a_colour_profile_survives() -> None:
+    cms: Any = ImageCms
+    profile = cms.ImageCmsProfile(cms.createProfile("sRGB")).tobytes()
+    for form in ("JPEG", "PNG", "WEBP", "AVIF"):
+        drawn = await decoded(Upload(picture(form, icc_profile=profile), max_side=10))
+        assert drawn.info["icc_profile"] == profile
+
+
+async def test_a_format_pillow_cannot_write_becomes_png(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = picture("BMP")
+    Image.preinit()
+    monkeypatch.delitem(Image.SAVE, "BMP")
+    assert (await decoded(Upload(data, max_side=10))).format == "PNG"
+
+
+async def test_several_pictures_in_a_jpeg_become_one() -> None:
+    data = picture("MPO", (40, 20), save_all=True, append_images=[Image.new("RGB", (40, 20))])
+    drawn: Any = await decoded(Upload(data, max_side=10))
+    same: Any = await decoded(Upload(picture("JPEG"), max_side=10))
+    assert drawn.format == "JPEG"
+    assert drawn.quantization == same.quantization
+
+
+@pytest.mark.parametrize("mode", ["1", "P"])
+async def test_pixels_between_two_colours_are_mixed(mode: str) -> None:
+    made = Image.new(mode, (40, 40))
+    made.putdata([0, 1 if mode == "P" else 255] * 800)
+    if mode == "P":
+        made.putpalette([0, 0, 0, 255, 255, 255])
+    buffer = io.BytesIO()
+    made.save(buffer, "PNG")
+    drawn = await decoded(Upload(buffer.getvalue(), max_side=10))
+    assert drawn.mode == ("L" if mode == "1" else "RGB")
+    assert drawn.convert("L").getpixel((5, 5)) == pytest.approx(127, abs=10)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+async def test_a_pillow_image_loses_nothing(mode: str) -> None:
+    made = Image.linear_gradient("L").resize((40, 20)).convert(mode)
+    drawn = await decoded(Upload(made))
+    assert (drawn.format, drawn.mode, drawn.tobytes()) == ("PNG", mode, made.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("mode", "sent_as"),
+    [("CMYK", "RGB"), ("YCbCr", "RGB"), ("HSV", "RGB"), ("RGBX", "RGB"), ("RGBa", "RGBA"), ("La", "LA")],
+)
+async def test_a_pillow_image_no_png_holds_is_converted(mode: str, sent_as: str) -> None:
+    made = Image.new(mode, (4, 2))
+    made.info["icc_profile"] = b"of other colours"
+    drawn = await decoded(Upload(made))
+    assert (drawn.mode, drawn.info.get("icc_profile")) == (sent_as, None)
+
+
+@pytest.mark.parametrize("mode", ["F", "I", "LAB"])
+async def test_a_pillow_image_that_is_numbers_is_refused(mode: str) -> None:
+    assert f"has mode {mode}" in str(await refusal(Image.new(mode, (4, 2))))
+
+
+async def test_a_pillow_image_opened_from_a_jpeg_is_sent_as_one(tmp_path: Path) -> None:
+    path = put(tmp_path / "cat.jpg", turned("JPEG", (400, 200)))
+    with Image.open(path) as opened:
+        drawn = await decoded(Upload(opened))
+        assert (drawn.format, drawn.size) == ("JPEG", (200, 400))
+        drawn = await decoded(Upload(opened, max_side=100))
+        assert (drawn.format, drawn.size, opened.size) == ("JPEG", (50, 100), (400, 200))
+        drawn = await decoded(Upload(opened.convert("RGBA")))
+        assert drawn.format == "PNG"
+
+
+async def test_a_pillow_image_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    path = put(tmp_path / "cat.png", picture("PNG", (400, 200))[:100])
+    with Image.open(path) as opened:
+        assert "Pillow cannot draw The Pillow image" in str(await refusal(opened))
+
+
+async def test_a_picture_is_drawn_once_for_several_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = 0
+    real = media._written
+
+    def counted(*args: Any) -> bytes:
+        nonlocal drawn
+        drawn += 1
+        return real(*args)
+
+    monkeypatch.setattr(media, "_written", counted)
+    uploads = [Upload(picture("PNG"), max_side=10), Upload(Image.new("RGB", (40, 20)), max_side=10)]
+    for upload in uploads:
+        async with anyio.create_task_group() as group:
+            group.start_soon(sent, upload)
+            group.start_soon(sent, upload)
+        await sent(upload)
+    assert drawn == 2
+
+
+async def test_no_more_pictures_are_drawn_at_a_time_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    lock, now, most = threading.Lock(), 0, 0
+    real = media._fitted
+    both = threading.Barrier(2)
+
+    def watched(content: media._Content, max_side: int) -> bytes | None:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        both.wait(5)
+        try:
+            return real(content, max_side)
+        finally:
+            with lock:
+                now -= 1
+
+    monkeypatch.setattr(media, "_fitted", watched)
+    async with anyio.create_task_group() as group:
+        for _ in range(8):
+            group.start_soon(Upload(picture("PNG"), max_side=10).open)
+    assert most == 2
+
+
+async def test_a_broken_picture_is_refused_only_where_it_has_to_be_decoded() -> None:
+    broken = picture("PNG", (400, 200))[:100]
+    assert await sent(Upload(broken)) == uri(broken)
+    error = await refusal(broken, max_side=10)
+    assert "Pillow cannot draw The picture given as bytes" in str(error)
+    assert error.__cause__ is not None
+    assert "pillow-heif" in str(await refusal(FTYP + b"heic\0\0\0\0mif1heic", max_side=10))
+
+
+async def test_a_decompression_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = picture("PNG", (400, 200))
+    for limit in (
+        1000,
+        50_000,
+    ):  # above twice the limit Pillow raises; above the limit it warns, and warnings raise here
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert "decompression bomb" in str(await refusal(data, max_side=10))
+
+
+async def test_without_pillow_only_max_side_is_missed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> ModuleType:
+        if name.partition(".")[0] == "PIL":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.delitem(sys.modules, "PIL.Image")
+    assert await sent(Upload(file)) == uri(DATA)
+    error = await refusal(file, max_side=10)
+    assert 'pip install "tutuclient[images]"' in str(error)
+    assert isinstance(error.__cause__, ImportError)
+    with pytest.raises(MediaError, match="A Image is not a picture"):
+        Upload(Image.new("L", (1, 1)))
+
+
+# What is said of it.
+
+
+async def test_descriptions_name_it_and_never_show_it(file: Path) -> None:
+    upload = Upload(file)
+    assert upload.describe() == "<picture cat.png, not opened yet>"
+    await upload.open()
+    assert upload.describe() == repr(upload) == "<image/png 1.0 kB cat.png>"
+    assert repr(image(upload).image_url).count("<image/png 1.0 kB cat.png>") == 1
+
+    unnamed = Upload(PNG)
+    assert unnamed.describe() == "<picture, not opened yet>"
+    await unnamed.open()
+    assert unnamed.describe() == "<image/png 8 B sha256:4c4b6a3be131…>"
+
+    large = Upload(png(2 * 2**20 + 1))
+    await large.open()
+    assert large.describe() == "<image/png 2.1 MB>"
+
+    opened = Upload(io.BytesIO(png(999_950)))
+    await opened.open()
+    assert opened.describe() == "<image/png 1.0 MB>"
+
+    assert Upload("a\x1bb/c\nd.png").describe() == r"<picture c\nd.png, not opened yet>"
+    assert Upload(UploadFile(io.BytesIO(DATA), filename="../../cat.png")).name == "cat.png"
+
+
+def test_nothing_is_known_before_it_is_opened() -> None:
+    upload = Upload(PNG)
+    for ask in (lambda: upload.mime, lambda: upload.size_bytes, lambda: upload.encoded_size, upload.inline):
+        with pytest.raises(RuntimeError, match=r"await open\(\) first"):
+            ask()
+    with pytest.raises(RuntimeError, match=r"await open\(\) first"):
+        asyncio.run(anext_of(upload.pieces()))
+
+
+async def anext_of(pieces: AsyncIterator[bytes]) -> bytes:
+    return await anext(pieces)
+
+
+async def test_an_upload_pickles_when_its_source_does(file: Path) -> None:
+    sources: list[PictureSource] = [
+        file,
+        str(file),
+        DATA,
+        bytearray(DATA),
+        uri(DATA).decode(),
+        Image.new("L", (40, 20)),
+    ]
+    for source in sources:
+        upload = Upload(source)
+        before = await sent(upload)
+        copy = pickle.loads(pickle.dumps(upload))  # noqa: S301  (our own)
+        with pytest.raises(RuntimeError):
+            _ = copy.mime
+        assert await sent(copy) == before
+    small = pickle.loads(pickle.dumps(Upload(picture("PNG"), max_side=10)))  # noqa: S301  (our own)
+    assert (await decoded(small)).size == (10, 5)
+    with opening(file) as handle, pytest.raises(TypeError):
+        pickle.dumps(Upload(handle))
+
+
+def test_one_upload_works_in_several_loops(file: Path) -> None:
+    for upload in (Upload(file), Upload(Awaited(DATA)), Upload(picture("PNG"), max_side=10)):
+        first = asyncio.run(sent(upload))
+        assert asyncio.run(sent(upload)) == first
