@@ -17,6 +17,7 @@ from tutuclient.settings import (
     clean_retry,
     clean_timeout,
     gather,
+    header_lines,
     merged_headers,
 )
 from tutuclient.transport import Transport
@@ -142,7 +143,8 @@ class TutuClient:
                 clean_retry(max_retries, retry) if retry else msgspec.structs.replace(base, max_retries=max_retries)
             )
         if default_headers is not None:
-            changes["headers"] = merged_headers(self._settings.headers, clean_headers(default_headers))
+            headers = merged_headers(self._settings.headers, clean_headers(default_headers))
+            changes |= {"headers": headers, "header_lines": header_lines(headers)}
         if strict_finish is not None:
             changes["strict_finish"] = strict_finish
         copy = object.__new__(type(self))

@@ -71,6 +71,15 @@ class Secret(str):
         return "'***'"
 
 
+class SecretBytes(bytes):
+    """The same for bytes."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'***'"
+
+
 class Timeout(msgspec.Struct, frozen=True, kw_only=True):
     """How long a call may take, in seconds; None is no limit.
 
@@ -138,6 +147,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_concurrency: int | None
     max_response_bytes: int
     headers: Mapping[str, str]
+    header_lines: bytes | None
     default_query: Mapping[str, str]
     proxy: str | None
     verify: Any
@@ -205,6 +215,7 @@ def gather(
         "Authorization": Secret(f"Bearer {secret}"),
         "User-Agent": user_agent,
     }
+    headers = merged_headers(own_headers, clean_headers(default_headers or {}))
     return Settings(
         api_key=secret,
         base_url=clean_base_url(url or DEFAULT_BASE_URL),
@@ -213,7 +224,8 @@ def gather(
         max_connections=max_connections,
         max_concurrency=max_concurrency,
         max_response_bytes=max_response_bytes,
-        headers=merged_headers(own_headers, clean_headers(default_headers or {})),
+        headers=headers,
+        header_lines=header_lines(headers),
         default_query=clean_query(default_query or {}),
         proxy=clean_proxy(proxy),
         verify=verify,
@@ -322,6 +334,32 @@ def clean_headers(headers: Mapping[str, str]) -> dict[str, str]:
 def merged_headers(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
     """Put headers over others; names count without regard to case, so none is sent twice."""
     return dict({name.lower(): (name, value) for name, value in (*headers.items(), *more.items())}.values())
+
+
+# Headers that change how a request is written, or that a call writes itself.
+_SPECIAL_HEADERS = {
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "idempotency-key",
+    "te",
+    "upgrade",
+}
+_SPECIAL_HEADERS |= {"content-encoding", "trailer", "transfer-encoding"}
+
+
+def header_lines(headers: Mapping[str, str]) -> bytes | None:
+    """Write headers once for all calls, or None when one of them changes how a request is written.
+
+    Names and values have been checked: no line break can be in them.
+
+    Source: RFC 9112, section 5.
+    """
+    if any(name.lower() in _SPECIAL_HEADERS for name in headers):
+        return None
+    return SecretBytes("".join(f"{name}: {value!s}\r\n" for name, value in headers.items()).encode())
 
 
 def clean_query(query: Mapping[str, object]) -> dict[str, str]:

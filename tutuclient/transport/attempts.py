@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
@@ -22,14 +23,14 @@ from tutuclient.errors import (
 from tutuclient.limits import RetryBudget
 from tutuclient.retry import next_delay, retry_after_of
 from tutuclient.settings import origin_of
-from tutuclient.transport import trouble
+from tutuclient.transport import direct, trouble
 from tutuclient.transport.progress import Progress, progress_of_attempt
 from tutuclient.transport.reply import Reply
 from tutuclient.transport.watch import Watch
 from tutuclient.types.answer import Meta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     import aiohttp
 
@@ -124,6 +125,8 @@ class Attempts:
                 await self._keep_pause(pause)
             watch.limit("first_token", call.timeout.first_token)
             reply = await self._open()
+            if not call.stream:
+                watch.ease()
             result = await use(reply)
         except asyncio.CancelledError:
             self._give_up(reply)
@@ -182,21 +185,15 @@ class Attempts:
     async def _open(self) -> Reply:
         """Send the request and wait for the head of a good answer."""
         call, meta = self._call, self._meta
-        data: bytes | AsyncIterator[bytes] | None = None
         if call.body is not None:
             await call.body.open()
-            data = call.body.plain
-            if data is None:
-                call.headers["Content-Length"] = str(call.body.size_bytes)
         url = call.url
         for _ in range(_MAX_HOPS):
-            if call.body is not None and call.body.plain is None:
-                data = _told(call.body, self._progress)
-            response = await self._request(url, data)
-            meta.status_code = response.status
+            response = await self._exchange(url)
+            status = meta.status_code = response.status
             meta.headers = response.headers
             meta.headers_s = meta.elapsed_s = self._loop.time() - self._started
-            if response.ok and response.status < 300:  # noqa: PLR2004  (2xx)
+            if 200 <= status < 300:  # noqa: PLR2004  (2xx)
                 return self._reply(response)
             url = _redirected(response, url)
             if not url:
@@ -204,37 +201,56 @@ class Attempts:
             response.close()
         raise await self._refusal(response)
 
-    def _reply(self, response: aiohttp.ClientResponse) -> Reply:
+    def _reply(self, response: aiohttp.ClientResponse | direct.Response) -> Reply:
         try:
             return Reply(response, self._call, self._meta, self._watch, self._pool.slots, self._started)
         except UnexpectedResponseError:
             response.close()
             raise
 
-    async def _request(self, url: str, data: bytes | AsyncIterator[bytes] | None) -> aiohttp.ClientResponse:
+    async def _exchange(self, url: str) -> aiohttp.ClientResponse | direct.Response:
+        """Send the request, the short way where there is one, and wait for the head of an answer."""
+        call, progress = self._call, self._progress
+        try:
+            idle = self._pool.take_idle(call) if url is call.url else None
+            if idle is not None:
+                progress.connected = True
+                return await direct.ask(*idle, self._pool.header_bytes)
+            return await self._request(url)
+        except trouble.CAUGHT as error:
+            if isinstance(error, TutuError):
+                raise
+            problem = progress.failure or trouble.broken(
+                error, call.what, connected=progress.connected, sent=progress.sent, makes_image=call.makes_image
+            )
+            cause = None if progress.failure is not None else trouble.clean_cause(error)
+        raise problem from cause
+
+    async def _request(self, url: str) -> aiohttp.ClientResponse:
         pool, call, progress = self._pool, self._call, self._progress
         session = pool.session_once if call.makes_image else pool.session
+        headers = call.headers
+        data: bytes | AsyncIterator[bytes] | None = None
+        if call.body is not None:
+            data = call.body.plain
+            if data is None:
+                headers["Content-Length"] = str(call.body.size_bytes)
+                data = _told(call.body, progress)
         token = progress_of_attempt.set(progress)
         try:
             return await session.request(
                 call.method,
                 pool.url(url),
                 data=data,
-                headers=call.headers,
+                headers=headers,
                 allow_redirects=False,
                 timeout=pool.connect_timeout(call.timeout),
                 proxy=call.settings.proxy,
             )
-        except trouble.CAUGHT as error:
-            problem = progress.failure or trouble.broken(
-                error, call.what, connected=progress.connected, sent=progress.sent, makes_image=call.makes_image
-            )
-            cause = None if progress.failure is not None else trouble.clean_cause(error)
         finally:
             progress_of_attempt.reset(token)
-        raise problem from cause
 
-    async def _refusal(self, response: aiohttp.ClientResponse) -> APIStatusError:
+    async def _refusal(self, response: aiohttp.ClientResponse | direct.Response) -> APIStatusError:
         """Read an answer that says no, and make its error; the key is taken out of whatever it echoes."""
         call, meta = self._call, self._meta
         data = b""
@@ -252,19 +268,20 @@ class Attempts:
         )
 
 
-async def _told(body: Body, progress: Progress) -> AsyncIterator[bytes]:
+async def _told(body: Body, progress: Progress) -> AsyncGenerator[bytes, None]:
     """Give a body's pieces, and note whether it was sent to its end and what stopped it."""
     progress.sent = False
     try:
-        async for piece in body.pieces():
-            yield piece
+        async with aclosing(body.pieces()) as pieces:
+            async for piece in pieces:
+                yield piece
     except TutuError as error:
         progress.failure = error
         raise
     progress.sent = True
 
 
-def _redirected(response: aiohttp.ClientResponse, url: str) -> str:
+def _redirected(response: aiohttp.ClientResponse | direct.Response, url: str) -> str:
     """Say where to send the same request instead, or "": only 307 and 308, only within the origin.
 
     Source: RFC 9110, sections 15.4.8 and 15.4.9.

@@ -21,7 +21,8 @@ class Call:
         what: Method and path, for messages.
         method: GET or POST.
         url: The whole address, with its query.
-        headers: All headers, among them one Idempotency-Key for all attempts.
+        own_headers: Headers of this call, over the client's, or None.
+        idempotency_key: The same for all attempts, another for every call; "" for what changes nothing.
         body: The JSON to send, or None.
         timeout: The caller's limits.
         retry: Whether to try again.
@@ -33,10 +34,11 @@ class Call:
 
     __slots__ = (
         "body",
-        "headers",
+        "idempotency_key",
         "makes_image",
         "max_bytes",
         "method",
+        "own_headers",
         "retry",
         "settings",
         "stream",
@@ -62,10 +64,8 @@ class Call:
         self.method = method
         self.what = f"{method} {path}"
         self.url = f"{settings.base_url}{path}{query}"
-        self.headers = dict(settings.headers) if headers is None else merged_headers(settings.headers, headers)
-        if body is not None:
-            self.headers.setdefault("Content-Type", "application/json")
-            self.headers.setdefault("Idempotency-Key", f"tutu-{os.urandom(16).hex()}")
+        self.own_headers = headers
+        self.idempotency_key = "" if body is None else f"tutu-{os.urandom(16).hex()}"
         self.body = body
         self.timeout = settings.timeout if timeout is None else timeout
         self.retry: RetryPolicy = settings.retry
@@ -76,3 +76,30 @@ class Call:
     def seconds(self, kind: str) -> float | None:
         """Say how many seconds a limit is, for messages; None for one that is not the caller's."""
         return getattr(self.timeout, kind, None)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """All headers, but for those that aiohttp writes."""
+        headers = merged_headers(self.settings.headers, self.own_headers or {})
+        if self.body is not None:
+            headers.setdefault("Content-Type", "application/json")
+            headers.setdefault("Idempotency-Key", self.idempotency_key)
+        return headers
+
+    @property
+    def lines(self) -> bytes | None:
+        """The same, with the body behind them, ready to be sent; None when they are not simple enough for that."""
+        common = self.settings.header_lines
+        if common is None or self.own_headers is not None:
+            return None
+        if self.body is None:
+            return common + b"\r\n"
+        plain = self.body.plain
+        if plain is None:
+            return None
+        return b"%sContent-Type: application/json\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s" % (
+            common,
+            self.idempotency_key.encode(),
+            len(plain),
+            plain,
+        )

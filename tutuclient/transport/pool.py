@@ -13,10 +13,12 @@ import functools
 import logging
 import ssl
 import warnings
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from yarl import URL
 
 from tutuclient.errors import ConfigError
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from aiohttp.client_reqrep import ClientRequest, ConnectionKey
-    from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
     from tutuclient.settings import Settings, Timeout
@@ -42,6 +43,9 @@ logger = logging.getLogger("tutuclient")
 # asyncio reads into a fresh object of this size, each time, until Python 3.13; the default is 256 KiB.
 _READ_SIZE = 64 * 2**10
 _HEADER_BYTES = 64 * 2**10
+_KEEPALIVE_S = 15.0
+# Addresses to remember: enough for every endpoint; queries may vary without end.
+_MANY = 1000
 
 
 class Handler(ResponseHandler):
@@ -81,14 +85,22 @@ class Connector(aiohttp.TCPConnector):
             progress.connected = True
         return connection
 
-    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:  # noqa: ARG002  (nobody traces)
+        return self.take_idle(key)
+
+    def take_idle(self, key: ConnectionKey) -> Connection | None:
+        """Take a connection that can be used again, dropping those that cannot."""
         idle = self._conns.get(key)
+        now = monotonic()
         while idle:
-            protocol = idle[0][0]
-            if not protocol.should_close and protocol.is_connected():
-                return await super()._get(key, traces)
-            idle.popleft()
-            protocol.abort()
+            protocol, since = idle.popleft()
+            if protocol.should_close or not protocol.is_connected() or now - since > _KEEPALIVE_S:
+                protocol.abort()
+                continue
+            if not idle:
+                del self._conns[key]
+            self._acquired.add(protocol)
+            return Connection(self, key, protocol, self._loop)
         self._conns.pop(key, None)
         return None
 
@@ -129,12 +141,17 @@ class Pool:
     def __init__(self, settings: Settings) -> None:
         self.loop = asyncio.get_running_loop()
         self.slots = Slots(settings.slots)
+        self.header_bytes = _HEADER_BYTES
         self.budget = RetryBudget(settings.retry.budget)
         self.cool_down = CoolDown()
         self._urls: dict[str, URL] = {}
+        self._heads: dict[str, tuple[ConnectionKey, bytes]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         options: dict[str, Any] = {"limit": 0, "ssl": _ssl_of(settings), "ttl_dns_cache": 30}
-        self._connectors = (Connector(**options), Connector(**options, force_close=True))
+        self._connectors = (
+            Connector(**options, keepalive_timeout=_KEEPALIVE_S),
+            Connector(**options, force_close=True),
+        )
         self.session, self.session_once = (_session(connector) for connector in self._connectors)
         self._guardian = _until_shutdown(self._connectors)
 
@@ -159,10 +176,32 @@ class Pool:
         """Parse an address once."""
         url = self._urls.get(text)
         if url is None:
-            if len(self._urls) > 1000:  # noqa: PLR2004  (enough for every endpoint; queries may vary without end)
+            if len(self._urls) > _MANY:
                 self._urls.clear()
             url = self._urls[text] = URL(text)
         return url
+
+    def take_idle(self, call: Call) -> tuple[Connection, bytes] | None:
+        """Take an idle connection for a call that can go the short way, and give it with the head of its request.
+
+        Returns:
+            None when the call has to go through the session.
+        """
+        lines = call.lines
+        if lines is None or call.makes_image or call.settings.proxy is not None:
+            return None
+        found = self._heads.get(call.url)
+        if found is None:
+            url = self.url(call.url)
+            key = aiohttp.ClientRequest(call.method, url, loop=self.loop, ssl=True).connection_key
+            host = url.host_port_subcomponent
+            found = key, f"{call.method} {url.raw_path_qs} HTTP/1.1\r\nHost: {host}\r\n".encode()
+            if len(self._heads) > _MANY:
+                self._heads.clear()
+            self._heads[call.url] = found
+        key, start = found
+        connection = self._connectors[0].take_idle(key)
+        return None if connection is None else (connection, start + lines)
 
     def connect_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
         """Give aiohttp the one limit that it keeps for us; all others are the watch's."""

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import aiohttp
 
     from tutuclient.limits import Slots
+    from tutuclient.transport import direct
     from tutuclient.transport.call import Call
     from tutuclient.transport.watch import Kind, Watch
     from tutuclient.types.answer import Meta
@@ -30,14 +31,14 @@ class Reply:
 
     def __init__(
         self,
-        response: aiohttp.ClientResponse,
+        response: aiohttp.ClientResponse | direct.Response,
         call: Call,
         meta: Meta,
         watch: Watch,
         slots: Slots | None,
         started: float,
     ) -> None:
-        self._response: aiohttp.ClientResponse | None = response
+        self._response: aiohttp.ClientResponse | direct.Response | None = response
         self._content = response.content
         self._slots = slots
         self._started = started
@@ -92,7 +93,8 @@ class Reply:
         """
         data: bytes | bytearray = await self.piece()
         limit = self.call.max_bytes
-        while data and not self._content.at_eof():
+        # Whether compressed data are whole is known only to who asks behind their last piece.
+        while data and not (self._content.at_eof() and self._inflater is None):
             piece = await self.piece()
             if not piece:
                 break

@@ -12,11 +12,13 @@ import aiohttp
 
 from tutuclient.errors import (
     APIConnectionError,
+    APIError,
     APITimeoutError,
     FirstTokenTimeoutError,
     OutcomeUnknownError,
     PoolTimeoutError,
     StreamIdleTimeoutError,
+    UnexpectedResponseError,
     printable,
 )
 
@@ -47,11 +49,13 @@ _SENT: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.http_exceptions.HttpProcessingError, "the answer breaks the rules of HTTP"),
     (BaseException, "the connection broke ({0})"),
 )
+# How aiohttp's message begins when a header, or their number, is over its limits: it has no class for the second.
+_HEAD_TOO_LARGE = ("Got more than", "Too many headers")
 # Their repr prints the request's headers; their str does not, so nobody notices.
 _UNCLEAN = (aiohttp.ClientResponseError, aiohttp.ClientHttpProxyError, aiohttp.ContentTypeError)
 
 
-def broken(error: BaseException, what: str, *, connected: bool, sent: bool, makes_image: bool) -> APIConnectionError:
+def broken(error: BaseException, what: str, *, connected: bool, sent: bool, makes_image: bool) -> APIError:
     """Make our error of one that ended an attempt.
 
     Args:
@@ -70,6 +74,8 @@ def broken(error: BaseException, what: str, *, connected: bool, sent: bool, make
         return _not_sent(error, f"{what}: {words}")
     if not sent:
         return _not_sent(error, f"{what}: {words} before the request was sent to its end")
+    if str(getattr(error, "message", "")).startswith(_HEAD_TOO_LARGE):
+        return UnexpectedResponseError(f"{what}: the answer's headers are too long or too many, so it was not read")
     if makes_image:
         return OutcomeUnknownError(
             f"{what}: {words}. The picture may have been made and billed, so it was not ordered again: "
@@ -96,6 +102,8 @@ def _said(error: BaseException) -> str:
     if isinstance(error, _UNCLEAN):
         return f"status {error.status}" if isinstance(error, aiohttp.ClientResponseError) else type(error).__name__
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if type(inner) is aiohttp.ClientConnectionError and inner.__cause__ is not None:
+        inner = inner.__cause__
     return printable(str(inner) or type(inner).__name__, 200)
 
 
