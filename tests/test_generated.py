@@ -1,0 +1,947 @@
+"""Pictures out of answers: every form the wire knows, what only looks like one, and saving whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import errno
+import hashlib
+import os
+import pickle
+import re
+import secrets
+import threading
+from pathlib import Path
+from time import thread_time_ns
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tutuclient import generated
+from tutuclient.errors import ImageDownloadError, NoImageError
+from tutuclient.generated import GeneratedImage, ImageFinder, find_images
+from tutuclient.transport.downloads import Downloads, must_be_picture
+from tutuclient.types import (
+    ChatChoice,
+    ChatChunkChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatDelta,
+    ChatMessage,
+    Meta,
+)
+from tutuclient.types.answer import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3
+JPEG = b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1)) * 3
+B64 = base64.b64encode(PNG).decode()
+DATA_URI = f"data:image/png;base64,{B64}"
+CDN = "https://pro.cdn.example.com/cdn"
+
+PROGRESS = f"""```json
+{{
+  "prompt": "a red kite",
+  "ratio": "3:2",
+  "n": 1
+}}
+```
+
+> ID: `task_01exampleexample`
+>[数据预览](https://async.example.net/web/task_01example.png) | [原始数据](https://async.example.net/source/task_01example)
+
+>🕐 排队中.
+
+>⚡ 生成中.....
+
+>🏃 进度 36..47..72..[100](https://videos.example.com/raw/abc.png)
+
+> ✅ 生成完成
+> sid: s_0example
+
+![gen_01example]({CDN}/20260301/9f.png)
+
+[点击下载]({CDN}/download/20260301/9f.png)
+"""
+
+
+def says(*texts: str | None, **fields: Any) -> ChatCompletion:
+    return ChatCompletion(choices=[ChatChoice(message=ChatMessage(content=text, **fields)) for text in texts])
+
+
+def urls(answer: ChatCompletion | str, *, made: bool = False) -> list[str | None]:
+    answer = says(answer) if isinstance(answer, str) else answer
+    return [image.url for image in find_images(answer, made=made)]
+
+
+async def data_of(answer: ChatCompletion | str) -> list[bytes]:
+    answer = says(answer) if isinstance(answer, str) else answer
+    return [await image.read() for image in find_images(answer)]
+
+
+class FakeDownloads(Downloads):
+    """Serves pages out of a dict, in small pieces; errors are raised half-way."""
+
+    def __init__(self, **pages: bytes | Exception) -> None:
+        super().__init__()
+        self.pages = {f"https://a.example/{name}": page for name, page in pages.items()}
+        self.asked: list[str] = []
+
+    async def fetch_into(self, url: str, write: Callable[[bytes], Awaitable[None]]) -> str:
+        self.asked.append(url)
+        page = self.pages[url]
+        if isinstance(page, Exception):
+            await write(JPEG + bytes(1_100_000))
+            await write(JPEG)
+            raise page
+        mime = must_be_picture(page[:64], url)
+        for at in range(0, len(page), 200_000):
+            await write(page[at : at + 200_000])
+        return mime
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def picture(downloads: Downloads | None = None, **settings: Any) -> GeneratedImage:
+    return GeneratedImage(downloads or FakeDownloads(x=PNG), "https://a.example/x", **settings)
+
+
+def inline(data: bytes = PNG) -> GeneratedImage:
+    [image] = find_images(says(None, images=[{"b64_json": base64.b64encode(data).decode()}]))
+    return image
+
+
+# In the text
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("图像修改完成,请查看链接:https://yourcdn.com/edited_image.png", ["https://yourcdn.com/edited_image.png"]),
+        ("https://cdn.example.com/a.png", ["https://cdn.example.com/a.png"]),
+        ("![gen_01ab](https://c.example/cdn/9f.png)", ["https://c.example/cdn/9f.png"]),
+        ("![a](https://c.example/get?id=3&sig=x)", ["https://c.example/get?id=3&sig=x"]),
+        ("![https://c.example/9f.png](https://c.example/9f.png)", ["https://c.example/9f.png"]),
+        ("![a [b] https://c.example/no.png](https://c.example/9f.png)", ["https://c.example/9f.png"]),
+        ('![a]( <https://c.example/9f.png> "title (x)" )', ["https://c.example/9f.png"]),
+        ("![a](https://c.example/a_(1).png)", ["https://c.example/a_(1).png"]),
+        ("![a](https://c.example/a\\_b.png?x=1&amp;y=2)", ["https://c.example/a_b.png?x=1&y=2"]),
+        ("[点击下载](https://c.example/cdn/download/9f.png)", ["https://c.example/cdn/download/9f.png"]),
+        (
+            "![a](https://c.example/1.png)![b](https://c.example/2.png)",
+            ["https://c.example/1.png", "https://c.example/2.png"],
+        ),
+        ("好https://c.example/a.png。好", ["https://c.example/a.png"]),
+        ("（https://c.example/a.png）", ["https://c.example/a.png"]),
+        (
+            "see https://c.example/a.PNG, or <https://c.example/b.webp>!",
+            ["https://c.example/a.PNG", "https://c.example/b.webp"],
+        ),
+        (
+            "**https://c.example/a.png** https://c.example/b.png?e=1&s=%2F.",
+            ["https://c.example/a.png", "https://c.example/b.png?e=1&s=%2F"],
+        ),
+        (f"https://c.example/a.png?from={DATA_URI}", [f"https://c.example/a.png?from={DATA_URI}"]),
+        ("https://c.example/a.png,https://c.example/b.png", ["https://c.example/a.png", "https://c.example/b.png"]),
+        ('{"url":"https:\\/\\/c.example\\/a.png?x=1\\u0026y=2"}', ["https://c.example/a.png?x=1&y=2"]),
+        ("https://c.example/a.jpeg~tplv-x-image.image?sig=1", ["https://c.example/a.jpeg~tplv-x-image.image?sig=1"]),
+        ("https://c.example/a.png https://c.example/a.png ![x](https://c.example/a.png)", ["https://c.example/a.png"]),
+        ("[![small](https://c.example/s.png)](https://c.example/large.png)", ["https://c.example/s.png"]),
+        ("[![same](https://c.example/s.png)](https://c.example/s.png)", ["https://c.example/s.png"]),
+        ("[a [b](https://c.example/b.png)", ["https://c.example/b.png"]),
+        ("\\![a](https://c.example/a.png)", ["https://c.example/a.png"]),
+        ("> quoted\n`code` https://c.example/a.png", ["https://c.example/a.png"]),
+        ("```\nunclosed https://c.example/a.png", ["https://c.example/a.png"]),
+        ("a ` stray\nhttps://c.example/a.png `", ["https://c.example/a.png"]),
+        ("> draft ![d](https://c.example/draft.png)", ["https://c.example/draft.png"]),
+        ("> draft ![d](https://c.example/draft.png)\n![d](https://c.example/a.png)", ["https://c.example/a.png"]),
+    ],
+)
+def test_finds_addresses_of_pictures(text: str, found: list[str]) -> None:
+    assert urls(text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no picture at all",
+        "Processing image… lots of people are creating images",
+        "the site https://example.com/gallery has many pictures",
+        "https://example.com/gallery",
+        "[the gallery](https://example.com/gallery) and [下载](https://example.com/download)",
+        "[▶️ 在线观看](https://v.example/a.mp4) | [⏬ 下载视频](https://v.example/download/a.mp4)",
+        "![video](https://v.example/a.mp4) ![page](https://v.example/a.html?x=.png)",
+        "[media](data:audio/wav;base64,UklGRiQAAABXQVZF)",
+        "data:audio/mpeg;base64,SUQzBAAAAAAA",
+        "write data:image/png;base64,… or data:image/png;base64,abc instead",
+        "![x](data:image/png;base64,)",
+        "![x](picture.png) ![x](ftp://c.example/a.png) ![x]()",
+        "```\nhttps://c.example/a.png\n```",
+        "```\n```json\nhttps://c.example/a.png\n```",
+        "```\n~~~\nhttps://c.example/a.png\n```",
+        "~~~text\n![a](https://c.example/a.png)\n```\n~~~  ",
+        "````\n```\nhttps://c.example/a.png\n````",
+        "`https://c.example/a.png` and ``![a](https://c.example/`.png)``",
+        "> https://c.example/a.png\n  >[x](https://c.example/a.png)",
+        "进度 36..47..[100](https://v.example/raw.png) [99%](https://v.example/99.png) [数据预览](https://v.example/1.png)",
+        f"`{DATA_URI}`",
+    ],
+)
+def test_what_only_looks_like_a_picture_is_none(text: str) -> None:
+    assert find_images(says(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("https://example.com/files/abc?e=1", ["https://example.com/files/abc?e=1"]),
+        ("完成:\n\nhttps://example.com/files/abc\n", ["https://example.com/files/abc"]),
+        ("图片链接：https://example.com/files/abc。", ["https://example.com/files/abc"]),
+        ("[点击下载](https://example.com/files/abc)", ["https://example.com/files/abc"]),
+        ("[image](https://example.com/files/v1.2/abc)", ["https://example.com/files/v1.2/abc"]),
+        ("![a](https://c.example/a.png) https://example.com/files/abc", ["https://c.example/a.png"]),
+        ("I cannot do that, see https://example.com/policies for more", []),
+        ("https://example.com/policies explains why", []),
+        ("I cannot do that, see https://example.com/policies", []),
+        ("[原始数据](https://example.com/files/abc)", []),
+        ("[our rules](https://example.com/policies)", []),
+        ("[100](https://example.com/files/abc)", []),
+        ("see https://example.com/policies:\nx", []),
+        ("https://example.com/policies.html", []),
+        ("https://example.com/", []),
+        ("https://example.com", []),
+        (">[数据预览](https://example.com/files/abc)\n> https://example.com/files/abc", []),
+        ("data:audio/wav;base64,UklGRiQAAABXQVZF", []),
+        (f"{'x' * 20} : https://example.com/files/abc", ["https://example.com/files/abc"]),
+    ],
+)
+def test_who_asked_for_a_picture_gets_addresses_without_extension(text: str, found: list[str]) -> None:
+    assert urls(text, made=True) == found
+    if not text.startswith("!"):
+        assert urls(text) == []
+
+
+def test_a_quoted_image_comes_before_a_guess() -> None:
+    text = "> ![d](https://c.example/draft.png)\nhttps://example.com/files/abc"
+    assert urls(text, made=True) == ["https://c.example/draft.png"]
+
+
+def test_reads_the_progress_transcript() -> None:
+    for made in (False, True):
+        [image] = find_images(says(PROGRESS), made=made)
+        assert image.url == f"{CDN}/20260301/9f.png"
+        assert image.download_url == f"{CDN}/download/20260301/9f.png"
+        assert image.alt == "gen_01example"
+
+
+def test_the_transcript_may_be_cut_anywhere() -> None:
+    for at in range(len(PROGRESS)):
+        for part in (PROGRESS[:at], PROGRESS[at:]):
+            assert len(find_images(says(part), made=True)) <= 2
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "![a](https://v.example/cdn/9f.png) [下载](https://dl.example/x/9f.png)",
+            ("https://v.example/cdn/9f.png", "https://dl.example/x/9f.png"),
+        ),
+        (
+            "[下载](https://dl.example/x/9f.png) ![a](https://v.example/cdn/9f.webp)",
+            ("https://v.example/cdn/9f.webp", "https://dl.example/x/9f.png"),
+        ),
+        (
+            "https://v.example/download/9f.png https://v.example/9f.png",
+            ("https://v.example/9f.png", "https://v.example/download/9f.png"),
+        ),
+        (
+            "https://v.example/9f.png https://v.example/Downloads/9f.png",
+            ("https://v.example/9f.png", "https://v.example/Downloads/9f.png"),
+        ),
+        (
+            "[Download](https://v.example/9f.png) [Download](https://w.example/9f.png)",
+            ("https://v.example/9f.png", "https://w.example/9f.png"),
+        ),
+        (
+            "[![s](https://v.example/s.png)](https://v.example/l.png)",
+            ("https://v.example/s.png", "https://v.example/l.png"),
+        ),
+    ],
+)
+def test_pairs_the_two_links_of_a_file(text: str, found: tuple[str, str]) -> None:
+    [image] = find_images(says(text))
+    assert (image.url, image.download_url) == found
+
+
+def test_pairs_by_path_before_name() -> None:
+    text = "".join(f"![a](https://c.example/{n}/image.png)" for n in "12") + "".join(
+        f"[下载](https://c.example/{n}/download/image.png)" for n in "21"
+    )
+    one, two = find_images(says(text))
+    assert (one.url, one.download_url) == ("https://c.example/1/image.png", "https://c.example/1/download/image.png")
+    assert (two.url, two.download_url) == ("https://c.example/2/image.png", "https://c.example/2/download/image.png")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://a.example/1.png https://b.example/1.png",
+        "![a](https://a.example/1.png) ![b](https://b.example/download/1.png)",
+        "![a](https://a.example/1.png) [the original](https://b.example/1.png)",
+        "[下载](https://a.example/1.png) ![a](https://a.example/2.png)",
+        f"[![s]({DATA_URI})](https://a.example/2.png)",
+    ],
+)
+def test_equal_names_alone_make_no_pair(text: str) -> None:
+    assert len(find_images(says(text))) == 2
+
+
+def test_a_third_link_is_a_picture_of_its_own() -> None:
+    text = "![a](https://a.example/1.png) [下载](https://b.example/1.png) [下载](https://c.example/1.png)"
+    assert urls(text) == ["https://a.example/1.png", "https://c.example/1.png"]
+
+
+def test_order_is_that_of_appearance() -> None:
+    text = "https://a.example/1.png ![b](https://a.example/2.png) [c](https://a.example/3.png) https://a.example/4.png"
+    assert urls(text) == [f"https://a.example/{n}.png" for n in range(1, 5)]
+
+
+async def test_finds_data_in_the_text() -> None:
+    for text in (
+        f"好的 ![image]({DATA_URI}) done",
+        f"好的 {DATA_URI}。",
+        f"[image]({DATA_URI})",
+        f"![image]({B64})",
+        B64,
+        f"\n{B64[:76]}\n{B64[76:]}\n",
+        DATA_URI.replace("/", "\\/"),
+        "data:image/png;base64," + B64.replace("+", "%2B").replace("/", "%2F").replace("=", "%3D"),
+        "data:image/png;base64," + B64.replace("+", "-").replace("/", "_").replace("=", ""),
+        f"![image](data:;base64,{B64})",
+        f"![image](data:application/octet-stream;base64,{B64})",
+        f"![image](data:image/png;charset=utf-8;base64,{B64})",
+    ):
+        [image] = find_images(says(text))
+        assert image.url is None
+        assert (image.mime, image.size_bytes) == ("image/png", len(PNG)), text[:60]
+        assert await image.read() == PNG
+
+
+async def test_small_data_end_where_they_end() -> None:
+    data = b"GIF89a" + bytes(20)
+    [image] = find_images(says(f"![a](data:image/gif;base64,{base64.b64encode(data).decode()}) and so on"))
+    assert image.mime == "image/gif"
+    assert await image.read() == data
+
+
+async def test_keeps_the_order_of_data_and_addresses() -> None:
+    other = base64.b64encode(JPEG).decode()
+    text = f"![a]({DATA_URI}) ![b](https://a.example/1.png) ![c](data:image/jpeg;base64,{other}) ![d]({DATA_URI})"
+    one, two, three = find_images(says(text))
+    assert await one.read() == PNG
+    assert two.url == "https://a.example/1.png"
+    assert await three.read() == JPEG
+
+
+def test_an_address_that_data_were_cut_from_is_none() -> None:
+    assert urls(f"https://c.example/:{DATA_URI}.png ![x](https://c.example/:{DATA_URI}.png)") == [None]
+
+
+def test_pictures_of_equal_length_are_told_apart() -> None:
+    sources = [base64.b64encode(PNG[:-1] + bytes([last])).decode() for last in (1, 2, 3, 2, 1)]
+    assert len(find_images(says("".join(f"![a](data:image/png;base64,{data})" for data in sources)))) == 3
+
+
+def test_does_not_copy_megabytes() -> None:
+    text = f"![a](data:image/png;base64,{B64[:-4]}{'A' * 4_000_000}) and a word"
+    [image] = find_images(says(text))
+    assert image._encoded is not None
+    assert image._encoded._text is text
+
+
+# Beside the text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"images": [{"type": "image_url", "index": 0, "image_url": {"url": DATA_URI, "detail": "auto"}}]},
+        {"images": [{"type": "image_url", "image_url": {"url": B64}}]},
+        {"images": [{"type": "image_url", "image_url": DATA_URI}]},
+        {"images": [{"data": B64}]},
+        {"images": [{"url": "", "b64_json": DATA_URI}]},
+        {"images": [f"  {DATA_URI}\n"]},
+        {"images": DATA_URI},
+        {"image": {"url": DATA_URI}},
+        {"image": [{"data": B64}]},
+        {"images": [{"image_url": {"url": DATA_URI}}], "image": {"url": DATA_URI}},
+        {"parts": [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": DATA_URI}}]},
+        {"parts": [{"type": "output_image", "url": DATA_URI}]},
+        {"parts": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": B64}}]},
+        {"parts": [{"inline_data": {"mime_type": "image/png", "data": B64}}, "text", None]},
+    ],
+)
+async def test_finds_pictures_beside_the_text(fields: dict[str, Any]) -> None:
+    assert await data_of(says("words", **fields)) == [PNG]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"images": None},
+        {"images": []},
+        {"images": [None, 3, {}, {"url": ""}, "words", "https://v.example/a.mp4", {"url": "file-123"}]},
+        {"images": [{"url": "data:video/mp4;base64,AAAAGGZ0eXBtcDQy"}]},
+        {"image": {"b64_json": ""}},
+        {"parts": [{"type": "text", "text": "x"}, {"type": "input_audio", "input_audio": {"data": B64}}]},
+        {"parts": [{"type": "video_url", "video_url": "https://v.example/a"}]},
+        {"parts": [{"type": "video_url", "url": "https://v.example/a"}, {"type": "file", "data": B64}]},
+        {"parts": [{"type": "file", "file": {"file_data": DATA_URI}}]},
+        {"images": [[[[[[["https://a.example/1.png"]]]]]]]},
+    ],
+)
+def test_odd_fields_are_no_pictures(fields: dict[str, Any]) -> None:
+    assert find_images(says("words", **fields), made=True) == []
+
+
+def test_the_same_picture_beside_and_in_the_text_is_one() -> None:
+    text = f"![alt]({CDN}/9f.png) [下载]({CDN}/download/9f.png) ![again]({DATA_URI})"
+    one, two = find_images(says(text, images=[{"url": f"{CDN}/9f.png"}, {"url": DATA_URI}]))
+    assert (one.url, one.download_url, one.alt) == (f"{CDN}/9f.png", f"{CDN}/download/9f.png", "alt")
+    assert two.mime == "image/png"
+
+
+def test_looks_into_all_choices() -> None:
+    assert urls(says("https://a.example/1.png", None, "https://a.example/2.png https://a.example/1.png")) == [
+        "https://a.example/1.png",
+        "https://a.example/2.png",
+    ]
+
+
+def test_an_extension_is_not_asked_of_a_field() -> None:
+    assert urls(says(None, images=[{"url": " https://a.example/get?id=1 "}])) == ["https://a.example/get?id=1"]
+
+
+async def test_reads_an_answer_shaped_like_the_images_endpoint() -> None:
+    answer = ChatCompletion()
+    answer.__dict__["tree"] = {
+        "data": [
+            {"url": "https://a.example/1", "b64_json": "", "revised_prompt": "a red kite"},
+            {"url": "", "b64_json": B64, "revised_prompt": ""},
+        ]
+    }
+    one, two = find_images(answer)
+    assert (one.url, one.revised_prompt) == ("https://a.example/1", "a red kite")
+    assert (await two.read(), two.revised_prompt) == (PNG, None)
+    assert find_images(ChatCompletion()) == []
+
+
+def test_of_a_chunk_only_what_is_beside_the_text() -> None:
+    delta = ChatDelta(content="https://a.example/cut.pn", images=[{"url": "https://a.example/1.png"}])
+    whole = ChatMessage(content="https://a.example/2.png", image={"url": "https://a.example/3.png"})
+    chunk = ChatCompletionChunk(choices=[ChatChunkChoice(delta=delta), ChatChunkChoice(message=whole)])
+    assert [image.url for image in find_images(chunk)] == ["https://a.example/1.png", "https://a.example/3.png"]
+    assert find_images(ChatCompletionChunk()) == []
+
+
+def test_answers_find_their_pictures_and_pickle_with_them() -> None:
+    answer = says(f"![a](https://a.example/1.png) ![b]({DATA_URI})")
+    answer.__dict__["origin"] = Origin(Meta(), ImageFinder(Downloads(max_bytes=7), made=True))
+    assert answer.images is answer.images
+    copy = pickle.loads(pickle.dumps(answer))  # noqa: S301  (our own bytes)
+    assert [repr(image) for image in copy.images] == [repr(image) for image in answer.images]
+    assert copy.images[0]._downloads._max_bytes == 7
+
+
+# Any text
+
+PIECES = st.sampled_from(
+    [
+        *"![](){}<>`~\\ \n\"':.,;。图/#?",
+        *(
+            "https://",
+            "http:",
+            "https:\\/\\/a.b\\/c.png",
+            "https://a.b/c.png",
+            "](",
+            "> ",
+            "![",
+            "```",
+            "下载",
+            "/download/",
+        ),
+        *("data:image/png;base64,", B64[:40], "data:", "\\u0026", "%2F", "\ud83d", "\x00"),
+    ]
+)
+FIELDS = st.recursive(
+    st.none() | st.text() | st.integers() | st.just(B64),
+    lambda deeper: (
+        st.lists(deeper) | st.dictionaries(st.sampled_from(["type", "image_url", "url", "data", "image"]), deeper)
+    ),
+)
+
+
+@given(st.one_of(st.text(), st.lists(PIECES).map("".join)), st.booleans())
+@settings(max_examples=500, deadline=None)
+def test_any_text_is_read_and_nothing_invented(text: str, made: bool) -> None:
+    plain = re.sub(r"\\([^A-Za-z0-9\s])", r"\1", text.replace("\\u0026", "&")).replace("&amp;", "&")
+    for image in find_images(says(text), made=made):
+        repr(image).encode()
+        assert image.url is None or image.url in plain
+        assert image.download_url is None or image.download_url in plain
+
+
+@given(FIELDS)
+@settings(deadline=None)
+def test_any_field_is_read(value: Any) -> None:
+    parts = value if isinstance(value, list) else [value]
+    for image in find_images(says(None, images=value, image=value, parts=parts)):
+        repr(image).encode()
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *(
+            "![",
+            "[",
+            "(",
+            "](",
+            "![](",
+            "[a](b",
+            '](a "',
+            "[[]]",
+            "http",
+            "https://",
+            ":https://a",
+            "https://a.b/c.png,",
+        ),
+        *("`", "` ``", "```\n", "~~~\n```\n", "> ", "\\", "<http://a>", "[下载](https://a.b/download/c.png) "),
+        *(
+            "data:",
+            "data:image/png;base64,",
+            "![x](data:image/png;base64,iVBORw0KGgoA)",
+            "https:\\/\\/",
+            "%2F",
+            " ",
+            "\n",
+        ),
+    ],
+)
+def test_time_grows_with_the_text_and_not_with_its_square(piece: str) -> None:
+    def work(size: int) -> int:
+        text = says(piece * (size // len(piece)))
+        begun = thread_time_ns()
+        find_images(text, made=True)
+        return thread_time_ns() - begun
+
+    small = min(work(20_000) for _ in range(3))
+    large = min(work(160_000) for _ in range(3))
+    # Eight times the text: 8 when linear, 64 when quadratic.
+    assert large < 28 * max(small, 300_000)
+
+
+# Getting at the bytes
+
+
+async def test_reads_once_and_keeps_it() -> None:
+    downloads = FakeDownloads(x=PNG)
+    image = picture(downloads)
+    assert (image.mime, image.size_bytes) == (None, None)
+    assert await image.read() is await image.read()
+    assert (image.mime, image.size_bytes) == ("image/png", len(PNG))
+    assert downloads.asked == ["https://a.example/x"]
+
+
+@pytest.mark.parametrize("way", ["read", "save"])
+async def test_tries_the_second_link_when_the_first_fails(way: str, tmp_path: Path) -> None:
+    downloads = FakeDownloads(x=ImageDownloadError("expired"), y=PNG)
+    image = picture(downloads)
+    image.download_url = "https://a.example/y"
+    data = await image.read() if way == "read" else (await image.save(tmp_path / "a.png")).read_bytes()
+    assert data == PNG
+    assert downloads.asked == ["https://a.example/x", "https://a.example/y"]
+
+
+async def test_says_when_both_links_fail(tmp_path: Path) -> None:
+    image = picture(FakeDownloads(x=ImageDownloadError("x expired"), y=ImageDownloadError("y expired")))
+    with pytest.raises(ImageDownloadError, match=r"^x expired$"):
+        await image.read()
+    image.download_url = "https://a.example/y"
+    with pytest.raises(ImageDownloadError, match=r"^x expired; and the second link: y expired$"):
+        await image.save(tmp_path / "a.png")
+    assert names_in(tmp_path) == []
+
+
+async def test_large_data_are_decoded_in_slices_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = PNG + os.urandom(1_000_000)
+    threads: set[int] = set()
+    sizes: list[int] = []
+    decode = binascii.a2b_base64
+
+    def spy(piece: str, *, strict_mode: bool) -> bytes:
+        threads.add(threading.get_ident())
+        sizes.append(len(piece))
+        return decode(piece, strict_mode=strict_mode)
+
+    image = inline(data)
+    monkeypatch.setattr(binascii, "a2b_base64", spy)
+    monkeypatch.setattr(generated._Base64, "head", data[:64])
+    assert await image.read() == data
+    assert threading.get_ident() not in threads
+    assert max(sizes) <= 4 * 48 * 1024
+
+
+@pytest.mark.parametrize("length", range(5))
+async def test_decodes_any_length(length: int) -> None:
+    data = PNG + bytes(length)
+    image = inline(data)
+    assert image.size_bytes == len(data)
+    assert await image.read() == data
+
+
+@pytest.mark.parametrize(
+    ("encoded", "words"),
+    [
+        (B64[:-1] + "!", "the base64 is damaged or cut off"),
+        (B64[:400] + "!!!!" + B64[400:] + "A" * 200_000, "the base64 is damaged or cut off"),
+        (B64[:201] + "图" + B64[201:], "the base64 is damaged or cut off"),
+        (B64[:200] + "A" * 201, "the base64 is damaged or cut off"),
+        (base64.b64encode(b"<svg></svg>").decode(), "is no picture but an SVG drawing"),
+        ("A", "is no picture but empty"),
+        ("!!!!", "is no picture but empty"),
+    ],
+)
+async def test_bad_data_are_an_error_and_leave_nothing(encoded: str, words: str, tmp_path: Path) -> None:
+    [image] = find_images(says(None, images=[{"b64_json": encoded}]))
+    assert repr(image) == "GeneratedImage(<data that are no picture>)"
+    for attempt in (image.read, lambda: image.save(tmp_path / "a.png")):
+        with pytest.raises(ImageDownloadError, match=words):
+            await attempt()
+    assert names_in(tmp_path) == []
+
+
+# Saving
+
+
+async def every_kind(data: bytes) -> list[GeneratedImage]:
+    read_before = picture(FakeDownloads(x=data))
+    await read_before.read()
+    return [picture(FakeDownloads(x=data)), inline(data), read_before]
+
+
+@pytest.mark.parametrize("asked", ["sky.png", "sky", "sky.jpg", "sky.webp"])
+async def test_saves_under_the_right_extension(tmp_path: Path, asked: str) -> None:
+    for number, image in enumerate(await every_kind(PNG)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert await image.save(folder / asked) == folder / "sky.png"
+        assert (folder / "sky.png").read_bytes() == PNG
+        assert names_in(folder) == ["sky.png"]
+        assert (image.mime, image.size_bytes) == ("image/png", len(PNG))
+        assert repr(image).startswith("GeneratedImage(")
+
+
+@pytest.mark.parametrize(
+    ("asked", "saved"),
+    [("a.jpeg", "a.jpeg"), ("a.JPG", "a.JPG"), ("a.png", "a.jpg"), ("v1.2", "v1.2.jpg"), ("a.tar.png", "a.tar.jpg")],
+)
+async def test_the_extension_follows_the_bytes(tmp_path: Path, asked: str, saved: str) -> None:
+    assert await inline(JPEG).save(str(tmp_path / asked)) == tmp_path / saved
+
+
+async def test_large_pictures_reach_the_disk_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    write = generated._Part.write
+
+    def spy(part: generated._Part, piece: bytes) -> None:
+        sizes.append(len(piece))
+        write(part, piece)
+
+    monkeypatch.setattr(generated._Part, "write", spy)
+    data = PNG + os.urandom(3_000_000)
+    for image in (picture(FakeDownloads(x=data)), inline(data)):
+        sizes.clear()
+        saved = await image.save(tmp_path / "a.png", overwrite=True)
+        assert saved.read_bytes() == data
+        assert max(sizes) < 1_300_000
+        assert image._data is None
+
+
+async def test_an_existing_file_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"precious")
+    for image in await every_kind(PNG):
+        with pytest.raises(
+            ImageDownloadError, match=r"a.png exists already: choose another name, or pass overwrite=True"
+        ):
+            await image.save(path)
+    assert path.read_bytes() == b"precious"
+    assert await inline().save(path, overwrite=True) == path
+    assert path.read_bytes() == PNG
+    assert names_in(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+async def test_a_race_has_one_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    pictures = [PNG + bytes([number]) for number in range(8)]
+    saved: list[bytes] = []
+
+    async def save(data: bytes) -> None:
+        try:
+            await inline(data).save(tmp_path / "a.png")
+        except ImageDownloadError as error:
+            assert "exists already" in error.message  # noqa: PT017  (one of eight succeeds)
+        else:
+            saved.append(data)
+
+    async with anyio.create_task_group() as group:
+        for data in pictures:
+            group.start_soon(save, data)
+    assert saved == [(tmp_path / "a.png").read_bytes()]
+    assert names_in(tmp_path) == ["a.png"]
+
+
+def no_links(*_: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+async def test_without_hard_links_it_works_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "link", no_links)
+    assert (await inline().save(tmp_path / "a.png")).read_bytes() == PNG
+    assert (await inline(JPEG).save(tmp_path / "a")).read_bytes() == JPEG
+    with pytest.raises(ImageDownloadError, match="exists already"):
+        await inline().save(tmp_path / "a.png")
+    assert names_in(tmp_path) == ["a.jpg", "a.png"]
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(ImageDownloadError, match="Input/output error"):
+        await inline().save(tmp_path / "b.png")
+    assert names_in(tmp_path) == ["a.jpg", "a.png"]
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+async def test_nothing_is_written_through_a_link(tmp_path: Path, overwrite: bool) -> None:
+    outside = tmp_path / "outside"
+    outside.write_bytes(b"precious")
+    for target in (outside, tmp_path / "nowhere"):
+        link = tmp_path / "a.png"
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        if overwrite:
+            await inline().save(link, overwrite=True)
+            assert not link.is_symlink()
+        else:
+            with pytest.raises(ImageDownloadError, match="exists already"):
+                await inline().save(link)
+    assert outside.read_bytes() == b"precious"
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://a.example/cdn/9f.png?sig=1", "9f.png"),
+        ("https://a.example/cdn/9f.jpeg~tplv-x.image", "9f.png"),
+        ("https://a.example/%E5%9B%BE%E7%89%87.png", "图片.png"),
+        ("https://a.example/..%2F..%2Fetc%2Fpasswd.png", "passwd.png"),
+        ("https://a.example/..%5C..%5Cwindows.png", "windows.png"),
+        ("https://a.example/.ssh", "ssh.png"),
+        ("https://a.example/a%00b%0A.png", "a-b.png"),
+        ("https://a.example/con.png", "image-con.png"),
+        ("https://a.example/view.php", "view-php.png"),
+        ("https://a.example/" + "x" * 500 + ".png", "x" * 60 + ".png"),
+        ("https://a.example/", f"image-{hashlib.sha256(PNG).hexdigest()[:12]}.png"),
+        ("https://a.example/..", f"image-{hashlib.sha256(PNG).hexdigest()[:12]}.png"),
+        ("https://a.example", f"image-{hashlib.sha256(PNG).hexdigest()[:12]}.png"),
+    ],
+)
+async def test_in_a_folder_it_gets_a_safe_name(tmp_path: Path, url: str, name: str) -> None:
+    downloads = FakeDownloads()
+    downloads.pages[url] = PNG
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert await GeneratedImage(downloads, url).save(folder) == folder / name
+    assert names_in(tmp_path) == ["folder"]
+
+
+async def test_names_in_a_folder_are_counted_up(tmp_path: Path) -> None:
+    (tmp_path / "x-2.png").mkdir()
+    saved = [await picture().save(f"{tmp_path}/") for _ in range(3)]
+    assert [path.name for path in saved] == ["x.png", "x-3.png", "x-4.png"]
+    assert (await picture().save(tmp_path, overwrite=True)).name == "x.png"
+    for number in range(5, 100):
+        (tmp_path / f"x-{number}.png").touch()
+    assert re.fullmatch(r"x-[0-9a-f]{16}\.png", (await picture().save(tmp_path)).name)
+    assert (await inline().save(tmp_path)).name == f"image-{hashlib.sha256(PNG).hexdigest()[:12]}.png"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("missing/a.png", "missing/a.png: its folder does not exist: make it first"),
+        ("missing/", "its folder does not exist: make it first"),
+        ("file/a.png", "its folder does not exist"),
+        ("folder", "a folder is in the way: choose another name"),
+        ("nul\0", "embedded null"),
+        ("\ud83d.png/x", "could not be saved as"),
+        ("x" * 300 + ".png", "File name too long"),
+    ],
+)
+@pytest.mark.parametrize("overwrite", [True, False])
+async def test_says_why_it_could_not_be_saved(tmp_path: Path, wanted: str, words: str, overwrite: bool) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(ImageDownloadError, match=re.escape(words)) as caught:
+        await inline().save(f"{tmp_path}/{wanted}", overwrite=overwrite)
+    assert caught.value.message.isprintable()
+    assert names_in(tmp_path) == ["file", "folder.png"]
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full: nothing was left behind"),
+        (errno.EDQUOT, "the disk is full"),
+        (errno.EACCES, "its folder may not be written to"),
+        (errno.EROFS, "its folder may not be written to"),
+        (errno.EIO, "broken"),
+    ],
+)
+async def test_a_failing_disk_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, "broken")
+
+    downloads = FakeDownloads(x=PNG)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ImageDownloadError, match=words) as caught:
+        await picture(downloads).save(tmp_path / "a.png")
+    assert isinstance(caught.value.__cause__, OSError)
+    monkeypatch.setattr(generated._Part, "write", fail)
+    image = picture(downloads)
+    image.download_url = "https://a.example/y"
+    with pytest.raises(ImageDownloadError, match=words):
+        await image.save(tmp_path / "a.png")
+    assert downloads.asked == ["https://a.example/x"] * 2
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("step", ["open", "write", "publish"])
+async def test_cancelling_leaves_the_whole_file_or_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    inside, go_on, done = threading.Event(), threading.Event(), threading.Event()
+    real = getattr(generated._Part, step)
+
+    def slow(part: object, *args: object) -> object:
+        inside.set()
+        go_on.wait(5)
+        try:
+            return real(part, *args)
+        finally:
+            done.set()
+
+    monkeypatch.setattr(generated._Part, step, slow)
+    task = asyncio.create_task(inline().save(tmp_path / "a.png"))
+    await anyio.to_thread.run_sync(inside.wait)
+    task.cancel()
+    await asyncio.sleep(0.02)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await anyio.to_thread.run_sync(done.wait)
+    left = names_in(tmp_path)
+    assert left == [] or (left == ["a.png"] and (tmp_path / "a.png").read_bytes() == PNG)
+
+
+async def test_a_cancelled_download_leaves_nothing(tmp_path: Path) -> None:
+    class Endless(FakeDownloads):
+        async def fetch_into(self, url: str, write: Callable[[bytes], Awaitable[None]]) -> str:
+            await write(PNG)
+            await asyncio.sleep(60)
+            return url
+
+    with anyio.move_on_after(0.05):
+        await picture(Endless()).save(tmp_path / "a.png")
+    assert names_in(tmp_path) == []
+
+
+def test_nothing_is_opened_after_the_end(tmp_path: Path) -> None:
+    part = generated._Part(str(tmp_path / "a.png"), "", overwrite=False)
+    part.discard()
+    part.open()
+    with pytest.raises(ValueError, match="no file is open"):
+        part.write(PNG)
+    assert names_in(tmp_path) == []
+
+
+async def test_the_passing_name_is_no_way_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "known")
+    (tmp_path / "outside").write_bytes(b"precious")
+    (tmp_path / ".tutuclient-known.part").symlink_to(tmp_path / "outside")
+    with pytest.raises(ImageDownloadError, match="exists already"):
+        await inline().save(tmp_path / "a.png")
+    assert (tmp_path / "outside").read_bytes() == b"precious"
+
+
+async def test_files_get_the_usual_rights(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        path = await inline().save(tmp_path / "a.png")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+# What is shown
+
+
+def test_shows_little_and_no_secrets() -> None:
+    image = GeneratedImage(Downloads(), "https://a.example/x.png?sig=secret", alt="a\nkite")
+    image.download_url = "https://me:secret@a.example/y.png"
+    assert repr(image) == (
+        "GeneratedImage(url='https://a.example/x.png?…', download_url='https://…@a.example/y.png', alt='a\\\\nkite')"
+    )
+
+
+@pytest.mark.parametrize(("size", "shown"), [(900, "900 B"), (1500, "1.5 kB"), (1_200_000, "1.2 MB")])
+async def test_shows_data_by_type_size_and_digest(size: int, shown: str) -> None:
+    data = PNG[:100] + bytes(size - 100)
+    image = inline(data)
+    expected = f"GeneratedImage(<image/png {shown} sha256:{hashlib.sha256(data).hexdigest()[:8]}…>)"
+    assert [repr(image) for _ in range(2)] == [expected] * 2
+    assert repr(pickle.loads(pickle.dumps(image))) == expected  # noqa: S301  (our own bytes)
+
+
+async def test_shows_no_digest_of_data_whose_hashing_would_hold_the_loop() -> None:
+    assert repr(inline(PNG[:100] + bytes(4_000_000))) == "GeneratedImage(<image/png 4.0 MB>)"
+
+
+def test_a_picture_that_is_not_there_is_told_with_what_the_relay_said() -> None:
+    images = find_images(
+        ChatCompletion(choices=[ChatChoice(message=ChatMessage(content="I may not draw\x1b[1m that."))])
+    )
+    with pytest.raises(NoImageError, match=r"no picture; the relay said: I may not draw\\x1b\[1m that") as caught:
+        images[0]
+    assert isinstance(caught.value, IndexError)
+    assert images[:3] == []
+    again = pickle.loads(pickle.dumps(images))  # noqa: S301  (our own bytes)
+    with pytest.raises(NoImageError, match="may not draw"):
+        again[-1]
