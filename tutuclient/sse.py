@@ -18,6 +18,7 @@ Event: TypeAlias = tuple[str | None, Data]
 """The event's type ("" when the stream names none) and its data; None for a type marks a line that is no field."""
 
 _BOM = b"\xef\xbb\xbf"
+_LONG = 2**16
 
 
 class EventTooLargeError(ValueError):
@@ -82,8 +83,9 @@ class Decoder:
                 tail += piece
                 self._tail = tail
                 return []
-            tail = tail + piece[:end] if len(tail) + end < 2**16 else _grown(tail, piece, end)
-            lines: list[Data] = [tail]
+            tail = tail + piece[:end] if len(tail) + end < _LONG else _grown(tail, piece, end)
+            # A copy of a long line would cost its size again.
+            lines: list[Data] = [tail if len(tail) < _LONG else memoryview(tail)]
             lines += piece[end + 1 :].split(b"\n")
         else:
             lines = piece.split(b"\n")  # type: ignore[assignment]  # list is invariant
@@ -100,24 +102,32 @@ class Decoder:
 
     def _read(self, lines: list[Data]) -> list[Event]:
         events: list[Event] = []
-        data = self._data
+        data, limit = self._data, self.max_bytes
+        value: Data | None = data.pop() if data else None
         for line in lines:
-            if not line:
-                if data:
-                    events.append((self._event, data[0] if len(data) == 1 else b"\n".join(data)))
+            if line[:6] == b"data: ":
+                new = line[6:]
+            elif not line:
+                if value is not None:
+                    events.append((self._event, b"\n".join((*data, value)) if data else value))
                     data.clear()
-                    self._size = 0
+                    value, self._size = None, 0
                 self._event = ""
+                continue
             elif line[:5] == b"data:" or line == b"data":
-                if len(line) > 2**16:
-                    line = memoryview(line)  # noqa: PLW2901  (a copy of a long line would cost its size again)
-                value = line[6:] if line[5:6] == b" " else line[5:]
-                self._size += len(value) + 1  # With the line break that joins it to the next.
-                if self._size > self.max_bytes:
-                    raise EventTooLargeError(f"an event is over {self.max_bytes:,} bytes long")
+                new = line[5:]
+            else:
+                if line[:1] != b":":
+                    self._field(bytes(line), events)
+                continue
+            if value is not None:
                 data.append(value)
-            elif line[:1] != b":":
-                self._field(bytes(line), events)
+                self._size += len(value) + 1  # With the line break that joins it to the next.
+            value = new
+            if self._size + len(new) + 1 > limit:
+                raise EventTooLargeError(f"an event is over {limit:,} bytes long")
+        if value is not None:
+            data.append(value)
         return events
 
     def _field(self, line: bytes, events: list[Event]) -> None:
