@@ -25,7 +25,18 @@ from tutuclient import (
     UnexpectedResponseError,
     user,
 )
-from tutuclient.testing import Recorded, Server, fails, rate_limited, raw, raw_server, says, self_signed, serve
+from tutuclient.testing import (
+    Recorded,
+    Server,
+    fails,
+    rate_limited,
+    raw,
+    raw_server,
+    says,
+    self_signed,
+    serve,
+    serve_in_thread,
+)
 
 if TYPE_CHECKING:
     from tutuclient import ChatCompletion
@@ -184,6 +195,17 @@ async def test_an_answer_nobody_asked_for_is_given_to_nobody(client: TutuClient,
     await asyncio.sleep(0.1)
     server.answers(says("mine"))
     assert (await ask(client)).text == "mine"
+
+
+@pytest.mark.parametrize("fault", ["surplus_bytes", "unasked_answer", "idle_close"])
+async def test_what_came_while_the_loop_was_held_is_seen_too(fault: str) -> None:
+    with serve_in_thread() as server:
+        async with TutuClient(KEY, server.base_url, max_retries=0) as client:
+            server.faults(fault)
+            await ask(client)
+            time.sleep(0.2)  # noqa: ASYNC251  (the loop is held on purpose)
+            server.answers(says("mine"))
+            assert (await ask(client)).text == "mine"
 
 
 async def test_a_broken_chunk_size_does_not_hang(client: TutuClient, server: Server) -> None:

@@ -288,5 +288,8 @@ def _redirected(response: aiohttp.ClientResponse | direct.Response, url: str) ->
     """
     if response.status not in {307, 308}:
         return ""
-    target = urljoin(url, response.headers.get("Location", ""))
-    return target if target != url and origin_of(target) == origin_of(url) else ""
+    try:
+        target = urljoin(url, response.headers.get("Location", ""))
+        return target if target != url and origin_of(target) == origin_of(url) else ""
+    except ValueError:  # It is no address.
+        return ""

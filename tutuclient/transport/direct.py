@@ -81,3 +81,27 @@ async def ask(connection: Connection, request: bytes, header_bytes: int) -> Resp
     except BaseException:
         connection.close()
         raise
+
+
+async def read_any(content: StreamReader) -> bytes:
+    """Read what has come of a body, or wait for more; b"" at its end.
+
+    As ``StreamReader.readany``, which takes every HTTP chunk by itself and asks
+    the connection to read on after each; a stream has hundreds of them in one
+    read of the socket.
+    """
+    while not content._buffer:  # noqa: SLF001  (this room leans on aiohttp's inside)
+        if content.exception() is not None or content.is_eof() or content._buffer_offset:  # noqa: SLF001
+            return await content.readany()
+        await content._wait("read_any")  # noqa: SLF001
+    if content.exception() is not None or content._buffer_offset:  # noqa: SLF001
+        return await content.readany()
+    data = b"".join(content._buffer)  # noqa: SLF001
+    content._buffer.clear()  # noqa: SLF001
+    content._size = 0  # noqa: SLF001
+    content._cursor += len(data)  # noqa: SLF001
+    if content._http_chunk_splits:  # noqa: SLF001
+        content._http_chunk_splits.clear()  # noqa: SLF001
+    if content._protocol._reading_paused:  # noqa: SLF001
+        content._protocol.resume_reading()  # noqa: SLF001
+    return data

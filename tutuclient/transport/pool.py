@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import select
 import ssl
 import warnings
 from time import monotonic
@@ -63,6 +64,21 @@ class Handler(ResponseHandler):
             payload.set_exception(aiohttp.ClientPayloadError("the answer breaks the rules of HTTP"), exc)
 
 
+def _stirs(transport: asyncio.Transport | None) -> bool:
+    """Say whether something waits in an idle connection's socket that the loop has not read yet.
+
+    That is either the end of the connection or an answer nobody asked for; both
+    make it useless, and the loop would tell only once the next request is out.
+    """
+    poll = getattr(select, "poll", None)  # Windows has none.
+    sock = None if transport is None or poll is None else transport.get_extra_info("socket")
+    if poll is None or sock is None:
+        return False
+    waiting = poll()
+    waiting.register(sock.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
+
+
 class Connector(aiohttp.TCPConnector):
     """Guards what aiohttp's connector lets through.
 
@@ -94,7 +110,8 @@ class Connector(aiohttp.TCPConnector):
         now = monotonic()
         while idle:
             protocol, since = idle.popleft()
-            if protocol.should_close or not protocol.is_connected() or now - since > _KEEPALIVE_S:
+            fresh = protocol.is_connected() and not protocol.should_close and now - since <= _KEEPALIVE_S
+            if not fresh or _stirs(protocol.transport):
                 protocol.abort()
                 continue
             if not idle:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tutuclient import wire
-from tutuclient.errors import APIConnectionError, APITimeoutError, UnexpectedResponseError
-from tutuclient.transport import trouble
+from tutuclient.errors import APIConnectionError, APIError, APITimeoutError, UnexpectedResponseError
+from tutuclient.transport import direct, trouble
 
 if TYPE_CHECKING:
     import aiohttp
 
     from tutuclient.limits import Slots
-    from tutuclient.transport import direct
     from tutuclient.transport.call import Call
     from tutuclient.transport.watch import Kind, Watch
     from tutuclient.types.answer import Meta
@@ -63,7 +62,7 @@ class Reply:
         """
         while True:
             try:
-                piece: bytes = await self._content.readany()
+                piece = await direct.read_any(self._content)
             except trouble.CAUGHT as error:
                 problem = self._late or self._broken(error)
                 cause = None if self._late is not None else trouble.clean_cause(error)
@@ -82,7 +81,7 @@ class Reply:
             problem.request_id = self.meta.request_id
             raise problem from cause
 
-    def _broken(self, error: BaseException) -> APIConnectionError:
+    def _broken(self, error: BaseException) -> APIError:
         return trouble.broken(error, self.call.what, connected=True, sent=True, makes_image=self.call.makes_image)
 
     async def read(self) -> bytes | bytearray:

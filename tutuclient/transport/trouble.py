@@ -104,7 +104,8 @@ def _said(error: BaseException) -> str:
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if type(inner) is aiohttp.ClientConnectionError and inner.__cause__ is not None:
         inner = inner.__cause__
-    return printable(str(inner) or type(inner).__name__, 200)
+    said = printable(str(inner) or type(inner).__name__, 200)
+    return f"{error.host}: {said}" if isinstance(error, aiohttp.ClientConnectorDNSError) else said
 
 
 _LATE: dict[str, tuple[Callable[[str], APITimeoutError], str]] = {
