@@ -80,11 +80,11 @@ def next_delay(
 
 def worth_repeating(error: TutuError, policy: RetryPolicy, *, makes_image: bool) -> bool:
     """Say whether the same call may be sent again after ``error``: it could succeed, and is not paid for twice."""
+    may_change = False
     if isinstance(error, APIStatusError):
         may_change = _status_may_change(error)
-    else:
-        broke = isinstance(error, APIConnectionError) and not isinstance(error, PoolTimeoutError)
-        may_change = broke and error.code != "certificate"
+    elif isinstance(error, APIConnectionError):
+        may_change = error.code != "certificate" and not isinstance(error, PoolTimeoutError)
     if may_change and error.outcome == "unknown":
         return not makes_image if policy.resend_unknown is None else policy.resend_unknown
     return may_change

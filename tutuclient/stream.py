@@ -7,7 +7,7 @@ relay has said ``[DONE]``; anything else is an error with what had come.
 
 from __future__ import annotations
 
-import json
+import re
 import warnings
 from contextlib import aclosing
 from functools import partial
@@ -15,7 +15,14 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from tutuclient import sse, wire
-from tutuclient.errors import APIConnectionError, APIError, APITimeoutError, IncompleteStreamError, TutuError
+from tutuclient.errors import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    IncompleteStreamError,
+    TutuError,
+    UnexpectedResponseError,
+)
 from tutuclient.types.chat import (
     ChatChoice,
     ChatChunkChoice,
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
 
 _DONE = b"[DONE]"
 _SILENT = ChatDelta()
+_MARKS = re.compile(r'\\.?|["{}\[\]]', re.DOTALL)
 # How long to wait for the end of the body behind [DONE], in seconds: with it the connection serves again.
 _TAIL_S = 0.1
 _TAIL_BYTES = 64 * 2**10
@@ -55,6 +63,8 @@ class _ToolCalls:
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
+        self._by_id: dict[str, dict[str, Any]] = {}
+        self._by_index: dict[int, dict[str, Any]] = {}
 
     def add(self, piece: ToolCallDelta, raw: dict[str, Any]) -> None:
         name = (piece.function.name if piece.function else None) or ""
@@ -67,30 +77,35 @@ class _ToolCalls:
                 "type": "",
                 "name": "",
                 "arguments": [],
+                "brackets": _Brackets(),
                 "custom": None,
+                "input": [],
                 "extra": {},
             }
             self.calls.append(call)
+            if piece.index is not None:
+                self._by_index[piece.index] = call
         call["id"] = call["id"] or piece.id or ""
+        if call["id"]:
+            self._by_id[call["id"]] = call
         call["type"] = call["type"] or piece.type or ""
         call["name"] = call["name"] or name
         if arguments:
             call["arguments"].append(arguments)
         if piece.custom:
-            custom = call["custom"] or {}
-            text = str(custom.get("input", "")) + str(piece.custom.get("input") or "")
-            call["custom"] = custom | {k: v for k, v in piece.custom.items() if v is not None} | {"input": text}
+            call["custom"] = (call["custom"] or {}) | {k: v for k, v in piece.custom.items() if v is not None}
+            call["input"].append(str(piece.custom.get("input") or ""))
         call["extra"] |= {k: v for k, v in raw.items() if k not in ToolCallDelta.__struct_fields__}
 
     def _find(self, piece: ToolCallDelta, name: str, arguments: str) -> dict[str, Any] | None:
-        if piece.id and (same := [call for call in self.calls if call["id"] == piece.id]):
-            return same[-1]
-        near = self.calls if piece.index is None else [call for call in self.calls if call["index"] == piece.index]
-        if not near or (piece.id and near[-1]["id"]):
+        if piece.id and piece.id in self._by_id:
+            return self._by_id[piece.id]
+        last = self._by_index.get(piece.index) if piece.index is not None else next(reversed(self.calls), None)
+        if last is None or (piece.id and last["id"]):
             return None
-        last = near[-1]
-        if name and last["name"] and (name != last["name"] or (arguments and _is_json("".join(last["arguments"])))):
-            return None
+        if name and last["name"]:
+            begins_another = name != last["name"] or (arguments and last["brackets"].closed(last["arguments"]))
+            return None if begins_another else last
         return last
 
     def finish(self) -> list[ToolCall]:
@@ -98,18 +113,40 @@ class _ToolCalls:
         for call in self.calls:
             function = FunctionCall(name=call["name"], arguments="".join(call["arguments"]))
             kind = call["type"] or ("custom" if call["custom"] else "function")
-            made = ToolCall(id=call["id"], type=kind, function=function, custom=call["custom"])
+            custom = call["custom"] and call["custom"] | {"input": "".join(call["input"])}
+            made = ToolCall(id=call["id"], type=kind, function=function, custom=custom)
             made.__dict__["place"] = (call["extra"], ())
             done.append(made)
         return done
 
 
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
+class _Brackets:
+    """Tells whether the arguments of a call have come to their end: every bracket is closed.
+
+    It looks at each piece once, and only when asked: most relays name a call in
+    its first piece alone.
+    """
+
+    __slots__ = ("_depth", "_escaped", "_in_string", "_opened", "_seen")
+
+    def __init__(self) -> None:
+        self._seen = self._depth = 0
+        self._opened = self._in_string = self._escaped = False
+
+    def closed(self, pieces: list[str]) -> bool:
+        """Say whether these pieces, of which earlier ones are known, make something whole."""
+        for piece in pieces[self._seen :]:
+            start, self._escaped = int(self._escaped), False
+            for mark in _MARKS.findall(piece, start):
+                if mark[0] == "\\":
+                    self._escaped = len(mark) == 1  # What it escapes is in the next piece.
+                elif mark == '"':
+                    self._in_string = not self._in_string
+                elif not self._in_string:
+                    self._opened = True
+                    self._depth += 1 if mark in "{[" else -1
+        self._seen = len(pieces)
+        return self._opened and self._depth <= 0 and not self._in_string
 
 
 class _Choice:
@@ -127,6 +164,7 @@ class _Choice:
         self.images: list[Any] = []
         self.lists: dict[str, list[Any]] = {"annotations": [], "reasoning_details": []}
         self.audio: dict[str, Any] = {}
+        self.audio_pieces: dict[str, list[str]] = {"data": [], "transcript": []}
         self.logprobs: Any = None
         self.finish_reason: str | None = None
 
@@ -181,31 +219,40 @@ class _Choice:
 
     def _add_audio(self, audio: dict[str, Any]) -> None:
         for name, value in audio.items():
-            old = self.audio.get(name)
-            joined = isinstance(old, str) and isinstance(value, str) and name in {"data", "transcript"}
-            self.audio[name] = old + value if joined else value
+            if isinstance(value, str) and name in self.audio_pieces:
+                self.audio_pieces[name].append(value)
+            else:
+                self.audio[name] = value
 
     def _add_logprobs(self, logprobs: Any) -> None:
         if not isinstance(logprobs, dict):
             return
         merged: dict[str, Any] = self.logprobs or {}
         for name, value in logprobs.items():
-            old = merged.get(name)
-            merged[name] = old + value if isinstance(old, list) and isinstance(value, list) else value
+            if isinstance(value, list):
+                old = merged.get(name)
+                merged[name] = old if isinstance(old, list) else []
+                merged[name] += value
+            else:
+                merged[name] = value
         self.logprobs = merged
 
     @property
     def said_something(self) -> bool:
         reasoning = self.reasoning["reasoning_content"] or self.reasoning["reasoning"]
         said = self.content or self.parts or self.refusal or self.tools.calls or self.function_arguments or self.images
-        return bool(said or self.audio or reasoning or self.finish_reason)
+        return bool(said or self._whole_audio() or reasoning or self.finish_reason)
+
+    def _whole_audio(self) -> dict[str, Any]:
+        return self.audio | {name: "".join(pieces) for name, pieces in self.audio_pieces.items() if pieces}
 
     def finish(self, index: int) -> ChatChoice:
-        calls = self.tools.finish()
+        calls, audio = self.tools.finish(), self._whole_audio()
+        logprobs = self.logprobs and {k: list(v) if isinstance(v, list) else v for k, v in self.logprobs.items()}
         function = None
         if self.function_name or self.function_arguments:
             function = FunctionCall(name=self.function_name, arguments="".join(self.function_arguments))
-        said_nothing = bool(calls or function or self.images or self.audio or self.refusal) and not self.content
+        said_nothing = bool(calls or function or self.images or audio or self.refusal) and not self.content
         message = ChatMessage(
             role=self.role or "assistant",
             content=None if said_nothing else "".join(self.content),
@@ -214,13 +261,13 @@ class _Choice:
             tool_calls=calls or None,
             function_call=function,
             annotations=self.lists["annotations"] or None,
-            audio=self.audio or None,
+            audio=audio or None,
             reasoning_content="".join(self.reasoning["reasoning_content"]) or None,
             reasoning="".join(self.reasoning["reasoning"]) or None,
             reasoning_details=self.lists["reasoning_details"] or None,
             images=self.images or None,
         )
-        return ChatChoice(index=index, message=message, finish_reason=self.finish_reason, logprobs=self.logprobs)
+        return ChatChoice(index=index, message=message, finish_reason=self.finish_reason, logprobs=logprobs)
 
 
 class Folder:
@@ -244,7 +291,8 @@ class Folder:
         self.chunks += 1
         if chunk.usage is not None:
             self.usage = chunk.usage
-            wire.remember_usage(chunk.usage, chunk.__dict__.get("tree") or chunk.raw)
+            if "place" not in chunk.usage.__dict__:
+                wire.remember_usage(chunk.usage, chunk.raw)
         head = self._head
         if head is None or (chunk.id and not head.id) or (chunk.model and not head.model):
             self._head = chunk
@@ -352,15 +400,28 @@ class ChunkReader:
             APIError: The relay sent an error, or what is no chunk.
             UnexpectedResponseError: A line or an event is too long.
         """
-        try:
-            events = self._decoder.feed(piece)
-        except sse.EventTooLargeError as error:
-            raise wire.unexpected(f"a stream in which {error}", b"", self.meta) from None
-        return self._chunks(events)
+        return self._chunks(self._events(self._decoder.feed, piece))
 
     def end(self) -> Generator[ChatCompletionChunk, None, None]:
-        """Give what is left when the bytes are over."""
-        return self._chunks(self._decoder.flush())
+        """Give what is left when the bytes are over.
+
+        Raises:
+            IncompleteStreamError: They ended within an event, and no choice had said why it ended.
+        """
+        events = self._events(self._decoder.flush)
+        try:
+            yield from self._chunks(events)
+        except UnexpectedResponseError as error:
+            if self.folder.finished:
+                return
+            if not self.folder.said_something:
+                raise
+            words = error.message
+        else:
+            return
+        cut = IncompleteStreamError(f"the stream ended within an event ({words}); what came is in .partial")
+        cut.request_id = self.meta.request_id
+        raise cut
 
     def whole(self, completion: ChatCompletion) -> ChatCompletionChunk:
         """Make one chunk of a whole answer: some relays stream like that."""
@@ -388,6 +449,12 @@ class ChunkReader:
         self.folder.add_whole(completion)
         chunk.__dict__.update({name: value for name, value in completion.__dict__.items() if name != "images"})
         return chunk
+
+    def _events(self, decode: Callable[..., list[sse.Event]], *piece: bytes) -> list[sse.Event]:
+        try:
+            return decode(*piece)
+        except sse.EventTooLargeError as error:
+            raise wire.unexpected(f"a stream in which {error}", b"", self.meta) from None
 
     def _chunks(self, events: list[sse.Event]) -> Generator[ChatCompletionChunk, None, None]:
         decode, add, origin = wire.decode_chunk, self.folder.add, self._origin
@@ -466,6 +533,8 @@ def fold(data: bytes | bytearray, origin: Origin, *, many: bool, max_bytes: int)
         reader.check_complete(strict=False)
     except APIError as error:
         error.partial = reader.partial
+        if reader.folder.said_something:
+            error.outcome = "unknown"
         raise
     return reader.folder.completion()
 
@@ -500,7 +569,7 @@ class ChatStream:
         piece = await reply.piece()
         while piece and not piece.strip():
             piece = await reply.piece()
-        if wire.is_event_stream(piece, reply.content_type):
+        if wire.is_event_stream(piece, reply.content_type) or (not piece and "event-stream" in reply.content_type):
             pending = await _until_first_chunk(reply, reader, piece)
         else:
             whole = wire.read_completion(piece + await reply.read(), reply.meta)

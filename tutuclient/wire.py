@@ -14,7 +14,8 @@ import os
 import re
 import types
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=Answer)
 
-_INK = re.compile(r"\S")
+_INK = re.compile(r"[^\s\ufeff]")
 _MARK = os.urandom(12).hex()
 _IMAGE_MODEL = re.compile(
     r"image|dall-?e|sora|flux|midjourney|(?:^|[-_/])mj(?:$|[-_])|stable-?diffusion|sdxl|imagen|seedream|seededit|kolors|banana|ideogram|recraft|"
@@ -89,14 +90,15 @@ class Body:
         """The length of the whole body, known after ``open``."""
         return sum(len(part) if isinstance(part, bytes) else part.encoded_size for part in self.segments)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Give the body from its start, in pieces of some 192 KiB at most where pictures are sent."""
         for part in self.segments:
             if isinstance(part, bytes):
                 yield part
             else:
-                async for piece in part.pieces():
-                    yield piece
+                async with aclosing(part.pieces()) as pieces:
+                    async for piece in pieces:
+                        yield piece
 
 
 def encode(fields: Mapping[str, Any]) -> Body:
@@ -275,7 +277,10 @@ def read_chunk(data: Data, meta: Meta) -> ChatCompletionChunk | None:
     if not isinstance(value, dict):
         raise _unexpected("an event that is no JSON object", data, meta)
     _raise_if_error(value, meta)
-    chunk = _fit_struct(_mend_choices(value, "delta"), ChatCompletionChunk)
+    mended = _mend_choices(value, "delta")
+    chunk = _fit_struct(mended, ChatCompletionChunk)
+    if chunk.usage is not None:
+        remember_usage(chunk.usage, mended)
     chunk.__dict__["raw"] = bytes(data)
     chunk.__dict__["tree"] = value
     return chunk
@@ -392,7 +397,7 @@ def _mend_message(choice: dict[str, Any], part: str) -> dict[str, Any]:
 def _text_of_part(part: Any) -> str:
     if isinstance(part, str):
         return part
-    if isinstance(part, dict) and part.get("type") in {None, "", "text", "output_text"}:
+    if isinstance(part, dict) and part.get("type") in (None, "", "text", "output_text"):
         text = part.get("text")
         if isinstance(text, dict):
             text = text.get("value")
@@ -622,7 +627,8 @@ def find_error(tree: Mapping[str, Any], *, failed: bool = False) -> dict[str, An
         return _error_fields(error)
     if failed or tree.get("object") == "error" or tree.get("type") == "error" or tree.get("success") is False:
         return _error_fields(tree)
-    if tree.get("success") is not True and not tree.keys() & {"choices", "data", "object", "id"}:
+    told_more = tree.keys() & {"choices", "object", "id"} or tree.get("data") is not None
+    if tree.get("success") is not True and not told_more:
         found = _error_fields(tree)
         return found if found.get("message") else None
     return None
@@ -630,7 +636,7 @@ def find_error(tree: Mapping[str, Any], *, failed: bool = False) -> dict[str, An
 
 def _names_an_error(error: dict[str, Any]) -> bool:
     message, code = error.get("message"), error.get("code")
-    if message == "success" and code in {0, "0", None, 200, "200"}:
+    if message == "success" and code in (0, "0", None, 200, "200"):
         return False
     return bool(message or error.get("type") or code or error.get("msg"))
 
@@ -672,7 +678,7 @@ def _error_in_answer(found: dict[str, Any], meta: Meta) -> APIStatusError:
     number = _status_in(code)
     text = str(found.get("message") or "")
     cls = classify(number, str(code or ""), str(found.get("type") or ""), text)
-    if cls is APIStatusError and found.get("type") in {"server_error", "upstream_error"}:
+    if cls is APIStatusError and found.get("type") in ("server_error", "upstream_error"):
         cls = errors.InternalServerError
     error = _status_error(cls, f"the relay answered {meta.status_code} with an error", text, None, found)
     error.status_code = number or cls.status_code or meta.status_code
@@ -715,10 +721,15 @@ def _text_of(data: bytes) -> str:
     """Give the readable part of a body that is no JSON: an HTML page's title, or the beginning of its text."""
     if data.lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(b"<") and (title := _TITLE.search(data[:8192])):
         data = title.group(1)
-    return " ".join(data[:2048].decode("utf-8", "replace").split())
+    return " ".join(data[:2048].decode("utf-8", "replace").removeprefix("\ufeff").split())
 
 
 # --- compressed bodies ---------------------------------------------------------------------------------------------
+
+
+# zlib's names for its formats; the negative of the first is deflate without a header.
+_ZLIB = 15
+_GZIP = 31
 
 
 class Inflater:
@@ -737,25 +748,32 @@ class Inflater:
         self._started = False
         if encoding not in {"gzip", "x-gzip", "deflate"}:
             raise _unexpected(f"a body compressed as {printable(encoding, 40)!r}, which was not asked for", b"", meta)
-        self._raw_deflate = encoding == "deflate"
-        self._stream = zlib.decompressobj(31 if encoding != "deflate" else 15)
+        self._wbits = _ZLIB if encoding == "deflate" else _GZIP
+        self._stream = zlib.decompressobj(self._wbits)
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Inflate the next bytes, in pieces of at most 1 MiB."""
         pieces: list[bytes] = []
         if not self._started and piece:
             self._started = True
-            if self._raw_deflate and piece[0] & 0x0F != 8:  # noqa: PLR2004  (RFC 1950: a zlib header's method is 8)
-                self._stream = zlib.decompressobj(-15)
+            if self._wbits == _ZLIB and piece[0] & 0x0F != 8:  # noqa: PLR2004  (RFC 1950: a zlib header's method is 8)
+                self._stream = zlib.decompressobj(-_ZLIB)
         try:
-            while piece:
-                out = self._stream.decompress(piece, min(2**20, self._left + 1))
+            more = bool(piece)
+            while more:
+                if self._stream.eof:  # gzip goes on with its next member, and may be padded with zeros (RFC 1952).
+                    if self._wbits != _GZIP or not (piece := piece.lstrip(b"\0")):
+                        break
+                    self._stream = zlib.decompressobj(_GZIP)
+                limit = min(2**20, self._left + 1)
+                out = self._stream.decompress(piece, limit)
                 self._left -= len(out)
                 if self._left < 0:
                     raise too_large("a compressed body", self._max_bytes, self._meta)
                 if out:
                     pieces.append(out)
-                piece = self._stream.unconsumed_tail
+                piece = self._stream.unconsumed_tail or self._stream.unused_data
+                more = bool(piece) or len(out) == limit  # With no bytes left to take, zlib may still hold some to give.
         except zlib.error as error:
             raise _unexpected(f"a compressed body that is broken ({error})", b"", self._meta) from error
         return pieces

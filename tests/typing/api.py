@@ -69,7 +69,7 @@ async def verbs(client: TutuClient, source: PictureSource) -> None:
     assert_type(await edited.images[0].save("sky.png", overwrite=True), Path)
     assert_type(await edited.images[0].read(), bytes)
     assert_type(await client.generate("a red panda", stream=True), ChatStream)
-    assert_type(find_images(answer), list[GeneratedImage])
+    assert_type(find_images(answer)[0], GeneratedImage)
 
 
 async def chat(client: TutuClient) -> None:

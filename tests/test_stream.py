@@ -1,0 +1,860 @@
+"""What folding in ``tutuclient.stream`` promises: the whole answer however it was cut and numbered, or an error.
+
+Bytes to chunks to a completion, without any waiting; streams over sockets are met in ``resources/test_chat.py``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tutuclient import errors, wire
+from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
+from tutuclient.stream import ChunkReader, Folder, fold
+from tutuclient.types.answer import Meta, Origin
+from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+META = Meta(200, {"x-request-id": "r1"})
+DONE = "[DONE]"
+
+
+def nothing(_: object) -> list[Any]:
+    return []
+
+
+ORIGIN = Origin(META, nothing)
+
+
+def events(*frames: object) -> bytes:
+    """Write frames as a relay does: texts as they are, all else as JSON."""
+    texts = (frame if isinstance(frame, str) else json.dumps(frame, ensure_ascii=False) for frame in frames)
+    return "".join(f"data: {text}\n\n" for text in texts).encode()
+
+
+def delta(content: Any = None, *, reason: str | None = None, **fields: Any) -> dict[str, Any]:
+    said = ({} if content is None else {"content": content}) | fields
+    return {"id": "c1", "model": "m", "choices": [{"index": 0, "delta": said, "finish_reason": reason}]}
+
+
+def call(**fields: Any) -> dict[str, Any]:
+    """Write a piece of a tool call; ``name`` and ``arguments`` go into its function."""
+    function = {name: fields.pop(name) for name in ("name", "arguments") if name in fields}
+    return {"choices": [{"index": 0, "delta": {"tool_calls": [fields | {"function": function}]}}]}
+
+
+END = delta(reason="stop")
+
+
+def folded(*frames: object, many: bool = False) -> ChatCompletion:
+    return fold(events(*frames), ORIGIN, many=many, max_bytes=2**20)
+
+
+def reader(*, many: bool = False, max_bytes: int = 2**20) -> ChunkReader:
+    return ChunkReader(ORIGIN, many=many, max_bytes=max_bytes)
+
+
+def chunks_of(stream: bytes, places: Iterable[int] = ()) -> tuple[list[ChatCompletionChunk], str | None]:
+    """Read a stream in pieces: its chunks, and how it ended when not well."""
+    edges = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
+    reading = reader()
+    found: list[ChatCompletionChunk] = []
+    try:
+        for start, end in pairwise(edges):
+            for chunk in reading.feed(stream[start:end]):
+                found.append(chunk)  # noqa: PERF402  (what came before an error counts)
+        for chunk in reading.end():
+            found.append(chunk)  # noqa: PERF402  (as above)
+        reading.check_complete(strict=False)
+    except APIError as error:
+        return found, type(error).__name__
+    return found, None
+
+
+def tools(answer: ChatCompletion) -> list[tuple[str, str, str]]:
+    return [(one.id, one.function.name, one.function.arguments) for one in answer.message.tool_calls or []]
+
+
+# --- the normal sequence, and the deviations of section 3.3 ----------------------------------------------------------
+
+NORMAL = (
+    {
+        "id": "c1",
+        "object": "chat.completion.chunk",
+        "created": 1767225600,
+        "model": "gpt-4o",
+        "usage": None,
+        "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}],
+    },
+    {"id": "c1", "created": 1767225600, "model": "gpt-4o", "choices": [{"index": 0, "delta": {"content": "你"}}]},
+    {"id": "c1", "created": 1767225600, "model": "gpt-4o", "choices": [{"index": 0, "delta": {"content": "好"}}]},
+    {"id": "c1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
+    {"id": "c1", "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 10, "cost": 0.5}},
+    DONE,
+)
+
+
+def test_folds_the_normal_sequence() -> None:
+    answer = folded(*NORMAL)
+    assert (answer.id, answer.object, answer.created, answer.model) == ("c1", "chat.completion", 1767225600, "gpt-4o")
+    assert (answer.text, answer.message.role, answer.finish_reason) == ("你好", "assistant", "stop")
+    assert answer.usage is not None
+    assert (answer.usage.total_tokens, answer.usage.extra) == (10, {"cost": 0.5})
+    assert answer.meta is META
+
+
+def test_gives_every_chunk_with_its_json_and_the_meta_of_the_call() -> None:
+    found, ended = chunks_of(events(*NORMAL))
+    assert ended is None
+    assert [chunk.text for chunk in found] == ["", "你", "好", "", ""]
+    assert [json.loads(chunk.raw) for chunk in found] == list(NORMAL[:-1])
+    assert all(chunk.meta is META for chunk in found)
+    assert found[3].finish_reason == "stop"
+
+
+AZURE = {
+    "id": "",
+    "object": "",
+    "created": 0,
+    "model": "",
+    "choices": [],
+    "prompt_filter_results": [{"prompt_index": 0}],
+}
+USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+FORCED = {"id": "", "object": "", "created": 0, "model": "", "choices": None, "usage": None}
+
+
+def also(frame: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return frame | fields
+
+
+def noisy(index: object, content: str | None = None, reason: str | None = None) -> dict[str, Any]:
+    return {"choices": [{"index": index, "delta": {"content": content}, "finish_reason": reason}]}
+
+
+DEVIATIONS: dict[str, tuple[list[object], dict[str, Any]]] = {
+    "1 azure first": ([AZURE, delta("hi"), END], {"text": "hi", "id": "c1", "model": "m"}),
+    "1 azure, no ids later": (
+        [AZURE, {"model": "m", "choices": [{"delta": {"content": "hi"}}]}, END],
+        {"text": "hi", "model": "m"},
+    ),
+    "2 role in every delta": (
+        [delta("h", role="assistant"), delta("i", role="assistant"), END],
+        {"text": "hi", "role": "assistant"},
+    ),
+    "2 role in none": ([delta("hi"), END], {"role": "assistant"}),
+    "2 role empty first": ([delta("hi", role=""), delta(role="model"), END], {"role": "model"}),
+    "3 usage in every chunk": (
+        [
+            also(delta("h"), usage={"total_tokens": 1}),
+            also(delta("i"), usage={"total_tokens": 2}),
+            also(END, usage=USAGE),
+        ],
+        {"text": "hi", "total": 3},
+    ),
+    "3 last usage that is there counts": ([also(delta("hi"), usage=USAGE), also(END, usage=None)], {"total": 3}),
+    "3 null counters": ([delta("hi"), END, {"choices": [], "usage": {"prompt_tokens": None}}], {"total": None}),
+    "3 no usage": ([delta("hi"), END], {"usage": None}),
+    "3 odd usage": ([also(delta("hi"), usage="?"), also(END, usage=USAGE)], {"text": "hi", "total": 3}),
+    "4 content after the reason": ([delta("h", reason="stop"), delta("i")], {"text": "hi", "finish_reason": "stop"}),
+    "4 two reasons": ([delta("hi", reason="stop"), END], {"text": "hi", "finish_reason": "stop"}),
+    "5 empty reason": ([delta("h", reason=""), delta("i", reason="length")], {"finish_reason": "length"}),
+    "5 any word": ([delta("hi", reason="max_tokens")], {"finish_reason": "max_tokens"}),
+    "5 error as a word": ([delta("hi"), delta(reason="error")], {"finish_reason": "error", "text": "hi"}),
+    "5 upper case": ([delta("hi", reason="COMPLETE")], {"finish_reason": "COMPLETE"}),
+    "5 reason absent": ([{"choices": [{"delta": {"content": "hi"}}]}, END], {"finish_reason": "stop"}),
+    "6 a new id in each chunk": ([also(delta("h"), id="a"), also(delta("i"), id="b"), END], {"text": "hi", "id": "a"}),
+    "6 created of any kind": (
+        [also(delta("h"), created=1.5), also(delta("i"), created="x"), also(END, created=None)],
+        {"text": "hi"},
+    ),
+    "6 id a number": ([also(delta("hi"), id=7), END], {"text": "hi", "id": "7"}),
+    "7 index of content blocks": (
+        [noisy(0, "h"), noisy(1, "i"), noisy(0, None, "tool_use")],
+        {"text": "hi", "finish_reason": "tool_use", "count": 1},
+    ),
+    "7 index null and text": ([noisy(None, "h"), noisy("1", "i"), END], {"text": "hi", "count": 1}),
+    "10 reasoning_content": (
+        [delta(reasoning_content="h"), delta(reasoning_content="m"), delta("hi"), END],
+        {"thinking": "hm", "text": "hi"},
+    ),
+    "10 reasoning under both names": (
+        [delta(reasoning_content="hm", reasoning="hm"), delta("hi"), END],
+        {"thinking": "hm"},
+    ),
+    "10 reasoning empty everywhere": (
+        [delta("h", reasoning_content=""), delta("i", reasoning=""), END],
+        {"thinking": ""},
+    ),
+    "10 reasoning as an object": ([delta("hi", reasoning_content={"a": 1}), END], {"thinking": "", "text": "hi"}),
+    "11 heartbeats": (
+        [delta("h"), delta(""), delta(" "), delta(None), {"obfuscation": "x", **delta("i")}, END],
+        {"text": "h i"},
+    ),
+    "11 frames that carry nothing": (
+        ["{}", "null", "[]", "", " ", FORCED, {"type": "ping"}, delta("hi"), END],
+        {"text": "hi"},
+    ),
+    "12 delta null": ([{"choices": [{"delta": None}]}, delta("hi"), END], {"text": "hi"}),
+    "12 delta absent": (
+        [{"choices": [{"index": 0}]}, delta("hi"), {"choices": [{"finish_reason": "stop"}]}],
+        {"text": "hi", "finish_reason": "stop"},
+    ),
+    "12 message instead": (
+        [{"choices": [{"message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}]}],
+        {"text": "hi"},
+    ),
+    "12 message beside an empty delta": (
+        [{"choices": [{"delta": {}, "message": {"content": "hi"}}]}, END],
+        {"text": "hi"},
+    ),
+    "12 text instead": (
+        [{"choices": [{"text": "h"}]}, {"choices": [{"text": "i", "finish_reason": "stop"}]}],
+        {"text": "hi"},
+    ),
+    "a null choice": ([{"choices": [None, {"delta": {"content": "hi"}}]}, END], {"text": "hi"}),
+    "choices of one chunk are one": (
+        [{"choices": [{"delta": {"content": "h"}}, {"delta": {"content": "i"}}]}, END],
+        {"text": "hi", "count": 1},
+    ),
+    "content as parts": (
+        [delta(content=[{"type": "text", "text": "h"}]), delta("i"), END],
+        {
+            "text": "hi",
+            "parts": [{"type": "text", "text": "h"}, {"type": "text", "text": "i"}],
+        },
+    ),
+    "thoughts as parts, then text": (
+        [delta("a"), delta(content=[{"type": "thinking", "thinking": []}]), delta("b"), END],
+        {
+            "text": "ab",
+            "parts": [
+                {"type": "text", "text": "a"},
+                {"type": "thinking", "thinking": []},
+                {"type": "text", "text": "b"},
+            ],
+        },
+    ),
+    "half a surrogate": (['{"choices":[{"delta":{"content":"a\\ud83d"}}]}', END], {"text": "a\ufffd"}),
+    "NaN": (['{"created":NaN,"choices":[{"delta":{"content":"hi"}}]}', END], {"text": "hi"}),
+    "refusal": ([delta(refusal="n"), delta(refusal="o"), END], {"refusal": "no", "content": None}),
+    "function call": (
+        [delta(function_call={"name": "f", "arguments": ""}), delta(function_call={"arguments": "{}"}), END],
+        {"function_call": ("f", "{}"), "content": None},
+    ),
+    "audio": (
+        [
+            delta(audio={"id": "a", "data": "Uk"}),
+            delta(audio={"data": "lG", "transcript": "h"}),
+            delta(audio={"transcript": "i", "expires_at": 5}),
+            END,
+        ],
+        {"audio": {"id": "a", "data": "UklG", "transcript": "hi", "expires_at": 5}, "content": None},
+    ),
+    "logprobs": (
+        [
+            {"choices": [{"delta": {"content": "h"}, "logprobs": {"content": [1], "refusal": None}}]},
+            {"choices": [{"delta": {"content": "i"}, "logprobs": {"content": [2]}, "finish_reason": "stop"}]},
+        ],
+        {"logprobs": {"content": [1, 2], "refusal": None}},
+    ),
+    "logprobs of no kind": ([{"choices": [{"delta": {"content": "hi"}, "logprobs": [1]}]}, END], {"logprobs": None}),
+    "annotations": (
+        [delta("hi", annotations=[{"a": 1}]), delta(annotations=[{"b": 2}]), END],
+        {"annotations": [{"a": 1}, {"b": 2}]},
+    ),
+    "reasoning details": ([delta("hi", reasoning_details=[{"a": 1}]), END], {"reasoning_details": [{"a": 1}]}),
+    "images": (
+        [
+            delta("hi", images=[{"image_url": {"url": "data:a"}}]),
+            delta(image={"url": "data:b"}),
+            delta(images="data:c"),
+            END,
+        ],
+        {"images": [{"image_url": {"url": "data:a"}}, {"url": "data:b"}, "data:c"], "text": "hi"},
+    ),
+    "images alone": ([delta(images=[{"url": "data:a"}]), END], {"images": [{"url": "data:a"}], "content": None}),
+    "empty answer": ([delta(""), END], {"text": "", "content": ""}),
+}
+
+
+def seen(answer: ChatCompletion, name: str) -> object:
+    message = answer.message
+    if name == "total":
+        return answer.usage and answer.usage.total_tokens
+    if name == "count":
+        return len(answer.choices)
+    if name == "logprobs":
+        return answer.choices[0].logprobs
+    if name == "function_call":
+        return message.function_call and (message.function_call.name, message.function_call.arguments)
+    return getattr(answer if hasattr(answer, name) and name != "images" else message, name)
+
+
+@pytest.mark.parametrize(("frames", "expected"), DEVIATIONS.values(), ids=DEVIATIONS)
+@pytest.mark.parametrize("done", [[DONE], []], ids=["done", "no done"])
+def test_survives_every_deviation(frames: list[object], expected: dict[str, Any], done: list[object]) -> None:
+    answer = folded(*frames, *done)
+    assert {name: seen(answer, name) for name in expected} == expected
+
+
+def test_keeps_choices_apart_where_several_were_asked_for() -> None:
+    frames = [noisy(1, "b"), noisy(0, "a"), noisy(1, "B", "stop"), noisy(0, "A", "length"), DONE]
+    answer = folded(*frames, many=True)
+    assert [(c.index, c.message.text, c.finish_reason) for c in answer.choices] == [
+        (0, "aA", "length"),
+        (1, "bB", "stop"),
+    ]
+
+
+def test_of_several_choices_all_must_have_ended() -> None:
+    stream = events(noisy(0, "a", "stop"), noisy(1, "b"))
+    with pytest.raises(IncompleteStreamError):
+        fold(stream, ORIGIN, many=True, max_bytes=1000)
+    assert fold(stream, ORIGIN, many=False, max_bytes=1000).text == "ab"
+
+
+# --- tool calls ------------------------------------------------------------------------------------------------------
+
+OSLO, TURIN = '{"city":"Oslo"}', '{"city":"Turin"}'
+NA_CLAUDE = [
+    {
+        "choices": [
+            {
+                "delta": {
+                    "tool_calls": [
+                        {"id": "toolu_1", "type": "function", "function": {"name": "weather", "arguments": ""}}
+                    ]
+                },
+                "logprobs": None,
+                "finish_reason": None,
+                "index": 0,
+            }
+        ],
+        "usage": None,
+    },
+    {
+        "choices": [
+            {
+                "delta": {"tool_calls": [{"type": None, "function": {"arguments": OSLO}}]},
+                "logprobs": None,
+                "finish_reason": None,
+                "index": 1,
+            }
+        ],
+        "usage": None,
+    },
+    {"choices": [{"delta": {}, "logprobs": None, "finish_reason": "tool_use", "index": 0}], "usage": None},
+]
+TOOLS: dict[str, tuple[list[object], list[tuple[str, str, str]]]] = {
+    "normal": (
+        [
+            call(index=0, id="c1", type="function", name="weather", arguments=""),
+            call(index=0, arguments='{"ci'),
+            call(index=0, arguments='ty":"Oslo"}'),
+        ],
+        [("c1", "weather", OSLO)],
+    ),
+    "new-api's Claude": (list(NA_CLAUDE), [("toolu_1", "weather", OSLO)]),
+    "whole call in one delta": ([call(id="c1", name="weather", arguments=OSLO)], [("c1", "weather", OSLO)]),
+    "two by index, interleaved": (
+        [
+            call(index=0, id="c1", name="a", arguments=""),
+            call(index=1, id="c2", name="b", arguments=""),
+            call(index=1, arguments="{"),
+            call(index=0, arguments="[1"),
+            call(index=1, arguments="}"),
+            call(index=0, arguments="]"),
+        ],
+        [("c1", "a", "[1]"), ("c2", "b", "{}")],
+    ),
+    "two in one delta": (
+        [
+            delta(
+                tool_calls=[
+                    {"index": 0, "id": "c1", "function": {"name": "a", "arguments": "{}"}},
+                    {"index": 1, "id": "c2", "function": {"name": "b", "arguments": "{}"}},
+                ]
+            )
+        ],
+        [("c1", "a", "{}"), ("c2", "b", "{}")],
+    ),
+    "two without index": (
+        [call(id="c1", name="weather", arguments=OSLO), call(id="c2", name="weather", arguments=TURIN)],
+        [("c1", "weather", OSLO), ("c2", "weather", TURIN)],
+    ),
+    "two in pieces without index": (
+        [
+            call(id="c1", name="a", arguments="{"),
+            call(arguments="}"),
+            call(id="c2", name="b", arguments="["),
+            call(arguments="]"),
+        ],
+        [("c1", "a", "{}"), ("c2", "b", "[]")],
+    ),
+    "two without index and id": (
+        [
+            call(name="weather", arguments=OSLO),
+            call(name="weather", arguments=TURIN),
+            call(name="clock", arguments="{}"),
+        ],
+        [("", "weather", OSLO), ("", "weather", TURIN), ("", "clock", "{}")],
+    ),
+    "two numbered alike": (
+        [call(index=0, id="c1", name="a", arguments="{}"), call(index=0, id="c2", name="a", arguments="[]")],
+        [("c1", "a", "{}"), ("c2", "a", "[]")],
+    ),
+    "two numbered alike, in pieces": (
+        [
+            call(index=0, id="c1", name="a", arguments="{"),
+            call(index=0, arguments="}"),
+            call(index=0, id="c2", name="b", arguments="["),
+            call(index=0, arguments="]"),
+        ],
+        [("c1", "a", "{}"), ("c2", "b", "[]")],
+    ),
+    "two numbered alike, without ids": (
+        [call(index=0, id="", name="a", arguments="{}"), call(index=0, id="", name="b", arguments="{}")],
+        [("", "a", "{}"), ("", "b", "{}")],
+    ),
+    "the same twice, numbered alike, without ids": (
+        [call(index=0, name="a", arguments=OSLO), call(index=0, name="a", arguments=TURIN)],
+        [("", "a", OSLO), ("", "a", TURIN)],
+    ),
+    "index null, id and type empty": (
+        [
+            call(index=None, id="c1", type="function", name="a", arguments=""),
+            call(index=None, id="", type="", arguments="{}"),
+        ],
+        [("c1", "a", "{}")],
+    ),
+    "id in every piece": (
+        [
+            call(id="c1", name="a", arguments="{"),
+            call(id="c2", name="b", arguments="["),
+            call(id="c1", arguments="}"),
+            call(id="c2", arguments="]"),
+        ],
+        [("c1", "a", "{}"), ("c2", "b", "[]")],
+    ),
+    "id only later": ([call(name="a", arguments="{"), call(id="c1", arguments="}")], [("c1", "a", "{}")]),
+    "name in every piece": (
+        [call(name="a", arguments='{"x":"'), call(name="a", arguments='}\\"{'), call(name="a", arguments='"}')],
+        [("", "a", '{"x":"}\\"{"}')],
+    ),
+    "name in every piece, by index": (
+        [call(index=0, name="a", arguments="{"), call(index=0, name="a", arguments="}")],
+        [("", "a", "{}")],
+    ),
+    "an escape cut in two": (
+        [call(name="a", arguments='{"x":"\\'), call(name="a", arguments='"}'), call(name="a", arguments='"}')],
+        [("", "a", '{"x":"\\"}"}')],
+    ),
+    "trailing empty piece": (
+        [call(name="a", arguments="{}"), call(name="a", arguments=""), call(arguments=None), call(index=None)],
+        [("", "a", "{}")],
+    ),
+    "arguments an object": (
+        [call(index=0, id="c1", name="a", arguments={"城": [1, None]})],
+        [("c1", "a", '{"城": [1, null]}')],
+    ),
+    "arguments missing": ([call(index=0, id="c1", name="a")], [("c1", "a", "")]),
+    "no function": (
+        [delta(tool_calls=[{"index": 0, "id": "c1"}]), call(index=0, name="a", arguments="{}")],
+        [("c1", "a", "{}")],
+    ),
+    "calls an object": (
+        [{"choices": [{"delta": {"tool_calls": {"id": "c1", "function": {"name": "a"}}}}]}],
+        [("c1", "a", "")],
+    ),
+    "null among calls": ([delta(tool_calls=[None, {"id": "c1", "function": {"name": "a"}}])], [("c1", "a", "")]),
+    "in a message": (
+        [{"choices": [{"message": {"tool_calls": [{"id": "c1", "function": {"name": "a", "arguments": "{}"}}]}}]}],
+        [("c1", "a", "{}")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("frames", "expected"), TOOLS.values(), ids=TOOLS)
+def test_puts_tool_calls_together_however_they_are_numbered(
+    frames: list[object], expected: list[tuple[str, str, str]]
+) -> None:
+    answer = folded(*frames, END)
+    assert tools(answer) == expected
+    assert answer.message.content is None
+    assert {one.type for one in answer.message.tool_calls or []} == {"function"}
+
+
+@pytest.mark.parametrize("part", ["delta", "message"])
+def test_what_only_the_relay_understands_goes_back_with_a_tool_call(part: str) -> None:
+    signature = {"google": {"thought_signature": "c2ln"}}
+    first = {"id": "c1", "type": "function", "function": {"name": "a", "arguments": "{}"}, "extra_content": signature}
+    answer = folded({"choices": [{part: {"tool_calls": [first]}}]}, call(arguments=""), END)
+    [sent] = wire.sendable([answer.message])
+    assert sent["tool_calls"] == [first]
+
+
+def test_joins_the_input_of_custom_tools() -> None:
+    pieces = [
+        {"index": 0, "id": "c1", "custom": {"name": "sql", "input": "sel"}},
+        {"index": 0, "custom": {"input": "ect"}},
+    ]
+    answer = folded(*(delta(tool_calls=[piece]) for piece in pieces), END)
+    [made] = answer.message.tool_calls or []
+    assert (made.type, made.custom) == ("custom", {"name": "sql", "input": "select"})
+
+
+@given(
+    arguments=st.recursive(
+        st.none() | st.text(max_size=6), lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner)
+    ).map(lambda value: json.dumps({"a": value})),
+    places=st.lists(st.integers(0, 100), max_size=6),
+    again=st.sampled_from([{}, {"name": "f"}, {"id": "c1"}, {"id": "c1", "name": "f"}, {"index": 0, "name": "f"}]),
+)
+def test_no_cut_of_the_arguments_makes_a_second_call(arguments: str, places: list[int], again: dict[str, Any]) -> None:
+    edges = [0, *sorted(place % len(arguments) for place in places), len(arguments)]
+    pieces = [arguments[start:end] for start, end in pairwise(edges)]
+    first = {"name": "f"} | again
+    frames = [call(**(first if number == 0 else again), arguments=piece) for number, piece in enumerate(pieces)]
+    assert [made[1:] for made in tools(folded(*frames, END))] == [("f", arguments)]
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"data: [DONE]\n\n",
+        b"data:[DONE]\n\n",
+        b"data:   [DONE]  \n\n",
+        b"data: [DONE]",
+        b"data: [DONE]\n",
+        b"data: [DONE]\r\n\r\n",
+        b"data: [DONE] bye\n\n",
+        b"data: [DONE]\n\ndata: [DONE]\n\n",
+        b'data: [DONE]\n\ndata: {"choices":[{"delta":{"content":"more"}}]}\n\n',
+        b"data: [DONE]\n\ndata: no JSON\n\noops",
+        b'data: [DONE]\n\ndata: {"error":{"message":"too late"}}\n\n',
+        b": bye\n\ndata: [DONE]\n\n",
+    ],
+)
+def test_done_is_the_end_and_nothing_behind_it_counts(tail: bytes) -> None:
+    for reason in ("stop", None):
+        answer = fold(events(delta("hi", reason=reason)) + tail, ORIGIN, many=False, max_bytes=1000)
+        assert (answer.text, answer.finish_reason) == ("hi", reason)
+
+
+@pytest.mark.parametrize(
+    ("frames", "complete", "strictly"),
+    [
+        ([delta("hi"), END, DONE], True, True),
+        ([delta("hi"), END], True, True),
+        ([END], True, True),
+        ([delta("hi"), DONE], True, False),
+        ([call(name="a"), DONE], True, False),
+        ([delta(reasoning_content="hm"), DONE], True, False),
+        ([delta(images=["x"]), DONE], True, False),
+        ([delta(audio={"data": "x"}), DONE], True, False),
+        ([delta(refusal="no"), DONE], True, False),
+        ([delta(function_call={"name": "a", "arguments": ""}), DONE], True, False),
+        ([delta("hi")], False, False),
+        ([call(name="a")], False, False),
+        ([DONE], False, False),
+        ([], False, False),
+        ([{"choices": [], "usage": USAGE}, DONE], False, False),
+        ([FORCED, DONE], False, False),
+        ([AZURE, DONE], False, False),
+        ([delta("", role="assistant"), DONE], False, False),
+    ],
+)
+def test_knows_a_whole_answer_from_a_cut_one(frames: list[object], complete: bool, strictly: bool) -> None:
+    reading = reader()
+    list(reading.feed(events(*frames)))
+    list(reading.end())
+    for strict, whole in ((False, complete), (True, strictly)):
+        with contextlib.nullcontext() if whole else pytest.raises(IncompleteStreamError) as caught:
+            reading.check_complete(strict=strict)
+        if caught is not None:
+            assert (caught.value.request_id, caught.value.outcome) == ("r1", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        ([], "without a single piece"),
+        ([delta("hi")], "in the middle"),
+        ([delta("hi"), DONE], "without a finish_reason"),
+    ],
+)
+def test_says_how_a_stream_was_cut(frames: list[object], words: str) -> None:
+    reading = reader()
+    list(reading.feed(events(*frames)))
+    with pytest.raises(IncompleteStreamError, match=words):
+        reading.check_complete(strict=True)
+
+
+def test_what_was_cut_within_an_event_is_cut() -> None:
+    with pytest.raises(IncompleteStreamError, match="within an event") as caught:
+        fold(events(delta("hi")) + b'data: {"choices":[{"del', ORIGIN, many=False, max_bytes=1000)
+    assert caught.value.partial is not None
+    assert (caught.value.partial.text, caught.value.request_id) == ("hi", "r1")
+    with pytest.raises(UnexpectedResponseError):
+        fold(b'data: {"choices":[{"del', ORIGIN, many=False, max_bytes=1000)
+    whole = fold(events(delta("hi", reason="stop")) + b'data: {"us', ORIGIN, many=False, max_bytes=1000)
+    assert (whole.text, whole.usage) == ("hi", None)
+
+
+# --- errors within a stream ------------------------------------------------------------------------------------------
+
+BROKEN: dict[str, tuple[bytes, type[APIError], str]] = {
+    "openai": (
+        events({"error": {"message": "bad", "type": "server_error", "code": 500}}),
+        errors.InternalServerError,
+        "bad",
+    ),
+    "openrouter": (
+        events(
+            {
+                "id": "c",
+                "error": {"code": 502, "message": "bad"},
+                "choices": [{"delta": {"content": ""}, "finish_reason": "error"}],
+            }
+        ),
+        errors.InternalServerError,
+        "bad",
+    ),
+    "vllm": (events({"object": "error", "message": "bad", "type": "T", "code": 400}), errors.BadRequestError, "bad"),
+    "event: error": (b'event: error\ndata: {"error":{"message":"bad"}}\n\n', errors.APIStatusError, "bad"),
+    "event: error with content": (b"event: error\n" + events(delta("x")), errors.APIStatusError, "nothing more"),
+    "event: error with words": (b"event: error\ndata: bad luck\n\n", errors.APIStatusError, "bad luck"),
+    "event: error with nothing": (b"event: error\ndata:\n\n", errors.APIStatusError, "nothing more"),
+    "claude": (
+        b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}\n\n',
+        errors.InternalServerError,
+        "busy",
+    ),
+    "plain text": (events({"error": "bad"}), errors.APIStatusError, "bad"),
+    "message": (events({"message": "bad"}), errors.APIStatusError, "bad"),
+    "code and msg": (events({"code": 429, "msg": "bad"}), errors.RateLimitError, "bad"),
+    "detail": (events({"detail": "bad"}), errors.APIStatusError, "bad"),
+    "panel": (events({"success": False, "message": "bad"}), errors.APIStatusError, "bad"),
+    "without data:": (b': PING\n\n{"error":{"message":"bad"}}', errors.APIStatusError, "bad"),
+    "without data:, with a line end": (
+        b': PING\n\n{"error":{"message":"bad","code":429}}\n',
+        errors.RateLimitError,
+        "bad",
+    ),
+    "JSON that is no event": (b'{"a":1}\n', UnexpectedResponseError, "no event"),
+    "HTML that is no event": (b"<html>\n", UnexpectedResponseError, "HTML"),
+    "words that are no event": (b"upstream gone\n", UnexpectedResponseError, "upstream gone"),
+    "words with a colon": (b"upstream error: gone\n", UnexpectedResponseError, "gone"),
+    "plain text as data": (b"data: upstream gone\n\n", UnexpectedResponseError, "no JSON: upstream gone"),
+    "a list": (b"data: [1]\n\n", UnexpectedResponseError, "no JSON object"),
+    "broken JSON": (b'data: {"choices":[\n\n', UnexpectedResponseError, "no JSON"),
+    "deep": (b"data: " + b"[" * 9000 + b"\n\n", UnexpectedResponseError, "too deeply"),
+    "long line": (b"data: " + b"x" * 30_000 + b"\n\n", UnexpectedResponseError, "over 20,000 bytes"),
+    "chunk and then garbage": (b'data: {"choices":[]} oops\n\n', UnexpectedResponseError, "no JSON: oops"),
+}
+
+
+@pytest.mark.parametrize(("frame", "cls", "words"), BROKEN.values(), ids=BROKEN)
+@pytest.mark.parametrize("before", [(), (delta("h"), delta("i"))], ids=["first", "after text"])
+@pytest.mark.parametrize("behind", [b"", events(END, DONE)], ids=["last", "done behind it"])
+def test_an_error_raises_after_what_came_before_it(
+    frame: bytes, cls: type[APIError], words: str, before: tuple[object, ...], behind: bytes
+) -> None:
+    reading, texts = reader(max_bytes=20_000), []
+    with pytest.raises(cls, match=words):
+        for piece in (events(*before), frame + behind):
+            texts += [chunk.text for chunk in reading.feed(piece)]
+        texts += [chunk.text for chunk in reading.end()]
+    assert "".join(texts) == ("hi" if before else "")
+    assert (reading.partial.text if reading.partial else "") == "".join(texts)
+
+
+@pytest.mark.parametrize("frame", [frame for name, (frame, _, _) in BROKEN.items() if name != "long line"])
+def test_a_broken_stream_raises_with_what_had_come(frame: bytes) -> None:
+    with pytest.raises(APIError) as caught:
+        fold(events(delta("hi")) + frame + b"\n", ORIGIN, many=False, max_bytes=20_000)
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "hi"
+
+
+def test_a_line_too_long_at_the_end_is_said_too() -> None:
+    reading = reader(max_bytes=100)
+    assert list(reading.feed(b"data: " + b"x" * 200)) == []
+    with pytest.raises(UnexpectedResponseError, match="over 100 bytes"):
+        list(reading.end())
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        also(delta("hi"), error=None),
+        also(delta("hi"), error={}),
+        also(delta("hi"), error=False),
+        also(delta("hi"), error=""),
+        also(delta("hi"), error={"message": "success", "code": 0}),
+        also(delta("hi"), error={"message": "odd"}),
+        also(call(name="f", arguments="hi"), error={"message": "odd"}),
+        also(delta("hi"), message="fine"),
+        also(delta("hi"), success=True, msg="ok", code=200),
+        delta("hi", note='"error"'),
+    ],
+)
+def test_a_frame_that_looks_like_an_error_and_is_none_is_read(frame: object) -> None:
+    answer = folded(frame, END)
+    assert answer.text or tools(answer)[0][2] == "hi"
+
+
+@pytest.mark.parametrize("line", [b"color: red", b"Data: x", b"x:y", b": PING", b"id: 5", b"retry: 5"])
+def test_unknown_fields_and_pings_are_passed_over(line: bytes) -> None:
+    stream = line + b"\n\n" + events(delta("hi"), END)
+    assert fold(stream, ORIGIN, many=False, max_bytes=1000).text == "hi"
+
+
+# --- frames run together ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stream", "text"),
+    [
+        (b"\n".join(f"data: {json.dumps(frame)}".encode() for frame in (delta("h"), delta("i"), END)) + b"\n\n", "hi"),
+        (events(delta("h"), delta("i"), END, DONE).replace(b"\n\n", b"\n"), "hi"),
+        (events(delta("h"), delta("i"), END, DONE).replace(b"\n\n", b"\r"), "hi"),
+        (b"data: " + b"".join(json.dumps(frame).encode() for frame in (delta("h"), delta("i"), END)) + b"\n\n", "hi"),
+        (b'data: {"choices":[{"delta":\ndata: {"content":"hi"},\ndata: "finish_reason":"stop"}]}\n\n', "hi"),
+        (events(delta("hi"), END)[:-2], "hi"),
+        (b"\xef\xbb\xbf" + events(delta("hi"), END), "hi"),
+        (events(delta("hi"), END).replace(b"data: ", b"data:"), "hi"),
+        (events(delta("hi"), END).replace(b"data: ", b"event: message\ndata: "), "hi"),
+        (events(delta("hi"), END).replace(b"data: ", b"data: " + b" " * 99), "hi"),
+        (events(call(name="f"), END).replace(b"data: ", b"data: " + b" " * 99), ""),
+    ],
+)
+def test_events_run_together_or_apart_are_read_whole(stream: bytes, text: str) -> None:
+    answer = fold(stream, ORIGIN, many=False, max_bytes=10_000)
+    assert (answer.text, answer.finish_reason) == (text, "stop")
+    assert text or tools(answer)
+
+
+def test_of_events_run_together_the_good_ones_come_before_the_error() -> None:
+    stream = b"data: " + json.dumps(delta("h")).encode() + b"\ndata: {oops\n\n"
+    reading = reader()
+    found = reading.feed(stream)
+    assert next(found).text == "h"
+    with pytest.raises(UnexpectedResponseError, match="oops"):
+        next(found)
+
+
+# --- a whole answer in place of a stream -----------------------------------------------------------------------------
+
+
+def whole(**message: Any) -> ChatCompletion:
+    body = {
+        "id": "c1",
+        "created": 5,
+        "model": "m",
+        "service_tier": "s",
+        "system_fingerprint": "f",
+        "odd": 1,
+        "usage": USAGE,
+        "choices": [
+            {"index": 0, "message": {"content": "hi"} | message, "finish_reason": "stop", "logprobs": {"a": 1}}
+        ],
+    }
+    return wire.read_completion(json.dumps(body).encode(), META)
+
+
+def test_a_whole_answer_is_one_chunk_and_stays_whole() -> None:
+    tool = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "signature": "x"}
+    completion = whole(
+        tool_calls=[tool],
+        function_call={"name": "g", "arguments": "[]"},
+        reasoning_content="hm",
+        images=["u"],
+        annotations=[1],
+    )
+    reading = reader()
+    chunk = reading.whole(completion)
+    assert (chunk.id, chunk.created, chunk.model, chunk.text, chunk.thinking) == ("c1", 5, "m", "hi", "hm")
+    assert (chunk.finish_reason, chunk.usage, chunk.extra) == ("stop", completion.usage, {"odd": 1})
+    said = chunk.choices[0].delta
+    assert [(t.index, t.id, t.function and t.function.arguments) for t in said.tool_calls or []] == [(0, "c1", "{}")]
+    assert said.function_call is not None
+    assert (said.function_call.name, said.images, said.annotations) == ("g", ["u"], [1])
+    reading.check_complete(strict=True)
+    assert reading.done
+    answer = reading.folder.completion()
+    assert answer == completion
+    assert answer.meta is chunk.meta is META
+    assert answer.message.tool_calls is not None
+    assert answer.message.tool_calls[0].extra == {"signature": "x"}
+    assert reading.partial == completion
+
+
+def test_a_whole_answer_of_pictures_without_choices_stays_whole_too() -> None:
+    completion = wire.read_completion(b'{"created":1,"data":[{"url":"https://h/a.png"}]}', META)
+    reading = reader()
+    assert reading.whole(completion).choices == []
+    reading.check_complete(strict=True)
+    assert reading.folder.completion().to_dict()["data"] == [{"url": "https://h/a.png"}]
+
+
+def test_folding_needs_no_reader() -> None:
+    folder = Folder()
+    assert not folder.finished
+    assert not folder.said_something
+    assert folder.completion() == ChatCompletion(object="chat.completion")
+    folder.add(ChatCompletionChunk(id="c1"))
+    assert (folder.chunks, folder.completion().id) == (1, "c1")
+    assert folder.completion().meta.status_code == 0
+
+
+# --- any cut ---------------------------------------------------------------------------------------------------------
+
+frames = st.sampled_from(
+    [
+        *NORMAL,
+        *NA_CLAUDE,
+        AZURE,
+        FORCED,
+        delta("图 🙂"),
+        delta(reasoning_content="hm"),
+        call(name="a", arguments=OSLO),
+        "{}",
+        "{oops",
+        {"error": {"message": "bad"}},
+    ]
+)
+
+
+@given(
+    written=st.lists(frames, max_size=8),
+    line_end=st.sampled_from(["\n", "\r\n", "\r"]),
+    tail=st.sampled_from([b"", b"data: [DONE]", b": PING\n\n", b'{"error": {"message": "bad"}}', b"\xef\xbb"]),
+    places=st.lists(st.integers(0, 3000), max_size=10),
+)
+def test_cuts_change_nothing(written: list[object], line_end: str, tail: bytes, places: list[int]) -> None:
+    stream = events(*written).replace(b"\n", line_end.encode()) + tail
+    once, in_pieces = chunks_of(stream), chunks_of(stream, places)
+    assert in_pieces == once
+    assert [chunk.raw for chunk in in_pieces[0]] == [chunk.raw for chunk in once[0]]
+
+
+@given(
+    stream=st.binary(max_size=80) | st.lists(st.binary(max_size=20)).map(lambda parts: b"\ndata: ".join([b"", *parts]))
+)
+def test_any_bytes_are_chunks_or_one_of_our_errors(stream: bytes) -> None:
+    with contextlib.suppress(errors.APIStatusError, UnexpectedResponseError, IncompleteStreamError):
+        answer = fold(stream, ORIGIN, many=False, max_bytes=50)
+        assert answer.text.encode().decode() == answer.text

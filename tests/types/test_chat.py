@@ -1,0 +1,189 @@
+"""What chat answers promise: short ways to what is asked for most, both names of every count, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from tutuclient import wire
+from tutuclient.types.answer import Meta, Origin
+from tutuclient.types.chat import (
+    ChatChoice,
+    ChatChunkChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatDelta,
+    ChatMessage,
+    CompletionTokensDetails,
+    FunctionCall,
+    PromptTokensDetails,
+    ToolCall,
+    Usage,
+)
+
+META = Meta(200, {"x-request-id": "r1"}, attempts=1)
+TREE = {
+    "id": "c1",
+    "provider": "x",
+    "choices": [
+        {
+            "index": 0,
+            "finish_reason": "tool_calls",
+            "native_finish_reason": "STOP",
+            "message": {
+                "role": "assistant",
+                "content": "hi",
+                "reasoning": "hm",
+                "mood": "good",
+                "tool_calls": [{"id": "t1", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"g": 1}}],
+            },
+        }
+    ],
+    "usage": {"prompt_tokens": 1, "cost": 0.5, "prompt_tokens_details": {"cached_tokens": 1, "hits": 2}},
+}
+
+
+def first_two(answer: Any) -> list[Any]:
+    return [type(answer).__name__, len(answer.choices)]
+
+
+def read(*, patiently: bool) -> ChatCompletion:
+    body = json.dumps(TREE).encode()
+    answer = wire.read_completion(b"\xef\xbb\xbf" + body if patiently else body, META)
+    answer.__dict__["origin"] = Origin(META, first_two)
+    return answer
+
+
+def unknown_fields(answer: ChatCompletion) -> list[dict[str, Any]]:
+    [choice] = answer.choices
+    [call] = choice.message.tool_calls or []
+    assert answer.usage is not None
+    assert answer.usage.prompt_tokens_details is not None
+    parts = (answer, choice, choice.message, call, answer.usage, answer.usage.prompt_tokens_details)
+    return [part.extra for part in parts]
+
+
+UNKNOWN = [
+    {"provider": "x"},
+    {"native_finish_reason": "STOP"},
+    {"mood": "good"},
+    {"extra_content": {"g": 1}},
+    {"cost": 0.5},
+    {"hits": 2},
+]
+
+
+@pytest.mark.parametrize("patiently", [False, True])
+def test_unknown_fields_are_kept_at_every_level(patiently: bool) -> None:
+    answer = read(patiently=patiently)
+    assert unknown_fields(answer) == UNKNOWN
+    assert answer.to_dict() == TREE
+
+
+@pytest.mark.parametrize("patiently", [False, True])
+def test_an_answer_travels_whole(patiently: bool) -> None:
+    answer = read(patiently=patiently)
+    again = pickle.loads(pickle.dumps(answer))  # noqa: S301  (our own bytes)
+    assert again == answer
+    assert unknown_fields(again) == UNKNOWN
+    assert (again.raw, again.meta.request_id, again.images) == (answer.raw, "r1", ["ChatCompletion", 1])
+
+
+def test_a_part_of_an_answer_travels_alone() -> None:
+    message = read(patiently=False).message
+    again = pickle.loads(pickle.dumps(message))  # noqa: S301  (our own bytes)
+    assert again == message
+    assert (again.extra, again.tool_calls[0].extra) == ({"mood": "good"}, {"extra_content": {"g": 1}})
+    assert wire.sendable([again]) == wire.sendable([message])
+
+
+def test_short_ways_lead_to_the_first_choice() -> None:
+    answer = read(patiently=False)
+    assert (answer.text, answer.finish_reason, answer.message.thinking) == ("hi", "tool_calls", "hm")
+    assert answer.message is answer.choices[0].message
+
+
+def test_an_answer_without_choices_has_nothing_to_say() -> None:
+    answer = ChatCompletion()
+    assert (answer.text, answer.finish_reason, answer.message, answer.images) == ("", None, ChatMessage(), [])
+    assert answer.message.text == answer.message.thinking == ""
+
+
+def test_pictures_are_looked_for_once() -> None:
+    asked: list[Any] = []
+    answer = ChatCompletion()
+    answer.__dict__["origin"] = Origin(META, lambda found: asked.append(found) or [])  # type: ignore[func-returns-value]
+    assert answer.images is answer.images
+    assert asked == [answer]
+
+
+def test_a_chunk_has_the_same_short_ways() -> None:
+    said = ChatDelta(content="h", reasoning="hm")
+    chunk = ChatCompletionChunk(choices=[ChatChunkChoice(delta=said, finish_reason="stop")])
+    assert (chunk.text, chunk.thinking, chunk.finish_reason, chunk.images) == ("h", "hm", "stop", [])
+    chunk.__dict__["origin"] = Origin(META, first_two)
+    assert chunk.images == ["ChatCompletionChunk", 1]
+
+
+def test_an_empty_chunk_adds_nothing() -> None:
+    chunk = ChatCompletionChunk()
+    assert (chunk.text, chunk.thinking, chunk.finish_reason) == ("", "", None)
+    assert ChatCompletionChunk(choices=[ChatChunkChoice()]).text == ""
+
+
+@pytest.mark.parametrize(
+    ("message", "text", "thinking"),
+    [
+        (ChatMessage(content="hi", reasoning_content="a", reasoning="b"), "hi", "a"),
+        (ChatMessage(reasoning_content="", reasoning="b"), "", "b"),
+        (ChatMessage(), "", ""),
+    ],
+)
+def test_a_message_has_text_and_thoughts_whatever_their_names(message: ChatMessage, text: str, thinking: str) -> None:
+    assert (message.text, message.thinking) == (text, thinking)
+
+
+Counts = tuple[int | None, int | None, int | None, int | None, int | None]
+
+
+@pytest.mark.parametrize(
+    ("given_as", "counts"),
+    [
+        ({"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 9}, (1, 2, 9, 1, 2)),
+        ({"prompt_tokens": 1, "completion_tokens": 2}, (1, 2, 3, 1, 2)),
+        ({"input_tokens": 1, "output_tokens": 2}, (1, 2, 3, 1, 2)),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "input_tokens": 1, "output_tokens": 2}, (1, 2, 3, 1, 2)),
+        ({"prompt_tokens": 5, "input_tokens": 4}, (5, None, None, 4, None)),
+        ({"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}, (0, 0, 0, 0, 0)),
+        ({"prompt_tokens": 1}, (1, None, None, 1, None)),
+        ({"total_tokens": 7}, (None, None, 7, None, None)),
+        ({}, (None, None, None, None, None)),
+    ],
+)
+def test_counts_are_there_under_both_names(given_as: dict[str, int], counts: Counts) -> None:
+    usage = Usage(**given_as)  # type: ignore[arg-type]  # counts, by name
+    found = (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens, usage.input_tokens, usage.output_tokens)
+    assert found == counts
+    assert pickle.loads(pickle.dumps(usage)) == usage  # noqa: S301  (our own bytes)
+
+
+def test_nothing_is_invented() -> None:
+    details = (PromptTokensDetails(), CompletionTokensDetails())
+    assert all(getattr(part, name) is None for part in details for name in part.__struct_fields__)
+    assert ChatCompletion().usage is None
+    assert ChatChoice().finish_reason is None
+
+
+def test_equal_is_what_has_equal_fields() -> None:
+    assert read(patiently=False) == read(patiently=True)
+    assert ToolCall(function=FunctionCall(name="f")) == ToolCall(function=FunctionCall(name="f"))
+    assert ToolCall(id="a") != ToolCall(id="b")
+
+
+@pytest.mark.parametrize("part", [ChatCompletion(), ChatMessage(), ToolCall(), Usage(), ChatDelta()])
+def test_answers_cannot_be_changed(part: Any) -> None:
+    with pytest.raises(AttributeError):
+        setattr(part, part.__struct_fields__[0], "x")
