@@ -14,6 +14,8 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import astuple
+
 from tutuclient import sse, wire
 from tutuclient.errors import (
     APIConnectionError,
@@ -51,6 +53,8 @@ _MARKS = re.compile(r'\\.?|["{}\[\]]', re.DOTALL)
 # How long to wait for the end of the body behind [DONE], in seconds: with it the connection serves again.
 _TAIL_S = 0.1
 _TAIL_BYTES = 64 * 2**10
+# How many fields of a delta are None when only its content is not.
+_NONE_BUT_CONTENT = len(ChatDelta.__struct_fields__) - 1
 
 
 class _ToolCalls:
@@ -283,6 +287,7 @@ class Folder:
         self._choices: dict[int, _Choice] = {}
         self._head: ChatCompletionChunk | None = None
         self._whole: ChatCompletion | None = None
+        self._text: list[str] | None = None
         self.usage: Usage | None = None
         self.chunks = 0
 
@@ -302,6 +307,30 @@ class Folder:
             if folded is None:
                 folded = self._choices[index] = _Choice()
             folded.add(choice, partial(_raw_delta, chunk, number))
+        self._remember_text()
+
+    def _remember_text(self) -> None:
+        """Note where pieces of mere text go from now on, once nothing else is to be learnt from them."""
+        head, choices = self._head, self._choices.values()
+        plain = not self._many and len(choices) == 1 and head is not None and head.id and head.model
+        only = next(iter(choices)) if plain else None
+        self._text = None if only is None or only.parts else only.content
+
+    def add_text(self, chunk: ChatCompletionChunk) -> bool:
+        """Take the next chunk if it is a piece of text and nothing else, as nearly all are; else leave it to ``add``.
+
+        The chunk has one choice.
+        """
+        choice = chunk.choices[0]
+        delta = choice.delta
+        content, text = delta.content, self._text
+        if text is None or not content or choice.finish_reason is not None or chunk.usage is not None:
+            return False
+        if choice.logprobs is not None or astuple(delta).count(None) != _NONE_BUT_CONTENT:
+            return False
+        text.append(content)
+        self.chunks += 1
+        return True
 
     def add_whole(self, completion: ChatCompletion) -> None:
         """Take a whole answer in place of chunks."""
@@ -457,33 +486,46 @@ class ChunkReader:
             raise wire.unexpected(f"a stream in which {error}", b"", self.meta) from None
 
     def _chunks(self, events: list[sse.Event]) -> Generator[ChatCompletionChunk, None, None]:
-        decode, add, origin = wire.decode_chunk, self.folder.add, self._origin
+        decode, add_text, origin = wire.decode_chunk, self.folder.add_text, self._origin
+        if self.done:
+            return
         for kind, data in events:
+            chunk: ChatCompletionChunk | None = None
+            if kind == "":
+                try:
+                    chunk = decode(data)
+                except wire.UNREADABLE:
+                    pass
+                else:
+                    if len(chunk.choices) == 1 and add_text(chunk):
+                        fields = chunk.__dict__
+                        fields["origin"] = origin
+                        fields["raw"] = data
+                        yield chunk
+                        continue
+            yield from self._carefully(kind, data, chunk)
             if self.done:
                 return
-            if kind is None:
-                self._check_stray(bytes(data))
-                continue
-            if data[:1] != b"{" and bytes(data[:64]).strip()[:6] == _DONE:
-                self.done = True
-                return
-            chunk: ChatCompletionChunk | None
-            try:
-                chunk = decode(data)
-            except wire.UNREADABLE:
-                chunk = None
-                parts = wire.apart(data)
-                if len(parts) > 1:
-                    yield from self._chunks([(kind, part) for part in parts])
-                    continue
-            if chunk is None or kind == "error" or not (chunk.choices and chunk.choices[0].delta.content):
-                chunk = self._look_closer(kind, data, chunk)
-                if chunk is None:
-                    continue
-            fields = chunk.__dict__
-            fields["origin"] = origin
-            fields.setdefault("raw", data)
-            add(chunk)
+
+    def _carefully(
+        self, kind: str | None, data: sse.Data, chunk: ChatCompletionChunk | None
+    ) -> Generator[ChatCompletionChunk, None, None]:
+        """Take an event that is not just a piece of text; ``chunk`` is what the quick way made of it, if anything."""
+        if kind is None:
+            self._check_stray(bytes(data))
+            return
+        if chunk is None and bytes(data[:64]).strip()[:6] == _DONE:
+            self.done = True
+            return
+        if chunk is None and len(parts := wire.apart(data)) > 1:
+            yield from self._chunks([(kind, part) for part in parts])
+            return
+        if chunk is None or kind == "error" or not (chunk.choices and chunk.choices[0].delta.content):
+            chunk = self._look_closer(kind, data, chunk)
+        if chunk is not None:
+            chunk.__dict__["origin"] = self._origin
+            chunk.__dict__.setdefault("raw", data)
+            self.folder.add(chunk)
             yield chunk
 
     def _look_closer(self, kind: str, data: sse.Data, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:

@@ -9,8 +9,9 @@ import pytest
 
 from tests.conftest import KEY, QUICK
 from tutuclient import APIStatusError, RateLimitError, TutuClient, UnexpectedResponseError, user
-from tutuclient.testing import Recorded, Server, chunk, fails, raw, says, streams
+from tutuclient.testing import Recorded, Server, chunk, fails, raw, says, serve_in_thread, streams
 from tutuclient.transport import direct
+from tutuclient.transport.pool import Handler
 
 if TYPE_CHECKING:
     from tutuclient import ChatCompletion
@@ -159,3 +160,39 @@ async def test_a_long_header_is_taken_and_an_endless_one_refused(server: Server)
         server.answers(raw(429, headers={"X-Long": "x" * 60_000}))
         with pytest.raises(RateLimitError):
             await ask(client.with_options(max_retries=0))
+
+
+async def _flood(client: TutuClient, server: Server, count: int, delay: float, size: int = 1) -> tuple[str, int]:
+    """Read a stream of ``count`` pieces, and give its text and how many reads of the socket it took."""
+    server.answers(streams([*(chunk("x" * size) for _ in range(count)), chunk(finish_reason="stop")], delay=delay))
+    reads = 0
+    received = Handler.data_received
+
+    def counted(self: Handler, data: bytes) -> None:
+        nonlocal reads
+        reads += bool(data)
+        received(self, data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Handler, "data_received", counted)
+        async with client.chat.completions.stream(model="m", messages=[user("hi")]) as stream:
+            return (await stream.completion()).text, reads
+
+
+async def test_a_flood_of_small_reads_is_taken_together() -> None:
+    with serve_in_thread() as server:
+        async with TutuClient(KEY, server.base_url) as flooded:
+            text, reads = await _flood(flooded, server, 400, 0.0005)
+    assert text == "x" * 400
+    assert reads < 250
+
+
+async def test_a_slow_stream_is_not_held_up(client: TutuClient, server: Server) -> None:
+    text, reads = await _flood(client, server, 20, 0.01)
+    assert text == "x" * 20
+    assert reads >= 20
+
+
+async def test_large_reads_are_not_held_up(client: TutuClient, server: Server) -> None:
+    text, _ = await _flood(client, server, 30, 0, 100_000)
+    assert len(text) == 3_000_000

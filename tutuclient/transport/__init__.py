@@ -8,7 +8,11 @@ what calls and answers mean.
 from __future__ import annotations
 
 import asyncio
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
+
+from anyio import Lock, to_thread
 
 from tutuclient.transport.call import Call
 from tutuclient.transport.downloads import Downloads
@@ -24,6 +28,8 @@ __all__ = ["Call", "Transport"]
 
 T = TypeVar("T")
 
+_POOL = "tutuclient.transport.pool"
+
 
 class Transport:
     """Makes calls; shared by a client and all its ``with_options`` copies.
@@ -38,6 +44,7 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
+        self._opening = Lock()
         self.downloads = Downloads(
             max_bytes=settings.max_response_bytes,
             allow_private=settings.allow_private_downloads,
@@ -75,10 +82,16 @@ class Transport:
             await pool.aclose()
 
     async def _open_pool(self) -> Pool:
-        from tutuclient.transport.pool import Pool  # noqa: PLC0415  (aiohttp alone takes a quarter of a second)
+        async with self._opening:
+            if _POOL not in sys.modules:  # aiohttp alone takes a quarter of a second, in which the loop goes on.
+                await to_thread.run_sync(import_module, _POOL, abandon_on_cancel=True)
+            from tutuclient.transport.pool import Pool  # noqa: PLC0415  (as above)
 
-        for loop in [loop for loop in self._pools if loop.is_closed()]:
-            self._pools.pop(loop).abandon()
-        pool = self._pools[asyncio.get_running_loop()] = Pool(self._settings)
-        await pool.watch_shutdown()
-        return pool
+            running = asyncio.get_running_loop()
+            if (pool := self._pools.get(running)) is not None:  # Another call was quicker.
+                return pool
+            for loop in [loop for loop in self._pools if loop.is_closed()]:
+                self._pools.pop(loop).abandon()
+            pool = self._pools[running] = Pool(self._settings)
+            await pool.watch_shutdown()
+            return pool

@@ -140,7 +140,9 @@ class Attempts:
             raise
         else:
             self._meta.elapsed_s = self._loop.time() - self._started
-            if not call.stream:
+            if call.stream:
+                self._pool.streams.add(reply)
+            else:
                 watch.ease()
                 reply.close()
             return result

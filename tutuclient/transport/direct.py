@@ -14,14 +14,24 @@ It leans on aiohttp's connector and protocol, which are not public:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
 if TYPE_CHECKING:
+    import asyncio
+
     from aiohttp.connector import Connection
     from aiohttp.streams import StreamReader
     from multidict import CIMultiDictProxy
+
+# When reads are worth gathering: so many in a row, each so soon after the last, each no larger.
+_FLOOD: Final = 4
+_QUICK_S: Final = 0.003
+_SMALL: Final = 16 * 2**10
+# How long to gather, and how many pieces make it worth going on.
+_GATHER_S: Final = 0.005
+_WORTH: Final = 3
 
 
 class Response:
@@ -83,25 +93,61 @@ async def ask(connection: Connection, request: bytes, header_bytes: int) -> Resp
         raise
 
 
-async def read_any(content: StreamReader) -> bytes:
-    """Read what has come of a body, or wait for more; b"" at its end.
+class Body:
+    """Reads a body as it comes, more cheaply than ``StreamReader.readany``.
 
-    As ``StreamReader.readany``, which takes every HTTP chunk by itself and asks
-    the connection to read on after each; a stream has hundreds of them in one
-    read of the socket.
+    That takes every HTTP chunk by itself, and asks the connection to read on
+    after each; a stream has hundreds of them in one read of the socket.
+
+    When ``gathers`` is set, a flood of small reads is taken together: after four
+    within 3 ms of each other the socket is left alone for 5 ms at a time, for as
+    long as that brings three pieces or more. Several hundred tokens a second
+    then cost a fraction, and none comes more than 5 ms late; slower streams and
+    large reads are never held up.
     """
-    while not content._buffer:  # noqa: SLF001  (this room leans on aiohttp's inside)
-        if content.exception() is not None or content.is_eof() or content._buffer_offset:  # noqa: SLF001
+
+    __slots__ = ("_content", "_gathers", "_last", "_loop", "_quick")
+
+    def __init__(self, content: StreamReader, loop: asyncio.AbstractEventLoop, *, gathers: bool) -> None:
+        self._content = content
+        self._loop = loop
+        self._gathers = gathers
+        self._last = 0.0
+        self._quick = 0
+
+    async def read(self) -> bytes:
+        """Give what has come, or wait for more; b"" at the end. Raises as ``StreamReader.readany`` does."""
+        content = self._content
+        if not content._buffer and not content._eof and content._exception is None:
+            if self._quick == _FLOOD:
+                self._gather()
+            await content._wait("read")
+        if content._exception is not None or not content._buffer or content._buffer_offset:
             return await content.readany()
-        await content._wait("read_any")  # noqa: SLF001
-    if content.exception() is not None or content._buffer_offset:  # noqa: SLF001
-        return await content.readany()
-    data = b"".join(content._buffer)  # noqa: SLF001
-    content._buffer.clear()  # noqa: SLF001
-    content._size = 0  # noqa: SLF001
-    content._cursor += len(data)  # noqa: SLF001
-    if content._http_chunk_splits:  # noqa: SLF001
-        content._http_chunk_splits.clear()  # noqa: SLF001
-    if content._protocol._reading_paused:  # noqa: SLF001
-        content._protocol.resume_reading()  # noqa: SLF001
-    return data
+        pieces = content._buffer
+        data = b"".join(pieces)
+        if self._gathers:
+            self._count(len(pieces), len(data))
+        pieces.clear()
+        content._size = 0
+        content._cursor += len(data)
+        if content._http_chunk_splits:
+            content._http_chunk_splits.clear()
+        if content._protocol._reading_paused:
+            content._protocol.resume_reading()
+        return data
+
+    def _count(self, pieces: int, size: int) -> None:
+        """Judge by the last read whether the next is worth gathering."""
+        now, last = self._loop.time(), self._last
+        self._last = now
+        if size > _SMALL or (pieces < _WORTH and (self._quick == _FLOOD or now - last > _QUICK_S)):
+            self._quick = 0
+        elif self._quick < _FLOOD:
+            self._quick += 1
+
+    def _gather(self) -> None:
+        transport = self._content._protocol.transport
+        if transport is not None:
+            transport.pause_reading()
+            self._loop.call_later(_GATHER_S, transport.resume_reading)

@@ -16,6 +16,7 @@ import ssl
 import warnings
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -170,7 +171,8 @@ class Pool:
             Connector(**options, force_close=True),
         )
         self.session, self.session_once = (_session(connector) for connector in self._connectors)
-        self._guardian = _until_shutdown(self._connectors)
+        self.streams: WeakSet[Reply] = WeakSet()
+        self._guardian = _until_shutdown(self._connectors, self.streams)
 
     @property
     def connectors(self) -> tuple[Connector, Connector]:
@@ -245,10 +247,14 @@ class Pool:
             self.abandon()
 
 
-async def _until_shutdown(connectors: tuple[Connector, Connector]) -> AsyncGenerator[None, None]:
+async def _until_shutdown(
+    connectors: tuple[Connector, Connector], streams: WeakSet[Reply]
+) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
+        for stream in list(streams):  # Else aiohttp says at their end, when there is no loop, that nobody closed them.
+            stream.close()
         for connector in connectors:
             connector.close_now()
         for _ in range(2):  # What was aborted says so to its protocol in the loop's next turn.

@@ -26,7 +26,19 @@ class Reply:
         watch: The call's limits.
     """
 
-    __slots__ = ("_content", "_inflater", "_late", "_response", "_slots", "_started", "call", "meta", "watch")
+    __slots__ = (
+        "__weakref__",
+        "_body",
+        "_content",
+        "_inflater",
+        "_late",
+        "_response",
+        "_slots",
+        "_started",
+        "call",
+        "meta",
+        "watch",
+    )
 
     def __init__(
         self,
@@ -39,6 +51,7 @@ class Reply:
     ) -> None:
         self._response: aiohttp.ClientResponse | direct.Response | None = response
         self._content = response.content
+        self._body = direct.Body(response.content, watch.loop, gathers=call.stream)
         self._slots = slots
         self._started = started
         self._late: APITimeoutError | None = None
@@ -62,7 +75,7 @@ class Reply:
         """
         while True:
             try:
-                piece = await direct.read_any(self._content)
+                piece = await self._body.read()
             except trouble.CAUGHT as error:
                 problem = self._late or self._broken(error)
                 cause = None if self._late is not None else trouble.clean_cause(error)

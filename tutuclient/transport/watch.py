@@ -32,10 +32,10 @@ class Watch:
         total: Seconds until the deadline over everything, or None.
     """
 
-    __slots__ = ("_at", "_cancelling", "_handle", "_kind", "_loop", "_task", "deadline", "fired", "on_late")
+    __slots__ = ("_at", "_cancelling", "_handle", "_kind", "_task", "deadline", "fired", "loop", "on_late")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[object], total: float | None) -> None:
-        self._loop = loop
+        self.loop = loop
         self._task: asyncio.Task[object] | None = task
         self._cancelling = task.cancelling()
         self.deadline = math.inf if total is None else loop.time() + total
@@ -49,7 +49,7 @@ class Watch:
 
     def limit(self, kind: Kind, seconds: float | None) -> None:
         """Begin a wait that may take ``seconds``; the deadline holds all the same. None is no limit of its own."""
-        at = math.inf if seconds is None else self._loop.time() + seconds
+        at = math.inf if seconds is None else self.loop.time() + seconds
         if at >= self.deadline:
             self._kind, self._at = "total", self.deadline
             return
@@ -58,7 +58,7 @@ class Watch:
         if handle is None or handle.when() > at:
             if handle is not None:
                 handle.cancel()
-            self._handle = self._loop.call_at(at, self._ring)
+            self._handle = self.loop.call_at(at, self._ring)
 
     def ease(self) -> None:
         """End the wait: only the deadline holds."""
@@ -71,11 +71,11 @@ class Watch:
 
     def now(self) -> float:
         """The loop's clock, in seconds."""
-        return self._loop.time()
+        return self.loop.time()
 
     def left(self) -> float:
         """Seconds until the deadline, or infinity."""
-        return self.deadline - self._loop.time()
+        return self.deadline - self.loop.time()
 
     def caught(self) -> Kind | None:
         """Tell, on a CancelledError, which limit it was; None when somebody else cancelled and it must go on."""
@@ -94,12 +94,12 @@ class Watch:
 
     def _ring(self) -> None:
         self._handle = None
-        if self._loop.time() < self._at:
+        if self.loop.time() < self._at:
             if self._at < math.inf:
-                self._handle = self._loop.call_at(self._at, self._ring)
+                self._handle = self.loop.call_at(self._at, self._ring)
             return
         if self._at < self.deadline < math.inf:
-            self._handle = self._loop.call_at(self.deadline, self._ring)
+            self._handle = self.loop.call_at(self.deadline, self._ring)
         if self._task is not None:
             self.fired = self._kind
             self._task.cancel()
