@@ -122,6 +122,11 @@ def test_takes_what_is_free_without_waiting() -> None:
     assert asyncio.run(take()) == [True, True, False]
 
 
+async def test_a_free_slot_costs_no_turn_of_the_loop() -> None:
+    with pytest.raises(StopIteration):
+        Slots(1).acquire().send(None)
+
+
 @settings(deadline=None, max_examples=60)
 @given(
     total=st.integers(1, 4),

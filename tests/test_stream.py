@@ -131,6 +131,8 @@ AZURE = {
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
 FORCED = {"id": "", "object": "", "created": 0, "model": "", "choices": None, "usage": None}
 
+FINE = {"error": {"message": "success", "code": 0}, "choices": [{"delta": {"content": ""}}]}
+
 
 def also(frame: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return frame | fields
@@ -143,7 +145,7 @@ def noisy(index: object, content: str | None = None, reason: str | None = None) 
 DEVIATIONS: dict[str, tuple[list[object], dict[str, Any]]] = {
     "1 azure first": ([AZURE, delta("hi"), END], {"text": "hi", "id": "c1", "model": "m"}),
     "1 azure, no ids later": (
-        [AZURE, {"model": "m", "choices": [{"delta": {"content": "hi"}}]}, END],
+        [AZURE, {"model": "m", "choices": [{"delta": {"content": "hi"}}]}, {"choices": [{"finish_reason": "stop"}]}],
         {"text": "hi", "model": "m"},
     ),
     "2 role in every delta": (
@@ -200,7 +202,7 @@ DEVIATIONS: dict[str, tuple[list[object], dict[str, Any]]] = {
         {"text": "h i"},
     ),
     "11 frames that carry nothing": (
-        ["{}", "null", "[]", "", " ", FORCED, {"type": "ping"}, delta("hi"), END],
+        ["{}", "null", "[]", "", " ", FORCED, {"type": "ping"}, FINE, delta("hi"), END],
         {"text": "hi"},
     ),
     "12 delta null": ([{"choices": [{"delta": None}]}, delta("hi"), END], {"text": "hi"}),
@@ -428,6 +430,10 @@ TOOLS: dict[str, tuple[list[object], list[tuple[str, str, str]]]] = {
     "the same twice, numbered alike, without ids": (
         [call(index=0, name="a", arguments=OSLO), call(index=0, name="a", arguments=TURIN)],
         [("", "a", OSLO), ("", "a", TURIN)],
+    ),
+    "another name before there were arguments": (
+        [call(index=0, name="a", arguments=""), call(index=0, name="b", arguments="{}")],
+        [("", "a", ""), ("", "b", "{}")],
     ),
     "index null, id and type empty": (
         [
@@ -705,6 +711,7 @@ def test_a_line_too_long_at_the_end_is_said_too() -> None:
         also(delta("hi"), error=""),
         also(delta("hi"), error={"message": "success", "code": 0}),
         also(delta("hi"), error={"message": "odd"}),
+        also(delta("hi", images=["x"]), error={"message": "odd"}),
         also(call(name="f", arguments="hi"), error={"message": "odd"}),
         also(delta("hi"), message="fine"),
         also(delta("hi"), success=True, msg="ok", code=200),

@@ -25,6 +25,7 @@ from tutuclient.errors import (
     TutuError,
     UnexpectedResponseError,
 )
+from tutuclient.types.answer import DEEPEST, too_deep
 from tutuclient.types.chat import (
     ChatChoice,
     ChatChunkChoice,
@@ -491,7 +492,7 @@ class ChunkReader:
             return
         for kind, data in events:
             chunk: ChatCompletionChunk | None = None
-            if kind == "":
+            if kind == "" and (len(data) <= DEEPEST or not too_deep(data)):
                 try:
                     chunk = decode(data)
                 except wire.UNREADABLE:

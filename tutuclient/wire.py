@@ -29,7 +29,7 @@ from tutuclient.errors import (
     printable,
 )
 from tutuclient.media import Upload
-from tutuclient.types.answer import PATIENT, Answer, Meta, read_json, request_id_of
+from tutuclient.types.answer import PATIENT, Answer, Meta, read_json, request_id_of, too_deep
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, ToolCall, Usage
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def sendable(messages: Iterable[Any]) -> list[Any]:
 
 def _sendable(message: ChatMessage) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "role": message.role,
+        "role": message.role or "assistant",
         "content": message.content if message.parts is None else message.parts,
     }
     if message.refusal:
@@ -215,7 +215,7 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
     raw = bytes(data)
     place: bytes | dict[str, Any] = raw
     try:
-        completion = _completions.decode(raw)
+        completion = ChatCompletion() if too_deep(raw) else _completions.decode(raw)
     except UNREADABLE:
         completion = ChatCompletion()
     if not completion.choices or not all(_says_something(choice.message) for choice in completion.choices):
@@ -338,6 +338,8 @@ def apart(data: Data) -> list[bytes]:
 
     What follows the last value is given as it is, so that nothing is dropped in silence.
     """
+    if too_deep(data):
+        return [bytes(data)]
     try:
         msgspec.json.decode(data)
     except UNREADABLE:
@@ -418,12 +420,7 @@ def _mend_function(function: dict[str, Any]) -> dict[str, Any]:
 
 
 def _written(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except RecursionError:  # It was read a few frames higher up, with just enough stack.
-        return f"<{type(value).__name__} nested too deeply>"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 _SKIP = object()

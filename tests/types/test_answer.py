@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import pickle
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutuclient.types.answer import Answer, Meta, Nested, Origin, read_json, request_id_of
+from tutuclient.types.answer import DEEPEST, Answer, Meta, Nested, Origin, read_json, request_id_of, too_deep
 from tutuclient.types.models import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Page(Answer, frozen=True, kw_only=True):
@@ -180,9 +183,25 @@ def test_any_bytes_are_json_or_no_json(data: bytes) -> None:
         read_json(data)
 
 
-def test_a_nesting_too_deep_is_said() -> None:
-    with pytest.raises(RecursionError):
-        read_json(b"[" * 100_000)
+@pytest.mark.parametrize(
+    ("text", "deep"),
+    [
+        (b"[" * DEEPEST + b"]" * DEEPEST, False),
+        (b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1), True),
+        (b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1), True),
+        (b"[" * 100_000, True),
+        (b"[" + b"[]," * 999 + b"[]]", False),
+        (b'["' + b"[{" * 999 + b'"]', False),
+        (b'["\\"' + b"[" * 999 + b'"]', False),
+        (b'["\\\\",' + b"[" * 999 + b"]" * 1000, True),
+    ],
+    ids=["deepest", "deeper", "objects", "cut", "wide", "in a string", "behind an escape", "behind an escaped escape"],
+)
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_nesting_too_deep_is_said_before_it_is_read(text: bytes, deep: bool, kind: Callable[[bytes], Any]) -> None:
+    assert too_deep(kind(text)) is deep
+    with pytest.raises(RecursionError, match="too deeply") if deep else contextlib.nullcontext():
+        read_json(kind(text))
 
 
 def test_a_model_is_an_answer_too() -> None:

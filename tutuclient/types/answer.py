@@ -15,7 +15,32 @@ if TYPE_CHECKING:
     from tutuclient.generated import GeneratedImage
 
 _REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "x-generation-id")
+_NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _REQUEST_ID_IN_TEXT = re.compile(r"request id: ([\w.-]{1,128})", re.IGNORECASE)
+
+
+DEEPEST = 256
+"""How deep JSON may be nested. APIs need a dozen levels; in a thread with 128 KiB of stack (musl's default) decoders
+crash beyond some 300, and no exception tells of it."""
+
+
+def too_deep(data: bytes | bytearray | memoryview) -> bool:
+    """Say whether JSON is nested deeper than ``DEEPEST``, before a decoder finds out at the end of its stack."""
+    if len(data) <= DEEPEST:
+        return False
+    text = bytes(data) if isinstance(data, memoryview) else data
+    if text.count(b"[") + text.count(b"{") <= DEEPEST:
+        return False
+    depth = 0
+    for mark in _NESTING.finditer(text):
+        first = text[mark.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > DEEPEST:
+                return True
+        elif first in b"]}":
+            depth -= 1
+    return False
 
 
 def read_json(data: bytes | bytearray | memoryview) -> Any:
@@ -29,6 +54,8 @@ def read_json(data: bytes | bytearray | memoryview) -> Any:
         ValueError: It is no JSON.
         RecursionError: It is nested too deeply.
     """
+    if too_deep(data):
+        raise RecursionError("JSON nested too deeply")
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):

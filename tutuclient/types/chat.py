@@ -125,6 +125,10 @@ class ToolCall(Nested, frozen=True, kw_only=True):
     function: FunctionCall = FunctionCall()
     custom: dict[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        if not self.type:
+            msgspec.structs.force_setattr(self, "type", "custom" if self.custom else "function")
+
 
 class ChatMessage(Nested, frozen=True, kw_only=True):
     """The message of an answer. It can be sent back as it is, as one of ``messages``.
