@@ -32,7 +32,7 @@ BESIDE = {"testing": {"errors", "types", "testing"}}
 LIBRARIES = {
     "aiohttp": {"transport", "testing"},
     "yarl": {"transport"},
-    "msgspec": {"types", "wire", "settings", "client"},
+    "msgspec": {"types", "wire", "settings", "client", "stream"},
     "anyio": {"transport", "limits", "media", "generated"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -17,6 +17,7 @@ from tutuclient.errors import (
     ContentPolicyError,
     ContextLengthError,
     InsufficientQuotaError,
+    NotFoundError,
     PoolTimeoutError,
     RateLimitError,
     TutuError,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 # 501 and 505 to 511 will be said again; so will these codes, whatever their status.
 _RETRIED_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504, *range(520, 525), 529})
-_FINAL = (ContentPolicyError, ContextLengthError, InsufficientQuotaError)
+_FINAL = (ContentPolicyError, ContextLengthError, InsufficientQuotaError, NotFoundError)
 _FINAL_CODES = frozenset(
     {
         "api_not_implemented",

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tutuclient.transport.reply import Reply
+    from tutuclient.transport.watch import Watch
     from tutuclient.types.answer import Meta, Origin
     from tutuclient.types.chat import Usage
 
@@ -54,6 +55,8 @@ _MARKS = re.compile(r'\\.?|["{}\[\]]', re.DOTALL)
 # How long to wait for the end of the body behind [DONE], in seconds: with it the connection serves again.
 _TAIL_S = 0.1
 _TAIL_BYTES = 64 * 2**10
+# So many chunks without content are kept back for the first that has some.
+_MANY_EMPTY = 1000
 # How many fields of a delta are None when only its content is not.
 _NONE_BUT_CONTENT = len(ChatDelta.__struct_fields__) - 1
 
@@ -281,6 +284,12 @@ class Folder:
     Args:
         many: The request asked for several choices (``n`` over 1). Otherwise all chunks belong to one, whatever
             number a relay writes on them.
+
+    Attributes:
+        chunks: How many there were.
+        spoken: How many of them carried something of the answer: frames with a role alone, and empty ones that some
+            servers send to keep the connection alive, do not.
+        usage: The last one that came.
     """
 
     def __init__(self, *, many: bool = False) -> None:
@@ -291,10 +300,12 @@ class Folder:
         self._text: list[str] | None = None
         self.usage: Usage | None = None
         self.chunks = 0
+        self.spoken = 0
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Take the next chunk."""
         self.chunks += 1
+        self.spoken += any(map(_says, chunk.choices))
         if chunk.usage is not None:
             self.usage = chunk.usage
             if "place" not in chunk.usage.__dict__:
@@ -331,11 +342,13 @@ class Folder:
             return False
         text.append(content)
         self.chunks += 1
+        self.spoken += 1
         return True
 
     def add_whole(self, completion: ChatCompletion) -> None:
         """Take a whole answer in place of chunks."""
         self.chunks += 1
+        self.spoken += 1
         self._whole = completion
 
     @property
@@ -368,6 +381,11 @@ class Folder:
         if (origin := head.__dict__.get("origin")) is not None:
             completion.__dict__["origin"] = origin
         return completion
+
+
+def _says(choice: ChatChunkChoice) -> bool:
+    _, *said = astuple(choice.delta)
+    return bool(choice.finish_reason) or any(said)
 
 
 def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
@@ -607,13 +625,13 @@ class ChatStream:
 
     @classmethod
     async def begin(cls, reply: Reply, origin: Origin, *, many: bool) -> ChatStream:
-        """Read as far as the first chunk, so that what fails before it can still be tried again."""
+        """Read as far as the first content, so that what fails before it can still be tried again."""
         reader = ChunkReader(origin, many=many, max_bytes=reply.call.max_bytes)
         piece = await reply.piece()
         while piece and not piece.strip():
             piece = await reply.piece()
         if wire.is_event_stream(piece, reply.content_type) or (not piece and "event-stream" in reply.content_type):
-            pending = await _until_first_chunk(reply, reader, piece)
+            pending = await _until_content(reply, reader, piece)
         else:
             whole = wire.read_completion(piece + await reply.read(), reply.meta)
             pending = iter((reader.whole(whole),))
@@ -682,20 +700,17 @@ class ChatStream:
             return
         if reply is None:
             raise self._error or APIConnectionError("the stream was closed before its end; what came is in .partial")
-        watch, idle = reply.watch, reply.call.timeout.idle
-        came, piece = True, b"\n"
+        silence, folder, piece = _Silence(reply.watch, reply.call.timeout.idle), reader.folder, b"\n"
         try:
             while True:
                 for chunk in self._pending:
-                    if not came:
-                        watch.ease()
-                        came = True
+                    if silence.lasts:
+                        silence.pause()
                     yield chunk
                 if reader.done or not piece:
                     break
-                if came:
-                    watch.limit("idle", idle)
-                    came = False
+                if not silence.lasts:
+                    silence.go_on(folder.spoken)
                 piece = await self._read(reply)
                 self._pending = reader.feed(piece) if piece else reader.end()
             reader.check_complete(strict=reply.call.settings.strict_finish)
@@ -734,12 +749,50 @@ class ChatStream:
             )
 
 
-async def _until_first_chunk(reply: Reply, reader: ChunkReader, piece: bytes) -> Iterator[ChatCompletionChunk]:
+class _Silence:
+    """Watches over how long a stream carries no content; the time its reader takes does not count.
+
+    Attributes:
+        lasts: The stream is being waited for.
+    """
+
+    __slots__ = ("_allowed", "_began", "_heard", "_so_far", "_watch", "lasts")
+
+    def __init__(self, watch: Watch, allowed: float | None) -> None:
+        self._watch = watch
+        self._allowed = allowed
+        self._heard = 0
+        self._so_far = 0.0
+        self._began = 0.0
+        self.lasts = False
+
+    def pause(self) -> None:
+        """Something came, and the reader has it now."""
+        self._watch.ease()
+        self._so_far += self._watch.now() - self._began
+        self.lasts = False
+
+    def go_on(self, spoken: int) -> None:
+        """Wait for more; a new silence begins if content came since the last wait.
+
+        Args:
+            spoken: How many chunks with content have come in all.
+        """
+        if spoken != self._heard:
+            self._heard, self._so_far = spoken, 0.0
+        self._watch.limit("idle", None if self._allowed is None else self._allowed - self._so_far)
+        self._began = self._watch.now()
+        self.lasts = True
+
+
+async def _until_content(reply: Reply, reader: ChunkReader, piece: bytes) -> Iterator[ChatCompletionChunk]:
+    early: list[ChatCompletionChunk] = []
     while True:
         chunks = reader.feed(piece) if piece else reader.end()
-        first = next(chunks, None)
-        if first is not None:
-            return chain((first,), chunks)
+        for chunk in chunks:
+            early.append(chunk)
+            if reader.folder.spoken or len(early) > _MANY_EMPTY:
+                return chain(early, chunks)
         if reader.done or not piece:
             reader.check_complete(strict=True)
         piece = await reply.piece()

@@ -145,10 +145,29 @@ def sendable(messages: Iterable[Any]) -> list[Any]:
     """
     if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Iterable):
         raise ConfigError('messages must be a list, such as [{"role": "user", "content": "…"}]')
-    ready = [_sendable(message) if isinstance(message, ChatMessage) else message for message in messages]
+    ready = [_sendable(message) if isinstance(message, ChatMessage) else _with_uploads(message) for message in messages]
     if not ready:
         raise ConfigError("messages is empty: give at least one message")
     return ready
+
+
+def _with_uploads(message: Any) -> Any:
+    """Put uploads where a plain message has a picture's bytes: JSON would make bare base64 of them."""
+    content = message.get("content") if isinstance(message, dict) else None
+    if not isinstance(content, list) or not any(_holds_bytes(part) for part in content):
+        return message
+    parts = [
+        {**part, "image_url": {**part["image_url"], "url": Upload(part["image_url"]["url"])}}
+        if _holds_bytes(part)
+        else part
+        for part in content
+    ]
+    return {**message, "content": parts}
+
+
+def _holds_bytes(part: Any) -> bool:
+    image = part.get("image_url") if isinstance(part, dict) else None
+    return isinstance(image, dict) and isinstance(image.get("url"), bytes | bytearray | memoryview)
 
 
 def _sendable(message: ChatMessage) -> dict[str, Any]:

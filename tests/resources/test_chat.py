@@ -289,6 +289,20 @@ async def test_silence_in_content_ends_the_stream_though_pings_come(client: Tutu
     await server.wait_closed(timeout=1)
 
 
+async def test_empty_frames_are_no_content_either(client: TutuClient, server: Server) -> None:
+    server.answers(streams([chunk("a"), *[chunk("")] * 100], delay=0.03))
+    stream = await open_stream(client, timeout=Timeout(idle=0.3))
+    with pytest.raises(StreamIdleTimeoutError):
+        await stream.completion()
+
+
+async def test_an_error_behind_empty_frames_is_still_tried_again(client: TutuClient, server: Server) -> None:
+    first: dict[str, Any] = {"choices": [], "prompt_filter_results": []}
+    server.answers(streams([first, chunk(role="assistant"), {"error": {"message": "busy", "code": 503}}]), says("now"))
+    async with client.chat.completions.stream(model="m", messages=[user("hi")]) as stream:
+        assert (await stream.completion()).text == "now"
+
+
 async def test_time_the_reader_takes_is_no_silence(client: TutuClient, server: Server) -> None:
     server.answers(streams(FRAMES))
     async with client.chat.completions.stream(model="m", messages=[user("hi")], timeout=Timeout(idle=0.1)) as stream:
@@ -356,14 +370,15 @@ async def test_a_picture_that_cannot_be_used_is_told_before_anything_is_sent(
     assert server.requests == []
 
 
-async def test_a_path_may_stand_in_a_plain_message(client: TutuClient, server: Server, tmp_path: Path) -> None:
+async def test_a_path_or_bytes_may_stand_in_a_plain_message(client: TutuClient, server: Server, tmp_path: Path) -> None:
     picture = tmp_path / "a.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n" + b"0" * 99)
-    server.answers(says("seen"), says("seen"))
-    url: Any = picture
-    await client.chat.completions.create(
-        model="m", messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
-    )
+    server.answers(*[says("seen")] * 3)
+    urls: list[Any] = [picture, picture.read_bytes()]
+    for url in urls:
+        await client.chat.completions.create(
+            model="m", messages=[{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]
+        )
     await client.chat.completions.create(model="m", messages=[user("what?", image(picture, detail="low"))])
     for seen in server.requests:
         part = seen.json["messages"][0]["content"][-1]

@@ -206,3 +206,11 @@ def test_a_nesting_too_deep_is_said_before_it_is_read(text: bytes, deep: bool, k
 
 def test_a_model_is_an_answer_too() -> None:
     assert isinstance(Model(), Answer)
+
+
+def test_headers_that_travelled_are_found_in_any_case() -> None:
+    meta = pickle.loads(pickle.dumps(Meta(headers={"X-Request-Id": "r"})))  # noqa: S301  (our own bytes)
+    assert meta.headers["X-Request-ID"] == meta.headers.get("x-request-id") == "r"
+    assert "X-REQUEST-ID" in meta.headers
+    assert 5 not in meta.headers
+    assert pickle.loads(pickle.dumps(meta)).headers == {"x-request-id": "r"}  # noqa: S301  (our own bytes)

@@ -27,7 +27,7 @@ from tutuclient.transport import direct, trouble
 from tutuclient.transport.progress import Progress, progress_of_attempt
 from tutuclient.transport.reply import Reply
 from tutuclient.transport.watch import Watch
-from tutuclient.types.answer import Meta
+from tutuclient.types.answer import Headers, Meta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -264,7 +264,7 @@ class Attempts:
         finally:
             response.close()
         key = str(call.settings.api_key)
-        meta.headers = {name.lower(): value.replace(key, "***") for name, value in meta.headers.items()}
+        meta.headers = Headers({name: value.replace(key, "***") for name, value in meta.headers.items()})
         return wire.error_of_status(
             call.what, data.replace(key.encode(), b"***"), meta, retry_after=retry_after_of(meta.headers, time.time())
         )

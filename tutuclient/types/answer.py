@@ -99,6 +99,26 @@ def request_id_of(headers: Mapping[str, str], message: str = "") -> str | None:
     return headers.get("cf-ray")
 
 
+class Headers(dict[str, str]):
+    """Headers that travel: looked up in any case, as on the wire."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__((name.lower(), value) for name, value in headers.items())
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Give a header's value, or ``default``."""
+        return super().get(name.lower(), default)
+
+    def __reduce__(self) -> tuple[type[Headers], tuple[dict[str, str]]]:
+        return Headers, (dict(self),)
+
+
 class Meta:
     """How a call went: status, headers, request id, attempts, timings.
 
@@ -147,7 +167,7 @@ class Meta:
         )
 
     def __reduce__(self) -> tuple[type[Meta], tuple[Any, ...]]:
-        headers = {name.lower(): value for name, value in self.headers.items()}
+        headers = Headers(self.headers)
         return Meta, (self.status_code, headers, self.attempts, self.waited_s, self.headers_s, self.elapsed_s)
 
 
