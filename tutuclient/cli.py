@@ -575,9 +575,18 @@ class _Order(NamedTuple):
 # --- calls ----------------------------------------------------------------------------------------------------------
 
 
+def _runner() -> asyncio.Runner:
+    """Give a loop to run on: uvloop's when it is installed (extra ``speed``), else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """Run it on a loop of its own. Ctrl-C cancels it, which closes its connections."""
-    with asyncio.Runner() as runner:
+    with _runner() as runner:
         try:
             return runner.run(work)
         except KeyboardInterrupt:
@@ -734,7 +743,7 @@ def _converse(
         return await _show(stream, model)
 
     _note(f"a conversation with {printable(model)}; Ctrl-C stops an answer, Ctrl-D ends it")
-    with asyncio.Runner() as runner:
+    with _runner() as runner:
         try:
             while True:
                 try:
