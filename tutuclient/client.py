@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import msgspec
 
 from tutuclient import __version__
+from tutuclient.errors import ConfigError
 from tutuclient.media import PictureSource, image
 from tutuclient.resources import Chat, Models
 from tutuclient.settings import (
@@ -86,23 +87,29 @@ class TutuClient:
         strict_finish: bool = False,
         allow_private_downloads: bool = False,
     ) -> None:
-        settings = gather(
-            api_key=api_key,
-            base_url=base_url,
-            timeout=timeout,
-            max_retries=max_retries,
-            retry=retry,
-            max_connections=max_connections,
-            max_concurrency=max_concurrency,
-            max_response_bytes=max_response_bytes,
-            default_headers=default_headers,
-            default_query=default_query,
-            proxy=proxy,
-            verify=verify,
-            strict_finish=strict_finish,
-            allow_private_downloads=allow_private_downloads,
-            user_agent=f"tutuclient/{__version__}",
-        )
+        try:
+            settings = gather(
+                api_key=api_key,
+                base_url=base_url,
+                timeout=timeout,
+                max_retries=max_retries,
+                retry=retry,
+                max_connections=max_connections,
+                max_concurrency=max_concurrency,
+                max_response_bytes=max_response_bytes,
+                default_headers=default_headers,
+                default_query=default_query,
+                proxy=proxy,
+                verify=verify,
+                strict_finish=strict_finish,
+                allow_private_downloads=allow_private_downloads,
+                user_agent=f"tutuclient/{__version__}",
+            )
+        except ConfigError as error:
+            # Tracebacks with locals print this frame and those below it, and what was given may hold secrets.
+            del api_key, base_url, default_headers, default_query, proxy
+            error.__context__ = None
+            raise error.with_traceback(None) from None
         self._bind(settings, Transport(settings))
 
     def _bind(self, settings: Settings, transport: Transport) -> None:
@@ -166,7 +173,8 @@ class TutuClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(base_url={self.base_url!r}, api_key='***')"
+        made = hasattr(self, "_settings")  # Not yet, in the traceback of settings that cannot work.
+        return f"{type(self).__name__}(base_url={self.base_url if made else None!r}, api_key='***')"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self._settings)

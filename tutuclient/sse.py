@@ -18,6 +18,7 @@ Event: TypeAlias = tuple[str | None, Data]
 """The event's type ("" when the stream names none) and its data; None for a type marks a line that is no field."""
 
 _BOM = b"\xef\xbb\xbf"
+_MANY = 1000
 _LONG = 2**16
 
 
@@ -127,8 +128,14 @@ class Decoder:
             if self._size + len(new) + 1 > limit:
                 raise EventTooLargeError(f"an event is over {limit:,} bytes long")
         if value is not None:
-            data.append(value)
+            self._keep(value)
         return events
+
+    def _keep(self, value: Data) -> None:
+        """Keep a line of an event that is not complete; each costs some 40 bytes more than it is long."""
+        if len(self._data) > _MANY:
+            self._data[:] = [_joined(self._data)]
+        self._data.append(value)
 
     def _field(self, line: bytes, events: list[Event]) -> None:
         name, _, value = line.partition(b":")
@@ -143,6 +150,15 @@ class Decoder:
                 self.retry_ms = int(value)
         else:
             events.append((None, line))
+
+
+def _joined(lines: list[Data]) -> bytearray:
+    """Join lines, growing the first one in place when they were joined before."""
+    first, *others = lines
+    joined = first if type(first) is bytearray else bytearray(first)
+    joined += b"\n"
+    joined += b"\n".join(others)
+    return joined
 
 
 def _grown(tail: bytes | bytearray, piece: bytes, end: int) -> bytearray:

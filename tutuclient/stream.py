@@ -55,6 +55,7 @@ _MARKS = re.compile(r'\\.?|["{}\[\]]', re.DOTALL)
 # How long to wait for the end of the body behind [DONE], in seconds: with it the connection serves again.
 _TAIL_S = 0.1
 _TAIL_BYTES = 64 * 2**10
+_PIECE = 64 * 2**10
 # So many chunks without content are kept back for the first that has some.
 _MANY_EMPTY = 1000
 # How many fields of a delta are None when only its content is not.
@@ -406,6 +407,8 @@ class ChunkReader:
     def __init__(self, origin: Origin, *, many: bool, max_bytes: int) -> None:
         self._decoder = sse.Decoder(max_bytes)
         self._origin = origin
+        # Room for the frames around an answer that is as large as it may be, or 400,000 pieces of text.
+        self._most = self._left = max_bytes + max_bytes // 2
         self.done = False
         self.folder = Folder(many=many)
 
@@ -446,8 +449,11 @@ class ChunkReader:
 
         Raises:
             APIError: The relay sent an error, or what is no chunk.
-            UnexpectedResponseError: A line or an event is too long.
+            UnexpectedResponseError: A line, an event or the whole stream is too long.
         """
+        self._left -= len(piece)
+        if self._left < 0:
+            raise wire.too_large("a stream", self._most, self.meta)
         return self._chunks(self._events(self._decoder.feed, piece))
 
     def end(self) -> Generator[ChatCompletionChunk, None, None]:
@@ -507,7 +513,7 @@ class ChunkReader:
     def _chunks(self, events: list[sse.Event]) -> Generator[ChatCompletionChunk, None, None]:
         decode, add_text, origin = wire.decode_chunk, self.folder.add_text, self._origin
         if self.done:
-            return
+            events = []
         for kind, data in events:
             chunk: ChatCompletionChunk | None = None
             if kind == "" and (len(data) <= DEEPEST or not too_deep(data)):
@@ -589,7 +595,9 @@ def fold(data: bytes | bytearray, origin: Origin, *, many: bool, max_bytes: int)
     """
     reader = ChunkReader(origin, many=many, max_bytes=max_bytes)
     try:
-        for _ in chain(reader.feed(bytes(data)), reader.end()):
+        # In pieces as they come over the wire, since many short lines at once cost several times their size.
+        pieces = (bytes(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE))
+        for _ in chain(chain.from_iterable(map(reader.feed, pieces)), reader.end()):
             pass
         reader.check_complete(strict=False)
     except APIError as error:
@@ -633,7 +641,7 @@ class ChatStream:
         if wire.is_event_stream(piece, reply.content_type) or (not piece and "event-stream" in reply.content_type):
             pending = await _until_content(reply, reader, piece)
         else:
-            whole = wire.read_completion(piece + await reply.read(), reply.meta)
+            whole = wire.read_completion(await reply.read(piece), reply.meta)
             pending = iter((reader.whole(whole),))
         reply.watch.ease()
         reply.watch.hand_over(reply.fail)
@@ -722,7 +730,8 @@ class ChatStream:
                 error.partial = reader.partial
             error.attempts = reader.meta.attempts
             error.outcome = "unknown"
-            self._error = error
+            piece = b""
+            self._error = wire.without_key(error, reply.call.settings.api_key)
             raise
         finally:
             self._close()

@@ -57,7 +57,7 @@ class Models(Resource):
 
         Source: ``GET /models/{model}``.
         """
-        if not model.strip():
+        if model.strip() in {"", ".", ".."}:  # The latter are steps of a path, not names in it.
             raise ConfigError("models.retrieve needs the id of a model")
         path = f"/models/{quote(model, safe='')}"
         return await self._get(

@@ -75,7 +75,7 @@ class Attempts:
                 try:
                     result = await self._attempt(use)
                 except TutuError as raised:
-                    error = raised
+                    error = wire.without_key(raised, call.settings.api_key)
                 else:
                     budget.put_back(spent)
                     kept = call.stream
@@ -253,7 +253,7 @@ class Attempts:
             progress_of_attempt.reset(token)
 
     async def _refusal(self, response: aiohttp.ClientResponse | direct.Response) -> APIStatusError:
-        """Read an answer that says no, and make its error; the key is taken out of whatever it echoes."""
+        """Read an answer that says no, and make its error."""
         call, meta = self._call, self._meta
         data = b""
         try:
@@ -263,11 +263,8 @@ class Attempts:
             logger.debug("%s: the error's body is compressed and cannot be read", call.what)
         finally:
             response.close()
-        key = str(call.settings.api_key)
-        meta.headers = Headers({name: value.replace(key, "***") for name, value in meta.headers.items()})
-        return wire.error_of_status(
-            call.what, data.replace(key.encode(), b"***"), meta, retry_after=retry_after_of(meta.headers, time.time())
-        )
+        meta.headers = Headers(meta.headers)
+        return wire.error_of_status(call.what, data, meta, retry_after=retry_after_of(meta.headers, time.time()))
 
 
 async def _told(body: Body, progress: Progress) -> AsyncGenerator[bytes, None]:

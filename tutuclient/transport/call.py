@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from tutuclient.settings import merged_headers
+from tutuclient.settings import SecretBytes, merged_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,13 +93,11 @@ class Call:
         if common is None or self.own_headers is not None:
             return None
         if self.body is None:
-            return common + b"\r\n"
+            return SecretBytes(common + b"\r\n")
         plain = self.body.plain
         if plain is None:
             return None
-        return b"%sContent-Type: application/json\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s" % (
-            common,
-            self.idempotency_key.encode(),
-            len(plain),
-            plain,
+        return SecretBytes(
+            b"%sContent-Type: application/json\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s"
+            % (common, self.idempotency_key.encode(), len(plain), plain)
         )

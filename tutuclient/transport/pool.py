@@ -25,6 +25,7 @@ from yarl import URL
 
 from tutuclient.errors import ConfigError
 from tutuclient.limits import CoolDown, RetryBudget, Slots
+from tutuclient.settings import SecretBytes
 from tutuclient.transport.attempts import Attempts
 from tutuclient.transport.progress import progress_of_attempt
 
@@ -220,7 +221,7 @@ class Pool:
             self._heads[call.url] = found
         key, start = found
         connection = self._connectors[0].take_idle(key)
-        return None if connection is None else (connection, start + lines)
+        return None if connection is None else (connection, SecretBytes(start + lines))
 
     def connect_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
         """Give aiohttp the one limit that it keeps for us; all others are the watch's."""

@@ -97,13 +97,16 @@ class Reply:
     def _broken(self, error: BaseException) -> APIError:
         return trouble.broken(error, self.call.what, connected=True, sent=True, makes_image=self.call.makes_image)
 
-    async def read(self) -> bytes | bytearray:
+    async def read(self, begun: bytes = b"") -> bytes | bytearray:
         """Read the whole body.
+
+        Args:
+            begun: What has been read of it already.
 
         Raises:
             UnexpectedResponseError: It is larger than the call's ``max_bytes``.
         """
-        data: bytes | bytearray = await self.piece()
+        data: bytes | bytearray = begun or await self.piece()
         limit = self.call.max_bytes
         # Whether compressed data are whole is known only to who asks behind their last piece.
         while data and not (self._content.at_eof() and self._inflater is None):

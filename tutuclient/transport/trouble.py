@@ -94,8 +94,20 @@ def _not_sent(error: BaseException, message: str) -> APIConnectionError:
 
 
 def clean_cause(error: BaseException) -> BaseException | None:
-    """Give an exception that may be chained, or None when it carries the request's headers."""
-    return None if isinstance(error, _UNCLEAN) else error
+    """Give an exception that may be chained, or None when it carries the request's headers.
+
+    Its frames go: those of aiohttp and asyncio hold the request, and tracebacks with locals would print it.
+    """
+    if isinstance(error, _UNCLEAN):
+        return None
+    if isinstance(error, aiohttp.ClientConnectorError) and error.args[0].proxy is not None:
+        return clean_cause(error.os_error)  # It shows the proxy's address, with the password.
+    error.__traceback__ = None
+    for link in ("__cause__", "__context__"):
+        behind = getattr(error, link)
+        if behind is not None:
+            setattr(error, link, clean_cause(behind))
+    return error
 
 
 def _said(error: BaseException) -> str:
