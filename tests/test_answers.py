@@ -255,6 +255,7 @@ PICTURES = [
                                            {"type": "text", "text": "yes"}], text="yes"),
     shows("5 content", "unknown parts", [{"type": "citation", "url": "https://h.example/"}, {"type": "text", "text": "yes"}], text="yes"),
     shows("5 content", "output_text", [{"type": "output_text", "text": "yes"}], text="yes"),
+    shows("5 content", "a part whose type is a list", [{"type": ["text"], "text": "no"}, {"type": "text", "text": "yes"}], text="yes"),
     shows("5 content", "plain texts in a list", ["a", "b"], text="ab"),
     shows("5 content", "one part, no list", {"type": "text", "text": "yes"}, text="yes"),
     # Forms 16 and 17, and what only looks like a picture.
@@ -566,6 +567,7 @@ ODD = [
     odd("content a number", Said("7"), choices=one(message={"content": 7})),
     odd("refusal", Said(), choices=one(message={"content": None, "refusal": "I may not."})),
     Row("5 key case", "Choices and Usage with a capital", Said("yes", usage=(9, 1, 10)), body={"ID": "c1", "Choices": one(), "Usage": USED}),
+    odd("error says success, its code is a list", source="3.5", error={"message": "success", "code": [0]}),
     odd("extra keys", provider="p", native_finish_reason="STOP", timings={"a": 1.5}, citations=["https://h.example/"], x_groq={"id": 1}),
     odd("prompt_filter_results", source="3.3.1", prompt_filter_results=[{"prompt_index": 0}], service_tier="default"),
     odd("success true", success=True),
@@ -656,6 +658,8 @@ FLOWS = [
     flow("7.2", "a line of 600 KiB", Said("a" * 600 * 1024), delta(content="a" * 600 * 1024), STOP),
     flow("5", "half a surrogate pair in a frame", Said("y\ufffd"), Y, b'data: {"choices":[{"delta":{"content":"\\ud83d"}}]}\n\n', STOP),
     flow("5", "NaN beside the delta", YES, Y, b'data: {"choices":[{"delta":{"content":"es"}}],"x":NaN}\n\n', STOP),
+    flow("5 key case", "Usage with a capital", Said("yes", usage=(9, 1, 10)), Y, ES, {**STOP, "Usage": USED}),
+    flow("5", "many values in one event, a BOM before each", YES, sse(b"\xef\xbb\xbf".join([b"{}"] * 1500 + [json.dumps(each).encode() for each in (Y, ES)])), STOP),
     flow("5", "two values in one event", YES, sse(json.dumps(Y).encode() + json.dumps(ES).encode()), STOP),
     flow("2.2 form 11", "delta.images", Said(images=("PNG",)), delta(role="assistant", content=""),
          delta(images=[{"type": "image_url", "index": 0, "image_url": {"url": URI}}]), STOP, made=True),
@@ -721,6 +725,9 @@ ERRORS = [
     disguised("success false without words", {"success": False}, APIStatusError),
     disguised("detail is a text", {"detail": "Not authenticated"}, APIStatusError, None, "Not authenticated"),
     disguised("detail is a list", {"detail": [{"loc": ["body"], "msg": "bad", "type": "value_error"}]}, APIStatusError, None, "bad"),
+    disguised("type is a list", {"error": {"message": "no", "type": ["server_error"]}}, APIStatusError),
+    disguised("code is an object", {"error": {"message": "no", "code": {"a": 1}}}, APIStatusError),
+    disguised("message is an object", {"error": {"message": {"reason": "gave up"}}}, APIStatusError, None, "gave up"),
     disguised("code and msg", {"code": 10013, "msg": "balance too low"}, APIStatusError, "10013", "balance too low"),
     disguised("message alone", {"message": "no such thing"}, APIStatusError, None, "no such thing"),
     disguised("errors", {"errors": ["first", "second"]}, APIStatusError, None, "first"),
@@ -893,6 +900,8 @@ async def check(client: TutuClient, row: Row, *, stream: bool, frames: bool) -> 
     images = tuple([await describe(image) for image in answer.images])
     assert Said(answer.text, message.thinking, calls, counts, images, answer.finish_reason) == row.said
     assert all(call.type == "function" for call in message.tool_calls or ())
+    for each in (answer, message, usage, *(message.tool_calls or ())):
+        assert each is None or isinstance(each.extra, dict)
 
 
 async def describe(image: Any) -> str:

@@ -563,16 +563,25 @@ async def test_a_download_gives_a_proxy_no_key(server: Server) -> None:
     assert_clean("".join(proxy.heads))
 
 
-async def test_cookies_are_neither_kept_nor_sent(server: Server, secretive: TutuClient) -> None:
+@pytest.mark.parametrize("headers", [None, {"X-A": "1"}], ids=["the short way", "through the session"])
+async def test_cookies_are_neither_kept_nor_sent(
+    server: Server, secretive: TutuClient, headers: dict[str, str] | None
+) -> None:
     cookies = {"Set-Cookie": "session=abc; Path=/"}
     good = b'{"choices":[{"message":{"content":"a"},"finish_reason":"stop"}]}'
-    server.answers(raw(200, good, cookies), raw(500, b"", cookies), raw(200, good, cookies), says("last"))
-    await secretive.chat.completions.create(model="m", messages=[user("hi")])
-    await failure(secretive)
-    await secretive.chat.completions.create(model="m", messages=[user("hi")])
-    await secretive.chat.completions.create(model="m", messages=[user("hi")])
-    assert all("Cookie" not in seen.headers for seen in server.requests)
-    assert len(server.requests) == 4
+    server.answers(*[raw(200, good, cookies)] * 3, says("last"))
+    for _ in range(4):
+        await secretive.chat.completions.create(model="m", messages=[user("hi")], extra_headers=headers)
+    assert [seen.headers.get("Cookie") for seen in server.requests] == [None] * 4
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303])
+async def test_a_redirect_that_would_change_the_call_is_not_followed(
+    server: Server, secretive: TutuClient, status: int
+) -> None:
+    server.answers(raw(status, b"", {"Location": "/v1/other"}))
+    assert (await failure(secretive)).attempts == 1
+    assert len(server.requests) == 1
 
 
 async def test_netrc_and_the_environment_s_proxies_are_not_used(

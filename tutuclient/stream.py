@@ -451,10 +451,11 @@ class ChunkReader:
             APIError: The relay sent an error, or what is no chunk.
             UnexpectedResponseError: A line, an event or the whole stream is too long.
         """
+        events = self._events(self._decoder.feed, piece)
         self._left -= len(piece)
         if self._left < 0:
             raise wire.too_large("a stream", self._most, self.meta)
-        return self._chunks(self._events(self._decoder.feed, piece))
+        return self._chunks(events)
 
     def end(self) -> Generator[ChatCompletionChunk, None, None]:
         """Give what is left when the bytes are over.
