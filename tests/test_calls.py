@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from tutuclient import (
     ConfigError,
     InsufficientQuotaError,
     InternalServerError,
+    MediaError,
     OutcomeUnknownError,
     RateLimitError,
     RetryPolicy,
@@ -285,3 +287,26 @@ async def test_with_options_changes_the_copy_only(mocked: Mocked, mocked_client:
     assert (await ask(mocked_client)).meta.attempts == 2
     with pytest.raises(ConfigError):
         mocked_client.with_options(max_retries=1, retry=RetryPolicy())
+
+
+@pytest.mark.parametrize("prompt", ["", "  ", None, b"x", 5])
+async def test_a_prompt_that_says_nothing_is_not_paid_for(
+    mocked: Mocked, mocked_client: TutuClient, prompt: Any
+) -> None:
+    with pytest.raises(ConfigError, match="prompt"):
+        await mocked_client.generate(prompt)
+    with pytest.raises(ConfigError, match="prompt"):
+        await mocked_client.edit("https://pics.example/cat.png", prompt)
+    assert mocked.sent == []
+
+
+async def test_no_picture_is_not_paid_for(mocked: Mocked, mocked_client: TutuClient) -> None:
+    for verb in (mocked_client.analyze, mocked_client.edit):
+        with pytest.raises(MediaError, match="no picture"):
+            await verb([], "what?")
+    assert mocked.sent == []
+
+
+def test_a_message_takes_no_bare_path() -> None:
+    with pytest.raises(ConfigError, match="image"):
+        user("what?", Path("cat.png"))

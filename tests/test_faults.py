@@ -561,8 +561,10 @@ async def cut_ends(server: Server, tape: bytes, dice: random.Random, *, times: i
     async with TutuClient(KEY, server.base_url, max_retries=0, max_response_bytes=MOST_BYTES) as client:
         if dice.random() < 0.5:  # Over connections used before.
             await asyncio.gather(*(client.models.list() for _ in cuts))
-        server.answers(*[lambda seen: cuts[int(seen.query["cut"])]] * len(cuts))
+        # Twice, for those that die on an idle connection are asked again whatever the policy says.
+        server.answers(*[lambda seen: cuts[int(seen.query["cut"])]] * 2 * len(cuts))
         met = await asyncio.gather(*(meet(client, number) for number in range(len(cuts))))
+        server.reset()
         await is_well(client, server)
     return met
 

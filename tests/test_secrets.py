@@ -666,6 +666,7 @@ async def test_no_address_written_out_leads_inside(address: str) -> None:
         *("http://0x7f.1/a", "http://0177.0.0.1/a", "http://127.1/a", "http://0/a", "http://①②⑦.⓪.⓪.①/a", "http://127。0。0。1/a"),
         *("http://[::1]/a", "http://[::ffff:7f00:1]/a", "file:///etc/passwd", "ftp://h.example/a.png", "gopher://h.example/"),
         *("data:text/html,hi", "javascript:1", "//h.example/a.png", "http://user:pw@h.example/a.png", "http:///a.png"),
+        *("https://a:[[]],b@", "http://[:1:1]:9/", "http://[]/", "http://]/", "http://h:port/", "http://h:99999/"),
         *("http://h.example:0/a.png", "http://h.example\r\nX: y/a.png", "http://h.example/\0a.png", "http://h.exam\tple/"),
     ],
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import msgspec
 
 from tutuclient import __version__
-from tutuclient.errors import ConfigError
+from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media import PictureSource, image
 from tutuclient.resources import Chat, Models
 from tutuclient.settings import (
@@ -346,7 +346,7 @@ class TutuClient:
         **fields: Any,
     ) -> ChatCompletion | ChatStream:
         """Have a picture made; it is in ``.images`` of the answer. Arguments and errors as for ``edit``."""
-        body = {"model": model, "messages": [{"role": "user", "content": prompt}], **fields}
+        body = {"model": model, "messages": [{"role": "user", "content": _prompt(prompt)}], **fields}
         ask = self.chat.completions.open if stream else self.chat.completions.send
         return await ask(body, timeout=timeout, makes_image=True)
 
@@ -358,8 +358,17 @@ def _question(
     max_side: int | None,
 ) -> dict[str, Any]:
     sources: Sequence[PictureSource] = images if isinstance(images, list | tuple) else [images]  # type: ignore[list-item]  # a str is a Sequence too
+    if not sources:
+        raise MediaError("no picture was given: the list is empty")
     parts = [image(source, detail=detail, max_side=max_side) for source in sources]
-    return {"role": "user", "content": [{"type": "text", "text": prompt}, *parts]}
+    return {"role": "user", "content": [{"type": "text", "text": _prompt(prompt)}, *parts]}
+
+
+def _prompt(prompt: str) -> str:
+    """Check what is asked, before anything is paid for."""
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ConfigError(f"the prompt must be text that says something; got {printable(repr(prompt), 60)}")
+    return prompt
 
 
 def _rebuild(cls: type[TutuClient], settings: Settings) -> TutuClient:

@@ -10,6 +10,7 @@ so a download that fails never makes, and bills, a picture again.
 
 from __future__ import annotations
 
+import asyncio
 import binascii
 import errno
 import hashlib
@@ -295,8 +296,10 @@ class GeneratedImage:
         except (OSError, ValueError) as error:
             raise _disk_error(part.wanted, error) from error
         finally:
+            # Begun before anything is waited for, since anyio's shield does not hold against ``Task.cancel``.
+            discarding = asyncio.get_running_loop().run_in_executor(None, part.discard)
             with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(part.discard)
+                await asyncio.shield(discarding)
         self.mime, self.size_bytes, self._sha256 = mime, part.size_bytes, part.sha256.hexdigest()
         return target
 

@@ -28,6 +28,7 @@ from tutuclient import (
 from tutuclient.testing import (
     Recorded,
     Server,
+    chunk,
     fails,
     rate_limited,
     raw,
@@ -36,6 +37,7 @@ from tutuclient.testing import (
     self_signed,
     serve,
     serve_in_thread,
+    streams,
 )
 
 if TYPE_CHECKING:
@@ -184,8 +186,9 @@ async def test_an_idle_connection_that_died_is_not_the_callers_trouble(
     client: TutuClient, server: Server, fault: str
 ) -> None:
     server.faults(fault)
+    once = client.with_options(max_retries=0)
     for _ in range(3):
-        assert (await ask(client)).text
+        assert (await ask(once)).text
 
 
 @pytest.mark.parametrize("fault", ["surplus_bytes", "unasked_answer"])
@@ -385,3 +388,44 @@ async def test_a_pause_beyond_the_deadline_is_told_at_once(server: Server) -> No
         assert caught.value.retry_after is not None
         first.cancel()
     assert len(server.requests) == 1
+
+
+async def test_closing_ends_the_calls_that_run_and_says_so(client: TutuClient, server: Server) -> None:
+    server.answers(*[says("x", delay=5)] * 3)
+    tasks = [asyncio.create_task(work) for work in (ask(client), ask(client), order(client))]
+    await server.wait_requests(3)
+    began = time.monotonic()
+    await client.aclose()
+    for task in tasks:
+        with pytest.raises(APIConnectionError, match="client was closed") as caught:
+            await task
+        assert caught.value.outcome == "unknown"
+    assert time.monotonic() - began < 0.3
+    assert len(server.requests) == 3
+
+
+async def test_the_deadline_takes_the_slot_from_a_reader_that_sleeps(server: Server) -> None:
+    server.answers(streams([chunk("a")], done=False, then="hang"))
+    async with TutuClient(KEY, server.base_url, max_concurrency=1, max_retries=0) as client:
+        stream = await client.chat.completions.create(model="m", messages=[user("hi")], stream=True, timeout=0.2)
+        assert (await anext(stream)).text == "a"
+        assert (await ask(client, timeout=2)).text
+        await server.wait_closed(0, timeout=1)
+        with pytest.raises(APITimeoutError, match="deadline of 0.2 s"):
+            await anext(stream)
+
+
+async def test_waiting_for_a_slot_until_the_deadline_is_told_as_that(server: Server) -> None:
+    server.answers(says("x", delay=0.5))
+    async with TutuClient(KEY, server.base_url, max_concurrency=1, max_retries=0) as client:
+        slow = asyncio.create_task(ask(client))
+        await server.wait_requests(1)
+        with pytest.raises(PoolTimeoutError, match="no free slot within 0.1 s"):
+            await ask(client, timeout=0.1)
+        await slow
+
+
+async def test_an_order_that_took_too_long_says_what_it_may_have_cost(client: TutuClient, server: Server) -> None:
+    server.answers(says("x", delay=1))
+    with pytest.raises(APITimeoutError, match="made and billed"):
+        await order(client, timeout=0.1)

@@ -231,16 +231,15 @@ async def test_a_call_over_a_warm_connection_may_be_cancelled_wherever_it_waits(
 
 def emptied(folder: Path) -> list[str]:
     """Take the pictures out of a folder and name them; each is whole."""
-    found = list(folder.glob("[!.]*"))
+    found = list(folder.iterdir())
     for path in found:
         assert path.read_bytes() == PNG
         path.unlink()
     return [path.name for path in found]
 
 
-@pytest.mark.parametrize(
-    ("save", "when"), [(False, "waiting"), (False, "done"), (False, "always"), (True, "waiting"), (True, "done")]
-)
+@pytest.mark.parametrize("when", ["waiting", "done", "always"])
+@pytest.mark.parametrize("save", [False, True], ids=["read", "save"])
 async def test_a_download_may_be_cancelled_wherever_it_waits(
     client: TutuClient, server: Server, tmp_path: Path, save: bool, when: str
 ) -> None:
@@ -251,7 +250,8 @@ async def test_a_download_may_be_cancelled_wherever_it_waits(
         picture = (await client.generate("a red panda")).images[0]
         server.answers(Slowly(PNG), path="/v1/files/a.png")
         reached = await cancelled_at(point, when, picture.save(tmp_path / "a.png") if save else picture.read())
-        assert set(emptied(tmp_path)) <= {"a.png"}
+        await until(lambda: not any(tmp_path.glob(".*")))  # A thread may be taking its last step.
+        assert emptied(tmp_path) in ([], ["a.png"])
         await is_well(client, server)
         point += 1
     assert point > 4

@@ -21,7 +21,7 @@ from tutuclient.errors import (
     UnexpectedResponseError,
 )
 from tutuclient.limits import RetryBudget
-from tutuclient.retry import next_delay, retry_after_of
+from tutuclient.retry import next_delay, retry_after_of, worth_repeating
 from tutuclient.settings import origin_of
 from tutuclient.transport import direct, trouble
 from tutuclient.transport.progress import Progress, progress_of_attempt
@@ -65,7 +65,7 @@ class Attempts:
 
     async def run(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         """Attempt the call until it succeeds, or is not worth another attempt, or the deadline has no room."""
-        call, watch, budget = self._call, self._watch, self._pool.budget
+        call, watch = self._call, self._watch
         maybe_done = False
         kept = False
         spent = 0
@@ -77,32 +77,45 @@ class Attempts:
                 except TutuError as raised:
                     error = wire.without_key(raised, call.settings.api_key)
                 else:
-                    budget.put_back(spent)
+                    self._pool.budget.put_back(spent)
                     kept = call.stream
                     return result
                 error.attempts = meta.attempts
                 maybe_done = maybe_done or error.outcome == "unknown"
                 if maybe_done:
                     error.outcome = "unknown"
-                spent = self._cost(error)
-                delay = next_delay(error, meta.attempts, call.retry, makes_image=call.makes_image)
-                if delay is None or delay >= watch.left():
-                    raise error
-                if not budget.take(spent):
-                    error.add_note("not tried again: the client's budget for retries is used up (RetryPolicy.budget)")
-                    raise error
-                logger.debug(
-                    "%s: attempt %d: %s; again in %.2f s", call.what, meta.attempts, type(error).__name__, delay
-                )
-                try:
-                    await asyncio.sleep(delay)
-                except asyncio.CancelledError:
-                    if watch.caught() is None:
-                        raise
-                    raise error from None
+                spent = await self._pause(error)
         finally:
             if not kept:
                 watch.stop()
+
+    async def _pause(self, error: TutuError) -> int:
+        """Wait until the call may be tried again after ``error``, or raise it; give what that took from the budget."""
+        call, watch, attempts = self._call, self._watch, self._meta.attempts
+        if self._pool.closed:
+            raise self._closed(error)
+        if self._progress.stale and attempts == 1 and worth_repeating(error, call.retry, makes_image=call.makes_image):
+            return 0  # The idle connection was to blame, so this is owed to every caller, also one without retries.
+        cost = self._cost(error)
+        delay = next_delay(error, attempts, call.retry, makes_image=call.makes_image)
+        if delay is None or delay >= watch.left():
+            raise error
+        if not self._pool.budget.take(cost):
+            error.add_note("not tried again: the client's budget for retries is used up (RetryPolicy.budget)")
+            raise error
+        logger.debug("%s: attempt %d: %s; again in %.2f s", call.what, attempts, type(error).__name__, delay)
+        try:
+            await asyncio.sleep(delay)
+        except asyncio.CancelledError:
+            if watch.caught() is None:
+                raise
+            raise error from None
+        return cost
+
+    def _closed(self, error: TutuError) -> TutuError:
+        closed = APIConnectionError(f"{self._call.what}: the client was closed while the call was running")
+        closed.attempts, closed.request_id, closed.outcome = error.attempts, error.request_id, error.outcome
+        return closed
 
     def _cost(self, error: TutuError) -> int:
         """Say what a retry after ``error`` takes from the budget, and have everybody keep the pause it asks for."""
@@ -163,7 +176,8 @@ class Attempts:
             kind = watch.caught()
             if kind is None:
                 raise
-            raise self._timed_out(kind, sent=False) from None
+            late = trouble.timed_out("pool", self._call.what, self._call.seconds(kind), sent=False)
+            raise late from None
         watch.ease()
         self._meta.waited_s += self._loop.time() - began
 
@@ -180,7 +194,8 @@ class Attempts:
         self._meta.waited_s += seconds
 
     def _timed_out(self, kind: str, *, sent: bool) -> TutuError:
-        error = trouble.timed_out(kind, self._call.what, self._call.seconds(kind), sent=sent)
+        call = self._call
+        error = trouble.timed_out(kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image)
         error.request_id = self._meta.request_id
         return error
 
@@ -213,8 +228,8 @@ class Attempts:
     async def _exchange(self, url: str) -> aiohttp.ClientResponse | direct.Response:
         """Send the request, the short way where there is one, and wait for the head of an answer."""
         call, progress = self._call, self._progress
+        idle = self._pool.take_idle(call) if url is call.url else None
         try:
-            idle = self._pool.take_idle(call) if url is call.url else None
             if idle is not None:
                 progress.connected = True
                 return await direct.ask(*idle, self._pool.header_bytes)
@@ -222,6 +237,7 @@ class Attempts:
         except trouble.CAUGHT as error:
             if isinstance(error, TutuError):
                 raise
+            progress.stale = idle is not None and isinstance(error, trouble.DIED)
             problem = progress.failure or trouble.broken(
                 error, call.what, connected=progress.connected, sent=progress.sent, makes_image=call.makes_image
             )

@@ -272,7 +272,7 @@ class Downloads:
                 raise ImageDownloadError(
                     f"{safe_url(str(target))} redirects ({response.status}) and does not say where to"
                 )
-            target = self._checked(target.join(_parse(location)))
+            target = self._checked(_parse(location, target))
         raise ImageDownloadError(f"{safe_url(url)} redirects more than {_MAX_REDIRECTS} times")
 
     def _checked(self, target: URL) -> URL:
@@ -394,15 +394,16 @@ def _what_it_is(head: bytes) -> str:
     return "text" if re.fullmatch(rb"[\t\n\r -~\x80-\xff]*", head) else "data of no kind known here"
 
 
-def _parse(url: str) -> URL:
-    """Read an address, a relative one too, without changing a letter of a signed query."""
+def _parse(url: str, base: URL | None = None) -> URL:
+    """Read an address, one relative to ``base`` too, without changing a letter of a signed query."""
     from yarl import URL  # noqa: PLC0415  (it comes with aiohttp, and is needed no sooner)
 
     url = url.strip()
     try:
         parsed = URL(url, encoded=_PLAIN_ADDRESS.fullmatch(url) is not None)
+        parsed = parsed if base is None else base.join(parsed)
         usable = parsed.port != 0 and not _CONTROLS.search(url)
-    except ValueError:
+    except (ValueError, IndexError):  # yarl means the former.
         usable = False
     if not usable:
         raise ImageDownloadError(f"{safe_url(url)} is not fetched: it is no usable address")

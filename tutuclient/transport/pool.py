@@ -159,6 +159,7 @@ class Pool:
 
     def __init__(self, settings: Settings) -> None:
         self.loop = asyncio.get_running_loop()
+        self.closed = False
         self.slots = Slots(settings.slots)
         self.header_bytes = _HEADER_BYTES
         self.budget = RetryBudget(settings.retry.budget)
@@ -238,6 +239,7 @@ class Pool:
 
     def abandon(self) -> None:
         """Let go of everything without a word from aiohttp, also when the loop is gone."""
+        self.closed = True
         for connector in self._connectors:
             connector.close_now()
         for session in (self.session, self.session_once):

@@ -15,14 +15,16 @@ class Progress:
     Attributes:
         connected: There is a connection; before that nothing can have been done.
         sent: The request was sent to its end, as far as we can tell.
+        stale: It took an idle connection, which died without a byte of an answer: the server had given it up.
         failure: What stopped the sending from our side, such as a file that changed.
     """
 
-    __slots__ = ("connected", "failure", "sent")
+    __slots__ = ("connected", "failure", "sent", "stale")
 
     def __init__(self) -> None:
         self.connected = False
         self.sent = True
+        self.stale = False
         self.failure: TutuError | None = None
 
 

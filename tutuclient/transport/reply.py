@@ -138,9 +138,12 @@ class Reply:
         return self._content.at_eof()
 
     def fail(self, kind: Kind) -> None:
-        """Fail the read that is waiting, or the next one: a limit has passed."""
-        self._late = trouble.timed_out(kind, self.call.what, self.call.seconds(kind), sent=True)
+        """Fail the read that is waiting, or the next one, and give connection and slot back: a limit has passed."""
+        self._late = trouble.timed_out(
+            kind, self.call.what, self.call.seconds(kind), sent=True, makes_image=self.call.makes_image
+        )
         self._content.set_exception(self._late)
+        self.close()
 
     def stamp(self) -> None:
         """Note that the answer has been read to its end."""

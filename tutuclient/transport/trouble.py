@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 CAUGHT: Final = (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError, ValueError, RuntimeError)
 """Everything that aiohttp, the TLS layer and the sockets raise while a call is made."""
 
+DIED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
+"""What says that a connection is gone, before any of an answer came over it."""
+
 _NOT_SENT: tuple[tuple[type[BaseException], str], ...] = (
     (
         aiohttp.ClientConnectorCertificateError,
@@ -122,16 +125,17 @@ def _said(error: BaseException) -> str:
 
 _LATE: dict[str, tuple[Callable[[str], APITimeoutError], str]] = {
     "total": (APITimeoutError, "no whole answer within the deadline of {0} s (timeout=)"),
-    "pool": (PoolTimeoutError, "no free slot within {0} s: the client is busy (max_concurrency=, timeout.pool)"),
+    "pool": (PoolTimeoutError, "no free slot within {0} s: the client is busy (max_concurrency=, timeout=)"),
     "first_token": (FirstTokenTimeoutError, "nothing of the answer within {0} s (timeout.first_token)"),
     "tail": (APITimeoutError, "the body did not end behind the last event"),
     "idle": (StreamIdleTimeoutError, "the stream carried no content for {0} s (timeout.idle)"),
 }
 
 
-def timed_out(kind: str, what: str, seconds: float | None, *, sent: bool) -> APITimeoutError:
+def timed_out(kind: str, what: str, seconds: float | None, *, sent: bool, makes_image: bool = False) -> APITimeoutError:
     """Make the error of a limit that passed."""
     cls, words = _LATE[kind]
-    error = cls(f"{what}: {words.format(f'{seconds or 0:g}')}")
+    paid = ". The picture may have been made and billed: look into the relay's log before you repeat it"
+    error = cls(f"{what}: {words.format(f'{seconds or 0:g}')}{paid if sent and makes_image else ''}")
     error.outcome = "unknown" if sent else "not_sent"
     return error

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+
+from tutuclient.errors import ConfigError
 
 
 class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
@@ -37,13 +40,20 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def _content(parts: tuple[Any, ...]) -> str | list[Any]:
+    for part in parts:
+        if not isinstance(part, str | Mapping | msgspec.Struct):
+            raise ConfigError(f"a {type(part).__name__} is no part of a message; a picture is image(…)")
     if len(parts) == 1 and isinstance(parts[0], str):
         return parts[0]
     return [TextPart(part) if isinstance(part, str) else part for part in parts]
 
 
 def user(*parts: Any, name: str | None = None) -> Message:
-    """Write a user's message from text and other parts, in their order."""
+    """Write a user's message from text and other parts, in their order. A str is text, also when a file is named so.
+
+    Raises:
+        ConfigError: A part is none: a picture is given as ``image("cat.png")``.
+    """
     return Message("user", _content(parts), name=name)
 
 
