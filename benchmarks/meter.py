@@ -1,0 +1,90 @@
+"""Clocks and scales, of this process only.
+
+CPU time is user and system time of all threads. Memory is the resident set; its peak is what the kernel remembers,
+reset at the beginning where the kernel offers that (Linux), so that nothing short-lived is missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_STATUS = Path("/proc/self/status")
+_TICK_S = 0.001
+MB = 1e6
+
+
+class Meter:
+    """What a block of code took.
+
+    Attributes:
+        wall_s: Seconds by the clock.
+        cpu_s: Seconds of CPU, user and system, all threads.
+        peak_mb: The peak of the resident set above what it was at the beginning, in 10^6 bytes.
+        lag_ms: The longest time for which the event loop was held; 0.0 unless asked for.
+    """
+
+    wall_s = cpu_s = peak_mb = lag_ms = 0.0
+
+
+@contextlib.asynccontextmanager
+async def metered(*, lag: bool = False) -> AsyncIterator[Meter]:
+    """Measure the block.
+
+    Args:
+        lag: Watch the event loop too, with a timer of 1 ms, whose own work then counts as CPU time.
+    """
+    meter = Meter()
+    gc.collect()
+    idle = _reset_peak()
+    watch = asyncio.create_task(_watch(meter)) if lag else None
+    await asyncio.sleep(0)
+    cpu, wall = time.process_time(), time.perf_counter()
+    try:
+        yield meter
+    finally:
+        meter.wall_s, meter.cpu_s = time.perf_counter() - wall, time.process_time() - cpu
+        meter.peak_mb = (_peak() - idle) / MB
+        if watch is not None:
+            await asyncio.sleep(2 * _TICK_S)  # The block's last hold is seen by the tick behind it.
+            watch.cancel()
+
+
+async def _watch(meter: Meter) -> None:
+    while True:
+        before = time.perf_counter()
+        await asyncio.sleep(_TICK_S)
+        meter.lag_ms = max(meter.lag_ms, (time.perf_counter() - before - _TICK_S) * 1e3)
+
+
+def _reset_peak() -> float:
+    """Have the kernel forget the peak, and give the resident set in bytes."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS") or _peak()
+
+
+def _peak() -> float:
+    return _status("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT
+
+
+# macOS counts bytes, everybody else KiB.
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def _status(name: str) -> float:
+    if not _STATUS.exists():
+        return 0.0
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return float(line.split()[1]) * 1024
+    return 0.0

@@ -1,0 +1,150 @@
+"""Runs the measurements: a server on one core, fresh workers on another, round by round, contenders in turn.
+
+Contenders take turns within a round and every other round goes backwards, so that a machine that slows down meanwhile
+slows all of them down.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.contenders import CONTENDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from benchmarks.workload import Scale, Workload
+
+ROOT = Path(__file__).parent.parent
+_LONGEST_S = 600
+
+
+@dataclass
+class Measured:
+    """What a contender's rounds of a workload gave.
+
+    Attributes:
+        amount: How many it did a round.
+        values: By figure, a value a round.
+        note: Why there are none, or "".
+    """
+
+    amount: int = 0
+    values: dict[str, list[float]] = field(default_factory=dict)
+    note: str = ""
+
+    def median(self, figure: str) -> float | None:
+        """Give the median of a figure, or None where it was not measured."""
+        values = self.values.get(figure)
+        return median(values) if values else None
+
+
+def cores() -> tuple[int, int]:
+    """Choose the server's core and the worker's; -1 twice where there is no choice."""
+    if not hasattr(os, "sched_getaffinity"):
+        return -1, -1
+    usable = sorted(os.sched_getaffinity(0))
+    return (usable[-1], usable[0]) if len(usable) > 1 else (-1, -1)
+
+
+def environment() -> dict[str, str]:
+    """Give this process's environment, with this repository importable and without proxies."""
+    kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[str]:
+    """Run the server in a process of its own; gives its origin."""
+    command = [sys.executable, "-m", "benchmarks.server", str(cores()[0])]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment()) as process:  # noqa: S603  (ours)
+        assert process.stdout is not None  # noqa: S101  (says so to the type checker)
+        try:
+            yield f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"
+        finally:
+            process.kill()
+
+
+class Workers:
+    """Starts workers, each contender's with the Python it is installed for.
+
+    Args:
+        pythons: The interpreter of a contender, where it is not this one.
+    """
+
+    def __init__(self, pythons: Mapping[str, str]) -> None:
+        self._pythons = pythons
+
+    def ask(self, contender: str, **asked: Any) -> dict[str, Any]:
+        """Have a fresh worker answer; a worker that fails answers with a note."""
+        python = self._pythons.get(contender, sys.executable)
+        command = [python, "-m", "benchmarks.worker", json.dumps({"contender": contender, **asked})]
+        try:
+            done = subprocess.run(  # noqa: S603  (ours)
+                command, capture_output=True, text=True, env=environment(), timeout=_LONGEST_S, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return {"absent": f"no figures after {_LONGEST_S} s"}
+        if done.returncode:
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            return {"absent": f"failed: {lines[-1][:200]}", "trace": "\n".join(lines[-12:])}
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return answer
+
+    def versions(self, names: Sequence[str]) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+        """Find out who can be measured.
+
+        Returns:
+            The versions of those who can, and what those who cannot are missing.
+        """
+        found: dict[str, dict[str, str]] = {}
+        missing: dict[str, str] = {}
+        for name in names:
+            answer = self.ask(name)
+            if "versions" in answer:
+                found[name] = answer["versions"]
+            else:
+                missing[name] = answer.get("missing") or answer.get("absent", "?")
+        return found, missing
+
+
+def run(
+    workload: Workload, names: Sequence[str], workers: Workers, scale: Scale, rounds: int, say: Callable[[str], object]
+) -> dict[str, Measured]:
+    """Measure a workload.
+
+    Args:
+        workload: What to do.
+        names: Who is there to do it.
+        workers: Starts the workers.
+        scale: How much.
+        rounds: How often each.
+        say: Is told what goes on.
+    """
+    taking = [name for name in names if workload.takes(CONTENDERS[name])]
+    results = {name: Measured() for name in taking}
+    core = cores()[1]
+    for number in range(1 if workload.once else rounds):
+        with serving() as origin:
+            for name in taking if number % 2 == 0 else reversed(taking):
+                result = results[name]
+                if result.note:
+                    continue
+                say(f"{workload.name}, round {number + 1}: {name}")
+                answer = workers.ask(name, workload=workload.name, scale=scale, origin=origin, core=core)
+                result.note = answer.get("absent", "")
+                result.amount = answer.get("amount", result.amount)
+                for figure, value in answer.get("figures", {}).items():
+                    result.values.setdefault(figure, []).append(value)
+                if trace := answer.get("trace"):
+                    say(trace)
+    return results

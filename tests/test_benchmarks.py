@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent
+_WORKLOADS = {
+    "W1",
+    "W2 bursts",
+    "W2 one chunk a read",
+    "W3 stream",
+    "W3 b64_json",
+    "W4 one",
+    "W4 16 at once",
+    "W5",
+    "W6",
+    "W7",
+    "W7 installed",
+    "W8",
+}
+
+
+async def _benchmarks(*arguments: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks", *arguments, cwd=_ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0
+    return output.decode()
+
+
+async def test_every_workload_gives_figures() -> None:
+    # Of peers nothing is promised: whoever has them installed waits for them only when measuring.
+    output = await _benchmarks("--tiny", "--contender", "by hand", "--contender", "tutuclient")
+    medians = output.partition("## All medians")[2].partition("## All goals")[0]
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in medians.splitlines() if line.startswith("|")]
+    assert rows[0] == ["", "by hand", "tutuclient"]
+    assert {label.partition(":")[0] for label, *_ in rows[2:]} == _WORKLOADS
+    assert all(by_hand != "-" for _, by_hand, _ in rows[2:])
+    assert all(ours != "-" for label, _, ours in rows[2:] if not label.startswith("W3 b64_json"))
+
+
+async def test_growth_writes_a_plot(tmp_path: Path) -> None:
+    output = await _benchmarks("growth", "--tiny", "--plot", str(tmp_path / "growth.svg"))
+    assert "by streams open at once" in output
+    assert (tmp_path / "growth.svg").read_text(encoding="utf-8").startswith("<svg")

@@ -1,0 +1,23 @@
+"""The fuzzer in small: ``python -m benchmarks.fuzz`` reads a million spoilt inputs, this some thousands."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import fuzz
+
+
+def test_nothing_foreign_comes_out_of_spoilt_inputs() -> None:
+    outcomes, foreign = fuzz.fuzz(20_000, seed=1)
+    assert [(found.kind, found.seed, repr(found.error)) for found in foreign] == []
+    assert outcomes.total() == 20_000
+    for kind in fuzz.KINDS:
+        # Some inputs are still read, some are refused: a fuzzer that only meets errors would prove little.
+        ends = {end for end in outcomes if end.startswith(f"{kind}: ")}
+        assert len(ends) >= (1 if kind in {"events", "Retry-After", "texts with pictures"} else 2), kind
+
+
+@pytest.mark.parametrize("name", fuzz.SLOW)
+def test_time_is_linear(name: str) -> None:
+    # Quadratic time would make a byte 16 times dearer; a busy machine may make it seem dearer once.
+    assert min(fuzz.ratio(name, (2**13, 2**17)) for _ in range(3)) < fuzz.LINEAR
