@@ -9,6 +9,7 @@ _WORKLOADS = {
     "W1",
     "W2 bursts",
     "W2 one chunk a read",
+    "W2 slow reads",
     "W3 stream",
     "W3 b64_json",
     "W4 one",

@@ -697,6 +697,21 @@ def test_interrupting_a_download_says_where_the_picture_is(relay: Server) -> Non
     assert done == (130, "", f"note: not saved, but made and paid for: {address}\n")
 
 
+def test_interrupting_an_order_says_that_it_may_be_billed(relay: Server) -> None:
+    relay.answers(draws(delay=30))
+    with process("edit", "cat.png", SKY, "-o", "sky.png") as started:
+        asyncio.run(relay.wait_requests(1, LONG))
+        done = interrupted(started)
+    assert (done.code, done.out) == (130, "")
+    assert "billed all the same" in done.err
+
+
+def test_a_device_is_no_file_to_save_in() -> None:
+    done = tutu("edit", "cat.png", SKY, "-o", os.devnull, "--overwrite")
+    assert (done.code, done.out) == (2, "")
+    assert "no file that a picture can be saved in" in done.err
+
+
 def test_interrupting_does_not_wait_for_a_name_look_up() -> None:
     code = """
         import socket, sys, time

@@ -579,3 +579,7 @@ def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError):
         settings(api_key=KEY).base_url = "x"  # type: ignore[misc]
     assert isinstance(settings(api_key=KEY), msgspec.Struct)
+
+
+def test_the_total_comes_first() -> None:
+    assert Timeout(60, connect=5) == Timeout(total=60, connect=5)

@@ -559,6 +559,8 @@ class _Order(NamedTuple):
             raise ConfigError(f"the folder {shown} does not exist: make it first. Nothing was sent")
         if not os.access(folder, os.W_OK):
             raise ConfigError(f"the folder {shown} may not be written to. Nothing was sent")
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ConfigError(f"{printable(self.output)} is no file that a picture can be saved in. Nothing was sent")
         if not (self.is_folder or self.overwrite) and os.path.lexists(path):
             raise ConfigError(
                 f"{printable(self.output)} exists already: choose another name, or pass --overwrite. Nothing was sent"
@@ -642,6 +644,10 @@ async def _await_pictures(opening: Awaitable[ChatStream], model: str, waiting: _
                 text = (text + chunk.text)[-2000:]
                 waiting.say(f"{model} {_last_line(text)}")
             return await stream.completion()
+    except asyncio.CancelledError:
+        waiting.stop()
+        _note("stopped; what was ordered may be made and billed all the same: look into the relay's log")
+        raise
     except errors.APIError as error:
         waiting.stop()
         for image in error.partial.images if error.partial else ():
@@ -812,6 +818,9 @@ def _exit_code(error: Exception) -> int:
 def _tell(error: Exception, *, debug: bool) -> None:
     if debug:
         sys.stderr.write(_harmless("".join(traceback.format_exception(error))))
+    if isinstance(error, OSError) and not isinstance(error, TutuError):
+        _print_error(f"the output could not be written: {error.strerror or printable(str(error))}")
+        return
     if not isinstance(error, TutuError):
         _print_error(
             f"unexpected {type(error).__name__}: {printable(str(error))} (--debug shows where; please report it)"
@@ -1022,9 +1031,9 @@ class _Demo:
         for line in _THREE_LINES:
             self._say(f"   {line}", style="cyan")
         self._say(f"\n{self._folder / 'demo.py'} is the whole program. With the stand-in it runs so:\n")
-        self._say("   tutuclient serve                      (in another terminal)")
+        self._say(f"   {sys.executable} -m tutuclient serve        (in another terminal)")
         self._say(f"   cd {self._folder}")
-        self._say("   TUTU_BASE_URL=http://127.0.0.1:8017/v1 TUTU_API_KEY=any python demo.py")
+        self._say(f"   TUTU_BASE_URL=http://127.0.0.1:8017/v1 TUTU_API_KEY=any {sys.executable} demo.py")
 
     def _draw(self) -> bytes:
         """Make the picture and the folder; files of these names that are not the demo's are left alone."""

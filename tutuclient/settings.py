@@ -80,8 +80,8 @@ class SecretBytes(bytes):
         return "b'***'"
 
 
-class Timeout(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a call may take, in seconds; None is no limit.
+class Timeout(msgspec.Struct, frozen=True):
+    """How long a call may take, in seconds; None is no limit. ``Timeout(60, connect=5)`` has a total of 60.
 
     Attributes:
         total: A deadline over everything: waiting for a slot, attempts, pauses between them, the whole answer.

@@ -697,6 +697,9 @@ class ChatStream:
         """Free the connection now. Safe to call twice, and after the end."""
         self._close()
 
+    close = aclose
+    get_final_completion = completion
+
     def _close(self) -> None:
         reply, self._reply = self._reply, None
         if reply is not None:

@@ -71,6 +71,8 @@ async def test_a_stream_gives_text(client: TutuClient, server: Server) -> None:
     async with client.chat.completions.stream(model="m", messages=[user("hi")]) as stream:
         assert [piece async for piece in stream.text()] == WORDS
         assert (await stream.completion()).text == "the cat sat"
+        assert (await stream.get_final_completion()).text == "the cat sat"
+        await stream.close()
 
 
 async def test_a_chunk_is_there_before_the_next_is_sent(client: TutuClient, server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import pickle
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tutuclient import wire
 from tutuclient.types.answer import DEEPEST, Answer, Meta, Nested, Origin, read_json, request_id_of, too_deep
 from tutuclient.types.models import Model
 
@@ -214,3 +216,11 @@ def test_headers_that_travelled_are_found_in_any_case() -> None:
     assert "X-REQUEST-ID" in meta.headers
     assert 5 not in meta.headers
     assert pickle.loads(pickle.dumps(meta)).headers == {"x-request-id": "r"}  # noqa: S301  (our own bytes)
+
+
+def test_the_names_of_openai_give_the_whole_answer() -> None:
+    answer = wire.read_completion(b'{"choices":[{"message":{"content":"a"}}],"provider":"p"}', Meta())
+    assert (
+        answer.model_dump() == answer.to_dict() == json.loads(answer.to_json()) == json.loads(answer.model_dump_json())
+    )
+    assert answer.to_dict()["provider"] == "p"

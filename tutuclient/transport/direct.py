@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 # When reads are worth gathering: so many in a row, each so soon after the last, each no larger.
 _FLOOD: Final = 4
-_QUICK_S: Final = 0.003
+_QUICK_S: Final = 0.004
 _SMALL: Final = 16 * 2**10
 # How long to gather, and how many pieces make it worth going on.
-_GATHER_S: Final = 0.005
-_WORTH: Final = 3
+_GATHER_S: Final = 0.006
+_WORTH: Final = 2
 
 
 class Response:
@@ -100,10 +100,10 @@ class Body:
     after each; a stream has hundreds of them in one read of the socket.
 
     When ``gathers`` is set, a flood of small reads is taken together: after four
-    within 3 ms of each other the socket is left alone for 5 ms at a time, for as
-    long as that brings three pieces or more. Several hundred tokens a second
-    then cost a fraction, and none comes more than 5 ms late; slower streams and
-    large reads are never held up.
+    within 4 ms of each other the socket is left alone for 6 ms at a time, for as
+    long as that brings two pieces or more. Several hundred tokens a second then
+    cost a fraction, and none comes more than 6 ms late; slower streams and large
+    reads are never held up.
     """
 
     __slots__ = ("_content", "_gathers", "_last", "_loop", "_quick")

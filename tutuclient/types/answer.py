@@ -222,6 +222,14 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True, dict=True):
             self.__dict__["tree"] = tree
         return tree
 
+    model_dump = to_dict
+
+    def to_json(self) -> str:
+        """Give the answer as JSON text, unknown fields included at every level."""
+        return msgspec.json.encode(self.to_dict()).decode()
+
+    model_dump_json = to_json
+
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
         hidden = {name: bytes(value) if name == "raw" else value for name, value in self.__dict__.items()}
