@@ -310,3 +310,23 @@ async def test_no_picture_is_not_paid_for(mocked: Mocked, mocked_client: TutuCli
 def test_a_message_takes_no_bare_path() -> None:
     with pytest.raises(ConfigError, match="image"):
         user("what?", Path("cat.png"))
+
+
+async def test_the_verbs_take_what_is_said_of_one_call(mocked: Mocked, mocked_client: TutuClient) -> None:
+    extra: dict[str, Any] = {
+        "extra_body": {"size": "1024x1024"},
+        "extra_headers": {"x-tenant": "t"},
+        "extra_query": {"tag": "a"},
+    }
+    for ask_for in (
+        mocked_client.generate("a red panda", **extra),
+        mocked_client.edit("https://pics.example/cat.png", "sky", **extra),
+        mocked_client.analyze("https://pics.example/cat.png", "what?", **extra),
+    ):
+        mocked.answers("/chat/completions?tag=a", payload=GOOD)
+        await ask_for
+    for _, _, sent in mocked.sent:
+        body = json.loads(sent["data"])
+        assert body["size"] == "1024x1024"
+        assert not [name for name in body if name.startswith("extra")]
+        assert sent["headers"]["x-tenant"] == "t"

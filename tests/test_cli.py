@@ -706,7 +706,8 @@ def test_interrupting_an_order_says_that_it_may_be_billed(relay: Server) -> None
     assert "billed all the same" in done.err
 
 
-def test_a_device_is_no_file_to_save_in() -> None:
+@pytest.mark.usefixtures("relay")
+def test_a_device_is_no_file_to_save_in(tutu: Callable[..., Done]) -> None:
     done = tutu("edit", "cat.png", SKY, "-o", os.devnull, "--overwrite")
     assert (done.code, done.out) == (2, "")
     assert "no file that a picture can be saved in" in done.err

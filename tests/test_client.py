@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import pickle
+import ssl
 import subprocess
 import sys
 import textwrap
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,3 +145,27 @@ def test_an_openai_key_is_not_sent_to_another_company(monkeypatch: pytest.Monkey
         TutuClient()
     assert "sk-openai" not in str(caught.value)
     assert TutuClient(base_url="relay.example").base_url == "https://relay.example/v1"
+
+
+async def test_an_answer_travels_without_the_proxys_password_and_without_its_tls_context(server: Server) -> None:
+    context = ssl.create_default_context()
+    secretive = TutuClient(KEY, "https://relay.example", proxy="http://me:hunter2@proxy.example:3128", verify=context)
+    async with TutuClient(KEY, server.base_url) as client:
+        answer = await client.chat.completions.create(model="m", messages=[user("hello")])
+        answer.__dict__["origin"].find.downloads = secretive._transport.downloads
+        models = await client.models.list()
+    packed = pickle.dumps(answer)
+    assert b"hunter2" not in packed
+    assert pickle.loads(packed).text == answer.text  # noqa: S301  (our own bytes)
+    assert pickle.loads(pickle.dumps(models)).data == models.data  # noqa: S301  (our own bytes)
+
+
+def test_one_client_serves_the_loops_of_many_threads(relay: Server) -> None:
+    client = TutuClient(KEY, relay.base_url)
+    with ThreadPoolExecutor(8) as threads:
+        counts = list(threads.map(lambda _: asyncio.run(_count(client)), range(8)))
+    assert len(set(counts)) == 1
+
+
+async def _count(client: TutuClient) -> int:
+    return len(await client.models.list())

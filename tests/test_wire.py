@@ -1000,7 +1000,7 @@ STATUSES: dict[str, tuple[int, str | bytes, type[APIStatusError], str | None, st
         E.InternalServerError,
         "do_request_failed",
         "m",
-        "rejected",
+        "unknown",
     ),
     "body was lost": (
         500,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tutuclient.settings import RetryPolicy, Timeout
     from tutuclient.stream import ChatStream
-    from tutuclient.types.chat import ChatCompletion, ChatFields
+    from tutuclient.types.chat import CallFields, ChatCompletion
 
 _MAX_RESPONSE_BYTES = 64 * 2**20
 
@@ -192,7 +192,7 @@ class TutuClient:
         max_side: int | None = None,
         stream: Literal[False] | None = None,
         timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
+        **fields: Unpack[CallFields],
     ) -> ChatCompletion: ...
 
     @overload
@@ -206,7 +206,7 @@ class TutuClient:
         max_side: int | None = None,
         stream: Literal[True],
         timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
+        **fields: Unpack[CallFields],
     ) -> ChatStream: ...
 
     async def analyze(
@@ -258,7 +258,7 @@ class TutuClient:
         max_side: int | None = None,
         stream: Literal[False] | None = None,
         timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
+        **fields: Unpack[CallFields],
     ) -> ChatCompletion: ...
 
     @overload
@@ -272,7 +272,7 @@ class TutuClient:
         max_side: int | None = None,
         stream: Literal[True],
         timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
+        **fields: Unpack[CallFields],
     ) -> ChatStream: ...
 
     async def edit(
@@ -310,9 +310,7 @@ class TutuClient:
 
         Source: the relay's page "Chat(修改图片)".
         """
-        body = {"model": model, "messages": [_question(images, prompt, detail, max_side)], **fields}
-        ask = self.chat.completions.open if stream else self.chat.completions.send
-        return await ask(body, timeout=timeout, makes_image=True)
+        return await self._order(model, _question(images, prompt, detail, max_side), stream, timeout, fields)
 
     @overload
     async def generate(
@@ -322,7 +320,7 @@ class TutuClient:
         model: str = "gpt-4o-image",
         stream: Literal[False] | None = None,
         timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
+        **fields: Unpack[CallFields],
     ) -> ChatCompletion: ...
 
     @overload
@@ -333,7 +331,7 @@ class TutuClient:
         model: str = "gpt-4o-image",
         stream: Literal[True],
         timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
+        **fields: Unpack[CallFields],
     ) -> ChatStream: ...
 
     async def generate(
@@ -346,9 +344,22 @@ class TutuClient:
         **fields: Any,
     ) -> ChatCompletion | ChatStream:
         """Have a picture made; it is in ``.images`` of the answer. Arguments and errors as for ``edit``."""
-        body = {"model": model, "messages": [{"role": "user", "content": _prompt(prompt)}], **fields}
+        return await self._order(model, {"role": "user", "content": _prompt(prompt)}, stream, timeout, fields)
+
+    async def _order(
+        self,
+        model: str,
+        message: dict[str, Any],
+        stream: bool | None,
+        timeout: float | Timeout | Unset | None,
+        fields: dict[str, Any],
+    ) -> ChatCompletion | ChatStream:
+        """Order a picture, whatever the model is called: the call is not sent twice in silence."""
+        more = {name: fields.pop(name) for name in ("extra_headers", "extra_query") if name in fields}
+        extra_body = fields.pop("extra_body", None) or {}
+        body = {"model": model, "messages": [message], **fields, **extra_body}
         ask = self.chat.completions.open if stream else self.chat.completions.send
-        return await ask(body, timeout=timeout, makes_image=True)
+        return await ask(body, timeout=timeout, makes_image=True, **more)
 
 
 def _question(

@@ -54,6 +54,11 @@ class Decoder:
         self._data: list[Data] = []
         self._size = 0
 
+    @property
+    def unfinished(self) -> int:
+        """How many bytes are held of a line or an event whose end has not come."""
+        return len(self._tail) + self._size
+
     def feed(self, piece: bytes) -> list[Event]:
         """Take the next bytes, cut anywhere, and give the events they complete.
 

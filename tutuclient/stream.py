@@ -56,6 +56,8 @@ _MARKS = re.compile(r'\\.?|["{}\[\]]', re.DOTALL)
 _TAIL_S = 0.1
 _TAIL_BYTES = 64 * 2**10
 _PIECE = 64 * 2**10
+# What is longer and goes on growing is content on its way, such as a picture.
+_LONGEST_PING = 4096
 # So many chunks without content are kept back for the first that has some.
 _MANY_EMPTY = 1000
 # How many fields of a delta are None when only its content is not.
@@ -422,6 +424,11 @@ class ChunkReader:
         """What has come so far, folded; None when nothing has."""
         return self.folder.completion() if self.folder.chunks else None
 
+    @property
+    def unfinished(self) -> int:
+        """How many bytes have come of an event whose end has not."""
+        return self._decoder.unfinished
+
     def check_complete(self, *, strict: bool) -> None:
         """Raise when the stream has ended and is not a whole answer.
 
@@ -721,7 +728,7 @@ class ChatStream:
                     yield chunk
                 if reader.done or not piece:
                     break
-                if not silence.lasts:
+                if not silence.lasts or reader.unfinished > _LONGEST_PING:
                     silence.go_on(folder.spoken)
                 piece = await self._read(reply)
                 self._pending = reader.feed(piece) if piece else reader.end()
@@ -756,7 +763,7 @@ class ChatStream:
 
     def __del__(self) -> None:
         if self._reply is not None:
-            self._close()
+            self._reply.drop()
             warnings.warn(
                 "a ChatStream was dropped before its end; read it within 'async with'", ResourceWarning, stacklevel=2
             )

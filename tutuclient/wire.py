@@ -41,6 +41,7 @@ E = TypeVar("E", bound=TutuError)
 
 _INK = re.compile(r"[^\s\ufeff]")
 _MARK = os.urandom(12).hex()
+_PIECE = 192 * 2**10
 _IMAGE_MODEL = re.compile(
     r"image|dall-?e|sora|flux|midjourney|(?:^|[-_/])mj(?:$|[-_])|stable-?diffusion|sdxl|imagen|seedream|seededit|kolors|banana|ideogram|recraft|"
     r"cogview|wanx|video|veo|kling|draw",
@@ -70,22 +71,24 @@ class Body:
             MediaError: A picture cannot be used, or has changed since the last attempt.
         """
         settled: list[bytes | Upload] = []
+        text: list[bytes] = []  # Joined once: adding each to those before would copy them all, over and over.
         for segment in self.segments:
             part: bytes | Upload = segment
             if isinstance(segment, Upload):
                 await segment.open()
                 part = segment.inline() or segment
-            if isinstance(part, bytes) and settled and isinstance(settled[-1], bytes):
-                settled[-1] += part
+            if isinstance(part, bytes):
+                text.append(part)
             else:
-                settled.append(part)
-        self.segments = settled
+                settled += [b"".join(text), part]
+                text = []
+        self.segments = [*settled, b"".join(text)]
 
     @property
     def plain(self) -> bytes | None:
-        """The whole body when it is in memory anyway, else None."""
+        """The whole body when it is in memory anyway and small enough to be sent at once, else None."""
         first = self.segments[0]
-        return first if len(self.segments) == 1 and isinstance(first, bytes) else None
+        return first if len(self.segments) == 1 and isinstance(first, bytes) and len(first) <= _PIECE else None
 
     @property
     def size_bytes(self) -> int:
@@ -96,7 +99,8 @@ class Body:
         """Give the body from its start, in pieces of some 192 KiB at most where pictures are sent."""
         for part in self.segments:
             if isinstance(part, bytes):
-                yield part
+                for at in range(0, len(part), _PIECE):
+                    yield part[at : at + _PIECE]
             else:
                 async with aclosing(part.pieces()) as pieces:
                     async for piece in pieces:
@@ -562,7 +566,9 @@ _ADVICE: tuple[tuple[type[APIStatusError], str], ...] = (
 )
 # What stood between us and the relay gave up, or the relay could not read what it had ordered: the work may be done.
 _UNKNOWN_STATUSES = frozenset({502, 504, 520, 524})
-_UNKNOWN_CODES = frozenset({"read_response_body_failed", "unmarshal_response_body_failed", "bad_response_body"})
+_UNKNOWN_CODES = frozenset(
+    {"do_request_failed", "read_response_body_failed", "unmarshal_response_body_failed", "bad_response_body"}
+)
 _TITLE = re.compile(rb"<title[^>]*>(.{0,300}?)</title", re.IGNORECASE | re.DOTALL)
 _MESSAGE_FIELDS = ("message", "msg", "err", "error_msg", "detail", "description", "errors")
 

@@ -11,9 +11,11 @@ import pytest
 from tests.conftest import KEY, QUICK
 from tutuclient import (
     APIConnectionError,
+    APIError,
     APIStatusError,
     APITimeoutError,
     AuthenticationError,
+    BadRequestError,
     InternalServerError,
     OutcomeUnknownError,
     PayloadTooLargeError,
@@ -429,3 +431,59 @@ async def test_an_order_that_took_too_long_says_what_it_may_have_cost(client: Tu
     server.answers(says("x", delay=1))
     with pytest.raises(APITimeoutError, match="made and billed"):
         await order(client, timeout=0.1)
+
+
+async def test_a_pause_is_not_made_longer_by_those_who_will_not_keep_it(server: Server) -> None:
+    server.answers(rate_limited(retry_after=0.5))
+    async with TutuClient(KEY, server.base_url, max_retries=0) as client:
+        with pytest.raises(RateLimitError):
+            await ask(client)
+        for _ in range(30):
+            with pytest.raises(RateLimitError, match="not sent"):
+                await ask(client, timeout=0.2)
+        assert (await ask(client, timeout=3)).meta.waited_s < 1.2
+
+
+@pytest.mark.parametrize("status", [204, 304, 101])
+async def test_an_answer_that_may_have_no_body_is_an_error_of_ours(
+    client: TutuClient, server: Server, status: int
+) -> None:
+    for _ in range(2):
+        server.answers(raw(status))
+        with pytest.raises(APIError):
+            await ask(client.with_options(max_retries=0), timeout=5)
+        assert (await ask(client)).text
+
+
+async def test_a_refusal_whose_words_stall_is_still_a_refusal() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b'HTTP/1.1 400 Bad Request\r\nContent-Length: 99\r\n\r\n{"error":')
+        await reader.read()
+        await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener, TutuClient(KEY, f"http://127.0.0.1:{port}") as client:
+        with pytest.raises(BadRequestError) as caught:
+            await ask(client, timeout=1)
+    assert caught.value.outcome == "rejected"
+
+
+async def test_a_reader_that_takes_its_time_loses_nothing_that_had_come(client: TutuClient, server: Server) -> None:
+    frames = [chunk("one "), chunk("two "), chunk("three"), chunk(finish_reason="stop")]
+    server.answers(streams(frames, then="fin"))
+    text = ""
+    async with client.chat.completions.stream(model="m", messages=[user("hi")]) as stream:
+        async for piece in stream.text():
+            text += piece
+            await asyncio.sleep(0.05)
+    assert text == "one two three"
+
+
+async def test_a_picture_on_its_way_is_no_silence(client: TutuClient, server: Server) -> None:
+    big = [chunk("a"), chunk("x" * 400_000), chunk(finish_reason="stop")]
+    server.answers(streams(big, chunk_sizes=20_000, delay=0.05))
+    async with client.chat.completions.stream(model="m", messages=[user("hi")], timeout=Timeout(idle=0.3)) as stream:
+        assert len((await stream.completion()).text) == 400_001

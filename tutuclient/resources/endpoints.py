@@ -15,6 +15,7 @@ from tutuclient.types.models import Model, ModelList
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tutuclient.generated import GeneratedImage
     from tutuclient.settings import Timeout
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
@@ -67,7 +68,11 @@ class Models(Resource):
     async def _get(self, call: Call, cls: type[A]) -> A:
         async def use(reply: Reply) -> A:
             answer = wire.read_answer(bytes(await reply.read()), cls, reply.meta)
-            answer.__dict__["origin"] = Origin(reply.meta, lambda _: [])
+            answer.__dict__["origin"] = Origin(reply.meta, _no_pictures)
             return answer
 
         return await self._transport.run(call, use)
+
+
+def _no_pictures(_: object) -> list[GeneratedImage]:
+    return []

@@ -12,7 +12,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
-from anyio import Lock, to_thread
+from anyio import to_thread
 
 from tutuclient.transport.call import Call
 from tutuclient.transport.downloads import Downloads
@@ -44,7 +44,6 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
-        self._opening = Lock()
         self.downloads = Downloads(
             max_bytes=settings.max_response_bytes,
             allow_private=settings.allow_private_downloads,
@@ -82,16 +81,18 @@ class Transport:
             await pool.aclose()
 
     async def _open_pool(self) -> Pool:
-        async with self._opening:
-            if _POOL not in sys.modules:  # aiohttp alone takes a quarter of a second, in which the loop goes on.
-                await to_thread.run_sync(import_module, _POOL, abandon_on_cancel=True)
-            from tutuclient.transport.pool import Pool  # noqa: PLC0415  (as above)
+        # aiohttp alone takes a quarter of a second to import, in which the loop goes on. There is no lock: loops of
+        # other threads come here too, and behind the import nothing waits until the pool is in its place.
+        if _POOL not in sys.modules:
+            await to_thread.run_sync(import_module, _POOL, abandon_on_cancel=True)
+        from tutuclient.transport.pool import Pool  # noqa: PLC0415  (as above)
 
-            running = asyncio.get_running_loop()
-            if (pool := self._pools.get(running)) is not None:  # Another call was quicker.
-                return pool
-            for loop in [loop for loop in self._pools if loop.is_closed()]:
-                self._pools.pop(loop).abandon()
+        running = asyncio.get_running_loop()
+        pool = self._pools.get(running)
+        if pool is None:
+            for loop in [loop for loop in list(self._pools) if loop.is_closed()]:
+                if (gone := self._pools.pop(loop, None)) is not None:
+                    gone.abandon()
             pool = self._pools[running] = Pool(self._settings)
             await pool.watch_shutdown()
-            return pool
+        return pool

@@ -43,6 +43,8 @@ T = TypeVar("T")
 logger = logging.getLogger("tutuclient")
 
 _ERROR_BYTES = 64 * 2**10
+# The status has said no; its words are worth so many seconds.
+_ERROR_S = 5.0
 _MAX_HOPS = 4
 
 
@@ -92,7 +94,7 @@ class Attempts:
     async def _pause(self, error: TutuError) -> int:
         """Wait until the call may be tried again after ``error``, or raise it; give what that took from the budget."""
         call, watch, attempts = self._call, self._watch, self._meta.attempts
-        if self._pool.closed:
+        if self._pool.closed and isinstance(error, APIConnectionError):
             raise self._closed(error)
         if self._progress.stale and attempts == 1 and worth_repeating(error, call.retry, makes_image=call.makes_image):
             return 0  # The idle connection was to blame, so this is owed to every caller, also one without retries.
@@ -120,7 +122,8 @@ class Attempts:
     def _cost(self, error: TutuError) -> int:
         """Say what a retry after ``error`` takes from the budget, and have everybody keep the pause it asks for."""
         if isinstance(error, RateLimitError):
-            asked = error.retry_after
+            # The relay's own word only: our refusal to wait out a pause is none, and would make the pause longer.
+            asked = error.retry_after if error.response is not None else None
             if asked and asked <= self._call.retry.retry_after_max and not isinstance(error, InsufficientQuotaError):
                 self._pool.cool_down.ask(self._loop.time(), asked)
             return 0
@@ -134,7 +137,7 @@ class Attempts:
         progress = self._progress = Progress()
         reply: Reply | None = None
         try:
-            if pause := self._pool.cool_down.wait(self._loop.time(), random.random()):
+            while pause := self._pool.cool_down.wait(self._loop.time(), random.random()):
                 await self._keep_pause(pause)
             watch.limit("first_token", call.timeout.first_token)
             reply = await self._open()
@@ -272,9 +275,15 @@ class Attempts:
         """Read an answer that says no, and make its error."""
         call, meta = self._call, self._meta
         data = b""
+        self._watch.ease()
         try:
             # It gets no slots: the attempt still holds its own, and gives it back itself.
-            data = await Reply(response, call, meta, self._watch, None, self._started).read_start(_ERROR_BYTES)
+            reply = Reply(response, call, meta, self._watch, None, self._started)
+            bell = self._loop.call_later(min(_ERROR_S, self._watch.left() / 2), reply.fail, "tail")
+            try:
+                data = await reply.read_start(_ERROR_BYTES)
+            finally:
+                bell.cancel()
         except UnexpectedResponseError:
             logger.debug("%s: the error's body is compressed and cannot be read", call.what)
         finally:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
+from aiohttp.streams import EMPTY_PAYLOAD
 
 if TYPE_CHECKING:
     import asyncio
@@ -86,7 +87,7 @@ async def ask(connection: Connection, request: bytes, header_bytes: int) -> Resp
         protocol.transport.write(request)
         while True:
             message, content = await protocol.read()
-            if not 100 <= message.code < 200:  # noqa: PLR2004  (interim answers: RFC 9110, section 15.2)
+            if not 100 <= message.code < 200 or message.code == 101:  # noqa: PLR2004  (interim answers: RFC 9110, section 15.2)
                 return Response(connection, message.code, message.headers, content)
     except BaseException:
         connection.close()
@@ -118,11 +119,14 @@ class Body:
     async def read(self) -> bytes:
         """Give what has come, or wait for more; b"" at the end. Raises as ``StreamReader.readany`` does."""
         content = self._content
+        if content is EMPTY_PAYLOAD:  # It has none of the parts used below.
+            return b""
         if not content._buffer and not content._eof and content._exception is None:
             if self._quick == _FLOOD:
                 self._gather()
             await content._wait("read")
-        if content._exception is not None or not content._buffer or content._buffer_offset:
+        # What came before the end, or before the break, is given first.
+        if not content._buffer or content._buffer_offset:
             return await content.readany()
         pieces = content._buffer
         data = b"".join(pieces)

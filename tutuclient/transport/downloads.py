@@ -15,7 +15,7 @@ import socket
 import ssl
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -221,6 +221,20 @@ class Downloads:
         self._trusted = frozenset(_origin(url) for url in trusted_origins)
         self._proxy = proxy
         self._verify = verify
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Travel without secrets: answers keep this, and answers go into journals and to other machines.
+
+        A proxy's password stays behind, and an ``ssl.SSLContext`` becomes True; where they are needed, a download
+        fails after travelling and says so.
+        """
+        state = self.__dict__.copy()
+        if self._proxy is not None and "@" in self._proxy:
+            parts = urlsplit(self._proxy)
+            state["_proxy"] = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        if isinstance(self._verify, ssl.SSLContext):
+            state["_verify"] = True
+        return state
 
     async def aclose(self) -> None:
         """Do nothing: a download closes what it opened. Here so that an owner need not know that."""

@@ -234,6 +234,7 @@ class Pool:
 
     async def aclose(self) -> None:
         """Close all connections; calls still running fail."""
+        self.closed = True
         await self._guardian.aclose()
         self.abandon()
 

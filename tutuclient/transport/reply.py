@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from tutuclient import wire
@@ -35,6 +36,7 @@ class Reply:
         "_response",
         "_slots",
         "_started",
+        "_thread",
         "call",
         "meta",
         "watch",
@@ -55,6 +57,7 @@ class Reply:
         self._slots = slots
         self._started = started
         self._late: APITimeoutError | None = None
+        self._thread = threading.get_ident()
         self.call = call
         self.meta = meta
         self.watch = watch
@@ -156,3 +159,15 @@ class Reply:
             response.close()
             if self._slots is not None:
                 self._slots.release()
+
+    def drop(self) -> None:
+        """Close it from a finaliser, which may run in any thread: the loop has to hear of it in its own."""
+        loop = self.watch.loop
+        if loop.is_running() and threading.get_ident() != self._thread:
+            loop.call_soon_threadsafe(self._end)
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        self.watch.stop()
+        self.close()

@@ -7,6 +7,7 @@ plain ``str``. Knows nothing of bytes, sockets or errors.
 
 from tutuclient.types.answer import Answer, Meta
 from tutuclient.types.chat import (
+    CallFields,
     ChatChoice,
     ChatChunkChoice,
     ChatCompletion,
@@ -27,6 +28,7 @@ from tutuclient.types.parts import ImagePart, ImageURL, Message, TextPart, assis
 
 __all__ = [
     "Answer",
+    "CallFields",
     "ChatChoice",
     "ChatChunkChoice",
     "ChatCompletion",

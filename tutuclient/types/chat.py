@@ -62,6 +62,14 @@ class ChatFields(TypedDict, total=False):
     web_search_options: Mapping[str, Any]
 
 
+class CallFields(ChatFields, total=False):
+    """The same, and what is said of one call alone: fields over those of the body, headers, query parameters."""
+
+    extra_body: Mapping[str, Any] | None
+    extra_headers: Mapping[str, str] | None
+    extra_query: Mapping[str, object] | None
+
+
 class PromptTokensDetails(Nested, frozen=True, kw_only=True):
     """What the prompt's tokens were; None where the relay does not say."""
 
