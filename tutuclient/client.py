@@ -52,7 +52,7 @@ class TutuClient:
         max_connections: Connections in use at once.
         max_concurrency: Calls in flight at once, over the whole client and its copies; None for as many as
             connections. Who waits longest is next.
-        max_response_bytes: The largest answer, event or picture to take.
+        max_response_bytes: The largest answer, event or picture to take; a whole stream may be half as large again.
         default_headers: Headers for every call, over the client's own.
         default_query: Query parameters for every call.
         proxy: An ``http://`` or ``https://`` proxy. The environment's proxies are not used.

@@ -616,6 +616,73 @@ def fold(data: bytes | bytearray, origin: Origin, *, many: bool, max_bytes: int)
     return reader.folder.completion()
 
 
+class _Reading:
+    """The reading of one stream, apart from the ``ChatStream`` that users hold: losing that one is to end it at once."""
+
+    def __init__(self, reply: Reply, reader: ChunkReader, pending: Iterator[ChatCompletionChunk]) -> None:
+        self.reply: Reply | None = reply
+        self.reader = reader
+        self.pending = pending
+        self.error: TutuError | None = None
+        self.complete = False
+
+    def close(self) -> None:
+        """Free the connection."""
+        reply, self.reply = self.reply, None
+        if reply is not None:
+            reply.watch.stop()
+            reply.close()
+
+    async def chunks(self, owner: ChatStream | None) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: ARG002  (kept alive by its loop)
+        """Read on, from where the last reading stopped."""
+        reply, reader = self.reply, self.reader
+        if self.complete:
+            return
+        if reply is None:
+            raise self.error or APIConnectionError("the stream was closed before its end; what came is in .partial")
+        silence, folder, piece = _Silence(reply.watch, reply.call.timeout.idle), reader.folder, b"\n"
+        try:
+            while True:
+                for chunk in self.pending:
+                    if silence.lasts:
+                        silence.pause()
+                    yield chunk
+                if reader.done or not piece:
+                    break
+                if not silence.lasts or reader.unfinished > _LONGEST_PING:
+                    silence.go_on(folder.spoken)
+                piece = await self._read(reply)
+                self.pending = reader.feed(piece) if piece else reader.end()
+            reader.check_complete(strict=reply.call.settings.strict_finish)
+            self.complete = True
+            reply.stamp()
+            await _read_tail(reply)
+        except TutuError as error:
+            if isinstance(error, APIError):
+                error.partial = reader.partial
+            error.attempts = reader.meta.attempts
+            error.outcome = "unknown"
+            piece = b""
+            self.error = wire.without_key(error, reply.call.settings.api_key)
+            raise
+        finally:
+            self.close()
+
+    async def _read(self, reply: Reply) -> bytes:
+        """Read on. What breaks off behind the last word of an answer costs nothing of it."""
+        try:
+            return await reply.piece()
+        except APIConnectionError as error:
+            if self.reader.folder.finished:
+                return b""
+            if isinstance(error, APITimeoutError):
+                raise
+            cut = IncompleteStreamError(f"{error.message}; what came of the stream is in .partial")
+            cut.request_id = error.request_id
+            cause = error.__cause__
+        raise cut from cause
+
+
 class ChatStream:
     """A streamed answer: iterate over it for chunks, or take ``text()`` or ``completion()``.
 
@@ -632,12 +699,8 @@ class ChatStream:
     """
 
     def __init__(self, reply: Reply, reader: ChunkReader, pending: Iterator[ChatCompletionChunk]) -> None:
-        self._reply: Reply | None = reply
-        self._reader = reader
-        self._pending = pending
+        self._reading = _Reading(reply, reader, pending)
         self._iterator: AsyncGenerator[ChatCompletionChunk, None] | None = None
-        self._error: TutuError | None = None
-        self._complete = False
 
     @classmethod
     async def begin(cls, reply: Reply, origin: Origin, *, many: bool) -> ChatStream:
@@ -658,19 +721,19 @@ class ChatStream:
     @property
     def meta(self) -> Meta:
         """How the call went, so far."""
-        return self._reader.meta
+        return self._reading.reader.meta
 
     @property
     def partial(self) -> ChatCompletion | None:
         """What has come so far, folded; None when nothing has."""
-        return self._reader.partial
+        return self._reading.reader.partial
 
     def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
-        return self._chunks()
+        return self._reading.chunks(self)
 
     def __anext__(self) -> Awaitable[ChatCompletionChunk]:
         if self._iterator is None:
-            self._iterator = self._chunks()
+            self._iterator = self._reading.chunks(None)
         return self._iterator.__anext__()
 
     async def __aenter__(self) -> Self:
@@ -683,7 +746,7 @@ class ChatStream:
 
     async def text(self) -> AsyncGenerator[str, None]:
         """Give the text of the first choice as it comes, in the relay's pieces; empty ones are left out."""
-        async with aclosing(self._chunks()) as chunks:
+        async with aclosing(self._reading.chunks(self)) as chunks:
             async for chunk in chunks:
                 if piece := chunk.text:
                     yield piece
@@ -694,76 +757,24 @@ class ChatStream:
         Raises:
             APIError: The stream broke, now or before.
         """
-        if not self._complete:
-            async with aclosing(self._chunks()) as chunks:
+        if not self._reading.complete:
+            async with aclosing(self._reading.chunks(self)) as chunks:
                 async for _ in chunks:
                     pass
-        return self._reader.folder.completion()
+        return self._reading.reader.folder.completion()
 
     async def aclose(self) -> None:
         """Free the connection now. Safe to call twice, and after the end."""
-        self._close()
+        self._reading.close()
 
     close = aclose
     get_final_completion = completion
 
-    def _close(self) -> None:
-        reply, self._reply = self._reply, None
-        if reply is not None:
-            reply.watch.stop()
-            reply.close()
-
-    async def _chunks(self) -> AsyncGenerator[ChatCompletionChunk, None]:
-        reply, reader = self._reply, self._reader
-        if self._complete:
-            return
-        if reply is None:
-            raise self._error or APIConnectionError("the stream was closed before its end; what came is in .partial")
-        silence, folder, piece = _Silence(reply.watch, reply.call.timeout.idle), reader.folder, b"\n"
-        try:
-            while True:
-                for chunk in self._pending:
-                    if silence.lasts:
-                        silence.pause()
-                    yield chunk
-                if reader.done or not piece:
-                    break
-                if not silence.lasts or reader.unfinished > _LONGEST_PING:
-                    silence.go_on(folder.spoken)
-                piece = await self._read(reply)
-                self._pending = reader.feed(piece) if piece else reader.end()
-            reader.check_complete(strict=reply.call.settings.strict_finish)
-            self._complete = True
-            reply.stamp()
-            await _read_tail(reply)
-        except TutuError as error:
-            if isinstance(error, APIError):
-                error.partial = reader.partial
-            error.attempts = reader.meta.attempts
-            error.outcome = "unknown"
-            piece = b""
-            self._error = wire.without_key(error, reply.call.settings.api_key)
-            raise
-        finally:
-            self._close()
-
-    async def _read(self, reply: Reply) -> bytes:
-        """Read on. What breaks off behind the last word of an answer costs nothing of it."""
-        try:
-            return await reply.piece()
-        except APIConnectionError as error:
-            if self._reader.folder.finished:
-                return b""
-            if isinstance(error, APITimeoutError):
-                raise
-            cut = IncompleteStreamError(f"{error.message}; what came of the stream is in .partial")
-            cut.request_id = error.request_id
-            cause = error.__cause__
-        raise cut from cause
-
     def __del__(self) -> None:
-        if self._reply is not None:
-            self._reply.drop()
+        reading = self.__dict__.get("_reading")
+        if reading is not None and reading.reply is not None:
+            reading.reply.drop()
+            reading.reply = None
             warnings.warn(
                 "a ChatStream was dropped before its end; read it within 'async with'", ResourceWarning, stacklevel=2
             )

@@ -249,7 +249,7 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
         place = _mend_choices(tree, "message")
         completion = _fit_struct(place, ChatCompletion)
         if not completion.choices and not _has_images_data(tree):
-            raise _unexpected("an answer without choices", raw, meta)
+            raise unexpected("an answer without choices", raw, meta)
         completion.__dict__["tree"] = tree
     completion.__dict__["raw"] = raw
     _remember_places(completion, place)
@@ -300,7 +300,7 @@ def read_chunk(data: Data, meta: Meta) -> ChatCompletionChunk | None:
     if value is None or value in ([], {}):
         return None
     if not isinstance(value, dict):
-        raise _unexpected("an event that is no JSON object", data, meta)
+        raise unexpected("an event that is no JSON object", data, meta)
     _raise_if_error(value, meta)
     mended = _mend_choices(value, "delta")
     chunk = _fit_struct(mended, ChatCompletionChunk)
@@ -343,10 +343,10 @@ def error_event(data: Data, meta: Meta) -> APIError:
 
 def _object(data: Data, meta: Meta) -> dict[str, Any]:
     if not bytes(data[:4096]).strip() and not bytes(data).strip():
-        raise _unexpected("an empty body", data, meta)
+        raise unexpected("an empty body", data, meta)
     value = _value(data, meta)
     if not isinstance(value, dict):
-        raise _unexpected(f"JSON that is no object but {type(value).__name__}", data, meta)
+        raise unexpected(f"JSON that is no object but {type(value).__name__}", data, meta)
     return value
 
 
@@ -355,7 +355,7 @@ def _value(data: Data, meta: Meta) -> Any:
         return read_json(data)
     except (ValueError, RecursionError) as error:
         kind = "JSON nested too deeply" if isinstance(error, RecursionError) else "no JSON"
-    raise _unexpected(kind, data, meta)
+    raise unexpected(kind, data, meta)
 
 
 def apart(data: Data) -> list[bytes]:
@@ -753,10 +753,6 @@ def _masked(value: Any, key: str) -> Any:
 
 def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
     """Make the error of an answer that is none, saying what came instead."""
-    return _unexpected(kind, data, meta)
-
-
-def _unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
     start = bytes(data[:4096])
     hint = ""
     if start.lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(b"<"):
@@ -803,7 +799,7 @@ class Inflater:
         self._max_bytes = max_bytes
         self._started = False
         if encoding not in {"gzip", "x-gzip", "deflate"}:
-            raise _unexpected(f"a body compressed as {printable(encoding, 40)!r}, which was not asked for", b"", meta)
+            raise unexpected(f"a body compressed as {printable(encoding, 40)!r}, which was not asked for", b"", meta)
         self._wbits = _ZLIB if encoding == "deflate" else _GZIP
         self._stream = zlib.decompressobj(self._wbits)
 
@@ -831,7 +827,7 @@ class Inflater:
                 piece = self._stream.unconsumed_tail or self._stream.unused_data
                 more = bool(piece) or len(out) == limit  # With no bytes left to take, zlib may still hold some to give.
         except zlib.error as error:
-            raise _unexpected(f"a compressed body that is broken ({error})", b"", self._meta) from error
+            raise unexpected(f"a compressed body that is broken ({error})", b"", self._meta) from error
         return pieces
 
     @property
@@ -842,4 +838,4 @@ class Inflater:
 
 def too_large(what: str, max_bytes: int, meta: Meta) -> UnexpectedResponseError:
     """Make the error of an answer that is over a limit."""
-    return _unexpected(f"{what} of more than {max_bytes:,} bytes (max_response_bytes= raises the limit)", b"", meta)
+    return unexpected(f"{what} of more than {max_bytes:,} bytes (max_response_bytes= raises the limit)", b"", meta)

@@ -174,6 +174,21 @@ async def test_a_stream_that_is_lost_is_closed_with_one_warning(client: TutuClie
     assert len(caught) == 1
 
 
+async def test_a_stream_that_is_lost_half_read_is_closed_without_the_garbage_collector(
+    client: TutuClient, server: Server
+) -> None:
+    server.answers(streams([chunk("a")], done=False, then="hang"))
+    stream = await open_stream(client)
+    assert (await anext(stream)).text == "a"
+    gc.disable()
+    try:
+        with pytest.warns(ResourceWarning, match="ChatStream"):
+            del stream
+        await server.wait_closed(timeout=1)
+    finally:
+        gc.enable()
+
+
 async def test_a_slot_is_held_until_the_stream_is_closed(server: Server) -> None:
     server.answers(streams([chunk("a")], done=False, then="hang"))
     async with TutuClient(KEY, server.base_url, max_concurrency=1, retry=QUICK) as client:
