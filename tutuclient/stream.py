@@ -617,7 +617,7 @@ def fold(data: bytes | bytearray, origin: Origin, *, many: bool, max_bytes: int)
 
 
 class _Reading:
-    """The reading of one stream, apart from the ``ChatStream`` that users hold: losing that one is to end it at once."""
+    """The reading of a stream, apart from the ``ChatStream`` that users hold: losing that one ends it at once."""
 
     def __init__(self, reply: Reply, reader: ChunkReader, pending: Iterator[ChatCompletionChunk]) -> None:
         self.reply: Reply | None = reply
