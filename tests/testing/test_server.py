@@ -454,3 +454,10 @@ def test_the_door_opens_what_it_lists() -> None:
     assert set(door.__all__) <= set(dir(door))
     with pytest.raises(AttributeError, match="nothing"):
         _ = door.nothing
+
+
+async def test_a_record_shows_neither_the_key_nor_the_body(server: Server, http: aiohttp.ClientSession) -> None:
+    async with http.post(
+        f"{server.base_url}/chat/completions", json={"secret": "words"}, headers={"Authorization": "Bearer sk-secret"}
+    ):
+        assert "secret" not in repr(server.requests[0])

@@ -65,10 +65,10 @@ class Recorded:
     method: str
     path: str
     query: MultiMapping[str]
-    headers: CIMultiDictProxy[str]
+    headers: CIMultiDictProxy[str] = field(repr=False)
     connection: int
     started_at: float = field(default_factory=time.monotonic)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
     size_bytes: int = 0
     sha256: str = hashlib.sha256().hexdigest()
     finished: bool = False
