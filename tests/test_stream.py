@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from tutuclient import errors, wire
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
-from tutuclient.stream import ChunkReader, Folder, fold
-from tutuclient.types.answer import Meta, Origin
+from tutuclient.stream import ChunkReader, Folder, _is_shallow, fold
+from tutuclient.types.answer import Meta, Origin, too_deep
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk
 
 if TYPE_CHECKING:
@@ -865,3 +865,9 @@ def test_any_bytes_are_chunks_or_one_of_our_errors(stream: bytes) -> None:
     with contextlib.suppress(errors.APIStatusError, UnexpectedResponseError, IncompleteStreamError):
         answer = fold(stream, ORIGIN, many=False, max_bytes=50)
         assert answer.text.encode().decode() == answer.text
+
+
+@pytest.mark.parametrize("level", [b'{"":', b"[", b'[{"":', b'{"a":['])
+def test_what_is_called_shallow_is_never_too_deep(level: bytes) -> None:
+    for levels in range(1, 1100):
+        assert not (_is_shallow(level * levels) and too_deep(level * levels))

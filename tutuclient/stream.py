@@ -58,10 +58,16 @@ _TAIL_BYTES = 64 * 2**10
 _PIECE = 64 * 2**10
 # What is longer and goes on growing is content on its way, such as a picture.
 _LONGEST_PING = 4096
+_SHORT = 1024
 # So many chunks without content are kept back for the first that has some.
 _MANY_EMPTY = 1000
 # How many fields of a delta are None when only its content is not.
 _NONE_BUT_CONTENT = len(ChatDelta.__struct_fields__) - 1
+
+
+def _is_shallow(data: sse.Data) -> bool:
+    """Say of nearly every chunk that it is not too deep: an object takes four bytes at least, a list one."""
+    return len(data) <= _SHORT and bytes(data).count(b"[") + len(data) // 4 <= DEEPEST
 
 
 class _ToolCalls:
@@ -524,7 +530,7 @@ class ChunkReader:
             events = []
         for kind, data in events:
             chunk: ChatCompletionChunk | None = None
-            if kind == "" and (len(data) <= DEEPEST or not too_deep(data)):
+            if kind == "" and (_is_shallow(data) or not too_deep(data)):
                 try:
                     chunk = decode(data)
                 except wire.UNREADABLE:
