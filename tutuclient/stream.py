@@ -8,6 +8,7 @@ relay has said ``[DONE]``; anything else is an error with what had come.
 from __future__ import annotations
 
 import re
+import sys
 import warnings
 from contextlib import aclosing
 from functools import partial
@@ -781,9 +782,12 @@ class ChatStream:
         if reading is not None and reading.reply is not None:
             reading.reply.drop()
             reading.reply = None
-            warnings.warn(
-                "a ChatStream was dropped before its end; read it within 'async with'", ResourceWarning, stacklevel=2
-            )
+            if not sys.is_finalizing():  # Then nobody can be warned any more.
+                warnings.warn(
+                    "a ChatStream was dropped before its end; read it within 'async with'",
+                    ResourceWarning,
+                    stacklevel=2,
+                )
 
 
 class _Silence:
