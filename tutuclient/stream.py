@@ -779,15 +779,13 @@ class ChatStream:
 
     def __del__(self) -> None:
         reading = self.__dict__.get("_reading")
-        if reading is not None and reading.reply is not None:
+        # When the interpreter ends, the loop has closed the connection, and nobody can be warned any more.
+        if reading is not None and reading.reply is not None and not sys.is_finalizing():
             reading.reply.drop()
             reading.reply = None
-            if not sys.is_finalizing():  # Then nobody can be warned any more.
-                warnings.warn(
-                    "a ChatStream was dropped before its end; read it within 'async with'",
-                    ResourceWarning,
-                    stacklevel=2,
-                )
+            warnings.warn(
+                "a ChatStream was dropped before its end; read it within 'async with'", ResourceWarning, stacklevel=2
+            )
 
 
 class _Silence:
