@@ -152,17 +152,17 @@ def _spoil(dice: random.Random, data: bytes, others: tuple[bytes, ...]) -> bytes
             del spoilt[at:]
         elif way == 2:  # noqa: PLR2004  (the ways are numbered)
             del spoilt[at:end]
-        elif way == 3:  # noqa: PLR2004
+        elif way == 3:  # noqa: PLR2004  (a way has a number and no name)
             spoilt[at:at] = spoilt[at:end] * dice.choice((1, 2, 20))
-        elif way == 4:  # noqa: PLR2004
+        elif way == 4:  # noqa: PLR2004  (a way has a number and no name)
             other = dice.choice(others)
             place = dice.randrange(len(other) + 1)
             spoilt[at:] = other[place:]
-        elif way == 5:  # noqa: PLR2004
+        elif way == 5:  # noqa: PLR2004  (a way has a number and no name)
             spoilt[at:end] = dice.choice(_TRICKS)
-        elif way == 6:  # noqa: PLR2004
+        elif way == 6:  # noqa: PLR2004  (a way has a number and no name)
             _swap_value(dice, spoilt)
-        elif way == 7:  # noqa: PLR2004
+        elif way == 7:  # noqa: PLR2004  (a way has a number and no name)
             spoilt[at:at] = dice.randbytes(dice.choice((1, 4, 30)))
         else:
             _nest(dice, spoilt, at)
@@ -202,7 +202,7 @@ def _text(dice: random.Random, texts: tuple[str, ...]) -> str:
 
 def _cut(dice: random.Random, data: bytes) -> Iterator[bytes]:
     """Cut a stream as a network might: whole, byte by byte, or anywhere."""
-    sizes = dice.choice(((len(data) or 1,), (1,) if len(data) < 2000 else (97,), (2, 3, 50), (1, 10, 300, 4000)))  # noqa: PLR2004
+    sizes = dice.choice(((len(data) or 1,), (1,) if len(data) < 2000 else (97,), (2, 3, 50), (1, 10, 300, 4000)))  # noqa: PLR2004  (a way has a number and no name)
     at = 0
     while at < len(data):
         size = dice.choice(sizes)
@@ -265,7 +265,7 @@ def _stream(dice: random.Random) -> bytes:
 
 
 def _read_stream(dice: random.Random) -> None:
-    reader = ChunkReader(_ORIGIN, many=dice.random() < 0.2, max_bytes=dice.choice((MAX_BYTES, 2000)))  # noqa: PLR2004
+    reader = ChunkReader(_ORIGIN, many=dice.random() < 0.2, max_bytes=dice.choice((MAX_BYTES, 2000)))  # noqa: PLR2004  (a way has a number and no name)
     try:
         for piece in chain(_cut(dice, _stream(dice)), (b"",)):
             for chunk in reader.feed(piece) if piece else reader.end():
@@ -426,7 +426,7 @@ def reproduce(kind: str, seed: str) -> BaseException | None:
         except Exception as foreign:  # noqa: BLE001  (that is what is looked for)
             return foreign
         return error
-    except Exception as foreign:  # noqa: BLE001
+    except Exception as foreign:  # noqa: BLE001  (what is not ours is what is looked for)
         return foreign
     return None
 

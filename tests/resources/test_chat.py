@@ -15,6 +15,7 @@ from tutuclient import (
     APIError,
     APITimeoutError,
     ChatStream,
+    ConfigError,
     FirstTokenTimeoutError,
     IncompleteStreamError,
     InternalServerError,
@@ -460,3 +461,11 @@ async def test_every_error_in_a_stream_is_an_api_error(client: TutuClient, serve
         with pytest.raises(APIError) as caught:
             [piece async for piece in read()]
         assert caught.value.partial is not None, fault
+
+
+async def test_a_block_is_entered_once(client: TutuClient) -> None:
+    manager = client.chat.completions.stream(model="m", messages=[user("hi")])
+    async with manager as stream:
+        await stream.completion()
+    with pytest.raises(ConfigError, match="once"):
+        await manager.__aenter__()

@@ -118,7 +118,7 @@ async def test_draws_in_every_form(server: Server, http: aiohttp.ClientSession) 
     picture = b"\x89PNG not really"
     data = base64.b64encode(picture).decode()
     url = server.host(picture, "a.png")
-    server.host = lambda _data, _name=None: url  # type: ignore[method-assign, assignment]
+    server.host = lambda _data, _name=None: url  # type: ignore[method-assign, assignment]  # hosts nothing
     seen = {form: await message(http, server, draws(picture, form=form)) for form in PICTURE_FORMS if form != "data"}
     part = {"type": "image_url", "index": 0, "image_url": {"url": f"data:image/png;base64,{data}", "detail": "auto"}}
     assert seen["url"]["content"] == f"图像修改完成,请查看链接:{url}"

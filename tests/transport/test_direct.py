@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import KEY, QUICK
-from tutuclient import APIStatusError, RateLimitError, TutuClient, UnexpectedResponseError, user
+from tutuclient import APIStatusError, RateLimitError, TutuClient, UnexpectedResponseError, user, wire
 from tutuclient.testing import Recorded, Server, chunk, fails, raw, says, serve_in_thread, streams
-from tutuclient.transport import direct
+from tutuclient.transport import Call, direct
 from tutuclient.transport.pool import Handler
 
 if TYPE_CHECKING:
     from tutuclient import ChatCompletion
+    from tutuclient.transport.reply import Reply
 
 
 @pytest.fixture
@@ -196,3 +197,20 @@ async def test_a_slow_stream_is_not_held_up(client: TutuClient, server: Server) 
 async def test_large_reads_are_not_held_up(client: TutuClient, server: Server) -> None:
     text, _ = await _flood(client, server, 30, 0, 100_000)
     assert len(text) == 3_000_000
+
+
+async def test_two_methods_of_one_address_are_kept_apart(
+    client: TutuClient, server: Server, taken: list[bytes]
+) -> None:
+    transport, settings = client._transport, client._settings
+
+    async def use(reply: Reply) -> bytes:
+        return bytes(await reply.read())
+
+    await ask(client)
+    for method in ("GET", "POST", "GET"):
+        server.answers(says("x"))
+        body = wire.encode({"model": "m"}) if method == "POST" else None
+        await transport.run(Call(settings, method, "/both", body=body), use)
+    assert [seen.method for seen in server.requests[1:]] == ["GET", "POST", "GET"]
+    assert len(taken) == 3

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from tutuclient import wire
+from tutuclient.errors import ConfigError
 from tutuclient.generated import ImageFinder
 from tutuclient.resources.resource import Resource
 from tutuclient.settings import UNSET, Unset
@@ -193,8 +194,12 @@ class ChatStreamManager:
     def __init__(self, opening: Coroutine[Any, Any, ChatStream]) -> None:
         self._opening = opening
         self._stream: ChatStream | None = None
+        self._entered = False
 
     async def __aenter__(self) -> ChatStream:
+        if self._entered:
+            raise ConfigError("the block of a stream is entered once; call stream(…) again for another")
+        self._entered = True
         self._stream = await self._opening
         return self._stream
 

@@ -165,7 +165,7 @@ class Pool:
         self.budget = RetryBudget(settings.retry.budget)
         self.cool_down = CoolDown()
         self._urls: dict[str, URL] = {}
-        self._heads: dict[str, tuple[ConnectionKey, bytes]] = {}
+        self._heads: dict[tuple[str, str], tuple[ConnectionKey, bytes]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         options: dict[str, Any] = {"limit": 0, "ssl": _ssl_of(settings), "ttl_dns_cache": 30}
         self._connectors = (
@@ -211,7 +211,7 @@ class Pool:
         lines = call.lines
         if lines is None or call.makes_image or call.settings.proxy is not None:
             return None
-        found = self._heads.get(call.url)
+        found = self._heads.get((call.method, call.url))
         if found is None:
             url = self.url(call.url)
             key = aiohttp.ClientRequest(call.method, url, loop=self.loop, ssl=True).connection_key
@@ -219,7 +219,7 @@ class Pool:
             found = key, f"{call.method} {url.raw_path_qs} HTTP/1.1\r\nHost: {host}\r\n".encode()
             if len(self._heads) > _MANY:
                 self._heads.clear()
-            self._heads[call.url] = found
+            self._heads[call.method, call.url] = found
         key, start = found
         connection = self._connectors[0].take_idle(key)
         return None if connection is None else (connection, SecretBytes(start + lines))
