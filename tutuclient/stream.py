@@ -26,7 +26,7 @@ from tutuclient.errors import (
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.types.answer import DEEPEST, too_deep
+from tutuclient.types.answer import too_deep
 from tutuclient.types.chat import (
     ChatChoice,
     ChatChunkChoice,
@@ -59,16 +59,18 @@ _TAIL_BYTES = 64 * 2**10
 _PIECE = 64 * 2**10
 # What is longer and goes on growing is content on its way, such as a picture.
 _LONGEST_PING = 4096
-_SHORT = 1024
+_SHORT = 1000
+# Looking for a number in bytes takes a tenth of the time of looking for bytes in bytes.
+_OPEN = ord("[")
 # So many chunks without content are kept back for the first that has some.
 _MANY_EMPTY = 1000
 # How many fields of a delta are None when only its content is not.
 _NONE_BUT_CONTENT = len(ChatDelta.__struct_fields__) - 1
 
 
-def _is_shallow(data: sse.Data) -> bool:
-    """Say of nearly every chunk that it is not too deep: an object takes four bytes at least, a list one."""
-    return len(data) <= _SHORT and bytes(data).count(b"[") + len(data) // 4 <= DEEPEST
+def _is_shallow(data: Any) -> bool:
+    """Say of nearly every chunk that it is not too deep: it has one list, and an object takes four bytes at least."""
+    return len(data) <= _SHORT and _OPEN not in data[data.find(_OPEN) + 1 :]
 
 
 class _ToolCalls:
