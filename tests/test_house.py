@@ -18,7 +18,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # From the ground up; a room imports from its own floor and those below it.
 FLOORS = (
     {"errors", "types", "sse"},
-    {"media", "wire", "limits", "retry", "settings"},
+    {"files", "media", "wire", "limits", "retry", "settings"},
     {"transport"},
     {"stream", "generated"},
     {"resources"},
@@ -33,7 +33,7 @@ LIBRARIES = {
     "aiohttp": {"transport", "testing"},
     "yarl": {"transport"},
     "msgspec": {"types", "wire", "settings", "client", "stream"},
-    "anyio": {"transport", "limits", "media", "generated"},
+    "anyio": {"transport", "limits", "media", "files", "generated"},
     "typer": {"cli"},
     "rich": {"cli"},
 }
