@@ -12,6 +12,7 @@ from tutuclient.wire.answers import (
     read_completion,
     remember_usage,
 )
+from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
 from tutuclient.wire.refusals import (
     classify,
@@ -28,6 +29,8 @@ from tutuclient.wire.requests import Body, encode, makes_image, sendable
 __all__ = [
     "UNREADABLE",
     "Body",
+    "Form",
+    "FormFile",
     "Inflater",
     "apart",
     "classify",
@@ -37,6 +40,7 @@ __all__ = [
     "error_of_answer",
     "error_of_status",
     "find_error",
+    "form",
     "is_event_stream",
     "makes_image",
     "read_answer",
