@@ -1,0 +1,54 @@
+"""Pure: requests to bytes, bytes to structs, status and headers to an error. No network, no clock."""
+
+from __future__ import annotations
+
+from tutuclient.wire.answers import (
+    UNREADABLE,
+    apart,
+    decode_chunk,
+    is_event_stream,
+    read_answer,
+    read_chunk,
+    read_completion,
+    remember_usage,
+)
+from tutuclient.wire.forms import Form, FormFile, form
+from tutuclient.wire.inflate import Inflater
+from tutuclient.wire.refusals import (
+    classify,
+    error_event,
+    error_of_answer,
+    error_of_status,
+    find_error,
+    too_large,
+    unexpected,
+    without_key,
+)
+from tutuclient.wire.requests import Body, encode, makes_image, sendable
+
+__all__ = [
+    "UNREADABLE",
+    "Body",
+    "Form",
+    "FormFile",
+    "Inflater",
+    "apart",
+    "classify",
+    "decode_chunk",
+    "encode",
+    "error_event",
+    "error_of_answer",
+    "error_of_status",
+    "find_error",
+    "form",
+    "is_event_stream",
+    "makes_image",
+    "read_answer",
+    "read_chunk",
+    "read_completion",
+    "remember_usage",
+    "sendable",
+    "too_large",
+    "unexpected",
+    "without_key",
+]
