@@ -33,7 +33,7 @@ LIBRARIES = {
     "aiohttp": {"transport", "testing"},
     "yarl": {"transport"},
     "msgspec": {"types", "wire", "settings", "client", "stream"},
-    "anyio": {"transport", "limits", "media", "files", "generated"},
+    "anyio": {"transport", "limits", "media", "files", "generated", "resources"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

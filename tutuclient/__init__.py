@@ -47,8 +47,10 @@ if TYPE_CHECKING:
     )
     from tutuclient.generated import GeneratedImage, find_images
     from tutuclient.media import PictureSource, Upload, image
-    from tutuclient.settings import RetryPolicy, Timeout
+    from tutuclient.resources.raw import APIResponse, OpenResponse
+    from tutuclient.settings import RetryPolicy, Spent, Timeout
     from tutuclient.stream import ChatStream
+    from tutuclient.transport import Request
     from tutuclient.types import (
         ChatCompletion,
         ChatCompletionChunk,
@@ -100,8 +102,10 @@ _ROOMS = {
     ),
     "generated": ("GeneratedImage", "find_images"),
     "media": ("PictureSource", "Upload", "image"),
-    "settings": ("RetryPolicy", "Timeout"),
+    "resources.raw": ("APIResponse", "OpenResponse"),
+    "settings": ("RetryPolicy", "Spent", "Timeout"),
     "stream": ("ChatStream",),
+    "transport": ("Request",),
     "types": (
         "ChatCompletion",
         "ChatCompletionChunk",
@@ -122,6 +126,7 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = [
     "APIConnectionError",
     "APIError",
+    "APIResponse",
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
@@ -149,6 +154,7 @@ __all__ = [
     "NoImageError",
     "NotFoundError",
     "OpenAIError",
+    "OpenResponse",
     "Outcome",
     "OutcomeUnknownError",
     "PayloadTooLargeError",
@@ -156,7 +162,9 @@ __all__ = [
     "PictureSource",
     "PoolTimeoutError",
     "RateLimitError",
+    "Request",
     "RetryPolicy",
+    "Spent",
     "StreamIdleTimeoutError",
     "Timeout",
     "ToolCall",

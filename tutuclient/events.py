@@ -7,7 +7,7 @@ none) is here and in ``stream``. Knows no page by name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tutuclient import sse, wire
 from tutuclient.errors import IncompleteStreamError, UnexpectedResponseError
@@ -38,6 +38,7 @@ class EventReader(Generic[E]):
 
     Attributes:
         done: ``[DONE]`` or a whole answer has come; nothing behind it counts.
+        usage: What the last event that says so says the answer used.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class EventReader(Generic[E]):
         self.meta = meta
         self.done = False
         self.spoken = 0
+        self.usage: Any = None
         self.finished = False
 
     @property
@@ -96,6 +98,7 @@ class EventReader(Generic[E]):
     def whole(self, data: sse.Data) -> Iterable[E]:
         """Take a whole answer that came in place of a stream: some relays do not forward streams."""
         events = list(self._whole(data, self.meta))
+        self.usage = next((usage for event in events if (usage := getattr(event, "usage", None))), None)
         self.done = self.finished = True
         return events
 
@@ -130,6 +133,7 @@ class EventReader(Generic[E]):
             event = self._read(name, data, self.meta) if start else None
             if event is not None:
                 self.spoken += 1
+                self.usage = getattr(event, "usage", None) or self.usage
                 self.finished = self.finished or self._last(event)
                 yield event
 

@@ -447,6 +447,11 @@ class ChunkReader:
         return self.folder.finished
 
     @property
+    def usage(self) -> Usage | None:
+        """What the relay says the answer used, so far."""
+        return self.folder.usage
+
+    @property
     def unfinished(self) -> int:
         """How many bytes have come of an event whose end has not."""
         return self._decoder.unfinished
@@ -690,6 +695,11 @@ class Reader(Protocol[E_co]):
         ...
 
     @property
+    def usage(self) -> Any:
+        """What the relay says the answer used, so far; None when it has not said."""
+        ...
+
+    @property
     def unfinished(self) -> int:
         """How many bytes have come of an event whose end has not."""
         ...
@@ -751,6 +761,7 @@ class _Reading(Generic[E]):
             reader.check_complete(strict=reply.call.settings.strict_finish)
             self.complete = True
             reply.stamp()
+            reply.call.tell_usage(reader.usage, reader.meta)
             await _read_tail(reply)
         except TutuError as error:
             if isinstance(error, APIError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from tutuclient import wire
 from tutuclient.errors import ConfigError
 from tutuclient.generated import ImageFinder
+from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource
 from tutuclient.settings import UNSET, Unset
 from tutuclient.stream import ChatStream, fold
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
 
 class Completions(Resource):
     """``client.chat.completions``."""
+
+    @property
+    def with_raw_response(self) -> CompletionsRaw:
+        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
+        return CompletionsRaw(self._giving("raw"))
+
+    @property
+    def with_streaming_response(self) -> CompletionsOpen:
+        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
+        return CompletionsOpen(self._giving("open"))
 
     @overload
     async def create(
@@ -211,6 +222,20 @@ class ChatStreamManager:
 
     def __del__(self) -> None:
         self._opening.close()
+
+
+class CompletionsRaw:
+    """``client.chat.completions.with_raw_response``."""
+
+    def __init__(self, page: Completions) -> None:
+        self.create = raw(page.create)
+
+
+class CompletionsOpen:
+    """``client.chat.completions.with_streaming_response``."""
+
+    def __init__(self, page: Completions) -> None:
+        self.create = opened(page.create)
 
 
 class Chat(Resource):
