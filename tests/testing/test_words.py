@@ -38,6 +38,11 @@ def test_finds_numbers_but_neither_dates_nor_parts_of_words(text: str, numbers: 
     assert Words(text).numbers == numbers
 
 
+def test_passes_over_numbers_that_are_none() -> None:
+    words = Words(f"{'9' * 5000} days")
+    assert (words.numbers, words.number_near("days")) == ([], None)
+
+
 def test_hands_out_each_word_once() -> None:
     words = Words("Ada and Bob, 1 and 2")
     assert [words.take_name(), words.take_name(), words.take_name()] == ["Ada", "Bob", None]

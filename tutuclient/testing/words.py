@@ -35,6 +35,7 @@ _COMMON = frozenset(
 # Common words that say what a tool is for all the same.
 _SAYING = frozenset({"add", "city", "compare", "date", "list", "name", "person", "temperature", "time", "translate",
                      "weather"})  # fmt: skip
+_LONGEST_NUMBER = 30  # Characters; what is longer is no amount of anything.
 _SHORT = 3  # "gas" is no plural.
 _NOT_NAMES = frozenset({"Celsius", "Fahrenheit", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
                         "Sunday"})  # fmt: skip
@@ -92,9 +93,10 @@ class Words:
         found = re.search(
             rf"(?<![\w.]){number}\s*-?\s*{spelt}|\b{spelt}\w{{0,2}}\b\D{{0,12}}?{number}", self.text, re.IGNORECASE
         )
-        if found is None:
+        spelt = "" if found is None else (found[1] or found[2]).rstrip(",")
+        if not spelt or len(spelt) > _LONGEST_NUMBER:
             return None
-        value = _number((found[1] or found[2]).rstrip(","))
+        value = _number(spelt)
         if value in self.numbers:
             self.numbers.remove(value)
         return value
@@ -158,7 +160,8 @@ def _names(text: str, without: frozenset[str]) -> list[str]:
 
 
 def _numbers(text: str) -> list[float]:
-    return [_number(found) for found in _NUMBER.findall(_LINK.sub(" ", _DATE.sub(" ", text)))]
+    found = _NUMBER.findall(_LINK.sub(" ", _DATE.sub(" ", text)))
+    return [_number(each) for each in found if len(each) <= _LONGEST_NUMBER]
 
 
 def _number(spelt: str) -> float:
