@@ -97,11 +97,12 @@ def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:
 
     def read(data: bytes | bytearray, reply: Reply) -> A:
         answer = wire.read_answer(data, cls, reply.meta)
-        answer.__dict__["origin"] = Origin(reply.meta, _no_pictures)
+        vars(answer)["origin"] = Origin(reply.meta, no_pictures)
         return answer
 
     return read
 
 
-def _no_pictures(_: object) -> list[GeneratedImage]:
+def no_pictures(_: object) -> list[GeneratedImage]:
+    """Find no pictures, in the answers of pages that make none."""
     return []
