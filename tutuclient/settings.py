@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping  # noqa: TC003  (msgspec reads annotations at run time)
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -268,6 +269,11 @@ def clean_base_url(text: str) -> str:
     """
     if not isinstance(text, str):
         raise ConfigError(f"base_url must be text, not {type(text).__name__}")
+    return _clean_address(text)
+
+
+@lru_cache(maxsize=16)
+def _clean_address(text: str) -> str:
     url = text.strip().strip(_QUOTES).strip()
     if not url or not url.isprintable() or any(mark.isspace() for mark in url) or "\\" in url:
         raise ConfigError("base_url is empty, or has spaces, line breaks or control characters inside")

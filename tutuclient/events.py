@@ -1,0 +1,143 @@
+"""Typed events as they come: the streams of pictures, sound, transcripts and legacy completions.
+
+Each page of the API says how its events are read and which one is the last; what
+holds for every stream (deadlines, silence, errors within a stream, an end that is
+none) is here and in ``stream``. Knows no page by name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from tutuclient import sse, wire
+from tutuclient.errors import IncompleteStreamError, UnexpectedResponseError
+from tutuclient.stream import Stream, begin_reading, check_stray, decoded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from tutuclient.transport.reply import Reply
+    from tutuclient.types.answer import Meta
+
+E = TypeVar("E")
+
+_DONE = b"[DONE]"
+
+
+class EventReader(Generic[E]):
+    """Bytes to typed events.
+
+    Args:
+        meta: How the call went.
+        read: Makes a struct of one event, given its name ("" for none) and its data; None for what carries nothing.
+            It raises an ``APIError`` for an error object, and for what is no event of this page.
+        last: Says whether the answer is complete with this event.
+        whole: Makes events of a whole answer that came although a stream was asked for.
+        max_bytes: The longest event to take; a whole stream may be half as large again.
+        done_is_enough: ``[DONE]`` ends an answer that has begun, also without its last event.
+
+    Attributes:
+        done: ``[DONE]`` or a whole answer has come; nothing behind it counts.
+    """
+
+    def __init__(
+        self,
+        meta: Meta,
+        *,
+        read: Callable[[str, sse.Data, Meta], E | None],
+        last: Callable[[E], bool],
+        whole: Callable[[sse.Data, Meta], Iterable[E]],
+        max_bytes: int,
+        done_is_enough: bool = False,
+    ) -> None:
+        self._decoder = sse.Decoder(max_bytes)
+        self._read = read
+        self._last = last
+        self._whole = whole
+        self._done_is_enough = done_is_enough
+        self._most = self._left = max_bytes + max_bytes // 2
+        self.meta = meta
+        self.done = False
+        self.spoken = 0
+        self.finished = False
+
+    @property
+    def partial(self) -> None:
+        """Nothing: every event has been handed on, and none is kept."""
+        return
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes have come of an event whose end has not."""
+        return self._decoder.unfinished
+
+    def feed(self, piece: bytes) -> Iterator[E]:
+        """Give the events that the next bytes complete.
+
+        Raises:
+            APIError: The relay sent an error, or what is no event.
+            UnexpectedResponseError: A line, an event or the whole stream is too long.
+        """
+        events = decoded(self.meta, self._decoder.feed, piece)
+        self._left -= len(piece)
+        if self._left < 0:
+            raise wire.too_large("a stream", self._most, self.meta)
+        return self._typed(events)
+
+    def end(self) -> Iterator[E]:
+        """Give what is left when the bytes are over: an event without its blank line, if it is whole."""
+        events = decoded(self.meta, self._decoder.flush)
+        try:
+            yield from self._typed(events)
+        except UnexpectedResponseError:
+            if not self.finished:
+                raise self._incomplete("the stream ended within an event") from None
+
+    def whole(self, data: sse.Data) -> Iterable[E]:
+        """Take a whole answer that came in place of a stream: some relays do not forward streams."""
+        events = list(self._whole(data, self.meta))
+        self.done = self.finished = True
+        return events
+
+    def check_complete(self, *, strict: bool) -> None:
+        """Raise when the stream has ended and its last event has not come.
+
+        Raises:
+            IncompleteStreamError: That is so.
+        """
+        if self.finished or (self._done_is_enough and self.done and self.spoken and not strict):
+            return
+        raise self._incomplete("the stream ended before its last event")
+
+    def _incomplete(self, message: str) -> IncompleteStreamError:
+        error = IncompleteStreamError(message if self.spoken else "the stream ended without a single event")
+        error.request_id = self.meta.request_id
+        return error
+
+    def _typed(self, events: list[sse.Event]) -> Iterator[E]:
+        for name, data in events:
+            if self.done:
+                return
+            if name is None:
+                check_stray(bytes(data), self.meta)
+                continue
+            start = bytes(data[:64]).strip()
+            if start[: len(_DONE)] == _DONE:
+                self.done = True
+                return
+            if name == "error":
+                raise wire.error_event(data, self.meta)
+            event = self._read(name, data, self.meta) if start else None
+            if event is not None:
+                self.spoken += 1
+                self.finished = self.finished or self._last(event)
+                yield event
+
+
+class EventStream(Stream[E]):
+    """A streamed answer of typed events: iterate over it. Everything of ``Stream`` holds."""
+
+    @classmethod
+    async def begin(cls, reply: Reply, reader: EventReader[E]) -> EventStream[E]:
+        """Read as far as the first event, so that what fails before it can still be tried again."""
+        return cls(reply, reader, await begin_reading(reply, reader))
