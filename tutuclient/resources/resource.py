@@ -13,13 +13,17 @@ from tutuclient.types.answer import Answer, Origin
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from tutuclient.events import EventReader
     from tutuclient.generated import GeneratedImage
     from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply
 
 A = TypeVar("A", bound=Answer)
+E = TypeVar("E")
 T = TypeVar("T")
+
+_PIECE = 2**16
 
 
 class Resource:
@@ -106,3 +110,16 @@ def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:
 def no_pictures(_: object) -> list[GeneratedImage]:
     """Find no pictures, in the answers of pages that make none."""
     return []
+
+
+def whole_of(data: bytes | bytearray, reader: EventReader[E]) -> list[E]:
+    """Read the events of a stream that nobody asked for, and that has come whole.
+
+    Raises:
+        APIError: The relay sent an error within it, or it is not complete.
+    """
+    pieces = (bytes(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE))
+    events = [event for piece in pieces for event in reader.feed(piece)]
+    events += reader.end()
+    reader.check_complete(strict=False)
+    return events
