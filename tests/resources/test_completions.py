@@ -81,7 +81,7 @@ USAGE = {"object": "chat.completion.chunk", "choices": [], "usage": {"prompt_tok
 
 
 async def test_a_stream_gives_texts_as_they_come_and_usage_behind_them(client: TutuClient, server: Server) -> None:
-    server.answers(streams([event("a"), event("b"), event("", finish_reason="stop"), USAGE]))
+    server.answers(streams([event("a"), {}, event("b"), event("", finish_reason="stop"), USAGE]))
     async with await client.completions.create(model="m", prompt="x", stream=True) as stream:
         events = [each async for each in stream]
     assert [each.text for each in events] == ["a", "b", "", ""]

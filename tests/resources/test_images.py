@@ -281,7 +281,9 @@ async def test_drafts_come_before_the_picture(client: TutuClient, server: Server
 
 
 async def test_every_picture_of_a_stream_is_given(client: TutuClient, server: Server) -> None:
-    server.answers(streams([final(), draft(0), final(b64_json=None, url="https://h.example/a.png")]))
+    server.answers(
+        streams([final(), {"type": "keepalive"}, draft(0), final(b64_json=None, url="https://h.example/a.png")])
+    )
     async with await client.images.generate(prompt="a cat", n=2, stream=True) as stream:
         events = [event async for event in stream]
     assert [event.images[0].url for event in events if not event.is_partial] == [None, "https://h.example/a.png"]
