@@ -504,7 +504,7 @@ def test_time_grows_with_the_text_and_not_with_its_square(piece: str) -> None:
     assert large < 28 * max(small, 300_000)
 
 
-# Getting at the bytes
+# What is not there
 
 
 def test_a_picture_that_is_not_there_is_told_with_what_the_relay_said() -> None:

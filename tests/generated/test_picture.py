@@ -74,6 +74,9 @@ def inline(data: bytes = PNG) -> GeneratedImage:
     return image
 
 
+# Getting at the bytes
+
+
 async def test_reads_once_and_keeps_it() -> None:
     downloads = FakeDownloads(x=PNG)
     image = picture(downloads)

@@ -212,9 +212,10 @@ async def test_an_answer_without_a_picture_is_an_error(client: TutuClient, serve
     assert (caught.value.outcome, len(server.requests)) == ("unknown", 1)
 
 
-async def test_a_callers_own_content_type_does_not_break_a_form(client: TutuClient, server: Server) -> None:
+@pytest.mark.parametrize("name", ["Content-Type", "content-type"])
+async def test_a_callers_own_content_type_does_not_break_a_form(client: TutuClient, server: Server, name: str) -> None:
     server.answers(lists({"b64_json": B64}))
-    await client.images.edit(image=PNG, prompt="a hat", extra_headers={"content-type": "multipart/form-data"})
+    await client.images.edit(image=PNG, prompt="a hat", extra_headers={name: "multipart/form-data"})
     assert server.requests[0].headers.getall("Content-Type") == [server.requests[0].headers["Content-Type"]]
     assert form_of(server.requests[0])[0] == Entry("prompt", "a hat")
 
