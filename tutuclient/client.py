@@ -9,7 +9,7 @@ import msgspec
 from tutuclient import __version__
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media import PictureSource, image
-from tutuclient.resources import Chat, Models
+from tutuclient.resources import Chat, Embeddings, Images, Models, TextCompletions
 from tutuclient.settings import (
     UNSET,
     Settings,
@@ -73,6 +73,9 @@ class TutuClient:
 
     Attributes:
         chat: Chat completions.
+        completions: Legacy completions.
+        embeddings: Embeddings.
+        images: Pictures made, edited and varied by the pages of images.
         models: The models of the relay.
     """
 
@@ -129,6 +132,9 @@ class TutuClient:
         self._settings = settings
         self._transport = transport
         self.chat = Chat(settings, transport)
+        self.completions = TextCompletions(settings, transport)
+        self.embeddings = Embeddings(settings, transport)
+        self.images = Images(settings, transport)
         self.models = Models(settings, transport)
 
     @property

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from tutuclient.resources.chat import Chat, ChatStreamManager, Completions
+from tutuclient.resources.completions import TextCompletions
+from tutuclient.resources.embeddings import Embeddings
+from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
 
-__all__ = ["Chat", "ChatStreamManager", "Completions", "Models"]
+__all__ = ["Chat", "ChatStreamManager", "Completions", "Embeddings", "Images", "Models", "TextCompletions"]

@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from typing import Self
 
+    from tutuclient.events import EventReader
     from tutuclient.generated import GeneratedImage
     from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply
 
 A = TypeVar("A", bound=Answer)
+E = TypeVar("E")
 T = TypeVar("T")
+
+_PIECE = 2**16
 
 
 class Resource:
@@ -138,11 +142,25 @@ def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:
 
     def read(data: bytes | bytearray, reply: Reply) -> A:
         answer = wire.read_answer(data, cls, reply.meta)
-        answer.__dict__["origin"] = Origin(reply.meta, _no_pictures)
+        vars(answer)["origin"] = Origin(reply.meta, no_pictures)
         return answer
 
     return read
 
 
-def _no_pictures(_: object) -> list[GeneratedImage]:
+def no_pictures(_: object) -> list[GeneratedImage]:
+    """Find no pictures, in the answers of pages that make none."""
     return []
+
+
+def whole_of(data: bytes | bytearray, reader: EventReader[E]) -> list[E]:
+    """Read the events of a stream that nobody asked for, and that has come whole.
+
+    Raises:
+        APIError: The relay sent an error within it, or it is not complete.
+    """
+    pieces = (bytes(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE))
+    events = [event for piece in pieces for event in reader.feed(piece)]
+    events += reader.end()
+    reader.check_complete(strict=False)
+    return events

@@ -7,13 +7,20 @@ from tutuclient.wire.answers import (
     apart,
     decode_chunk,
     is_event_stream,
-    read_answer,
     read_chunk,
     read_completion,
     remember_usage,
 )
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
+from tutuclient.wire.pages import (
+    read_answer,
+    read_image_event,
+    read_images,
+    read_text,
+    read_text_event,
+    read_vectors,
+)
 from tutuclient.wire.refusals import (
     classify,
     error_event,
@@ -46,6 +53,11 @@ __all__ = [
     "read_answer",
     "read_chunk",
     "read_completion",
+    "read_image_event",
+    "read_images",
+    "read_text",
+    "read_text_event",
+    "read_vectors",
     "remember_usage",
     "sendable",
     "too_large",
