@@ -6,6 +6,24 @@ plain ``str``. Knows nothing of bytes, sockets or errors.
 """
 
 from tutuclient.types.answer import Answer, Meta
+from tutuclient.types.audio import (
+    AudioUsage,
+    SpeechAudioDeltaEvent,
+    SpeechAudioDoneEvent,
+    SpeechStreamEvent,
+    Transcription,
+    TranscriptionDiarized,
+    TranscriptionDiarizedSegment,
+    TranscriptionSegment,
+    TranscriptionStreamEvent,
+    TranscriptionTextDeltaEvent,
+    TranscriptionTextDoneEvent,
+    TranscriptionTextSegmentEvent,
+    TranscriptionVerbose,
+    TranscriptionWord,
+    Translation,
+    TranslationVerbose,
+)
 from tutuclient.types.chat import (
     CallFields,
     ChatChoice,
@@ -24,10 +42,22 @@ from tutuclient.types.chat import (
     Usage,
 )
 from tutuclient.types.models import Model, ModelList
-from tutuclient.types.parts import ImagePart, ImageURL, Message, TextPart, assistant, system, user
+from tutuclient.types.parts import (
+    AudioPart,
+    ImagePart,
+    ImageURL,
+    InputAudio,
+    Message,
+    TextPart,
+    assistant,
+    system,
+    user,
+)
 
 __all__ = [
     "Answer",
+    "AudioPart",
+    "AudioUsage",
     "CallFields",
     "ChatChoice",
     "ChatChunkChoice",
@@ -41,14 +71,30 @@ __all__ = [
     "FunctionCallDelta",
     "ImagePart",
     "ImageURL",
+    "InputAudio",
     "Message",
     "Meta",
     "Model",
     "ModelList",
     "PromptTokensDetails",
+    "SpeechAudioDeltaEvent",
+    "SpeechAudioDoneEvent",
+    "SpeechStreamEvent",
     "TextPart",
     "ToolCall",
     "ToolCallDelta",
+    "Transcription",
+    "TranscriptionDiarized",
+    "TranscriptionDiarizedSegment",
+    "TranscriptionSegment",
+    "TranscriptionStreamEvent",
+    "TranscriptionTextDeltaEvent",
+    "TranscriptionTextDoneEvent",
+    "TranscriptionTextSegmentEvent",
+    "TranscriptionVerbose",
+    "TranscriptionWord",
+    "Translation",
+    "TranslationVerbose",
     "Usage",
     "assistant",
     "system",

@@ -24,8 +24,17 @@ from tutuclient.wire.refusals import (
     without_key,
 )
 from tutuclient.wire.requests import Body, encode, makes_image, sendable
+from tutuclient.wire.transcripts import (
+    PLAIN_FORMATS,
+    read_plain,
+    read_speech_event,
+    read_transcription,
+    read_transcription_event,
+    read_translation,
+)
 
 __all__ = [
+    "PLAIN_FORMATS",
     "UNREADABLE",
     "Body",
     "Inflater",
@@ -42,6 +51,11 @@ __all__ = [
     "read_answer",
     "read_chunk",
     "read_completion",
+    "read_plain",
+    "read_speech_event",
+    "read_transcription",
+    "read_transcription_event",
+    "read_translation",
     "remember_usage",
     "sendable",
     "too_large",
