@@ -40,6 +40,22 @@ EXTENSIONS = {
     "image/heic": (".heic", ".heif"),
     "image/heif": (".heif", ".heic"),
     "image/x-icon": (".ico",),
+    "audio/mpeg": (".mp3", ".mpga", ".mpeg"),
+    "audio/wav": (".wav", ".wave"),
+    "audio/ogg": (".ogg", ".opus", ".oga"),
+    "audio/flac": (".flac",),
+    "audio/aac": (".aac",),
+    "audio/mp4": (".m4a", ".mp4", ".m4b"),
+    "audio/pcm": (".pcm", ".raw"),
+    "audio/aiff": (".aiff", ".aif"),
+    "audio/amr": (".amr",),
+    "audio/x-caf": (".caf",),
+    "audio/x-ms-wma": (".wma",),
+    "video/mp4": (".mp4", ".m4a", ".m4v"),
+    "video/webm": (".webm", ".weba"),
+    "video/mpeg": (".mpeg", ".mpg", ".mpga"),
+    "video/quicktime": (".mov",),
+    "video/x-matroska": (".mkv", ".mka"),
 }
 """What files of a media type may end in; the first is the usual one."""
 
