@@ -35,8 +35,8 @@ from tutuclient.types import (
 from tutuclient.types.answer import Origin
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1)) * 3

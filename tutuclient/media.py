@@ -330,19 +330,29 @@ class Upload:
         """The length in bytes of the whole data URI, which is all that ``pieces`` gives; once opened."""
         return len(self._lead()) + (self.size_bytes + 2) // 3 * 4
 
+    @property
+    def filename(self) -> str:
+        """What to call the picture in a form: its name, with the extension its bytes ask for; once opened."""
+        return files.named(self.name or "picture", self.mime)
+
     def inline(self) -> bytes | None:
         """Give the whole data URI when the picture is in memory and at most 48 KiB, else None; once opened.
 
         Raises:
             MediaError: The size of a bytearray has changed since ``open``.
         """
+        held = self.raw_inline()
+        return None if held is None else self._lead() + b64encode(held)
+
+    def raw_inline(self) -> bytes | None:
+        """Give the picture's own bytes, as ``inline`` gives the data URI; for a form."""
         sent = self._opened()
         held = sent.held() if self._size <= INLINE_BYTES else None
         if held is None:
             return None
         if len(held) != self._size:
             raise _changed(sent.label, self._size, len(held))
-        return self._lead() + b64encode(held)
+        return bytes(held)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Give the data URI from its beginning: ``encoded_size`` ASCII bytes, at most 192 KiB and a lead at a time.
@@ -354,13 +364,26 @@ class Upload:
         Raises:
             MediaError: The picture has changed since ``open``, or changes or becomes unreadable on the way.
         """
-        sent, size, lead = self._opened(), self._size, self._lead()
-        async with sent.reading() as read:
-            for offset in range(0, size, PIECE_BYTES):
-                data = await read(offset, min(PIECE_BYTES, size - offset))
+        lead = self._lead()
+        async with contextlib.aclosing(self._slices()) as slices:
+            async for data in slices:
                 yield lead + b64encode(data)
                 lead = b""
                 await checkpoint()
+
+    async def raw_pieces(self) -> AsyncGenerator[bytes, None]:
+        """Give the picture's own bytes, ``size_bytes`` in all, as ``pieces`` gives the data URI; for a form."""
+        async with contextlib.aclosing(self._slices()) as slices:
+            async for data in slices:
+                yield bytes(data)
+                await checkpoint()
+
+    async def _slices(self) -> AsyncGenerator[_Buffer, None]:
+        """Read it once from its beginning; each slice is valid until the next."""
+        sent, size = self._opened(), self._size
+        async with sent.reading() as read:
+            for offset in range(0, size, PIECE_BYTES):
+                yield await read(offset, min(PIECE_BYTES, size - offset))
 
     def describe(self) -> str:
         """Say in a few words which picture this is, for logs; never what it shows.

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from tutuclient.resources.chat import Chat, ChatStreamManager, Completions
-from tutuclient.resources.endpoints import Models
+from tutuclient.resources.models import Models
 
 __all__ = ["Chat", "ChatStreamManager", "Completions", "Models"]

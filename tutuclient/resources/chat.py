@@ -117,10 +117,10 @@ class Completions(Resource):
         call = self._chat_call(body, extra_headers, extra_query, timeout, makes_image)
         find = ImageFinder(self._transport.downloads, call.makes_image)
 
-        async def use(reply: Reply) -> ChatCompletion:
-            return _read(await reply.read(), reply, Origin(reply.meta, find), many=_many(body))
+        def read(data: bytes | bytearray, reply: Reply) -> ChatCompletion:
+            return _read(data, reply, Origin(reply.meta, find), many=_many(body))
 
-        return await self._transport.run(call, use)
+        return await self._send(call, read)
 
     async def open(
         self,
@@ -135,10 +135,10 @@ class Completions(Resource):
         call = self._chat_call(body | {"stream": True}, extra_headers, extra_query, timeout, makes_image)
         find = ImageFinder(self._transport.downloads, call.makes_image)
 
-        async def use(reply: Reply) -> ChatStream:
+        async def begin(reply: Reply) -> ChatStream:
             return await ChatStream.begin(reply, Origin(reply.meta, find), many=_many(body))
 
-        return await self._transport.run(call, use)
+        return await self._open(call, begin)
 
     def _chat_call(
         self,

@@ -12,6 +12,7 @@ from tutuclient.wire.answers import (
     read_completion,
     remember_usage,
 )
+from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
 from tutuclient.wire.refusals import (
     classify,
@@ -37,6 +38,8 @@ __all__ = [
     "PLAIN_FORMATS",
     "UNREADABLE",
     "Body",
+    "Form",
+    "FormFile",
     "Inflater",
     "apart",
     "classify",
@@ -46,6 +49,7 @@ __all__ = [
     "error_of_answer",
     "error_of_status",
     "find_error",
+    "form",
     "is_event_stream",
     "makes_image",
     "read_answer",

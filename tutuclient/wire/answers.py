@@ -122,7 +122,7 @@ def read_chunk(data: Data, meta: Meta) -> ChatCompletionChunk | None:
     return chunk
 
 
-def read_answer(data: bytes, cls: type[A], meta: Meta) -> A:
+def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta) -> A:
     """Read a whole answer of any other page of the API. Raises as ``read_completion`` does."""
     tree = read_object(data, meta)
     raise_if_error(tree, meta)

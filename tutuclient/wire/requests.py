@@ -32,12 +32,14 @@ class Body:
     """The JSON of a request, in segments: text, and pictures that are read only while they are sent.
 
     Attributes:
+        content_type: What the request's header says of it.
         segments: Bytes to send as they are, and uploads to send as data URIs.
     """
 
-    __slots__ = ("segments",)
+    __slots__ = ("content_type", "segments")
 
-    def __init__(self, segments: list[bytes | Upload]) -> None:
+    def __init__(self, segments: list[bytes | Upload], content_type: str = "application/json") -> None:
+        self.content_type = content_type
         self.segments = segments
 
     async def open(self) -> None:
@@ -46,19 +48,14 @@ class Body:
         Raises:
             MediaError: A picture cannot be used, or has changed since the last attempt.
         """
-        settled: list[bytes | Upload] = []
-        text: list[bytes] = []  # Joined once: adding each to those before would copy them all, over and over.
+        segments: list[bytes | Upload] = []
         for segment in self.segments:
-            part: bytes | Upload = segment
             if isinstance(segment, Upload):
                 await segment.open()
-                part = segment.inline() or segment
-            if isinstance(part, bytes):
-                text.append(part)
+                segments.append(segment.inline() or segment)
             else:
-                settled += [b"".join(text), part]
-                text = []
-        self.segments = [*settled, b"".join(text)]
+                segments.append(segment)
+        self.segments = joined(segments)
 
     @property
     def plain(self) -> bytes | None:
@@ -69,18 +66,37 @@ class Body:
     @property
     def size_bytes(self) -> int:
         """The length of the whole body, known after ``open``."""
-        return sum(len(part) if isinstance(part, bytes) else part.encoded_size for part in self.segments)
+        return sum(len(part) if isinstance(part, bytes) else self._size_of(part) for part in self.segments)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Give the body from its start, in pieces of some 192 KiB at most where pictures are sent."""
+        """Give the body from its start, in pieces of some 192 KiB at most where uploads are sent."""
         for part in self.segments:
             if isinstance(part, bytes):
                 for at in range(0, len(part), _PIECE):
                     yield part[at : at + _PIECE]
             else:
-                async with aclosing(part.pieces()) as pieces:
+                async with aclosing(self._pieces_of(part)) as pieces:
                     async for piece in pieces:
                         yield piece
+
+    def _size_of(self, upload: Upload) -> int:
+        return upload.encoded_size
+
+    def _pieces_of(self, upload: Upload) -> AsyncGenerator[bytes, None]:
+        return upload.pieces()
+
+
+def joined(segments: list[bytes | Upload]) -> list[bytes | Upload]:
+    """Join the bytes that stand side by side; the last segment is always bytes."""
+    result: list[bytes | Upload] = []
+    text: list[bytes] = []  # Joined once: adding each to those before would copy them all, over and over.
+    for segment in segments:
+        if isinstance(segment, bytes):
+            text.append(segment)
+        else:
+            result += [b"".join(text), segment]
+            text = []
+    return [*result, b"".join(text)]
 
 
 def encode(fields: Mapping[str, Any]) -> Body:
