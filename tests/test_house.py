@@ -20,7 +20,7 @@ FLOORS = (
     {"errors", "types", "sse"},
     {"files", "media", "wire", "limits", "retry", "settings"},
     {"transport"},
-    {"stream", "generated"},
+    {"stream", "generated", "sound"},
     {"resources"},
     {"client"},
     {"cli", "__main__"},
@@ -33,7 +33,7 @@ LIBRARIES = {
     "aiohttp": {"transport", "testing"},
     "yarl": {"transport"},
     "msgspec": {"types", "wire", "settings", "client", "stream"},
-    "anyio": {"transport", "limits", "media", "files", "generated"},
+    "anyio": {"transport", "limits", "media", "files", "generated", "sound"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

@@ -96,11 +96,15 @@ def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:
     """Give what makes a struct of a whole answer, for ``Resource._send``."""
 
     def read(data: bytes | bytearray, reply: Reply) -> A:
-        answer = wire.read_answer(data, cls, reply.meta)
-        answer.__dict__["origin"] = Origin(reply.meta, _no_pictures)
-        return answer
+        return stamped(wire.read_answer(data, cls, reply.meta), reply)
 
     return read
+
+
+def stamped(answer: A, reply: Reply) -> A:
+    """Note on an answer how its call went."""
+    answer.__dict__["origin"] = Origin(reply.meta, _no_pictures)
+    return answer
 
 
 def _no_pictures(_: object) -> list[GeneratedImage]:

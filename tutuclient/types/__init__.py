@@ -26,6 +26,7 @@ from tutuclient.types.audio import (
 )
 from tutuclient.types.chat import (
     CallFields,
+    ChatAudio,
     ChatChoice,
     ChatChunkChoice,
     ChatCompletion,
@@ -59,6 +60,7 @@ __all__ = [
     "AudioPart",
     "AudioUsage",
     "CallFields",
+    "ChatAudio",
     "ChatChoice",
     "ChatChunkChoice",
     "ChatCompletion",

@@ -24,6 +24,9 @@ SpeechFormat: TypeAlias = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 AudioResponseFormat: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
 """What a transcription may be asked as; models know some of them only."""
 
+TranslationFormat: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt"]
+"""What a translation may be asked as."""
+
 
 class SpeechFields(TypedDict, total=False):
     """What may be said of a speech beside ``model``, ``voice``, ``input`` and ``stream_format``.

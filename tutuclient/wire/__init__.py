@@ -14,6 +14,7 @@ from tutuclient.wire.answers import (
 )
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
+from tutuclient.wire.mending import fit_struct
 from tutuclient.wire.refusals import (
     classify,
     error_event,
@@ -49,6 +50,7 @@ __all__ = [
     "error_of_answer",
     "error_of_status",
     "find_error",
+    "fit_struct",
     "form",
     "is_event_stream",
     "makes_image",
