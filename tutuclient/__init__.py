@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         UnexpectedResponseError,
         UnprocessableEntityError,
     )
+    from tutuclient.events import EventStream
     from tutuclient.generated import GeneratedImage, find_images
     from tutuclient.media import PictureSource, Recording, SoundSource, Upload, audio, image
     from tutuclient.settings import RetryPolicy, Timeout
@@ -108,6 +109,7 @@ _ROOMS = {
         "UnexpectedResponseError",
         "UnprocessableEntityError",
     ),
+    "events": ("EventStream",),
     "generated": ("GeneratedImage", "find_images"),
     "media": ("PictureSource", "Recording", "SoundSource", "Upload", "audio", "image"),
     "settings": ("RetryPolicy", "Timeout"),
@@ -153,6 +155,7 @@ __all__ = [
     "ConflictError",
     "ContentPolicyError",
     "ContextLengthError",
+    "EventStream",
     "FirstTokenTimeoutError",
     "GeneratedImage",
     "ImageDownloadError",

@@ -7,6 +7,7 @@ plain ``str``. Knows nothing of bytes, sockets or errors.
 
 from tutuclient.types.answer import Answer, Meta
 from tutuclient.types.audio import (
+    AudioResponseFormat,
     AudioUsage,
     SpeechAudioDeltaEvent,
     SpeechAudioDoneEvent,
@@ -58,6 +59,7 @@ from tutuclient.types.parts import (
 __all__ = [
     "Answer",
     "AudioPart",
+    "AudioResponseFormat",
     "AudioUsage",
     "CallFields",
     "ChatAudio",

@@ -28,11 +28,13 @@ from tutuclient.wire.refusals import (
 from tutuclient.wire.requests import Body, encode, makes_image, sendable
 from tutuclient.wire.transcripts import (
     PLAIN_FORMATS,
+    folded_transcription,
     read_plain,
     read_speech_event,
     read_transcription,
     read_transcription_event,
     read_translation,
+    transcription_events,
 )
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "error_of_status",
     "find_error",
     "fit_struct",
+    "folded_transcription",
     "form",
     "is_event_stream",
     "makes_image",
@@ -65,6 +68,7 @@ __all__ = [
     "remember_usage",
     "sendable",
     "too_large",
+    "transcription_events",
     "unexpected",
     "without_key",
 ]
