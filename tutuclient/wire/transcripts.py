@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from msgspec.structs import asdict
 
-from tutuclient.types.answer import Answer, Meta
+from tutuclient.types.answer import Answer, Meta, Nested
 from tutuclient.types.audio import (
     SpeechAudioDeltaEvent,
     SpeechAudioDoneEvent,
@@ -33,7 +33,7 @@ from tutuclient.wire.mending import fit_struct
 from tutuclient.wire.refusals import error_event, raise_if_error, read_object, read_value, unexpected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tutuclient.sse import Data
 
@@ -213,7 +213,7 @@ def _kept(answer: A, data: Data, tree: dict[str, Any]) -> A:
     if isinstance(usage, Usage):
         remember_usage(usage, tree)
     for name in ("segments", "words"):
-        parts = getattr(answer, name, None) or ()
+        parts: Sequence[Nested] = getattr(answer, name, None) or ()
         if len(parts) == len(tree.get(name) or ()):
             for number, part in enumerate(parts):
                 vars(part)["place"] = (tree, (name, number))
