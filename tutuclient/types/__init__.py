@@ -43,6 +43,18 @@ from tutuclient.types.chat import (
     ToolCallDelta,
     Usage,
 )
+from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
+from tutuclient.types.embeddings import CreateEmbeddingResponse, Embedding, EmbeddingFields
+from tutuclient.types.images import (
+    Image,
+    ImageEditFields,
+    ImageGenerateFields,
+    ImagesResponse,
+    ImagesTokensDetails,
+    ImageStreamEvent,
+    ImagesUsage,
+    ImageVariationFields,
+)
 from tutuclient.types.models import Model, ModelList
 from tutuclient.types.parts import (
     AudioPart,
@@ -70,11 +82,25 @@ __all__ = [
     "ChatDelta",
     "ChatFields",
     "ChatMessage",
+    "Completion",
+    "CompletionChoice",
+    "CompletionFields",
     "CompletionTokensDetails",
+    "CreateEmbeddingResponse",
+    "Embedding",
+    "EmbeddingFields",
     "FunctionCall",
     "FunctionCallDelta",
+    "Image",
+    "ImageEditFields",
+    "ImageGenerateFields",
     "ImagePart",
+    "ImageStreamEvent",
     "ImageURL",
+    "ImageVariationFields",
+    "ImagesResponse",
+    "ImagesTokensDetails",
+    "ImagesUsage",
     "InputAudio",
     "Message",
     "Meta",
