@@ -233,8 +233,9 @@ def _many(body: Mapping[str, Any]) -> bool:
 
 def _ear(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
     """Give what finds the sound in an answer: raw samples have no header, so it has to know what was asked for."""
-    asked = body.get("audio")
-    return partial(sound_in, asked=str(asked.get("format") or "") if isinstance(asked, Mapping) else "")
+    given: Any = body.get("audio")
+    asked: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    return partial(sound_in, asked=str(asked.get("format") or ""))
 
 
 def _read(data: bytes | bytearray, reply: Reply, origin: Origin, *, many: bool) -> ChatCompletion:
