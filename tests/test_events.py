@@ -223,11 +223,11 @@ async def test_silence_ends_a_stream_and_pings_are_silence(server: Server) -> No
 
 
 async def test_the_time_a_reader_takes_is_no_silence(server: Server) -> None:
-    async with TutuClient(KEY, server.base_url, timeout=Timeout(total=5, idle=0.1)) as client:
-        server.answers(streams(EVENTS, delay=0.02))
+    async with TutuClient(KEY, server.base_url, timeout=Timeout(total=5, idle=0.45)) as client:
+        server.answers(streams(EVENTS, delay=0.3))
         stream = await open_stream(client)
         await anext(stream)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.54)  # Longer than the limit, and the last event is yet to come.
         assert len([event async for event in stream]) == 2
 
 
