@@ -20,7 +20,7 @@ FLOORS = (
     {"errors", "types", "sse"},
     {"files", "media", "wire", "limits", "retry", "settings"},
     {"transport"},
-    {"stream", "events", "generated"},
+    {"stream", "events", "sound", "generated"},
     {"resources"},
     {"client"},
     {"cli", "__main__"},
@@ -33,7 +33,7 @@ LIBRARIES = {
     "aiohttp": {"transport", "testing"},
     "yarl": {"transport"},
     "msgspec": {"types", "wire", "settings", "client", "stream"},
-    "anyio": {"transport", "limits", "media", "files", "generated", "resources"},
+    "anyio": {"transport", "limits", "media", "files", "generated", "sound", "resources"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

@@ -9,7 +9,7 @@ import msgspec
 from tutuclient import __version__
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media import PictureSource, image
-from tutuclient.resources import Chat, Embeddings, Images, Models, TextCompletions
+from tutuclient.resources import Audio, Chat, Embeddings, Images, Models, TextCompletions
 from tutuclient.settings import (
     UNSET,
     Settings,
@@ -136,6 +136,7 @@ class TutuClient:
         self.embeddings = Embeddings(settings, transport)
         self.images = Images(settings, transport)
         self.models = Models(settings, transport)
+        self.audio = Audio(settings, transport)
 
     @property
     def base_url(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tutuclient import sse, wire
-from tutuclient.errors import IncompleteStreamError, UnexpectedResponseError
+from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
 from tutuclient.stream import Stream, begin_reading, check_stray, decoded
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 E = TypeVar("E")
 
 _DONE = b"[DONE]"
+_PIECE = 64 * 2**10
 
 
 class EventReader(Generic[E]):
@@ -34,10 +35,11 @@ class EventReader(Generic[E]):
         last: Says whether the answer is complete with this event.
         whole: Makes events of a whole answer that came although a stream was asked for.
         max_bytes: The longest event to take; a whole stream may be half as large again.
-        done_is_enough: ``[DONE]`` ends an answer that has begun, also without its last event.
+        goes_on: More may follow the last event: a usage, another picture.
+        done_is_enough: ``[DONE]`` behind other events is an end also without the last event.
 
     Attributes:
-        done: ``[DONE]`` or a whole answer has come; nothing behind it counts.
+        done: The last event has come, ``[DONE]`` behind others, or a whole answer; nothing behind it counts.
         usage: What the last event that says so says the answer used.
     """
 
@@ -47,14 +49,16 @@ class EventReader(Generic[E]):
         *,
         read: Callable[[str, sse.Data, Meta], E | None],
         last: Callable[[E], bool],
-        whole: Callable[[sse.Data, Meta], Iterable[E]],
+        whole: Callable[[bytes, Meta], Iterable[E]],
         max_bytes: int,
-        done_is_enough: bool = False,
+        goes_on: bool = False,
+        done_is_enough: bool = True,
     ) -> None:
         self._decoder = sse.Decoder(max_bytes)
         self._read = read
         self._last = last
         self._whole = whole
+        self._goes_on = goes_on
         self._done_is_enough = done_is_enough
         self._most = self._left = max_bytes + max_bytes // 2
         self.meta = meta
@@ -97,7 +101,7 @@ class EventReader(Generic[E]):
 
     def whole(self, data: sse.Data) -> Iterable[E]:
         """Take a whole answer that came in place of a stream: some relays do not forward streams."""
-        events = list(self._whole(data, self.meta))
+        events = list(self._whole(bytes(data), self.meta))
         self.usage = next((usage for event in events if (usage := getattr(event, "usage", None))), None)
         self.done = self.finished = True
         return events
@@ -108,9 +112,16 @@ class EventReader(Generic[E]):
         Raises:
             IncompleteStreamError: That is so.
         """
-        if self.finished or (self._done_is_enough and self.done and self.spoken and not strict):
+        if self.finished or (self._done_is_enough and self.done and not strict):
             return
-        raise self._incomplete("the stream ended before its last event")
+        raise self._incomplete("the stream ended in the middle: its last event did not come")
+
+    def all(self, data: bytes | bytearray) -> Iterator[E]:
+        """Give the events of a stream that has come whole. Raises as ``feed``, ``end`` and ``check_complete`` do."""
+        for at in range(0, len(data), _PIECE):
+            yield from self.feed(bytes(data[at : at + _PIECE]))
+        yield from self.end()
+        self.check_complete(strict=False)
 
     def _incomplete(self, message: str) -> IncompleteStreamError:
         error = IncompleteStreamError(message if self.spoken else "the stream ended without a single event")
@@ -118,24 +129,32 @@ class EventReader(Generic[E]):
         return error
 
     def _typed(self, events: list[sse.Event]) -> Iterator[E]:
-        for name, data in events:
-            if self.done:
-                return
-            if name is None:
-                check_stray(bytes(data), self.meta)
-                continue
-            start = bytes(data[:64]).strip()
-            if start[: len(_DONE)] == _DONE:
-                self.done = True
-                return
-            if name == "error":
-                raise wire.error_event(data, self.meta)
-            event = self._read(name, data, self.meta) if start else None
-            if event is not None:
-                self.spoken += 1
-                self.usage = getattr(event, "usage", None) or self.usage
-                self.finished = self.finished or self._last(event)
-                yield event
+        try:
+            for name, data in events:
+                for part in [data] if name is None else wire.apart(data):
+                    event = None if self.done else self._event(name, part)
+                    if event is not None:
+                        self.spoken += 1
+                        self.usage = getattr(event, "usage", None) or self.usage
+                        self.finished = self.finished or self._last(event)
+                        self.done = self.finished and not self._goes_on
+                        yield event
+        except APIError as error:
+            if self.spoken:
+                error.outcome = "unknown"  # Whatever it says, work has been done.
+            raise
+
+    def _event(self, name: str | None, data: sse.Data) -> E | None:
+        if name is None:
+            check_stray(bytes(data), self.meta)
+            return None
+        start = bytes(data[:64]).strip()
+        if start[: len(_DONE)] == _DONE:
+            self.done = self.spoken > 0
+            return None
+        if name == "error":
+            raise wire.error_event(data, self.meta)
+        return self._read(name, data, self.meta) if start else None
 
 
 class EventStream(Stream[E]):

@@ -14,7 +14,7 @@ import itertools
 import os
 import secrets
 import threading
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ import anyio.to_thread
 from tutuclient.errors import TutuError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Generator
     from io import BufferedWriter
 
 _COUNTED_NAMES = 100  # from here on a name in a folder gets a random end, so that a full folder costs no long search
@@ -40,6 +40,22 @@ EXTENSIONS = {
     "image/heic": (".heic", ".heif"),
     "image/heif": (".heif", ".heic"),
     "image/x-icon": (".ico",),
+    "audio/mpeg": (".mp3", ".mpga", ".mpeg"),
+    "audio/wav": (".wav", ".wave"),
+    "audio/ogg": (".ogg", ".opus", ".oga"),
+    "audio/flac": (".flac",),
+    "audio/aac": (".aac",),
+    "audio/mp4": (".m4a", ".mp4", ".m4b"),
+    "audio/pcm": (".pcm", ".raw"),
+    "audio/aiff": (".aiff", ".aif"),
+    "audio/amr": (".amr",),
+    "audio/x-caf": (".caf",),
+    "audio/x-ms-wma": (".wma",),
+    "video/mp4": (".mp4", ".m4a", ".m4v"),
+    "video/webm": (".webm", ".weba"),
+    "video/mpeg": (".mpeg", ".mpg", ".mpga"),
+    "video/quicktime": (".mov",),
+    "video/x-matroska": (".mkv", ".mka"),
 }
 """What files of a media type may end in; the first is the usual one."""
 
@@ -84,19 +100,31 @@ async def writing(
     """
     part = Part(os.fspath(path), overwrite=overwrite)
     try:
-        await anyio.to_thread.run_sync(part.open)
-        yield part
-    except TutuError:  # Some of ours are an OSError or a ValueError too.
-        raise
-    except (OSError, ValueError) as error:
-        raise failed(
-            f"{what} could not be saved as {printable(part.wanted, 200)}: {_why(part.wanted, error)}"
-        ) from error
+        with _told(part.wanted, what, failed):
+            await anyio.to_thread.run_sync(part.open)
+            yield part
     finally:
         # Begun before anything is waited for, since anyio's shield does not hold against ``Task.cancel``.
         discarding = asyncio.get_running_loop().run_in_executor(None, part.discard)
         with anyio.CancelScope(shield=True):
             await asyncio.shield(discarding)
+
+
+def write_over(path: str | os.PathLike[str], data: bytes, what: str, failed: Callable[[str], TutuError]) -> None:
+    """Write a file here and now, whole or not at all, under just this name and over what stands there.
+
+    Arguments and errors as for ``writing``; the thread that calls it waits for the disk.
+    """
+    part = Part(os.fspath(path), overwrite=True)
+    try:
+        with _told(part.wanted, what, failed):
+            if Path(path).is_dir():
+                raise OSError(errno.EISDIR, "a folder")
+            part.open()
+            part.write(data)
+            part.publish("")
+    finally:
+        part.discard()
 
 
 class Part:
@@ -220,6 +248,16 @@ def _moved(source: Path, target: Path, *, overwrite: bool) -> bool:
             target.unlink()
             raise
     return True
+
+
+@contextmanager
+def _told(wanted: str, what: str, failed: Callable[[str], TutuError]) -> Generator[None]:
+    try:
+        yield
+    except TutuError:  # Some of ours are an OSError or a ValueError too.
+        raise
+    except (OSError, ValueError) as error:
+        raise failed(f"{what} could not be saved as {printable(wanted, 200)}: {_why(wanted, error)}") from error
 
 
 def _why(wanted: str, error: OSError | ValueError) -> str:

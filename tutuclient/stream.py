@@ -15,7 +15,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from msgspec.structs import astuple
+from msgspec.structs import asdict, astuple
 
 from tutuclient import sse, wire
 from tutuclient.errors import (
@@ -27,7 +27,9 @@ from tutuclient.errors import (
     UnexpectedResponseError,
 )
 from tutuclient.types.answer import too_deep
+from tutuclient.types.audio import join_base64
 from tutuclient.types.chat import (
+    ChatAudio,
     ChatChoice,
     ChatChunkChoice,
     ChatCompletion,
@@ -264,10 +266,13 @@ class _Choice:
     def said_something(self) -> bool:
         reasoning = self.reasoning["reasoning_content"] or self.reasoning["reasoning"]
         said = self.content or self.parts or self.refusal or self.tools.calls or self.function_arguments or self.images
-        return bool(said or self._whole_audio() or reasoning or self.finish_reason)
+        heard = self.audio or any(self.audio_pieces.values())
+        return bool(said or heard or reasoning or self.finish_reason)
 
     def _whole_audio(self) -> dict[str, Any]:
-        return self.audio | {name: "".join(pieces) for name, pieces in self.audio_pieces.items() if pieces}
+        pieces = self.audio_pieces
+        spoken = {"data": join_base64(pieces["data"]), "transcript": "".join(pieces["transcript"])}
+        return self.audio | {name: text for name, text in spoken.items() if text}
 
     def finish(self, index: int) -> ChatChoice:
         calls, audio = self.tools.finish(), self._whole_audio()
@@ -284,7 +289,7 @@ class _Choice:
             tool_calls=calls or None,
             function_call=function,
             annotations=self.lists["annotations"] or None,
-            audio=audio or None,
+            audio=wire.fit_struct(audio, ChatAudio) if audio else None,
             reasoning_content="".join(self.reasoning["reasoning_content"]) or None,
             reasoning="".join(self.reasoning["reasoning"]) or None,
             reasoning_details=self.lists["reasoning_details"] or None,
@@ -637,6 +642,7 @@ def _as_delta(message: ChatMessage) -> ChatDelta:
     fields: dict[str, Any] = {name: getattr(message, name) for name in ChatDelta.__struct_fields__}
     fields["tool_calls"] = calls or None
     fields["function_call"] = _as_piece(message.function_call) if message.function_call else None
+    fields["audio"] = asdict(message.audio) if message.audio else None
     return ChatDelta(**fields)
 
 
@@ -666,13 +672,12 @@ def fold(data: bytes | bytearray, origin: Origin, *, many: bool, max_bytes: int)
 
 
 class Reader(Protocol[E_co]):
-    """Bytes to what they say, without any waiting: the decoder of one streamed answer.
+    """Bytes to what they say, without any waiting: the decoder of one streamed answer."""
 
-    Attributes:
-        done: The relay has said that it is over; nothing behind that counts.
-    """
-
-    done: bool
+    @property
+    def done(self) -> bool:
+        """Whether the relay has said that it is over; nothing behind that counts."""
+        ...
 
     @property
     def meta(self) -> Meta:
@@ -744,7 +749,7 @@ class _Reading(Generic[E]):
         if self.complete:
             return
         if reply is None:
-            raise self.error or APIConnectionError("the stream was closed before its end; what came is in .partial")
+            raise self.error or APIConnectionError(f"the stream was closed before its end; {self._what_is_left}")
         silence, piece = _Silence(reply.watch, reply.call.timeout.idle), b"\n"
         try:
             while True:
@@ -774,6 +779,10 @@ class _Reading(Generic[E]):
         finally:
             self.close()
 
+    @property
+    def _what_is_left(self) -> str:
+        return "the answer is not whole" if self.reader.partial is None else "what came is in .partial"
+
     async def _read(self, reply: Reply) -> bytes:
         """Read on. What breaks off behind the last word of an answer costs nothing of it."""
         try:
@@ -783,7 +792,7 @@ class _Reading(Generic[E]):
                 return b""
             if isinstance(error, APITimeoutError):
                 raise
-            cut = IncompleteStreamError(f"{error.message}; what came of the stream is in .partial")
+            cut = IncompleteStreamError(f"{error.message}; {self._what_is_left}")
             cut.request_id = error.request_id
             cause = error.__cause__
         raise cut from cause
@@ -816,7 +825,7 @@ class Stream(Generic[E]):
         return self._reading.items(self)
 
     def __anext__(self) -> Awaitable[E]:
-        if self._iterator is None:
+        if self._iterator is None or self._reading.reply is None:
             self._iterator = self._reading.items(None)
         return self._iterator.__anext__()
 

@@ -10,7 +10,7 @@ import pytest
 from tests.wire.bodies import CALL, OK, answer_of, calls, choice, completion, counts, message, usage
 from tutuclient import wire
 from tutuclient.types.answer import Answer
-from tutuclient.types.chat import ChatCompletion, Usage
+from tutuclient.types.chat import ChatAudio, ChatCompletion, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,7 +254,7 @@ QUIRKS: dict[str, list[tuple[bytes, Callable[[ChatCompletion], object], object]]
             {"content_filter_results": {"hate": {}}},
         ),
         (message(annotations=[{"type": "url_citation"}]), lambda a: a.message.annotations, [{"type": "url_citation"}]),
-        (message(audio={"id": "a", "data": "UklG"}), lambda a: a.message.audio, {"id": "a", "data": "UklG"}),
+        (message(audio={"id": "a", "data": "UklG"}), lambda a: a.message.audio, ChatAudio(id="a", data="UklG")),
         (message(refusal="no"), lambda a: a.message.refusal, "no"),
     ],
     "images": [

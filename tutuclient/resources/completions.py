@@ -137,7 +137,7 @@ def _reader(reply: Reply) -> EventReader[Completion]:
         last=lambda event: any(choice.finish_reason for choice in event.choices),
         whole=whole,
         max_bytes=reply.call.max_bytes,
-        done_is_enough=True,
+        goes_on=True,
     )
 
 

@@ -277,6 +277,8 @@ class Images(Resource):
             last=lambda event: event.has_picture and not event.is_partial,
             whole=whole,
             max_bytes=reply.call.max_bytes,
+            goes_on=True,
+            done_is_enough=False,
         )
 
     @property

@@ -141,11 +141,15 @@ def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:
     """Give what makes a struct of a whole answer, for ``Resource._send``."""
 
     def read(data: bytes | bytearray, reply: Reply) -> A:
-        answer = wire.read_answer(data, cls, reply.meta)
-        vars(answer)["origin"] = Origin(reply.meta, no_pictures)
-        return answer
+        return stamped(wire.read_answer(data, cls, reply.meta), reply)
 
     return read
+
+
+def stamped(answer: A, reply: Reply) -> A:
+    """Note on an answer how its call went."""
+    vars(answer)["origin"] = Origin(reply.meta, no_pictures)
+    return answer
 
 
 def no_pictures(_: object) -> list[GeneratedImage]:

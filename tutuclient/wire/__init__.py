@@ -13,6 +13,7 @@ from tutuclient.wire.answers import (
 )
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
+from tutuclient.wire.mending import fit_struct
 from tutuclient.wire.pages import (
     read_answer,
     read_image_event,
@@ -32,8 +33,19 @@ from tutuclient.wire.refusals import (
     without_key,
 )
 from tutuclient.wire.requests import Body, encode, makes_image, sendable
+from tutuclient.wire.transcripts import (
+    PLAIN_FORMATS,
+    folded_transcription,
+    read_plain,
+    read_speech_event,
+    read_transcription,
+    read_transcription_event,
+    read_translation,
+    transcription_events,
+)
 
 __all__ = [
+    "PLAIN_FORMATS",
     "UNREADABLE",
     "Body",
     "Form",
@@ -47,6 +59,8 @@ __all__ = [
     "error_of_answer",
     "error_of_status",
     "find_error",
+    "fit_struct",
+    "folded_transcription",
     "form",
     "is_event_stream",
     "makes_image",
@@ -55,12 +69,18 @@ __all__ = [
     "read_completion",
     "read_image_event",
     "read_images",
+    "read_plain",
+    "read_speech_event",
     "read_text",
     "read_text_event",
+    "read_transcription",
+    "read_transcription_event",
+    "read_translation",
     "read_vectors",
     "remember_usage",
     "sendable",
     "too_large",
+    "transcription_events",
     "unexpected",
     "without_key",
 ]

@@ -72,6 +72,8 @@ def _remember_places(completion: ChatCompletion, place: bytes | dict[str, Any]) 
         path = ("choices", number)
         vars(choice)["place"] = (place, path)
         vars(choice.message)["place"] = (place, (*path, "message"))
+        if choice.message.audio is not None:
+            vars(choice.message.audio)["place"] = (place, (*path, "message", "audio"))
         for index, call in enumerate(choice.message.tool_calls or ()):
             vars(call)["place"] = (place, (*path, "message", "tool_calls", index))
     if completion.usage is not None:
@@ -87,7 +89,11 @@ def remember_usage(usage: Usage, place: bytes | dict[str, Any]) -> None:
 
 
 def _says_something(message: ChatMessage) -> bool:
-    return bool(message.content or message.tool_calls or message.refusal or message.images or message.audio)
+    return bool(message.content or message.tool_calls or message.refusal or message.images or _sounds(message))
+
+
+def _sounds(message: ChatMessage) -> bool:
+    return message.audio is not None and bool(message.audio.id or message.audio.data or message.audio.transcript)
 
 
 def _has_images_data(tree: dict[str, Any]) -> bool:

@@ -185,9 +185,8 @@ def _sendable(message: ChatMessage) -> dict[str, Any]:
         fields["tool_calls"] = [_sendable_call(call) for call in message.tool_calls]
     if message.function_call:
         fields["function_call"] = message.function_call
-    audio = message.audio
-    if is_object(audio) and "id" in audio:
-        fields["audio"] = {"id": audio["id"]}
+    if message.audio is not None and message.audio.id:
+        fields["audio"] = {"id": message.audio.id}
     return fields
 
 
