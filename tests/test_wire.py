@@ -21,7 +21,7 @@ from tutuclient.errors import APIError, ConfigError, MediaError, TutuError, Unex
 from tutuclient.media import INLINE_BYTES, PIECE_BYTES, Upload, image
 from tutuclient.settings import Secret
 from tutuclient.types.answer import Answer, Meta
-from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, Usage
+from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, ChoiceLogprobs, Usage
 from tutuclient.types.parts import user
 
 if TYPE_CHECKING:
@@ -455,11 +455,16 @@ QUIRKS: dict[str, list[tuple[bytes, Callable[[ChatCompletion], object], object]]
     ],
     "logprobs": [
         (choice(logprobs=None), lambda a: a.choices[0].logprobs, None),
-        (choice(logprobs={}), lambda a: a.choices[0].logprobs, {}),
+        (choice(logprobs={}), lambda a: a.choices[0].logprobs, ChoiceLogprobs()),
+        (choice(logprobs="no"), lambda a: a.choices[0].logprobs, None),
+        (choice(logprobs={"tokens": ["h"]}), lambda a: a.choices[0].logprobs, ChoiceLogprobs()),
         (
-            choice(logprobs={"content": [{"token": "h"}]}),
-            lambda a: a.choices[0].logprobs,
-            {"content": [{"token": "h"}]},
+            choice(logprobs={"content": [{"token": "h", "logprob": -1, "bytes": None}, {"token": 5}], "refusal": []}),
+            lambda a: str(a.choices[0].logprobs),
+            (
+                "ChoiceLogprobs(content=[TokenLogprob(token='h', bytes=None, logprob=-1.0, top_logprobs=[]), "
+                "TokenLogprob(token='5', bytes=None, logprob=nan, top_logprobs=[])], refusal=[])"
+            ),
         ),
     ],
     "usage": [
