@@ -18,7 +18,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # From the ground up; a room imports from its own floor and those below it.
 FLOORS = (
     {"errors", "types", "sse"},
-    {"media", "wire", "limits", "retry", "settings"},
+    {"media", "tools", "wire", "limits", "retry", "settings"},
     {"transport"},
     {"stream", "generated"},
     {"resources"},
@@ -32,8 +32,8 @@ BESIDE = {"testing": {"errors", "types", "testing"}}
 LIBRARIES = {
     "aiohttp": {"transport", "testing"},
     "yarl": {"transport"},
-    "msgspec": {"types", "wire", "settings", "client", "stream"},
-    "anyio": {"transport", "limits", "media", "generated"},
+    "msgspec": {"types", "tools", "wire", "settings", "client", "stream", "resources"},
+    "anyio": {"transport", "limits", "media", "generated", "resources"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

@@ -37,6 +37,7 @@ from tutuclient import (
     OpenAIError,
     Outcome,
     OutcomeUnknownError,
+    ParsedChatCompletion,
     PayloadTooLargeError,
     PermissionDeniedError,
     PictureSource,
@@ -88,7 +89,7 @@ async def chat(client: TutuClient) -> None:
     async with client.chat.completions.stream(model="m", messages=[answer.message]) as again:
         async for piece in again.text():
             assert_type(piece, str)
-        assert_type(await again.completion(), ChatCompletion)
+        assert_type(await again.completion(), ParsedChatCompletion[None])
 
 
 async def settings() -> None:

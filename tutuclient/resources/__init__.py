@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tutuclient.resources.chat import Chat, ChatStreamManager, Completions
+from tutuclient.resources.chat import Chat, Completions
 from tutuclient.resources.endpoints import Models
+from tutuclient.resources.streaming import ChatStreamManager
 
 __all__ = ["Chat", "ChatStreamManager", "Completions", "Models"]

@@ -15,15 +15,26 @@ from tutuclient.types.chat import (
     ChatDelta,
     ChatFields,
     ChatMessage,
+    ChoiceLogprobs,
     CompletionTokensDetails,
     FunctionCall,
     FunctionCallDelta,
     PromptTokensDetails,
+    TokenLogprob,
     ToolCall,
     ToolCallDelta,
+    TopLogprob,
     Usage,
 )
+from tutuclient.types.events import ChatStreamEvent
 from tutuclient.types.models import Model, ModelList
+from tutuclient.types.parsed import (
+    ParsedChatCompletion,
+    ParsedChatCompletionMessage,
+    ParsedChoice,
+    ParsedFunction,
+    ParsedFunctionToolCall,
+)
 from tutuclient.types.parts import ImagePart, ImageURL, Message, TextPart, assistant, system, user
 
 __all__ = [
@@ -36,6 +47,8 @@ __all__ = [
     "ChatDelta",
     "ChatFields",
     "ChatMessage",
+    "ChatStreamEvent",
+    "ChoiceLogprobs",
     "CompletionTokensDetails",
     "FunctionCall",
     "FunctionCallDelta",
@@ -45,10 +58,17 @@ __all__ = [
     "Meta",
     "Model",
     "ModelList",
+    "ParsedChatCompletion",
+    "ParsedChatCompletionMessage",
+    "ParsedChoice",
+    "ParsedFunction",
+    "ParsedFunctionToolCall",
     "PromptTokensDetails",
     "TextPart",
+    "TokenLogprob",
     "ToolCall",
     "ToolCallDelta",
+    "TopLogprob",
     "Usage",
     "assistant",
     "system",
