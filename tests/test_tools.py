@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import decimal
+import decimal  # noqa: TC003  (annotations are read at run time)
 import enum
 import json
 from functools import partial, wraps

@@ -50,7 +50,8 @@ if TYPE_CHECKING:
     )
     from tutuclient.generated import GeneratedImage, find_images
     from tutuclient.media import PictureSource, Upload, image
-    from tutuclient.resources.runs import ToolRun
+    from tutuclient.resources.runs import ToolRun, ToolRunStream
+    from tutuclient.resources.streaming import ChatCompletionStream
     from tutuclient.settings import RetryPolicy, Timeout
     from tutuclient.stream import ChatStream
     from tutuclient.tools import Tool
@@ -110,7 +111,8 @@ _ROOMS = {
     "generated": ("GeneratedImage", "find_images"),
     "media": ("PictureSource", "Upload", "image"),
     "settings": ("RetryPolicy", "Timeout"),
-    "resources.runs": ("ToolRun",),
+    "resources.runs": ("ToolRun", "ToolRunStream"),
+    "resources.streaming": ("ChatCompletionStream",),
     "stream": ("ChatStream",),
     "tools": ("Tool",),
     "types": (
@@ -141,6 +143,7 @@ __all__ = [
     "BadRequestError",
     "ChatCompletion",
     "ChatCompletionChunk",
+    "ChatCompletionStream",
     "ChatMessage",
     "ChatStream",
     "ConfigError",
@@ -178,6 +181,7 @@ __all__ = [
     "ToolCall",
     "ToolRoundsError",
     "ToolRun",
+    "ToolRunStream",
     "TutuClient",
     "TutuError",
     "UnexpectedResponseError",
