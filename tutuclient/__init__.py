@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from tutuclient.generated import GeneratedImage, find_images
-    from tutuclient.media import PictureSource, Upload, image
+    from tutuclient.media import PictureSource, Upload, file, image
     from tutuclient.resources.runs import ToolRun, ToolRunStream
     from tutuclient.resources.streaming import ChatCompletionStream
     from tutuclient.settings import RetryPolicy, Timeout
@@ -109,7 +109,7 @@ _ROOMS = {
         "UnprocessableEntityError",
     ),
     "generated": ("GeneratedImage", "find_images"),
-    "media": ("PictureSource", "Upload", "image"),
+    "media": ("PictureSource", "Upload", "file", "image"),
     "settings": ("RetryPolicy", "Timeout"),
     "resources.runs": ("ToolRun", "ToolRunStream"),
     "resources.streaming": ("ChatCompletionStream",),
@@ -190,6 +190,7 @@ __all__ = [
     "Usage",
     "__version__",
     "assistant",
+    "file",
     "find_images",
     "image",
     "system",

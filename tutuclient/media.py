@@ -19,6 +19,7 @@ import contextlib
 import hashlib
 import inspect
 import io
+import mimetypes
 import os
 import re
 import stat
@@ -34,7 +35,7 @@ from anyio import CapacityLimiter, Lock, to_thread
 from anyio.lowlevel import RunVar, checkpoint
 
 from tutuclient.errors import MediaError, printable
-from tutuclient.types import ImagePart, ImageURL
+from tutuclient.types import FileData, FilePart, ImagePart, ImageURL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -48,7 +49,7 @@ try:
 except ImportError:
     from base64 import b64encode
 
-__all__ = ["PictureSource", "Upload", "image"]
+__all__ = ["Document", "PictureSource", "Upload", "file", "image"]
 
 PictureSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | AsyncReadable | PIL.Image.Image | Upload"
@@ -346,6 +347,53 @@ class Upload:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]  # The constructor is all there is to an unopened upload.
+
+
+def file(source: PictureSource, *, filename: str | None = None) -> FilePart:
+    """Make the part of a message that hands the model a file, such as a PDF. Reads nothing yet.
+
+    Args:
+        source: A path, a data URI, bytes or a binary file object.
+        filename: What to call it, with its ending; the file's own name by default.
+
+    Raises:
+        MediaError: What is given is of no such kind, or has no name.
+
+    Source: ``POST /chat/completions``, part ``file``; relays want both name and content.
+    """
+    document = Document(source, name=filename)
+    if not document.name:
+        raise MediaError("a file needs a name for the model to go by: file(…, filename='report.pdf').")
+    return FilePart(FileData(document.name, document))
+
+
+class Document(Upload):
+    """A file of any kind, to be sent as an ``Upload`` is. A PDF is told by its bytes, all else by the name's ending.
+
+    Args:
+        source: As for ``file``.
+        name: What to call it; its own name by default.
+    """
+
+    def __init__(self, source: PictureSource, *, name: str | None = None) -> None:
+        super().__init__(source)
+        self.name = name or self.name
+
+    async def open(self) -> None:
+        """Look at the file: is it there, has it content; later, is it what it was. Raises as an ``Upload`` does."""
+        async with self._opening:
+            size, head = await self._origin.look()
+            if self._sent is not None:
+                return
+            if not size:
+                raise MediaError(f"{self._origin.label} is empty.")
+            # Not mimetypes.guess_type, which reads the system's files first.
+            by_name = mimetypes.types_map.get(Path(self.name or "").suffix.lower(), "application/octet-stream")
+            self._mime = "application/pdf" if head.startswith(b"%PDF-") else by_name
+            self._size, self._sent = size, self._origin
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"source": self._source, "name": self.name}
 
 
 class _Content(Protocol):

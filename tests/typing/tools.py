@@ -25,6 +25,7 @@ from tutuclient import (
     TutuClient,
     Usage,
     assistant,
+    file,
     image,
     system,
     user,
@@ -75,7 +76,7 @@ async def a_conversation(client: TutuClient, roles: list[str]) -> None:
     assert_type(answer, ChatCompletion)
 
     mixed: list[Mapping[str, Any] | Message | ChatMessage] = [system("Be brief."), *messages, assistant("yes?")]
-    mixed.append(user("look", image("a.png")))
+    mixed.append(user("look", image("a.png"), file("a.pdf"), file(b"a,b", filename="t.csv")))
     mixed.append(answer.message)
     mixed.append({"role": "tool", "content": "8", "tool_call_id": "x"})
     assert_type(await client.chat.completions.create(model="m", messages=mixed, stream=False), ChatCompletion)

@@ -35,7 +35,7 @@ from tutuclient.types.parsed import (
     ParsedFunction,
     ParsedFunctionToolCall,
 )
-from tutuclient.types.parts import ImagePart, ImageURL, Message, TextPart, assistant, system, user
+from tutuclient.types.parts import FileData, FilePart, ImagePart, ImageURL, Message, TextPart, assistant, system, user
 
 __all__ = [
     "Answer",
@@ -50,6 +50,8 @@ __all__ = [
     "ChatStreamEvent",
     "ChoiceLogprobs",
     "CompletionTokensDetails",
+    "FileData",
+    "FilePart",
     "FunctionCall",
     "FunctionCallDelta",
     "ImagePart",
