@@ -162,6 +162,7 @@ PART = {"type": "image_url", "image_url": {"url": "https://e.example/a.png"}}
     [
         ("text", "text"),
         ("", ""),
+        ("图\ud800", "图?"),
         (None, "null"),
         ({"a": [1, None]}, '{"a":[1,null]}'),
         (Point(1), '{"x":1}'),
@@ -175,7 +176,7 @@ PART = {"type": "image_url", "image_url": {"url": "https://e.example/a.png"}}
         ((PART, {"type": "text", "text": "t"}), [PART, {"type": "text", "text": "t"}]),
         ([PART, 5], '[{"type":"image_url","image_url":{"url":"https://e.example/a.png"}},5]'),
     ],
-    ids=str,
+    ids=ascii,
 )
 async def test_results_are_told_as_text_parts_or_json(
     client: TutuClient, server: Server, result: Any, content: Any
@@ -218,6 +219,15 @@ async def test_what_goes_wrong_in_a_tool_is_told_to_the_model(client: TutuClient
     ]
     assert right == "4"
     assert not any("Traceback" in text for text in wrong)
+
+
+async def test_a_tool_that_cancels_itself_is_told_to_the_model(client: TutuClient, server: Server) -> None:
+    async def gives_up() -> None:
+        raise asyncio.CancelledError
+
+    server.answers(calls(("gives_up", "{}"), ("double", '{"number": 2}')), says("done"))
+    assert (await ask(client, [gives_up, double])).text == "done"
+    assert told(server) == ['{"error":"the tool was cancelled"}', "4"]
 
 
 async def test_a_tools_error_can_be_let_out_alone(client: TutuClient, server: Server) -> None:

@@ -367,7 +367,8 @@ class Completions(Resource):
         as parts, everything else as JSON. A tool that raises, a tool that does not
         exist and arguments that do not fit are told to the model, as
         ``{"error": "…"}``. A tool given as a dict cannot be called here: when the
-        model asks for it the run ends, and the calls are in ``completion``.
+        model asks for it the run ends, and the calls are in ``completion``. Of
+        several choices (``n``) the first counts.
 
         ``await run_tools(…)`` gives the whole run;
         ``async with run_tools(…, stream=True) as run`` one that is iterated over

@@ -9,11 +9,12 @@ network: how to ask is given to it.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import msgspec
-from anyio import create_task_group, to_thread
+from anyio import create_task_group, current_effective_deadline, get_cancelled_exc_class, to_thread
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError, ToolRoundsError, TutuError, printable
@@ -149,6 +150,10 @@ class _Rounds:
                 if inspect.isawaitable(value):
                     value = await value
             return _content(value)
+        except get_cancelled_exc_class():
+            if current_effective_deadline() == -math.inf:  # The run is being cancelled.
+                raise
+            return _error("the tool was cancelled")
         except Exception as error:  # A tool may raise anything.
             if self._raise:
                 raise
@@ -297,7 +302,7 @@ def _with_ids(message: ChatMessage, rounds: int) -> ChatMessage:
 def _content(value: Any) -> str | list[Any]:
     """Write a tool's result for the model: text as it is, parts of a message as parts, all else as JSON."""
     if isinstance(value, str):
-        return value
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()  # Without half surrogates.
     if _is_part(value):
         return [value]
     if isinstance(value, list | tuple):
