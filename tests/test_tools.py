@@ -6,7 +6,7 @@ import dataclasses
 import decimal  # noqa: TC003  (annotations are read at run time)
 import enum
 import json
-from functools import partial, wraps
+from functools import lru_cache, partial, wraps
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import msgspec
@@ -238,6 +238,8 @@ async def later(a: int) -> int:
         (partial(two, 1), "two", "Add two.", ["b", "key"], False),
         (partial(partial(two, 1), b=2), "two", "Add two.", ["key"], False),
         (partial(later), "later", None, ["a"], True),
+        (lru_cache(two), "two", "Add two.", ["a", "b", "key"], False),
+        (lru_cache(Clock().now), "now", "Say it.", ["zone"], False),
     ],
 )
 def test_whatever_can_be_called_can_be_a_tool(

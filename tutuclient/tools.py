@@ -153,7 +153,7 @@ class Tool:
         strict: bool | None = None,
     ) -> None:
         self.function = function
-        inner = _unwrapped(function)
+        inner = inspect.unwrap(_unwrapped(function))
         self.name = name or getattr(inner, "__name__", None) or type(inner).__name__
         if not _NAME.fullmatch(self.name):
             raise ConfigError(
@@ -250,7 +250,7 @@ class Tool:
         return schema
 
     def _parameters(self) -> tuple[list[inspect.Parameter], dict[str, Any]]:
-        inner = _unwrapped(self.function)
+        inner = inspect.unwrap(_unwrapped(self.function))
         if inspect.isclass(inner):
             hinted: Any = inner.__init__
         else:

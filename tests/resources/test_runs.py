@@ -14,7 +14,9 @@ import pydantic
 import pytest
 
 from tutuclient import (
+    APIConnectionError,
     ChatCompletion,
+    ChatMessage,
     ConfigError,
     IncompleteStreamError,
     InternalServerError,
@@ -28,7 +30,7 @@ from tutuclient import (
 from tutuclient.testing import Recorded, Server, chunk, fails, raw, says, streams
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
 WHERE: contextvars.ContextVar[str] = contextvars.ContextVar("where", default="nowhere")
 STOP = chunk(finish_reason="stop")
@@ -356,8 +358,10 @@ async def test_usage_is_that_of_all_rounds(client: TutuClient, server: Server) -
 async def test_calls_keep_what_relays_add_and_get_the_ids_they_lack(client: TutuClient, server: Server) -> None:
     extra = {"extra_content": {"google": {"thought_signature": "sig"}}}
     call = {"type": "function", "function": {"name": "double", "arguments": '{"number": 1}'}, **extra}
-    server.answers(says("", tool_calls=[call, {**call, "id": "given"}]), says("done"))
-    await ask(client, [double])
+    server.answers(says("", tool_calls=[call, {**call, "id": "given"}], provider="p"), says("done"))
+    run = await ask(client, [double])
+    assert isinstance(run.messages[1], ChatMessage)
+    assert run.messages[1].extra == {"provider": "p"}
     _, asked, *results = server.requests[1].json["messages"]
     assert [call["extra_content"] for call in asked["tool_calls"]] == [extra["extra_content"]] * 2
     assert [call["id"] for call in asked["tool_calls"]] == ["call_0_0", "given"]
@@ -437,12 +441,19 @@ async def test_a_streamed_run_gives_text(client: TutuClient, server: Server) -> 
         assert [piece async for piece in run.text()] == ["Let me see. ", "It is ", "8."]
 
 
+def anext_of(pieces: Callable[[], AsyncGenerator[str, None]]) -> Callable[[], Awaitable[str]]:
+    return lambda: anext(pieces())
+
+
 async def test_leaving_a_streamed_run_frees_the_connection(client: TutuClient, server: Server) -> None:
     server.answers(streams([chunk("a")], done=False, then="hang"))
     async with client.chat.completions.run_tools(model="m", messages=[user("hi")], tools=[double], stream=True) as run:
         async for _ in run:
             break
     await server.wait_closed()
+    for read_on in (run.result, anext_of(run.text)):
+        with pytest.raises(APIConnectionError, match="left before its end"):
+            await read_on()
     server.answers(streams([chunk("a")], done=False, then="hang"))
     async with client.chat.completions.run_tools(model="m", messages=[user("hi")], tools=[double], stream=True):
         pass
@@ -467,10 +478,10 @@ async def test_a_streamed_run_that_breaks_has_the_conversation_so_far(
     client: TutuClient, server: Server, round_: int
 ) -> None:
     server.answers(*[stream_calls("double", '{"number": 4}')] * (round_ - 1), streams([chunk("It")], done=False))
-    with pytest.raises(IncompleteStreamError) as caught:
-        async with client.chat.completions.run_tools(
-            model="m", messages=[user("hi")], tools=[double], stream=True
-        ) as run:
+    async with client.chat.completions.run_tools(model="m", messages=[user("hi")], tools=[double], stream=True) as run:
+        with pytest.raises(IncompleteStreamError) as caught:
+            await run.result()
+        with pytest.raises(APIConnectionError, match="broke off"):
             await run.result()
     assert caught.value.partial is not None
     assert caught.value.partial.text == "It"

@@ -173,8 +173,9 @@ async def test_calls_of_tools_come_in_pieces_and_are_done_one_by_one(client: Tut
     ]
 
 
+@pytest.mark.parametrize("tools", [[look_up], []], ids=["known", "unknown"])
 async def test_calls_that_are_numbered_strangely_are_told_apart_all_the_same(
-    client: TutuClient, server: Server
+    client: TutuClient, server: Server, tools: list[Any]
 ) -> None:
     server.answers(
         streams(
@@ -188,7 +189,7 @@ async def test_calls_that_are_numbered_strangely_are_told_apart_all_the_same(
             ]
         )
     )
-    done = [event for event in await read(client, tools=[look_up]) if event.type.endswith("arguments.done")]
+    done = [event for event in await read(client, tools=tools) if event.type.endswith("arguments.done")]
     assert [(shown(event)["index"], shown(event)["arguments"]) for event in done] == [
         (1, '{"city": "b"}'),
         (0, '{"city": "a"}'),

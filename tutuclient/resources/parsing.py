@@ -117,7 +117,7 @@ class Expected(Generic[T]):
     def _call(self, call: ToolCall, completion: ChatCompletion) -> ParsedFunctionToolCall:
         name, text = call.function.name, call.function.arguments
         try:
-            arguments = self.arguments(name, text) if call.custom is None else None
+            arguments = self.arguments(name, text)
         except MisfitError as error:
             _misfit(f"the arguments for the tool {printable(name, 80)} do not fit", error, text, completion)
         function = ParsedFunction(name=name, arguments=text, parsed_arguments=arguments)

@@ -17,7 +17,7 @@ import msgspec
 from anyio import create_task_group, current_effective_deadline, get_cancelled_exc_class, to_thread
 
 from tutuclient import wire
-from tutuclient.errors import ConfigError, ToolRoundsError, TutuError, printable
+from tutuclient.errors import APIConnectionError, ConfigError, ToolRoundsError, TutuError, printable
 from tutuclient.tools import MisfitError, Tool, plain, toolbox
 from tutuclient.types.parts import Message, TextPart
 
@@ -201,6 +201,7 @@ class ToolRunStream:
         self._open = open_stream
         self._stream: ChatStream | None = None
         self._chunks = self._read()
+        self._left = self._ended = False
 
     @property
     def messages(self) -> list[Said]:
@@ -235,23 +236,28 @@ class ToolRunStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._left = True
         await self._chunks.aclose()
         if self._stream is not None:
             await self._stream.aclose()
 
     def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
+        if self._left and not self._ended:
+            raise APIConnectionError("the run was left before its end; what came is in .messages")
         return self._chunks
 
     async def text(self) -> AsyncGenerator[str, None]:
         """Give the text of all rounds as it comes, in the relay's pieces; empty ones are left out."""
-        async for chunk in self._chunks:
+        async for chunk in self:
             if piece := chunk.text:
                 yield piece
 
     async def result(self) -> ToolRun:
         """Read on to the end, and give what ``await run_tools(…)`` would have given."""
-        async for _ in self._chunks:
+        async for _ in self:
             pass
+        if not self._ended:
+            raise APIConnectionError("the run broke off, as was said before; what came is in .messages")
         return self._rounds.result()
 
     async def _ask(self) -> ChatStream:
@@ -273,6 +279,7 @@ class ToolRunStream:
                         yield chunk
                     completion = await stream.completion()
                 if not await self._rounds.goes_on(completion):
+                    self._ended = True
                     return
                 stream = await self._ask()
         except TutuError as error:
