@@ -6,7 +6,7 @@ import dataclasses
 import decimal  # noqa: TC003  (annotations are read at run time)
 import enum
 import json
-from functools import lru_cache, partial, wraps
+from functools import lru_cache, partial, update_wrapper, wraps
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired, TypedDict
 
 import msgspec
@@ -222,6 +222,19 @@ def two(a: int, b: int, *, key: str = "s") -> int:
     return a + b + len(key)
 
 
+class Counted:
+    """Counts the calls of a function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        update_wrapper(self, function)
+        self.function = function
+        self.count = 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.count += 1
+        return self.function(*args, **kwargs)
+
+
 async def later(a: int) -> int:
     return a
 
@@ -238,6 +251,7 @@ async def later(a: int) -> int:
         (partial(two, 1), "two", "Add two.", ["b", "key"], False),
         (partial(partial(two, 1), b=2), "two", "Add two.", ["key"], False),
         (partial(later), "later", None, ["a"], True),
+        (Counted(two), "two", "Add two.", ["a", "b", "key"], False),
         (lru_cache(two), "two", "Add two.", ["a", "b", "key"], False),
         (lru_cache(Clock().now), "now", "Say it.", ["zone"], False),
     ],

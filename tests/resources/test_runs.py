@@ -451,6 +451,7 @@ async def test_leaving_a_streamed_run_frees_the_connection(client: TutuClient, s
         async for _ in run:
             break
     await server.wait_closed()
+    assert run._chunks.ag_frame is None
     for read_on in (run.result, anext_of(run.text)):
         with pytest.raises(APIConnectionError, match="left before its end"):
             await read_on()
