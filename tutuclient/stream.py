@@ -707,7 +707,7 @@ class ChatStream:
         self._iterator: AsyncGenerator[ChatCompletionChunk, None] | None = None
 
     @classmethod
-    async def begin(cls, reply: Reply, origin: Origin, *, many: bool) -> Self:
+    async def begin(cls, reply: Reply, origin: Origin, *, many: bool) -> ChatStream:
         """Read as far as the first content, so that what fails before it can still be tried again."""
         reader = ChunkReader(origin, many=many, max_bytes=reply.call.max_bytes)
         piece = await reply.piece()

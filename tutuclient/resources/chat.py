@@ -6,7 +6,7 @@ Source: the relay's pages "Chat(分析图片)" and "Chat(修改图片)"; ``POST 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from tutuclient import wire
 from tutuclient.generated import ImageFinder
@@ -232,8 +232,8 @@ class Completions(Resource):
 
         async def use(reply: Reply) -> ChatCompletionStream[Any]:
             many = _many(body)
-            stream = await ChatCompletionStream[Any].begin(reply, Origin(reply.meta, find), many=many)
-            return stream.expecting(expected, many=many)
+            stream = await ChatCompletionStream.begin(reply, Origin(reply.meta, find), many=many)
+            return cast("ChatCompletionStream[Any]", stream).expecting(expected, many=many)
 
         return await self._transport.run(call, use)
 

@@ -7,11 +7,12 @@ What a stream is, ``tutuclient.stream`` knows; what an answer is read as,
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from tutuclient.errors import ConfigError
 from tutuclient.stream import ChatStream, ToolCalls
 from tutuclient.tools import MisfitError
+from tutuclient.types.chat import ChatCompletion
 from tutuclient.types.events import (
     ChunkEvent,
     ContentDeltaEvent,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tutuclient.resources.parsing import Expected
-    from tutuclient.types.chat import ChatChunkChoice, ChoiceLogprobs, TokenLogprob, ToolCallDelta
+    from tutuclient.types.chat import ChatChunkChoice, ChatCompletionChunk, ChoiceLogprobs, TokenLogprob, ToolCallDelta
     from tutuclient.types.events import ChatStreamEvent
     from tutuclient.types.parsed import ParsedChatCompletion, ParsedChoice
 
@@ -80,10 +81,11 @@ class ChatCompletionStream(ChatStream, Generic[T]):
             APIError: The stream broke.
         """
         choices: dict[int, _Progress[T]] = {}
-        async with aclosing(self._reading.chunks(self)) as chunks:
+        reading = cast("AsyncGenerator[ChatCompletionChunk, None]", aiter(self))
+        async with aclosing(reading) as chunks:
             async for chunk in chunks:
                 whole = ChunkEvent(chunk=chunk)
-                vars(whole)["fold"] = self._reading.reader.folder.completion
+                vars(whole)["fold"] = self._folded
                 yield whole
                 for choice in chunk.choices:
                     index = choice.index if self._many else 0
@@ -94,6 +96,9 @@ class ChatCompletionStream(ChatStream, Generic[T]):
             progress = choices.setdefault(done.index, _Progress(done.index, self._expected))
             for event in progress.ending(done):
                 yield event
+
+    def _folded(self) -> ChatCompletion:
+        return self.partial or ChatCompletion()
 
 
 class ChatStreamManager(Generic[T]):
