@@ -18,7 +18,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # From the ground up; a room imports from its own floor and those below it.
 FLOORS = (
     {"errors", "types", "sse"},
-    {"files", "media", "wire", "limits", "retry", "settings"},
+    {"files", "media", "tools", "wire", "limits", "retry", "settings"},
     {"transport"},
     {"stream", "events", "sound", "generated"},
     {"resources"},
@@ -32,7 +32,7 @@ BESIDE = {"testing": {"errors", "types", "testing"}}
 LIBRARIES = {
     "aiohttp": {"transport", "testing"},
     "yarl": {"transport"},
-    "msgspec": {"types", "wire", "settings", "client", "stream"},
+    "msgspec": {"types", "tools", "wire", "settings", "client", "stream", "resources"},
     "anyio": {"transport", "limits", "media", "files", "generated", "sound", "resources"},
     "typer": {"cli"},
     "rich": {"cli"},

@@ -31,7 +31,8 @@ from starlette.datastructures import UploadFile
 
 from tutuclient import media, wire
 from tutuclient.errors import MediaError
-from tutuclient.media import PictureSource, Recording, SoundSource, Upload, audio, image, sound_mime
+from tutuclient.media import Document, PictureSource, Recording, SoundSource, Upload, audio, image, sound_mime
+from tutuclient.media import file as file_part
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -1410,3 +1411,45 @@ async def test_a_part_of_sound_reads_nothing_yet_and_pickles(tmp_path: Path) -> 
     put(path, MP3)
     assert await heard(copy) == await heard(part) == await heard(part)
     assert "<audio/mpeg 266 B talk.mp3>" in repr(part)
+
+
+# --- files of other kinds --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "mime"),
+    [
+        ("a.pdf", b"%PDF-1.7 x", "application/pdf"),
+        ("a.bin", b"%PDF-1.7 x", "application/pdf"),
+        ("a.TXT", b"text", "text/plain"),
+        ("a.csv", b"a,b", "text/csv"),
+        ("a", b"\0", "application/octet-stream"),
+    ],
+)
+async def test_a_file_is_sent_under_its_name(name: str, data: bytes, mime: str, tmp_path: Path) -> None:
+    part = file_part(put(tmp_path / name, data))
+    assert part.file.filename == name
+    assert await sent(part.file.file_data) == uri(data, mime)
+    part = file_part(data, filename=name)
+    assert await sent(part.file.file_data) == uri(data, mime)
+    again = pickle.loads(pickle.dumps(part.file.file_data))  # noqa: S301  (our own bytes)
+    assert (again.name, await sent(again)) == (name, uri(data, mime))
+
+
+async def test_a_file_needs_a_name_and_content(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="filename='report.pdf'"):
+        file_part(b"x")
+    with pytest.raises(MediaError, match="is empty"):
+        await file_part(put(tmp_path / "a.txt", b"")).file.file_data.open()
+    with pytest.raises(MediaError, match="no file"):
+        await Document(tmp_path / "b.txt").open()
+
+
+async def test_a_file_must_stay_what_it_was(tmp_path: Path) -> None:
+    path = put(tmp_path / "a.txt", b"one")
+    document = Document(path)
+    await document.open()
+    await document.open()
+    replace(path, b"other")
+    with pytest.raises(MediaError, match="changed"):
+        await document.open()

@@ -18,7 +18,14 @@ from tutuclient import errors, wire
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
 from tutuclient.stream import ChunkReader, Folder, _is_shallow, fold
 from tutuclient.types.answer import Meta, Origin, too_deep
-from tutuclient.types.chat import ChatAudio, ChatCompletion, ChatCompletionChunk
+from tutuclient.types.chat import (
+    ChatAudio,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChoiceLogprobs,
+    TokenLogprob,
+    TopLogprob,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +45,10 @@ def events(*frames: object) -> bytes:
     """Write frames as a relay does: texts as they are, all else as JSON."""
     texts = (frame if isinstance(frame, str) else json.dumps(frame, ensure_ascii=False) for frame in frames)
     return "".join(f"data: {text}\n\n" for text in texts).encode()
+
+
+H = {"token": "h", "bytes": [104], "logprob": -1, "top_logprobs": [{"token": "h", "logprob": -1}]}
+H_READ = TokenLogprob(token="h", bytes=[104], logprob=-1, top_logprobs=[TopLogprob(token="h", logprob=-1)])
 
 
 def delta(content: Any = None, *, reason: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -263,10 +274,11 @@ DEVIATIONS: dict[str, tuple[list[object], dict[str, Any]]] = {
     ),
     "logprobs": (
         [
-            {"choices": [{"delta": {"content": "h"}, "logprobs": {"content": [1], "refusal": None}}]},
-            {"choices": [{"delta": {"content": "i"}, "logprobs": {"content": [2]}, "finish_reason": "stop"}]},
+            {"choices": [{"delta": {"content": "h"}, "logprobs": {"content": [H], "refusal": None}}]},
+            {"choices": [{"delta": {"content": "i"}, "logprobs": {"content": [{"token": "i", "logprob": -2.5}]}}]},
+            END,
         ],
-        {"logprobs": {"content": [1, 2], "refusal": None}},
+        {"logprobs": ChoiceLogprobs(content=[H_READ, TokenLogprob(token="i", logprob=-2.5)])},
     ),
     "logprobs of no kind": ([{"choices": [{"delta": {"content": "hi"}, "logprobs": [1]}]}, END], {"logprobs": None}),
     "annotations": (

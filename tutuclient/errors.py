@@ -9,6 +9,9 @@ that existing ``except`` clauses go on working::
     ├── ImageDownloadError                   a picture in an answer could not be fetched or saved
     ├── SoundError                           a sound in an answer could not be decoded or saved
     ├── NoImageError                         also IndexError: the answer holds no such picture
+    ├── LengthFinishReasonError              the answer was cut off at its limit, so it cannot be parsed
+    ├── ContentFilterFinishReasonError       the answer was cut off by a filter, so it cannot be parsed
+    ├── ToolRoundsError                      the model went on asking for tools
     └── APIError                             the call was made, or tried
         ├── APIResponseValidationError
         │   └── UnexpectedResponseError      HTML, an empty body, broken JSON; see ``hint``
@@ -76,11 +79,14 @@ class TutuError(Exception):
         outcome: What became of the call, or None where nothing was to be sent.
         attempts: How often the call was tried; 0 when it never came to that.
         request_id: The relay's name for the last attempt, or None.
+        conversation: Of what fails within ``run_tools``, the messages as far as they had come, to be sent again; else
+            None.
     """
 
     outcome: Outcome | None = None
     attempts: int = 0
     request_id: str | None = None
+    conversation: list[Any] | None = None
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message)
@@ -119,6 +125,44 @@ class SoundError(TutuError):
 
 class NoImageError(TutuError, IndexError):
     """A picture was taken from an answer that holds none, or not so many; the message has what the relay said."""
+
+
+class LengthFinishReasonError(TutuError):
+    """The answer was cut off at ``max_tokens`` or at the end of the model's context, so it cannot be parsed.
+
+    It came whole and was billed; sending the same again meets the same limit.
+
+    Attributes:
+        completion: The answer, as far as it goes.
+    """
+
+    outcome: Outcome | None = "unknown"
+    completion: ChatCompletion
+
+
+class ContentFilterFinishReasonError(TutuError):
+    """The answer was cut off by a content filter, so it cannot be parsed.
+
+    Attributes:
+        completion: The answer, as far as it goes.
+    """
+
+    outcome: Outcome | None = "unknown"
+    completion: ChatCompletion
+
+
+class ToolRoundsError(TutuError):
+    """The model still asked for tools when ``max_rounds`` of ``run_tools`` were over.
+
+    What it asked for last has not been called. All rounds were answered, and
+    billed; ``conversation`` has everything, its last message being ``completion.message``.
+
+    Attributes:
+        completion: The last answer.
+    """
+
+    outcome: Outcome | None = "unknown"
+    completion: ChatCompletion
 
 
 class APIError(TutuError):

@@ -20,6 +20,7 @@ import contextlib
 import hashlib
 import inspect
 import io
+import mimetypes
 import os
 import re
 import stat
@@ -36,7 +37,7 @@ from anyio.lowlevel import RunVar, checkpoint
 
 from tutuclient import files
 from tutuclient.errors import MediaError, printable
-from tutuclient.types import AudioPart, ImagePart, ImageURL, InputAudio
+from tutuclient.types import AudioPart, FileData, FilePart, ImagePart, ImageURL, InputAudio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -50,7 +51,18 @@ try:
 except ImportError:
     from base64 import b64encode
 
-__all__ = ["PictureSource", "Recording", "SoundSource", "Upload", "audio", "image", "picture_mime", "sound_mime"]
+__all__ = [
+    "Document",
+    "PictureSource",
+    "Recording",
+    "SoundSource",
+    "Upload",
+    "audio",
+    "file",
+    "image",
+    "picture_mime",
+    "sound_mime",
+]
 
 PictureSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | AsyncReadable | PIL.Image.Image | Upload"
@@ -73,6 +85,7 @@ _HEAD_BYTES = 512
 _CHUNK_BYTES = 2**20
 _DIGEST_BYTES = 2 * 2**20
 _CAN_BE_GIVEN = {
+    "file": "a path, a data URI, bytes or a file opened with open(…, 'rb')",
     "picture": "a path, an http(s) URL, a data URI, bytes, a file opened with open(…, 'rb') or a Pillow image",
     "sound": "a path, a data URI, bytes or a file opened with open(…, 'rb')",
 }
@@ -155,7 +168,7 @@ _TEXTS = (
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
-_What: TypeAlias = Literal["picture", "sound"]
+_What: TypeAlias = Literal["file", "picture", "sound"]
 _Buffer: TypeAlias = bytes | bytearray | memoryview
 _Read: TypeAlias = "Callable[[int, int], Awaitable[_Buffer]]"
 _State: TypeAlias = tuple[int, int, int]
@@ -512,6 +525,49 @@ class _FormatOf(Upload):
 
     def __getstate__(self) -> dict[str, Any]:
         return {"sound": self._sound}
+
+
+def file(source: PictureSource, *, filename: str | None = None) -> FilePart:
+    """Make the part of a message that hands the model a file, such as a PDF. Reads nothing yet.
+
+    Args:
+        source: A path, a data URI, bytes or a binary file object.
+        filename: What to call it, with its ending; the file's own name by default.
+
+    Raises:
+        MediaError: What is given is of no such kind, or has no name.
+
+    Source: ``POST /chat/completions``, part ``file``; relays want both name and content.
+    """
+    document = Document(source, name=filename)
+    if not document.name:
+        raise MediaError("a file needs a name for the model to go by: file(…, filename='report.pdf').")
+    return FilePart(FileData(document.name, document))
+
+
+class Document(Upload):
+    """A file of any kind, to be sent as an ``Upload`` is. A PDF is told by its bytes, all else by the name's ending.
+
+    Args:
+        source: As for ``file``.
+        name: What to call it; its own name by default.
+    """
+
+    _what: ClassVar[_What] = "file"
+
+    def __init__(self, source: PictureSource, *, name: str | None = None) -> None:
+        super().__init__(source)
+        self.name = name or self.name
+
+    def _kind(self, head: bytes) -> str:
+        if not head:
+            raise MediaError(f"{self._origin.label} is empty.")
+        # Not mimetypes.guess_type, which reads the system's files first.
+        by_name = mimetypes.types_map.get(Path(self.name or "").suffix.lower(), "application/octet-stream")
+        return "application/pdf" if head.startswith(b"%PDF-") else by_name
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"source": self._source, "name": self.name}
 
 
 class _Content(Protocol):

@@ -36,6 +36,7 @@ from tutuclient.types.chat import (
     ChatCompletionChunk,
     ChatDelta,
     ChatMessage,
+    ChoiceLogprobs,
     FunctionCall,
     FunctionCallDelta,
     ToolCall,
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from tutuclient.transport.reply import Reply
     from tutuclient.transport.watch import Watch
     from tutuclient.types.answer import Meta, Origin
-    from tutuclient.types.chat import Usage
+    from tutuclient.types.chat import TokenLogprob, Usage
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
@@ -78,7 +79,7 @@ def _is_shallow(data: Any) -> bool:
     return len(data) <= _SHORT and _OPEN not in data[data.find(_OPEN) + 1 :]
 
 
-class _ToolCalls:
+class ToolCalls:
     """Tool calls put together from their pieces, however the relay numbers them.
 
     Pieces belong together by id, then by index, then by coming one after the
@@ -91,7 +92,8 @@ class _ToolCalls:
         self._by_id: dict[str, dict[str, Any]] = {}
         self._by_index: dict[int, dict[str, Any]] = {}
 
-    def add(self, piece: ToolCallDelta, raw: dict[str, Any]) -> None:
+    def add(self, piece: ToolCallDelta, raw: dict[str, Any]) -> dict[str, Any]:
+        """Take the next piece; give the call that it belongs to."""
         name = (piece.function.name if piece.function else None) or ""
         arguments = (piece.function.arguments if piece.function else None) or ""
         call = self._find(piece, name, arguments)
@@ -121,6 +123,7 @@ class _ToolCalls:
             call["custom"] = (call["custom"] or {}) | {k: v for k, v in piece.custom.items() if v is not None}
             call["input"].append(str(piece.custom.get("input") or ""))
         call["extra"] |= {k: v for k, v in raw.items() if k not in ToolCallDelta.__struct_fields__}
+        return call
 
     def _find(self, piece: ToolCallDelta, name: str, arguments: str) -> dict[str, Any] | None:
         if piece.id and piece.id in self._by_id:
@@ -134,6 +137,7 @@ class _ToolCalls:
         return last
 
     def finish(self) -> list[ToolCall]:
+        """Give the calls as far as they have come."""
         done = []
         for call in self.calls:
             function = FunctionCall(name=call["name"], arguments="".join(call["arguments"]))
@@ -182,7 +186,7 @@ class _Choice:
         self.reasoning: dict[str, list[str]] = {"reasoning_content": [], "reasoning": []}
         self.refusal: list[str] = []
         self.parts: list[Any] = []
-        self.tools = _ToolCalls()
+        self.tools = ToolCalls()
         self.function_name = ""
         self.function_arguments: list[str] = []
         self.role = ""
@@ -190,7 +194,7 @@ class _Choice:
         self.lists: dict[str, list[Any]] = {"annotations": [], "reasoning_details": []}
         self.audio: dict[str, Any] = {}
         self.audio_pieces: dict[str, list[str]] = {"data": [], "transcript": []}
-        self.logprobs: Any = None
+        self.logprobs: tuple[list[TokenLogprob], list[TokenLogprob]] | None = None
         self.finish_reason: str | None = None
 
     def add(self, choice: ChatChunkChoice, raw: Callable[[], dict[str, Any]]) -> None:
@@ -249,18 +253,10 @@ class _Choice:
             else:
                 self.audio[name] = value
 
-    def _add_logprobs(self, logprobs: Any) -> None:
-        if not isinstance(logprobs, dict):
-            return
-        merged: dict[str, Any] = self.logprobs or {}
-        for name, value in logprobs.items():
-            if isinstance(value, list):
-                old = merged.get(name)
-                merged[name] = old if isinstance(old, list) else []
-                merged[name] += value
-            else:
-                merged[name] = value
-        self.logprobs = merged
+    def _add_logprobs(self, logprobs: ChoiceLogprobs) -> None:
+        content, refusal = self.logprobs = self.logprobs or ([], [])
+        content += logprobs.content or ()
+        refusal += logprobs.refusal or ()
 
     @property
     def said_something(self) -> bool:
@@ -276,7 +272,8 @@ class _Choice:
 
     def finish(self, index: int) -> ChatChoice:
         calls, audio = self.tools.finish(), self._whole_audio()
-        logprobs = self.logprobs and {k: list(v) if isinstance(v, list) else v for k, v in self.logprobs.items()}
+        content, refusal = self.logprobs or ([], [])
+        logprobs = self.logprobs and ChoiceLogprobs(content=content[:] or None, refusal=refusal[:] or None)
         function = None
         if self.function_name or self.function_arguments:
             function = FunctionCall(name=self.function_name, arguments="".join(self.function_arguments))

@@ -24,6 +24,7 @@ from tutuclient import (
     StreamIdleTimeoutError,
     Timeout,
     TutuClient,
+    file,
     image,
     user,
 )
@@ -469,3 +470,11 @@ async def test_a_block_is_entered_once(client: TutuClient) -> None:
         await stream.completion()
     with pytest.raises(ConfigError, match="once"):
         await manager.__aenter__()
+
+
+async def test_a_file_goes_to_the_relay_as_a_part(client: TutuClient, server: Server) -> None:
+    await client.chat.completions.create(model="m", messages=[user("sum it up", file(b"a,b", filename="t.csv"))])
+    assert server.requests[0].json["messages"][0]["content"][1] == {
+        "type": "file",
+        "file": {"filename": "t.csv", "file_data": "data:text/csv;base64,YSxi"},
+    }

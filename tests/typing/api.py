@@ -45,6 +45,7 @@ from tutuclient import (
     OpenAIError,
     Outcome,
     OutcomeUnknownError,
+    ParsedChatCompletion,
     PayloadTooLargeError,
     PermissionDeniedError,
     PictureSource,
@@ -96,7 +97,7 @@ async def chat(client: TutuClient) -> None:
     async with client.chat.completions.stream(model="m", messages=[answer.message]) as again:
         async for piece in again.text():
             assert_type(piece, str)
-        assert_type(await again.completion(), ChatCompletion)
+        assert_type(await again.completion(), ParsedChatCompletion[None])
 
 
 async def pages(client: TutuClient, source: PictureSource, names: list[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.wire.bodies import CALL, OK, answer_of, calls, choice, completion, counts, message, usage
 from tutuclient import wire
 from tutuclient.types.answer import Answer
-from tutuclient.types.chat import ChatAudio, ChatCompletion, Usage
+from tutuclient.types.chat import ChatAudio, ChatCompletion, ChoiceLogprobs, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,11 +175,16 @@ QUIRKS: dict[str, list[tuple[bytes, Callable[[ChatCompletion], object], object]]
     ],
     "logprobs": [
         (choice(logprobs=None), lambda a: a.choices[0].logprobs, None),
-        (choice(logprobs={}), lambda a: a.choices[0].logprobs, {}),
+        (choice(logprobs={}), lambda a: a.choices[0].logprobs, ChoiceLogprobs()),
+        (choice(logprobs="no"), lambda a: a.choices[0].logprobs, None),
+        (choice(logprobs={"tokens": ["h"]}), lambda a: a.choices[0].logprobs, ChoiceLogprobs()),
         (
-            choice(logprobs={"content": [{"token": "h"}]}),
-            lambda a: a.choices[0].logprobs,
-            {"content": [{"token": "h"}]},
+            choice(logprobs={"content": [{"token": "h", "logprob": -1, "bytes": None}, {"token": 5}], "refusal": []}),
+            lambda a: str(a.choices[0].logprobs),
+            (
+                "ChoiceLogprobs(content=[TokenLogprob(token='h', bytes=None, logprob=-1.0, top_logprobs=[]), "
+                "TokenLogprob(token='5', bytes=None, logprob=nan, top_logprobs=[])], refusal=[])"
+            ),
         ),
     ],
     "usage": [

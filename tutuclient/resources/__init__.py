@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from tutuclient.resources.audio import Audio, Speech, Transcriptions, Translations
-from tutuclient.resources.chat import Chat, ChatStreamManager, Completions
+from tutuclient.resources.chat import Chat, Completions
 from tutuclient.resources.completions import TextCompletions
 from tutuclient.resources.embeddings import Embeddings
 from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
+from tutuclient.resources.streaming import ChatStreamManager
 
 __all__ = [
     "Audio",

@@ -7,29 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from tutuclient import wire
-from tutuclient.errors import ConfigError
 from tutuclient.generated import ImageFinder
+from tutuclient.resources.parsing import Expected, refuse_format
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource
+from tutuclient.resources.runs import ToolRun, ToolRunStream, run
+from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
 from tutuclient.settings import UNSET, Unset
 from tutuclient.sound import sound_in
 from tutuclient.stream import ChatStream, fold
+from tutuclient.tools import sendable as written
 from tutuclient.types.answer import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
-    from types import TracebackType
     from typing import Unpack
 
     from tutuclient.settings import Settings, Timeout
     from tutuclient.sound import Sound
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage
+    from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage, ParseFields, RunFields
+    from tutuclient.types.parsed import ParsedChatCompletion
     from tutuclient.types.parts import Message
+
+T = TypeVar("T")
 
 
 class Completions(Resource):
@@ -108,6 +113,7 @@ class Completions(Resource):
         body = {"model": model, "messages": messages, **fields, **(extra_body or {})}
         if stream:
             body["stream"] = True
+        refuse_format(body)
         ask = self.open if body.get("stream") is True else self.send
         return await ask(body, extra_headers=extra_headers, extra_query=extra_query, timeout=timeout)
 
@@ -163,10 +169,13 @@ class Completions(Resource):
         timeout: float | Timeout | Unset | None,
         makes_image: bool | None,
     ) -> Call:
+        fields = body | {"messages": wire.sendable(body["messages"])}
+        if "tools" in body:
+            fields["tools"] = written(body["tools"])
         return self._call(
             "POST",
             "/chat/completions",
-            fields=body | {"messages": wire.sendable(body["messages"])},
+            fields=fields,
             headers=headers,
             query=query,
             timeout=timeout,
@@ -174,58 +183,237 @@ class Completions(Resource):
             stream=body.get("stream") is True,
         )
 
+    @overload
     def stream(
         self,
         *,
         model: str,
         messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        response_format: type[T],
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, object] | None = None,
         timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
-    ) -> ChatStreamManager:
+        **fields: Unpack[ParseFields],
+    ) -> ChatStreamManager[T]: ...
+
+    @overload
+    def stream(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        response_format: Mapping[str, Any] | Unset = UNSET,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ParseFields],
+    ) -> ChatStreamManager[None]: ...
+
+    def stream(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        response_format: Any = UNSET,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Any,
+    ) -> ChatStreamManager[Any]:
         """Ask a model and read the answer as it comes: ``async with client.chat.completions.stream(…) as stream``.
 
-        Takes the arguments of ``create``, and raises as it does when the block is entered.
+        Takes the arguments of ``create``, and raises as it does when the block is
+        entered. ``response_format`` may be a type, as for ``parse``; then
+        ``await stream.completion()`` has the answer as that type in ``.parsed``.
+        Iterating gives chunks, ``stream.events()`` openai's events.
         """
-        return ChatStreamManager(
-            self.create(
-                model=model,
-                messages=messages,
-                stream=True,
-                extra_body=extra_body,
-                extra_headers=extra_headers,
-                extra_query=extra_query,
-                timeout=timeout,
-                **fields,
-            )
+        body = _body(model, messages, response_format, fields, extra_body)
+        return ChatStreamManager(self._open_typed(body, extra_headers, extra_query, timeout))
+
+    async def _open_typed(
+        self,
+        body: dict[str, Any],
+        headers: Mapping[str, str] | None,
+        query: Mapping[str, object] | None,
+        timeout: float | Timeout | Unset | None,
+    ) -> ChatCompletionStream[Any]:
+        expected: Expected[Any] = Expected(body)
+        call = self._chat_call(expected.body | {"stream": True}, headers, query, timeout, None)
+        find, hear = ImageFinder(self._transport.downloads, call.makes_image), _ear(body)
+
+        async def begin(reply: Reply) -> ChatCompletionStream[Any]:
+            many = _many(body)
+            stream = await ChatCompletionStream.begin(reply, Origin(reply.meta, find, hear), many=many)
+            return cast("ChatCompletionStream[Any]", stream).expecting(expected, many=many)
+
+        return await self._open(call, begin)
+
+    @overload
+    async def parse(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        response_format: type[T],
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ParseFields],
+    ) -> ParsedChatCompletion[T]: ...
+
+    @overload
+    async def parse(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        response_format: Mapping[str, Any] | Unset = UNSET,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ParseFields],
+    ) -> ParsedChatCompletion[None]: ...
+
+    async def parse(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        response_format: Any = UNSET,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Any,
+    ) -> ParsedChatCompletion[Any]:
+        """Ask a model for an answer of a type, and read it as that type.
+
+        Its text is read as ``response_format``, the arguments of tools by their
+        functions' types. What does not fit is an error, and is not asked for again,
+        since it was billed.
+
+        Args:
+            model: As for ``create``.
+            messages: As for ``create``.
+            response_format: A msgspec Struct, a dataclass, a TypedDict or a pydantic model; its strict schema is sent.
+            extra_body: As for ``create``.
+            extra_headers: As for ``create``.
+            extra_query: As for ``create``.
+            timeout: As for ``create``.
+            **fields: As for ``create``.
+
+        Returns:
+            The answer, with ``parsed``: None when the model refused (``message.refusal``) or called tools, whose
+            ``function.parsed_arguments`` have been read.
+
+        Raises:
+            ConfigError: No schema can be made of the type or of a tool; nothing was sent.
+            LengthFinishReasonError: The answer was cut off at its limit; it is in ``completion``.
+            ContentFilterFinishReasonError: The answer was cut off by a filter; it is in ``completion``.
+            UnexpectedResponseError: The answer does not fit; the message says where, and it is in ``partial``.
+            APIError: As for ``create``.
+        """
+        expected: Expected[Any] = Expected(_body(model, messages, response_format, fields, extra_body))
+        completion = await self.send(
+            expected.body, extra_headers=extra_headers, extra_query=extra_query, timeout=timeout
         )
+        return expected.read(completion)
 
+    @overload
+    def run_tools(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        tools: Iterable[Mapping[str, Any] | Callable[..., Any]],
+        max_rounds: int = 10,
+        raise_tool_errors: bool = False,
+        stream: Literal[False] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[RunFields],
+    ) -> Coroutine[Any, Any, ToolRun]: ...
 
-class ChatStreamManager:
-    """Opens a stream when its block is entered, closes it when the block is left."""
+    @overload
+    def run_tools(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        tools: Iterable[Mapping[str, Any] | Callable[..., Any]],
+        max_rounds: int = 10,
+        raise_tool_errors: bool = False,
+        stream: Literal[True],
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[RunFields],
+    ) -> ToolRunStream: ...
 
-    def __init__(self, opening: Coroutine[Any, Any, ChatStream]) -> None:
-        self._opening = opening
-        self._stream: ChatStream | None = None
-        self._entered = False
+    def run_tools(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        tools: Iterable[Mapping[str, Any] | Callable[..., Any]],
+        max_rounds: int = 10,
+        raise_tool_errors: bool = False,
+        stream: bool | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Any,
+    ) -> Coroutine[Any, Any, ToolRun] | ToolRunStream:
+        """Ask a model, call the tools it asks for, tell it the results, until it answers without.
 
-    async def __aenter__(self) -> ChatStream:
-        if self._entered:
-            raise ConfigError("the block of a stream is entered once; call stream(…) again for another")
-        self._entered = True
-        self._stream = await self._opening
-        return self._stream
+        The tools of one round are called together: async ones on the loop, sync
+        ones in worker threads, both with the caller's context variables. A result
+        that is text goes to the model as it is, parts of a message (``image(…)``)
+        as parts, everything else as JSON. A tool that raises, a tool that does not
+        exist and arguments that do not fit are told to the model, as
+        ``{"error": "…"}``. A tool given as a dict cannot be called here: when the
+        model asks for it the run ends, and the calls are in ``completion``. Of
+        several choices (``n``) the first counts.
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._stream is not None:
-            await self._stream.aclose()
+        ``await run_tools(…)`` gives the whole run;
+        ``async with run_tools(…, stream=True) as run`` one that is iterated over
+        for the chunks of all rounds.
 
-    def __del__(self) -> None:
-        self._opening.close()
+        Args:
+            model: As for ``create``.
+            messages: The conversation so far.
+            tools: Functions, ``Tool(…)`` for one with a name or a description of its own, and dicts.
+            max_rounds: How many requests may be made.
+            raise_tool_errors: Let what a tool raises leave the run, the others being cancelled.
+            stream: Stream the answers.
+            extra_body: As for ``create``.
+            extra_headers: As for ``create``.
+            extra_query: As for ``create``.
+            timeout: As for ``create``, for each round by itself.
+            **fields: As for ``create``, for each round. A ``tool_choice`` that forces a call holds for the first.
+
+        Raises:
+            ConfigError: No schema can be made of a tool; nothing was sent.
+            ToolRoundsError: The model still asked for tools when the rounds were over.
+            APIError: As for ``create``. This and the other errors have the messages so far in ``conversation``.
+
+        Cancelling cancels the tools that run; of one in a thread the result is no longer waited for.
+        """
+        body = {"model": model, "messages": messages, **fields, "tools": tools, **(extra_body or {})}
+        more: dict[str, Any] = {"extra_headers": extra_headers, "extra_query": extra_query, "timeout": timeout}
+        limits: dict[str, Any] = {"max_rounds": max_rounds, "raise_tool_errors": raise_tool_errors}
+        if stream:
+            return ToolRunStream(body, partial(self.open, **more), **limits)
+        return run(body, partial(self.send, **more), **limits)
 
 
 class CompletionsRaw:
@@ -250,6 +438,17 @@ class Chat(Resource):
         self.completions = Completions(settings, transport)
 
 
+def _body(
+    model: str,
+    messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+    response_format: Any,
+    fields: Mapping[str, Any],
+    extra_body: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    asked = {} if response_format is UNSET else {"response_format": response_format}
+    return {"model": model, "messages": messages, **asked, **fields, **(extra_body or {})}
+
+
 def _many(body: Mapping[str, Any]) -> bool:
     """Say whether several choices were asked for; without ``n`` all pieces belong to one."""
     n = body.get("n")
@@ -268,5 +467,5 @@ def _read(data: bytes | bytearray, reply: Reply, origin: Origin, *, many: bool) 
         completion = fold(data, origin, many=many, max_bytes=reply.call.max_bytes)
     else:
         completion = wire.read_completion(data, reply.meta)
-    completion.__dict__["origin"] = origin
+    vars(completion)["origin"] = origin
     return completion

@@ -35,16 +35,20 @@ from tutuclient.types.chat import (
     ChatDelta,
     ChatFields,
     ChatMessage,
+    ChoiceLogprobs,
     CompletionTokensDetails,
     FunctionCall,
     FunctionCallDelta,
     PromptTokensDetails,
+    TokenLogprob,
     ToolCall,
     ToolCallDelta,
+    TopLogprob,
     Usage,
 )
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
 from tutuclient.types.embeddings import CreateEmbeddingResponse, Embedding, EmbeddingFields
+from tutuclient.types.events import ChatStreamEvent
 from tutuclient.types.images import (
     Image,
     ImageEditFields,
@@ -56,8 +60,17 @@ from tutuclient.types.images import (
     ImageVariationFields,
 )
 from tutuclient.types.models import Model, ModelList
+from tutuclient.types.parsed import (
+    ParsedChatCompletion,
+    ParsedChatCompletionMessage,
+    ParsedChoice,
+    ParsedFunction,
+    ParsedFunctionToolCall,
+)
 from tutuclient.types.parts import (
     AudioPart,
+    FileData,
+    FilePart,
     ImagePart,
     ImageURL,
     InputAudio,
@@ -82,6 +95,8 @@ __all__ = [
     "ChatDelta",
     "ChatFields",
     "ChatMessage",
+    "ChatStreamEvent",
+    "ChoiceLogprobs",
     "Completion",
     "CompletionChoice",
     "CompletionFields",
@@ -89,6 +104,8 @@ __all__ = [
     "CreateEmbeddingResponse",
     "Embedding",
     "EmbeddingFields",
+    "FileData",
+    "FilePart",
     "FunctionCall",
     "FunctionCallDelta",
     "Image",
@@ -106,13 +123,20 @@ __all__ = [
     "Meta",
     "Model",
     "ModelList",
+    "ParsedChatCompletion",
+    "ParsedChatCompletionMessage",
+    "ParsedChoice",
+    "ParsedFunction",
+    "ParsedFunctionToolCall",
     "PromptTokensDetails",
     "SpeechAudioDeltaEvent",
     "SpeechAudioDoneEvent",
     "SpeechStreamEvent",
     "TextPart",
+    "TokenLogprob",
     "ToolCall",
     "ToolCallDelta",
+    "TopLogprob",
     "Transcription",
     "TranscriptionDiarized",
     "TranscriptionDiarizedSegment",

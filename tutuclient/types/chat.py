@@ -6,8 +6,9 @@ the OpenAI API they follow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence  # noqa: TC003  (msgspec reads annotations at run time)
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence  # noqa: TC003  (msgspec reads annotations at run time)
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import msgspec
 
@@ -19,14 +20,8 @@ if TYPE_CHECKING:
     from tutuclient.types.answer import Origin
 
 
-class ChatFields(TypedDict, total=False):
-    """Every field of a chat request beside ``model``, ``messages`` and ``stream``.
-
-    A field that is not given is not sent; None is sent as null. Keywords that
-    are not listed here go into the body as they are: relays have fields of their
-    own (``enable_thinking``, ``top_k``, ``size``…). Typed code passes those in
-    ``extra_body``.
-    """
+class CommonFields(TypedDict, total=False):
+    """The fields of a chat request that mean the same whatever is done with the answer."""
 
     audio: Mapping[str, Any] | None
     frequency_penalty: float | None
@@ -47,7 +42,6 @@ class ChatFields(TypedDict, total=False):
     prompt_cache_options: Mapping[str, Any]
     prompt_cache_retention: str | None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
-    response_format: Mapping[str, Any]
     safety_identifier: str
     seed: int | None
     service_tier: str | None
@@ -56,12 +50,33 @@ class ChatFields(TypedDict, total=False):
     stream_options: Mapping[str, Any] | None
     temperature: float | None
     tool_choice: str | Mapping[str, Any]
-    tools: Iterable[Mapping[str, Any]]
     top_logprobs: int | None
     top_p: float | None
     user: str
     verbosity: Literal["low", "medium", "high"] | None
     web_search_options: Mapping[str, Any]
+
+
+class RunFields(CommonFields, total=False):
+    """The fields of ``run_tools``, whose tools are an argument of their own."""
+
+    response_format: Mapping[str, Any]
+
+
+class ParseFields(CommonFields, total=False):
+    """The fields of ``parse`` and ``stream``, whose format is an argument of its own."""
+
+    tools: Iterable[Mapping[str, Any] | Callable[..., Any]] | None
+
+
+class ChatFields(RunFields, ParseFields, total=False):
+    """Every field of a chat request beside ``model``, ``messages`` and ``stream``.
+
+    A field that is not given is not sent; None is sent as null. Keywords that
+    are not listed here go into the body as they are: relays have fields of their
+    own (``enable_thinking``, ``top_k``, ``size``…). Typed code passes those in
+    ``extra_body``. ``tools`` may be plain functions too.
+    """
 
 
 class CallFields(ChatFields, total=False):
@@ -193,13 +208,34 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
         return self.reasoning_content or self.reasoning or ""
 
 
+class TopLogprob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A token that might have stood there, and the logarithm of its probability; nan where the relay gives none."""
+
+    token: str = ""
+    bytes: list[int] | None = None
+    logprob: float = math.nan
+
+
+class TokenLogprob(TopLogprob, frozen=True, kw_only=True, gc=False):
+    """A token of the answer; ``top_logprobs`` has the likeliest in its place, when they were asked for."""
+
+    top_logprobs: list[TopLogprob] = []
+
+
+class ChoiceLogprobs(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How probable the tokens of a choice were; None where the relay does not say."""
+
+    content: list[TokenLogprob] | None = None
+    refusal: list[TokenLogprob] | None = None
+
+
 class ChatChoice(Nested, frozen=True, kw_only=True):
     """One of the ``n`` answers; ``finish_reason`` is the relay's own word, or None when it gave none."""
 
     index: int = 0
     message: ChatMessage = ChatMessage()
     finish_reason: str | None = None
-    logprobs: Any = None
+    logprobs: ChoiceLogprobs | None = None
 
 
 class ChatCompletion(Answer, frozen=True, kw_only=True):
@@ -232,12 +268,11 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
     @property
     def images(self) -> list[GeneratedImage]:
         """The pictures in the answer, in order of appearance, wherever the relay put them."""
-        found: list[GeneratedImage] | None = self.__dict__.get("images")
-        if found is None:
-            origin = self.__dict__.get("origin")
-            found = [] if origin is None else origin.find(self)
-            self.__dict__["images"] = found
-        return found
+        known = vars(self)
+        if "images" not in known:
+            origin = known.get("origin")
+            known["images"] = [] if origin is None else origin.find(self)
+        return cast("list[GeneratedImage]", known["images"])
 
     @property
     def sound(self) -> Sound | None:
@@ -291,7 +326,7 @@ class ChatChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
     index: int = 0
     delta: ChatDelta = ChatDelta()
     finish_reason: str | None = None
-    logprobs: Any = None
+    logprobs: ChoiceLogprobs | None = None
     message: ChatMessage | None = None
 
 

@@ -42,6 +42,20 @@ class AudioPart(msgspec.Struct, frozen=True, tag_field="type", tag="input_audio"
     input_audio: InputAudio
 
 
+class FileData(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A file: its name and its content as a data URI, or the id of one that the relay has already."""
+
+    filename: str | None = None
+    file_data: Any = None
+    file_id: str | None = None
+
+
+class FilePart(msgspec.Struct, frozen=True, tag_field="type", tag="file"):
+    """A file within a message, such as a PDF."""
+
+    file: FileData
+
+
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message to send. ``content`` is text or a list of parts."""
 

@@ -1,0 +1,183 @@
+"""Answers read into the types they were asked for: what ``parse`` and the typed streams have in common.
+
+Knows no network. An answer that does not fit was billed all the same, so it is
+never asked for again; the error has it in ``partial``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
+
+import msgspec
+
+from tutuclient.errors import (
+    ConfigError,
+    ContentFilterFinishReasonError,
+    LengthFinishReasonError,
+    UnexpectedResponseError,
+    printable,
+)
+from tutuclient.tools import MisfitError, Shape, Tool, is_format, response_format, toolbox
+from tutuclient.types.parsed import (
+    ParsedChatCompletion,
+    ParsedChatCompletionMessage,
+    ParsedChoice,
+    ParsedFunction,
+    ParsedFunctionToolCall,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tutuclient.types.chat import ChatChoice, ChatCompletion, ToolCall
+
+T = TypeVar("T")
+
+# Relays pass on the words of the models behind them.
+_CUT_OFF = frozenset({"length", "max_tokens", "model_length"})
+_FILTERED = frozenset({"content_filter", "safety", "sensitive"})
+
+
+class Expected(Generic[T]):
+    """What the answer to a request is to be read as.
+
+    Args:
+        body: The request's fields. Its ``tools`` are made ready, and a type in ``response_format`` becomes a schema.
+
+    Attributes:
+        body: The fields as they are sent.
+        shape: The type asked for, or None.
+        anything: Whether there is something to be read: a type, or tools that are strict.
+
+    Raises:
+        ConfigError: No model can write such a type, or call such a tool.
+    """
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        self.body = dict(body)
+        self.shape: Shape[T] | None = None
+        asked: Any = self.body.get("response_format")
+        if is_format(asked):
+            self.shape = Shape(asked, "response_format")
+            self.body["response_format"] = response_format(self.shape)
+        self._tools: dict[str, Tool | Mapping[str, Any]] = {}
+        if self.body.get("tools") is not None:
+            self._tools = toolbox(self.body["tools"])
+            self.body["tools"] = list(self._tools.values())
+        self.anything = self.shape is not None or any(map(_is_parseable, self._tools.values()))
+
+    def read(self, completion: ChatCompletion, *, whole: bool = True) -> ParsedChatCompletion[T]:
+        """Read an answer.
+
+        Args:
+            completion: As it came, or folded.
+            whole: Refuse one that was cut off.
+
+        Raises:
+            LengthFinishReasonError: It was cut off at its limit.
+            ContentFilterFinishReasonError: It was cut off by a filter.
+            UnexpectedResponseError: It does not fit; the message says where, ``partial`` has it.
+        """
+        for choice in completion.choices if whole else ():
+            _check_whole(choice, completion)
+        choices = [self._choice(choice, completion) for choice in completion.choices]
+        parsed = _as(ParsedChatCompletion[T], completion, choices=choices)
+        if not completion.raw:
+            vars(parsed)["tree"] = completion.to_dict()  # What was parsed need not be JSON.
+        return parsed
+
+    def arguments(self, name: str, text: str) -> Any:
+        """Read the arguments of a call; None where the tool is not known or not strict.
+
+        Raises:
+            MisfitError: They do not fit.
+        """
+        tool = self._tools.get(name)
+        if isinstance(tool, Tool):
+            return tool.read(text)
+        if tool is None or not _is_parseable(tool):
+            return None
+        try:
+            return msgspec.json.decode(text.encode("utf-8", "replace") or b"{}")
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise MisfitError(str(error)) from None
+
+    def _choice(self, choice: ChatChoice, completion: ChatCompletion) -> ParsedChoice[T]:
+        message = choice.message
+        calls = [self._call(call, completion) for call in message.tool_calls or ()] or None
+        value: T | None = None
+        if self.shape is not None and message.content and not message.refusal:
+            try:
+                value = self.shape.read(message.content)
+            except MisfitError as error:
+                _misfit(f"the answer does not fit {self.shape.name}", error, message.content, completion)
+        parsed = _as(ParsedChatCompletionMessage[T], message, tool_calls=calls, parsed=value)
+        return _as(ParsedChoice[T], choice, message=parsed)
+
+    def _call(self, call: ToolCall, completion: ChatCompletion) -> ParsedFunctionToolCall:
+        name, text = call.function.name, call.function.arguments
+        try:
+            arguments = self.arguments(name, text)
+        except MisfitError as error:
+            _misfit(f"the arguments for the tool {printable(name, 80)} do not fit", error, text, completion)
+        function = ParsedFunction(name=name, arguments=text, parsed_arguments=arguments)
+        return _as(ParsedFunctionToolCall, call, function=function)
+
+
+def refuse_format(body: Mapping[str, Any]) -> None:
+    """Refuse a type where the answer is not parsed.
+
+    Raises:
+        ConfigError: ``response_format`` is a type.
+    """
+    if is_format(asked := body.get("response_format")):
+        raise ConfigError(
+            f"create() gives answers as they come, and response_format is the type {printable(str(asked), 80)}:"
+            " use chat.completions.parse(…) or .stream(…), which read it"
+        )
+
+
+def _is_parseable(tool: Tool | Mapping[str, Any]) -> bool:
+    if isinstance(tool, Tool):
+        return tool.strict
+    function: Any = tool.get("function")
+    return isinstance(function, dict) and function.get("strict") is True  # pyright: ignore[reportUnknownMemberType]  (a caller's dict)
+
+
+def _check_whole(choice: ChatChoice, completion: ChatCompletion) -> None:
+    word = (choice.finish_reason or "").lower()
+    error: LengthFinishReasonError | ContentFilterFinishReasonError
+    if word in _CUT_OFF:
+        error = LengthFinishReasonError(
+            f"the answer was cut off at its limit of tokens (finish_reason {word!r}), so it cannot be parsed; raise"
+            " max_tokens. What came is in .completion"
+        )
+    elif word in _FILTERED:
+        error = ContentFilterFinishReasonError(
+            f"the answer was cut off by a filter (finish_reason {word!r}), so it cannot be parsed; what came is in"
+            " .completion"
+        )
+    else:
+        return
+    error.completion = completion
+    error.attempts, error.request_id = completion.meta.attempts, completion.meta.request_id
+    raise error
+
+
+def _misfit(what: str, why: MisfitError, text: str, completion: ChatCompletion) -> NoReturn:
+    error = UnexpectedResponseError(f"{what}: {printable(str(why))}; it was: {printable(text, 200)}", body=text)
+    error.partial = completion
+    error.response = completion.meta
+    error.attempts, error.request_id = completion.meta.attempts, completion.meta.request_id
+    raise error
+
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def _as(kind: type[S], struct: msgspec.Struct, **more: Any) -> S:
+    """Make a struct of a subclass, with all that the old one knows, hidden fields included."""
+    fields = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    made = kind(**(fields | more))
+    vars(made).update(vars(struct))
+    return made

@@ -1,0 +1,212 @@
+"""The streams of ``chat.completions.stream``: chunks as ever, openai's typed events, and a parsed answer at the end.
+
+What a stream is, ``tutuclient.stream`` knows; what an answer is read as,
+``parsing``. Here chunks become events, each at the cost of its piece.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from tutuclient.errors import ConfigError
+from tutuclient.stream import ChatStream, ToolCalls
+from tutuclient.tools import MisfitError
+from tutuclient.types.chat import ChatCompletion
+from tutuclient.types.events import (
+    ChunkEvent,
+    ContentDeltaEvent,
+    ContentDoneEvent,
+    FunctionToolCallArgumentsDeltaEvent,
+    FunctionToolCallArgumentsDoneEvent,
+    LogprobsContentDeltaEvent,
+    LogprobsContentDoneEvent,
+    LogprobsRefusalDeltaEvent,
+    LogprobsRefusalDoneEvent,
+    RefusalDeltaEvent,
+    RefusalDoneEvent,
+    so_far,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Coroutine, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from tutuclient.resources.parsing import Expected
+    from tutuclient.types.chat import ChatChunkChoice, ChatCompletionChunk, ChoiceLogprobs, TokenLogprob, ToolCallDelta
+    from tutuclient.types.events import ChatStreamEvent
+    from tutuclient.types.parsed import ParsedChatCompletion, ParsedChoice
+
+T = TypeVar("T")
+
+
+class ChatCompletionStream(ChatStream, Generic[T]):
+    """A streamed answer that can be read as events too, and whose end is parsed."""
+
+    _expected: Expected[T]
+    _many = False
+
+    def expecting(self, expected: Expected[T], *, many: bool) -> Self:
+        """Say what the answer is to be read as, and whether several choices were asked for."""
+        self._expected, self._many = expected, many
+        return self
+
+    async def completion(self) -> ParsedChatCompletion[T]:
+        """Read to the end and give the whole answer, its text as the type that was asked for.
+
+        Raises:
+            LengthFinishReasonError: It was cut off at its limit, and a type or strict tools were asked for.
+            ContentFilterFinishReasonError: It was cut off by a filter, likewise.
+            UnexpectedResponseError: It does not fit the type.
+            APIError: The stream broke, now or before.
+        """
+        completion = await super().completion()
+        return self._expected.read(completion, whole=self._expected.anything)
+
+    get_final_completion = completion
+
+    async def events(self) -> AsyncGenerator[ChatStreamEvent[T], None]:
+        """Give what happens, as openai's events: each chunk, what it adds, and at the end what is done.
+
+        Begin with it: what was read before is missing in its snapshots. A call of
+        a tool is done as soon as another begins and its arguments are whole;
+        everything else when the stream is, since relays send pieces after a
+        ``finish_reason`` too. Empty pieces make no event of their own.
+
+        Raises:
+            LengthFinishReasonError: As ``completion``, in place of the events that say what is done.
+            ContentFilterFinishReasonError: Likewise.
+            UnexpectedResponseError: Likewise.
+            APIError: The stream broke.
+        """
+        choices: dict[int, _Progress[T]] = {}
+        reading = cast("AsyncGenerator[ChatCompletionChunk, None]", aiter(self))
+        async with aclosing(reading) as chunks:
+            async for chunk in chunks:
+                whole = ChunkEvent(chunk=chunk)
+                vars(whole)["fold"] = self._folded
+                yield whole
+                for choice in chunk.choices:
+                    index = choice.index if self._many else 0
+                    progress = choices.setdefault(index, _Progress(index, self._expected))
+                    for event in progress.events(choice):
+                        yield event
+        for done in (await self.completion()).choices:
+            progress = choices.setdefault(done.index, _Progress(done.index, self._expected))
+            for event in progress.ending(done):
+                yield event
+
+    def _folded(self) -> ChatCompletion:
+        return self.partial or ChatCompletion()
+
+
+class ChatStreamManager(Generic[T]):
+    """Opens a stream when its block is entered, closes it when the block is left."""
+
+    def __init__(self, opening: Coroutine[Any, Any, ChatCompletionStream[T]]) -> None:
+        self._opening = opening
+        self._stream: ChatCompletionStream[T] | None = None
+        self._entered = False
+
+    async def __aenter__(self) -> ChatCompletionStream[T]:
+        if self._entered:
+            raise ConfigError("the block of a stream is entered once; call stream(…) again for another")
+        self._entered = True
+        self._stream = await self._opening
+        return self._stream
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._stream is not None:
+            await self._stream.aclose()
+
+    def __del__(self) -> None:
+        self._opening.close()
+
+
+class _Progress(Generic[T]):
+    """One choice of a stream, as far as events have told of it."""
+
+    def __init__(self, index: int, expected: Expected[T]) -> None:
+        self._index = index
+        self._expected = expected
+        self._content: list[str] = []
+        self._refusal: list[str] = []
+        self._content_tokens: list[list[TokenLogprob]] = []
+        self._refusal_tokens: list[list[TokenLogprob]] = []
+        self._calls = ToolCalls()
+        self._places: dict[int, int] = {}
+        self._done: set[int] = set()
+
+    def events(self, choice: ChatChunkChoice) -> Iterator[ChatStreamEvent[T]]:
+        """Say what a chunk adds."""
+        delta, index = choice.delta, self._index
+        if delta.content:
+            self._content.append(delta.content)
+            yield so_far(ContentDeltaEvent(delta=delta.content, index=index), self._content)
+        if delta.refusal:
+            self._refusal.append(delta.refusal)
+            yield so_far(RefusalDeltaEvent(delta=delta.refusal, index=index), self._refusal)
+        for piece in delta.tool_calls or ():
+            yield from self._piece(piece)
+        if choice.logprobs is not None:
+            yield from self._tokens(choice.logprobs)
+
+    def _piece(self, piece: ToolCallDelta) -> Iterator[ChatStreamEvent[T]]:
+        known = len(self._calls.calls)
+        call = self._calls.add(piece, {})
+        if len(self._calls.calls) > known:
+            self._places[id(call)] = known
+            if known:
+                yield from self._early(known - 1)
+        if call["custom"] is None:
+            added = (piece.function.arguments if piece.function else None) or ""
+            event = FunctionToolCallArgumentsDeltaEvent(
+                name=call["name"], index=self._places[id(call)], arguments_delta=added
+            )
+            yield so_far(event, call["arguments"])
+
+    def _early(self, place: int) -> Iterator[ChatStreamEvent[T]]:
+        """Say that a call is done when the next one has begun, if nothing can be missing of it."""
+        call = self._calls.calls[place]
+        if call["custom"] is not None or not call["brackets"].closed(call["arguments"]):
+            return
+        text = "".join(call["arguments"])
+        try:
+            parsed = self._expected.arguments(call["name"], text)
+        except MisfitError:
+            return  # The answer as a whole will say so.
+        self._done.add(place)
+        yield FunctionToolCallArgumentsDoneEvent(
+            name=call["name"], index=place, arguments=text, parsed_arguments=parsed
+        )
+
+    def _tokens(self, logprobs: ChoiceLogprobs) -> Iterator[ChatStreamEvent[T]]:
+        if logprobs.content:
+            self._content_tokens.append(logprobs.content)
+            yield so_far(LogprobsContentDeltaEvent(content=logprobs.content), self._content_tokens)
+        if logprobs.refusal:
+            self._refusal_tokens.append(logprobs.refusal)
+            yield so_far(LogprobsRefusalDeltaEvent(refusal=logprobs.refusal), self._refusal_tokens)
+
+    def ending(self, choice: ParsedChoice[T]) -> Iterator[ChatStreamEvent[T]]:
+        """Say what is done, once the whole choice is there."""
+        message, index = choice.message, self._index
+        if message.content:
+            yield ContentDoneEvent(content=message.content, parsed=message.parsed, index=index)
+        if message.refusal:
+            yield RefusalDoneEvent(refusal=message.refusal, index=index)
+        if choice.logprobs is not None and choice.logprobs.content:
+            yield LogprobsContentDoneEvent(content=choice.logprobs.content)
+        if choice.logprobs is not None and choice.logprobs.refusal:
+            yield LogprobsRefusalDoneEvent(refusal=choice.logprobs.refusal)
+        for place, call in enumerate(message.tool_calls or ()):
+            if place not in self._done and call.custom is None:
+                yield FunctionToolCallArgumentsDoneEvent(
+                    name=call.function.name,
+                    index=place,
+                    arguments=call.function.arguments,
+                    parsed_arguments=call.function.parsed_arguments,
+                )

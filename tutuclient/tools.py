@@ -1,0 +1,571 @@
+"""Functions into tools and types into formats, and what a model wrote back into Python's values.
+
+A ``Tool`` is a function that a model may call: its schema comes from the
+signature and the docstring, the arguments that the model writes are read against
+the same types. A ``Shape`` is a type that the model is to fill in. Both know
+msgspec's types (structs, dataclasses, TypedDicts, enums, ``Literal``, unions,
+``Annotated`` with ``msgspec.Meta``) and models of pydantic, which is never
+imported: a class is one of its models when it has their methods. Glad not to know
+who calls the tools, nor how anything is sent.
+
+Source: ``POST /chat/completions``, ``tools`` and ``response_format``; JSON Schema
+2020-12, of which strict mode takes a part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, Generic, TypeGuard, TypeVar, cast, get_origin, get_type_hints, is_typeddict
+
+import msgspec
+
+from tutuclient.errors import ConfigError, printable
+from tutuclient.types.answer import DEEPEST, too_deep
+
+__all__ = ["Tool"]
+
+T = TypeVar("T")
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL | re.IGNORECASE)
+_SECTION = re.compile(
+    r"(Args|Arguments|Parameters|Params|Keyword Args|Keyword Arguments|Other Parameters|Returns?|Yields?|Raises"
+    r"|Examples?|Notes?|Attributes|References|See Also|Todo|Warnings?|Source):(?:\s.*)?"
+)
+_ARGUMENTS = ("Args", "Arguments", "Parameters", "Params", "Keyword Args", "Keyword Arguments", "Other Parameters")
+_ARGUMENT = re.compile(r"(\w+)\s*(?:\(.*?\))?\s*:\s*(.*)")
+# What strict mode knows. A schema with other words, or with objects of any fields, cannot be strict.
+_STRICT_WORDS = frozenset(
+    {"$defs", "$ref", "additionalProperties", "anyOf", "const", "description", "enum", "exclusiveMaximum"}
+    | {"exclusiveMinimum", "format", "items", "maxItems", "maximum", "minItems", "minimum", "multipleOf", "pattern"}
+    | {"properties", "required", "title", "type"}
+)
+_STRICT_FORMATS = frozenset({"date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid"})
+_DROPPED = frozenset({"default", "discriminator", "uniqueItems"})
+_JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
+
+
+class MisfitError(ValueError):
+    """What a model wrote does not fit the type it was asked for; the text says where, for the model to read."""
+
+
+class Shape(Generic[T]):
+    """A type whose values a model is to write: its schema, and how to read what came.
+
+    Args:
+        kind: A msgspec Struct, a dataclass, a TypedDict, or a model of pydantic: what is an object in JSON.
+        what: What it stands for in errors, such as "response_format".
+
+    Attributes:
+        name: The type's name, as the API allows names to be.
+        schema: Its JSON Schema, with the root in place and all others in ``$defs``.
+
+    Raises:
+        ConfigError: A model cannot write such a thing.
+    """
+
+    def __init__(self, kind: type[T], what: str) -> None:
+        self.kind = kind
+        self.name = re.sub(r"[^a-zA-Z0-9_-]+", "_", getattr(kind, "__name__", "")).strip("_")[:64] or "answer"
+        self._what = what
+        try:
+            self.schema = _rooted(_pydantic_schema(kind) if _is_pydantic(kind) else _schema(kind))
+            self._decoders = (
+                ()
+                if _is_pydantic(kind)
+                else tuple(msgspec.json.Decoder(kind, strict=strict, dec_hook=_validated) for strict in (True, False))
+            )
+        except (TypeError, ValueError, NameError, RecursionError) as error:
+            raise ConfigError(f"{what}: {printable(str(error))}") from error
+        if self.schema.get("type") != "object" or "properties" not in self.schema:
+            raise ConfigError(
+                f"{what} must be an object with fields of its own (a msgspec Struct, a dataclass, a TypedDict or a"
+                f" pydantic model), and {printable(str(kind), 80)} is none; put it into a field of one"
+            )
+
+    def read(self, text: str) -> T:
+        """Read what the model wrote. A fence of Markdown around it is taken off; nothing missing is made up.
+
+        First by the types as they are, then as generously as answers are read: "5" is taken for 5.
+
+        Raises:
+            MisfitError: It does not fit; the text says where.
+        """
+        fenced = _FENCE.fullmatch(text)
+        data = (fenced[1] if fenced else text).encode("utf-8", "replace")
+        if too_deep(data):
+            raise MisfitError(f"JSON nested deeper than {DEEPEST} levels")
+        if not self._decoders:
+            return cast("T", _said(cast("Any", self.kind).model_validate_json, data))
+        exactly, generously = self._decoders
+        try:
+            return exactly.decode(data)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            misfit = error
+        try:
+            return generously.decode(data)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise MisfitError(str(misfit)) from None
+
+
+class Tool:
+    """A function that a model may call; ``tools=`` takes plain functions too, and makes one of each.
+
+    The schema comes from the signature, and from the docstring in Google's
+    style: what stands before its sections describes the tool, what its ``Args``
+    say describes each parameter (``Annotated[…, msgspec.Meta(description=…)]``
+    goes before). It is strict, so that the model cannot write anything else, where
+    the types can be said in strict mode; then a default stands in the description.
+    ``dict[str, int]`` and ``Any`` cannot, for example.
+
+    A bound method has no ``self`` left; what ``functools.partial`` has bound the
+    model does not see. In place of a function a class may stand whose fields are the
+    parameters, such as a Struct or a pydantic model; calling it gives an instance.
+
+    Args:
+        function: The function, sync or async, every parameter annotated.
+        name: What the model calls it, up to 64 letters, digits, ``_`` and ``-``; the function's own name by default.
+        description: What it does; the docstring by default.
+        strict: None for strict where the types allow it; True refuses those that do not; False is never strict.
+
+    Attributes:
+        function: As given.
+        name: As above.
+        strict: Whether the schema is strict.
+        schema: The whole entry of ``tools``.
+
+    Raises:
+        ConfigError: A parameter has no annotation, or one that no JSON stands for; it takes ``*args`` or ``**kwargs``;
+            there is no name that the API allows.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        strict: bool | None = None,
+    ) -> None:
+        self.function = function
+        inner = inspect.unwrap(_unwrapped(function))
+        self.name = name or getattr(inner, "__name__", None) or type(inner).__name__
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"a tool cannot be called {printable(self.name, 80)!r}: the API takes up to 64 letters, digits, _ and"
+                " -; write Tool(function, name='…')"
+            )
+        doc, arguments = _described(_docstring(inner))
+        self._positional: tuple[str, ...] = ()
+        self._whole = _holds_data(inner) and inner is function
+        if self._whole:
+            self._shape: Shape[Any] = Shape(cast("type[Any]", inner), f"the tool {self.name}")
+            schema = self._shape.schema
+            doc = doc or schema.get("description", "")
+        else:
+            schema = self._from_signature(arguments)
+        closed = strictened(schema)
+        self.strict = _can_be_strict(closed) if strict is None else strict
+        if self.strict and not _can_be_strict(closed):
+            raise ConfigError(
+                f"the tool {self.name} cannot be strict: its parameters hold objects of any fields, or limits that"
+                " strict mode does not know; leave strict out"
+            )
+        if self.strict:
+            schema = closed
+        made: dict[str, Any] = {"name": self.name}
+        if said := doc if description is None else description:
+            made["description"] = said
+        made["parameters"] = {
+            word: value for word, value in schema.items() if word != "title" and (word != "description" or not doc)
+        }
+        if self.strict:
+            made["strict"] = True
+        self.schema: dict[str, Any] = {"type": "function", "function": made}
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function as it is."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"Tool({self.name})"
+
+    @property
+    def is_async(self) -> bool:
+        """Whether calling it gives something to await."""
+        inner = _unwrapped(self.function)
+        called = inner if inspect.isroutine(inner) or _is_class(inner) else _class_of(inner).__call__
+        return inspect.iscoroutinefunction(called)
+
+    def read(self, text: str) -> Any:
+        """Read the arguments that a model wrote.
+
+        Returns:
+            A dict of the parameters the model has given, with values of the annotated types; an instance where the
+            tool is a class.
+
+        Raises:
+            MisfitError: They do not fit.
+        """
+        # Relays write nothing at all where a tool takes nothing.
+        value = self._shape.read(text if text.strip() not in {"", "null"} else "{}")
+        if self._whole:
+            return value
+        given = {name: getattr(value, field) for name, field in self._fields.items()}
+        return {name: value for name, value in given.items() if value is not msgspec.UNSET}
+
+    def run(self, arguments: Any) -> Any:
+        """Call the function with arguments that ``read`` gave; of an async one this gives what is to be awaited."""
+        if self._whole:
+            return arguments
+        rest = dict(arguments)
+        args = [rest.pop(name) for name in self._positional if name in rest]
+        return self.function(*args, **rest)
+
+    def _from_signature(self, described: Mapping[str, str]) -> dict[str, Any]:
+        """Make a struct of the parameters, and describe it."""
+        parameters, hints = self._parameters()
+        fields: list[Any] = []
+        self._fields: dict[str, str] = {}
+        for number, parameter in enumerate(parameters):
+            # Names of its own, as a parameter may be called what a struct's field may not.
+            field = f"p{number}"
+            self._fields[parameter.name] = field
+            required = parameter.default is parameter.empty
+            default = msgspec.NODEFAULT if required else msgspec.UNSET
+            fields.append((field, hints[parameter.name], msgspec.field(default=default, name=parameter.name)))
+        self._positional = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+        kind = msgspec.defstruct(self.name, fields, kw_only=True, forbid_unknown_fields=True)
+        self._shape = Shape(kind, f"the tool {self.name}")
+        schema = {word: value for word, value in self._shape.schema.items() if word != "title"}
+        for parameter in parameters:
+            schema["properties"][parameter.name] = _parameter_schema(
+                schema["properties"][parameter.name], parameter, described.get(parameter.name, "")
+            )
+        return schema
+
+    def _parameters(self) -> tuple[list[inspect.Parameter], dict[str, Any]]:
+        inner = inspect.unwrap(_unwrapped(self.function))
+        if inspect.isclass(inner):
+            hinted: Any = inner.__init__
+        else:
+            hinted = inner if inspect.isroutine(inner) else type(inner).__call__
+        try:
+            hints = _hints(inspect.unwrap(hinted))
+            signature = inspect.signature(self.function)
+        except NameError as error:
+            raise ConfigError(
+                f"the tool {self.name}: {printable(str(error))}; its annotations must name what is defined in its"
+                " module, at run time"
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"the tool {self.name}: {printable(str(error))}") from error
+        bound = self.function.keywords if _is_partial(self.function) else {}
+        parameters = [parameter for name, parameter in signature.parameters.items() if name not in bound]
+        for parameter in parameters:
+            if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
+                raise ConfigError(
+                    f"the tool {self.name} takes {parameter}, and a model can fill in only parameters that have names"
+                )
+            if parameter.name not in hints:
+                raise ConfigError(
+                    f"the tool {self.name}: the parameter {parameter.name} has no annotation, so the model could not"
+                    " know what to write; annotate it (Any if it may be anything)"
+                )
+        return parameters, hints
+
+
+def _parameter_schema(schema: dict[str, Any], parameter: inspect.Parameter, described: str) -> dict[str, Any]:
+    words = dict(schema)
+    if described:
+        words.setdefault("description", described)
+    if parameter.default is not parameter.empty:
+        try:
+            words["default"] = msgspec.json.decode(msgspec.json.encode(parameter.default, enc_hook=plain))
+        except (TypeError, ValueError, RecursionError):
+            words.pop("default", None)  # No JSON stands for it; the parameter is optional all the same.
+    return words
+
+
+def toolbox(tools: Iterable[Any]) -> dict[str, Tool | Mapping[str, Any]]:
+    """Make tools of plain functions, and find all by their names; dicts stay as they are.
+
+    Raises:
+        ConfigError: One is neither, or two have one name.
+    """
+    if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+        raise ConfigError("tools must be a list of functions, Tool(…) or dicts")
+    box: dict[str, Tool | Mapping[str, Any]] = {}
+    for tool in tools:
+        if isinstance(tool, Mapping):
+            given = cast("Mapping[str, Any]", tool)
+            named = given.get(str(given.get("type", "function")))
+            name = str(named.get("name", "")) if _is_dict(named) else ""
+            made: Tool | Mapping[str, Any] = given
+        elif callable(tool):
+            made = tool if isinstance(tool, Tool) else Tool(tool)
+            name = made.name
+        else:
+            raise ConfigError(f"a {type(tool).__name__} is no tool: give a function, Tool(…) or a dict")
+        if name and name in box:
+            raise ConfigError(f"two tools are called {printable(name, 80)}; write Tool(function, name='…') for one")
+        box[name or f"#{len(box)}"] = made  # What has no name the relay can judge.
+    return box
+
+
+def sendable(tools: Iterable[Any] | None) -> list[Mapping[str, Any]] | None:
+    """Write ``tools`` as the API wants them.
+
+    Raises:
+        ConfigError: As ``toolbox``.
+    """
+    if tools is None:
+        return None
+    return [tool.schema if isinstance(tool, Tool) else tool for tool in toolbox(tools).values()]
+
+
+def is_format(value: object) -> bool:
+    """Say whether a ``response_format`` is a type, and not the API's own dict."""
+    return isinstance(value, type) or get_origin(value) is not None
+
+
+def response_format(shape: Shape[Any]) -> dict[str, Any]:
+    """Write a type as the API's ``response_format``, strict."""
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": shape.name, "schema": strictened(shape.schema), "strict": True},
+    }
+
+
+def plain(value: Any) -> Any:
+    """Give plain dicts and lists of a pydantic model, for msgspec's encoder.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if _is_pydantic(type(value)):
+        return value.model_dump(mode="json")
+    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
+
+
+# --- schemas -------------------------------------------------------------------------------------------------------
+
+
+def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _is_class(value: object) -> TypeGuard[type[Any]]:
+    return isinstance(value, type)
+
+
+def _is_partial(value: object) -> TypeGuard[partial[Any]]:
+    return isinstance(value, partial)
+
+
+def _is_pydantic(kind: Any) -> bool:
+    return _is_class(kind) and all(
+        callable(getattr(kind, name, None)) for name in ("model_json_schema", "model_validate", "model_validate_json")
+    )
+
+
+def _holds_data(kind: Any) -> bool:
+    """Say whether a class is one whose fields a model can fill in."""
+    return _is_class(kind) and (
+        issubclass(kind, msgspec.Struct)
+        or dataclasses.is_dataclass(kind)
+        or is_typeddict(kind)
+        or _is_pydantic(kind)
+        or hasattr(kind, "__attrs_attrs__")
+    )
+
+
+def _pydantic_schema(kind: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", kind.model_json_schema())
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    inner: dict[str, Any] = {}
+
+    def of_pydantic(custom: Any) -> dict[str, Any]:
+        if not _is_pydantic(custom):
+            raise TypeError(f"no JSON stands for the type {printable(str(custom), 80)}")
+        schema = _pydantic_schema(custom)
+        for name, definition in schema.pop("$defs", {}).items():
+            if inner.setdefault(name, definition) != definition:
+                raise TypeError(f"two types are called {name}; give one another name")
+        return schema
+
+    (root,), definitions = msgspec.json.schema_components(
+        [kind], schema_hook=of_pydantic, ref_template="#/$defs/{name}"
+    )
+    if clash := sorted(name for name in inner.keys() & definitions.keys() if inner[name] != definitions[name]):
+        raise TypeError(f"two types are called {clash[0]}; give one another name")
+    return {**root, "$defs": {**definitions, **inner}}
+
+
+def _rooted(schema: dict[str, Any]) -> dict[str, Any]:
+    """Put the root in its place, where a schema begins with a reference to it."""
+    definitions: dict[str, Any] = dict(schema.get("$defs", {}))
+    root = {word: value for word, value in schema.items() if word != "$defs"}
+    reference = root.pop("$ref", None)
+    if reference is not None:
+        name = str(reference).removeprefix("#/$defs/")
+        root = {**definitions[name], **root}
+        others = [root, *(definition for other, definition in definitions.items() if other != name)]
+        if not any(reference in _references(part) for part in others):
+            del definitions[name]
+    return {**root, "$defs": definitions} if definitions else root
+
+
+def _references(schema: Any) -> set[str]:
+    if _is_dict(schema):
+        mine = {schema["$ref"]} if isinstance(schema.get("$ref"), str) else set[str]()
+        return mine.union(*map(_references, schema.values()))
+    return set[str]().union(*map(_references, schema)) if _is_list(schema) else set()
+
+
+def strictened(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring a schema into the form of strict mode: every object closed, every field required, no defaults.
+
+    A default that is not null is told in the field's description. Objects of any
+    fields stay what they are: closed, they could hold nothing.
+
+    Source: openai's guide "Structured model outputs".
+    """
+    definitions = cast("Mapping[str, Any]", schema.get("$defs", {}))
+    return _strict(dict(schema), definitions, frozenset())
+
+
+def _strict(schema: dict[str, Any], definitions: Mapping[str, Any], within: frozenset[str]) -> dict[str, Any]:
+    words = _without_default({("anyOf" if word == "oneOf" else word): value for word, value in schema.items()})
+    if _is_list(parts := words.get("allOf")) and len(parts) == 1:
+        words = {**words.pop("allOf")[0], **words}
+    reference = words.get("$ref")
+    if isinstance(reference, str) and len(words) > 1:
+        # Strict mode allows nothing beside a reference, so what is meant takes its place; within itself it cannot.
+        name = reference.removeprefix("#/$defs/")
+        if reference in within or name not in definitions:
+            return {"$ref": reference}
+        beside = {word: value for word, value in words.items() if word != "$ref"}
+        return _strict({**definitions[name], **beside}, definitions, within | {reference})
+    for word, value in words.items():
+        if word in {"$defs", "properties"}:
+            words[word] = {name: _strict(inner, definitions, within) for name, inner in value.items()}
+        elif word in {"anyOf", "allOf", "prefixItems"}:
+            words[word] = [_strict(inner, definitions, within) for inner in value]
+        elif word == "items" and _is_dict(value):
+            words[word] = _strict(value, definitions, within)
+    if "enum" in words and "type" not in words:
+        kinds = sorted({_JSON_TYPES[type(value)] for value in words["enum"]})
+        words["type"] = kinds[0] if len(kinds) == 1 else kinds
+    if "properties" in words:
+        words["required"] = list(words["properties"])
+        words.setdefault("additionalProperties", False)
+    return words
+
+
+def _without_default(schema: dict[str, Any]) -> dict[str, Any]:
+    words = {word: value for word, value in schema.items() if word not in _DROPPED}
+    if (default := schema.get("default")) is not None:
+        said = f"(default: {msgspec.json.encode(default).decode()})"
+        words["description"] = f"{words['description']} {said}" if words.get("description") else said
+    return words
+
+
+def _can_be_strict(schema: Any) -> bool:
+    if not _is_dict(schema) or not schema or not schema.keys() <= _STRICT_WORDS:
+        return False
+    words = schema
+    if words.get("type") == "object" and ("properties" not in words or words.get("additionalProperties") is not False):
+        return False
+    if words.get("format", "date") not in _STRICT_FORMATS or not words.keys() & {"type", "anyOf", "$ref", "const"}:
+        return False
+    inner = [*words.get("$defs", {}).values(), *words.get("properties", {}).values(), *words.get("anyOf", ())]
+    inner += [words["items"]] if "items" in words else []
+    return all(map(_can_be_strict, inner)) and (words.get("type") != "array" or "items" in words)
+
+
+def _validated(kind: Any, value: Any) -> Any:
+    """Make a pydantic model of decoded JSON, for msgspec's decoder; other kinds have been refused before."""
+    return _said(kind.model_validate, value)
+
+
+def _said(validate: Callable[[Any], Any], value: Any) -> Any:
+    """Validate by pydantic, whose errors are long and name its documentation."""
+    try:
+        return validate(value)
+    except ValueError as error:
+        listed = getattr(error, "errors", None)
+        if not callable(listed):
+            raise MisfitError(str(error)) from None
+        found = cast("list[dict[str, Any]]", listed(include_url=False, include_context=False, include_input=False))
+        places = ("".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in one["loc"]) for one in found)
+        said = "; ".join(f"{one['msg']} - at `${place}`" for one, place in zip(found, places, strict=True))
+    raise MisfitError(said)
+
+
+# --- signatures ----------------------------------------------------------------------------------------------------
+
+
+def _unwrapped(function: Any) -> Any:
+    while _is_partial(function):
+        function = function.func
+    return function
+
+
+def _hints(function: Any) -> dict[str, Any]:
+    """Resolve the annotations of the parameters alone: what it returns is often imported for type checkers only."""
+    written: Mapping[str, Any] = getattr(function, "__annotations__", {})
+    parameters = SimpleNamespace(__annotations__={name: hint for name, hint in written.items() if name != "return"})
+    return get_type_hints(parameters, getattr(function, "__globals__", {}), include_extras=True)
+
+
+def _class_of(value: object) -> type[Any]:
+    return value if _is_class(value) else type(value)
+
+
+def _docstring(function: Any) -> str:
+    if inspect.isroutine(function):
+        return inspect.getdoc(function) or ""
+    kind = _class_of(function)
+    doc: str = kind.__dict__.get("__doc__") or ""
+    if _holds_data(kind) and doc.startswith(f"{kind.__name__}("):
+        doc = ""  # The signature, as dataclasses write it.
+    if not doc and kind is not function:
+        doc = kind.__call__.__doc__ or ""
+    return inspect.cleandoc(doc)
+
+
+def _described(doc: str) -> tuple[str, dict[str, str]]:
+    """Take a docstring in Google's style apart: what stands outside its sections, and what Args say of each."""
+    prose: list[str] = []
+    said: dict[str, list[str]] = {}
+    section, name, indent = "", "", 0
+    for line in doc.splitlines():
+        text = line.strip()
+        if found := _SECTION.fullmatch(line):
+            section, name, indent = found[1], "", 0
+            continue
+        if text and not line[0].isspace():
+            section = ""
+        if not section:
+            prose.append(line)
+        elif section in _ARGUMENTS and text:
+            depth = len(line) - len(line.lstrip())
+            indent = indent or depth
+            if depth <= indent and (entry := _ARGUMENT.fullmatch(text)):
+                name = entry[1]
+                said[name] = [entry[2]]
+            elif name:
+                said[name].append(text)
+    return "\n".join(prose).strip(), {name: " ".join(filter(None, lines)) for name, lines in said.items()}
