@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tutuclient import __version__
-from tutuclient.cli import account, chat, demo, pictures, serve
+from tutuclient.cli import account, chat, demo, doctor, pictures, serve
 from tutuclient.cli.output import print_error, write
 from tutuclient.cli.running import INTERRUPTED
 from tutuclient.errors import printable
@@ -89,6 +89,7 @@ app.command()(pictures.edit)
 app.command()(pictures.generate)
 app.command()(chat.chat)
 app.command()(account.models)
+app.command()(doctor.doctor)
 app.command()(serve.serve)
 app.command()(demo.demo)
 

@@ -25,23 +25,23 @@ class Detail(Enum):
     high = "high"
 
 
-_CONNECTION = "Connection"
+CONNECTION = "Connection"
 ApiKey = Annotated[
     str | None,
     typer.Option(
         metavar="KEY",
         help="The key. Better set TUTU_API_KEY: other users of this computer can see this option among the processes.",
-        rich_help_panel=_CONNECTION,
+        rich_help_panel=CONNECTION,
     ),
 ]
 BaseUrl = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Where the API is; else TUTU_BASE_URL.", rich_help_panel=_CONNECTION),
+    typer.Option(metavar="URL", help="Where the API is; else TUTU_BASE_URL.", rich_help_panel=CONNECTION),
 ]
 Seconds = Annotated[
     float | None,
     typer.Option(
-        "--timeout", metavar="SECONDS", help="A deadline over the whole call; else 600.", rich_help_panel=_CONNECTION
+        "--timeout", metavar="SECONDS", help="A deadline over the whole call; else 600.", rich_help_panel=CONNECTION
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]

@@ -186,7 +186,7 @@ async def _await_pictures(opening: Awaitable[ChatStream], model: str, waiting: W
     except errors.APIError as error:
         waiting.stop()
         for image in error.partial.images if error.partial else ():
-            note(f"a picture had come before: {await _rescue(image)}")
+            note(f"a picture had come before: {await rescue(image)}")
         raise
 
 
@@ -251,15 +251,15 @@ async def _keep(image: GeneratedImage, order: _Order, number: int, count: int) -
         if order.output != "-":
             return _Kept(image, await image.save(order.path(number, count), overwrite=order.overwrite), None)
         if number > 1:
-            return _Kept(image, await _rescue(image), None)
+            return _Kept(image, await rescue(image), None)
         sys.stdout.buffer.write(await image.read())
         sys.stdout.buffer.flush()
         return _Kept(image, None, None)
     except ImageDownloadError as error:
-        return _Kept(image, await _rescue(image), error)
+        return _Kept(image, await rescue(image), error)
 
 
-async def _rescue(image: GeneratedImage) -> str:
+async def rescue(image: GeneratedImage) -> str:
     """Leave a picture that is paid for in the folder for passing things; say where it is, or its address."""
     try:
         return str(await image.save(f"{tempfile.gettempdir()}/"))

@@ -103,6 +103,11 @@ def tell(error: Exception, *, debug: bool) -> None:
             f"unexpected {type(error).__name__}: {printable(str(error))} (--debug shows where; please report it)"
         )
         return
+    print_error(explained(error))
+
+
+def explained(error: TutuError) -> str:
+    """Say in one line what went wrong, and what to do."""
     words = [in_options(printable(error.message, 2000))]
     if isinstance(error, errors.NotFoundError):
         words.append("(tutuclient models lists what there is)")
@@ -116,7 +121,7 @@ def tell(error: Exception, *, debug: bool) -> None:
         words.append(f"[{error.attempts} attempts]")
     if error.request_id and error.request_id not in error.message:
         words.append(f"[request id {printable(error.request_id, 200)}]")
-    print_error(" ".join(words))
+    return " ".join(words)
 
 
 def in_options(message: str) -> str:
