@@ -10,9 +10,7 @@ import hashlib
 import os
 import pickle
 import re
-import secrets
 import threading
-from pathlib import Path
 from time import thread_time_ns
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tutuclient import generated
+from tutuclient import files, generated
 from tutuclient.errors import ImageDownloadError, NoImageError
 from tutuclient.generated import GeneratedImage, ImageFinder, find_images
 from tutuclient.transport.downloads import Downloads, must_be_picture
@@ -38,6 +36,7 @@ from tutuclient.types.answer import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1)) * 3
@@ -662,13 +661,13 @@ async def test_the_extension_follows_the_bytes(tmp_path: Path, asked: str, saved
 
 async def test_large_pictures_reach_the_disk_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    write = generated._Part.write
+    write = files.Part.write
 
-    def spy(part: generated._Part, piece: bytes) -> None:
+    def spy(part: files.Part, piece: bytes) -> None:
         sizes.append(len(piece))
         write(part, piece)
 
-    monkeypatch.setattr(generated._Part, "write", spy)
+    monkeypatch.setattr(files.Part, "write", spy)
     data = PNG + os.urandom(3_000_000)
     for image in (picture(FakeDownloads(x=data)), inline(data)):
         sizes.clear()
@@ -690,67 +689,6 @@ async def test_an_existing_file_is_kept(tmp_path: Path) -> None:
     assert await inline().save(path, overwrite=True) == path
     assert path.read_bytes() == PNG
     assert names_in(tmp_path) == ["a.png"]
-
-
-@pytest.mark.parametrize("links", [True, False])
-async def test_a_race_has_one_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
-    if not links:
-        monkeypatch.setattr(os, "link", no_links)
-    pictures = [PNG + bytes([number]) for number in range(8)]
-    saved: list[bytes] = []
-
-    async def save(data: bytes) -> None:
-        try:
-            await inline(data).save(tmp_path / "a.png")
-        except ImageDownloadError as error:
-            assert "exists already" in error.message  # noqa: PT017  (one of eight succeeds)
-        else:
-            saved.append(data)
-
-    async with anyio.create_task_group() as group:
-        for data in pictures:
-            group.start_soon(save, data)
-    assert saved == [(tmp_path / "a.png").read_bytes()]
-    assert names_in(tmp_path) == ["a.png"]
-
-
-def no_links(*_: object) -> None:
-    raise PermissionError(errno.EPERM, "Operation not permitted")
-
-
-async def test_without_hard_links_it_works_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "link", no_links)
-    assert (await inline().save(tmp_path / "a.png")).read_bytes() == PNG
-    assert (await inline(JPEG).save(tmp_path / "a")).read_bytes() == JPEG
-    with pytest.raises(ImageDownloadError, match="exists already"):
-        await inline().save(tmp_path / "a.png")
-    assert names_in(tmp_path) == ["a.jpg", "a.png"]
-
-    def fail(*_: object) -> None:
-        raise OSError(errno.EIO, "Input/output error")
-
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(ImageDownloadError, match="Input/output error"):
-        await inline().save(tmp_path / "b.png")
-    assert names_in(tmp_path) == ["a.jpg", "a.png"]
-
-
-@pytest.mark.parametrize("overwrite", [True, False])
-async def test_nothing_is_written_through_a_link(tmp_path: Path, overwrite: bool) -> None:
-    outside = tmp_path / "outside"
-    outside.write_bytes(b"precious")
-    for target in (outside, tmp_path / "nowhere"):
-        link = tmp_path / "a.png"
-        link.unlink(missing_ok=True)
-        link.symlink_to(target)
-        if overwrite:
-            await inline().save(link, overwrite=True)
-            assert not link.is_symlink()
-        else:
-            with pytest.raises(ImageDownloadError, match="exists already"):
-                await inline().save(link)
-    assert outside.read_bytes() == b"precious"
-    assert not (tmp_path / "nowhere").exists()
 
 
 @pytest.mark.parametrize(
@@ -792,28 +730,6 @@ async def test_names_in_a_folder_are_counted_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"),
-    [
-        ("missing/a.png", "missing/a.png: its folder does not exist: make it first"),
-        ("missing/", "its folder does not exist: make it first"),
-        ("file/a.png", "its folder does not exist"),
-        ("folder", "a folder is in the way: choose another name"),
-        ("nul\0", "embedded null"),
-        ("\ud83d.png/x", "could not be saved as"),
-        ("x" * 300 + ".png", "File name too long"),
-    ],
-)
-@pytest.mark.parametrize("overwrite", [True, False])
-async def test_says_why_it_could_not_be_saved(tmp_path: Path, wanted: str, words: str, overwrite: bool) -> None:
-    (tmp_path / "file").touch()
-    (tmp_path / "folder.png").mkdir()
-    with pytest.raises(ImageDownloadError, match=re.escape(words)) as caught:
-        await inline().save(f"{tmp_path}/{wanted}", overwrite=overwrite)
-    assert caught.value.message.isprintable()
-    assert names_in(tmp_path) == ["file", "folder.png"]
-
-
-@pytest.mark.parametrize(
     ("number", "words"),
     [
         (errno.ENOSPC, "the disk is full: nothing was left behind"),
@@ -834,41 +750,13 @@ async def test_a_failing_disk_leaves_nothing(
     with pytest.raises(ImageDownloadError, match=words) as caught:
         await picture(downloads).save(tmp_path / "a.png")
     assert isinstance(caught.value.__cause__, OSError)
-    monkeypatch.setattr(generated._Part, "write", fail)
+    monkeypatch.setattr(files.Part, "write", fail)
     image = picture(downloads)
     image.download_url = "https://a.example/y"
     with pytest.raises(ImageDownloadError, match=words):
         await image.save(tmp_path / "a.png")
     assert downloads.asked == ["https://a.example/x"] * 2
     assert names_in(tmp_path) == []
-
-
-@pytest.mark.parametrize("step", ["open", "write", "publish"])
-async def test_cancelling_leaves_the_whole_file_or_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
-    inside, go_on, done = threading.Event(), threading.Event(), threading.Event()
-    real = getattr(generated._Part, step)
-
-    def slow(part: object, *args: object) -> object:
-        inside.set()
-        go_on.wait(5)
-        try:
-            return real(part, *args)
-        finally:
-            done.set()
-
-    monkeypatch.setattr(generated._Part, step, slow)
-    task = asyncio.create_task(inline().save(tmp_path / "a.png"))
-    await anyio.to_thread.run_sync(inside.wait)
-    task.cancel()
-    await asyncio.sleep(0.02)
-    go_on.set()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await anyio.to_thread.run_sync(done.wait)
-    left = names_in(tmp_path)
-    assert left == [] or (left == ["a.png"] and (tmp_path / "a.png").read_bytes() == PNG)
 
 
 async def test_a_cancelled_download_leaves_nothing(tmp_path: Path) -> None:
@@ -881,33 +769,6 @@ async def test_a_cancelled_download_leaves_nothing(tmp_path: Path) -> None:
     with anyio.move_on_after(0.05):
         await picture(Endless()).save(tmp_path / "a.png")
     assert names_in(tmp_path) == []
-
-
-def test_nothing_is_opened_after_the_end(tmp_path: Path) -> None:
-    part = generated._Part(str(tmp_path / "a.png"), "", overwrite=False)
-    part.discard()
-    part.open()
-    with pytest.raises(ValueError, match="no file is open"):
-        part.write(PNG)
-    assert names_in(tmp_path) == []
-
-
-async def test_the_passing_name_is_no_way_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secrets, "token_hex", lambda _: "known")
-    (tmp_path / "outside").write_bytes(b"precious")
-    (tmp_path / ".tutuclient-known.part").symlink_to(tmp_path / "outside")
-    with pytest.raises(ImageDownloadError, match="exists already"):
-        await inline().save(tmp_path / "a.png")
-    assert (tmp_path / "outside").read_bytes() == b"precious"
-
-
-async def test_files_get_the_usual_rights(tmp_path: Path) -> None:
-    before = os.umask(0o027)
-    try:
-        path = await inline().save(tmp_path / "a.png")
-    finally:
-        os.umask(before)
-    assert path.stat().st_mode & 0o777 == 0o640
 
 
 # What is shown

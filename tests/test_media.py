@@ -9,6 +9,7 @@ import errno
 import gc
 import importlib.util
 import io
+import json
 import os
 import pickle
 import stat
@@ -28,13 +29,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from starlette.datastructures import UploadFile
 
-from tutuclient import media
+from tutuclient import media, wire
 from tutuclient.errors import MediaError
-from tutuclient.media import PictureSource, Upload, image
+from tutuclient.media import PictureSource, Recording, SoundSource, Upload, audio, image, sound_mime
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from types import ModuleType
+
+    from tutuclient.types import AudioPart
 
 PNG = b"\x89PNG\r\n\x1a\n"
 FTYP = b"\0\0\0\x1cftyp"
@@ -1231,3 +1234,176 @@ def test_one_upload_works_in_several_loops(file: Path) -> None:
     for upload in (Upload(file), Upload(Awaited(DATA)), Upload(picture("PNG"), max_side=10)):
         first = asyncio.run(sent(upload))
         assert asyncio.run(sent(upload)) == first
+
+
+# Sound.
+
+WAV = b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\xc0\x5d\0\0\x80\xbb\0\0\x02\0\x10\0data\x08\0\0\0" + bytes(8)
+MP3 = b"ID3\x04\0\0\0\0\0\0" + bytes(range(256))
+OGG = b"OggS\0\x02" + bytes(22) + b"OpusHead"
+SOUNDS = [
+    (MP3, "audio/mpeg", "mp3"),
+    (b"\xff\xfb\x90\x64", "audio/mpeg", "mp3"),
+    (b"\xff\xf3\x40\xc4", "audio/mpeg", "mp3"),
+    (b"\xff\xe3\x18\xc4", "audio/mpeg", "mp3"),
+    (WAV, "audio/wav", "wav"),
+    (b"RF64\xff\xff\xff\xffWAVEds64", "audio/wav", "wav"),
+    (OGG, "audio/ogg", "ogg"),
+    (b"fLaC\0\0\0\x22", "audio/flac", "flac"),
+    (b"\xff\xf1\x50\x80", "audio/aac", "aac"),
+    (b"\xff\xf9\x50\x80", "audio/aac", "aac"),
+    (b"\0\0\0\x1cftypM4A \0\0\0\0", "audio/mp4", "m4a"),
+    (b"\0\0\0\x1cftypisom\0\0\0\0", "video/mp4", "mp4"),
+    (b"\0\0\0\x14ftypqt  \0\0\0\0", "video/quicktime", "mov"),
+    (b"\x1aE\xdf\xa3\x01\0\0\0\0\0\0\x1fB\x86\x81\x01B\x82\x84webm", "video/webm", "webm"),
+    (b"\x1aE\xdf\xa3\x01\0\0\0\0\0\0\x1fB\x82\x88matroska", "video/x-matroska", "mkv"),
+    (b"FORM\0\0\0\x10AIFFCOMM", "audio/aiff", "aiff"),
+    (b"#!AMR\n", "audio/amr", "amr"),
+    (b"\0\0\x01\xba\x44", "video/mpeg", "mpeg"),
+]
+NO_SOUNDS = [
+    (b"", "is empty"),
+    (b"<!DOCTYPE html><title>404</title>", "HTML"),
+    (b'{"error": 1}', "JSON"),
+    (b"just words", "to be text"),
+    ("说明".encode("utf-16"), "UTF-16"),
+    (DATA, "a picture .image/png."),
+    (b"\xff\xd8\xff\xe0", "a picture .image/jpeg."),
+    (FTYP + b"heic\0\0\0\0mif1heic", "a picture .image/heic."),
+    (b"%PDF-1.7", "PDF"),
+    (b"PK\x03\x04", "zip"),
+    (bytes(600), "nothing but zeros"),
+]
+
+
+@pytest.mark.parametrize(("head", "mime", "form"), SOUNDS)
+async def test_the_kind_of_a_sound_is_told_by_its_first_bytes(
+    head: bytes, mime: str, form: str, tmp_path: Path
+) -> None:
+    for source in (head, put(tmp_path / "named.wrongly.txt", head)):
+        recording = Recording(source)
+        assert await sent(recording) == base64.b64encode(head)
+        assert (recording.mime, recording.format) == (mime, form)
+    assert recording.filename == f"named.wrongly.txt.{form}"
+    assert Recording(head).name is None
+
+
+@pytest.mark.parametrize(("data", "seems"), NO_SOUNDS, ids=[seems for _, seems in NO_SOUNDS])
+async def test_what_is_no_sound_is_refused_and_named(data: bytes, seems: str, tmp_path: Path) -> None:
+    assert sound_mime(data) is None
+    for source in (data, put(tmp_path / "talk.mp3", data)):
+        with pytest.raises(MediaError, match=seems) as caught:
+            await Recording(source).open()
+        assert caught.value.outcome == "not_sent"
+
+
+async def test_a_sound_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"There is no file .*talk\.mp3"):
+        await Recording(tmp_path / "talk.mp3").open()
+    with pytest.raises(MediaError, match="is a directory"):
+        await Recording(tmp_path).open()
+    for address in ("https://host/talk.mp3", "s3://bucket/talk.mp3"):
+        with pytest.raises(MediaError, match="is not opened here: Fetch it and give its bytes"):
+            Recording(address)
+    with pytest.raises(MediaError, match="without file://"):
+        Recording("file:///talk.mp3")
+    with pytest.raises(MediaError, match="A Image is not a sound"):
+        Recording(cast("Any", Image.new("L", (1, 1))))
+    with pytest.raises(MediaError, match="The sound given as bytes is no sound"):
+        await Recording(b"words").open()
+
+
+@pytest.mark.parametrize(
+    ("given", "data", "sent_as"),
+    [
+        ("talk.mp3", MP3, "talk.mp3"),
+        ("TALK.MP3", MP3, "TALK.MP3"),
+        ("talk.mpga", MP3, "talk.mpga"),
+        ("talk", MP3, "talk.mp3"),
+        ("talk.mp3", WAV, "talk.wav"),
+        ("talk.opus", OGG, "talk.ogg"),
+        ("v1.2", WAV, "v1.2.wav"),
+        ("图 1.m4a", MP3, "图 1.mp3"),
+        ("talk.m4a", b"\0\0\0\x1cftypisom\0\0\0\0", "talk.m4a"),
+    ],
+)
+async def test_the_name_that_is_sent_ends_as_the_bytes_ask(
+    given: str, data: bytes, sent_as: str, tmp_path: Path
+) -> None:
+    named = Recording(data, name=given)
+    for recording in (named, Recording(put(tmp_path / given, data)), pickle.loads(pickle.dumps(named))):  # noqa: S301  (our own)
+        await recording.open()
+        assert recording.filename == sent_as
+
+
+async def test_what_the_bytes_do_not_tell_goes_by_the_name(tmp_path: Path) -> None:
+    rubbish = b"\x80\x01\x02\x03" * 200
+    recording = Recording(put(tmp_path / "talk.mp3", rubbish))
+    await recording.open()
+    assert (recording.mime, recording.filename) == ("audio/mpeg", "talk.mp3")
+    with pytest.raises(MediaError, match="begins with 80 01"):
+        await Recording(rubbish, name="talk.xyz").open()
+
+
+async def test_the_callers_word_about_the_type_is_taken(tmp_path: Path) -> None:
+    recording = Recording(put(tmp_path / "talk.gsm", b"words"), mime="audio/gsm")
+    await recording.open()
+    assert (recording.mime, recording.filename, recording.format) == ("audio/gsm", "talk.gsm", "gsm")
+    unnamed = Recording(bytes(600), mime="audio/pcm")
+    await unnamed.open()
+    assert unnamed.filename == "sound.pcm"
+    with pytest.raises(MediaError, match="empty"):
+        await Recording(b"", mime="audio/pcm").open()
+
+
+async def test_a_recording_of_an_upload_reads_what_the_upload_reads(file: Path) -> None:
+    upload = Upload(Awaited(MP3))
+    one, other = Recording(upload), Recording(upload, name="b.mp3")
+    assert await sent(one) == await sent(other) == base64.b64encode(MP3)
+    with pytest.raises(MediaError, match="it seems to be a sound .audio/mpeg."):
+        await upload.open()
+    with pytest.raises(MediaError, match="it seems to be a picture"):
+        await Recording(Upload(file)).open()
+
+
+async def heard(part: AudioPart) -> dict[str, Any]:
+    body = wire.encode({"part": part})
+    await body.open()
+    whole: dict[str, Any] = json.loads(b"".join([piece async for piece in body.pieces()]))
+    assert body.size_bytes == len(json.dumps(whole, separators=(",", ":")))
+    return cast("dict[str, Any]", whole["part"])
+
+
+@pytest.mark.parametrize("size", [1000, 300_000])
+async def test_a_part_of_sound_is_bare_base64_and_the_name_of_its_format(size: int, tmp_path: Path) -> None:
+    data = WAV + bytes(size)
+    path = put(tmp_path / "talk.mp3", data)
+    sources: list[SoundSource] = [
+        path,
+        str(path),
+        data,
+        uri(data, "audio/x").decode(),
+        io.BytesIO(data),
+        Recording(path),
+    ]
+    for source in sources:
+        part = await heard(audio(source))
+        assert part == {
+            "type": "input_audio",
+            "input_audio": {"data": base64.b64encode(data).decode(), "format": "wav"},
+        }
+
+
+async def test_a_format_that_is_given_is_written_as_it_is() -> None:
+    assert (await heard(audio(bytes(10), format="pcm16")))["input_audio"]["format"] == "pcm16"
+    assert (await heard(audio(Recording(WAV), format="x")))["input_audio"]["format"] == "x"
+
+
+async def test_a_part_of_sound_reads_nothing_yet_and_pickles(tmp_path: Path) -> None:
+    path = tmp_path / "talk.mp3"
+    part = audio(path)
+    assert "<sound talk.mp3, not opened yet>" in repr(part)
+    copy = pickle.loads(pickle.dumps(part))  # noqa: S301  (our own)
+    put(path, MP3)
+    assert await heard(copy) == await heard(part) == await heard(part)
+    assert "<audio/mpeg 266 B talk.mp3>" in repr(part)

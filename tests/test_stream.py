@@ -18,7 +18,7 @@ from tutuclient import errors, wire
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
 from tutuclient.stream import ChunkReader, Folder, _is_shallow, fold
 from tutuclient.types.answer import Meta, Origin, too_deep
-from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk
+from tutuclient.types.chat import ChatAudio, ChatCompletion, ChatCompletionChunk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -259,7 +259,7 @@ DEVIATIONS: dict[str, tuple[list[object], dict[str, Any]]] = {
             delta(audio={"transcript": "i", "expires_at": 5}),
             END,
         ],
-        {"audio": {"id": "a", "data": "UklG", "transcript": "hi", "expires_at": 5}, "content": None},
+        {"audio": ChatAudio(id="a", data="UklG", transcript="hi", expires_at=5), "content": None},
     ),
     "logprobs": (
         [

@@ -9,7 +9,7 @@ import msgspec
 from tutuclient import __version__
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media import PictureSource, image
-from tutuclient.resources import Chat, Models
+from tutuclient.resources import Audio, Chat, Models
 from tutuclient.settings import (
     UNSET,
     Settings,
@@ -117,6 +117,7 @@ class TutuClient:
         self._transport = transport
         self.chat = Chat(settings, transport)
         self.models = Models(settings, transport)
+        self.audio = Audio(settings, transport)
 
     @property
     def base_url(self) -> str:

@@ -5,8 +5,9 @@ that existing ``except`` clauses go on working::
 
     TutuError (= OpenAIError)
     ├── ConfigError                          also ValueError: settings or arguments that cannot work
-    ├── MediaError                           also ValueError: a picture given to us cannot be used
+    ├── MediaError                           also ValueError: a picture or sound given to us cannot be used
     ├── ImageDownloadError                   a picture in an answer could not be fetched or saved
+    ├── SoundError                           a sound in an answer could not be decoded or saved
     ├── NoImageError                         also IndexError: the answer holds no such picture
     └── APIError                             the call was made, or tried
         ├── APIResponseValidationError
@@ -96,7 +97,7 @@ class ConfigError(TutuError, ValueError):
 
 
 class MediaError(TutuError, ValueError):
-    """A picture or a file given to a call cannot be used; nothing was sent."""
+    """A picture, a sound or another file given to a call cannot be used; nothing was sent."""
 
     outcome: Outcome | None = "not_sent"
 
@@ -106,6 +107,13 @@ class ImageDownloadError(TutuError):
 
     The answer itself is good and paid for; the call is not made again. The
     address stays in the picture's ``url``.
+    """
+
+
+class SoundError(TutuError):
+    """A sound in an answer could not be decoded or saved.
+
+    The answer itself is paid for; the call is not made again.
     """
 
 

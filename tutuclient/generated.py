@@ -10,30 +10,26 @@ so a download that fails never makes, and bills, a picture again.
 
 from __future__ import annotations
 
-import asyncio
 import binascii
-import errno
 import hashlib
 import itertools
-import os
 import re
-import secrets
-import threading
 from collections import defaultdict, deque
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 from urllib.parse import unquote
 
 import anyio
 import anyio.to_thread
 
+from tutuclient import files
 from tutuclient.errors import ImageDownloadError, NoImageError, printable
 from tutuclient.transport.downloads import Downloads, must_be_picture, picture_mime, safe_url
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Awaitable, Callable, Iterable, Iterator
-    from io import BufferedWriter
+    from pathlib import Path
     from typing import SupportsIndex
 
     from tutuclient.types import Answer
@@ -44,22 +40,8 @@ _SLICE = 4 * 48 * 1024  # base64 characters decoded at a time: 144 KiB, some 0.2
 _IN_PLACE = 256 * 1024  # base64 characters that may be decoded on the loop
 _DIGESTED = 4_000_000  # base64 characters that are hashed for a repr, some ms
 _TO_DISK = 1024 * 1024  # bytes gathered before a thread writes them
-_COUNTED_NAMES = 100  # from here on a name in a folder gets a random end, so that a full folder costs no long search
 _LABEL = 1000  # characters of a label or ALT text that are looked at and kept
 
-_EXTENSIONS = {
-    "image/png": (".png",),
-    "image/jpeg": (".jpg", ".jpeg", ".jfif"),
-    "image/gif": (".gif",),
-    "image/webp": (".webp",),
-    "image/bmp": (".bmp",),
-    "image/tiff": (".tif", ".tiff"),
-    "image/avif": (".avif",),
-    "image/heic": (".heic", ".heif"),
-    "image/heif": (".heif", ".heic"),
-    "image/x-icon": (".ico",),
-}
-_PICTURE_EXTENSIONS = frozenset(itertools.chain.from_iterable(_EXTENSIONS.values()))
 _RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # names Windows keeps for itself
 
 _SPACE = re.compile(r"\s*+")
@@ -288,22 +270,13 @@ class GeneratedImage:
             ImageDownloadError: The picture could not be fetched or is none; or the folder is missing, the name is
                 taken, the disk is full… The message says what to do, ``__cause__`` is the OSError if there was one.
         """
-        part = _Part(os.fspath(path), _stem(self.url), overwrite=overwrite)
-        try:
-            await anyio.to_thread.run_sync(part.open)
+        async with files.writing(path, "the picture", ImageDownloadError, overwrite=overwrite) as part:
             mime = await self._fill(part)
-            target = await anyio.to_thread.run_sync(part.publish, mime)
-        except (OSError, ValueError) as error:
-            raise _disk_error(part.wanted, error) from error
-        finally:
-            # Begun before anything is waited for, since anyio's shield does not hold against ``Task.cancel``.
-            discarding = asyncio.get_running_loop().run_in_executor(None, part.discard)
-            with anyio.CancelScope(shield=True):
-                await asyncio.shield(discarding)
+            target = await anyio.to_thread.run_sync(part.publish, mime, _stem(self.url))
         self.mime, self.size_bytes, self._sha256 = mime, part.size_bytes, part.sha256.hexdigest()
         return target
 
-    async def _fill(self, part: _Part) -> str:
+    async def _fill(self, part: files.Part) -> str:
         if self._data is not None:
             await anyio.to_thread.run_sync(part.write, self._data)
             return self.mime or must_be_picture(self._data[:64], "the picture")
@@ -376,142 +349,6 @@ def _stem(url: str | None) -> str:
         name = file["stem"]
     name = re.sub(r"[^\w-]+", "-", name.encode("utf-8", "ignore").decode())[:60].strip("-_")
     return f"image-{name}" if _RESERVED.fullmatch(name) else name
-
-
-class _Part:
-    """A file being written under a passing name in the folder it belongs to.
-
-    Its methods run in threads. A cancelled task does not wait for its thread, so
-    a lock keeps them apart, and nothing is opened or published after ``discard``.
-    """
-
-    def __init__(self, wanted: str, stem: str, *, overwrite: bool) -> None:
-        self.wanted = wanted
-        self.size_bytes = 0
-        self.sha256 = hashlib.sha256()
-        self._stem = stem
-        self._overwrite = overwrite
-        self._lock = threading.Lock()
-        self._gone = False
-        self._file: BufferedWriter | None = None
-        self._target: Path | None = None
-
-    def open(self) -> None:
-        """Make the file. Without a target, the picture is to have a name of its own."""
-        with self._lock:
-            if self._gone:
-                return
-            path = Path(self.wanted)
-            is_folder = self.wanted.endswith(("/", os.sep)) or path.is_dir()
-            self._target = None if is_folder else path
-            folder = path if is_folder else path.parent
-            self._file = (folder / f".tutuclient-{secrets.token_hex(8)}.part").open("xb")
-
-    def restart(self) -> None:
-        """Begin anew: what was written so far was no whole picture."""
-        with self._lock:
-            file = self._opened()
-            file.seek(0)
-            file.truncate()
-            self.size_bytes, self.sha256 = 0, hashlib.sha256()
-
-    def write(self, piece: bytes) -> None:
-        """Add a piece."""
-        with self._lock:
-            self._opened().write(piece)
-            self.size_bytes += len(piece)
-            self.sha256.update(piece)
-
-    def publish(self, mime: str) -> Path:
-        """Bring the whole file to its final name."""
-        with self._lock:
-            file = self._opened()
-            passing = Path(file.name)
-            file.flush()
-            os.fsync(file.fileno())
-            file.close()
-            attempt = 1
-            target = self._final(passing.parent, mime, attempt)
-            while not _moved(passing, target, overwrite=self._overwrite):
-                if self._target is not None:
-                    raise OSError(errno.EISDIR if target.is_dir() else errno.EEXIST, "taken", str(target))
-                attempt += 1
-                target = self._final(passing.parent, mime, attempt)
-            with suppress(OSError):  # Windows opens no folders, and some file systems sync none.
-                folder = os.open(passing.parent, os.O_RDONLY)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
-            return target
-
-    def discard(self) -> None:
-        """Remove what is left under the passing name; nothing can be written afterwards."""
-        with self._lock:
-            self._gone = True
-            if self._file is not None:
-                with suppress(OSError):  # Closing writes what is buffered, and the disk may be full.
-                    self._file.close()
-                with suppress(OSError):  # It is gone already when it was moved.
-                    Path(self._file.name).unlink()
-
-    def _opened(self) -> BufferedWriter:
-        if self._file is None:
-            raise ValueError("no file is open")
-        return self._file
-
-    def _final(self, folder: Path, mime: str, attempt: int) -> Path:
-        """Say what the file is to be called in the end: as the caller says, or in a folder by a name still free."""
-        extensions = _EXTENSIONS[mime]
-        if self._target is not None:
-            suffix = self._target.suffix.lower()
-            stem = self._target.stem if suffix in _PICTURE_EXTENSIONS else self._target.name
-            return self._target if suffix in extensions else self._target.with_name(stem + extensions[0])
-        stem = self._stem or f"image-{self.sha256.hexdigest()[:12]}"
-        if attempt > 1:
-            stem += f"-{attempt}" if attempt < _COUNTED_NAMES else f"-{secrets.token_hex(8)}"
-        return folder / f"{stem}{extensions[0]}"
-
-
-def _moved(source: Path, target: Path, *, overwrite: bool) -> bool:
-    """Give a file its final name; say False when that is taken, which even a race cannot hide."""
-    if overwrite:
-        source.replace(target)
-        return True
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        return False
-    except OSError:  # A file system without hard links: take the name first, then fill it.
-        try:
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-        except FileExistsError:
-            return False
-        try:
-            source.replace(target)
-        except OSError:
-            target.unlink()
-            raise
-    return True
-
-
-def _disk_error(wanted: str, error: OSError | ValueError) -> ImageDownloadError:
-    shown = printable(wanted, 200)
-    number = error.errno if isinstance(error, OSError) else None
-    if number == errno.EEXIST:
-        taken = printable(str(getattr(error, "filename", None) or wanted), 200)
-        why = f"{taken} exists already: choose another name, or pass overwrite=True"
-    elif number in {errno.EISDIR, errno.ENOTEMPTY}:
-        why = "a folder is in the way: choose another name"
-    elif number in {errno.ENOENT, errno.ENOTDIR}:
-        why = "its folder does not exist: make it first"
-    elif number in {errno.ENOSPC, errno.EDQUOT}:
-        why = "the disk is full: nothing was left behind"
-    elif number in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        why = "its folder may not be written to"
-    else:
-        why = printable(getattr(error, "strerror", None) or str(error), 200)
-    return ImageDownloadError(f"the picture could not be saved as {shown}: {why}")
 
 
 # --- finding ------------------------------------------------------------------------------------------------------

@@ -1,12 +1,13 @@
-"""Pictures on the way in: files, bytes and URLs become content parts, and are sent in pieces.
+"""Pictures and sound on the way in: files, bytes and URLs become content parts, and are sent in pieces.
 
 ``image`` makes the part of a message, ``Upload`` is the picture in it: a data
-URI that never exists as a whole. A file is read a slice at a time, from the page
-cache without a thread where the system can say that it is there, and from the
-disk in a thread otherwise; each slice is encoded and handed on, and the event
-loop has its turn. Glad not to know what the pieces are put into (JSON, by
-``wire``) nor where they go. Pillow is asked only when a picture has to be drawn
-anew: for ``max_side``, and for Pillow's own pictures.
+URI that never exists as a whole. ``audio`` and ``Recording`` are the same for
+sound. A file is read a slice at a time, from the page cache without a thread
+where the system can say that it is there, and from the disk in a thread
+otherwise; each slice is encoded and handed on, and the event loop has its turn.
+Glad not to know what the pieces are put into (JSON and forms, by ``wire``) nor
+where they go. Pillow is asked only when a picture has to be drawn anew: for
+``max_side``, and for Pillow's own pictures.
 
 Source: RFC 2397 (data URIs); RFC 4648, section 4 (base64, the alphabet relays decode).
 """
@@ -27,17 +28,18 @@ import threading
 from abc import ABC, abstractmethod
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Literal, Protocol, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
 from anyio import CapacityLimiter, Lock, to_thread
 from anyio.lowlevel import RunVar, checkpoint
 
+from tutuclient import files
 from tutuclient.errors import MediaError, printable
-from tutuclient.types import ImagePart, ImageURL
+from tutuclient.types import AudioPart, ImagePart, ImageURL, InputAudio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
     from contextlib import AbstractAsyncContextManager
 
     import PIL.Image
@@ -48,12 +50,15 @@ try:
 except ImportError:
     from base64 import b64encode
 
-__all__ = ["PictureSource", "Upload", "image"]
+__all__ = ["PictureSource", "Recording", "SoundSource", "Upload", "audio", "image", "picture_mime", "sound_mime"]
 
 PictureSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | AsyncReadable | PIL.Image.Image | Upload"
 )
 """What a picture can be given as; a str is a path, an http(s) URL or a data URI."""
+
+SoundSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | AsyncReadable | Upload"
+"""What a sound can be given as; a str is a path or a data URI."""
 
 PIECE_BYTES = 144 * 1024
 """Bytes of a picture that are read and encoded at a time; a multiple of 3, so that only the last piece is padded."""
@@ -67,8 +72,10 @@ MAX_STREAM_BYTES = 512 * 2**20
 _HEAD_BYTES = 512
 _CHUNK_BYTES = 2**20
 _DIGEST_BYTES = 2 * 2**20
-_CAN_BE_GIVEN = "a path, an http(s) URL, a data URI, bytes, a file opened with open(…, 'rb') or a Pillow image"
-_GIVEN_BYTES = "The picture given as bytes"
+_CAN_BE_GIVEN = {
+    "picture": "a path, an http(s) URL, a data URI, bytes, a file opened with open(…, 'rb') or a Pillow image",
+    "sound": "a path, a data URI, bytes or a file opened with open(…, 'rb')",
+}
 _SCHEMES = {
     "file": "give the path itself, without file://.",
     "http": "a URL is not uploaded; give it to image(), and the relay fetches it.",
@@ -107,6 +114,17 @@ _BRANDS = (
 )
 """Of the ftyp box, the first hit first: AVIF and HEIC files name the brands of HEIF beside their own."""
 
+_SOUND_STARTS = (
+    (b"ID3", "audio/mpeg"),
+    (b"fLaC", "audio/flac"),
+    (b"OggS", "audio/ogg"),
+    (b"ADIF", "audio/aac"),
+    (b"#!AMR", "audio/amr"),
+    (b"caff", "audio/x-caf"),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "audio/x-ms-wma"),
+    (b"\0\0\x01\xba", "video/mpeg"),
+)
+_NOT_KNOWN = "of a kind not known here"
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
 _OTHERS = (
     (re.compile(rb"%PDF-"), "a PDF; draw its pages first"),
@@ -115,7 +133,6 @@ _OTHERS = (
     (re.compile(rb"7z\xbc\xaf\x27\x1c|Rar!|\xfd7zXZ\0|BZh|\x28\xb5\x2f\xfd"), "an archive; unpack it first"),
     (re.compile(rb"....ftyp", re.DOTALL), "a video (MP4 or QuickTime)"),
     (re.compile(rb"\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL), "a video"),
-    (re.compile(rb"ID3|OggS|fLaC|RIFF....WAVE", re.DOTALL), "sound"),
     (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "a JPEG XL picture; convert it first"),
     (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "a JPEG 2000 picture; convert it first"),
     (re.compile(rb"\0\0[\x01\x02]\0"), "an icon or a cursor; convert it first"),
@@ -138,6 +155,7 @@ _TEXTS = (
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
+_What: TypeAlias = Literal["picture", "sound"]
 _Buffer: TypeAlias = bytes | bytearray | memoryview
 _Read: TypeAlias = "Callable[[int, int], Awaitable[_Buffer]]"
 _State: TypeAlias = tuple[int, int, int]
@@ -149,6 +167,7 @@ class AsyncReadable(Protocol):
 
     async def read(self, size: int = ..., /) -> bytes:
         """Give up to ``size`` bytes, and b"" at the end."""
+        ...
 
 
 def image(
@@ -187,6 +206,28 @@ def image(
             " Fetch the picture and give its bytes, or leave max_side out."
         )
     return ImagePart(ImageURL(url, detail))
+
+
+def audio(source: SoundSource, *, format: str | None = None) -> AudioPart:  # noqa: A002  (the wire's own name)
+    """Make the part of a message that lets the model hear something. Reads nothing yet.
+
+    Args:
+        source: A path, a data URI, the bytes of a sound or a binary file object. What this makes may be used in
+            several calls.
+        format: What to call the format, when the bytes do not tell ("pcm16"). None goes by the first bytes; OpenAI
+            takes "wav" and "mp3", relays may take more.
+
+    Raises:
+        MediaError: What is given is of no such kind.
+
+    Source: ``POST /chat/completions``, part ``input_audio``.
+    """
+    recording = (
+        source
+        if isinstance(source, Recording) and not format
+        else Recording(source, mime=f"audio/{format}" if format else None)
+    )
+    return AudioPart(InputAudio(recording, format or _FormatOf(recording)))
 
 
 class Upload:
@@ -231,13 +272,17 @@ class Upload:
     """
 
     name: str | None = None
+    _what: ClassVar[_What] = "picture"
 
     def __init__(self, source: PictureSource, *, max_side: int | None = None) -> None:
         if max_side is not None and max_side < 1:
             raise MediaError(f"max_side is {max_side!r}; it must be a number of pixels, at least 1.")
         self._source = source
         self._max_side = max_side
-        self._origin, self.name = _content(source, max_side)
+        if isinstance(source, Upload):
+            self._origin, self.name = source.origin, source.name
+        else:
+            self._origin, self.name = _content(source, self._what, max_side)
         self._sent: _Content | None = None
         self._mime = ""
         self._size = 0
@@ -259,13 +304,13 @@ class Upload:
             size, head = await self._origin.look()
             if self._sent is not None:
                 return
-            sent, mime = self._origin, _kind(head if size else b"", self._origin.label)
+            sent, mime = self._origin, self._kind(head if size else b"")
             if self._max_side is not None:
                 fitted = await _draw(partial(_fitted, sent, self._max_side))
                 if fitted is not None:
                     sent = _Memory(fitted, sent.label)
                     size, head = await sent.look()
-                    mime = _kind(head, sent.label)
+                    mime = self._kind(head)
             self._mime, self._size, self._sent = mime, size, sent
 
     @property
@@ -285,19 +330,29 @@ class Upload:
         """The length in bytes of the whole data URI, which is all that ``pieces`` gives; once opened."""
         return len(self._lead()) + (self.size_bytes + 2) // 3 * 4
 
+    @property
+    def filename(self) -> str:
+        """What to call the picture in a form: its name, with the extension its bytes ask for; once opened."""
+        return files.named(self.name or "picture", self.mime)
+
     def inline(self) -> bytes | None:
         """Give the whole data URI when the picture is in memory and at most 48 KiB, else None; once opened.
 
         Raises:
             MediaError: The size of a bytearray has changed since ``open``.
         """
+        held = self.raw_inline()
+        return None if held is None else self._lead() + b64encode(held)
+
+    def raw_inline(self) -> bytes | None:
+        """Give the picture's own bytes, as ``inline`` gives the data URI; for a form."""
         sent = self._opened()
         held = sent.held() if self._size <= INLINE_BYTES else None
         if held is None:
             return None
         if len(held) != self._size:
             raise _changed(sent.label, self._size, len(held))
-        return self._lead() + b64encode(held)
+        return bytes(held)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Give the data URI from its beginning: ``encoded_size`` ASCII bytes, at most 192 KiB and a lead at a time.
@@ -309,13 +364,26 @@ class Upload:
         Raises:
             MediaError: The picture has changed since ``open``, or changes or becomes unreadable on the way.
         """
-        sent, size, lead = self._opened(), self._size, self._lead()
-        async with sent.reading() as read:
-            for offset in range(0, size, PIECE_BYTES):
-                data = await read(offset, min(PIECE_BYTES, size - offset))
+        lead = self._lead()
+        async with contextlib.aclosing(self._slices()) as slices:
+            async for data in slices:
                 yield lead + b64encode(data)
                 lead = b""
                 await checkpoint()
+
+    async def raw_pieces(self) -> AsyncGenerator[bytes, None]:
+        """Give the picture's own bytes, ``size_bytes`` in all, as ``pieces`` gives the data URI; for a form."""
+        async with contextlib.aclosing(self._slices()) as slices:
+            async for data in slices:
+                yield bytes(data)
+                await checkpoint()
+
+    async def _slices(self) -> AsyncGenerator[_Buffer, None]:
+        """Read it once from its beginning; each slice is valid until the next."""
+        sent, size = self._opened(), self._size
+        async with sent.reading() as read:
+            for offset in range(0, size, PIECE_BYTES):
+                yield await read(offset, min(PIECE_BYTES, size - offset))
 
     def describe(self) -> str:
         """Say in a few words which picture this is, for logs; never what it shows.
@@ -326,12 +394,17 @@ class Upload:
         """
         name = printable(self.name, 80) if self.name else None
         if self._sent is None:
-            return f"<picture {name}, not opened yet>" if name else "<picture, not opened yet>"
+            return f"<{self._what}{f' {name}' if name else ''}, not opened yet>"
         if name is None and self._size <= _DIGEST_BYTES and (held := self._sent.held()) is not None:
             name = f"sha256:{hashlib.sha256(held).hexdigest()[:12]}…"
         return f"<{self._mime} {_amount(self._size)}{f' {name}' if name else ''}>"
 
     __repr__ = describe
+
+    @property
+    def origin(self) -> _Content:
+        """Where the bytes come from: another upload of the same source reads them there."""
+        return self._origin
 
     def _opened(self) -> _Content:
         if self._sent is None:
@@ -341,11 +414,104 @@ class Upload:
     def _lead(self) -> bytes:
         return f"data:{self.mime};base64,".encode()
 
+    def _kind(self, head: bytes) -> str:
+        """Tell the media type by the first bytes; refuse what is no picture, and say what it seems to be."""
+        label = self._origin.label
+        if (mime := picture_mime(head)) is not None:
+            return mime
+        if not head:
+            raise MediaError(f"{label} is empty.")
+        raise MediaError(
+            f"{label} is no picture that can be sent; it seems to be {_seems(head)}."
+            " What can be sent: png, jpeg, gif, webp, bmp, tiff, avif and heic."
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         return {"source": self._source, "max_side": self._max_side}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]  # The constructor is all there is to an unopened upload.
+
+
+class Recording(Upload):
+    """A sound to be sent: inside a JSON string as bare base64, or as a file of a form.
+
+    It is read as an ``Upload`` is. Its first bytes say what it is; a text, a
+    picture or an archive under the name of a sound is refused before anything is
+    sent. What the bytes do not tell goes by the ending of its name.
+
+    Args:
+        source: As for ``audio``.
+        name: What to call the file; None takes the name it has.
+        mime: The media type, by the caller's own word: then nothing but emptiness is refused. None looks.
+
+    Attributes:
+        name: The file's name without its folders, or None.
+
+    Raises:
+        MediaError: The source is of no kind that can be sent.
+    """
+
+    _what: ClassVar[_What] = "sound"
+
+    def __init__(self, source: SoundSource, *, name: str | None = None, mime: str | None = None) -> None:
+        super().__init__(source)
+        self._given_name, self._given_mime = name, mime
+        self.name = self.name if name is None else name
+
+    @property
+    def filename(self) -> str:
+        """What to call the file in a form; once opened.
+
+        The ending follows the bytes, since it is all that many upstreams see. Where the caller gave the media type,
+        the name stays as it is.
+        """
+        mime, name = self.mime, self.name or "sound"
+        if self._given_mime is not None and self.name:
+            return name
+        # Ogg all the same, and many upstreams do not know this name for it.
+        return files.named(re.sub(r"\.opus\Z", ".ogg", name, flags=re.IGNORECASE), mime)
+
+    @property
+    def format(self) -> str:
+        """The short name of what it is, such as "mp3" or "wav"; once opened."""
+        return files.EXTENSIONS.get(self.mime, (self.mime.rpartition("/")[2],))[0].removeprefix(".")
+
+    def _lead(self) -> bytes:
+        return b""
+
+    def _kind(self, head: bytes) -> str:
+        label = self._origin.label
+        if not head:
+            raise MediaError(f"{label} is empty.")
+        if (mime := self._given_mime or sound_mime(head)) is not None:
+            return mime
+        if (seems := _seems(head)).startswith(_NOT_KNOWN) and (mime := _mime_by_name(self.name or "")) is not None:
+            return mime
+        raise MediaError(
+            f"{label} is no sound that can be sent; it seems to be {seems}."
+            " What relays take: mp3, mp4, m4a, wav, webm, ogg and flac."
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"source": self._source, "name": self._given_name, "mime": self._given_mime}
+
+
+class _FormatOf(Upload):
+    """The name of a sound's format in a JSON string; known once the sound has been looked at."""
+
+    def __init__(self, sound: Recording) -> None:
+        super().__init__(sound)
+        self._sound = sound
+
+    async def open(self) -> None:
+        await self._sound.open()
+
+    def inline(self) -> bytes:
+        return self._sound.format.encode()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"sound": self._sound}
 
 
 class _Content(Protocol):
@@ -355,15 +521,19 @@ class _Content(Protocol):
 
     async def look(self) -> tuple[int, bytes]:
         """Give the size and the first bytes; refuse what is not what it was at the first look."""
+        ...
 
     def reading(self) -> AbstractAsyncContextManager[_Read]:
         """Begin a pass; what it gives reads slices by offset and length, each valid until the next."""
+        ...
 
     def whole(self) -> BinaryIO:
         """Give all of it as a file, to be closed. Called in a thread, for Pillow."""
+        ...
 
     def held(self) -> _Buffer | None:
         """Give all of it when that means no reading, else None."""
+        ...
 
 
 class _File:
@@ -784,7 +954,7 @@ def _written(picture: PIL.Image.Image, form: str, max_side: int | None) -> bytes
 
 
 @contextlib.contextmanager
-def _drawable(label: str) -> Iterator[None]:
+def _drawable(label: str) -> Generator[None]:
     try:
         yield
     except MediaError:
@@ -793,34 +963,35 @@ def _drawable(label: str) -> Iterator[None]:
         raise MediaError(f"Pillow cannot draw {label}: {printable(str(error), 200)}") from error
 
 
-def _content(source: PictureSource, max_side: int | None) -> tuple[_Content, str | None]:
+def _content(source: PictureSource, what: _What, max_side: int | None) -> tuple[_Content, str | None]:
     """Find out what a source is; give its content and the name of its file."""
     if isinstance(source, str):
         text = source.strip()
         if text[:5].lower() == "data:":
             return _DataURI(text), None
         if scheme := re.match(r"([a-zA-Z][a-zA-Z0-9+.-]+)://", text):
-            raise MediaError(
-                f"{printable(text, 120)} is not opened here: "
-                + _SCHEMES.get(scheme[1].lower(), "only http and https URLs can be sent. Fetch it and give its bytes.")
-            )
+            known = _SCHEMES if what == "picture" or scheme[1].lower() == "file" else {}
+            only = "only http and https URLs can be sent. " if what == "picture" else ""
+            hint = known.get(scheme[1].lower(), f"{only}Fetch it and give its bytes.")
+            raise MediaError(f"{printable(text, 120)} is not opened here: {hint}")
     if isinstance(source, str | os.PathLike):
         path = os.fsdecode(source)
         return _File(path), Path(path).name
     if isinstance(source, bytes | bytearray):
-        return _Memory(source, _GIVEN_BYTES), None
+        return _Memory(source, f"The {what} given as bytes"), None
     if isinstance(source, memoryview):
-        return _Memory(source.cast("B") if source.c_contiguous else source.tobytes(), _GIVEN_BYTES), None
+        view = source.cast("B") if source.c_contiguous else source.tobytes()
+        return _Memory(view, f"The {what} given as bytes"), None
     pillow = sys.modules.get("PIL.Image")
-    if pillow is not None and isinstance(source, pillow.Image):
-        return _Drawing(source, max_side), None
-    return _file_object(source)
+    if pillow is not None and isinstance(source, pillow.Image) and what == "picture":
+        return _Drawing(cast("PIL.Image.Image", source), max_side), None
+    return _file_object(source, what)
 
 
-def _file_object(source: Any) -> tuple[_Content, str | None]:
+def _file_object(source: Any, what: _What) -> tuple[_Content, str | None]:
     read = getattr(source, "read", None)
     if not callable(read):
-        raise MediaError(f"A {type(source).__name__} is not a picture that can be sent: give {_CAN_BE_GIVEN}.")
+        raise MediaError(f"A {type(source).__name__} is not a {what} that can be sent: give {_CAN_BE_GIVEN[what]}.")
     given = getattr(source, "filename", None) or getattr(source, "name", None)
     name = Path(given).name if isinstance(given, str) else None
     label = printable(name, 120) if name else "The file object"
@@ -853,8 +1024,8 @@ def _web_address(text: str) -> str | None:
     return url
 
 
-def _kind(head: bytes, label: str) -> str:
-    """Tell a picture's media type by its first bytes; refuse what is no picture, and say what it seems to be."""
+def picture_mime(head: bytes) -> str | None:
+    """Tell a picture's media type by its first bytes; None for what is no picture."""
     for start, mime in _STARTS:
         if head.startswith(start):
             return mime
@@ -868,15 +1039,61 @@ def _kind(head: bytes, label: str) -> str:
         for known, mime in _BRANDS:
             if brands & known:
                 return mime
-    if not head:
-        raise MediaError(f"{label} is empty.")
-    raise MediaError(
-        f"{label} is no picture that can be sent; it seems to be {_seems(head)}."
-        " What can be sent: png, jpeg, gif, webp, bmp, tiff, avif and heic."
-    )
+    return None
+
+
+def sound_mime(head: bytes) -> str | None:
+    """Tell the media type of a sound, or of a film with sound, by its first bytes.
+
+    Args:
+        head: The first bytes, 64 or more where there are as many.
+
+    Returns:
+        ``audio/mpeg`` (MP3), ``audio/wav``, ``audio/ogg`` (Opus too), ``audio/flac``, ``audio/aac``, ``audio/mp4``,
+        ``video/mp4``, ``video/webm`` and the like; None for what is no sound, and for sound without a header.
+
+    Source: the signatures of the WHATWG MIME Sniffing standard, section 6.2; ISO/IEC 11172-3, section 2.4.1.3 and
+    13818-7, annex 1.2, for the sync words of MP3 and ADTS.
+    """
+    for start, mime in _SOUND_STARTS:
+        if head.startswith(start):
+            return mime
+    if head[:4] in {b"RIFF", b"RF64"} and head[8:12] == b"WAVE":
+        return "audio/wav"
+    if head[:4] == b"FORM" and head[8:12] in {b"AIFF", b"AIFC"}:
+        return "audio/aiff"
+    if head[:4] == b"\x1aE\xdf\xa3":
+        return "video/webm" if b"webm" in head[:64] else "video/x-matroska"
+    if head[4:8] == b"ftyp" and picture_mime(head) is None:
+        brand = head[8:12]
+        return "video/quicktime" if brand == b"qt  " else "audio/mp4" if brand[:3] in {b"M4A", b"M4B"} else "video/mp4"
+    return _sync_mime(head)
+
+
+def _mime_by_name(name: str) -> str | None:
+    """Say what a sound is taken for whose bytes tell nothing: an mp3 may begin with rubbish."""
+    ending = f".{name.rpartition('.')[2].lower()}"
+    sounds = ((mime, endings) for mime, endings in files.EXTENSIONS.items() if not mime.startswith("image/"))
+    return next((mime for mime, endings in sounds if ending in endings), None)
+
+
+def _sync_mime(head: bytes) -> str | None:
+    """Know MP3 and AAC by the header of a first frame: eleven or twelve bits are set, and what follows makes sense."""
+    if len(head) < 4 or head[0] != 0xFF:  # noqa: PLR2004  (the header's four bytes, the first all ones)
+        return None
+    if head[1] & 0xF6 == 0xF0:  # noqa: PLR2004  (ADTS: twelve ones, layer 0)
+        return "audio/aac"
+    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
+    rate, frequency = head[2] >> 4, head[2] >> 2 & 3
+    # Layer 3 and 2; the first is nobody's, and would take UTF-16 for sound.
+    known = head[1] >= 0xE0 and version != 1 and layer in {1, 2} and rate not in {0, 15} and frequency != 3  # noqa: PLR2004  (as above)
+    return "audio/mpeg" if known else None
 
 
 def _seems(head: bytes) -> str:
+    for kind, mime in (("picture", picture_mime(head)), ("sound", sound_mime(head))):
+        if mime is not None and not mime.startswith("video/"):
+            return f"a {kind} ({mime})"
     for pattern, what in _OTHERS:
         if pattern.match(head):
             return what
@@ -887,7 +1104,7 @@ def _seems(head: bytes) -> str:
     except UnicodeDecodeError:
         text = None
     if text is None or any(character < " " and character not in "\t\n\r\f\x1b" for character in text):
-        return f"of a kind not known here (it begins with {head[:8].hex(' ')})"
+        return f"{_NOT_KNOWN} (it begins with {head[:8].hex(' ')})"
     return next((what for pattern, what in _TEXTS if pattern.match(text)), "text")
 
 
@@ -898,7 +1115,7 @@ def _binary(piece: object, label: str) -> bytes:
 
 
 def _in_text_mode(label: str) -> MediaError:
-    return MediaError(f"{label} is open as text, and a picture is none. Open it with open(…, 'rb').")
+    return MediaError(f"{label} is open as text, and it is none. Open it with open(…, 'rb').")
 
 
 def _changed(label: str, before: int | None = None, now: int | None = None) -> MediaError:
@@ -924,7 +1141,7 @@ def _without_waiting(path: str, flags: int) -> int:
 
 
 @contextlib.contextmanager
-def _readable(label: str, path: str = "") -> Iterator[None]:
+def _readable(label: str, path: str = "") -> Generator[None]:
     """Make a MediaError of what the operating system says, and of what a closed file says."""
     try:
         yield

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import astuple
+from msgspec.structs import asdict, astuple
 
 from tutuclient import sse, wire
 from tutuclient.errors import (
@@ -27,7 +27,9 @@ from tutuclient.errors import (
     UnexpectedResponseError,
 )
 from tutuclient.types.answer import DEEPEST, too_deep
+from tutuclient.types.audio import join_base64
 from tutuclient.types.chat import (
+    ChatAudio,
     ChatChoice,
     ChatChunkChoice,
     ChatCompletion,
@@ -259,10 +261,13 @@ class _Choice:
     def said_something(self) -> bool:
         reasoning = self.reasoning["reasoning_content"] or self.reasoning["reasoning"]
         said = self.content or self.parts or self.refusal or self.tools.calls or self.function_arguments or self.images
-        return bool(said or self._whole_audio() or reasoning or self.finish_reason)
+        heard = self.audio or any(self.audio_pieces.values())
+        return bool(said or heard or reasoning or self.finish_reason)
 
     def _whole_audio(self) -> dict[str, Any]:
-        return self.audio | {name: "".join(pieces) for name, pieces in self.audio_pieces.items() if pieces}
+        pieces = self.audio_pieces
+        spoken = {"data": join_base64(pieces["data"]), "transcript": "".join(pieces["transcript"])}
+        return self.audio | {name: text for name, text in spoken.items() if text}
 
     def finish(self, index: int) -> ChatChoice:
         calls, audio = self.tools.finish(), self._whole_audio()
@@ -279,7 +284,7 @@ class _Choice:
             tool_calls=calls or None,
             function_call=function,
             annotations=self.lists["annotations"] or None,
-            audio=audio or None,
+            audio=wire.fit_struct(audio, ChatAudio) if audio else None,
             reasoning_content="".join(self.reasoning["reasoning_content"]) or None,
             reasoning="".join(self.reasoning["reasoning"]) or None,
             reasoning_details=self.lists["reasoning_details"] or None,
@@ -595,6 +600,7 @@ def _as_delta(message: ChatMessage) -> ChatDelta:
     fields: dict[str, Any] = {name: getattr(message, name) for name in ChatDelta.__struct_fields__}
     fields["tool_calls"] = calls or None
     fields["function_call"] = _as_piece(message.function_call) if message.function_call else None
+    fields["audio"] = asdict(message.audio) if message.audio else None
     return ChatDelta(**fields)
 
 

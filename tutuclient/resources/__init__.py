@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from tutuclient.resources.audio import Audio, Speech, Transcriptions, Translations
 from tutuclient.resources.chat import Chat, ChatStreamManager, Completions
-from tutuclient.resources.endpoints import Models
+from tutuclient.resources.models import Models
 
-__all__ = ["Chat", "ChatStreamManager", "Completions", "Models"]
+__all__ = [
+    "Audio",
+    "Chat",
+    "ChatStreamManager",
+    "Completions",
+    "Models",
+    "Speech",
+    "Transcriptions",
+    "Translations",
+]

@@ -5,6 +5,8 @@ Source: the relay's pages "Chat(分析图片)" and "Chat(修改图片)"; ``POST 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from tutuclient import wire
@@ -12,15 +14,17 @@ from tutuclient.errors import ConfigError
 from tutuclient.generated import ImageFinder
 from tutuclient.resources.resource import Resource
 from tutuclient.settings import UNSET, Unset
+from tutuclient.sound import sound_in
 from tutuclient.stream import ChatStream, fold
 from tutuclient.types.answer import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping
+    from collections.abc import Callable, Coroutine, Iterable
     from types import TracebackType
     from typing import Unpack
 
     from tutuclient.settings import Settings, Timeout
+    from tutuclient.sound import Sound
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
     from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage
@@ -115,12 +119,12 @@ class Completions(Resource):
             makes_image: The call orders a picture, so it is not sent twice in silence; None judges by the model.
         """
         call = self._chat_call(body, extra_headers, extra_query, timeout, makes_image)
-        find = ImageFinder(self._transport.downloads, call.makes_image)
+        find, hear = ImageFinder(self._transport.downloads, call.makes_image), _ear(body)
 
-        async def use(reply: Reply) -> ChatCompletion:
-            return _read(await reply.read(), reply, Origin(reply.meta, find), many=_many(body))
+        def read(data: bytes | bytearray, reply: Reply) -> ChatCompletion:
+            return _read(data, reply, Origin(reply.meta, find, hear), many=_many(body))
 
-        return await self._transport.run(call, use)
+        return await self._send(call, read)
 
     async def open(
         self,
@@ -133,12 +137,12 @@ class Completions(Resource):
     ) -> ChatStream:
         """Send a request's fields and give the stream of its answer. Arguments as for ``send``."""
         call = self._chat_call(body | {"stream": True}, extra_headers, extra_query, timeout, makes_image)
-        find = ImageFinder(self._transport.downloads, call.makes_image)
+        find, hear = ImageFinder(self._transport.downloads, call.makes_image), _ear(body)
 
-        async def use(reply: Reply) -> ChatStream:
-            return await ChatStream.begin(reply, Origin(reply.meta, find), many=_many(body))
+        async def begin(reply: Reply) -> ChatStream:
+            return await ChatStream.begin(reply, Origin(reply.meta, find, hear), many=_many(body))
 
-        return await self._transport.run(call, use)
+        return await self._open(call, begin)
 
     def _chat_call(
         self,
@@ -225,6 +229,12 @@ def _many(body: Mapping[str, Any]) -> bool:
     """Say whether several choices were asked for; without ``n`` all pieces belong to one."""
     n = body.get("n")
     return isinstance(n, int) and n > 1
+
+
+def _ear(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
+    """Give what finds the sound in an answer: raw samples have no header, so it has to know what was asked for."""
+    asked = body.get("audio")
+    return partial(sound_in, asked=str(asked.get("format") or "") if isinstance(asked, Mapping) else "")
 
 
 def _read(data: bytes | bytearray, reply: Reply, origin: Origin, *, many: bool) -> ChatCompletion:

@@ -23,7 +23,7 @@ class Call:
         url: The whole address, with its query.
         own_headers: Headers of this call, over the client's, or None.
         idempotency_key: The same for all attempts, another for every call; "" for what changes nothing.
-        body: The JSON to send, or None.
+        body: What to send, or None.
         timeout: The caller's limits.
         retry: Whether to try again.
         makes_image: The call orders a picture: it goes over a connection of its own, and is not sent twice in silence.
@@ -82,8 +82,10 @@ class Call:
         """All headers, but for those that aiohttp writes."""
         headers = merged_headers(self.settings.headers, self.own_headers or {})
         if self.body is not None:
-            headers.setdefault("Content-Type", "application/json")
             headers.setdefault("Idempotency-Key", self.idempotency_key)
+            headers.setdefault("Content-Type", self.body.content_type)
+            if self.body.content_type.startswith("multipart/"):  # Only the form knows its boundary.
+                headers = merged_headers(headers, {"Content-Type": self.body.content_type})
         return headers
 
     @property
@@ -98,6 +100,6 @@ class Call:
         if plain is None:
             return None
         return SecretBytes(
-            b"%sContent-Type: application/json\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s"
-            % (common, self.idempotency_key.encode(), len(plain), plain)
+            b"%sContent-Type: %s\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s"
+            % (common, self.body.content_type.encode(), self.idempotency_key.encode(), len(plain), plain)
         )

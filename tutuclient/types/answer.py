@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tutuclient.generated import GeneratedImage
+    from tutuclient.sound import Sound
 
 _REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "x-generation-id")
 _NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -177,16 +178,23 @@ class Origin:
     Attributes:
         meta: How the call went.
         find: Finds the pictures in an answer of this call.
+        hear: Finds the sound in one; None where there can be none.
     """
 
-    __slots__ = ("find", "meta")
+    __slots__ = ("find", "hear", "meta")
 
-    def __init__(self, meta: Meta, find: Callable[[Any], list[GeneratedImage]]) -> None:
+    def __init__(
+        self,
+        meta: Meta,
+        find: Callable[[Any], list[GeneratedImage]],
+        hear: Callable[[Any], Sound | None] | None = None,
+    ) -> None:
         self.meta = meta
         self.find = find
+        self.hear = hear
 
     def __reduce__(self) -> tuple[type[Origin], tuple[Any, ...]]:
-        return Origin, (self.meta, self.find)
+        return Origin, (self.meta, self.find, self.hear)
 
 
 class Answer(msgspec.Struct, kw_only=True, frozen=True, dict=True):

@@ -15,6 +15,8 @@ from tutuclient.types.answer import Answer, Nested
 
 if TYPE_CHECKING:
     from tutuclient.generated import GeneratedImage
+    from tutuclient.sound import Sound
+    from tutuclient.types.answer import Origin
 
 
 class ChatFields(TypedDict, total=False):
@@ -138,6 +140,22 @@ class ToolCall(Nested, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "type", "custom" if self.custom else "function")
 
 
+class ChatAudio(Nested, frozen=True, kw_only=True):
+    """What a message says aloud; ``ChatCompletion.sound`` has it decoded.
+
+    Attributes:
+        id: The relay's name for it, which goes back with the message.
+        data: Base64 of the sound, in the format that was asked for.
+        expires_at: When the relay forgets it, in seconds since the epoch, or None.
+        transcript: What is said in it.
+    """
+
+    id: str = ""
+    data: str = ""
+    expires_at: int | None = None
+    transcript: str | None = None
+
+
 class ChatMessage(Nested, frozen=True, kw_only=True):
     """The message of an answer. It can be sent back as it is, as one of ``messages``.
 
@@ -157,7 +175,7 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
     tool_calls: list[ToolCall] | None = None
     function_call: FunctionCall | None = None
     annotations: Any = None
-    audio: Any = None
+    audio: ChatAudio | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: Any = None
@@ -220,6 +238,16 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
             found = [] if origin is None else origin.find(self)
             self.__dict__["images"] = found
         return found
+
+    @property
+    def sound(self) -> Sound | None:
+        """What the first choice says aloud, decoded; None when it says nothing so.
+
+        Raises:
+            SoundError: Its base64 is damaged.
+        """
+        origin: Origin | None = self.__dict__.get("origin")
+        return None if origin is None or origin.hear is None else origin.hear(self)
 
 
 class FunctionCallDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):

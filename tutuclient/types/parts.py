@@ -29,6 +29,19 @@ class ImagePart(msgspec.Struct, frozen=True, tag_field="type", tag="image_url"):
     image_url: ImageURL
 
 
+class InputAudio(msgspec.Struct, frozen=True):
+    """A sound, as bare base64, and what its format is called: wav or mp3, and on some relays others."""
+
+    data: Any
+    format: Any
+
+
+class AudioPart(msgspec.Struct, frozen=True, tag_field="type", tag="input_audio"):
+    """A sound within a message."""
+
+    input_audio: InputAudio
+
+
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message to send. ``content`` is text or a list of parts."""
 
@@ -42,7 +55,9 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
 def _content(parts: tuple[Any, ...]) -> str | list[Any]:
     for part in parts:
         if not isinstance(part, str | Mapping | msgspec.Struct):
-            raise ConfigError(f"a {type(part).__name__} is no part of a message; a picture is image(…)")
+            raise ConfigError(
+                f"a {type(part).__name__} is no part of a message; a picture is image(…), a sound audio(…)"
+            )
     if len(parts) == 1 and isinstance(parts[0], str):
         return parts[0]
     return [TextPart(part) if isinstance(part, str) else part for part in parts]

@@ -1,26 +1,19 @@
-"""The plain pages of the API: a call, an answer, nothing to stream."""
+"""The models of the relay: the list and one of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from tutuclient import wire
 from tutuclient.errors import ConfigError
-from tutuclient.resources.resource import Resource
+from tutuclient.resources.resource import Resource, reading
 from tutuclient.settings import UNSET, Unset
-from tutuclient.types.answer import Answer, Origin
 from tutuclient.types.models import Model, ModelList
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tutuclient.generated import GeneratedImage
     from tutuclient.settings import Timeout
-    from tutuclient.transport import Call
-    from tutuclient.transport.reply import Reply
-
-A = TypeVar("A", bound=Answer)
 
 
 class Models(Resource):
@@ -41,7 +34,7 @@ class Models(Resource):
         Source: ``GET /models``.
         """
         call = self._call("GET", "/models", headers=extra_headers, query=extra_query, timeout=timeout)
-        return await self._get(call, ModelList)
+        return await self._send(call, reading(ModelList))
 
     async def retrieve(
         self,
@@ -61,18 +54,5 @@ class Models(Resource):
         if model.strip() in {"", ".", ".."}:  # The latter are steps of a path, not names in it.
             raise ConfigError("models.retrieve needs the id of a model")
         path = f"/models/{quote(model, safe='')}"
-        return await self._get(
-            self._call("GET", path, headers=extra_headers, query=extra_query, timeout=timeout), Model
-        )
-
-    async def _get(self, call: Call, cls: type[A]) -> A:
-        async def use(reply: Reply) -> A:
-            answer = wire.read_answer(bytes(await reply.read()), cls, reply.meta)
-            answer.__dict__["origin"] = Origin(reply.meta, _no_pictures)
-            return answer
-
-        return await self._transport.run(call, use)
-
-
-def _no_pictures(_: object) -> list[GeneratedImage]:
-    return []
+        call = self._call("GET", path, headers=extra_headers, query=extra_query, timeout=timeout)
+        return await self._send(call, reading(Model))

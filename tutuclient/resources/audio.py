@@ -1,0 +1,391 @@
+"""Sound: speech out of text, text out of speech, as it was said or in English.
+
+No call here makes a picture, so each is sent again like a question: what costs
+twice in the worst case is a minute of sound. Once the first byte of a sound has
+been handed on, nothing is.
+
+Source: ``POST /audio/speech``, ``/audio/transcriptions`` and ``/audio/translations``.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+
+from tutuclient import wire
+from tutuclient.errors import ConfigError
+from tutuclient.media import Recording
+from tutuclient.resources.resource import Resource, stamped
+from tutuclient.settings import UNSET, Unset
+from tutuclient.sound import Sound, SoundStream, read_sound
+from tutuclient.types.answer import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+    from typing import Unpack
+
+    from tutuclient.media import SoundSource
+    from tutuclient.settings import Settings, Timeout
+    from tutuclient.transport import Call, Transport
+    from tutuclient.transport.reply import Reply
+    from tutuclient.types.answer import Meta
+    from tutuclient.types.audio import (
+        AudioResponseFormat,
+        SpeechFields,
+        Transcription,
+        TranscriptionDiarized,
+        TranscriptionFields,
+        TranscriptionVerbose,
+        Translation,
+        TranslationFields,
+        TranslationFormat,
+        TranslationVerbose,
+    )
+
+S = TypeVar("S")
+
+SoundFile: TypeAlias = "SoundSource | tuple[str | None, SoundSource] | tuple[str | None, SoundSource, str | None]"
+"""A sound to be sent as the file of a form: a source, or a name, a source and perhaps its media type."""
+
+
+class Speech(Resource):
+    """``client.audio.speech``."""
+
+    async def create(
+        self,
+        *,
+        model: str,
+        voice: str | Mapping[str, str],
+        input: str,  # noqa: A002  (the API's own name)
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[SpeechFields],
+    ) -> Sound:
+        """Have a text read aloud, and wait for the whole sound.
+
+        Args:
+            model: Such as ``gpt-4o-mini-tts`` or ``tts-1``.
+            voice: Such as ``alloy``, whatever a relay maps, or ``{"id": …}`` for a voice of one's own.
+            input: What to say; 4096 characters at most, and 4096 bytes on some relays.
+            extra_body: Fields to put into the body, over those given as keywords.
+            extra_headers: Headers for this call, over the client's.
+            extra_query: Query parameters for this call, over the client's.
+            timeout: As for ``chat.completions.create``.
+            **fields: ``response_format`` (mp3 unless given), ``speed`` (0.25 to 4), ``instructions``, and whatever
+                else the relay understands.
+
+        Raises:
+            APIError: The relay said no, or gave no whole sound; an error under the name of a sound is one too.
+
+        Source: ``POST /audio/speech``.
+        """
+        body = {"model": model, "input": input, "voice": voice, **fields, **(extra_body or {})}
+        call = self._speech_call(body, extra_headers, extra_query, timeout, stream=False)
+        asked = str(body.get("response_format") or "")
+
+        def read(data: bytes | bytearray, reply: Reply) -> Sound:
+            return read_sound(data, asked, reply.content_type, reply.meta, call.max_bytes)
+
+        return await self._send(call, read)
+
+    @asynccontextmanager
+    async def stream(
+        self,
+        *,
+        model: str,
+        voice: str | Mapping[str, str],
+        input: str,  # noqa: A002  (the API's own name)
+        stream_format: Literal["sse", "audio"] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[SpeechFields],
+    ) -> AsyncGenerator[SoundStream]:
+        """Have a text read aloud, and take the sound as it comes: ``async with speech.stream(…) as sound``.
+
+        Arguments and errors as for ``create``. With ``stream_format="sse"`` the sound comes in events, which gives the
+        same bytes, and says at the end what it used.
+        """
+        body: dict[str, Any] = {"model": model, "input": input, "voice": voice, **fields}
+        body |= {"stream_format": stream_format} if stream_format else {}
+        body |= extra_body or {}
+        call = self._speech_call(body, extra_headers, extra_query, timeout, stream=True)
+        asked = str(body.get("response_format") or "")
+
+        async def begin(reply: Reply) -> SoundStream:
+            return await SoundStream.begin(reply, asked)
+
+        async with await self._open(call, begin) as stream:
+            yield stream
+
+    def _speech_call(
+        self,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str] | None,
+        query: Mapping[str, object] | None,
+        timeout: float | Timeout | Unset | None,
+        *,
+        stream: bool,
+    ) -> Call:
+        return self._call(
+            "POST",
+            "/audio/speech",
+            fields=body,
+            headers={"Accept": "application/octet-stream", **(headers or {})},
+            query=query,
+            timeout=timeout,
+            stream=stream,
+        )
+
+
+class Transcriptions(Resource):
+    """``client.audio.transcriptions``."""
+
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: Literal["json"] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranscriptionFields],
+    ) -> Transcription: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: Literal["verbose_json"],
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranscriptionFields],
+    ) -> TranscriptionVerbose: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: Literal["diarized_json"],
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranscriptionFields],
+    ) -> TranscriptionDiarized: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: Literal["text", "srt", "vtt"],
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranscriptionFields],
+    ) -> str: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: AudioResponseFormat | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranscriptionFields],
+    ) -> Transcription | TranscriptionVerbose | TranscriptionDiarized | str: ...
+
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: AudioResponseFormat | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Any,
+    ) -> Transcription | TranscriptionVerbose | TranscriptionDiarized | str:
+        """Write down what is said in a recording.
+
+        Args:
+            file: A path, bytes, a binary file object or an ``Upload``; or a tuple of a name, one of these, and perhaps
+                its media type. It is read while it is sent.
+            model: Such as ``whisper-1`` or ``gpt-4o-transcribe``.
+            response_format: How to write it down, "json" unless given; "text", "srt" and "vtt" give a str.
+            extra_body: Fields to put into the form, over those given as keywords.
+            extra_headers: Headers for this call, over the client's.
+            extra_query: Query parameters for this call, over the client's.
+            timeout: As for ``chat.completions.create``.
+            **fields: Every field of ``TranscriptionFields``, and whatever else the relay understands.
+
+        Raises:
+            MediaError: The file is missing, empty or no sound; nothing was sent.
+            ConfigError: The request cannot be written; nothing was sent.
+            APIError: The relay said no, or gave no whole answer.
+
+        Source: ``POST /audio/transcriptions``.
+        """
+        body = _fields(model, response_format, fields, extra_body)
+        call = self._call(
+            "POST",
+            "/audio/transcriptions",
+            form=wire.form(body, [wire.FormFile("file", _recording(file))]),
+            headers=extra_headers,
+            query=extra_query,
+            timeout=timeout,
+        )
+        return await self._send(call, _reading(wire.read_transcription, body))
+
+
+class Translations(Resource):
+    """``client.audio.translations``."""
+
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: Literal["json"] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranslationFields],
+    ) -> Translation: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: Literal["verbose_json"],
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranslationFields],
+    ) -> TranslationVerbose: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: Literal["text", "srt", "vtt"],
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranslationFields],
+    ) -> str: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: TranslationFormat | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranslationFields],
+    ) -> Translation | TranslationVerbose | str: ...
+
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: TranslationFormat | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Any,
+    ) -> Translation | TranslationVerbose | str:
+        """Write down in English what is said in a recording.
+
+        Arguments and errors as for ``transcriptions.create``, but for the fields, which are those of
+        ``TranslationFields``; models other than ``whisper-1`` do not translate.
+
+        Source: ``POST /audio/translations``.
+        """
+        body = _fields(model, response_format, fields, extra_body)
+        call = self._call(
+            "POST",
+            "/audio/translations",
+            form=wire.form(body, [wire.FormFile("file", _recording(file))]),
+            headers=extra_headers,
+            query=extra_query,
+            timeout=timeout,
+        )
+        return await self._send(call, _reading(wire.read_translation, body))
+
+
+class Audio(Resource):
+    """``client.audio``."""
+
+    def __init__(self, settings: Settings, transport: Transport) -> None:
+        super().__init__(settings, transport)
+        self.speech = Speech(settings, transport)
+        self.transcriptions = Transcriptions(settings, transport)
+        self.translations = Translations(settings, transport)
+
+
+def _fields(
+    model: str, response_format: str | None, fields: Mapping[str, Any], extra_body: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Put the fields of a form together; the model comes first, as relays read it."""
+    asked = {} if response_format is None else {"response_format": response_format}
+    return {"model": model, **asked, **fields, **(extra_body or {})}
+
+
+def _recording(file: SoundFile) -> Recording:
+    """Make a recording of whatever a file may be given as."""
+    if not isinstance(file, tuple):
+        return file if isinstance(file, Recording) else Recording(file)
+    if len(file) not in {2, 3}:
+        raise ConfigError(f"a file as a tuple is (name, content) or (name, content, media type); got {len(file)} items")
+    name, source, *mime = file
+    return Recording(source, name=name, mime=mime[0] if mime else None)
+
+
+def _reading(
+    read: Callable[[bytes | bytearray, str, Meta], S], body: Mapping[str, Any]
+) -> Callable[[bytes | bytearray, Reply], S]:
+    """Give what makes an answer of a whole body, by the format that was asked for."""
+    form = str(body.get("response_format") or "")
+
+    def use(data: bytes | bytearray, reply: Reply) -> S:
+        answer = read(data, form, reply.meta)
+        if isinstance(answer, Answer):
+            stamped(answer, reply)
+        return answer
+
+    return use

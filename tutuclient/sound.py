@@ -1,0 +1,567 @@
+"""The sound in an answer: whole or as it comes, told by its bytes, saved whole or not at all.
+
+A relay's error may come under the name of a sound, and a sound inside events.
+``Sound`` is a whole one, ``SoundStream`` one that is still coming. Glad not to
+know which page of the API it was asked from.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from tutuclient import files, sse, wire
+from tutuclient.errors import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    ConfigError,
+    IncompleteStreamError,
+    SoundError,
+    TutuError,
+)
+from tutuclient.media import picture_mime, sound_mime
+from tutuclient.types.answer import Meta
+from tutuclient.types.audio import SpeechAudioDeltaEvent, SpeechAudioDoneEvent, decode_base64
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncGenerator, Iterator
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from tutuclient.transport.reply import Reply
+    from tutuclient.types.audio import AudioUsage
+    from tutuclient.types.chat import ChatCompletion
+
+_HEAD_BYTES = 64
+_PIECE = 64 * 2**10
+_TO_DISK = 1024 * 1024
+_HEADERLESS = frozenset({"pcm", "pcm16"})
+_UNLABELLED = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
+
+
+class Sound:
+    """A sound that an answer brought, whole.
+
+    Attributes:
+        content: Its bytes.
+        mime: What its first bytes say it is, such as ``audio/mpeg``; what has no header is what the relay calls it,
+            or ``audio/pcm`` where that was asked for.
+        meta: How the call went.
+        usage: What it used, when it came in events that say so; else None.
+        transcript: What is said in it, when a chat's answer says so; else None.
+    """
+
+    def __init__(
+        self,
+        content: bytes,
+        mime: str,
+        *,
+        meta: Meta | None = None,
+        usage: AudioUsage | None = None,
+        transcript: str | None = None,
+    ) -> None:
+        self.content = content
+        self.mime = mime
+        self.meta = Meta() if meta is None else meta
+        self.usage = usage
+        self.transcript = transcript
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.mime}, {len(self.content):,} bytes>"
+
+    @property
+    def size_bytes(self) -> int:
+        """The length of ``content``."""
+        return len(self.content)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long a WAV sounds; None for all else, whose header does not say, and for a WAV that is broken."""
+        return _seconds_of_wav(self.content) if self.mime == "audio/wav" else None
+
+    async def read(self) -> bytes:
+        """Give the bytes, as ``content`` does."""
+        return self.content
+
+    aread = read
+
+    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
+        """Give the bytes in pieces of ``chunk_size``, or of 64 KiB."""
+        size = chunk_size or _PIECE
+        return (self.content[at : at + size] for at in range(0, len(self.content), size))
+
+    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
+        """Give the bytes in pieces, as ``iter_bytes`` does."""
+        for piece in self.iter_bytes(chunk_size):
+            yield piece
+
+    async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Save the sound, whole or not at all; return where.
+
+        As with ``GeneratedImage.save`` the extension follows the bytes: ``a.mp3`` becomes ``a.wav`` when a WAV came. Go
+        on with the path that is returned.
+
+        Args:
+            path: The file to write, or a folder, in which the sound gets a name of its own.
+            overwrite: Replace what stands there.
+
+        Raises:
+            SoundError: The folder is missing, the name is taken, the disk is full…; ``__cause__`` is the OSError.
+        """
+        async with files.writing(path, "the sound", SoundError, overwrite=overwrite) as part:
+            await anyio.to_thread.run_sync(part.write, self.content)
+            return await anyio.to_thread.run_sync(part.publish, self.mime)
+
+    def write_to_file(self, file: str | os.PathLike[str]) -> None:
+        """Write the sound at once, under just this name and over what stands there, as the openai package does.
+
+        The event loop waits for the disk; ``save`` does not make it wait.
+
+        Raises:
+            SoundError: As ``save``.
+        """
+        files.write_over(file, self.content, "the sound", SoundError)
+
+
+class SoundStream:
+    """A sound that is still coming: iterate over its pieces, or ``save`` it as it comes.
+
+    It is an async context manager: leaving the block, or cancelling the task that
+    reads, frees the connection. It is read once.
+
+    Attributes:
+        mime: As of a ``Sound``; the first bytes have come already.
+
+    Raises, while it is read:
+        IncompleteStreamError: It broke off.
+        StreamIdleTimeoutError: Nothing of it came for ``timeout.idle`` seconds.
+        APIError: The deadline passed, or the relay sent an error.
+    """
+
+    def __init__(self, reply: Reply, source: _Source, begun: list[bytes], mime: str) -> None:
+        self._reply: Reply | None = reply
+        self._source = source
+        self._begun = begun
+        self._error: TutuError | None = None
+        self._given = 0
+        self._content: bytes | None = None
+        self._meta = reply.meta
+        self.mime = mime
+
+    @classmethod
+    async def begin(cls, reply: Reply, asked: str) -> SoundStream:
+        """Read the first bytes, so that what fails before them can still be tried again.
+
+        Args:
+            reply: The open answer.
+            asked: The format that was asked for, "" for none.
+
+        Raises:
+            APIError: It is no sound.
+        """
+        source = _Source(reply)
+        await source.begin()
+        begun: list[bytes] = []
+        while sum(map(len, begun)) < _HEAD_BYTES and (piece := await source.next()):
+            begun.append(piece)
+        head = b"".join(begun)
+        mime = _mime(head, "" if source.unwrapped else reply.content_type, asked)
+        if mime is None:
+            raise await source.refusal(head)
+        reply.watch.ease()
+        reply.watch.hand_over(reply.fail)
+        return cls(reply, source, begun, mime)
+
+    @property
+    def meta(self) -> Meta:
+        """How the call went, so far."""
+        return self._meta
+
+    @property
+    def usage(self) -> AudioUsage | None:
+        """What it used, once it has been read to its end and if the relay says so."""
+        return self._source.usage
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._begun:
+            return self._taken(self._begun.pop(0))
+        reply = self._reply
+        if reply is None:
+            if self._error is not None:
+                raise self._error
+            raise StopAsyncIteration
+        try:
+            reply.watch.limit("idle", reply.call.timeout.idle)
+            piece = await self._source.next()
+            reply.watch.ease()
+        except TutuError as error:
+            error.attempts = reply.meta.attempts
+            error.outcome = "unknown"
+            self._end(wire.without_key(error, reply.call.settings.api_key))
+            raise
+        except BaseException:
+            self._end(_closed())
+            raise
+        if not piece:
+            reply.stamp()
+            self._end(None)
+            raise StopAsyncIteration
+        return self._taken(piece)
+
+    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
+        """Give the bytes as they come, or gathered to pieces of ``chunk_size``, of which the last may be shorter."""
+        if not chunk_size:
+            async for piece in self:
+                yield piece
+            return
+        gathered = bytearray()
+        async for piece in self:
+            gathered += piece
+            while len(gathered) >= chunk_size:
+                yield bytes(gathered[:chunk_size])
+                del gathered[:chunk_size]
+        if gathered:
+            yield bytes(gathered)
+
+    iter_bytes = aiter_bytes
+
+    async def read(self) -> bytes:
+        """Read to the end and give the whole; a second time, and ``save`` after it, cost nothing.
+
+        Raises:
+            ConfigError: Some of it has been taken already.
+            APIError: It broke off, now or before.
+        """
+        if self._content is None:
+            self._must_be_whole()
+            self._content = b"".join([piece async for piece in self])
+        return self._content
+
+    async def sound(self) -> Sound:
+        """Read to the end and give the ``Sound``. Raises as ``read`` does."""
+        return Sound(await self.read(), self.mime, meta=self._meta, usage=self.usage)
+
+    async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Save the sound while it comes, whole or not at all; return where. At most 1 MiB of it is in memory.
+
+        Arguments and errors as for ``Sound.save``, and those of reading. Under the final name nothing stands before
+        the last byte has come.
+        """
+        if self._content is not None:
+            return await (await self.sound()).save(path, overwrite=overwrite)
+        self._must_be_whole()
+        async with files.writing(path, "the sound", SoundError, overwrite=overwrite) as part:
+            gathered = bytearray()
+            async for piece in self:
+                gathered += piece
+                if len(gathered) >= _TO_DISK:
+                    await anyio.to_thread.run_sync(part.write, bytes(gathered))
+                    gathered.clear()
+            await anyio.to_thread.run_sync(part.write, bytes(gathered))
+            return await anyio.to_thread.run_sync(part.publish, self.mime)
+
+    async def aclose(self) -> None:
+        """Free the connection now. Safe to call twice, and after the end."""
+        self._end(_closed())
+
+    close = aclose
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _taken(self, piece: bytes) -> bytes:
+        self._given += len(piece)
+        return piece
+
+    def _must_be_whole(self) -> None:
+        """Refuse to pass off as a whole what is the rest of one."""
+        if self._error is not None:
+            raise self._error
+        if self._given:
+            raise ConfigError(f"{self._given:,} bytes of this sound have been taken already; what is left is no whole")
+
+    def _end(self, error: TutuError | None) -> None:
+        reply, self._reply = self._reply, None
+        if reply is not None:
+            self._error = error
+            if error is not None:
+                self._begun.clear()
+            reply.watch.stop()
+            reply.close()
+
+
+class _Source:
+    """The bytes of a sound, out of the body that they came in.
+
+    Attributes:
+        unwrapped: The body is an event stream, and the sound is inside.
+    """
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._head = b""
+        self._events: _Events | None = None
+        self._ready: deque[bytes] = deque()
+        self._left = reply.call.max_bytes
+        self._ended = False
+
+    @property
+    def unwrapped(self) -> bool:
+        return self._events is not None
+
+    @property
+    def usage(self) -> AudioUsage | None:
+        return None if self._events is None else self._events.usage
+
+    async def begin(self) -> None:
+        """Look at the first bytes: are they the sound, or events with the sound in them."""
+        reply = self._reply
+        while len(self._head) < _HEAD_BYTES and (piece := await reply.piece()):
+            self._head += piece
+        if _is_event_stream(self._head, reply.content_type):
+            self._events = _Events(reply.meta, reply.call.max_bytes)
+            self._ready.extend(self._events.feed(self._head))
+        elif self._head:
+            self._ready.append(self._head)
+
+    async def next(self) -> bytes:
+        """Give the next bytes, b"" at the end.
+
+        Raises:
+            IncompleteStreamError: The body broke off.
+        """
+        events = self._events
+        while not self._ready:
+            if self._ended or (events is not None and events.done):
+                return b""
+            piece = await self._piece()
+            if events is None:
+                self._ended = not piece
+                return self._within(piece)
+            if not piece:
+                self._ended = True
+                self._ready.extend(events.end())
+            else:
+                self._ready.extend(events.feed(piece))
+        return self._within(self._ready.popleft())
+
+    async def refusal(self, head: bytes) -> APIError:
+        """Make the error of an answer that is no sound."""
+        if self._events is not None:
+            return _refusal(head, self._reply.meta)
+        return _refusal(bytes(await self._reply.read(head)) if head else b"", self._reply.meta)
+
+    async def _piece(self) -> bytes:
+        try:
+            return await self._reply.piece()
+        except APITimeoutError:
+            raise
+        except APIConnectionError as error:
+            cut = IncompleteStreamError(f"{error.message}; the sound is not whole")
+            cut.request_id = error.request_id
+            cause = error.__cause__
+        raise cut from cause
+
+    def _within(self, piece: bytes) -> bytes:
+        self._left -= len(piece)
+        if self._left < 0:
+            raise wire.too_large("a sound", self._reply.call.max_bytes, self._reply.meta)
+        return piece
+
+
+class _Events:
+    """Takes a sound out of the events it came in.
+
+    Attributes:
+        done: The last event has come.
+        usage: What it said of the usage.
+    """
+
+    def __init__(self, meta: Meta, max_bytes: int) -> None:
+        self._decoder = sse.Decoder(max_bytes)
+        self._meta = meta
+        self._sounded = False
+        self.done = False
+        self.usage: AudioUsage | None = None
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Give the sound in the events that the next bytes complete.
+
+        Raises:
+            APIError: One of them is an error, or none that belongs to a speech.
+        """
+        try:
+            return self._sounds(self._decoder.feed(piece))
+        except sse.EventTooLargeError as error:
+            raise wire.unexpected(f"a stream in which {error}", b"", self._meta) from None
+
+    def end(self) -> list[bytes]:
+        """Give what is left when the bytes are over.
+
+        Raises:
+            IncompleteStreamError: The last event did not come.
+        """
+        sounds = self._sounds(self._decoder.flush())
+        if not self.done:
+            cut = IncompleteStreamError("the stream ended in the middle: speech.audio.done did not come")
+            cut.request_id = self._meta.request_id
+            raise cut
+        return sounds
+
+    def _sounds(self, events: list[sse.Event]) -> list[bytes]:
+        sounds: list[bytes] = []
+        try:
+            for kind, data in events:
+                if not self.done and (sound := self._sound(kind, data)):
+                    sounds.append(sound)
+        except APIError as error:
+            if self._sounded:
+                error.outcome = "unknown"  # Whatever it says, sound has been made.
+            raise
+        return sounds
+
+    def _sound(self, kind: str | None, data: sse.Data) -> bytes:
+        meta = self._meta
+        if kind is None:
+            raise wire.error_of_answer(data, meta) or wire.unexpected("a line that is no event", data, meta)
+        if bytes(data[:64]).strip() == b"[DONE]":
+            self.done = self._sounded
+            return b""
+        event = wire.read_speech_event(kind, data, meta)
+        if isinstance(event, SpeechAudioDoneEvent):
+            self.done, self.usage = True, event.usage
+        if not isinstance(event, SpeechAudioDeltaEvent):
+            return b""
+        self._sounded = self._sounded or bool(event.data)
+        return event.data
+
+
+def read_sound(data: bytes | bytearray, asked: str, content_type: str, meta: Meta, max_bytes: int) -> Sound:
+    """Read a whole body that should be a sound.
+
+    Args:
+        data: The body.
+        asked: The format that was asked for, "" for none.
+        content_type: What the relay calls it.
+        meta: How the call went.
+        max_bytes: The longest event to take, when it came in events.
+
+    Raises:
+        APIStatusError: It is an error in an answer's clothes.
+        UnexpectedResponseError: It is none: JSON, HTML, other text, a picture, nothing.
+        IncompleteStreamError: It came in events, and the last is missing.
+    """
+    head = bytes(data[:_HEAD_BYTES])
+    if not _is_event_stream(head, content_type):
+        mime = _mime(head, content_type, asked)
+        if mime is None:
+            raise _refusal(data, meta)
+        return Sound(bytes(data), mime, meta=meta)
+    events = _Events(meta, max_bytes)
+    content = b"".join([*events.feed(bytes(data)), *events.end()])
+    mime = _mime(content[:_HEAD_BYTES], "", asked)
+    if mime is None:
+        raise _refusal(content, meta)
+    return Sound(content, mime, meta=meta, usage=events.usage)
+
+
+def sound_in(completion: ChatCompletion, *, asked: str) -> Sound | None:
+    """Give the sound in a chat's answer, None when its first choice holds none.
+
+    Args:
+        completion: The answer.
+        asked: The format that was asked for, "" for none.
+
+    Raises:
+        SoundError: Its base64 is damaged.
+    """
+    audio = completion.message.audio
+    if audio is None or not audio.data:
+        return None
+    try:
+        content = decode_base64(audio.data)
+    except ValueError as error:
+        raise SoundError("the sound in the answer cannot be decoded: its base64 is damaged or cut off") from error
+    mime = _mime(content[:_HEAD_BYTES], "", asked) or "application/octet-stream"
+    return Sound(content, mime, meta=completion.meta, transcript=audio.transcript)
+
+
+def _mime(head: bytes, content_type: str, asked: str) -> str | None:
+    """Say what a sound is, None for what is none: by its bytes, then by the label; raw samples are as was asked."""
+    label = content_type.partition(";")[0].strip()
+    told = sound_mime(head)
+    if told is not None and (asked not in _HEADERLESS or head[0] != 0xFF or label == told):  # noqa: PLR2004  (below)
+        return told  # Samples may begin with the 0xFF of an MP3's frame by chance; no other header comes by chance.
+    if not head or _is_text(head) or picture_mime(head) is not None:
+        return None
+    if asked in _HEADERLESS:
+        return "audio/pcm"
+    if label.startswith("audio/"):
+        return label
+    return "application/octet-stream" if label in _UNLABELLED else None
+
+
+def _is_text(head: bytes) -> bool:
+    """Say whether bytes are text: 64 bytes of sound never are."""
+    if _CONTROL.search(head):
+        return False
+    try:
+        head.decode()
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 4 and error.reason == "unexpected end of data"
+    return True
+
+
+def _is_event_stream(head: bytes, content_type: str) -> bool:
+    return _is_text(head) and wire.is_event_stream(head, content_type)
+
+
+def _refusal(data: bytes | bytearray, meta: Meta) -> APIError:
+    said = wire.error_of_answer(data, meta)
+    if said is not None:
+        return said
+    head = bytes(data[:_HEAD_BYTES])
+    if not head.strip():
+        return wire.unexpected("an empty body", b"", meta)
+    if (picture := picture_mime(head)) is not None:
+        return wire.unexpected(f"a picture ({picture}) in place of a sound", b"", meta)
+    return wire.unexpected(
+        "text in place of a sound" if _is_text(head) else "no sound", data if _is_text(head) else b"", meta
+    )
+
+
+def _seconds_of_wav(data: bytes) -> float | None:
+    """Read the length of a WAV. What is streamed has no true length in its header, so what is there counts.
+
+    Source: Multimedia Programming Interface and Data Specifications 1.0, IBM and Microsoft, 1991.
+    """
+    at, per_second = 12, 0
+    while at + 8 <= len(data):
+        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if name == b"fmt ":
+            per_second = int.from_bytes(data[at + 16 : at + 20], "little")
+        elif name == b"data":
+            return min(size or len(data), len(data) - at - 8) / per_second if per_second else None
+        at += 8 + size + size % 2
+    return None
+
+
+def _closed() -> APIConnectionError:
+    error = APIConnectionError("the sound was closed before its end")
+    error.outcome = "unknown"
+    return error

@@ -1,0 +1,70 @@
+"""Pure: requests to bytes, bytes to structs, status and headers to an error. No network, no clock."""
+
+from __future__ import annotations
+
+from tutuclient.wire.answers import (
+    UNREADABLE,
+    apart,
+    decode_chunk,
+    is_event_stream,
+    read_answer,
+    read_chunk,
+    read_completion,
+    remember_usage,
+)
+from tutuclient.wire.forms import Form, FormFile, form
+from tutuclient.wire.inflate import Inflater
+from tutuclient.wire.mending import fit_struct
+from tutuclient.wire.refusals import (
+    classify,
+    error_event,
+    error_of_answer,
+    error_of_status,
+    find_error,
+    too_large,
+    unexpected,
+    without_key,
+)
+from tutuclient.wire.requests import Body, encode, makes_image, sendable
+from tutuclient.wire.transcripts import (
+    PLAIN_FORMATS,
+    read_plain,
+    read_speech_event,
+    read_transcription,
+    read_transcription_event,
+    read_translation,
+)
+
+__all__ = [
+    "PLAIN_FORMATS",
+    "UNREADABLE",
+    "Body",
+    "Form",
+    "FormFile",
+    "Inflater",
+    "apart",
+    "classify",
+    "decode_chunk",
+    "encode",
+    "error_event",
+    "error_of_answer",
+    "error_of_status",
+    "find_error",
+    "fit_struct",
+    "form",
+    "is_event_stream",
+    "makes_image",
+    "read_answer",
+    "read_chunk",
+    "read_completion",
+    "read_plain",
+    "read_speech_event",
+    "read_transcription",
+    "read_transcription_event",
+    "read_translation",
+    "remember_usage",
+    "sendable",
+    "too_large",
+    "unexpected",
+    "without_key",
+]

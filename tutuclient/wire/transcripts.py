@@ -1,0 +1,186 @@
+"""What was said, as relays write it down: JSON, text and subtitles, whole and in events; and the events of a speech.
+
+The format that was asked for says how an answer is read, since relays label
+them as they like. Text is never taken for JSON, nor an error for text.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from tutuclient.types.answer import Answer, Meta
+from tutuclient.types.audio import (
+    SpeechAudioDeltaEvent,
+    SpeechAudioDoneEvent,
+    SpeechStreamEvent,
+    Transcription,
+    TranscriptionDiarized,
+    TranscriptionStreamEvent,
+    TranscriptionTextDeltaEvent,
+    TranscriptionTextDoneEvent,
+    TranscriptionTextSegmentEvent,
+    TranscriptionVerbose,
+    Translation,
+    TranslationVerbose,
+)
+from tutuclient.types.chat import Usage
+from tutuclient.wire.answers import remember_usage
+from tutuclient.wire.mending import fit_struct
+from tutuclient.wire.refusals import error_event, raise_if_error, read_object, read_value, unexpected
+
+if TYPE_CHECKING:
+    from tutuclient.sse import Data
+
+A = TypeVar("A", bound=Answer)
+
+PLAIN_FORMATS = frozenset({"text", "srt", "vtt"})
+"""The formats whose answer is no JSON but the text itself."""
+
+_TRANSCRIPTIONS: dict[str, type[Transcription | TranscriptionVerbose | TranscriptionDiarized]] = {
+    "verbose_json": TranscriptionVerbose,
+    "diarized_json": TranscriptionDiarized,
+}
+_TRANSLATIONS: dict[str, type[Translation | TranslationVerbose]] = {"verbose_json": TranslationVerbose}
+_EVENTS: dict[str, type[TranscriptionStreamEvent]] = {
+    "transcript.text.delta": TranscriptionTextDeltaEvent,
+    "transcript.text.segment": TranscriptionTextSegmentEvent,
+    "transcript.text.done": TranscriptionTextDoneEvent,
+}
+_BY_FIELD: tuple[tuple[str, type[TranscriptionStreamEvent]], ...] = (
+    ("delta", TranscriptionTextDeltaEvent),
+    ("text", TranscriptionTextDoneEvent),
+)
+_HTML = re.compile(rb"[\s\xef\xbb\xbf]*<(!doctype|html|head|body)", re.IGNORECASE)
+_JSON = re.compile(rb'[\s\xef\xbb\xbf]*\{\s*"')
+_CUE = re.compile(r"-->|\s*WEBVTT")
+
+
+def read_transcription(
+    data: Data, form: str, meta: Meta
+) -> Transcription | TranscriptionVerbose | TranscriptionDiarized | str:
+    """Read a whole transcription.
+
+    Args:
+        data: The body.
+        form: The ``response_format`` that was asked for, "" for none.
+        meta: How the call went.
+
+    Returns:
+        The struct of the format; the text itself for those of ``PLAIN_FORMATS``, of "text" without the line break
+        at its end.
+
+    Raises:
+        APIStatusError: It is an error in an answer's clothes.
+        UnexpectedResponseError: It is none: HTML, an empty body, JSON without a text, text where JSON was asked for.
+    """
+    if form in PLAIN_FORMATS:
+        return read_plain(data, form, meta)
+    return _said(data, _TRANSCRIPTIONS.get(form, Transcription), meta)
+
+
+def read_translation(data: Data, form: str, meta: Meta) -> Translation | TranslationVerbose | str:
+    """Read a whole translation. Arguments and errors as for ``read_transcription``."""
+    if form in PLAIN_FORMATS:
+        return read_plain(data, form, meta)
+    return _said(data, _TRANSLATIONS.get(form, Translation), meta)
+
+
+def read_plain(data: Data, form: str, meta: Meta) -> str:
+    """Read an answer that is text. Some relays put it into JSON all the same. Errors as for ``read_transcription``.
+
+    A recording in which nobody speaks gives an empty text, but some line break or heading comes all the same: no
+    body at all is an error.
+    """
+    raw = bytes(data)
+    if not raw:
+        raise unexpected("an empty body", raw, meta)
+    if _HTML.match(raw[:256]):
+        raise unexpected("HTML", raw, meta)
+    if _JSON.match(raw[:256]):
+        tree = read_object(raw, meta)
+        raise_if_error(tree, meta)
+        said = tree.get("text")
+        if not isinstance(said, str) or (form != "text" and not _CUE.search(said)):
+            raise unexpected(f"JSON where {form} was asked for", raw, meta)
+        return said
+    text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
+    return text.removesuffix("\n").removesuffix("\r") if form == "text" else text
+
+
+def read_transcription_event(kind: str, data: Data, meta: Meta) -> TranscriptionStreamEvent | None:
+    """Read an event of a streamed transcription.
+
+    Args:
+        kind: The name in its ``event:`` line, or "". The JSON's ``type`` comes first.
+        data: Its data.
+        meta: How the call went.
+
+    Returns:
+        The event, or None for what carries nothing.
+
+    Raises:
+        APIError: It is an error.
+        UnexpectedResponseError: It is no JSON object.
+    """
+    tree = _event(kind, data, meta)
+    cls = _EVENTS.get(str(tree.get("type") or kind))
+    if cls is None:
+        # A relay that cannot stream writes the whole answer into one event.
+        cls = next((event for field, event in _BY_FIELD if isinstance(tree.get(field), str)), None)
+    return None if cls is None else _kept(fit_struct(tree, cls), data, tree)
+
+
+def read_speech_event(kind: str, data: Data, meta: Meta) -> SpeechStreamEvent | None:
+    """Read an event of a speech that is streamed as events. Arguments and errors as ``read_transcription_event``."""
+    tree = _event(kind, data, meta)
+    name = str(tree.get("type") or kind)
+    if name == "speech.audio.done":
+        return _kept(fit_struct(tree, SpeechAudioDoneEvent), data, tree)
+    if not tree.get("audio") and name != "speech.audio.delta":
+        return None
+    event = fit_struct(tree, SpeechAudioDeltaEvent)
+    try:
+        _ = event.data  # Decoded here once, so that what cannot be is an error of the stream's.
+    except ValueError:
+        broken = unexpected("a piece of sound whose base64 is broken", data, meta)
+    else:
+        return _kept(event, data, tree)
+    raise broken
+
+
+def _event(kind: str, data: Data, meta: Meta) -> dict[str, Any]:
+    if kind == "error":
+        raise error_event(data, meta)
+    tree = read_value(data, meta)
+    if tree is None or tree == []:
+        return {}
+    if not isinstance(tree, dict):
+        raise unexpected("an event that is no JSON object", data, meta)
+    fields = cast("dict[str, Any]", tree)
+    raise_if_error(fields, meta)
+    return fields
+
+
+def _said(data: Data, cls: type[A], meta: Meta) -> A:
+    raw = bytes(data)
+    tree = read_object(raw, meta)
+    raise_if_error(tree, meta)
+    if "text" not in tree and not isinstance(tree.get("segments"), list):
+        raise unexpected("JSON without a text", raw, meta)
+    return _kept(fit_struct(tree, cls), raw, tree)
+
+
+def _kept(answer: A, data: Data, tree: dict[str, Any]) -> A:
+    """Keep what an answer was made of, for its ``raw`` and ``extra`` and those of its parts."""
+    answer.__dict__["raw"] = bytes(data)
+    answer.__dict__["tree"] = tree
+    usage = getattr(answer, "usage", None)
+    if isinstance(usage, Usage):
+        remember_usage(usage, tree)
+    for name in ("segments", "words"):
+        parts = getattr(answer, name, None) or ()
+        if len(parts) == len(tree.get(name) or ()):
+            for number, part in enumerate(parts):
+                part.__dict__["place"] = (tree, (name, number))
+    return answer
