@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KEY = "sk-test-0123456789abcdef"
-COMMANDS = ("analyze", "edit", "generate", "chat", "models", "doctor", "serve", "demo")
+COMMANDS = (
+    "analyze", "edit", "generate", "chat", "speech", "transcribe", "translate", "models", "doctor", "serve", "demo",
+)  # fmt: skip
 SKY = "请将这张图片的背景替换为蓝天白云"
 LONG = 20.0
 """Seconds after which a process that should have ended is given up."""

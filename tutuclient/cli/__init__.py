@@ -1,4 +1,4 @@
-"""The command line: analyze, edit, generate, chat, models, serve, demo.
+"""The command line: the API for people, and for scripts.
 
 Answers go to stdout, plain where it is no terminal; notes and errors go to
 stderr, an error in one line. Whatever a relay sends is made harmless before it
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tutuclient import __version__
-from tutuclient.cli import account, chat, demo, doctor, pictures, serve
+from tutuclient.cli import account, audio, chat, demo, doctor, pictures, serve
 from tutuclient.cli.output import print_error, write
 from tutuclient.cli.running import INTERRUPTED
 from tutuclient.errors import printable
@@ -84,14 +84,14 @@ def _start(
         raise typer.Exit(2)
 
 
-app.command()(chat.analyze)
-app.command()(pictures.edit)
-app.command()(pictures.generate)
-app.command()(chat.chat)
-app.command()(account.models)
-app.command()(doctor.doctor)
-app.command()(serve.serve)
-app.command()(demo.demo)
+_MAIN, _SOUND, _RELAY = "Pictures and words", "Sound", "The relay"
+for _panel, _commands in (
+    (_MAIN, (chat.analyze, pictures.edit, pictures.generate, chat.chat)),
+    (_SOUND, (audio.speech, audio.transcribe, audio.translate)),
+    (_RELAY, (account.models, doctor.doctor, serve.serve, demo.demo)),
+):
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

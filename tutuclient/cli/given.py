@@ -6,6 +6,7 @@ import re
 import sys
 from contextlib import suppress
 from enum import Enum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +15,8 @@ import typer
 from tutuclient.errors import ConfigError, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tutuclient.client import TutuClient
 
 
@@ -123,10 +126,17 @@ def stdin(what: str) -> bytes:
     return data
 
 
-def prompt_of(text: str) -> str:
-    """Give the prompt, from stdin when it is ``-``."""
+def stdin_lines(what: str) -> Iterator[str]:
+    """Read what is piped in line by line, as it comes; ``what`` names it in errors."""
+    if sys.stdin.isatty():
+        raise ConfigError(f"no {what}: stdin (-) is the terminal; pipe the {what} in")
+    return TextIOWrapper(sys.stdin.buffer, "utf-8-sig", "replace")
+
+
+def prompt_of(text: str, what: str = "prompt") -> str:
+    """Give the prompt, from stdin when it is ``-``; ``what`` names it in errors."""
     if text == "-":
-        return stdin("prompt").decode("utf-8-sig", "replace").strip()
+        return stdin(what).decode("utf-8-sig", "replace").strip()
     if not text.strip():
-        raise ConfigError("the prompt is empty")
+        raise ConfigError(f"the {what} is empty")
     return text

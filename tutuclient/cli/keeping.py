@@ -86,6 +86,16 @@ class Target(NamedTuple):
         path = Path(self.output)
         return str(path.with_name(f"{path.stem}-{word}{path.suffix}"))
 
+    def taken(self, mime: str) -> str | None:
+        """Give the name that bytes of this type would get and may not have, as something else has it."""
+        if self.is_folder or self.overwrite:
+            return None
+        from tutuclient.files import named
+
+        path = Path(self.output)
+        name = path.with_name(named(path.name, mime))
+        return str(name) if os.path.lexists(name) else None
+
     def note_the_suffix(self, place: Path, mime: str | None) -> None:
         """Say so when the bytes are not what the name asked for."""
         asked = "" if self.is_folder else Path(self.output).suffix.lower()

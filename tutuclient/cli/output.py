@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from tutuclient.generated import GeneratedImage
-    from tutuclient.types import ChatCompletion
+    from tutuclient.types import ChatCompletion, Usage
 
 
 def write(text: str) -> None:
@@ -77,13 +77,18 @@ def call_fields(request_id: str | None, attempts: int, started: float) -> dict[s
     return {"request_id": request_id, "attempts": attempts, "elapsed": round(time.monotonic() - started, 3)}
 
 
+def counts(usage: Usage | None) -> dict[str, Any] | None:
+    """Describe what was used as JSON has it; None when the relay does not say."""
+    names = ("prompt_tokens", "completion_tokens", "total_tokens", *(("seconds",) if hasattr(usage, "seconds") else ()))
+    return None if usage is None else {name: getattr(usage, name) for name in names}
+
+
 def summary(answer: ChatCompletion, started: float, images: list[dict[str, Any]]) -> dict[str, Any]:
     """Describe an answer as JSON has it."""
-    counts = ("prompt_tokens", "completion_tokens", "total_tokens")
     return {
         "text": answer.text,
         "images": images,
-        "usage": None if answer.usage is None else {name: getattr(answer.usage, name) for name in counts},
+        "usage": counts(answer.usage),
         "finish_reason": answer.finish_reason,
         "model": answer.model or None,
         **call_fields(answer.meta.request_id, answer.meta.attempts, started),

@@ -28,6 +28,7 @@ _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (errors.MediaError, 2),
     (errors.ImageDownloadError, 8),
     (errors.NoImageError, 8),
+    (errors.SoundError, 8),
     (errors.APIResponseValidationError, 8),
     (errors.AuthenticationError, 3),
     (errors.PermissionDeniedError, 3),
