@@ -102,7 +102,7 @@ def test_takes_the_old_functions_too() -> None:
         ({"tools": [{"type": "function", "function": {}}]}, "tools\\[0\\].function.name", "tools[0].function.name"),
         ({"tools": [{"type": "function", "function": {**WEATHER["function"], "strict": True}}]},
          "Invalid schema for function 'get_weather'", "tools[0].function.parameters"),
-        ({"tools": [WEATHER], "tool_choice": {"type": "function", "function": {"name": "nope"}}}, "nope", "tool_choice"),
+        ({"tools": [WEATHER], "tool_choice": {"type": "custom", "custom": {"name": "no"}}}, ".no.", "tool_choice"),
         ({"tool_choice": "required"}, "only allowed when 'tools'", "tool_choice"),
     ],
 )  # fmt: skip
@@ -113,11 +113,11 @@ def test_complains_of_tools_it_cannot_use(request_: Any, message: str, param: st
 
 
 def test_reads_the_results_at_the_end_of_a_conversation() -> None:
-    asked = {
+    asked: dict[str, Any] = {
         "role": "assistant",
         "tool_calls": [{"id": "a", "function": {"name": "f"}}, {"id": "b", "custom": {"name": "g"}}],
     }
-    said = [
+    said: list[dict[str, Any]] = [
         {"role": "tool", "tool_call_id": "a", "content": "1"},
         {"role": "tool", "tool_call_id": "b", "content": [{"type": "text", "text": "2"}]},
     ]
