@@ -20,7 +20,7 @@ FLOORS = (
     {"errors", "types", "sse"},
     {"files", "media", "wire", "limits", "retry", "settings"},
     {"transport"},
-    {"stream", "generated", "sound"},
+    {"stream", "generated", "events", "sound"},
     {"resources"},
     {"client"},
     {"cli", "__main__"},

@@ -182,8 +182,8 @@ def test_a_sound_in_events_is_taken_out_of_them() -> None:
 @pytest.mark.parametrize(
     ("events", "cls", "says"),
     [
-        (EVENTS[:-1], IncompleteStreamError, "speech.audio.done did not come"),
-        ([b"[DONE]"], IncompleteStreamError, "did not come"),
+        (EVENTS[:-1], IncompleteStreamError, "its last event did not come"),
+        ([b"[DONE]"], IncompleteStreamError, "without a single event"),
         ([event("done")], UnexpectedResponseError, "an empty body"),
         ([{"error": {"message": "boom", "type": "server_error"}}], InternalServerError, "boom"),
         ([*EVENTS[:1], {"error": {"message": "boom", "type": "server_error"}}], InternalServerError, "boom"),
@@ -343,7 +343,7 @@ async def test_a_cut_sound_is_an_error_and_no_file(
 async def test_what_was_cut_says_so(client: TutuClient, server: Server) -> None:
     server.answers(sounds(MP3[:2000], then="fin"))
     async with speaking(client) as speech:
-        with pytest.raises(IncompleteStreamError, match="the sound is not whole"):
+        with pytest.raises(IncompleteStreamError, match="the answer is not whole"):
             await speech.read()
 
 

@@ -9,7 +9,7 @@ import msgspec
 from tutuclient import __version__
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media import PictureSource, image
-from tutuclient.resources import Audio, Chat, Models
+from tutuclient.resources import Audio, Chat, Embeddings, Images, Models, TextCompletions
 from tutuclient.settings import (
     UNSET,
     Settings,
@@ -66,6 +66,9 @@ class TutuClient:
 
     Attributes:
         chat: Chat completions.
+        completions: Legacy completions.
+        embeddings: Embeddings.
+        images: Pictures made, edited and varied by the pages of images.
         models: The models of the relay.
     """
 
@@ -116,6 +119,9 @@ class TutuClient:
         self._settings = settings
         self._transport = transport
         self.chat = Chat(settings, transport)
+        self.completions = TextCompletions(settings, transport)
+        self.embeddings = Embeddings(settings, transport)
+        self.images = Images(settings, transport)
         self.models = Models(settings, transport)
         self.audio = Audio(settings, transport)
 

@@ -25,6 +25,8 @@ import anyio.to_thread
 from tutuclient import files
 from tutuclient.errors import ImageDownloadError, NoImageError, printable
 from tutuclient.transport.downloads import Downloads, must_be_picture, picture_mime, safe_url
+from tutuclient.types.answer import is_list, is_object
+from tutuclient.types.images import ImagesResponse, ImageStreamEvent
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import SupportsIndex
 
-    from tutuclient.types import Answer
+    from tutuclient.types import Answer, Image
 
 T = TypeVar("T")
 
@@ -409,12 +411,17 @@ class ImageFinder:
         Args:
             answer: A completion, a chunk, or any answer with ``data: [{url | b64_json}]``.
 
+        The pictures of the images pages are taken as they are listed, one for one.
+
         Returns:
             What was found; [] when there is no picture.
         """
+        if isinstance(answer, ImagesResponse | ImageStreamEvent):
+            listed = answer.data if isinstance(answer, ImagesResponse) else [answer]
+            return Pictures([_listed(self.downloads, each) for each in listed if each.url or each.b64_json], "")
         found = _Found(self.downloads)
         texts: list[str] = []
-        choices = getattr(answer, "choices", None)
+        choices: list[Any] | None = getattr(answer, "choices", None)
         for choice in choices or ():
             delta = getattr(choice, "delta", None)
             for message in (delta, choice.message):
@@ -429,6 +436,18 @@ class ImageFinder:
             for text in texts:
                 found.read_again(text, made=self.made)
         return Pictures(found.images, "\n".join(texts))
+
+
+def _listed(downloads: Downloads, item: Image | ImageStreamEvent) -> GeneratedImage:
+    """Make a picture of what an images page lists: its data where they came, else its address."""
+    url, text = item.url, item.b64_json
+    if url is not None and url.startswith("data:"):
+        url, text = None, text or url
+    if text is None:
+        return GeneratedImage(downloads, url, revised_prompt=item.revised_prompt)
+    uri = _DATA_URI.match(text)
+    encoded = _Base64(text, uri.end() if uri else 0)
+    return GeneratedImage(downloads, url, encoded=encoded, revised_prompt=item.revised_prompt)
 
 
 def find_images(answer: Answer, *, made: bool = False) -> Pictures:
@@ -482,7 +501,7 @@ class _Found:
         self.read_field(message.images)
         self.read_field(message.image)
         for part in message.parts or ():
-            if isinstance(part, dict):
+            if is_object(part):
                 is_image = "image" in str(part.get("type"))
                 self.read_field(part if is_image else {key: part[key] for key in _PART_KEYS if key in part})
 
@@ -494,10 +513,10 @@ class _Found:
         """
         if isinstance(value, str):
             return self._read_string(value, is_data=is_data, prompt=prompt)
-        if depth and isinstance(value, list):
+        if depth and is_list(value):
             taken = [self.read_field(item, depth - 1, prompt=prompt) for item in value]
             return any(taken)
-        if depth and isinstance(value, dict):
+        if depth and is_object(value):
             own = value.get("revised_prompt")
             prompt = own if isinstance(own, str) and own else prompt
             return any(
@@ -661,7 +680,7 @@ def _prepare(text: str, *, quoted: bool = False) -> tuple[str, dict[int, tuple[s
         The text, and for the place of each "data:" in it what it declares to be and the data that followed.
     """
     text, cuts = _cut_data(text)
-    code, quotes = _inline_code(text), []
+    code, quotes = _inline_code(text), list[tuple[int, int]]()
     fence: re.Match[str] | None = None
     for line in _LINE.finditer(text):
         mark = line["fence"]

@@ -7,22 +7,15 @@ know which page of the API it was asked from.
 
 from __future__ import annotations
 
+import base64
 import re
-from collections import deque
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from tutuclient import files, sse, wire
-from tutuclient.errors import (
-    APIConnectionError,
-    APIError,
-    APITimeoutError,
-    ConfigError,
-    IncompleteStreamError,
-    SoundError,
-    TutuError,
-)
+from tutuclient import files, wire
+from tutuclient.errors import APIError, ConfigError, SoundError
+from tutuclient.events import EventReader, Incoming, next_piece
 from tutuclient.media import picture_mime, sound_mime
 from tutuclient.types.answer import Meta
 from tutuclient.types.audio import SpeechAudioDeltaEvent, SpeechAudioDoneEvent, decode_base64
@@ -31,11 +24,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
-    from types import TracebackType
-    from typing import Self
 
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.audio import AudioUsage
+    from tutuclient.types.audio import AudioUsage, SpeechStreamEvent
     from tutuclient.types.chat import ChatCompletion
 
 _HEAD_BYTES = 64
@@ -130,7 +121,7 @@ class Sound:
         files.write_over(file, self.content, "the sound", SoundError)
 
 
-class SoundStream:
+class SoundStream(Incoming[bytes]):
     """A sound that is still coming: iterate over its pieces, or ``save`` it as it comes.
 
     It is an async context manager: leaving the block, or cancelling the task that
@@ -145,14 +136,12 @@ class SoundStream:
         APIError: The deadline passed, or the relay sent an error.
     """
 
-    def __init__(self, reply: Reply, source: _Source, begun: list[bytes], mime: str) -> None:
-        self._reply: Reply | None = reply
+    def __init__(self, reply: Reply, source: _Source, begun: bytes, mime: str) -> None:
+        super().__init__(reply)
         self._source = source
         self._begun = begun
-        self._error: TutuError | None = None
         self._given = 0
         self._content: bytes | None = None
-        self._meta = reply.meta
         self.mime = mime
 
     @classmethod
@@ -166,57 +155,24 @@ class SoundStream:
         Raises:
             APIError: It is no sound.
         """
-        source = _Source(reply)
-        await source.begin()
-        begun: list[bytes] = []
-        while sum(map(len, begun)) < _HEAD_BYTES and (piece := await source.next()):
-            begun.append(piece)
-        head = b"".join(begun)
-        mime = _mime(head, "" if source.unwrapped else reply.content_type, asked)
+        source = await _Source.begin(reply)
+        begun = b""
+        while len(begun) < _HEAD_BYTES and (piece := await source.next()):
+            begun += piece
+        mime = _mime(begun, "" if source.unwrapped else reply.content_type, asked)
         if mime is None:
-            raise await source.refusal(head)
-        reply.watch.ease()
-        reply.watch.hand_over(reply.fail)
+            raise _refusal(await reply.read(begun) if begun and not source.unwrapped else begun, reply.meta)
         return cls(reply, source, begun, mime)
 
-    @property
-    def meta(self) -> Meta:
-        """How the call went, so far."""
-        return self._meta
+    async def _next(self, reply: Reply) -> bytes | None:  # noqa: ARG002  (the source has it)
+        piece, self._begun = self._begun or await self._source.next(), b""
+        self._given += len(piece)
+        return piece or None
 
     @property
     def usage(self) -> AudioUsage | None:
         """What it used, once it has been read to its end and if the relay says so."""
         return self._source.usage
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._begun:
-            return self._taken(self._begun.pop(0))
-        reply = self._reply
-        if reply is None:
-            if self._error is not None:
-                raise self._error
-            raise StopAsyncIteration
-        try:
-            reply.watch.limit("idle", reply.call.timeout.idle)
-            piece = await self._source.next()
-            reply.watch.ease()
-        except TutuError as error:
-            error.attempts = reply.meta.attempts
-            error.outcome = "unknown"
-            self._end(wire.without_key(error, reply.call.settings.api_key))
-            raise
-        except BaseException:
-            self._end(_closed())
-            raise
-        if not piece:
-            reply.stamp()
-            self._end(None)
-            raise StopAsyncIteration
-        return self._taken(piece)
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
         """Give the bytes as they come, or gathered to pieces of ``chunk_size``, of which the last may be shorter."""
@@ -270,24 +226,6 @@ class SoundStream:
             await anyio.to_thread.run_sync(part.write, bytes(gathered))
             return await anyio.to_thread.run_sync(part.publish, self.mime)
 
-    async def aclose(self) -> None:
-        """Free the connection now. Safe to call twice, and after the end."""
-        self._end(_closed())
-
-    close = aclose
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    def _taken(self, piece: bytes) -> bytes:
-        self._given += len(piece)
-        return piece
-
     def _must_be_whole(self) -> None:
         """Refuse to pass off as a whole what is the rest of one."""
         if self._error is not None:
@@ -295,49 +233,35 @@ class SoundStream:
         if self._given:
             raise ConfigError(f"{self._given:,} bytes of this sound have been taken already; what is left is no whole")
 
-    def _end(self, error: TutuError | None) -> None:
-        reply, self._reply = self._reply, None
-        if reply is not None:
-            self._error = error
-            if error is not None:
-                self._begun.clear()
-            reply.watch.stop()
-            reply.close()
-
 
 class _Source:
     """The bytes of a sound, out of the body that they came in.
 
     Attributes:
         unwrapped: The body is an event stream, and the sound is inside.
+        usage: What the last event said of the usage.
     """
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, head: bytes) -> None:
         self._reply = reply
-        self._head = b""
-        self._events: _Events | None = None
-        self._ready: deque[bytes] = deque()
         self._left = reply.call.max_bytes
-        self._ended = False
+        label, most = reply.content_type, reply.call.max_bytes
+        self._reader = speech_reader("", label, reply.meta, most) if _is_event_stream(head, label) else None
+        self._head = head
+        self._pending: Iterator[SpeechStreamEvent] = iter(())
+        self.usage: AudioUsage | None = None
+
+    @classmethod
+    async def begin(cls, reply: Reply) -> _Source:
+        """Look at the first bytes: are they the sound, or events with the sound in them."""
+        head = b""
+        while len(head) < _HEAD_BYTES and (piece := await reply.piece()):
+            head += piece
+        return cls(reply, head)
 
     @property
     def unwrapped(self) -> bool:
-        return self._events is not None
-
-    @property
-    def usage(self) -> AudioUsage | None:
-        return None if self._events is None else self._events.usage
-
-    async def begin(self) -> None:
-        """Look at the first bytes: are they the sound, or events with the sound in them."""
-        reply = self._reply
-        while len(self._head) < _HEAD_BYTES and (piece := await reply.piece()):
-            self._head += piece
-        if _is_event_stream(self._head, reply.content_type):
-            self._events = _Events(reply.meta, reply.call.max_bytes)
-            self._ready.extend(self._events.feed(self._head))
-        elif self._head:
-            self._ready.append(self._head)
+        return self._reader is not None
 
     async def next(self) -> bytes:
         """Give the next bytes, b"" at the end.
@@ -345,110 +269,45 @@ class _Source:
         Raises:
             IncompleteStreamError: The body broke off.
         """
-        events = self._events
-        while not self._ready:
-            if self._ended or (events is not None and events.done):
-                return b""
-            piece = await self._piece()
-            if events is None:
-                self._ended = not piece
-                return self._within(piece)
-            if not piece:
-                self._ended = True
-                self._ready.extend(events.end())
-            else:
-                self._ready.extend(events.feed(piece))
-        return self._within(self._ready.popleft())
-
-    async def refusal(self, head: bytes) -> APIError:
-        """Make the error of an answer that is no sound."""
-        if self._events is not None:
-            return _refusal(head, self._reply.meta)
-        return _refusal(bytes(await self._reply.read(head)) if head else b"", self._reply.meta)
-
-    async def _piece(self) -> bytes:
-        try:
-            return await self._reply.piece()
-        except APITimeoutError:
-            raise
-        except APIConnectionError as error:
-            cut = IncompleteStreamError(f"{error.message}; the sound is not whole")
-            cut.request_id = error.request_id
-            cause = error.__cause__
-        raise cut from cause
-
-    def _within(self, piece: bytes) -> bytes:
+        piece = await (self._piece() if self._reader is None else self._sound(self._reader))
         self._left -= len(piece)
         if self._left < 0:
             raise wire.too_large("a sound", self._reply.call.max_bytes, self._reply.meta)
         return piece
 
+    async def _sound(self, reader: EventReader[SpeechStreamEvent]) -> bytes:
+        while True:
+            for event in self._pending:
+                if isinstance(event, SpeechAudioDoneEvent):
+                    self.usage = event.usage
+                elif event.data:
+                    return event.data
+            if reader.done:
+                return b""
+            piece = await self._piece()
+            self._pending = reader.feed(piece) if piece else reader.end()
 
-class _Events:
-    """Takes a sound out of the events it came in.
+    async def _piece(self) -> bytes:
+        head, self._head = self._head, b""
+        return head or await next_piece(self._reply)
 
-    Attributes:
-        done: The last event has come.
-        usage: What it said of the usage.
+
+def speech_reader(asked: str, content_type: str, meta: Meta, max_bytes: int) -> EventReader[SpeechStreamEvent]:
+    """Give what reads the events of a speech. A sound that came without events becomes two of them.
+
+    Arguments as for ``read_sound``.
     """
 
-    def __init__(self, meta: Meta, max_bytes: int) -> None:
-        self._decoder = sse.Decoder(max_bytes)
-        self._meta = meta
-        self._sounded = False
-        self.done = False
-        self.usage: AudioUsage | None = None
+    def whole(body: bytes, meta: Meta) -> Iterator[SpeechStreamEvent]:
+        sound = read_sound(body, asked, content_type, meta, max_bytes)
+        yield SpeechAudioDeltaEvent(audio=base64.b64encode(sound.content).decode())
+        yield SpeechAudioDoneEvent()
 
-    def feed(self, piece: bytes) -> list[bytes]:
-        """Give the sound in the events that the next bytes complete.
+    return EventReader(meta, read=wire.read_speech_event, last=_is_last, whole=whole, max_bytes=max_bytes)
 
-        Raises:
-            APIError: One of them is an error, or none that belongs to a speech.
-        """
-        try:
-            return self._sounds(self._decoder.feed(piece))
-        except sse.EventTooLargeError as error:
-            raise wire.unexpected(f"a stream in which {error}", b"", self._meta) from None
 
-    def end(self) -> list[bytes]:
-        """Give what is left when the bytes are over.
-
-        Raises:
-            IncompleteStreamError: The last event did not come.
-        """
-        sounds = self._sounds(self._decoder.flush())
-        if not self.done:
-            cut = IncompleteStreamError("the stream ended in the middle: speech.audio.done did not come")
-            cut.request_id = self._meta.request_id
-            raise cut
-        return sounds
-
-    def _sounds(self, events: list[sse.Event]) -> list[bytes]:
-        sounds: list[bytes] = []
-        try:
-            for kind, data in events:
-                if not self.done and (sound := self._sound(kind, data)):
-                    sounds.append(sound)
-        except APIError as error:
-            if self._sounded:
-                error.outcome = "unknown"  # Whatever it says, sound has been made.
-            raise
-        return sounds
-
-    def _sound(self, kind: str | None, data: sse.Data) -> bytes:
-        meta = self._meta
-        if kind is None:
-            raise wire.error_of_answer(data, meta) or wire.unexpected("a line that is no event", data, meta)
-        if bytes(data[:64]).strip() == b"[DONE]":
-            self.done = self._sounded
-            return b""
-        event = wire.read_speech_event(kind, data, meta)
-        if isinstance(event, SpeechAudioDoneEvent):
-            self.done, self.usage = True, event.usage
-        if not isinstance(event, SpeechAudioDeltaEvent):
-            return b""
-        self._sounded = self._sounded or bool(event.data)
-        return event.data
+def _is_last(event: SpeechStreamEvent) -> bool:
+    return isinstance(event, SpeechAudioDoneEvent)
 
 
 def read_sound(data: bytes | bytearray, asked: str, content_type: str, meta: Meta, max_bytes: int) -> Sound:
@@ -472,12 +331,18 @@ def read_sound(data: bytes | bytearray, asked: str, content_type: str, meta: Met
         if mime is None:
             raise _refusal(data, meta)
         return Sound(bytes(data), mime, meta=meta)
-    events = _Events(meta, max_bytes)
-    content = b"".join([*events.feed(bytes(data)), *events.end()])
+    pieces: list[bytes] = []
+    usage: AudioUsage | None = None
+    for event in speech_reader(asked, content_type, meta, max_bytes).all(data):
+        if isinstance(event, SpeechAudioDoneEvent):
+            usage = event.usage
+        else:
+            pieces.append(event.data)
+    content = b"".join(pieces)
     mime = _mime(content[:_HEAD_BYTES], "", asked)
     if mime is None:
         raise _refusal(content, meta)
-    return Sound(content, mime, meta=meta, usage=events.usage)
+    return Sound(content, mime, meta=meta, usage=usage)
 
 
 def sound_in(completion: ChatCompletion, *, asked: str) -> Sound | None:
@@ -559,9 +424,3 @@ def _seconds_of_wav(data: bytes) -> float | None:
             return min(size or len(data), len(data) - at - 8) / per_second if per_second else None
         at += 8 + size + size % 2
     return None
-
-
-def _closed() -> APIConnectionError:
-    error = APIConnectionError("the sound was closed before its end")
-    error.outcome = "unknown"
-    return error

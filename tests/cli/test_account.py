@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_models_in_a_pipe_are_one_a_line(tutu: Callable[..., Done]) -> None:
-    assert tutu("models") == (0, "gpt-4o\ngpt-4o-image\ngpt-4o-mini\n", "")
+def test_models_in_a_pipe_are_one_a_line(tutu: Callable[..., Done], relay: Server) -> None:
+    relay.answers(raw(200, b'{"data": [{"id": "gpt-4o-mini"}, {"id": "gpt-4o"}]}'))
+    assert tutu("models") == (0, "gpt-4o\ngpt-4o-mini\n", "")
 
 
 def test_models_as_json(tutu: Callable[..., Done]) -> None:
     listed = tutu("models", "--json").json
-    assert listed["models"][0] == {"id": "gpt-4o", "owned_by": "openai", "endpoints": ["openai"]}
+    assert {"id": "gpt-4o", "owned_by": "openai", "endpoints": ["openai"]} in listed["models"]
     assert listed["attempts"] == 1
 
 

@@ -335,9 +335,10 @@ def test_the_picture_needs_no_pillow_and_is_one() -> None:
 # --- on a terminal --------------------------------------------------------------------------------------------------
 
 
-def test_a_terminal_shows_a_table() -> None:
+def test_a_terminal_shows_a_table(relay: Server) -> None:
+    spoils(relay, says("hello"), says("1 2 3"), says("red"), says("It rains."))
     with Terminal("doctor") as terminal:
-        assert terminal.end() == 0
+        assert terminal.end() == 8
     assert re.search(r"yes +key +accepted +\r\n", terminal.plain)
     assert "\x1b[32myes" in terminal.shown
     assert re.search(r"\r\n +→ use a model that knows tools", terminal.plain)

@@ -15,8 +15,10 @@ import pytest
 
 from tests.conftest import KEY
 from tutuclient import (
+    APIStatusError,
     BadRequestError,
     ConfigError,
+    IncompleteStreamError,
     InternalServerError,
     MediaError,
     NotFoundError,
@@ -34,6 +36,7 @@ from tutuclient import (
     user,
 )
 from tutuclient.testing import Recorded, Server, fails, rate_limited, raw, streams
+from tutuclient.types import SpeechAudioDeltaEvent, SpeechAudioDoneEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -350,3 +353,46 @@ async def test_a_sound_is_sent_in_a_message(client: TutuClient, server: Server, 
         assert sent["type"] == "input_audio"
         assert sent["input_audio"]["format"] == "wav"
         assert base64.b64decode(sent["input_audio"]["data"], validate=True) == WAV + bytes(200_000)
+
+
+# In events.
+
+
+async def test_events_that_nobody_asked_for_are_folded(client: TutuClient, server: Server) -> None:
+    segment = {"type": "transcript.text.segment", "id": "s", "speaker": "A", "start": 0, "end": 1, "text": "hi"}
+    deltas = [{"type": "transcript.text.delta", "delta": "h"}, {"type": "transcript.text.delta", "delta": "i"}]
+    done = {"type": "transcript.text.done", "text": "hi", "usage": {"type": "tokens", "input_tokens": 3}}
+    create = client.with_options(max_retries=0).audio.transcriptions.create
+    server.answers(streams([*deltas, done]), streams(deltas), streams([segment, done]), streams([done]))
+    plain = await create(file=MP3, model="m")
+    assert plain.text == "hi"
+    assert plain.usage is not None
+    assert plain.usage.input_tokens == 3
+    assert (await create(file=MP3, model="m")).text == "hi"
+    assert (await create(file=MP3, model="m", response_format="diarized_json")).segments[0].speaker == "A"
+    assert await create(file=MP3, model="m", response_format="text") == "hi"
+    server.answers(streams(deltas, done=False), gives(b"data: is what I said\n", "text/plain"))
+    with pytest.raises(IncompleteStreamError):
+        await create(file=MP3, model="m")
+    assert await create(file=MP3, model="m", response_format="text") == "data: is what I said"
+
+
+async def test_a_speech_comes_in_events(client: TutuClient, server: Server) -> None:
+    pieces = [
+        {"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()} for piece in (MP3[:100], MP3[100:])
+    ]
+    done = {"type": "speech.audio.done", "usage": {"input_tokens": 7, "output_tokens": 93, "total_tokens": 100}}
+    server.answers(streams([*pieces, done], done=False), gives(MP3, "audio/mpeg"), gives({"error": "no"}))
+    async with await client.audio.speech.create(**ASK, stream_format="sse") as stream:
+        events = [event async for event in stream]
+    assert b"".join(event.data for event in events if isinstance(event, SpeechAudioDeltaEvent)) == MP3
+    last = events[-1]
+    assert isinstance(last, SpeechAudioDoneEvent)
+    assert last.usage is not None
+    assert last.usage.output_tokens == 93
+    assert server.requests[0].json["stream_format"] == "sse"
+    whole, last = [event async for event in await client.audio.speech.create(**ASK, stream_format="sse")]
+    assert isinstance(whole, SpeechAudioDeltaEvent)
+    assert whole.data == MP3
+    with pytest.raises(APIStatusError, match="no"):
+        await client.audio.speech.create(**ASK, stream_format="sse")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import tracemalloc
-from email import message_from_bytes
-from email.policy import HTTP
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.forms import Entry, entries_of
 from tutuclient import wire
 from tutuclient.errors import ConfigError, MediaError
 from tutuclient.media import PIECE_BYTES, Upload
@@ -22,13 +21,6 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1))
 
 
-class Entry(NamedTuple):
-    name: str
-    value: str | bytes
-    filename: str | None = None
-    mime: str | None = None
-
-
 async def written(form: wire.Form) -> bytes:
     await form.open()
     sent = b"".join([piece async for piece in form.pieces()])
@@ -37,27 +29,9 @@ async def written(form: wire.Form) -> bytes:
     return sent
 
 
-def parsed(form: wire.Form, sent: bytes) -> list[Entry]:
-    """Read a form with the standard library's parser of mail, which is none of ours."""
-    whole = message_from_bytes(b"Content-Type: %s\r\n\r\n%s" % (form.content_type.encode(), sent), policy=HTTP)
-    assert not whole.defects
-    entries = []
-    for part in whole.iter_parts():
-        assert not part.defects
-        name, filename = (part.get_param(key, header="content-disposition") for key in ("name", "filename"))
-        value = part.get_payload(decode=True)
-        assert isinstance(value, bytes)
-        entries.append(
-            Entry(str(name), value.decode())
-            if filename is None
-            else Entry(str(name), value, str(filename), part.get_content_type())
-        )
-    return entries
-
-
-async def entries_of(fields: dict[str, Any], *files: wire.FormFile) -> list[Entry]:
+async def entries_in(fields: dict[str, Any], *files: wire.FormFile) -> list[Entry]:
     form = wire.form(fields, files)
-    return parsed(form, await written(form))
+    return entries_of(form.content_type, await written(form))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +52,7 @@ async def entries_of(fields: dict[str, Any], *files: wire.FormFile) -> list[Entr
     ],
 )
 async def test_writes_fields_as_text(fields: dict[str, Any], entries: list[tuple[str, str]]) -> None:
-    assert await entries_of(fields) == [Entry(*entry) for entry in entries]
+    assert await entries_in(fields) == [Entry(*entry) for entry in entries]
 
 
 @pytest.mark.parametrize("value", [object(), b"bytes", bytearray(b"x"), 1j, "\ud83d", {"a": object()}, [b"x"]])
@@ -98,7 +72,7 @@ def test_a_form_that_holds_itself_is_refused() -> None:
 async def test_files_stand_behind_the_fields_with_their_names_and_kinds(tmp_path: Path) -> None:
     path = tmp_path / "cat.png"
     path.write_bytes(PNG)
-    entries = await entries_of(
+    entries = await entries_in(
         {"model": "m", "reference": path},
         wire.FormFile("image[]", Upload(path)),
         wire.FormFile("image[]", Upload(JPEG)),
@@ -158,7 +132,7 @@ async def test_a_small_form_is_sent_at_once() -> None:
     form = wire.form({"model": "m"}, [wire.FormFile("image", Upload(PNG)), wire.FormFile("mask", Upload(PNG))])
     await form.open()
     assert form.plain is not None
-    assert [entry.name for entry in parsed(form, form.plain)] == ["model", "image", "mask"]
+    assert [entry.name for entry in entries_of(form.content_type, form.plain)] == ["model", "image", "mask"]
 
 
 async def test_a_large_file_is_read_anew_for_each_attempt(tmp_path: Path) -> None:
@@ -168,7 +142,7 @@ async def test_a_large_file_is_read_anew_for_each_attempt(tmp_path: Path) -> Non
     first = await written(form)
     assert await written(form) == first
     assert form.plain is None
-    assert parsed(form, first)[1] == Entry("image", path.read_bytes(), "large.png", "image/png")
+    assert entries_of(form.content_type, first)[1] == Entry("image", path.read_bytes(), "large.png", "image/png")
     path.write_bytes(PNG)
     with pytest.raises(MediaError, match="changed"):
         await form.open()
@@ -204,7 +178,7 @@ trees = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dict
 
 @given(fields=st.dictionaries(names, trees, max_size=4), data=st.binary(max_size=40))
 async def test_any_fields_and_any_bytes_make_a_form_that_can_be_read(fields: dict[str, Any], data: bytes) -> None:
-    entries = await entries_of(fields, wire.FormFile("file", Upload(PNG + data)))
+    entries = await entries_in(fields, wire.FormFile("file", Upload(PNG + data)))
     assert entries[-1] == Entry("file", PNG + data, "picture.png", "image/png")
     texts = [entry.value for entry in entries[:-1]]
     assert texts == [*_texts(fields)]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from tutuclient.resources.audio import Audio, Speech, Transcriptions, Translations
 from tutuclient.resources.chat import Chat, ChatStreamManager, Completions
+from tutuclient.resources.completions import TextCompletions
+from tutuclient.resources.embeddings import Embeddings
+from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
 
 __all__ = [
@@ -11,8 +14,11 @@ __all__ = [
     "Chat",
     "ChatStreamManager",
     "Completions",
+    "Embeddings",
+    "Images",
     "Models",
     "Speech",
+    "TextCompletions",
     "Transcriptions",
     "Translations",
 ]

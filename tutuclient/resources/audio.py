@@ -10,32 +10,38 @@ Source: ``POST /audio/speech``, ``/audio/transcriptions`` and ``/audio/translati
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
+from tutuclient.events import EventReader, EventStream
 from tutuclient.media import Recording
 from tutuclient.resources.resource import Resource, stamped
 from tutuclient.settings import UNSET, Unset
-from tutuclient.sound import Sound, SoundStream, read_sound
+from tutuclient.sound import Sound, SoundStream, read_sound, speech_reader
 from tutuclient.types.answer import Answer
+from tutuclient.types.audio import (
+    SpeechStreamEvent,
+    Transcription,
+    TranscriptionDiarized,
+    TranscriptionStreamEvent,
+    TranscriptionTextDoneEvent,
+    TranscriptionVerbose,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from typing import Unpack
 
     from tutuclient.media import SoundSource
     from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.answer import Meta
     from tutuclient.types.audio import (
         AudioResponseFormat,
         SpeechFields,
-        Transcription,
-        TranscriptionDiarized,
         TranscriptionFields,
-        TranscriptionVerbose,
         Translation,
         TranslationFields,
         TranslationFormat,
@@ -43,6 +49,7 @@ if TYPE_CHECKING:
     )
 
 S = TypeVar("S")
+_Transcribed: TypeAlias = Transcription | TranscriptionVerbose | TranscriptionDiarized | str
 
 SoundFile: TypeAlias = "SoundSource | tuple[str | None, SoundSource] | tuple[str | None, SoundSource, str | None]"
 """A sound to be sent as the file of a form: a source, or a name, a source and perhaps its media type."""
@@ -51,24 +58,56 @@ SoundFile: TypeAlias = "SoundSource | tuple[str | None, SoundSource] | tuple[str
 class Speech(Resource):
     """``client.audio.speech``."""
 
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        voice: str | Mapping[str, str],
+        input: str,
+        stream_format: Literal["audio"] | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[SpeechFields],
+    ) -> Sound: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        voice: str | Mapping[str, str],
+        input: str,
+        stream_format: Literal["sse"],
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[SpeechFields],
+    ) -> EventStream[SpeechStreamEvent]: ...
+
     async def create(
         self,
         *,
         model: str,
         voice: str | Mapping[str, str],
         input: str,  # noqa: A002  (the API's own name)
+        stream_format: Literal["sse", "audio"] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, object] | None = None,
         timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[SpeechFields],
-    ) -> Sound:
+        **fields: Any,
+    ) -> Sound | EventStream[SpeechStreamEvent]:
         """Have a text read aloud, and wait for the whole sound.
 
         Args:
             model: Such as ``gpt-4o-mini-tts`` or ``tts-1``.
             voice: Such as ``alloy``, whatever a relay maps, or ``{"id": …}`` for a voice of one's own.
             input: What to say; 4096 characters at most, and 4096 bytes on some relays.
+            stream_format: "sse" gives an ``EventStream`` of pieces in place of the whole sound. ``stream`` is easier.
             extra_body: Fields to put into the body, over those given as keywords.
             extra_headers: Headers for this call, over the client's.
             extra_query: Query parameters for this call, over the client's.
@@ -81,14 +120,19 @@ class Speech(Resource):
 
         Source: ``POST /audio/speech``.
         """
-        body = {"model": model, "input": input, "voice": voice, **fields, **(extra_body or {})}
-        call = self._speech_call(body, extra_headers, extra_query, timeout, stream=False)
+        body = _speech(model, voice, input, stream_format, fields, extra_body)
+        call = self._speech_call(body, extra_headers, extra_query, timeout, stream=body.get("stream_format") == "sse")
         asked = str(body.get("response_format") or "")
 
         def read(data: bytes | bytearray, reply: Reply) -> Sound:
             return read_sound(data, asked, reply.content_type, reply.meta, call.max_bytes)
 
-        return await self._send(call, read)
+        async def begin(reply: Reply) -> EventStream[SpeechStreamEvent]:
+            return await EventStream[SpeechStreamEvent].begin(
+                reply, speech_reader(asked, reply.content_type, reply.meta, call.max_bytes)
+            )
+
+        return await (self._open(call, begin) if call.stream else self._send(call, read))
 
     @asynccontextmanager
     async def stream(
@@ -109,9 +153,7 @@ class Speech(Resource):
         Arguments and errors as for ``create``. With ``stream_format="sse"`` the sound comes in events, which gives the
         same bytes, and says at the end what it used.
         """
-        body: dict[str, Any] = {"model": model, "input": input, "voice": voice, **fields}
-        body |= {"stream_format": stream_format} if stream_format else {}
-        body |= extra_body or {}
+        body = _speech(model, voice, input, stream_format, fields, extra_body)
         call = self._speech_call(body, extra_headers, extra_query, timeout, stream=True)
         asked = str(body.get("response_format") or "")
 
@@ -151,6 +193,7 @@ class Transcriptions(Resource):
         file: SoundFile,
         model: str,
         response_format: Literal["json"] | None = None,
+        stream: Literal[False] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, object] | None = None,
@@ -165,6 +208,7 @@ class Transcriptions(Resource):
         file: SoundFile,
         model: str,
         response_format: Literal["verbose_json"],
+        stream: Literal[False] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, object] | None = None,
@@ -179,6 +223,7 @@ class Transcriptions(Resource):
         file: SoundFile,
         model: str,
         response_format: Literal["diarized_json"],
+        stream: Literal[False] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, object] | None = None,
@@ -193,6 +238,7 @@ class Transcriptions(Resource):
         file: SoundFile,
         model: str,
         response_format: Literal["text", "srt", "vtt"],
+        stream: Literal[False] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, object] | None = None,
@@ -207,6 +253,22 @@ class Transcriptions(Resource):
         file: SoundFile,
         model: str,
         response_format: AudioResponseFormat | None = None,
+        stream: Literal[True],
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranscriptionFields],
+    ) -> EventStream[TranscriptionStreamEvent]: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: AudioResponseFormat | None = None,
+        stream: Literal[False] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, object] | None = None,
@@ -220,12 +282,13 @@ class Transcriptions(Resource):
         file: SoundFile,
         model: str,
         response_format: AudioResponseFormat | None = None,
+        stream: bool | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, object] | None = None,
         timeout: float | Timeout | Unset | None = UNSET,
         **fields: Any,
-    ) -> Transcription | TranscriptionVerbose | TranscriptionDiarized | str:
+    ) -> _Transcribed | EventStream[TranscriptionStreamEvent]:
         """Write down what is said in a recording.
 
         Args:
@@ -233,6 +296,8 @@ class Transcriptions(Resource):
                 its media type. It is read while it is sent.
             model: Such as ``whisper-1`` or ``gpt-4o-transcribe``.
             response_format: How to write it down, "json" unless given; "text", "srt" and "vtt" give a str.
+            stream: Give an ``EventStream`` of the text as it is found, in place of the whole. ``whisper-1`` does not
+                stream: then its last event is the only one.
             extra_body: Fields to put into the form, over those given as keywords.
             extra_headers: Headers for this call, over the client's.
             extra_query: Query parameters for this call, over the client's.
@@ -247,6 +312,8 @@ class Transcriptions(Resource):
         Source: ``POST /audio/transcriptions``.
         """
         body = _fields(model, response_format, fields, extra_body)
+        if stream:
+            body.setdefault("stream", True)
         call = self._call(
             "POST",
             "/audio/transcriptions",
@@ -254,8 +321,19 @@ class Transcriptions(Resource):
             headers=extra_headers,
             query=extra_query,
             timeout=timeout,
+            stream=body.get("stream") is True,
         )
-        return await self._send(call, _reading(wire.read_transcription, body))
+        form = str(body.get("response_format") or "")
+
+        def read(data: bytes | bytearray, reply: Reply) -> _Transcribed:
+            if wire.is_event_stream(bytes(data[:64]), reply.content_type) and not _is_plain(form, reply):
+                data = wire.folded_transcription(_reader(form, reply).all(data))
+            return _stamped(wire.read_transcription(data, form, reply.meta), reply)
+
+        async def begin(reply: Reply) -> EventStream[TranscriptionStreamEvent]:
+            return await EventStream[TranscriptionStreamEvent].begin(reply, _reader(form, reply))
+
+        return await (self._open(call, begin) if call.stream else self._send(call, read))
 
 
 class Translations(Resource):
@@ -345,7 +423,12 @@ class Translations(Resource):
             query=extra_query,
             timeout=timeout,
         )
-        return await self._send(call, _reading(wire.read_translation, body))
+        form = str(body.get("response_format") or "")
+
+        def read(data: bytes | bytearray, reply: Reply) -> Translation | TranslationVerbose | str:
+            return _stamped(wire.read_translation(data, form, reply.meta), reply)
+
+        return await self._send(call, read)
 
 
 class Audio(Resource):
@@ -356,6 +439,19 @@ class Audio(Resource):
         self.speech = Speech(settings, transport)
         self.transcriptions = Transcriptions(settings, transport)
         self.translations = Translations(settings, transport)
+
+
+def _speech(
+    model: str,
+    voice: str | Mapping[str, str],
+    text: str,
+    stream_format: str | None,
+    fields: Mapping[str, Any],
+    extra_body: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Put the fields of a speech together."""
+    asked = {} if stream_format is None else {"stream_format": stream_format}
+    return {"model": model, "input": text, "voice": voice, **asked, **fields, **(extra_body or {})}
 
 
 def _fields(
@@ -376,16 +472,27 @@ def _recording(file: SoundFile) -> Recording:
     return Recording(source, name=name, mime=mime[0] if mime else None)
 
 
-def _reading(
-    read: Callable[[bytes | bytearray, str, Meta], S], body: Mapping[str, Any]
-) -> Callable[[bytes | bytearray, Reply], S]:
-    """Give what makes an answer of a whole body, by the format that was asked for."""
-    form = str(body.get("response_format") or "")
+def _stamped(answer: S, reply: Reply) -> S:
+    """Note on an answer how its call went; a text keeps no notes."""
+    if isinstance(answer, Answer):
+        stamped(answer, reply)
+    return answer
 
-    def use(data: bytes | bytearray, reply: Reply) -> S:
-        answer = read(data, form, reply.meta)
-        if isinstance(answer, Answer):
-            stamped(answer, reply)
-        return answer
 
-    return use
+def _is_plain(form: str, reply: Reply) -> bool:
+    """Say whether what looks like events is what somebody said: "data: …" can be said too."""
+    return form in wire.PLAIN_FORMATS and not reply.content_type.startswith("text/event-stream")
+
+
+def _reader(form: str, reply: Reply) -> EventReader[TranscriptionStreamEvent]:
+    return EventReader(
+        reply.meta,
+        read=wire.read_transcription_event,
+        last=_is_last,
+        whole=partial(wire.transcription_events, form=form),
+        max_bytes=reply.call.max_bytes,
+    )
+
+
+def _is_last(event: TranscriptionStreamEvent) -> bool:
+    return isinstance(event, TranscriptionTextDoneEvent)

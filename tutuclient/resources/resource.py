@@ -103,9 +103,10 @@ def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:
 
 def stamped(answer: A, reply: Reply) -> A:
     """Note on an answer how its call went."""
-    answer.__dict__["origin"] = Origin(reply.meta, _no_pictures)
+    vars(answer)["origin"] = Origin(reply.meta, no_pictures)
     return answer
 
 
-def _no_pictures(_: object) -> list[GeneratedImage]:
+def no_pictures(_: object) -> list[GeneratedImage]:
+    """Find no pictures, in the answers of pages that make none."""
     return []

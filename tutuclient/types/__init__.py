@@ -7,6 +7,7 @@ plain ``str``. Knows nothing of bytes, sockets or errors.
 
 from tutuclient.types.answer import Answer, Meta
 from tutuclient.types.audio import (
+    AudioResponseFormat,
     AudioUsage,
     SpeechAudioDeltaEvent,
     SpeechAudioDoneEvent,
@@ -42,6 +43,18 @@ from tutuclient.types.chat import (
     ToolCallDelta,
     Usage,
 )
+from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
+from tutuclient.types.embeddings import CreateEmbeddingResponse, Embedding, EmbeddingFields
+from tutuclient.types.images import (
+    Image,
+    ImageEditFields,
+    ImageGenerateFields,
+    ImagesResponse,
+    ImagesTokensDetails,
+    ImageStreamEvent,
+    ImagesUsage,
+    ImageVariationFields,
+)
 from tutuclient.types.models import Model, ModelList
 from tutuclient.types.parts import (
     AudioPart,
@@ -58,6 +71,7 @@ from tutuclient.types.parts import (
 __all__ = [
     "Answer",
     "AudioPart",
+    "AudioResponseFormat",
     "AudioUsage",
     "CallFields",
     "ChatAudio",
@@ -68,11 +82,25 @@ __all__ = [
     "ChatDelta",
     "ChatFields",
     "ChatMessage",
+    "Completion",
+    "CompletionChoice",
+    "CompletionFields",
     "CompletionTokensDetails",
+    "CreateEmbeddingResponse",
+    "Embedding",
+    "EmbeddingFields",
     "FunctionCall",
     "FunctionCallDelta",
+    "Image",
+    "ImageEditFields",
+    "ImageGenerateFields",
     "ImagePart",
+    "ImageStreamEvent",
     "ImageURL",
+    "ImageVariationFields",
+    "ImagesResponse",
+    "ImagesTokensDetails",
+    "ImagesUsage",
     "InputAudio",
     "Message",
     "Meta",

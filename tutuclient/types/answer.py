@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import msgspec
 
@@ -44,6 +44,16 @@ def too_deep(data: bytes | bytearray | memoryview) -> bool:
     return False
 
 
+def is_object(value: object) -> TypeGuard[dict[str, Any]]:
+    """Say whether a value of decoded JSON is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Say whether a value of decoded JSON is a list."""
+    return isinstance(value, list)
+
+
 def read_json(data: bytes | bytearray | memoryview) -> Any:
     """Read JSON as generously as it is written: the quick way, and once more patiently what that refuses.
 
@@ -76,9 +86,9 @@ def _finite(digits: str) -> float | None:
 def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, list):
+    if is_list(value):
         return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
+    if is_object(value):
         return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
     return value
 
@@ -226,8 +236,8 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True, dict=True):
         tree: dict[str, Any] | None = self.__dict__.get("tree")
         if tree is None:
             raw = self.__dict__.get("raw")
-            tree = read_json(raw) if raw else msgspec.to_builtins(self)
-            self.__dict__["tree"] = tree
+            made: dict[str, Any] = read_json(raw) if raw else msgspec.to_builtins(self)
+            tree = vars(self)["tree"] = made
         return tree
 
     model_dump = to_dict
@@ -255,7 +265,7 @@ class Nested(msgspec.Struct, kw_only=True, frozen=True, dict=True):
     def extra(self) -> dict[str, Any]:
         """The fields of this part that this client has no name for; {} when it did not come off the wire."""
         tree, path = self.__dict__.get("place", ({}, ()))
-        if isinstance(tree, bytes):
+        if isinstance(tree, bytes | bytearray):
             tree = read_json(tree)
         for step in path:
             tree = tree[step]
@@ -269,5 +279,5 @@ class Nested(msgspec.Struct, kw_only=True, frozen=True, dict=True):
 
 def _rebuild(cls: type[Answer | Nested], fields: dict[str, Any], hidden: dict[str, Any]) -> Answer | Nested:
     answer = cls(**fields)
-    answer.__dict__.update(hidden)
+    vars(answer).update(hidden)
     return answer

@@ -242,7 +242,7 @@ class SpeechAudioDeltaEvent(Answer, frozen=True, kw_only=True):
         """
         decoded: bytes | None = self.__dict__.get("decoded")
         if decoded is None:
-            decoded = self.__dict__["decoded"] = decode_base64(self.audio)
+            decoded = vars(self)["decoded"] = decode_base64(self.audio)
         return decoded
 
 

@@ -7,7 +7,6 @@ from tutuclient.wire.answers import (
     apart,
     decode_chunk,
     is_event_stream,
-    read_answer,
     read_chunk,
     read_completion,
     remember_usage,
@@ -15,6 +14,14 @@ from tutuclient.wire.answers import (
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
 from tutuclient.wire.mending import fit_struct
+from tutuclient.wire.pages import (
+    read_answer,
+    read_image_event,
+    read_images,
+    read_text,
+    read_text_event,
+    read_vectors,
+)
 from tutuclient.wire.refusals import (
     classify,
     error_event,
@@ -28,11 +35,13 @@ from tutuclient.wire.refusals import (
 from tutuclient.wire.requests import Body, encode, makes_image, sendable
 from tutuclient.wire.transcripts import (
     PLAIN_FORMATS,
+    folded_transcription,
     read_plain,
     read_speech_event,
     read_transcription,
     read_transcription_event,
     read_translation,
+    transcription_events,
 )
 
 __all__ = [
@@ -51,20 +60,27 @@ __all__ = [
     "error_of_status",
     "find_error",
     "fit_struct",
+    "folded_transcription",
     "form",
     "is_event_stream",
     "makes_image",
     "read_answer",
     "read_chunk",
     "read_completion",
+    "read_image_event",
+    "read_images",
     "read_plain",
     "read_speech_event",
+    "read_text",
+    "read_text_event",
     "read_transcription",
     "read_transcription_event",
     "read_translation",
+    "read_vectors",
     "remember_usage",
     "sendable",
     "too_large",
+    "transcription_events",
     "unexpected",
     "without_key",
 ]

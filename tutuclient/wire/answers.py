@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from tutuclient.types.answer import PATIENT, Answer, Meta, too_deep
+from tutuclient.types.answer import PATIENT, Answer, Meta, is_list, is_object, too_deep
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, Usage
 from tutuclient.wire.mending import fit_struct, mend_choices
 from tutuclient.wire.refusals import raise_if_error, read_object, read_value, unexpected
@@ -61,8 +61,8 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
         completion = fit_struct(place, ChatCompletion)
         if not completion.choices and not _has_images_data(tree):
             raise unexpected("an answer without choices", raw, meta)
-        completion.__dict__["tree"] = tree
-    completion.__dict__["raw"] = raw
+        vars(completion)["tree"] = tree
+    vars(completion)["raw"] = raw
     _remember_places(completion, place)
     return completion
 
@@ -70,22 +70,22 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
 def _remember_places(completion: ChatCompletion, place: bytes | dict[str, Any]) -> None:
     for number, choice in enumerate(completion.choices):
         path = ("choices", number)
-        choice.__dict__["place"] = (place, path)
-        choice.message.__dict__["place"] = (place, (*path, "message"))
+        vars(choice)["place"] = (place, path)
+        vars(choice.message)["place"] = (place, (*path, "message"))
         if choice.message.audio is not None:
-            choice.message.audio.__dict__["place"] = (place, (*path, "message", "audio"))
+            vars(choice.message.audio)["place"] = (place, (*path, "message", "audio"))
         for index, call in enumerate(choice.message.tool_calls or ()):
-            call.__dict__["place"] = (place, (*path, "message", "tool_calls", index))
+            vars(call)["place"] = (place, (*path, "message", "tool_calls", index))
     if completion.usage is not None:
         remember_usage(completion.usage, place)
 
 
 def remember_usage(usage: Usage, place: bytes | dict[str, Any]) -> None:
     """Tell a usage where in an answer's JSON it stands, for its ``extra``."""
-    usage.__dict__["place"] = (place, ("usage",))
+    vars(usage)["place"] = (place, ("usage",))
     for name in ("prompt_tokens_details", "completion_tokens_details"):
         if (details := getattr(usage, name)) is not None:
-            details.__dict__["place"] = (place, ("usage", name))
+            vars(details)["place"] = (place, ("usage", name))
 
 
 def _says_something(message: ChatMessage) -> bool:
@@ -98,9 +98,7 @@ def _sounds(message: ChatMessage) -> bool:
 
 def _has_images_data(tree: dict[str, Any]) -> bool:
     data = tree.get("data")
-    return isinstance(data, list) and any(
-        isinstance(item, dict) and (item.get("url") or item.get("b64_json")) for item in data
-    )
+    return is_list(data) and any(is_object(item) and (item.get("url") or item.get("b64_json")) for item in data)
 
 
 def read_chunk(data: Data, meta: Meta) -> ChatCompletionChunk | None:
@@ -116,26 +114,16 @@ def read_chunk(data: Data, meta: Meta) -> ChatCompletionChunk | None:
     value = read_value(data, meta)
     if value is None or value in ([], {}):
         return None
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise unexpected("an event that is no JSON object", data, meta)
     raise_if_error(value, meta)
     mended = mend_choices(value, "delta")
     chunk = fit_struct(mended, ChatCompletionChunk)
     if chunk.usage is not None:
         remember_usage(chunk.usage, mended)
-    chunk.__dict__["raw"] = bytes(data)
-    chunk.__dict__["tree"] = value
+    vars(chunk)["raw"] = bytes(data)
+    vars(chunk)["tree"] = value
     return chunk
-
-
-def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta) -> A:
-    """Read a whole answer of any other page of the API. Raises as ``read_completion`` does."""
-    tree = read_object(data, meta)
-    raise_if_error(tree, meta)
-    answer = fit_struct(tree, cls)
-    answer.__dict__["raw"] = data
-    answer.__dict__["tree"] = tree
-    return answer
 
 
 def apart(data: Data) -> list[bytes]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media import Upload
-from tutuclient.wire.requests import Body, joined
+from tutuclient.wire.requests import Body, is_row, joined
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterator
@@ -115,9 +115,8 @@ def _leaves(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str | Uploa
         elif isinstance(value, Mapping):
             inner = cast("Mapping[str, Any]", value)
             yield from _leaves((f"{name}[{key}]", item) for key, item in inner.items())
-        elif isinstance(value, Iterable) and not isinstance(value, bytes | bytearray | memoryview):
-            several: Iterable[Any] = value
-            yield from _leaves((f"{name}[]", item) for item in several)
+        elif is_row(value) and not isinstance(value, bytes | bytearray | memoryview):
+            yield from _leaves((f"{name}[]", item) for item in value)
         elif value is not None:
             raise TypeError(f"{name} is a {type(value).__name__}, which is neither text nor a file")
 

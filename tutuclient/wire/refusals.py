@@ -7,12 +7,12 @@ by the status last; and never with the key in them.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tutuclient import errors
 from tutuclient.errors import APIError, APIStatusError, TutuError, UnexpectedResponseError, printable
-from tutuclient.types.answer import Headers, Meta, read_json, request_id_of
-from tutuclient.wire.mending import written
+from tutuclient.types.answer import Headers, Meta, is_list, is_object, read_json, request_id_of
+from tutuclient.wire.mending import dicts, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,7 +93,7 @@ def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | 
         body = read_value(data, meta) if data.strip() else None
     except UnexpectedResponseError:
         body = None
-    if isinstance(body, dict):
+    if is_object(body):
         fields = find_error(body, failed=True) or {}
         body = body.get("error") or body
     text = str(fields.get("message") or "") or _text_of(data)
@@ -116,7 +116,7 @@ def _status_error(
 ) -> APIStatusError:
     advice = next((words for kind, words in _ADVICE if issubclass(cls, kind)), "")
     message = f"{what}: {printable(text) or 'nothing more'}" + (f" ({advice})" if advice else "")
-    return cls(message, body=body if isinstance(body, dict) else (dict(fields) or body))
+    return cls(message, body=body if is_object(body) else (dict(fields) or body))
 
 
 def classify(status: int, code: str, kind: str, message: str) -> type[APIStatusError]:
@@ -151,7 +151,7 @@ def find_error(tree: Mapping[str, Any], *, failed: bool = False) -> dict[str, An
     error = tree.get("error")
     if isinstance(error, str) and error.strip():
         return {"message": error, "code": tree.get("code"), "type": tree.get("type")}
-    if isinstance(error, dict) and _names_an_error(error) and (failed or not _has_output(tree)):
+    if is_object(error) and _names_an_error(error) and (failed or not _has_output(tree)):
         return _error_fields(error)
     if failed or tree.get("object") == "error" or tree.get("type") == "error" or tree.get("success") is False:
         return _error_fields(tree)
@@ -170,13 +170,12 @@ def _names_an_error(error: dict[str, Any]) -> bool:
 
 
 def _has_output(tree: Mapping[str, Any]) -> bool:
-    choices = tree.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
-        for part in ("message", "delta"):
-            message = choice.get(part) if isinstance(choice, dict) else None
-            if isinstance(message, dict) and any(message.get(name) for name in ("content", "tool_calls", "images")):
+    """Say whether there is something that was asked for, beside the error."""
+    for choice in dicts(tree.get("choices")):
+        for part in (choice, choice.get("message"), choice.get("delta")):
+            if is_object(part) and any(part.get(name) for name in ("text", "content", "tool_calls", "images")):
                 return True
-    return False
+    return any(item.get(name) for item in dicts(tree.get("data")) for name in ("url", "b64_json", "embedding"))
 
 
 def _error_fields(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,9 +187,9 @@ def _error_fields(tree: Mapping[str, Any]) -> dict[str, Any]:
             return fields
     for outer, inner in (("header", "message"), ("response", "error")):
         value = tree.get(outer)
-        found = value.get(inner) if isinstance(value, dict) else None
+        found = value.get(inner) if is_object(value) else None
         if found:
-            fields["message"] = written(found.get("message") or found if isinstance(found, dict) else found)
+            fields["message"] = written(found.get("message") or found if is_object(found) else found)
             return fields
     return fields
 
@@ -249,10 +248,12 @@ def without_key(error: E, key: str) -> E:
 def _masked(value: Any, key: str) -> Any:
     if isinstance(value, str):
         return value.replace(key, "***")
-    if isinstance(value, dict):
+    if is_object(value):
         return {_masked(name, key): _masked(item, key) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_masked(item, key) for item in value)
+    if is_list(value):
+        return [_masked(item, key) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_masked(item, key) for item in cast("tuple[object, ...]", value))
     return value
 
 
@@ -262,7 +263,7 @@ def error_of_answer(data: Data, meta: Meta) -> APIError | None:
         tree = read_value(data, meta)
     except UnexpectedResponseError:
         return None
-    found = find_error(tree) if isinstance(tree, dict) else None
+    found = find_error(tree) if is_object(tree) else None
     return None if found is None else _error_in_answer(found, meta)
 
 
@@ -272,7 +273,7 @@ def error_event(data: Data, meta: Meta) -> APIError:
         value = read_value(data, meta)
     except UnexpectedResponseError:
         value = None
-    tree = value if isinstance(value, dict) else {"message": _text_of(bytes(data))}
+    tree = value if is_object(value) else {"message": _text_of(bytes(data))}
     return _error_in_answer(find_error(tree, failed=True) or {}, meta)
 
 
@@ -281,7 +282,7 @@ def read_object(data: Data, meta: Meta) -> dict[str, Any]:
     if not bytes(data[:4096]).strip() and not bytes(data).strip():
         raise unexpected("an empty body", data, meta)
     value = read_value(data, meta)
-    if not isinstance(value, dict):
+    if not is_object(value):
         raise unexpected(f"JSON that is no object but {type(value).__name__}", data, meta)
     return value
 

@@ -10,13 +10,14 @@ import os
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
 from tutuclient import errors
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media import Upload
+from tutuclient.types.answer import is_list, is_object
 from tutuclient.types.chat import ChatMessage, ToolCall
 
 _MARK = os.urandom(12).hex()
@@ -110,7 +111,7 @@ def encode(fields: Mapping[str, Any]) -> Body:
     def stand_in(value: Any) -> Any:
         if isinstance(value, str):
             return str(value)
-        if isinstance(value, Iterable) and not isinstance(value, os.PathLike) and not hasattr(value, "read"):
+        if is_row(value):
             return list(value)
         upload = value if isinstance(value, Upload) else Upload(value)
         uploads.append(upload)
@@ -131,7 +132,12 @@ def encode(fields: Mapping[str, Any]) -> Body:
     return Body(segments)
 
 
-def sendable(messages: Iterable[Any]) -> list[Any]:
+def is_row(value: object) -> TypeGuard[Iterable[Any]]:
+    """Say whether something is a row of values, and none of the sources of a picture."""
+    return not hasattr(value, "read") and not isinstance(value, os.PathLike) and isinstance(value, Iterable)
+
+
+def sendable(messages: object) -> list[Any]:
     """Make messages ready to be written: an answer's message goes back as the API wants to see it again.
 
     Its content goes back as it came (progress lines and links included, which
@@ -141,7 +147,7 @@ def sendable(messages: Iterable[Any]) -> list[Any]:
     Raises:
         ConfigError: There are no messages, or text was given where a list of them belongs.
     """
-    if isinstance(messages, str | bytes | Mapping) or not isinstance(messages, Iterable):
+    if isinstance(messages, str | bytes | Mapping) or not is_row(messages):
         raise ConfigError('messages must be a list, such as [{"role": "user", "content": "…"}]')
     ready = [_sendable(message) if isinstance(message, ChatMessage) else _with_uploads(message) for message in messages]
     if not ready:
@@ -151,8 +157,8 @@ def sendable(messages: Iterable[Any]) -> list[Any]:
 
 def _with_uploads(message: Any) -> Any:
     """Put uploads where a plain message has a picture's bytes: JSON would make bare base64 of them."""
-    content = message.get("content") if isinstance(message, dict) else None
-    if not isinstance(content, list) or not any(_holds_bytes(part) for part in content):
+    content = message.get("content") if is_object(message) else None
+    if not is_list(content) or not any(_holds_bytes(part) for part in content):
         return message
     parts = [
         {**part, "image_url": {**part["image_url"], "url": Upload(part["image_url"]["url"])}}
@@ -164,8 +170,8 @@ def _with_uploads(message: Any) -> Any:
 
 
 def _holds_bytes(part: Any) -> bool:
-    image = part.get("image_url") if isinstance(part, dict) else None
-    return isinstance(image, dict) and isinstance(image.get("url"), bytes | bytearray | memoryview)
+    image = part.get("image_url") if is_object(part) else None
+    return is_object(image) and isinstance(image.get("url"), bytes | bytearray | memoryview)
 
 
 def _sendable(message: ChatMessage) -> dict[str, Any]:

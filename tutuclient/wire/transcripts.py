@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from tutuclient.types.answer import Answer, Meta
+import msgspec
+from msgspec.structs import asdict
+
+from tutuclient.types.answer import Answer, Meta, Nested
 from tutuclient.types.audio import (
     SpeechAudioDeltaEvent,
     SpeechAudioDoneEvent,
@@ -30,6 +33,8 @@ from tutuclient.wire.mending import fit_struct
 from tutuclient.wire.refusals import error_event, raise_if_error, read_object, read_value, unexpected
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
     from tutuclient.sse import Data
 
 A = TypeVar("A", bound=Answer)
@@ -131,6 +136,35 @@ def read_transcription_event(kind: str, data: Data, meta: Meta) -> Transcription
     return None if cls is None else _kept(fit_struct(tree, cls), data, tree)
 
 
+def transcription_events(body: bytes, meta: Meta, *, form: str) -> Iterator[TranscriptionStreamEvent]:
+    """Make events of a whole transcription, which came although a stream was asked for. Raises as reading it does."""
+    said = read_transcription(body, form, meta)
+    if isinstance(said, str):
+        yield TranscriptionTextDoneEvent(text=said)
+        return
+    for part in said.segments if isinstance(said, TranscriptionDiarized) else ():
+        yield fit_struct(asdict(part), TranscriptionTextSegmentEvent)
+    yield _kept(
+        fit_struct(said.to_dict() | {"type": "transcript.text.done"}, TranscriptionTextDoneEvent), body, said.to_dict()
+    )
+
+
+def folded_transcription(events: Iterable[TranscriptionStreamEvent]) -> bytes:
+    """Make the body of a whole transcription out of events, which came although no stream was asked for."""
+    tree: dict[str, Any] = {}
+    pieces: list[str] = []
+    segments: list[dict[str, Any]] = []
+    for event in events:
+        if isinstance(event, TranscriptionTextDoneEvent):
+            tree = event.to_dict()
+        elif isinstance(event, TranscriptionTextSegmentEvent):
+            segments.append(event.to_dict())
+        else:
+            pieces.append(event.delta)
+    tree = {"text": "".join(pieces)} | tree
+    return msgspec.json.encode(tree | {"segments": segments} if segments else tree)
+
+
 def read_speech_event(kind: str, data: Data, meta: Meta) -> SpeechStreamEvent | None:
     """Read an event of a speech that is streamed as events. Arguments and errors as ``read_transcription_event``."""
     tree = _event(kind, data, meta)
@@ -173,14 +207,14 @@ def _said(data: Data, cls: type[A], meta: Meta) -> A:
 
 def _kept(answer: A, data: Data, tree: dict[str, Any]) -> A:
     """Keep what an answer was made of, for its ``raw`` and ``extra`` and those of its parts."""
-    answer.__dict__["raw"] = bytes(data)
-    answer.__dict__["tree"] = tree
+    vars(answer)["raw"] = bytes(data)
+    vars(answer)["tree"] = tree
     usage = getattr(answer, "usage", None)
     if isinstance(usage, Usage):
         remember_usage(usage, tree)
     for name in ("segments", "words"):
-        parts = getattr(answer, name, None) or ()
+        parts: Sequence[Nested] = getattr(answer, name, None) or ()
         if len(parts) == len(tree.get(name) or ()):
             for number, part in enumerate(parts):
-                part.__dict__["place"] = (tree, (name, number))
+                vars(part)["place"] = (tree, (name, number))
     return answer

@@ -37,7 +37,7 @@ async def written(http: aiohttp.ClientSession, server: Server, data: aiohttp.For
 
 
 async def test_speaks_wav_and_says_so(server: Server, http: aiohttp.ClientSession) -> None:
-    for body in ({}, {"response_format": "wav"}, {"voice": {"id": "mine"}}):
+    for body in ({}, {"response_format": "wav"}, {"voice": {"id": "mine"}}, {"speed": None, "response_format": None}):
         kind, data = await spoken(http, server, **body)
         assert kind == "audio/wav"
         assert sound.listen(data).comment == TWO

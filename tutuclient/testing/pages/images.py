@@ -251,8 +251,9 @@ def _edited(order: _Order) -> list[bytes]:
     images = [brain.decode(each) for each in order.pictures]
     prompt = f"{order.prompt} (transparent background)" if order.clear else order.prompt
     mask = _mask(order, images[0]) if order.mask is not None else None
-    image = images[0] if len(images) == 1 else room.beside(images)
-    first, _ = room.edit(image, prompt, zh=False, mask=mask if len(images) == 1 else None)
+    # A mask is about the first picture; the others are then only there to be looked at.
+    image = images[0] if len(images) == 1 or mask is not None else room.beside(images)
+    first, _ = room.edit(image, prompt, zh=False, mask=mask)
     return _finished(order, first)
 
 

@@ -1,0 +1,79 @@
+"""Embeddings: texts as vectors.
+
+Source: ``POST /embeddings``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tutuclient import wire
+from tutuclient.resources.resource import Resource, no_pictures
+from tutuclient.settings import UNSET, Unset
+from tutuclient.types.answer import Origin, is_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Unpack
+
+    from tutuclient.settings import Timeout
+    from tutuclient.transport.reply import Reply
+    from tutuclient.types.embeddings import CreateEmbeddingResponse, EmbeddingFields
+
+
+class Embeddings(Resource):
+    """``client.embeddings``."""
+
+    async def create(
+        self,
+        *,
+        input: str | Iterable[str] | Iterable[int] | Iterable[Iterable[int]],  # noqa: A002  (the API's own name)
+        model: str,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[EmbeddingFields],
+    ) -> CreateEmbeddingResponse:
+        """Make vectors of texts.
+
+        The numbers are asked for as base64, which is a fifth of their size as
+        text and faster to read; relays that send lists all the same are understood.
+
+        Args:
+            input: A text, several, the token ids of one, or those of several.
+            model: The model's name, as the relay lists it.
+            extra_body: As for ``chat.completions.create``.
+            extra_headers: As for ``chat.completions.create``.
+            extra_query: As for ``chat.completions.create``.
+            timeout: As for ``chat.completions.create``.
+            **fields: Every field of ``EmbeddingFields``, and whatever else the relay understands.
+
+        Returns:
+            One vector for each input, in the order of ``input``, whatever the relay writes into ``index``.
+
+        Raises:
+            ConfigError: The request cannot be written; nothing was sent.
+            UnexpectedResponseError: There are no vectors, or not as many as inputs.
+            APIError: The relay said no, or could not be reached.
+        """
+        given: Any = input if isinstance(input, str) else list(input)
+        body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **fields}
+        body |= extra_body or {}
+        call = self._call("POST", "/embeddings", fields=body, headers=extra_headers, query=extra_query, timeout=timeout)
+
+        def read(data: bytes | bytearray, reply: Reply) -> CreateEmbeddingResponse:
+            answer = wire.read_vectors(data, reply.meta, _count(body["input"]))
+            vars(answer)["origin"] = Origin(reply.meta, no_pictures)
+            return answer
+
+        return await self._send(call, read)
+
+
+def _count(given: object) -> int | None:
+    """Say how many inputs there are: a row of numbers is the tokens of one."""
+    if isinstance(given, str):
+        return 1
+    if not is_list(given):
+        return None
+    return 1 if given and isinstance(given[0], int) else len(given)

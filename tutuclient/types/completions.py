@@ -1,0 +1,67 @@
+"""Legacy completions: the fields of a request, the whole answer, and the chunks of a streamed one.
+
+Source: ``POST /completions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence  # noqa: TC003  (msgspec reads annotations at run time)
+from typing import Any, TypedDict
+
+from tutuclient.types.answer import Answer, Nested
+from tutuclient.types.chat import Usage  # noqa: TC001  (msgspec reads annotations at run time)
+
+
+class CompletionFields(TypedDict, total=False):
+    """Every field of a completion request beside ``model``, ``prompt`` and ``stream``; as for ``ChatFields``."""
+
+    best_of: int | None
+    echo: bool | None
+    frequency_penalty: float | None
+    logit_bias: Mapping[str, int] | None
+    logprobs: int | None
+    max_tokens: int | None
+    n: int | None
+    presence_penalty: float | None
+    seed: int | None
+    stop: str | Sequence[str] | None
+    stream_options: Mapping[str, Any] | None
+    suffix: str | None
+    temperature: float | None
+    top_p: float | None
+    user: str
+
+
+class CompletionChoice(Nested, frozen=True, kw_only=True):
+    """One of the texts; ``finish_reason`` is the relay's own word, or None when it gave none."""
+
+    index: int = 0
+    text: str = ""
+    finish_reason: str | None = None
+    logprobs: Any = None
+
+
+class Completion(Answer, frozen=True, kw_only=True):
+    """The whole answer of ``POST /completions``, and one event of a streamed one: both have the same shape.
+
+    What the relay left out is None, "" or 0. Of several prompts with ``n`` texts
+    each, ``choices`` has the texts of the first prompt first.
+    """
+
+    id: str = ""
+    object: str = ""
+    created: int = 0
+    model: str = ""
+    choices: list[CompletionChoice] = []
+    usage: Usage | None = None
+    system_fingerprint: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The text of the first choice, or what this event adds to it; ""."""
+        return self.choices[0].text if self.choices else ""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the first choice ended, in the relay's own word; None when it did not say."""
+        return self.choices[0].finish_reason if self.choices else None

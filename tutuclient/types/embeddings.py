@@ -1,0 +1,111 @@
+"""Embeddings: the fields of a request, and the vectors of an answer.
+
+Source: ``POST /embeddings``.
+"""
+
+from __future__ import annotations
+
+import array
+import sys
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+
+import msgspec
+
+from tutuclient.errors import ConfigError
+from tutuclient.types.answer import Answer
+from tutuclient.types.chat import Usage  # noqa: TC001  (msgspec reads annotations at run time)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class EmbeddingFields(TypedDict, total=False):
+    """Every field of an embeddings request beside ``model`` and ``input``; as for ``ChatFields``."""
+
+    dimensions: int
+    encoding_format: Literal["float", "base64"]
+    user: str
+
+
+class Embedding(msgspec.Struct, frozen=True, kw_only=True, dict=True, repr_omit_defaults=True):
+    """The vector of one input.
+
+    Attributes:
+        given: The numbers as they came: a list, or the bytes of little-endian 32-bit floats.
+        index: Which of the inputs it belongs to, by the relay's word. Some write 0 everywhere; its place in the answer
+            is the truth.
+        object: What the relay calls it.
+    """
+
+    given: list[float] | bytes = msgspec.field(default=b"", name="embedding")
+    index: int = 0
+    object: str = "embedding"
+
+    @property
+    def embedding(self) -> list[float]:
+        """The d numbers of the vector."""
+        given = self.given
+        if isinstance(given, list):
+            return given
+        vector: list[float] | None = self.__dict__.get("embedding")
+        if vector is None:
+            numbers = array.array("f", given)
+            if sys.byteorder == "big":
+                numbers.byteswap()
+            vector = vars(self)["embedding"] = numbers.tolist()
+        return vector
+
+    def numpy(self) -> NDArray[np.float32]:
+        """Give the vector as a NumPy array of d 32-bit floats, not to be written to.
+
+        Raises:
+            ConfigError: NumPy is not installed.
+        """
+        numpy = _numpy()
+        if isinstance(self.given, bytes):
+            vector: NDArray[np.float32] = numpy.frombuffer(self.given, dtype="<f4")
+        else:
+            vector = numpy.asarray(self.given, dtype=numpy.float32)
+            vector.flags.writeable = False
+        return vector
+
+    def __len__(self) -> int:
+        return len(self.given) // 4 if isinstance(self.given, bytes) else len(self.given)
+
+    def __repr__(self) -> str:
+        return f"Embedding(index={self.index}, {len(self)} numbers)"
+
+
+class CreateEmbeddingResponse(Answer, frozen=True, kw_only=True):
+    """The answer of ``POST /embeddings``: n vectors of d floats, in the order of ``input``."""
+
+    object: str = "list"
+    data: list[Embedding] = []
+    model: str = ""
+    usage: Usage | None = None
+
+    def numpy(self) -> NDArray[np.float32]:
+        """Give all vectors as one NumPy array, n rows of d 32-bit floats.
+
+        Raises:
+            ConfigError: NumPy is not installed.
+        """
+        stacked: NDArray[np.float32] = _numpy().stack([each.numpy() for each in self.data])
+        return stacked
+
+    def __iter__(self) -> Iterator[Embedding]:
+        return iter(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+
+def _numpy() -> Any:
+    try:
+        import numpy  # noqa: ICN001, PLC0415  (an extra, and slow to import)
+    except ImportError as error:
+        raise ConfigError('numpy() needs NumPy: pip install "tutuclient[numpy]"') from error
+    return numpy
