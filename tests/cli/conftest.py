@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 KEY = "sk-test-0123456789abcdef"
 COMMANDS = (
-    "analyze", "edit", "generate", "chat", "speech", "transcribe", "translate", "models", "doctor", "serve", "demo",
+    "analyze", "edit", "generate", "chat", "images", "speech", "transcribe", "translate", "embed",
+    "models", "doctor", "serve", "demo",
 )  # fmt: skip
 SKY = "请将这张图片的背景替换为蓝天白云"
 LONG = 20.0

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tutuclient import __version__
-from tutuclient.cli import account, audio, chat, demo, doctor, pictures, serve
+from tutuclient.cli import account, audio, chat, demo, doctor, embeddings, images, pictures, serve
 from tutuclient.cli.output import print_error, write
 from tutuclient.cli.running import INTERRUPTED
 from tutuclient.errors import printable
@@ -84,14 +84,15 @@ def _start(
         raise typer.Exit(2)
 
 
-_MAIN, _SOUND, _RELAY = "Pictures and words", "Sound", "The relay"
+_MAIN, _REST, _RELAY = "Pictures and words", "Images, sound, vectors", "The relay"
 for _panel, _commands in (
     (_MAIN, (chat.analyze, pictures.edit, pictures.generate, chat.chat)),
-    (_SOUND, (audio.speech, audio.transcribe, audio.translate)),
+    (_REST, (audio.speech, audio.transcribe, audio.translate, embeddings.embed)),
     (_RELAY, (account.models, doctor.doctor, serve.serve, demo.demo)),
 ):
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)
+app.add_typer(images.app, rich_help_panel=_REST)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

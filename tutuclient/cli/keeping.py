@@ -6,15 +6,19 @@ import asyncio
 import os
 import sys
 import tempfile
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tutuclient.cli.output import Waiting, address, described, note, print_error, write
+import typer
+
+from tutuclient.cli.output import Waiting, address, amount, described, note, print_error, print_faint, print_json, write
 from tutuclient.cli.running import in_options
 from tutuclient.errors import ConfigError, ImageDownloadError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from tutuclient.generated import GeneratedImage
 
@@ -140,6 +144,34 @@ async def keep(images: Sequence[GeneratedImage], target: Target, waiting: Waitin
                 note(f"not saved, but made and paid for: {address(lost)}")
             raise
     return kept
+
+
+@contextmanager
+def ordered(waiting: Waiting) -> Generator[None]:
+    """Say, when an order is stopped, that stopping may not have stopped it."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        waiting.stop()
+        note("stopped; what was ordered may be made and billed all the same: look into the relay's log")
+        raise
+
+
+def finish(kept: Sequence[Kept], target: Target, described: dict[str, Any], started: float) -> None:
+    """Say where the pictures are, for a person or as JSON.
+
+    Raises:
+        Exit: One of them could not be saved there.
+    """
+    if target.as_json:
+        print_json(described)
+    for each in kept:
+        each.tell(target)
+    if sys.stderr.isatty():
+        size = sum(each.image.size_bytes or 0 for each in kept)
+        print_faint([f"{time.monotonic() - started:.1f} s", amount(size), described["model"], described["request_id"]])
+    if any(each.error for each in kept):
+        raise typer.Exit(8)
 
 
 async def _keep(image: GeneratedImage, target: Target, number: int, count: int) -> Kept:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,13 +25,11 @@ from tutuclient.cli.given import (
     prompt_of,
     split,
 )
-from tutuclient.cli.keeping import Target, keep, rescue
+from tutuclient.cli.keeping import Target, finish, keep, ordered, rescue
 from tutuclient.cli.output import (
     Waiting,
-    amount,
     last_line,
     note,
-    print_faint,
     print_json,
     summary,
 )
@@ -130,10 +126,6 @@ async def _await_pictures(opening: Awaitable[ChatStream], model: str, waiting: W
                 text = (text + chunk.text)[-2000:]
                 waiting.say(f"{model} {last_line(text)}")
             return await stream.completion()
-    except asyncio.CancelledError:
-        waiting.stop()
-        note("stopped; what was ordered may be made and billed all the same: look into the relay's log")
-        raise
     except errors.APIError as error:
         waiting.stop()
         for image in error.partial.images if error.partial else ():
@@ -145,18 +137,14 @@ async def _draw(opening: Awaitable[ChatStream], model: str, target: Target) -> N
     """Wait for pictures, save them, and say where they are."""
     started = time.monotonic()
     with Waiting(model) as waiting:
-        answer = await _await_pictures(opening, model, waiting)
+        with ordered(waiting):
+            answer = await _await_pictures(opening, model, waiting)
         kept = await keep(answer.images, target, waiting)
-    if target.as_json:
-        print_json(summary(answer, started, [each.described() for each in kept]))
+    described = summary(answer, started, [each.described() for each in kept])
     if not kept:
+        if target.as_json:
+            print_json(described)
         missing = NoImageError(f"the answer holds no picture; the relay said: {printable(answer.text) or 'nothing'}")
         missing.request_id = answer.meta.request_id
         raise missing
-    for each in kept:
-        each.tell(target)
-    if sys.stderr.isatty():
-        size = sum(each.image.size_bytes or 0 for each in kept)
-        print_faint([f"{time.monotonic() - started:.1f} s", amount(size), answer.model, answer.meta.request_id])
-    if any(each.error for each in kept):
-        raise typer.Exit(8)
+    finish(kept, target, described, started)
