@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.conftest import Done, Terminal, finished, one_line, taken_from
+from tests.cli.conftest import Done, Terminal, finished, interrupted, one_line, process, read, taken_from
 from tutuclient.testing import Server, fails, raw, streams
 
 if TYPE_CHECKING:
@@ -175,6 +175,41 @@ def test_transcribe_reads_a_recording_from_stdin(tutu: Callable[..., Done], rela
     assert 'filename="sound.wav"' in form(relay)
     assert 'name="language"\r\n\r\nen\r\n' in form(relay)
     assert tutu("transcribe", "-") == (2, "", "error: no recording: stdin is empty\n")
+
+
+def test_a_transcription_is_printed_as_it_comes(relay: Server) -> None:
+    events = [
+        {"type": "transcript.text.delta", "delta": "Good \x1b[2J"},
+        {"type": "transcript.text.delta", "delta": "day."},
+    ]
+    done = {"type": "transcript.text.done", "text": "Good day."}
+    relay.answers(streams(events, done=False, then="hang"))
+    with process("transcribe", "talk.wav", "--stream", "-m", "gpt-4o-transcribe") as started:
+        assert read(started, "day.") == "Good \\x1b[2Jday."
+        assert interrupted(started) == (130, "\n", "")
+    relay.answers(streams([*events, done], done=False))
+    assert finished("transcribe", "talk.wav", "--stream") == (0, "Good \\x1b[2Jday.\n", "")
+    assert 'name="stream"\r\n\r\ntrue\r\n' in form(relay)
+
+
+def test_a_model_that_does_not_stream_gives_it_all_at_the_end(tutu: Callable[..., Done], relay: Server) -> None:
+    relay.answers(raw(200, b'{"text": "Good day."}'))
+    assert tutu("transcribe", "talk.wav", "--stream") == (0, "Good day.\n", "")
+
+
+@pytest.mark.parametrize("more", ["--json", "--format=srt"])
+def test_what_is_streamed_is_text(tutu: Callable[..., Done], relay: Server, more: str) -> None:
+    done = tutu("transcribe", "talk.wav", "--stream", more)
+    assert (done.code, relay.requests) == (2, [])
+    assert "leave --json and --format away" in one_line(done.err)
+
+
+def test_a_terminal_shows_a_transcription_as_it_comes(relay: Server) -> None:
+    relay.answers(streams([{"type": "transcript.text.done", "text": "Good day."}], done=False))
+    with Terminal("transcribe", "talk.wav", "--stream") as terminal:
+        assert terminal.end() == 0
+    assert "Good day.\r\n" in terminal.plain
+    assert " s · whisper-1 · " in terminal.plain
 
 
 @pytest.mark.parametrize("written", ["srt", "vtt"])

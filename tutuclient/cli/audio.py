@@ -39,14 +39,18 @@ from tutuclient.cli.running import in_one_line, run
 from tutuclient.errors import ConfigError, SoundError, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from tutuclient.events import EventStream
     from tutuclient.sound import SoundStream
-    from tutuclient.types import Usage
+    from tutuclient.types import Meta, Usage
     from tutuclient.types.audio import (
         SpeechFields,
         SpeechFormat,
         Transcription,
         TranscriptionDiarized,
         TranscriptionFields,
+        TranscriptionStreamEvent,
         TranscriptionVerbose,
         Translation,
         TranslationFields,
@@ -180,6 +184,9 @@ def transcribe(
         str | None, typer.Option(metavar="CODE", help="The language spoken, such as en or zh; else it is guessed.")
     ] = None,
     prompt: Hint = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Print the text as it is found; whisper-1 gives it all at the end.")
+    ] = False,
     model: Model = "whisper-1",
     as_json: AsJson = False,
     api_key: ApiKey = None,
@@ -193,6 +200,8 @@ def transcribe(
     """
     with in_one_line(debug=debug):
         _must_fit(written, as_json=as_json)
+        if stream and (as_json or written is not Written.text):
+            raise ConfigError("--stream prints plain text as it comes: leave --json and --format away")
         sound = _sound(file)
         fields: TranscriptionFields = {}
         if language is not None:
@@ -203,6 +212,12 @@ def transcribe(
         async def work() -> None:
             started = time.monotonic()
             async with client_of(api_key, base_url, timeout) as client:
+                if stream:
+                    opening = client.audio.transcriptions.create(file=sound, model=model, stream=True, **fields)
+                    meta = await _show_events(opening, model)
+                    if sys.stderr.isatty():
+                        print_faint([f"{time.monotonic() - started:.1f} s", model, meta.request_id])
+                    return
                 with Waiting(model):
                     answer = await client.audio.transcriptions.create(
                         file=sound, model=model, response_format=_asked(written), **fields
@@ -257,6 +272,30 @@ def _sound(file: str) -> bytes | Path:
 def _asked(written: Written) -> Literal["json", "srt", "vtt", "verbose_json"]:
     """Ask for JSON where plain text is wanted: newer models know nothing else, and it says what was used."""
     return "json" if written is Written.text else written.value
+
+
+async def _show_events(opening: Awaitable[EventStream[TranscriptionStreamEvent]], model: str) -> Meta:
+    """Print what is found as it comes."""
+    from tutuclient.types.audio import TranscriptionTextDeltaEvent, TranscriptionTextDoneEvent
+
+    shown = ""
+    try:
+        with Waiting(model) as waiting:
+            async with await opening as events:
+                async for event in events:
+                    text = ""
+                    if isinstance(event, TranscriptionTextDeltaEvent):
+                        text = event.delta
+                    elif isinstance(event, TranscriptionTextDoneEvent) and not shown:
+                        text = event.text
+                    if text:
+                        waiting.stop()
+                        shown = text
+                        write(harmless(text))
+    finally:
+        if not shown.endswith("\n"):
+            write("\n")
+    return events.meta
 
 
 def _show(answer: Said | str, written: Written, model: str, started: float, *, as_json: bool) -> None:
