@@ -56,7 +56,7 @@ def test_a_relay_that_is_well(tutu: Callable[..., Done], relay: Server) -> None:
     assert done.json["works"] is True
     assert done.json["total_tokens"] > 0
     results = {name: result for name, (result, _) in checks(done).items()}
-    assert results.pop("drawing") == "untried"
+    assert (results.pop("drawing"), results.pop("speech")) == ("untried", "untried")
     assert set(results.values()) == {"yes"}
     assert [seen.path for seen in relay.requests] == ["/v1/models", *["/v1/chat/completions"] * 6]
 
@@ -91,6 +91,16 @@ def test_a_picture_that_was_ordered_is_kept(tutu: Callable[..., Done], relay: Se
     place = detail.rpartition(" → ")[0].rpartition("kept: ")[2]
     assert taken_from(place).startswith(b"\x89PNG")
     assert [seen.json["model"] for seen in relay.requests[1:]].count("gpt-4o-image") == 1
+
+
+def test_a_word_is_said_when_asked_for(tutu: Callable[..., Done], relay: Server) -> None:
+    done = tutu("doctor", "--speak", "--json")
+    assert "; and tts-1 says one word" in done.err
+    assert checks(done)["speech"][0] == "yes"
+    assert relay.requests[-1].path == "/v1/audio/speech"
+    relay.answers(fails(404, "no such page"), path="/v1/audio/speech")
+    done = tutu("doctor", "--speak", "--json")
+    assert (done.code, checks(done)["speech"][0]) == (0, "no")
 
 
 def test_an_order_of_unknown_outcome_is_not_repeated(tutu: Callable[..., Done], relay: Server) -> None:
@@ -243,6 +253,7 @@ def test_a_relay_that_counts_nothing(tutu: Callable[..., Done], relay: Server) -
             r"held back: 0\.\d s of nothing, then 3 pieces in \d+ ms;.*nginx",
         ),
         (raw(200, json.dumps(ANSWER).encode()), "partly", r"JSON in place of a stream, after .*; no usage"),
+        (streams([chunk("1 "), chunk("2")]), "yes", r"usage, \[DONE\] and no finish_reason, so that a cut"),
         (streams([chunk("all"), chunk(finish_reason="stop")]), "partly", "one piece with all of it"),
         (streams([chunk(refusal="no"), chunk(finish_reason="stop")]), "no", "a stream without text"),
         (streams([chunk("1 "), chunk("2")], done=False, then="reset"), "no", "broke off.*ask for whole answers"),

@@ -82,6 +82,8 @@ def doctor(
         bool, typer.Option("--draw", help="Order one picture as well. That is paid for like any other.")
     ] = False,
     image_model: Annotated[str, typer.Option(metavar="NAME", help="The model that draws it.")] = "gpt-4o-image",
+    speak: Annotated[bool, typer.Option("--speak", help="Have one word said as well, which is paid for too.")] = False,
+    speech_model: Annotated[str, typer.Option(metavar="NAME", help="The model that says it.")] = "tts-1",
     as_json: AsJson = False,
     api_key: ApiKey = None,
     base_url: BaseUrl = None,
@@ -92,8 +94,8 @@ def doctor(
 ) -> None:
     """Find out what the relay can do, and what to change.
 
-    Asks a few short questions, which cost a few hundred tokens; a picture is ordered only with --draw. The exit code
-    is 0 when a chat about a picture works.
+    Asks a few short questions, which cost a few hundred tokens; a picture is ordered only with --draw, and a sound
+    with --speak. The exit code is 0 when a chat about a picture works.
 
     Example: tutuclient doctor --model gpt-4o-mini
     """
@@ -115,8 +117,9 @@ def doctor(
                     ("tools", doctor.tools),
                     ("JSON schema", doctor.schema),
                     ("drawing", lambda: doctor.draw(image_model if draw else None)),
+                    ("speech", lambda: doctor.speak(speech_model if speak else None)),
                 ]
-                _tell_the_cost(model, image_model if draw else None)
+                _tell_the_cost(model, image_model if draw else None, speech_model if speak else None)
                 findings: list[_Finding] = []
                 try:
                     for name, check in checks:
@@ -253,6 +256,8 @@ class _Doctor:
         except errors.BadRequestError:  # Some take no such field; the stream itself may be well.
             answer, seen = await self._timed({})
         usage = "usage at its end" if answer.usage else "no usage"
+        if answer.finish_reason is None:
+            usage += ", [DONE] and no finish_reason, so that a cut cannot be told from an end"
         if not seen:
             return _Finding("no", f"a stream without text (finish_reason {answer.finish_reason})")
         whole, spread = seen[-1], seen[-1] - seen[0]
@@ -348,6 +353,13 @@ class _Doctor:
         place = await rescue(image)
         size = f"{image.mime}, {amount(image.size_bytes)}, " if image.size_bytes else ""
         return _Finding("yes", f"{size}kept: {place}")
+
+    async def speak(self, model: str | None) -> _Finding:
+        """Have one word said, if that was asked for."""
+        if model is None:
+            return _Finding("untried", "it costs a word of speech (--speak)")
+        sound = await self.client.audio.speech.create(model=model, voice="alloy", input="Hello.")
+        return _Finding("yes", f"{sound.mime}, {amount(sound.size_bytes)}")
 
     async def _ask(self, question: str, fields: ChatFields | None = None) -> ChatCompletion:
         message = {"role": "user", "content": question}
@@ -490,11 +502,12 @@ def _quoted(answer: ChatCompletion) -> str:
     return f"“{printable(answer.text.strip(), 80)}”"
 
 
-def _tell_the_cost(model: str, image_model: str | None) -> None:
+def _tell_the_cost(model: str, image_model: str | None, speech_model: str | None) -> None:
     order = f"; and {printable(image_model)} draws one picture, paid for like any other" if image_model else ""
+    order += f"; and {printable(speech_model)} says one word" if speech_model else ""
     note(
         f"this asks {printable(model)} a few short questions, some 500 tokens (more if it thinks or looks closely)"
-        f"{order or '; no picture is ordered'}"
+        f"{order or '; no picture is ordered, no sound'}"
     )
 
 
