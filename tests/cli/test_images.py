@@ -53,13 +53,19 @@ def test_generate_reads_a_pipe(tutu: Callable[..., Done], relay: Server) -> None
 def test_edit_sends_pictures_and_mask_as_files(tutu: Callable[..., Done], relay: Server) -> None:
     Image.new("RGBA", (720, 540)).save("mask.png")
     done = tutu(
-        "images", "edit", "cat.png", "-", "a blue sky", "--mask", "mask.png", "-o", "sky.png", stdin=sample_picture()
-    )
+        "images", "edit", "cat.png", "-", "a blue sky", "--mask", "mask.png", "-o", "sky.png", "--quality", "low",
+        stdin=sample_picture(),
+    )  # fmt: skip
     assert done.code == 0, done.err
     assert done.out == "sky.png\n"
     (sent,) = relay.requests
     assert sent.path == "/v1/images/edits"
-    for field in (b'name="image[]"; filename="cat.png"', b'name="mask"; filename="mask.png"', b"a blue sky"):
+    for field in (
+        b'name="image[]"; filename="cat.png"',
+        b'name="mask"; filename="mask.png"',
+        b"a blue sky",
+        b'name="quality"',
+    ):
         assert field in sent.body
 
 
