@@ -48,7 +48,7 @@ async def open_stream(client: TutuClient, **fields: Any) -> EventStream[Transcri
     return await client.audio.transcriptions.create(file=MP3, model="m", stream=True, **fields)
 
 
-def reader(max_bytes: int = 1000) -> EventReader[Any]:
+def reader(max_bytes: int = 1000, *, goes_on: bool = False) -> EventReader[Any]:
     def read(kind: str, data: Any, _: Meta) -> Any:
         value = json.loads(bytes(data))
         return (kind, value) if value else None
@@ -56,7 +56,9 @@ def reader(max_bytes: int = 1000) -> EventReader[Any]:
     def whole(body: bytes, _: Meta) -> Iterator[Any]:
         yield json.loads(body)
 
-    return EventReader(Meta(200), read=read, last=lambda one: one[1] == 9, whole=whole, max_bytes=max_bytes)
+    return EventReader(
+        Meta(200), read=read, last=lambda one: one[1] == 9, whole=whole, max_bytes=max_bytes, goes_on=goes_on
+    )
 
 
 # The reader.
@@ -71,7 +73,7 @@ def test_events_are_read_whatever_the_cuts(size: int) -> None:
     events = [event for at in range(0, len(body), size) for event in one.feed(body[at : at + size])]
     assert events == [("x", 1), ("", 2), ("", 3), ("", 9)]
     assert list(one.end()) == []
-    assert (one.done, one.events) == (True, 4)
+    assert (one.done, one.spoken) == (True, 4)
     assert list(reader().all(body)) == events
 
 
@@ -82,6 +84,22 @@ def test_done_is_an_end_once_something_has_come() -> None:
         list(reader().all(b"data: [DONE]\n\n"))
     with pytest.raises(IncompleteStreamError, match="its last event did not come"):
         list(reader().all(b"data: 1\n\n"))
+
+
+def test_where_something_may_follow_the_last_event_only_done_is_the_end() -> None:
+    body = b"data: 1\n\ndata: 9\n\ndata: 4\n\ndata: [DONE]\n\ndata: 5\n\n"
+    assert list(reader(goes_on=True).all(body)) == [("", 1), ("", 9), ("", 4)]
+    assert list(reader(goes_on=True).all(b"data: 1\n\ndata: [DONE]\n\n")) == [("", 1)]
+    one = reader(goes_on=True)
+    list(one.feed(b"data: 1\n\ndata: [DONE]\n\n"))
+    with pytest.raises(IncompleteStreamError):
+        one.check_complete(strict=True)
+
+
+def test_what_is_torn_behind_the_last_event_costs_nothing() -> None:
+    assert list(reader().all(b"data: 9\n\ndata: {")) == [("", 9)]
+    with pytest.raises(IncompleteStreamError, match="its last event did not come"):
+        list(reader().all(b"data: 1\n\n: ping"))
 
 
 def test_what_came_before_an_error_is_given_first() -> None:
@@ -223,11 +241,11 @@ async def test_silence_ends_a_stream_and_pings_are_silence(server: Server) -> No
 
 
 async def test_the_time_a_reader_takes_is_no_silence(server: Server) -> None:
-    async with TutuClient(KEY, server.base_url, timeout=Timeout(total=5, idle=0.1)) as client:
-        server.answers(streams(EVENTS, delay=0.02))
+    async with TutuClient(KEY, server.base_url, timeout=Timeout(total=5, idle=0.45)) as client:
+        server.answers(streams(EVENTS, delay=0.3))
         stream = await open_stream(client)
         await anext(stream)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.54)  # Longer than the limit, and the last event is yet to come.
         assert len([event async for event in stream]) == 2
 
 

@@ -46,6 +46,9 @@ def names_in(folder: Path) -> list[str]:
         (".png", "image/png", ".png.png"),
         ("图 1.bmp", "image/heic", "图 1.heic"),
         ("notes.txt", "text/plain", "notes.txt"),
+        ("talk.mp3", "audio/wav", "talk.wav"),
+        ("talk.opus", "audio/ogg", "talk.opus"),
+        ("talk.png", "audio/mpeg", "talk.mp3"),
         ("", "image/png", ".png"),
     ],
 )
@@ -219,3 +222,21 @@ async def test_files_get_the_usual_rights(tmp_path: Path) -> None:
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_what_is_written_over_stands_there_whole_under_just_this_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for data in (PNG, JPEG):
+        files.write_over(tmp_path / "thing.txt", data, "the thing", TutuError)
+        assert (tmp_path / "thing.txt").read_bytes() == data
+    monkeypatch.setattr(os, "fsync", _full)
+    with pytest.raises(TutuError, match="the thing could not be saved as .*: the disk is full") as caught:
+        files.write_over(tmp_path / "thing.txt", PNG, "the thing", TutuError)
+    assert isinstance(caught.value.__cause__, OSError)
+    assert (tmp_path / "thing.txt").read_bytes() == JPEG
+    assert names_in(tmp_path) == ["thing.txt"]
+
+
+def _full(_: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")

@@ -1349,6 +1349,9 @@ async def test_the_callers_word_about_the_type_is_taken(tmp_path: Path) -> None:
     recording = Recording(put(tmp_path / "talk.gsm", b"words"), mime="audio/gsm")
     await recording.open()
     assert (recording.mime, recording.filename, recording.format) == ("audio/gsm", "talk.gsm", "gsm")
+    named = Recording(MP3, name="talk.bin", mime="audio/mpeg")
+    await named.open()
+    assert named.filename == "talk.bin"
     unnamed = Recording(bytes(600), mime="audio/pcm")
     await unnamed.open()
     assert unnamed.filename == "sound.pcm"

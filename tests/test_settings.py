@@ -55,6 +55,9 @@ def settings(environ: Mapping[str, str] | None = None, **changes: Any) -> Settin
         "verify": True,
         "strict_finish": False,
         "allow_private_downloads": False,
+        "middleware": (),
+        "attempt_middleware": (),
+        "on_usage": None,
         "user_agent": "tutuclient/1",
     }
     return gather(**arguments | changes, environ=environ or {})
@@ -137,6 +140,9 @@ def test_reads_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -
         verify=False,
         strict_finish=True,
         allow_private_downloads=True,
+        middleware=(),
+        attempt_middleware=(),
+        on_usage=None,
         user_agent="x",
     )
     assert found.api_key == KEY

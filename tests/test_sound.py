@@ -76,7 +76,14 @@ def delta(data: bytes) -> dict[str, Any]:
 
 
 USAGE = {"input_tokens": 7, "output_tokens": 93, "total_tokens": 100}
-EVENTS = [delta(MP3[:1000]), delta(MP3[1000:1001]), {"type": "ping"}, delta(MP3[1001:]), event("done", usage=USAGE)]
+EVENTS = [
+    delta(MP3[:1000]),
+    delta(b""),
+    delta(MP3[1000:1001]),
+    {"type": "ping"},
+    delta(MP3[1001:]),
+    event("done", usage=USAGE),
+]
 
 
 def lines(events: list[Any]) -> bytes:
@@ -214,6 +221,7 @@ async def test_a_sound_is_read_in_every_way() -> None:
     assert list(sound.iter_bytes(4000)) == [MP3[:4000], MP3[4000:]]
     assert b"".join(sound.iter_bytes()) == MP3
     assert [piece async for piece in sound.aiter_bytes(4000)] == [MP3[:4000], MP3[4000:]]
+    assert list(sound.iter_bytes(2565)) == [MP3[:2565], MP3[2565:]]
     assert repr(sound) == "<Sound audio/mpeg, 5,130 bytes>"
     copy = pickle.loads(pickle.dumps(sound))  # noqa: S301  (our own)
     assert (copy.content, copy.mime, copy.meta.status_code) == (MP3, "audio/mpeg", 200)
@@ -270,7 +278,7 @@ async def test_the_pieces_come_as_they_are_sent(client: TutuClient, server: Serv
 
 
 async def test_a_sound_is_read_to_its_end(client: TutuClient, server: Server) -> None:
-    server.answers(*[sounds(MP3[:100], MP3[100:])] * 4)
+    server.answers(*[sounds(MP3[:100], MP3[100:])] * 5)
     async with speaking(client) as speech:
         assert b"".join([piece async for piece in speech]) == MP3
         assert [piece async for piece in speech] == []
@@ -283,6 +291,8 @@ async def test_a_sound_is_read_to_its_end(client: TutuClient, server: Server) ->
         assert b"".join([piece async for piece in speech.aiter_bytes()]) == MP3
     async with speaking(client) as speech:
         assert [piece async for piece in speech.iter_bytes(4000)] == [MP3[:4000], MP3[4000:]]
+    async with speaking(client) as speech:
+        assert [piece async for piece in speech.iter_bytes(2565)] == [MP3[:2565], MP3[2565:]]
     assert len({seen.connection for seen in server.requests}) == 1
 
 

@@ -792,7 +792,7 @@ def test_a_whole_answer_is_one_chunk_and_stays_whole() -> None:
         annotations=[1],
     )
     reading = reader()
-    chunk = reading.whole(completion)
+    [chunk] = reading.whole(completion.raw)
     assert (chunk.id, chunk.created, chunk.model, chunk.text, chunk.thinking) == ("c1", 5, "m", "hi", "hm")
     assert (chunk.finish_reason, chunk.usage, chunk.extra) == ("stop", completion.usage, {"odd": 1})
     said = chunk.choices[0].delta
@@ -812,7 +812,7 @@ def test_a_whole_answer_is_one_chunk_and_stays_whole() -> None:
 def test_a_whole_answer_of_pictures_without_choices_stays_whole_too() -> None:
     completion = wire.read_completion(b'{"created":1,"data":[{"url":"https://h/a.png"}]}', META)
     reading = reader()
-    assert reading.whole(completion).choices == []
+    assert [chunk.choices for chunk in reading.whole(completion.raw)] == [[]]
     reading.check_complete(strict=True)
     assert reading.folder.completion().to_dict()["data"] == [{"url": "https://h/a.png"}]
 

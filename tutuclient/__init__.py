@@ -49,9 +49,11 @@ if TYPE_CHECKING:
     from tutuclient.events import EventStream
     from tutuclient.generated import GeneratedImage, find_images
     from tutuclient.media import PictureSource, Recording, SoundSource, Upload, audio, image
-    from tutuclient.settings import RetryPolicy, Timeout
+    from tutuclient.resources.raw import APIResponse, OpenResponse
+    from tutuclient.settings import RetryPolicy, Spent, Timeout
     from tutuclient.sound import Sound, SoundStream
     from tutuclient.stream import ChatStream
+    from tutuclient.transport import Request
     from tutuclient.types import (
         ChatCompletion,
         ChatCompletionChunk,
@@ -119,10 +121,12 @@ _ROOMS = {
     ),
     "events": ("EventStream",),
     "generated": ("GeneratedImage", "find_images"),
+    "resources.raw": ("APIResponse", "OpenResponse"),
+    "settings": ("RetryPolicy", "Spent", "Timeout"),
     "media": ("PictureSource", "Recording", "SoundSource", "Upload", "audio", "image"),
-    "settings": ("RetryPolicy", "Timeout"),
     "sound": ("Sound", "SoundStream"),
     "stream": ("ChatStream",),
+    "transport": ("Request",),
     "types": (
         "ChatCompletion",
         "ChatCompletionChunk",
@@ -158,6 +162,7 @@ _ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 __all__ = [
     "APIConnectionError",
     "APIError",
+    "APIResponse",
     "APIResponseValidationError",
     "APIStatusError",
     "APITimeoutError",
@@ -194,6 +199,7 @@ __all__ = [
     "NoImageError",
     "NotFoundError",
     "OpenAIError",
+    "OpenResponse",
     "Outcome",
     "OutcomeUnknownError",
     "PayloadTooLargeError",
@@ -202,12 +208,14 @@ __all__ = [
     "PoolTimeoutError",
     "RateLimitError",
     "Recording",
+    "Request",
     "RetryPolicy",
     "Sound",
     "SoundError",
     "SoundSource",
     "SoundStream",
     "SpeechStreamEvent",
+    "Spent",
     "StreamIdleTimeoutError",
     "Timeout",
     "ToolCall",

@@ -25,11 +25,11 @@ from tutuclient.transport import Transport
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self, Unpack
 
-    from tutuclient.settings import RetryPolicy, Timeout
+    from tutuclient.settings import Middleware, RetryPolicy, Spent, Timeout
     from tutuclient.stream import ChatStream
     from tutuclient.types.chat import CallFields, ChatCompletion
 
@@ -43,7 +43,8 @@ class TutuClient:
     ``asyncio.run`` calls in a row; it can be pickled (the settings travel).
 
     Args:
-        api_key: The key; else ``TUTU_API_KEY``, else ``OPENAI_API_KEY``.
+        api_key: The key; else ``TUTU_API_KEY``, else ``OPENAI_API_KEY``. An async function is asked for it before
+            every attempt.
         base_url: Where the API is; else ``TUTU_BASE_URL``, else ``OPENAI_BASE_URL``, else the relay of the two pages.
             A bare host gets ``/v1``; a pasted endpoint address is cut back.
         timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit.
@@ -60,6 +61,12 @@ class TutuClient:
             warns.
         strict_finish: A stream that ends with ``[DONE]`` and without a ``finish_reason`` raises.
         allow_private_downloads: Fetch pictures from private addresses too. The relay's own address is always allowed.
+        middleware: Functions ``async def m(request, call_next)`` around every call, the first outermost: each gives
+            what ``await call_next(request)`` gives, and sees the errors that the caller would.
+        attempt_middleware: The same around every attempt of a call; each sees how that attempt ends. The deadline
+            covers them.
+        on_usage: Told what each answer used, once it has come whole; a ``Spent``. It must be quick, and what it
+            raises is only logged.
 
     Raises:
         ConfigError: A setting is missing or cannot work.
@@ -74,7 +81,7 @@ class TutuClient:
 
     def __init__(
         self,
-        api_key: str | None = None,
+        api_key: str | Callable[[], Awaitable[str]] | None = None,
         base_url: str | None = None,
         *,
         timeout: float | Timeout | Unset | None = UNSET,
@@ -89,6 +96,9 @@ class TutuClient:
         verify: bool | str | ssl.SSLContext = True,
         strict_finish: bool = False,
         allow_private_downloads: bool = False,
+        middleware: Sequence[Middleware] = (),
+        attempt_middleware: Sequence[Middleware] = (),
+        on_usage: Callable[[Spent], object] | None = None,
     ) -> None:
         try:
             settings = gather(
@@ -106,6 +116,9 @@ class TutuClient:
                 verify=verify,
                 strict_finish=strict_finish,
                 allow_private_downloads=allow_private_downloads,
+                middleware=middleware,
+                attempt_middleware=attempt_middleware,
+                on_usage=on_usage,
                 user_agent=f"tutuclient/{__version__}",
             )
         except ConfigError as error:

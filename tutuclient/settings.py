@@ -9,17 +9,20 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Mapping  # noqa: TC003  (msgspec reads annotations at run time)
+from collections.abc import Awaitable, Callable, Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
 
 from tutuclient.errors import ConfigError
+from tutuclient.types.answer import Meta  # noqa: TC001  (msgspec reads annotations at run time)
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Sequence
 
 DEFAULT_BASE_URL: Final = "https://apinew.tutujin.com/v1"
 
@@ -42,6 +45,10 @@ _SCHEME = re.compile(r"https?:|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\])(?:[:/]|$)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _QUOTES = "\"'“”‘’`"
+
+
+Middleware: TypeAlias = Callable[[Any, Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
+"""``async def middleware(request, call_next)``: gives what ``await call_next(request)`` gives, or something else."""
 
 
 class Unset(Enum):
@@ -136,6 +143,22 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigError(f"{name} must be a number of seconds from 0 up; got {value!r}")
 
 
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What one answer used, for ``on_usage``.
+
+    Attributes:
+        what: Method and path of the call.
+        model: The model that was asked, or "".
+        usage: What the relay says it used: a ``Usage``, or what the page has in its place.
+        meta: How the call went.
+    """
+
+    what: str
+    model: str
+    usage: Any
+    meta: Meta
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a client needs to know, checked. ``TutuClient`` documents the fields."""
 
@@ -153,6 +176,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     verify: Any
     strict_finish: bool
     allow_private_downloads: bool
+    key_source: Callable[[], Awaitable[str]] | None = None
+    middleware: tuple[Middleware, ...] = ()
+    attempt_middleware: tuple[Middleware, ...] = ()
+    on_usage: Callable[[Spent], object] | None = None
 
     @property
     def slots(self) -> int:
@@ -166,7 +193,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gather(
-    api_key: str | None,
+    api_key: str | Callable[[], Awaitable[str]] | None,
     base_url: str | None,
     timeout: float | Timeout | Unset | None,
     max_retries: int | None,
@@ -180,6 +207,9 @@ def gather(
     verify: bool | str | ssl.SSLContext,
     strict_finish: bool,
     allow_private_downloads: bool,
+    middleware: Sequence[Middleware],
+    attempt_middleware: Sequence[Middleware],
+    on_usage: Callable[[Spent], object] | None,
     user_agent: str,
     environ: Mapping[str, str] = os.environ,
 ) -> Settings:
@@ -189,17 +219,19 @@ def gather(
         ConfigError: Something is missing or cannot work; the message says what to do.
     """
     # Tracebacks with locals print this frame, so no name in it holds the bare key.
-    api_key = Secret(api_key) if isinstance(api_key, str) else api_key
+    key_source = api_key if callable(api_key) else None
+    given = "" if callable(api_key) else Secret(api_key) if isinstance(api_key, str) else api_key
+    del api_key
     named = {name: Secret(environ.get(name, "")) for name in _NAMES}
     del environ
-    key = api_key or named["TUTU_API_KEY"] or named["OPENAI_API_KEY"]
+    key = given or named["TUTU_API_KEY"] or named["OPENAI_API_KEY"]
     url = base_url or named["TUTU_BASE_URL"] or named["OPENAI_BASE_URL"]
-    if not key:
+    if not key and key_source is None:
         raise ConfigError(
             "no API key: pass api_key=…, or set TUTU_API_KEY (OPENAI_API_KEY serves too); "
             "for a server that asks for none, any word will do"
         )
-    if not url and key is named["OPENAI_API_KEY"]:
+    if not url and key_source is None and key is named["OPENAI_API_KEY"]:
         raise ConfigError(
             f"the key comes from OPENAI_API_KEY and no base URL is given, so it would go to {DEFAULT_BASE_URL}: "
             "set OPENAI_BASE_URL to the relay the key belongs to (or pass base_url=…), or set TUTU_API_KEY"
@@ -208,14 +240,17 @@ def gather(
     if max_concurrency is not None:
         _whole_number("max_concurrency", max_concurrency)
     _whole_number("max_response_bytes", max_response_bytes)
-    secret = clean_key(key)
+    secret = Secret("") if key_source is not None else clean_key(key)
     own_headers = {
         "Accept": "application/json",
         "Accept-Encoding": "identity",
-        "Authorization": Secret(f"Bearer {secret}"),
+        "Authorization": _bearer(secret),
         "User-Agent": user_agent,
     }
     headers = merged_headers(own_headers, clean_headers(default_headers or {}))
+    for layer in (*middleware, *attempt_middleware):
+        if not callable(layer):
+            raise ConfigError(f"a middleware is an async function of a request and call_next; got {layer!r}")
     return Settings(
         api_key=secret,
         base_url=clean_base_url(url or DEFAULT_BASE_URL),
@@ -231,7 +266,28 @@ def gather(
         verify=verify,
         strict_finish=strict_finish,
         allow_private_downloads=allow_private_downloads,
+        key_source=key_source,
+        middleware=tuple(middleware),
+        attempt_middleware=tuple(attempt_middleware),
+        on_usage=on_usage,
     )
+
+
+def with_key(settings: Settings, key: str) -> Settings:
+    """Give settings with another key, which no copy of the old one outlives.
+
+    Raises:
+        ConfigError: It cannot be a key.
+    """
+    key = Secret(key) if isinstance(key, str) else key  # As in ``gather``: no frame shows it.
+    secret = clean_key(key)
+    old = _bearer(settings.api_key)
+    headers = {name: _bearer(secret) if value == old else value for name, value in settings.headers.items()}
+    return msgspec.structs.replace(settings, api_key=secret, headers=headers, header_lines=header_lines(headers))
+
+
+def _bearer(key: str) -> Secret:
+    return Secret(f"Bearer {key!s}")
 
 
 def _whole_number(name: str, value: object) -> None:
@@ -268,6 +324,11 @@ def clean_base_url(text: str) -> str:
     """
     if not isinstance(text, str):
         raise ConfigError(f"base_url must be text, not {type(text).__name__}")
+    return _clean_address(text)
+
+
+@lru_cache(maxsize=16)
+def _clean_address(text: str) -> str:
     url = text.strip().strip(_QUOTES).strip()
     if not url or not url.isprintable() or any(mark.isspace() for mark in url) or "\\" in url:
         raise ConfigError("base_url is empty, or has spaces, line breaks or control characters inside")

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import base64
 import re
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from tutuclient import files, wire
 from tutuclient.errors import APIError, ConfigError, SoundError
-from tutuclient.events import EventReader, Incoming, next_piece
+from tutuclient.events import EventReader
 from tutuclient.media import picture_mime, sound_mime
+from tutuclient.stream import Stream
 from tutuclient.types.answer import Meta
 from tutuclient.types.audio import SpeechAudioDeltaEvent, SpeechAudioDoneEvent, decode_base64
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator
     from pathlib import Path
 
+    from tutuclient.sse import Data
     from tutuclient.transport.reply import Reply
     from tutuclient.types.audio import AudioUsage, SpeechStreamEvent
     from tutuclient.types.chat import ChatCompletion
@@ -121,7 +124,7 @@ class Sound:
         files.write_over(file, self.content, "the sound", SoundError)
 
 
-class SoundStream(Incoming[bytes]):
+class SoundStream(Stream[bytes]):
     """A sound that is still coming: iterate over its pieces, or ``save`` it as it comes.
 
     It is an async context manager: leaving the block, or cancelling the task that
@@ -136,10 +139,9 @@ class SoundStream(Incoming[bytes]):
         APIError: The deadline passed, or the relay sent an error.
     """
 
-    def __init__(self, reply: Reply, source: _Source, begun: bytes, mime: str) -> None:
-        super().__init__(reply)
-        self._source = source
-        self._begun = begun
+    def __init__(self, reply: Reply, reader: _SoundReader, begun: bytes, mime: str) -> None:
+        super().__init__(reply, reader, iter((begun,)))
+        self._sounds = reader
         self._given = 0
         self._content: bytes | None = None
         self.mime = mime
@@ -155,24 +157,42 @@ class SoundStream(Incoming[bytes]):
         Raises:
             APIError: It is no sound.
         """
-        source = await _Source.begin(reply)
-        begun = b""
-        while len(begun) < _HEAD_BYTES and (piece := await source.next()):
-            begun += piece
-        mime = _mime(begun, "" if source.unwrapped else reply.content_type, asked)
+        head = await _read_head(reply)
+        reader = _SoundReader(reply, events=_is_event_stream(head, reply.content_type))
+        begun, piece = b"".join(reader.feed(head)), head
+        while len(begun) < _HEAD_BYTES and piece and not reader.done:
+            piece = await reply.piece()
+            begun += b"".join(reader.feed(piece) if piece else reader.end())
+        mime = _mime(begun, "" if reader.unwraps else reply.content_type, asked)
         if mime is None:
-            raise _refusal(await reply.read(begun) if begun and not source.unwrapped else begun, reply.meta)
-        return cls(reply, source, begun, mime)
+            if reader.unwraps:
+                reader.check_complete(strict=False)
+            raise _refusal(await reply.read(begun) if begun and not reader.unwraps else begun, reply.meta)
+        reply.watch.ease()
+        reply.watch.hand_over(reply.fail)
+        return cls(reply, reader, begun, mime)
 
-    async def _next(self, reply: Reply) -> bytes | None:  # noqa: ARG002  (the source has it)
-        piece, self._begun = self._begun or await self._source.next(), b""
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._counted()
+
+    def __anext__(self) -> Awaitable[bytes]:
+        return self._next()
+
+    async def _next(self) -> bytes:
+        piece = await super().__anext__()
         self._given += len(piece)
-        return piece or None
+        return piece
+
+    async def _counted(self) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._reading.items(self)) as pieces:
+            async for piece in pieces:
+                self._given += len(piece)
+                yield piece
 
     @property
     def usage(self) -> AudioUsage | None:
         """What it used, once it has been read to its end and if the relay says so."""
-        return self._source.usage
+        return self._sounds.usage
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
         """Give the bytes as they come, or gathered to pieces of ``chunk_size``, of which the last may be shorter."""
@@ -205,7 +225,7 @@ class SoundStream(Incoming[bytes]):
 
     async def sound(self) -> Sound:
         """Read to the end and give the ``Sound``. Raises as ``read`` does."""
-        return Sound(await self.read(), self.mime, meta=self._meta, usage=self.usage)
+        return Sound(await self.read(), self.mime, meta=self.meta, usage=self.usage)
 
     async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Save the sound while it comes, whole or not at all; return where. At most 1 MiB of it is in memory.
@@ -228,68 +248,78 @@ class SoundStream(Incoming[bytes]):
 
     def _must_be_whole(self) -> None:
         """Refuse to pass off as a whole what is the rest of one."""
-        if self._error is not None:
-            raise self._error
+        if self._reading.error is not None:
+            raise self._reading.error
         if self._given:
             raise ConfigError(f"{self._given:,} bytes of this sound have been taken already; what is left is no whole")
 
 
-class _Source:
-    """The bytes of a sound, out of the body that they came in.
+class _SoundReader:
+    """The bytes of a sound, out of the body that they come in: bare, or in events.
 
     Attributes:
-        unwrapped: The body is an event stream, and the sound is inside.
+        unwraps: The body is an event stream, and the sound is inside.
+        done: The last event has come.
+        finished: The same; whether a bare sound is whole is HTTP's to say.
+        spoken: How many pieces have come.
         usage: What the last event said of the usage.
     """
 
-    def __init__(self, reply: Reply, head: bytes) -> None:
-        self._reply = reply
-        self._left = reply.call.max_bytes
-        label, most = reply.content_type, reply.call.max_bytes
-        self._reader = speech_reader("", label, reply.meta, most) if _is_event_stream(head, label) else None
-        self._head = head
-        self._pending: Iterator[SpeechStreamEvent] = iter(())
+    partial = None
+
+    def __init__(self, reply: Reply, *, events: bool) -> None:
+        self._most = self._left = reply.call.max_bytes
+        self._reader = speech_reader("", reply.content_type, reply.meta, self._most) if events else None
+        self.meta = reply.meta
+        self.unwraps = events
+        self.spoken = 0
         self.usage: AudioUsage | None = None
 
-    @classmethod
-    async def begin(cls, reply: Reply) -> _Source:
-        """Look at the first bytes: are they the sound, or events with the sound in them."""
-        head = b""
-        while len(head) < _HEAD_BYTES and (piece := await reply.piece()):
-            head += piece
-        return cls(reply, head)
+    @property
+    def done(self) -> bool:
+        return self._reader is not None and self._reader.done
+
+    finished = done
 
     @property
-    def unwrapped(self) -> bool:
-        return self._reader is not None
+    def unfinished(self) -> int:
+        return 0 if self._reader is None else self._reader.unfinished
 
-    async def next(self) -> bytes:
-        """Give the next bytes, b"" at the end.
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        return self._bounded((piece,) if self._reader is None else self._sound(self._reader.feed(piece)))
 
-        Raises:
-            IncompleteStreamError: The body broke off.
-        """
-        piece = await (self._piece() if self._reader is None else self._sound(self._reader))
-        self._left -= len(piece)
-        if self._left < 0:
-            raise wire.too_large("a sound", self._reply.call.max_bytes, self._reply.meta)
-        return piece
+    def end(self) -> Iterator[bytes]:
+        return self._bounded(() if self._reader is None else self._sound(self._reader.end()))
 
-    async def _sound(self, reader: EventReader[SpeechStreamEvent]) -> bytes:
-        while True:
-            for event in self._pending:
-                if isinstance(event, SpeechAudioDoneEvent):
-                    self.usage = event.usage
-                elif event.data:
-                    return event.data
-            if reader.done:
-                return b""
-            piece = await self._piece()
-            self._pending = reader.feed(piece) if piece else reader.end()
+    def whole(self, data: Data) -> tuple[bytes, ...]:
+        return (bytes(data),)
 
-    async def _piece(self) -> bytes:
-        head, self._head = self._head, b""
-        return head or await next_piece(self._reply)
+    def check_complete(self, *, strict: bool) -> None:
+        if self._reader is not None:
+            self._reader.check_complete(strict=strict)
+
+    def _sound(self, events: Iterable[SpeechStreamEvent]) -> Iterator[bytes]:
+        for event in events:
+            if isinstance(event, SpeechAudioDoneEvent):
+                self.usage = event.usage
+            elif event.data:
+                yield event.data
+
+    def _bounded(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._left -= len(piece)
+            if self._left < 0:
+                raise wire.too_large("a sound", self._most, self.meta)
+            self.spoken += 1
+            yield piece
+
+
+async def _read_head(reply: Reply) -> bytes:
+    """Read as much as it takes to tell what a body is."""
+    head = b""
+    while len(head) < _HEAD_BYTES and (piece := await reply.piece()):
+        head += piece
+    return head
 
 
 def speech_reader(asked: str, content_type: str, meta: Meta, max_bytes: int) -> EventReader[SpeechStreamEvent]:

@@ -18,6 +18,9 @@ Event: TypeAlias = tuple[str | None, Data]
 """The event's type ("" when the stream names none) and its data; None for a type marks a line that is no field."""
 
 _BOM = b"\xef\xbb\xbf"
+# Looking for a number in bytes takes a tenth of the time of looking for bytes in bytes.
+_CR = ord("\r")
+_LF = ord("\n")
 _MANY = 1000
 _LONG = 2**16
 
@@ -65,20 +68,14 @@ class Decoder:
         Raises:
             EventTooLargeError: A line or an event is over ``max_bytes``.
         """
-        if self._head is not None:
-            piece = self._head + piece
-            if len(piece) < len(_BOM) and _BOM.startswith(piece):
-                self._head = piece
-                return []
-            self._head = None
-            piece = piece.removeprefix(_BOM)
-        if self._after_cr and piece:
-            self._after_cr = False
-            piece = piece.removeprefix(b"\n")
-        if b"\r" in piece:
-            self._after_cr = piece.endswith(b"\r")
-            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        if self._head is not None or self._after_cr or _CR in piece:
+            piece = self._cleaned(piece)
         tail = self._tail
+        # A piece shorter than the tail would have the tail read again and again.
+        if isinstance(tail, bytes) and len(tail) <= min(len(piece), _LONG) and not (self._data or self._event):
+            events = self._read_plain(tail + piece)
+            if events:
+                return events
         if tail:
             end = piece.find(b"\n")
             if end < 0:
@@ -105,6 +102,45 @@ class Decoder:
         lines: list[Data] = [self._tail, b""] if self._tail else [b""]
         self._tail = b""
         return self._read(lines)
+
+    def _cleaned(self, piece: bytes) -> bytes:
+        """Take a BOM off the stream's beginning, and make LF of all line ends."""
+        if self._head is not None:
+            piece = self._head + piece
+            if len(piece) < len(_BOM) and _BOM.startswith(piece):
+                self._head = piece
+                return b""
+            self._head = None
+            piece = piece.removeprefix(_BOM)
+        if self._after_cr and piece:
+            self._after_cr = False
+            piece = piece.removeprefix(b"\n")
+        if _CR in piece:
+            self._after_cr = piece.endswith(b"\r")
+            piece = piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return piece
+
+    def _read_plain(self, text: bytes) -> list[Event]:
+        """Read what is nothing but events of one line of data, as nearly every read of a stream is.
+
+        It takes half the time of going line by line. Gives no events, and changes nothing, when there is more to it.
+        """
+        if text[:6] != b"data: " or len(text) > self.max_bytes:
+            return []
+        events: list[Event] = []
+        *whole, last = text[6:].split(b"\n\ndata: ")
+        rest = b"data: " + last
+        if last[-2:] == b"\n\n":
+            whole.append(last[:-2])
+            rest = last = b""
+        if _LF in last:
+            return []
+        for data in whole:
+            if _LF in data:
+                return []
+            events.append(("", data))
+        self._tail = rest
+        return events
 
     def _read(self, lines: list[Data]) -> list[Event]:
         events: list[Event] = []

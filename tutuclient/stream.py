@@ -13,7 +13,7 @@ import warnings
 from contextlib import aclosing
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from msgspec.structs import asdict, astuple
 
@@ -26,7 +26,7 @@ from tutuclient.errors import (
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.types.answer import DEEPEST, too_deep
+from tutuclient.types.answer import too_deep
 from tutuclient.types.audio import join_base64
 from tutuclient.types.chat import (
     ChatAudio,
@@ -43,7 +43,7 @@ from tutuclient.types.chat import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from tutuclient.transport.watch import Watch
     from tutuclient.types.answer import Meta, Origin
     from tutuclient.types.chat import Usage
+
+E = TypeVar("E")
+E_co = TypeVar("E_co", covariant=True)
 
 _DONE = b"[DONE]"
 _SILENT = ChatDelta()
@@ -61,16 +64,18 @@ _TAIL_BYTES = 64 * 2**10
 _PIECE = 64 * 2**10
 # What is longer and goes on growing is content on its way, such as a picture.
 _LONGEST_PING = 4096
-_SHORT = 1024
+_SHORT = 1000
+# Looking for a number in bytes takes a tenth of the time of looking for bytes in bytes.
+_OPEN = ord("[")
 # So many chunks without content are kept back for the first that has some.
 _MANY_EMPTY = 1000
 # How many fields of a delta are None when only its content is not.
 _NONE_BUT_CONTENT = len(ChatDelta.__struct_fields__) - 1
 
 
-def _is_shallow(data: sse.Data) -> bool:
-    """Say of nearly every chunk that it is not too deep: an object takes four bytes at least, a list one."""
-    return len(data) <= _SHORT and bytes(data).count(b"[") + len(data) // 4 <= DEEPEST
+def _is_shallow(data: Any) -> bool:
+    """Say of nearly every chunk that it is not too deep: it has one list, and an object takes four bytes at least."""
+    return len(data) <= _SHORT and _OPEN not in data[data.find(_OPEN) + 1 :]
 
 
 class _ToolCalls:
@@ -437,6 +442,21 @@ class ChunkReader:
         return self.folder.completion() if self.folder.chunks else None
 
     @property
+    def spoken(self) -> int:
+        """How many chunks have carried something of the answer."""
+        return self.folder.spoken
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing of the answer is missing, however the bytes end."""
+        return self.folder.finished
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the relay says the answer used, so far."""
+        return self.folder.usage
+
+    @property
     def unfinished(self) -> int:
         """How many bytes have come of an event whose end has not."""
         return self._decoder.unfinished
@@ -470,7 +490,7 @@ class ChunkReader:
             APIError: The relay sent an error, or what is no chunk.
             UnexpectedResponseError: A line, an event or the whole stream is too long.
         """
-        events = self._events(self._decoder.feed, piece)
+        events = decoded(self.meta, self._decoder.feed, piece)
         self._left -= len(piece)
         if self._left < 0:
             raise wire.too_large("a stream", self._most, self.meta)
@@ -482,7 +502,7 @@ class ChunkReader:
         Raises:
             IncompleteStreamError: They ended within an event, and no choice had said why it ended.
         """
-        events = self._events(self._decoder.flush)
+        events = decoded(self.meta, self._decoder.flush)
         try:
             yield from self._chunks(events)
         except UnexpectedResponseError as error:
@@ -497,7 +517,17 @@ class ChunkReader:
         cut.request_id = self.meta.request_id
         raise cut
 
-    def whole(self, completion: ChatCompletion) -> ChatCompletionChunk:
+    def whole(self, data: sse.Data) -> Iterable[ChatCompletionChunk]:
+        """Take a whole answer that came in place of a stream.
+
+        Raises:
+            APIError: It is an error, or no answer.
+        """
+        chunk = self._as_chunk(wire.read_completion(data, self.meta))
+        self.done = True
+        return (chunk,)
+
+    def _as_chunk(self, completion: ChatCompletion) -> ChatCompletionChunk:
         """Make one chunk of a whole answer: some relays stream like that."""
         choices = [
             ChatChunkChoice(
@@ -518,17 +548,10 @@ class ChunkReader:
             system_fingerprint=completion.system_fingerprint,
             service_tier=completion.service_tier,
         )
-        self.done = True
         completion.__dict__["origin"] = self._origin
         self.folder.add_whole(completion)
         chunk.__dict__.update({name: value for name, value in completion.__dict__.items() if name != "images"})
         return chunk
-
-    def _events(self, decode: Callable[..., list[sse.Event]], *piece: bytes) -> list[sse.Event]:
-        try:
-            return decode(*piece)
-        except sse.EventTooLargeError as error:
-            raise wire.unexpected(f"a stream in which {error}", b"", self.meta) from None
 
     def _chunks(self, events: list[sse.Event]) -> Generator[ChatCompletionChunk, None, None]:
         decode, add_text, origin = wire.decode_chunk, self.folder.add_text, self._origin
@@ -557,7 +580,7 @@ class ChunkReader:
     ) -> Generator[ChatCompletionChunk, None, None]:
         """Take an event that is not just a piece of text; ``chunk`` is what the quick way made of it, if anything."""
         if kind is None:
-            self._check_stray(bytes(data))
+            check_stray(bytes(data), self.meta)
             return
         if chunk is None and bytes(data[:64]).strip()[:6] == _DONE:
             self.done = True
@@ -584,12 +607,31 @@ class ChunkReader:
             return chunk
         return wire.read_chunk(data, self.meta)
 
-    def _check_stray(self, line: bytes) -> None:
-        if line.lstrip()[:1] in {b"{", b"[", b"<"}:
-            raise wire.error_of_answer(line, self.meta) or wire.unexpected("a line that is no event", line, self.meta)
-        name, colon, _ = line.partition(b":")
-        if not colon or b" " in name:
-            raise wire.unexpected("a line that is no event", line, self.meta)
+
+def decoded(meta: Meta, decode: Callable[..., list[sse.Event]], *piece: bytes) -> list[sse.Event]:
+    """Have a stream's decoder feed on bytes, or flush.
+
+    Raises:
+        UnexpectedResponseError: A line or an event is too long.
+    """
+    try:
+        return decode(*piece)
+    except sse.EventTooLargeError as error:
+        raise wire.unexpected(f"a stream in which {error}", b"", meta) from None
+
+
+def check_stray(line: bytes, meta: Meta) -> None:
+    """Look at a line that is no field of an event stream: relays write bare errors into streams.
+
+    Raises:
+        APIError: It is an error.
+        UnexpectedResponseError: It is text, not a field of some later standard.
+    """
+    if line.lstrip()[:1] in {b"{", b"[", b"<"}:
+        raise wire.error_of_answer(line, meta) or wire.unexpected("a line that is no event", line, meta)
+    name, colon, _ = line.partition(b":")
+    if not colon or b" " in name:
+        raise wire.unexpected("a line that is no event", line, meta)
 
 
 def _as_delta(message: ChatMessage) -> ChatDelta:
@@ -629,10 +671,65 @@ def fold(data: bytes | bytearray, origin: Origin, *, many: bool, max_bytes: int)
     return reader.folder.completion()
 
 
-class _Reading:
-    """The reading of a stream, apart from the ``ChatStream`` that users hold: losing that one ends it at once."""
+class Reader(Protocol[E_co]):
+    """Bytes to what they say, without any waiting: the decoder of one streamed answer."""
 
-    def __init__(self, reply: Reply, reader: ChunkReader, pending: Iterator[ChatCompletionChunk]) -> None:
+    @property
+    def done(self) -> bool:
+        """Whether the relay has said that it is over; nothing behind that counts."""
+        ...
+
+    @property
+    def meta(self) -> Meta:
+        """How the call went."""
+        ...
+
+    @property
+    def partial(self) -> Any:
+        """What has come so far, put together; None when nothing has, or when it is not kept."""
+        ...
+
+    @property
+    def spoken(self) -> int:
+        """How much has come that is more than a frame."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing of the answer is missing, however the bytes end."""
+        ...
+
+    @property
+    def usage(self) -> Any:
+        """What the relay says the answer used, so far; None when it has not said."""
+        ...
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes have come of an event whose end has not."""
+        ...
+
+    def feed(self, piece: bytes) -> Iterator[E_co]:
+        """Give what the next bytes complete."""
+        ...
+
+    def end(self) -> Iterator[E_co]:
+        """Give what is left when the bytes are over."""
+        ...
+
+    def whole(self, data: sse.Data) -> Iterable[E_co]:
+        """Take a whole answer that came in place of a stream."""
+        ...
+
+    def check_complete(self, *, strict: bool) -> None:
+        """Raise when the stream has ended and something is missing."""
+        ...
+
+
+class _Reading(Generic[E]):
+    """The reading of a stream, apart from the ``Stream`` that users hold: losing that one ends it at once."""
+
+    def __init__(self, reply: Reply, reader: Reader[E], pending: Iterator[E]) -> None:
         self.reply: Reply | None = reply
         self.reader = reader
         self.pending = pending
@@ -646,29 +743,30 @@ class _Reading:
             reply.watch.stop()
             reply.close()
 
-    async def chunks(self, owner: ChatStream | None) -> AsyncGenerator[ChatCompletionChunk, None]:  # noqa: ARG002  (kept alive by its loop)
+    async def items(self, owner: Stream[E] | None) -> AsyncGenerator[E, None]:  # noqa: ARG002  (kept alive by its loop)
         """Read on, from where the last reading stopped."""
         reply, reader = self.reply, self.reader
         if self.complete:
             return
         if reply is None:
-            raise self.error or APIConnectionError("the stream was closed before its end; what came is in .partial")
-        silence, folder, piece = _Silence(reply.watch, reply.call.timeout.idle), reader.folder, b"\n"
+            raise self.error or APIConnectionError(f"the stream was closed before its end; {self._what_is_left}")
+        silence, piece = _Silence(reply.watch, reply.call.timeout.idle), b"\n"
         try:
             while True:
-                for chunk in self.pending:
+                for item in self.pending:
                     if silence.lasts:
                         silence.pause()
-                    yield chunk
+                    yield item
                 if reader.done or not piece:
                     break
                 if not silence.lasts or reader.unfinished > _LONGEST_PING:
-                    silence.go_on(folder.spoken)
+                    silence.go_on(reader.spoken)
                 piece = await self._read(reply)
                 self.pending = reader.feed(piece) if piece else reader.end()
             reader.check_complete(strict=reply.call.settings.strict_finish)
             self.complete = True
             reply.stamp()
+            reply.call.tell_usage(reader.usage, reader.meta)
             await _read_tail(reply)
         except TutuError as error:
             if isinstance(error, APIError):
@@ -681,72 +779,54 @@ class _Reading:
         finally:
             self.close()
 
+    @property
+    def _what_is_left(self) -> str:
+        return "the answer is not whole" if self.reader.partial is None else "what came is in .partial"
+
     async def _read(self, reply: Reply) -> bytes:
         """Read on. What breaks off behind the last word of an answer costs nothing of it."""
         try:
             return await reply.piece()
         except APIConnectionError as error:
-            if self.reader.folder.finished:
+            if self.reader.finished:
                 return b""
             if isinstance(error, APITimeoutError):
                 raise
-            cut = IncompleteStreamError(f"{error.message}; what came of the stream is in .partial")
+            cut = IncompleteStreamError(f"{error.message}; {self._what_is_left}")
             cut.request_id = error.request_id
             cause = error.__cause__
         raise cut from cause
 
 
-class ChatStream:
-    """A streamed answer: iterate over it for chunks, or take ``text()`` or ``completion()``.
+class Stream(Generic[E]):
+    """A streamed answer: iterate over it.
 
     It is an async context manager. Leaving the block, a ``break``, cancelling
     the task that reads, or losing the object frees the connection at once; the
-    relay sees that nobody listens any more. A stream is read once; what has come
-    stays in ``partial``.
+    relay sees that nobody listens any more. A stream is read once.
 
     Raises, while it is read:
         IncompleteStreamError: It stopped before the answer was complete.
         StreamIdleTimeoutError: It carried no content for ``timeout.idle`` seconds.
         APITimeoutError: The deadline of the call passed.
-        APIError: The relay sent an error. Each of these carries ``partial``.
+        APIError: The relay sent an error.
     """
 
-    def __init__(self, reply: Reply, reader: ChunkReader, pending: Iterator[ChatCompletionChunk]) -> None:
+    def __init__(self, reply: Reply, reader: Reader[E], pending: Iterator[E]) -> None:
         self._reading = _Reading(reply, reader, pending)
-        self._iterator: AsyncGenerator[ChatCompletionChunk, None] | None = None
-
-    @classmethod
-    async def begin(cls, reply: Reply, origin: Origin, *, many: bool) -> ChatStream:
-        """Read as far as the first content, so that what fails before it can still be tried again."""
-        reader = ChunkReader(origin, many=many, max_bytes=reply.call.max_bytes)
-        piece = await reply.piece()
-        while piece and not piece.strip():
-            piece = await reply.piece()
-        if wire.is_event_stream(piece, reply.content_type) or (not piece and "event-stream" in reply.content_type):
-            pending = await _until_content(reply, reader, piece)
-        else:
-            whole = wire.read_completion(await reply.read(piece), reply.meta)
-            pending = iter((reader.whole(whole),))
-        reply.watch.ease()
-        reply.watch.hand_over(reply.fail)
-        return cls(reply, reader, pending)
+        self._iterator: AsyncGenerator[E, None] | None = None
 
     @property
     def meta(self) -> Meta:
         """How the call went, so far."""
         return self._reading.reader.meta
 
-    @property
-    def partial(self) -> ChatCompletion | None:
-        """What has come so far, folded; None when nothing has."""
-        return self._reading.reader.partial
+    def __aiter__(self) -> AsyncIterator[E]:
+        return self._reading.items(self)
 
-    def __aiter__(self) -> AsyncIterator[ChatCompletionChunk]:
-        return self._reading.chunks(self)
-
-    def __anext__(self) -> Awaitable[ChatCompletionChunk]:
-        if self._iterator is None:
-            self._iterator = self._reading.chunks(None)
+    def __anext__(self) -> Awaitable[E]:
+        if self._iterator is None or self._reading.reply is None:
+            self._iterator = self._reading.items(None)
         return self._iterator.__anext__()
 
     async def __aenter__(self) -> Self:
@@ -757,9 +837,71 @@ class ChatStream:
     ) -> None:
         await self.aclose()
 
+    async def aclose(self) -> None:
+        """Free the connection now. Safe to call twice, and after the end."""
+        self._reading.close()
+
+    close = aclose
+
+    def __del__(self) -> None:
+        reading = self.__dict__.get("_reading")
+        # When the interpreter ends, the loop has closed the connection, and nobody can be warned any more.
+        if reading is not None and reading.reply is not None and not sys.is_finalizing():
+            reading.reply.drop()
+            reading.reply = None
+            name = type(self).__name__
+            warnings.warn(
+                f"a {name} was dropped before its end; read it within 'async with'", ResourceWarning, stacklevel=2
+            )
+
+
+async def begin_reading(reply: Reply, reader: Reader[E]) -> Iterator[E]:
+    """Read as far as the first content, so that what fails before it can still be tried again.
+
+    The reply is the stream's to close from here on.
+
+    Returns:
+        What has come.
+    """
+    piece = await reply.piece()
+    while piece and not piece.strip():
+        piece = await reply.piece()
+    if wire.is_event_stream(piece, reply.content_type) or (not piece and "event-stream" in reply.content_type):
+        pending = await _until_content(reply, reader, piece)
+    else:
+        pending = iter(reader.whole(await reply.read(piece)))
+    reply.watch.ease()
+    reply.watch.hand_over(reply.fail)
+    return pending
+
+
+class ChatStream(Stream[ChatCompletionChunk]):
+    """A streamed chat completion: iterate over it for chunks, or take ``text()`` or ``completion()``.
+
+    Everything of ``Stream`` holds. What has come stays in ``partial``, and every
+    error that is raised while it is read carries it.
+    """
+
+    _reading: _Reading[ChatCompletionChunk]
+
+    def __init__(self, reply: Reply, reader: ChunkReader, pending: Iterator[ChatCompletionChunk]) -> None:
+        super().__init__(reply, reader, pending)
+        self._folder = reader.folder
+
+    @classmethod
+    async def begin(cls, reply: Reply, origin: Origin, *, many: bool) -> ChatStream:
+        """Read as far as the first content."""
+        reader = ChunkReader(origin, many=many, max_bytes=reply.call.max_bytes)
+        return cls(reply, reader, await begin_reading(reply, reader))
+
+    @property
+    def partial(self) -> ChatCompletion | None:
+        """What has come so far, folded; None when nothing has."""
+        return self._folder.completion() if self._folder.chunks else None
+
     async def text(self) -> AsyncGenerator[str, None]:
         """Give the text of the first choice as it comes, in the relay's pieces; empty ones are left out."""
-        async with aclosing(self._reading.chunks(self)) as chunks:
+        async with aclosing(self._reading.items(self)) as chunks:
             async for chunk in chunks:
                 if piece := chunk.text:
                     yield piece
@@ -771,27 +913,12 @@ class ChatStream:
             APIError: The stream broke, now or before.
         """
         if not self._reading.complete:
-            async with aclosing(self._reading.chunks(self)) as chunks:
+            async with aclosing(self._reading.items(self)) as chunks:
                 async for _ in chunks:
                     pass
-        return self._reading.reader.folder.completion()
+        return self._folder.completion()
 
-    async def aclose(self) -> None:
-        """Free the connection now. Safe to call twice, and after the end."""
-        self._reading.close()
-
-    close = aclose
     get_final_completion = completion
-
-    def __del__(self) -> None:
-        reading = self.__dict__.get("_reading")
-        # When the interpreter ends, the loop has closed the connection, and nobody can be warned any more.
-        if reading is not None and reading.reply is not None and not sys.is_finalizing():
-            reading.reply.drop()
-            reading.reply = None
-            warnings.warn(
-                "a ChatStream was dropped before its end; read it within 'async with'", ResourceWarning, stacklevel=2
-            )
 
 
 class _Silence:
@@ -830,13 +957,13 @@ class _Silence:
         self.lasts = True
 
 
-async def _until_content(reply: Reply, reader: ChunkReader, piece: bytes) -> Iterator[ChatCompletionChunk]:
-    early: list[ChatCompletionChunk] = []
+async def _until_content(reply: Reply, reader: Reader[E], piece: bytes) -> Iterator[E]:
+    early: list[E] = []
     while True:
         chunks = reader.feed(piece) if piece else reader.end()
         for chunk in chunks:
             early.append(chunk)
-            if reader.folder.spoken or len(early) > _MANY_EMPTY:
+            if reader.spoken or len(early) > _MANY_EMPTY:
                 return chain(early, chunks)
         if reader.done or not piece:
             reader.check_complete(strict=True)

@@ -36,7 +36,13 @@ from tutuclient import (
     user,
 )
 from tutuclient.testing import Recorded, Server, fails, rate_limited, raw, streams
-from tutuclient.types import SpeechAudioDeltaEvent, SpeechAudioDoneEvent
+from tutuclient.types import (
+    SpeechAudioDeltaEvent,
+    SpeechAudioDoneEvent,
+    TranscriptionTextDeltaEvent,
+    TranscriptionTextDoneEvent,
+    TranscriptionTextSegmentEvent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -396,3 +402,116 @@ async def test_a_speech_comes_in_events(client: TutuClient, server: Server) -> N
     assert whole.data == MP3
     with pytest.raises(APIStatusError, match="no"):
         await client.audio.speech.create(**ASK, stream_format="sse")
+
+
+# There and back: the embedded relay says a text and reads it back out of what it said.
+
+TEXT = "One small step. 一小步。"
+
+
+async def spoken(client: TutuClient, folder: Path) -> Path:
+    sound = await client.audio.speech.create(model="gpt-4o-mini-tts", voice="alloy", input=TEXT)
+    return await sound.save(folder / "talk.mp3")
+
+
+async def test_what_was_said_is_read_back(client: TutuClient, tmp_path: Path) -> None:
+    path = await spoken(client, tmp_path)
+    assert path.name == "talk.wav"
+    create = client.audio.transcriptions.create
+    plain = await create(file=path, model="gpt-4o-transcribe", include=["logprobs"])
+    assert plain.text == TEXT
+    assert plain.usage is not None
+    assert plain.usage.input_token_details is not None
+    assert plain.usage.input_token_details.audio_tokens == plain.usage.input_tokens
+    assert plain.logprobs
+    billed = await create(file=path, model="whisper-1")
+    assert billed.usage is not None
+    assert billed.usage.type == "duration"
+    assert billed.usage.seconds
+    verbose = await create(
+        file=path, model="whisper-1", response_format="verbose_json", timestamp_granularities=["word", "segment"]
+    )
+    assert verbose.segments is not None
+    assert [segment.text for segment in verbose.segments] == ["One small step.", "一小步。"]
+    assert verbose.words is not None
+    assert verbose.words[0].word == "One"
+    with path.open("rb") as file:
+        assert await create(file=("talk.mp3", file), model="whisper-1", response_format="text") == TEXT
+    assert "-->" in await create(file=path.read_bytes(), model="whisper-1", response_format="srt")
+    assert (await create(file=path, model="whisper-1", response_format="vtt")).startswith("WEBVTT")
+    diarized = await create(
+        file=path, model="gpt-4o-transcribe-diarize", response_format="diarized_json", known_speaker_names=["Neil"]
+    )
+    assert {segment.speaker for segment in diarized.segments} == {"Neil"}
+
+
+async def test_what_was_said_is_read_back_as_it_is_heard(client: TutuClient, server: Server, tmp_path: Path) -> None:
+    path = await spoken(client, tmp_path)
+    server.piece_bytes = 7
+    create = client.audio.transcriptions.create
+    async with await create(file=path, model="gpt-4o-transcribe", stream=True) as stream:
+        *deltas, done = [event async for event in stream]
+    assert "".join(event.delta for event in deltas if isinstance(event, TranscriptionTextDeltaEvent)) == TEXT
+    assert isinstance(done, TranscriptionTextDoneEvent)
+    assert done.text == TEXT
+    assert done.usage is not None
+    stream = await create(file=path, model="gpt-4o-transcribe-diarize", response_format="diarized_json", stream=True)
+    segments = [event async for event in stream if isinstance(event, TranscriptionTextSegmentEvent)]
+    assert [segment.text for segment in segments] == ["One small step.", "一小步。"]
+    (done,) = [event async for event in await create(file=path, model="whisper-1", stream=True)]  # It does not stream.
+    assert isinstance(done, TranscriptionTextDoneEvent)
+    assert done.text == TEXT
+
+
+@pytest.mark.parametrize("form", ["audio", "sse"])
+async def test_a_speech_is_saved_as_it_comes_and_read_back(client: TutuClient, tmp_path: Path, form: Any) -> None:
+    async with client.audio.speech.stream(
+        model="gpt-4o-mini-tts", voice="alloy", input=TEXT, stream_format=form
+    ) as speech:
+        path = await speech.save(tmp_path / "talk.wav")
+        assert (speech.usage is not None) == (form == "sse")
+    whole = await client.audio.speech.create(model="gpt-4o-mini-tts", voice="alloy", input=TEXT)
+    assert path.read_bytes() == whole.content
+    assert whole.seconds is not None
+    assert await client.audio.transcriptions.create(file=path, model="m", response_format="text") == TEXT
+    bare = await client.audio.speech.create(model="m", voice="alloy", input=TEXT, response_format="pcm")
+    assert bare.mime == "audio/pcm"
+    assert len(bare.content) / 48_000 == whole.seconds
+
+
+async def test_what_was_said_is_translated(client: TutuClient, tmp_path: Path) -> None:
+    path = await spoken(client, tmp_path)
+    answer = await client.audio.translations.create(file=path, model="whisper-1")
+    assert "cannot translate" in answer.text
+    verbose = await client.audio.translations.create(file=path, model="whisper-1", response_format="verbose_json")
+    assert verbose.duration
+    assert "-->" in await client.audio.translations.create(file=path, model="whisper-1", response_format="srt")
+
+
+async def test_a_chat_hears_and_answers_aloud(client: TutuClient, tmp_path: Path) -> None:
+    path = await spoken(client, tmp_path)
+    ask: dict[str, Any] = {
+        "model": "gpt-4o-audio-preview",
+        "messages": [user("what is said?", audio(path))],
+        "modalities": ["text", "audio"],
+        "audio": {"voice": "alloy", "format": "wav"},
+    }
+    answer = await client.chat.completions.create(**ask)
+    assert answer.sound is not None
+    assert answer.sound.mime == "audio/wav"
+    assert TEXT in (answer.sound.transcript or "")
+    async with client.chat.completions.stream(**ask) as stream:
+        folded = await stream.completion()
+    assert folded.sound is not None
+    assert folded.sound.mime == "audio/wav"
+    assert folded.sound.transcript == answer.sound.transcript
+    heard = await client.audio.transcriptions.create(file=folded.sound.content, model="m", response_format="text")
+    assert heard == answer.sound.transcript
+
+
+async def test_what_the_relay_cannot_make_is_refused_and_not_tried_again(client: TutuClient, server: Server) -> None:
+    with pytest.raises(BadRequestError, match="no encoder for mp3"):
+        await client.audio.speech.create(**ASK, response_format="mp3")
+    with pytest.raises(BadRequestError, match="corrupted or unsupported"):
+        await client.audio.transcriptions.create(file=MP3, model="m")
+    assert len(server.requests) == 2

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
-from tutuclient import APIStatusError, ConfigError, OutcomeUnknownError, UnexpectedResponseError
-from tutuclient.testing import fails, raw
+from tutuclient import (
+    APIStatusError,
+    ConfigError,
+    IncompleteStreamError,
+    InternalServerError,
+    OutcomeUnknownError,
+    UnexpectedResponseError,
+)
+from tutuclient.testing import fails, raw, streams
 
 if TYPE_CHECKING:
     from tutuclient import TutuClient
@@ -63,3 +70,83 @@ async def test_what_cannot_be_written_is_not_sent(client: TutuClient, server: Se
     with pytest.raises(ConfigError):
         await client.completions.create(model="m", prompt="a", extra_body={"x": object()})
     assert server.requests == []
+
+
+def event(text: str = "", *, index: int = 0, finish_reason: str | None = None, **fields: Any) -> dict[str, Any]:
+    choice = {"index": index, "text": text, "finish_reason": finish_reason}
+    return {"id": "c1", "object": "text_completion", "model": "m", "choices": [choice]} | fields
+
+
+USAGE = {"object": "chat.completion.chunk", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
+
+
+async def test_a_stream_gives_texts_as_they_come_and_usage_behind_them(client: TutuClient, server: Server) -> None:
+    server.answers(streams([event("a"), {}, event("b"), event("", finish_reason="stop"), USAGE]))
+    async with await client.completions.create(model="m", prompt="x", stream=True) as stream:
+        events = [each async for each in stream]
+    assert [each.text for each in events] == ["a", "b", "", ""]
+    assert events[2].finish_reason == "stop"
+    assert events[3].usage is not None
+    assert (events[3].usage.total_tokens, events[0].meta.status, stream.meta.status) == (3, 200, 200)
+    assert server.requests[0].json == {"model": "m", "prompt": "x", "stream": True}
+
+
+@pytest.mark.parametrize(
+    ("frames", "done"),
+    [([event("a"), event(finish_reason="stop")], False), ([event("a"), event("b")], True)],
+    ids=["a reason without [DONE]", "[DONE] without a reason"],
+)
+async def test_a_reason_or_done_ends_a_stream(
+    client: TutuClient, server: Server, frames: list[dict[str, Any]], done: bool
+) -> None:
+    server.answers(streams(frames, done=done))
+    async with await client.completions.create(model="m", prompt="x", stream=True) as stream:
+        assert len([each async for each in stream]) == 2
+
+
+@pytest.mark.parametrize("then", ["end", "fin", "reset"])
+async def test_a_cut_stream_is_an_error_behind_what_came(
+    client: TutuClient, server: Server, then: Literal["end", "fin", "reset"]
+) -> None:
+    server.answers(streams([event("a")], done=False, then=then))
+    texts = []
+    with pytest.raises(IncompleteStreamError) as caught:
+        async with await client.completions.create(model="m", prompt="x", stream=True) as stream:
+            async for each in stream:
+                texts.append(each.text)  # noqa: PERF401  (what came before the error counts)
+    assert (texts, caught.value.outcome, len(server.requests)) == (["a"], "unknown", 1)
+
+
+async def test_an_error_within_a_stream_is_an_error(client: TutuClient, server: Server) -> None:
+    server.answers(streams([event("a"), {"error": {"message": "overloaded", "code": 503}}]))
+    with pytest.raises(InternalServerError, match="overloaded"):
+        async with await client.completions.create(model="m", prompt="x", stream=True) as stream:
+            async for _ in stream:
+                pass
+    server.answers(streams([{"error": {"message": "busy", "code": 503}}]), streams([event("b", finish_reason="stop")]))
+    async with await client.completions.create(model="m", prompt="x", stream=True) as stream:
+        assert [each.text async for each in stream] == ["b"]
+    assert stream.meta.attempts == 2
+
+
+async def test_a_whole_answer_to_a_stream_is_one_event(client: TutuClient, server: Server) -> None:
+    server.answers(completes("all of it"))
+    async with await client.completions.create(model="m", prompt="x", stream=True) as stream:
+        events = [each async for each in stream]
+    assert [(each.text, each.finish_reason) for each in events] == [("all of it", "stop")]
+    assert events[0].meta.status == 200
+
+
+async def test_a_stream_nobody_asked_for_is_put_together(client: TutuClient, server: Server) -> None:
+    frames = [event("a"), event("x", index=1), event("b", finish_reason="stop"), event("y", index=1), USAGE]
+    server.answers(streams(frames))
+    answer = await client.completions.create(model="m", prompt="x", n=2)
+    assert [(each.index, each.text, each.finish_reason) for each in answer.choices] == [
+        (0, "ab", "stop"),
+        (1, "xy", None),
+    ]
+    assert answer.usage is not None
+    assert (answer.id, answer.usage.total_tokens, answer.meta.status) == ("c1", 3, 200)
+    server.answers(*[streams([event("a")], done=False)] * 3)
+    with pytest.raises(IncompleteStreamError):
+        await client.completions.create(model="m", prompt="x")

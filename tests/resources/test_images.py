@@ -14,6 +14,8 @@ from PIL import Image as Pillow
 
 from tests.forms import Entry, entries_of
 from tutuclient import (
+    ContentPolicyError,
+    IncompleteStreamError,
     InternalServerError,
     MediaError,
     OutcomeUnknownError,
@@ -22,7 +24,7 @@ from tutuclient import (
     UnexpectedResponseError,
     Upload,
 )
-from tutuclient.testing import fails, raw
+from tutuclient.testing import fails, raw, streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +79,9 @@ SOURCES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "data URI": (lambda _: f"data:image/jpeg;base64,{B64}", "picture.png"),
     "open file": (lambda folder: saved(folder).open("rb"), "图 1.png"),
     "buffer": (lambda _: io.BytesIO(PNG), "picture.png"),
+    "named bytes": (lambda _: ("cat.jpg", PNG), "cat.png"),
+    "named file": (lambda _: ("cat", io.BytesIO(PNG), "image/jpeg"), "cat.png"),
+    "bytes without a name": (lambda _: (None, PNG), "picture.png"),
     "upload": (lambda folder: Upload(saved(folder)), "图 1.png"),
 }
 
@@ -129,6 +134,16 @@ async def test_one_picture_in_a_list_is_one_picture(client: TutuClient, server: 
     server.answers(lists({"b64_json": B64}))
     await client.images.edit(image=[PNG], prompt="a hat")
     assert [entry.name for entry in form_of(server.requests[0])] == ["prompt", "image"]
+
+
+async def test_two_paths_in_a_tuple_are_two_pictures(client: TutuClient, server: Server, tmp_path: Path) -> None:
+    server.answers(lists({"b64_json": B64}), lists({"b64_json": B64}))
+    path = saved(tmp_path)
+    await client.images.edit(image=(str(path), path), prompt="a hat")
+    await client.images.edit(image=[("a.png", PNG), ("b.png", PNG)], mask=("m.png", PNG), prompt="a hat")
+    sent = [[(entry.name, entry.filename) for entry in form_of(request)[1:]] for request in server.requests]
+    assert sent[0] == [("image[]", "图 1.png"), ("image[]", "图 1.png")]
+    assert sent[1] == [("image[]", "a.png"), ("image[]", "b.png"), ("mask", "m.png")]
 
 
 @pytest.mark.parametrize(
@@ -197,9 +212,10 @@ async def test_an_answer_without_a_picture_is_an_error(client: TutuClient, serve
     assert (caught.value.outcome, len(server.requests)) == ("unknown", 1)
 
 
-async def test_a_callers_own_content_type_does_not_break_a_form(client: TutuClient, server: Server) -> None:
+@pytest.mark.parametrize("name", ["Content-Type", "content-type"])
+async def test_a_callers_own_content_type_does_not_break_a_form(client: TutuClient, server: Server, name: str) -> None:
     server.answers(lists({"b64_json": B64}))
-    await client.images.edit(image=PNG, prompt="a hat", extra_headers={"content-type": "multipart/form-data"})
+    await client.images.edit(image=PNG, prompt="a hat", extra_headers={name: "multipart/form-data"})
     assert server.requests[0].headers.getall("Content-Type") == [server.requests[0].headers["Content-Type"]]
     assert form_of(server.requests[0])[0] == Entry("prompt", "a hat")
 
@@ -229,3 +245,98 @@ async def test_a_large_picture_is_never_held_whole(tmp_path: Path) -> None:
         finally:
             tracemalloc.stop()
     assert peak < 4 * 2**20
+
+
+def draft(index: int, kind: str = "image_generation") -> dict[str, Any]:
+    return {"type": f"{kind}.partial_image", "b64_json": B64, "partial_image_index": index}
+
+
+def final(kind: str = "image_generation", **fields: Any) -> dict[str, Any]:
+    return {"type": f"{kind}.completed", "b64_json": B64, "usage": {"input_tokens": 1, "output_tokens": 2}} | fields
+
+
+@pytest.mark.parametrize("page", ["generate", "edit"])
+async def test_drafts_come_before_the_picture(client: TutuClient, server: Server, tmp_path: Path, page: str) -> None:
+    kind = "image_generation" if page == "generate" else "image_edit"
+    named = [f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode() for each in (draft(0, kind), final(kind))]
+    server.answers(streams([*named], done=False))
+    opening = (
+        client.images.generate(prompt="a cat", partial_images=1, stream=True)
+        if page == "generate"
+        else client.images.edit(image=PNG, prompt="a hat", partial_images=1, stream=True)
+    )
+    async with await opening as stream:
+        events = [event async for event in stream]
+    assert [(event.type, event.is_partial, event.partial_image_index) for event in events] == [
+        (f"{kind}.partial_image", True, 0),
+        (f"{kind}.completed", False, None),
+    ]
+    assert events[1].usage is not None
+    assert events[1].usage.total_tokens == 3
+    assert (await events[1].images[0].save(tmp_path / "cat")).read_bytes() == PNG
+    request = server.requests[0]
+    if page == "generate":
+        assert request.json == {"prompt": "a cat", "partial_images": 1, "stream": True}
+    else:
+        assert [entry.value for entry in form_of(request)[:3]] == ["a hat", "1", "true"]
+
+
+async def test_every_picture_of_a_stream_is_given(client: TutuClient, server: Server) -> None:
+    server.answers(
+        streams([final(), {"type": "keepalive"}, draft(0), final(b64_json=None, url="https://h.example/a.png")])
+    )
+    async with await client.images.generate(prompt="a cat", n=2, stream=True) as stream:
+        events = [event async for event in stream]
+    assert [event.images[0].url for event in events if not event.is_partial] == [None, "https://h.example/a.png"]
+
+
+@pytest.mark.parametrize("page", ["generate", "edit"])
+async def test_a_whole_answer_to_a_stream_is_its_last_event(client: TutuClient, server: Server, page: str) -> None:
+    server.answers(lists({"b64_json": B64}, {"b64_json": ""}, size="1x1", usage={"total_tokens": 3}))
+    opening = (
+        client.images.generate(prompt="a cat", stream=True)
+        if page == "generate"
+        else client.images.edit(image=PNG, prompt="a hat", stream=True)
+    )
+    async with await opening as stream:
+        [event] = [event async for event in stream]
+    assert event.type == ("image_generation.completed" if page == "generate" else "image_edit.completed")
+    assert event.usage is not None
+    assert (event.size, event.created_at, event.usage.total_tokens, event.meta.status) == ("1x1", 5, 3, 200)
+    assert event.images[0].mime == "image/png"
+
+
+async def test_a_stream_nobody_asked_for_is_put_together(client: TutuClient, server: Server) -> None:
+    server.answers(streams([draft(0), final(size="1x1"), {"type": "image_generation.completed", "usage": {"a": 1}}]))
+    answer = await client.images.generate(prompt="a cat")
+    assert [image.mime for image in answer.images] == ["image/png"]
+    assert (len(answer.data), answer.meta.status) == (1, 200)
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_stream_of_drafts_alone_is_an_error(client: TutuClient, server: Server, done: bool) -> None:
+    server.answers(streams([draft(0)], done=done), streams([draft(0)], done=done))
+    with pytest.raises(IncompleteStreamError) as caught:
+        async with await client.images.generate(prompt="a cat", stream=True) as stream:
+            async for event in stream:
+                assert event.is_partial
+    assert (caught.value.outcome, len(server.requests)) == ("unknown", 1)
+    with pytest.raises(IncompleteStreamError):
+        await client.images.generate(prompt="a cat")
+    assert len(server.requests) == 2
+
+
+async def test_a_stream_of_a_picture_is_not_begun_again_in_silence(client: TutuClient, server: Server) -> None:
+    server.faults("fin_after_request", times=3)
+    with pytest.raises(OutcomeUnknownError):
+        await client.images.generate(prompt="a cat", stream=True)
+    assert len(server.requests) == 1
+    server.reset()
+    server.answers(
+        streams([draft(0), {"type": "error", "error": {"message": "refused", "code": "moderation_blocked"}}])
+    )
+    with pytest.raises(ContentPolicyError, match="refused"):
+        async with await client.images.edit(image=PNG, prompt="a hat", stream=True) as stream:
+            async for _ in stream:
+                pass
+    assert len(server.requests) == 1

@@ -50,7 +50,8 @@ def test_arrays_are_of_32_bit_floats_and_not_to_be_written_to() -> None:
         assert vector.tolist() == NUMBERS
         assert not vector.flags.writeable
     rows = CreateEmbeddingResponse(data=BOTH).numpy()
-    assert (rows.shape, rows.dtype) == ((2, 3), np.float32)
+    assert rows.shape == (2, 3)
+    assert rows.dtype == np.float32
 
 
 def test_says_which_package_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

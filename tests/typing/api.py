@@ -17,13 +17,21 @@ from tutuclient import (
     ChatCompletionChunk,
     ChatMessage,
     ChatStream,
+    Completion,
+    CompletionChoice,
     ConfigError,
     ConflictError,
     ContentPolicyError,
     ContextLengthError,
+    CreateEmbeddingResponse,
+    Embedding,
     FirstTokenTimeoutError,
     GeneratedImage,
+    Image,
     ImageDownloadError,
+    ImagesResponse,
+    ImageStreamEvent,
+    ImagesUsage,
     IncompleteStreamError,
     InsufficientQuotaError,
     InternalServerError,
@@ -89,6 +97,34 @@ async def chat(client: TutuClient) -> None:
         async for piece in again.text():
             assert_type(piece, str)
         assert_type(await again.completion(), ChatCompletion)
+
+
+async def pages(client: TutuClient, source: PictureSource, names: list[str]) -> None:
+    completion = await client.completions.create(model="m", prompt=names, max_tokens=5)
+    assert_type(completion, Completion)
+    assert_type(completion.choices, list[CompletionChoice])
+    async with await client.completions.create(model="m", prompt="a", stream=True) as texts:
+        async for event in texts:
+            assert_type(event, Completion)
+
+    vectors = await client.embeddings.create(input=names, model="m", dimensions=256)
+    assert_type(vectors, CreateEmbeddingResponse)
+    assert_type(vectors.data, list[Embedding])
+    assert_type([each.embedding for each in vectors], list[list[float]])
+    assert vectors.numpy().shape == (len(vectors), len(vectors.data[0].numpy()))
+
+    made = await client.images.generate(prompt="a cat", n=2, size="1024x1024", response_format="b64_json")
+    assert_type(made, ImagesResponse)
+    assert_type(made.data, list[Image])
+    assert_type(made.images, list[GeneratedImage])
+    assert_type(made.usage, ImagesUsage | None)
+    assert_type(await client.images.edit(image=["a.png", source], prompt="hat", mask=Path("m.png")), ImagesResponse)
+    assert_type(await client.images.edit(image=("a.png", b""), prompt="hat"), ImagesResponse)
+    assert_type(await client.images.create_variation(image=b"", n=2), ImagesResponse)
+    async with await client.images.generate(prompt="a cat", stream=True, partial_images=2) as drafts:
+        async for draft in drafts:
+            assert_type(draft, ImageStreamEvent)
+            assert_type(draft.images, list[GeneratedImage])
 
 
 async def settings() -> None:

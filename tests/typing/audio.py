@@ -9,6 +9,7 @@ from tutuclient import (
     EventStream,
     Recording,
     Sound,
+    SoundError,
     SoundSource,
     SoundStream,
     SpeechStreamEvent,
@@ -103,7 +104,10 @@ async def chat(client: TutuClient) -> None:
         audio={"voice": "alloy", "format": "wav"},
         modalities=["text", "audio"],
     )
-    assert_type(answer.sound, Sound | None)
+    try:
+        assert_type(answer.sound, Sound | None)
+    except SoundError as error:
+        assert_type(error.message, str)
     if answer.message.audio is not None:
         assert_type(answer.message.audio.data, str)
         assert_type(answer.message.audio.transcript, str | None)

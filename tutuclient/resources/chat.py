@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from tutuclient import wire
 from tutuclient.errors import ConfigError
 from tutuclient.generated import ImageFinder
+from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource
 from tutuclient.settings import UNSET, Unset
 from tutuclient.sound import sound_in
@@ -33,6 +34,16 @@ if TYPE_CHECKING:
 
 class Completions(Resource):
     """``client.chat.completions``."""
+
+    @property
+    def with_raw_response(self) -> CompletionsRaw:
+        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
+        return CompletionsRaw(self._giving("raw"))
+
+    @property
+    def with_streaming_response(self) -> CompletionsOpen:
+        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
+        return CompletionsOpen(self._giving("open"))
 
     @overload
     async def create(
@@ -217,6 +228,20 @@ class ChatStreamManager:
         self._opening.close()
 
 
+class CompletionsRaw:
+    """``client.chat.completions.with_raw_response``."""
+
+    def __init__(self, page: Completions) -> None:
+        self.create = raw(page.create)
+
+
+class CompletionsOpen:
+    """``client.chat.completions.with_streaming_response``."""
+
+    def __init__(self, page: Completions) -> None:
+        self.create = opened(page.create)
+
+
 class Chat(Resource):
     """``client.chat``."""
 
@@ -233,8 +258,9 @@ def _many(body: Mapping[str, Any]) -> bool:
 
 def _ear(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
     """Give what finds the sound in an answer: raw samples have no header, so it has to know what was asked for."""
-    asked = body.get("audio")
-    return partial(sound_in, asked=str(asked.get("format") or "") if isinstance(asked, Mapping) else "")
+    given: Any = body.get("audio")
+    asked: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    return partial(sound_in, asked=str(asked.get("format") or ""))
 
 
 def _read(data: bytes | bytearray, reply: Reply, origin: Origin, *, many: bool) -> ChatCompletion:

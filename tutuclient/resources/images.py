@@ -8,15 +8,17 @@ Source: ``POST /images/generations``, ``/images/edits`` and ``/images/variations
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard, cast, overload
 
 from tutuclient import wire
 from tutuclient.errors import MediaError
+from tutuclient.events import EventReader, EventStream
 from tutuclient.generated import ImageFinder
 from tutuclient.media import Upload
-from tutuclient.resources.resource import Resource
+from tutuclient.resources.resource import Resource, whole_of
 from tutuclient.settings import UNSET, Unset
 from tutuclient.types.answer import Origin
+from tutuclient.types.images import Image, ImagesResponse, ImageStreamEvent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,9 +26,16 @@ if TYPE_CHECKING:
 
     from tutuclient.media import PictureSource
     from tutuclient.settings import Timeout
+    from tutuclient.sse import Data
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.images import ImageEditFields, ImageGenerateFields, ImagesResponse, ImageVariationFields
+    from tutuclient.types.answer import Meta
+    from tutuclient.types.images import ImageEditFields, ImageGenerateFields, ImageVariationFields
+
+PictureFile: TypeAlias = (
+    "PictureSource | tuple[str | None, PictureSource] | tuple[str | None, PictureSource, str | None]"
+)
+"""A picture to be sent as the file of a form: a source, or a name and a source. Its media type is seen by its bytes."""
 
 _MASKS = frozenset({"image/png"})
 
@@ -34,20 +43,49 @@ _MASKS = frozenset({"image/png"})
 class Images(Resource):
     """``client.images``."""
 
+    @overload
     async def generate(
         self,
         *,
         prompt: str,
+        stream: Literal[False] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, object] | None = None,
         timeout: float | Timeout | Unset | None = UNSET,
         **fields: Unpack[ImageGenerateFields],
-    ) -> ImagesResponse:
+    ) -> ImagesResponse: ...
+
+    @overload
+    async def generate(
+        self,
+        *,
+        prompt: str,
+        stream: Literal[True],
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ImageGenerateFields],
+    ) -> EventStream[ImageStreamEvent]: ...
+
+    async def generate(
+        self,
+        *,
+        prompt: str,
+        stream: bool | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Any,
+    ) -> ImagesResponse | EventStream[ImageStreamEvent]:
         """Have pictures made; they are in ``.images`` of the answer.
 
         Args:
             prompt: What to draw.
+            stream: Give an ``EventStream`` of drafts (``partial_images=1`` to 3) and the pictures in place of the whole
+                answer. A relay that does not forward such streams gives the pictures as one event each.
             extra_body: As for ``chat.completions.create``.
             extra_headers: As for ``chat.completions.create``.
             extra_query: As for ``chat.completions.create``.
@@ -64,36 +102,61 @@ class Images(Resource):
         Source: ``POST /images/generations``.
         """
         body: dict[str, Any] = {"prompt": prompt, **fields, **(extra_body or {})}
-        call = self._call(
-            "POST",
-            "/images/generations",
-            fields=body,
-            headers=extra_headers,
-            query=extra_query,
-            timeout=timeout,
-            makes_image=True,
-        )
-        return await self._whole(call)
+        if stream:
+            body["stream"] = True
+        return await self._order("/images/generations", body, None, extra_headers, extra_query, timeout)
 
+    @overload
     async def edit(
         self,
         *,
-        image: PictureSource | Sequence[PictureSource],
+        image: PictureFile | Sequence[PictureFile],
         prompt: str,
-        mask: PictureSource | None = None,
+        mask: PictureFile | None = None,
+        stream: Literal[False] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, object] | None = None,
         timeout: float | Timeout | Unset | None = UNSET,
         **fields: Unpack[ImageEditFields],
-    ) -> ImagesResponse:
+    ) -> ImagesResponse: ...
+
+    @overload
+    async def edit(
+        self,
+        *,
+        image: PictureFile | Sequence[PictureFile],
+        prompt: str,
+        mask: PictureFile | None = None,
+        stream: Literal[True],
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ImageEditFields],
+    ) -> EventStream[ImageStreamEvent]: ...
+
+    async def edit(
+        self,
+        *,
+        image: PictureFile | Sequence[PictureFile],
+        prompt: str,
+        mask: PictureFile | None = None,
+        stream: bool | None = None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Any,
+    ) -> ImagesResponse | EventStream[ImageStreamEvent]:
         """Have one or several pictures changed; the results are in ``.images`` of the answer.
 
         Args:
-            image: A path, a data URI, bytes, an open binary file or a Pillow image; or several, up to 16. They are
-                sent as files, so an http(s) address is none: ``client.edit`` takes those.
+            image: A path, a data URI, bytes, an open binary file or a Pillow image, or ``(name, bytes or file)``; or
+                several, up to 16. They are sent as files, so an http(s) address is none: ``client.edit`` takes those.
             prompt: What to change.
             mask: A PNG of the first picture's size; what is transparent in it is drawn anew.
+            stream: As for ``generate``.
             extra_body: Further fields of the form, over those given as keywords.
             extra_headers: As for ``generate``.
             extra_query: As for ``generate``.
@@ -106,23 +169,18 @@ class Images(Resource):
 
         Source: ``POST /images/edits``.
         """
-        masks = [] if mask is None else [wire.FormFile("mask", _upload(mask, "mask"), _MASKS)]
-        form = wire.form({"prompt": prompt, **fields, **(extra_body or {})}, [*_files(image), *masks])
-        call = self._call(
-            "POST",
-            "/images/edits",
-            form=form,
-            headers=extra_headers,
-            query=extra_query,
-            timeout=timeout,
-            makes_image=True,
-        )
-        return await self._whole(call)
+        files = _files(image)
+        if mask is not None:
+            files.append(wire.FormFile("mask", _upload(mask, "mask"), _MASKS))
+        body: dict[str, Any] = {"prompt": prompt, **fields, **(extra_body or {})}
+        if stream:
+            body["stream"] = True
+        return await self._order("/images/edits", body, files, extra_headers, extra_query, timeout)
 
     async def create_variation(
         self,
         *,
-        image: PictureSource,
+        image: PictureFile,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, object] | None = None,
@@ -145,41 +203,158 @@ class Images(Resource):
 
         Source: ``POST /images/variations``.
         """
-        call = self._call(
+        files = [wire.FormFile("image", _upload(image, "image"))]
+        call = self._order_call(
+            "/images/variations", {**fields, **(extra_body or {})}, files, extra_headers, extra_query, timeout
+        )
+        return await self._send(call, self._read)
+
+    async def _order(
+        self,
+        path: str,
+        body: dict[str, Any],
+        files: list[wire.FormFile] | None,
+        headers: Mapping[str, str] | None,
+        query: Mapping[str, object] | None,
+        timeout: float | Timeout | Unset | None,
+    ) -> ImagesResponse | EventStream[ImageStreamEvent]:
+        """Order pictures; ``files`` makes it a form."""
+        call = self._order_call(path, body, files, headers, query, timeout)
+        return await (self._open(call, self._begin) if call.stream else self._send(call, self._read))
+
+    def _order_call(
+        self,
+        path: str,
+        body: dict[str, Any],
+        files: list[wire.FormFile] | None,
+        headers: Mapping[str, str] | None,
+        query: Mapping[str, object] | None,
+        timeout: float | Timeout | Unset | None,
+    ) -> Call:
+        return self._call(
             "POST",
-            "/images/variations",
-            form=wire.form({**fields, **(extra_body or {})}, [wire.FormFile("image", _upload(image, "image"))]),
-            headers=extra_headers,
-            query=extra_query,
+            path,
+            fields=body if files is None else None,
+            form=None if files is None else wire.form(body, files),
+            headers=headers,
+            query=query,
             timeout=timeout,
             makes_image=True,
+            stream=body.get("stream") is True,
         )
-        return await self._whole(call)
 
-    async def _whole(self, call: Call) -> ImagesResponse:
-        find = ImageFinder(self._transport.downloads, made=True)
-
-        def read(data: bytes | bytearray, reply: Reply) -> ImagesResponse:
+    def _read(self, data: bytes | bytearray, reply: Reply) -> ImagesResponse:
+        if wire.is_event_stream(bytes(data[:64]), reply.content_type):
+            answer = _folded(whole_of(data, self._reader(reply)))
+        else:
             answer = wire.read_images(data, reply.meta)
-            vars(answer)["origin"] = Origin(reply.meta, find)
-            return answer
+        vars(answer)["origin"] = Origin(reply.meta, self._find)
+        return answer
 
-        return await self._send(call, read)
+    async def _begin(self, reply: Reply) -> EventStream[ImageStreamEvent]:
+        return await EventStream[ImageStreamEvent].begin(reply, self._reader(reply))
+
+    def _reader(self, reply: Reply) -> EventReader[ImageStreamEvent]:
+        origin = Origin(reply.meta, self._find)
+        kind = "image_edit" if reply.call.what.endswith("edits") else "image_generation"
+
+        def read(name: str, data: Data, meta: Meta) -> ImageStreamEvent | None:
+            event = wire.read_image_event(name, data, meta)
+            if event is not None:
+                vars(event)["origin"] = origin
+            return event
+
+        def whole(data: Data, meta: Meta) -> list[ImageStreamEvent]:
+            answer = wire.read_images(data, meta)
+            events = [_completed(image, answer, kind) for image in answer.data if image.url or image.b64_json]
+            for event in events:
+                vars(event).update(vars(answer), origin=origin)
+            return events
+
+        return EventReader(
+            reply.meta,
+            read=read,
+            last=lambda event: event.has_picture and not event.is_partial,
+            whole=whole,
+            max_bytes=reply.call.max_bytes,
+            goes_on=True,
+            done_is_enough=False,
+        )
+
+    @property
+    def _find(self) -> ImageFinder:
+        return ImageFinder(self._transport.downloads, made=True)
 
 
-def _files(image: PictureSource | Sequence[PictureSource]) -> list[wire.FormFile]:
+def _completed(image: Image, answer: ImagesResponse, kind: str) -> ImageStreamEvent:
+    """Make the event of a picture that came whole: many relays do not forward streams of pictures."""
+    return ImageStreamEvent(
+        type=f"{kind}.completed",
+        b64_json=image.b64_json,
+        url=image.url,
+        revised_prompt=image.revised_prompt,
+        created_at=answer.created,
+        usage=answer.usage,
+        background=answer.background,
+        output_format=answer.output_format,
+        quality=answer.quality,
+        size=answer.size,
+    )
+
+
+def _folded(events: list[ImageStreamEvent]) -> ImagesResponse:
+    """Make an answer of a stream that nobody asked for: the pictures, without their drafts."""
+    done = [event for event in events if not event.is_partial]
+    last = done[-1]
+    return ImagesResponse(
+        created=last.created_at,
+        data=[
+            Image(url=event.url, b64_json=event.b64_json, revised_prompt=event.revised_prompt)
+            for event in done
+            if event.has_picture
+        ],
+        usage=last.usage,
+        background=last.background,
+        output_format=last.output_format,
+        quality=last.quality,
+        size=last.size,
+    )
+
+
+def _files(image: PictureFile | Sequence[PictureFile]) -> list[wire.FormFile]:
     """Give the pictures of a form: one as ``image``, several as ``image[]`` each; relays read one or the other."""
-    sources = cast("Sequence[PictureSource]", image if isinstance(image, list | tuple) else [image])
+    several = isinstance(image, list | tuple) and not _is_named(image)
+    sources = cast("Sequence[PictureFile]", image if several else [image])
     if not sources:
         raise MediaError("no picture was given: the list is empty")
     field = "image" if len(sources) == 1 else "image[]"
     return [wire.FormFile(field, _upload(source, "image")) for source in sources]
 
 
-def _upload(source: PictureSource, what: str) -> Upload:
-    if isinstance(source, str) and source.strip()[:8].lower().startswith(("http://", "https://")):
+def _upload(source: PictureFile, what: str) -> Upload:
+    if _is_named(source):
+        upload = _upload(source[1], what)
+        upload.name = source[0] or upload.name
+        return upload
+    given = cast("PictureSource", source)
+    if isinstance(given, str) and given.strip()[:8].lower().startswith(("http://", "https://")):
         raise MediaError(
             f"{what} is an address, and this page takes files: fetch it and give its bytes, or have a chat model edit"
             " it with client.edit(…)."
         )
-    return source if isinstance(source, Upload) else Upload(source)
+    return given if isinstance(given, Upload) else Upload(given)
+
+
+def _is_named(source: object) -> TypeGuard[tuple[str | None, PictureSource]]:
+    """Say whether this is a file as the openai package takes one: its name, what is in it, and what that does not say.
+
+    Two paths in a tuple are two pictures.
+    """
+    if not isinstance(source, tuple):
+        return False
+    parts = cast("tuple[object, ...]", source)
+    return (
+        len(parts) > 1
+        and isinstance(parts[0], str | None)
+        and (isinstance(parts[1], bytes | bytearray) or hasattr(parts[1], "read"))
+    )

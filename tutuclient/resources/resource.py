@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+import copy
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 from urllib.parse import urlencode
 
 from tutuclient import wire
+from tutuclient.resources.raw import APIResponse, OpenResponse
 from tutuclient.settings import UNSET, Unset, clean_headers, clean_query, clean_timeout
 from tutuclient.transport import Call
 from tutuclient.types.answer import Answer, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+    from typing import Self
 
+    from tutuclient.events import EventReader
     from tutuclient.generated import GeneratedImage
     from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply
 
 A = TypeVar("A", bound=Answer)
+E = TypeVar("E")
 T = TypeVar("T")
+
+_PIECE = 2**16
 
 
 class Resource:
@@ -28,6 +35,13 @@ class Resource:
     def __init__(self, settings: Settings, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
+        self._gives: Literal["answer", "raw", "open"] = "answer"
+
+    def _giving(self, what: Literal["raw", "open"]) -> Self:
+        """Give this page with calls that give their answers raw, or open; ``raw`` has the types that go with that."""
+        page = copy.copy(self)
+        page._gives = what  # noqa: SLF001  (a copy of our own)
+        return page
 
     def _call(
         self,
@@ -62,6 +76,7 @@ class Resource:
             method,
             path,
             body=form if fields is None else wire.encode(fields),
+            fields=fields,
             headers=clean_headers(headers) if headers else None,
             query=f"?{urlencode(queries)}" if queries else "",
             timeout=None if timeout is UNSET else clean_timeout(timeout),
@@ -77,10 +92,25 @@ class Resource:
             read: Makes the result of the answer's bytes. It is part of the attempt: what it raises may be tried again.
         """
 
-        async def use(reply: Reply) -> T:
-            return read(await reply.read(), reply)
+        def take(data: bytes | bytearray, reply: Reply) -> T:
+            answer = read(data, reply)
+            call.tell_usage(getattr(answer, "usage", None), reply.meta)
+            return answer
 
-        return await self._transport.run(call, use)
+        async def use(reply: Reply) -> T:
+            return take(await reply.read(), reply)
+
+        async def use_raw(reply: Reply) -> APIResponse[T]:
+            data = await reply.read()
+            return APIResponse(reply.meta, bytes(data), take(data, reply))
+
+        async def parse(reply: Reply) -> T:
+            return take(await reply.read(), reply)
+
+        if self._gives == "answer":
+            return await self._transport.run(call, use)
+        given = await (self._transport.run(call, use_raw) if self._gives == "raw" else self._opened(call, parse))
+        return cast("T", given)
 
     async def _open(self, call: Call, begin: Callable[[Reply], Awaitable[T]]) -> T:
         """Make a call whose answer goes on being read when this returns.
@@ -89,7 +119,22 @@ class Resource:
             call: What to send; one that streams.
             begin: Makes the result of the open answer, which is the result's own to close. It is part of the attempt.
         """
-        return await self._transport.run(call, begin)
+
+        async def use_raw(reply: Reply) -> APIResponse[T]:
+            return APIResponse(reply.meta, b"", await begin(reply))
+
+        if self._gives == "answer":
+            return await self._transport.run(call, begin)
+        given = await (self._transport.run(call, use_raw) if self._gives == "raw" else self._opened(call, begin))
+        return cast("T", given)
+
+    async def _opened(self, call: Call, parse: Callable[[Reply], Awaitable[T]]) -> OpenResponse[T]:
+        call.stream = True
+
+        async def use(reply: Reply) -> OpenResponse[T]:
+            return OpenResponse(reply, parse)
+
+        return await self._transport.run(call, use)
 
 
 def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:
@@ -110,3 +155,16 @@ def stamped(answer: A, reply: Reply) -> A:
 def no_pictures(_: object) -> list[GeneratedImage]:
     """Find no pictures, in the answers of pages that make none."""
     return []
+
+
+def whole_of(data: bytes | bytearray, reader: EventReader[E]) -> list[E]:
+    """Read the events of a stream that nobody asked for, and that has come whole.
+
+    Raises:
+        APIError: The relay sent an error within it, or it is not complete.
+    """
+    pieces = (bytes(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE))
+    events = [event for piece in pieces for event in reader.feed(piece)]
+    events += reader.end()
+    reader.check_complete(strict=False)
+    return events

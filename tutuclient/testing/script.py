@@ -394,7 +394,7 @@ class Says:
         content: object = self.content
         pieces: Sequence[object] = [] if content is None else [content]
         if isinstance(content, str):
-            content = f"{content} (choice {index + 1})" if self.numbered and index else content
+            content = f"(Choice {index + 1}) {content}" if self.numbered and index else content
             pieces = tokens(content)
             if self.max_tokens is not None and len(pieces) > self.max_tokens:
                 pieces, finish = pieces[: self.max_tokens], "length"

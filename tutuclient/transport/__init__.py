@@ -16,6 +16,7 @@ from anyio import to_thread
 
 from tutuclient.transport.call import Call
 from tutuclient.transport.downloads import Downloads
+from tutuclient.transport.middleware import Request, through
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tutuclient.transport.pool import Pool
     from tutuclient.transport.reply import Reply
 
-__all__ = ["Call", "Transport"]
+__all__ = ["Call", "Request", "Transport"]
 
 T = TypeVar("T")
 
@@ -67,7 +68,14 @@ class Transport:
             TutuError: How the last attempt ended, with ``outcome``, ``attempts`` and ``request_id``.
         """
         pool = self._pools.get(asyncio.get_running_loop()) or await self._open_pool()
-        return await pool.run(call, use)
+        if not call.settings.middleware:
+            return await pool.run(call, use)
+
+        async def run(call: Call) -> T:
+            return await pool.run(call, use)
+
+        result: T = await through(call.settings.middleware, call, 0, run)
+        return result
 
     @property
     def pool(self) -> Pool | None:

@@ -22,8 +22,9 @@ from tutuclient.errors import (
 )
 from tutuclient.limits import RetryBudget
 from tutuclient.retry import next_delay, retry_after_of, worth_repeating
-from tutuclient.settings import origin_of
+from tutuclient.settings import origin_of, with_key
 from tutuclient.transport import direct, trouble
+from tutuclient.transport.middleware import through
 from tutuclient.transport.progress import Progress, progress_of_attempt
 from tutuclient.transport.reply import Reply
 from tutuclient.transport.watch import Watch
@@ -74,8 +75,9 @@ class Attempts:
         try:
             while True:
                 self._meta = meta = Meta(attempts=self._meta.attempts + 1, waited_s=self._meta.waited_s)
+                wrapped = call.settings.attempt_middleware
                 try:
-                    result = await self._attempt(use)
+                    result = await (self._wrapped(use) if wrapped else self._attempt(use))
                 except TutuError as raised:
                     error = wire.without_key(raised, call.settings.api_key)
                 else:
@@ -129,6 +131,23 @@ class Attempts:
             return 0
         return RetryBudget.COST_OF_TIMEOUT if isinstance(error, APITimeoutError) else RetryBudget.COST
 
+    async def _wrapped(self, use: Callable[[Reply], Awaitable[T]]) -> T:
+        """Make an attempt with the caller's middleware around it; its time counts."""
+
+        async def attempt(_: Call) -> T:
+            return await self._attempt(use)
+
+        call, watch = self._call, self._watch
+        try:
+            result: T = await through(call.settings.attempt_middleware, call, self._meta.attempts, attempt)
+        except asyncio.CancelledError:
+            kind = watch.caught()
+            if kind is None:
+                raise
+        else:
+            return result
+        raise self._timed_out(kind, sent=self._progress.connected and self._progress.sent)
+
     async def _attempt(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         slots = self._pool.slots
         if not slots.acquire_nowait():
@@ -139,6 +158,8 @@ class Attempts:
         try:
             while pause := self._pool.cool_down.wait(self._loop.time(), random.random()):
                 await self._keep_pause(pause)
+            if call.settings.key_source is not None:
+                call.settings = with_key(call.settings, await call.settings.key_source())
             watch.limit("first_token", call.timeout.first_token)
             reply = await self._open()
             if not call.stream:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tutuclient.settings import SecretBytes, merged_headers
+from tutuclient.settings import SecretBytes, Spent, merged_headers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tutuclient.settings import RetryPolicy, Settings, Timeout
+    from tutuclient.types.answer import Meta
     from tutuclient.wire import Body
+
+logger = logging.getLogger("tutuclient")
 
 
 class Call:
@@ -24,6 +28,7 @@ class Call:
         own_headers: Headers of this call, over the client's, or None.
         idempotency_key: The same for all attempts, another for every call; "" for what changes nothing.
         body: What to send, or None.
+        fields: What the body was made of, when it is JSON.
         timeout: The caller's limits.
         retry: Whether to try again.
         makes_image: The call orders a picture: it goes over a connection of its own, and is not sent twice in silence.
@@ -34,6 +39,7 @@ class Call:
 
     __slots__ = (
         "body",
+        "fields",
         "idempotency_key",
         "makes_image",
         "max_bytes",
@@ -54,6 +60,7 @@ class Call:
         path: str,
         *,
         body: Body | None = None,
+        fields: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         query: str = "",
         timeout: Timeout | None = None,
@@ -67,6 +74,7 @@ class Call:
         self.own_headers = headers
         self.idempotency_key = "" if body is None else f"tutu-{os.urandom(16).hex()}"
         self.body = body
+        self.fields = fields
         self.timeout = settings.timeout if timeout is None else timeout
         self.retry: RetryPolicy = settings.retry
         self.makes_image = makes_image
@@ -76,6 +84,20 @@ class Call:
     def seconds(self, kind: str) -> float | None:
         """Say how many seconds a limit is, for messages; None for one that is not the caller's."""
         return getattr(self.timeout, kind, None)
+
+    def tell_usage(self, usage: object, meta: Meta) -> None:
+        """Tell the caller's hook what an answer used, if there is a hook and the relay says so.
+
+        What the hook raises is logged: an answer that was paid for is not lost over it.
+        """
+        hook = self.settings.on_usage
+        if hook is None or usage is None:
+            return
+        model = str((self.fields or {}).get("model", ""))
+        try:
+            hook(Spent(what=self.what, model=model, usage=usage, meta=meta))
+        except Exception as error:  # noqa: BLE001  (as said above)
+            logger.warning("%s: on_usage raised %s", self.what, type(error).__name__)
 
     @property
     def headers(self) -> dict[str, str]:

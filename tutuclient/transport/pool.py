@@ -21,12 +21,14 @@ from weakref import WeakSet
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.streams import EMPTY_PAYLOAD
 from yarl import URL
 
 from tutuclient.errors import ConfigError
 from tutuclient.limits import CoolDown, RetryBudget, Slots
 from tutuclient.settings import SecretBytes
 from tutuclient.transport.attempts import Attempts
+from tutuclient.transport.chunked import Chunks
 from tutuclient.transport.progress import progress_of_attempt
 
 if TYPE_CHECKING:
@@ -52,11 +54,59 @@ _MANY = 1000
 
 
 class Handler(ResponseHandler):
-    """Passes a broken answer on to whoever reads its body.
+    """Takes plain chunked bodies apart itself, and passes a broken answer on to whoever reads its body.
 
-    On a bad chunk size aiohttp's C parser tells the connection and not the body,
-    whose reader would wait for ever.
+    The head of every answer, and every body that is not plain, is aiohttp's
+    parser's to read. On a bad chunk size that tells the connection and not the
+    body, whose reader would wait for ever.
     """
+
+    _awaits_head = False
+    _chunks: Chunks | None = None
+
+    def set_response_params(self, **params: Any) -> None:
+        """Get ready for the answer to the next request."""
+        self._awaits_head = True
+        self._chunks = None
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come from the socket; b"" asks aiohttp's parser to go on with what it has kept."""
+        if self._awaits_head and data:
+            self._awaits_head = False
+            end = data.find(b"\r\n\r\n") + 4
+            if end >= 4 and b"chunked" in data[:end]:  # noqa: PLR2004  (the end was found)
+                super().data_received(data[:end])
+                self._begin_body()
+                data = data[end:]
+        if self._chunks is None:
+            super().data_received(data)
+        elif data:
+            self._take(self._chunks, data)
+
+    def _begin_body(self) -> None:
+        """Read the body here, if the head that has just been read says that it comes in chunks."""
+        if not self._buffer:
+            return
+        (message, payload), _ = self._buffer[-1]
+        if message.chunked and not message.upgrade and payload is not EMPTY_PAYLOAD:
+            payload.begin_http_chunk_receiving()  # It refuses to count chunks once it has bytes.
+            self._chunks = Chunks()
+
+    def _take(self, chunks: Chunks, data: bytes) -> None:
+        body, rest = chunks.feed(data)
+        if body and self._payload is not None:
+            self._payload.feed_data(body)
+        if chunks.handed_over:
+            self._chunks = None
+            super().data_received(rest)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let aiohttp's parser say what is missing."""
+        if self._chunks is not None:
+            super().data_received(self._chunks.hand_over())
+            self._chunks = None
+        super().connection_lost(exc)
 
     def set_exception(self, exc: BaseException, *args: Any) -> None:
         """Fail the connection, and the body that is being read from it."""

@@ -135,6 +135,11 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "b64_json", bare)
 
     @property
+    def has_picture(self) -> bool:
+        """Whether a picture came with this event, a draft or not."""
+        return bool(self.b64_json or self.url)
+
+    @property
     def is_partial(self) -> bool:
         """Whether this is a draft, and the picture is still to come."""
         return self.type.endswith("partial_image")

@@ -41,7 +41,7 @@ def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta) -> A:
     return _remembered(fit_struct(tree, cls), data, tree, tree)
 
 
-def read_text(data: bytes | bytearray, meta: Meta) -> Completion:
+def read_text(data: Data, meta: Meta) -> Completion:
     """Read a whole legacy completion. Raises as ``read_answer`` does, also when there are no choices."""
     completion = _quickly(data, Completion)
     if completion is not None and _says_all(completion):
@@ -81,7 +81,7 @@ def read_vectors(data: bytes | bytearray, meta: Meta, count: int | None) -> Crea
     return answer
 
 
-def read_images(data: bytes | bytearray, meta: Meta) -> ImagesResponse:
+def read_images(data: Data, meta: Meta) -> ImagesResponse:
     """Read the pictures of an answer. Raises as ``read_answer`` does, also when there is no picture."""
     answer = _quickly(data, ImagesResponse)
     if answer is not None and answer.data and all(image.url or image.b64_json for image in answer.data):
@@ -89,12 +89,27 @@ def read_images(data: bytes | bytearray, meta: Meta) -> ImagesResponse:
     return _patiently(data, ImagesResponse, meta, mend_images, _has_picture, "an answer without pictures")
 
 
-def read_image_event(data: Data, meta: Meta) -> ImageStreamEvent | None:
-    """Read one event of a streamed picture; None for what carries nothing. Raises as ``read_answer`` does."""
+def read_image_event(name: str, data: Data, meta: Meta) -> ImageStreamEvent | None:
+    """Read one event of a streamed picture; None for what carries neither a picture nor usage.
+
+    Args:
+        name: What its ``event:`` line calls it, or ""; its own ``type`` comes first.
+        data: Its data.
+        meta: How the call went.
+
+    Raises:
+        APIError: As ``read_answer`` does.
+    """
     event = _quickly(data, ImageStreamEvent)
-    if event is not None and (event.b64_json or event.url):
-        return _remembered(event, data, data)
-    return _patiently_event(data, ImageStreamEvent, meta, dict)
+    if event is not None and event.has_picture:
+        _remembered(event, data, data)
+    else:
+        event = _patiently_event(data, ImageStreamEvent, meta, dict)
+        if event is None or not (event.has_picture or event.usage):
+            return None
+    if not event.type:
+        msgspec.structs.force_setattr(event, "type", name)
+    return event
 
 
 def _says_all(completion: Completion) -> bool:
@@ -122,7 +137,7 @@ def _quickly(data: Data, cls: type[A]) -> A | None:
 
 
 def _patiently(
-    data: bytes | bytearray,
+    data: Data,
     cls: type[A],
     meta: Meta,
     mend: Callable[[dict[str, Any]], dict[str, Any]],

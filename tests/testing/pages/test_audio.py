@@ -173,6 +173,9 @@ async def test_writes_segments_and_words_with_their_times(post: Post) -> None:
     assert (first["id"], first["text"], first["temperature"]) == (0, "Hello there.", 0.5)
     assert len(first["tokens"]) == 3
 
+    warm = await post(WRITE, form(response_format="verbose_json", temperature="warm"))
+    assert warm["segments"][0]["temperature"] == 0
+
     words = await post(WRITE, form(response_format="verbose_json", timestamp_granularities__="word"))
     assert "segments" not in words
     assert [each["word"] for each in words["words"]] == ["Hello", "there", "How", "are", "you?"]

@@ -70,9 +70,9 @@ def _speech_complaint(payload: Mapping[str, Any], model: str) -> str | None:
             kind in _ENCODED
         ),
         f"response_format must be one of {', '.join((*_ENCODED, 'wav', 'pcm'))}, not {kind!r}": (
-            kind not in {*_ENCODED, "wav", "pcm"}
+            kind not in (*_ENCODED, "wav", "pcm")
         ),
-        f"stream_format must be audio or sse, not {streamed!r}": streamed not in {"audio", "sse"},
+        f"stream_format must be audio or sse, not {streamed!r}": streamed not in ("audio", "sse"),
         f"stream_format sse is not supported for {model}": streamed == "sse" and model.startswith("tts-1"),
     }
     return next((message for message, met in wrong.items() if met), None)
@@ -178,7 +178,7 @@ def _object(
         if words:
             whole["words"] = [each for line in lines for each in _words(line)]
         if not words or "segment" in form.all("timestamp_granularities[]"):
-            temperature = float(form.fields.get("temperature") or 0)
+            temperature = given.number(form.fields.get("temperature")) or 0.0
             whole["segments"] = [_segment(place, line, temperature) for place, line in enumerate(lines)]
         return {**whole, "usage": duration} if task == "transcribe" else whole
     if task == "translate":

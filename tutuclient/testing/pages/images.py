@@ -97,7 +97,7 @@ class _Order:
             f"output_format must be one of {', '.join(_FORMATS)}": self.kind not in _FORMATS,
             "Transparent background is not supported for JPEG output format.": self.clear and self.kind == "jpeg",
             "response_format must be url or b64_json": (
-                self.fields.get("response_format") not in {None, "", "url", "b64_json"}
+                self.fields.get("response_format") not in (None, "", "url", "b64_json")
             ),
         }
         return next((message for message, met in wrong.items() if met), None)
@@ -208,7 +208,7 @@ def _said(order: _Order, picture: bytes) -> dict[str, str]:
     quality = order.fields.get("quality")
     return {
         "size": f"{width}x{height}",
-        "quality": quality if quality in {"low", "medium", "high"} else "high",
+        "quality": quality if quality in ("low", "medium", "high") else "high",
         "background": "transparent" if order.clear else "opaque",
         "output_format": order.kind,
     }

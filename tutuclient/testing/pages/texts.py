@@ -99,7 +99,7 @@ async def embed(exchange: Exchange) -> web.StreamResponse:
         wrong = "field input is required"
     elif len(inputs) > _MOST_INPUTS:
         wrong = f"array too long: at most {_MOST_INPUTS} inputs"
-    elif kind not in {"float", "base64"}:
+    elif kind not in ("float", "base64"):
         wrong = f"encoding_format must be float or base64, not {kind!r}"
     elif not 1 <= size <= _MOST_DIMENSIONS:
         wrong = f"dimensions must be 1 to {_MOST_DIMENSIONS}"

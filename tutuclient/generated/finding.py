@@ -1,50 +1,33 @@
-"""The pictures in an answer, wherever the relay hid them: found, fetched safely, saved whole or not at all.
+"""The pictures in an answer, wherever the relay hid them.
 
 Chat models give pictures back in some fifteen forms: as parts beside the text,
 as markdown, as a bare address glued to Chinese text, as base64 of many
 megabytes. ``ImageFinder`` knows the forms and what only looks like one (progress
-lines, code, videos, the same file linked twice). ``GeneratedImage`` knows how to
-get at the bytes. Both are glad not to know the API: nothing here ever calls it,
-so a download that fails never makes, and bills, a picture again.
+lines, code, videos, the same file linked twice), and lists what the pages of
+images list.
 """
 
 from __future__ import annotations
 
-import binascii
-import hashlib
 import itertools
 import re
 from collections import defaultdict, deque
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
-import anyio
-import anyio.to_thread
-
-from tutuclient import files
-from tutuclient.errors import ImageDownloadError, NoImageError, printable
-from tutuclient.transport.downloads import Downloads, must_be_picture, picture_mime, safe_url
+from tutuclient.errors import NoImageError, printable
+from tutuclient.generated.picture import PICTURE_FILE, Base64, GeneratedImage, steps_of
+from tutuclient.transport.downloads import Downloads
 from tutuclient.types.answer import is_list, is_object
 from tutuclient.types.images import ImagesResponse, ImageStreamEvent
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
     from typing import SupportsIndex
 
     from tutuclient.types import Answer, Image
 
-T = TypeVar("T")
-
-_SLICE = 4 * 48 * 1024  # base64 characters decoded at a time: 144 KiB, some 0.2 ms
-_IN_PLACE = 256 * 1024  # base64 characters that may be decoded on the loop
-_DIGESTED = 4_000_000  # base64 characters that are hashed for a repr, some ms
-_TO_DISK = 1024 * 1024  # bytes gathered before a thread writes them
 _LABEL = 1000  # characters of a label or ALT text that are looked at and kept
 
-_RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # names Windows keeps for itself
 
 _SPACE = re.compile(r"\s*+")
 
@@ -68,10 +51,6 @@ _URL = re.compile(
     r"[A-Za-z0-9._~%!$&*+=:@/?#-]*+(?:(?:\\/|\\u0026|[,;](?!http))[A-Za-z0-9._~%!$&*+=:@/?#-]*+)*+",
 )
 _END_OF_LINE = re.compile(r"[ \t.。!！*_~]{0,9}(?:\n|\r|\Z)")
-_PICTURE_FILE = re.compile(
-    r"(?P<stem>[^/]*?)\.(?:png|jpe?g|jfif|gif|webp|bmp|tiff?|avif|hei[cf]|ico)(?:[!~@][^/]*)?",
-    re.IGNORECASE | re.DOTALL,
-)
 _ANY_EXTENSION = re.compile(r"[a-z][a-z0-9]{1,4}", re.IGNORECASE)
 _OTHER_MEDIA = (
     *(
@@ -102,258 +81,6 @@ _PICTURE_LABEL = re.compile(r"图|圖|查看|image|picture|photo|\bview\b", re.I
 _DATA_KEYS = ("b64_json", "data", "image_base64", "base64")
 _FIELD_KEYS = ("image_url", "url", "image", "source", "inline_data", "inlineData", *_DATA_KEYS)
 _PART_KEYS = ("image_url", "image", "b64_json", "inline_data", "inlineData")
-
-
-# --- the data -----------------------------------------------------------------------------------------------------
-
-
-class _Base64:
-    """A picture written out within a text. The text is kept, not copied; it is decoded in slices."""
-
-    __slots__ = ("_end", "_start", "_text")
-
-    def __init__(self, text: str, start: int = 0, end: int | None = None) -> None:
-        end = len(text) if end is None else end
-        if text.find("%", start, end) >= 0:
-            text = unquote(text[start:end])
-            start, end = 0, len(text)
-        while end > start and text[end - 1] in "=\\ \t\r\n":
-            end -= 1
-        self._text, self._start, self._end = text, start, end
-
-    def __len__(self) -> int:
-        return self._end - self._start
-
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes it decodes to."""
-        place = (self._start, self._end)
-        noise = sum(self._text.count(mark, *place) for mark in "\\ \t\r\n" if self._text.find(mark, *place) >= 0)
-        return (len(self) - noise) * 3 // 4
-
-    @property
-    def head(self) -> bytes:
-        """The first bytes, or b"" where they do not decode."""
-        piece = _alphabet(self._text[self._start : min(self._start + 160, self._end)])[:128]
-        with suppress(ValueError):
-            return binascii.a2b_base64(piece[: len(piece) // 4 * 4], strict_mode=True)
-        return b""
-
-    @property
-    def mime(self) -> str | None:
-        """What kind of picture its first bytes are, or None."""
-        return picture_mime(self.head)
-
-    def slices(self) -> Iterator[bytes]:
-        """Decode it, some 144 KiB at a time.
-
-        Raises:
-            ValueError: It is no base64, or not all of it.
-        """
-        rest = ""
-        for at in range(self._start, self._end, _SLICE):
-            piece = rest + _alphabet(self._text[at : min(at + _SLICE, self._end)])
-            whole = len(piece) // 4 * 4
-            rest = piece[whole:]
-            yield binascii.a2b_base64(piece[:whole], strict_mode=True)
-        if rest:
-            yield binascii.a2b_base64(rest + "=" * (4 - len(rest)), strict_mode=True)
-
-    def digest(self) -> bytes:
-        """Name the text of it, to find the same picture written twice."""
-        name = hashlib.sha256()
-        for at in range(self._start, self._end, _SLICE):
-            name.update(self._text[at : min(at + _SLICE, self._end)].encode("utf-8", "surrogatepass"))
-        return name.digest()
-
-
-def _alphabet(piece: str) -> str:
-    """Bring a piece of base64 to the standard alphabet: JSON's escapes, line ends and the URL-safe letters go."""
-    piece = piece.replace("\\", "").replace("-", "+").replace("_", "/")
-    return "".join(piece.split())
-
-
-# --- the picture --------------------------------------------------------------------------------------------------
-
-
-class GeneratedImage:
-    """A picture of an answer: its address or its data, and the ways to get at the bytes.
-
-    Nothing is fetched before ``read`` or ``save`` is called, and neither ever
-    calls the API. Links of relays expire, often within the hour: save soon.
-
-    Attributes:
-        url: Where the picture is, or None when its data came with the answer.
-        download_url: A second address of the same file, tried when the first fails, or None.
-        alt: What the answer calls it, or "".
-        mime: Its type by its first bytes, such as ``image/png``; None until they are here.
-        size_bytes: Its size, or None until it is known.
-        revised_prompt: The prompt the picture was really made from, or None when the relay does not say.
-    """
-
-    def __init__(
-        self,
-        downloads: Downloads,
-        url: str | None = None,
-        *,
-        encoded: _Base64 | None = None,
-        alt: str = "",
-        revised_prompt: str | None = None,
-    ) -> None:
-        self.url = url
-        self.download_url: str | None = None
-        self.alt = alt
-        self.mime = None if encoded is None else encoded.mime
-        self.size_bytes = None if encoded is None else encoded.size_bytes
-        self.revised_prompt = revised_prompt
-        self._downloads = downloads
-        self._encoded = encoded
-        self._data: bytes | None = None
-        self._sha256: str | None = None
-
-    def __repr__(self) -> str:
-        shown = [
-            f"{name}={safe_url(url)!r}" for name, url in (("url", self.url), ("download_url", self.download_url)) if url
-        ]
-        if self._encoded is not None:
-            shown.append(self._describe(self._encoded))
-        if self.alt:
-            shown.append(f"alt={printable(self.alt, 40)!r}")
-        return f"GeneratedImage({', '.join(shown)})"
-
-    def _describe(self, encoded: _Base64) -> str:
-        if self._sha256 is None and len(encoded) > _DIGESTED:
-            return f"<{self.mime} {_human(self.size_bytes or 0)}>"  # Hashing more would hold the event loop.
-        if self._sha256 is None:
-            digest = hashlib.sha256()
-            try:
-                _decode(encoded, digest.update)
-            except ImageDownloadError:
-                return "<data that are no picture>"
-            self._sha256 = digest.hexdigest()
-        return f"<{self.mime} {_human(self.size_bytes or 0)} sha256:{self._sha256[:8]}…>"
-
-    async def read(self) -> bytes:
-        """Give the picture's bytes; they are kept, so a second ``read`` costs nothing.
-
-        Raises:
-            ImageDownloadError: It could not be fetched, or what came is no picture. The answer stays good, and
-                nothing is made again.
-        """
-        if self._data is None:
-            if self._encoded is None:
-                data = await self._from_either(self._downloads.fetch)
-            elif len(self._encoded) > _IN_PLACE:
-                data = await anyio.to_thread.run_sync(_decoded, self._encoded)
-            else:
-                data = _decoded(self._encoded)
-            self.mime, self.size_bytes = picture_mime(data[:64]), len(data)
-            self._data = data
-        return self._data
-
-    async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Save the picture, whole or not at all; return where.
-
-        It is written beside its final place under another name and moved there
-        when it is complete and on the disk. An existing file is never replaced
-        unless ``overwrite`` says so, and never written through a link.
-
-        The extension follows the bytes, since relays send JPEG where PNG was
-        asked and programs go by the name: ``sky`` becomes ``sky.png``, and
-        ``sky.png`` becomes ``sky.jpg`` when a JPEG came. Go on with the path that
-        is returned.
-
-        Args:
-            path: The file to write. A folder (one that exists, or a text that ends with "/") gives the picture a
-                name of its own within it, and a number where that name is taken.
-            overwrite: Replace what stands there.
-
-        Raises:
-            ImageDownloadError: The picture could not be fetched or is none; or the folder is missing, the name is
-                taken, the disk is full… The message says what to do, ``__cause__`` is the OSError if there was one.
-        """
-        async with files.writing(path, "the picture", ImageDownloadError, overwrite=overwrite) as part:
-            mime = await self._fill(part)
-            target = await anyio.to_thread.run_sync(part.publish, mime, _stem(self.url))
-        self.mime, self.size_bytes, self._sha256 = mime, part.size_bytes, part.sha256.hexdigest()
-        return target
-
-    async def _fill(self, part: files.Part) -> str:
-        if self._data is not None:
-            await anyio.to_thread.run_sync(part.write, self._data)
-            return self.mime or must_be_picture(self._data[:64], "the picture")
-        if self._encoded is not None:
-            return await anyio.to_thread.run_sync(_decode, self._encoded, part.write)
-
-        async def fetch(url: str) -> str:
-            gathered = bytearray()
-
-            async def write(piece: bytes) -> None:
-                gathered.extend(piece)
-                if len(gathered) >= _TO_DISK:
-                    await flush()
-
-            async def flush() -> None:
-                await anyio.to_thread.run_sync(part.write, bytes(gathered))
-                gathered.clear()
-
-            await anyio.to_thread.run_sync(part.restart)
-            mime = await self._downloads.fetch_into(url, write)
-            await flush()
-            return mime
-
-        return await self._from_either(fetch)
-
-    async def _from_either(self, fetch: Callable[[str], Awaitable[T]]) -> T:
-        try:
-            return await fetch(self.url or "")
-        except ImageDownloadError as error:
-            if self.download_url is None:
-                raise
-            first = error.message
-        try:
-            return await fetch(self.download_url)
-        except ImageDownloadError as error:
-            raise ImageDownloadError(f"{first}; and the second link: {error.message}") from None
-
-
-def _decoded(encoded: _Base64) -> bytes:
-    pieces: list[bytes] = []
-    _decode(encoded, pieces.append)
-    return b"".join(pieces)
-
-
-def _decode(encoded: _Base64, write: Callable[[bytes], object]) -> str:
-    """Decode a picture piece by piece; return its type."""
-    shown = "the data in the answer"
-    mime = must_be_picture(encoded.head, shown)
-    slices = encoded.slices()
-    while True:
-        try:
-            piece = next(slices, None)
-        except ValueError:
-            raise ImageDownloadError(f"{shown} cannot be decoded: the base64 is damaged or cut off") from None
-        if piece is None:
-            return mime
-        write(piece)
-
-
-def _human(size: int) -> str:
-    if size < 1000:  # noqa: PLR2004  (decimal units)
-        return f"{size} B"
-    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004  (as above)
-
-
-def _stem(url: str | None) -> str:
-    """Make a file's name, without extension, of an address: letters, digits, "-" and "_" of its last step, or ""."""
-    name = unquote(_steps(url or "")[-1]).rpartition("/")[2]
-    if file := _PICTURE_FILE.fullmatch(name):
-        name = file["stem"]
-    name = re.sub(r"[^\w-]+", "-", name.encode("utf-8", "ignore").decode())[:60].strip("-_")
-    return f"image-{name}" if _RESERVED.fullmatch(name) else name
-
-
-# --- finding ------------------------------------------------------------------------------------------------------
 
 
 class Pictures(list[GeneratedImage]):
@@ -446,7 +173,7 @@ def _listed(downloads: Downloads, item: Image | ImageStreamEvent) -> GeneratedIm
     if text is None:
         return GeneratedImage(downloads, url, revised_prompt=item.revised_prompt)
     uri = _DATA_URI.match(text)
-    encoded = _Base64(text, uri.end() if uri else 0)
+    encoded = Base64(text, uri.end() if uri else 0)
     return GeneratedImage(downloads, url, encoded=encoded, revised_prompt=item.revised_prompt)
 
 
@@ -477,7 +204,7 @@ class _Mention(NamedTuple):
     """
 
     start: int
-    target: str | _Base64
+    target: str | Base64
     declared: str = ""
     label: str | None = None
     is_image: bool = False
@@ -492,7 +219,7 @@ class _Found:
         self.images: list[GeneratedImage] = []
         self._downloads = downloads
         self._by_url: dict[str, GeneratedImage] = {}
-        self._by_length: dict[int, _Base64 | set[bytes]] = {}
+        self._by_length: dict[int, Base64 | set[bytes]] = {}
         self._without_twin: defaultdict[tuple[str, str], deque[GeneratedImage]] = defaultdict(deque)
         self._for_download: set[str] = set()
 
@@ -534,7 +261,7 @@ class _Found:
             image = self._url(url, prompt=prompt)
         else:
             uri = _DATA_URI.match(text, start)
-            encoded = _Base64(text, uri.end() if uri else start)
+            encoded = Base64(text, uri.end() if uri else start)
             if not encoded.mime and not (len(encoded) and (_declares_image(uri[1]) if uri else is_data)):
                 return False
             image = self._encoded(encoded, prompt=prompt)
@@ -543,7 +270,7 @@ class _Found:
 
     def read_text(self, text: str) -> None:
         """Take the pictures that a text shows or links to beyond doubt."""
-        if _Base64(text[:200]).mime and _NOTHING_BUT_BASE64.fullmatch(text):
+        if Base64(text[:200]).mime and _NOTHING_BUT_BASE64.fullmatch(text):
             self._read_string(text, is_data=True, prompt=None)
         elif "http" in text or "data:" in text or "](" in text:
             self._take(_mentions(*_prepare(text)), self._linked)
@@ -564,16 +291,16 @@ class _Found:
         self.images += [image for _, image in sorted(taken, key=lambda pair: pair[0]) if image]
 
     def _shown(self, mention: _Mention) -> GeneratedImage | None:
-        if isinstance(mention.target, _Base64):
+        if isinstance(mention.target, Base64):
             is_picture = mention.target.mime or (len(mention.target) and _declares_image(mention.declared))
             return self._encoded(mention.target, alt=mention.label or "") if is_picture else None
         return None if _is_other_media(mention.target) else self._url(mention.target, alt=mention.label or "")
 
     def _linked(self, mention: _Mention) -> GeneratedImage | None:
         target, label = mention.target, (mention.label or "").strip()
-        if isinstance(target, _Base64):
+        if isinstance(target, Base64):
             return self._encoded(target) if target.mime else None
-        if _PROGRESS_LABEL.fullmatch(label) or not _PICTURE_FILE.fullmatch(_steps(target)[-1]):
+        if _PROGRESS_LABEL.fullmatch(label) or not PICTURE_FILE.fullmatch(steps_of(target)[-1]):
             return None
         if mention.holds is not None:
             held = self._by_url.get(mention.holds)
@@ -584,20 +311,20 @@ class _Found:
 
     def _supposed(self, mention: _Mention) -> GeneratedImage | None:
         target, label = mention.target, (mention.label or "").strip()
-        if isinstance(target, _Base64):
+        if isinstance(target, Base64):
             return None
-        name = _steps(target)[-1]
+        name = steps_of(target)[-1]
         extension = name.rpartition(".")[2] if "." in name else ""
         stands = (
             mention.alone if mention.label is None else _DOWNLOAD_LABEL.search(label) or _PICTURE_LABEL.search(label)
         )
         return self._link(target, label) if stands and name and not _ANY_EXTENSION.fullmatch(extension) else None
 
-    def _encoded(self, encoded: _Base64, *, alt: str = "", prompt: str | None = None) -> GeneratedImage | None:
+    def _encoded(self, encoded: Base64, *, alt: str = "", prompt: str | None = None) -> GeneratedImage | None:
         """Make a picture of data, unless the same are known. Only data of equal length are looked at twice."""
         known = self._by_length.setdefault(len(encoded), encoded)
         if known is not encoded:
-            if isinstance(known, _Base64):
+            if isinstance(known, Base64):
                 known = self._by_length[len(encoded)] = {known.digest()}
             digest = encoded.digest()
             if digest in known:
@@ -624,7 +351,7 @@ class _Found:
         """
         if url in self._by_url:
             return None
-        by_path = any(step.lower() in _DOWNLOAD_STEPS for step in _steps(url))
+        by_path = any(step.lower() in _DOWNLOAD_STEPS for step in steps_of(url))
         for_download = by_path or _DOWNLOAD_LABEL.search(label) is not None
         for key in _twin_keys(url):
             waiting = self._without_twin[key]
@@ -642,18 +369,13 @@ class _Found:
 
 def _twin_keys(url: str) -> list[tuple[str, str]]:
     """Name what twins have in common: the path without ``download``, and the file's name without extension."""
-    steps = [step for step in _steps(url) if step.lower() not in _DOWNLOAD_STEPS]
+    steps = [step for step in steps_of(url) if step.lower() not in _DOWNLOAD_STEPS]
     name = steps[-1] if steps else ""
     return [(kind, key) for kind, key in (("path", "/".join(steps)), ("name", name.rpartition(".")[0] or name)) if key]
 
 
-def _steps(url: str) -> list[str]:
-    """Split the path of an address; query and fragment are no part of it. At least one step, "" if need be."""
-    return re.split(r"[?#]", url, maxsplit=1)[0].split("/")[3:] or [""]
-
-
 def _is_other_media(url: str) -> bool:
-    return _steps(url)[-1].lower().endswith(_OTHER_MEDIA)
+    return steps_of(url)[-1].lower().endswith(_OTHER_MEDIA)
 
 
 def _declares_image(declared: str) -> bool:
@@ -665,7 +387,7 @@ def _unescape(url: str) -> str:
     return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", url.replace("\\u0026", "&")).replace("&amp;", "&")
 
 
-def _prepare(text: str, *, quoted: bool = False) -> tuple[str, dict[int, tuple[str, _Base64]]]:
+def _prepare(text: str, *, quoted: bool = False) -> tuple[str, dict[int, tuple[str, Base64]]]:
     """Make a text ready: data are cut out, and what is not to be looked at is blank.
 
     Blank are code, fenced and within a line, and lines that begin with ">", which
@@ -697,14 +419,14 @@ def _prepare(text: str, *, quoted: bool = False) -> tuple[str, dict[int, tuple[s
     return _blank(text, code + quotes), cuts
 
 
-def _cut_data(text: str) -> tuple[str, dict[int, tuple[str, _Base64]]]:
+def _cut_data(text: str) -> tuple[str, dict[int, tuple[str, Base64]]]:
     """Cut the data out of data URIs, so that nothing needs to go through megabytes of base64 again."""
-    cuts: dict[int, tuple[str, _Base64]] = {}
+    cuts: dict[int, tuple[str, Base64]] = {}
     pieces: list[str] = []
     at = length = 0
     while uri := _DATA_URI.search(text, at):
         end = _BASE64.match(text, uri.end()).end()  # type: ignore[union-attr]  # It matches the empty text.
-        cuts[length + uri.start() - at] = (uri[1], _Base64(text, uri.end(), end))
+        cuts[length + uri.start() - at] = (uri[1], Base64(text, uri.end(), end))
         pieces.append(text[at : uri.end()])
         length += uri.end() - at
         at = end
@@ -745,7 +467,7 @@ def _blank(text: str, spans: Iterable[tuple[int, int]]) -> str:
     return "".join((*pieces, text[at:]))
 
 
-def _mentions(text: str, cuts: dict[int, tuple[str, _Base64]]) -> list[_Mention]:
+def _mentions(text: str, cuts: dict[int, tuple[str, Base64]]) -> list[_Mention]:
     """Find the addresses and data in a text made ready: markdown first, then what stands bare outside of it."""
     found, spans = _in_markdown(text, cuts)
     text = _blank(text, spans)
@@ -765,12 +487,12 @@ def _mentions(text: str, cuts: dict[int, tuple[str, _Base64]]) -> list[_Mention]
     return found
 
 
-def _in_markdown(text: str, cuts: dict[int, tuple[str, _Base64]]) -> tuple[list[_Mention], list[tuple[int, int]]]:
+def _in_markdown(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[list[_Mention], list[tuple[int, int]]]:
     """Find what markdown links to, and where its links stand.
 
     Source: CommonMark 0.31, sections 6.3 and 6.4, read generously.
     """
-    target: str | _Base64
+    target: str | Base64
     found: list[_Mention] = []
     spans: list[tuple[int, int]] = []
     opened: list[tuple[int, int]] = []
@@ -790,7 +512,7 @@ def _in_markdown(text: str, cuts: dict[int, tuple[str, _Base64]]) -> tuple[list[
             group = "plain" if link["angle"] is None else "angle"
             declared, target = "", _unescape(link[group])
             if not target.startswith(("http://", "https://")) or _DATA_URI.search(link[group]):
-                declared, target = cuts.get(link.start(group)) or ("", _Base64(text, *link.span(group)))
+                declared, target = cuts.get(link.start(group)) or ("", Base64(text, *link.span(group)))
             label = text[inner : min(bracket.start(), inner + _LABEL)]
             holds = image.target if image.start > start and isinstance(image.target, str) else None
             mention = _Mention(start, target, declared, label, text[start] == "!", holds=holds)

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tutuclient.testing import says
+from tutuclient.transport.chunked import Chunks
+
+if TYPE_CHECKING:
+    from tutuclient import TutuClient
+    from tutuclient.testing import Server
+
+
+def framed(*contents: bytes) -> bytes:
+    return b"".join(b"%x\r\n%b\r\n" % (len(content), content) for content in contents)
+
+
+def fed(chunks: Chunks, *pieces: bytes) -> tuple[bytes, bytes]:
+    """All that comes out of these pieces: contents, and what is handed over."""
+    contents = b""
+    for number, piece in enumerate(pieces):
+        content, rest = chunks.feed(piece)
+        contents += content
+        if chunks.handed_over:
+            return contents, rest + b"".join(pieces[number + 1 :])
+    return contents, b""
+
+
+CONTENTS = [b"data: {}\n\n", b"\r\n5\r\nx\r\n", b"\r", b"a" * 300, b"0\r\n\r\n", b"b" * 5000]
+
+
+@given(st.lists(st.sampled_from(CONTENTS) | st.binary(min_size=1, max_size=40), max_size=8), st.data())
+def test_plain_chunks_come_out_whole_wherever_they_are_cut(contents: list[bytes], data: st.DataObject) -> None:
+    body = framed(*contents) + b"0\r\n\r\n"
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=6)))
+    pieces = [body[start:stop] for start, stop in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    assert fed(Chunks(), *[piece for piece in pieces if piece]) == (b"".join(contents), b"0\r\n\r\n")
+
+
+def test_plain_chunks_come_out_whole_byte_by_byte() -> None:
+    body = framed(*CONTENTS)
+    assert fed(Chunks(), *[bytes([byte]) for byte in body]) == (b"".join(CONTENTS), b"")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"5;name=value\r\nhello\r\n",
+        b"005\r\nhello\r\n",
+        b"10000\r\n",
+        b"0\r\nTrailer: x\r\n\r\n",
+        b"+5\r\nhello\r\n",
+        b"5 \r\nhello\r\n",
+        b"0x5\r\nhello\r\n",
+        b"\r\nhello",
+        b"5\nhello\n",
+        b"nonsense",
+        b"\xff\xff\xff\xff\xff\xff\xff\xff",
+    ],
+)
+def test_what_is_not_plain_is_handed_over_from_the_beginning_of_its_chunk(rest: bytes) -> None:
+    assert fed(Chunks(), framed(b"first") + rest) == (b"first", rest)
+
+
+def test_what_follows_a_chunk_that_is_too_long_is_not_taken_for_a_size() -> None:
+    assert fed(Chunks(), b"5\r\nhelloABC\r\n") == (b"hello", b"?ABC\r\n")
+
+
+def test_what_has_come_of_a_chunk_is_handed_over_when_the_connection_is_lost() -> None:
+    chunks = Chunks()
+    assert chunks.feed(b"5\r\nhello\r\n6\r\nwor") == (b"hello", b"")
+    assert chunks.hand_over() == b"6\r\nwor"
+
+
+async def test_a_stream_and_a_whole_answer_share_a_connection(server: Server, client: TutuClient) -> None:
+    server.answers(says("one"), says("two three"), says("four"))
+    messages = [{"role": "user", "content": "hi"}]
+    first = await client.chat.completions.create(model="m", messages=messages)
+    async with client.chat.completions.stream(model="m", messages=messages) as stream:
+        second = await stream.completion()
+    third = await client.chat.completions.create(model="m", messages=messages)
+    assert (first.text, second.text, third.text) == ("one", "two three", "four")
+    assert len({request.connection for request in server.requests}) == 1
+
+
+async def test_a_slow_reader_holds_the_relay_back(server: Server, client: TutuClient) -> None:
+    server.faults("flood")
+    async with client.chat.completions.stream(model="m", messages=[{"role": "user", "content": "hi"}]) as stream:
+        async for _ in stream:
+            break
+        reply = stream._reading.reply
+        assert reply is not None
+        await asyncio.sleep(0.3)
+        before = reply._content.total_bytes
+        await asyncio.sleep(0.2)
+        assert reply._content.total_bytes == before
+        assert reply._content.total_bytes < 4 * 2**20
