@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
 
 from tests.cli.conftest import Done, Terminal, interrupted, one_line, process, size_of
-from tutuclient.testing import Server, fails, raw, sample_picture
+from tutuclient.testing import Server, fails, raw, sample_picture, streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,6 +152,84 @@ def test_a_picture_as_base64_has_no_address(tutu: Callable[..., Done], relay: Se
     (image,) = tutu("images", "generate", "cat", "-o", "a.png", "--json").json["images"]
     assert (image["url"], image["path"], image["revised_prompt"]) == (None, "a.png", "a cat, orange")
     assert Path("a.png").read_bytes() == sample_picture()
+
+
+def events(*drafts: bytes, final: bytes | None, usage: dict[str, int] | None = None) -> list[dict[str, Any]]:
+    frames: list[dict[str, Any]] = [
+        {"type": "image_generation.partial_image", "partial_image_index": number, "b64_json": b64encode(draft).decode()}
+        for number, draft in enumerate(drafts)
+    ]
+    if final is not None:
+        done = {"type": "image_generation.completed", "b64_json": b64encode(final).decode(), "usage": usage}
+        frames.append(done)
+    return frames
+
+
+@pytest.fixture
+def pictures() -> list[bytes]:
+    """Give three small pictures that differ."""
+    made = []
+    for colour in ("red", "green", "blue"):
+        out = BytesIO()
+        Image.new("RGB", (8, 8), colour).save(out, "PNG")
+        made.append(out.getvalue())
+    return made
+
+
+@pytest.mark.parametrize("arguments", [("generate", "cat"), ("edit", "cat.png", "a hat")], ids=lambda given: given[0])
+def test_drafts_are_saved_beside_the_picture(
+    tutu: Callable[..., Done], relay: Server, pictures: list[bytes], arguments: tuple[str, ...]
+) -> None:
+    one, two, final = pictures
+    relay.answers(streams(events(one, two, final=final), done=False))
+    done = tutu("images", *arguments, "-o", "a.png", "--partial", "2")
+    assert done == (0, "a-draft-1.png\na-draft-2.png\na.png\n", "")
+    assert [Path(name).read_bytes() for name in done.out.split()] == [one, two, final]
+    assert b"partial_images" in relay.requests[0].body
+
+
+def test_a_draft_is_there_before_the_picture(relay: Server, pictures: list[bytes]) -> None:
+    relay.answers(streams(events(pictures[0], final=None), done=False, then="hang"))
+    with process("images", "generate", "cat", "-o", "a.png", "--partial", "1") as started:
+        until = time.monotonic() + 20
+        while not Path("a-draft-1.png").exists():
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        done = interrupted(started)
+    assert (done.code, done.out) == (130, "a-draft-1.png\n")
+    assert "billed all the same" in done.err
+
+
+def test_drafts_as_json(tutu: Callable[..., Done], relay: Server, pictures: list[bytes]) -> None:
+    usage = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
+    relay.answers(streams(events(pictures[0], final=pictures[1], usage=usage), done=False))
+    described = tutu("images", "generate", "cat", "-o", "a.png", "--partial", "1", "--json").json
+    assert [each["path"] for each in described["drafts"]] == ["a-draft-1.png"]
+    assert [each["path"] for each in described["images"]] == ["a.png"]
+    assert described["usage"]["total_tokens"] == 3
+
+
+def test_a_relay_that_sends_no_drafts(tutu: Callable[..., Done], relay: Server) -> None:
+    relay.answers(gives(relay.host(sample_picture(), "a.png")))
+    assert tutu("images", "generate", "cat", "-o", "a.png", "--partial", "3") == (0, "a.png\n", "")
+
+
+def test_a_stream_that_is_cut_keeps_what_had_come(
+    tutu: Callable[..., Done], relay: Server, pictures: list[bytes]
+) -> None:
+    relay.answers(streams(events(pictures[0], final=None), done=False, then="reset"))
+    done = tutu("images", "generate", "cat", "-o", "a.png", "--partial", "1")
+    assert (done.code, done.out) == (7, "a-draft-1.png\n")
+    assert len(relay.requests) == 1
+
+
+def test_drafts_need_room(tutu: Callable[..., Done], relay: Server) -> None:
+    Path("a-draft-2.png").touch()
+    for output, words in (("a.png", "a-draft-2.png exists already"), ("-", "drafts need a file or a folder")):
+        done = tutu("images", "generate", "cat", "-o", output, "--partial", "2")
+        assert done.code == 2
+        assert words in one_line(done.err)
+    assert relay.requests == []
 
 
 def test_interrupting_an_order_says_that_it_may_be_billed(relay: Server) -> None:

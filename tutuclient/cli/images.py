@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,14 +22,25 @@ from tutuclient.cli.given import (
     split,
     stdin,
 )
-from tutuclient.cli.keeping import Target, finish, keep, ordered
-from tutuclient.cli.output import Waiting, call_fields, counts
+from tutuclient.cli.keeping import Target, finish, keep, ordered, rescue
+from tutuclient.cli.output import Waiting, call_fields, counts, note
 from tutuclient.cli.running import in_one_line, run
+from tutuclient.errors import APIError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
 
-    from tutuclient.types import ImageEditFields, ImageGenerateFields, ImagesResponse, ImageVariationFields
+    from tutuclient.cli.keeping import Kept
+    from tutuclient.events import EventStream
+    from tutuclient.types import (
+        ImageEditFields,
+        ImageGenerateFields,
+        ImagesResponse,
+        ImageStreamEvent,
+        ImagesUsage,
+        ImageVariationFields,
+        Meta,
+    )
 
 app = typer.Typer(
     name="images",
@@ -39,9 +50,19 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-_MOST = 10
+_MOST, _MOST_DRAFTS = 10, 3
 Count = Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, max=_MOST, help="How many pictures to order.")]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="Such as 1024x1024, or auto; else the relay's own.")]
+Partial = Annotated[
+    int,
+    typer.Option(
+        "--partial",
+        metavar="N",
+        min=0,
+        max=_MOST_DRAFTS,
+        help="Save up to so many drafts while it is drawn, as OUT-draft-1 and so on; relays may send none.",
+    ),
+]
 Quality = Annotated[
     str | None, typer.Option(metavar="WORD", help="low, medium or high for gpt-image; standard or hd for dall-e-3.")
 ]
@@ -63,6 +84,7 @@ def generate(
     n: Count = 1,
     size: Size = None,
     quality: Quality = None,
+    partial: Partial = 0,
     model: Model = "gpt-image-1",
     as_json: AsJson = False,
     api_key: ApiKey = None,
@@ -76,7 +98,7 @@ def generate(
     """
     with in_one_line(debug=debug):
         target = Target(output, overwrite, as_json)
-        target.check(n)
+        target.check(n, partial)
         text = prompt_of(prompt)
         fields: ImageGenerateFields = {"model": model}
         _choose(fields, n, size)
@@ -85,7 +107,11 @@ def generate(
 
         async def work() -> None:
             async with client_of(api_key, base_url, timeout) as client:
-                await _order(client.images.generate(prompt=text, **fields), model, target)
+                if partial:
+                    fields["partial_images"] = partial
+                    await _watch(client.images.generate(prompt=text, stream=True, **fields), model, target)
+                else:
+                    await _order(client.images.generate(prompt=text, **fields), model, target)
 
         run(work())
 
@@ -103,6 +129,7 @@ def edit(
     n: Count = 1,
     size: Size = None,
     quality: Quality = None,
+    partial: Partial = 0,
     model: Model = "gpt-image-1",
     as_json: AsJson = False,
     api_key: ApiKey = None,
@@ -118,7 +145,7 @@ def edit(
     """
     with in_one_line(debug=debug):
         target = Target(output, overwrite, as_json)
-        target.check(n)
+        target.check(n, partial)
         pictures, prompt = split(arguments, "images edit cat.png")
         fields: ImageEditFields = {"model": model}
         _choose(fields, n, size)
@@ -127,8 +154,13 @@ def edit(
 
         async def work() -> None:
             async with client_of(api_key, base_url, timeout) as client:
-                order = client.images.edit(image=pictures, prompt=prompt, mask=mask, **fields)
-                await _order(order, model, target)
+                order = client.images.edit
+                if partial:
+                    fields["partial_images"] = partial
+                    opening = order(image=pictures, prompt=prompt, mask=mask, stream=True, **fields)
+                    await _watch(opening, model, target)
+                else:
+                    await _order(order(image=pictures, prompt=prompt, mask=mask, **fields), model, target)
 
         run(work())
 
@@ -181,13 +213,45 @@ async def _order(order: Awaitable[ImagesResponse], model: str, target: Target) -
         with ordered(waiting):
             answer = await order
         kept = await keep(answer.images, target, waiting)
-    described = {
-        "images": [
-            {**each.described(), "revised_prompt": data.revised_prompt}
-            for each, data in zip(kept, answer.data, strict=False)
-        ],
-        "usage": counts(answer.usage),
-        "model": model,
-        **call_fields(answer.meta.request_id, answer.meta.attempts, started),
-    }
-    finish(kept, target, described, started)
+    described = _described(kept, [each.revised_prompt for each in answer.data], answer.usage)
+    finish(kept, target, {**described, "model": model, **_call(answer.meta, started)}, started)
+
+
+async def _watch(opening: Awaitable[EventStream[ImageStreamEvent]], model: str, target: Target) -> None:
+    """Save drafts while a picture is drawn, and then the picture."""
+    started = time.monotonic()
+    whole: list[ImageStreamEvent] = []
+    drafts: list[Kept] = []
+    with Waiting(model) as waiting:
+        try:
+            with ordered(waiting):
+                async with await opening as events:
+                    async for event in events:
+                        if event.is_partial:
+                            drafts += await keep(event.images, target.draft(len(drafts) + 1), waiting)
+                            waiting.say(f"{model} draft {len(drafts)}: {drafts[-1].place}")
+                        else:
+                            whole.append(event)
+            kept = await keep([image for event in whole for image in event.images], target, waiting)
+        except APIError:
+            waiting.stop()
+            for image in (image for event in whole for image in event.images):
+                note(f"a picture had come before: {await rescue(image)}")
+            raise
+        finally:
+            waiting.stop()
+            for number, draft in enumerate(drafts, 1):
+                draft.tell(target.draft(number))
+    usage = next((event.usage for event in whole if event.usage), None)
+    described = _described(kept, [event.revised_prompt for event in whole], usage)
+    described["drafts"] = [each.described() for each in drafts]
+    finish(kept, target, {**described, "model": model, **_call(events.meta, started)}, started)
+
+
+def _described(kept: Sequence[Kept], prompts: Sequence[str | None], usage: ImagesUsage | None) -> dict[str, Any]:
+    images = [{**each.described(), "revised_prompt": prompt} for each, prompt in zip(kept, prompts, strict=False)]
+    return {"images": images, "usage": counts(usage)}
+
+
+def _call(meta: Meta, started: float) -> dict[str, Any]:
+    return call_fields(meta.request_id, meta.attempts, started)

@@ -48,17 +48,14 @@ class Target(NamedTuple):
         """Whether it goes into a folder, under a name of its own."""
         return self.output.endswith(("/", os.sep)) or Path(self.output).is_dir()
 
-    def check(self, count: int = 1) -> None:
-        """Find out before anything is paid for whether so many can be saved.
+    def check(self, count: int = 1, drafts: int = 0) -> None:
+        """Find out before anything is paid for whether so many, and so many drafts, can be saved.
 
         Raises:
             ConfigError: They cannot.
         """
         if self.is_stdout:
-            if self.as_json:
-                raise ConfigError("-o - and --json both want stdout: choose one")
-            if sys.stdout.isatty():
-                raise ConfigError(f"-o - writes the {self.what} to stdout, and that is the terminal; name a file")
+            self._check_stdout(drafts)
             return
         path = Path(self.output)
         folder = path if self.is_folder else path.parent
@@ -73,17 +70,30 @@ class Target(NamedTuple):
             )
         if self.is_folder or self.overwrite:
             return
-        for each in (self.path(number, count) for number in range(1, count + 1)):
+        wanted = [self.path(number, count) for number in range(1, count + 1)]
+        for each in (*wanted, *(self.draft(number).output for number in range(1, drafts + 1))):
             if os.path.lexists(each):
                 raise ConfigError(
                     f"{printable(each)} exists already: choose another name, or pass --overwrite. Nothing was sent"
                 )
 
+    def _check_stdout(self, drafts: int) -> None:
+        if drafts:
+            raise ConfigError("-o - has room for one picture: drafts need a file or a folder")
+        if self.as_json:
+            raise ConfigError("-o - and --json both want stdout: choose one")
+        if sys.stdout.isatty():
+            raise ConfigError(f"-o - writes the {self.what} to stdout, and that is the terminal; name a file")
+
     def path(self, number: int, count: int) -> str:
         """Name the file of one of several, counted from 1."""
-        return self.output if count == 1 else self.beside(str(number))
+        return self.output if count == 1 else self._beside(str(number))
 
-    def beside(self, word: str) -> str:
+    def draft(self, number: int) -> Target:
+        """Give the place of a draft: beside it, under a name that says so."""
+        return self._replace(output=self._beside(f"draft-{number}"))
+
+    def _beside(self, word: str) -> str:
         """Name a file beside it: ``sky.png`` and "2" make ``sky-2.png``. In a folder each gets a name of its own."""
         if self.is_folder:
             return self.output
