@@ -6,13 +6,13 @@ is printed. The exit codes are for scripts::
 
     0    good
     1    something else went wrong
-    2    the command, a setting or a picture given cannot work; nothing was sent
+    2    the command, a setting, a picture or a sound given cannot work; nothing was sent
     3    the key: wrong, not allowed to do this, or used up
     4    the relay refuses the request; sending it again does not help
     5    too much at once; wait, then try again
     6    no connection, or no time; nothing was done
     7    the outcome is unknown: it may have been done, and billed
-    8    the answer is none, holds no picture, or its picture could not be saved
+    8    the answer is none, holds no picture, or what it brought could not be saved
     130  Ctrl-C
 
 This room knows no HTTP. It imports the client inside of functions, because
@@ -40,13 +40,13 @@ _EPILOG = """\
 [bold]Exit codes[/bold]
 0: good.
 1: something else went wrong.
-2: the command, a setting or a picture given cannot work; nothing was sent.
+2: the command, a setting, a picture or a sound given cannot work; nothing was sent.
 3: the key is wrong, may not do this, or is used up.
 4: the relay refuses the request; sending it again does not help.
 5: too much at once; wait, then try again.
 6: no connection, or no time; nothing was done.
 7: the outcome is unknown; it may have been done, and billed.
-8: the answer is none, holds no picture, or its picture could not be saved.
+8: the answer is none, holds no picture, or what it brought could not be saved.
 130: Ctrl-C.
 """
 
