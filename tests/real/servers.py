@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
 _PEERS = Path(__file__).parents[2] / ".peers"
 
@@ -25,7 +25,9 @@ def program(peer: str, name: str) -> str:
 
 
 @contextmanager
-def running(command: Sequence[str], health: str, log: Path, env: Mapping[str, str] | None = None) -> Iterator[str]:
+def running(
+    command: Sequence[str], health: str, log: Path, env: Mapping[str, str] | None = None
+) -> Generator[str, None, None]:
     """Run a server until the block ends, and give its origin once it says that it is well.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from tests.real.asking import KEY, Body, Python
 from tests.real.servers import program, running
 from tutuclient import (
     APIStatusError,
+    APITimeoutError,
     BadRequestError,
     ContentPolicyError,
     ContextLengthError,
@@ -22,7 +24,7 @@ from tutuclient import (
     TutuClient,
     user,
 )
-from tutuclient.testing import Server, serve_in_thread
+from tutuclient.testing import Server, says, serve_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -182,6 +184,26 @@ async def test_what_breaks_behind_it_is_no_answer(relay: Server, client: TutuCli
             await stream.completion()
     assert caught.value.partial is not None
     assert caught.value.partial.text
+
+
+async def test_what_takes_too_long_is_given_up(relay: Server, client: TutuClient) -> None:
+    relay.reset()
+    relay.answers(says("late", delay=10))
+    with pytest.raises(APITimeoutError) as caught:
+        await client.chat.completions.create(model="relayed", messages=HELLO, timeout=0.3)
+    assert (caught.value.outcome, caught.value.attempts) == ("unknown", 1)
+    assert await nothing_left(client) == []
+
+
+async def test_many_at_once_are_answered(client: TutuClient) -> None:
+    async with asyncio.TaskGroup() as group:
+        ask = client.chat.completions.create
+        tasks = [
+            group.create_task(ask(model=model, messages=HELLO)) for model in ("says", "relayed") for _ in range(16)
+        ]
+    answers = [task.result() for task in tasks]
+    assert len({answer.text for answer in answers}) == 2
+    assert len({answer.meta.request_id for answer in answers}) == len(answers)
 
 
 async def test_leaving_a_stream_frees_all_behind_it(relay: Server, client: TutuClient) -> None:

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 SPECIAL = ["<pad>", "<s>", "</s>", "<|system|>", "<|user|>", "<|assistant|>"]
+PAD, BEGIN, END = range(3)
 TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}</s>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
@@ -25,7 +26,11 @@ def write(folder: str) -> None:
     bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytewise.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=bytewise, pad_token="<pad>", bos_token="<s>", eos_token="</s>", chat_template=TEMPLATE
+        tokenizer_object=bytewise,
+        pad_token=SPECIAL[PAD],
+        bos_token=SPECIAL[BEGIN],
+        eos_token=SPECIAL[END],
+        chat_template=TEMPLATE,
     )
     tokenizer.save_pretrained(folder)
     torch.manual_seed(1)
@@ -36,9 +41,9 @@ def write(folder: str) -> None:
         num_hidden_layers=2,
         num_attention_heads=2,
         max_position_embeddings=4096,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=PAD,
+        bos_token_id=BEGIN,
+        eos_token_id=END,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
 
