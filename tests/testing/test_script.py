@@ -6,7 +6,20 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tutuclient.testing import PICTURE_FORMS, Scripted, Server, chunk, draws, fails, rate_limited, raw, says, streams
+from tutuclient.testing import (
+    PICTURE_FORMS,
+    Scripted,
+    Server,
+    chunk,
+    draws,
+    event,
+    fails,
+    rate_limited,
+    raw,
+    says,
+    sends,
+    streams,
+)
 from tutuclient.testing.script import media_type
 
 BODY: dict[str, Any] = {"model": "gpt-4o-image", "messages": [{"role": "user", "content": "a cat"}]}
@@ -46,9 +59,15 @@ async def test_says_exactly_the_usage_it_is_given(server: Server, http: aiohttp.
     assert json.loads(body)["usage"] == {"total_tokens": None}
 
 
-async def test_streams_tool_calls_with_their_index(server: Server, http: aiohttp.ClientSession) -> None:
-    calls = [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
-    assert (await deltas(http, server, says("", tool_calls=calls)))[1] == {"tool_calls": [{"index": 0, **calls[0]}]}
+async def test_streams_tool_calls_name_first_and_arguments_in_pieces(
+    server: Server, http: aiohttp.ClientSession
+) -> None:
+    arguments = '{"city":"Oslo"}'
+    calls = [{"id": "a", "type": "function", "function": {"name": "f", "arguments": arguments}}]
+    first = {"id": "a", "type": "function", "function": {"name": "f", "arguments": ""}}
+    _, named, *pieces, _ = await deltas(http, server, says("", tool_calls=calls))
+    assert named == {"tool_calls": [{"index": 0, **first}]}
+    assert "".join(piece["tool_calls"][0]["function"]["arguments"] for piece in pieces) == arguments
     assert (await message(http, server, says("", tool_calls=calls)))["tool_calls"] == calls
 
 
@@ -188,3 +207,35 @@ async def test_counts_tokens_of_texts_and_pictures(server: Server, http: aiohttp
     parts: list[Any] = [{"type": "text", "text": "two words"}, {"type": "image_url", "image_url": "x"}, "odd", 7]
     _, body = await ask(http, server, says("一二"), messages=[{"role": "user", "content": parts}, "odd", {}])
     assert json.loads(body)["usage"] == {"prompt_tokens": 88, "completion_tokens": 2, "total_tokens": 90}
+
+
+async def test_streams_a_call_whose_arguments_are_no_text_at_once(server: Server, http: aiohttp.ClientSession) -> None:
+    call = {"id": "a", "function": {"name": "f", "arguments": {"odd": True}}}
+    assert (await deltas(http, server, says("", tool_calls=[call])))[1] == {"tool_calls": [{"index": 0, **call}]}
+
+
+async def test_gives_the_reason_that_fits_what_is_said(server: Server, http: aiohttp.ClientSession) -> None:
+    for fields, reason in (
+        ({"tool_calls": [{}]}, "tool_calls"),
+        ({"function_call": {"name": "f"}}, "function_call"),
+        ({}, "stop"),
+    ):
+        _, body = await ask(http, server, says("", **fields))
+        assert json.loads(body)["choices"][0]["finish_reason"] == reason
+
+
+async def test_sends_any_value_as_json(server: Server, http: aiohttp.ClientSession) -> None:
+    vector = {"object": "list", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}]}
+    response, body = await ask(http, server, sends(vector, status=201, headers={"X-A": "b"}, delay=0.01))
+    assert (response.status, response.content_type, response.headers["X-A"]) == (201, "application/json", "b")
+    assert json.loads(body) == vector
+
+
+async def test_streams_typed_events(server: Server, http: aiohttp.ClientSession) -> None:
+    _, body = await ask(http, server, streams([event({"type": "a.b", "c": 1}), event({}, "error")], done=False))
+    assert body == b'event: a.b\ndata: {"type":"a.b","c":1}\n\nevent: error\ndata: {}\n\n'
+
+
+async def test_names_the_field_that_is_wrong(server: Server, http: aiohttp.ClientSession) -> None:
+    _, body = await ask(http, server, fails(400, "no", param="size"))
+    assert json.loads(body)["error"]["param"] == "size"

@@ -12,8 +12,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tutuclient.testing.account import Account
     from tutuclient.testing.certificate import self_signed
     from tutuclient.testing.faults import FAULTS, RETRY_AFTER_SHAPES, Fault, RawServer, raw_server
+    from tutuclient.testing.form import Form, FormFile
+    from tutuclient.testing.pages.panel import MODELS_FORMS
     from tutuclient.testing.pictures import sample_picture
     from tutuclient.testing.script import (
         PICTURE_FORMS,
@@ -22,39 +25,53 @@ if TYPE_CHECKING:
         Scripted,
         chunk,
         draws,
+        event,
         fails,
         rate_limited,
         raw,
         says,
+        sends,
         streams,
     )
     from tutuclient.testing.server import Server, serve, serve_in_thread
+    from tutuclient.testing.sound import sample_sound
 
 __all__ = [
     "FAULTS",
+    "MODELS_FORMS",
     "PICTURE_FORMS",
     "RETRY_AFTER_SHAPES",
+    "Account",
     "Exchange",
     "Fault",
+    "Form",
+    "FormFile",
     "RawServer",
     "Recorded",
     "Scripted",
     "Server",
     "chunk",
     "draws",
+    "event",
     "fails",
     "rate_limited",
     "raw",
     "raw_server",
     "sample_picture",
+    "sample_sound",
     "says",
     "self_signed",
+    "sends",
     "serve",
     "serve_in_thread",
     "streams",
 ]
 
 _ROOMS = {
+    "account": ("Account",),
+    "form": ("Form", "FormFile"),
+    "pages.panel": ("MODELS_FORMS",),
+    "sound": ("sample_sound",),
     "certificate": ("self_signed",),
     "pictures": ("sample_picture",),
     "faults": ("FAULTS", "RETRY_AFTER_SHAPES", "Fault", "RawServer", "raw_server"),

@@ -14,7 +14,7 @@ import math
 import random
 import socket
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -78,7 +78,7 @@ class Fault:
     name: str
     group: str
     description: str
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     reads_body: bool = True
     play: Play | None = field(default=None, repr=False)
 
@@ -694,7 +694,7 @@ async def status(
     headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
     """Any ``status`` in new-api's envelope, with ``retry_after`` as it is or one of ``RETRY_AFTER_SHAPES``."""
-    shape = RETRY_AFTER_SHAPES[retry_after_shape] if retry_after_shape else {}
+    shape: Mapping[str, str] = RETRY_AFTER_SHAPES[retry_after_shape] if retry_after_shape else {}
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
     asked = {name: value.replace("{soon}", soon) for name, value in shape.items()}
     if retry_after is not None:
@@ -896,6 +896,8 @@ class RawServer:
                 case "accept_silent" | "tls_stall" | "tls_self_signed":
                     while await reader.read(2**16):
                         pass
+                case _:  # "accept_close" and the rest say nothing.
+                    pass
         self._open.discard(writer)
         writer.close()
 
@@ -919,7 +921,7 @@ for _name, _description in _CONNECTING.items():
 
 
 @contextlib.asynccontextmanager
-async def raw_server(name: str) -> AsyncIterator[RawServer]:
+async def raw_server(name: str) -> AsyncGenerator[RawServer, None]:
     """Run a server that fails at connecting, in the running event loop until the block ends.
 
     Args:

@@ -49,6 +49,22 @@ def decode(data: bytes) -> Image.Image:
     raise ValueError(f"the picture has {pixels} pixels, and {MAX_PIXELS} are the most that are looked at")
 
 
+def _resized(
+    image: Image.Image, size: tuple[int, int], resample: Image.Resampling = Image.Resampling.BICUBIC
+) -> Image.Image:
+    return image.resize(size, resample)  # pyright: ignore[reportUnknownMemberType]  (its stub names numpy's types)
+
+
+def _mapped(image: Image.Image, table: list[int]) -> Image.Image:
+    """Give each of the 256 values of an "L" picture another."""
+    return image.point(table)  # pyright: ignore[reportUnknownMemberType]  (its stub names types that Pillow keeps back)
+
+
+def _where(image: Image.Image, values: range) -> Image.Image:
+    """Make a mask: 255 where an "L" picture has one of these values."""
+    return _mapped(image, [255 if value in values else 0 for value in range(256)])
+
+
 # --- Looking ---------------------------------------------------------------------------------------------------------
 
 _COLOURS: dict[str, tuple[str, Colour]] = {
@@ -93,7 +109,7 @@ def describe(picture: Image.Image, *, zh: bool) -> str:
 
 def _shares(picture: Image.Image) -> list[tuple[str, int]]:
     """Name the colours that cover at least 3 % of the area, the largest first, with their share in per cent."""
-    small = picture.convert("RGBA").resize((96, 96), resample=0)
+    small = _resized(picture.convert("RGBA"), (96, 96), Image.Resampling.NEAREST)
     counted: Counter[str] = Counter()
     colours: list[tuple[int, Any]] = small.getcolors(96 * 96) or []
     for number, (red, green, blue, alpha) in colours:
@@ -147,10 +163,18 @@ _UPSIDE = re.compile(r"垂直翻转|上下翻转|上下颠倒|vertical(?:ly)?|up
 _MIRROR = re.compile(r"翻转|镜像|\bflip|\bmirror", re.IGNORECASE)
 
 
-def edit(picture: Image.Image, prompt: str, *, zh: bool) -> tuple[bytes, str]:
-    """Do to the picture what can be read out of the prompt; say what was done."""
+def edit(picture: Image.Image, prompt: str, *, zh: bool, mask: Image.Image | None = None) -> tuple[bytes, str]:
+    """Do to the picture what can be read out of the prompt; say what was done.
+
+    Args:
+        picture: The picture.
+        prompt: What to do, in Chinese or English.
+        zh: Whether to say what was done in Chinese.
+        mask: A picture of the same size with alpha; only where it is transparent is anything changed.
+    """
     image = ImageOps.exif_transpose(picture).convert("RGBA")
     image.thumbnail((MAX_SIDE, MAX_SIDE))
+    before = image.copy()
     image, done = _change_background(image, prompt)
     for change in (_change_tones, _change_place):
         image, more = change(image, prompt)
@@ -163,6 +187,10 @@ def edit(picture: Image.Image, prompt: str, *, zh: bool) -> tuple[bytes, str]:
                 "I could not read that edit, so I only framed the picture",
             )
         ]
+    if mask is not None:
+        kept = _resized(ImageOps.exif_transpose(mask).getchannel("A"), before.size)
+        changed = image if image.size == before.size else ImageOps.fit(image, before.size)
+        image = Image.composite(before, changed, kept)
     if zh:
         return _png(image), f"{'、'.join(said for said, _ in done)}。"
     said = "; ".join(said for _, said in done)
@@ -195,7 +223,7 @@ def _change_background(image: Image.Image, prompt: str) -> tuple[Image.Image, Do
     mask = _background_mask(image)
     if mask is None:
         # Nothing flat to replace: the whole picture stands before the new background.
-        inset = image.resize((max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)))
+        inset = _resized(image, (max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)))
         ground.paste(inset, ((image.width - inset.width) // 2, (image.height - inset.height) // 2), inset)
         said = (
             "没找到平整的背景,所以整张图放在新背景前",
@@ -213,9 +241,9 @@ def _background_mask(image: Image.Image) -> Image.Image | None:
     Returns:
         An "L" picture of the same size, 255 where the background is; None when that is under 2 % of the area.
     """
-    clear = image.getchannel("A").point(lambda alpha: 255 if alpha < 128 else 0)  # noqa: PLR2004 - half.
+    clear = _where(image.getchannel("A"), range(128))
     rgb = image.convert("RGB")
-    small = rgb.resize((min(160, rgb.width), min(160, rgb.height)), resample=0)
+    small = _resized(rgb, (min(160, rgb.width), min(160, rgb.height)), Image.Resampling.NEAREST)
     width, height = small.size
     rim = [(x, 0) for x in range(width)] + [(x, y) for y in range(height * 3 // 5) for x in (0, width - 1)]
     colours = _palette([small.getpixel(spot) for spot in rim])
@@ -223,10 +251,10 @@ def _background_mask(image: Image.Image) -> Image.Image | None:
     for colour in colours:
         difference = ImageChops.difference(rgb, Image.new("RGB", rgb.size, colour)).split()
         worst = ImageChops.lighter(ImageChops.lighter(difference[0], difference[1]), difference[2])
-        like = ImageChops.lighter(like, worst.point(lambda value: 255 if value <= 30 else 0))  # noqa: PLR2004 - of 255.
-    reached = _connected(like.resize(small.size, resample=0), rim)
-    near = reached.filter(ImageFilter.MaxFilter(5)).resize(rgb.size, resample=Image.Resampling.BILINEAR)
-    mask = ImageChops.darker(like, near.point(lambda value: 255 if value > 0 else 0))
+        like = ImageChops.lighter(like, _where(worst, range(31)))
+    reached = _connected(_resized(like, small.size, Image.Resampling.NEAREST), rim)
+    near = _resized(reached.filter(ImageFilter.MaxFilter(5)), rgb.size, Image.Resampling.BILINEAR)
+    mask = ImageChops.darker(like, _where(near, range(1, 256)))
     mask = ImageChops.lighter(mask, clear).filter(ImageFilter.MaxFilter(3))
     if mask.histogram()[255] < rgb.width * rgb.height * 0.02:
         return None
@@ -238,7 +266,11 @@ def _palette(colours: list[Any]) -> list[Colour]:
     groups: Counter[Colour] = Counter(tuple(channel // 24 for channel in colour) for colour in colours)
     kept = [group for group, number in groups.most_common(8) if number >= len(colours) * 0.04]
     members = [[c for c in colours if tuple(channel // 24 for channel in c) == group] for group in kept]
-    return [tuple(sum(channel) // len(group) for channel in zip(*group, strict=True)) for group in members]
+    return [
+        (sum(red) // len(group), sum(green) // len(group), sum(blue) // len(group))
+        for group in members
+        for red, green, blue in [zip(*group, strict=True)]
+    ]
 
 
 def _connected(like: Image.Image, rim: list[tuple[int, int]]) -> Image.Image:
@@ -297,6 +329,63 @@ def _change_place(image: Image.Image, prompt: str) -> tuple[Image.Image, Done]:
     return image, done
 
 
+def beside(images: list[Image.Image]) -> Image.Image:
+    """Set pictures side by side, all as high as the first."""
+    height = min(images[0].height, MAX_SIDE)
+    fitted = [
+        _resized(ImageOps.exif_transpose(each).convert("RGBA"), (max(1, each.width * height // each.height), height))
+        for each in images
+    ]
+    row = Image.new("RGBA", (sum(each.width for each in fitted), height))
+    place = 0
+    for each in fitted:
+        row.paste(each, (place, 0))
+        place += each.width
+    return row
+
+
+def vary(picture: Image.Image, number: int) -> bytes:
+    """Make a picture that is like this one and not the same: its hues turned a little further with each number."""
+    image = ImageOps.exif_transpose(picture).convert("RGBA")
+    image.thumbnail((MAX_SIDE, MAX_SIDE))
+    hue, saturation, value = image.convert("RGB").convert("HSV").split()
+    turned = _mapped(hue, [(shade + 21 * number) % 256 for shade in range(256)])
+    rgb = Image.merge("HSV", (turned, saturation, value)).convert("RGB")
+    return _png(Image.merge("RGBA", (*rgb.split(), image.getchannel("A"))))
+
+
+def draft(data: bytes, steps: int, *, kind: str) -> bytes:
+    """Blur a finished picture, so that it looks like one that is so many steps from done."""
+    image = decode(data).convert("RGBA")
+    radius = max(image.size) / 64 * steps
+    return encode(_png(image.filter(ImageFilter.GaussianBlur(radius))), kind=kind)
+
+
+def encode(data: bytes, *, kind: str, size: tuple[int, int] | None = None, quality: int | None = None) -> bytes:
+    """Bring a picture into a size and format.
+
+    Args:
+        data: The picture as PNG.
+        kind: ``"png"``, ``"jpeg"`` or ``"webp"``; JPEG gets a white ground where the picture is transparent.
+        size: Width and height in pixels; None leaves them. What does not fit is cut off at the edges.
+        quality: 0 to 100 for JPEG and WebP; None for the usual.
+    """
+    image = decode(data)
+    if kind == "png" and size in {None, image.size}:
+        return data
+    image = image.convert("RGBA")
+    if size is not None and size != image.size:
+        image = ImageOps.fit(image, size)
+    if kind == "png":
+        return _png(image)
+    if kind == "jpeg":
+        ground = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(ground, image).convert("RGB")
+    buffer = io.BytesIO()
+    image.save(buffer, kind.upper(), quality=90 if quality is None else max(1, min(quality, 100)))
+    return buffer.getvalue()
+
+
 def _png(image: Image.Image) -> bytes:
     if image.mode == "RGBA" and image.getchannel("A").getextrema() == (255, 255):
         image = image.convert("RGB")
@@ -318,7 +407,7 @@ def draw_sky(size: tuple[int, int]) -> Image.Image:
         An opaque "RGBA" picture, the same for the same size.
     """
     width, height = size
-    fade = Image.linear_gradient("L").resize(size)
+    fade = _resized(Image.linear_gradient("L"), size)
     sky = Image.composite(Image.new("RGB", size, (214, 236, 252)), Image.new("RGB", size, (58, 134, 224)), fade)
     unit = max(width, height) / 100
     for centre_x, centre_y, scale in ((0.2, 0.2, 1.0), (0.77, 0.17, 1.2), (0.52, 0.36, 0.6), (0.94, 0.42, 0.75),
@@ -371,8 +460,15 @@ _OWN_COLOURS = {"cat": "orange", "house": "red", "tree": "green", "flower": "pin
 _GROUND_COLOUR = re.compile(r"\w{2}的?背景|背景[是为用]\w{2}|\w+ (?:background|backdrop)", re.IGNORECASE)
 
 
-def generate(prompt: str, *, zh: bool) -> tuple[bytes, str]:
-    """Draw the things and colours that are named; without any, a pattern that is the prompt's own."""
+def generate(prompt: str, *, zh: bool, size: tuple[int, int] = (768, 512), clear: bool = False) -> tuple[bytes, str]:
+    """Draw the things and colours that are named; without any, a pattern that is the prompt's own.
+
+    Args:
+        prompt: What to draw, in Chinese or English.
+        zh: Whether to say what was drawn in Chinese.
+        size: Width and height in pixels.
+        clear: Whether to leave the ground transparent.
+    """
     behind = _GROUND_COLOUR.search(prompt)
     wall = _colour_in(behind[0]) if behind else None
     rest = prompt.replace(behind[0], " ") if behind else prompt
@@ -390,8 +486,11 @@ def generate(prompt: str, *, zh: bool) -> tuple[bytes, str]:
         things = [(("circle", "star", "square", "triangle", "heart")[byte % 5], colour)
                   for byte, colour in zip(dice[5:10], colours, strict=True)]  # fmt: skip
     things = things[:5]
-    size = (768, 512)
-    ground = draw_sky(size) if _SKY.search(prompt) else (*(_COLOURS[wall][1] if wall else (247, 242, 233)), 255)
+    ground: Image.Image | tuple[int, ...] = (*(_COLOURS[wall][1] if wall else (247, 242, 233)), 255)
+    if clear:
+        ground = (0, 0, 0, 0)
+    elif _SKY.search(prompt):
+        ground = draw_sky(size)
     picture = _scene(size, ground, [(name, _COLOURS[colour][1]) for name, colour in things])
     if zh:
         return picture, f"画了{'、'.join(_chinese(colour) + '的' + _CHINESE_THINGS[name] for name, colour in things)}。"
@@ -399,21 +498,25 @@ def generate(prompt: str, *, zh: bool) -> tuple[bytes, str]:
 
 
 def _scene(size: tuple[int, int], ground: Image.Image | tuple[int, ...], things: list[tuple[str, Colour]]) -> bytes:
-    """Set things side by side on a hill; all is drawn three times as large, for smooth edges."""
-    width, height = size[0] * 3, size[1] * 3
+    """Set things side by side on a hill; all is drawn larger, for smooth edges. A clear ground has no hill."""
+    larger = 3 if max(size) <= 768 else 2 if max(size) <= MAX_SIDE else 1  # noqa: PLR2004 - as memory allows.
+    width, height = size[0] * larger, size[1] * larger
     large = (
-        ground.resize((width, height)) if not isinstance(ground, tuple) else Image.new("RGBA", (width, height), ground)
+        _resized(ground, (width, height))
+        if not isinstance(ground, tuple)
+        else Image.new("RGBA", (width, height), ground)
     )
     draw = ImageDraw.Draw(large)
-    draw.ellipse((-width * 0.35, height * 0.74, width * 1.35, height * 1.9), fill=(150, 190, 130))
-    draw.ellipse((-width * 0.6, height * 0.83, width * 0.9, height * 1.8), fill=(122, 170, 108))
+    if isinstance(ground, Image.Image) or ground[3]:
+        draw.ellipse((-width * 0.35, height * 0.74, width * 1.35, height * 1.9), fill=(150, 190, 130))
+        draw.ellipse((-width * 0.6, height * 0.83, width * 0.9, height * 1.8), fill=(122, 170, 108))
     reach = min(height * 0.34, width / len(things) * 0.42)
     for place, (name, colour) in enumerate(things):
         x = width * (place + 0.5) / len(things)
         _draw_thing(
             draw, name, colour, x=x, y=height * 0.4 if name in {"sun", "star"} else height * 0.9 - reach, reach=reach
         )
-    return _png(large.resize(size, resample=Image.Resampling.LANCZOS))
+    return _png(_resized(large, size, Image.Resampling.LANCZOS))
 
 
 def _draw_thing(  # noqa: C901 - one case a thing.

@@ -18,10 +18,15 @@ import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from itertools import zip_longest
+from typing import Any, Literal, Protocol, TypeVar
 
 from aiohttp import hdrs, web
 from multidict import CIMultiDictProxy, MultiMapping
+
+from tutuclient.testing import given
+from tutuclient.testing.account import Account
+from tutuclient.testing.form import Form, parse
 
 KEPT_BODY_BYTES = 2**20
 """How much of a request's body ``Recorded`` keeps; its size and digest cover all of it."""
@@ -40,6 +45,10 @@ _CJK = "\u3000-\u9fff\uff00-\uffef"
 _TOKEN = re.compile(rf"\s*(?:\.\.\d+|[{_CJK}]|[^\s.{_CJK}]+|\.)|\s+")
 _TOP_FIELDS = frozenset({"id", "object", "created", "model", "system_fingerprint", "service_tier"})
 _NO_LINGER = struct.pack("ii", 1, 0)
+_AUDIO_PIECE = 2**15  # Characters of base64: whole samples, so that each piece decodes by itself.
+_MOST_CHOICES = 16
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False)
@@ -57,6 +66,7 @@ class Recorded:
         body: The first 1 MiB of its body.
         size_bytes: The length of the whole body, as far as it was read.
         sha256: The digest of the whole body in hex, as far as it was read.
+        form: The fields and files of a multipart form, each file's first 1 MiB; empty for all other bodies.
         finished: Whether the answer was written to its end.
         aborted: Whether the client went away before that.
     """
@@ -71,6 +81,7 @@ class Recorded:
     body: bytes = field(default=b"", repr=False)
     size_bytes: int = 0
     sha256: str = hashlib.sha256().hexdigest()
+    form: Form = field(default=Form(), repr=False)
     finished: bool = False
     aborted: bool = False
 
@@ -89,12 +100,23 @@ class Recorded:
 class Stage(Protocol):
     """What an answer may ask of the server around it."""
 
+    origin: str
     token_delay: float
     piece_bytes: int | None
     picture_form: str
+    models_form: str
+    account: Account
 
     def host(self, data: bytes, name: str | None = None) -> str:
         """Keep a picture and return the address it can be fetched from."""
+        ...
+
+    def fetch(self, url: str) -> bytes | None:
+        """Give the picture behind an address of this server; None for all others."""
+        ...
+
+    async def work(self, job: Callable[[], T]) -> T:
+        """Run in a worker thread what would hold up the event loop."""
         ...
 
     async def think(self, exchange: "Exchange") -> web.StreamResponse:
@@ -115,9 +137,11 @@ class Exchange:
         self.stage = stage
         self.request_id = f"{datetime.now(UTC):%Y%m%d%H%M%S%f}000{secrets.token_hex(4)}"
         self.body = b""
+        self.model = ""
         self.ended_here = False
         self._max_body_bytes = max_body_bytes
         self._decoded: tuple[dict[str, Any], str | None] | None = None
+        self._form: tuple[Form, str | None] | None = None
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -133,12 +157,30 @@ class Exchange:
         """Decode the body once; a long one is better decoded in a worker thread."""
         if self._decoded is None:
             try:
-                value = json.loads(self.body)
+                self._decoded = given.mapping(json.loads(self.body)), None
             except (ValueError, RecursionError) as error:
                 self._decoded = {}, f"invalid JSON body: {error}"
-            else:
-                self._decoded = value if isinstance(value, dict) else {}, None
         return self._decoded
+
+    @property
+    def form(self) -> Form:
+        """The body's fields and files; empty when it is no form."""
+        return self.decode_form()[0]
+
+    @property
+    def broken_form(self) -> str | None:
+        """What is wrong with the body as a form, if anything."""
+        return self.decode_form()[1]
+
+    def decode_form(self) -> tuple[Form, str | None]:
+        """Take a form apart once and record it; a long one is better taken apart in a worker thread."""
+        if self._form is None:
+            try:
+                self._form = parse(self.request.headers.get(hdrs.CONTENT_TYPE, ""), self.body), None
+            except ValueError as error:
+                self._form = Form(), str(error)
+            self.recorded.form = self._form[0].shortened()
+        return self._form
 
     @property
     def wants_stream(self) -> bool:
@@ -147,7 +189,8 @@ class Exchange:
 
     async def read_body(self) -> bool:
         """Read the request's body and note its size and digest; say whether it was within the server's limit."""
-        recorded, digest, pieces = self.recorded, hashlib.sha256(), []
+        recorded, digest = self.recorded, hashlib.sha256()
+        pieces: list[bytes] = []
         async for piece in self.request.content.iter_any():
             digest.update(piece)
             pieces.append(piece)
@@ -265,80 +308,107 @@ Scripted = Answer | Callable[[Recorded], Answer]
 
 
 @dataclass(frozen=True)
+class _Choice:
+    """One of the answers to a chat, before it is sent whole or in deltas."""
+
+    index: int
+    pieces: Sequence[object]
+    content: object
+    message: Mapping[str, Any]
+    finish: object
+    top_logprobs: int | None
+
+    def whole(self) -> dict[str, Any]:
+        return {
+            "index": self.index,
+            "message": {"role": "assistant", "content": self.content, **self.message},
+            "logprobs": self._logprobs(self.pieces),
+            "finish_reason": self.finish,
+        }
+
+    def frames(self, top: Mapping[str, Any]) -> list[dict[str, Any]]:
+        first = None if self.content is None else ""
+        frames = [chunk(None, index=self.index, **top, role="assistant")]
+        frames[0]["choices"][0]["delta"]["content"] = first
+        frames += [chunk(None, index=self.index, **top, **delta) for delta in _message_deltas(self.message)]
+        for piece in self.pieces:
+            frames.append(chunk(piece, index=self.index, **top))
+            frames[-1]["choices"][0]["logprobs"] = self._logprobs([piece])
+        frames.append(chunk(None, index=self.index, finish_reason=self.finish, **top))
+        return frames
+
+    def _logprobs(self, pieces: Sequence[object]) -> dict[str, Any] | None:
+        if self.top_logprobs is None:
+            return None
+        all_tokens = [each for each in self.pieces if isinstance(each, str)]
+        tokens = [each for each in pieces if isinstance(each, str)]
+        return {"content": [logprob(each, all_tokens, self.top_logprobs) for each in tokens], "refusal": None}
+
+
+@dataclass(frozen=True)
 class Says:
     """A chat completion with a text of its own, whole or streamed as the request asks."""
 
-    content: str | list[dict[str, Any]]
+    content: str | list[dict[str, Any]] | None
     delay: float = 0.0
     token_delay: float | None = None
     usage: bool | Mapping[str, Any] = True
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     max_tokens: int | None = None
+    numbered: bool = False
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
         """Answer with the text."""
         if self.delay:
             await asyncio.sleep(self.delay)
-        pieces: Sequence[object] = _tokens(self.content) if isinstance(self.content, str) else [self.content]
-        finish = self.fields.get("finish_reason", "stop")
-        if self.max_tokens is not None and len(pieces) > self.max_tokens:
-            pieces, finish = pieces[: self.max_tokens], "length"
         top = {
             "id": f"chatcmpl-{exchange.request_id}",
             "created": int(time.time()),
             "model": exchange.payload.get("model", ""),
             **{name: value for name, value in self.fields.items() if name in _TOP_FIELDS},
         }
-        message = {n: v for n, v in self.fields.items() if n not in _TOP_FIELDS and n != "finish_reason"}
-        usage = _usage(exchange, len(pieces)) if self.usage is True else self.usage or None
-        count = exchange.payload.get("n")
-        choices = range(count if isinstance(count, int) and 1 <= count <= 16 else 1)  # noqa: PLR2004 - enough to test with.
+        count = given.integer(exchange.payload.get("n")) or 1
+        choices = [
+            self._choice(index, exchange.payload) for index in range(count if 1 <= count <= _MOST_CHOICES else 1)
+        ]
+        usage = _usage(exchange, choices) if self.usage is True else self.usage or None
         if exchange.wants_stream:
-            return await self._stream(
-                exchange, top=top, pieces=pieces, message=message, finish=finish, usage=usage, choices=choices
-            )
-        content = self.content if isinstance(self.content, list) else "".join(map(str, pieces))
+            return await self._stream(exchange, choices, top=top, usage=usage)
         whole = {
             "id": top.pop("id"),
             "object": "chat.completion",
             **top,
-            "choices": [
-                {
-                    "index": index,
-                    "message": {"role": "assistant", "content": content, **message},
-                    "logprobs": None,
-                    "finish_reason": finish,
-                }
-                for index in choices
-            ],
+            "choices": [choice.whole() for choice in choices],
         }
         if usage is not None:
             whole["usage"] = usage
         return exchange.respond(whole)
 
+    def _choice(self, index: int, payload: Mapping[str, Any]) -> _Choice:
+        message = {n: v for n, v in self.fields.items() if n not in _TOP_FIELDS and n != "finish_reason"}
+        finish = "tool_calls" if message.get("tool_calls") else "stop"
+        finish = self.fields.get("finish_reason", "function_call" if message.get("function_call") else finish)
+        content: object = self.content
+        pieces: Sequence[object] = [] if content is None else [content]
+        if isinstance(content, str):
+            content = f"{content} (choice {index + 1})" if self.numbered and index else content
+            pieces = tokens(content)
+            if self.max_tokens is not None and len(pieces) > self.max_tokens:
+                pieces, finish = pieces[: self.max_tokens], "length"
+            content = "".join(map(str, pieces))
+        top_logprobs = min(max(given.integer(payload.get("top_logprobs")) or 0, 0), 20)
+        return _Choice(
+            index, pieces, content, message, finish, top_logprobs if payload.get("logprobs") is True else None
+        )
+
     async def _stream(
-        self,
-        exchange: Exchange,
-        *,
-        top: dict[str, Any],
-        pieces: Sequence[object],
-        message: dict[str, Any],
-        finish: object,
-        usage: Mapping[str, Any] | None,
-        choices: range,
+        self, exchange: Exchange, choices: Sequence[_Choice], *, top: dict[str, Any], usage: Mapping[str, Any] | None
     ) -> web.StreamResponse:
-        calls = message.get("tool_calls")
-        if isinstance(calls, list):
-            message["tool_calls"] = [{"index": place, **call} for place, call in enumerate(calls)]
-        frames: list[dict[str, Any]] = []
-        for index in choices:
-            frames.append(chunk("", index=index, role="assistant", **top))
-            if message:
-                frames.append(chunk(None, index=index, **top, **message))
-            frames += [chunk(piece, index=index, **top) for piece in pieces]
-            frames.append(chunk(None, index=index, finish_reason=finish, **top))
-        options = exchange.payload.get("stream_options")
-        if usage is not None and isinstance(options, dict) and options.get("include_usage") is True:
+        # Choices take turns, as the pieces of several answers do on the wire.
+        turns = zip_longest(*(choice.frames(top) for choice in choices))
+        frames = [frame for turn in turns for frame in turn if frame is not None]
+        options = given.mapping(exchange.payload.get("stream_options"))
+        if usage is not None and options.get("include_usage") is True:
             frames.append({**chunk(None, **top), "choices": [], "usage": dict(usage)})
         delay = exchange.stage.token_delay if self.token_delay is None else self.token_delay
         return await Streams(frames, chunk_sizes=exchange.stage.piece_bytes, delay=delay).play(exchange)
@@ -371,14 +441,17 @@ class Fails:
     message: str
     code: object = None
     type: str = "new_api_error"
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     delay: float = 0.0
+    param: str | None = ""
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
         """Answer with the error."""
         if self.delay:
             await asyncio.sleep(self.delay)
-        return exchange.error(self.status, self.message, code=self.code, type=self.type, headers=self.headers)
+        return exchange.error(
+            self.status, self.message, code=self.code, type=self.type, param=self.param, headers=self.headers
+        )
 
 
 @dataclass(frozen=True)
@@ -392,7 +465,7 @@ class Streams:
     content_type: str = "text/event-stream"
     then: Then = "end"
     pause: float = 0.02
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
         """Send the frames, then do what ``then`` says."""
@@ -424,7 +497,7 @@ class Draws:
     form: str | None = None
     note: str = ""
     language: str = "zh"
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
     delay: float = 0.0
 
     async def play(self, exchange: Exchange) -> web.StreamResponse:
@@ -506,9 +579,10 @@ def fails(
     headers: Mapping[str, str] | None = None,
     *,
     delay: float = 0.0,
+    param: str | None = "",
 ) -> Answer:
     """Answer with an error as new-api words it: ``message`` gets the request id at its end."""
-    return Fails(status, message, code, type, headers or {}, delay)
+    return Fails(status, message, code, type, headers or {}, delay, param)
 
 
 def rate_limited(
@@ -586,6 +660,29 @@ def draws(
     return Draws(_ORANGE_PIXEL if picture is None else picture, form, note, language, fields, delay)
 
 
+def sends(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None, delay: float = 0.0) -> Answer:
+    """Answer with a value as JSON: an embedding, a list of pictures, a balance, whatever the endpoint is.
+
+    Args:
+        value: The body, before it becomes JSON.
+        status: The HTTP status.
+        headers: Further headers; a ``Content-Type`` among them replaces ``application/json``.
+        delay: Seconds before the first byte.
+    """
+    return Raw(status, _compact(value), headers or {}, delay)
+
+
+def event(fields: Mapping[str, Any], name: str | None = None) -> bytes:
+    """Make one typed event for ``streams``: an ``event:`` line and the object in its ``data:`` line.
+
+    Args:
+        fields: The object.
+        name: The event's name; None means the object's ``type``.
+    """
+    named = name if name is not None else str(fields.get("type", "message"))
+    return b"event: " + named.encode() + b"\n" + encode_frame(fields)
+
+
 def chunk(content: object = None, *, index: int = 0, finish_reason: object = None, **fields: Any) -> dict[str, Any]:
     """Make one ``chat.completion.chunk`` object for ``streams``.
 
@@ -635,9 +732,66 @@ def _compact(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-def _tokens(text: str) -> list[str]:
+def tokens(text: str) -> list[str]:
     """Cut a text into what a model might call tokens; joined they are the text again."""
     return _TOKEN.findall(text)
+
+
+def logprob(token: str, others: Sequence[str], top: int) -> dict[str, Any]:
+    """Describe a token as an answer with ``logprobs`` does; the same token has the same figure.
+
+    Args:
+        token: The token.
+        others: The tokens of the whole answer, from which the less likely ones are taken.
+        top: How many of the likeliest tokens to list, itself first.
+    """
+    own = -round(hashlib.sha256(token.encode("utf-8", "replace")).digest()[0] / 400, 4)
+    rivals = [each for each in dict.fromkeys(others) if each != token]
+    ranked = [(token, own), *((each, round(own - 1.5 - place, 4)) for place, each in enumerate(rivals))][:top]
+    listed = [{"token": each, "bytes": _bytes(each), "logprob": value} for each, value in ranked]
+    return {"token": token, "bytes": _bytes(token), "logprob": own, "top_logprobs": listed}
+
+
+def _bytes(token: str) -> list[int]:
+    return list(token.encode("utf-8", "surrogatepass"))
+
+
+def _message_deltas(message: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """Cut a message's fields into deltas: what grows in pieces, all others at once."""
+    at_once = dict(message)
+    calls, audio = at_once.pop("tool_calls", None), at_once.pop("audio", None)
+    thoughts = {name: at_once.pop(name) for name in ("reasoning_content", "reasoning") if at_once.get(name)}
+    if at_once:
+        yield at_once
+    for name, thought in thoughts.items():
+        yield from ({name: piece} for piece in (tokens(thought) if isinstance(thought, str) else [thought]))
+    for place, call in enumerate(given.objects(calls)):
+        yield from _call_deltas(place, call)
+    if audio is not None:
+        yield from ({"audio": piece} for piece in _audio_pieces(given.mapping(audio)))
+
+
+def _call_deltas(place: int, call: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """Send a call's name first and what it is called with in pieces after it."""
+    for kind, grows in (("function", "arguments"), ("custom", "input")):
+        inner = given.mapping(call.get(kind))
+        written = inner.get(grows)
+        if isinstance(written, str):
+            yield {"tool_calls": [{"index": place, **call, kind: {**inner, grows: ""}}]}
+            cuts = range(0, len(written), 12)
+            yield from (
+                {"tool_calls": [{"index": place, kind: {grows: written[start : start + 12]}}]} for start in cuts
+            )
+            return
+    yield {"tool_calls": [{"index": place, **call}]}
+
+
+def _audio_pieces(audio: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    data, transcript = str(audio.get("data", "")), str(audio.get("transcript", ""))
+    yield {"id": audio.get("id")}
+    yield from ({"transcript": piece} for piece in tokens(transcript))
+    yield from ({"data": data[start : start + _AUDIO_PIECE]} for start in range(0, len(data), _AUDIO_PIECE))
+    yield {"expires_at": audio.get("expires_at")}
 
 
 def _cut(frames: Sequence[bytes], sizes: int | Sequence[int] | None) -> Iterable[bytes]:
@@ -653,22 +807,43 @@ def _cut(frames: Sequence[bytes], sizes: int | Sequence[int] | None) -> Iterable
         start += length
 
 
-def _usage(exchange: Exchange, completion_tokens: int) -> dict[str, int]:
-    """Count as this stand-in does: a token a word or CJK character, 85 a picture."""
-    prompt = 0
-    messages = exchange.payload.get("messages")
-    for message in messages if isinstance(messages, list) else []:
-        content = message.get("content") if isinstance(message, dict) else None
-        for part in content if isinstance(content, list) else [content]:
-            if isinstance(part, str):
-                prompt += len(_tokens(part))
+def prompt_tokens(payload: Mapping[str, Any]) -> int:
+    """Count a chat's tokens as this stand-in does: one a word or CJK character, 85 a picture or sound."""
+    counted = 0
+    for message in given.objects(payload.get("messages")):
+        content = message.get("content")
+        for part in [content] if isinstance(content, str) else given.array(content):
+            text = part if isinstance(part, str) else given.mapping(part).get("text")
+            if isinstance(text, str):
+                counted += len(tokens(text))
             elif isinstance(part, dict):
-                prompt += len(_tokens(part["text"])) if isinstance(part.get("text"), str) else 85
-    return {
+                counted += 85
+    return counted
+
+
+def _usage(exchange: Exchange, choices: Sequence[_Choice]) -> dict[str, Any]:
+    """Count what was said, thought and called; new-api adds 7 a call."""
+    said = sum(len(choice.pieces) for choice in choices)
+    message = choices[0].message
+    thought = message.get("reasoning_content")
+    reasoning = len(tokens(thought)) * len(choices) if isinstance(thought, str) else 0
+    spoken = message.get("audio")
+    audio = len(tokens(str(given.mapping(spoken).get("transcript", "")))) * 4 * len(choices) if spoken else 0
+    calls = [each.get("function", each.get("custom")) for each in given.objects(message.get("tool_calls"))]
+    called = sum(7 + len(tokens(str(given.mapping(call)))) for call in calls) * len(choices)
+    prompt, completion = prompt_tokens(exchange.payload), said + reasoning + audio + called
+    usage: dict[str, Any] = {
         "prompt_tokens": prompt,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt + completion_tokens,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
     }
+    if reasoning or audio:
+        usage["completion_tokens_details"] = {
+            "reasoning_tokens": reasoning,
+            "audio_tokens": audio,
+            "text_tokens": completion - reasoning - audio,
+        }
+    return usage
 
 
 def _progress(url: str, name: str) -> str:

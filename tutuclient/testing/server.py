@@ -10,29 +10,28 @@ import secrets
 import ssl
 import threading
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import count, pairwise
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from aiohttp import hdrs, web
 
-from tutuclient.testing import brain, faults
-from tutuclient.testing.script import Answer, Exchange, Recorded, Says, Scripted, draws, fails, media_type
-
-MODELS = {"gpt-4o": "openai", "gpt-4o-mini": "openai", "gpt-4o-image": "custom"}
-"""The models that are listed; those of "custom" cannot be retrieved, as behind new-api."""
+from tutuclient.testing import faults, pages
+from tutuclient.testing.account import Account
+from tutuclient.testing.script import Exchange, Recorded, Scripted, media_type
 
 _Handler = web.RequestHandler
 _INLINE_BYTES = 64 * 2**10
 _HOSTED_BYTES = 256 * 2**20
-_CHAT_PATH = "/v1/chat/completions"
 _PANEL = b"""<!doctype html>
 <html lang="zh"><head><meta charset="utf-8"><title>New API</title></head>
 <body><noscript>You need to enable JavaScript to run this app.</noscript><div id="root"></div></body></html>
 """
+
+T = TypeVar("T")
 
 
 class Server:
@@ -43,7 +42,10 @@ class Server:
     Attributes:
         token_delay: Seconds after each event of a streamed answer.
         piece_bytes: When set, streams are written in pieces of so many bytes instead of event by event.
-        picture_form: How pictures are handed over, one of ``PICTURE_FORMS``.
+        picture_form: How chats hand pictures over, one of ``PICTURE_FORMS``.
+        models_form: How models are listed, one of ``MODELS_FORMS``.
+        account: What the key may spend: every answer that is not scripted costs a little. Its ``balance`` can be set;
+            at 0 the relay refuses with 403, as new-api does.
         requests: What it was asked, in order of arrival; downloads of pictures and ``/healthz`` are not among it.
         downloads: What was fetched from ``/v1/files/``.
         peak_in_flight: The most requests that were being answered at one time.
@@ -64,6 +66,8 @@ class Server:
         self.token_delay: float = 0.0
         self.piece_bytes: int | None = None
         self.picture_form: str = "url"
+        self.models_form: str = "both"
+        self.account = Account()
         self.requests: list[Recorded] = []
         self.downloads: list[Recorded] = []
         self.peak_in_flight = 0
@@ -163,20 +167,24 @@ class Server:
         await self.until(lambda: any(seen.aborted for seen in self.requests[index:][:1]), timeout)
         return self.requests[index]
 
+    def fetch(self, url: str) -> bytes | None:
+        """Give the picture behind an address of this server; others are not fetched."""
+        return self._files.get(url.removeprefix(f"{self.base_url}/files/"))
+
+    async def work(self, job: Callable[[], T]) -> T:
+        """Run in a worker thread what would hold up the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, job)
+
     async def think(self, exchange: Exchange) -> web.StreamResponse:
-        """Answer as though nothing had been scripted: by the endpoint, and for a chat by the brain."""
+        """Answer as though nothing had been scripted: by the page of the API that was asked for."""
         method, path = exchange.request.method, exchange.request.path
-        if not f"{path}/".startswith("/v1/"):
-            return exchange.respond(_PANEL, content_type="text/html; charset=utf-8")
-        if (method, path) == ("POST", _CHAT_PATH):
-            return await self._chat(exchange)
-        if (bare := path.rstrip("/")) in {_CHAT_PATH, "/v1/models"} and bare != path:
+        if (page := pages.page_for(method, path)) is not None:
+            return await page(exchange)
+        if (bare := path.rstrip("/")) in pages.PATHS and bare != path:
             status = 301 if method == "GET" else 307
             return exchange.respond(b"", status=status, headers={hdrs.LOCATION: bare})
-        if method == "GET" and path == "/v1/models":
-            return exchange.respond({"success": True, "object": "list", "data": [_model(name) for name in MODELS]})
-        if method == "GET" and path.startswith("/v1/models/"):
-            return _retrieved(exchange, path.removeprefix("/v1/models/"))
+        if not f"{path}/".startswith("/v1/"):
+            return exchange.respond(_PANEL, content_type="text/html; charset=utf-8")
         return exchange.error(404, f"Invalid URL ({method} {path})", type="invalid_request_error", code="")
 
     async def __aenter__(self) -> Self:
@@ -258,17 +266,28 @@ class Server:
                 too_large = exchange.error(413, "http: request body too large", code="read_request_body_failed")
                 too_large.force_close()
                 return too_large
-        if len(exchange.body) > _INLINE_BYTES:
-            await asyncio.get_running_loop().run_in_executor(self._pool, exchange.decode)
+        await self._decode(exchange)
         if script is None:
             return self._file(exchange) if downloads else await self.think(exchange)
-        answer: Answer = script if hasattr(script, "play") else script(exchange.recorded)
+        answer = script(exchange.recorded) if callable(script) else script
         return await answer.play(exchange)
+
+    async def _decode(self, exchange: Exchange) -> None:
+        """Take the body apart: a long one in a worker thread, and a form always, so that it is on record."""
+        form = exchange.request.content_type.startswith("multipart/")
+        if len(exchange.body) > _INLINE_BYTES:
+            await self.work(exchange.decode_form if form else exchange.decode)
+        elif form:
+            exchange.decode_form()
 
     def _refuse(self, exchange: Exchange) -> web.Response | None:
         """Check the key as new-api does."""
         given = exchange.request.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ").strip()
-        if self._key is None or secrets.compare_digest(given.encode(errors="replace"), self._key.encode()):
+        if (
+            self._key is None
+            or exchange.request.path in pages.PUBLIC
+            or secrets.compare_digest(given.encode(errors="replace"), self._key.encode())
+        ):
             return None
         return exchange.error(401, "无效的令牌" if given else "未提供令牌", code="", param=None)
 
@@ -277,36 +296,6 @@ class Server:
         if data is None or exchange.request.method not in {"GET", "HEAD"}:
             return exchange.error(404, "no such picture", type="invalid_request_error", code="not_found")
         return exchange.respond(data, content_type=media_type(data))
-
-    async def _chat(self, exchange: Exchange) -> web.StreamResponse:
-        if not exchange.request.headers.get(hdrs.CONTENT_TYPE, "").startswith("application/json"):
-            return exchange.error(400, "未指定模型名称，模型名称不能为空", code="invalid_request")
-        if exchange.broken_json is not None:
-            return exchange.error(400, exchange.broken_json, code="invalid_request")
-        if not exchange.payload.get("model"):
-            return exchange.error(400, "未指定模型名称，模型名称不能为空", code="invalid_request")
-        if not isinstance(exchange.payload.get("messages"), list) or not exchange.payload["messages"]:
-            return exchange.error(400, "field messages is required", code="invalid_text_request")
-        if b"image" in exchange.body:
-            answer = await asyncio.get_running_loop().run_in_executor(self._pool, self._reply, exchange.payload)
-        else:
-            answer = self._reply(exchange.payload)
-        return await answer.play(exchange)
-
-    def _reply(self, payload: dict[str, Any]) -> Answer:
-        """Let the brain answer a chat; for a worker thread when there are pictures, since they take time."""
-        try:
-            reply = brain.answer(payload, self._fetch)
-        except brain.CannotSeeError as error:
-            return fails(400, str(error), code="invalid_image_request")
-        if reply.picture is not None:
-            return draws(reply.picture, note=reply.text, language=reply.language)
-        limit = payload.get("max_completion_tokens", payload.get("max_tokens"))
-        return Says(reply.text, max_tokens=limit if isinstance(limit, int) and limit > 0 else None)
-
-    def _fetch(self, url: str) -> bytes | None:
-        """Look up a picture that is on this server; others are not fetched."""
-        return self._files.get(url.removeprefix(f"{self.base_url}/files/"))
 
     def _notify(self) -> None:
         for happened, wake in list(self._waiters):
@@ -332,27 +321,6 @@ class _Web(web.Server):
         self._told(handler, None, 0)
 
 
-def _retrieved(exchange: Exchange, name: str) -> web.Response:
-    if MODELS.get(name, "custom") != "custom":
-        return exchange.respond(_model(name))
-    message = f"The model '{name}' does not exist"
-    return exchange.error(200, message, code="model_not_found", type="invalid_request_error", param="model")
-
-
-def _model(name: str) -> dict[str, Any]:
-    """Describe a model as new-api lists it."""
-    return {
-        "id": name,
-        "object": "model",
-        "created": 1626777600,
-        "owned_by": MODELS.get(name, "custom"),
-        "permission": None,
-        "root": name,
-        "parent": None,
-        "supported_endpoint_types": ["openai"],
-    }
-
-
 @contextlib.asynccontextmanager
 async def serve(
     host: str = "127.0.0.1",
@@ -360,7 +328,7 @@ async def serve(
     key: str | None = None,
     max_body_bytes: int = 64 * 2**20,
     ssl_context: ssl.SSLContext | None = None,
-) -> AsyncIterator[Server]:
+) -> AsyncGenerator[Server, None]:
     """Run the relay in the running event loop until the block ends.
 
     Leaving the block cuts what is open and takes well under a second.
@@ -383,7 +351,7 @@ def serve_in_thread(
     key: str | None = None,
     max_body_bytes: int = 64 * 2**20,
     ssl_context: ssl.SSLContext | None = None,
-) -> Iterator[Server]:
+) -> Generator[Server, None, None]:
     """Run the relay on an event loop and in a thread of its own; the arguments are those of ``serve``."""
     server = Server(host, port, key, max_body_bytes, ssl_context)
     started: Future[Callable[[], object]] = Future()

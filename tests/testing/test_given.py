@@ -1,0 +1,36 @@
+from typing import Any
+
+import pytest
+
+from tutuclient.testing import given
+
+
+@pytest.mark.parametrize("odd", [None, 7, "text", 1.5, True])
+def test_gives_nothing_for_another_shape(odd: Any) -> None:
+    assert (given.mapping(odd), given.array(odd), given.objects(odd)) == ({}, [], [])
+
+
+def test_takes_the_texts_and_objects_out_of_an_array() -> None:
+    mixed = ["a", {"b": 1}, 2, None]
+    assert given.strings(mixed) == ["a"]
+    assert given.strings("a") == ["a"]
+    assert given.objects(mixed) == [{"b": 1}]
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [(3, 3), ("4", 4), (" -3", -3), (True, None), ("3.5", None), (3.0, None), (None, None)]
+)
+def test_reads_whole_numbers_also_from_forms(value: Any, number: int | None) -> None:
+    assert given.integer(value) == number
+
+
+@pytest.mark.parametrize(("value", "yes"), [(True, True), ("true", True), ("1", True), ("false", False), (1, False)])
+def test_reads_a_yes_also_from_forms(value: Any, *, yes: bool) -> None:
+    assert given.flag(value) is yes
+
+
+def test_joins_the_texts_of_a_message() -> None:
+    parts = [{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}]
+    assert given.text_of({"content": parts}) == "a\nb"
+    assert given.text_of({"content": "c"}) == "c"
+    assert given.text_of({"content": None}) == ""

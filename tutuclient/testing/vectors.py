@@ -1,0 +1,43 @@
+"""Embeddings without a model: hashed words and letter groups, so that similar texts lie near each other.
+
+The same text gives the same vector everywhere. Nearness is about spelling, not meaning, and no more is claimed. This
+room is glad not to know how vectors travel.
+"""
+
+import math
+import re
+import zlib
+from collections import Counter
+
+SIZES = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
+"""How long a model's vectors are."""
+
+USUAL_SIZE = 256
+"""How long the vectors of all other models are."""
+
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
+
+
+def embed(text: str, dimensions: int) -> list[float]:
+    """Turn a text into a vector of length 1.
+
+    Args:
+        text: The text; upper and lower case are alike.
+        dimensions: How many numbers; at least 1.
+
+    Returns:
+        ``dimensions`` floats. A text without any word is one too, and has its own place.
+    """
+    counted: Counter[str] = Counter()
+    for word in _WORD.findall(text.lower()):
+        counted[word] += 3
+        framed = f"<{word}>"
+        counted.update(framed[place : place + 3] for place in range(max(1, len(framed) - 2)))
+    made = [0.0] * dimensions
+    for feature, number in (counted or Counter([f"\0{text}"])).items():
+        hashed = zlib.crc32(feature.encode("utf-8", "replace"))
+        made[(hashed >> 1) % dimensions] += (1 if hashed & 1 else -1) * math.sqrt(number)
+    length = math.sqrt(sum(value * value for value in made))
+    if not length:  # All cancelled out, in very few dimensions.
+        return [1.0, *made[1:]]
+    return [value / length for value in made]
