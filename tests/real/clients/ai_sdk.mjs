@@ -57,9 +57,16 @@ function asked({ base_url, key, fields }) {
 
 function translated({ role, content }) {
   if (typeof content === "string") return { role, content };
-  const part = ({ type, text, image_url }) => (type === "text" ? { type, text } : { type: "image", image: image_url.url });
-  return { role, content: content.map(part) };
+  const parts = {
+    text: ({ text }) => ({ type: "text", text }),
+    image_url: ({ image_url: { url } }) => ({ type: "image", image: url }),
+    input_audio: ({ input_audio: { data, format } }) => ({ type: "file", mediaType: `audio/${format}`, data }),
+  };
+  return { role, content: content.map((part) => parts[part.type](part)) };
 }
+
+// It makes a conversation of a prompt, which the relay's stand-in quotes; so tokens and their counts are others, too.
+const undressed = (text, { fields }) => text.replace(`user:\n${fields.prompt}\n\nassistant:\n`, fields.prompt);
 
 const said = ({ text, finishReason, toolCalls, usage, response }) => ({
   ...(response.modelId && { model: response.modelId }),
@@ -100,6 +107,14 @@ async function drawn(question, files) {
 const pages = {
   chat: async (question) => said(await generateText(asked(question))),
   stream: streamed,
+  async left(question) {
+    const leaving = new AbortController();
+    for await (const text of streamText({ ...asked(question), abortSignal: leaving.signal }).textStream) {
+      leaving.abort();
+      return { text };
+    }
+    return {};
+  },
   async tool_round(question) {
     const { text, steps } = await generateText(asked(question));
     return { text, calls: steps.flatMap((step) => called(step.toolCalls)) };
@@ -109,13 +124,17 @@ const pages = {
     const { text, ...rest } = said(result);
     return { object: result.output, ...rest };
   },
+  async thinking(question) {
+    const { text, reasoningText } = await generateText(asked(question));
+    return { text, thinking: reasoningText };
+  },
   async completion(question) {
-    const { text, finish_reason, usage } = said(await generateText(asked(question)));
-    return { text, finish_reason, usage };
+    const { text, finish_reason } = said(await generateText(asked(question)));
+    return { text: undressed(text, question), finish_reason };
   },
   async completion_stream(question) {
-    const { pieces, text, finish_reason, usage } = await streamed(question);
-    return { pieces, text, finish_reason, usage };
+    const { text, finish_reason } = await streamed(question);
+    return { text: undressed(text, question), finish_reason };
   },
   async embeddings(question) {
     const { model, input } = question.fields;

@@ -14,7 +14,7 @@ function message(completion) {
   const [choice] = completion.choices;
   return {
     model: completion.model,
-    text: choice.message.content,
+    text: choice.message.content ?? "",
     finish_reason: choice.finish_reason,
     calls: called(choice.message.tool_calls),
     usage: counted(completion.usage),
@@ -77,10 +77,31 @@ const pages = {
   },
   chat: async (question) => message(await open(question).chat.completions.create(question.fields)),
   stream: streamed,
+  async left(question) {
+    for await (const { choices } of await open(question).chat.completions.create({ ...question.fields, stream: true }))
+      if (choices[0].delta.content) return { text: choices[0].delta.content };
+    return {};
+  },
   tool_round: toolRound,
   async object(question) {
     const { text, ...rest } = message(await open(question).chat.completions.parse(question.fields));
     return { object: JSON.parse(text), ...rest };
+  },
+  async thinking(question) {
+    const [{ message }] = (await open(question).chat.completions.create(question.fields)).choices;
+    return { text: message.content, thinking: message.reasoning_content };
+  },
+  async choices(question) {
+    const { choices, usage } = await open(question).chat.completions.create(question.fields);
+    return {
+      texts: choices.map((choice) => choice.message.content),
+      tokens: choices.map((choice) => choice.logprobs.content.map((each) => each.token)),
+      usage: counted(usage),
+    };
+  },
+  async spoken(question) {
+    const { audio } = (await open(question).chat.completions.create(question.fields)).choices[0].message;
+    return { transcript: audio.transcript, sound: sha256(Buffer.from(audio.data, "base64")) };
   },
   async completion(question) {
     const completion = await open(question).completions.create(question.fields);
@@ -93,6 +114,15 @@ const pages = {
     return { vectors: data.map((each) => each.embedding), prompt_tokens: usage.prompt_tokens };
   },
   image: async (question) => pictures(await open(question).images.generate(question.fields)),
+  async image_stream(question) {
+    const events = [];
+    for await (const event of await open(question).images.generate({ ...question.fields, stream: true })) events.push(event);
+    return {
+      types: events.map((event) => event.type),
+      pictures: events.map((event) => sha256(Buffer.from(event.b64_json, "base64"))),
+      tokens: events.at(-1).usage.total_tokens,
+    };
+  },
   image_edit: async (question) => pictures(await open(question).images.edit(withFiles(question.fields, "image", "mask"))),
   image_variation: async (question) =>
     pictures(await open(question).images.createVariation(withFiles(question.fields, "image"))),
@@ -121,5 +151,5 @@ const pages = {
 };
 
 await answerLines(pages, (error) =>
-  error instanceof OpenAI.APIError ? { status: error.status, code: error.code ?? null, class: error.constructor.name } : null,
+  error instanceof OpenAI.APIError ? { status: error.status, code: error.code ?? null } : null,
 );
