@@ -276,13 +276,15 @@ async def _image_stream(client: Any, fields: Body) -> Body:
 
 async def _speech(client: Any, fields: Body) -> Body:
     answer = await _now(client.audio.speech.create(**fields))
-    return {"sound": _digest(answer.content), "type": answer.response.headers["content-type"]}
+    told = getattr(answer, "meta", None) or answer.response
+    return {"sound": _digest(answer.content), "type": told.headers["content-type"]}
 
 
 def _heard(where: str) -> Any:
     async def ask(client: Any, fields: Body) -> Body:
         answer = await _now(getattr(client.audio, where).create(**_opened(fields)))
-        return {"text": answer} if isinstance(answer, str) else answer.to_dict()
+        # A text in plain comes with a line's end, which our client takes off.
+        return {"text": answer.removesuffix("\n")} if isinstance(answer, str) else answer.to_dict()
 
     return ask
 

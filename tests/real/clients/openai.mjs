@@ -132,7 +132,7 @@ const pages = {
   },
   async transcription(question) {
     const heard = await open(question).audio.transcriptions.create(withFiles(question.fields, "file"));
-    return typeof heard === "string" ? { text: heard } : heard;
+    return typeof heard === "string" ? { text: heard.replace(/\n$/, "") } : heard;
   },
   async transcription_stream(question) {
     const fields = { ...withFiles(question.fields, "file"), stream: true };
@@ -146,7 +146,7 @@ const pages = {
   },
   async translation(question) {
     const heard = await open(question).audio.translations.create(withFiles(question.fields, "file"));
-    return typeof heard === "string" ? { text: heard } : { text: heard.text };
+    return { text: heard.text };
   },
 };
 
