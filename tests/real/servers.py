@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import random
 import socket
 import subprocess
 import time
@@ -36,8 +37,7 @@ def running(
         log: Where its output goes; told when it ends before it is ready.
         env: Variables over those of this process.
     """
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = _free_port()
     with (
         log.open("wb") as output,
         subprocess.Popen(  # noqa: S603  (the tests' own commands)
@@ -50,14 +50,22 @@ def running(
     ):
         try:
             while not _well(port, health):
-                assert server.poll() is None, log.read_text(errors="replace")[-4000:]
                 time.sleep(0.1)
+                assert server.poll() is None, log.read_text(errors="replace")[-4000:]
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
             with suppress(subprocess.TimeoutExpired):
                 server.wait(5)
             server.kill()
+
+
+def _free_port() -> int:
+    """Find a port below those that the system hands out: a server takes seconds to start, and others take ports too."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _well(port: int, path: str) -> bool:
