@@ -111,3 +111,18 @@ def test_says_which_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "PIL", None)
     with pytest.raises(brain.CannotSeeError, match=r'pip install "tutuclient\[images\]"'):
         ask("?", "http://here/a.png")
+
+
+def test_quotes_tools_in_the_language_of_the_prompt() -> None:
+    messages = [
+        {"role": "user", "content": "天气"},
+        {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "f"}}]},
+        {"role": "tool", "tool_call_id": "a", "content": "4 度"},
+    ]
+    reply = brain.answer({"model": "m", "messages": messages}, lambda _: None)
+    assert reply.text == "工具结果:f 返回「4 度」。(我是离线替身,不是模型。)"
+
+
+@pytest.mark.parametrize(("stop", "text"), [("c", "ab"), (["x", "b"], "a"), ("", "abc"), (None, "abc"), (["x"], "abc")])
+def test_cuts_a_text_where_it_is_to_stop(stop: Any, text: str) -> None:
+    assert brain.stopped("abc", stop) == text

@@ -47,7 +47,9 @@ async def test_reads_what_aiohttp_writes() -> None:
 def test_reads_file_names_in_every_spelling() -> None:
     head = 'Content-Disposition: form-data; name="file"; filename'
     parts = [f'{head}="图 1.png"\r\n\r\na', f"{head}*=utf-8''%E5%9B%BE.png\r\n\r\nb", f'{head}="a\\"b.png"\r\n\r\nc']
-    assert [each.filename for each in form.parse(KIND, body(*parts)).files] == ["图 1.png", "图.png", 'a"b.png']
+    parts.append(f"{head}*=klingon''a.png\r\n\r\nd")
+    read = [each.filename for each in form.parse(KIND, body(*parts)).files]
+    assert read == ["图 1.png", "图.png", 'a"b.png', "a.png"]
 
 
 def test_keeps_every_value_of_a_name_in_order() -> None:

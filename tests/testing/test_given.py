@@ -24,6 +24,18 @@ def test_reads_whole_numbers_also_from_forms(value: Any, number: int | None) -> 
     assert given.integer(value) == number
 
 
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("0.5", 0.5), (2, 2.0), ("warm", None), (True, None), ("nan", None), (10**400, None), (None, None), ([], None)],
+)
+def test_reads_finite_numbers_also_from_forms(value: Any, number: float | None) -> None:
+    assert given.number(value) == number
+
+
+def test_takes_no_number_that_python_would_choke_on() -> None:
+    assert given.integer("9" * 5000) is None
+
+
 @pytest.mark.parametrize(("value", "yes"), [(True, True), ("true", True), ("1", True), ("false", False), (1, False)])
 def test_reads_a_yes_also_from_forms(value: Any, *, yes: bool) -> None:
     assert given.flag(value) is yes

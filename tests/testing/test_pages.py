@@ -1,4 +1,5 @@
 import io
+import sys
 from typing import Any
 
 import aiohttp
@@ -6,15 +7,16 @@ import pytest
 
 from tutuclient.testing import Server, sample_sound
 
+WITHOUT_PILLOW: dict[str, dict[str, Any]] = {
+    "/chat/completions": {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]},
+    "/completions": {"model": "m", "prompt": "hi"},
+    "/embeddings": {"model": "m", "input": "hi"},
+    "/audio/speech": {"model": "m", "input": "hi", "voice": "alloy"},
+}
+
 
 async def test_every_page_answers(server: Server, http: aiohttp.ClientSession) -> None:
-    bodies: dict[str, Any] = {
-        "/chat/completions": {"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]},
-        "/completions": {"model": "m", "prompt": "hi"},
-        "/embeddings": {"model": "m", "input": "hi"},
-        "/images/generations": {"model": "m", "prompt": "hi", "size": "16x16"},
-        "/audio/speech": {"model": "m", "input": "hi", "voice": "alloy"},
-    }
+    bodies = {**WITHOUT_PILLOW, "/images/generations": {"model": "m", "prompt": "hi", "size": "16x16"}}
     for path, body in bodies.items():
         async with http.post(f"{server.base_url}{path}", json=body) as answer:
             assert (path, answer.status) == (path, 200)
@@ -68,3 +70,16 @@ async def test_records_long_forms_too_and_keeps_little_of_them(server: Server, h
         assert answer.status == 400
     (file,) = server.requests[-1].form.files
     assert (len(file.content), file.size_bytes) == (2**20, 3_000_000)
+
+
+async def test_only_pictures_need_pillow(
+    server: Server, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "tutuclient.testing.pictures", raising=False)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    for path, body in WITHOUT_PILLOW.items():
+        async with http.post(f"{server.base_url}{path}", json=body) as answer:
+            assert (path, answer.status) == (path, 200)
+    async with http.post(f"{server.base_url}/images/generations", json={"prompt": "a cat"}) as answer:
+        assert answer.status == 400
+        assert 'pip install "tutuclient[images]"' in (await answer.json())["error"]["message"]

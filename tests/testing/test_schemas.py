@@ -56,6 +56,21 @@ def test_a_schema_that_must_hold_itself_at_every_depth_ends_too() -> None:
 
 
 @pytest.mark.parametrize(
+    "schema",
+    [
+        {"anyOf": [{"$ref": "#"}]},
+        {"$ref": "#"},
+        obj(left={"$ref": "#"}, right={"$ref": "#"}),
+        {"type": "array", "items": {"$ref": "#"}, "minItems": 3},
+        {"type": "array", "items": STRING, "minItems": 10**9},
+        {"type": "string", "minLength": 10**12},
+    ],
+)
+def test_a_schema_that_nothing_can_fit_ends_as_well(schema: Any) -> None:
+    assert len(str(filled(schema, "Ada 1"))) < 100_000
+
+
+@pytest.mark.parametrize(
     ("schema", "text", "value"),
     [
         ({"const": "fixed"}, "", "fixed"),
@@ -90,6 +105,8 @@ def test_fits_every_kind_of_schema(schema: Any, text: str, value: Any) -> None:
         ({"type": "number", "maximum": 2}, "3.5", 2),
         ({"type": "integer", "exclusiveMaximum": 3}, "3", 2),
         ({"type": "integer", "multipleOf": 10, "minimum": 15}, "17", 20),
+        ({"type": "integer", "minimum": float("inf"), "maximum": "9"}, "17", 17),
+        ({"type": "number", "multipleOf": 5e-324}, "17", 17),
         ({"type": "integer"}, "2.6", 3),
         ({"type": "string", "maxLength": 2}, "Ada", "Ad"),
         ({"type": "string", "minLength": 5}, "Ada", "Ada.."),

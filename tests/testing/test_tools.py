@@ -55,6 +55,11 @@ def test_reads_chinese() -> None:
         ("tianqi", {"城市": "都灵"}),
     ]
     assert called("你好", weather) == []
+    assert called("北京天气如何", WEATHER, TIME) == [("get_weather", {"city": "北京"})]
+
+
+def test_common_words_of_a_name_ask_for_nothing() -> None:
+    assert called("Could you talk to me and get on with it?", tool("get_to_it"), tool("add_to_cart")) == []
 
 
 def test_gives_the_same_ids_to_the_same_calls_and_different_ones_to_different_calls() -> None:

@@ -38,6 +38,11 @@ def test_finds_numbers_but_neither_dates_nor_parts_of_words(text: str, numbers: 
     assert Words(text).numbers == numbers
 
 
+def test_passes_over_numbers_that_are_none() -> None:
+    words = Words(f"{'9' * 5000} days")
+    assert (words.numbers, words.number_near("days")) == ([], None)
+
+
 def test_hands_out_each_word_once() -> None:
     words = Words("Ada and Bob, 1 and 2")
     assert [words.take_name(), words.take_name(), words.take_name()] == ["Ada", "Bob", None]
@@ -90,4 +95,5 @@ def test_cuts_names_into_words() -> None:
 
 def test_terms_leave_out_what_says_nothing() -> None:
     assert terms("Get the current weather in cities") == {"weather", "citie"}
-    assert terms("查询天气") == {"查询", "询天", "天气"}
+    assert terms("新闻") & terms("Read the news")
+    assert terms("查询天气") == {"查询", "询天", "天气", "weather"}

@@ -124,5 +124,8 @@ def _parameter(headers: Message, name: str) -> str | None:
     value = headers.get_param(name, header="Content-Disposition")
     if isinstance(value, tuple):
         charset, _, text = value
-        return text.encode("latin-1", "replace").decode(charset or "utf-8", "replace")
+        try:
+            return text.encode("latin-1", "replace").decode(charset or "utf-8", "replace")
+        except LookupError:
+            return text
     return value

@@ -3,8 +3,11 @@
 Each function takes whatever came and gives back the shape asked for, empty or None when it was another.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, cast
+
+_LONGEST_NUMBER = 20  # Characters.
 
 
 def mapping(value: object) -> dict[str, Any]:
@@ -29,9 +32,20 @@ def strings(value: object) -> list[str]:
 
 def integer(value: object) -> int | None:
     """Take a whole number, also one that a form has spelt; True and False are none."""
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal():
+    if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and value.strip().lstrip("-").isdecimal():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def number(value: object) -> float | None:
+    """Take a finite number, also one that a form has spelt; True and False are none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        read = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return read if math.isfinite(read) else None
 
 
 def flag(value: object) -> bool:

@@ -16,7 +16,9 @@ from tutuclient.testing.words import Words
 UNKNOWN = "unknown"
 """What a text is when the prompt names nothing more."""
 
-_DEEPEST = 6
+_DEEPEST = 6  # Beyond it, only what is required is made.
+_BOTTOM, _MOST_VALUES = 64, 2000  # Where a schema that must hold itself ends all the same, with a null.
+_MOST_ITEMS, _MOST_CHARACTERS = 1000, 10_000
 _WHOLE_PROMPT = re.compile(
     r"text|prompt|query|question|message|content|description|summary|reason|explanation|answer|note|comment|thought",
     re.IGNORECASE,
@@ -79,19 +81,20 @@ class _Filler:
     def __init__(self, root: Mapping[str, Any], words: Words) -> None:
         self._root = root
         self._words = words
+        self._made = 0
 
     def value(self, schema: object, key: str, depth: int) -> Any:
+        self._made += 1
+        if depth > _BOTTOM or self._made > _MOST_VALUES:
+            return None
         node = self._resolved(given.mapping(schema))
-        if "const" in node:
-            return node["const"]
-        choices = given.array(node.get("enum"))
+        choices = [node["const"]] if "const" in node else given.array(node.get("enum"))
         if choices:
             return next((each for each in choices if self._words.mentions(str(each))), choices[0])
         branches = given.objects(node.get("anyOf")) or given.objects(node.get("oneOf"))
         if branches:
             return self.value(self._branch(branches, key, depth), key, depth + 1)
-        kinds = given.strings(node.get("type"))
-        kind = next((each for each in kinds if each != "null"), kinds[0] if kinds else None)
+        kinds, kind = given.strings(node.get("type")), _kind(node)
         if kind in {"object", None} and ("properties" in node or kind):
             return self._object(node, depth)
         if depth > _DEEPEST and "null" in kinds:
@@ -131,11 +134,11 @@ class _Filler:
     def _branch(self, branches: list[dict[str, Any]], key: str, depth: int) -> dict[str, Any]:
         """Choose among alternatives: the one the prompt speaks of, else the first that is not null."""
         resolved = [self._resolved(branch) for branch in branches]
-        nulls = [branch for branch in resolved if branch.get("type") == "null"]
+        nulls = [branch for branch in resolved if _kind(branch) == "null"]
         holds_itself = any("$ref" in branch for branch in branches)
         if nulls and (depth > _DEEPEST or (holds_itself and not self._words.left)):
             return nulls[0]
-        solid = [branch for branch in resolved if branch.get("type") != "null"] or resolved
+        solid = [branch for branch in resolved if _kind(branch) != "null"] or resolved
         for branch in solid:
             tags = [
                 str(given.mapping(each).get("const", "")) for each in given.mapping(branch.get("properties")).values()
@@ -143,7 +146,7 @@ class _Filler:
             if any(tag and self._words.mentions(tag) for tag in tags):
                 return branch
         if not self._words.names and self._words.numbers and self._words.value_of(key or "\0") is None:
-            return next((branch for branch in solid if branch.get("type") in {"integer", "number"}), solid[0])
+            return next((branch for branch in solid if _kind(branch) in {"integer", "number"}), solid[0])
         return solid[0]
 
     def _object(self, node: Mapping[str, Any], depth: int) -> dict[str, Any]:
@@ -169,18 +172,18 @@ class _Filler:
             return mentioned[:most]
         else:
             number = max(least, self._supply(item))
-        number = number if most is None else min(number, most)
+        number = min(number, _MOST_ITEMS if most is None else most)
         return [self.value(item, key, depth + 1) for _ in range(number)]
 
     def _supply(self, item: Mapping[str, Any]) -> int:
         """Say how many items the words that are left would make."""
-        kind = next((each for each in given.strings(item.get("type")) if each != "null"), "string")
+        kind = _kind(item) or "string"
         if kind in {"integer", "number"}:
             return len(self._words.numbers)
         if kind == "object":
             kinds = [self._resolved(given.mapping(each)) for each in given.mapping(item.get("properties")).values()]
-            texts = sum(each.get("type") == "string" and "enum" not in each for each in kinds)
-            numbers = sum(each.get("type") in {"integer", "number"} for each in kinds)
+            texts = sum(_kind(each) == "string" and "enum" not in each for each in kinds)
+            numbers = sum(_kind(each) in {"integer", "number"} for each in kinds)
             left = [len(self._words.names) // texts] if texts else []
             left += [len(self._words.numbers) // numbers] if numbers else []
             return max(1, min(left, default=1)) if self._words.left else 0
@@ -195,7 +198,7 @@ class _Filler:
         value = value if value is not None else (low if low is not None else 0)
         value = value if low is None else max(value, low)
         value = value if high is None else min(value, high)
-        if isinstance(step, (int, float)) and step > 0:
+        if isinstance(step, (int, float)) and step > 0 and math.isfinite(value / step):
             value = math.floor(value / step) * step
             value = value + step if low is not None and value < low else value
         return round(value) if whole else value
@@ -232,15 +235,21 @@ class _Filler:
         value = value if value is not None else words.take_name()
         value = value if value is not None else (words.dates.pop(0) if words.dates else UNKNOWN)
         most, least = given.integer(node.get("maxLength")), given.integer(node.get("minLength")) or 0
-        return (value if most is None else value[:most]).ljust(least, ".")
+        return (value if most is None else value[:most]).ljust(min(least, _MOST_CHARACTERS), ".")
+
+
+def _kind(node: Mapping[str, Any]) -> str | None:
+    """Say what type a value has to be, of several the first that is not null; None when any will do."""
+    kinds = given.strings(node.get("type"))
+    return next((each for each in kinds if each != "null"), kinds[0] if kinds else None)
 
 
 def _bound(node: Mapping[str, Any], name: str, inward: int, *, whole: bool) -> float | None:
     """Read a bound; an exclusive one is moved inward, by one for whole numbers."""
     plain, exclusive = node.get(name), node.get(f"exclusive{name.capitalize()}")
-    if isinstance(exclusive, (int, float)) and not isinstance(exclusive, bool):
+    if isinstance(exclusive, (int, float)) and given.number(exclusive) is not None:
         return exclusive + inward * (1 if whole else 1e-6)
-    return plain if isinstance(plain, (int, float)) else None
+    return plain if isinstance(plain, (int, float)) and given.number(plain) is not None else None
 
 
 def _fits(pattern: str, value: str | None) -> bool:

@@ -31,6 +31,9 @@ from tutuclient.testing.form import Form, parse
 KEPT_BODY_BYTES = 2**20
 """How much of a request's body ``Recorded`` keeps; its size and digest cover all of it."""
 
+INLINE_BYTES = 64 * 2**10
+"""Up to how long a request's body is worked on in the event loop; longer ones are a worker thread's."""
+
 LONGEST_SILENCE_S = 60.0
 """When a silent or endless answer gives up although its client still waits, so that no test runs away."""
 
@@ -391,7 +394,7 @@ class Says:
         content: object = self.content
         pieces: Sequence[object] = [] if content is None else [content]
         if isinstance(content, str):
-            content = f"{content} (choice {index + 1})" if self.numbered and index else content
+            content = f"(Choice {index + 1}) {content}" if self.numbered and index else content
             pieces = tokens(content)
             if self.max_tokens is not None and len(pieces) > self.max_tokens:
                 pieces, finish = pieces[: self.max_tokens], "length"

@@ -21,10 +21,9 @@ from aiohttp import hdrs, web
 
 from tutuclient.testing import faults, pages
 from tutuclient.testing.account import Account
-from tutuclient.testing.script import Exchange, Recorded, Scripted, media_type
+from tutuclient.testing.script import INLINE_BYTES, Exchange, Recorded, Scripted, media_type
 
 _Handler = web.RequestHandler
-_INLINE_BYTES = 64 * 2**10
 _HOSTED_BYTES = 256 * 2**20
 _PANEL = b"""<!doctype html>
 <html lang="zh"><head><meta charset="utf-8"><title>New API</title></head>
@@ -275,7 +274,7 @@ class Server:
     async def _decode(self, exchange: Exchange) -> None:
         """Take the body apart: a long one in a worker thread, and a form always, so that it is on record."""
         form = exchange.request.content_type.startswith("multipart/")
-        if len(exchange.body) > _INLINE_BYTES:
+        if len(exchange.body) > INLINE_BYTES:
             await self.work(exchange.decode_form if form else exchange.decode)
         elif form:
             exchange.decode_form()

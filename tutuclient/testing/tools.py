@@ -13,7 +13,7 @@ from typing import Any
 
 from tutuclient.testing import given
 from tutuclient.testing.schemas import complaint, fill
-from tutuclient.testing.words import CJK, Words, split_name, terms
+from tutuclient.testing.words import CJK, ENGLISH, Words, split_name, terms
 
 
 @dataclass(frozen=True)
@@ -135,10 +135,8 @@ def _name_in(choice: Mapping[str, Any]) -> str:
 
 def _score(tool: Tool, prompt: str) -> int:
     """Count the words that prompt and tool share; those of the tool's name weigh most."""
-    asked = terms(prompt) | {word for word in split_name(prompt) if word in split_name(tool.name)}
+    asked, own = terms(prompt), terms(tool.name)
     properties = given.mapping((tool.parameters or {}).get("properties"))
-    own = set(split_name(tool.name)) - {"get", "set", "do", "run", "the", "a", "current", "my", "tool", "call"}
-    own |= terms(tool.name)
     described = terms(tool.description) | {word for name in properties for word in terms(name)}
     in_name, in_words = len(asked & own), len(asked & described - own)
     cjk = sum(1 for word in asked & described if CJK.search(word))
@@ -152,6 +150,7 @@ def _calls_of(tool: Tool, prompt: str) -> list[dict[str, Any]]:
         return [{"type": "custom", "custom": {"name": tool.name, "input": prompt}}]
     properties = given.mapping(tool.parameters.get("properties"))
     about |= {word for name in properties for word in split_name(name)}
+    about |= {chinese for chinese, english in ENGLISH.items() if english in about}
     words = Words(prompt, without=about)
     required = given.strings(tool.parameters.get("required")) or list(properties)
     wanted = {**tool.parameters, "properties": {

@@ -25,16 +25,37 @@ _FILLER = re.compile(
     "[的吗呢吧了在有是我要想给把]"
 )
 _COMMON = frozenset(
-    """a about add all am an and answer any are ask at be both call can check city compare compute could current
-    date describe do does extract fetch find for from get give hello hi how i if in is it its json let list look
-    make may me my name no not now of ok on or our person please put report return say see send set should show
-    some summarise summarize tell temperature thank thanks that the their them then there these they this time
-    today tomorrow tool translate two use using was we weather were what when where which who why will with
+    """a about add all also am an and answer any are as ask at be been both but by call can check city compare
+    compute could current date describe did do does done extract fetch find for from get give go goes going had
+    has have hello hi how i if in into is it its json just let like list look make may me my name no not now of
+    ok on one or our out per person please put report return say see send set should show so some summarise
+    summarize tell temperature than thank thanks that the their them then there these they this time to today
+    tomorrow tool translate two up use using via was we weather were what when where which who why will with
     would write yes you your""".split()  # noqa: SIM905  (a list of words reads best as words)
 )
 # Common words that say what a tool is for all the same.
 _SAYING = frozenset({"add", "city", "compare", "date", "list", "name", "person", "temperature", "time", "translate",
                      "weather"})  # fmt: skip
+ENGLISH = {
+    "天气": "weather",
+    "气温": "temperature",
+    "时间": "time",
+    "几点": "time",
+    "翻译": "translate",
+    "搜索": "search",
+    "计算": "calculate",
+    "汇率": "exchange",
+    "股价": "stock",
+    "新闻": "news",
+    "邮件": "email",
+    "日期": "date",
+    "航班": "flight",
+    "酒店": "hotel",
+    "地图": "map",
+}
+"""What a Chinese prompt may ask of a tool that is described in English."""
+
+_LONGEST_NUMBER = 30  # Characters; what is longer is no amount of anything.
 _SHORT = 3  # "gas" is no plural.
 _NOT_NAMES = frozenset({"Celsius", "Fahrenheit", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
                         "Sunday"})  # fmt: skip
@@ -92,9 +113,10 @@ class Words:
         found = re.search(
             rf"(?<![\w.]){number}\s*-?\s*{spelt}|\b{spelt}\w{{0,2}}\b\D{{0,12}}?{number}", self.text, re.IGNORECASE
         )
-        if found is None:
+        spelt = "" if found is None else (found[1] or found[2]).rstrip(",")
+        if not spelt or len(spelt) > _LONGEST_NUMBER:
             return None
-        value = _number((found[1] or found[2]).rstrip(","))
+        value = _number(spelt)
         if value in self.numbers:
             self.numbers.remove(value)
         return value
@@ -112,12 +134,19 @@ def split_name(name: str) -> list[str]:
 
 
 def terms(text: str) -> set[str]:
-    """Give the words of a text that say something, in lower case and without their plural s; CJK in pairs."""
-    found = {part.removesuffix("s") if len(part) > _SHORT else part for part in split_name(text)}
-    latin = {part for part in found if CJK.search(part) is None and len(part) > 1}
+    """Give the words of a text that say something, in lower case and without their plural s.
+
+    CJK comes in pairs of characters, and in English too where ``ENGLISH`` knows the pair.
+    """
+    latin = {_singular(part) for part in split_name(text) if CJK.search(part) is None and len(part) > 1}
     runs = re.findall(r"[\u3040-\u30ff\u3400-\u9fff]+", text)
     pairs = {run[place : place + 2] for run in runs for place in range(len(run) - 1)}
-    return {part for part in latin if part not in _COMMON or part in _SAYING} | pairs
+    meant = {_singular(ENGLISH[pair]) for pair in pairs if pair in ENGLISH}
+    return {part for part in latin if part not in _COMMON or part in _SAYING} | pairs | meant
+
+
+def _singular(word: str) -> str:
+    return word.removesuffix("s") if len(word) > _SHORT else word
 
 
 def _names(text: str, without: frozenset[str]) -> list[str]:
@@ -158,7 +187,8 @@ def _names(text: str, without: frozenset[str]) -> list[str]:
 
 
 def _numbers(text: str) -> list[float]:
-    return [_number(found) for found in _NUMBER.findall(_LINK.sub(" ", _DATE.sub(" ", text)))]
+    found = _NUMBER.findall(_LINK.sub(" ", _DATE.sub(" ", text)))
+    return [_number(each) for each in found if len(each) <= _LONGEST_NUMBER]
 
 
 def _number(spelt: str) -> float:

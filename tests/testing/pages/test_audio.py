@@ -37,7 +37,7 @@ async def written(http: aiohttp.ClientSession, server: Server, data: aiohttp.For
 
 
 async def test_speaks_wav_and_says_so(server: Server, http: aiohttp.ClientSession) -> None:
-    for body in ({}, {"response_format": "wav"}, {"voice": {"id": "mine"}}):
+    for body in ({}, {"response_format": "wav"}, {"voice": {"id": "mine"}}, {"speed": None, "response_format": None}):
         kind, data = await spoken(http, server, **body)
         assert kind == "audio/wav"
         assert sound.listen(data).comment == TWO
@@ -172,6 +172,9 @@ async def test_writes_segments_and_words_with_their_times(post: Post) -> None:
     assert (first["start"], first["end"], second["start"], second["end"]) == (0.0, 1.04, 1.04, 2.0)
     assert (first["id"], first["text"], first["temperature"]) == (0, "Hello there.", 0.5)
     assert len(first["tokens"]) == 3
+
+    warm = await post(WRITE, form(response_format="verbose_json", temperature="warm"))
+    assert warm["segments"][0]["temperature"] == 0
 
     words = await post(WRITE, form(response_format="verbose_json", timestamp_granularities__="word"))
     assert "segments" not in words

@@ -124,6 +124,13 @@ async def test_sets_several_pictures_side_by_side(post: Post) -> None:
         assert answer["size"] == "50x30"
 
 
+async def test_a_mask_is_about_the_first_of_several_pictures(post: Post) -> None:
+    mask = png((0, 0, 0, 255), mode="RGBA")
+    sent = form(("image[]", png()), ("image[]", png()), ("mask", mask), model="gpt-image-1", prompt="invert")
+    after = opened((await post(EDIT, sent))["data"][0]["b64_json"]).convert("RGB")
+    assert (after.size, after.getpixel((5, 5))) == ((40, 30), (200, 100, 20))
+
+
 async def test_edits_json_with_pictures_by_address(server: Server, post: Post) -> None:
     hosted = server.host(png(), "a.png")
     for given in ({"image": uri(png())}, {"images": [hosted]}, {"image": [{"image_url": {"url": hosted}}]},

@@ -35,7 +35,7 @@ async def speak(exchange: Exchange) -> web.StreamResponse:
     payload = exchange.payload
     if (wrong := _speech_complaint(payload, exchange.model)) is not None:
         return exchange.error(400, wrong, code="invalid_audio_request")
-    text, speed = str(payload["input"]), float(payload.get("speed", 1.0))
+    text, speed = str(payload["input"]), float(payload.get("speed") or 1.0)
     bare = payload.get("response_format") == "pcm"
     samples = await exchange.stage.work(lambda: sound.speak(text, speed=speed))
     data = samples if bare else sound.wav(samples, text)
@@ -55,8 +55,9 @@ async def speak(exchange: Exchange) -> web.StreamResponse:
 
 def _speech_complaint(payload: Mapping[str, Any], model: str) -> str | None:
     """Say what is wrong with an order of speech."""
-    text, voice, speed = payload.get("input"), payload.get("voice"), payload.get("speed", 1.0)
-    kind, streamed = payload.get("response_format", "wav"), payload.get("stream_format", "audio")
+    text, voice, speed = payload.get("input"), payload.get("voice"), payload.get("speed")
+    speed = 1.0 if speed is None else speed
+    kind, streamed = payload.get("response_format") or "wav", payload.get("stream_format") or "audio"
     given_voice = voice if isinstance(voice, str) else given.mapping(voice).get("id")
     slow = isinstance(speed, bool) or not isinstance(speed, (int, float)) or not _SLOWEST <= speed <= _FASTEST
     length = len(text) if isinstance(text, str) else 0
@@ -69,9 +70,9 @@ def _speech_complaint(payload: Mapping[str, Any], model: str) -> str | None:
             kind in _ENCODED
         ),
         f"response_format must be one of {', '.join((*_ENCODED, 'wav', 'pcm'))}, not {kind!r}": (
-            kind not in {*_ENCODED, "wav", "pcm"}
+            kind not in (*_ENCODED, "wav", "pcm")
         ),
-        f"stream_format must be audio or sse, not {streamed!r}": streamed not in {"audio", "sse"},
+        f"stream_format must be audio or sse, not {streamed!r}": streamed not in ("audio", "sse"),
         f"stream_format sse is not supported for {model}": streamed == "sse" and model.startswith("tts-1"),
     }
     return next((message for message, met in wrong.items() if met), None)
@@ -177,7 +178,7 @@ def _object(
         if words:
             whole["words"] = [each for line in lines for each in _words(line)]
         if not words or "segment" in form.all("timestamp_granularities[]"):
-            temperature = float(form.fields.get("temperature") or 0)
+            temperature = given.number(form.fields.get("temperature")) or 0.0
             whole["segments"] = [_segment(place, line, temperature) for place, line in enumerate(lines)]
         return {**whole, "usage": duration} if task == "transcribe" else whole
     if task == "translate":

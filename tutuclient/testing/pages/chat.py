@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tutuclient.testing import brain, given, tools
 from tutuclient.testing.account import ANSWER_POINTS, PICTURE_POINTS
-from tutuclient.testing.script import Answer, Exchange, Says, Stage, draws, fails
+from tutuclient.testing.script import INLINE_BYTES, Answer, Exchange, Says, Stage, draws, fails
 
 _GO_TYPES = {"stream": (bool, "bool"), "logprobs": (bool, "bool"), "max_tokens": (int, "uint"), "n": (int, "int"),
              "max_completion_tokens": (int, "uint"), "top_logprobs": (int, "int")}  # fmt: skip
@@ -30,7 +30,7 @@ async def answer(exchange: Exchange) -> web.StreamResponse:
         return exchange.error(400, wrong, code="invalid_text_request")
     if (wrong := _unanswered(given.objects(payload["messages"]))) is not None:
         return exchange.error(400, wrong, type="invalid_request_error", param="messages", code=None)
-    heavy = b"image" in exchange.body or b"audio" in exchange.body
+    heavy = b"image" in exchange.body or b"audio" in exchange.body or len(exchange.body) > INLINE_BYTES
     said = await exchange.stage.work(lambda: _reply(exchange)) if heavy else _reply(exchange)
     return await said.play(exchange)
 

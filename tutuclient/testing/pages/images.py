@@ -97,7 +97,7 @@ class _Order:
             f"output_format must be one of {', '.join(_FORMATS)}": self.kind not in _FORMATS,
             "Transparent background is not supported for JPEG output format.": self.clear and self.kind == "jpeg",
             "response_format must be url or b64_json": (
-                self.fields.get("response_format") not in {None, "", "url", "b64_json"}
+                self.fields.get("response_format") not in (None, "", "url", "b64_json")
             ),
         }
         return next((message for message, met in wrong.items() if met), None)
@@ -208,7 +208,7 @@ def _said(order: _Order, picture: bytes) -> dict[str, str]:
     quality = order.fields.get("quality")
     return {
         "size": f"{width}x{height}",
-        "quality": quality if quality in {"low", "medium", "high"} else "high",
+        "quality": quality if quality in ("low", "medium", "high") else "high",
         "background": "transparent" if order.clear else "opaque",
         "output_format": order.kind,
     }
@@ -251,8 +251,9 @@ def _edited(order: _Order) -> list[bytes]:
     images = [brain.decode(each) for each in order.pictures]
     prompt = f"{order.prompt} (transparent background)" if order.clear else order.prompt
     mask = _mask(order, images[0]) if order.mask is not None else None
-    image = images[0] if len(images) == 1 else room.beside(images)
-    first, _ = room.edit(image, prompt, zh=False, mask=mask if len(images) == 1 else None)
+    # A mask is about the first picture; the others are then only there to be looked at.
+    image = images[0] if len(images) == 1 or mask is not None else room.beside(images)
+    first, _ = room.edit(image, prompt, zh=False, mask=mask)
     return _finished(order, first)
 
 

@@ -91,7 +91,7 @@ def _choice(index: int, written: Sequence[str], finish: str | None, listed: int 
 async def embed(exchange: Exchange) -> web.StreamResponse:
     """POST /v1/embeddings: a vector of length 1 for each text, as floats or as base64 of little-endian float32."""
     payload = exchange.payload
-    inputs, kind = _inputs(payload.get("input")), payload.get("encoding_format", "float")
+    inputs, kind = _inputs(payload.get("input")), payload.get("encoding_format") or "float"
     asked = given.integer(payload.get("dimensions"))
     size = vectors.SIZES.get(exchange.model, vectors.USUAL_SIZE) if asked is None else asked
     wrong = None
@@ -99,7 +99,7 @@ async def embed(exchange: Exchange) -> web.StreamResponse:
         wrong = "field input is required"
     elif len(inputs) > _MOST_INPUTS:
         wrong = f"array too long: at most {_MOST_INPUTS} inputs"
-    elif kind not in {"float", "base64"}:
+    elif kind not in ("float", "base64"):
         wrong = f"encoding_format must be float or base64, not {kind!r}"
     elif not 1 <= size <= _MOST_DIMENSIONS:
         wrong = f"dimensions must be 1 to {_MOST_DIMENSIONS}"
