@@ -74,6 +74,7 @@ class Npm:
         self._script = script
 
     def __enter__(self) -> Self:
+        assert (_CLIENTS / "node_modules").is_dir(), "npm's clients are not installed: run tests/real/install npm"
         self._node = subprocess.Popen(  # noqa: S603  (our own scripts)
             ["node", str(_CLIENTS / self._script)],  # noqa: S607  (whichever node the machine has)
             stdin=subprocess.PIPE,
@@ -97,7 +98,7 @@ class Npm:
         self._node.stdin.write(json.dumps(question) + "\n")
         self._node.stdin.flush()
         line = self._node.stdout.readline()
-        assert line, f"{self._script} has ended; is `npm install` done? (tests/real/install)"
+        assert line, f"{self._script} has ended"
         answer: Body = json.loads(line)
         assert "unexpected" not in answer.get("error", {}), answer["error"]["unexpected"]
         return answer
