@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tutuclient.generated import GeneratedImage
     from tutuclient.sound import Sound
 
-_REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "x-generation-id")
+_REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "x-generation-id", "x-litellm-call-id")
 _NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _REQUEST_ID_IN_TEXT = re.compile(r"request id: ([\w.-]{1,128})", re.IGNORECASE)
 
