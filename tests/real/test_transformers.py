@@ -14,7 +14,7 @@ from tests.conftest import KEY, QUICK
 from tests.leftovers import nothing_left
 from tests.real.asking import Body, Python
 from tests.real.servers import program, running
-from tutuclient import BadRequestError, InternalServerError, NotFoundError, TutuClient, user
+from tutuclient import BadRequestError, ChatCompletion, InternalServerError, NotFoundError, TutuClient, user
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -74,6 +74,7 @@ async def test_a_stream_comes_token_by_token(client: TutuClient, model: str) -> 
 async def test_an_answer_ends_at_a_stop_word(client: TutuClient, model: str, *, stream: bool) -> None:
     whole = await client.chat.completions.create(model=model, messages=HELLO, max_tokens=24)
     stop = next(character for character in whole.text if character.isascii() and character.isprintable())
+    answer: ChatCompletion
     if stream:
         async with client.chat.completions.stream(model=model, messages=HELLO, max_tokens=24, stop=[stop]) as opened:
             answer = await opened.completion()

@@ -17,6 +17,7 @@ from tutuclient import wire
 from tutuclient.errors import ConfigError
 from tutuclient.events import EventReader, EventStream
 from tutuclient.media import Recording
+from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, stamped
 from tutuclient.settings import UNSET, Unset
 from tutuclient.sound import Sound, SoundStream, read_sound, speech_reader
@@ -57,6 +58,16 @@ SoundFile: TypeAlias = "SoundSource | tuple[str | None, SoundSource] | tuple[str
 
 class Speech(Resource):
     """``client.audio.speech``."""
+
+    @property
+    def with_raw_response(self) -> SpeechRaw:
+        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
+        return SpeechRaw(self._giving("raw"))
+
+    @property
+    def with_streaming_response(self) -> SpeechOpen:
+        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
+        return SpeechOpen(self._giving("open"))
 
     @overload
     async def create(
@@ -183,8 +194,32 @@ class Speech(Resource):
         )
 
 
+class SpeechRaw:
+    """``client.audio.speech.with_raw_response``."""
+
+    def __init__(self, page: Speech) -> None:
+        self.create = raw(page.create)
+
+
+class SpeechOpen:
+    """``client.audio.speech.with_streaming_response``."""
+
+    def __init__(self, page: Speech) -> None:
+        self.create = opened(page.create)
+
+
 class Transcriptions(Resource):
     """``client.audio.transcriptions``."""
+
+    @property
+    def with_raw_response(self) -> TranscriptionsRaw:
+        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
+        return TranscriptionsRaw(self._giving("raw"))
+
+    @property
+    def with_streaming_response(self) -> TranscriptionsOpen:
+        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
+        return TranscriptionsOpen(self._giving("open"))
 
     @overload
     async def create(
@@ -336,8 +371,32 @@ class Transcriptions(Resource):
         return await (self._open(call, begin) if call.stream else self._send(call, read))
 
 
+class TranscriptionsRaw:
+    """``client.audio.transcriptions.with_raw_response``."""
+
+    def __init__(self, page: Transcriptions) -> None:
+        self.create = raw(page.create)
+
+
+class TranscriptionsOpen:
+    """``client.audio.transcriptions.with_streaming_response``."""
+
+    def __init__(self, page: Transcriptions) -> None:
+        self.create = opened(page.create)
+
+
 class Translations(Resource):
     """``client.audio.translations``."""
+
+    @property
+    def with_raw_response(self) -> TranslationsRaw:
+        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
+        return TranslationsRaw(self._giving("raw"))
+
+    @property
+    def with_streaming_response(self) -> TranslationsOpen:
+        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
+        return TranslationsOpen(self._giving("open"))
 
     @overload
     async def create(
@@ -429,6 +488,20 @@ class Translations(Resource):
             return _stamped(wire.read_translation(data, form, reply.meta), reply)
 
         return await self._send(call, read)
+
+
+class TranslationsRaw:
+    """``client.audio.translations.with_raw_response``."""
+
+    def __init__(self, page: Translations) -> None:
+        self.create = raw(page.create)
+
+
+class TranslationsOpen:
+    """``client.audio.translations.with_streaming_response``."""
+
+    def __init__(self, page: Translations) -> None:
+        self.create = opened(page.create)
 
 
 class Audio(Resource):
