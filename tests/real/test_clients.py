@@ -47,21 +47,6 @@ WITHOUT: Mapping[str, set[str]] = {
         "transcription_stream",
         "translation",
     },
-    "tutuclient": {
-        "choices",
-        "spoken",
-        "completion",
-        "completion_stream",
-        "embeddings",
-        "image",
-        "image_stream",
-        "image_edit",
-        "image_variation",
-        "speech",
-        "transcription",
-        "transcription_stream",
-        "translation",
-    },
 }
 PAIRS = [
     pytest.param(client, name, id=f"{client}-{name}")

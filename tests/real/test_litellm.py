@@ -23,6 +23,7 @@ from tutuclient import (
     InternalServerError,
     RateLimitError,
     TutuClient,
+    UnexpectedResponseError,
     user,
 )
 from tutuclient.testing import Server, says, serve_in_thread
@@ -41,6 +42,9 @@ MOCKS: dict[str, dict[str, object]] = {
     "filtered": {"model": "azure/gpt-4o", "mock_response": "Exception: content_filter_policy"},
     "overloaded": {"mock_response": "Exception: mock_streaming_error"},
     "late": {"mock_response": SAID, "mock_timeout": True, "timeout": 0.05},
+    "writes": {"model": "text-completion-openai/gpt-3.5-turbo-instruct", "mock_response": SAID},
+    "embeds": {"model": "openai/text-embedding-3-small", "mock_response": [0.25, -0.5, 1.0]},
+    "paints": {"model": "openai/dall-e-3", "mock_response": "https://pictures.example/red-panda.png"},
     "calls": {
         "mock_response": "",
         "mock_tool_calls": [
@@ -135,6 +139,27 @@ async def test_tool_calls_are_read(client: TutuClient) -> None:
     answer = await client.chat.completions.create(model="calls", messages=HELLO)
     (call,) = answer.message.tool_calls or []
     assert (call.id, call.function.name, json.loads(call.function.arguments)) == ("call_1", "weather", {"city": "上海"})
+
+
+@pytest.mark.parametrize("page", ["completion", "completion_stream"])
+def test_legacy_completions_are_read(proxy: str, page: str) -> None:
+    fields = {"model": "writes", "prompt": "What does it say?"}
+    ours, theirs = (Python(kind).ask(proxy, page, fields) for kind in (TutuClient, openai.OpenAI))
+    assert ours == theirs
+    assert (ours["text"], ours["finish_reason"]) == (SAID, "stop")
+
+
+async def test_vectors_are_read_and_counted(client: TutuClient) -> None:
+    answer = await client.embeddings.create(model="embeds", input="one")
+    assert [each.embedding for each in answer.data] == [[0.25, -0.5, 1.0]]
+    # Its mock gives one vector, whatever it is asked.
+    with pytest.raises(UnexpectedResponseError, match="1 inputs in place of 2"):
+        await client.embeddings.create(model="embeds", input=["one", "two"])
+
+
+async def test_pictures_are_read(client: TutuClient) -> None:
+    answer = await client.images.generate(model="paints", prompt="a red panda")
+    assert [image.url for image in answer.images] == [MOCKS["paints"]["mock_response"]]
 
 
 async def test_its_models_are_listed_and_retrieved(client: TutuClient) -> None:

@@ -150,9 +150,10 @@ async def test_it_lists_no_models_and_retrieves_none(client: TutuClient) -> None
         await client.models.retrieve("nobody")
 
 
-@pytest.mark.parametrize("page", ["chat", "stream"])
+@pytest.mark.parametrize("page", ["chat", "stream", "completion", "completion_stream"])
 def test_openai_reads_the_same(origin: str, model: str, page: str) -> None:
-    fields: Body = {"model": model, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 24}
+    asked: Body = {"prompt": "hello"} if "completion" in page else {"messages": [{"role": "user", "content": "hello"}]}
+    fields: Body = {"model": model, "max_tokens": 24, **asked}
     ours, theirs = (Python(kind).ask(origin, page, fields) for kind in (TutuClient, openai.OpenAI))
     assert ours == theirs
     assert ours["text"]
