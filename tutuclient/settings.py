@@ -248,9 +248,6 @@ def gather(
         "User-Agent": user_agent,
     }
     headers = merged_headers(own_headers, clean_headers(default_headers or {}))
-    for layer in (*middleware, *attempt_middleware):
-        if not callable(layer):
-            raise ConfigError(f"a middleware is an async function of a request and call_next; got {layer!r}")
     return Settings(
         api_key=secret,
         base_url=clean_base_url(url or DEFAULT_BASE_URL),
@@ -267,8 +264,8 @@ def gather(
         strict_finish=strict_finish,
         allow_private_downloads=allow_private_downloads,
         key_source=key_source,
-        middleware=tuple(middleware),
-        attempt_middleware=tuple(attempt_middleware),
+        middleware=clean_middleware(middleware),
+        attempt_middleware=clean_middleware(attempt_middleware),
         on_usage=on_usage,
     )
 
@@ -380,6 +377,14 @@ def clean_retry(max_retries: int | None, retry: RetryPolicy | None) -> RetryPoli
     if retry is not None:
         raise ConfigError("give max_retries= or retry=RetryPolicy(…), not both")
     return RetryPolicy(max_retries=max_retries)
+
+
+def clean_middleware(layers: Sequence[Middleware]) -> tuple[Middleware, ...]:
+    """Check that they can be called."""
+    for layer in layers:
+        if not callable(layer):
+            raise ConfigError(f"a middleware is an async function of a request and call_next; got {layer!r}")
+    return tuple(layers)
 
 
 def clean_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -52,3 +52,22 @@ def test_a_terminal_shows_models_as_a_table() -> None:
     with Terminal("models", NO_COLOR="1") as terminal:
         assert terminal.end() == 0
     assert re.search(r"gpt-4o-image +custom +openai", terminal.shown)
+
+
+def test_the_balance_for_people_and_for_programs(tutu: Callable[..., Done], relay: Server) -> None:
+    relay.account.balance = 12.5
+    assert tutu("balance") == (0, "12.5 USD left, 0 USD used\n", "")
+    told = tutu("balance", "--json").json
+    assert (told["remaining"], told["limit"], told["unit"], told["unlimited"]) == (12.5, 12.5, "USD", False)
+    relay.account.unlimited = True
+    assert tutu("balance").out == "no limit, 0 USD used\n"
+
+
+def test_a_balance_that_ends_or_is_not_told(tutu: Callable[..., Done], relay: Server) -> None:
+    relay.answers(raw(200, b'{"hard_limit_usd": 5, "access_until": 1800000000}'), raw(200, b"{}"))
+    assert tutu("balance").out == "the relay does not say what is left, ends 2027-01-15 08:00 UTC\n"
+
+
+def test_a_relay_without_billing_pages(tutu: Callable[..., Done], relay: Server) -> None:
+    relay.answers(*[raw(404, b'{"error": {"message": "Invalid URL"}}')] * 2)
+    assert tutu("balance").code == 4

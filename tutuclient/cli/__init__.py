@@ -88,7 +88,7 @@ _MAIN, _REST, _RELAY = "Pictures and words", "Images, sound, vectors", "The rela
 for _panel, _commands in (
     (_MAIN, (chat.analyze, pictures.edit, pictures.generate, chat.chat)),
     (_REST, (audio.speech, audio.transcribe, audio.translate, embeddings.embed)),
-    (_RELAY, (account.models, doctor.doctor, serve.serve, demo.demo)),
+    (_RELAY, (account.models, account.balance, doctor.doctor, serve.serve, demo.demo)),
 ):
     for _command in _commands:
         app.command(rich_help_panel=_panel)(_command)

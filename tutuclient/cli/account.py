@@ -1,9 +1,10 @@
-"""The command models: what the key may use."""
+"""The commands models and balance: what the key may use, and what is left on it."""
 
 from __future__ import annotations
 
 import sys
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tutuclient.client import TutuClient
-    from tutuclient.types import Meta, Model
+    from tutuclient.types import Balance, Meta, Model
 
 
 def models(
@@ -57,6 +58,43 @@ def models(
                 note("the relay lists no models for this key")
 
         run(work())
+
+
+def balance(
+    *,
+    as_json: AsJson = False,
+    api_key: ApiKey = None,
+    base_url: BaseUrl = None,
+    timeout: Seconds = None,
+    debug: Debug = False,
+) -> None:
+    """Say what is left on the key, as the relay counts it."""
+    with in_one_line(debug=debug):
+
+        async def work() -> None:
+            async with client_of(api_key, base_url, timeout) as client:
+                with Waiting("the balance"):
+                    found = await client.balance()
+            if as_json:
+                print_json({name: getattr(found, name) for name in found.__struct_fields__})
+            else:
+                write(f"{_left(found)}\n")
+
+        run(work())
+
+
+def _left(found: Balance) -> str:
+    unit = f" {found.unit}" if found.unit else ""
+    used = "" if found.used is None else f"{found.used:,.4g}{unit} used"
+    if found.unlimited:
+        words = ["no limit", used]
+    elif found.remaining is None:
+        words = ["the relay does not say what is left", used]
+    else:
+        words = [f"{found.remaining:,.6g}{unit} left", used]
+    if found.expires_at is not None:
+        words.append(f"ends {datetime.fromtimestamp(found.expires_at, UTC):%Y-%m-%d %H:%M} UTC")
+    return ", ".join(word for word in words if word)
 
 
 async def _one(client: TutuClient, name: str) -> tuple[Model, Meta]:

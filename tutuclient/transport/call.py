@@ -70,7 +70,7 @@ class Call:
         self.settings = settings
         self.method = method
         self.what = f"{method} {path}"
-        self.url = f"{settings.base_url}{path}{query}"
+        self.url = f"{path if '://' in path else settings.base_url + path}{query}"
         self.own_headers = headers
         self.idempotency_key = "" if body is None else f"tutu-{os.urandom(16).hex()}"
         self.body = body

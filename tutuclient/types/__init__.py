@@ -5,6 +5,7 @@ unknown fields are kept out of the way (``extra``), and sets that may grow are
 plain ``str``. Knows nothing of bytes, sockets or errors.
 """
 
+from tutuclient.types.account import Balance
 from tutuclient.types.answer import Answer, Meta
 from tutuclient.types.audio import (
     AudioResponseFormat,
@@ -86,6 +87,7 @@ __all__ = [
     "AudioPart",
     "AudioResponseFormat",
     "AudioUsage",
+    "Balance",
     "CallFields",
     "ChatAudio",
     "ChatChoice",

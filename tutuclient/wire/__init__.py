@@ -16,6 +16,7 @@ from tutuclient.wire.inflate import Inflater
 from tutuclient.wire.mending import fit_struct
 from tutuclient.wire.pages import (
     read_answer,
+    read_as,
     read_image_event,
     read_images,
     read_text,
@@ -65,6 +66,7 @@ __all__ = [
     "is_event_stream",
     "makes_image",
     "read_answer",
+    "read_as",
     "read_chunk",
     "read_completion",
     "read_image_event",
