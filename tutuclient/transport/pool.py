@@ -75,7 +75,7 @@ class Handler(ResponseHandler):
         if self._awaits_head and data:
             self._awaits_head = False
             end = data.find(b"\r\n\r\n") + 4
-            if end >= 4 and b"chunked" in data[:end]:  # noqa: PLR2004  (the end was found)
+            if end >= 4 and data.find(b"chunked", 0, end) >= 0:  # noqa: PLR2004  (the end was found)
                 super().data_received(data[:end])
                 self._begin_body()
                 data = data[end:]
