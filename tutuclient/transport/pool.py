@@ -222,7 +222,7 @@ class Pool:
             Connector(**options, keepalive_timeout=_KEEPALIVE_S),
             Connector(**options, force_close=True),
         )
-        self.session, self.session_once = (_session(connector) for connector in self._connectors)
+        self.session = _session(self._connectors[0])
         self.streams: WeakSet[Reply] = WeakSet()
         self._guardian = _until_shutdown(self._connectors, self.streams)
 
@@ -230,6 +230,11 @@ class Pool:
     def connectors(self) -> tuple[Connector, Connector]:
         """The two connectors, for those who count connections: kept alive, and used once."""
         return self._connectors
+
+    @functools.cached_property
+    def session_once(self) -> aiohttp.ClientSession:
+        """The session for orders of pictures; most clients never need it."""
+        return _session(self._connectors[1])
 
     async def run(self, call: Call, use: Callable[[Reply], Awaitable[T]]) -> T:
         """Make a call; see ``Transport.run``."""
@@ -293,11 +298,12 @@ class Pool:
         self.closed = True
         for connector in self._connectors:
             connector.close_now()
-        for session in (self.session, self.session_once):
-            session.detach()
+        self.session.detach()
+        if "session_once" in vars(self):
+            self.session_once.detach()
 
     def __del__(self) -> None:
-        if hasattr(self, "session_once") and not self.session.closed:
+        if hasattr(self, "session") and not self.session.closed:
             self.abandon()
 
 
