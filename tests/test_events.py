@@ -168,6 +168,13 @@ async def test_a_whole_answer_becomes_events(client: TutuClient, server: Server)
     assert getattr(done, "text", "") == "hi"
 
 
+async def test_a_stream_within_a_whole_answer_is_taken_out_of_it(client: TutuClient, server: Server) -> None:
+    wrapped = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in EVENTS)
+    server.answers(raw(body=json.dumps({"text": wrapped, "usage": None}).encode()))
+    async with await open_stream(client) as stream:
+        assert words([event async for event in stream]) == ["the ", "cat", "the cat"]
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -10,7 +10,6 @@ Source: ``POST /audio/speech``, ``/audio/transcriptions`` and ``/audio/translati
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from tutuclient import wire
@@ -32,13 +31,14 @@ from tutuclient.types.audio import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
     from typing import Unpack
 
     from tutuclient.media import SoundSource
     from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
+    from tutuclient.types.answer import Meta
     from tutuclient.types.audio import (
         AudioResponseFormat,
         SpeechFields,
@@ -558,11 +558,17 @@ def _is_plain(form: str, reply: Reply) -> bool:
 
 
 def _reader(form: str, reply: Reply) -> EventReader[TranscriptionStreamEvent]:
+    def whole(body: bytes, meta: Meta) -> Iterable[TranscriptionStreamEvent]:
+        wrapped = wire.wrapped_events(body)
+        return (
+            wire.transcription_events(body, meta, form=form) if wrapped is None else _reader(form, reply).all(wrapped)
+        )
+
     return EventReader(
         reply.meta,
         read=wire.read_transcription_event,
         last=_is_last,
-        whole=partial(wire.transcription_events, form=form),
+        whole=whole,
         max_bytes=reply.call.max_bytes,
     )
 

@@ -43,6 +43,7 @@ from tutuclient.wire.transcripts import (
     read_transcription_event,
     read_translation,
     transcription_events,
+    wrapped_events,
 )
 
 __all__ = [
@@ -85,4 +86,5 @@ __all__ = [
     "transcription_events",
     "unexpected",
     "without_key",
+    "wrapped_events",
 ]
