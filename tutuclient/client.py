@@ -376,7 +376,7 @@ class TutuClient:
     ) -> ChatCompletion | ChatStream:
         """Order a picture, whatever the model is called: the call is not sent twice in silence."""
         more = {name: fields.pop(name) for name in ("extra_headers", "extra_query") if name in fields}
-        extra_body = fields.pop("extra_body", None) or {}
+        extra_body: Mapping[str, Any] = fields.pop("extra_body", None) or {}
         body = {"model": model, "messages": [message], **fields, **extra_body}
         ask = self.chat.completions.open if stream else self.chat.completions.send
         return await ask(body, timeout=timeout, makes_image=True, **more)
@@ -395,7 +395,7 @@ def _question(
     return {"role": "user", "content": [{"type": "text", "text": _prompt(prompt)}, *parts]}
 
 
-def _prompt(prompt: str) -> str:
+def _prompt(prompt: object) -> str:
     """Check what is asked, before anything is paid for."""
     if not isinstance(prompt, str) or not prompt.strip():
         raise ConfigError(f"the prompt must be text that says something; got {printable(repr(prompt), 60)}")
@@ -404,5 +404,5 @@ def _prompt(prompt: str) -> str:
 
 def _rebuild(cls: type[TutuClient], settings: Settings) -> TutuClient:
     client = object.__new__(cls)
-    client._bind(settings, Transport(settings))
+    client._bind(settings, Transport(settings))  # pyright: ignore[reportPrivateUsage]  (half of pickling)
     return client

@@ -457,7 +457,7 @@ def _many(body: Mapping[str, Any]) -> bool:
 
 def _ear(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
     """Give what finds the sound in an answer: raw samples have no header, so it has to know what was asked for."""
-    given: Any = body.get("audio")
+    given: Mapping[str, Any] | str | None = body.get("audio")
     asked: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     return partial(sound_in, asked=str(asked.get("format") or ""))
 

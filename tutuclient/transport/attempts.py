@@ -240,7 +240,7 @@ class Attempts:
             if not url:
                 break
             response.close()
-        raise await self._refusal(response)
+        raise await self._refusal(response)  # pyright: ignore[reportPossiblyUnboundVariable]  (there is one hop at least)
 
     def _reply(self, response: aiohttp.ClientResponse | direct.Response) -> Reply:
         try:

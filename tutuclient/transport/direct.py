@@ -12,6 +12,9 @@ It leans on aiohttp's connector and protocol, which are not public:
 ``tests/transport/test_direct.py`` holds it against the long way.
 """
 
+# pyright: reportPrivateUsage=false
+# As for ruff: this room leans on aiohttp's inside, and says so.
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final

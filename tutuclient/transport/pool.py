@@ -108,10 +108,10 @@ class Handler(ResponseHandler):
             self._chunks = None
         super().connection_lost(exc)
 
-    def set_exception(self, exc: BaseException, *args: Any) -> None:
+    def set_exception(self, exc: BaseException, *args: Any, **named: Any) -> None:
         """Fail the connection, and the body that is being read from it."""
         payload = self._payload
-        super().set_exception(exc, *args)
+        super().set_exception(exc, *args, **named)
         if payload is not None and payload.exception() is None and not payload.is_eof():
             payload.set_exception(aiohttp.ClientPayloadError("the answer breaks the rules of HTTP"), exc)
 
@@ -141,7 +141,7 @@ class Connector(aiohttp.TCPConnector):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]  (aiohttp leaves the shape of addresses open)
         make: Callable[..., ResponseHandler] = Handler
         self._factory = functools.partial(make, loop=self._loop)
 
