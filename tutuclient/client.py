@@ -229,6 +229,20 @@ class TutuClient:
         **fields: Unpack[CallFields],
     ) -> ChatStream: ...
 
+    @overload
+    async def analyze(
+        self,
+        images: PictureSource | Sequence[PictureSource],
+        prompt: str,
+        *,
+        model: str = "gpt-4o",
+        detail: Literal["auto", "low", "high"] | None = "high",
+        max_side: int | None = None,
+        stream: bool | None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[CallFields],
+    ) -> ChatCompletion | ChatStream: ...
+
     async def analyze(
         self,
         images: PictureSource | Sequence[PictureSource],
@@ -295,6 +309,20 @@ class TutuClient:
         **fields: Unpack[CallFields],
     ) -> ChatStream: ...
 
+    @overload
+    async def edit(
+        self,
+        images: PictureSource | Sequence[PictureSource],
+        prompt: str,
+        *,
+        model: str = "gpt-4o-image",
+        detail: Literal["auto", "low", "high"] | None = "high",
+        max_side: int | None = None,
+        stream: bool | None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[CallFields],
+    ) -> ChatCompletion | ChatStream: ...
+
     async def edit(
         self,
         images: PictureSource | Sequence[PictureSource],
@@ -353,6 +381,17 @@ class TutuClient:
         timeout: float | Timeout | Unset | None = UNSET,
         **fields: Unpack[CallFields],
     ) -> ChatStream: ...
+
+    @overload
+    async def generate(
+        self,
+        prompt: str,
+        *,
+        model: str = "gpt-4o-image",
+        stream: bool | None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[CallFields],
+    ) -> ChatCompletion | ChatStream: ...
 
     async def generate(
         self,

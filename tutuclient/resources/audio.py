@@ -276,6 +276,21 @@ class Transcriptions(Resource):
         **fields: Unpack[TranscriptionFields],
     ) -> Transcription | TranscriptionVerbose | TranscriptionDiarized | str: ...
 
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: AudioResponseFormat | None = None,
+        stream: bool | None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranscriptionFields],
+    ) -> _Transcribed | EventStream[TranscriptionStreamEvent]: ...
+
     async def create(
         self,
         *,

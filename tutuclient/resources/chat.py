@@ -78,6 +78,20 @@ class Completions(Resource):
         **fields: Unpack[ChatFields],
     ) -> ChatStream: ...
 
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        stream: bool | None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ChatFields],
+    ) -> ChatCompletion | ChatStream: ...
+
     async def create(
         self,
         *,
