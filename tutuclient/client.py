@@ -131,12 +131,12 @@ class TutuClient:
     def _bind(self, settings: Settings, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
-        self.chat = Chat(settings, transport)
-        self.completions = TextCompletions(settings, transport)
-        self.embeddings = Embeddings(settings, transport)
-        self.images = Images(settings, transport)
-        self.models = Models(settings, transport)
-        self.audio = Audio(settings, transport)
+        self.chat: Chat = Chat(settings, transport)
+        self.completions: TextCompletions = TextCompletions(settings, transport)
+        self.embeddings: Embeddings = Embeddings(settings, transport)
+        self.images: Images = Images(settings, transport)
+        self.models: Models = Models(settings, transport)
+        self.audio: Audio = Audio(settings, transport)
 
     @property
     def base_url(self) -> str:

@@ -185,9 +185,9 @@ class APIError(TutuError):
         self.body = body
         fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
         code, param, kind = fields.get("code"), fields.get("param"), fields.get("type")
-        self.code = None if code is None or isinstance(code, bool | list | dict) else str(code)
-        self.param = param if isinstance(param, str) else None
-        self.type = kind if isinstance(kind, str) else None
+        self.code: str | None = None if code is None or isinstance(code, bool | list | dict) else str(code)
+        self.param: str | None = param if isinstance(param, str) else None
+        self.type: str | None = kind if isinstance(kind, str) else None
 
 
 class APIResponseValidationError(APIError):

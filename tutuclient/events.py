@@ -63,7 +63,7 @@ class EventReader(Generic[E]):
         self._most = self._left = max_bytes + max_bytes // 2
         self.meta = meta
         self.done: bool = False
-        self.spoken = 0
+        self.spoken: int = 0
         self.usage: Any = None
         self.finished: bool = False
 

@@ -317,8 +317,8 @@ class Folder:
         self._whole: ChatCompletion | None = None
         self._text: list[str] | None = None
         self.usage: Usage | None = None
-        self.chunks = 0
-        self.spoken = 0
+        self.chunks: int = 0
+        self.spoken: int = 0
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Take the next chunk."""
@@ -430,8 +430,8 @@ class ChunkReader:
         self._origin = origin
         # Room for the frames around an answer that is as large as it may be, or 400,000 pieces of text.
         self._most = self._left = max_bytes + max_bytes // 2
-        self.done = False
-        self.folder = Folder(many=many)
+        self.done: bool = False
+        self.folder: Folder = Folder(many=many)
 
     @property
     def meta(self) -> Meta:

@@ -451,9 +451,9 @@ class Audio(Resource):
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
         super().__init__(settings, transport)
-        self.speech = Speech(settings, transport)
-        self.transcriptions = Transcriptions(settings, transport)
-        self.translations = Translations(settings, transport)
+        self.speech: Speech = Speech(settings, transport)
+        self.transcriptions: Transcriptions = Transcriptions(settings, transport)
+        self.translations: Translations = Translations(settings, transport)
 
 
 def _speech(

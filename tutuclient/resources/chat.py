@@ -449,7 +449,7 @@ class Chat(Resource):
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
         super().__init__(settings, transport)
-        self.completions = Completions(settings, transport)
+        self.completions: Completions = Completions(settings, transport)
 
 
 def _body(

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-logger = logging.getLogger("tutuclient")
+logger: logging.Logger = logging.getLogger("tutuclient")
 
 _ERROR_BYTES = 64 * 2**10
 # The status has said no; its words are worth so many seconds.

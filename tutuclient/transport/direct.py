@@ -50,9 +50,9 @@ class Response:
         self, connection: Connection, status: int, headers: CIMultiDictProxy[str], content: StreamReader
     ) -> None:
         self._connection: Connection | None = connection
-        self.status = status
-        self.headers = headers
-        self.content = content
+        self.status: int = status
+        self.headers: CIMultiDictProxy[str] = headers
+        self.content: StreamReader = content
         content.on_eof(self._release)
 
     def _release(self) -> None:

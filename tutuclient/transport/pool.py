@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-logger = logging.getLogger("tutuclient")
+logger: logging.Logger = logging.getLogger("tutuclient")
 
 # asyncio reads into a fresh object of this size, each time, until Python 3.13; the default is 256 KiB.
 _READ_SIZE = 64 * 2**10
@@ -208,12 +208,12 @@ class Pool:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.closed = False
-        self.slots = Slots(settings.slots)
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self.closed: bool = False
+        self.slots: Slots = Slots(settings.slots)
         self.header_bytes = _HEADER_BYTES
-        self.budget = RetryBudget(settings.retry.budget)
-        self.cool_down = CoolDown()
+        self.budget: RetryBudget = RetryBudget(settings.retry.budget)
+        self.cool_down: CoolDown = CoolDown()
         self._urls: dict[str, URL] = {}
         self._heads: dict[tuple[str, str], tuple[ConnectionKey, bytes]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
@@ -222,7 +222,9 @@ class Pool:
             Connector(**options, keepalive_timeout=_KEEPALIVE_S),
             Connector(**options, force_close=True),
         )
-        self.session, self.session_once = (_session(connector) for connector in self._connectors)
+        kept, once = self._connectors
+        self.session: aiohttp.ClientSession = _session(kept)
+        self.session_once: aiohttp.ClientSession = _session(once)
         self.streams: WeakSet[Reply] = WeakSet()
         self._guardian = _until_shutdown(self._connectors, self.streams)
 
