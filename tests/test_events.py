@@ -45,7 +45,9 @@ def words(events: list[Any]) -> list[str]:
 
 
 async def open_stream(client: TutuClient, **fields: Any) -> EventStream[TranscriptionStreamEvent]:
-    return await client.audio.transcriptions.create(file=MP3, model="m", stream=True, **fields)
+    create = client.audio.transcriptions.create
+    stream: EventStream[TranscriptionStreamEvent] = await create(file=MP3, model="m", stream=True, **fields)
+    return stream
 
 
 def reader(max_bytes: int = 1000, *, goes_on: bool = False) -> EventReader[Any]:

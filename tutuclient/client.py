@@ -149,12 +149,12 @@ class TutuClient:
     def _bind(self, settings: Settings, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
-        self.chat = Chat(settings, transport)
-        self.completions = TextCompletions(settings, transport)
-        self.embeddings = Embeddings(settings, transport)
-        self.images = Images(settings, transport)
-        self.models = Models(settings, transport)
-        self.audio = Audio(settings, transport)
+        self.chat: Chat = Chat(settings, transport)
+        self.completions: TextCompletions = TextCompletions(settings, transport)
+        self.embeddings: Embeddings = Embeddings(settings, transport)
+        self.images: Images = Images(settings, transport)
+        self.models: Models = Models(settings, transport)
+        self.audio: Audio = Audio(settings, transport)
         self._account = Account(settings, transport)
 
     @property
@@ -329,6 +329,20 @@ class TutuClient:
         **fields: Unpack[CallFields],
     ) -> ChatStream: ...
 
+    @overload
+    async def analyze(
+        self,
+        images: PictureSource | Sequence[PictureSource],
+        prompt: str,
+        *,
+        model: str = "gpt-4o",
+        detail: Literal["auto", "low", "high"] | None = "high",
+        max_side: int | None = None,
+        stream: bool | None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[CallFields],
+    ) -> ChatCompletion | ChatStream: ...
+
     async def analyze(
         self,
         images: PictureSource | Sequence[PictureSource],
@@ -395,6 +409,20 @@ class TutuClient:
         **fields: Unpack[CallFields],
     ) -> ChatStream: ...
 
+    @overload
+    async def edit(
+        self,
+        images: PictureSource | Sequence[PictureSource],
+        prompt: str,
+        *,
+        model: str = "gpt-4o-image",
+        detail: Literal["auto", "low", "high"] | None = "high",
+        max_side: int | None = None,
+        stream: bool | None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[CallFields],
+    ) -> ChatCompletion | ChatStream: ...
+
     async def edit(
         self,
         images: PictureSource | Sequence[PictureSource],
@@ -454,6 +482,17 @@ class TutuClient:
         **fields: Unpack[CallFields],
     ) -> ChatStream: ...
 
+    @overload
+    async def generate(
+        self,
+        prompt: str,
+        *,
+        model: str = "gpt-4o-image",
+        stream: bool | None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[CallFields],
+    ) -> ChatCompletion | ChatStream: ...
+
     async def generate(
         self,
         prompt: str,
@@ -476,7 +515,7 @@ class TutuClient:
     ) -> ChatCompletion | ChatStream:
         """Order a picture, whatever the model is called: the call is not sent twice in silence."""
         more = {name: fields.pop(name) for name in ("extra_headers", "extra_query") if name in fields}
-        extra_body = fields.pop("extra_body", None) or {}
+        extra_body: Mapping[str, Any] = fields.pop("extra_body", None) or {}
         body = {"model": model, "messages": [message], **fields, **extra_body}
         ask = self.chat.completions.open if stream else self.chat.completions.send
         return await ask(body, timeout=timeout, makes_image=True, **more)
@@ -495,7 +534,7 @@ def _question(
     return {"role": "user", "content": [{"type": "text", "text": _prompt(prompt)}, *parts]}
 
 
-def _prompt(prompt: str) -> str:
+def _prompt(prompt: object) -> str:
     """Check what is asked, before anything is paid for."""
     if not isinstance(prompt, str) or not prompt.strip():
         raise ConfigError(f"the prompt must be text that says something; got {printable(repr(prompt), 60)}")
@@ -504,5 +543,5 @@ def _prompt(prompt: str) -> str:
 
 def _rebuild(cls: type[TutuClient], settings: Settings) -> TutuClient:
     client = object.__new__(cls)
-    client._bind(settings, Transport(settings))
+    client._bind(settings, Transport(settings))  # pyright: ignore[reportPrivateUsage]  (half of pickling)
     return client

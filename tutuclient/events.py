@@ -65,10 +65,10 @@ class EventReader(Generic[E]):
         self._done_is_enough = done_is_enough
         self._most = self._left = max_bytes + max_bytes // 2
         self.meta = meta
-        self.done = False
-        self.spoken = 0
+        self.done: bool = False
+        self.spoken: int = 0
         self.usage: Any = None
-        self.finished = False
+        self.finished: bool = False
 
     @property
     def partial(self) -> None:

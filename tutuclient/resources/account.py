@@ -6,7 +6,7 @@ Source: new-api's and one-api's billing pages, which follow those of OpenAI's ol
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from tutuclient.errors import APIError, NotFoundError, UnexpectedResponseError
 from tutuclient.resources.others import Others
@@ -14,6 +14,8 @@ from tutuclient.types.account import Balance
 
 if TYPE_CHECKING:
     from tutuclient.settings import Timeout, Unset
+
+_Fields: TypeAlias = dict[str, Any]
 
 # What new-api says in place of "no limit".
 _NO_LIMIT = 100_000_000.0
@@ -34,8 +36,8 @@ class Account(Others):
                 raise error from None
 
     async def _by_billing(self, timeout: float | Timeout | Unset | None) -> Balance:
-        granted = await self.send("GET", "/dashboard/billing/subscription", dict, timeout=timeout)
-        spent = await self.send("GET", "/dashboard/billing/usage", dict, timeout=timeout)
+        granted = await self.send("GET", "/dashboard/billing/subscription", _Fields, timeout=timeout)
+        spent = await self.send("GET", "/dashboard/billing/usage", _Fields, timeout=timeout)
         limit, cents = _number(granted.get("hard_limit_usd")), _number(spent.get("total_usage"))
         used = None if cents is None else cents / _CENTS
         unlimited = limit is not None and limit >= _NO_LIMIT
@@ -51,17 +53,15 @@ class Account(Others):
     async def _unit(self, timeout: float | Timeout | Unset | None) -> str:
         """Ask what the figures are counted in: the pages themselves call everything USD."""
         try:
-            answer = await self.send("GET", f"{self._settings.origin}/api/status", dict, timeout=timeout)
+            answer = await self.send("GET", f"{self._settings.origin}/api/status", _Fields, timeout=timeout)
         except APIError:
             return ""
-        data: Any = answer.get("data")
-        says = data.get("display_in_currency") if isinstance(data, dict) else None
+        says = _part(answer, "data").get("display_in_currency")
         return "" if says is None else "USD" if says else "points"
 
     async def _by_token(self, timeout: float | Timeout | Unset | None) -> Balance:
-        answer = await self.send("GET", f"{self._settings.origin}/api/usage/token", dict, timeout=timeout)
-        found: Any = answer.get("data")
-        data: dict[str, Any] = found if isinstance(found, dict) else {}
+        answer = await self.send("GET", f"{self._settings.origin}/api/usage/token", _Fields, timeout=timeout)
+        data = _part(answer, "data")
         unlimited = data.get("unlimited_quota") is True
         return Balance(
             remaining=None if unlimited else _number(data.get("total_available")),
@@ -71,6 +71,11 @@ class Account(Others):
             unit="points",
             expires_at=_moment(data.get("expires_at")),
         )
+
+
+def _part(fields: _Fields, name: str) -> _Fields:
+    value: Any = fields.get(name)
+    return cast("_Fields", value) if isinstance(value, dict) else {}
 
 
 def _number(value: object) -> float | None:

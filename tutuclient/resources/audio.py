@@ -311,6 +311,21 @@ class Transcriptions(Resource):
         **fields: Unpack[TranscriptionFields],
     ) -> Transcription | TranscriptionVerbose | TranscriptionDiarized | str: ...
 
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: AudioResponseFormat | None = None,
+        stream: bool | None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranscriptionFields],
+    ) -> _Transcribed | EventStream[TranscriptionStreamEvent]: ...
+
     async def create(
         self,
         *,
@@ -509,9 +524,9 @@ class Audio(Resource):
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
         super().__init__(settings, transport)
-        self.speech = Speech(settings, transport)
-        self.transcriptions = Transcriptions(settings, transport)
-        self.translations = Translations(settings, transport)
+        self.speech: Speech = Speech(settings, transport)
+        self.transcriptions: Transcriptions = Transcriptions(settings, transport)
+        self.translations: Translations = Translations(settings, transport)
 
 
 def _speech(

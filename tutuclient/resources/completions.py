@@ -70,6 +70,20 @@ class TextCompletions(Resource):
         **fields: Unpack[CompletionFields],
     ) -> EventStream[Completion]: ...
 
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        prompt: _Prompt,
+        stream: bool | None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[CompletionFields],
+    ) -> Completion | EventStream[Completion]: ...
+
     async def create(
         self,
         *,

@@ -80,6 +80,19 @@ class Images(Resource):
         **fields: Unpack[ImageGenerateFields],
     ) -> EventStream[ImageStreamEvent]: ...
 
+    @overload
+    async def generate(
+        self,
+        *,
+        prompt: str,
+        stream: bool | None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ImageGenerateFields],
+    ) -> ImagesResponse | EventStream[ImageStreamEvent]: ...
+
     async def generate(
         self,
         *,
@@ -146,6 +159,21 @@ class Images(Resource):
         timeout: float | Timeout | Unset | None = UNSET,
         **fields: Unpack[ImageEditFields],
     ) -> EventStream[ImageStreamEvent]: ...
+
+    @overload
+    async def edit(
+        self,
+        *,
+        image: PictureFile | Sequence[PictureFile],
+        prompt: str,
+        mask: PictureFile | None = None,
+        stream: bool | None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ImageEditFields],
+    ) -> ImagesResponse | EventStream[ImageStreamEvent]: ...
 
     async def edit(
         self,

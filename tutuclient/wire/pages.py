@@ -61,8 +61,9 @@ def read_as(data: Data, cls: type[T], meta: Meta) -> T:
         if error is not None:
             raise error
         return cast("T", bytes(data) if cls is bytes else bytes(data).decode("utf-8", "replace"))
-    if isinstance(cls, type) and issubclass(cls, Answer):
-        return cast("T", read_answer(bytes(data), cls, meta))
+    wanted: Any = cls  # It may be a generic alias too, such as list[int].
+    if isinstance(wanted, type) and issubclass(wanted, Answer):
+        return cast("T", read_answer(bytes(data), wanted, meta))
     tree = read_value(data, meta)
     if is_object(tree):
         raise_if_error(tree, meta)
