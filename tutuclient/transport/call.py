@@ -70,7 +70,8 @@ class Call:
         self.settings = settings
         self.method = method
         self.what = f"{method} {path}"
-        self.url = f"{path if '://' in path else settings.base_url + path}{query}"
+        # What begins with a slash is a path, whatever else is in it: else "//host/a://b" would take the key elsewhere.
+        self.url = f"{settings.base_url + path if path.startswith('/') else path}{query}"
         self.own_headers = headers
         self.idempotency_key = "" if body is None else f"tutu-{os.urandom(16).hex()}"
         self.body = body
