@@ -16,6 +16,7 @@ import stat
 import sys
 import tempfile
 import threading
+import traceback
 import tracemalloc
 import zipfile
 from contextlib import aclosing
@@ -1344,6 +1345,26 @@ async def test_what_the_bytes_do_not_tell_goes_by_the_name(tmp_path: Path) -> No
     assert (recording.mime, recording.filename) == ("audio/mpeg", "talk.mp3")
     with pytest.raises(MediaError, match="begins with 80 01"):
         await Recording(rubbish, name="talk.xyz").open()
+
+
+@pytest.mark.parametrize("mime", ["audio/mpeg\r\nX-Evil: 1", "audio/图", 5])
+def test_a_media_type_that_would_break_a_forms_header_is_refused(mime: Any) -> None:
+    with pytest.raises(MediaError, match="media type"):
+        Recording(MP3, mime=mime)
+
+
+def test_a_name_of_a_sound_is_text() -> None:
+    nameless: Any = 5
+    with pytest.raises(MediaError, match="name"):
+        Recording(MP3, name=nameless)
+
+
+def test_what_is_refused_can_be_shown_with_its_locals() -> None:
+    no_picture: Any = object()
+    with pytest.raises(MediaError) as caught:
+        Upload(no_picture)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "not opened yet" in "".join(shown.format())
 
 
 async def test_the_callers_word_about_the_type_is_taken(tmp_path: Path) -> None:

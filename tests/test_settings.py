@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tutuclient.client import TutuClient
 from tutuclient.errors import ConfigError
 from tutuclient.settings import (
     DEFAULT_BASE_URL,
@@ -381,6 +382,17 @@ def test_tracebacks_with_locals_do_not_show_the_key(environ: dict[str, str], arg
     assert "SECRET" not in shown
 
 
+@pytest.mark.parametrize("name", ["default_headers", "default_query", "proxy", "middleware"])
+def test_settings_of_a_wrong_type_do_not_show_the_key(name: str) -> None:
+    wrong: dict[str, Any] = {name: 5}
+    with pytest.raises((AttributeError, TypeError)) as caught:
+        TutuClient(KEY, **wrong)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    frames = [frame for frame in shown.stack if "tutuclient" in frame.filename]
+    assert frames
+    assert "SECRET" not in str([frame.locals for frame in frames])
+
+
 def test_nothing_that_only_looks_sees_a_secret() -> None:
     found = settings(
         api_key=KEY,
@@ -465,6 +477,7 @@ def test_headers_that_change_how_a_request_is_written_are_left_to_each_call(name
         {"X": 5},
         {"X": None},
         {"X": b"x"},
+        {"X": "\ud800"},
     ],
 )
 def test_refuses_headers_that_could_smuggle(headers: Any) -> None:
@@ -475,6 +488,13 @@ def test_refuses_headers_that_could_smuggle(headers: Any) -> None:
 
 def test_takes_headers_with_tabs_and_words_of_any_language() -> None:
     assert clean_headers({"X-Title": "图\t像"}) == {"X-Title": "图\t像"}
+
+
+@pytest.mark.parametrize("query", [{"a": "\ud800"}, {"\udfff": 1}])
+def test_refuses_query_parameters_that_are_no_text(query: Any) -> None:
+    with pytest.raises(ConfigError, match="query") as caught:
+        clean_query(query)
+    assert str(caught.value).isprintable()
 
 
 def test_writes_query_parameters_as_json_does() -> None:

@@ -139,7 +139,7 @@ class TutuClient:
                 on_usage=on_usage,
                 user_agent=f"tutuclient/{__version__}",
             )
-        except ConfigError as error:
+        except Exception as error:  # noqa: BLE001  (what is of a wrong type raises anything)
             # Tracebacks with locals print this frame and those below it, and what was given may hold secrets.
             del api_key, base_url, default_headers, default_query, proxy
             error.__context__ = None

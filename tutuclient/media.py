@@ -292,11 +292,11 @@ class Upload:
             raise MediaError(f"max_side is {max_side!r}; it must be a number of pixels, at least 1.")
         self._source = source
         self._max_side = max_side
+        self._sent: _Content | None = None  # First, as the frames of what is refused below are shown with their locals.
         if isinstance(source, Upload):
             self._origin, self.name = source.origin, source.name
         else:
             self._origin, self.name = _content(source, self._what, max_side)
-        self._sent: _Content | None = None
         self._mime = ""
         self._size = 0
         self._opening = Lock(fast_acquire=True)
@@ -469,6 +469,13 @@ class Recording(Upload):
 
     def __init__(self, source: SoundSource, *, name: str | None = None, mime: str | None = None) -> None:
         super().__init__(source)
+        for given in (name, mime):
+            if given is not None and not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+                raise MediaError(
+                    f"A sound's name and its media type are text, and {given!r} is a {type(given).__name__}."
+                )
+        if mime and not (mime.isascii() and mime.isprintable()):
+            raise MediaError(f"{printable(mime, 80)!r} is no media type: it is written into the header of a form.")
         self._given_name, self._given_mime = name, mime
         self.name: str | None = self.name if name is None else name
 

@@ -44,6 +44,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SCHEME = re.compile(r"https?:|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\])(?:[:/]|$)", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_HALF = re.compile(r"[\ud800-\udfff]")
 _QUOTES = "\"'“”‘’`"
 
 
@@ -392,8 +393,10 @@ def clean_headers(headers: Mapping[Any, Any]) -> dict[str, str]:
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise ConfigError(f"{name!r} cannot be the name of a header")
-        if not isinstance(value, str) or _CONTROL.search(value):
-            raise ConfigError(f"the value of header {name!r} must be text without line breaks or control characters")
+        if not isinstance(value, str) or _CONTROL.search(value) or _HALF.search(value):
+            raise ConfigError(
+                f"the value of header {name!r} must be text without line breaks, control characters or half surrogates"
+            )
     return {name: Secret(value) for name, value in headers.items()}
 
 
@@ -433,11 +436,15 @@ def header_lines(headers: Mapping[str, str]) -> bytes | None:
 def clean_query(query: Mapping[str, object]) -> dict[str, str]:
     """Make texts of query parameters: true and false as JSON writes them, None left out."""
     words = {True: "true", False: "false"}
-    return {
-        name: words[value] if isinstance(value, bool) else str(value)
+    texts = {
+        str(name): words[value] if isinstance(value, bool) else str(value)
         for name, value in query.items()
         if value is not None
     }
+    for name, text in texts.items():
+        if _HALF.search(name + text):
+            raise ConfigError(f"the query parameter {name!r} holds half a surrogate, which is no text that can be sent")
+    return texts
 
 
 def clean_proxy(proxy: str | None) -> Secret | None:

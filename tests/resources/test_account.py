@@ -48,6 +48,14 @@ async def test_odd_figures_are_not_made_up(server: Server, client: TutuClient) -
     assert found == Balance(limit=5, expires_at=1_800_000_000)
 
 
+async def test_a_figure_that_is_too_large_is_none(server: Server, client: TutuClient) -> None:
+    endless = raw(200, b'{"hard_limit_usd": 1%s, "total_usage": 1e999}' % (b"0" * 400))
+    server.answers(endless, path="/v1/dashboard/billing/subscription")
+    server.answers(endless, path="/v1/dashboard/billing/usage")
+    found = await client.balance()
+    assert (found.limit, found.used, found.remaining) == (None, None, None)
+
+
 async def test_a_relay_without_such_pages_says_so(server: Server, client: TutuClient) -> None:
     for path in ("/v1/dashboard/billing/subscription", "/api/usage/token"):
         server.answers(raw(200, b"<html>"), path=path)

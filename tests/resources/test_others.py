@@ -14,7 +14,7 @@ from tutuclient import (
     OutcomeUnknownError,
     UnexpectedResponseError,
 )
-from tutuclient.testing import sends, streams
+from tutuclient.testing import sends, serve, streams
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,12 +117,45 @@ async def test_what_does_not_fit_says_where(server: Server, client: TutuClient) 
 
 
 async def test_the_key_goes_to_the_relay_only(server: Server, client: TutuClient) -> None:
-    for path in ("https://elsewhere.example/v1/p", "rerank", "file:///etc/passwd"):
+    address = server.origin.removeprefix("http://")
+    for path in (
+        "https://elsewhere.example/v1/p",
+        "rerank",
+        "file:///etc/passwd",
+        f"http://{address}@elsewhere.example/p",
+        f"http://elsewhere.example@{address}/p",
+        f"http://elsewhere.example\\@{address}/p",
+        "http://[elsewhere/p",
+        "http://elsewhere:99999/p",
+    ):
         with pytest.raises(ConfigError, match="the key goes nowhere else"):
             await client.get(path, cast_to=dict)
     assert server.requests == []
     status = await client.get(f"{server.origin}/api/status", cast_to=dict)
     assert status["success"] is True
+
+
+async def test_a_path_with_an_address_in_it_is_a_path(server: Server, client: TutuClient) -> None:
+    async with serve() as other:
+        elsewhere = other.base_url.removeprefix("http:")
+        for path in (f"{elsewhere}/models", f"{elsewhere}/a://b", f"/fetch?url={other.base_url}/models"):
+            server.answers(sends({"here": True}))
+            assert await client.get(path, cast_to=dict) == {"here": True}
+        assert other.requests == []
+    assert [sent.path[:5] for sent in server.requests] == ["/v1//", "/v1//", "/v1/f"]
+
+
+async def test_a_path_may_have_a_query_of_its_own(server: Server, client: TutuClient) -> None:
+    server.answers(sends({}))
+    await client.get("/log?page=2", cast_to=dict, extra_query={"size": 5})
+    assert server.requests[0].query == {"page": "2", "size": "5"}
+
+
+@pytest.mark.parametrize("path", ["/a#b", "/a\nb", "/a\tb", "/\ud800", "http://relay.example\t/a"])
+async def test_a_path_of_which_a_part_would_be_lost_is_refused(server: Server, client: TutuClient, path: str) -> None:
+    with pytest.raises(ConfigError, match="inside"):
+        await client.get(path, cast_to=dict)
+    assert server.requests == []
 
 
 async def test_files_go_as_a_form_from_the_disk(server: Server, client: TutuClient, tmp_path: Path) -> None:

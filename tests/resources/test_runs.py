@@ -7,6 +7,7 @@ import contextvars
 import json
 import pickle
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -173,6 +174,8 @@ PART = {"type": "image_url", "image_url": {"url": "https://e.example/a.png"}}
         (["a", "b"], '["a","b"]'),
         ([{"type": "dog"}], '[{"type":"dog"}]'),
         ([{"type": "text"}], '[{"type":"text"}]'),
+        ({"type": ["dog", "cat"]}, '{"type":["dog","cat"]}'),
+        ([{"type": {"text": 1}}], '[{"type":{"text":1}}]'),
         (image("https://e.example/a.png"), [PART]),
         (["look:", image("https://e.example/a.png")], [{"type": "text", "text": "look:"}, PART]),
         ((PART, {"type": "text", "text": "t"}), [PART, {"type": "text", "text": "t"}]),
@@ -221,6 +224,30 @@ async def test_what_goes_wrong_in_a_tool_is_told_to_the_model(client: TutuClient
     ]
     assert right == "4"
     assert not any("Traceback" in text for text in wrong)
+
+
+@dataclass
+class Checked:
+    number: int
+
+    def __post_init__(self) -> None:
+        if self.number == 0:
+            raise ZeroDivisionError("not 0")
+
+
+async def test_what_the_checks_of_a_type_raise_is_told_to_the_model_or_let_out(
+    client: TutuClient, server: Server
+) -> None:
+    def take(it: Checked) -> str:
+        return str(it.number)
+
+    wrong = calls(("take", '{"it": {"number": 0}}'))
+    server.answers(wrong, says("done"))
+    await ask(client, [take])
+    assert told(server) == ['{"error":"ZeroDivisionError: not 0"}']
+    server.answers(wrong)
+    with pytest.raises(ZeroDivisionError):
+        await ask(client, [take], raise_tool_errors=True)
 
 
 async def test_a_tool_that_cancels_itself_is_told_to_the_model(client: TutuClient, server: Server) -> None:

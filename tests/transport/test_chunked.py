@@ -70,6 +70,10 @@ def test_what_follows_a_chunk_that_is_too_long_is_not_taken_for_a_size() -> None
     assert fed(Chunks(), b"5\r\nhelloABC\r\n") == (b"hello", b"?ABC\r\n")
 
 
+def test_a_chunk_that_ends_in_a_bare_line_feed_is_handed_over_as_one_that_ended_well() -> None:
+    assert fed(Chunks(), b"5\r\nhello\n3\nabc\n") == (b"hello", b"3\nabc\n")
+
+
 def test_what_has_come_of_a_chunk_is_handed_over_when_the_connection_is_lost() -> None:
     chunks = Chunks()
     assert chunks.feed(b"5\r\nhello\r\n6\r\nwor") == (b"hello", b"")

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tutuclient import APITimeoutError, ConfigError, InternalServerError, Request, RetryPolicy, Spent, TutuClient
+from tutuclient import (
+    APITimeoutError,
+    ConfigError,
+    InternalServerError,
+    OutcomeUnknownError,
+    Request,
+    RetryPolicy,
+    Spent,
+    TutuClient,
+)
 from tutuclient.testing import fails, says
 
 if TYPE_CHECKING:
@@ -67,6 +76,20 @@ async def test_the_first_is_outermost_and_may_change_headers_and_fields(server: 
     [sent] = server.requests
     assert (sent.headers["X-Outer"], sent.json["user"], sent.json["model"]) == ("1", "u1", "m")
     assert sent.headers["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("around", ["middleware", "attempt_middleware"])
+async def test_a_model_put_in_that_makes_pictures_is_not_asked_twice(server: Server, around: str) -> None:
+    async def draw(request: Request, call_next: Next) -> Any:
+        request.fields = {**(request.fields or {}), "model": "gpt-image-1"}
+        return await call_next(request)
+
+    server.faults("reset_after_request", times=3)
+    layers: dict[str, Any] = {around: [draw]}
+    async with TutuClient(KEY, server.base_url, retry=QUICK, **layers) as client:
+        with pytest.raises(OutcomeUnknownError):
+            await client.chat.completions.create(**ASKED)
+    assert len(server.requests) == 1
 
 
 async def test_headers_of_an_attempt_may_differ_from_attempt_to_attempt(server: Server) -> None:

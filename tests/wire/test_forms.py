@@ -62,6 +62,12 @@ def test_what_has_no_place_in_a_form_is_refused(value: object) -> None:
     assert caught.value.outcome == "not_sent"
 
 
+def test_a_field_without_a_name_that_is_text_is_refused() -> None:
+    nameless: Any = {1: "x"}
+    with pytest.raises(ConfigError, match="1 is no name of a field"):
+        wire.form(nameless)
+
+
 def test_a_form_that_holds_itself_is_refused() -> None:
     endless: list[Any] = []
     endless.append(endless)

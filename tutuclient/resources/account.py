@@ -84,8 +84,13 @@ def _number(value: object) -> float | None:
             value = float(value)
         except ValueError:
             return None
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if fits else None  # type: ignore[arg-type]  # `fits` has said so
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _moment(value: object) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
@@ -92,9 +93,9 @@ class Others(Resource):
         *,
         stream: bool = False,
     ) -> Call:
-        if not path.startswith("/") and (
-            not path.startswith(("http://", "https://")) or origin_of(path) != self._settings.origin
-        ):
+        if not path.isprintable() or "#" in path:
+            raise ConfigError(f"{path!r} has a line break, a control character or a # inside; write it as %0A, %23…")
+        if not path.startswith("/") and not _is_within(path, self._settings.origin):
             raise ConfigError(
                 f"{path!r}: the path must begin with /, or be an address of the relay ({self._settings.origin}): "
                 "the key goes nowhere else"
@@ -116,6 +117,18 @@ class Others(Resource):
             makes_image=makes_image,
             stream=stream,
         )
+
+
+def _is_within(address: str, origin: str) -> bool:
+    """Say whether an address is the relay's, with nothing before the host's name that could be taken for one."""
+    try:
+        return (
+            address.startswith(("http://", "https://"))
+            and "@" not in urlsplit(address).netloc
+            and origin_of(address) == origin
+        )
+    except ValueError:  # It is no address.
+        return False
 
 
 def _traced(answer: T, meta: Meta) -> T:

@@ -78,7 +78,7 @@ class Resource:
             body=form if fields is None else wire.encode(fields),
             fields=fields,
             headers=clean_headers(headers) if headers else None,
-            query=f"?{urlencode(queries)}" if queries else "",
+            query=f"{'&' if '?' in path else '?'}{urlencode(queries)}" if queries else "",
             timeout=None if timeout is UNSET else clean_timeout(timeout),
             makes_image=makes_image,
             stream=stream,

@@ -140,9 +140,6 @@ class _Rounds:
             return _error(f"there is no tool {_name(call)!r}; there are: {', '.join(self._tools)}")
         try:
             arguments = tool.read(call.function.arguments)
-        except MisfitError as error:
-            return _error(f"the arguments do not fit: {error}")
-        try:
             if tool.is_async:
                 value = await tool.run(arguments)
             else:
@@ -154,7 +151,9 @@ class _Rounds:
             if current_effective_deadline() == -math.inf:  # The run is being cancelled.
                 raise
             return _error("the tool was cancelled")
-        except Exception as error:  # A tool may raise anything.
+        except MisfitError as error:
+            return _error(f"the arguments do not fit: {error}")
+        except Exception as error:  # A tool may raise anything, and so may what its types check.
             if self._raise:
                 raise
             return _error(f"{type(error).__name__}: {error}")
@@ -323,7 +322,8 @@ def _is_part(value: Any) -> bool:
     if isinstance(value, msgspec.Struct):
         return value.__struct_config__.tag in _PART_KINDS
     fields: Mapping[str, Any] = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
-    return fields.get("type") in _PART_KINDS and fields["type"] in fields
+    kind = fields.get("type")
+    return isinstance(kind, str) and kind in _PART_KINDS and kind in fields
 
 
 def _error(text: str) -> str:

@@ -70,7 +70,8 @@ class Call:
         self.settings: Settings = settings
         self.method: str = method
         self.what: str = f"{method} {path}"
-        self.url: str = f"{path if '://' in path else settings.base_url + path}{query}"
+        # What begins with a slash is a path, whatever else is in it: else "//host/a://b" would take the key elsewhere.
+        self.url: str = f"{settings.base_url + path if path.startswith('/') else path}{query}"
         self.own_headers: Mapping[str, str] | None = headers
         self.idempotency_key: str = "" if body is None else f"tutu-{os.urandom(16).hex()}"
         self.body: Body | None = body

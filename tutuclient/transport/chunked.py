@@ -70,5 +70,7 @@ class Chunks:
         """Take no more, and give what has come of a chunk that is not whole."""
         self.handed_over = True
         begun, self._begun = self._begun, b""
+        if begun[:1] == b"\n":  # The parser lets that pass for a line break.
+            return begun[1:]
         # What stands where a line break belongs must not be taken for a size.
         return begun[2:] if begun[:2] == b"\r\n"[: len(begun)] else b"?" + begun

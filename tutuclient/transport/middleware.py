@@ -68,6 +68,9 @@ class Request:
         if self.headers != dict(call.own_headers or {}):
             call.own_headers = clean_headers(self.headers)
         if self.fields is not call.fields and self.fields is not None:
+            # Another model may make pictures where the one before did not.
+            if wire.makes_image(self.fields) and not wire.makes_image(call.fields or {}):
+                call.makes_image = True
             call.fields, call.body = self.fields, wire.encode(self.fields)
         return call
 

@@ -89,7 +89,9 @@ class Handler(ResponseHandler):
         if not self._buffer:
             return
         (message, payload), _ = self._buffer[-1]
-        if message.chunked and not message.upgrade and payload is not EMPTY_PAYLOAD:
+        # A head whose lines end in bare line feeds ends before what was taken for its end.
+        untouched = payload is not EMPTY_PAYLOAD and not payload.total_bytes and not payload.is_eof()
+        if message.chunked and not message.upgrade and untouched:
             payload.begin_http_chunk_receiving()  # It refuses to count chunks once it has bytes.
             self._chunks = Chunks()
 

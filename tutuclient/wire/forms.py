@@ -106,6 +106,8 @@ def form(fields: Mapping[str, Any], files: Iterable[FormFile] = ()) -> Form:
 def _leaves(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str | Upload | os.PathLike[str]]]:
     """Give names and texts, and files as they are, of whatever is nested in these."""
     for name, value in items:
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+            raise TypeError(f"{name!r} is no name of a field")
         if isinstance(value, str | Upload | os.PathLike):
             yield name, cast("str | Upload | os.PathLike[str]", value)
         elif isinstance(value, bool):
