@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,11 @@ def _machine(versions: Mapping[str, Mapping[str, str]], missing: Mapping[str, st
 
 def _measure(options: argparse.Namespace, told: Told) -> None:
     wanted = [word.strip().upper() for word in options.only.split(",") if word]
-    workloads = [each for each in WORKLOADS if not wanted or each.key in wanted]
+    workloads = [
+        replace(each, title=f"{each.title}, over TLS") if options.tls else each
+        for each in WORKLOADS
+        if (not wanted or each.key in wanted) and not (options.tls and each.local)
+    ]
     if not workloads:
         keys = ", ".join(sorted({each.key for each in WORKLOADS}))
         raise SystemExit(f"no workload {options.only!r}; there are {keys}")
@@ -70,13 +75,16 @@ def _measure(options: argparse.Namespace, told: Told) -> None:
     measured: list[tuple[Workload, dict[str, rounds.Measured]]] = []
     for workload in workloads:
         began = time.monotonic()
-        results = rounds.run(workload, versions, options.workers, options.scale, options.rounds, told.mention)
+        results = rounds.run(
+            workload, versions, options.workers, options.scale, options.rounds, told.mention, tls=options.tls
+        )
         told.mention(f"{workload.name}: {time.monotonic() - began:.0f} s")
         told.say(*table.of_workload(workload, results))
         measured.append((workload, results))
     told.say(*table.summary(measured, versions))
     values = {workload.name: {name: vars(result) for name, result in found.items()} for workload, found in measured}
-    told.keep(options.out, {"versions": versions, "python": platform.python_version(), "results": values})
+    about = {"versions": versions, "python": platform.python_version(), "tls": options.tls}
+    told.keep(options.out, {**about, "results": values})
 
 
 def _grow(options: argparse.Namespace, told: Told) -> None:
@@ -98,7 +106,10 @@ def _play(options: argparse.Namespace, told: Told) -> None:
 def _introduce(options: argparse.Namespace, told: Told, names: Iterable[str]) -> list[str]:
     """Say who is there, on what, and how large the run is; give the names of those who are."""
     versions, missing = options.workers.versions(list(names))
-    told.say(*_machine(versions, missing), f"{options.scale} size, rounds: {options.rounds}")
+    told.say(
+        *_machine(versions, missing),
+        f"{options.scale} size, rounds: {options.rounds}{', over TLS' if options.tls else ''}",
+    )
     return list(versions)
 
 
@@ -118,6 +129,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--contender", action="append", dest="contenders", metavar="NAME", help="speed: only this one; may be repeated"
     )
+    parser.add_argument("--tls", action="store_true", help="speed: over TLS, with a certificate made for the run")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each measurement (3; 1 when tiny)")
     parser.add_argument(
         "--python", action="append", default=[], metavar="NAME=PATH", help="run a contender with another Python"
@@ -127,6 +139,8 @@ def _options() -> argparse.Namespace:
         "--plot", type=Path, default=Path("growth.svg"), metavar="FILE", help="growth: where the plot goes"
     )
     options = parser.parse_args()
+    if options.tls and options.what != "speed":
+        parser.error(f"--tls is for the workloads, not for {options.what}")
     options.scale = options.scale or "full"
     options.rounds = options.rounds or (1 if options.scale == "tiny" else 3)
     options.workers = rounds.Workers(dict(pair.split("=", 1) for pair in options.python))

@@ -13,6 +13,7 @@ import json
 import time
 from statistics import median
 from typing import Any
+from urllib.parse import urlsplit
 
 from benchmarks.workload import Case, Figure, Goal, Workload, at_once
 
@@ -45,7 +46,9 @@ async def measure(case: Case) -> dict[str, float]:
 
 
 async def _state(origin: str) -> dict[str, Any]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(origin.rpartition(":")[2]))
+    parts = urlsplit(origin)
+    tls = True if parts.scheme == "https" else None
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port, ssl=tls)
     writer.write(b"GET /state HTTP/1.1\r\nHost: bench\r\n\r\n")
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     length = int(head.partition("Content-Length: ")[2].split("\r\n")[0])

@@ -1,9 +1,9 @@
 """W6: how long until the first token, and what a client costs to build.
 
 Measured, each as the median of many: "warm", from the call to the first text of a stream over a connection that is
-open; "cold", the same with a new client, building it and connecting included (plain HTTP, no TLS); "building", making
-a client and nothing else. The server answers at once. What is read after the first token is not counted. litellm keeps
-its connections in the module, so it is only measured warm.
+open; "cold", the same with a new client, building it and connecting included (a handshake too where the run is over
+TLS); "building", making a client and nothing else. The server answers at once. What is read after the first token is
+not counted. litellm keeps its connections in the module, so it is only measured warm.
 """
 
 from __future__ import annotations

@@ -162,5 +162,6 @@ WORKLOADS = (
         measure_installed,
         (Goal("packages", 13), Goal("mb", 14)),
         once=True,
+        local=True,
     ),
 )

@@ -107,10 +107,10 @@ def run(
     for workload in WORKLOADS:
         values: dict[str, dict[int, list[float]]] = {name: {} for name in NAMES}
         for place in range(rounds):
-            with serving() as origin:
+            with serving() as server:
                 for name in NAMES:
                     say(f"{workload.name}, round {place + 1}: {name}")
-                    answer = workers.ask(name, workload=workload.name, scale=scale, origin=origin, core=cores()[1])
+                    answer = workers.ask(name, server, workload=workload.name, scale=scale, core=cores()[1])
                     if "figures" not in answer:
                         raise RuntimeError(f"{name}: {answer}")
                     for point, value in answer["figures"].items():

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -61,15 +62,40 @@ def environment() -> dict[str, str]:
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
 
 
+@dataclass(frozen=True)
+class Server:
+    """The server that runs.
+
+    Attributes:
+        origin: Its address without a path.
+        trust: What a worker's environment must hold so that its contender's own defaults trust the server.
+    """
+
+    origin: str
+    trust: Mapping[str, str]
+
+
 @contextlib.contextmanager
-def serving() -> Iterator[str]:
-    """Run the server in a process of its own; gives its origin."""
-    command = [sys.executable, "-m", "benchmarks.server", str(cores()[0])]
+def serving(*, tls: bool = False) -> Iterator[Server]:
+    """Run the server in a process of its own.
+
+    Args:
+        tls: Over TLS, with a certificate made for this run.
+    """
+    command = [sys.executable, "-m", "benchmarks.server", str(cores()[0]), *(["tls"] if tls else [])]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment()) as process:  # noqa: S603  (ours)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment()) as process,  # noqa: S603  (ours)
+    ):
         assert process.stdout is not None  # noqa: S101  (says so to the type checker)
         try:
-            yield f"http://127.0.0.1:{json.loads(process.stdout.readline())['port']}"
+            told = json.loads(process.stdout.readline())
+            file = Path(folder, "certificate.pem")
+            file.write_text(told["certificate"], encoding="ascii")
+            # OpenSSL itself reads it, so whatever asks for the system's authorities trusts this one and no other.
+            trust = {"SSL_CERT_FILE": str(file)} if tls else {}
+            yield Server(f"{'https' if tls else 'http'}://127.0.0.1:{told['port']}", trust)
         finally:
             process.kill()
 
@@ -84,13 +110,16 @@ class Workers:
     def __init__(self, pythons: Mapping[str, str]) -> None:
         self._pythons = pythons
 
-    def ask(self, contender: str, **asked: Any) -> dict[str, Any]:
+    def ask(self, contender: str, server: Server | None = None, **asked: Any) -> dict[str, Any]:
         """Have a fresh worker answer; a worker that fails answers with a note."""
+        if server is not None:
+            asked["origin"] = server.origin
         python = self._pythons.get(contender, sys.executable)
         command = [python, "-m", "benchmarks.worker", json.dumps({"contender": contender, **asked})]
+        around = {**environment(), **(server.trust if server is not None else {})}
         try:
             done = subprocess.run(  # noqa: S603  (ours)
-                command, capture_output=True, text=True, env=environment(), timeout=_LONGEST_S, check=False
+                command, capture_output=True, text=True, env=around, timeout=_LONGEST_S, check=False
             )
         except subprocess.TimeoutExpired:
             return {"absent": f"no figures after {_LONGEST_S} s"}
@@ -118,7 +147,14 @@ class Workers:
 
 
 def run(
-    workload: Workload, names: Sequence[str], workers: Workers, scale: Scale, rounds: int, say: Callable[[str], object]
+    workload: Workload,
+    names: Sequence[str],
+    workers: Workers,
+    scale: Scale,
+    rounds: int,
+    say: Callable[[str], object],
+    *,
+    tls: bool = False,
 ) -> dict[str, Measured]:
     """Measure a workload.
 
@@ -129,18 +165,19 @@ def run(
         scale: How much.
         rounds: How often each.
         say: Is told what goes on.
+        tls: Against a server that speaks TLS.
     """
     taking = [name for name in names if workload.takes(CONTENDERS[name])]
     results = {name: Measured() for name in taking}
     core = cores()[1]
     for number in range(1 if workload.once else rounds):
-        with serving() as origin:
+        with serving(tls=tls) as server:
             for name in taking if number % 2 == 0 else reversed(taking):
                 result = results[name]
                 if result.note:
                     continue
                 say(f"{workload.name}, round {number + 1}: {name}")
-                answer = workers.ask(name, workload=workload.name, scale=scale, origin=origin, core=core)
+                answer = workers.ask(name, server, workload=workload.name, scale=scale, core=core)
                 result.note = answer.get("absent", "")
                 result.amount = answer.get("amount", result.amount)
                 for figure, value in answer.get("figures", {}).items():

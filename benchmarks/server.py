@@ -1,7 +1,8 @@
 """The other side: answers that stand ready, from a process of its own.
 
-``python -m benchmarks.server CORE`` prints its port and serves until its input ends. It reads no more of a request
-than it must and makes nothing while it is measured against, so that what is measured is the client. The first part
+``python -m benchmarks.server CORE [tls]`` prints its port, and the certificate to trust when it speaks TLS, and serves
+until its input ends. It reads no more of a request than it must and makes nothing while it is measured against, so that
+what is measured is the client. The first part
 of the path says what to answer, so a contender needs nothing but a base URL:
 
 | path | answer |
@@ -31,6 +32,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from benchmarks import answers
+from tutuclient.testing.certificate import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -210,12 +212,14 @@ def _write_later(connection: Connection, data: bytes, seconds: float) -> None:
     asyncio.get_running_loop().call_later(seconds, connection.send, data)
 
 
-async def serve() -> None:
-    """Serve until the input ends; the port is the first line of the output."""
+async def serve(*, tls: bool) -> None:
+    """Serve until the input ends; the first line of the output tells ``port`` and ``certificate`` ("" without TLS)."""
     loop = asyncio.get_running_loop()
     sent = Answers()
-    listener = await loop.create_server(lambda: Connection(sent.play), "127.0.0.1", 0, backlog=2048)
-    sys.stdout.write(json.dumps({"port": listener.sockets[0].getsockname()[1]}) + "\n")
+    context, certificate = self_signed() if tls else (None, "")
+    listener = await loop.create_server(lambda: Connection(sent.play), "127.0.0.1", 0, backlog=2048, ssl=context)
+    port = listener.sockets[0].getsockname()[1]
+    sys.stdout.write(json.dumps({"port": port, "certificate": certificate}) + "\n")
     sys.stdout.flush()
     pacing = asyncio.create_task(sent.pacer.run())
     await loop.run_in_executor(None, sys.stdin.read)
@@ -231,4 +235,4 @@ def pin(core: int) -> None:
 
 if __name__ == "__main__":
     pin(int(sys.argv[1]))
-    asyncio.run(serve())
+    asyncio.run(serve(tls=sys.argv[2:] == ["tls"]))

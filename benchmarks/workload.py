@@ -86,6 +86,7 @@ class Workload:
         goals: What the figures are held against.
         without: Contenders that are left out.
         once: One round is enough: the figures do not swing.
+        local: The server has no part in it, so it is left out of a run over TLS.
     """
 
     key: str
@@ -97,6 +98,7 @@ class Workload:
     goals: tuple[Goal, ...] = ()
     without: frozenset[str] = field(default_factory=frozenset)
     once: bool = False
+    local: bool = False
 
     @property
     def name(self) -> str:

@@ -39,7 +39,18 @@ async def test_every_workload_gives_figures() -> None:
     assert rows[0] == ["", "by hand", "tutuclient"]
     assert {label.partition(":")[0] for label, *_ in rows[2:]} == _WORKLOADS
     assert all(by_hand != "-" for _, by_hand, _ in rows[2:])
-    assert all(ours != "-" for label, _, ours in rows[2:] if not label.startswith("W3 b64_json"))
+    assert all(ours != "-" for _, _, ours in rows[2:])
+
+
+async def test_the_workloads_run_over_tls_too() -> None:
+    output = await _benchmarks(
+        "--tiny", "--tls", "--only", "W1,W8", "--contender", "by hand", "--contender", "tutuclient"
+    )
+    assert "## W1: small vision requests (picture by URL), 64 at once, over TLS" in output
+    medians = output.partition("## All medians")[2].partition("## All goals")[0]
+    assert medians.count("| W1") == 1
+    assert medians.count("| W8") == 4
+    assert "| - |" not in medians
 
 
 async def test_growth_writes_a_plot(tmp_path: Path) -> None:

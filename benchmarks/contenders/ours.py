@@ -39,10 +39,7 @@ class Tutuclient:
         return first
 
     async def draw(self) -> int:
-        images: Any = getattr(self._client, "images", None)
-        if images is None:
-            raise NotImplementedError("this tutuclient has no client.images yet")
-        answer = await images.generate(model="gpt-image-1", prompt=QUESTION)
+        answer = await self._client.images.generate(model="gpt-image-1", prompt=QUESTION)
         return len(answer.data[0].b64_json or "")
 
     async def upload(self, path: Path) -> str:
