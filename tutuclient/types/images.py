@@ -63,6 +63,8 @@ class ImagesTokensDetails(Nested, frozen=True, kw_only=True):
 class ImagesUsage(Usage, frozen=True, kw_only=True):
     """Tokens used for pictures, as the relay says; None where it does not."""
 
+    OWN = frozenset({"completion_tokens", "completion_tokens_details", "prompt_tokens", "prompt_tokens_details"})
+
     input_tokens_details: ImagesTokensDetails | None = None
     output_tokens_details: ImagesTokensDetails | None = None
 
@@ -116,6 +118,8 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
         partial_image_index: Which draft it is, from 0; None when it is none.
         usage: Tokens used; with the picture, and None with a draft.
     """
+
+    OWN = frozenset({"partial_image_index", "revised_prompt", "url", "usage"})
 
     type: str = ""
     b64_json: str | None = None
