@@ -357,6 +357,13 @@ async def test_an_answer_is_dumped_and_sent_back_in_the_same_ways(server: Server
     assert set(sent[1]) == {"role", "content", "refusal", "annotations", "audio", "function_call", "tool_calls"}
 
 
+async def test_fields_beyond_openai_are_attributes(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(says("a", thought="t"))
+    completion: Any = await openai.chat.completions.create(**ASK)
+    assert completion.choices[0].message.thought == "t"
+    assert completion.choices[0].message.model_extra == {"thought": "t"}
+
+
 async def test_a_pydantic_model_is_parsed_and_may_be_a_tool(server: Server, openai: AsyncOpenAI) -> None:
     server.answers(says('{"city": "Oslo"}'), CALLS, says('{"ci', finish_reason="length"))
     answer = await openai.chat.completions.parse(**ASK, response_format=Weather)

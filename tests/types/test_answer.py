@@ -322,3 +322,12 @@ def test_an_answer_knows_its_request_id_by_both_names() -> None:
     vars(answer)["origin"] = Origin(Meta(headers={"x-request-id": "r-1"}), nothing)
     assert answer.request_id == answer._request_id == "r-1"
     assert Page().request_id is None
+
+
+def test_fields_without_a_name_are_attributes_too() -> None:
+    answer: Any = wire.read_completion(COMPLETION, Meta())
+    assert (answer.provider, answer.choices[0].message.thought, answer.usage.cost) == ("p", "t", 0.5)
+    assert travelled(answer).choices[0].message.tool_calls[0].sign == "s"
+    for part in (answer, answer.usage):
+        with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+            _ = part.nothing_of_the_kind

@@ -354,6 +354,18 @@ _PYDANTIC = frozenset(
 )
 
 
+def unknown_field(part: Any, name: str) -> Any:
+    """Give a field that this client has no name for as an attribute, as pydantic's models do.
+
+    It is the ``__getattr__`` of whatever is not a chunk: having one makes every
+    attribute slower to read.
+    """
+    unknown: dict[str, Any] = {} if name.startswith("_") else part.model_extra
+    if name in unknown:
+        return unknown[name]
+    raise AttributeError(f"{type(part).__name__!r} object has no attribute {name!r}")
+
+
 class Answer(Plain, kw_only=True, frozen=True, dict=True):
     """A whole answer, or one chunk of a stream.
 
@@ -410,6 +422,9 @@ class Nested(Plain, kw_only=True, frozen=True, dict=True):
     where the bytes were odd) and the path down to this part. Without a path it is
     the unknown fields alone.
     """
+
+    if not TYPE_CHECKING:  # A checker is to find names that are misspelt.
+        __getattr__ = unknown_field
 
     @property
     def extra(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import msgspec
 
-from tutuclient.types.answer import Answer, Nested, Plain
+from tutuclient.types.answer import Answer, Nested, Plain, unknown_field
 
 if TYPE_CHECKING:
     from tutuclient.generated import GeneratedImage
@@ -267,6 +267,11 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
     usage: Usage | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None
+    metadata: dict[str, Any] | None = None
+    moderation: Any = None
+
+    if not TYPE_CHECKING:  # A checker is to find names that are misspelt.
+        __getattr__ = unknown_field
 
     @property
     def message(self) -> ChatMessage:

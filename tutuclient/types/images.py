@@ -6,7 +6,7 @@ Source: ``POST /images/generations``, ``/images/edits`` and ``/images/variations
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import msgspec
 
@@ -14,6 +14,8 @@ from tutuclient.types.answer import Answer, Nested
 from tutuclient.types.chat import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tutuclient.generated import GeneratedImage
     from tutuclient.types.answer import Origin
 
@@ -34,23 +36,33 @@ class ImageEditFields(ImageVariationFields, total=False):
     """Every field of an edit beside ``image``, ``mask``, ``prompt`` and ``stream``; as for ``ChatFields``."""
 
     background: Literal["transparent", "opaque", "auto"] | None
+    complexity: str | None
+    frame_count: int | None
+    frame_duration_ms: int | None
     input_fidelity: Literal["high", "low"] | None
     output_compression: int | None
-    output_format: Literal["png", "jpeg", "webp"] | None
+    output_format: Literal["png", "jpeg", "webp", "gif", "svg"] | None
     partial_images: int | None
     quality: str | None
+    safety_identifier: str | None
+    svg: Mapping[str, Any] | None
 
 
 class ImageGenerateFields(ImageVariationFields, total=False):
     """Every field of an order of pictures beside ``prompt`` and ``stream``; as for ``ChatFields``."""
 
     background: Literal["transparent", "opaque", "auto"] | None
+    complexity: str | None
+    frame_count: int | None
+    frame_duration_ms: int | None
     moderation: Literal["low", "auto"] | None
     output_compression: int | None
-    output_format: Literal["png", "jpeg", "webp"] | None
+    output_format: Literal["png", "jpeg", "webp", "gif", "svg"] | None
     partial_images: int | None
     quality: str | None
+    safety_identifier: str | None
     style: Literal["vivid", "natural"] | None
+    svg: Mapping[str, Any] | None
 
 
 class ImagesTokensDetails(Nested, frozen=True, kw_only=True):
@@ -101,6 +113,8 @@ class ImagesResponse(Answer, frozen=True, kw_only=True):
     output_format: str | None = None
     quality: str | None = None
     size: str | None = None
+    safety_identifier: str | None = None
+    svg_usage: Any = None
 
     @property
     def images(self) -> list[GeneratedImage]:
