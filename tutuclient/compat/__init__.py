@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tutuclient.resources import Chat
-    from tutuclient.settings import RetryPolicy, Settings
+    from tutuclient.settings import Settings
 
     Key: TypeAlias = str | Callable[[], Awaitable[str]]
 
@@ -271,8 +271,7 @@ class AsyncOpenAI(TutuClient):
         set_default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, object] | None = None,
         set_default_query: Mapping[str, object] | None = None,
-        retry: RetryPolicy | None = None,
-        strict_finish: bool | None = None,
+        **ours: Any,
     ) -> Self:
         """Give a copy with other settings. What is not given stays.
 
@@ -293,8 +292,7 @@ class AsyncOpenAI(TutuClient):
             set_default_headers: Headers in place of all that were given before.
             default_query: Query parameters to add.
             set_default_query: Query parameters in place of all that were given before.
-            retry: A ``RetryPolicy``, in place of ``max_retries``.
-            strict_finish: As for ``TutuClient``.
+            **ours: Every other setting that ``TutuClient.with_options`` takes.
 
         Raises:
             ConfigError: A setting cannot work.
@@ -311,8 +309,7 @@ class AsyncOpenAI(TutuClient):
         copy = super().with_options(
             timeout=timeout,
             max_retries=max_retries if isinstance(max_retries, int) else None,
-            retry=retry,
-            strict_finish=strict_finish,
+            **ours,
         )
         settings = copy._settings  # noqa: SLF001  (a copy of our own)
         if key:
