@@ -25,6 +25,8 @@ QUICK = RetryPolicy(wait_initial=0.01, wait_max=0.02)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TUTU_API_KEY", "TUTU_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

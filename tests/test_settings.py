@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import traceback
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -609,3 +610,18 @@ def test_settings_are_frozen() -> None:
 
 def test_the_total_comes_first() -> None:
     assert Timeout(60, connect=5) == Timeout(total=60, connect=5)
+
+
+def test_what_is_not_given_takes_a_header_and_a_parameter_away() -> None:
+    removed: Any = UNSET
+    assert merged_headers({"Accept": "a", "User-Agent": "u"}, clean_headers({"user-agent": removed})) == {"Accept": "a"}
+    assert clean_query({"a": 1, "b": UNSET, "c": None}) == {"a": "1"}
+
+
+@pytest.mark.parametrize(
+    ("read", "total"),
+    [(60, 600.0), (1200, 1200), (None, None)],
+)
+def test_a_timeout_of_httpx_is_known_by_its_parts(read: float | None, total: float | None) -> None:
+    of_httpx: Any = SimpleNamespace(connect=5, read=read, write=7, pool=None)
+    assert clean_timeout(of_httpx) == Timeout(total, connect=5, pool=None, first_token=read, idle=read)

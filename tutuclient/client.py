@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
 
 import msgspec
 
-from tutuclient import __version__
+from tutuclient import __version__, wire
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media import PictureSource, image
 from tutuclient.resources import Account, Audio, Chat, Embeddings, Images, Models, TextCompletions
@@ -516,7 +516,7 @@ class TutuClient:
         """Order a picture, whatever the model is called: the call is not sent twice in silence."""
         more = {name: fields.pop(name) for name in ("extra_headers", "extra_query") if name in fields}
         extra_body: Mapping[str, Any] = fields.pop("extra_body", None) or {}
-        body = {"model": model, "messages": [message], **fields, **extra_body}
+        body = wire.given({"model": model, "messages": [message], **fields, **extra_body})
         ask = self.chat.completions.open if stream else self.chat.completions.send
         return await ask(body, timeout=timeout, makes_image=True, **more)
 

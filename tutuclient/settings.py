@@ -53,9 +53,12 @@ Middleware: TypeAlias = Callable[[Any, Callable[[Any], Awaitable[Any]]], Awaitab
 
 
 class Unset(Enum):
-    """Tells "not given" (the client's default) from None (off)."""
+    """Tells "not given" (the client's default) from None (off).
 
-    UNSET = "UNSET"
+    As a field of a request it is not sent; as a header it takes the client's away.
+    """
+
+    UNSET = ...  # Which no encoder knows: it cannot be sent by mistake.
 
     def __repr__(self) -> str:
         return "UNSET"
@@ -65,6 +68,11 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
+
+
+def is_unset(value: object) -> bool:
+    """Say whether something is ``UNSET``, also where the types do not have it: what openai calls omitted is."""
+    return value is UNSET
 
 
 class Secret(str):
@@ -242,13 +250,7 @@ def gather(
         _whole_number("max_concurrency", max_concurrency)
     _whole_number("max_response_bytes", max_response_bytes)
     secret = Secret("") if key_source is not None else clean_key(key)
-    own_headers = {
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "Authorization": _bearer(secret),
-        "User-Agent": user_agent,
-    }
-    headers = merged_headers(own_headers, clean_headers(default_headers or {}))
+    headers = merged_headers(own_headers(secret, user_agent), clean_headers(default_headers or {}))
     return Settings(
         api_key=secret,
         base_url=clean_base_url(url or DEFAULT_BASE_URL),
@@ -282,6 +284,16 @@ def with_key(settings: Settings, key: object) -> Settings:
     old = _bearer(settings.api_key)
     headers = {name: _bearer(secret) if value == old else value for name, value in settings.headers.items()}
     return msgspec.structs.replace(settings, api_key=secret, headers=headers, header_lines=header_lines(headers))
+
+
+def own_headers(key: Secret, user_agent: str) -> dict[str, str]:
+    """Give the headers that a client sends of itself."""
+    return {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "Authorization": _bearer(key),
+        "User-Agent": user_agent,
+    }
 
 
 def _bearer(key: str) -> Secret:
@@ -361,11 +373,22 @@ def origin_of(url: str) -> str:
 
 
 def clean_timeout(timeout: object) -> Timeout:
-    """Make a ``Timeout``: a number is the total deadline, None takes the deadline off."""
+    """Make a ``Timeout``: a number is the total deadline, None takes the deadline off.
+
+    A timeout of httpx, which the code of openai's users passes, is known by its
+    parts: ``read`` limits the silence before and within an answer. It has no
+    deadline, so there is one only to end what would never end: the usual, or
+    ``read`` where that is longer.
+    """
     if isinstance(timeout, Timeout):
         return timeout
     if timeout is UNSET:
         return Timeout()
+    if timeout is not None and all(hasattr(timeout, name) for name in ("connect", "read", "write", "pool")):
+        of_httpx: Any = timeout
+        read = of_httpx.read
+        total = None if read is None else max(read, Timeout().total or 0.0)
+        return Timeout(total, of_httpx.connect, of_httpx.pool, read, read)
     if timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool)):
         return Timeout(total=timeout)
     raise ConfigError(f"timeout must be a number of seconds, a Timeout or None; got {timeout!r}")
@@ -393,16 +416,18 @@ def clean_headers(headers: Mapping[Any, Any]) -> dict[str, str]:
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise ConfigError(f"{name!r} cannot be the name of a header")
-        if not isinstance(value, str) or _CONTROL.search(value) or _HALF.search(value):
+        unfit = not isinstance(value, str) or _CONTROL.search(value) or _HALF.search(value)
+        if not is_unset(value) and unfit:
             raise ConfigError(
                 f"the value of header {name!r} must be text without line breaks, control characters or half surrogates"
             )
-    return {name: Secret(value) for name, value in headers.items()}
+    return {name: value if is_unset(value) else Secret(value) for name, value in headers.items()}
 
 
 def merged_headers(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """Put headers over others; names count without regard to case, so none is sent twice."""
-    return dict({name.lower(): (name, value) for name, value in (*headers.items(), *more.items())}.values())
+    """Put headers over others; names count without regard to case, so none is sent twice. ``UNSET`` takes one away."""
+    merged = {name.lower(): (name, value) for name, value in (*headers.items(), *more.items())}
+    return {name: value for name, value in merged.values() if not is_unset(value)}
 
 
 # Headers that change how a request is written, or that a call writes itself.
@@ -434,12 +459,12 @@ def header_lines(headers: Mapping[str, str]) -> bytes | None:
 
 
 def clean_query(query: Mapping[str, object]) -> dict[str, str]:
-    """Make texts of query parameters: true and false as JSON writes them, None left out."""
+    """Make texts of query parameters: true and false as JSON writes them, None and ``UNSET`` left out."""
     words = {True: "true", False: "false"}
     texts = {
         str(name): words[value] if isinstance(value, bool) else str(value)
         for name, value in query.items()
-        if value is not None
+        if value is not None and not is_unset(value)
     }
     for name, text in texts.items():
         if _HALF.search(name + text):

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutuclient import wire
+from tutuclient import ConfigError, wire
 from tutuclient.types.answer import DEEPEST, Answer, Meta, Nested, Origin, read_json, request_id_of, too_deep
+from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, FunctionCall, ToolCall
 from tutuclient.types.models import Model
 
 if TYPE_CHECKING:
@@ -219,9 +220,115 @@ def test_headers_that_travelled_are_found_in_any_case() -> None:
     assert pickle.loads(pickle.dumps(meta)).headers == {"x-request-id": "r"}  # noqa: S301  (our own bytes)
 
 
-def test_the_names_of_openai_give_the_whole_answer() -> None:
-    answer = wire.read_completion(b'{"choices":[{"message":{"content":"a"}}],"provider":"p"}', Meta())
-    assert (
-        answer.model_dump() == answer.to_dict() == json.loads(answer.to_json()) == json.loads(answer.model_dump_json())
+COMPLETION = b"""{"id": "c", "choices": [{"index": 0, "message": {"role": "assistant", "content": null, "thought": "t",
+"tool_calls": [{"id": "k", "type": "function", "function": {"name": "f", "arguments": "{}"}, "sign": "s"}]}}],
+"usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "cost": 0.5}, "provider": "p"}"""
+TOOL_CALL = {"id": "k", "type": "function", "function": {"name": "f", "arguments": "{}"}, "sign": "s"}
+
+
+def test_every_part_of_an_answer_gives_what_came() -> None:
+    answer = wire.read_completion(COMPLETION, Meta())
+    whole = json.loads(COMPLETION)
+    message = answer.choices[0].message
+    assert answer.to_dict() == json.loads(answer.to_json()) == answer.model_dump(exclude_unset=True) == whole
+    assert answer.choices[0].to_dict() == whole["choices"][0]
+    assert message.to_dict() == whole["choices"][0]["message"]
+    assert message.tool_calls is not None
+    assert message.tool_calls[0].to_dict() == TOOL_CALL
+    assert message.tool_calls[0].function.to_dict() == TOOL_CALL["function"]
+    assert answer.usage is not None
+    assert answer.usage.to_dict() == whole["usage"]
+    assert (answer.model_extra, message.model_extra) == ({"provider": "p"}, {"thought": "t"})
+    assert (answer.usage.model_extra, message.tool_calls[0].function.model_extra) == ({"cost": 0.5}, {})
+
+
+def test_a_dump_names_the_fields_that_did_not_come_too() -> None:
+    answer = wire.read_completion(COMPLETION, Meta())
+    dumped = answer.model_dump()
+    message = dumped["choices"][0]["message"]
+    assert message == answer.choices[0].message.model_dump()
+    assert message == {
+        "role": "assistant",
+        "content": None,
+        "refusal": None,
+        "tool_calls": [TOOL_CALL],
+        "function_call": None,
+        "annotations": None,
+        "audio": None,
+        "thought": "t",
+    }
+    assert (dumped["system_fingerprint"], dumped["choices"][0]["finish_reason"], dumped["provider"]) == (
+        None,
+        None,
+        "p",
     )
-    assert answer.to_dict()["provider"] == "p"
+    assert dumped["usage"] == {
+        "prompt_tokens": 1,
+        "completion_tokens": 2,
+        "total_tokens": 3,
+        "prompt_tokens_details": None,
+        "completion_tokens_details": None,
+        "cost": 0.5,
+    }
+    assert dumped == json.loads(answer.model_dump_json())
+
+
+def test_a_dump_can_be_made_smaller() -> None:
+    message = wire.read_completion(COMPLETION, Meta()).choices[0].message
+    short = {"role": "assistant", "thought": "t", "tool_calls": [TOOL_CALL]}
+    assert message.model_dump(exclude_none=True) == message.model_dump(exclude_defaults=True) == short
+    assert message.to_dict(exclude_none=True) == short
+    assert message.model_dump(exclude_none=True, exclude={"tool_calls", "thought"}) == {"role": "assistant"}
+    assert message.model_dump(include={"role"}, mode="json", by_alias=True, warnings=False) == {"role": "assistant"}
+    with pytest.raises(ConfigError, match="top level"):
+        message.model_dump(include={"tool_calls": {0}})
+    with pytest.raises(TypeError, match="exclude_nones"):
+        message.model_dump(exclude_nones=True)
+
+
+def test_a_dump_is_written_as_openai_writes_it() -> None:
+    answer = page('{"id": "é"}'.encode(), id="é")
+    assert answer.to_json() == '{\n  "id": "é"\n}'
+    assert answer.to_json(indent=None) == '{"id":"é"}'
+    assert answer.model_dump_json() == '{"id":"é","size":0}'
+    assert answer.model_dump_json(indent=1, exclude_unset=True) == '{\n "id": "é"\n}'
+    assert answer.model_dump_json(ensure_ascii=True, exclude_unset=True) == '{"id": "\\u00e9"}'
+
+
+def test_what_did_not_come_off_the_wire_is_dumped_from_its_fields() -> None:
+    call = ToolCall(id="k", function=FunctionCall(name="f", arguments="{}"))
+    vars(call)["place"] = ({"sign": "s"}, ())
+    message = ChatMessage(content="see", parts=[{"type": "text", "text": "see"}], tool_calls=[call], reasoning="hm")
+    assert ChatCompletion(choices=[ChatChoice(message=message)]).to_dict()["choices"] == [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": [{"type": "text", "text": "see"}],
+                "tool_calls": [TOOL_CALL],
+                "reasoning": "hm",
+            },
+        }
+    ]
+    assert "parts" not in message.model_dump()
+
+
+def test_a_tool_that_is_no_function_has_none_in_its_dump() -> None:
+    call = ToolCall(id="k", type="custom", custom={"name": "f", "input": "x"})
+    assert call.model_dump() == {"id": "k", "type": "custom", "custom": {"name": "f", "input": "x"}}
+
+
+def test_an_answer_knows_its_request_id_by_both_names() -> None:
+    answer = Page()
+    vars(answer)["origin"] = Origin(Meta(headers={"x-request-id": "r-1"}), nothing)
+    assert answer.request_id == answer._request_id == "r-1"
+    assert Page().request_id is None
+
+
+def test_fields_without_a_name_are_attributes_too() -> None:
+    answer: Any = wire.read_completion(COMPLETION, Meta())
+    assert (answer.provider, answer.choices[0].message.thought, answer.usage.cost) == ("p", "t", 0.5)
+    assert travelled(answer).choices[0].message.tool_calls[0].sign == "s"
+    for part in (answer, answer.usage):
+        with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+            _ = part.nothing_of_the_kind

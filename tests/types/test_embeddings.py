@@ -75,3 +75,9 @@ def test_an_answer_reads_as_a_list_and_travels() -> None:
 
 def test_shows_no_thousand_numbers() -> None:
     assert repr(BOTH[1]) == "Embedding(index=1, 3 numbers)"
+
+
+def test_a_dump_has_the_numbers_however_they_came() -> None:
+    encoded = base64.b64encode(struct.pack("<2f", 0.5, -1.0)).decode()
+    answer = wire.read_vectors(json.dumps({"data": [{"embedding": encoded}]}).encode(), Meta(), 1)
+    assert answer.model_dump()["data"] == [{"embedding": [0.5, -1.0], "index": 0, "object": "embedding"}]

@@ -13,6 +13,7 @@ from tests.forms import Entry, entries_of
 from tutuclient import wire
 from tutuclient.errors import ConfigError, MediaError
 from tutuclient.media import PIECE_BYTES, Upload
+from tutuclient.settings import UNSET
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ async def entries_in(fields: dict[str, Any], *files: wire.FormFile) -> list[Entr
         ({"model": "m", "n": 2}, [("model", "m"), ("n", "2")]),
         ({"stream": True, "store": False}, [("stream", "true"), ("store", "false")]),
         ({"temperature": 0.5, "speed": 1.0, "top": 0}, [("temperature", "0.5"), ("speed", "1.0"), ("top", "0")]),
-        ({"a": None, "b": "", "c": []}, [("b", "")]),
+        ({"a": None, "b": "", "c": [], "d": UNSET}, [("b", "")]),
         ({"kinds": ["word", "segment"]}, [("kinds[]", "word"), ("kinds[]", "segment")]),
         ({"kinds": (kind for kind in "ab")}, [("kinds[]", "a"), ("kinds[]", "b")]),
         (

@@ -14,7 +14,7 @@ from tests.wire.bodies import CALL, OK
 from tutuclient import wire
 from tutuclient.errors import ConfigError, MediaError
 from tutuclient.media import INLINE_BYTES, PIECE_BYTES, Upload, image
-from tutuclient.settings import Secret
+from tutuclient.settings import UNSET, Secret
 from tutuclient.types.parts import user
 
 if TYPE_CHECKING:
@@ -225,3 +225,15 @@ def test_knows_a_model_that_only_talks(model: object) -> None:
 )
 def test_knows_a_picture_ordered_by_modality(modalities: object, orders: bool) -> None:
     assert wire.makes_image({"model": "gemini-2.5-flash", "modalities": modalities}) is orders
+
+
+def test_fields_that_are_not_given_are_left_out() -> None:
+    assert wire.given({"a": 1, "b": UNSET, "c": None, "d": UNSET}) == {"a": 1, "c": None}
+    fields = {"a": 1, "c": None}
+    assert wire.given(fields) is fields
+
+
+@pytest.mark.parametrize("fields", [{"a": {"b": UNSET}}, {"a": [UNSET]}, {"a": ...}])
+def test_what_is_not_given_within_a_field_is_never_written(fields: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="has to be left out"):
+        wire.encode(fields)

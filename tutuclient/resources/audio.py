@@ -539,7 +539,7 @@ def _speech(
 ) -> dict[str, Any]:
     """Put the fields of a speech together."""
     asked = {} if stream_format is None else {"stream_format": stream_format}
-    return {"model": model, "input": text, "voice": voice, **asked, **fields, **(extra_body or {})}
+    return wire.given({"model": model, "input": text, "voice": voice, **asked, **fields, **(extra_body or {})})
 
 
 def _fields(
@@ -547,7 +547,7 @@ def _fields(
 ) -> dict[str, Any]:
     """Put the fields of a form together; the model comes first, as relays read it."""
     asked = {} if response_format is None else {"response_format": response_format}
-    return {"model": model, **asked, **fields, **(extra_body or {})}
+    return wire.given({"model": model, **asked, **fields, **(extra_body or {})})
 
 
 def _recording(file: SoundFile) -> Recording:

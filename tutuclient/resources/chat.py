@@ -124,7 +124,7 @@ class Completions(Resource):
 
         Cancelling frees the connection at once; what the relay had begun it may still bill.
         """
-        body = {"model": model, "messages": messages, **fields, **(extra_body or {})}
+        body = wire.given({"model": model, "messages": messages, **fields, **(extra_body or {})})
         if stream:
             body["stream"] = True
         refuse_format(body)
@@ -422,7 +422,7 @@ class Completions(Resource):
 
         Cancelling cancels the tools that run; of one in a thread the result is no longer waited for.
         """
-        body = {"model": model, "messages": messages, **fields, "tools": tools, **(extra_body or {})}
+        body = wire.given({"model": model, "messages": messages, **fields, "tools": tools, **(extra_body or {})})
         more: dict[str, Any] = {"extra_headers": extra_headers, "extra_query": extra_query, "timeout": timeout}
         limits: dict[str, Any] = {"max_rounds": max_rounds, "raise_tool_errors": raise_tool_errors}
         if stream:
@@ -459,8 +459,8 @@ def _body(
     fields: Mapping[str, Any],
     extra_body: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    asked = {} if response_format is UNSET else {"response_format": response_format}
-    return {"model": model, "messages": messages, **asked, **fields, **(extra_body or {})}
+    named = {"model": model, "messages": messages, "response_format": response_format}
+    return wire.given({**named, **fields, **(extra_body or {})})
 
 
 def _many(body: Mapping[str, Any]) -> bool:

@@ -113,7 +113,7 @@ class TextCompletions(Resource):
             ConfigError: The request cannot be written; nothing was sent.
             APIError: The relay said no, or gave no whole answer.
         """
-        body: dict[str, Any] = {"model": model, "prompt": prompt, **fields, **(extra_body or {})}
+        body = wire.given({"model": model, "prompt": prompt, **fields, **(extra_body or {})})
         if stream:
             body["stream"] = True
         call = self._call(

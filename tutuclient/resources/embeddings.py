@@ -69,8 +69,8 @@ class Embeddings(Resource):
             APIError: The relay said no, or could not be reached.
         """
         given: Any = input if isinstance(input, str) else list(input)
-        body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **fields}
-        body |= extra_body or {}
+        asked = wire.given({**fields, **(extra_body or {})})
+        body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **asked}
         call = self._call("POST", "/embeddings", fields=body, headers=extra_headers, query=extra_query, timeout=timeout)
 
         def read(data: bytes | bytearray, reply: Reply) -> CreateEmbeddingResponse:

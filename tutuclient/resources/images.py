@@ -17,7 +17,7 @@ from tutuclient.generated import ImageFinder
 from tutuclient.media import Upload
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, whole_of
-from tutuclient.settings import UNSET, Unset
+from tutuclient.settings import UNSET, Unset, is_unset
 from tutuclient.types.answer import Origin
 from tutuclient.types.images import Image, ImagesResponse, ImageStreamEvent
 
@@ -125,7 +125,7 @@ class Images(Resource):
 
         Source: ``POST /images/generations``.
         """
-        body: dict[str, Any] = {"prompt": prompt, **fields, **(extra_body or {})}
+        body = wire.given({"prompt": prompt, **fields, **(extra_body or {})})
         if stream:
             body["stream"] = True
         return await self._order("/images/generations", body, None, extra_headers, extra_query, timeout)
@@ -209,9 +209,9 @@ class Images(Resource):
         Source: ``POST /images/edits``.
         """
         files = _files(image)
-        if mask is not None:
+        if mask is not None and not is_unset(mask):
             files.append(wire.FormFile("mask", _upload(mask, "mask"), _MASKS))
-        body: dict[str, Any] = {"prompt": prompt, **fields, **(extra_body or {})}
+        body = wire.given({"prompt": prompt, **fields, **(extra_body or {})})
         if stream:
             body["stream"] = True
         return await self._order("/images/edits", body, files, extra_headers, extra_query, timeout)
@@ -244,7 +244,12 @@ class Images(Resource):
         """
         files = [wire.FormFile("image", _upload(image, "image"))]
         call = self._order_call(
-            "/images/variations", {**fields, **(extra_body or {})}, files, extra_headers, extra_query, timeout
+            "/images/variations",
+            wire.given({**fields, **(extra_body or {})}),
+            files,
+            extra_headers,
+            extra_query,
+            timeout,
         )
         return await self._send(call, self._read)
 

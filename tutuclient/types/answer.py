@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Any, TypeGuard
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, cast
 
 import msgspec
 
+from tutuclient.errors import ConfigError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from tutuclient.generated import GeneratedImage
     from tutuclient.sound import Sound
@@ -207,7 +210,163 @@ class Origin:
         return Origin, (self.meta, self.find, self.hear)
 
 
-class Answer(msgspec.Struct, kw_only=True, frozen=True, dict=True):
+class Plain(msgspec.Struct, frozen=True):
+    """What becomes plain dicts: whatever an answer is made of, and the answers themselves.
+
+    The names and the keywords are those of openai's answers, which are models of
+    pydantic. ``OWN`` names the fields that openai's types do not have: they are
+    shown where they say something, and not as nulls, which a strict server would
+    refuse in a message that is sent back.
+    """
+
+    OWN: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def model_extra(self) -> dict[str, Any]:
+        """The fields that this client has no name for; openai's name for ``extra``."""
+        return {}
+
+    def to_dict(
+        self,
+        *,
+        exclude_unset: bool = True,
+        exclude_defaults: bool = False,
+        exclude_none: bool = False,
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Give this as plain dicts and lists, as it came: unknown fields included at every level.
+
+        Args:
+            exclude_unset: False is ``model_dump``, which names every field.
+            exclude_defaults: As for ``model_dump``.
+            exclude_none: As for ``model_dump``.
+            **more: As for ``model_dump``.
+        """
+        _check_keywords(more)
+        tree = self._as_came() if exclude_unset else self._filled(self._tree())
+        return cast("dict[str, Any]", _without_none(tree)) if exclude_none or exclude_defaults else tree
+
+    def model_dump(
+        self,
+        *,
+        include: Collection[str] | None = None,
+        exclude: Collection[str] | None = None,
+        exclude_unset: bool = False,
+        exclude_defaults: bool = False,
+        exclude_none: bool = False,
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Give this as plain dicts and lists: all that came, and None or what this client made of it where nothing did.
+
+        Args:
+            include: Names on the top level to keep.
+            exclude: Names on the top level to leave out.
+            exclude_unset: Leave out what did not come, at every level: ``to_dict``.
+            exclude_defaults: The same as ``exclude_none``: openai's types have no other default.
+            exclude_none: Leave out what is None, at every level.
+            **more: pydantic's other keywords (``mode``, ``by_alias``, ``warnings``…), which change nothing of what came
+                as JSON.
+
+        Raises:
+            ConfigError: ``include`` or ``exclude`` name something further down.
+        """
+        tree = self.to_dict(
+            exclude_unset=exclude_unset, exclude_defaults=exclude_defaults, exclude_none=exclude_none, **more
+        )
+        if isinstance(include, Mapping) or isinstance(exclude, Mapping):
+            raise ConfigError('include and exclude take names of the top level, such as {"choices"}')
+        return {
+            name: value
+            for name, value in tree.items()
+            if (include is None or name in include) and name not in (exclude or ())
+        }
+
+    def to_json(self, *, indent: int | None = 2, **options: Any) -> str:
+        """Give ``to_dict`` as JSON text; ``indent`` is spaces a level, None writes one line."""
+        return _text(self.to_dict(**options), indent)
+
+    def model_dump_json(self, *, indent: int | None = None, ensure_ascii: bool = False, **options: Any) -> str:
+        """Give ``model_dump`` as JSON text, on one line unless ``indent`` says otherwise."""
+        tree = self.model_dump(**options)
+        return json.dumps(tree, indent=indent) if ensure_ascii else _text(tree, indent)
+
+    def _tree(self) -> dict[str, Any] | None:
+        """Give the JSON this came as, or None when it did not come off the wire."""
+        return None
+
+    def _as_came(self) -> dict[str, Any]:
+        tree = self._tree()
+        return cast("dict[str, Any]", _without_none(self._filled(None))) if tree is None else tree
+
+    def _filled(self, tree: dict[str, Any] | None) -> dict[str, Any]:
+        """Give every field: as it stands in ``tree``, else as this struct has it."""
+        known = self._tree() if tree is None else tree
+        done: dict[str, Any] = {}
+        for name, key in zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True):
+            value = getattr(self, name)
+            if known is not None and key in known:
+                done[key] = _plain(value, known[key])
+            elif name not in self.OWN or (known is None and value is not None):
+                done[key] = _plain(value, None)
+        unknown = self.model_extra if known is None else known
+        return done | {name: value for name, value in unknown.items() if name not in done}
+
+
+def _plain(value: Any, came: Any) -> Any:
+    if isinstance(value, Plain):
+        return value._filled(came if is_object(came) else None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (a part of our own kind)
+    if is_list(value) and value and isinstance(value[0], Plain):
+        rows = came if is_list(came) and len(came) == len(value) else [None] * len(value)
+        return [_plain(item, row) for item, row in zip(value, rows, strict=True)]
+    return value if came is None else came
+
+
+def _without_none(value: Any) -> Any:
+    if is_object(value):
+        return {name: _without_none(item) for name, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if is_list(value) else value
+
+
+def _text(tree: dict[str, Any], indent: int | None) -> str:
+    line = msgspec.json.encode(tree)
+    return (line if indent is None else msgspec.json.format(line, indent=indent)).decode()
+
+
+def _check_keywords(more: Mapping[str, Any]) -> None:
+    if unknown := more.keys() - _PYDANTIC:
+        raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
+
+
+# Keywords of pydantic that change nothing where everything is plain JSON.
+_PYDANTIC = frozenset(
+    (
+        "by_alias",
+        "context",
+        "exclude_computed_fields",
+        "fallback",
+        "mode",
+        "polymorphic_serialization",
+        "round_trip",
+        "serialize_as_any",
+        "use_api_names",
+        "warnings",
+    )
+)
+
+
+def unknown_field(part: Any, name: str) -> Any:
+    """Give a field that this client has no name for as an attribute, as pydantic's models do.
+
+    It is the ``__getattr__`` of whatever is not a chunk: having one makes every
+    attribute slower to read.
+    """
+    unknown: dict[str, Any] = {} if name.startswith("_") else part.model_extra
+    if name in unknown:
+        return unknown[name]
+    raise AttributeError(f"{type(part).__name__!r} object has no attribute {name!r}")
+
+
+class Answer(Plain, kw_only=True, frozen=True, dict=True):
     """A whole answer, or one chunk of a stream.
 
     Two answers are equal when their fields are; where they came from does not
@@ -222,6 +381,13 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True, dict=True):
         return Meta() if origin is None else origin.meta
 
     @property
+    def request_id(self) -> str | None:
+        """The relay's name for the call, or None; openai's code knows it as ``_request_id``."""
+        return self.meta.request_id
+
+    _request_id = request_id
+
+    @property
     def raw(self) -> bytes:
         """The JSON as it came, or b"" when the struct did not come off the wire whole."""
         return bytes(self.__dict__.get("raw", b""))
@@ -229,24 +395,19 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True, dict=True):
     @property
     def extra(self) -> dict[str, Any]:
         """The top-level fields of the answer that this client has no name for."""
-        return {name: value for name, value in self.to_dict().items() if name not in self.__struct_fields__}
+        tree = self._tree() or {}
+        return {name: value for name, value in tree.items() if name not in self.__struct_encode_fields__}
 
-    def to_dict(self) -> dict[str, Any]:
-        """Give the answer as plain dicts and lists, unknown fields included at every level."""
+    @property
+    def model_extra(self) -> dict[str, Any]:
+        """The same as ``extra``."""
+        return self.extra
+
+    def _tree(self) -> dict[str, Any] | None:
         tree: dict[str, Any] | None = self.__dict__.get("tree")
-        if tree is None:
-            raw = self.__dict__.get("raw")
-            made: dict[str, Any] = read_json(raw) if raw else msgspec.to_builtins(self)
-            tree = vars(self)["tree"] = made
+        if tree is None and (raw := self.__dict__.get("raw")):
+            tree = vars(self)["tree"] = cast("dict[str, Any]", read_json(raw))
         return tree
-
-    model_dump = to_dict
-
-    def to_json(self) -> str:
-        """Give the answer as JSON text, unknown fields included at every level."""
-        return msgspec.json.encode(self.to_dict()).decode()
-
-    model_dump_json = to_json
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
@@ -254,22 +415,39 @@ class Answer(msgspec.Struct, kw_only=True, frozen=True, dict=True):
         return _rebuild, (type(self), fields, hidden)
 
 
-class Nested(msgspec.Struct, kw_only=True, frozen=True, dict=True):
+class Nested(Plain, kw_only=True, frozen=True, dict=True):
     """A part of an answer that keeps the fields this client has no name for.
 
     Its ``__dict__`` may hold ``place``: the answer's JSON (bytes, or plain dicts
-    where the bytes were odd) and the path down to this part.
+    where the bytes were odd) and the path down to this part. Without a path it is
+    the unknown fields alone.
     """
+
+    if not TYPE_CHECKING:  # A checker is to find names that are misspelt.
+        __getattr__ = unknown_field
 
     @property
     def extra(self) -> dict[str, Any]:
         """The fields of this part that this client has no name for; {} when it did not come off the wire."""
-        tree, path = self.__dict__.get("place", ({}, ()))
+        tree = self._tree()
+        if tree is None:
+            tree, _ = self.__dict__.get("place", ({}, ()))
+        return {name: value for name, value in tree.items() if name not in self.__struct_encode_fields__}
+
+    @property
+    def model_extra(self) -> dict[str, Any]:
+        """The same as ``extra``."""
+        return self.extra
+
+    def _tree(self) -> dict[str, Any] | None:
+        tree, path = self.__dict__.get("place", (None, ()))
+        if not path:
+            return None
         if isinstance(tree, bytes | bytearray):
             tree = read_json(tree)
         for step in path:
             tree = tree[step]
-        return {name: value for name, value in tree.items() if name not in self.__struct_fields__}
+        return cast("dict[str, Any]", tree)
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}

@@ -79,6 +79,8 @@ class AudioUsage(Usage, frozen=True, kw_only=True):
         input_token_details: What the tokens were; the name has "token" in the singular here.
     """
 
+    OWN = frozenset({"completion_tokens", "completion_tokens_details", "prompt_tokens", "prompt_tokens_details"})
+
     type: str | None = None
     seconds: float | None = None
     input_token_details: InputTokenDetails | None = None
@@ -156,6 +158,8 @@ class TranscriptionVerbose(Answer, frozen=True, kw_only=True):
         words: Single words, or None unless ``timestamp_granularities`` asked for them.
     """
 
+    OWN = frozenset({"task"})
+
     task: str = ""
     language: str = ""
     duration: float | None = None
@@ -183,6 +187,8 @@ class Translation(Answer, frozen=True, kw_only=True):
 
 class TranslationVerbose(Answer, frozen=True, kw_only=True):
     """What was said and when, in English, in the format ``verbose_json``. Fields as in ``TranscriptionVerbose``."""
+
+    OWN = frozenset({"task"})
 
     task: str = ""
     language: str = ""

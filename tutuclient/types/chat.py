@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import msgspec
 
-from tutuclient.types.answer import Answer, Nested
+from tutuclient.types.answer import Answer, Nested, Plain, unknown_field
 
 if TYPE_CHECKING:
     from tutuclient.generated import GeneratedImage
@@ -116,6 +116,8 @@ class Usage(Nested, frozen=True, kw_only=True):
     themselves, so these are no proof of what was billed.
     """
 
+    OWN = frozenset({"input_tokens", "output_tokens"})
+
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     total_tokens: int | None = None
@@ -135,7 +137,7 @@ class Usage(Nested, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "total_tokens", self.prompt_tokens + self.completion_tokens)
 
 
-class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
+class FunctionCall(Plain, frozen=True, kw_only=True):
     """A function the model wants called; ``arguments`` is JSON text, written by the model and unchecked."""
 
     name: str = ""
@@ -145,6 +147,8 @@ class FunctionCall(msgspec.Struct, frozen=True, kw_only=True):
 class ToolCall(Nested, frozen=True, kw_only=True):
     """A tool the model wants used; its ``id`` goes back with the result."""
 
+    OWN = frozenset({"custom"})
+
     id: str = ""
     type: str = "function"
     function: FunctionCall = FunctionCall()
@@ -153,6 +157,12 @@ class ToolCall(Nested, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.type:
             msgspec.structs.force_setattr(self, "type", "custom" if self.custom else "function")
+
+    def _filled(self, tree: dict[str, Any] | None) -> dict[str, Any]:
+        done = super()._filled(tree)
+        if self.custom is not None:  # What it is instead of a function; the API takes one of the two.
+            del done["function"]
+        return done
 
 
 class ChatAudio(Nested, frozen=True, kw_only=True):
@@ -183,6 +193,8 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
         image: The same in an older form.
     """
 
+    OWN = frozenset({"image", "images", "parts", "reasoning", "reasoning_content", "reasoning_details"})
+
     role: str = "assistant"
     content: str | None = None
     parts: list[Any] | None = None
@@ -207,8 +219,14 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
         """What the model thought aloud, whichever field the relay puts it in, or ""."""
         return self.reasoning_content or self.reasoning or ""
 
+    def _filled(self, tree: dict[str, Any] | None) -> dict[str, Any]:
+        done = super()._filled(tree)
+        if (parts := done.pop("parts", None)) is not None:
+            done["content"] = parts
+        return done
 
-class TopLogprob(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+
+class TopLogprob(Plain, frozen=True, kw_only=True, gc=False):
     """A token that might have stood there, and the logarithm of its probability; nan where the relay gives none."""
 
     token: str = ""
@@ -222,7 +240,7 @@ class TokenLogprob(TopLogprob, frozen=True, kw_only=True, gc=False):
     top_logprobs: list[TopLogprob] = []
 
 
-class ChoiceLogprobs(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class ChoiceLogprobs(Plain, frozen=True, kw_only=True, gc=False):
     """How probable the tokens of a choice were; None where the relay does not say."""
 
     content: list[TokenLogprob] | None = None
@@ -249,6 +267,11 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
     usage: Usage | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None
+    metadata: dict[str, Any] | None = None
+    moderation: Any = None
+
+    if not TYPE_CHECKING:  # A checker is to find names that are misspelt.
+        __getattr__ = unknown_field
 
     @property
     def message(self) -> ChatMessage:
@@ -285,15 +308,17 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
         return None if origin is None or origin.hear is None else origin.hear(self)
 
 
-class FunctionCallDelta(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class FunctionCallDelta(Plain, frozen=True, kw_only=True, gc=False):
     """A piece of a function call; the pieces of ``arguments`` join to JSON text."""
 
     name: str | None = None
     arguments: str | None = None
 
 
-class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
+class ToolCallDelta(Plain, frozen=True, kw_only=True):
     """A piece of a tool call; ``index`` says of which, when the relay says so."""
+
+    OWN = frozenset({"custom"})
 
     index: int | None = None
     id: str | None = None
@@ -302,8 +327,10 @@ class ToolCallDelta(msgspec.Struct, frozen=True, kw_only=True):
     custom: dict[str, Any] | None = None
 
 
-class ChatDelta(msgspec.Struct, frozen=True, kw_only=True):
+class ChatDelta(Plain, frozen=True, kw_only=True):
     """What a chunk adds to the message; None where it adds nothing. Fields as in ``ChatMessage``."""
+
+    OWN = frozenset({"annotations", "image", "images", "parts", "reasoning", "reasoning_content", "reasoning_details"})
 
     role: str | None = None
     content: str | None = None
@@ -320,8 +347,10 @@ class ChatDelta(msgspec.Struct, frozen=True, kw_only=True):
     image: Any = None
 
 
-class ChatChunkChoice(msgspec.Struct, frozen=True, kw_only=True):
+class ChatChunkChoice(Plain, frozen=True, kw_only=True):
     """One choice of a chunk. Relays number choices strangely: without ``n`` they all belong to one."""
+
+    OWN = frozenset({"message"})
 
     index: int = 0
     delta: ChatDelta = ChatDelta()

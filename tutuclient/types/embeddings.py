@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import msgspec
 
 from tutuclient.errors import ConfigError
-from tutuclient.types.answer import Answer
+from tutuclient.types.answer import Answer, Plain
 from tutuclient.types.chat import Usage  # noqa: TC001  (msgspec reads annotations at run time)
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class EmbeddingFields(TypedDict, total=False):
     user: str
 
 
-class Embedding(msgspec.Struct, frozen=True, kw_only=True, dict=True, repr_omit_defaults=True):
+class Embedding(Plain, frozen=True, kw_only=True, dict=True, repr_omit_defaults=True):
     """The vector of one input.
 
     Attributes:
@@ -71,6 +71,9 @@ class Embedding(msgspec.Struct, frozen=True, kw_only=True, dict=True, repr_omit_
             vector = numpy.asarray(self.given, dtype=numpy.float32)
             vector.flags.writeable = False
         return vector
+
+    def _filled(self, tree: dict[str, Any] | None) -> dict[str, Any]:
+        return super()._filled(tree) | {"embedding": self.embedding}
 
     def __len__(self) -> int:
         return len(self.given) // 4 if isinstance(self.given, bytes) else len(self.given)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from tutuclient.types.answer import too_deep
+from tutuclient.types.answer import Plain, too_deep
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, TokenLogprob
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _TOKEN = re.compile(
 )
 
 
-class _Event(msgspec.Struct, frozen=True, kw_only=True, dict=True):
+class _Event(Plain, frozen=True, kw_only=True, dict=True):
     """An event; its ``__dict__`` has ``pieces``: those of the whole stream, and how many had come."""
 
     def _so_far(self) -> str:

@@ -6,7 +6,7 @@ Source: ``POST /images/generations``, ``/images/edits`` and ``/images/variations
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import msgspec
 
@@ -14,6 +14,8 @@ from tutuclient.types.answer import Answer, Nested
 from tutuclient.types.chat import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tutuclient.generated import GeneratedImage
     from tutuclient.types.answer import Origin
 
@@ -34,23 +36,33 @@ class ImageEditFields(ImageVariationFields, total=False):
     """Every field of an edit beside ``image``, ``mask``, ``prompt`` and ``stream``; as for ``ChatFields``."""
 
     background: Literal["transparent", "opaque", "auto"] | None
+    complexity: str | None
+    frame_count: int | None
+    frame_duration_ms: int | None
     input_fidelity: Literal["high", "low"] | None
     output_compression: int | None
-    output_format: Literal["png", "jpeg", "webp"] | None
+    output_format: Literal["png", "jpeg", "webp", "gif", "svg"] | None
     partial_images: int | None
     quality: str | None
+    safety_identifier: str | None
+    svg: Mapping[str, Any] | None
 
 
 class ImageGenerateFields(ImageVariationFields, total=False):
     """Every field of an order of pictures beside ``prompt`` and ``stream``; as for ``ChatFields``."""
 
     background: Literal["transparent", "opaque", "auto"] | None
+    complexity: str | None
+    frame_count: int | None
+    frame_duration_ms: int | None
     moderation: Literal["low", "auto"] | None
     output_compression: int | None
-    output_format: Literal["png", "jpeg", "webp"] | None
+    output_format: Literal["png", "jpeg", "webp", "gif", "svg"] | None
     partial_images: int | None
     quality: str | None
+    safety_identifier: str | None
     style: Literal["vivid", "natural"] | None
+    svg: Mapping[str, Any] | None
 
 
 class ImagesTokensDetails(Nested, frozen=True, kw_only=True):
@@ -62,6 +74,8 @@ class ImagesTokensDetails(Nested, frozen=True, kw_only=True):
 
 class ImagesUsage(Usage, frozen=True, kw_only=True):
     """Tokens used for pictures, as the relay says; None where it does not."""
+
+    OWN = frozenset({"completion_tokens", "completion_tokens_details", "prompt_tokens", "prompt_tokens_details"})
 
     input_tokens_details: ImagesTokensDetails | None = None
     output_tokens_details: ImagesTokensDetails | None = None
@@ -99,6 +113,8 @@ class ImagesResponse(Answer, frozen=True, kw_only=True):
     output_format: str | None = None
     quality: str | None = None
     size: str | None = None
+    safety_identifier: str | None = None
+    svg_usage: Any = None
 
     @property
     def images(self) -> list[GeneratedImage]:
@@ -116,6 +132,8 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
         partial_image_index: Which draft it is, from 0; None when it is none.
         usage: Tokens used; with the picture, and None with a draft.
     """
+
+    OWN = frozenset({"partial_image_index", "revised_prompt", "url", "usage"})
 
     type: str = ""
     b64_json: str | None = None

@@ -11,6 +11,8 @@ from tutuclient.types.answer import Answer
 class Model(Answer, frozen=True, kw_only=True):
     """A model the key may use, as the relay lists it. ``created`` is often a constant of the relay."""
 
+    OWN = frozenset({"parent", "permission", "root", "supported_endpoint_types"})
+
     id: str = ""
     object: str = "model"
     created: int = 0
@@ -24,6 +26,8 @@ class Model(Answer, frozen=True, kw_only=True):
 
 class ModelList(Answer, frozen=True, kw_only=True):
     """The answer of ``GET /models``: iterate over it, or take ``data``. The order may differ from call to call."""
+
+    OWN = frozenset({"success"})
 
     object: str = "list"
     data: list[Model] = []

@@ -12,6 +12,11 @@ from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, Funct
 T = TypeVar("T")
 
 
+def _without(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """Leave out what was made of the answer: it need not be JSON, and the API knows no such field when it goes back."""
+    return {key: value for key, value in fields.items() if key != name}
+
+
 class ParsedFunction(FunctionCall, frozen=True, kw_only=True):
     """A function the model wants called.
 
@@ -21,6 +26,9 @@ class ParsedFunction(FunctionCall, frozen=True, kw_only=True):
     """
 
     parsed_arguments: Any = None
+
+    def _filled(self, tree: dict[str, Any] | None) -> dict[str, Any]:
+        return _without(super()._filled(tree), "parsed_arguments")
 
 
 class ParsedFunctionToolCall(ToolCall, frozen=True, kw_only=True):
@@ -39,6 +47,9 @@ class ParsedChatCompletionMessage(ChatMessage, Generic[T], frozen=True, kw_only=
 
     tool_calls: list[ParsedFunctionToolCall] | None = None  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride]  (frozen: what is read from it is a ToolCall each)
     parsed: T | None = None
+
+    def _filled(self, tree: dict[str, Any] | None) -> dict[str, Any]:
+        return _without(super()._filled(tree), "parsed")
 
 
 class ParsedChoice(ChatChoice, Generic[T], frozen=True, kw_only=True):

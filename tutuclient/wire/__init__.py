@@ -33,7 +33,7 @@ from tutuclient.wire.refusals import (
     unexpected,
     without_key,
 )
-from tutuclient.wire.requests import Body, encode, makes_image, sendable
+from tutuclient.wire.requests import Body, encode, given, makes_image, sendable
 from tutuclient.wire.transcripts import (
     PLAIN_FORMATS,
     folded_transcription,
@@ -64,6 +64,7 @@ __all__ = [
     "fit_struct",
     "folded_transcription",
     "form",
+    "given",
     "is_event_stream",
     "makes_image",
     "read_answer",

@@ -71,15 +71,15 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
 
 def _remember_places(completion: ChatCompletion, place: bytes | dict[str, Any]) -> None:
     for number, choice in enumerate(completion.choices):
-        path = ("choices", number)
+        path, message = ("choices", number), choice.message
         vars(choice)["place"] = (place, path)
-        vars(choice.message)["place"] = (place, (*path, "message"))
-        if choice.message.audio is not None:
-            vars(choice.message.audio)["place"] = (place, (*path, "message", "audio"))
-        for index, call in enumerate(choice.message.tool_calls or ()):
+        vars(message)["place"] = (place, (*path, "message"))
+        if (audio := message.audio) is not None:
+            vars(audio)["place"] = (place, (*path, "message", "audio"))
+        for index, call in enumerate(message.tool_calls or ()):
             vars(call)["place"] = (place, (*path, "message", "tool_calls", index))
-    if completion.usage is not None:
-        remember_usage(completion.usage, place)
+    if (usage := completion.usage) is not None:
+        remember_usage(usage, place)
 
 
 def remember_usage(usage: Usage, place: bytes | dict[str, Any]) -> None:

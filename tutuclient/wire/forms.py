@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media import Upload
+from tutuclient.settings import UNSET
 from tutuclient.wire.requests import Body, is_row, joined
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def form(fields: Mapping[str, Any], files: Iterable[FormFile] = ()) -> Form:
     """Write a request's fields as a form, its files last.
 
     True and false are written as JSON writes them, the items of a list as
-    ``name[]`` each, those of an object as ``name[key]``; None is left out, since a
-    form knows no null. An upload or a path among the fields is a file too.
+    ``name[]`` each, those of an object as ``name[key]``; None and ``UNSET`` are left
+    out, since a form knows no null. An upload or a path among the fields is a file too.
 
     Raises:
         ConfigError: Something in it has no place in a form.
@@ -119,7 +120,7 @@ def _leaves(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str | Uploa
             yield from _leaves((f"{name}[{key}]", item) for key, item in inner.items())
         elif is_row(value) and not isinstance(value, bytes | bytearray | memoryview):
             yield from _leaves((f"{name}[]", item) for item in value)
-        elif value is not None:
+        elif value is not None and value is not UNSET:
             raise TypeError(f"{name} is a {type(value).__name__}, which is neither text nor a file")
 
 

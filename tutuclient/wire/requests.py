@@ -17,6 +17,7 @@ import msgspec
 from tutuclient import errors
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media import Upload
+from tutuclient.settings import UNSET
 from tutuclient.types.answer import is_list, is_object
 from tutuclient.types.chat import ChatMessage, ToolCall
 
@@ -100,6 +101,14 @@ def joined(segments: list[bytes | Upload]) -> list[bytes | Upload]:
     return [*result, b"".join(text)]
 
 
+def given(fields: dict[str, Any]) -> dict[str, Any]:
+    """Give the fields of a request without those that are ``UNSET``, which is what openai calls omitted."""
+    for value in fields.values():
+        if value is UNSET:
+            return {name: value for name, value in fields.items() if value is not UNSET}
+    return fields
+
+
 def encode(fields: Mapping[str, Any]) -> Body:
     """Write a request's fields as JSON. Pictures, paths and our structs may stand anywhere in it.
 
@@ -109,6 +118,8 @@ def encode(fields: Mapping[str, Any]) -> Body:
     uploads: list[Upload] = []
 
     def stand_in(value: Any) -> Any:
+        if value is UNSET.value:
+            raise TypeError("within a field, what is not given has to be left out")
         if isinstance(value, str):
             return str(value)
         if is_row(value):

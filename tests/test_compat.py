@@ -1,0 +1,502 @@
+"""Coming from openai: its names and settings, and each row of the README's table of what differs."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import importlib
+import json
+import pickle
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import pydantic
+import pytest
+
+import tutuclient
+from tests.conftest import KEY, QUICK
+from tutuclient import (
+    ConfigError,
+    IncompleteStreamError,
+    OutcomeUnknownError,
+    Request,
+    RetryPolicy,
+    ToolRun,
+    TutuClient,
+    UnexpectedResponseError,
+    compat,
+)
+from tutuclient.compat import (
+    NOT_GIVEN,
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AsyncOpenAI,
+    AsyncStream,
+    BadRequestError,
+    InternalServerError,
+    LengthFinishReasonError,
+    NotGiven,
+    Omit,
+    OpenAIError,
+    RateLimitError,
+    Timeout,
+    not_given,
+    omit,
+    pydantic_function_tool,
+)
+from tutuclient.testing import chunk, fails, raw, sample_picture, sample_sound, says, streams
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from tutuclient.testing import Server
+
+ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+CALL = {"id": "call_0", "type": "function", "function": {"name": "Weather", "arguments": '{"city": "Oslo"}'}}
+CALLS = says("", tool_calls=[CALL | {"thought_signature": "t"}], finish_reason="tool_calls")
+
+
+class Weather(pydantic.BaseModel):
+    """Tell the weather."""
+
+    city: str
+
+
+class Url:
+    """As the URL objects of other libraries: its text is the address."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+
+@pytest.fixture
+async def openai(server: Server) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(api_key=KEY, base_url=server.base_url, retry=QUICK) as client:
+        yield client
+
+
+# --- making a client -----------------------------------------------------------------------------------------------
+
+
+def test_openai_key_alone_goes_to_openai(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    client = AsyncOpenAI()
+    assert (client.base_url, client.api_key) == ("https://api.openai.com/v1", "sk-openai")
+    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
+        TutuClient()
+
+
+def test_the_key_of_a_relay_never_goes_to_openai(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUTU_API_KEY", "sk-relay")
+    monkeypatch.setenv("TUTU_BASE_URL", "https://relay.example/v1")
+    with pytest.raises(OpenAIError, match="no API key"):
+        AsyncOpenAI()
+    assert AsyncOpenAI(api_key="sk-openai").base_url == "https://api.openai.com/v1"
+
+
+def test_the_environment_of_openai_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = {"API_KEY": "sk", "BASE_URL": "https://h.example/api", "ORG_ID": "org-1", "PROJECT_ID": "proj-1"}
+    for name, value in said.items():
+        monkeypatch.setenv(f"OPENAI_{name}", value)
+    client = AsyncOpenAI(base_url=NOT_GIVEN)
+    assert (client.base_url, client.organization, client.project) == ("https://h.example/api", "org-1", "proj-1")
+    client = AsyncOpenAI(organization="org-2", base_url=Url("https://other.example/v2/"))
+    assert (client.base_url, client.organization) == ("https://other.example/v2", "org-2")
+
+
+async def test_all_settings_of_openai_are_taken(server: Server) -> None:
+    client = AsyncOpenAI(
+        api_key=KEY,
+        organization="org",
+        project="proj",
+        webhook_secret="whsec",
+        base_url=Url(server.base_url),
+        websocket_base_url=None,
+        timeout=NOT_GIVEN,
+        max_retries=NOT_GIVEN,
+        default_headers={"X-Team": "t", "User-Agent": omit},
+        default_query={"v": 1, "w": omit},
+        http_client=None,
+        _strict_response_validation=False,
+        max_concurrency=3,
+    )
+    async with client:
+        await client.chat.completions.create(**ASK)
+    request = server.requests[0]
+    assert (request.headers["OpenAI-Organization"], request.headers["OpenAI-Project"]) == ("org", "proj")
+    assert (request.headers["X-Team"], request.query["v"]) == ("t", "1")
+    assert "tutuclient" not in request.headers.get("User-Agent", "")
+    assert "w" not in request.query
+    assert (client.timeout, client.max_retries) == (Timeout(), compat.DEFAULT_MAX_RETRIES)
+    assert client.default_headers["X-Team"] == "t"
+    assert client.default_query == {"v": "1"}
+
+
+async def test_a_key_may_be_an_async_function(server: Server) -> None:
+    async def key() -> str:
+        return "sk-fresh"
+
+    async with AsyncOpenAI(api_key=key, base_url=server.base_url) as client:
+        await client.chat.completions.create(**ASK)
+        assert client.api_key == ""
+    assert server.requests[0].headers["Authorization"] == "Bearer sk-fresh"
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"http_client": object()}, "proxy="),
+        ({"_strict_response_validation": True}, "generously"),
+        ({"api_key": " "}, "empty"),
+        ({"base_url": "ftp://h"}, "http"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_and_shows_no_secret(settings: dict[str, Any], what: str) -> None:
+    given: dict[str, Any] = {"api_key": KEY, "default_headers": {"X-Secret": "s3cret"}, **settings}
+    with pytest.raises(ConfigError, match=what) as caught:
+        AsyncOpenAI(**given)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    below = "".join(line for frame in list(shown.stack)[1:] for line in (frame.locals or {}).values())
+    assert not any(secret in below for secret in (KEY, "s3cret"))
+
+
+@pytest.mark.parametrize("name", ["workload_identity", "provider", "data_residency", "admin_api_key"])
+def test_settings_that_are_not_here_are_no_keywords(name: str) -> None:
+    given: dict[str, Any] = {"api_key": KEY, name: "x"}
+    with pytest.raises(TypeError, match=name):
+        AsyncOpenAI(**given)
+
+
+async def test_copies_take_the_settings_of_openai(server: Server, openai: AsyncOpenAI) -> None:
+    first = openai.copy(organization="o1", default_headers={"X-A": "1"}, default_query={"a": 1}, max_retries=5)
+    second = first.with_options(
+        api_key="sk-other", project="p", set_default_headers={"X-B": "2"}, set_default_query={"b": 2}, timeout=5
+    )
+    for client in (first, second, openai):
+        await client.chat.completions.create(**ASK)
+    one, two, plain = server.requests
+    assert (one.headers["OpenAI-Organization"], one.headers["X-A"], dict(one.query)) == ("o1", "1", {"a": "1"})
+    assert (two.headers["Authorization"], two.headers["X-B"], dict(two.query)) == ("Bearer sk-other", "2", {"b": "2"})
+    assert (two.headers["OpenAI-Organization"], two.headers["OpenAI-Project"]) == ("o1", "p")
+    assert "X-A" not in two.headers
+    assert (plain.headers["Authorization"], dict(plain.query)) == (f"Bearer {KEY}", {})
+    assert (first.max_retries, second.max_retries, second.timeout.total) == (5, 5, 5)
+    assert server.open_connections == 1
+    with pytest.raises(ConfigError, match="not both"):
+        openai.copy(default_headers={}, set_default_headers={})
+    with pytest.raises(ConfigError, match="not both"):
+        openai.copy(default_query={}, set_default_query={})
+    with pytest.raises(ConfigError, match="proxy="):
+        openai.copy(http_client=object())
+
+
+async def test_a_copy_for_another_server_has_its_own_connections(server: Server, openai: AsyncOpenAI) -> None:
+    async def key() -> str:
+        return "sk-async"
+
+    other = openai.with_options(base_url=server.base_url.replace("127.0.0.1", "localhost"), api_key=key)
+    async with other:
+        await other.chat.completions.create(**ASK)
+    await openai.chat.completions.create(**ASK)
+    assert server.requests[0].headers["Authorization"] == "Bearer sk-async"
+    assert server.requests[0].connection != server.requests[1].connection
+    assert openai.with_options(base_url=f"{server.base_url}/deeper").base_url == f"{server.base_url}/deeper"
+
+
+def test_a_client_travels(server: Server) -> None:
+    client = pickle.loads(pickle.dumps(AsyncOpenAI(api_key=KEY, base_url=server.base_url, project="p")))  # noqa: S301  (our own bytes)
+    assert (type(client), client.project, client.api_key) == (AsyncOpenAI, "p", KEY)
+    assert KEY not in repr(client)
+
+
+# --- names ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("room", ["compat", "compat.types", "compat.types.chat", "compat.types.audio"])
+def test_every_name_is_there(room: str) -> None:
+    module = importlib.import_module(f"tutuclient.{room}")
+    assert [name for name in module.__all__ if getattr(module, name, None) is None] == []
+
+
+def test_exceptions_and_types_are_the_clients_own() -> None:
+    same = {name for name in compat.__all__ if name.endswith("Error")}
+    assert [name for name in same if getattr(compat, name) is not getattr(tutuclient, name)] == []
+    chat = compat.types.chat
+    assert (chat.ChatCompletion, chat.ChatCompletionMessage) == (tutuclient.ChatCompletion, tutuclient.ChatMessage)
+    assert chat.ChatCompletionUserMessageParam(role="user", content="hi") == {"role": "user", "content": "hi"}
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("OpenAI", "await"),
+        ("AzureOpenAI", "await"),
+        ("AsyncAzureOpenAI", "base_url="),
+        ("DefaultAioHttpClient", "proxy="),
+        ("AsyncBedrockOpenAI", "Bedrock"),
+    ],
+)
+def test_a_name_that_is_not_here_says_what_to_do(name: str, advice: str) -> None:
+    with pytest.raises(ImportError, match=advice):
+        exec(f"from tutuclient.compat import {name}")  # noqa: S102  (the very line that people write)
+    assert not hasattr(compat, "nothing_of_the_kind")
+
+
+def test_a_page_that_is_not_here_says_so(openai: AsyncOpenAI) -> None:
+    untyped: Any = openai
+    for page in ("responses", "files", "vector_stores"):
+        with pytest.raises(AttributeError, match="keep the openai package"):
+            getattr(untyped, page)
+    assert not hasattr(untyped, "nothing_of_the_kind")
+
+
+# --- the README's table: the same ----------------------------------------------------------------------------------
+
+
+async def test_calls_have_the_same_names_and_keywords(openai: AsyncOpenAI) -> None:
+    completion = await openai.chat.completions.create(
+        model="m", messages=[{"role": "user", "content": "hi"}], temperature=0, max_tokens=500, extra_body={"top_k": 1}
+    )
+    assert completion.choices[0].message.content
+    assert completion.choices[0].finish_reason == "stop"
+    assert completion.usage is not None
+    assert completion.usage.total_tokens == completion.usage.prompt_tokens + completion.usage.completion_tokens  # type: ignore[operator]  # the relay counts
+    assert (await openai.completions.create(model="m", prompt="hi")).choices[0].text
+    assert len((await openai.embeddings.create(model="m", input=["a", "b"])).data[1].embedding) > 1
+    assert [model.id for model in await openai.models.list()]
+    assert (await openai.beta.chat.completions.create(**ASK)).choices
+
+
+async def test_pictures_and_sounds_have_the_same_names(openai: AsyncOpenAI, tmp_path: Path) -> None:
+    made = await openai.images.generate(model="m", prompt="a red square", response_format="b64_json", size="64x64")
+    picture = base64.b64decode(made.data[0].b64_json or "")
+    edited = await openai.images.edit(image=("a.png", picture), prompt="blue", mask=omit)
+    assert edited.data[0].b64_json or edited.data[0].url
+    spoken = await openai.audio.speech.create(model="m", voice="alloy", input="hello", response_format="wav")
+    spoken.write_to_file(tmp_path / "a.wav")
+    heard = await openai.audio.transcriptions.create(model="m", file=tmp_path / "a.wav", language=omit)
+    assert heard.text
+
+
+async def test_streams_are_read_in_the_same_ways(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(says("one two"), says("one two"), says("one two"))
+    stream = await openai.chat.completions.create(**ASK, stream=True)
+    assert isinstance(stream, AsyncStream)
+    assert "".join([piece.choices[0].delta.content or "" async for piece in stream if piece.choices]) == "one two"
+    async with openai.chat.completions.stream(**ASK) as events:
+        deltas = [event.delta async for event in events.events() if event.type == "content.delta"]
+        assert "".join(deltas) == "one two"
+        assert (await events.get_final_completion()).choices[0].message.content == "one two"
+
+
+async def test_what_is_omitted_is_not_sent(server: Server, openai: AsyncOpenAI) -> None:
+    nothing: dict[str, Any] = {"temperature": omit, "tools": NOT_GIVEN, "response_format": not_given, "stream": omit}
+    nothing |= {"extra_headers": omit, "extra_query": NOT_GIVEN, "extra_body": omit, "timeout": NOT_GIVEN}
+    await openai.chat.completions.create(**ASK, **nothing)
+    assert server.requests[0].json == ASK
+    await openai.chat.completions.parse(**ASK, **{**nothing, "stream_options": omit, "stream": False})
+    assert server.requests[1].json == {**ASK, "stream": False}
+    await openai.completions.create(model="m", prompt="p", suffix=omit)
+    await openai.embeddings.create(model="m", input="a", dimensions=omit, encoding_format=NOT_GIVEN)
+    await openai.images.generate(prompt="a cat", n=omit, size=NOT_GIVEN)
+    await openai.audio.speech.create(model="m", voice="v", input="i", speed=omit, stream_format=omit)
+    assert [request.json for request in server.requests[2:]] == [
+        {"model": "m", "prompt": "p"},
+        {"input": "a", "model": "m", "encoding_format": "base64"},
+        {"prompt": "a cat"},
+        {"model": "m", "input": "i", "voice": "v"},
+    ]
+    await openai.images.create_variation(image=("a.png", sample_picture()), n=omit)
+    await openai.audio.transcriptions.create(model="m", file=("a.wav", sample_sound()), prompt=omit)
+    assert [set(dict(request.form.fields)) for request in server.requests[6:]] == [set(), {"model"}]
+    assert isinstance(omit, Omit)
+    assert isinstance(NOT_GIVEN, NotGiven)
+    assert not omit
+
+
+async def test_raw_and_open_responses_are_the_same(openai: AsyncOpenAI) -> None:
+    response = await openai.chat.completions.with_raw_response.create(**ASK)
+    assert (response.status_code, response.parse().choices[0].finish_reason) == (200, "stop")
+    async with openai.chat.completions.with_streaming_response.create(**ASK) as response:
+        assert b"choices" in b"".join([piece async for piece in response.iter_bytes()])
+
+
+async def test_errors_are_caught_in_the_same_order(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(fails(400, "no", code="bad_value"), *[fails(429, "slow")] * 3)
+    with pytest.raises(BadRequestError) as caught:
+        await openai.chat.completions.create(**ASK)
+    error = caught.value
+    assert (error.status_code, error.code, error.request_id) == (400, "bad_value", error.response.request_id)  # type: ignore[union-attr]  # it came whole
+    assert issubclass(APITimeoutError, APIConnectionError)
+    assert issubclass(BadRequestError, APIStatusError)
+    assert issubclass(APIStatusError, APIError)
+    with pytest.raises(RateLimitError, match="slow"):
+        await openai.chat.completions.create(**ASK)
+    assert len(server.requests) == 1 + 1 + compat.DEFAULT_MAX_RETRIES
+
+
+async def test_an_answer_is_dumped_and_sent_back_in_the_same_ways(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(CALLS, says("sunny"), says("sunny"))
+    completion = await openai.chat.completions.create(**ASK)
+    message = completion.choices[0].message
+    assert completion._request_id == completion.request_id == completion.meta.request_id  # pyright: ignore[reportPrivateUsage]  (openai's public name)
+    result = {"role": "tool", "tool_call_id": "call_0", "content": "sun"}
+    for said in (message, message.model_dump(), message.to_dict(), json.loads(message.model_dump_json())):
+        await openai.chat.completions.create(model="m", messages=[*ASK["messages"], said, result])
+    sent = [request.json["messages"][1] for request in server.requests[1:]]
+    assert [(said["role"], said["tool_calls"]) for said in sent] == [
+        ("assistant", [CALL | {"thought_signature": "t"}])
+    ] * 4
+    assert set(sent[1]) == {"role", "content", "refusal", "annotations", "audio", "function_call", "tool_calls"}
+
+
+async def test_fields_beyond_openai_are_attributes(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(says("a", thought="t"))
+    completion: Any = await openai.chat.completions.create(**ASK)
+    assert completion.choices[0].message.thought == "t"
+    assert completion.choices[0].message.model_extra == {"thought": "t"}
+
+
+async def test_a_pydantic_model_is_parsed_and_may_be_a_tool(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(says('{"city": "Oslo"}'), CALLS, says('{"ci', finish_reason="length"))
+    answer = await openai.chat.completions.parse(**ASK, response_format=Weather)
+    assert answer.choices[0].message.parsed == Weather(city="Oslo")
+    tool = pydantic_function_tool(Weather)
+    answer = await openai.chat.completions.parse(**ASK, tools=[tool])
+    calls = answer.choices[0].message.tool_calls
+    assert calls is not None
+    assert calls[0].function.parsed_arguments == Weather(city="Oslo")
+    described = server.requests[1].json["tools"][0]["function"]
+    assert (described["name"], described["description"], described["strict"]) == ("Weather", "Tell the weather.", True)
+    with pytest.raises(LengthFinishReasonError):
+        await openai.chat.completions.parse(**ASK, response_format=Weather)
+
+
+# --- better --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_cut_stream_raises_with_what_had_come(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(streams([chunk("half")], done=False))
+    with pytest.raises(IncompleteStreamError) as caught:
+        _ = [piece async for piece in await openai.chat.completions.create(**ASK, stream=True)]
+    assert caught.value.partial is not None
+    assert caught.value.partial.text == "half"
+
+
+async def test_an_order_of_a_picture_is_not_repeated_in_silence(server: Server, openai: AsyncOpenAI) -> None:
+    server.faults("fin_after_request", times=2)
+    with pytest.raises(OutcomeUnknownError):
+        await openai.images.generate(prompt="a cat")
+    assert len(server.requests) == 1
+    willing = openai.with_options(retry=RetryPolicy(resend_unknown=True, wait_initial=0.01))
+    assert (await willing.images.generate(prompt="a cat")).data
+    assert len(server.requests) > 2
+
+
+async def test_an_error_under_status_200_is_an_error(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(*[raw(body=b'{"error": {"message": "upstream", "type": "server_error"}}')] * 3)
+    with pytest.raises(InternalServerError):
+        await openai.chat.completions.create(**ASK)
+
+
+async def test_a_page_of_html_is_an_error_with_a_hint(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(raw(body=b"<!doctype html><title>Panel</title>", headers={"Content-Type": "text/html"}))
+    with pytest.raises(UnexpectedResponseError) as caught:
+        await openai.chat.completions.create(**ASK)
+    assert "/v1" in caught.value.hint
+
+
+async def test_a_stream_that_fails_before_its_first_chunk_is_tried_again(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(streams([{"error": {"message": "overloaded", "type": "server_error"}}]), says("fine"))
+    stream = await openai.chat.completions.create(**ASK, stream=True)
+    assert "".join([piece.text async for piece in stream]) == "fine"
+    assert stream.meta.attempts == 2
+
+
+async def test_leaving_a_stream_closes_its_connection(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(streams([chunk("a")], then="hang"))
+    async for _ in await openai.chat.completions.create(**ASK, stream=True):
+        break
+    assert (await server.wait_closed()).aborted
+
+
+async def test_tools_are_plain_functions_and_are_run(server: Server, openai: AsyncOpenAI) -> None:
+    def weather(city: str) -> str:
+        """Tell the weather."""
+        return f"sun in {city}"
+
+    call = CALL | {"function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+    server.answers(says("", tool_calls=[call], finish_reason="tool_calls"), says("sunny"))
+    run = await openai.chat.completions.run_tools(**ASK, tools=[weather])
+    assert isinstance(run, ToolRun)
+    assert (run.completion.text, server.requests[1].json["messages"][-1]["content"]) == ("sunny", "sun in Oslo")
+
+
+async def test_a_file_is_streamed_where_openai_holds_it(server: Server, openai: AsyncOpenAI, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(sample_picture())
+    part = {"type": "image_url", "image_url": {"url": tmp_path / "a.png"}}
+    await openai.chat.completions.create(model="m", messages=[{"role": "user", "content": [part]}])
+    sent = server.requests[0].json["messages"][0]["content"][0]["image_url"]["url"]
+    assert base64.b64decode(sent.partition(",")[2]) == sample_picture()
+
+
+async def test_middleware_stands_where_http_clients_had_hooks(server: Server) -> None:
+    seen: list[str] = []
+
+    async def watch(request: Request, call_next: Callable[[Request], Awaitable[Any]]) -> Any:
+        seen.append(request.method)
+        return await call_next(request)
+
+    async with AsyncOpenAI(api_key=KEY, base_url=server.base_url, middleware=[watch]) as client:
+        await client.chat.completions.create(**ASK)
+    assert seen == ["POST"]
+
+
+# --- deliberately different ----------------------------------------------------------------------------------------
+
+
+async def test_a_timeout_is_a_deadline_over_everything(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(streams([chunk(word) for word in "abcdefgh"], delay=0.1))
+    with pytest.raises(APITimeoutError):
+        async for _ in await openai.chat.completions.create(**ASK, stream=True, timeout=0.3):
+            pass
+
+
+async def test_fields_of_a_relay_are_keywords_too(server: Server, openai: AsyncOpenAI) -> None:
+    await openai.chat.completions.create(**ASK, enable_thinking=False)  # type: ignore[call-overload]  # typed code writes extra_body
+    assert server.requests[0].json["enable_thinking"] is False
+
+
+async def test_proxies_of_the_environment_are_not_used(
+    server: Server, openai: AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    await openai.chat.completions.create(**ASK)
+    assert len(server.requests) == 1
+
+
+async def test_an_answer_cannot_be_changed(openai: AsyncOpenAI) -> None:
+    completion: Any = await openai.chat.completions.create(**ASK)
+    with pytest.raises(AttributeError):
+        completion.model = "other"
+
+
+def test_a_type_for_create_is_refused_before_it_is_sent(openai: AsyncOpenAI) -> None:
+    untyped: Any = openai.chat.completions
+    with pytest.raises(ConfigError, match="parse"):
+        asyncio.run(untyped.create(**ASK, response_format=Weather))
+
+
+async def test_a_closed_client_opens_again(server: Server, openai: AsyncOpenAI) -> None:
+    async with contextlib.aclosing(openai):
+        await openai.chat.completions.create(**ASK)
+    await openai.chat.completions.create(**ASK)
+    assert len(server.requests) == 2
