@@ -45,7 +45,9 @@ def words(events: list[Any]) -> list[str]:
 
 
 async def open_stream(client: TutuClient, **fields: Any) -> EventStream[TranscriptionStreamEvent]:
-    return await client.audio.transcriptions.create(file=MP3, model="m", stream=True, **fields)
+    create = client.audio.transcriptions.create
+    stream: EventStream[TranscriptionStreamEvent] = await create(file=MP3, model="m", stream=True, **fields)
+    return stream
 
 
 def reader(max_bytes: int = 1000, *, goes_on: bool = False) -> EventReader[Any]:
@@ -166,6 +168,13 @@ async def test_a_whole_answer_becomes_events(client: TutuClient, server: Server)
     assert (getattr(first, "speaker", ""), getattr(done, "text", "")) == ("A", "hi")
     (done,) = [event async for event in await open_stream(client, response_format="text")]
     assert getattr(done, "text", "") == "hi"
+
+
+async def test_a_stream_within_a_whole_answer_is_taken_out_of_it(client: TutuClient, server: Server) -> None:
+    wrapped = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in EVENTS)
+    server.answers(raw(body=json.dumps({"text": wrapped, "usage": None}).encode()))
+    async with await open_stream(client) as stream:
+        assert words([event async for event in stream]) == ["the ", "cat", "the cat"]
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ TABLE: dict[str, Met | tuple[Met, Met]] = {
     "half_headers": LOST,
     "garbage": LOST,
     "two_lengths": LOST,
-    "bad_chunk_size": LOST,
+    "bad_chunk_size": BROKEN_OFF,
     "slow_headers": unknown(APITimeoutError, 1, has_id=False, total=SHORT),
     "endless_headers": unknown(UnexpectedResponseError, 1, has_id=False),
     "huge_headers": unknown(UnexpectedResponseError, 1, has_id=False),

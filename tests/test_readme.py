@@ -34,8 +34,8 @@ def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
 
 
 def test_the_readme_has_examples() -> None:
-    assert len(EXAMPLES) == 6
-    assert len(RUNNABLE) == 5
+    assert len(EXAMPLES) == 9
+    assert len(RUNNABLE) == 8
 
 
 @pytest.mark.parametrize("example", [pytest.param(EXAMPLES[number], id=str(number)) for number in RUNNABLE])

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from tutuclient.tools import Tool
     from tutuclient.transport import Request
     from tutuclient.types import (
+        Balance,
         ChatCompletion,
         ChatCompletionChunk,
         ChatMessage,
@@ -141,6 +142,7 @@ _ROOMS = {
     "tools": ("Tool",),
     "transport": ("Request",),
     "types": (
+        "Balance",
         "ChatCompletion",
         "ChatCompletionChunk",
         "ChatMessage",
@@ -182,6 +184,7 @@ __all__ = [
     "APITimeoutError",
     "AuthenticationError",
     "BadRequestError",
+    "Balance",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatCompletionStream",

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
 
 import msgspec
 
 from tutuclient import __version__, wire
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media import PictureSource, image
-from tutuclient.resources import Audio, Chat, Embeddings, Images, Models, TextCompletions
+from tutuclient.resources import Account, Audio, Chat, Embeddings, Images, Models, TextCompletions
 from tutuclient.settings import (
     UNSET,
     Settings,
     Unset,
     clean_headers,
+    clean_middleware,
+    clean_query,
     clean_retry,
     clean_timeout,
     gather,
     header_lines,
     merged_headers,
+    with_key,
 )
 from tutuclient.transport import Transport
 
@@ -29,11 +32,26 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
+    from tutuclient.events import EventStream
     from tutuclient.settings import Middleware, RetryPolicy, Spent, Timeout
     from tutuclient.stream import ChatStream
+    from tutuclient.types.account import Balance
     from tutuclient.types.chat import CallFields, ChatCompletion
 
+T = TypeVar("T")
+
 _MAX_RESPONSE_BYTES = 64 * 2**20
+
+
+class AnyFields(TypedDict, total=False):
+    """What ``get``, ``post`` and their like take; ``TutuClient.post`` tells them."""
+
+    body: Mapping[str, Any] | None
+    files: Mapping[str, PictureSource] | None
+    makes_image: bool
+    extra_headers: Mapping[str, str] | None
+    extra_query: Mapping[str, object] | None
+    timeout: float | Timeout | Unset | None
 
 
 class TutuClient:
@@ -131,12 +149,13 @@ class TutuClient:
     def _bind(self, settings: Settings, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
-        self.chat = Chat(settings, transport)
-        self.completions = TextCompletions(settings, transport)
-        self.embeddings = Embeddings(settings, transport)
-        self.images = Images(settings, transport)
-        self.models = Models(settings, transport)
-        self.audio = Audio(settings, transport)
+        self.chat: Chat = Chat(settings, transport)
+        self.completions: TextCompletions = TextCompletions(settings, transport)
+        self.embeddings: Embeddings = Embeddings(settings, transport)
+        self.images: Images = Images(settings, transport)
+        self.models: Models = Models(settings, transport)
+        self.audio: Audio = Audio(settings, transport)
+        self._account = Account(settings, transport)
 
     @property
     def base_url(self) -> str:
@@ -154,29 +173,55 @@ class TutuClient:
         timeout: float | Timeout | Unset | None = UNSET,
         max_retries: int | None = None,
         retry: RetryPolicy | None = None,
+        api_key: str | None = None,
         default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
         strict_finish: bool | None = None,
+        middleware: Sequence[Middleware] | None = None,
+        attempt_middleware: Sequence[Middleware] | None = None,
+        on_usage: Callable[[Spent], object] | None = None,
     ) -> Self:
         """Give a copy with other settings, sharing connections and limits. What is not given stays.
 
         Closing any of the copies closes the connections of all.
         """
-        changes: dict[str, Any] = {}
+        settings = self._settings if api_key is None else with_key(self._settings, api_key)
+        changes: dict[str, Any] = {} if api_key is None else {"key_source": None}
         if timeout is not UNSET:
             changes["timeout"] = clean_timeout(timeout)
         if max_retries is not None or retry is not None:
-            base = self._settings.retry
+            base = settings.retry
             changes["retry"] = (
                 clean_retry(max_retries, retry) if retry else msgspec.structs.replace(base, max_retries=max_retries)
             )
         if default_headers is not None:
-            headers = merged_headers(self._settings.headers, clean_headers(default_headers))
+            headers = merged_headers(settings.headers, clean_headers(default_headers))
             changes |= {"headers": headers, "header_lines": header_lines(headers)}
+        if default_query is not None:
+            changes["default_query"] = {**settings.default_query, **clean_query(default_query)}
+        for name, layers in (("middleware", middleware), ("attempt_middleware", attempt_middleware)):
+            if layers is not None:
+                changes[name] = clean_middleware(layers)
         if strict_finish is not None:
             changes["strict_finish"] = strict_finish
+        if on_usage is not None:
+            changes["on_usage"] = on_usage
         copy = object.__new__(type(self))
-        copy._bind(msgspec.structs.replace(self._settings, **changes), self._transport)
+        copy._bind(msgspec.structs.replace(settings, **changes), self._transport)
         return copy
+
+    async def balance(self, *, timeout: float | Timeout | Unset | None = UNSET) -> Balance:
+        """Ask what is left on the key.
+
+        Relays count in a currency or in points of their own (``unit``), and may count late.
+
+        Raises:
+            NotFoundError, UnexpectedResponseError: The relay has no such pages.
+            APIError: It could not be asked.
+
+        Source: ``GET /dashboard/billing/subscription`` and ``/usage``; else ``GET /api/usage/token``.
+        """
+        return await self._account.balance(timeout)
 
     async def aclose(self) -> None:
         """Close the connections of the running loop. A call after that opens new ones."""
@@ -198,6 +243,61 @@ class TutuClient:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self._settings)
+
+    # --- any other page --------------------------------------------------------------------------------------------
+
+    async def get(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
+        """Get any page of the relay. Arguments and errors as for ``post``."""
+        return await self._account.send("GET", path, cast_to, **options)
+
+    @overload
+    async def post(
+        self, path: str, *, cast_to: type[T], stream: Literal[False] = False, **options: Unpack[AnyFields]
+    ) -> T: ...
+
+    @overload
+    async def post(
+        self, path: str, *, cast_to: type[T], stream: Literal[True], **options: Unpack[AnyFields]
+    ) -> EventStream[T]: ...
+
+    @overload
+    async def post(
+        self, path: str, *, cast_to: type[T], stream: bool, **options: Unpack[AnyFields]
+    ) -> T | EventStream[T]: ...
+
+    async def post(
+        self, path: str, *, cast_to: type[T], stream: bool = False, **options: Unpack[AnyFields]
+    ) -> T | EventStream[T]:
+        """Call any page of the relay, with all that holds for the pages that have names.
+
+        Args:
+            path: Behind the base URL, with its slash (``/rerank``); or a whole address of the relay itself.
+            cast_to: What to make of the answer: ``dict``, ``bytes``, ``str``, a msgspec Struct, a dataclass, a
+                TypedDict, a pydantic model…
+            stream: Give an ``EventStream`` of its events, each of which is made a ``cast_to``. The body has to ask for
+                a stream too, where the page wants that.
+            **options: ``body`` is sent as JSON, or with ``files`` (a source for each field's name) as a form.
+                ``makes_image`` is for what is paid for by the piece: it is never sent twice in silence. And
+                ``extra_headers``, ``extra_query``, ``timeout`` as for every call.
+
+        Raises:
+            ConfigError: The address is another's, or the body cannot be written; nothing was sent.
+            APIError: The relay said no, or gave no such answer.
+        """
+        ask = self._account.open if stream else self._account.send
+        return await ask("POST", path, cast_to, **options)
+
+    async def put(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
+        """Put to any page of the relay. Arguments and errors as for ``post``."""
+        return await self._account.send("PUT", path, cast_to, **options)
+
+    async def patch(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
+        """Patch any page of the relay. Arguments and errors as for ``post``."""
+        return await self._account.send("PATCH", path, cast_to, **options)
+
+    async def delete(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
+        """Delete at any page of the relay. Arguments and errors as for ``post``."""
+        return await self._account.send("DELETE", path, cast_to, **options)
 
     # --- the verbs -------------------------------------------------------------------------------------------------
 
@@ -228,6 +328,20 @@ class TutuClient:
         timeout: float | Timeout | Unset | None = UNSET,
         **fields: Unpack[CallFields],
     ) -> ChatStream: ...
+
+    @overload
+    async def analyze(
+        self,
+        images: PictureSource | Sequence[PictureSource],
+        prompt: str,
+        *,
+        model: str = "gpt-4o",
+        detail: Literal["auto", "low", "high"] | None = "high",
+        max_side: int | None = None,
+        stream: bool | None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[CallFields],
+    ) -> ChatCompletion | ChatStream: ...
 
     async def analyze(
         self,
@@ -295,6 +409,20 @@ class TutuClient:
         **fields: Unpack[CallFields],
     ) -> ChatStream: ...
 
+    @overload
+    async def edit(
+        self,
+        images: PictureSource | Sequence[PictureSource],
+        prompt: str,
+        *,
+        model: str = "gpt-4o-image",
+        detail: Literal["auto", "low", "high"] | None = "high",
+        max_side: int | None = None,
+        stream: bool | None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[CallFields],
+    ) -> ChatCompletion | ChatStream: ...
+
     async def edit(
         self,
         images: PictureSource | Sequence[PictureSource],
@@ -354,6 +482,17 @@ class TutuClient:
         **fields: Unpack[CallFields],
     ) -> ChatStream: ...
 
+    @overload
+    async def generate(
+        self,
+        prompt: str,
+        *,
+        model: str = "gpt-4o-image",
+        stream: bool | None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[CallFields],
+    ) -> ChatCompletion | ChatStream: ...
+
     async def generate(
         self,
         prompt: str,
@@ -376,7 +515,7 @@ class TutuClient:
     ) -> ChatCompletion | ChatStream:
         """Order a picture, whatever the model is called: the call is not sent twice in silence."""
         more = {name: fields.pop(name) for name in ("extra_headers", "extra_query") if name in fields}
-        extra_body = fields.pop("extra_body", None) or {}
+        extra_body: Mapping[str, Any] = fields.pop("extra_body", None) or {}
         body = wire.given({"model": model, "messages": [message], **fields, **extra_body})
         ask = self.chat.completions.open if stream else self.chat.completions.send
         return await ask(body, timeout=timeout, makes_image=True, **more)
@@ -395,7 +534,7 @@ def _question(
     return {"role": "user", "content": [{"type": "text", "text": _prompt(prompt)}, *parts]}
 
 
-def _prompt(prompt: str) -> str:
+def _prompt(prompt: object) -> str:
     """Check what is asked, before anything is paid for."""
     if not isinstance(prompt, str) or not prompt.strip():
         raise ConfigError(f"the prompt must be text that says something; got {printable(repr(prompt), 60)}")
@@ -404,5 +543,5 @@ def _prompt(prompt: str) -> str:
 
 def _rebuild(cls: type[TutuClient], settings: Settings) -> TutuClient:
     client = object.__new__(cls)
-    client._bind(settings, Transport(settings))
+    client._bind(settings, Transport(settings))  # pyright: ignore[reportPrivateUsage]  (half of pickling)
     return client

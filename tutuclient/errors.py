@@ -42,7 +42,7 @@ no JSON; who raises which is said in ``wire`` and ``transport``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 if TYPE_CHECKING:
     from tutuclient.types import ChatCompletion, Meta
@@ -54,10 +54,12 @@ Outcome: TypeAlias = Literal["not_sent", "rejected", "unknown"]
 it did not. ``unknown``: it may have done it, and may have billed it.
 """
 
-_UNSAFE = {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))}
-_UNSAFE |= {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
-_UNSAFE |= {code: f"\\u{code:04x}" for code in (0x061C, *range(0x200E, 0x2010), *range(0x202A, 0x202F))}
-_UNSAFE |= {code: f"\\u{code:04x}" for code in range(0x2066, 0x206A)}
+_UNSAFE = (
+    {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))}
+    | {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+    | {code: f"\\u{code:04x}" for code in (0x061C, *range(0x200E, 0x2010), *range(0x202A, 0x202F))}
+    | {code: f"\\u{code:04x}" for code in range(0x2066, 0x206A)}
+)
 
 
 def printable(text: str, limit: int = 500) -> str:
@@ -181,11 +183,11 @@ class APIError(TutuError):
     def __init__(self, message: str = "", *, body: object = None) -> None:
         super().__init__(message)
         self.body = body
-        fields: dict[str, Any] = body if isinstance(body, dict) else {}
+        fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
         code, param, kind = fields.get("code"), fields.get("param"), fields.get("type")
-        self.code = None if code is None or isinstance(code, bool | list | dict) else str(code)
-        self.param = param if isinstance(param, str) else None
-        self.type = kind if isinstance(kind, str) else None
+        self.code: str | None = None if code is None or isinstance(code, bool | list | dict) else str(code)
+        self.param: str | None = param if isinstance(param, str) else None
+        self.type: str | None = kind if isinstance(kind, str) else None
 
 
 class APIResponseValidationError(APIError):

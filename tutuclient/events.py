@@ -36,6 +36,7 @@ class EventReader(Generic[E]):
         whole: Makes events of a whole answer that came although a stream was asked for.
         max_bytes: The longest event to take; a whole stream may be half as large again.
         goes_on: More may follow the last event: a usage, another picture.
+        end_is_enough: There is no last event: where HTTP says that the answer is over, it is.
         done_is_enough: ``[DONE]`` behind other events is an end also without the last event.
 
     Attributes:
@@ -52,6 +53,7 @@ class EventReader(Generic[E]):
         whole: Callable[[bytes, Meta], Iterable[E]],
         max_bytes: int,
         goes_on: bool = False,
+        end_is_enough: bool = False,
         done_is_enough: bool = True,
     ) -> None:
         self._decoder = sse.Decoder(max_bytes)
@@ -59,13 +61,14 @@ class EventReader(Generic[E]):
         self._last = last
         self._whole = whole
         self._goes_on = goes_on
+        self._end_is_enough = end_is_enough
         self._done_is_enough = done_is_enough
         self._most = self._left = max_bytes + max_bytes // 2
         self.meta = meta
-        self.done = False
-        self.spoken = 0
+        self.done: bool = False
+        self.spoken: int = 0
         self.usage: Any = None
-        self.finished = False
+        self.finished: bool = False
 
     @property
     def partial(self) -> None:
@@ -112,6 +115,8 @@ class EventReader(Generic[E]):
         Raises:
             IncompleteStreamError: That is so.
         """
+        if self._end_is_enough and self.spoken:
+            return
         if self.finished or (self._done_is_enough and self.done and not strict):
             return
         raise self._incomplete("the stream ended in the middle: its last event did not come")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _COUNTED_NAMES = 100  # from here on a name in a folder gets a random end, so that a full folder costs no long search
 
-EXTENSIONS = {
+EXTENSIONS: dict[str, tuple[str, ...]] = {
     "image/png": (".png",),
     "image/jpeg": (".jpg", ".jpeg", ".jfif"),
     "image/gif": (".gif",),
@@ -141,7 +141,7 @@ class Part:
 
     def __init__(self, wanted: str, *, overwrite: bool) -> None:
         self.wanted = wanted
-        self.size_bytes = 0
+        self.size_bytes: int = 0
         self.sha256 = hashlib.sha256()
         self._overwrite = overwrite
         self._lock = threading.Lock()

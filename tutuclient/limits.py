@@ -22,7 +22,7 @@ class Slots:
     __slots__ = ("_semaphore", "total")
 
     def __init__(self, total: int) -> None:
-        self.total = total
+        self.total: int = total
         self._semaphore = anyio.Semaphore(total, max_value=total, fast_acquire=True)
 
     @property

@@ -470,7 +470,7 @@ class Recording(Upload):
     def __init__(self, source: SoundSource, *, name: str | None = None, mime: str | None = None) -> None:
         super().__init__(source)
         self._given_name, self._given_mime = name, mime
-        self.name = self.name if name is None else name
+        self.name: str | None = self.name if name is None else name
 
     @property
     def filename(self) -> str:
@@ -557,7 +557,7 @@ class Document(Upload):
 
     def __init__(self, source: PictureSource, *, name: str | None = None) -> None:
         super().__init__(source)
-        self.name = name or self.name
+        self.name: str | None = name or self.name
 
     def _kind(self, head: bytes) -> str:
         if not head:

@@ -141,9 +141,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     resend_unknown: bool | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.max_retries, int) or self.max_retries < 0:
+        if not isinstance(self.max_retries, int) or self.max_retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
             raise ConfigError(f"max_retries must be a whole number from 0 up; got {self.max_retries!r}")
-        if self.budget is not None and (not isinstance(self.budget, int) or self.budget < 0):
+        if self.budget is not None and (not isinstance(self.budget, int) or self.budget < 0):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
             raise ConfigError(f"budget must be a whole number of retries from 0 up, or None; got {self.budget!r}")
         for name in ("wait_initial", "wait_max", "retry_after_max"):
             value = getattr(self, name)
@@ -250,9 +250,6 @@ def gather(
     _whole_number("max_response_bytes", max_response_bytes)
     secret = Secret("") if key_source is not None else clean_key(key)
     headers = merged_headers(own_headers(secret, user_agent), clean_headers(default_headers or {}))
-    for layer in (*middleware, *attempt_middleware):
-        if not callable(layer):
-            raise ConfigError(f"a middleware is an async function of a request and call_next; got {layer!r}")
     return Settings(
         api_key=secret,
         base_url=clean_base_url(url or DEFAULT_BASE_URL),
@@ -269,13 +266,13 @@ def gather(
         strict_finish=strict_finish,
         allow_private_downloads=allow_private_downloads,
         key_source=key_source,
-        middleware=tuple(middleware),
-        attempt_middleware=tuple(attempt_middleware),
+        middleware=clean_middleware(middleware),
+        attempt_middleware=clean_middleware(attempt_middleware),
         on_usage=on_usage,
     )
 
 
-def with_key(settings: Settings, key: str) -> Settings:
+def with_key(settings: Settings, key: object) -> Settings:
     """Give settings with another key, which no copy of the old one outlives.
 
     Raises:
@@ -307,7 +304,7 @@ def _whole_number(name: str, value: object) -> None:
         raise ConfigError(f"{name} must be a whole number from 1 up; got {value!r}")
 
 
-def clean_key(text: str) -> Secret:
+def clean_key(text: object) -> Secret:
     """Take off what comes along when a key is copied: spaces, quotes, "Bearer ", the header's name."""
     if not isinstance(text, str):
         raise ConfigError(f"api_key must be text, not {type(text).__name__}")
@@ -327,7 +324,7 @@ def _bare_key(text: str) -> Secret:
     return Secret(key)
 
 
-def clean_base_url(text: str) -> str:
+def clean_base_url(text: object) -> str:
     """Make a base URL of whatever was pasted: a bare host, a trailing slash, a whole endpoint address.
 
     ``/v1`` is added only when there is no path; any other path is kept as it is.
@@ -374,7 +371,7 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def clean_timeout(timeout: float | Timeout | Unset | None) -> Timeout:
+def clean_timeout(timeout: object) -> Timeout:
     """Make a ``Timeout``: a number is the total deadline, None takes the deadline off.
 
     A timeout of httpx, which the code of openai's users passes, is known by its
@@ -391,9 +388,9 @@ def clean_timeout(timeout: float | Timeout | Unset | None) -> Timeout:
         read = of_httpx.read
         total = None if read is None else max(read, Timeout().total or 0.0)
         return Timeout(total, of_httpx.connect, of_httpx.pool, read, read)
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float)):
-        raise ConfigError(f"timeout must be a number of seconds, a Timeout or None; got {timeout!r}")
-    return Timeout(total=timeout)
+    if timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool)):
+        return Timeout(total=timeout)
+    raise ConfigError(f"timeout must be a number of seconds, a Timeout or None; got {timeout!r}")
 
 
 def clean_retry(max_retries: int | None, retry: RetryPolicy | None) -> RetryPolicy:
@@ -405,7 +402,15 @@ def clean_retry(max_retries: int | None, retry: RetryPolicy | None) -> RetryPoli
     return RetryPolicy(max_retries=max_retries)
 
 
-def clean_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def clean_middleware(layers: Sequence[Middleware]) -> tuple[Middleware, ...]:
+    """Check that they can be called."""
+    for layer in layers:
+        if not callable(layer):
+            raise ConfigError(f"a middleware is an async function of a request and call_next; got {layer!r}")
+    return tuple(layers)
+
+
+def clean_headers(headers: Mapping[Any, Any]) -> dict[str, str]:
     """Check names and values of headers; a line break in one could smuggle a second request."""
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
@@ -431,8 +436,10 @@ _SPECIAL_HEADERS = {
     "idempotency-key",
     "te",
     "upgrade",
+    "content-encoding",
+    "trailer",
+    "transfer-encoding",
 }
-_SPECIAL_HEADERS |= {"content-encoding", "trailer", "transfer-encoding"}
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes | None:

@@ -63,7 +63,7 @@ class Sound:
     ) -> None:
         self.content = content
         self.mime = mime
-        self.meta = Meta() if meta is None else meta
+        self.meta: Meta = Meta() if meta is None else meta
         self.usage = usage
         self.transcript = transcript
 
@@ -270,9 +270,9 @@ class _SoundReader:
     def __init__(self, reply: Reply, *, events: bool) -> None:
         self._most = self._left = reply.call.max_bytes
         self._reader = speech_reader("", reply.content_type, reply.meta, self._most) if events else None
-        self.meta = reply.meta
+        self.meta: Meta = reply.meta
         self.unwraps = events
-        self.spoken = 0
+        self.spoken: int = 0
         self.usage: AudioUsage | None = None
 
     @property

@@ -47,8 +47,8 @@ class Decoder:
     __slots__ = ("_after_cr", "_data", "_event", "_head", "_size", "_tail", "last_event_id", "max_bytes", "retry_ms")
 
     def __init__(self, max_bytes: int = 64 * 2**20) -> None:
-        self.max_bytes = max_bytes
-        self.last_event_id = ""
+        self.max_bytes: int = max_bytes
+        self.last_event_id: str = ""
         self.retry_ms: int | None = None
         self._tail: bytes | bytearray = b""
         self._head: bytes | None = b""

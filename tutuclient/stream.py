@@ -96,7 +96,7 @@ class ToolCalls:
         """Take the next piece; give the call that it belongs to."""
         name = (piece.function.name if piece.function else None) or ""
         arguments = (piece.function.arguments if piece.function else None) or ""
-        call = self._find(piece, name, arguments)
+        call: dict[str, Any] | None = self._find(piece, name, arguments)
         if call is None:
             call = {
                 "index": piece.index,
@@ -138,13 +138,13 @@ class ToolCalls:
 
     def finish(self) -> list[ToolCall]:
         """Give the calls as far as they have come."""
-        done = []
+        done: list[ToolCall] = []
         for call in self.calls:
             function = FunctionCall(name=call["name"], arguments="".join(call["arguments"]))
             kind = call["type"] or ("custom" if call["custom"] else "function")
             custom = call["custom"] and call["custom"] | {"input": "".join(call["input"])}
             made = ToolCall(id=call["id"], type=kind, function=function, custom=custom)
-            made.__dict__["place"] = (call["extra"], ())
+            vars(made)["place"] = (call["extra"], ())
             done.append(made)
         return done
 
@@ -227,7 +227,7 @@ class _Choice:
 
     def _add_calls(self, delta: ChatDelta, raw: Callable[[], dict[str, Any]]) -> None:
         if delta.tool_calls:
-            raws = raw().get("tool_calls")
+            raws: list[dict[str, Any]] | str | None = raw().get("tool_calls")
             for number, piece in enumerate(delta.tool_calls):
                 fields = raws[number] if isinstance(raws, list) and len(raws) == len(delta.tool_calls) else {}
                 self.tools.add(piece, fields)
@@ -240,11 +240,12 @@ class _Choice:
             if pictures:
                 self.images += pictures if isinstance(pictures, list) else [pictures]
         for name, items in self.lists.items():
-            more = getattr(delta, name)
+            more: list[Any] | str | None = getattr(delta, name)
             if isinstance(more, list):
                 items.extend(more)
-        if isinstance(delta.audio, dict):
-            self._add_audio(delta.audio)
+        audio: dict[str, Any] | str | None = delta.audio
+        if isinstance(audio, dict):
+            self._add_audio(audio)
 
     def _add_audio(self, audio: dict[str, Any]) -> None:
         for name, value in audio.items():
@@ -316,8 +317,8 @@ class Folder:
         self._whole: ChatCompletion | None = None
         self._text: list[str] | None = None
         self.usage: Usage | None = None
-        self.chunks = 0
-        self.spoken = 0
+        self.chunks: int = 0
+        self.spoken: int = 0
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Take the next chunk."""
@@ -396,7 +397,7 @@ class Folder:
             service_tier=head.service_tier,
         )
         if (origin := head.__dict__.get("origin")) is not None:
-            completion.__dict__["origin"] = origin
+            vars(completion)["origin"] = origin
         return completion
 
 
@@ -406,9 +407,13 @@ def _says(choice: ChatChunkChoice) -> bool:
 
 
 def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
-    choices = chunk.to_dict().get("choices")
-    choice = choices[number] if isinstance(choices, list) and len(choices) == len(chunk.choices) else {}
-    delta = (choice.get("delta") or choice.get("message")) if isinstance(choice, dict) else None
+    choices: list[Any] | str | None = chunk.to_dict().get("choices")
+    choice: dict[str, Any] | str = (
+        choices[number] if isinstance(choices, list) and len(choices) == len(chunk.choices) else {}
+    )
+    delta: dict[str, Any] | str | None = (
+        (choice.get("delta") or choice.get("message")) if isinstance(choice, dict) else None
+    )
     return delta if isinstance(delta, dict) else {}
 
 
@@ -425,8 +430,8 @@ class ChunkReader:
         self._origin = origin
         # Room for the frames around an answer that is as large as it may be, or 400,000 pieces of text.
         self._most = self._left = max_bytes + max_bytes // 2
-        self.done = False
-        self.folder = Folder(many=many)
+        self.done: bool = False
+        self.folder: Folder = Folder(many=many)
 
     @property
     def meta(self) -> Meta:
@@ -545,9 +550,9 @@ class ChunkReader:
             system_fingerprint=completion.system_fingerprint,
             service_tier=completion.service_tier,
         )
-        completion.__dict__["origin"] = self._origin
+        vars(completion)["origin"] = self._origin
         self.folder.add_whole(completion)
-        chunk.__dict__.update({name: value for name, value in completion.__dict__.items() if name != "images"})
+        vars(chunk).update({name: value for name, value in completion.__dict__.items() if name != "images"})
         return chunk
 
     def _chunks(self, events: list[sse.Event]) -> Generator[ChatCompletionChunk, None, None]:
@@ -563,7 +568,7 @@ class ChunkReader:
                     pass
                 else:
                     if len(chunk.choices) == 1 and add_text(chunk):
-                        fields = chunk.__dict__
+                        fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
                         fields["origin"] = origin
                         fields["raw"] = data
                         yield chunk
@@ -588,8 +593,9 @@ class ChunkReader:
         if chunk is None or kind == "error" or not (chunk.choices and chunk.choices[0].delta.content):
             chunk = self._look_closer(kind, data, chunk)
         if chunk is not None:
-            chunk.__dict__["origin"] = self._origin
-            chunk.__dict__.setdefault("raw", data)
+            fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
+            fields["origin"] = self._origin
+            fields.setdefault("raw", data)
             self.folder.add(chunk)
             yield chunk
 

@@ -71,10 +71,10 @@ class Shape(Generic[T]):
 
     def __init__(self, kind: type[T], what: str) -> None:
         self.kind = kind
-        self.name = re.sub(r"[^a-zA-Z0-9_-]+", "_", getattr(kind, "__name__", "")).strip("_")[:64] or "answer"
+        self.name: str = re.sub(r"[^a-zA-Z0-9_-]+", "_", getattr(kind, "__name__", "")).strip("_")[:64] or "answer"
         self._what = what
         try:
-            self.schema = _rooted(_pydantic_schema(kind) if _is_pydantic(kind) else _schema(kind))
+            self.schema: dict[str, Any] = _rooted(_pydantic_schema(kind) if _is_pydantic(kind) else _schema(kind))
             self._decoders = (
                 ()
                 if _is_pydantic(kind)
@@ -154,7 +154,7 @@ class Tool:
     ) -> None:
         self.function = function
         inner = inspect.unwrap(_unwrapped(function))
-        self.name = name or getattr(inner, "__name__", None) or type(inner).__name__
+        self.name: str = name or getattr(inner, "__name__", None) or type(inner).__name__
         if not _NAME.fullmatch(self.name):
             raise ConfigError(
                 f"a tool cannot be called {printable(self.name, 80)!r}: the API takes up to 64 letters, digits, _ and"
@@ -170,7 +170,7 @@ class Tool:
         else:
             schema = self._from_signature(arguments)
         closed = strictened(schema)
-        self.strict = _can_be_strict(closed) if strict is None else strict
+        self.strict: bool = _can_be_strict(closed) if strict is None else strict
         if self.strict and not _can_be_strict(closed):
             raise ConfigError(
                 f"the tool {self.name} cannot be strict: its parameters hold objects of any fields, or limits that"

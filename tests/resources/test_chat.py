@@ -39,7 +39,9 @@ FRAMES = [chunk(role="assistant", content=""), *map(chunk, WORDS), chunk(finish_
 
 
 async def open_stream(client: TutuClient, **fields: Any) -> ChatStream:
-    return await client.chat.completions.create(model="m", messages=[user("hi")], stream=True, **fields)
+    create = client.chat.completions.create
+    stream: ChatStream = await create(model="m", messages=[user("hi")], stream=True, **fields)
+    return stream
 
 
 async def test_a_whole_answer_has_text_usage_and_meta(client: TutuClient, server: Server) -> None:

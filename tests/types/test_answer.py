@@ -130,6 +130,7 @@ def test_a_part_without_a_place_has_nothing_more() -> None:
         ({"x-request-id": "a", "x-oneapi-request-id": "b", "x-generation-id": "c", "cf-ray": "d"}, "", "a"),
         ({"x-oneapi-request-id": "b", "cf-ray": "d"}, "(request id: e)", "b"),
         ({"x-generation-id": "c"}, "", "c"),
+        ({"x-litellm-call-id": "l", "cf-ray": "d"}, "", "l"),
         ({"x-request-id": "", "x-generation-id": "c"}, "", "c"),
         ({}, "no (request id: 2026ab) (request id: 2027cd)", "2027cd"),
         ({"cf-ray": "d"}, "no (Request ID: 2026ab)", "2026ab"),

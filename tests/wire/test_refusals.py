@@ -253,6 +253,22 @@ STATUSES: dict[str, tuple[int, str | bytes, type[APIStatusError], str | None, st
         "8192",
         "rejected",
     ),
+    "too long for litellm": (
+        400,
+        '{"error":{"message":"litellm.ContextWindowExceededError: litellm.BadRequestError: m","code":"400"}}',
+        E.ContextLengthError,
+        "400",
+        "shorten",
+        "rejected",
+    ),
+    "filtered by litellm": (
+        400,
+        '{"error":{"message":"litellm.BadRequestError: litellm.ContentPolicyViolationError: m","code":"400"}}',
+        E.ContentPolicyError,
+        "400",
+        "refused",
+        "rejected",
+    ),
     "rate by words in a 400": (
         400,
         '{"error":{"message":"the rate limit field is unknown"}}',

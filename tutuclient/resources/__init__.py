@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tutuclient.resources.account import Account
 from tutuclient.resources.audio import Audio, Speech, Transcriptions, Translations
 from tutuclient.resources.chat import Chat, Completions
 from tutuclient.resources.completions import TextCompletions
@@ -11,6 +12,7 @@ from tutuclient.resources.models import Models
 from tutuclient.resources.streaming import ChatStreamManager
 
 __all__ = [
+    "Account",
     "Audio",
     "Chat",
     "ChatStreamManager",

@@ -10,13 +10,13 @@ Source: ``POST /audio/speech``, ``/audio/transcriptions`` and ``/audio/translati
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
 from tutuclient.events import EventReader, EventStream
 from tutuclient.media import Recording
+from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, stamped
 from tutuclient.settings import UNSET, Unset
 from tutuclient.sound import Sound, SoundStream, read_sound, speech_reader
@@ -31,13 +31,14 @@ from tutuclient.types.audio import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Iterable, Mapping
     from typing import Unpack
 
     from tutuclient.media import SoundSource
     from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
+    from tutuclient.types.answer import Meta
     from tutuclient.types.audio import (
         AudioResponseFormat,
         SpeechFields,
@@ -57,6 +58,16 @@ SoundFile: TypeAlias = "SoundSource | tuple[str | None, SoundSource] | tuple[str
 
 class Speech(Resource):
     """``client.audio.speech``."""
+
+    @property
+    def with_raw_response(self) -> SpeechRaw:
+        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
+        return SpeechRaw(self._giving("raw"))
+
+    @property
+    def with_streaming_response(self) -> SpeechOpen:
+        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
+        return SpeechOpen(self._giving("open"))
 
     @overload
     async def create(
@@ -183,8 +194,32 @@ class Speech(Resource):
         )
 
 
+class SpeechRaw:
+    """``client.audio.speech.with_raw_response``."""
+
+    def __init__(self, page: Speech) -> None:
+        self.create = raw(page.create)
+
+
+class SpeechOpen:
+    """``client.audio.speech.with_streaming_response``."""
+
+    def __init__(self, page: Speech) -> None:
+        self.create = opened(page.create)
+
+
 class Transcriptions(Resource):
     """``client.audio.transcriptions``."""
+
+    @property
+    def with_raw_response(self) -> TranscriptionsRaw:
+        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
+        return TranscriptionsRaw(self._giving("raw"))
+
+    @property
+    def with_streaming_response(self) -> TranscriptionsOpen:
+        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
+        return TranscriptionsOpen(self._giving("open"))
 
     @overload
     async def create(
@@ -276,6 +311,21 @@ class Transcriptions(Resource):
         **fields: Unpack[TranscriptionFields],
     ) -> Transcription | TranscriptionVerbose | TranscriptionDiarized | str: ...
 
+    @overload
+    async def create(
+        self,
+        *,
+        file: SoundFile,
+        model: str,
+        response_format: AudioResponseFormat | None = None,
+        stream: bool | None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[TranscriptionFields],
+    ) -> _Transcribed | EventStream[TranscriptionStreamEvent]: ...
+
     async def create(
         self,
         *,
@@ -336,8 +386,32 @@ class Transcriptions(Resource):
         return await (self._open(call, begin) if call.stream else self._send(call, read))
 
 
+class TranscriptionsRaw:
+    """``client.audio.transcriptions.with_raw_response``."""
+
+    def __init__(self, page: Transcriptions) -> None:
+        self.create = raw(page.create)
+
+
+class TranscriptionsOpen:
+    """``client.audio.transcriptions.with_streaming_response``."""
+
+    def __init__(self, page: Transcriptions) -> None:
+        self.create = opened(page.create)
+
+
 class Translations(Resource):
     """``client.audio.translations``."""
+
+    @property
+    def with_raw_response(self) -> TranslationsRaw:
+        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
+        return TranslationsRaw(self._giving("raw"))
+
+    @property
+    def with_streaming_response(self) -> TranslationsOpen:
+        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
+        return TranslationsOpen(self._giving("open"))
 
     @overload
     async def create(
@@ -431,14 +505,28 @@ class Translations(Resource):
         return await self._send(call, read)
 
 
+class TranslationsRaw:
+    """``client.audio.translations.with_raw_response``."""
+
+    def __init__(self, page: Translations) -> None:
+        self.create = raw(page.create)
+
+
+class TranslationsOpen:
+    """``client.audio.translations.with_streaming_response``."""
+
+    def __init__(self, page: Translations) -> None:
+        self.create = opened(page.create)
+
+
 class Audio(Resource):
     """``client.audio``."""
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
         super().__init__(settings, transport)
-        self.speech = Speech(settings, transport)
-        self.transcriptions = Transcriptions(settings, transport)
-        self.translations = Translations(settings, transport)
+        self.speech: Speech = Speech(settings, transport)
+        self.transcriptions: Transcriptions = Transcriptions(settings, transport)
+        self.translations: Translations = Translations(settings, transport)
 
 
 def _speech(
@@ -485,11 +573,17 @@ def _is_plain(form: str, reply: Reply) -> bool:
 
 
 def _reader(form: str, reply: Reply) -> EventReader[TranscriptionStreamEvent]:
+    def whole(body: bytes, meta: Meta) -> Iterable[TranscriptionStreamEvent]:
+        wrapped = wire.wrapped_events(body)
+        return (
+            wire.transcription_events(body, meta, form=form) if wrapped is None else _reader(form, reply).all(wrapped)
+        )
+
     return EventReader(
         reply.meta,
         read=wire.read_transcription_event,
         last=_is_last,
-        whole=partial(wire.transcription_events, form=form),
+        whole=whole,
         max_bytes=reply.call.max_bytes,
     )
 

@@ -78,6 +78,20 @@ class Completions(Resource):
         **fields: Unpack[ChatFields],
     ) -> ChatStream: ...
 
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        stream: bool | None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ChatFields],
+    ) -> ChatCompletion | ChatStream: ...
+
     async def create(
         self,
         *,
@@ -435,7 +449,7 @@ class Chat(Resource):
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
         super().__init__(settings, transport)
-        self.completions = Completions(settings, transport)
+        self.completions: Completions = Completions(settings, transport)
 
 
 def _body(
@@ -457,7 +471,7 @@ def _many(body: Mapping[str, Any]) -> bool:
 
 def _ear(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
     """Give what finds the sound in an answer: raw samples have no header, so it has to know what was asked for."""
-    given: Any = body.get("audio")
+    given: Mapping[str, Any] | str | None = body.get("audio")
     asked: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     return partial(sound_in, asked=str(asked.get("format") or ""))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from tutuclient import wire
 from tutuclient.events import EventReader, EventStream
+from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures, whole_of
 from tutuclient.settings import UNSET, Unset
 from tutuclient.types.answer import Origin
@@ -30,6 +31,16 @@ _Prompt: TypeAlias = "str | Iterable[str] | Iterable[int] | Iterable[Iterable[in
 
 class TextCompletions(Resource):
     """``client.completions``."""
+
+    @property
+    def with_raw_response(self) -> TextCompletionsRaw:
+        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
+        return TextCompletionsRaw(self._giving("raw"))
+
+    @property
+    def with_streaming_response(self) -> TextCompletionsOpen:
+        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
+        return TextCompletionsOpen(self._giving("open"))
 
     @overload
     async def create(
@@ -58,6 +69,20 @@ class TextCompletions(Resource):
         timeout: float | Timeout | Unset | None = UNSET,
         **fields: Unpack[CompletionFields],
     ) -> EventStream[Completion]: ...
+
+    @overload
+    async def create(
+        self,
+        *,
+        model: str,
+        prompt: _Prompt,
+        stream: bool | None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[CompletionFields],
+    ) -> Completion | EventStream[Completion]: ...
 
     async def create(
         self,
@@ -102,6 +127,20 @@ class TextCompletions(Resource):
             stream=body.get("stream") is True,
         )
         return await (self._open(call, _begin) if call.stream else self._send(call, _read))
+
+
+class TextCompletionsRaw:
+    """``client.completions.with_raw_response``."""
+
+    def __init__(self, page: TextCompletions) -> None:
+        self.create = raw(page.create)
+
+
+class TextCompletionsOpen:
+    """``client.completions.with_streaming_response``."""
+
+    def __init__(self, page: TextCompletions) -> None:
+        self.create = opened(page.create)
 
 
 def _read(data: bytes | bytearray, reply: Reply) -> Completion:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tutuclient import wire
+from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.settings import UNSET, Unset
 from tutuclient.types.answer import Origin, is_list
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 
 class Embeddings(Resource):
     """``client.embeddings``."""
+
+    @property
+    def with_raw_response(self) -> EmbeddingsRaw:
+        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
+        return EmbeddingsRaw(self._giving("raw"))
+
+    @property
+    def with_streaming_response(self) -> EmbeddingsOpen:
+        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
+        return EmbeddingsOpen(self._giving("open"))
 
     async def create(
         self,
@@ -68,6 +79,20 @@ class Embeddings(Resource):
             return answer
 
         return await self._send(call, read)
+
+
+class EmbeddingsRaw:
+    """``client.embeddings.with_raw_response``."""
+
+    def __init__(self, page: Embeddings) -> None:
+        self.create = raw(page.create)
+
+
+class EmbeddingsOpen:
+    """``client.embeddings.with_streaming_response``."""
+
+    def __init__(self, page: Embeddings) -> None:
+        self.create = opened(page.create)
 
 
 def _count(given: object) -> int | None:

@@ -15,6 +15,7 @@ from tutuclient.errors import MediaError
 from tutuclient.events import EventReader, EventStream
 from tutuclient.generated import ImageFinder
 from tutuclient.media import Upload
+from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, whole_of
 from tutuclient.settings import UNSET, Unset, is_unset
 from tutuclient.types.answer import Origin
@@ -43,6 +44,16 @@ _MASKS = frozenset({"image/png"})
 class Images(Resource):
     """``client.images``."""
 
+    @property
+    def with_raw_response(self) -> ImagesRaw:
+        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
+        return ImagesRaw(self._giving("raw"))
+
+    @property
+    def with_streaming_response(self) -> ImagesOpen:
+        """Give answers open, to be read in pieces: ``async with ….generate(…) as response``."""
+        return ImagesOpen(self._giving("open"))
+
     @overload
     async def generate(
         self,
@@ -68,6 +79,19 @@ class Images(Resource):
         timeout: float | Timeout | Unset | None = UNSET,
         **fields: Unpack[ImageGenerateFields],
     ) -> EventStream[ImageStreamEvent]: ...
+
+    @overload
+    async def generate(
+        self,
+        *,
+        prompt: str,
+        stream: bool | None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ImageGenerateFields],
+    ) -> ImagesResponse | EventStream[ImageStreamEvent]: ...
 
     async def generate(
         self,
@@ -135,6 +159,21 @@ class Images(Resource):
         timeout: float | Timeout | Unset | None = UNSET,
         **fields: Unpack[ImageEditFields],
     ) -> EventStream[ImageStreamEvent]: ...
+
+    @overload
+    async def edit(
+        self,
+        *,
+        image: PictureFile | Sequence[PictureFile],
+        prompt: str,
+        mask: PictureFile | None = None,
+        stream: bool | None,
+        extra_body: Mapping[str, Any] | None = None,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
+        timeout: float | Timeout | Unset | None = UNSET,
+        **fields: Unpack[ImageEditFields],
+    ) -> ImagesResponse | EventStream[ImageStreamEvent]: ...
 
     async def edit(
         self,
@@ -289,6 +328,24 @@ class Images(Resource):
     @property
     def _find(self) -> ImageFinder:
         return ImageFinder(self._transport.downloads, made=True)
+
+
+class ImagesRaw:
+    """``client.images.with_raw_response``."""
+
+    def __init__(self, page: Images) -> None:
+        self.generate = raw(page.generate)
+        self.edit = raw(page.edit)
+        self.create_variation = raw(page.create_variation)
+
+
+class ImagesOpen:
+    """``client.images.with_streaming_response``."""
+
+    def __init__(self, page: Images) -> None:
+        self.generate = opened(page.generate)
+        self.edit = opened(page.edit)
+        self.create_variation = opened(page.create_variation)
 
 
 def _completed(image: Image, answer: ImagesResponse, kind: str) -> ImageStreamEvent:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from tutuclient.errors import ConfigError
+from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, reading
 from tutuclient.settings import UNSET, Unset
 from tutuclient.types.models import Model, ModelList
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
 class Models(Resource):
     """The models a key may use."""
+
+    @property
+    def with_raw_response(self) -> ModelsRaw:
+        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
+        return ModelsRaw(self._giving("raw"))
+
+    @property
+    def with_streaming_response(self) -> ModelsOpen:
+        """Give answers open, to be read in pieces: ``async with ….list(…) as response``."""
+        return ModelsOpen(self._giving("open"))
 
     async def list(
         self,
@@ -56,3 +67,19 @@ class Models(Resource):
         path = f"/models/{quote(model, safe='')}"
         call = self._call("GET", path, headers=extra_headers, query=extra_query, timeout=timeout)
         return await self._send(call, reading(Model))
+
+
+class ModelsRaw:
+    """``client.models.with_raw_response``."""
+
+    def __init__(self, page: Models) -> None:
+        self.list = raw(page.list)
+        self.retrieve = raw(page.retrieve)
+
+
+class ModelsOpen:
+    """``client.models.with_streaming_response``."""
+
+    def __init__(self, page: Models) -> None:
+        self.list = opened(page.list)
+        self.retrieve = opened(page.retrieve)

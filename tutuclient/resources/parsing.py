@@ -54,7 +54,7 @@ class Expected(Generic[T]):
     """
 
     def __init__(self, body: Mapping[str, Any]) -> None:
-        self.body = dict(body)
+        self.body: dict[str, Any] = dict(body)
         self.shape: Shape[T] | None = None
         asked: Any = self.body.get("response_format")
         if is_format(asked):
@@ -64,7 +64,7 @@ class Expected(Generic[T]):
         if self.body.get("tools") is not None:
             self._tools = toolbox(self.body["tools"])
             self.body["tools"] = list(self._tools.values())
-        self.anything = self.shape is not None or any(map(_is_parseable, self._tools.values()))
+        self.anything: bool = self.shape is not None or any(map(_is_parseable, self._tools.values()))
 
     def read(self, completion: ChatCompletion, *, whole: bool = True) -> ParsedChatCompletion[T]:
         """Read an answer.

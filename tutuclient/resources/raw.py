@@ -217,7 +217,8 @@ class OpenResponse(_Head, Generic[T]):
                     error.attempts = self.meta.attempts
                     wire.without_key(error, reply.call.settings.api_key)
                 raise
-            if not isinstance(self._result, Stream):  # That one is its own to close.
+            answer: object = self._result
+            if not isinstance(answer, Stream):  # That one is its own to close.
                 _close(reply)
         return self._result
 

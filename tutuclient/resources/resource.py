@@ -92,25 +92,19 @@ class Resource:
             read: Makes the result of the answer's bytes. It is part of the attempt: what it raises may be tried again.
         """
 
-        def take(data: bytes | bytearray, reply: Reply) -> T:
-            answer = read(data, reply)
-            call.tell_usage(getattr(answer, "usage", None), reply.meta)
-            return answer
-
         async def use(reply: Reply) -> T:
-            return take(await reply.read(), reply)
-
-        async def use_raw(reply: Reply) -> APIResponse[T]:
-            data = await reply.read()
-            return APIResponse(reply.meta, bytes(data), take(data, reply))
-
-        async def parse(reply: Reply) -> T:
-            return take(await reply.read(), reply)
+            return _told(call, read(await reply.read(), reply), reply)
 
         if self._gives == "answer":
             return await self._transport.run(call, use)
-        given = await (self._transport.run(call, use_raw) if self._gives == "raw" else self._opened(call, parse))
-        return cast("T", given)
+        if self._gives == "open":
+            return cast("T", await self._opened(call, use))
+
+        async def use_raw(reply: Reply) -> APIResponse[T]:
+            data = await reply.read()
+            return APIResponse(reply.meta, bytes(data), _told(call, read(data, reply), reply))
+
+        return cast("T", await self._transport.run(call, use_raw))
 
     async def _open(self, call: Call, begin: Callable[[Reply], Awaitable[T]]) -> T:
         """Make a call whose answer goes on being read when this returns.
@@ -135,6 +129,13 @@ class Resource:
             return OpenResponse(reply, parse)
 
         return await self._transport.run(call, use)
+
+
+def _told(call: Call, answer: T, reply: Reply) -> T:
+    """Tell the caller's hook what an answer used."""
+    if call.settings.on_usage is not None:
+        call.tell_usage(getattr(answer, "usage", None), reply.meta)
+    return answer
 
 
 def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:

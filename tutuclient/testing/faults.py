@@ -823,8 +823,8 @@ class RawServer:
     """
 
     def __init__(self, name: str) -> None:
-        self.connections = 0
-        self.base_url = ""
+        self.connections: int = 0
+        self.base_url: str = ""
         self._name = name
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()

@@ -138,10 +138,10 @@ class Exchange:
         self.request = request
         self.recorded = recorded
         self.stage = stage
-        self.request_id = f"{datetime.now(UTC):%Y%m%d%H%M%S%f}000{secrets.token_hex(4)}"
-        self.body = b""
+        self.request_id: str = f"{datetime.now(UTC):%Y%m%d%H%M%S%f}000{secrets.token_hex(4)}"
+        self.body: bytes = b""
         self.model = ""
-        self.ended_here = False
+        self.ended_here: bool = False
         self._max_body_bytes = max_body_bytes
         self._decoded: tuple[dict[str, Any], str | None] | None = None
         self._form: tuple[Form, str | None] | None = None

@@ -51,7 +51,7 @@ class Server:
     """
 
     def __init__(self, host: str, port: int, key: str | None, max_body_bytes: int, tls: ssl.SSLContext | None) -> None:
-        self.origin = ""
+        self.origin: str = ""
         self._host, self._port, self._key, self._max_body_bytes, self._tls = host, port, key, max_body_bytes, tls
         self._files: dict[str, bytes] = {}
         self._lock = threading.Lock()
@@ -66,10 +66,10 @@ class Server:
         self.piece_bytes: int | None = None
         self.picture_form: str = "url"
         self.models_form: str = "both"
-        self.account = Account()
+        self.account: Account = Account()
         self.requests: list[Recorded] = []
         self.downloads: list[Recorded] = []
-        self.peak_in_flight = 0
+        self.peak_in_flight: int = 0
         self._scripts: deque[Scripted] = deque()
         self._scripts_by_path: defaultdict[str, deque[Scripted]] = defaultdict(deque)
         self._in_flight: set[Recorded] = set()

@@ -72,9 +72,9 @@ class Words:
 
     def __init__(self, text: str, *, without: Collection[str] = (), names: Collection[str] | None = None) -> None:
         self.text = text
-        self.names = list(names) if names is not None else _names(text, frozenset(without))
-        self.numbers = _numbers(text)
-        self.dates = _DATE.findall(text)
+        self.names: list[str] = list(names) if names is not None else _names(text, frozenset(without))
+        self.numbers: list[float] = _numbers(text)
+        self.dates: list[str] = _DATE.findall(text)
         self.links: list[str] = _LINK.findall(text)
 
     @property

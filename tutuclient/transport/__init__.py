@@ -45,7 +45,7 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
-        self.downloads = Downloads(
+        self.downloads: Downloads = Downloads(
             max_bytes=settings.max_response_bytes,
             allow_private=settings.allow_private_downloads,
             trusted_origins=frozenset({settings.origin}),

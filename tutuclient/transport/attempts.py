@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-logger = logging.getLogger("tutuclient")
+logger: logging.Logger = logging.getLogger("tutuclient")
 
 _ERROR_BYTES = 64 * 2**10
 # The status has said no; its words are worth so many seconds.
@@ -240,7 +240,7 @@ class Attempts:
             if not url:
                 break
             response.close()
-        raise await self._refusal(response)
+        raise await self._refusal(response)  # pyright: ignore[reportPossiblyUnboundVariable]  (there is one hop at least)
 
     def _reply(self, response: aiohttp.ClientResponse | direct.Response) -> Reply:
         try:

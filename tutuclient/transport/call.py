@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tutuclient.types.answer import Meta
     from tutuclient.wire import Body
 
-logger = logging.getLogger("tutuclient")
+logger: logging.Logger = logging.getLogger("tutuclient")
 
 
 class Call:
@@ -67,19 +67,19 @@ class Call:
         makes_image: bool = False,
         stream: bool = False,
     ) -> None:
-        self.settings = settings
-        self.method = method
-        self.what = f"{method} {path}"
-        self.url = f"{settings.base_url}{path}{query}"
-        self.own_headers = headers
-        self.idempotency_key = "" if body is None else f"tutu-{os.urandom(16).hex()}"
-        self.body = body
-        self.fields = fields
-        self.timeout = settings.timeout if timeout is None else timeout
+        self.settings: Settings = settings
+        self.method: str = method
+        self.what: str = f"{method} {path}"
+        self.url: str = f"{path if '://' in path else settings.base_url + path}{query}"
+        self.own_headers: Mapping[str, str] | None = headers
+        self.idempotency_key: str = "" if body is None else f"tutu-{os.urandom(16).hex()}"
+        self.body: Body | None = body
+        self.fields: Mapping[str, Any] | None = fields
+        self.timeout: Timeout = settings.timeout if timeout is None else timeout
         self.retry: RetryPolicy = settings.retry
-        self.makes_image = makes_image
-        self.stream = stream
-        self.max_bytes = settings.max_response_bytes
+        self.makes_image: bool = makes_image
+        self.stream: bool = stream
+        self.max_bytes: int = settings.max_response_bytes
 
     def seconds(self, kind: str) -> float | None:
         """Say how many seconds a limit is, for messages; None for one that is not the caller's."""

@@ -34,7 +34,7 @@ class Chunks:
         # A chunk is read together with the line break before it, so that one look at both is enough.
         self._begun = b"\r\n"
         self._width = _THREE_DIGITS
-        self.handed_over = False
+        self.handed_over: bool = False
 
     def feed(self, data: bytes) -> tuple[bytes, bytes]:
         """Take the next bytes, cut anywhere.

@@ -12,6 +12,9 @@ It leans on aiohttp's connector and protocol, which are not public:
 ``tests/transport/test_direct.py`` holds it against the long way.
 """
 
+# pyright: reportPrivateUsage=false
+# As for ruff: this room leans on aiohttp's inside, and says so.
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
@@ -47,9 +50,9 @@ class Response:
         self, connection: Connection, status: int, headers: CIMultiDictProxy[str], content: StreamReader
     ) -> None:
         self._connection: Connection | None = connection
-        self.status = status
-        self.headers = headers
-        self.content = content
+        self.status: int = status
+        self.headers: CIMultiDictProxy[str] = headers
+        self.content: StreamReader = content
         content.on_eof(self._release)
 
     def _release(self) -> None:

@@ -24,10 +24,9 @@ import anyio.to_thread
 from tutuclient.errors import ImageDownloadError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 
     from aiohttp import ClientResponse
-    from aiohttp.connector import AddrInfoType
     from yarl import URL
 
 _MAX_REDIRECTS = 5
@@ -306,7 +305,7 @@ class Downloads:
         return self._allow_private or (target.scheme, host, target.port) in self._trusted
 
     @asynccontextmanager
-    async def _opened(self, target: URL) -> AsyncIterator[ClientResponse]:
+    async def _opened(self, target: URL) -> AsyncGenerator[ClientResponse, None]:
         import aiohttp  # noqa: PLC0415  (0.3 s that a client without pictures need not pay)
 
         shown = safe_url(str(target))
@@ -370,7 +369,7 @@ class _Gate:
     def __init__(self) -> None:
         self.refused: list[str] = []
 
-    def __call__(self, info: AddrInfoType) -> socket.socket:
+    def __call__(self, info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
         family, kind, proto, _, address = info
         if not is_public(str(address[0])):
             self.refused.append(str(address[0]))
@@ -413,13 +412,14 @@ def _parse(url: str, base: URL | None = None) -> URL:
     from yarl import URL  # noqa: PLC0415  (it comes with aiohttp, and is needed no sooner)
 
     url = url.strip()
+    parsed: URL | None
     try:
         parsed = URL(url, encoded=_PLAIN_ADDRESS.fullmatch(url) is not None)
         parsed = parsed if base is None else base.join(parsed)
         usable = parsed.port != 0 and not _CONTROLS.search(url)
     except (ValueError, IndexError):  # yarl means the former.
-        usable = False
-    if not usable:
+        parsed, usable = None, False
+    if parsed is None or not usable:
         raise ImageDownloadError(f"{safe_url(url)} is not fetched: it is no usable address")
     return parsed
 
@@ -454,7 +454,7 @@ def _authorities(path: str) -> ssl.SSLContext:
 
 
 @contextmanager
-def _told(shown: str, gate: _Gate | None = None) -> Iterator[None]:
+def _told(shown: str, gate: _Gate | None = None) -> Generator[None, None, None]:
     """Turn what the network raises into our error; a stranger's address and the proxy's stay out of it."""
     import aiohttp  # noqa: PLC0415  (as above)
 

@@ -31,9 +31,9 @@ class Request:
 
     def __init__(self, call: Call, attempt: int) -> None:
         self._call = call
-        self.headers = dict(call.own_headers or {})
+        self.headers: dict[str, str] = dict(call.own_headers or {})
         self.fields: Mapping[str, Any] | None = call.fields
-        self.attempt = attempt
+        self.attempt: int = attempt
 
     @property
     def method(self) -> str:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-logger = logging.getLogger("tutuclient")
+logger: logging.Logger = logging.getLogger("tutuclient")
 
 # asyncio reads into a fresh object of this size, each time, until Python 3.13; the default is 256 KiB.
 _READ_SIZE = 64 * 2**10
@@ -75,7 +75,7 @@ class Handler(ResponseHandler):
         if self._awaits_head and data:
             self._awaits_head = False
             end = data.find(b"\r\n\r\n") + 4
-            if end >= 4 and b"chunked" in data[:end]:  # noqa: PLR2004  (the end was found)
+            if end >= 4 and data.find(b"chunked", 0, end) >= 0:  # noqa: PLR2004  (the end was found)
                 super().data_received(data[:end])
                 self._begin_body()
                 data = data[end:]
@@ -108,10 +108,10 @@ class Handler(ResponseHandler):
             self._chunks = None
         super().connection_lost(exc)
 
-    def set_exception(self, exc: BaseException, *args: Any) -> None:
+    def set_exception(self, exc: BaseException, *args: Any, **named: Any) -> None:
         """Fail the connection, and the body that is being read from it."""
         payload = self._payload
-        super().set_exception(exc, *args)
+        super().set_exception(exc, *args, **named)
         if payload is not None and payload.exception() is None and not payload.is_eof():
             payload.set_exception(aiohttp.ClientPayloadError("the answer breaks the rules of HTTP"), exc)
 
@@ -141,7 +141,7 @@ class Connector(aiohttp.TCPConnector):
     """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        super().__init__(**options)  # pyright: ignore[reportUnknownMemberType]  (aiohttp leaves the shape of addresses open)
         make: Callable[..., ResponseHandler] = Handler
         self._factory = functools.partial(make, loop=self._loop)
 
@@ -208,12 +208,12 @@ class Pool:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.closed = False
-        self.slots = Slots(settings.slots)
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
+        self.closed: bool = False
+        self.slots: Slots = Slots(settings.slots)
         self.header_bytes = _HEADER_BYTES
-        self.budget = RetryBudget(settings.retry.budget)
-        self.cool_down = CoolDown()
+        self.budget: RetryBudget = RetryBudget(settings.retry.budget)
+        self.cool_down: CoolDown = CoolDown()
         self._urls: dict[str, URL] = {}
         self._heads: dict[tuple[str, str], tuple[ConnectionKey, bytes]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
@@ -222,7 +222,7 @@ class Pool:
             Connector(**options, keepalive_timeout=_KEEPALIVE_S),
             Connector(**options, force_close=True),
         )
-        self.session, self.session_once = (_session(connector) for connector in self._connectors)
+        self.session: aiohttp.ClientSession = _session(self._connectors[0])
         self.streams: WeakSet[Reply] = WeakSet()
         self._guardian = _until_shutdown(self._connectors, self.streams)
 
@@ -230,6 +230,11 @@ class Pool:
     def connectors(self) -> tuple[Connector, Connector]:
         """The two connectors, for those who count connections: kept alive, and used once."""
         return self._connectors
+
+    @functools.cached_property
+    def session_once(self) -> aiohttp.ClientSession:
+        """The session for orders of pictures; most clients never need it."""
+        return _session(self._connectors[1])
 
     async def run(self, call: Call, use: Callable[[Reply], Awaitable[T]]) -> T:
         """Make a call; see ``Transport.run``."""
@@ -293,11 +298,12 @@ class Pool:
         self.closed = True
         for connector in self._connectors:
             connector.close_now()
-        for session in (self.session, self.session_once):
-            session.detach()
+        self.session.detach()
+        if "session_once" in vars(self):
+            self.session_once.detach()
 
     def __del__(self) -> None:
-        if hasattr(self, "session_once") and not self.session.closed:
+        if hasattr(self, "session") and not self.session.closed:
             self.abandon()
 
 

@@ -22,9 +22,9 @@ class Progress:
     __slots__ = ("connected", "failure", "sent", "stale")
 
     def __init__(self) -> None:
-        self.connected = False
-        self.sent = True
-        self.stale = False
+        self.connected: bool = False
+        self.sent: bool = True
+        self.stale: bool = False
         self.failure: TutuError | None = None
 
 

@@ -58,9 +58,9 @@ class Reply:
         self._started = started
         self._late: APITimeoutError | None = None
         self._thread = threading.get_ident()
-        self.call = call
-        self.meta = meta
-        self.watch = watch
+        self.call: Call = call
+        self.meta: Meta = meta
+        self.watch: Watch = watch
         encoding = response.headers.get("Content-Encoding", "identity").lower()
         self._inflater = None if encoding == "identity" else wire.Inflater(encoding, call.max_bytes, meta)
 

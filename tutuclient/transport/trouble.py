@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from tutuclient.errors import (
     APIConnectionError,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-CAUGHT: Final = (aiohttp.ClientError, aiohttp.http_exceptions.HttpProcessingError, OSError, ValueError, RuntimeError)
+CAUGHT: Final = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError)
 """Everything that aiohttp, the TLS layer and the sockets raise while a call is made."""
 
 DIED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
@@ -49,7 +50,7 @@ _SENT: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ClientPayloadError, "the answer broke off ({0})"),
     (aiohttp.ServerDisconnectedError, "the relay closed the connection without an answer"),
     (aiohttp.ClientResponseError, "the answer breaks the rules of HTTP"),
-    (aiohttp.http_exceptions.HttpProcessingError, "the answer breaks the rules of HTTP"),
+    (HttpProcessingError, "the answer breaks the rules of HTTP"),
     (BaseException, "the connection broke ({0})"),
 )
 # How aiohttp's message begins when a header, or their number, is over its limits: it has no class for the second.
@@ -115,7 +116,7 @@ def clean_cause(error: BaseException) -> BaseException | None:
 
 def _said(error: BaseException) -> str:
     if isinstance(error, _UNCLEAN):
-        return f"status {error.status}" if isinstance(error, aiohttp.ClientResponseError) else type(error).__name__
+        return f"status {error.status}"
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if type(inner) is aiohttp.ClientConnectionError and inner.__cause__ is not None:
         inner = inner.__cause__

@@ -35,10 +35,10 @@ class Watch:
     __slots__ = ("_at", "_cancelling", "_handle", "_kind", "_task", "deadline", "fired", "loop", "on_late")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[object], total: float | None) -> None:
-        self.loop = loop
+        self.loop: asyncio.AbstractEventLoop = loop
         self._task: asyncio.Task[object] | None = task
         self._cancelling = task.cancelling()
-        self.deadline = math.inf if total is None else loop.time() + total
+        self.deadline: float = math.inf if total is None else loop.time() + total
         self._kind: Kind = "total"
         self._at = self.deadline
         self._handle: asyncio.TimerHandle | None = None

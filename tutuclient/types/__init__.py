@@ -5,6 +5,7 @@ unknown fields are kept out of the way (``extra``), and sets that may grow are
 plain ``str``. Knows nothing of bytes, sockets or errors.
 """
 
+from tutuclient.types.account import Balance
 from tutuclient.types.answer import Answer, Meta
 from tutuclient.types.audio import (
     AudioResponseFormat,
@@ -48,7 +49,20 @@ from tutuclient.types.chat import (
 )
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
 from tutuclient.types.embeddings import CreateEmbeddingResponse, Embedding, EmbeddingFields
-from tutuclient.types.events import ChatStreamEvent
+from tutuclient.types.events import (
+    ChatStreamEvent,
+    ChunkEvent,
+    ContentDeltaEvent,
+    ContentDoneEvent,
+    FunctionToolCallArgumentsDeltaEvent,
+    FunctionToolCallArgumentsDoneEvent,
+    LogprobsContentDeltaEvent,
+    LogprobsContentDoneEvent,
+    LogprobsRefusalDeltaEvent,
+    LogprobsRefusalDoneEvent,
+    RefusalDeltaEvent,
+    RefusalDoneEvent,
+)
 from tutuclient.types.images import (
     Image,
     ImageEditFields,
@@ -86,6 +100,7 @@ __all__ = [
     "AudioPart",
     "AudioResponseFormat",
     "AudioUsage",
+    "Balance",
     "CallFields",
     "ChatAudio",
     "ChatChoice",
@@ -97,10 +112,13 @@ __all__ = [
     "ChatMessage",
     "ChatStreamEvent",
     "ChoiceLogprobs",
+    "ChunkEvent",
     "Completion",
     "CompletionChoice",
     "CompletionFields",
     "CompletionTokensDetails",
+    "ContentDeltaEvent",
+    "ContentDoneEvent",
     "CreateEmbeddingResponse",
     "Embedding",
     "EmbeddingFields",
@@ -108,6 +126,8 @@ __all__ = [
     "FilePart",
     "FunctionCall",
     "FunctionCallDelta",
+    "FunctionToolCallArgumentsDeltaEvent",
+    "FunctionToolCallArgumentsDoneEvent",
     "Image",
     "ImageEditFields",
     "ImageGenerateFields",
@@ -119,6 +139,10 @@ __all__ = [
     "ImagesTokensDetails",
     "ImagesUsage",
     "InputAudio",
+    "LogprobsContentDeltaEvent",
+    "LogprobsContentDoneEvent",
+    "LogprobsRefusalDeltaEvent",
+    "LogprobsRefusalDoneEvent",
     "Message",
     "Meta",
     "Model",
@@ -129,6 +153,8 @@ __all__ = [
     "ParsedFunction",
     "ParsedFunctionToolCall",
     "PromptTokensDetails",
+    "RefusalDeltaEvent",
+    "RefusalDoneEvent",
     "SpeechAudioDeltaEvent",
     "SpeechAudioDoneEvent",
     "SpeechStreamEvent",

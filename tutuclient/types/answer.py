@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tutuclient.generated import GeneratedImage
     from tutuclient.sound import Sound
 
-_REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "x-generation-id")
+_REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "x-generation-id", "x-litellm-call-id")
 _NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _REQUEST_ID_IN_TEXT = re.compile(r"request id: ([\w.-]{1,128})", re.IGNORECASE)
 
@@ -157,12 +157,12 @@ class Meta:
         headers_s: float = 0.0,
         elapsed_s: float = 0.0,
     ) -> None:
-        self.status_code = status_code
+        self.status_code: int = status_code
         self.headers: Mapping[str, str] = {} if headers is None else headers
-        self.attempts = attempts
-        self.waited_s = waited_s
-        self.headers_s = headers_s
-        self.elapsed_s = elapsed_s
+        self.attempts: int = attempts
+        self.waited_s: float = waited_s
+        self.headers_s: float = headers_s
+        self.elapsed_s: float = elapsed_s
 
     @property
     def status(self) -> int:
@@ -202,9 +202,9 @@ class Origin:
         find: Callable[[Any], list[GeneratedImage]],
         hear: Callable[[Any], Sound | None] | None = None,
     ) -> None:
-        self.meta = meta
-        self.find = find
-        self.hear = hear
+        self.meta: Meta = meta
+        self.find: Callable[[Any], list[GeneratedImage]] = find
+        self.hear: Callable[[Any], Sound | None] | None = hear
 
     def __reduce__(self) -> tuple[type[Origin], tuple[Any, ...]]:
         return Origin, (self.meta, self.find, self.hear)

@@ -16,6 +16,7 @@ from tutuclient.wire.inflate import Inflater
 from tutuclient.wire.mending import fit_struct
 from tutuclient.wire.pages import (
     read_answer,
+    read_as,
     read_image_event,
     read_images,
     read_text,
@@ -42,6 +43,7 @@ from tutuclient.wire.transcripts import (
     read_transcription_event,
     read_translation,
     transcription_events,
+    wrapped_events,
 )
 
 __all__ = [
@@ -66,6 +68,7 @@ __all__ = [
     "is_event_stream",
     "makes_image",
     "read_answer",
+    "read_as",
     "read_chunk",
     "read_completion",
     "read_image_event",
@@ -84,4 +87,5 @@ __all__ = [
     "transcription_events",
     "unexpected",
     "without_key",
+    "wrapped_events",
 ]

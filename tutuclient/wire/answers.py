@@ -19,6 +19,8 @@ from tutuclient.wire.mending import fit_struct, mend_choices
 from tutuclient.wire.refusals import raise_if_error, read_object, read_value, unexpected
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tutuclient.sse import Data
 
 A = TypeVar("A", bound=Answer)
@@ -26,7 +28,7 @@ A = TypeVar("A", bound=Answer)
 _INK = re.compile(r"[^\s\ufeff]")
 
 _completions = msgspec.json.Decoder(ChatCompletion, strict=False)
-decode_chunk = msgspec.json.Decoder(ChatCompletionChunk, strict=False).decode
+decode_chunk: Callable[[Data], ChatCompletionChunk] = msgspec.json.Decoder(ChatCompletionChunk, strict=False).decode
 """The quick way from an event's data to a chunk; on ``UNREADABLE`` take ``read_chunk``."""
 
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from tutuclient.errors import printable
 from tutuclient.types.answer import Answer, Meta, Nested, is_list, is_object, too_deep
 from tutuclient.types.completions import Completion
 from tutuclient.types.embeddings import CreateEmbeddingResponse
 from tutuclient.types.images import ImagesResponse, ImageStreamEvent
 from tutuclient.wire.answers import UNREADABLE
 from tutuclient.wire.mending import fit_struct, mend_images, mend_texts, mend_vectors
-from tutuclient.wire.refusals import raise_if_error, read_object, read_value, unexpected
+from tutuclient.wire.refusals import error_of_answer, raise_if_error, read_object, read_value, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tutuclient.sse import Data
 
 A = TypeVar("A", bound=Answer)
+T = TypeVar("T")
 
 _decoders: dict[type[Answer], msgspec.json.Decoder[Any]] = {}
 
@@ -39,6 +41,38 @@ def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta) -> A:
     tree = read_object(data, meta)
     raise_if_error(tree, meta)
     return _remembered(fit_struct(tree, cls), data, tree, tree)
+
+
+def read_as(data: Data, cls: type[T], meta: Meta) -> T:
+    """Read a whole answer, or an event, of a page that nobody here knows.
+
+    Args:
+        data: The answer.
+        cls: What to make of it: bytes and str take it as it is; one of our answers is read generously; a pydantic
+            model by itself; everything else that msgspec can make of JSON (dict, list, structs, dataclasses…) by it.
+        meta: How the call went.
+
+    Raises:
+        APIStatusError: It is an error in an answer's clothes.
+        UnexpectedResponseError: It is no such thing.
+    """
+    if cls is bytes or cls is str:
+        error = error_of_answer(data, meta) if bytes(data[:64]).lstrip()[:1] == b"{" else None
+        if error is not None:
+            raise error
+        return cast("T", bytes(data) if cls is bytes else bytes(data).decode("utf-8", "replace"))
+    wanted: Any = cls  # It may be a generic alias too, such as list[int].
+    if isinstance(wanted, type) and issubclass(wanted, Answer):
+        return cast("T", read_answer(bytes(data), wanted, meta))
+    tree = read_value(data, meta)
+    if is_object(tree):
+        raise_if_error(tree, meta)
+    validate = getattr(cls, "model_validate", None)
+    try:
+        return cast("T", validate(tree)) if validate is not None else msgspec.convert(tree, cls, strict=False)
+    except ValueError as error:  # msgspec's and pydantic's are both ones of it.
+        reason = printable(str(error), 200)
+    raise unexpected(f"what is no {getattr(cls, '__name__', cls)} ({reason})", data, meta)
 
 
 def read_text(data: Data, meta: Meta) -> Completion:

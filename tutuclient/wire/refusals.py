@@ -44,7 +44,12 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], type[APIStatusError]], ...] = (
         re.compile(r"额度(?:已用尽|不足)|余额不足|insufficient (?:user )?(?:quota|balance)", re.IGNORECASE),
         errors.InsufficientQuotaError,
     ),
-    (re.compile(r"maximum context length|context length exceeded", re.IGNORECASE), errors.ContextLengthError),
+    # litellm puts the name of its own error into the message, and nothing of it into the code.
+    (
+        re.compile(r"maximum context length|context length exceeded|ContextWindowExceededError", re.IGNORECASE),
+        errors.ContextLengthError,
+    ),
+    (re.compile(r"ContentPolicyViolationError"), errors.ContentPolicyError),
     (re.compile(r"上游负载已饱和|请求数限制|rate limit|too many requests", re.IGNORECASE), errors.RateLimitError),
 )
 _BY_STATUS: dict[int, type[APIStatusError]] = {
@@ -127,12 +132,11 @@ def classify(status: int, code: str, kind: str, message: str) -> type[APIStatusE
     for word in (code, kind):
         if word in _BY_CODE:
             return _BY_CODE[word]
-    if status not in {400, 413, 422}:
-        for pattern, cls in _BY_TEXT:
-            if pattern.search(message):
-                return cls
-    elif status == 400 and _BY_TEXT[1][0].search(message):  # noqa: PLR2004  (a bad request)
-        return errors.ContextLengthError
+    for pattern, cls in _BY_TEXT:
+        # What is refused as a bad request is not one request too many, whatever its message mentions.
+        fits = issubclass(cls, errors.BadRequestError) if status == 400 else status not in {413, 422}  # noqa: PLR2004  (a bad request)
+        if fits and pattern.search(message):
+            return cls
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     return errors.InternalServerError if status >= 500 else APIStatusError  # noqa: PLR2004  (server errors)

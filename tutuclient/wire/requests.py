@@ -41,8 +41,8 @@ class Body:
     __slots__ = ("content_type", "segments")
 
     def __init__(self, segments: list[bytes | Upload], content_type: str = "application/json") -> None:
-        self.content_type = content_type
-        self.segments = segments
+        self.content_type: str = content_type
+        self.segments: list[bytes | Upload] = segments
 
     async def open(self) -> None:
         """Check every picture, before each attempt; small ones become part of the text.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from msgspec.structs import asdict
 
-from tutuclient.types.answer import Answer, Meta, Nested
+from tutuclient.types.answer import Answer, Meta, Nested, read_json
 from tutuclient.types.audio import (
     SpeechAudioDeltaEvent,
     SpeechAudioDoneEvent,
@@ -147,6 +147,15 @@ def transcription_events(body: bytes, meta: Meta, *, form: str) -> Iterator[Tran
     yield _kept(
         fit_struct(said.to_dict() | {"type": "transcript.text.done"}, TranscriptionTextDoneEvent), body, said.to_dict()
     )
+
+
+def wrapped_events(body: bytes) -> bytes | None:
+    """Give the event stream that stands as the text of a whole transcription, as litellm's proxy puts it, or None."""
+    try:
+        text: Any = cast("dict[str, Any]", read_json(body)).get("text")
+    except (ValueError, RecursionError, AttributeError):
+        return None
+    return text.encode() if isinstance(text, str) and text.startswith(("event:", "data:")) else None
 
 
 def folded_transcription(events: Iterable[TranscriptionStreamEvent]) -> bytes:

@@ -1,0 +1,102 @@
+"""The door: help, version, wrong usage, a missing extra, and what no command caught."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+import tutuclient
+from tests.cli.conftest import COMMANDS, Done, finished, one_line
+from tutuclient import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)])
+def test_help_imports_no_aiohttp(command: tuple[str, ...]) -> None:
+    code = """
+        import sys
+        from tutuclient.cli import run
+        code = run()
+        heavy = {"aiohttp", "PIL", "msgspec", "anyio"} & set(sys.modules)
+        sys.exit(f"imported {heavy}" if heavy else code)
+    """
+    done = finished(*command, "--help", code=code)
+    assert done.code == 0, done.err
+    assert "Usage: tutuclient" in done.out
+
+
+def test_help_lists_the_exit_codes(tutu: Callable[..., Done]) -> None:
+    shown = tutu("--help").out
+    documented = re.findall(r"^ (\d+): ", shown, re.MULTILINE)
+    assert documented == ["0", "1", "2", "3", "4", "5", "6", "7", "8", "130"]
+    assert re.findall(r"^    (\d+) ", cli.__doc__ or "", re.MULTILINE) == documented
+
+
+def test_version(tutu: Callable[..., Done]) -> None:
+    assert tutu("--version") == (0, f"tutuclient {tutuclient.__version__}\n", "")
+
+
+def test_no_command_shows_the_help(tutu: Callable[..., Done]) -> None:
+    done = tutu()
+    assert (done.code, done.err) == (2, "")
+    assert "analyze" in done.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("anlyze",), "Did you mean 'analyze'?"),
+        (("edit", "cat.png", "sky"), "Missing option '--output'"),
+        (("chat", "--max-tokens", "0", "hi"), "(see tutuclient chat --help)"),
+        (("analyze", "cat.png", "what", "--detail", "most"), "'most'"),
+        (("models", "--nothing"), "--nothing"),
+    ],
+)
+def test_wrong_usage_is_one_line(tutu: Callable[..., Done], arguments: tuple[str, ...], words: str) -> None:
+    done = tutu(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert words in one_line(done.err)
+
+
+@pytest.mark.parametrize("missing", ["typer", "rich"])
+def test_a_missing_extra_is_named(missing: str) -> None:
+    code = f"""
+        import sys
+        sys.modules["{missing}"] = None
+        from tutuclient.__main__ import main
+        main()
+    """
+    done = finished("--help", code=code)
+    assert (done.code, done.out) == (1, "")
+    assert 'pip install "tutuclient[cli]"' in one_line(done.err)
+
+
+def test_another_missing_module_is_a_bug_and_not_hidden() -> None:
+    code = """
+        import sys
+        sys.modules["tutuclient.errors"] = None
+        from tutuclient.__main__ import main
+        main()
+    """
+    assert "ModuleNotFoundError" in finished(code=code).err
+
+
+def test_what_is_wrong_outside_of_commands_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise LookupError
+
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(LookupError):
+        cli.run([])
+
+
+def test_interrupting_before_a_command_has_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "app", interrupted)
+    assert cli.run([]) == 130

@@ -1,0 +1,118 @@
+"""Where pictures go: refused before they cost anything, never lost after."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.conftest import LONG, SKY, Done, Terminal, finished, interrupted, one_line, process, taken_from
+from tutuclient.testing import Server, draws, raw, sample_picture, says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tutuclient.testing import Recorded
+    from tutuclient.testing.script import Answer
+
+
+def test_several_pictures_are_numbered(tutu: Callable[..., Done], relay: Server) -> None:
+    one, two = (relay.host(sample_picture(), f"{name}.png") for name in ("one", "two"))
+    relay.answers(*[says(f"![a]({one})\n![b]({two})")] * 3)
+    assert tutu("edit", "cat.png", "both", "-o", "sky.png").out == "sky-1.png\nsky-2.png\n"
+    Path("folder").mkdir()
+    assert tutu("edit", "cat.png", "both", "-o", "folder").out == "folder/one.png\nfolder/two.png\n"
+
+
+def test_the_picture_goes_to_stdout(relay: Server) -> None:
+    one, two = (relay.host(sample_picture(), f"{name}.png") for name in ("one", "two"))
+    relay.answers(says(f"![a]({one})\n![b]({two})"))
+    with Path("out.png").open("wb") as out:
+        done = finished("edit", "cat.png", "both", "-o", "-", stdout=out)
+    assert done.code == 0
+    assert Path("out.png").read_bytes() == sample_picture()
+    assert taken_from(done.err.rpartition("another is here: ")[2]) == sample_picture()
+
+
+def test_edit_refuses_before_it_costs_anything(tutu: Callable[..., Done], relay: Server) -> None:
+    Path("there.png").touch()
+    Path("link.png").symlink_to("nowhere")
+    Path("closed").mkdir(mode=0o500)
+    cases = {
+        ("-o", "there.png"): "there.png exists already: choose another name, or pass --overwrite",
+        ("-o", "link.png"): "link.png exists already",
+        ("-o", "missing/sky.png"): "the folder missing does not exist",
+        ("-o", "missing/"): "the folder missing does not exist",
+        ("-o", "-", "--json"): "both want stdout",
+    }
+    if not os.access("closed", os.W_OK):  # Root may write anywhere.
+        cases["-o", "closed/sky.png"] = "the folder closed may not be written to"
+    for output, words in cases.items():
+        done = tutu("edit", "cat.png", SKY, *output)
+        assert (done.code, done.out) == (2, "")
+        assert words in one_line(done.err)
+    assert relay.requests == []
+
+
+def test_a_folder_that_may_not_be_written_to(
+    tutu: Callable[..., Done], relay: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "the folder . may not be written to" in tutu("generate", "cat", "-o", "sky.png").err
+    assert relay.requests == []
+
+
+def test_overwrite_replaces(tutu: Callable[..., Done]) -> None:
+    assert tutu("edit", "cat.png", SKY, "-o", "cat.png", "--overwrite").code == 0
+    assert Path("cat.png").read_bytes() != sample_picture()
+
+
+def test_a_picture_that_cannot_be_fetched_keeps_its_address(tutu: Callable[..., Done], relay: Server) -> None:
+    address = f"{relay.base_url}/files/gone.png"
+    relay.answers(draws(address), draws(address))
+    done = tutu("edit", "cat.png", SKY, "-o", "sky.png")
+    assert (done.code, done.out) == (8, "")
+    assert f"paid for, and not ordered again: {address}" in done.err
+    (image,) = tutu("edit", "cat.png", SKY, "-o", "sky.png", "--json").json["images"]
+    assert (image["url"], image["path"]) == (address, None)
+    assert image["error"]
+    assert len(relay.requests) == 2
+
+
+def test_a_picture_whose_name_was_taken_meanwhile_is_kept_elsewhere(tutu: Callable[..., Done], relay: Server) -> None:
+    def taken(_: Recorded) -> Answer:
+        Path("sky.png").touch()
+        return draws(sample_picture(), form="b64")
+
+    relay.answers(taken)
+    done = tutu("edit", "cat.png", SKY, "-o", "sky.png")
+    assert (done.code, done.out) == (8, "")
+    assert "sky.png exists already: choose another name, or pass --overwrite" in done.err
+    assert taken_from(done.err.rpartition("again: ")[2]) == sample_picture()
+
+
+def test_interrupting_a_download_says_where_the_picture_is(relay: Server) -> None:
+    address = f"{relay.base_url}/files/slow.png"
+    relay.answers(draws(address))
+    relay.answers(raw(200, b"", delay=30), path="/v1/files/slow.png")
+    with process("edit", "cat.png", SKY, "-o", "sky.png") as started:
+        asyncio.run(relay.until(lambda: bool(relay.downloads), LONG))
+        done = interrupted(started)
+    assert done == (130, "", f"note: not saved, but made and paid for: {address}\n")
+
+
+@pytest.mark.usefixtures("relay")
+def test_a_device_is_no_file_to_save_in(tutu: Callable[..., Done]) -> None:
+    done = tutu("edit", "cat.png", SKY, "-o", os.devnull, "--overwrite")
+    assert (done.code, done.out) == (2, "")
+    assert "no file that a picture can be saved in" in done.err
+
+
+def test_a_picture_is_not_written_to_a_terminal(relay: Server) -> None:
+    with Terminal("generate", "cat", "-o", "-") as terminal:
+        assert terminal.end() == 2
+    assert "that is the terminal; name a file" in terminal.shown
+    assert relay.requests == []

@@ -1,0 +1,115 @@
+"""The command line: the API for people, and for scripts.
+
+Answers go to stdout, plain where it is no terminal; notes and errors go to
+stderr, an error in one line. Whatever a relay sends is made harmless before it
+is printed. The exit codes are for scripts::
+
+    0    good
+    1    something else went wrong
+    2    the command, a setting, a picture or a sound given cannot work; nothing was sent
+    3    the key: wrong, not allowed to do this, or used up
+    4    the relay refuses the request; sending it again does not help
+    5    too much at once; wait, then try again
+    6    no connection, or no time; nothing was done
+    7    the outcome is unknown: it may have been done, and billed
+    8    the answer is none, holds no picture, or what it brought could not be saved
+    130  Ctrl-C
+
+This room knows no HTTP. It imports the client inside of functions, because
+``--help`` need not pay for aiohttp.
+"""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tutuclient import __version__
+from tutuclient.cli import account, audio, chat, demo, doctor, embeddings, images, pictures, serve
+from tutuclient.cli.output import print_error, write
+from tutuclient.cli.running import INTERRUPTED
+from tutuclient.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_EPILOG = """\
+[bold]Exit codes[/bold]
+0: good.
+1: something else went wrong.
+2: the command, a setting, a picture or a sound given cannot work; nothing was sent.
+3: the key is wrong, may not do this, or is used up.
+4: the relay refuses the request; sending it again does not help.
+5: too much at once; wait, then try again.
+6: no connection, or no time; nothing was done.
+7: the outcome is unknown; it may have been done, and billed.
+8: the answer is none, holds no picture, or what it brought could not be saved.
+130: Ctrl-C.
+"""
+
+app = typer.Typer(
+    name="tutuclient",
+    help="Ask an OpenAI-compatible relay about pictures, have them edited, or chat with it. "
+    "The key and the address come from TUTU_API_KEY and TUTU_BASE_URL (else OPENAI_*). "
+    "Without either, [bold]tutuclient demo[/bold] shows it all on this computer.",
+    epilog=_EPILOG,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        write(f"tutuclient {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _start(
+    context: typer.Context,
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    del version  # Its callback has dealt with it.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if context.invoked_subcommand is None:
+        context.get_help()
+        raise typer.Exit(2)
+
+
+_MAIN, _REST, _RELAY = "Pictures and words", "Images, sound, vectors", "The relay"
+for _panel, _commands in (
+    (_MAIN, (chat.analyze, pictures.edit, pictures.generate, chat.chat)),
+    (_REST, (audio.speech, audio.transcribe, audio.translate, embeddings.embed)),
+    (_RELAY, (account.models, account.balance, doctor.doctor, serve.serve, demo.demo)),
+):
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
+app.add_typer(images.app, rich_help_panel=_REST)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; return its exit code.
+
+    Args:
+        arguments: What follows the program's name; None takes the process's own.
+    """
+    try:
+        return int(app(arguments, prog_name="tutuclient", standalone_mode=False) or 0)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:
+        # Usage errors. Their class has moved between versions of typer, what they can do has not.
+        words: Callable[[], str] | None = getattr(error, "format_message", None)
+        if words is None:
+            raise
+        command = getattr(getattr(error, "ctx", None), "command_path", "tutuclient")
+        print_error(f"{printable(words()).rstrip('.')} (see {command} --help)")
+        return int(getattr(error, "exit_code", 2))

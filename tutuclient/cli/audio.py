@@ -1,0 +1,316 @@
+"""The commands speech, transcribe and translate: sound out of text, and text out of sound."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from tutuclient.cli.given import (
+    ApiKey,
+    AsJson,
+    BaseUrl,
+    Debug,
+    Model,
+    Overwrite,
+    Seconds,
+    client_of,
+    prompt_of,
+    stdin,
+)
+from tutuclient.cli.keeping import Target
+from tutuclient.cli.output import (
+    Waiting,
+    amount,
+    call_fields,
+    counts,
+    harmless,
+    note,
+    print_faint,
+    print_json,
+    write,
+)
+from tutuclient.cli.running import in_one_line, run
+from tutuclient.errors import ConfigError, SoundError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from tutuclient.events import EventStream
+    from tutuclient.sound import SoundStream
+    from tutuclient.types import Meta, Usage
+    from tutuclient.types.audio import (
+        SpeechFields,
+        SpeechFormat,
+        Transcription,
+        TranscriptionDiarized,
+        TranscriptionFields,
+        TranscriptionStreamEvent,
+        TranscriptionVerbose,
+        Translation,
+        TranslationFields,
+        TranslationVerbose,
+    )
+
+    Said = Transcription | TranscriptionVerbose | TranscriptionDiarized | Translation | TranslationVerbose
+
+# mp3 is what comes unasked, and some relays know no other word for it.
+_ASKED_BY_SUFFIX: dict[str, SpeechFormat] = {
+    ".wav": "wav",
+    ".flac": "flac",
+    ".opus": "opus",
+    ".aac": "aac",
+    ".pcm": "pcm",
+}
+
+
+class Written(Enum):
+    """How what was said is written down."""
+
+    text = "text"
+    json = "json"
+    srt = "srt"
+    vtt = "vtt"
+    verbose_json = "verbose_json"
+
+
+SoundIn = Annotated[
+    str, typer.Argument(metavar="FILE", help="A recording, mp3, wav, m4a, flac, ogg or webm; - reads it from stdin.")
+]
+Format = Annotated[
+    Written,
+    typer.Option("--format", help="Plain text, subtitles (srt, vtt), or the relay's JSON as it is."),
+]
+Hint = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Words and names that occur in it, so that they are spelt right.")
+]
+
+
+def speech(
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="TEXT", help="What to say; - or a pipe reads it from stdin.", show_default=False),
+    ] = None,
+    *,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="Where to save the sound: a file, whose ending asks for mp3, wav, flac, opus, aac or pcm; a folder; "
+            "or - for stdout, as it comes.",
+            show_default=False,
+        ),
+    ],
+    overwrite: Overwrite = False,
+    voice: Annotated[str, typer.Option(metavar="NAME", help="The voice, such as alloy, nova or onyx.")] = "alloy",
+    model: Model = "tts-1",
+    speed: Annotated[
+        float | None, typer.Option(metavar="X", min=0.25, max=4.0, help="How fast, from 0.25 to 4.")
+    ] = None,
+    instructions: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="How to say it; the tts-1 models do not know this.")
+    ] = None,
+    as_json: AsJson = False,
+    api_key: ApiKey = None,
+    base_url: BaseUrl = None,
+    timeout: Seconds = None,
+    debug: Debug = False,
+) -> None:
+    """Have a text read aloud, save the sound as it comes, print where.
+
+    Example: tutuclient speech "Good morning" -o morning.mp3
+    """
+    with in_one_line(debug=debug):
+        target = Target(output, overwrite, as_json, "sound")
+        target.check()
+        words = prompt_of("-" if text is None else text, "text")
+        fields: SpeechFields = {}
+        if asked := _ASKED_BY_SUFFIX.get(Path(output).suffix.lower()):
+            fields["response_format"] = asked
+        if speed is not None:
+            fields["speed"] = speed
+        if instructions is not None:
+            fields["instructions"] = instructions
+
+        async def work() -> None:
+            started = time.monotonic()
+            async with client_of(api_key, base_url, timeout) as client:
+                with Waiting(model) as waiting:
+                    opening = client.audio.speech.stream(model=model, voice=voice, input=words, **fields)
+                    async with opening as sound:
+                        waiting.say(f"{model} speaks")
+                        place = await _keep(sound, target)
+            if place is None:
+                return
+            size = place.stat().st_size
+            if as_json:
+                described = {"path": str(place), "mime": sound.mime, "size_bytes": size}
+                call = call_fields(sound.meta.request_id, sound.meta.attempts, started)
+                print_json({**described, "usage": counts(sound.usage), "model": model, **call})
+            else:
+                write(f"{place}\n")
+                target.note_the_suffix(place, sound.mime)
+            if sys.stderr.isatty():
+                print_faint([f"{time.monotonic() - started:.1f} s", amount(size), sound.meta.request_id])
+
+        run(work())
+
+
+async def _keep(sound: SoundStream, target: Target) -> Path | None:
+    """Save a sound while it comes, or hand it on to stdout."""
+    if target.is_stdout:
+        async for piece in sound:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+        return None
+    if (name := target.taken(sound.mime)) is None:
+        return await sound.save(target.output, overwrite=target.overwrite)
+    place = await sound.save(f"{tempfile.gettempdir()}/")
+    raise SoundError(f"{printable(name)} exists already; the sound is made and paid for, and here: {place}")
+
+
+def transcribe(
+    file: SoundIn,
+    *,
+    written: Format = Written.text,
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="The language spoken, such as en or zh; else it is guessed.")
+    ] = None,
+    prompt: Hint = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Print the text as it is found; whisper-1 gives it all at the end.")
+    ] = False,
+    model: Model = "whisper-1",
+    as_json: AsJson = False,
+    api_key: ApiKey = None,
+    base_url: BaseUrl = None,
+    timeout: Seconds = None,
+    debug: Debug = False,
+) -> None:
+    """Write down what is said in a recording.
+
+    Example: tutuclient transcribe talk.mp3 --format srt > talk.srt
+    """
+    with in_one_line(debug=debug):
+        _must_fit(written, as_json=as_json)
+        if stream and (as_json or written is not Written.text):
+            raise ConfigError("--stream prints plain text as it comes: leave --json and --format away")
+        sound = _sound(file)
+        fields: TranscriptionFields = {}
+        if language is not None:
+            fields["language"] = language
+        if prompt is not None:
+            fields["prompt"] = prompt
+
+        async def work() -> None:
+            started = time.monotonic()
+            async with client_of(api_key, base_url, timeout) as client:
+                if stream:
+                    opening = client.audio.transcriptions.create(file=sound, model=model, stream=True, **fields)
+                    meta = await _show_events(opening, model)
+                    if sys.stderr.isatty():
+                        print_faint([f"{time.monotonic() - started:.1f} s", model, meta.request_id])
+                    return
+                with Waiting(model):
+                    answer = await client.audio.transcriptions.create(
+                        file=sound, model=model, response_format=_asked(written), **fields
+                    )
+            _show(answer, written, model, started, as_json=as_json)
+
+        run(work())
+
+
+def translate(
+    file: SoundIn,
+    *,
+    written: Format = Written.text,
+    prompt: Hint = None,
+    model: Model = "whisper-1",
+    as_json: AsJson = False,
+    api_key: ApiKey = None,
+    base_url: BaseUrl = None,
+    timeout: Seconds = None,
+    debug: Debug = False,
+) -> None:
+    """Write down in English what is said in a recording.
+
+    Example: tutuclient translate talk.mp3
+    """
+    with in_one_line(debug=debug):
+        _must_fit(written, as_json=as_json)
+        sound = _sound(file)
+        fields: TranslationFields = {} if prompt is None else {"prompt": prompt}
+
+        async def work() -> None:
+            started = time.monotonic()
+            async with client_of(api_key, base_url, timeout) as client:
+                with Waiting(model):
+                    answer = await client.audio.translations.create(
+                        file=sound, model=model, response_format=_asked(written), **fields
+                    )
+            _show(answer, written, model, started, as_json=as_json)
+
+        run(work())
+
+
+def _must_fit(written: Written, *, as_json: bool) -> None:
+    if as_json and written is not Written.text:
+        raise ConfigError(f"--json and --format {written.value} both say how to print it: choose one")
+
+
+def _sound(file: str) -> bytes | Path:
+    return stdin("recording") if file == "-" else Path(file)
+
+
+def _asked(written: Written) -> Literal["json", "srt", "vtt", "verbose_json"]:
+    """Ask for JSON where plain text is wanted: newer models know nothing else, and it says what was used."""
+    return "json" if written is Written.text else written.value
+
+
+async def _show_events(opening: Awaitable[EventStream[TranscriptionStreamEvent]], model: str) -> Meta:
+    """Print what is found as it comes."""
+    from tutuclient.types.audio import TranscriptionTextDeltaEvent, TranscriptionTextDoneEvent
+
+    shown = ""
+    try:
+        with Waiting(model) as waiting:
+            async with await opening as events:
+                async for event in events:
+                    text = ""
+                    if isinstance(event, TranscriptionTextDeltaEvent):
+                        text = event.delta
+                    elif isinstance(event, TranscriptionTextDoneEvent) and not shown:
+                        text = event.text
+                    if text:
+                        waiting.stop()
+                        shown = text
+                        write(harmless(text))
+    finally:
+        if not shown.endswith("\n"):
+            write("\n")
+    return events.meta
+
+
+def _show(answer: Said | str, written: Written, model: str, started: float, *, as_json: bool) -> None:
+    if isinstance(answer, str):
+        write(harmless(answer.rstrip("\n")) + "\n")
+    elif as_json:
+        call = call_fields(answer.meta.request_id, answer.meta.attempts, started)
+        usage: Usage | None = getattr(answer, "usage", None)  # A translation tells of none.
+        print_json({"text": answer.text, "usage": counts(usage), "model": model, **call})
+    elif written is Written.text:
+        write(harmless(answer.text.strip()) + "\n")
+        if not answer.text.strip():
+            note("no words were heard")
+    else:
+        print_json(answer.to_dict())
+    if sys.stderr.isatty():
+        request_id = None if isinstance(answer, str) else answer.meta.request_id
+        print_faint([f"{time.monotonic() - started:.1f} s", model, request_id])

@@ -1,0 +1,197 @@
+"""The commands analyze and chat: a question, its answer as it comes, and a conversation."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tutuclient import errors
+from tutuclient.cli.given import (
+    ApiKey,
+    AsJson,
+    BaseUrl,
+    Debug,
+    Detail,
+    HowClosely,
+    ImagesAndPrompt,
+    MaxSide,
+    MaxTokens,
+    Model,
+    Seconds,
+    client_of,
+    prompt_of,
+    split,
+)
+from tutuclient.cli.output import Waiting, address, described, harmless, note, print_faint, print_json, summary, write
+from tutuclient.cli.running import in_one_line, new_runner, run, tell
+from tutuclient.errors import TutuError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from tutuclient.client import TutuClient
+    from tutuclient.stream import ChatStream
+    from tutuclient.types import ChatCompletion, ChatFields, ChatMessage
+
+
+def analyze(
+    arguments: ImagesAndPrompt,
+    *,
+    model: Model = "gpt-4o",
+    max_tokens: MaxTokens = None,
+    max_side: MaxSide = None,
+    detail: HowClosely = Detail.high,
+    as_json: AsJson = False,
+    api_key: ApiKey = None,
+    base_url: BaseUrl = None,
+    timeout: Seconds = None,
+    debug: Debug = False,
+) -> None:
+    """Ask about pictures; the answer is printed as it comes.
+
+    With several pictures, all of them are in one question.
+
+    Example: tutuclient analyze cat.jpg "What is in this picture?"
+    """
+    with in_one_line(debug=debug):
+        pictures, prompt = split(arguments, "analyze cat.jpg")
+        fields: ChatFields = {} if max_tokens is None else {"max_tokens": max_tokens}
+
+        async def work() -> None:
+            started = time.monotonic()
+            async with client_of(api_key, base_url, timeout) as client:
+                if as_json:
+                    with Waiting(model):
+                        answer = await client.analyze(
+                            pictures, prompt, model=model, detail=detail.value, max_side=max_side, **fields
+                        )
+                    print_json(summary(answer, started, [described(image) for image in answer.images]))
+                    return
+                opening = client.analyze(
+                    pictures, prompt, model=model, detail=detail.value, max_side=max_side, stream=True, **fields
+                )
+                _close_answer(await _show(opening, model), started)
+
+        run(work())
+
+
+def chat(
+    prompt: Annotated[
+        str | None,
+        typer.Argument(metavar="PROMPT", help="What to say; - or a pipe reads it from stdin.", show_default=False),
+    ] = None,
+    *,
+    system: Annotated[str | None, typer.Option(metavar="TEXT", help="What the model is told beforehand.")] = None,
+    model: Model = "gpt-4o",
+    max_tokens: MaxTokens = None,
+    as_json: AsJson = False,
+    api_key: ApiKey = None,
+    base_url: BaseUrl = None,
+    timeout: Seconds = None,
+    debug: Debug = False,
+) -> None:
+    """Say something, or have a conversation.
+
+    Without a prompt, on a terminal, it is a conversation: Ctrl-C stops an answer, Ctrl-D ends it all.
+    """
+    with in_one_line(debug=debug):
+        messages: list[dict[str, str] | ChatMessage] = [{"role": "system", "content": system}] if system else []
+        fields: ChatFields = {} if max_tokens is None else {"max_tokens": max_tokens}
+        if prompt is None and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+            _converse(client_of(api_key, base_url, timeout), messages, model, fields, debug=debug)
+            return
+        messages.append({"role": "user", "content": prompt_of("-" if prompt is None else prompt)})
+
+        async def work() -> None:
+            started = time.monotonic()
+            async with client_of(api_key, base_url, timeout) as client:
+                ask = client.chat.completions.create
+                if as_json:
+                    with Waiting(model):
+                        answer = await ask(model=model, messages=messages, **fields)
+                    print_json(summary(answer, started, [described(image) for image in answer.images]))
+                    return
+                opening = ask(model=model, messages=messages, stream=True, **fields)
+                _close_answer(await _show(opening, model), started)
+
+        run(work())
+
+
+async def _show(opening: Awaitable[ChatStream], model: str) -> ChatCompletion:
+    """Print an answer as it comes."""
+    last = "\n"
+    try:
+        with Waiting(model) as waiting:
+            async with await opening as stream:
+                async for chunk in stream:
+                    if chunk.text:
+                        waiting.stop()
+                        last = chunk.text
+                        write(harmless(last))
+                    elif chunk.thinking:
+                        waiting.say(f"{model} is thinking")
+                answer = await stream.completion()
+    finally:
+        if not last.endswith("\n"):
+            write("\n")
+    if not answer.text:
+        for image in answer.images:
+            write(f"{address(image)}\n")
+        if not answer.images:
+            said = answer.message.refusal or f"finish_reason: {answer.finish_reason}"
+            raise errors.UnexpectedResponseError(f"the answer holds no text ({printable(said)})")
+    return answer
+
+
+def _close_answer(answer: ChatCompletion, started: float) -> None:
+    """Say below an answer what its reader should know of it."""
+    if answer.finish_reason == "length":
+        note("cut off at the token limit; --max-tokens gives the answer more room")
+    elif answer.finish_reason not in {"stop", None}:
+        note(f"the answer ended with finish_reason {printable(str(answer.finish_reason), 80)}")
+    if sys.stderr.isatty():
+        print_faint([f"{time.monotonic() - started:.1f} s", answer.model, answer.meta.request_id])
+
+
+def _converse(
+    client: TutuClient,
+    messages: list[dict[str, str] | ChatMessage],
+    model: str,
+    fields: ChatFields,
+    *,
+    debug: bool,
+) -> None:
+    """Talk until Ctrl-D. What went wrong, or was stopped before it began, is not part of what was said."""
+    with suppress(ImportError):
+        import readline  # noqa: F401  # pyright: ignore[reportUnusedImport]  (gives ``input`` its line editing)
+
+    async def answer() -> ChatCompletion:
+        stream = client.chat.completions.create(model=model, messages=messages, stream=True, **fields)
+        return await _show(stream, model)
+
+    note(f"a conversation with {printable(model)}; Ctrl-C stops an answer, Ctrl-D ends it")
+    with new_runner() as runner:
+        try:
+            while True:
+                try:
+                    said = input("> ").strip()
+                except EOFError:
+                    write("\n")
+                    return
+                if not said:
+                    continue
+                messages.append({"role": "user", "content": said})
+                try:
+                    messages.append(runner.run(answer()).message)
+                except KeyboardInterrupt:
+                    note("stopped")
+                    messages.pop()
+                except TutuError as error:
+                    tell(error, debug=debug)
+                    messages.pop()
+        finally:
+            runner.run(client.aclose())

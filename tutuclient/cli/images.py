@@ -1,0 +1,257 @@
+"""The commands images generate, images edit and images vary: the API's own pages for pictures."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tutuclient.cli.given import (
+    ApiKey,
+    AsJson,
+    BaseUrl,
+    Debug,
+    ImagesAndPrompt,
+    Model,
+    Output,
+    Overwrite,
+    Seconds,
+    client_of,
+    prompt_of,
+    split,
+    stdin,
+)
+from tutuclient.cli.keeping import Target, finish, keep, ordered, rescue
+from tutuclient.cli.output import Waiting, call_fields, counts, note
+from tutuclient.cli.running import in_one_line, run
+from tutuclient.errors import APIError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Sequence
+
+    from tutuclient.cli.keeping import Kept
+    from tutuclient.events import EventStream
+    from tutuclient.types import (
+        ImageEditFields,
+        ImageGenerateFields,
+        ImagesResponse,
+        ImageStreamEvent,
+        ImagesUsage,
+        ImageVariationFields,
+        Meta,
+    )
+
+app = typer.Typer(
+    name="images",
+    help="Make, edit and vary pictures by the API's own pages for it (dall-e, gpt-image). "
+    "Models that draw in a chat, gpt-4o-image for one, are behind [bold]tutuclient generate[/bold] and "
+    "[bold]tutuclient edit[/bold].",
+    rich_markup_mode="rich",
+)
+
+_MOST, _MOST_DRAFTS = 10, 3
+Count = Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, max=_MOST, help="How many pictures to order.")]
+Size = Annotated[str | None, typer.Option(metavar="WxH", help="Such as 1024x1024, or auto; else the relay's own.")]
+Partial = Annotated[
+    int,
+    typer.Option(
+        "--partial",
+        metavar="N",
+        min=0,
+        max=_MOST_DRAFTS,
+        help="Save up to so many drafts while it is drawn, as OUT-draft-1 and so on; relays may send none.",
+    ),
+]
+Quality = Annotated[
+    str | None, typer.Option(metavar="WORD", help="low, medium or high for gpt-image; standard or hd for dall-e-3.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def _start(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        context.get_help()
+        raise typer.Exit(2)
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to draw; - reads it from stdin.")],
+    *,
+    output: Output,
+    overwrite: Overwrite = False,
+    n: Count = 1,
+    size: Size = None,
+    quality: Quality = None,
+    partial: Partial = 0,
+    model: Model = "gpt-image-1",
+    as_json: AsJson = False,
+    api_key: ApiKey = None,
+    base_url: BaseUrl = None,
+    timeout: Seconds = None,
+    debug: Debug = False,
+) -> None:
+    """Have pictures made, save them, print where.
+
+    Example: tutuclient images generate "A red panda reading" -o panda.png --size 1024x1024
+    """
+    with in_one_line(debug=debug):
+        target = Target(output, overwrite, as_json)
+        target.check(n, partial)
+        text = prompt_of(prompt)
+        fields: ImageGenerateFields = {"model": model}
+        _choose(fields, n, size)
+        if quality is not None:
+            fields["quality"] = quality
+
+        async def work() -> None:
+            async with client_of(api_key, base_url, timeout) as client:
+                if partial:
+                    fields["partial_images"] = partial
+                    await _watch(client.images.generate(prompt=text, stream=True, **fields), model, target)
+                else:
+                    await _order(client.images.generate(prompt=text, **fields), model, target)
+
+        run(work())
+
+
+@app.command()
+def edit(
+    arguments: ImagesAndPrompt,
+    *,
+    output: Output,
+    overwrite: Overwrite = False,
+    mask: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A PNG as large as the picture; what is transparent in it is drawn anew."),
+    ] = None,
+    n: Count = 1,
+    size: Size = None,
+    quality: Quality = None,
+    partial: Partial = 0,
+    model: Model = "gpt-image-1",
+    as_json: AsJson = False,
+    api_key: ApiKey = None,
+    base_url: BaseUrl = None,
+    timeout: Seconds = None,
+    debug: Debug = False,
+) -> None:
+    """Have a picture changed, save the results, print where.
+
+    With several pictures, one is made of them all.
+
+    Example: tutuclient images edit cat.png "Give it a hat" -o hat.png
+    """
+    with in_one_line(debug=debug):
+        target = Target(output, overwrite, as_json)
+        target.check(n, partial)
+        pictures, prompt = split(arguments, "images edit cat.png")
+        fields: ImageEditFields = {"model": model}
+        _choose(fields, n, size)
+        if quality is not None:
+            fields["quality"] = quality
+
+        async def work() -> None:
+            async with client_of(api_key, base_url, timeout) as client:
+                order = client.images.edit
+                if partial:
+                    fields["partial_images"] = partial
+                    opening = order(image=pictures, prompt=prompt, mask=mask, stream=True, **fields)
+                    await _watch(opening, model, target)
+                else:
+                    await _order(order(image=pictures, prompt=prompt, mask=mask, **fields), model, target)
+
+        run(work())
+
+
+@app.command()
+def vary(
+    picture: Annotated[str, typer.Argument(metavar="IMAGE", help="The picture, a square PNG; - reads it from stdin.")],
+    *,
+    output: Output,
+    overwrite: Overwrite = False,
+    n: Count = 1,
+    size: Size = None,
+    model: Model = "dall-e-2",
+    as_json: AsJson = False,
+    api_key: ApiKey = None,
+    base_url: BaseUrl = None,
+    timeout: Seconds = None,
+    debug: Debug = False,
+) -> None:
+    """Have a picture varied, save the results, print where. Most relays have no such page.
+
+    Example: tutuclient images vary cat.png -o cats/ -n 3
+    """
+    with in_one_line(debug=debug):
+        target = Target(output, overwrite, as_json)
+        target.check(n)
+        image = stdin("picture") if picture == "-" else picture
+        fields: ImageVariationFields = {"model": model}
+        _choose(fields, n, size)
+
+        async def work() -> None:
+            async with client_of(api_key, base_url, timeout) as client:
+                await _order(client.images.create_variation(image=image, **fields), model, target)
+
+        run(work())
+
+
+def _choose(fields: ImageVariationFields, n: int, size: str | None) -> None:
+    """Add what was asked for: what is not sent is the relay's to choose."""
+    if n > 1:
+        fields["n"] = n
+    if size is not None:
+        fields["size"] = size.replace("×", "x")  # Relays refuse the sign that people copy.
+
+
+async def _order(order: Awaitable[ImagesResponse], model: str, target: Target) -> None:
+    """Wait for pictures, save them, and say where they are."""
+    started = time.monotonic()
+    with Waiting(model) as waiting:
+        with ordered(waiting):
+            answer = await order
+        kept = await keep(answer.images, target, waiting)
+    described = _described(kept, [each.revised_prompt for each in answer.data], answer.usage)
+    finish(kept, target, {**described, "model": model, **_call(answer.meta, started)}, started)
+
+
+async def _watch(opening: Awaitable[EventStream[ImageStreamEvent]], model: str, target: Target) -> None:
+    """Save drafts while a picture is drawn, and then the picture."""
+    started = time.monotonic()
+    whole: list[ImageStreamEvent] = []
+    drafts: list[Kept] = []
+    with Waiting(model) as waiting:
+        try:
+            with ordered(waiting):
+                async with await opening as events:
+                    async for event in events:
+                        if event.is_partial:
+                            drafts += await keep(event.images, target.draft(len(drafts) + 1), waiting)
+                            waiting.say(f"{model} draft {len(drafts)}: {drafts[-1].place}")
+                        else:
+                            whole.append(event)
+            kept = await keep([image for event in whole for image in event.images], target, waiting)
+        except APIError:
+            waiting.stop()
+            for image in (image for event in whole for image in event.images):
+                note(f"a picture had come before: {await rescue(image)}")
+            raise
+        finally:
+            waiting.stop()
+            for number, draft in enumerate(drafts, 1):
+                draft.tell(target.draft(number))
+    usage = next((event.usage for event in whole if event.usage), None)
+    described = _described(kept, [event.revised_prompt for event in whole], usage)
+    described["drafts"] = [each.described() for each in drafts]
+    finish(kept, target, {**described, "model": model, **_call(events.meta, started)}, started)
+
+
+def _described(kept: Sequence[Kept], prompts: Sequence[str | None], usage: ImagesUsage | None) -> dict[str, Any]:
+    images = [{**each.described(), "revised_prompt": prompt} for each, prompt in zip(kept, prompts, strict=False)]
+    return {"images": images, "usage": counts(usage)}
+
+
+def _call(meta: Meta, started: float) -> dict[str, Any]:
+    return call_fields(meta.request_id, meta.attempts, started)

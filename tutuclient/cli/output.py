@@ -1,0 +1,148 @@
+"""What a person sees, and what a program reads: text made harmless, notes, errors, JSON, and what is waited for."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+from tutuclient.errors import printable
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from rich.progress import Progress
+
+    from tutuclient.generated import GeneratedImage
+    from tutuclient.types import ChatCompletion, Usage
+
+
+def write(text: str) -> None:
+    """Print on stdout what is harmless already."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Say on stderr what a reader should know and no program needs."""
+    Console(stderr=True).print(Text(f"note: {text}", "dim"), soft_wrap=True)
+
+
+def print_error(text: str) -> None:
+    """Say on stderr what went wrong, in one line."""
+    Console(stderr=True).print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
+
+
+def print_faint(words: list[str | None]) -> None:
+    """Print words on stderr that are there to be overlooked, such as how long it took."""
+    shown = " · ".join(printable(word, 200) for word in words if word)
+    Console(stderr=True).print(Text(shown, "dim"), soft_wrap=True)
+
+
+def harmless(text: str) -> str:
+    """Make streamed text safe to print: lines and tabs stay, returns go, what could move a cursor is written out."""
+    lines = text.replace("\r", "").split("\n")
+    return "\n".join("\t".join(printable(cell, len(cell)) for cell in line.split("\t")) for line in lines)
+
+
+def last_line(text: str) -> str:
+    """Give the last line that says something, bare of markdown."""
+    lines = [line.strip("> \t`") for line in text.splitlines()]
+    return printable(next((line for line in reversed(lines) if line), ""), 200)
+
+
+def amount(size: int) -> str:
+    """Say how many bytes these are."""
+    return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"  # noqa: PLR2004  (decimal units)
+
+
+def address(image: GeneratedImage) -> str:
+    """Say where a picture is that was not saved."""
+    return printable(image.url, 4000) if image.url else f"its data are in the answer ({image.mime})"
+
+
+def described(image: GeneratedImage) -> dict[str, Any]:
+    """Describe a picture as JSON has it."""
+    return {"url": image.url, "mime": image.mime, "size_bytes": image.size_bytes}
+
+
+def call_fields(request_id: str | None, attempts: int, started: float) -> dict[str, Any]:
+    """Describe a call as JSON has it; ``started`` is of ``time.monotonic()``."""
+    return {"request_id": request_id, "attempts": attempts, "elapsed": round(time.monotonic() - started, 3)}
+
+
+def counts(usage: Usage | None) -> dict[str, Any] | None:
+    """Describe what was used as JSON has it; None when the relay does not say."""
+    names = ("prompt_tokens", "completion_tokens", "total_tokens", *(("seconds",) if hasattr(usage, "seconds") else ()))
+    return None if usage is None else {name: getattr(usage, name) for name in names}
+
+
+def summary(answer: ChatCompletion, started: float, images: list[dict[str, Any]]) -> dict[str, Any]:
+    """Describe an answer as JSON has it."""
+    return {
+        "text": answer.text,
+        "images": images,
+        "usage": counts(answer.usage),
+        "finish_reason": answer.finish_reason,
+        "model": answer.model or None,
+        **call_fields(answer.meta.request_id, answer.meta.attempts, started),
+    }
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Print it in one line. What JSON allows and a terminal might obey is escaped as well."""
+    utf = (sys.stdout.encoding or "").lower().startswith("utf")
+    text = json.dumps(value, ensure_ascii=not utf)
+    unsafe = r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    write(re.sub(unsafe, lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
+
+
+class Waiting:
+    """A line on stderr that says what is waited for, and for how long; where that is no terminal, nothing."""
+
+    def __init__(self, what: str) -> None:
+        self._progress: Progress | None = None
+        self._what = what
+
+    def __enter__(self) -> Self:
+        console = Console(stderr=True)
+        if console.is_interactive:
+            from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+            from rich.table import Column
+
+            words = TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, ratio=1))
+            self._progress = Progress(
+                SpinnerColumn(),
+                TimeElapsedColumn(),
+                words,
+                console=console,
+                expand=True,
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._progress.add_task(printable(self._what, 200), total=None)
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def say(self, what: str) -> None:
+        """Say something else."""
+        if self._progress is not None:
+            self._progress.update(self._progress.task_ids[0], description=what)
+
+    def stop(self) -> None:
+        """Take the line away."""
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            progress.stop()

@@ -1,0 +1,135 @@
+"""Running a command: its loop, Ctrl-C, and of whatever goes wrong one line and an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import sys
+import threading
+import traceback
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+from tutuclient import errors
+from tutuclient.cli.output import harmless, print_error
+from tutuclient.errors import TutuError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
+
+T = TypeVar("T")
+
+INTERRUPTED = 130
+_EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
+    (errors.ConfigError, 2),
+    (errors.MediaError, 2),
+    (errors.ImageDownloadError, 8),
+    (errors.NoImageError, 8),
+    (errors.SoundError, 8),
+    (errors.APIResponseValidationError, 8),
+    (errors.AuthenticationError, 3),
+    (errors.PermissionDeniedError, 3),
+    (errors.InsufficientQuotaError, 3),
+    (errors.BadRequestError, 4),
+    (errors.NotFoundError, 4),
+    (errors.ConflictError, 4),
+    (errors.PayloadTooLargeError, 4),
+    (errors.UnprocessableEntityError, 4),
+    (errors.RateLimitError, 5),
+    (errors.APIConnectionError, 6),
+)
+_UNKNOWN = 7
+# For these the outcome does not matter: there is something to put right first.
+_DECIDED = frozenset({2, 3, 4, 8})
+
+
+def new_runner() -> asyncio.Runner:
+    """Give a loop to run on: uvloop's when it is installed (extra ``speed``), else asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.Runner()
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run it on a loop of its own. Ctrl-C cancels it, which closes its connections."""
+    with new_runner() as runner:
+        try:
+            return runner.run(work)
+        except KeyboardInterrupt:
+            # A name look-up in a thread cannot be cancelled, and Python would wait for it.
+            leaving = threading.Timer(1.0, os._exit, [INTERRUPTED])
+            leaving.daemon = True
+            leaving.start()
+            raise
+
+
+@contextmanager
+def in_one_line(*, debug: bool) -> Generator[None]:
+    """Make of whatever goes wrong one line and an exit code."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+    except BrokenPipeError:
+        # Whoever read our output has gone, as ``head`` does; Python would complain of it once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    except Exception as error:  # noqa: BLE001  (a traceback is for those who ask for it, with --debug)
+        tell(error, debug=debug)
+        raise typer.Exit(exit_code(error)) from None
+
+
+def exit_code(error: Exception) -> int:
+    """Give the exit code of an error, as the door's docstring lists them."""
+    code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
+    return _UNKNOWN if code not in _DECIDED and getattr(error, "outcome", None) == "unknown" else code
+
+
+def tell(error: Exception, *, debug: bool) -> None:
+    """Say in one line what went wrong and what to do, with a traceback before it for those who debug."""
+    if debug:
+        sys.stderr.write(harmless("".join(traceback.format_exception(error))))
+    if isinstance(error, OSError) and not isinstance(error, TutuError):
+        print_error(f"the output could not be written: {error.strerror or printable(str(error))}")
+        return
+    if not isinstance(error, TutuError):
+        print_error(
+            f"unexpected {type(error).__name__}: {printable(str(error))} (--debug shows where; please report it)"
+        )
+        return
+    print_error(explained(error))
+
+
+def explained(error: TutuError) -> str:
+    """Say in one line what went wrong, and what to do."""
+    words = [in_options(printable(error.message, 2000))]
+    if isinstance(error, errors.NotFoundError):
+        words.append("(tutuclient models lists what there is)")
+    elif isinstance(error, errors.InternalServerError):
+        words.append("(the relay is in trouble: try again later)")
+    elif isinstance(error, errors.RateLimitError) and error.retry_after:
+        words.append(f"(the relay asks to wait {error.retry_after:g} s)")
+    if error.outcome == "unknown" and "billed" not in error.message:
+        words.append("(it may have been done and billed: look into the relay's log before you repeat it)")
+    if error.attempts > 1:
+        words.append(f"[{error.attempts} attempts]")
+    if error.request_id and error.request_id not in error.message:
+        words.append(f"[request id {printable(error.request_id, 200)}]")
+    return " ".join(words)
+
+
+def in_options(message: str) -> str:
+    """Say it in options where it was said in keywords: ``max_side=2048`` is --max-side 2048 here."""
+    message = re.sub(
+        r"\b(api_key|base_url|max_side|timeout)=(\d+|…)?",
+        lambda found: f"--{found[1].replace('_', '-')}{f' {found[2]}' if found[2] else ''}",
+        message,
+    )
+    return message.replace("base_url", "--base-url").replace("overwrite=True", "--overwrite")

@@ -1,0 +1,68 @@
+"""The command serve: a stand-in relay on this computer."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tutuclient.cli.given import Debug  # noqa: TC001  (typer reads annotations at run time)
+from tutuclient.cli.output import note, write
+from tutuclient.cli.running import in_one_line, run
+from tutuclient.errors import ConfigError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from tutuclient.testing import Server
+
+
+def serve(
+    *,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8017,
+    key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="The one key to accept. Without it every key is good.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Run a stand-in relay on this computer, to try and test with.
+
+    It speaks the API and has no model in it. Ctrl-C ends it.
+    """
+
+    async def work() -> None:
+        async with relay(host, port, key) as server:
+            write(
+                f"A stand-in relay, with no model in it: {server.base_url}\n"
+                f"{'It takes one key, the one given.' if key else 'It takes any key.'} Ctrl-C ends it.\n\n"
+                f"    export TUTU_BASE_URL={server.base_url}\n"
+                f"    export TUTU_API_KEY={'…' if key else 'any'}\n"
+                '    tutuclient chat "Hello"\n'
+            )
+            if not key and host not in {"127.0.0.1", "::1", "localhost"}:
+                note("other computers may reach it, and it asks for no key (--key)")
+            await asyncio.Event().wait()
+
+    with in_one_line(debug=debug), suppress(KeyboardInterrupt):
+        run(work())
+
+
+@asynccontextmanager
+async def relay(host: str, port: int, key: str | None) -> AsyncGenerator[Server]:
+    """Run the stand-in, and say in one line why it cannot."""
+    from contextlib import AsyncExitStack
+
+    from tutuclient.testing import serve as start
+
+    async with AsyncExitStack() as stack:
+        try:
+            server = await stack.enter_async_context(start(host, port, key))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise ConfigError(f"port {port} is taken: choose another with --port; 0 takes a free one") from error
+            raise ConfigError(f"cannot listen on {printable(host)}, port {port}: {error.strerror}") from error
+        yield server

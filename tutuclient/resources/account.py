@@ -1,0 +1,94 @@
+"""The account behind the key, as far as the key may ask.
+
+Source: new-api's and one-api's billing pages, which follow those of OpenAI's old dashboard.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from tutuclient.errors import APIError, NotFoundError, UnexpectedResponseError
+from tutuclient.resources.others import Others
+from tutuclient.types.account import Balance
+
+if TYPE_CHECKING:
+    from tutuclient.settings import Timeout, Unset
+
+_Fields: TypeAlias = dict[str, Any]
+
+# What new-api says in place of "no limit".
+_NO_LIMIT = 100_000_000.0
+_CENTS = 100
+
+
+class Account(Others):
+    """The relay's billing pages."""
+
+    async def balance(self, timeout: float | Timeout | Unset | None) -> Balance:
+        """Ask what is left on the key; see ``TutuClient.balance``."""
+        try:
+            return await self._by_billing(timeout)
+        except (NotFoundError, UnexpectedResponseError) as error:  # It has no such pages: newer relays have another.
+            try:
+                return await self._by_token(timeout)
+            except APIError:
+                raise error from None
+
+    async def _by_billing(self, timeout: float | Timeout | Unset | None) -> Balance:
+        granted = await self.send("GET", "/dashboard/billing/subscription", _Fields, timeout=timeout)
+        spent = await self.send("GET", "/dashboard/billing/usage", _Fields, timeout=timeout)
+        limit, cents = _number(granted.get("hard_limit_usd")), _number(spent.get("total_usage"))
+        used = None if cents is None else cents / _CENTS
+        unlimited = limit is not None and limit >= _NO_LIMIT
+        return Balance(
+            remaining=None if unlimited or limit is None or used is None else limit - used,
+            used=used,
+            limit=None if unlimited else limit,
+            unlimited=unlimited,
+            unit=await self._unit(timeout),
+            expires_at=_moment(granted.get("access_until")),
+        )
+
+    async def _unit(self, timeout: float | Timeout | Unset | None) -> str:
+        """Ask what the figures are counted in: the pages themselves call everything USD."""
+        try:
+            answer = await self.send("GET", f"{self._settings.origin}/api/status", _Fields, timeout=timeout)
+        except APIError:
+            return ""
+        says = _part(answer, "data").get("display_in_currency")
+        return "" if says is None else "USD" if says else "points"
+
+    async def _by_token(self, timeout: float | Timeout | Unset | None) -> Balance:
+        answer = await self.send("GET", f"{self._settings.origin}/api/usage/token", _Fields, timeout=timeout)
+        data = _part(answer, "data")
+        unlimited = data.get("unlimited_quota") is True
+        return Balance(
+            remaining=None if unlimited else _number(data.get("total_available")),
+            used=_number(data.get("total_used")),
+            limit=None if unlimited else _number(data.get("total_granted")),
+            unlimited=unlimited,
+            unit="points",
+            expires_at=_moment(data.get("expires_at")),
+        )
+
+
+def _part(fields: _Fields, name: str) -> _Fields:
+    value: Any = fields.get(name)
+    return cast("_Fields", value) if isinstance(value, dict) else {}
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if fits else None  # type: ignore[arg-type]  # `fits` has said so
+
+
+def _moment(value: object) -> int | None:
+    """Read epoch seconds; 0 and less are new-api's word for never."""
+    number = _number(value)
+    return None if number is None or number <= 0 else int(number)
