@@ -500,3 +500,18 @@ async def test_a_closed_client_opens_again(server: Server, openai: AsyncOpenAI) 
         await openai.chat.completions.create(**ASK)
     await openai.chat.completions.create(**ASK)
     assert len(server.requests) == 2
+
+
+async def test_any_other_path_is_reached_as_with_openai(server: Server, openai: AsyncOpenAI) -> None:
+    answer: Any = await openai.post("/chat/completions", body={**ASK, "temperature": omit}, cast_to=dict)
+    assert answer["choices"]
+    assert server.requests[0].json == ASK
+    listed: Any = await openai.get("/models", cast_to=dict)
+    assert listed["data"]
+
+
+async def test_speech_goes_into_a_file_as_it_comes(openai: AsyncOpenAI, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"model": "m", "voice": "alloy", "input": "hello", "response_format": "wav"}
+    async with openai.audio.speech.with_streaming_response.create(**asked) as response:
+        await response.stream_to_file(tmp_path / "a.wav")
+    assert (tmp_path / "a.wav").read_bytes()[:4] == b"RIFF"

@@ -384,7 +384,7 @@ def clean_timeout(timeout: object) -> Timeout:
         return timeout
     if timeout is UNSET:
         return Timeout()
-    if timeout is not None and all(hasattr(timeout, name) for name in ("connect", "read", "write", "pool")):
+    if all(hasattr(timeout, name) for name in ("connect", "read", "write", "pool")):
         of_httpx: Any = timeout
         read = of_httpx.read
         total = None if read is None else max(read, Timeout().total or 0.0)

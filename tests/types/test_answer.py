@@ -332,3 +332,16 @@ def test_fields_without_a_name_are_attributes_too() -> None:
     for part in (answer, answer.usage):
         with pytest.raises(AttributeError, match="nothing_of_the_kind"):
             _ = part.nothing_of_the_kind
+
+
+class Broken(Nested, frozen=True, kw_only=True):
+    @property
+    def picture(self) -> object:
+        return self.name.nothing_of_the_kind
+
+    name: Any = None
+
+
+def test_a_property_that_fails_says_why() -> None:
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute"):
+        _ = Broken().picture

@@ -18,6 +18,7 @@ from tutuclient.errors import NoImageError, printable
 from tutuclient.generated.picture import PICTURE_FILE, Base64, GeneratedImage, steps_of
 from tutuclient.transport.downloads import Downloads
 from tutuclient.types.answer import is_list, is_object
+from tutuclient.types.chat import ChatCompletionChunk
 from tutuclient.types.images import ImagesResponse, ImageStreamEvent
 
 if TYPE_CHECKING:
@@ -149,8 +150,9 @@ class ImageFinder:
         found = _Found(self.downloads)
         texts: list[str] = []
         choices: list[Any] | None = getattr(answer, "choices", None)
+        is_chunk = isinstance(answer, ChatCompletionChunk)
         for choice in choices or ():
-            delta = getattr(choice, "delta", None)
+            delta = choice.delta if is_chunk else None
             for message in (delta, choice.message):
                 if message is not None:
                     found.read_message(message)

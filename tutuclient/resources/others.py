@@ -100,6 +100,7 @@ class Others(Resource):
                 f"{path!r}: the path must begin with /, or be an address of the relay ({self._settings.origin}): "
                 "the key goes nowhere else"
             )
+        body = None if body is None else wire.given({**body})
         form = None
         if files is not None:
             documents = {field: Document(source) for field, source in files.items()}

@@ -361,9 +361,8 @@ def unknown_field(part: Any, name: str) -> Any:
     attribute slower to read.
     """
     unknown: dict[str, Any] = {} if name.startswith("_") else part.model_extra
-    if name in unknown:
-        return unknown[name]
-    raise AttributeError(f"{type(part).__name__!r} object has no attribute {name!r}")
+    # Python comes here too when a property fails so: asked again, it says why.
+    return unknown[name] if name in unknown else object.__getattribute__(part, name)
 
 
 class Answer(Plain, kw_only=True, frozen=True, dict=True):
