@@ -394,6 +394,17 @@ def test_settings_of_a_wrong_type_do_not_show_the_key(name: str) -> None:
     assert "SECRET" not in str([frame.locals for frame in frames])
 
 
+@pytest.mark.parametrize(
+    "changes", [{"api_key": f"{KEY} {KEY}"}, {"api_key": KEY.encode()}, {"api_key": KEY, "timeout": -1}]
+)
+def test_options_that_cannot_work_do_not_show_the_key(changes: dict[str, Any]) -> None:
+    client = TutuClient("another-key")
+    with pytest.raises(ConfigError) as caught:
+        client.with_options(**changes)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "SECRET" not in str([frame.locals for frame in shown.stack if frame.name != caught.traceback[0].name])
+
+
 def test_nothing_that_only_looks_sees_a_secret() -> None:
     found = settings(
         api_key=KEY,

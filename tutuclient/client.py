@@ -21,6 +21,7 @@ from tutuclient.settings import (
     clean_timeout,
     gather,
     header_lines,
+    hidden,
     merged_headers,
     with_key,
 )
@@ -185,6 +186,7 @@ class TutuClient:
 
         Closing any of the copies closes the connections of all.
         """
+        api_key = hidden(api_key)  # Tracebacks with locals print this frame.
         settings = self._settings if api_key is None else with_key(self._settings, api_key)
         changes: dict[str, Any] = {} if api_key is None else {"key_source": None}
         if timeout is not UNSET:

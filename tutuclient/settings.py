@@ -96,6 +96,11 @@ class SecretBytes(bytes):
         return "b'***'"
 
 
+def hidden(value: Any) -> Any:
+    """Give text, or bytes in its place, that does not show itself; anything else as it is."""
+    return Secret(value) if isinstance(value, str) else SecretBytes(value) if isinstance(value, bytes) else value
+
+
 class Timeout(msgspec.Struct, frozen=True):
     """How long a call may take, in seconds; None is no limit. ``Timeout(60, connect=5)`` has a total of 60.
 
@@ -279,7 +284,7 @@ def with_key(settings: Settings, key: object) -> Settings:
     Raises:
         ConfigError: It cannot be a key.
     """
-    key = Secret(key) if isinstance(key, str) else key  # As in ``gather``: no frame shows it.
+    key = hidden(key)  # As in ``gather``: no frame shows it.
     secret = clean_key(key)
     old = _bearer(settings.api_key)
     headers = {name: _bearer(secret) if value == old else value for name, value in settings.headers.items()}

@@ -75,6 +75,13 @@ async def test_what_was_rejected_is_asked_again(client: TutuClient, server: Serv
         await client.embeddings.create(input="a", model="m")
 
 
+@pytest.mark.parametrize("given", [b"text", bytearray(b"text"), {"a": 1}, None, 5])
+async def test_what_is_no_text_is_not_taken_for_tokens(client: TutuClient, server: Server, given: Any) -> None:
+    with pytest.raises(ConfigError, match="neither"):
+        await client.embeddings.create(input=given, model="m")
+    assert server.requests == []
+
+
 async def test_what_cannot_be_written_is_not_sent(client: TutuClient, server: Server) -> None:
     nothing: Any = object()
     with pytest.raises(ConfigError):

@@ -5,16 +5,17 @@ Source: ``POST /embeddings``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tutuclient import wire
+from tutuclient.errors import ConfigError
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.settings import UNSET, Unset
 from tutuclient.types.answer import Origin, is_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from typing import Unpack
 
     from tutuclient.settings import Timeout
@@ -68,6 +69,8 @@ class Embeddings(Resource):
             UnexpectedResponseError: There are no vectors, or not as many as inputs.
             APIError: The relay said no, or could not be reached.
         """
+        if isinstance(input, bytes | bytearray | Mapping) or not isinstance(input, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+            raise ConfigError(f"input must be a text or a list, and a {type(input).__name__} is neither")
         given: Any = input if isinstance(input, str) else list(input)
         asked = wire.given({**fields, **(extra_body or {})})
         body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **asked}
