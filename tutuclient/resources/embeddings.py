@@ -6,7 +6,7 @@ Source: ``POST /embeddings``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
@@ -71,7 +71,7 @@ class Embeddings(Resource):
         """
         if isinstance(input, bytes | bytearray | Mapping) or not isinstance(input, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
             raise ConfigError(f"input must be a text or a list, and a {type(input).__name__} is neither")
-        given: Any = input if isinstance(input, str) else list(input)
+        given: Any = input if isinstance(input, str) else list(cast("Iterable[Any]", input))
         asked = wire.given({**fields, **(extra_body or {})})
         body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **asked}
         call = self._call("POST", "/embeddings", fields=body, headers=extra_headers, query=extra_query, timeout=timeout)
