@@ -69,9 +69,10 @@ class Embeddings(Resource):
             UnexpectedResponseError: There are no vectors, or not as many as inputs.
             APIError: The relay said no, or could not be reached.
         """
-        if isinstance(input, bytes | bytearray | Mapping) or not isinstance(input, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+        texts: Any = input  # Callers are not always typed.
+        if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
             raise ConfigError(f"input must be a text or a list, and a {type(input).__name__} is neither")
-        given: Any = input if isinstance(input, str) else list(cast("Iterable[Any]", input))
+        given: Any = texts if isinstance(texts, str) else list(cast("Iterable[Any]", texts))
         asked = wire.given({**fields, **(extra_body or {})})
         body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **asked}
         call = self._call("POST", "/embeddings", fields=body, headers=extra_headers, query=extra_query, timeout=timeout)
