@@ -6,7 +6,7 @@ Source: ``POST /embeddings``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
@@ -72,7 +72,7 @@ class Embeddings(Resource):
         texts: Any = input  # Callers are not always typed.
         if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
             raise ConfigError(f"input must be a text or a list, and a {type(input).__name__} is neither")
-        given: Any = texts if isinstance(texts, str) else list(cast("Iterable[Any]", texts))
+        given: Any = texts if isinstance(texts, str) else [*texts]
         asked = wire.given({**fields, **(extra_body or {})})
         body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **asked}
         call = self._call("POST", "/embeddings", fields=body, headers=extra_headers, query=extra_query, timeout=timeout)
