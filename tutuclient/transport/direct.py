@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 _FLOOD: Final = 4
 _QUICK_S: Final = 0.004
 _SMALL: Final = 16 * 2**10
-# How long to gather, and how many pieces make it worth going on.
+# How long to gather, and how much more than one read it must bring to be worth going on.
 _GATHER_S: Final = 0.006
-_WORTH: Final = 2
+_WORTH: Final = 1.5
 
 
 class Response:
@@ -105,12 +105,12 @@ class Body:
 
     When ``gathers`` is set, a flood of small reads is taken together: after four
     within 4 ms of each other the socket is left alone for 6 ms at a time, for as
-    long as that brings two pieces or more. Several hundred tokens a second then
+    long as that brings half as much again as a read alone, or more. Several hundred tokens a second then
     cost a fraction, and none comes more than 6 ms late; slower streams and large
     reads are never held up.
     """
 
-    __slots__ = ("_content", "_gathers", "_last", "_loop", "_quick")
+    __slots__ = ("_content", "_gathers", "_last", "_loop", "_quick", "_single")
 
     def __init__(self, content: StreamReader, loop: asyncio.AbstractEventLoop, *, gathers: bool) -> None:
         self._content = content
@@ -118,6 +118,7 @@ class Body:
         self._gathers = gathers
         self._last = 0.0
         self._quick = 0
+        self._single = 0
 
     async def read(self) -> bytes:
         """Give what has come, or wait for more; b"" at the end. Raises as ``StreamReader.readany`` does."""
@@ -134,7 +135,7 @@ class Body:
         pieces = content._buffer
         data = b"".join(pieces)
         if self._gathers:
-            self._count(len(pieces), len(data))
+            self._count(len(data))
         pieces.clear()
         content._size = 0
         content._cursor += len(data)
@@ -144,13 +145,18 @@ class Body:
             content._protocol.resume_reading()
         return data
 
-    def _count(self, pieces: int, size: int) -> None:
-        """Judge by the last read whether the next is worth gathering."""
+    def _count(self, size: int) -> None:
+        """Judge by the last read whether the next is worth gathering.
+
+        What was gathered comes as one piece, so only its size tells whether there was more than one read in it.
+        """
         now, last = self._loop.time(), self._last
         self._last = now
-        if size > _SMALL or (pieces < _WORTH and (self._quick == _FLOOD or now - last > _QUICK_S)):
+        worth = size >= _WORTH * self._single if self._quick == _FLOOD else now - last <= _QUICK_S
+        if size > _SMALL or not worth:
             self._quick = 0
         elif self._quick < _FLOOD:
+            self._single = min(size, self._single) if self._quick else size
             self._quick += 1
 
     def _gather(self) -> None:
