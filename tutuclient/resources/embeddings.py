@@ -69,9 +69,10 @@ class Embeddings(Resource):
             UnexpectedResponseError: There are no vectors, or not as many as inputs.
             APIError: The relay said no, or could not be reached.
         """
-        if isinstance(input, bytes | bytearray | Mapping) or not isinstance(input, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
-            raise ConfigError(f"input must be a text or a list, and a {type(input).__name__} is neither")
-        given: Any = input if isinstance(input, str) else list(input)
+        given: Any = input
+        if isinstance(given, bytes | bytearray | Mapping) or not isinstance(given, Iterable):
+            raise ConfigError(f"input must be a text or a list, and a {type(given).__name__} is neither")
+        given = given if isinstance(given, str) else list(given)
         body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **fields}
         body |= extra_body or {}
         call = self._call("POST", "/embeddings", fields=body, headers=extra_headers, query=extra_query, timeout=timeout)
