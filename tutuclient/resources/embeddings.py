@@ -69,10 +69,10 @@ class Embeddings(Resource):
             UnexpectedResponseError: There are no vectors, or not as many as inputs.
             APIError: The relay said no, or could not be reached.
         """
-        given: Any = input
-        if isinstance(given, bytes | bytearray | Mapping) or not isinstance(given, Iterable):
-            raise ConfigError(f"input must be a text or a list, and a {type(given).__name__} is neither")
-        given = given if isinstance(given, str) else list(given)
+        kind: type = type(input)
+        if issubclass(kind, bytes | bytearray | Mapping) or not issubclass(kind, Iterable):
+            raise ConfigError(f"input must be a text or a list, and a {kind.__name__} is neither")
+        given: Any = input if isinstance(input, str) else list(input)
         body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **fields}
         body |= extra_body or {}
         call = self._call("POST", "/embeddings", fields=body, headers=extra_headers, query=extra_query, timeout=timeout)
