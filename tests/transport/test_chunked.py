@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tutuclient import TutuClient
 from tutuclient.testing import says
 from tutuclient.transport.chunked import Chunks
 
 if TYPE_CHECKING:
-    from tutuclient import TutuClient
     from tutuclient.testing import Server
 
 
@@ -89,6 +89,26 @@ async def test_a_stream_and_a_whole_answer_share_a_connection(server: Server, cl
     third = await client.chat.completions.create(model="m", messages=messages)
     assert (first.text, second.text, third.text) == ("one", "two three", "four")
     assert len({request.connection for request in server.requests}) == 1
+
+
+async def test_an_answer_whose_head_ends_in_bare_line_feeds_is_left_to_aiohttp(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answer = b"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n" + framed(b'{"data": ', b'[{"id": "m"}]}')
+    surplus = framed(b"hello")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer + b"0\r\n\r\n" + surplus)
+        await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener, TutuClient("a-key-for-nobody", f"http://127.0.0.1:{port}", max_retries=0) as client:
+        assert [model.id for model in (await client.models.list()).data] == ["m"]
+        await asyncio.sleep(0)
+    assert caplog.records == []
 
 
 async def test_a_slow_reader_holds_the_relay_back(server: Server, client: TutuClient) -> None:

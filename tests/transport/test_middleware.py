@@ -10,6 +10,7 @@ import pytest
 from tutuclient import (
     APITimeoutError,
     ConfigError,
+    CreateEmbeddingResponse,
     InternalServerError,
     OutcomeUnknownError,
     Request,
@@ -17,7 +18,7 @@ from tutuclient import (
     Spent,
     TutuClient,
 )
-from tutuclient.testing import fails, says
+from tutuclient.testing import fails, says, sends
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -180,6 +181,15 @@ async def test_usage_is_told_of_whole_answers_and_of_streams(server: Server) -> 
         ("POST /chat/completions", "m", 3)
     ] * 2
     assert told[0].meta is answer.meta
+
+
+async def test_a_body_that_is_no_mapping_loses_no_answer(server: Server) -> None:
+    told: list[Spent] = []
+    rows: Any = ["a"]
+    async with TutuClient(KEY, server.base_url, on_usage=told.append) as client:
+        server.answers(sends({"usage": {"total_tokens": 3}}))
+        await client.post("/rows", cast_to=CreateEmbeddingResponse, body=rows)
+    assert [(spent.model, spent.usage.total_tokens) for spent in told] == [("", 3)]
 
 
 async def test_a_hook_that_fails_loses_no_answer(server: Server, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tutuclient.settings import SecretBytes, Spent, merged_headers
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tutuclient.settings import RetryPolicy, Settings, Timeout
     from tutuclient.types.answer import Meta
     from tutuclient.wire import Body
@@ -94,7 +93,7 @@ class Call:
         hook = self.settings.on_usage
         if hook is None or usage is None:
             return
-        model = str((self.fields or {}).get("model", ""))
+        model = str(self.fields.get("model", "")) if isinstance(self.fields, Mapping) else ""  # Any page: also a list.
         try:
             hook(Spent(what=self.what, model=model, usage=usage, meta=meta))
         except Exception as error:  # noqa: BLE001  (as said above)
