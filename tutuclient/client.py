@@ -62,8 +62,8 @@ class TutuClient:
     ``asyncio.run`` calls in a row; it can be pickled (the settings travel).
 
     Args:
-        api_key: The key; else ``TUTU_API_KEY``, else ``OPENAI_API_KEY``. An async function is asked for it before
-            every attempt.
+        api_key: The key; else ``TUTU_API_KEY``, else ``OPENAI_API_KEY``. A function, async or not, is asked for it
+            before every attempt.
         base_url: Where the API is; else ``TUTU_BASE_URL``, else ``OPENAI_BASE_URL``, else the relay of the two pages.
             A bare host gets ``/v1``; a pasted endpoint address is cut back.
         timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit.
@@ -100,7 +100,7 @@ class TutuClient:
 
     def __init__(
         self,
-        api_key: str | Callable[[], Awaitable[str]] | None = None,
+        api_key: str | Callable[[], Awaitable[str] | str] | None = None,
         base_url: str | None = None,
         *,
         timeout: float | Timeout | Unset | None = UNSET,

@@ -190,7 +190,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     verify: Any
     strict_finish: bool
     allow_private_downloads: bool
-    key_source: Callable[[], Awaitable[str]] | None = None
+    key_source: Callable[[], Awaitable[str] | str] | None = None
     middleware: tuple[Middleware, ...] = ()
     attempt_middleware: tuple[Middleware, ...] = ()
     on_usage: Callable[[Spent], object] | None = None
@@ -207,7 +207,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def gather(
-    api_key: str | Callable[[], Awaitable[str]] | None,
+    api_key: str | Callable[[], Awaitable[str] | str] | None,
     base_url: str | None,
     timeout: float | Timeout | Unset | None,
     max_retries: int | None,

@@ -221,6 +221,12 @@ async def test_an_async_key_is_asked_for_before_every_attempt(server: Server) ->
     ]
 
 
+async def test_a_plain_function_may_give_the_key_too(server: Server) -> None:
+    async with TutuClient(lambda: "sk-plain-0123456789", server.base_url) as client:
+        await client.models.list()
+    assert server.requests[0].headers["Authorization"] == "Bearer sk-plain-0123456789"
+
+
 async def test_a_key_that_comes_late_and_is_echoed_is_masked(server: Server) -> None:
     async def key() -> str:
         return "sk-secret-0123456789"

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
     from tutuclient.resources import Chat
     from tutuclient.settings import Settings
 
-    Key: TypeAlias = str | Callable[[], Awaitable[str]]
+    Key: TypeAlias = str | Callable[[], Awaitable[str] | str]
 
 __all__ = [
     "DEFAULT_MAX_RETRIES",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 from tutuclient import wire
 from tutuclient.events import EventReader, EventStream
 from tutuclient.resources.raw import opened, raw
-from tutuclient.resources.resource import Resource, no_pictures, whole_of
+from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.settings import UNSET, Unset
 from tutuclient.types.answer import Origin
 from tutuclient.types.completions import Completion, CompletionChoice
@@ -145,7 +145,7 @@ class TextCompletionsOpen:
 
 def _read(data: bytes | bytearray, reply: Reply) -> Completion:
     if wire.is_event_stream(bytes(data[:64]), reply.content_type):
-        completion = _folded(whole_of(data, _reader(reply)))
+        completion = _folded(list(_reader(reply).all(data)))
     else:
         completion = wire.read_text(data, reply.meta)
     vars(completion)["origin"] = Origin(reply.meta, no_pictures)

@@ -16,7 +16,7 @@ from tutuclient.events import EventReader, EventStream
 from tutuclient.generated import ImageFinder
 from tutuclient.media import Upload
 from tutuclient.resources.raw import opened, raw
-from tutuclient.resources.resource import Resource, whole_of
+from tutuclient.resources.resource import Resource
 from tutuclient.settings import UNSET, Unset, is_unset
 from tutuclient.types.answer import Origin
 from tutuclient.types.images import Image, ImagesResponse, ImageStreamEvent
@@ -289,7 +289,7 @@ class Images(Resource):
 
     def _read(self, data: bytes | bytearray, reply: Reply) -> ImagesResponse:
         if wire.is_event_stream(bytes(data[:64]), reply.content_type):
-            answer = _folded(whole_of(data, self._reader(reply)))
+            answer = _folded(list(self._reader(reply).all(data)))
         else:
             answer = wire.read_images(data, reply.meta)
         vars(answer)["origin"] = Origin(reply.meta, self._find)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from tutuclient import wire
@@ -14,8 +15,6 @@ from tutuclient.settings import UNSET, Unset, origin_of
 from tutuclient.types.answer import Answer, Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tutuclient.media import PictureSource
     from tutuclient.settings import Timeout
     from tutuclient.sse import Data
@@ -100,17 +99,19 @@ class Others(Resource):
                 f"{path!r}: the path must begin with /, or be an address of the relay ({self._settings.origin}): "
                 "the key goes nowhere else"
             )
-        body = None if body is None else wire.given({**body})
+        fields: Any = body  # A page of the relay's own may want a list.
+        if isinstance(fields, Mapping):
+            fields = wire.given(dict(cast("Mapping[str, Any]", fields)))
         form = None
         if files is not None:
             documents = {field: Document(source) for field, source in files.items()}
             for field, document in documents.items():
                 document.name = document.name or field
-            form = wire.form(body or {}, [wire.FormFile(field, document) for field, document in documents.items()])
+            form = wire.form(fields or {}, [wire.FormFile(field, document) for field, document in documents.items()])
         return self._call(
             method,
             path,
-            fields=None if files is not None else body,
+            fields=None if files is not None else fields,
             form=form,
             headers=headers,
             query=query,

@@ -16,17 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from typing import Self
 
-    from tutuclient.events import EventReader
     from tutuclient.generated import GeneratedImage
     from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply
 
 A = TypeVar("A", bound=Answer)
-E = TypeVar("E")
 T = TypeVar("T")
-
-_PIECE = 2**16
 
 
 class Resource:
@@ -156,16 +152,3 @@ def stamped(answer: A, reply: Reply) -> A:
 def no_pictures(_: object) -> list[GeneratedImage]:
     """Find no pictures, in the answers of pages that make none."""
     return []
-
-
-def whole_of(data: bytes | bytearray, reader: EventReader[E]) -> list[E]:
-    """Read the events of a stream that nobody asked for, and that has come whole.
-
-    Raises:
-        APIError: The relay sent an error within it, or it is not complete.
-    """
-    pieces = (bytes(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE))
-    events = [event for piece in pieces for event in reader.feed(piece)]
-    events += reader.end()
-    reader.check_complete(strict=False)
-    return events

@@ -7,6 +7,7 @@ import logging
 import random
 import time
 from contextlib import aclosing
+from inspect import isawaitable
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
@@ -159,7 +160,8 @@ class Attempts:
             while pause := self._pool.cool_down.wait(self._loop.time(), random.random()):
                 await self._keep_pause(pause)
             if call.settings.key_source is not None:
-                call.settings = with_key(call.settings, await call.settings.key_source())
+                key = call.settings.key_source()
+                call.settings = with_key(call.settings, await key if isawaitable(key) else key)
             watch.limit("first_token", call.timeout.first_token)
             reply = await self._open()
             if not call.stream:
