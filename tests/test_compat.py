@@ -515,3 +515,34 @@ async def test_speech_goes_into_a_file_as_it_comes(openai: AsyncOpenAI, tmp_path
     async with openai.audio.speech.with_streaming_response.create(**asked) as response:
         await response.stream_to_file(tmp_path / "a.wav")
     assert (tmp_path / "a.wav").read_bytes()[:4] == b"RIFF"
+
+
+async def test_the_models_can_be_iterated_over_at_once_or_as_a_list(server: Server) -> None:
+    async with AsyncOpenAI(api_key=KEY, base_url=server.base_url) as client:
+        at_once = [model.id async for model in client.models.list()]
+        listed = await client.models.list()
+        assert at_once == [model.id for model in listed] == [model.id async for model in listed]
+        assert (await asyncio.create_task(client.models.list())).data == listed.data
+        async with client.models.with_streaming_response.list() as response:
+            assert (await response.parse()).data == listed.data
+
+
+async def test_stream_gives_openais_events(server: Server) -> None:
+    server.answers(says("hello"), says("you"))
+    async with AsyncOpenAI(api_key=KEY, base_url=server.base_url) as client:
+        async with client.chat.completions.stream(**ASK) as stream:
+            text = "".join([event.delta async for event in stream if event.type == "content.delta"])
+            assert text == "hello"
+            assert (await stream.get_final_completion()).text == "hello"
+        async with client.chat.completions.stream(**ASK) as stream:
+            await stream.until_done()
+            assert stream.current_completion_snapshot is not None
+            assert stream.current_completion_snapshot.text == "you"
+
+
+async def test_a_sound_is_written_by_openais_names_too(server: Server, tmp_path: Path) -> None:
+    async with AsyncOpenAI(api_key=KEY, base_url=server.base_url) as client:
+        sound = await client.audio.speech.create(model="tts-1", voice="alloy", input="hi")
+    sound.stream_to_file(tmp_path / "a.wav")
+    await sound.astream_to_file(tmp_path / "b.wav")
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes() == sound.content

@@ -123,6 +123,12 @@ class Sound:
         """
         files.write_over(file, self.content, "the sound", SoundError)
 
+    stream_to_file = write_to_file
+
+    async def astream_to_file(self, file: str | os.PathLike[str]) -> None:
+        """The same in a thread, so that the event loop does not wait."""
+        await anyio.to_thread.run_sync(self.write_to_file, file)
+
 
 class SoundStream(Stream[bytes]):
     """A sound that is still coming: iterate over its pieces, or ``save`` it as it comes.

@@ -37,6 +37,7 @@ from tutuclient.errors import (
     RateLimitError,
     UnprocessableEntityError,
 )
+from tutuclient.resources import Chat, Completions
 from tutuclient.resources.raw import APIResponse as AsyncAPIResponse
 from tutuclient.settings import (
     UNSET,
@@ -60,11 +61,14 @@ from tutuclient.transport import Transport
 from tutuclient.types.answer import Plain as BaseModel
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from types import TracebackType
     from typing import Self
 
-    from tutuclient.resources import Chat
+    from tutuclient.resources import ChatStreamManager
+    from tutuclient.resources.streaming import ChatCompletionStream
     from tutuclient.settings import Settings
+    from tutuclient.types.chat import ChatCompletion
 
     Key: TypeAlias = str | Callable[[], Awaitable[str] | str]
 
@@ -225,6 +229,10 @@ class AsyncOpenAI(TutuClient):
         """The key, which its ``repr`` does not show; "" while an async function has it."""
         return self._settings.api_key
 
+    def _bind(self, settings: Settings, transport: Transport) -> None:
+        super()._bind(settings, transport)
+        self.chat: _Chat = _Chat(settings, transport)  # pyright: ignore[reportIncompatibleVariableOverride]  (its streams differ on purpose)
+
     @property
     def organization(self) -> str | None:
         """What the header OpenAI-Organization says, or None."""
@@ -349,6 +357,62 @@ class AsyncOpenAI(TutuClient):
 
 
 AsyncClient = AsyncOpenAI
+
+
+class _Chat(Chat):
+    """``client.chat``, whose streams give openai's events."""
+
+    def __init__(self, settings: Settings, transport: Transport) -> None:
+        super().__init__(settings, transport)
+        self.completions: _Completions = _Completions(settings, transport)  # pyright: ignore[reportIncompatibleVariableOverride]  (likewise)
+
+
+class _Completions(Completions):
+    def stream(self, **fields: Any) -> _Events:  # type: ignore[override]  # what it gives is another thing, on purpose
+        """Ask a model and read openai's typed events: ``async with ….stream(…) as stream``, and iterate over it."""
+        return _Events(super().stream(**fields))
+
+
+class _Events:
+    """What ``stream`` gives: within its block, a stream of events."""
+
+    def __init__(self, manager: ChatStreamManager[Any]) -> None:
+        self._manager = manager
+
+    async def __aenter__(self) -> _EventStream:
+        return _EventStream(await self._manager.__aenter__())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._manager.__aexit__(kind, error, trace)
+
+
+class _EventStream:
+    """A stream that is iterated over for events; everything else is the ``ChatCompletionStream``'s."""
+
+    def __init__(self, stream: ChatCompletionStream[Any]) -> None:
+        self._stream = stream
+        self._events = stream.events()
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self._events
+
+    async def __anext__(self) -> Any:
+        return await anext(self._events)
+
+    async def until_done(self) -> Self:
+        """Read to the end."""
+        await self._stream.completion()
+        return self
+
+    @property
+    def current_completion_snapshot(self) -> ChatCompletion | None:
+        """What has come so far, folded."""
+        return self._stream.partial
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class _Beta:

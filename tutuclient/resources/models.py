@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from tutuclient.errors import ConfigError
@@ -12,7 +13,7 @@ from tutuclient.settings import UNSET, Unset
 from tutuclient.types.models import Model, ModelList
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Generator, Mapping
 
     from tutuclient.settings import Timeout
 
@@ -30,14 +31,16 @@ class Models(Resource):
         """Give answers open, to be read in pieces: ``async with ….list(…) as response``."""
         return ModelsOpen(self._giving("open"))
 
-    async def list(
+    def list(
         self,
         *,
         extra_headers: Mapping[str, str] | None = None,
         extra_query: Mapping[str, object] | None = None,
         timeout: float | Timeout | Unset | None = UNSET,
-    ) -> ModelList:
+    ) -> Listing:
         """List the models, in the relay's order, which may differ from call to call.
+
+        Await it for the list, or iterate over it with ``async for``.
 
         Raises:
             APIError: The relay said no, or could not be reached.
@@ -45,7 +48,7 @@ class Models(Resource):
         Source: ``GET /models``.
         """
         call = self._call("GET", "/models", headers=extra_headers, query=extra_query, timeout=timeout)
-        return await self._send(call, reading(ModelList))
+        return Listing(self._send(call, reading(ModelList)))
 
     async def retrieve(
         self,
@@ -67,6 +70,32 @@ class Models(Resource):
         path = f"/models/{quote(model, safe='')}"
         call = self._call("GET", path, headers=extra_headers, query=extra_query, timeout=timeout)
         return await self._send(call, reading(Model))
+
+
+class Listing(Coroutine[Any, Any, ModelList]):
+    """A list that is being asked for: ``await`` it, or iterate over it at once, as over openai's pages."""
+
+    def __init__(self, asking: Coroutine[Any, Any, ModelList]) -> None:
+        self._asking = asking
+
+    def __await__(self) -> Generator[Any, Any, ModelList]:
+        return self._asking.__await__()
+
+    async def __aiter__(self) -> AsyncIterator[Model]:
+        for model in await self._asking:
+            yield model
+
+    def send(self, value: Any) -> Any:
+        """Go on, as the event loop has it."""
+        return self._asking.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Go on with an error, as the event loop has it."""
+        return self._asking.throw(*error)
+
+    def close(self) -> None:
+        """Give up."""
+        self._asking.close()
 
 
 class ModelsRaw:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator  # noqa: TC003  (msgspec reads annotations at run time)
+from collections.abc import AsyncIterator, Iterator  # noqa: TC003  (msgspec reads annotations at run time)
 from typing import Any
 
 from tutuclient.types.answer import Answer
@@ -35,6 +35,10 @@ class ModelList(Answer, frozen=True, kw_only=True):
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self.data)
+
+    async def __aiter__(self) -> AsyncIterator[Model]:
+        for model in self.data:
+            yield model
 
     def __len__(self) -> int:
         return len(self.data)
