@@ -10,15 +10,15 @@ from tutuclient import (
     APITimeoutError,
     InternalServerError,
     RateLimitError,
+    TutuClient,
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.testing import fails, sample_sound, says
+from tutuclient.testing import fails, raw, sample_sound, says
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tutuclient import TutuClient
     from tutuclient.testing import Server
 
 ASKED: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -168,10 +168,22 @@ async def test_every_page_gives_its_answers_raw_and_open(client: TutuClient, nam
         page = getattr(page, step)
     method, fields = PAGES[name]
     usual = await getattr(page, method)(**fields)
-    raw = await getattr(page.with_raw_response, method)(**fields)
-    assert type(raw.parse()) is type(usual)
-    assert raw.content
-    assert raw.request_id
+    as_it_came = await getattr(page.with_raw_response, method)(**fields)
+    assert type(as_it_came.parse()) is type(usual)
+    assert as_it_came.content
+    assert as_it_came.request_id
     async with getattr(page.with_streaming_response, method)(**fields) as response:
         assert response.status_code == 200
         assert type(await response.parse()) is type(usual)
+
+
+async def test_a_line_in_many_pieces_is_one_line_and_an_endless_one_is_too_large(server: Server) -> None:
+    long = "x" * 300_000
+    async with TutuClient("sk-test-0123456789", server.base_url, max_response_bytes=400_000) as client:
+        page = client.chat.completions.with_streaming_response
+        server.answers(raw(body=f"a\r\n{long}\nb".encode()), raw(body=b"y" * 2_000_000))
+        async with page.create(**ASKED) as response:
+            assert [line async for line in response.iter_lines()] == ["a", long, "b"]
+        async with page.create(**ASKED) as response:
+            with pytest.raises(UnexpectedResponseError, match="a line of more than 400,000 bytes"):
+                _ = [line async for line in response.iter_lines()]

@@ -138,6 +138,7 @@ class OpenResponse(_Head, Generic[T]):
         reply.watch.hand_over(reply.fail)
         self._reply: Reply | None = reply
         self._parse = parse
+        self._longest = reply.call.max_bytes
         self._body: Stream[bytes] | None = None
         self._data: bytes | None = None
         self._result: T | None = None
@@ -165,15 +166,25 @@ class OpenResponse(_Head, Generic[T]):
             yield text
 
     async def iter_lines(self) -> AsyncGenerator[str, None]:
-        """Give the body's lines as they come, without their ends."""
-        rest = ""
+        """Give the body's lines as they come, without their ends.
+
+        Raises:
+            UnexpectedResponseError: A line is longer than ``max_response_bytes``.
+        """
+        begun: list[str] = []  # Joined once: a long line comes in many pieces.
+        size = 0
         async with aclosing(self.iter_text()) as texts:
             async for text in texts:
-                *lines, rest = (rest + text).split("\n")
+                head, *lines = text.split("\n")
+                begun.append(head)
+                size += len(head)
                 for line in lines:
-                    yield line.removesuffix("\r")
-        if rest:
-            yield rest
+                    yield "".join(begun).removesuffix("\r")
+                    begun, size = [line], len(line)
+                if size > self._longest:
+                    raise wire.too_large("a line", self._longest, self.meta)
+        if last := "".join(begun):
+            yield last
 
     async def read(self) -> bytes:
         """Read the whole body; it can be asked for again.
