@@ -153,7 +153,7 @@ class Connection(asyncio.Protocol):
         path, self._path = self._path, b""
         self._play(self, path)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's signature)
         """Note that the client has gone."""
         self._transport = None
         self.when_lost()

@@ -685,7 +685,7 @@ def disguised(name: str, body: Any, cls: type[APIError], code: str | None = None
     return Row(source, name, Fails(cls, code, words), body=body, **more)
 
 
-def envelope(code: Any = None, message: str = "no", type: str = "new_api_error") -> dict[str, Any]:  # noqa: A002
+def envelope(code: Any = None, message: str = "no", type: str = "new_api_error") -> dict[str, Any]:  # noqa: A002  (the wire's own name)
     return {"error": {"message": message, "type": type, "param": "", "code": code}}
 
 

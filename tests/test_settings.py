@@ -615,7 +615,7 @@ def test_unset_is_not_none_and_says_its_name() -> None:
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError):
-        settings(api_key=KEY).base_url = "x"  # type: ignore[misc]
+        settings(api_key=KEY).base_url = "x"  # type: ignore[misc]  # the point of it
     assert isinstance(settings(api_key=KEY), msgspec.Struct)
 
 

@@ -435,14 +435,14 @@ asyncio.run(main())
 
 def test_is_quiet_in_development_mode() -> None:
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", QUIET]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])  # noqa: S603  (our own code)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_opens_its_heavy_rooms_late() -> None:
     code = "import sys, tutuclient.testing.plugin; print('aiohttp' in sys.modules, 'PIL' in sys.modules)"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2])  # noqa: S603  (our own code)
     assert done.stdout.split() == ["False", "False"]
 
 

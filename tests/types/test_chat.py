@@ -115,7 +115,7 @@ def test_an_answer_without_choices_has_nothing_to_say() -> None:
 def test_pictures_are_looked_for_once() -> None:
     asked: list[Any] = []
     answer = ChatCompletion()
-    answer.__dict__["origin"] = Origin(META, lambda found: asked.append(found) or [])  # type: ignore[func-returns-value]
+    answer.__dict__["origin"] = Origin(META, lambda found: asked.append(found) or [])  # type: ignore[func-returns-value]  # None is what it gives
     assert answer.images is answer.images
     assert asked == [answer]
 

@@ -768,7 +768,7 @@ class _EndAtFirstByte(asyncio.Protocol):
         self._transport, self._behind, self._end = transport, transport.get_protocol(), end
         transport.set_protocol(self)
 
-    def data_received(self, data: bytes) -> None:  # noqa: ARG002
+    def data_received(self, data: bytes) -> None:  # noqa: ARG002  (asyncio's signature)
         self._end(self._transport)
 
     def eof_received(self) -> None:

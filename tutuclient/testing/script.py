@@ -291,7 +291,7 @@ class _Sent(web.StreamResponse):
     def keep_alive(self) -> bool:
         return self._kept
 
-    async def prepare(self, request: web.BaseRequest) -> None:  # noqa: ARG002
+    async def prepare(self, request: web.BaseRequest) -> None:  # noqa: ARG002  (aiohttp's signature)
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
