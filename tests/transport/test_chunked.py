@@ -111,6 +111,32 @@ async def test_an_answer_whose_head_ends_in_bare_line_feeds_is_left_to_aiohttp(
     assert caplog.records == []
 
 
+async def test_an_answer_nobody_asked_for_behind_a_plain_one_is_given_to_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n"
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer % framed(b'{"data": ', b'[{"id": "%d"}]}' % connections))
+        await asyncio.sleep(0.01)
+        writer.write(answer % framed(b'{"data": [{"id": "of another"}]}'))
+        await reader.read()
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener, TutuClient("a-key-for-nobody", f"http://127.0.0.1:{port}", max_retries=0) as client:
+        for number in range(1, 4):
+            assert [model.id for model in (await client.models.list()).data] == [str(number)]
+            await asyncio.sleep(0.05)
+    assert connections == 3
+    assert caplog.records == []
+
+
 async def test_a_slow_reader_holds_the_relay_back(server: Server, client: TutuClient) -> None:
     server.faults("flood")
     async with client.chat.completions.stream(model="m", messages=[{"role": "user", "content": "hi"}]) as stream:

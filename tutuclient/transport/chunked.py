@@ -14,6 +14,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+LAST_CHUNK: Final = b"0\r\n\r\n"
+"""The last chunk, when it is followed by nothing."""
+
 _LINE: Final = re.compile(rb"\r\n([1-9A-Fa-f][0-9A-Fa-f]{0,3})\r\n")
 _LINE_BEGUN: Final = re.compile(rb"\r?|\r\n[0-9A-Fa-f]{0,4}\r?")
 _THREE_DIGITS: Final = 7

@@ -28,7 +28,7 @@ from tutuclient.errors import ConfigError
 from tutuclient.limits import CoolDown, RetryBudget, Slots
 from tutuclient.settings import SecretBytes
 from tutuclient.transport.attempts import Attempts
-from tutuclient.transport.chunked import Chunks
+from tutuclient.transport.chunked import LAST_CHUNK, Chunks
 from tutuclient.transport.progress import progress_of_attempt
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Handler(ResponseHandler):
     """Takes plain chunked bodies apart itself, and passes a broken answer on to whoever reads its body.
 
     The head of every answer, and every body that is not plain, is aiohttp's
-    parser's to read. On a bad chunk size that tells the connection and not the
+    parser's to read; only the end of a plain one is not. On a bad chunk size that tells the connection and not the
     body, whose reader would wait for ever.
     """
 
@@ -97,10 +97,18 @@ class Handler(ResponseHandler):
 
     def _take(self, chunks: Chunks, data: bytes) -> None:
         body, rest = chunks.feed(data)
-        if body and self._payload is not None:
-            self._payload.feed_data(body)
-        if chunks.handed_over:
-            self._chunks = None
+        payload = self._payload
+        if body and payload is not None:
+            payload.feed_data(body)
+        if not chunks.handed_over:
+            return
+        self._chunks = None
+        if rest == LAST_CHUNK and payload is not None:
+            self._parser = (
+                None  # The next request gets one of its own; what comes unasked makes the connection useless.
+            )
+            payload.feed_eof()
+        else:
             super().data_received(rest)
 
     def connection_lost(self, exc: BaseException | None) -> None:
