@@ -66,7 +66,7 @@ class Resource:
             stream: The result goes on reading when the call has returned.
         """
         settings = self._settings
-        queries = dict(settings.default_query) | clean_query(query or {})
+        queries = {**settings.default_query, **clean_query(query)} if query else settings.default_query
         return Call(
             settings,
             method,

@@ -6,6 +6,7 @@ gives its pieces as often as there are attempts.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -158,7 +159,7 @@ def sendable(messages: object) -> list[Any]:
     Raises:
         ConfigError: There are no messages, or text was given where a list of them belongs.
     """
-    if isinstance(messages, str | bytes | Mapping) or not is_row(messages):
+    if not is_list(messages) and (isinstance(messages, str | bytes | Mapping) or not is_row(messages)):
         raise ConfigError('messages must be a list, such as [{"role": "user", "content": "…"}]')
     ready = [_sendable(message) if isinstance(message, ChatMessage) else _with_uploads(message) for message in messages]
     if not ready:
@@ -216,6 +217,11 @@ def makes_image(fields: Mapping[str, Any]) -> bool:
     Such a request is never sent twice in silence: a second picture is paid for.
     """
     modalities = fields.get("modalities")
-    if isinstance(modalities, Iterable) and "image" in modalities:
+    if modalities is not None and isinstance(modalities, Iterable) and "image" in modalities:
         return True
-    return _IMAGE_MODEL.search(str(fields.get("model", ""))) is not None
+    return _draws(str(fields.get("model", "")))
+
+
+@functools.lru_cache(maxsize=1000)
+def _draws(model: str) -> bool:
+    return _IMAGE_MODEL.search(model) is not None
