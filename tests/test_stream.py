@@ -10,13 +10,14 @@ import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tutuclient import errors, wire
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
-from tutuclient.stream import ChunkReader, Folder, _is_shallow, fold
+from tutuclient.stream import ChunkReader, Folder, fold
 from tutuclient.types.answer import Meta, Origin, too_deep
 from tutuclient.types.chat import (
     ChatAudio,
@@ -835,7 +836,7 @@ def test_folding_needs_no_reader() -> None:
     assert not folder.said_something
     assert folder.completion() == ChatCompletion(object="chat.completion")
     folder.add(ChatCompletionChunk(id="c1"))
-    assert (folder.chunks, folder.completion().id) == (1, "c1")
+    assert (folder.began, folder.completion().id) == (True, "c1")
     assert folder.completion().meta.status_code == 0
 
 
@@ -879,7 +880,23 @@ def test_any_bytes_are_chunks_or_one_of_our_errors(stream: bytes) -> None:
         assert answer.text.encode().decode() == answer.text
 
 
-@pytest.mark.parametrize("level", [b'{"":', b"[", b'[{"":', b'{"a":['])
-def test_what_is_called_shallow_is_never_too_deep(level: bytes) -> None:
-    for levels in range(1, 1100):
-        assert not (_is_shallow(level * levels) and too_deep(level * levels))
+@pytest.mark.parametrize("field", ['"error": "boom"', '"success": false, "msg": "boom"'])
+def test_an_error_is_found_beside_a_delta_that_is_empty(field: str) -> None:
+    with pytest.raises(errors.APIStatusError, match="boom"):
+        list(reader().feed(b'data: {"choices": [{"delta": {}}], %b}\n\n' % field.encode()))
+
+
+@pytest.mark.parametrize("lists", [0, 1, 100, 223, 224, 225, 300])
+def test_the_quick_way_is_never_given_what_is_nested_too_deeply(monkeypatch: pytest.MonkeyPatch, lists: int) -> None:
+    decoded: list[bytes] = []
+
+    def decode(data: bytes) -> ChatCompletionChunk:
+        decoded.append(data)
+        raise msgspec.DecodeError
+
+    monkeypatch.setattr(wire, "decode_chunk", decode)
+    for objects in range(1, 300):
+        with contextlib.suppress(errors.APIError):
+            list(reader().feed(b"data: %b%b\n\n" % (b"[" * lists, b'{"":' * objects)))
+    assert (len(decoded) > 10) == (lists < 250)
+    assert not any(map(too_deep, decoded))

@@ -12,7 +12,8 @@ import sys
 import warnings
 from contextlib import aclosing
 from functools import partial
-from itertools import chain
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from msgspec.structs import asdict, astuple
@@ -26,7 +27,7 @@ from tutuclient.errors import (
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.types.answer import too_deep
+from tutuclient.types.answer import DEEPEST, too_deep
 from tutuclient.types.audio import join_base64
 from tutuclient.types.chat import (
     ChatAudio,
@@ -58,6 +59,9 @@ E_co = TypeVar("E_co", covariant=True)
 
 _DONE = b"[DONE]"
 _SILENT = ChatDelta()
+_ERROR = re.compile(rb'"error"')
+# Where a chunk that seems to add nothing may have its piece of the answer, or its error.
+_MORE_THAN_SILENCE = re.compile(rb'"(?:error|message|success|text)"|"[A-Z]\w*"\s*:')
 _MARKS = re.compile(r'\\.?|["{}\[\]]', re.DOTALL)
 # How long to wait for the end of the body behind [DONE], in seconds: with it the connection serves again.
 _TAIL_S = 0.1
@@ -65,18 +69,16 @@ _TAIL_BYTES = 64 * 2**10
 _PIECE = 64 * 2**10
 # What is longer and goes on growing is content on its way, such as a picture.
 _LONGEST_PING = 4096
-_SHORT = 1000
+# Nearly every chunk is known not to be nested too deeply by a look at its end: no list begins there, one before that
+# takes a byte at least, and an object takes four anywhere.
+_LISTS_END = 224
+_SHORT = 4 * (DEEPEST - 2) - 3 * _LISTS_END
 # Looking for a number in bytes takes a tenth of the time of looking for bytes in bytes.
 _OPEN = ord("[")
 # So many chunks without content are kept back for the first that has some.
 _MANY_EMPTY = 1000
 # How many fields of a delta are None when only its content is not.
 _NONE_BUT_CONTENT = len(ChatDelta.__struct_fields__) - 1
-
-
-def _is_shallow(data: Any) -> bool:
-    """Say of nearly every chunk that it is not too deep: it has one list, and an object takes four bytes at least."""
-    return len(data) <= _SHORT and _OPEN not in data[data.find(_OPEN) + 1 :]
 
 
 class ToolCalls:
@@ -304,9 +306,8 @@ class Folder:
             number a relay writes on them.
 
     Attributes:
-        chunks: How many there were.
-        spoken: How many of them carried something of the answer: frames with a role alone, and empty ones that some
-            servers send to keep the connection alive, do not.
+        text: Where a chunk's text is to be put when the chunk has one choice, and nothing but text: that is ``add`` for
+            nearly all chunks. None while more is to be learnt from them.
         usage: The last one that came.
     """
 
@@ -315,15 +316,14 @@ class Folder:
         self._choices: dict[int, _Choice] = {}
         self._head: ChatCompletionChunk | None = None
         self._whole: ChatCompletion | None = None
-        self._text: list[str] | None = None
         self.usage: Usage | None = None
-        self.chunks: int = 0
-        self.spoken: int = 0
+        self.text: list[str] | None = None
+        self._spoken = 0
+        self._known = 0
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Take the next chunk."""
-        self.chunks += 1
-        self.spoken += any(map(_says, chunk.choices))
+        self._spoken = self.spoken + any(map(_says, chunk.choices))
         if chunk.usage is not None:
             self.usage = chunk.usage
             if "place" not in chunk.usage.__dict__:
@@ -340,34 +340,30 @@ class Folder:
         self._remember_text()
 
     def _remember_text(self) -> None:
-        """Note where pieces of mere text go from now on, once nothing else is to be learnt from them."""
+        """Say where pieces of mere text go from now on."""
         head, choices = self._head, self._choices.values()
         plain = not self._many and len(choices) == 1 and head is not None and head.id and head.model
         only = next(iter(choices)) if plain else None
-        self._text = None if only is None or only.parts else only.content
-
-    def add_text(self, chunk: ChatCompletionChunk) -> bool:
-        """Take the next chunk if it is a piece of text and nothing else, as nearly all are; else leave it to ``add``.
-
-        The chunk has one choice.
-        """
-        choice = chunk.choices[0]
-        delta = choice.delta
-        content, text = delta.content, self._text
-        if text is None or not content or choice.finish_reason is not None or chunk.usage is not None:
-            return False
-        if choice.logprobs is not None or astuple(delta).count(None) != _NONE_BUT_CONTENT:
-            return False
-        text.append(content)
-        self.chunks += 1
-        self.spoken += 1
-        return True
+        self.text = None if only is None or only.parts else only.content
+        self._known = len(self.text or ())
 
     def add_whole(self, completion: ChatCompletion) -> None:
         """Take a whole answer in place of chunks."""
-        self.chunks += 1
-        self.spoken += 1
+        self._spoken += 1
         self._whole = completion
+
+    @property
+    def began(self) -> bool:
+        """Whether anything has come."""
+        return self._head is not None or self._whole is not None
+
+    @property
+    def spoken(self) -> int:
+        """How many chunks carried something of the answer.
+
+        Frames with a role alone, and empty ones that some servers send to keep the connection alive, do not.
+        """
+        return self._spoken + len(self.text or ()) - self._known
 
     @property
     def finished(self) -> bool:
@@ -441,7 +437,7 @@ class ChunkReader:
     @property
     def partial(self) -> ChatCompletion | None:
         """What has come so far, folded; None when nothing has."""
-        return self.folder.completion() if self.folder.chunks else None
+        return self.folder.completion() if self.folder.began else None
 
     @property
     def spoken(self) -> int:
@@ -492,11 +488,12 @@ class ChunkReader:
             APIError: The relay sent an error, or what is no chunk.
             UnexpectedResponseError: A line, an event or the whole stream is too long.
         """
-        events = decoded(self.meta, self._decoder.feed, piece)
+        plain = self._decoder.feed_plain(piece)
+        events = [] if plain else decoded(self.meta, self._decoder.feed_lines, piece)
         self._left -= len(piece)
         if self._left < 0:
             raise wire.too_large("a stream", self._most, self.meta)
-        return self._chunks(events)
+        return self._unnamed(plain) if plain else self._chunks(events)
 
     def end(self) -> Generator[ChatCompletionChunk, None, None]:
         """Give what is left when the bytes are over.
@@ -556,26 +553,47 @@ class ChunkReader:
         return chunk
 
     def _chunks(self, events: list[sse.Event]) -> Generator[ChatCompletionChunk, None, None]:
-        decode, add_text, origin = wire.decode_chunk, self.folder.add_text, self._origin
-        if self.done:
-            events = []
-        for kind, data in events:
+        for kind, alike in groupby(events, itemgetter(0)):
+            data = [data for _, data in alike]
+            yield from self._unnamed(data) if kind == "" else self._named(kind, data)
+
+    def _unnamed(self, events: Iterable[sse.Data]) -> Generator[ChatCompletionChunk, None, None]:
+        """Take events without a name: chunks, nearly all of which are a piece of text and nothing else.
+
+        What is done for each token stands here, and calls as little as it can.
+        """
+        decode, origin, text = wire.decode_chunk, self._origin, self.folder.text
+        for data in () if self.done else events:
             chunk: ChatCompletionChunk | None = None
-            if kind == "" and (_is_shallow(data) or not too_deep(data)):
+            if (len(data) < _SHORT and _OPEN not in data[_LISTS_END:]) or not too_deep(data):
                 try:
                     chunk = decode(data)
                 except wire.UNREADABLE:
                     pass
                 else:
-                    if len(chunk.choices) == 1 and add_text(chunk):
-                        fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
-                        fields["origin"] = origin
-                        fields["raw"] = data
-                        yield chunk
-                        continue
-            yield from self._carefully(kind, data, chunk)
+                    choices = chunk.choices
+                    if text is not None and len(choices) == 1 and chunk.usage is None:
+                        choice = choices[0]
+                        delta = choice.delta
+                        content = delta.content
+                        mere = choice.finish_reason is None and choice.logprobs is None
+                        if mere and content and astuple(delta).count(None) == _NONE_BUT_CONTENT:
+                            text.append(content)
+                            fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
+                            fields["origin"] = origin
+                            fields["raw"] = data
+                            yield chunk
+                            continue
+            yield from self._carefully("", data, chunk)
             if self.done:
                 return
+            text = self.folder.text
+
+    def _named(self, kind: str | None, events: Iterable[sse.Data]) -> Generator[ChatCompletionChunk, None, None]:
+        for data in events:
+            if self.done:
+                return
+            yield from self._carefully(kind, data, None)
 
     def _carefully(
         self, kind: str | None, data: sse.Data, chunk: ChatCompletionChunk | None
@@ -605,9 +623,10 @@ class ChunkReader:
             raise wire.error_event(data, self.meta)
         if not bytes(data[:64]).strip() and not bytes(data).strip():
             return None
-        plain = chunk is not None and (chunk.choices or chunk.usage)
-        if plain and chunk and b'"error"' not in bytes(data) and _SILENT not in [c.delta for c in chunk.choices]:
-            return chunk
+        if chunk is not None and (chunk.choices or chunk.usage):
+            silent = _SILENT in [choice.delta for choice in chunk.choices]
+            if not (_MORE_THAN_SILENCE if silent else _ERROR).search(data):
+                return chunk
         return wire.read_chunk(data, self.meta)
 
 
@@ -900,7 +919,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
     @property
     def partial(self) -> ChatCompletion | None:
         """What has come so far, folded; None when nothing has."""
-        return self._folder.completion() if self._folder.chunks else None
+        return self._folder.completion() if self._folder.began else None
 
     async def text(self) -> AsyncGenerator[str, None]:
         """Give the text of the first choice as it comes, in the relay's pieces; empty ones are left out."""
@@ -976,6 +995,8 @@ async def _until_content(reply: Reply, reader: Reader[E], piece: bytes) -> Itera
 async def _read_tail(reply: Reply) -> None:
     """Read the end of the body behind the last event, if it comes soon: then the connection serves again."""
     left = _TAIL_BYTES
+    if reply.at_end:
+        return
     reply.watch.limit("tail", _TAIL_S)
     try:
         while left > 0 and not reply.at_end and (piece := await reply.piece()):

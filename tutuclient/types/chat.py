@@ -362,14 +362,15 @@ class ChatChunkChoice(Plain, frozen=True, kw_only=True):
 class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
     """One event of a streamed answer. Fields as in ``ChatCompletion``."""
 
+    # In the order of the wire, in which msgspec finds them soonest.
     id: str = ""
     object: str = ""
     created: int = 0
     model: str = ""
+    service_tier: str | None = None
+    system_fingerprint: str | None = None
     choices: list[ChatChunkChoice] = []
     usage: Usage | None = None
-    system_fingerprint: str | None = None
-    service_tier: str | None = None
 
     @property
     def text(self) -> str:
