@@ -886,6 +886,26 @@ def test_an_error_is_found_beside_a_delta_that_is_empty(field: str) -> None:
         list(reader().feed(b'data: {"choices": [{"delta": {}}], %b}\n\n' % field.encode()))
 
 
+@pytest.mark.parametrize("before", ["", ', "content": ""', ', "content": null', ', "role": "assistant"'])
+def test_thoughts_are_kept_in_order_whatever_stands_beside_them(before: str) -> None:
+    reading = reader()
+    frame = 'data: {"id": "c", "model": "m", "choices": [{"delta": {"reasoning_content": "%s"%s}}]}\n\n'
+    for word in ("one ", "two ", "three"):
+        (chunk,) = reading.feed((frame % (word, before)).encode())
+        assert (chunk.thinking, chunk.text) == (word, "")
+    list(reading.feed(b'data: {"choices": [{"delta": {"content": "four"}, "finish_reason": "stop"}]}\n\n'))
+    message = reading.folder.completion().choices[0].message
+    assert (message.reasoning_content, message.content) == ("one two three", "four")
+
+
+def test_an_error_is_found_beside_a_thought() -> None:
+    reading = reader()
+    frame = b'data: {"id": "c", "model": "m", "choices": [{"delta": {"reasoning_content": "hm"}}]%b}\n\n'
+    assert len(list(reading.feed(frame % b""))) == 1
+    with pytest.raises(errors.APIStatusError, match="boom"):
+        list(reading.feed(frame % b', "error": {"message": "boom"}'))
+
+
 @pytest.mark.parametrize("lists", [0, 1, 100, 223, 224, 225, 300])
 def test_the_quick_way_is_never_given_what_is_nested_too_deeply(monkeypatch: pytest.MonkeyPatch, lists: int) -> None:
     decoded: list[bytes] = []

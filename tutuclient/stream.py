@@ -77,8 +77,8 @@ _SHORT = 4 * (DEEPEST - 2) - 3 * _LISTS_END
 _OPEN = ord("[")
 # So many chunks without content are kept back for the first that has some.
 _MANY_EMPTY = 1000
-# How many fields of a delta are None when only its content is not.
-_NONE_BUT_CONTENT = len(ChatDelta.__struct_fields__) - 1
+# How many fields of a delta are None when only one is not.
+_ALL_BUT_ONE = len(ChatDelta.__struct_fields__) - 1
 
 
 class ToolCalls:
@@ -185,7 +185,8 @@ class _Choice:
 
     def __init__(self) -> None:
         self.content: list[str] = []
-        self.reasoning: dict[str, list[str]] = {"reasoning_content": [], "reasoning": []}
+        self.reasoning_content: list[str] = []
+        self.reasoning: list[str] = []
         self.refusal: list[str] = []
         self.parts: list[Any] = []
         self.tools = ToolCalls()
@@ -211,9 +212,9 @@ class _Choice:
             self.content.append(delta.content)
         self.role = self.role or delta.role or ""
         if delta.reasoning_content:
-            self.reasoning["reasoning_content"].append(delta.reasoning_content)
+            self.reasoning_content.append(delta.reasoning_content)
         if delta.reasoning:
-            self.reasoning["reasoning"].append(delta.reasoning)
+            self.reasoning.append(delta.reasoning)
         if delta.refusal:
             self.refusal.append(delta.refusal)
         if delta.tool_calls or delta.function_call:
@@ -263,7 +264,7 @@ class _Choice:
 
     @property
     def said_something(self) -> bool:
-        reasoning = self.reasoning["reasoning_content"] or self.reasoning["reasoning"]
+        reasoning = self.reasoning_content or self.reasoning
         said = self.content or self.parts or self.refusal or self.tools.calls or self.function_arguments or self.images
         heard = self.audio or any(self.audio_pieces.values())
         return bool(said or heard or reasoning or self.finish_reason)
@@ -290,8 +291,8 @@ class _Choice:
             function_call=function,
             annotations=self.lists["annotations"] or None,
             audio=wire.fit_struct(audio, ChatAudio) if audio else None,
-            reasoning_content="".join(self.reasoning["reasoning_content"]) or None,
-            reasoning="".join(self.reasoning["reasoning"]) or None,
+            reasoning_content="".join(self.reasoning_content) or None,
+            reasoning="".join(self.reasoning) or None,
             reasoning_details=self.lists["reasoning_details"] or None,
             images=self.images or None,
         )
@@ -308,6 +309,7 @@ class Folder:
     Attributes:
         text: Where a chunk's text is to be put when the chunk has one choice, and nothing but text: that is ``add`` for
             nearly all chunks. None while more is to be learnt from them.
+        thoughts: The same for what a model thinks aloud, when there is a ``text``.
         usage: The last one that came.
     """
 
@@ -318,12 +320,13 @@ class Folder:
         self._whole: ChatCompletion | None = None
         self.usage: Usage | None = None
         self.text: list[str] | None = None
+        self.thoughts: list[str] = []
         self._spoken = 0
-        self._known = 0
+        self._only: _Choice | None = None
 
     def add(self, chunk: ChatCompletionChunk) -> None:
         """Take the next chunk."""
-        self._spoken = self.spoken + any(map(_says, chunk.choices))
+        self._spoken += any(map(_says, chunk.choices))
         if chunk.usage is not None:
             self.usage = chunk.usage
             if "place" not in chunk.usage.__dict__:
@@ -341,11 +344,12 @@ class Folder:
 
     def _remember_text(self) -> None:
         """Say where pieces of mere text go from now on."""
-        head, choices = self._head, self._choices.values()
-        plain = not self._many and len(choices) == 1 and head is not None and head.id and head.model
-        only = next(iter(choices)) if plain else None
-        self.text = None if only is None or only.parts else only.content
-        self._known = len(self.text or ())
+        self.text, head = None, self._head
+        if self._many or len(self._choices) != 1 or head is None or not (head.id and head.model):
+            return
+        (only,) = self._choices.values()
+        if not only.parts:
+            self._only, self.text, self.thoughts = only, only.content, only.reasoning_content
 
     def add_whole(self, completion: ChatCompletion) -> None:
         """Take a whole answer in place of chunks."""
@@ -359,11 +363,12 @@ class Folder:
 
     @property
     def spoken(self) -> int:
-        """How many chunks carried something of the answer.
+        """A number that is 0 at first, and grows with every chunk that carries something of the answer.
 
         Frames with a role alone, and empty ones that some servers send to keep the connection alive, do not.
         """
-        return self._spoken + len(self.text or ()) - self._known
+        only = self._only
+        return self._spoken if only is None else self._spoken + len(only.content) + len(only.reasoning_content)
 
     @property
     def finished(self) -> bool:
@@ -398,8 +403,7 @@ class Folder:
 
 
 def _says(choice: ChatChunkChoice) -> bool:
-    _, *said = astuple(choice.delta)
-    return bool(choice.finish_reason) or any(said)
+    return bool(choice.finish_reason) or any(astuple(choice.delta)[1:])
 
 
 def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
@@ -441,7 +445,7 @@ class ChunkReader:
 
     @property
     def spoken(self) -> int:
-        """How many chunks have carried something of the answer."""
+        """A number that grows with every chunk that carries something of the answer."""
         return self.folder.spoken
 
     @property
@@ -558,11 +562,12 @@ class ChunkReader:
             yield from self._unnamed(data) if kind == "" else self._named(kind, data)
 
     def _unnamed(self, events: Iterable[sse.Data]) -> Generator[ChatCompletionChunk, None, None]:
-        """Take events without a name: chunks, nearly all of which are a piece of text and nothing else.
+        """Take events without a name: chunks, nearly all of which are a piece of text or of thought and nothing else.
 
         What is done for each token stands here, and calls as little as it can.
         """
-        decode, origin, text = wire.decode_chunk, self._origin, self.folder.text
+        decode, origin, folder = wire.decode_chunk, self._origin, self.folder
+        text = folder.text
         for data in () if self.done else events:
             chunk: ChatCompletionChunk | None = None
             if (len(data) < _SHORT and _OPEN not in data[_LISTS_END:]) or not too_deep(data):
@@ -575,10 +580,12 @@ class ChunkReader:
                     if text is not None and len(choices) == 1 and chunk.usage is None:
                         choice = choices[0]
                         delta = choice.delta
-                        content = delta.content
+                        piece, pieces = delta.content, text
+                        if not piece and not _ERROR.search(data):
+                            piece, pieces = delta.reasoning_content, folder.thoughts
                         mere = choice.finish_reason is None and choice.logprobs is None
-                        if mere and content and astuple(delta).count(None) == _NONE_BUT_CONTENT:
-                            text.append(content)
+                        if mere and piece and astuple(delta).count(None) == _ALL_BUT_ONE:
+                            pieces.append(piece)
                             fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
                             fields["origin"] = origin
                             fields["raw"] = data
@@ -587,7 +594,7 @@ class ChunkReader:
             yield from self._carefully("", data, chunk)
             if self.done:
                 return
-            text = self.folder.text
+            text = folder.text
 
     def _named(self, kind: str | None, events: Iterable[sse.Data]) -> Generator[ChatCompletionChunk, None, None]:
         for data in events:
@@ -713,7 +720,7 @@ class Reader(Protocol[E_co]):
 
     @property
     def spoken(self) -> int:
-        """How much has come that is more than a frame."""
+        """A number that is 0 at first, and grows with all that comes and is more than a frame."""
         ...
 
     @property
@@ -970,7 +977,7 @@ class _Silence:
         """Wait for more; a new silence begins if content came since the last wait.
 
         Args:
-            spoken: How many chunks with content have come in all.
+            spoken: What grows with all that comes and is more than a frame.
         """
         if spoken != self._heard:
             self._heard, self._so_far = spoken, 0.0

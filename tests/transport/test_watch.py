@@ -1,4 +1,4 @@
-"""The one timer of a call."""
+"""The one timer, and the calls it watches over."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tutuclient.transport.watch import Watch
+from tutuclient.testing import says
+from tutuclient.transport.watch import Alarm, Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tutuclient import TutuClient
+    from tutuclient.testing import Server
     from tutuclient.transport.watch import Kind
 
 
 def watch(total: float | None) -> Watch:
     task = asyncio.current_task()
     assert task is not None
-    return Watch(asyncio.get_running_loop(), task, total)
+    return Watch(Alarm(asyncio.get_running_loop()), task, total)
 
 
 async def late(watched: Watch, seconds: float = 1) -> Kind | None:
@@ -95,3 +100,62 @@ async def test_once_stopped_nothing_fires() -> None:
     watched = watch(0.01)
     watched.stop()
     assert await late(watched, 0.03) is None
+
+
+async def test_all_calls_share_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, set_at = asyncio.get_running_loop(), []
+    task = asyncio.current_task()
+    assert task is not None
+    call_at = loop.call_at
+
+    def counted(at: float, ring: Callable[[], None]) -> asyncio.TimerHandle:
+        set_at.append(at)
+        return call_at(at, ring)
+
+    monkeypatch.setattr(loop, "call_at", counted)
+    alarm = Alarm(loop)
+    watches = [Watch(alarm, task, 10) for _ in range(100)]
+    for watched in watches:
+        watched.limit("first_token", 5)
+        watched.stop()
+    assert len(set_at) == 2
+    alarm.stop()
+
+
+async def test_each_call_is_told_of_its_own_limit() -> None:
+    alarm, told = Alarm(asyncio.get_running_loop()), []
+
+    async def work(name: str, seconds: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        watched = Watch(alarm, task, seconds)
+        told.append((name, await late(watched)))
+        watched.stop()
+
+    names = {"third": 0.06, "first": 0.02, "second": 0.04}
+    async with asyncio.TaskGroup() as group:
+        for name, seconds in names.items():
+            group.create_task(work(name, seconds))
+    assert told == [("first", "total"), ("second", "total"), ("third", "total")]
+
+
+async def test_a_call_that_nobody_holds_any_more_is_told_nothing() -> None:
+    told: list[Kind] = []
+    task = asyncio.current_task()
+    assert task is not None
+    alarm = Alarm(asyncio.get_running_loop())
+    watched = Watch(alarm, task, 0.01)
+    watched.hand_over(told.append)
+    del watched
+    await asyncio.sleep(0.03)
+    assert told == []
+
+
+async def test_a_closed_client_leaves_no_timer(client: TutuClient, server: Server) -> None:
+    server.answers(says("hi"))
+    await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
+    pool = client._transport.pool
+    assert pool is not None
+    assert pool.alarm._handle is not None
+    await client.aclose()
+    assert pool.alarm._handle is None

@@ -65,7 +65,7 @@ class Attempts:
         self._started = pool.loop.time()
         self._meta = Meta()
         self._progress = Progress()
-        self._watch = Watch(pool.loop, task, call.timeout.total)
+        self._watch = Watch(pool.alarm, task, call.timeout.total)
 
     async def run(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         """Attempt the call until it succeeds, or is not worth another attempt, or the deadline has no room."""

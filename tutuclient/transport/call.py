@@ -110,18 +110,22 @@ class Call:
                 headers = merged_headers(headers, {"Content-Type": self.body.content_type})
         return headers
 
-    @property
-    def lines(self) -> bytes | None:
-        """The same, with the body behind them, ready to be sent; None when they are not simple enough for that."""
-        common = self.settings.header_lines
+    def request(self, start: bytes) -> SecretBytes | None:
+        """Give the whole request, ready to be sent; None when it is not simple enough for that.
+
+        Args:
+            start: Its first line, and the header that names the host.
+        """
+        common, body = self.settings.header_lines, self.body
         if common is None or self.own_headers is not None:
             return None
-        if self.body is None:
-            return SecretBytes(common + b"\r\n")
-        plain = self.body.plain
+        if body is None:
+            return SecretBytes(b"%s%s\r\n" % (start, common))
+        plain = body.plain
         if plain is None:
             return None
+        kind, key = body.content_type.encode(), self.idempotency_key.encode()
         return SecretBytes(
-            b"%sContent-Type: %s\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s"
-            % (common, self.body.content_type.encode(), self.idempotency_key.encode(), len(plain), plain)
+            b"%s%sContent-Type: %s\r\nIdempotency-Key: %s\r\nContent-Length: %d\r\n\r\n%s"
+            % (start, common, kind, key, len(plain), plain)
         )

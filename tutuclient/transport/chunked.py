@@ -15,10 +15,12 @@ import re
 from typing import Final
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
-"""The last chunk, when it is followed by nothing."""
+"""The last chunk and the end of the body, without a trailer."""
 
 _LINE: Final = re.compile(rb"\r\n([1-9A-Fa-f][0-9A-Fa-f]{0,3})\r\n")
 _LINE_BEGUN: Final = re.compile(rb"\r?|\r\n[0-9A-Fa-f]{0,4}\r?")
+_END: Final = b"\r\n" + LAST_CHUNK
+_TWO_DIGITS: Final = 6
 _THREE_DIGITS: Final = 7
 _sizes: dict[bytes, int] = {}
 """Lines of up to three digits that have been read: looking one up costs a fraction of reading it."""
@@ -52,20 +54,17 @@ class Chunks:
         while True:
             size = _sizes.get(data[at : at + width])
             if size is None:
-                line = _LINE.match(data, at)
-                if line is None:
-                    self.handed_over = _LINE_BEGUN.fullmatch(data, at) is None
+                width, size = _size_at(data, at)
+                if not size:
+                    self.handed_over = data.endswith(_END, at) or _LINE_BEGUN.fullmatch(data, at) is None
                     break
-                width, size = len(line[0]), int(line[1], 16)
-                if width <= _THREE_DIGITS:
-                    _sizes[line[0]] = size
             begin = at + width
             stop = begin + size
             if stop > end:
                 break
             whole.append(data[begin:stop])
             at = stop
-        self._width = width
+        self._width = width or _THREE_DIGITS
         self._begun = data[at:]
         return b"".join(whole), self.hand_over() if self.handed_over else b""
 
@@ -77,3 +76,18 @@ class Chunks:
             return begun[1:]
         # What stands where a line break belongs must not be taken for a size.
         return begun[2:] if begun[:2] == b"\r\n"[: len(begun)] else b"?" + begun
+
+
+def _size_at(data: bytes, at: int) -> tuple[int, int]:
+    """Give the length of the line that stands there, and the size it says; 0 twice when it is none, or not whole."""
+    width = _TWO_DIGITS if data[at : at + _TWO_DIGITS] in _sizes else _THREE_DIGITS
+    size = _sizes.get(data[at : at + width])
+    if size is not None:
+        return width, size
+    line = _LINE.match(data, at)
+    if line is None:
+        return 0, 0
+    width, size = len(line[0]), int(line[1], 16)
+    if width <= _THREE_DIGITS:
+        _sizes[line[0]] = size
+    return width, size

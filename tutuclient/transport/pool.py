@@ -26,10 +26,10 @@ from yarl import URL
 
 from tutuclient.errors import ConfigError
 from tutuclient.limits import CoolDown, RetryBudget, Slots
-from tutuclient.settings import SecretBytes
 from tutuclient.transport.attempts import Attempts
 from tutuclient.transport.chunked import LAST_CHUNK, Chunks
 from tutuclient.transport.progress import progress_of_attempt
+from tutuclient.transport.watch import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -220,6 +220,7 @@ class Pool:
     def __init__(self, settings: Settings) -> None:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.closed: bool = False
+        self.alarm: Alarm = Alarm(self.loop)
         self.slots: Slots = Slots(settings.slots)
         self.header_bytes = _HEADER_BYTES
         self.budget: RetryBudget = RetryBudget(settings.retry.budget)
@@ -246,9 +247,9 @@ class Pool:
         """The session for orders of pictures; most clients never need it."""
         return _session(self._connectors[1])
 
-    async def run(self, call: Call, use: Callable[[Reply], Awaitable[T]]) -> T:
+    def run(self, call: Call, use: Callable[[Reply], Awaitable[T]]) -> Awaitable[T]:
         """Make a call; see ``Transport.run``."""
-        return await Attempts(self, call).run(use)
+        return Attempts(self, call).run(use)
 
     async def watch_shutdown(self) -> None:
         """Have the loop close the connections when it shuts down and nobody closed the client.
@@ -268,13 +269,12 @@ class Pool:
         return url
 
     def take_idle(self, call: Call) -> tuple[Connection, bytes] | None:
-        """Take an idle connection for a call that can go the short way, and give it with the head of its request.
+        """Take an idle connection for a call that can go the short way, and give it with the request to send over it.
 
         Returns:
             None when the call has to go through the session.
         """
-        lines = call.lines
-        if lines is None or call.makes_image or call.settings.proxy is not None:
+        if call.makes_image or call.settings.proxy is not None:
             return None
         found = self._heads.get((call.method, call.url))
         if found is None:
@@ -286,8 +286,9 @@ class Pool:
                 self._heads.clear()
             self._heads[call.method, call.url] = found
         key, start = found
-        connection = self._connectors[0].take_idle(key)
-        return None if connection is None else (connection, SecretBytes(start + lines))
+        request = call.request(start)
+        connection = None if request is None else self._connectors[0].take_idle(key)
+        return None if request is None or connection is None else (connection, request)
 
     def connect_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
         """Give aiohttp the one limit that it keeps for us; all others are the watch's."""
@@ -306,6 +307,7 @@ class Pool:
     def abandon(self) -> None:
         """Let go of everything without a word from aiohttp, also when the loop is gone."""
         self.closed = True
+        self.alarm.stop()
         for connector in self._connectors:
             connector.close_now()
         self.session.detach()

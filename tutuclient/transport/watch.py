@@ -1,21 +1,72 @@
-"""One timer for all the limits of a call, moved along rather than set anew.
+"""One timer for all the limits of all calls, moved along rather than set anew.
 
 A call has several limits, of which one is next: the deadline over everything,
 waiting for a slot, the first token, silence. Each wait only notes when it is
-over; the timer looks when it rings, and is set again if the note says later. So
-a chunk costs two assignments, not a timer.
+over; the timer looks when it rings, and is set again for whatever is next. So
+neither a chunk nor a call costs a timer of its own.
 """
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Literal, TypeAlias
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
 Kind: TypeAlias = Literal["total", "pool", "first_token", "idle", "tail"]
+
+
+class Alarm:
+    """Rings when the next limit of any of its watches has come.
+
+    Args:
+        loop: The running loop.
+    """
+
+    __slots__ = ("_at", "_handle", "_watches", "loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop: asyncio.AbstractEventLoop = loop
+        self._watches: WeakSet[Watch] = WeakSet()
+        self._handle: asyncio.TimerHandle | None = None
+        self._at = math.inf
+
+    def add(self, watch: Watch) -> None:
+        """Have a watch told of its limits, until it is taken out or nobody holds it any more."""
+        self._watches.add(watch)
+        self.ring_by(watch.at)
+
+    def take_out(self, watch: Watch) -> None:
+        """Tell a watch no more."""
+        self._watches.discard(watch)
+
+    def ring_by(self, at: float) -> None:
+        """Ring at this time of the loop's clock, or before."""
+        if at < self._at:
+            self.stop()
+            self._at = at
+            self._handle = self.loop.call_at(at, self._ring)
+
+    def stop(self) -> None:
+        """Take the timer away; the next limit that is set brings it back."""
+        handle, self._handle = self._handle, None
+        self._at = math.inf
+        if handle is not None:
+            handle.cancel()
+
+    def _ring(self) -> None:
+        self._handle = None
+        self._at = following = math.inf
+        now = self.loop.time()
+        for watch in self._watches:
+            if watch.at <= now:
+                self.loop.call_soon(watch.ring)
+            else:
+                following = min(following, watch.at)
+        self.ring_by(following)
 
 
 class Watch:
@@ -27,42 +78,54 @@ class Watch:
     failed, through ``on_late``.
 
     Args:
-        loop: The running loop.
+        alarm: The timer of the running loop.
         task: The task the call runs in.
         total: Seconds until the deadline over everything, or None.
+
+    Attributes:
+        at: When the limit that is next is over, on the loop's clock.
+        deadline: When the one over everything is.
     """
 
-    __slots__ = ("_at", "_cancelling", "_handle", "_kind", "_task", "deadline", "fired", "loop", "on_late")
+    __slots__ = (
+        "__weakref__",
+        "_alarm",
+        "_cancelling",
+        "_kind",
+        "_last",
+        "_task",
+        "at",
+        "deadline",
+        "fired",
+        "loop",
+        "on_late",
+    )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[object], total: float | None) -> None:
-        self.loop: asyncio.AbstractEventLoop = loop
+    def __init__(self, alarm: Alarm, task: asyncio.Task[object], total: float | None) -> None:
+        self.loop: asyncio.AbstractEventLoop = alarm.loop
+        self._alarm = alarm
         self._task: asyncio.Task[object] | None = task
         self._cancelling = task.cancelling()
-        self.deadline: float = math.inf if total is None else loop.time() + total
+        self.deadline: float = math.inf if total is None else self.loop.time() + total
+        self._last = self.deadline
         self._kind: Kind = "total"
-        self._at = self.deadline
-        self._handle: asyncio.TimerHandle | None = None
+        self.at: float = self.deadline
         self.fired: Kind | None = None
         self.on_late: Callable[[Kind], None] | None = None
-        if total is not None:
-            self._handle = loop.call_at(self.deadline, self._ring)
+        alarm.add(self)
 
     def limit(self, kind: Kind, seconds: float | None) -> None:
         """Begin a wait that may take ``seconds``; the deadline holds all the same. None is no limit of its own."""
         at = math.inf if seconds is None else self.loop.time() + seconds
         if at >= self.deadline:
-            self._kind, self._at = "total", self.deadline
+            self.ease()
             return
-        self._kind, self._at = kind, at
-        handle = self._handle
-        if handle is None or handle.when() > at:
-            if handle is not None:
-                handle.cancel()
-            self._handle = self.loop.call_at(at, self._ring)
+        self._kind, self.at = kind, at
+        self._alarm.ring_by(at)
 
     def ease(self) -> None:
         """End the wait: only the deadline holds."""
-        self._kind, self._at = "total", self.deadline
+        self._kind, self.at = "total", self._last
 
     def hand_over(self, on_late: Callable[[Kind], None]) -> None:
         """Let a limit that passes call ``on_late`` from now on, in place of cancelling the task."""
@@ -86,22 +149,22 @@ class Watch:
         return kind
 
     def stop(self) -> None:
-        """Take the timer away; nothing fires any more."""
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
+        """Let nothing fire any more."""
+        self._alarm.take_out(self)
         self._task = self.on_late = None
 
-    def _ring(self) -> None:
-        self._handle = None
-        if self.loop.time() < self._at:
-            if self._at < math.inf:
-                self._handle = self.loop.call_at(self._at, self._ring)
+    def ring(self) -> None:
+        """Fire, if the limit that is next has passed indeed: it may have been moved along meanwhile."""
+        if self.loop.time() < self.at:
+            self._alarm.ring_by(self.at)
             return
-        if self._at < self.deadline < math.inf:
-            self._handle = self.loop.call_at(self.deadline, self._ring)
+        kind = self._kind
+        if kind == "total":
+            self._last = math.inf  # It fires once.
+        self.ease()
+        self._alarm.ring_by(self.at)
         if self._task is not None:
-            self.fired = self._kind
+            self.fired = kind
             self._task.cancel()
         elif self.on_late is not None:
-            self.on_late(self._kind)
+            self.on_late(kind)
