@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
 
 import msgspec
@@ -89,13 +90,6 @@ class TutuClient:
 
     Raises:
         ConfigError: A setting is missing or cannot work.
-
-    Attributes:
-        chat: Chat completions.
-        completions: Legacy completions.
-        embeddings: Embeddings.
-        images: Pictures made, edited and varied by the pages of images.
-        models: The models of the relay.
     """
 
     def __init__(
@@ -150,13 +144,42 @@ class TutuClient:
     def _bind(self, settings: Settings, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
-        self.chat: Chat = Chat(settings, transport)
-        self.completions: TextCompletions = TextCompletions(settings, transport)
-        self.embeddings: Embeddings = Embeddings(settings, transport)
-        self.images: Images = Images(settings, transport)
-        self.models: Models = Models(settings, transport)
-        self.audio: Audio = Audio(settings, transport)
-        self._account = Account(settings, transport)
+
+    # The pages are made when they are first asked for: most programs need one.
+
+    @cached_property
+    def chat(self) -> Chat:
+        """Chat completions."""
+        return Chat(self._settings, self._transport)
+
+    @cached_property
+    def completions(self) -> TextCompletions:
+        """Legacy completions."""
+        return TextCompletions(self._settings, self._transport)
+
+    @cached_property
+    def embeddings(self) -> Embeddings:
+        """Embeddings."""
+        return Embeddings(self._settings, self._transport)
+
+    @cached_property
+    def images(self) -> Images:
+        """Pictures made, edited and varied by the pages of images."""
+        return Images(self._settings, self._transport)
+
+    @cached_property
+    def models(self) -> Models:
+        """The models of the relay."""
+        return Models(self._settings, self._transport)
+
+    @cached_property
+    def audio(self) -> Audio:
+        """Speech, transcription and translation."""
+        return Audio(self._settings, self._transport)
+
+    @cached_property
+    def _account(self) -> Account:
+        return Account(self._settings, self._transport)
 
     @property
     def base_url(self) -> str:

@@ -236,7 +236,8 @@ def gather(
     key_source = api_key if callable(api_key) else None
     given = "" if callable(api_key) else Secret(api_key) if isinstance(api_key, str) else api_key
     del api_key
-    named = {name: Secret(environ.get(name, "")) for name in _NAMES}
+    said_all = (given or key_source is not None) and base_url
+    named = {name: Secret("" if said_all else environ.get(name, "")) for name in _NAMES}
     del environ
     key = given or named["TUTU_API_KEY"] or named["OPENAI_API_KEY"]
     url = base_url or named["TUTU_BASE_URL"] or named["OPENAI_BASE_URL"]

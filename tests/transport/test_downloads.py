@@ -18,6 +18,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from tutuclient.errors import ImageDownloadError
 from tutuclient.testing.certificate import self_signed
@@ -376,7 +377,9 @@ async def test_trust_is_for_the_very_origin(stranger: Stranger) -> None:
         trusted_origins={f"http://127.0.0.1:{stranger.port + 1}", f"https://127.0.0.1:{stranger.port}"}
     )
     assert "lies inside" in await refusal(downloads, stranger.at("/a.png"))
-    assert Downloads(trusted_origins=["https://relay.example"])._trusted == {("https", "relay.example", 443)}
+    trusting = Downloads(trusted_origins=["https://relay.example/v1"])
+    assert trusting._trusts(URL("https://relay.example:443/a.png"))
+    assert not trusting._trusts(URL("http://relay.example/a.png"))
 
 
 async def test_a_public_name_with_a_private_address_is_refused(

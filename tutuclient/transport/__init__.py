@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,18 +38,20 @@ class Transport:
 
     It has one pool for each running event loop, made with the first call in it
     and closed with ``aclose`` or by the loop's own shutdown.
-
-    Attributes:
-        downloads: Fetches pictures, without the key and over connections of its own.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
-        self.downloads: Downloads = Downloads(
+
+    @cached_property
+    def downloads(self) -> Downloads:
+        """What fetches pictures, without the key and over connections of its own."""
+        settings = self._settings
+        return Downloads(
             max_bytes=settings.max_response_bytes,
             allow_private=settings.allow_private_downloads,
-            trusted_origins=frozenset({settings.origin}),
+            trusted_origins=(settings.base_url,),
             proxy=settings.proxy,
             verify=settings.verify,
         )

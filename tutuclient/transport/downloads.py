@@ -199,7 +199,7 @@ class Downloads:
         max_bytes: The largest picture to accept.
         timeout: Seconds for one download, redirects and writing included; None is no limit.
         allow_private: Fetch from private, loopback and other inside addresses as well.
-        trusted_origins: ``https://host[:port]`` of hosts that may stand inside, such as the relay's own.
+        trusted_origins: ``https://host[:port]``, and any path, of hosts that may stand inside, such as the relay's.
         proxy: ``http://host:port`` of a proxy to go through, or None.
         verify: False trusts any certificate; a text is the path of a file or folder of authorities to trust.
     """
@@ -217,7 +217,7 @@ class Downloads:
         self._max_bytes = max_bytes
         self._timeout = timeout
         self._allow_private = allow_private
-        self._trusted = frozenset(_origin(url) for url in trusted_origins)
+        self._trusted = tuple(trusted_origins)
         self._proxy = proxy
         self._verify = verify
 
@@ -302,7 +302,7 @@ class Downloads:
 
     def _trusts(self, target: URL) -> bool:
         host = (target.raw_host or "").lower()
-        return self._allow_private or (target.scheme, host, target.port) in self._trusted
+        return self._allow_private or (target.scheme, host, target.port) in map(_origin, self._trusted)
 
     @asynccontextmanager
     async def _opened(self, target: URL) -> AsyncGenerator[ClientResponse, None]:

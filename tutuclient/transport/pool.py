@@ -166,6 +166,11 @@ class Connector(aiohttp.TCPConnector):
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:  # noqa: ARG002  (nobody traces)
         return self.take_idle(key)
 
+    @property
+    def idles(self) -> bool:
+        """Whether there are connections that wait to be used again."""
+        return bool(self._conns)
+
     def take_idle(self, key: ConnectionKey) -> Connection | None:
         """Take a connection that can be used again, dropping those that cannot."""
         idle = self._conns.get(key)
@@ -215,6 +220,9 @@ class Pool:
     A server may close an idle connection in the very moment it is used again;
     whether it has read the request is then unknown, and a picture must not be
     ordered twice. A new connection cannot fail like that.
+
+    Attributes:
+        connectors: One for connections that are kept alive and, once a picture was ordered, one for those used once.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -228,24 +236,22 @@ class Pool:
         self._urls: dict[str, URL] = {}
         self._heads: dict[tuple[str, str], tuple[ConnectionKey, bytes]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
-        options: dict[str, Any] = {"limit": 0, "ssl": _ssl_of(settings), "ttl_dns_cache": 30}
-        self._connectors = (
-            Connector(**options, keepalive_timeout=_KEEPALIVE_S),
-            Connector(**options, force_close=True),
-        )
-        self.session: aiohttp.ClientSession = _session(self._connectors[0])
+        self._ssl = _ssl_of(settings)
+        self._connector = self._connect(keepalive_timeout=_KEEPALIVE_S)
+        self.connectors: list[Connector] = [self._connector]
+        self.session: aiohttp.ClientSession = _session(self._connector)
         self.streams: WeakSet[Reply] = WeakSet()
-        self._guardian = _until_shutdown(self._connectors, self.streams)
+        self._guardian = _until_shutdown(self.connectors, self.streams)
 
-    @property
-    def connectors(self) -> tuple[Connector, Connector]:
-        """The two connectors, for those who count connections: kept alive, and used once."""
-        return self._connectors
+    def _connect(self, **options: Any) -> Connector:
+        return Connector(limit=0, ssl=self._ssl, ttl_dns_cache=30, **options)
 
     @functools.cached_property
     def session_once(self) -> aiohttp.ClientSession:
         """The session for orders of pictures; most clients never need it."""
-        return _session(self._connectors[1])
+        connector = self._connect(force_close=True)
+        self.connectors.append(connector)
+        return _session(connector)
 
     def run(self, call: Call, use: Callable[[Reply], Awaitable[T]]) -> Awaitable[T]:
         """Make a call; see ``Transport.run``."""
@@ -274,7 +280,7 @@ class Pool:
         Returns:
             None when the call has to go through the session.
         """
-        if call.makes_image or call.settings.proxy is not None:
+        if call.makes_image or call.settings.proxy is not None or not self._connector.idles:
             return None
         found = self._heads.get((call.method, call.url))
         if found is None:
@@ -287,7 +293,7 @@ class Pool:
             self._heads[call.method, call.url] = found
         key, start = found
         request = call.request(start)
-        connection = None if request is None else self._connectors[0].take_idle(key)
+        connection = None if request is None else self._connector.take_idle(key)
         return None if request is None or connection is None else (connection, request)
 
     def connect_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
@@ -308,7 +314,7 @@ class Pool:
         """Let go of everything without a word from aiohttp, also when the loop is gone."""
         self.closed = True
         self.alarm.stop()
-        for connector in self._connectors:
+        for connector in self.connectors:
             connector.close_now()
         self.session.detach()
         if "session_once" in vars(self):
@@ -319,9 +325,7 @@ class Pool:
             self.abandon()
 
 
-async def _until_shutdown(
-    connectors: tuple[Connector, Connector], streams: WeakSet[Reply]
-) -> AsyncGenerator[None, None]:
+async def _until_shutdown(connectors: list[Connector], streams: WeakSet[Reply]) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
