@@ -628,12 +628,12 @@ class ChunkReader:
         """Read what is no plain piece of text: a mere frame, an odd one, an error."""
         if kind == "error":
             raise wire.error_event(data, self.meta)
-        if not bytes(data[:64]).strip() and not bytes(data).strip():
-            return None
         if chunk is not None and (chunk.choices or chunk.usage):
             silent = _SILENT in [choice.delta for choice in chunk.choices]
             if not (_MORE_THAN_SILENCE if silent else _ERROR).search(data):
                 return chunk
+        if not bytes(data[:64]).strip() and not bytes(data).strip():
+            return None
         return wire.read_chunk(data, self.meta)
 
 
@@ -893,9 +893,10 @@ async def begin_reading(reply: Reply, reader: Reader[E]) -> Iterator[E]:
         What has come.
     """
     piece = await reply.piece()
-    while piece and not piece.strip():
+    while piece.isspace():
         piece = await reply.piece()
-    if wire.is_event_stream(piece, reply.content_type) or (not piece and "event-stream" in reply.content_type):
+    plain = piece[:6] == b"data: " or wire.is_event_stream(piece, reply.content_type)
+    if plain or (not piece and "event-stream" in reply.content_type):
         pending = await _until_content(reply, reader, piece)
     else:
         pending = iter(reader.whole(await reply.read(piece)))
