@@ -198,8 +198,25 @@ def test_any_bytes_are_json_or_no_json(data: bytes) -> None:
         (b'["' + b"[{" * 999 + b'"]', False),
         (b'["\\"' + b"[" * 999 + b'"]', False),
         (b'["\\\\",' + b"[" * 999 + b"]" * 1000, True),
+        (b'["' + b"A" * 99_999 + b'"]', False),
+        (b'["' + b"A" * 99_999 + b'",' + b"[" * (DEEPEST - 1) + b"]" * DEEPEST, False),
+        (b'["' + b"A" * 99_999 + b'",' + b"[" * DEEPEST + b"]" * (DEEPEST + 1), True),
+        (b'["' + b"A" * 99_999 + b'",' + b'[{"":' * 200 + b"1" + b"}]" * 200 + b"]", True),
     ],
-    ids=["deepest", "deeper", "objects", "cut", "wide", "in a string", "behind an escape", "behind an escaped escape"],
+    ids=[
+        "deepest",
+        "deeper",
+        "objects",
+        "cut",
+        "wide",
+        "in a string",
+        "behind an escape",
+        "behind an escaped escape",
+        "a picture",
+        "deepest behind a picture",
+        "deeper behind a picture",
+        "both kinds behind a picture",
+    ],
 )
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_a_nesting_too_deep_is_said_before_it_is_read(text: bytes, deep: bool, kind: Callable[[bytes], Any]) -> None:

@@ -22,6 +22,7 @@ _REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "x-generation-id",
 _NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _REQUEST_ID_IN_TEXT = re.compile(r"request id: ([\w.-]{1,128})", re.IGNORECASE)
 
+_LONG = 64 * 2**10
 
 DEEPEST = 256
 """How deep JSON may be nested. APIs need a dozen levels; in a thread with 128 KiB of stack (musl's default) decoders
@@ -31,6 +32,8 @@ crash beyond some 300, and no exception tells of it."""
 def too_deep(data: bytes | bytearray | memoryview) -> bool:
     """Say whether JSON is nested deeper than ``DEEPEST``, before a decoder finds out at the end of its stack."""
     if len(data) <= DEEPEST:
+        return False
+    if len(data) > _LONG and not _has_more(data, DEEPEST):
         return False
     text = bytes(data) if isinstance(data, memoryview) else data
     if text.count(b"[") + text.count(b"{") <= DEEPEST:
@@ -45,6 +48,18 @@ def too_deep(data: bytes | bytearray | memoryview) -> bool:
         elif first in b"]}":
             depth -= 1
     return False
+
+
+def _has_more(data: bytes | bytearray | memoryview, brackets: int) -> bool:
+    """Say whether more brackets than that are opened; goes through a picture's data ten times as fast as counting."""
+    # Around what a view shows there may be more, but not fewer.
+    around: Any = data.obj if isinstance(data, memoryview) else data
+    for mark in (b"[", b"{"):
+        at = around.find(mark)
+        while at >= 0 and brackets >= 0:
+            brackets -= 1
+            at = around.find(mark, at + 1)
+    return brackets < 0
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
