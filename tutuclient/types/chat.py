@@ -327,7 +327,7 @@ class ToolCallDelta(Plain, frozen=True, kw_only=True):
     custom: dict[str, Any] | None = None
 
 
-class ChatDelta(Plain, frozen=True, kw_only=True):
+class ChatDelta(Plain, frozen=True, kw_only=True, gc=False):
     """What a chunk adds to the message; None where it adds nothing. Fields as in ``ChatMessage``."""
 
     OWN = frozenset({"annotations", "image", "images", "parts", "reasoning", "reasoning_content", "reasoning_details"})
@@ -347,7 +347,7 @@ class ChatDelta(Plain, frozen=True, kw_only=True):
     image: Any = None
 
 
-class ChatChunkChoice(Plain, frozen=True, kw_only=True):
+class ChatChunkChoice(Plain, frozen=True, kw_only=True, gc=False):
     """One choice of a chunk. Relays number choices strangely: without ``n`` they all belong to one."""
 
     OWN = frozenset({"message"})
