@@ -104,9 +104,8 @@ class Handler(ResponseHandler):
             return
         self._chunks = None
         if rest == LAST_CHUNK and payload is not None:
-            self._parser = (
-                None  # The next request gets one of its own; what comes unasked makes the connection useless.
-            )
+            # The next request gets one of its own; what comes unasked makes the connection useless.
+            self._parser = None
             payload.feed_eof()
         else:
             super().data_received(rest)
