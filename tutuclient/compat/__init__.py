@@ -11,6 +11,7 @@ Source: openai-python 3.x, ``AsyncOpenAI``, ``openai.types``.
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 
 import msgspec
@@ -229,9 +230,10 @@ class AsyncOpenAI(TutuClient):
         """The key, which its ``repr`` does not show; "" while an async function has it."""
         return self._settings.api_key
 
-    def _bind(self, settings: Settings, transport: Transport) -> None:
-        super()._bind(settings, transport)
-        self.chat: _Chat = _Chat(settings, transport)  # pyright: ignore[reportIncompatibleVariableOverride]  (its streams differ on purpose)
+    @cached_property
+    def chat(self) -> _Chat:
+        """Chat completions; ``stream`` gives openai's events."""
+        return _Chat(self._settings, self._transport)
 
     @property
     def organization(self) -> str | None:
