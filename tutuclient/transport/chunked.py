@@ -19,7 +19,6 @@ LAST_CHUNK: Final = b"0\r\n\r\n"
 
 _LINE: Final = re.compile(rb"\r\n([1-9A-Fa-f][0-9A-Fa-f]{0,3})\r\n")
 _LINE_BEGUN: Final = re.compile(rb"\r?|\r\n[0-9A-Fa-f]{0,4}\r?")
-_END: Final = b"\r\n" + LAST_CHUNK
 _TWO_DIGITS: Final = 6
 _THREE_DIGITS: Final = 7
 _sizes: dict[bytes, int] = {}
@@ -56,7 +55,7 @@ class Chunks:
             if size is None:
                 width, size = _size_at(data, at)
                 if not size:
-                    self.handed_over = data.endswith(_END, at) or _LINE_BEGUN.fullmatch(data, at) is None
+                    self.handed_over = _LINE_BEGUN.fullmatch(data, at) is None
                     break
             begin = at + width
             stop = begin + size

@@ -236,19 +236,19 @@ class Pool:
         self._heads: dict[tuple[str, str], tuple[ConnectionKey, bytes]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._ssl = _ssl_of(settings)
-        self._connector = self._connect(keepalive_timeout=_KEEPALIVE_S)
+        self._connector = self._new_connector(keepalive_timeout=_KEEPALIVE_S)
         self.connectors: list[Connector] = [self._connector]
         self.session: aiohttp.ClientSession = _session(self._connector)
         self.streams: WeakSet[Reply] = WeakSet()
         self._guardian = _until_shutdown(self.connectors, self.streams)
 
-    def _connect(self, **options: Any) -> Connector:
+    def _new_connector(self, **options: Any) -> Connector:
         return Connector(limit=0, ssl=self._ssl, ttl_dns_cache=30, **options)
 
     @functools.cached_property
     def session_once(self) -> aiohttp.ClientSession:
         """The session for orders of pictures; most clients never need it."""
-        connector = self._connect(force_close=True)
+        connector = self._new_connector(force_close=True)
         self.connectors.append(connector)
         return _session(connector)
 
