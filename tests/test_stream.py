@@ -898,6 +898,38 @@ def test_thoughts_are_kept_in_order_whatever_stands_beside_them(before: str) -> 
     assert (message.reasoning_content, message.content) == ("one two three", "four")
 
 
+@pytest.mark.parametrize(
+    ("field", "kept"),
+    [
+        ({"refusal": "no"}, {"refusal": "no"}),
+        ({"reasoning_content": "hm"}, {"reasoning_content": "hm"}),
+        ({"reasoning": "hm"}, {"reasoning": "hm"}),
+        ({"annotations": [{"type": "x"}]}, {"annotations": [{"type": "x"}]}),
+        ({"reasoning_details": [{"type": "x"}]}, {"reasoning_details": [{"type": "x"}]}),
+        ({"images": [{"type": "x"}]}, {"images": [{"type": "x"}]}),
+        ({"image": {"type": "x"}}, {"images": [{"type": "x"}]}),
+    ],
+)
+def test_what_stands_beside_a_piece_of_text_is_kept(field: dict[str, Any], kept: dict[str, Any]) -> None:
+    reading = reader()
+    for delta in ({"content": "one "}, {"content": "two ", **field}, {"content": "three"}):
+        data = {"id": "c", "model": "m", "choices": [{"delta": delta}]}
+        assert len(list(reading.feed(f"data: {json.dumps(data)}\n\n".encode()))) == 1
+    message = reading.folder.completion().choices[0].message
+    assert message.content == "one two three"
+    assert {name: getattr(message, name) for name in kept} == kept
+
+
+def test_a_call_that_stands_beside_a_piece_of_text_is_kept() -> None:
+    reading = reader()
+    call = {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}}
+    for delta in ({"content": "one "}, {"content": "two", "tool_calls": [call]}):
+        data = {"id": "c", "model": "m", "choices": [{"delta": delta}]}
+        list(reading.feed(f"data: {json.dumps(data)}\n\n".encode()))
+    message = reading.folder.completion().choices[0].message
+    assert (message.content, [call.function.name for call in message.tool_calls or ()]) == ("one two", ["f"])
+
+
 def test_an_error_is_found_beside_a_thought() -> None:
     reading = reader()
     frame = b'data: {"id": "c", "model": "m", "choices": [{"delta": {"reasoning_content": "hm"}}]%b}\n\n'

@@ -80,8 +80,7 @@ class Decoder:
         is more to the bytes.
         """
         tail = self._tail
-        head = None if self._head == b"" and piece[:1] == b"d" else self._head  # No BOM comes behind that.
-        if head is not None or self._after_cr or _CR in piece or self._data or self._event:
+        if self._head or self._after_cr or _CR in piece or self._data or self._event:
             return []
         # A piece shorter than the tail would have the tail read again and again.
         if type(tail) is not bytes or len(tail) > min(len(piece), _LONG):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tutuclient import TutuClient
 from tutuclient.testing import says
 from tutuclient.transport.chunked import Chunks
+from tutuclient.transport.pool import Handler
 
 if TYPE_CHECKING:
     from tutuclient.testing import Server
@@ -135,6 +136,16 @@ async def test_an_answer_nobody_asked_for_behind_a_plain_one_is_given_to_nobody(
             await asyncio.sleep(0.05)
     assert connections == 3
     assert caplog.records == []
+
+
+async def test_a_whole_body_stays_whole_when_the_connection_is_lost_behind_it() -> None:
+    handler = Handler(asyncio.get_running_loop())
+    handler.set_response_params()
+    handler.data_received(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + framed(b"hello") + b"0\r\n\r\n")
+    _, payload = await handler.read()
+    handler.connection_lost(None)
+    assert payload.exception() is None
+    assert await payload.read() == b"hello"
 
 
 async def test_a_slow_reader_holds_the_relay_back(server: Server, client: TutuClient) -> None:

@@ -139,6 +139,15 @@ async def test_each_call_is_told_of_its_own_limit() -> None:
     assert told == [("first", "total"), ("second", "total"), ("third", "total")]
 
 
+async def test_a_deadline_fires_once() -> None:
+    alarm, task = Alarm(asyncio.get_running_loop()), asyncio.current_task()
+    assert task is not None
+    watched = Watch(alarm, task, 0.01)
+    assert await late(watched) == "total"
+    alarm.ring_by(alarm.loop.time() + 0.01)
+    assert await late(watched, 0.03) is None
+
+
 async def test_a_call_that_nobody_holds_any_more_is_told_nothing() -> None:
     told: list[Kind] = []
     task = asyncio.current_task()
