@@ -5,7 +5,7 @@ everything else as it is by default. The question orders a picture (``gpt-4o-ima
 cost money; in the group "reuse" it is a plain chat, and asked twice. A fault stays until the question is done: who
 sends again meets it again. A client passes a fault when all of this is so; the cell names what is not.
 
-1. It tells the truth. What is expected comes from the fault model (the project's ``reliability.md``, the column
+1. It tells the truth. What is expected comes from the fault model (``.github/DESIGN.md``, the column
    "expected"): an exception for an answer that is cut, broken or an error, whatever its status; the right text for one
    that is odd but whole; either where the model allows both, but never another text and never an empty one. Any
    exception counts, also one of the HTTP library below ("foreign" in the table: the client's own base class does not
@@ -55,7 +55,7 @@ _FOR_EVER = 20
 ERROR = "error"
 """Expected: an exception."""
 
-# The rows of reliability.md that are no plain "error": the text that is right, and whether an exception is too.
+# The rows of the fault model that are not plainly "error": the text that is right, and whether an exception is too.
 _RIGHT = {
     "gzip_label_on_plain": (_TEXT, True),
     "two_objects": (_TEXT, True),

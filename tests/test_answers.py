@@ -1,7 +1,7 @@
 """Answers as relays give them: for each one what a person would read out of it, whole and streamed in random cuts.
 
 A row is a message (sent whole, as JSON for a stream, and as a stream cut anywhere, asked for or not), a whole body, or
-the frames of a stream. ``source`` names the section of ``wire.md`` it comes from. All contents are invented.
+the frames of a stream. ``source`` names the section of ``.github/WIRE.md`` it comes from. All contents are invented.
 """
 # ruff: noqa: E501  (a row of the table is a line, as far as can be)
 

@@ -1,8 +1,8 @@
 """Every fault by name: what a caller sees of it, how often the relay was asked, and that nothing is left behind.
 
-The tables say what must come of a fault that stays, after reliability.md, section 1, and the promises "truth" and
-"money" of design.md: the class, the outcome, the attempts, whether the relay's name for the call is known, and the
-text that had come. Each is met by a question over a new connection, by one over a connection used before, and by an
+The tables say what must come of a fault that stays, after the fault model and the promises "truth" and "money" of
+.github/DESIGN.md: the class, the outcome, the attempts, whether the relay's name for the call is known, and the text
+that had come. Each is met by a question over a new connection, by one over a connection used before, and by an
 order of a picture; whole and streamed.
 """
 
