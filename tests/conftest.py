@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
@@ -19,6 +20,11 @@ KEY = "sk-test-0123456789abcdef"
 MOCKED_URL = "https://relay.example/v1"
 # Pauses between attempts, in seconds: long enough to be a pause, short enough not to be noticed.
 QUICK = RetryPolicy(wait_initial=0.01, wait_max=0.02)
+
+# A shell starts what it runs in the background with SIGINT ignored, and children inherit that: the commands that tests
+# interrupt would never end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
