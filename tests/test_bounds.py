@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from tutuclient.testing import Server
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 2**20
 MIB = 2**20
 

@@ -6,6 +6,8 @@ import pytest
 
 from benchmarks import fuzz
 
+pytestmark = pytest.mark.slow
+
 
 def test_nothing_foreign_comes_out_of_spoilt_inputs() -> None:
     outcomes, foreign = fuzz.fuzz(20_000, seed=1)

@@ -8,6 +8,8 @@ import pytest
 
 from benchmarks import soak
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory and open files are read from /proc")
 def test_nothing_is_lost_and_nothing_left_open() -> None:

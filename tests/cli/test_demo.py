@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tutuclient.testing import Server
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def _no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
