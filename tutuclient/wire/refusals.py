@@ -82,6 +82,11 @@ _ACCEPTED = frozenset(
         "running",
     ]
 )
+_TAKEN_ON = re.compile(
+    r"已提交|提交成功|排队中|处理中|生成中"
+    r"|submitted|\bqueued\b|in progress|being (?:processed|generated|made)|is processing",
+    re.IGNORECASE,
+)
 _TASK_IDS = ("task_id", "taskId", "taskid", "job_id", "jobId", "prediction_id")
 _STATUSES = ("status", "task_status", "state", "taskStatus")
 _BAD_REQUEST, _NO_SUCH = 400, 404
@@ -427,6 +432,8 @@ def _may_have_accepted(tree: Mapping[str, Any]) -> bool:
                 return True
             if any(str(part.get(name) or "").casefold() in _ACCEPTED for name in _STATUSES):
                 return True
+    if not tree.keys() & {"choices", "error"} and _TAKEN_ON.search(str(_fields_of(tree).get("message") or "")):
+        return not _is_false(tree.get("success"))
     result = tree.get("result")
     if is_object(result):
         return bool(result.get("id"))
@@ -498,7 +505,7 @@ def raise_if_words(tree: dict[str, Any], meta: Meta, name: str = "") -> None:
     if name in {"", "message"} and not told_more and not _succeeds(tree) and not _may_have_accepted(tree):
         fields = _fields_of(tree)
         if fields.get("message"):
-            raise _error_of_words(fields, tree, meta)
+            raise _error_in_answer(_No(fields, tree, "code"), meta)
 
 
 def missing(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> APIError:
@@ -511,24 +518,17 @@ def missing(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> APIError
         meta: How the call went.
 
     Returns:
-        An ``UnexpectedResponseError`` where work may have been taken on, or where there are no words; else the error
-        that its words stand for. The whole object is its body, and its outcome is unknown unless the words say no.
+        An ``UnexpectedResponseError``, whose outcome is unknown, where work may have been taken on or where there are
+        no words; else the error that its words stand for. The whole object is its body.
     """
     fields = _fields_of(tree)
     words = fields.get("message")
     if words and not _may_have_accepted(tree) and not _is_good_word(words):
-        error = _error_of_words(fields, tree, meta)
+        error = _error_in_answer(_No(fields, tree, "code"), meta)
         told_more = tree.keys() & {"choices", "object", "id"} or tree.get("data") is not None
         if type(error) is not APIStatusError or not (told_more or _succeeds(tree)):
             return error
     return unexpected(kind, data, meta)
-
-
-def _error_of_words(fields: dict[str, Any], tree: dict[str, Any], meta: Meta) -> APIStatusError:
-    error = _error_in_answer(_No(fields, tree, "code"), meta)
-    if type(error) is APIStatusError:
-        error.outcome = "unknown"  # Words that nobody knows do not say that nothing was done.
-    return error
 
 
 def _succeeds(tree: Mapping[str, Any]) -> bool:
@@ -685,7 +685,8 @@ def _page_hint(meta: Meta) -> str:
     if len(versions) > 1:
         return f"base_url is probably wrong: the path has {versions[0]} and {versions[1]}"
     return (
-        f"this is a web page and base_url has its {versions[0]}: check its host, or whether the relay has this endpoint"
+        f"base_url ends in {versions[0]} already, and a web page came: check its host, and whether the relay has this "
+        "endpoint"
     )
 
 
