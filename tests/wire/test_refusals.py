@@ -890,3 +890,95 @@ def test_a_redirect_says_where_the_relay_is(status: int) -> None:
     assert "https://new.example/v1/chat/completions" in str(error)
     assert "set base_url" in str(error)
     assert "token" not in str(error)
+
+
+# Kind U: firewalls and IIS write GBK.
+BLOCKED = "您的请求被拦截：该地址不在允许范围"
+GBK: dict[str, tuple[bytes, str, type[APIStatusError], str]] = {
+    "html by its label": (f"<html><title>{BLOCKED}</title>".encode("gbk"), "text/html; charset=gbk", E.PermissionDeniedError, BLOCKED),
+    "html by gb2312": (f"<html><title>{BLOCKED}</title>".encode("gb2312"), "text/html; charset=GB2312", E.PermissionDeniedError, BLOCKED),
+    "html by gb18030": (f"<html><title>{BLOCKED}𠮷</title>".encode("gb18030"), 'text/html; charset="gb18030"', E.PermissionDeniedError, "𠮷"),
+    "html by its meta": (f'<html><meta charset="gbk"><title>{BLOCKED}…囧</title>'.encode("gbk"), "text/html", E.PermissionDeniedError, "囧"),
+    "html by http-equiv": (
+        f'<html><meta http-equiv="Content-Type" content="text/html; charset=gb2312"><title>{BLOCKED}</title>'.encode("gbk"), "", E.PermissionDeniedError, BLOCKED,
+    ),
+    "html by its bytes": (f"<html><title>{BLOCKED}</title>".encode("gbk"), "text/html", E.PermissionDeniedError, BLOCKED),
+    "html whose label is wrong": (f"<html><title>{BLOCKED}</title>".encode(), "text/html; charset=gbk", E.PermissionDeniedError, BLOCKED),
+    "json": ('{"error":{"message":"账户余额不足，请充值"}}'.encode("gbk"), "application/json;charset=GBK", E.InsufficientQuotaError, "账户余额不足"),
+    "json by its bytes": ('{"code":5,"msg":"账户已欠费"}'.encode("gbk"), "application/json", E.InsufficientQuotaError, "账户已欠费"),
+    "text": ("请求过于频繁，请稍后再试".encode("gbk"), "text/plain", E.RateLimitError, "请求过于频繁"),
+    "latin": (b"<title>acc\xe8s refus\xe9</title>", "text/html", E.PermissionDeniedError, "acc\ufffds refus\ufffd"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "kind", "cls", "words"), GBK.values(), ids=GBK)
+def test_reads_gbk(body: bytes, kind: str, cls: type[APIStatusError], words: str) -> None:
+    error = of_status(403, body, content_type=kind)
+    assert type(error) is cls
+    assert words in str(error)
+    assert words in str(error.body)
+
+
+def test_reads_gbk_that_is_cut() -> None:
+    body = b"<html><title>x</title>" + BLOCKED.encode("gbk") * 200
+    assert BLOCKED in str(of_status(403, BLOCKED.encode("gbk") + BLOCKED.encode("gbk")[:5]))
+    assert of_status(403, body[:-1]).body == "x"
+
+
+def test_reads_gbk_under_a_good_status() -> None:
+    meta = Meta(200, {"Content-Type": "text/html; charset=gbk"})
+    with pytest.raises(UnexpectedResponseError, match=BLOCKED):
+        wire.read_completion(f"<html><title>{BLOCKED}</title>".encode("gbk"), meta)
+    with pytest.raises(errors.InsufficientQuotaError, match="余额不足"):
+        wire.read_completion('{"error":{"message":"余额不足"}}'.encode("gbk"), OK)
+
+
+# Section 2, q: advice fits the address and the call.
+def asked(status: int, method: str, url: str) -> Meta:
+    meta = Meta(status)
+    meta.asked = (method, url)
+    return meta
+
+
+H = "https://h.example"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words", "never"),
+    [
+        ("POST", "/v1/chat/completions", "base_url ends in /v1 already", "to end in"),
+        ("GET", "/api/paas/v4/models", "base_url ends in /v4 already", "/v1"),
+        ("POST", "/v1beta/openai/chat/completions?key=v1", "base_url ends in /v1beta already", "to end in"),
+        ("POST", "/chat/completions", "want it to end in /v1", "already"),
+        ("POST", "/api/chat/completions?of=/v1/", "want it to end in /v1", "already"),
+        ("POST", "/v1/v1/chat/completions", "has /v1 and /v1", "to end in"),
+    ],
+)
+def test_a_page_is_told_by_its_address(method: str, path: str, words: str, never: str) -> None:
+    with pytest.raises(UnexpectedResponseError) as caught:
+        wire.read_completion(b"<html><title>Panel</title>", asked(200, method, H + path))
+    assert words in caught.value.hint
+    assert caught.value.hint in str(caught.value)
+    assert never not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "message", "words", "never"),
+    [
+        ("GET", "/v1/models", "no", "lists no models", "model's name"),
+        ("GET", "/v1/models?limit=5", "no", "check base_url", "/v1"),
+        ("GET", "/models", "no", "mostly in /v1", "model's name"),
+        ("GET", "/v1/models/gpt-9", "no", "model's name", "base_url"),
+        ("POST", "/v1/chat/completions", "The model gpt-9 does not exist", "model's name", "base_url"),
+        ("POST", "/v1/chat/completions", "模型不存在", "model's name", "base_url"),
+        ("POST", "/v1/chat/completions", "no such page", "check the model's name, and base_url", "/v1"),
+        ("POST", "/chat/completions", "no such page", "mostly in /v1", "already"),
+        ("GET", "/v1/tasks/5", "no such task", "check base_url", "model's name"),
+    ],
+)
+def test_what_is_not_there_is_told_by_its_path(method: str, path: str, message: str, words: str, never: str) -> None:
+    body = json.dumps({"error": {"message": message}}).encode()
+    error = wire.error_of_status("X", body, asked(404, method, H + path))
+    advice = str(error).partition(message)[2]
+    assert words in advice
+    assert never not in advice
