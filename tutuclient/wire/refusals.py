@@ -664,7 +664,8 @@ def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
             body = None
         if is_object(body) and _may_have_accepted(body):
             hint = "the order may have been taken on as a task, whose id is in .body: ask for it before you order again"
-    text = _text_of(start)
+    # Escapes are for machines: what is said in Chinese is to be read.
+    text = _text_of(written(body).encode("utf-8", "replace")[:4096] if is_object(body) and b"\\u" in start else start)
     said = f": {printable(text, 200)}" if text else ""
     error = UnexpectedResponseError(
         f"the relay answered {meta.status_code} with {kind}{said}" + (f" ({hint})" if hint else ""),
