@@ -12,6 +12,7 @@ from tests.wire.bodies import OK, completion, of_status
 from tutuclient import errors, wire
 from tutuclient.errors import APIError, UnexpectedResponseError
 from tutuclient.types.answer import Answer, Meta
+from tutuclient.types.models import Model, ModelList
 
 if TYPE_CHECKING:
     from tutuclient.errors import APIStatusError
@@ -982,3 +983,16 @@ def test_what_is_not_there_is_told_by_its_path(method: str, path: str, message: 
     advice = str(error).partition(message)[2]
     assert words in advice
     assert never not in advice
+
+
+@pytest.mark.parametrize("cls", [ModelList, Model])
+def test_an_endpoint_that_finds_nothing_says_so(cls: type[Answer]) -> None:
+    for body, _, code, words in WORDS.values():
+        with pytest.raises(APIError, match=words) as caught:
+            wire.read_answer(body, cls, OK)
+        assert (caught.value.code, caught.value.body) == (code, json.loads(body))
+    for tree in ({"task_id": "t9", "status": "submitted", "message": "ok"}, {}):
+        with pytest.raises(UnexpectedResponseError, match="what is no Model") as unread:
+            wire.read_answer(json.dumps(tree).encode(), cls, OK)
+        assert unread.value.body == tree
+    assert type(wire.read_as(b'{"message":"words"}', cls, OK)) is cls

@@ -655,7 +655,7 @@ _PLAIN_STREAMS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
 
 
 # As above, in streams.
-_PLAIN_STREAMS |= {
+_PLAIN_STREAMS.update({
     "error_in_choice_frame": (
         [*_deltas(3), {"choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": _PROVIDER}]}], {},
         "Three deltas, an error in a choice, [DONE].",
@@ -667,7 +667,7 @@ _PLAIN_STREAMS |= {
         [b'event: status\ndata: {"message": "searching"}\n\n', *_deltas(), _STOP], {},
         "An event of another kind with a message, before a good stream.",
     ),
-}  # fmt: skip
+})  # fmt: skip
 
 
 def _stream(frames: list[Any], settings: dict[str, Any]) -> Play:

@@ -39,15 +39,24 @@ T = TypeVar("T")
 _decoders: dict[type[Answer], msgspec.json.Decoder[Any]] = {}
 
 
-def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta) -> A:
+def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object: bool = False) -> A:
     """Read a whole answer of any page.
 
+    Args:
+        data: The body.
+        cls: What to make of it.
+        meta: How the call went.
+        any_object: Take an object also when it has nothing of what the class has.
+
     Raises:
-        APIStatusError: It is an error in an answer's clothes.
+        APIStatusError: It says that it is an error, or is one in place of the answer.
         UnexpectedResponseError: It is none: HTML, an empty body, broken JSON.
     """
     tree = read_object(data, meta)
     raise_if_error(tree, meta)
+    names = cls.__struct_encode_fields__
+    if names and not any_object and tree.keys().isdisjoint(names):
+        raise missing(f"what is no {cls.__name__}", tree, data, meta)
     return _remembered(fit_struct(tree, cls), data, tree, tree)
 
 
@@ -71,7 +80,7 @@ def read_as(data: Data, cls: type[T], meta: Meta) -> T:
         return cast("T", bytes(data) if cls is bytes else bytes(data).decode("utf-8", "replace"))
     wanted: Any = cls  # It may be a generic alias too, such as list[int].
     if isinstance(wanted, type) and issubclass(wanted, Answer):
-        return cast("T", read_answer(bytes(data), wanted, meta))
+        return cast("T", read_answer(bytes(data), wanted, meta, any_object=True))
     tree = read_value(data, meta)
     if is_object(tree) or is_list(tree):
         raise_if_error(tree, meta, loose=False)

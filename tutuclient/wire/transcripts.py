@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from msgspec.structs import asdict
 
-from tutuclient.types.answer import Answer, Meta, Nested, read_json
+from tutuclient.types.answer import Answer, Meta, Nested, is_list, read_json
 from tutuclient.types.audio import (
     SpeechAudioDeltaEvent,
     SpeechAudioDoneEvent,
@@ -206,8 +206,8 @@ def _event(kind: str, data: Data, meta: Meta) -> dict[str, Any]:
     tree = read_value(data, meta)
     if tree is None or tree == []:
         return {}
-    if isinstance(tree, list):
-        raise_if_error(cast("list[Any]", tree), meta)
+    if is_list(tree):
+        raise_if_error(tree, meta)
     if not isinstance(tree, dict):
         raise unexpected("an event that is no JSON object", data, meta)
     fields = cast("dict[str, Any]", tree)

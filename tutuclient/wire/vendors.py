@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tutuclient import errors
+from tutuclient.types.answer import is_object
 
 if TYPE_CHECKING:
     from tutuclient.errors import APIStatusError
@@ -485,9 +486,9 @@ def class_of_details(error: dict[str, Any], said: str) -> type[APIStatusError] |
     if error.get("status") == "RESOURCE_EXHAUSTED":
         return _class_of_google(said)
     inner: Any = error.get("innererror") or error.get("inner_error")
-    if isinstance(inner, dict) and (found := class_of_code(str(inner.get("code") or ""))):  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]  (JSON)
+    if is_object(inner) and (found := class_of_code(str(inner.get("code") or ""))):
         return found
     metadata: Any = error.get("metadata")
-    if isinstance(metadata, dict) and all(metadata.get(name) for name in _MODERATION):  # pyright: ignore[reportUnknownMemberType]  (JSON)
+    if is_object(metadata) and all(metadata.get(name) for name in _MODERATION):
         return _CONTENT
     return None
