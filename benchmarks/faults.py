@@ -80,6 +80,7 @@ _RIGHT = {
     "byte_by_byte": (f"{_TEXT} 你好🙂", False),
     "wrong_content_type": (_TEXT, False),
     "wrong_charset": (f"{_TEXT} 你好", False),
+    "message_event": (_TEXT, False),
     "cr": (_TEXT, False),
     "crlf": (_TEXT, False),
 }
@@ -89,6 +90,7 @@ _OPTIONS: Mapping[str, dict[str, Any]] = {"flood": {"size": _FLOOD_BYTES}}
 _MAY_SEND = {
     **dict.fromkeys(("status", "empty_429", "early_413", "huge_error_body", "brownout"), 3),
     **dict.fromkeys(("ok_with_error_object", "ok_with_error_string", "ok_with_code_msg", "ok_with_detail"), 3),
+    **dict.fromkeys(("ok_with_base_resp", "ok_with_error_list", "empty_account"), 3),
     **dict.fromkeys(("success_false", "error_frame_first", "error_without_data_prefix"), 3),
     "burst": 2,
 }

@@ -797,6 +797,33 @@ BROKEN = [
     fails("the end within an event", IncompleteStreamError, None, "y", Y, b'data: {"choices":[{"del', done=False, source="3.1"),
 ]  # fmt: skip
 
+# --- noes of relays and vendors, and what is none (issue 10, kinds A, J, K, L, N) -------------------------------------
+
+OWN = {"code": 429, "message": "Provider returned error", "metadata": {"raw": "Too Many Requests"}}
+SAYING_NO = [
+    disguised("minimax, an empty account", {"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}, "choices": None},
+              InsufficientQuotaError, "1008", "top it up", source="N MiniMax"),
+    disguised("minimax, what it says", {"base_resp": {"status_code": 1027, "status_msg": "m"}, "choices": []}, ContentPolicyError, "1027", source="N MiniMax"),
+    disguised("moonshot, an empty account", {"error": {"type": "exceeded_current_quota_error", "message": "m"}}, InsufficientQuotaError, status=429, source="N Moonshot"),
+    disguised("zhipu, an empty account", {"error": {"code": "1113", "message": "m"}}, InsufficientQuotaError, "1113", status=429, source="N Zhipu"),
+    disguised("dashscope, overdue", {"code": "Arrearage", "message": "m", "request_id": "r"}, InsufficientQuotaError, "Arrearage", status=400, source="N DashScope"),
+    disguised("siliconflow", {"code": 30001, "message": "Sorry, your account balance is insufficient", "data": None}, InsufficientQuotaError, "30001", status=403, source="N SiliconFlow"),
+    disguised("ark, what it shows", {"error": {"code": "InputImageSensitiveContentDetected", "message": "m"}}, ContentPolicyError, "InputImageSensitiveContentDetected", status=400, source="N Volcengine"),
+    *(disguised(f"a list under {status}", [{"error": {"code": status, "message": "m", "status": "X"}}], cls, str(status), "m", source="L PromptFuzz#42", status=status)
+      for status, cls in ((400, BadRequestError), (429, RateLimitError))),
+    disguised("a list", [{"error": {"code": 429, "message": "m", "status": "X"}}], RateLimitError, "429", "m", source="L PromptFuzz#42"),
+    disguised("an order that was taken on", {"task_id": "t9", "status": "submitted", "message": "任务已提交"}, UnexpectedResponseError, None, "任务已提交", source="A new-api"),
+    disguised("midjourney's order", {"code": 1, "description": "提交成功", "result": "132"}, UnexpectedResponseError, "1", "提交成功", source="A midjourney-proxy"),
+    disguised("in a choice, whole", {"choices": [{"message": {"content": ""}, "finish_reason": "error", "error": OWN}]}, RateLimitError, "429", "Provider", source="J genkit PR 6079"),
+    fails("in a choice", RateLimitError, "429", "y", Y, {**delta("error", content=""), "choices": [{"delta": {"content": ""}, "finish_reason": "error", "error": OWN}]}, source="J genkit PR 6079"),
+    fails("in a choice without a reason", RateLimitError, "429", "y", Y, {"choices": [{"delta": {"content": ""}, "finish_reason": None, "error": OWN}]}, source="J openrouter"),
+    fails("in a choice beside text", RateLimitError, "429", "yes", Y, {"choices": [{"delta": {"content": "es"}, "finish_reason": "error", "error": OWN}]}, source="J openrouter"),
+    fails("in a list", RateLimitError, "429", "y", Y, [{"error": OWN}], source="L PromptFuzz#42"),
+    fails("base_resp", InsufficientQuotaError, "1008", "y", Y, {"base_resp": {"status_code": 1008, "status_msg": "m"}}, source="N MiniMax"),
+    flow("A janhq/jan#8280", "events of another kind", YES, b'event: status\ndata: {"message":"searching"}\n\n', Y,
+         b'event: tool\ndata: {"msg":"found","detail":"3 pages"}\n\n', {"type": "progress", "message": "half"}, ES, STOP),
+]  # fmt: skip
+
 ROWS = [
     *PICTURES,
     *DATA_BODIES,
@@ -810,6 +837,7 @@ ROWS = [
     *FLOWS,
     *ERRORS,
     *BROKEN,
+    *SAYING_NO,
 ]
 
 

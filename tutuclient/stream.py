@@ -22,6 +22,7 @@ from tutuclient import sse, wire
 from tutuclient.errors import (
     APIConnectionError,
     APIError,
+    APIStatusError,
     APITimeoutError,
     IncompleteStreamError,
     TutuError,
@@ -615,7 +616,12 @@ class ChunkReader:
         if chunk is None and len(parts := wire.apart(data)) > 1:
             yield from self._chunks([(kind, part) for part in parts])
             return
-        if chunk is None or kind == "error" or not (chunk.choices and chunk.choices[0].delta.content):
+        if (
+            chunk is None
+            or kind == "error"
+            or not (chunk.choices and chunk.choices[0].delta.content)
+            or _ERROR.search(data)
+        ):
             chunk = self._look_closer(kind, data, chunk)
         if chunk is not None:
             fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
@@ -634,7 +640,12 @@ class ChunkReader:
                 return chunk
         if not bytes(data[:64]).strip() and not bytes(data).strip():
             return None
-        return wire.read_chunk(data, self.meta)
+        try:
+            return wire.read_chunk(data, self.meta, kind)
+        except APIStatusError:
+            if chunk is not None and any(map(_says, chunk.choices)):
+                self.folder.add(chunk)  # What came beside the error has come.
+            raise
 
 
 def decoded(meta: Meta, decode: Callable[..., list[sse.Event]], *piece: bytes) -> list[sse.Event]:

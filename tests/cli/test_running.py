@@ -48,6 +48,15 @@ def test_each_error_has_its_exit_code(
     assert KEY not in done.err
 
 
+def test_advice_fits_the_call(tutu: Callable[..., Done], relay: Server) -> None:
+    relay.answers(fails(404, "no such page"), raw(200, b"<html><title>Panel</title>"))
+    done = tutu("models")
+    assert done.code == 4
+    assert "lists what there is" not in one_line(done.err)
+    done = tutu("models")
+    assert (done.code, "billed" in done.err, "to end in /v1" in done.err) == (8, False, False)
+
+
 def test_no_connection(tutu: Callable[..., Done]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -320,6 +320,10 @@ WELL_FORMED: dict[str, Any] = {
     "ok_with_error_string": lambda value: value["error"] == "upstream gave up",
     "ok_with_code_msg": lambda value: value["msg"] == "balance too low",
     "ok_with_detail": lambda value: value["detail"][0]["msg"] == "bad",
+    "ok_with_base_resp": lambda value: value["base_resp"]["status_code"] == 1008,
+    "ok_with_error_list": lambda value: value[0]["error"]["code"] == 503,
+    "ok_with_task": lambda value: value["task_id"] == "t-1",
+    "error_in_choice": lambda value: value["choices"][0]["error"]["metadata"] == {"raw": "upstream fell over"},
     "success_false": lambda value: value["success"] is False,
     "json_for_stream": lambda value: value["choices"][0]["message"]["content"] == TEXT,
 }
@@ -426,6 +430,9 @@ STREAMS: dict[str, tuple[list[str], int, str]] = {
     "error_string_frame": (GOOD[:4], 1, '{"error":"upstream gave up"}'),
     "error_without_data_prefix": ([], 0, '\n\n{"error"'),
     "error_finish": ([*GOOD[:4], ""], 1, '"finish_reason":"error"'),
+    "error_in_choice_frame": (GOOD[:4], 1, '"metadata":{"raw"'),
+    "error_list_frame": (GOOD[:4], 1, 'data: [{"error"'),
+    "message_event": (GOOD, 1, "event: status"),
     "error_object_vllm": (GOOD[:4], 1, '"object":"error"'),
     "broken_json_frame": (GOOD, 1, '{"del\n'),
     "plain_text_frame": (GOOD, 1, "data: upstream hiccup\n"),
@@ -577,6 +584,17 @@ async def test_shrugs_when_nobody_waits_for_the_rest(server: Server, name: str) 
         await wire.reader.readline()
     await server.until(lambda: server.open_connections == 0)
     await asyncio.sleep(0.03)
+
+
+async def test_an_empty_account_comes_as_a_rate_limit(server: Server, http: aiohttp.ClientSession) -> None:
+    status, body = await fetch(http, server, "empty_account")
+    assert (status, json.loads(body)["error"]["type"]) == (429, "exceeded_current_quota_error")
+    assert (await fetch(http, server, "empty_account", status=403))[0] == 403
+
+
+async def test_a_firewalls_page_is_gbk(server: Server, http: aiohttp.ClientSession) -> None:
+    status, body = await fetch(http, server, "page_in_gbk")
+    assert (status, "您的请求被拦截" in body.decode("gbk")) == (403, True)
 
 
 # --- The registry ---

@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.http_exceptions import BadHttpMessage, ContentLengthError, TransferEncodingError
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
@@ -65,3 +66,21 @@ def test_no_connection_in_time_is_a_timeout(error: Any) -> None:
     ours = trouble.broken(error, "POST /x", connected=False, sent=True, makes_image=False)
     assert isinstance(ours, APITimeoutError)
     assert ours.outcome == "not_sent"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TransferEncodingError("Not enough data to satisfy transfer length header."), "Not enough data to satisfy"),
+        (ContentLengthError("Not enough data (received 1 of 100 bytes)."), "received 1 of 100 bytes"),
+        (BadHttpMessage("a 'quoted' word"), "a 'quoted' word"),
+    ],
+)
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_status_that_nobody_answered_is_not_shown(error: BadHttpMessage, words: str, wrapped: bool) -> None:
+    raised: BaseException = error
+    if wrapped:
+        raised = aiohttp.ClientPayloadError(f"Response payload is not completed: {error!r}")
+    ours = trouble.broken(raised, "POST /x", connected=True, sent=True, makes_image=False)
+    assert "400" not in str(ours)
+    assert words in str(ours) or not wrapped

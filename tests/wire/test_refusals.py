@@ -1,8 +1,10 @@
-"""Errors told apart, in whatever clothes they come."""
+"""Errors told apart, in whatever envelope they come."""
+# ruff: noqa: E501  (a row of the tables is a line, as far as can be)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from tests.wire.bodies import OK, completion, of_status
 from tutuclient import errors, wire
 from tutuclient.errors import APIError, UnexpectedResponseError
 from tutuclient.types.answer import Answer, Meta
+from tutuclient.types.models import Model, ModelList
 
 if TYPE_CHECKING:
     from tutuclient.errors import APIStatusError
@@ -96,21 +99,12 @@ DISGUISED: dict[str, tuple[bytes, type[APIError], str | None, str]] = {
         "Overloaded",
     ),
     "text": (b'{"error":"plain string","code":401}', errors.AuthenticationError, "401", "plain string"),
-    "message": (b'{"message":"nope"}', errors.APIStatusError, None, "nope"),
     "msg": (b'{"code":"400","msg":"bad"}', errors.BadRequestError, "400", "bad"),
     "err": (b'{"err":"bad"}', errors.APIStatusError, None, "bad"),
     "error_msg": (b'{"error_msg":"bad"}', errors.APIStatusError, None, "bad"),
-    "detail": (b'{"detail":"bad"}', errors.APIStatusError, None, "bad"),
-    "detail list": (
-        b'{"detail":[{"loc":["body"],"msg":"field required"}]}',
-        errors.APIStatusError,
-        None,
-        "field required",
-    ),
     "errors list": (b'{"errors":["bad"]}', errors.APIStatusError, None, "bad"),
     "description": (b'{"description":"quota","type":"x","code":4}', errors.APIStatusError, "4", "quota"),
     "header": (b'{"header":{"code":10013,"message":"bad"}}', errors.APIStatusError, None, "bad"),
-    "header of a number": (b'{"header":{"message":5}}', errors.APIStatusError, None, "5"),
     "response": (b'{"response":{"error":{"message":"bad"}}}', errors.APIStatusError, None, "bad"),
     "response text": (b'{"response":{"error":"bad"}}', errors.APIStatusError, None, "bad"),
     "response list": (b'{"response":{"error":["bad"]}}', errors.APIStatusError, None, "bad"),
@@ -153,6 +147,322 @@ def test_an_error_in_an_answers_clothes_is_an_error(
     for read in (wire.read_chunk, lambda data, meta: wire.read_answer(data, Answer, meta)):
         with pytest.raises(cls):
             read(body, meta)
+
+
+# Words alone: no explicit no, so only who finds nothing of what was asked for calls them an error.
+WORDS: dict[str, tuple[bytes, type[APIError], str | None, str]] = {
+    "message": (b'{"message":"nope"}', errors.APIStatusError, None, "nope"),
+    "detail": (b'{"detail":"bad"}', errors.APIStatusError, None, "bad"),
+    "detail list": (
+        b'{"detail":[{"loc":["body"],"msg":"field required"}]}',
+        errors.APIStatusError,
+        None,
+        "field required",
+    ),
+    "header of a number": (b'{"header":{"message":5}}', errors.APIStatusError, None, "5"),
+    "quota in words": ('{"message":"账户余额不足"}'.encode(), errors.InsufficientQuotaError, None, "top it up"),
+    "words and a null": (b'{"message":"no channel","data":null}', errors.APIStatusError, None, "no channel"),
+}
+
+
+@pytest.mark.parametrize(("body", "cls", "code", "words"), WORDS.values(), ids=WORDS)
+def test_words_alone_are_an_error_where_nothing_else_came(
+    body: bytes, cls: type[APIError], code: str | None, words: str
+) -> None:
+    for read in (wire.read_completion, wire.read_chunk, wire.read_text, wire.read_images):
+        with pytest.raises(APIError) as caught:
+            read(body, OK)
+        assert type(caught.value) is cls
+        assert (caught.value.code, caught.value.body) == (code, json.loads(body))
+        assert words in str(caught.value)
+        assert caught.value.outcome == "rejected"
+    assert wire.read_as(body, dict, OK) == json.loads(body)
+    assert wire.read_answer(body, Answer, OK).raw == body
+    assert wire.error_of_answer(body, OK) is None
+
+
+# Kind A: objects that carry a word, and say nothing of a failure. client.get and client.post give them as they are.
+GOOD: dict[str, dict[str, Any]] = {
+    # new-api and midjourney-proxy, POST /mj/submit/imagine: 1 is submitted, 21 is there already, 22 waits.
+    "submitted": {"code": 1, "description": "提交成功", "result": "1320098173412546"},
+    "there already": {"code": 21, "description": "任务已存在", "result": "7", "properties": {"status": "SUCCESS"}},
+    "in the queue": {"code": 22, "description": "排队中，前面还有3个任务", "result": "8", "properties": {}},
+    # new-api, POST /suno/submit/music and GET /suno/fetch
+    "new-api's word": {"code": "success", "message": "", "data": "t-1"},
+    "new-api's true": {"code": True, "message": "ok", "data": [1]},
+    "kling": {"code": 0, "message": "SUCCEED", "request_id": "r", "data": {"task_id": "5"}},
+    "an order": {"task_id": "t9", "status": "submitted", "message": "任务已提交"},
+    # Ollama's /api/chat and /api/generate; janhq/jan#8280
+    "ollama": {"model": "m", "message": {"role": "assistant", "content": "hi"}, "done": True},
+    "panel": {"success": True, "message": "", "data": {"quota": 5}},
+    "volcengine": {"code": 10000, "message": "Success", "data": {"binary_data_base64": []}},
+    "HTTP's 200": {"code": 200, "msg": "操作成功"},
+    "HTTP's 201": {"code": "201", "msg": "created", "data": {"id": 1}},
+    "minimax": {"base_resp": {"status_code": 0, "status_msg": "success"}, "file_id": 5},
+    "wechat": {"errcode": 0, "errmsg": "ok", "access_token": "x"},
+    "a failed task that was asked for": {"task_id": "t9", "status": "failed", "message": "content refused"},
+    "a coupon": {"code": "SAVE10", "description": "10 % off"},
+    "a country": {"code": 86, "description": "China"},
+    "a chat line": {"id": 7, "message": "error: quota", "detail": "of a log"},
+    "words": {"detail": "Not authenticated"},
+    "error null": {"error": None, "message": "fine"},
+    "error empty": {"error": {}, "detail": "fine"},
+    "error of nulls": {"error": {"message": None, "code": None, "type": ""}, "detail": "fine"},
+    "error false": {"error": False, "msg": "fine"},
+    "error success": {"error": {"message": "success", "code": 0}, "result": 1},
+    "errors empty": {"errors": [], "data": None},
+}
+
+
+@pytest.mark.parametrize("tree", GOOD.values(), ids=GOOD)
+def test_a_word_is_no_error(tree: dict[str, Any]) -> None:
+    body = json.dumps(tree).encode()
+    assert wire.read_as(body, dict, OK) == tree
+    assert wire.read_as(body, bytes, OK) == body
+    assert wire.error_of_answer(body, OK) is None
+
+
+@pytest.mark.parametrize(
+    "tree", [[{"id": 2, "error": "failed"}], [{"error": None}], [{"code": 5, "message": "x"}], [[]]]
+)
+def test_a_list_of_things_is_no_error_where_any_value_was_asked_for(tree: list[Any]) -> None:
+    assert wire.read_as(json.dumps(tree).encode(), list, OK) == tree
+
+
+# Kinds A and N: what says no explicitly, in every envelope, for any endpoint.
+NOES: dict[str, tuple[dict[str, Any], type[APIError], str | None, str]] = {
+    "midjourney refuses": ({"code": 24, "description": "可能包含敏感词", "properties": {"bannedWord": "x"}}, errors.ContentPolicyError, "24", "敏感词"),
+    "midjourney is full": ({"code": 23, "description": "队列已满", "result": None}, errors.RateLimitError, "23", "队列已满"),
+    "dashscope": ({"code": "Arrearage", "message": "Access denied", "request_id": "r"}, errors.InsufficientQuotaError, "Arrearage", "top it up"),
+    "dashscope refuses": ({"code": "DataInspectionFailed", "message": "Output data", "request_id": "r"}, errors.ContentPolicyError, "DataInspectionFailed", "change it"),
+    "dashscope throttles": ({"code": "Throttling.RateQuota", "message": "slow", "request_id": "r"}, errors.RateLimitError, "Throttling.RateQuota", "slow"),
+    "dashscope of another kind": ({"code": "InvalidParameter", "message": "bad", "request_id": "r"}, errors.APIStatusError, "InvalidParameter", "bad"),
+    "minimax": ({"id": "x", "choices": None, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}}, errors.InsufficientQuotaError, "1008", "insufficient balance"),
+    "minimax, empty choices": ({"choices": [], "base_resp": {"status_code": 1002, "status_msg": "limit"}}, errors.RateLimitError, "1002", "limit"),
+    "minimax of another kind": ({"base_resp": {"status_code": 2054, "status_msg": "no such voice"}}, errors.APIStatusError, "2054", "no such voice"),
+    "siliconflow": ({"code": 30001, "message": "Sorry", "data": None}, errors.InsufficientQuotaError, "30001", "Sorry"),
+    "qianfan": ({"error_code": 18, "error_msg": "Open api qps request limit reached", "id": "as-1"}, errors.RateLimitError, "18", "qps"),
+    "qianfan of another kind": ({"error_code": 336003, "error_msg": "bad"}, errors.APIStatusError, "336003", "bad"),
+    "header": ({"header": {"code": 10013, "message": "bad", "sid": "s"}}, errors.APIStatusError, None, "bad"),
+    "volcengine's gate": ({"ResponseMetadata": {"Error": {"Code": "AccountOverdueError", "Message": "pay"}}}, errors.InsufficientQuotaError, "AccountOverdueError", "pay"),
+    "tencent": ({"Response": {"Error": {"Code": "LimitExceeded", "Message": "slow"}, "RequestId": "r"}}, errors.APIStatusError, "LimitExceeded", "slow"),
+    "cloudflare": ({"success": False, "errors": [{"code": 7003, "message": "bad"}], "result": None}, errors.APIStatusError, None, "bad"),
+    "status failed": ({"status": "failed", "message": "no channel"}, errors.APIStatusError, None, "no channel"),
+    "status of HTTP": ({"status": 401, "msg": "bad key"}, errors.AuthenticationError, "401", "bad key"),
+    "spring": ({"status": 500, "error": "Internal Server Error", "path": "/v1"}, errors.APIStatusError, None, "Internal"),
+    "code false": ({"code": False, "message": "no"}, errors.APIStatusError, None, "no"),
+    "code minus one": ({"code": -1, "msg": "no"}, errors.APIStatusError, "-1", "no"),
+    "code of HTTP alone": ({"code": 401, "data": None}, errors.AuthenticationError, "401", "nothing more"),
+    "code 1 with an empty account": ({"code": 1, "msg": "余额不足"}, errors.InsufficientQuotaError, "1", "余额不足"),
+    "an error without its envelope": ({"message": "no", "type": "new_api_error", "code": "sensitive_words_detected"}, errors.ContentPolicyError, "sensitive_words_detected", "no"),
+    "error and message": ({"error": "Forbidden", "message": "no such group"}, errors.APIStatusError, None, "Forbidden: no such group"),
+    "error true": ({"error": True, "reason": "x"}, errors.APIStatusError, None, "nothing more"),
+    "errmsg": ({"errcode": 40001, "errmsg": "bad"}, errors.APIStatusError, "40001", "bad"),
+    "not ok": ({"ok": False, "description": "bad"}, errors.APIStatusError, None, "bad"),
+    "xAI": ({"code": "personal-team-blocked:spending-limit", "error": "no credits"}, errors.InsufficientQuotaError, "personal-team-blocked:spending-limit", "no credits"),
+    "success false, in words": ({"success": "false", "message": "no"}, errors.APIStatusError, None, "no"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("tree", "cls", "code", "words"), NOES.values(), ids=NOES)
+def test_an_explicit_no_is_an_error_everywhere(
+    tree: dict[str, Any], cls: type[APIError], code: str | None, words: str
+) -> None:
+    body = json.dumps(tree).encode()
+    for read in (
+        wire.read_completion,
+        wire.read_chunk,
+        wire.read_text,
+        wire.read_text_event,
+        wire.read_images,
+        lambda data, meta: wire.read_image_event("", data, meta),
+        lambda data, meta: wire.read_image_event("step", data, meta),
+        lambda data, meta: wire.read_vectors(data, meta, None),
+        lambda data, meta: wire.read_transcription(data, "json", meta),
+        lambda data, meta: wire.read_transcription_event("", data, meta),
+        lambda data, meta: wire.read_as(data, dict, meta),
+        lambda data, meta: wire.read_as(data, bytes, meta),
+    ):
+        with pytest.raises(APIError) as caught:
+            read(body, OK)
+        error = caught.value
+        assert (type(error), error.code, error.outcome) == (cls, code, "rejected")
+        assert words in str(error)
+        assert isinstance(error.body, dict)
+        assert {name: error.body.get(name) for name in tree.keys() - {"error", "message"}} == {
+            name: value for name, value in tree.items() if name not in {"error", "message"}
+        }
+
+
+# Kind A: whatever may have taken work on is unknown, and keeps all of it; words of success are no refusal either.
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "a task": {"task_id": "t9", "status": "submitted", "message": "任务已提交"},
+    "midjourney": {"code": 1, "description": "提交成功", "result": "1320098173412546"},
+    "dashscope": {"output": {"task_id": "t9", "task_status": "PENDING"}, "request_id": "r", "message": "queued"},
+    "in data": {"code": 0, "msg": "排队中", "data": {"task_id": "t9"}},
+    "in a list": {"code": 200, "message": "ok", "data": [{"status": "submitted", "task_id": "t9"}]},
+    "an id and a state": {"id": "p1", "status": "processing", "detail": "余额不足 is not what it says"},
+    "a state": {"status": "IN_PROGRESS", "message": "wait"},
+    "words of an order": {"message": "任务已提交，请稍后查看"},
+    "words of an order in English": {"code": 0, "detail": "Your image is being generated"},
+    "words of success": {"success": True, "message": "your picture is being made"},
+}
+
+
+@pytest.mark.parametrize("tree", ACCEPTED.values(), ids=ACCEPTED)
+def test_an_order_that_was_taken_on_is_never_rejected(tree: dict[str, Any]) -> None:
+    body = json.dumps(tree).encode()
+    for read in (wire.read_images, wire.read_completion):
+        with pytest.raises(UnexpectedResponseError) as caught:
+            read(body, OK)
+        assert (caught.value.outcome, caught.value.body) == ("unknown", tree)
+    assert wire.read_as(body, dict, OK) == tree
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"error": {"message": "m", "code": 500}, "task_id": "t9"},
+        {"success": False, "message": "m", "data": {"task_id": "t9"}},
+        {"code": 500, "message": "m", "result": {"id": "t9"}},
+        {"error": "m", "status": "queued"},
+    ],
+)
+def test_an_error_beside_a_task_is_unknown_and_keeps_the_task(tree: dict[str, Any]) -> None:
+    body = json.dumps(tree).encode()
+    error = wire.error_of_answer(body, OK)
+    assert isinstance(error, errors.APIStatusError)
+    assert (error.outcome, error.body) == ("unknown", tree)
+    assert "m" in str(error)
+    failed = of_status(400, body)
+    assert (failed.outcome, failed.body) == ("unknown", tree)
+
+
+# Kind K: inspect_ai#1534, aider#3550.
+RAW = {
+    "message": "Provider returned error",
+    "code": 429,
+    "metadata": {"raw": "Too Many Requests", "provider_name": "P"},
+}
+
+
+@pytest.mark.parametrize(
+    ("tree", "kept"),
+    [
+        ({"error": RAW, "user_id": "u"}, RAW),
+        ([{"error": RAW}], RAW),
+        ({"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error", "error": RAW}]}, RAW),
+        ({"choices": [{"index": 0, "message": {"content": ""}, "finish_reason": "error", "error": RAW}]}, RAW),
+        ({"type": "error", "error": RAW}, RAW),
+        ({"header": {"code": 5, "message": "m", "sid": "s"}, "payload": {"deep": [1]}},) * 2,
+        ({"base_resp": {"status_code": 5, "status_msg": "m"}, "trace_id": "t", "extra": {"deep": [1]}},) * 2,
+        ({"response": {"error": {"message": "m", "deep": [1]}, "id": "r"}},) * 2,
+        ({"code": 500, "msg": "m", "trace": {"deep": [1]}},) * 2,
+        ({"error": "m", "trace": {"deep": [1]}}, {"message": "m", "code": None, "type": None, "trace": {"deep": [1]}}),
+    ],
+)
+def test_an_error_keeps_all_that_it_says(tree: Any, kept: dict[str, Any]) -> None:
+    body = json.dumps(tree).encode()
+    assert of_status(400, body).body == kept
+    for read in (wire.read_completion, wire.read_chunk):
+        with pytest.raises(APIError) as caught:
+            read(body, OK)
+        assert caught.value.body == kept
+    assert wire.error_event(body, OK).body == kept
+
+
+# Kind L: PromptFuzz#42.
+GEMINI = {"code": 429, "message": "Resource has been exhausted", "status": "RESOURCE_EXHAUSTED"}
+
+
+@pytest.mark.parametrize("status", [200, 400, 429])
+@pytest.mark.parametrize("tree", [{"error": GEMINI}, [{"error": GEMINI}], [{"error": GEMINI}, {}]])
+def test_an_error_in_a_list_is_the_error(tree: Any, status: int) -> None:
+    body = json.dumps(tree).encode()
+    caught: list[APIError] = []
+    if status == 200:
+        for read in (wire.read_completion, wire.read_chunk, wire.read_images, wire.read_text_event):
+            with pytest.raises(APIError) as raised:
+                read(body, OK)
+            caught.append(raised.value)
+    else:
+        caught.append(of_status(status, body))
+    for error in caught:
+        assert (type(error), error.code, error.body) == (errors.RateLimitError, "429", GEMINI)
+
+
+# Kind J: genkit PR 6079; https://openrouter.ai/docs/api-reference/errors
+@pytest.mark.parametrize("content", ["", "half"])
+@pytest.mark.parametrize("reason", ["error", "stop", None])
+@pytest.mark.parametrize(
+    ("error", "cls"),
+    [
+        ({"code": 503, "message": "fell over"}, errors.InternalServerError),
+        (
+            {"code": 403, "message": "fell over", "metadata": {"reasons": ["x"], "flagged_input": "y"}},
+            errors.ContentPolicyError,
+        ),
+        ({"code": "insufficient_quota", "message": "fell over"}, errors.InsufficientQuotaError),
+        ("fell over", errors.InternalServerError),
+    ],
+)
+def test_an_error_in_a_choice_is_told_with_what_came(
+    content: str, reason: str | None, error: Any, cls: type[APIError]
+) -> None:
+    body = completion(choices=[{"message": {"content": content}, "finish_reason": reason, "error": error}])
+    with pytest.raises(cls, match="fell over") as caught:
+        wire.read_completion(body, OK)
+    partial = caught.value.partial
+    assert (partial.text if partial else "") == content
+    assert caught.value.outcome == ("unknown" if content else "rejected")
+    legacy = completion(choices=[{"text": content, "finish_reason": reason, "error": error}])
+    with pytest.raises(cls, match="fell over"):
+        wire.read_text(legacy, OK)
+
+
+def test_an_error_at_the_top_counts_where_the_choice_says_so() -> None:
+    body = completion(
+        choices=[{"message": {"content": "half"}, "finish_reason": "error"}], error={"code": 503, "message": "gone"}
+    )
+    with pytest.raises(errors.InternalServerError, match="gone") as caught:
+        wire.read_completion(body, OK)
+    assert caught.value.partial is not None
+    assert (caught.value.partial.text, caught.value.outcome) == ("half", "unknown")
+
+
+def test_an_answer_of_nothing_that_ended_in_an_error_is_one() -> None:
+    body = completion(choices=[{"message": {"content": None}, "finish_reason": "error"}])
+    with pytest.raises(errors.InternalServerError, match="finish_reason is error"):
+        wire.read_completion(body, OK)
+
+
+@pytest.mark.parametrize(
+    "error", [None, {}, "", False, {"message": "success", "code": 0}, {"code": None, "message": ""}]
+)
+def test_no_error_in_a_choice_is_none(error: Any) -> None:
+    body = completion(choices=[{"message": {"content": "hi"}, "finish_reason": "stop", "error": error}], error=error)
+    assert wire.read_completion(body, OK).text == "hi"
+
+
+# Kind A: an event of another kind may carry a message (janhq/jan#8280, PR 8392).
+@pytest.mark.parametrize(
+    ("name", "tree"),
+    [
+        ("status", {"message": "searching"}),
+        ("", {"type": "progress", "message": "searching"}),
+        ("", {"event": "ping", "msg": "alive"}),
+        ("", {"id": "x", "message": "about it"}),
+        ("keepalive", {"code": 0, "msg": "ok"}),
+        ("", {"code": 0, "msg": "ok"}),
+        ("", {"status": "queued", "message": "two before you"}),
+    ],
+)
+def test_an_event_of_another_kind_is_passed_over(name: str, tree: dict[str, Any]) -> None:
+    body = json.dumps(tree).encode()
+    chunk = wire.read_chunk(body, OK, name)
+    assert chunk is None or not chunk.choices
+    assert wire.read_image_event(name, body, OK) is None
+    assert wire.read_transcription_event(name, body, OK) is None
 
 
 @pytest.mark.parametrize(
@@ -497,10 +807,11 @@ STATUSES: dict[str, tuple[int, str | bytes, type[APIStatusError], str | None, st
     "teapot": (418, "short", E.APIStatusError, None, "short", "rejected"),
     "error text": (500, '{"error":"text"}', E.InternalServerError, None, "text", "rejected"),
     "panel": (400, '{"success":false,"message":"m"}', E.BadRequestError, None, "m", "rejected"),
+    # new-api, relay/relay-mj.go: an empty account under 400.
     "midjourney": (
         400,
         '{"description":"quota_not_enough","type":"upstream_error","code":4}',
-        E.BadRequestError,
+        E.InsufficientQuotaError,
         "4",
         "quota_not_enough",
         "rejected",
@@ -580,3 +891,108 @@ def test_a_redirect_says_where_the_relay_is(status: int) -> None:
     assert "https://new.example/v1/chat/completions" in str(error)
     assert "set base_url" in str(error)
     assert "token" not in str(error)
+
+
+# Kind U: firewalls and IIS write GBK.
+BLOCKED = "您的请求被拦截：该地址不在允许范围"
+GBK: dict[str, tuple[bytes, str, type[APIStatusError], str]] = {
+    "html by its label": (f"<html><title>{BLOCKED}</title>".encode("gbk"), "text/html; charset=gbk", E.PermissionDeniedError, BLOCKED),
+    "html by gb2312": (f"<html><title>{BLOCKED}</title>".encode("gb2312"), "text/html; charset=GB2312", E.PermissionDeniedError, BLOCKED),
+    "html by gb18030": (f"<html><title>{BLOCKED}𠮷</title>".encode("gb18030"), 'text/html; charset="gb18030"', E.PermissionDeniedError, "𠮷"),
+    "html by its meta": (f'<html><meta charset="gbk"><title>{BLOCKED}…囧</title>'.encode("gbk"), "text/html", E.PermissionDeniedError, "囧"),
+    "html by http-equiv": (
+        f'<html><meta http-equiv="Content-Type" content="text/html; charset=gb2312"><title>{BLOCKED}</title>'.encode("gbk"), "", E.PermissionDeniedError, BLOCKED,
+    ),
+    "html by its bytes": (f"<html><title>{BLOCKED}</title>".encode("gbk"), "text/html", E.PermissionDeniedError, BLOCKED),
+    "html whose label is wrong": (f"<html><title>{BLOCKED}</title>".encode(), "text/html; charset=gbk", E.PermissionDeniedError, BLOCKED),
+    "json": ('{"error":{"message":"账户余额不足，请充值"}}'.encode("gbk"), "application/json;charset=GBK", E.InsufficientQuotaError, "账户余额不足"),
+    "json by its bytes": ('{"code":5,"msg":"账户已欠费"}'.encode("gbk"), "application/json", E.InsufficientQuotaError, "账户已欠费"),
+    "text": ("请求过于频繁，请稍后再试".encode("gbk"), "text/plain", E.RateLimitError, "请求过于频繁"),
+    "latin": (b"<title>acc\xe8s refus\xe9</title>", "text/html", E.PermissionDeniedError, "acc\ufffds refus\ufffd"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "kind", "cls", "words"), GBK.values(), ids=GBK)
+def test_reads_gbk(body: bytes, kind: str, cls: type[APIStatusError], words: str) -> None:
+    error = of_status(403, body, content_type=kind)
+    assert type(error) is cls
+    assert words in str(error)
+    assert words in str(error.body)
+
+
+def test_reads_gbk_that_is_cut() -> None:
+    body = b"<html><title>x</title>" + BLOCKED.encode("gbk") * 200
+    assert BLOCKED in str(of_status(403, BLOCKED.encode("gbk") + BLOCKED.encode("gbk")[:5]))
+    assert of_status(403, body[:-1]).body == "x"
+
+
+def test_reads_gbk_under_a_good_status() -> None:
+    meta = Meta(200, {"Content-Type": "text/html; charset=gbk"})
+    with pytest.raises(UnexpectedResponseError, match=BLOCKED):
+        wire.read_completion(f"<html><title>{BLOCKED}</title>".encode("gbk"), meta)
+    with pytest.raises(errors.InsufficientQuotaError, match="余额不足"):
+        wire.read_completion('{"error":{"message":"余额不足"}}'.encode("gbk"), OK)
+
+
+# Section 2, q: advice fits the address and the call.
+def asked(status: int, method: str, url: str) -> Meta:
+    meta = Meta(status)
+    meta.asked = (method, url)
+    return meta
+
+
+H = "https://h.example"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "words", "never"),
+    [
+        ("POST", "/v1/chat/completions", "base_url ends in /v1 already", "to end in"),
+        ("GET", "/api/paas/v4/models", "base_url ends in /v4 already", "/v1"),
+        ("POST", "/v1beta/openai/chat/completions?key=v1", "base_url ends in /v1beta already", "to end in"),
+        ("POST", "/chat/completions", "want it to end in /v1", "already"),
+        ("POST", "/api/chat/completions?of=/v1/", "want it to end in /v1", "already"),
+        ("POST", "/v1/v1/chat/completions", "has /v1 and /v1", "to end in"),
+    ],
+)
+def test_a_page_is_told_by_its_address(method: str, path: str, words: str, never: str) -> None:
+    with pytest.raises(UnexpectedResponseError) as caught:
+        wire.read_completion(b"<html><title>Panel</title>", asked(200, method, H + path))
+    assert words in caught.value.hint
+    assert caught.value.hint in str(caught.value)
+    assert never not in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "message", "words", "never"),
+    [
+        ("GET", "/v1/models", "no", "lists no models", "model's name"),
+        ("GET", "/v1/models?limit=5", "no", "check base_url", "/v1"),
+        ("GET", "/models", "no", "mostly in /v1", "model's name"),
+        ("GET", "/v1/models/gpt-9", "no", "model's name", "base_url"),
+        ("POST", "/v1/chat/completions", "The model gpt-9 does not exist", "model's name", "base_url"),
+        ("POST", "/v1/chat/completions", "模型不存在", "model's name", "base_url"),
+        ("POST", "/v1/chat/completions", "no such page", "check the model's name, and base_url", "/v1"),
+        ("POST", "/chat/completions", "no such page", "mostly in /v1", "already"),
+        ("GET", "/v1/tasks/5", "no such task", "check base_url", "model's name"),
+    ],
+)
+def test_what_is_not_there_is_told_by_its_path(method: str, path: str, message: str, words: str, never: str) -> None:
+    body = json.dumps({"error": {"message": message}}).encode()
+    error = wire.error_of_status("X", body, asked(404, method, H + path))
+    advice = str(error).partition(message)[2]
+    assert words in advice
+    assert never not in advice
+
+
+@pytest.mark.parametrize("cls", [ModelList, Model])
+def test_an_endpoint_that_finds_nothing_says_so(cls: type[Answer]) -> None:
+    for body, _, code, words in WORDS.values():
+        with pytest.raises(APIError, match=words) as caught:
+            wire.read_answer(body, cls, OK)
+        assert (caught.value.code, caught.value.body) == (code, json.loads(body))
+    for tree in ({"task_id": "t9", "status": "submitted", "message": "ok"}, {}):
+        with pytest.raises(UnexpectedResponseError, match="what is no Model") as unread:
+            wire.read_answer(json.dumps(tree).encode(), cls, OK)
+        assert unread.value.body == tree
+    assert type(wire.read_as(b'{"message":"words"}', cls, OK)) is cls

@@ -187,7 +187,8 @@ class _Doctor:
                 finding = await check()
             except TutuError as error:
                 code = exit_code(error) if name in _NEEDED else 0
-                finding = _Finding("no", explained(error), _ADVICE.get(name, ""), code)
+                advice = "" if isinstance(error, _NO_MATTER_OF_THE_MODEL) else _ADVICE.get(name, "")
+                finding = _Finding("no", explained(error), advice, code)
         return finding._replace(name=name)
 
     async def address(self, given: str | None, client_at: Callable[[str], TutuClient]) -> _Finding:
@@ -422,6 +423,7 @@ _ADVICE = {
     "tools": "try another --model, or do without",
     "JSON schema": "ask for JSON in the prompt, and check what comes",
 }
+_NO_MATTER_OF_THE_MODEL = (errors.AuthenticationError, errors.RateLimitError, errors.PayloadTooLargeError)
 _NARROW = 60
 
 
@@ -465,7 +467,8 @@ def _variants(url: str) -> list[str]:
 def _advice_on_address(url: str, error: TutuError) -> str:
     scheme, _, rest = url.partition("://")
     if isinstance(error, errors.APIResponseValidationError):
-        return "this is no API; ask its operator for the address, which mostly ends in /v1"
+        ending = "" if url.endswith("/v1") else ", which mostly ends in /v1"
+        return f"this is no API; ask its operator for the address{ending}"
     if scheme == "https" and "TLS with the relay failed" in error.message:
         return f"if it has no TLS, use http://{rest}; the key then goes over the network for all to read"
     if scheme == "http" and error.outcome != "not_sent":

@@ -110,19 +110,30 @@ def tell(error: Exception, *, debug: bool) -> None:
 def explained(error: TutuError) -> str:
     """Say in one line what went wrong, and what to do."""
     words = [in_options(printable(error.message, 2000))]
-    if isinstance(error, errors.NotFoundError):
+    if isinstance(error, errors.NotFoundError) and not _is_about_models(error):
         words.append("(tutuclient models lists what there is)")
     elif isinstance(error, errors.InternalServerError):
         words.append("(the relay is in trouble: try again later)")
     elif isinstance(error, errors.RateLimitError) and error.retry_after:
         words.append(f"(the relay asks to wait {error.retry_after:g} s)")
-    if error.outcome == "unknown" and "billed" not in error.message:
+    if error.outcome == "unknown" and "billed" not in error.message and not _was_a_get(error):
         words.append("(it may have been done and billed: look into the relay's log before you repeat it)")
     if error.attempts > 1:
         words.append(f"[{error.attempts} attempts]")
     if error.request_id and error.request_id not in error.message:
         words.append(f"[request id {printable(error.request_id, 200)}]")
     return " ".join(words)
+
+
+def _is_about_models(error: errors.NotFoundError) -> bool:
+    """Say whether it was the list of models itself that is not there."""
+    return error.message.startswith("GET /models ")
+
+
+def _was_a_get(error: TutuError) -> bool:
+    """Say whether the call only asked for something, so that there is nothing to pay for."""
+    response = getattr(error, "response", None)
+    return error.message.startswith("GET ") or (response is not None and response.asked[0] == "GET")
 
 
 def in_options(message: str) -> str:

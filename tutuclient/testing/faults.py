@@ -492,6 +492,40 @@ for _name, (_body, _description) in _BODIES.items():
     _add(_name, "body", _description, _whole(_body))
 
 
+# What says no, or seems to, in vendors' and relays' own envelopes.
+_EMPTY: dict[str, Any] = {"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}, "choices": None}
+_PROVIDER = {"message": "Provider returned error", "code": 502, "metadata": {"raw": "upstream fell over"}}
+_VENDORS: dict[str, tuple[bytes, str]] = {
+    "ok_with_base_resp": (_json(_EMPTY), "200 with MiniMax's ``base_resp`` of an empty account."),
+    "ok_with_error_list": (_json([{"error": {"code": 503, "message": "overloaded"}}]), "200 with an error in a list."),
+    "ok_with_task": (
+        _json({"task_id": "t-1", "status": "submitted", "message": "任务已提交"}),
+        "200 with a task that was taken on, in place of an answer.",
+    ),
+    "error_in_choice": (
+        _json({"choices": [{"index": 0, "message": {"content": "one"}, "finish_reason": "error", "error": _PROVIDER}]}),
+        "200 with half an answer and an error in its choice.",
+    ),
+}
+
+for _name, (_body, _description) in _VENDORS.items():
+    _add(_name, "body", _description, _whole(_body))
+
+
+@_fault("status")
+async def empty_account(exchange: Exchange, *, status: int = 429) -> web.StreamResponse:
+    """An empty account in Moonshot's words, which come with the status of a rate limit."""
+    inner = {"message": "Your account is suspended, please recharge", "type": "exceeded_current_quota_error"}
+    return exchange.respond({"error": inner}, status=status)
+
+
+@_fault("status")
+async def page_in_gbk(exchange: Exchange, *, status: int = 403) -> web.StreamResponse:
+    """A firewall's page in GBK."""
+    page = "<html><head><title>您的请求被拦截</title></head></html>".encode("gbk")
+    return exchange.respond(page, status=status, content_type="text/html; charset=gbk")
+
+
 @_fault("body")
 async def deep_nesting(exchange: Exchange, *, depth: int = 100_000) -> web.StreamResponse:
     """A completion with one more field: lists nested ``depth`` deep."""
@@ -618,6 +652,22 @@ _PLAIN_STREAMS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     "empty_stream": ([], {"done": False}, "A stream that ends at once: no event, no [DONE]."),
     "done_only": ([], {}, "Nothing but [DONE]."),
 }  # fmt: skip
+
+
+# As above, in streams.
+_PLAIN_STREAMS.update({
+    "error_in_choice_frame": (
+        [*_deltas(3), {"choices": [{"index": 0, "delta": {}, "finish_reason": "error", "error": _PROVIDER}]}], {},
+        "Three deltas, an error in a choice, [DONE].",
+    ),
+    "error_list_frame": ([*_deltas(3), [{"error": {"code": 503, "message": "overloaded"}}]], {},
+        "Three deltas, an error in a list, [DONE].",
+    ),
+    "message_event": (
+        [b'event: status\ndata: {"message": "searching"}\n\n', *_deltas(), _STOP], {},
+        "An event of another kind with a message, before a good stream.",
+    ),
+})  # fmt: skip
 
 
 def _stream(frames: list[Any], settings: dict[str, Any]) -> Play:

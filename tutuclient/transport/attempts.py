@@ -231,6 +231,7 @@ class Attempts:
         if call.body is not None:
             await call.body.open()
         url = call.url
+        meta.asked = (call.method, url)
         for _ in range(_MAX_HOPS):
             response = await self._exchange(url)
             status = meta.status_code = response.status

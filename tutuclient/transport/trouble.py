@@ -6,6 +6,7 @@ the request's headers, and with them the key, is never chained.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -55,6 +56,9 @@ _SENT: tuple[tuple[type[BaseException], str], ...] = (
 )
 # How aiohttp's message begins when a header, or their number, is over its limits: it has no class for the second.
 _HEAD_TOO_LARGE = ("Got more than", "Too many headers")
+_INVENTED_STATUS = re.compile(
+    r"<\w+: \d{3}, message=(?P<quote>['\"])(?P<words>.*?)\.?(?P=quote)>|^\d{3}, message:\s*", re.DOTALL
+)
 # Their repr prints the request's headers; their str does not, so nobody notices.
 _UNCLEAN = (aiohttp.ClientResponseError, aiohttp.ClientHttpProxyError, aiohttp.ContentTypeError)
 
@@ -120,7 +124,8 @@ def _said(error: BaseException) -> str:
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if type(inner) is aiohttp.ClientConnectionError and inner.__cause__ is not None:
         inner = inner.__cause__
-    said = printable(str(inner) or type(inner).__name__, 200)
+    # aiohttp gives what breaks a body the status 400, which nobody answered.
+    said = printable(_INVENTED_STATUS.sub(r"\g<words>", str(inner)) or type(inner).__name__, 200)
     return f"{error.host}: {said}" if isinstance(error, aiohttp.ClientConnectorDNSError) else said
 
 

@@ -148,6 +148,9 @@ class Headers(dict[str, str]):
         return Headers, (dict(self),)
 
 
+_NOTHING_ASKED = ("", "")
+
+
 class Meta:
     """How a call went: status, headers, request id, attempts, timings.
 
@@ -161,7 +164,7 @@ class Meta:
         elapsed_s: Seconds from the call to the end of the answer; for a stream still open, to its headers.
     """
 
-    __slots__ = ("attempts", "elapsed_s", "headers", "headers_s", "status_code", "waited_s")
+    __slots__ = ("asked", "attempts", "elapsed_s", "headers", "headers_s", "status_code", "waited_s")
 
     def __init__(
         self,
@@ -178,6 +181,8 @@ class Meta:
         self.waited_s: float = waited_s
         self.headers_s: float = headers_s
         self.elapsed_s: float = elapsed_s
+        # Method and address, for the advice in errors; not part of what is shown or pickled.
+        self.asked: tuple[str, str] = _NOTHING_ASKED
 
     @property
     def status(self) -> int:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from tutuclient.errors import APIError
 from tutuclient.types.answer import PATIENT, Answer, Meta, is_list, is_object, too_deep
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, Usage
 from tutuclient.wire.mending import fit_struct, mend_choices
-from tutuclient.wire.refusals import raise_if_error, read_object, read_value, unexpected
+from tutuclient.wire.refusals import missing, raise_if_error, raise_if_words, read_object, read_value, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=Answer)
 
+_ERROR = re.compile(rb'"error"')
+_EDGE = 32 * 2**10
 _INK = re.compile(r"[^\s\ufeff]")
 
 _completions = msgspec.json.Decoder(ChatCompletion, strict=False)
@@ -56,17 +59,39 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
         completion = ChatCompletion() if too_deep(raw) else _completions.decode(raw)
     except UNREADABLE:
         completion = ChatCompletion()
-    if not completion.choices or not all(_says_something(choice.message) for choice in completion.choices):
+    said = completion.choices and all(_says_something(choice.message) for choice in completion.choices)
+    if not said or may_hold_error(raw):
         tree = read_object(raw, meta)
-        raise_if_error(tree, meta)
+        try:
+            raise_if_error(tree, meta)
+        except APIError as error:
+            _keep_partial(error, tree)
+            raise
         place = mend_choices(tree, "message")
         completion = fit_struct(place, ChatCompletion)
         if not completion.choices and not _has_images_data(tree):
-            raise unexpected("an answer without choices", raw, meta)
+            raise missing("an answer without choices", tree, raw, meta)
         vars(completion)["tree"] = tree
     vars(completion)["raw"] = raw
     _remember_places(completion, place)
     return completion
+
+
+def may_hold_error(raw: Data) -> bool:
+    """Say whether a good answer may have an error within: in a choice, or as the reason why it ended.
+
+    In a long one, whose length is the content's, only its beginning and end are looked at.
+    """
+    if len(raw) <= 2 * _EDGE:
+        return _ERROR.search(raw) is not None
+    return _ERROR.search(raw[:_EDGE]) is not None or _ERROR.search(raw[-_EDGE:]) is not None
+
+
+def _keep_partial(error: APIError, tree: dict[str, Any]) -> None:
+    """Keep with an error what came before it, where an answer broke off: it has been made, and is paid for."""
+    partial = fit_struct(mend_choices(tree, "message"), ChatCompletion)
+    if any(_says_something(choice.message) for choice in partial.choices):
+        error.partial, error.outcome = partial, "unknown"
 
 
 def _remember_places(completion: ChatCompletion, place: bytes | dict[str, Any]) -> None:
@@ -103,8 +128,13 @@ def _has_images_data(tree: dict[str, Any]) -> bool:
     return is_list(data) and any(is_object(item) and (item.get("url") or item.get("b64_json")) for item in data)
 
 
-def read_chunk(data: Data, meta: Meta) -> ChatCompletionChunk | None:
+def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | None:
     """Read one event's data patiently.
+
+    Args:
+        data: The event's data.
+        meta: How the call went.
+        name: What its ``event:`` line calls it, or "".
 
     Returns:
         The chunk, or None for what carries nothing: ``{}``, ``null``, ``[]``, an empty object of a relay.
@@ -116,9 +146,11 @@ def read_chunk(data: Data, meta: Meta) -> ChatCompletionChunk | None:
     value = read_value(data, meta)
     if value is None or value in ([], {}):
         return None
+    if is_list(value):
+        raise_if_error(value, meta)
     if not is_object(value):
         raise unexpected("an event that is no JSON object", data, meta)
-    raise_if_error(value, meta)
+    raise_if_words(value, meta, name)
     mended = mend_choices(value, "delta")
     chunk = fit_struct(mended, ChatCompletionChunk)
     if chunk.usage is not None:

@@ -16,9 +16,17 @@ from tutuclient.types.answer import Answer, Meta, Nested, is_list, is_object, to
 from tutuclient.types.completions import Completion
 from tutuclient.types.embeddings import CreateEmbeddingResponse
 from tutuclient.types.images import ImagesResponse, ImageStreamEvent
-from tutuclient.wire.answers import UNREADABLE
+from tutuclient.wire.answers import UNREADABLE, may_hold_error
 from tutuclient.wire.mending import fit_struct, mend_images, mend_texts, mend_vectors
-from tutuclient.wire.refusals import error_of_answer, raise_if_error, read_object, read_value, unexpected
+from tutuclient.wire.refusals import (
+    error_of_answer,
+    missing,
+    raise_if_error,
+    raise_if_words,
+    read_object,
+    read_value,
+    unexpected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,15 +39,24 @@ T = TypeVar("T")
 _decoders: dict[type[Answer], msgspec.json.Decoder[Any]] = {}
 
 
-def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta) -> A:
+def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object: bool = False) -> A:
     """Read a whole answer of any page.
 
+    Args:
+        data: The body.
+        cls: What to make of it.
+        meta: How the call went.
+        any_object: Take an object also when it has nothing of what the class has.
+
     Raises:
-        APIStatusError: It is an error in an answer's clothes.
+        APIStatusError: It says that it is an error, or is one in place of the answer.
         UnexpectedResponseError: It is none: HTML, an empty body, broken JSON.
     """
     tree = read_object(data, meta)
     raise_if_error(tree, meta)
+    names = cls.__struct_encode_fields__
+    if names and not any_object and tree.keys().isdisjoint(names):
+        raise missing(f"what is no {cls.__name__}", tree, data, meta)
     return _remembered(fit_struct(tree, cls), data, tree, tree)
 
 
@@ -57,16 +74,16 @@ def read_as(data: Data, cls: type[T], meta: Meta) -> T:
         UnexpectedResponseError: It is no such thing.
     """
     if cls is bytes or cls is str:
-        error = error_of_answer(data, meta) if bytes(data[:64]).lstrip()[:1] == b"{" else None
+        error = error_of_answer(data, meta) if bytes(data[:64]).lstrip()[:1] in {b"{", b"["} else None
         if error is not None:
             raise error
         return cast("T", bytes(data) if cls is bytes else bytes(data).decode("utf-8", "replace"))
     wanted: Any = cls  # It may be a generic alias too, such as list[int].
     if isinstance(wanted, type) and issubclass(wanted, Answer):
-        return cast("T", read_answer(bytes(data), wanted, meta))
+        return cast("T", read_answer(bytes(data), wanted, meta, any_object=True))
     tree = read_value(data, meta)
-    if is_object(tree):
-        raise_if_error(tree, meta)
+    if is_object(tree) or is_list(tree):
+        raise_if_error(tree, meta, loose=False)
     validate = getattr(cls, "model_validate", None)
     try:
         return cast("T", validate(tree)) if validate is not None else msgspec.convert(tree, cls, strict=False)
@@ -78,7 +95,7 @@ def read_as(data: Data, cls: type[T], meta: Meta) -> T:
 def read_text(data: Data, meta: Meta) -> Completion:
     """Read a whole legacy completion. Raises as ``read_answer`` does, also when there are no choices."""
     completion = _quickly(data, Completion)
-    if completion is not None and _says_all(completion):
+    if completion is not None and _says_all(completion) and not may_hold_error(data):
         return _remembered(completion, data, data)
     return _patiently(data, Completion, meta, mend_texts, lambda read: bool(read.choices), "an answer without choices")
 
@@ -86,7 +103,7 @@ def read_text(data: Data, meta: Meta) -> Completion:
 def read_text_event(data: Data, meta: Meta) -> Completion | None:
     """Read one event of a streamed legacy completion; None for what carries nothing. Raises as ``read_answer`` does."""
     completion = _quickly(data, Completion)
-    if completion is not None and _says_all(completion):
+    if completion is not None and _says_all(completion) and not may_hold_error(data):
         return _remembered(completion, data, data)
     return _patiently_event(data, Completion, meta, mend_texts)
 
@@ -138,7 +155,7 @@ def read_image_event(name: str, data: Data, meta: Meta) -> ImageStreamEvent | No
     if event is not None and event.has_picture:
         _remembered(event, data, data)
     else:
-        event = _patiently_event(data, ImageStreamEvent, meta, dict)
+        event = _patiently_event(data, ImageStreamEvent, meta, dict, name)
         if event is None or not (event.has_picture or event.usage):
             return None
     if not event.type:
@@ -183,19 +200,21 @@ def _patiently(
     mended = mend(tree)
     answer = fit_struct(mended, cls)
     if not enough(answer):
-        raise unexpected(lacking, data, meta)
+        raise missing(lacking, tree, data, meta)
     return _remembered(answer, data, mended, tree)
 
 
 def _patiently_event(
-    data: Data, cls: type[A], meta: Meta, mend: Callable[[dict[str, Any]], dict[str, Any]]
+    data: Data, cls: type[A], meta: Meta, mend: Callable[[dict[str, Any]], dict[str, Any]], name: str = ""
 ) -> A | None:
     value = read_value(data, meta)
     if value is None or value in ([], {}):
         return None
+    if is_list(value):
+        raise_if_error(value, meta)
     if not is_object(value):
         raise unexpected("an event that is no JSON object", data, meta)
-    raise_if_error(value, meta)
+    raise_if_words(value, meta, name)
     mended = mend(value)
     return _remembered(fit_struct(mended, cls), data, mended, value)
 

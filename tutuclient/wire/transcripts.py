@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from msgspec.structs import asdict
 
-from tutuclient.types.answer import Answer, Meta, Nested, read_json
+from tutuclient.types.answer import Answer, Meta, Nested, is_list, read_json
 from tutuclient.types.audio import (
     SpeechAudioDeltaEvent,
     SpeechAudioDoneEvent,
@@ -30,7 +30,15 @@ from tutuclient.types.audio import (
 from tutuclient.types.chat import Usage
 from tutuclient.wire.answers import remember_usage
 from tutuclient.wire.mending import fit_struct
-from tutuclient.wire.refusals import error_event, raise_if_error, read_object, read_value, unexpected
+from tutuclient.wire.refusals import (
+    error_event,
+    missing,
+    raise_if_error,
+    raise_if_words,
+    read_object,
+    read_value,
+    unexpected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -107,7 +115,7 @@ def read_plain(data: Data, form: str, meta: Meta) -> str:
         raise_if_error(tree, meta)
         said = tree.get("text")
         if not isinstance(said, str) or (form != "text" and not _CUE.search(said)):
-            raise unexpected(f"JSON where {form} was asked for", raw, meta)
+            raise missing(f"JSON where {form} was asked for", tree, raw, meta)
         return said
     text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
     return text.removesuffix("\n").removesuffix("\r") if form == "text" else text
@@ -198,10 +206,12 @@ def _event(kind: str, data: Data, meta: Meta) -> dict[str, Any]:
     tree = read_value(data, meta)
     if tree is None or tree == []:
         return {}
+    if is_list(tree):
+        raise_if_error(tree, meta)
     if not isinstance(tree, dict):
         raise unexpected("an event that is no JSON object", data, meta)
     fields = cast("dict[str, Any]", tree)
-    raise_if_error(fields, meta)
+    raise_if_words(fields, meta, kind)
     return fields
 
 
@@ -210,7 +220,7 @@ def _said(data: Data, cls: type[A], meta: Meta) -> A:
     tree = read_object(raw, meta)
     raise_if_error(tree, meta)
     if "text" not in tree and not isinstance(tree.get("segments"), list):
-        raise unexpected("JSON without a text", raw, meta)
+        raise missing("JSON without a text", tree, raw, meta)
     return _kept(fit_struct(tree, cls), raw, tree)
 
 
