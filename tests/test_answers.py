@@ -99,7 +99,7 @@ class Row:
 def shows(source: str, name: str, content: Any, *images: str, text: str | None = None, **more: Any) -> Row:
     """A message whose text is kept as it is, with these pictures in it."""
     made = more.pop("made", True)
-    said = Said(text=content if text is None else text, images=images)
+    said = Said(text=content if text is None else text, thinking=more.pop("thinking", ""), images=images)
     return Row(source, name, said, message={"role": "assistant", "content": content, **more}, made=made)
 
 
@@ -252,7 +252,7 @@ PICTURES = [
     shows("2.2 form 13", "image_url is text", [{"type": "image_url", "image_url": A}], A, text=""),
     shows("2.2 form 13", "type image", [{"type": "image", "image": URI}], "PNG", text=""),
     shows("5 content", "a thinking part", [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
-                                           {"type": "text", "text": "yes"}], text="yes"),
+                                           {"type": "text", "text": "yes"}], text="yes", thinking="hm"),
     shows("5 content", "unknown parts", [{"type": "citation", "url": "https://h.example/"}, {"type": "text", "text": "yes"}], text="yes"),
     shows("5 content", "output_text", [{"type": "output_text", "text": "yes"}], text="yes"),
     shows("5 content", "a part whose type is a list", [{"type": ["text"], "text": "no"}, {"type": "text", "text": "yes"}], text="yes"),
@@ -456,7 +456,7 @@ THOUGHTS = [
     flow("3.3.10", "empty on every chunk of text", Said("44"), delta(content="4", reasoning_content=""),
          delta(content="4", reasoning_content=""), STOP),
     flow("3.3.10", "nothing but reasoning", Said("", "2 and 2"), delta(reasoning_content="2 and 2"), STOP),
-    flow("5 content", "thinking parts, then text", Said("4"), delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "2"}]}]),
+    flow("5 content", "thinking parts, then text", Said("4", "2"), delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "2"}]}]),
          delta(content="4"), STOP),
 ]  # fmt: skip
 

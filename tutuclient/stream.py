@@ -7,10 +7,12 @@ relay has said ``[DONE]``; anything else is an error with what had come.
 
 from __future__ import annotations
 
+import asyncio
 import operator
 import re
 import sys
 import warnings
+import weakref
 from contextlib import aclosing, contextmanager
 from functools import partial
 from itertools import chain, groupby
@@ -23,6 +25,7 @@ from tutuclient.errors import (
     APIConnectionError,
     APIError,
     APITimeoutError,
+    ConfigError,
     IncompleteStreamError,
     TutuError,
     UnexpectedResponseError,
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
+T = TypeVar("T")
 
 _DONE = b"[DONE]"
 _SILENT = ChatDelta()
@@ -418,11 +422,12 @@ class Folder:
         text: Where a chunk's text is to be put when the chunk has one choice, and nothing but text: that is ``add`` for
             nearly all chunks. None while more is to be learnt from them.
         thoughts: The same for what a model thinks aloud, when there is a ``text``.
+        many: As it was given.
         usage: The last one that came.
     """
 
     def __init__(self, *, many: int = False) -> None:
-        self._many = many
+        self.many: int = many
         self._frames: list[ChatCompletionChunk] = []
         self._unknown: dict[str, Any] = {}
         self._moderation: Any = None
@@ -453,14 +458,14 @@ class Folder:
         if head is None or (chunk.id and not head.id) or (chunk.model and not head.model):
             self._head = chunk
         for number, choice in enumerate(chunk.choices):
-            index = choice.index if self._many else 0
+            index = choice.index if self.many else 0
             self._choice(index).add(choice, partial(_raw_delta, chunk, number))
         self._remember_text()
 
     def _choice(self, index: int) -> _Choice:
         folded = self._choices.get(index)
         if folded is None:
-            if len(self._choices) >= max(wire.MOST_CHOICES, self._many):
+            if len(self._choices) >= max(wire.MOST_CHOICES, self.many):
                 raise TooManyError(f"more than {wire.MOST_CHOICES:,} choices")
             folded = self._choices[index] = _Choice()
         return folded
@@ -469,7 +474,7 @@ class Folder:
         """Put into a chunk's empty delta what the whole message beside it adds to what has come."""
         if choice.message is None or any(astuple(choice.delta)[1:]):
             return
-        index = choice.index if self._many else 0
+        index = choice.index if self.many else 0
         force_setattr(choice, "delta", self._choice(index).news(_as_delta(choice.message)))
 
     def _read_frames(self) -> None:
@@ -481,7 +486,7 @@ class Folder:
     def _remember_text(self) -> None:
         """Say where pieces of mere text go from now on."""
         self.text, head = None, self._head
-        if self._many or len(self._choices) != 1 or head is None or not (head.id and head.model):
+        if self.many or len(self._choices) != 1 or head is None or not (head.id and head.model):
             return
         (only,) = self._choices.values()
         if not only.parts:
@@ -491,6 +496,11 @@ class Folder:
         """Take a whole answer in place of chunks."""
         self._spoken += 1
         self._whole = completion
+
+    def first_text(self, chunk: ChatCompletionChunk) -> str:
+        """Return what a chunk adds to the text of the first choice, whatever number a relay writes on its pieces."""
+        mine = (choice for choice in chunk.choices if not self.many or choice.index == 0)
+        return "".join(choice.delta.content or "" for choice in mine)
 
     @property
     def began(self) -> bool:
@@ -512,7 +522,7 @@ class Folder:
         if self._whole is not None:
             return True
         choices = self._choices
-        return len(choices) >= max(self._many, 1) and all(choice.finish_reason for choice in choices.values())
+        return len(choices) >= max(self.many, 1) and all(choice.finish_reason for choice in choices.values())
 
     @property
     def said_something(self) -> bool:
@@ -1035,7 +1045,13 @@ class Reader(Protocol[E_co]):
 
 
 class _Reading(Generic[E]):
-    """The reading of a stream, apart from the ``Stream`` that users hold: losing that one ends it at once."""
+    """The reading of a stream, apart from the ``Stream`` that users hold: losing that one ends it at once.
+
+    One loop at a time reads: the first keeps the stream, whatever others try. A
+    loop that is left, by a ``break`` or an exception, closes the stream at that
+    moment and not when its generator is collected, so reading on always ends in
+    the same error.
+    """
 
     def __init__(self, reply: Reply, reader: Reader[E], pending: Iterator[E]) -> None:
         self.reply: Reply | None = reply
@@ -1043,6 +1059,10 @@ class _Reading(Generic[E]):
         self.pending = pending
         self.error: TutuError | None = None
         self.complete = False
+        self._loops: dict[object, weakref.ref[AsyncGenerator[Any, None]]] = {}
+        self._reads: object = None
+        self._task: weakref.ref[asyncio.Task[Any]] | None = None
+        self._waits = False
 
     def close(self) -> None:
         """Free the connection."""
@@ -1051,13 +1071,65 @@ class _Reading(Generic[E]):
             reply.watch.stop()
             reply.close()
 
-    async def items(self, owner: Stream[E] | None) -> AsyncGenerator[E, None]:  # noqa: ARG002  (kept alive by its loop)
-        """Read on, from where the last reading stopped."""
+    def drop(self) -> None:
+        """Free the connection from a finaliser, which may run in any thread."""
+        reply, self.reply = self.reply, None
+        if reply is not None:
+            reply.drop()
+
+    @property
+    def reads(self) -> object:
+        """Whose turn it is: the token of the loop that reads, or None."""
+        return self._reads
+
+    def items(self, owner: Stream[E] | None) -> AsyncGenerator[E, None]:
+        """Return a loop that reads on, from where the last one stopped."""
+        token = object()
+        return self.guarded(self.by(owner, token), token)
+
+    def guarded(self, loop: AsyncGenerator[T, None], token: object) -> AsyncGenerator[T, None]:
+        """Close the stream as soon as this loop, which reads by ``token``, is dropped in the middle."""
+        self._loops[token] = weakref.ref(loop, partial(_Reading.forget, weakref.ref(self), token))
+        return loop
+
+    @staticmethod
+    def forget(this: weakref.ref[_Reading[Any]], token: object, _: object) -> None:
+        """Note that a loop is gone."""
+        self = this()
+        if self is not None:
+            self._loops.pop(token, None)
+            if self._reads is token and not sys.is_finalizing():
+                self.drop()
+
+    def check_free(self, token: object = None) -> None:
+        """Raise when somebody else is reading. That one is not disturbed.
+
+        Raises:
+            ConfigError: Another task reads, or the stream belongs to another event loop.
+        """
+        if self.reply is None:
+            return
+        if self.reply.watch.loop is not asyncio.get_running_loop():
+            raise ConfigError("the stream was opened in another event loop; read it there")
+        if self._waits:
+            raise ConfigError("the stream is being read already: one loop at a time may read it")
+        if self._reads in (None, token):
+            return
+        task = None if self._task is None else self._task()
+        if task is not None and not task.done() and task is not asyncio.current_task():
+            raise ConfigError("the stream is being read already, by another task: one at a time may read it")
+
+    async def by(self, owner: Stream[E] | None, token: object) -> AsyncGenerator[E, None]:  # noqa: ARG002  (kept alive by its loop)
+        """Read on; ``guarded`` has the same token."""
         reply, reader = self.reply, self.reader
         if self.complete:
-            return
+            raise ConfigError("the stream has been read to its end already; await completion() has the whole answer")
         if reply is None:
-            raise self.error or APIConnectionError(f"the stream was closed before its end; {self._what_is_left}")
+            raise self.error or self._closed()
+        self.check_free()
+        self._reads = token
+        task = asyncio.current_task()
+        self._task = None if task is None else weakref.ref(task)
         silence, piece = _Silence(reply.watch, reply.call.timeout.idle), b"\n"
         try:
             while True:
@@ -1067,15 +1139,24 @@ class _Reading(Generic[E]):
                     yield item
                 if reader.done or not piece:
                     break
+                if self.reply is None:
+                    raise self.error or self._closed()
+                self.check_free(token)
                 if not silence.lasts or reader.unfinished > _LONGEST_PING:
                     silence.go_on(reader.spoken)
-                piece = await self._read(reply)
+                self._waits = True
+                try:
+                    piece = await self._read(reply)
+                finally:
+                    self._waits = False
                 self.pending = reader.feed(piece) if piece else reader.end()
             reader.check_complete(strict=reply.call.settings.strict_finish)
             self.complete = True
             reply.stamp()
             reply.call.tell_usage(reader.usage, reader.meta)
             await _read_tail(reply)
+        except ConfigError:
+            raise
         except TutuError as error:
             if isinstance(error, APIError):
                 error.partial = reader.partial
@@ -1085,7 +1166,13 @@ class _Reading(Generic[E]):
             self.error = wire.without_key(error, reply.call.settings.api_key)
             raise
         finally:
-            self.close()
+            if self._reads is token:
+                self.close()
+
+    def _closed(self) -> APIConnectionError:
+        return APIConnectionError(
+            f"the stream was closed before its end, as leaving its loop does; {self._what_is_left}"
+        )
 
     @property
     def _what_is_left(self) -> str:
@@ -1106,12 +1193,17 @@ class _Reading(Generic[E]):
         raise cut from cause
 
 
+async def _end() -> Any:
+    raise StopAsyncIteration
+
+
 class Stream(Generic[E]):
     """A streamed answer: iterate over it.
 
     It is an async context manager. Leaving the block, a ``break``, cancelling
     the task that reads, or losing the object frees the connection at once; the
-    relay sees that nobody listens any more. A stream is read once.
+    relay sees that nobody listens any more. A stream is read once, and by one
+    task: who else tries gets a ``ConfigError``, and the first reads on.
 
     Raises, while it is read:
         IncompleteStreamError: It stopped before the answer was complete.
@@ -1133,9 +1225,19 @@ class Stream(Generic[E]):
         return self._reading.items(self)
 
     def __anext__(self) -> Awaitable[E]:
-        if self._iterator is None or self._reading.reply is None:
-            self._iterator = self._reading.items(None)
+        reading = self._reading
+        if reading.complete:
+            return _end()
+        if self._iterator is None or reading.reply is None:
+            self._iterator = reading.items(None)
+        else:
+            reading.check_free(reading.reads)  # Its generator would end with an error that it raises.
         return self._iterator.__anext__()
+
+    def _loop(self, read: Callable[[AsyncGenerator[E, None]], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+        """Make a loop of one over the items: leaving it leaves both."""
+        token = object()
+        return self._reading.guarded(read(self._reading.by(self, token)), token)
 
     async def __aenter__(self) -> Self:
         return self
@@ -1155,8 +1257,7 @@ class Stream(Generic[E]):
         reading = self.__dict__.get("_reading")
         # When the interpreter ends, the loop has closed the connection, and nobody can be warned any more.
         if reading is not None and reading.reply is not None and not sys.is_finalizing():
-            reading.reply.drop()
-            reading.reply = None
+            reading.drop()
             name = type(self).__name__
             warnings.warn(
                 f"a {name} was dropped before its end; read it within 'async with'", ResourceWarning, stacklevel=2
@@ -1208,11 +1309,16 @@ class ChatStream(Stream[ChatCompletionChunk]):
         """What has come so far, folded; None when nothing has."""
         return self._folder.completion() if self._folder.began else None
 
-    async def text(self) -> AsyncGenerator[str, None]:
+    def text(self) -> AsyncGenerator[str, None]:
         """Give the text of the first choice as it comes, in the relay's pieces; empty ones are left out."""
-        async with aclosing(self._reading.items(self)) as chunks:
+        return self._loop(self._text)
+
+    async def _text(self, reading: AsyncGenerator[ChatCompletionChunk, None]) -> AsyncGenerator[str, None]:
+        folder = self._folder
+        async with aclosing(reading) as chunks:
             async for chunk in chunks:
-                if piece := chunk.text:
+                piece = chunk.text if len(chunk.choices) == 1 and not folder.many else folder.first_text(chunk)
+                if piece:
                     yield piece
 
     async def completion(self) -> ChatCompletion:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 # What serializers write where there is no reason: a word in place of null (DashScope, qwen behind relays).
 _NO_REASONS = frozenset({"null", "none", "undefined", "nil"})
-_THOUGHT_PARTS = frozenset({"thinking", "reasoning", "reasoning_text", "reasoning.text", "reasoning.summary", "thought"})
+_THOUGHT_PARTS = frozenset(
+    {"thinking", "reasoning", "reasoning_text", "reasoning.text", "reasoning.summary", "thought"}
+)
 # Between two objects of an array stands a comma, so this is inside a text, or between two values run together.
 _RUN_TOGETHER = re.compile(r"\}\s*\{")
 _VALUES = json.JSONDecoder(strict=False)
@@ -288,7 +290,16 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
     """
 
     OWN = frozenset(
-        {"image", "images", "parts", "reasoning", "reasoning_content", "reasoning_details", "reasoning_text", "thoughts"}
+        {
+            "image",
+            "images",
+            "parts",
+            "reasoning",
+            "reasoning_content",
+            "reasoning_details",
+            "reasoning_text",
+            "thoughts",
+        }
     )
 
     role: str = "assistant"

@@ -166,9 +166,7 @@ def _remember_places(completion: ChatCompletion, place: bytes | dict[str, Any]) 
         remember_usage(usage, place)
 
 
-def remember_usage(
-    usage: Usage, place: bytes | dict[str, Any], path: tuple[str | int, ...] = ("usage",)
-) -> None:
+def remember_usage(usage: Usage, place: bytes | dict[str, Any], path: tuple[str | int, ...] = ("usage",)) -> None:
     """Tell a usage where in an answer's JSON it stands, for its ``extra``."""
     vars(usage)["place"] = (place, path)
     for name in ("prompt_tokens_details", "completion_tokens_details"):
