@@ -394,7 +394,9 @@ class _Choice:
 _TEXTS = ("content", "reasoning_content", "reasoning", "reasoning_text", "refusal")
 _MOST_ITEMS = 100_000
 _MOST_TOKENS = 500_000
-_MOST_FRAMES = 100
+_MOST_FRAMES = 20
+# So much is looked through for unknown fields of the answer: parsed, it takes ten times the room.
+_FRAMES_BYTES = 2**20
 
 
 def _check_count(items: list[Any], most: int = _MOST_ITEMS) -> None:
@@ -430,6 +432,7 @@ class Folder:
         self.many: int = many
         self._frames: list[ChatCompletionChunk] = []
         self._unknown: dict[str, Any] = {}
+        self._room = _FRAMES_BYTES
         self._moderation: Any = None
         self._choices: dict[int, _Choice] = {}
         self._head: ChatCompletionChunk | None = None
@@ -452,9 +455,7 @@ class Folder:
         head = self._head
         # Parsing each chunk once more would cost as much again: what is said of the whole answer stands in its frame.
         if head is None or chunk.usage is not None or not chunk.choices or chunk.choices[0].finish_reason:
-            self._frames.append(chunk)
-            if len(self._frames) > _MOST_FRAMES:
-                self._read_frames()
+            self._keep_frame(chunk)
         if head is None or (chunk.id and not head.id) or (chunk.model and not head.model):
             self._head = chunk
         for number, choice in enumerate(chunk.choices):
@@ -476,6 +477,13 @@ class Folder:
             return
         index = choice.index if self.many else 0
         force_setattr(choice, "delta", self._choice(index).news(_as_delta(choice.message)))
+
+    def _keep_frame(self, chunk: ChatCompletionChunk) -> None:
+        self._room -= len(chunk.__dict__.get("raw", b""))
+        if self._room > 0:
+            self._frames.append(chunk)
+        if len(self._frames) > _MOST_FRAMES:
+            self._read_frames()
 
     def _read_frames(self) -> None:
         frames, self._frames = self._frames, []
