@@ -1223,6 +1223,7 @@ class Stream(Generic[E]):
     def __init__(self, reply: Reply, reader: Reader[E], pending: Iterator[E]) -> None:
         self._reading = _Reading(reply, reader, pending)
         self._iterator: AsyncGenerator[E, None] | None = None
+        self._token: object = None
 
     @property
     def meta(self) -> Meta:
@@ -1236,10 +1237,11 @@ class Stream(Generic[E]):
         reading = self._reading
         if reading.complete:
             return _end()
-        if self._iterator is None or reading.reply is None:
-            self._iterator = reading.items(None)
+        if self._iterator is None or reading.reply is None or reading.reads is not self._token:
+            self._token = object()
+            self._iterator = reading.guarded(reading.by(None, self._token), self._token)
         else:
-            reading.check_free(reading.reads)  # Its generator would end with an error that it raises.
+            reading.check_free(self._token)  # Its generator would end with an error that it raises.
         return self._iterator.__anext__()
 
     def _loop(self, read: Callable[[AsyncGenerator[E, None]], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
