@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.images import TINY_GIF, jpeg, png
 from tutuclient.errors import NoImageError
 from tutuclient.generated import ImageFinder, find_images
 from tutuclient.transport.downloads import Downloads
@@ -26,8 +27,8 @@ from tutuclient.types import (
 )
 from tutuclient.types.answer import Origin
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3
-JPEG = b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1)) * 3
+PNG = png(bytes(range(256)) * 3)
+JPEG = jpeg(bytes(range(255, 0, -1)) * 3)
 B64 = base64.b64encode(PNG).decode()
 DATA_URI = f"data:image/png;base64,{B64}"
 CDN = "https://pro.cdn.example.com/cdn"
@@ -291,7 +292,7 @@ async def test_finds_data_in_the_text() -> None:
 
 
 async def test_small_data_end_where_they_end() -> None:
-    data = b"GIF89a" + bytes(20)
+    data = TINY_GIF
     [image] = find_images(says(f"![a](data:image/gif;base64,{base64.b64encode(data).decode()}) and so on"))
     assert image.mime == "image/gif"
     assert await image.read() == data
@@ -311,7 +312,7 @@ def test_an_address_that_data_were_cut_from_is_none() -> None:
 
 
 def test_pictures_of_equal_length_are_told_apart() -> None:
-    sources = [base64.b64encode(PNG[:-1] + bytes([last])).decode() for last in (1, 2, 3, 2, 1)]
+    sources = [base64.b64encode(png(bytes([last]))).decode() for last in (1, 2, 3, 2, 1)]
     assert len(find_images(says("".join(f"![a](data:image/png;base64,{data})" for data in sources)))) == 3
 
 
