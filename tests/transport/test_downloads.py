@@ -418,8 +418,7 @@ async def test_the_address_checked_is_the_one_connected_to(stranger: Stranger, m
 
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", sock_connect)
-    once = RetryPolicy(max_retries=0)
-    message = await refusal(Downloads(retry=once), f"http://pictures.example:{stranger.port}/a.png")
+    message = await refusal(Downloads(), f"http://pictures.example:{stranger.port}/a.png")
     assert "its host cannot be reached (refused)" in message
     assert tried == [("8.8.8.8", stranger.port)]
 
@@ -763,7 +762,7 @@ async def test_is_tried_as_often_as_the_policy_says() -> None:
 async def test_a_pause_that_the_deadline_has_no_room_for_is_not_made() -> None:
     async with raw_answers(status(503, "Retry-After: 20\r\n")) as (url, asked):
         with anyio.fail_after(2):
-            message = await refusal(Downloads(allow_private=True, timeout=5), url)
+            message = await refusal(Downloads(allow_private=True, timeout=5, retry=RetryPolicy()), url)
     assert "answered 503" in message
     assert len(asked) == 1
 
@@ -806,7 +805,7 @@ async def test_other_limits_make_another_downloader() -> None:
     assert downloads.limited(UNSET) is downloads
     other = downloads.limited(3, RetryPolicy(max_retries=9))
     assert (other._timeout, other._retry.max_retries, other._max_bytes) == (Timeout(3), 9, 7)
-    assert (downloads._timeout, downloads._retry) == (Timeout(), RetryPolicy())
+    assert (downloads._timeout, downloads._retry) == (Timeout(), RetryPolicy(max_retries=0))
     assert downloads.limited(None)._timeout == Timeout(None)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from tutuclient.errors import NoImageError, printable
 from tutuclient.generated.picture import PICTURE_FILE, Base64, GeneratedImage, steps_of
+from tutuclient.settings import UNSET, RetryPolicy
 from tutuclient.transport.downloads import Downloads
 from tutuclient.types.answer import is_list, is_object
 from tutuclient.types.chat import ChatCompletionChunk
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import SupportsIndex
 
+    from tutuclient.settings import Timeout, Unset
     from tutuclient.types import Answer, Image
 
 _LABEL = 1000  # characters of a label or ALT text that are looked at and kept
@@ -41,7 +43,7 @@ _GAP = r"(?:\s|\\{1,2}[nrt]|%0[AaDd9]|%20|&\#(?:10|13|x[AaDd]);)"
 _ESCAPED = r"(?:\\{1,2}/|\\u002[BbFf]|%2[BbFf]|&\#(?:43|47|x2[BbFf]);)"
 _SPACES = re.compile(rf"{_GAP}*+")
 _RUN = re.compile(rf"[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+")
-_FILLING = re.compile(r"(?:=|%3[Dd]|\\u003[Dd]|&\#(?:61|x3[Dd]);){0,2}+")
+_FILLING = re.compile(r"(?:(?:=|%3[Dd]|\\u003[Dd]|&\#(?:61|x3[Dd]);){1,2}+(?![A-Za-z0-9+/]))?+")
 # All that base64 may be written with, for where something closes it.
 _ANY_BASE64 = re.compile(
     r"[A-Za-z0-9+/_=\s-]*+(?:(?:\\{1,2}[/nrt]|\\u00[0-9a-fA-F]{2}|%[0-9A-Fa-f]{2}|&\#x?[0-9A-Fa-f]{1,3};)[A-Za-z0-9+/_=\s-]*+)*+"
@@ -146,11 +148,21 @@ class ImageFinder:
         made: The caller asked for a picture. Then an address without a picture's extension counts as well, if
             nothing better is there and it stands where a picture would: alone on its line, behind a colon, or under
             a label such as "下载". In other answers an address that is merely mentioned is no picture.
+        timeout: The limits of each download, the call's own; UNSET leaves those of ``downloads``.
+        retry: How often a download is tried again; None leaves that of ``downloads``.
     """
 
-    def __init__(self, downloads: Downloads, made: bool) -> None:
+    def __init__(
+        self,
+        downloads: Downloads,
+        made: bool,
+        timeout: Timeout | Unset = UNSET,
+        retry: RetryPolicy | None = None,
+    ) -> None:
         self.downloads = downloads
         self.made = made
+        self._timeout = timeout
+        self._retry = retry
 
     def __call__(self, answer: Answer) -> Pictures:
         """Find the pictures, in order of appearance, each one once.
@@ -168,10 +180,11 @@ class ImageFinder:
         Returns:
             What was found; [] when there is no picture.
         """
+        downloads = self.downloads.limited(self._timeout, self._retry)
         if isinstance(answer, ImagesResponse | ImageStreamEvent):
             listed = answer.data if isinstance(answer, ImagesResponse) else [answer]
-            return Pictures([_listed(self.downloads, each) for each in listed if each.url or each.b64_json], "")
-        found = _Found(self.downloads)
+            return Pictures([_listed(downloads, each) for each in listed if each.url or each.b64_json], "")
+        found = _Found(downloads)
         texts: list[str] = []
         choices: list[Any] | None = getattr(answer, "choices", None)
         is_chunk = isinstance(answer, ChatCompletionChunk)
@@ -240,9 +253,9 @@ def find_images(answer: Answer, *, made: bool = False) -> Pictures:
         made: The answer is one to a call for a picture; see ``ImageFinder``.
 
     Returns:
-        The pictures, in order of appearance. They are fetched with the default guards of ``Downloads``.
+        The pictures, in order of appearance. They are fetched with the default guards and limits.
     """
-    return ImageFinder(Downloads(), made)(answer)
+    return ImageFinder(Downloads(retry=RetryPolicy()), made)(answer)
 
 
 class _Mention(NamedTuple):
@@ -519,7 +532,7 @@ def _extent(text: str, uri: re.Match[str]) -> tuple[int, int, list[int]]:
     run = _RUN.match(text, start).end()  # type: ignore[union-attr]
     end, doubts = _FILLING.match(text, run).end(), []  # type: ignore[union-attr]
     if end == run:
-        end, doubts = _wrapped(text, start, run)
+        end, doubts = _wrapped(text, start, run, run - uri.start())
     closing = _CLOSED_BY.get(text[uri.start() - 1 : uri.start()])
     if closing is not None:
         wide = _ANY_BASE64.match(text, start).end()  # type: ignore[union-attr]
@@ -531,8 +544,14 @@ def _extent(text: str, uri: re.Match[str]) -> tuple[int, int, list[int]]:
     return start, end, doubts
 
 
-def _wrapped(text: str, start: int, first: int) -> tuple[int, list[int]]:
+def _wrapped(text: str, start: int, first: int, first_width: int) -> tuple[int, list[int]]:
     """Find where base64 in lines ends, which nothing closes, from the end of its first line on.
+
+    Args:
+        text: What it stands in.
+        start: Where it begins.
+        first: Where its first line ends.
+        first_width: How long that is with what stands before the data.
 
     Returns:
         Its end, and where it may end already.
@@ -547,11 +566,15 @@ def _wrapped(text: str, start: int, first: int) -> tuple[int, list[int]]:
     if lines > first:
         *_, last_but_one, last = _SPLIT.split(text[max(first - width, lines - 4096, start) : lines])
         # One longer than those before it may be something else; so may a single one, and what is like a word.
-        if len(last) > len(last_but_one) or lines == end or (len(last) < _WORD and _LIKE_A_WORD.fullmatch(last)):
+        is_even = lines == end and width in {first - start, first_width}
+        is_odd = len(last) > len(last_but_one) or lines == end
+        if (is_odd and not is_even) or (len(last) < _WORD and _LIKE_A_WORD.fullmatch(last)):
             doubts = [lines - len(last)]
         filled = _FILLING.match(text, lines).end()  # type: ignore[union-attr]
-        if filled > lines or (len(last) < len(last_but_one) and not doubts):
-            return filled, doubts
+        if filled > lines:
+            return filled, []  # No text goes on like that.
+        if len(last) < len(last_but_one) and not doubts:
+            return lines, []
     return _last_line(text, lines, doubts, is_first=lines == first)
 
 
@@ -561,10 +584,12 @@ def _last_line(text: str, lines: int, doubts: list[int], *, is_first: bool) -> t
     filled = _FILLING.match(text, end).end()  # type: ignore[union-attr]  # It matches the empty text.
     if begin in {end, lines} or end - begin >= _WORD:
         return lines, doubts
-    is_like_a_word = filled == end and _LIKE_A_WORD.fullmatch(text, begin, end) is not None
+    if filled > end:
+        return filled, []
+    is_like_a_word = _LIKE_A_WORD.fullmatch(text, begin, end) is not None
     if follows in {":", "@"} or (is_like_a_word and follows not in {"", " ", "\n", "\r", "\t", "\\", "<", "&"}):
         return lines, doubts
-    return filled, [*doubts, lines] if is_first or is_like_a_word or doubts else []
+    return end, [*doubts, lines] if is_first or is_like_a_word or doubts else []
 
 
 def _line(text: str, at: int) -> tuple[int, int, str]:

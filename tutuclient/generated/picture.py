@@ -169,15 +169,15 @@ def _with_pluses(text: str) -> str:
 
     Source: RFC 1866, section 8.2.1; PHP's ``str_replace(" ", "+", …)`` before ``base64_decode`` is its usual remedy.
     """
-    parts = text.split(" ")
-    if len(parts) < 2 or "+" in text or "\n" in text or not all(parts):  # noqa: PLR2004  (no space within)
+    lines = text.split()
+    if len(lines) < 2 or "+" in text or "\n" in text or "-" in text:  # noqa: PLR2004  (no space within)
         return text
-    widths = {len(part) for part in parts[:-1]}
-    if len(widths) > 1 or len(parts[-1]) > max(widths):
-        return "+".join(parts)
-    letters = sum(map(len, parts))
-    # With one space there is nothing to compare: base64 that is filled up has a multiple of four letters.
-    return "+".join(parts) if len(parts) == 2 and text.endswith("=") and letters % 4 else text  # noqa: PLR2004  (as above)
+    widths = {len(line) for line in lines[1:-1]}  # the first line may have begun before the data
+    if len(widths) > 1 or len(lines[-1]) > max(widths, default=len(lines[-1])):
+        return text.replace(" ", "+")
+    # Base64 that is filled up has a multiple of four letters, and none has one more than that.
+    letters = sum(map(len, lines))
+    return text.replace(" ", "+") if letters % 4 == 1 or (letters % 4 and text.endswith("=")) else text
 
 
 class GeneratedImage:

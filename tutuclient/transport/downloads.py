@@ -227,7 +227,7 @@ class Downloads:
         trusted_origins: ``https://host[:port]``, and any path, of hosts that may stand inside, such as the relay's.
         proxy: ``http://host:port`` of a proxy to go through, or None.
         verify: False trusts any certificate; a text is the path of a file or folder of authorities to trust.
-        retry: How often to try again, and how long to pause.
+        retry: How often to try again, and how long to pause; None tries once.
     """
 
     def __init__(
@@ -243,7 +243,7 @@ class Downloads:
     ) -> None:
         self._max_bytes = max_bytes
         self._timeout = clean_timeout(timeout)
-        self._retry = retry or RetryPolicy()
+        self._retry = retry or RetryPolicy(max_retries=0)
         self._allow_private = allow_private
         self._trusted = tuple(trusted_origins)
         self._proxy = proxy
