@@ -76,8 +76,9 @@ class Base64:
         if any(text.find(mark, start, end) >= 0 for mark in "\\%& "):
             places = (start, *doubts, end)
             parts = [_plain(text[at:until]) for at, until in itertools.pairwise(places)]
-            *doubts, end = itertools.accumulate(map(len, parts))
-            text, start = "".join(parts), 0
+            doubts = list(itertools.accumulate(map(len, parts)))[:-1]
+            text, start = _with_pluses("".join(parts)), 0
+            end = len(text)
         while end > start and text[end - 1] in _NOISE:
             end -= 1
         self._text, self._start, self._end = text, start, end
@@ -160,8 +161,7 @@ def _plain(text: str) -> str:
     for escape, letter in _ESCAPES:
         if escape[0] in text:
             text = text.replace(escape, letter)
-    text = text.replace("\\", "")
-    return text.strip() if " " not in text else _with_pluses(text.strip())
+    return text.replace("\\", "")
 
 
 def _with_pluses(text: str) -> str:
@@ -169,15 +169,16 @@ def _with_pluses(text: str) -> str:
 
     Source: RFC 1866, section 8.2.1; PHP's ``str_replace(" ", "+", …)`` before ``base64_decode`` is its usual remedy.
     """
-    lines = text.split()
+    lines = text.split() if " " in text else []
     if len(lines) < 2 or "+" in text or "\n" in text or "-" in text:  # noqa: PLR2004  (no space within)
         return text
     widths = {len(line) for line in lines[1:-1]}  # the first line may have begun before the data
     if len(widths) > 1 or len(lines[-1]) > max(widths, default=len(lines[-1])):
-        return text.replace(" ", "+")
+        return text.rstrip().replace(" ", "+")
     # Base64 that is filled up has a multiple of four letters, and none has one more than that.
     letters = sum(map(len, lines))
-    return text.replace(" ", "+") if letters % 4 == 1 or (letters % 4 and text.endswith("=")) else text
+    is_short = letters % 4 == 1 or (letters % 4 and lines[-1].endswith("="))
+    return text.rstrip().replace(" ", "+") if is_short else text
 
 
 class GeneratedImage:
