@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import KEY
+from tests.images import jpeg, png
 from tutuclient import (
     APIError,
     APIStatusError,
@@ -41,9 +42,9 @@ if TYPE_CHECKING:
     from tutuclient import ChatCompletion
     from tutuclient.testing import Server
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
-JPEG = b"\xff\xd8\xff\xe0" + bytes(range(255, -1, -1))
-WEBP = b"RIFF\x10\x01\x00\x00WEBPVP8 " + bytes(range(256))
+PNG = png(bytes(range(256)))
+JPEG = jpeg(bytes(range(255, -1, -1)))
+WEBP = b"RIFF\x0c\x01\0\0WEBPVP8 \0\1\0\0" + bytes(range(256))
 NAMES = {PNG: "PNG", JPEG: "JPEG", WEBP: "WEBP"}
 B64, JPEG64, WEBP64 = (base64.b64encode(picture).decode() for picture in (PNG, JPEG, WEBP))
 URI, JPEG_URI = f"data:image/png;base64,{B64}", f"data:image/jpeg;base64,{JPEG64}"

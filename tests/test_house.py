@@ -18,7 +18,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 # From the ground up; a room imports from its own floor and those below it.
 FLOORS = (
     {"errors", "types", "sse"},
-    {"files", "media", "tools", "wire", "limits", "retry", "settings"},
+    {"endings", "files", "media", "tools", "wire", "limits", "retry", "settings"},
     {"transport"},
     {"stream", "events", "sound", "generated"},
     {"resources"},

@@ -54,6 +54,33 @@ Outcome: TypeAlias = Literal["not_sent", "rejected", "unknown"]
 it did not. ``unknown``: it may have done it, and may have billed it.
 """
 
+DownloadReason: TypeAlias = Literal[
+    "expired",
+    "blocked",
+    "bad_address",
+    "too_large",
+    "not_an_image",
+    "damaged",
+    "timeout",
+    "unreachable",
+    "untrusted",
+    "proxy",
+    "unavailable",
+    "not_saved",
+]
+"""Why an image could not be had.
+
+``expired``: its host answers 401, 403, 404 or 410. ``blocked``: the address lies
+inside a private network or carries credentials. ``bad_address``: it is no http
+or https address that can be used. ``too_large``: it has more bytes than are
+accepted. ``not_an_image``: something else came. ``damaged``: it is cut off, or its
+base64 cannot be decoded; ``save(damaged=True)`` keeps what came. ``timeout``: a limit
+of ``timeout`` passed. ``unreachable``: no connection to its host, or it broke.
+``untrusted``: the certificate of its host. ``proxy``: the proxy cannot be reached or
+refuses. ``unavailable``: its host answers another status, or redirects without end.
+``not_saved``: the disk, the folder or the name.
+"""
+
 _UNSAFE = (
     {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))}
     | {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
@@ -111,11 +138,36 @@ class MediaError(TutuError, ValueError):
 
 
 class ImageDownloadError(TutuError):
-    """A picture in an answer could not be fetched, checked or saved.
+    """An image in an answer could not be fetched, checked or saved.
 
     The answer itself is good and paid for; the call is not made again. The
-    address stays in the picture's ``url``.
+    address stays in the image's ``url``.
+
+    Args:
+        message: What went wrong, and what to try.
+        reason: See ``reason``.
+        status: See ``status``.
+        retry_after: See ``retry_after``.
+
+    Attributes:
+        reason: Why, to branch on: one of ``DownloadReason``; None where nobody said.
+        status: The HTTP status of the image's host (or of the proxy, when that refuses), or None.
+        retry_after: Seconds its host asks to wait, or None.
+        attempts: How often the download was tried.
     """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        reason: DownloadReason | None = None,
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason: DownloadReason | None = reason
+        self.status: int | None = status
+        self.retry_after: float | None = retry_after
 
 
 class SoundError(TutuError):

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tutuclient.errors import NoImageError
+from tests.images import TINY_GIF, jpeg, png
+from tutuclient.errors import ImageDownloadError, NoImageError
 from tutuclient.generated import ImageFinder, find_images
 from tutuclient.transport.downloads import Downloads
 from tutuclient.types import (
@@ -22,12 +23,14 @@ from tutuclient.types import (
     ChatCompletionChunk,
     ChatDelta,
     ChatMessage,
+    Image,
+    ImagesResponse,
     Meta,
 )
 from tutuclient.types.answer import Origin
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3
-JPEG = b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1)) * 3
+PNG = png(bytes(range(256)) * 3)
+JPEG = jpeg(bytes(range(255, 0, -1)) * 3)
 B64 = base64.b64encode(PNG).decode()
 DATA_URI = f"data:image/png;base64,{B64}"
 CDN = "https://pro.cdn.example.com/cdn"
@@ -92,6 +95,16 @@ async def data_of(answer: ChatCompletion | str) -> list[bytes]:
             "![a](https://c.example/1.png)![b](https://c.example/2.png)",
             ["https://c.example/1.png", "https://c.example/2.png"],
         ),
+        ("HTTPS://c.example/a.png", ["HTTPS://c.example/a.png"]),
+        ("![a](Https://c.example/get?id=3)", ["Https://c.example/get?id=3"]),
+        ("see https://c.example/a_(1).png.", ["https://c.example/a_(1).png"]),
+        ("see https://c.example/a[1].png!", ["https://c.example/a[1].png"]),
+        ("(https://c.example/a_(1).png)", ["https://c.example/a_(1).png"]),
+        ("(see https://c.example/a.png)", ["https://c.example/a.png"]),
+        ("[https://c.example/a.png]", ["https://c.example/a.png"]),
+        ("https://c.example/a.png(1024x1024)", ["https://c.example/a.png"]),
+        ("https://c.example/a.png[1]", ["https://c.example/a.png"]),
+        ("https://c.example/(x)/[y]/a.png", ["https://c.example/(x)/[y]/a.png"]),
         ("好https://c.example/a.png。好", ["https://c.example/a.png"]),
         ("（https://c.example/a.png）", ["https://c.example/a.png"]),
         (
@@ -290,8 +303,132 @@ async def test_finds_data_in_the_text() -> None:
         assert await image.read() == PNG
 
 
+# Whole images whose base64 ends with one, two and no "=", and one with a note behind its end.
+DATA = [*(png(bytes(range(number, 256)) * 3) for number in range(3)), TINY_GIF, png() + b"a note", jpeg(bytes(500))]
+AROUND = [
+    ("![image](", ")"),
+    ("Here it is: ![a kite](", ' "a title")'),
+    ('<p><img alt="x" src="', '"></p>'),
+    ("<img src='", "'/>"),
+    ('{"url": "', '"}'),
+    ('{\\"url\\": \\"', '\\"}'),
+    ("background: url(", ");"),
+    ("", ""),
+    ("Here it is:\n\n", "\n\nEnjoy your image!"),
+    ("image: ", "\nDone"),
+    ("image: ", " and that is all"),
+    ("![a](", ") ![b](https://a.example/b.mp4) and more (in brackets)"),
+]
+BREAKS = ["\n", "\r\n", "\n    ", "\r\n\t", "\n\n", " ", "\\n", "\\r\\n", "%0A", "%0D%0A", "&#10;", "&#xA;"]
+
+
+@pytest.mark.parametrize("width", [4, 19, 60, 64, 76, 77, 120, 1000])
+@pytest.mark.parametrize("line_break", BREAKS)
+async def test_data_in_lines_are_whole(width: int, line_break: str) -> None:
+    # zed PR 19977, tinymce#7093: base64 wrapped as MIME does, within markdown, HTML, JSON and bare.
+    for data in DATA:
+        text = base64.b64encode(data).decode()
+        for first in {0, width, max(0, width - 22)}:  # the line may have begun with "data:image/png;base64,"
+            lines = [text[:first], *(text[at : at + width] for at in range(first, len(text), width))]
+            for before, after in AROUND:
+                answer = f"{before}data:image/png;base64,{line_break.join(lines)}{after}"
+                assert await data_of(answer) == [data], answer[:150]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"data:image/png;base64, {B64}",
+        f"data:image/png;base64,\n{B64}",
+        f"DATA:image/PNG;BASE64,{B64}",
+        f"Data:Image/Png;Base64,{B64}",
+        f"data:image/png; base64,{B64}",
+        f"data: image/png;base64,{B64}",
+        f"data:image/png;base64 ,{B64}",
+        f"data:image/png,base64,{B64}",
+        f'data:image/png;charset="utf-8";base64,{B64}',
+        f"data:image/png;charset=utf-8;base64,{B64}",
+        f"data:image/png;name=a%20b.png;base64,{B64}",
+        f"data:;base64,{B64}",
+        f"data:application/octet-stream;base64,{B64}",
+        f"data:image/png;base64,data:image/png;base64,{B64}",
+        "data:image/png;base64," + B64.replace("+", "%2b").replace("/", "%2f").replace("=", "%3d"),
+        "data:image/png;base64," + B64.replace("+", "\\u002b").replace("/", "\\u002F").replace("=", "\\u003d"),
+        "data:image/png;base64," + B64.replace("+", "&#43;").replace("/", "&#x2F;").replace("=", "&#61;"),
+        "data:image/png;base64," + B64.replace("/", "\\/"),
+        "data:image\\/png;base64," + B64.replace("/", "\\\\/"),
+        "data:image/png;base64," + B64.replace("+", "-").replace("/", "_").rstrip("="),
+    ],
+)
+async def test_odd_spellings_of_data_are_read(uri: str) -> None:
+    # Faults of section 2 h: a space behind the comma, capitals; the others are their kin.
+    for text in (uri, f"![image]({uri})", f"here:\n{uri}\n", f'{{"u":"{uri.replace(chr(34), "")}"}}', f"a\\n{uri}"):
+        assert await data_of(text) == [PNG], text[:60]
+    for field in ({"images": [{"url": uri}]}, {"images": [{"b64_json": f" {uri}\n"}]}, {"image": uri}):
+        assert await data_of(says(None, **field)) == [PNG]
+
+
+async def test_pluses_that_became_spaces_come_back() -> None:
+    data = png(bytes(range(256)) * 12)
+    text = base64.b64encode(data).decode()
+    assert text.count("+") > 5
+    uri = "data:image/png;base64," + text.replace("+", " ")
+    assert await data_of(f"![image]({uri})") == [data]
+    assert await data_of(says(None, images=[{"b64_json": text.replace("+", " ")}])) == [data]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 57, 400, 900])
+@pytest.mark.parametrize("around", [("![a](", ")"), ("", ""), ("", "\nDone"), ("![a](", "")])
+async def test_a_part_of_an_image_is_an_error_and_not_an_image(cut: int, around: tuple[str, str]) -> None:
+    for text in (B64.rstrip("=")[:-cut], "\n".join(B64[at : at + 76] for at in range(0, len(B64) - cut - 76, 76))):
+        [image] = find_images(says(f"{around[0]}data:image/png;base64,{text}{around[1]}"))
+        with pytest.raises(ImageDownloadError) as caught:
+            await image.read()
+        assert caught.value.reason == "damaged"
+        # A word behind it cannot be told from its last line.
+        assert PNG.startswith((await image.read(damaged=True))[: -4 if around[1].endswith("Done") else None])
+
+
+async def test_a_line_that_is_lost_within_is_an_error() -> None:
+    lines = [B64[at : at + 64] for at in range(0, len(B64), 64)]
+    [image] = find_images(says(f"![a](data:image/png;base64,{chr(10).join(lines[:4] + lines[5:])})"))
+    with pytest.raises(ImageDownloadError, match="damaged"):
+        await image.read()
+
+
+@pytest.mark.parametrize(
+    ("item", "found"),
+    [
+        # dsh-imagegen#10, and what its kin send.
+        ({"b64_json": "https://a.example/1"}, "https://a.example/1"),
+        ({"b64_json": "HTTPS://a.example/1 "}, "HTTPS://a.example/1"),
+        ({"b64_json": "data:image/png;base64,https://a.example/1"}, "https://a.example/1"),
+        ({"url": B64}, PNG),
+        ({"url": f"data:image/png;base64,{B64}"}, PNG),
+        ({"url": f"data:image/png;base64,data:image/png;base64,{B64}"}, PNG),
+        ({"b64_json": f"data:image/png;base64,data:image/png;base64,{B64}"}, PNG),
+        ({"b64_json": f"image/png;base64,{B64}"}, PNG),
+        ({"b64_json": f"DATA:IMAGE/PNG;BASE64, {B64}"}, PNG),
+        ({"url": B64, "b64_json": "https://a.example/1"}, PNG),
+        ({"url": "https://a.example/1", "b64_json": "https://a.example/1"}, "https://a.example/1"),
+    ],
+)
+async def test_the_other_kind_in_a_field_is_read_as_what_it_is(item: dict[str, Any], found: str | bytes) -> None:
+    listed = find_images(ImagesResponse(data=[Image(**item)]))
+    beside = find_images(says(None, images=[item]))
+    for [image] in (listed, beside):
+        assert (image.url if isinstance(found, str) else await image.read()) == found
+
+
+def test_a_list_of_addresses_in_a_field() -> None:
+    assert urls(says(None, images=[{"url": ["https://a.example/1", "https://a.example/2"]}])) == [
+        "https://a.example/1",
+        "https://a.example/2",
+    ]
+
+
 async def test_small_data_end_where_they_end() -> None:
-    data = b"GIF89a" + bytes(20)
+    data = TINY_GIF
     [image] = find_images(says(f"![a](data:image/gif;base64,{base64.b64encode(data).decode()}) and so on"))
     assert image.mime == "image/gif"
     assert await image.read() == data
@@ -311,7 +448,7 @@ def test_an_address_that_data_were_cut_from_is_none() -> None:
 
 
 def test_pictures_of_equal_length_are_told_apart() -> None:
-    sources = [base64.b64encode(PNG[:-1] + bytes([last])).decode() for last in (1, 2, 3, 2, 1)]
+    sources = [base64.b64encode(png(bytes([last]))).decode() for last in (1, 2, 3, 2, 1)]
     assert len(find_images(says("".join(f"![a](data:image/png;base64,{data})" for data in sources)))) == 3
 
 
@@ -341,6 +478,11 @@ def test_does_not_copy_megabytes() -> None:
         {"parts": [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": DATA_URI}}]},
         {"parts": [{"type": "output_image", "url": DATA_URI}]},
         {"parts": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": B64}}]},
+        {"parts": [{"type": "text", "text": "a"}, {"type": "file", "mediaType": "image/png", "data": B64}]},
+        {"parts": [{"type": "file", "file": {"mime_type": "image/png", "file_data": DATA_URI}}]},
+        {"parts": [{"type": "media", "media_type": "image/png", "data": B64}, {"type": "audio", "data": "AAAA"}]},
+        {"parts": [{"type": "image_generation_call", "result": B64}]},
+        {"parts": [{"type": "text", "text": "a", "image_url": {"url": DATA_URI}}]},
         {"parts": [{"inline_data": {"mime_type": "image/png", "data": B64}}, "text", None]},
     ],
 )

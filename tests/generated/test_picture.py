@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from tests.images import jpeg, png
 from tutuclient import files
 from tutuclient.errors import ImageDownloadError
 from tutuclient.generated import GeneratedImage, find_images
@@ -28,11 +29,10 @@ from tutuclient.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3
-JPEG = b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1)) * 3
+PNG = png(bytes(range(256)) * 3)
+JPEG = jpeg(bytes(range(255, 0, -1)) * 3)
 B64 = base64.b64encode(PNG).decode()
 
 
@@ -48,16 +48,18 @@ class FakeDownloads(Downloads):
         self.pages = {f"https://a.example/{name}": page for name, page in pages.items()}
         self.asked: list[str] = []
 
-    async def fetch_into(self, url: str, write: Callable[[bytes], Awaitable[None]]) -> str:
+    async def _follow(self, url: str, download: Any) -> str:
         self.asked.append(url)
         page = self.pages[url]
         if isinstance(page, Exception):
-            await write(JPEG + bytes(1_100_000))
-            await write(JPEG)
+            await download.begin("image/jpeg")
+            await download.write(JPEG + bytes(1_100_000))
+            await download.write(JPEG)
             raise page
         mime = must_be_picture(page[:64], url)
+        await download.begin(mime)
         for at in range(0, len(page), 200_000):
-            await write(page[at : at + 200_000])
+            await download.write(page[at : at + 200_000])
         return mime
 
 
@@ -285,8 +287,8 @@ async def test_a_failing_disk_leaves_nothing(
 
 async def test_a_cancelled_download_leaves_nothing(tmp_path: Path) -> None:
     class Endless(FakeDownloads):
-        async def fetch_into(self, url: str, write: Callable[[bytes], Awaitable[None]]) -> str:
-            await write(PNG)
+        async def _follow(self, url: str, download: Any) -> str:
+            await download.write(PNG)
             await asyncio.sleep(60)
             return url
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image as Pillow
 
 from tests.forms import Entry, entries_of
+from tests.images import jpeg, png
 from tutuclient import (
     ContentPolicyError,
     IncompleteStreamError,
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from tutuclient.testing import Server
     from tutuclient.testing.script import Answer, Recorded
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
-JPEG = b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1))
+PNG = png(bytes(range(256)))
+JPEG = jpeg(bytes(range(255, 0, -1)))
 B64 = base64.b64encode(PNG).decode()
 
 

@@ -22,6 +22,7 @@ import anyio
 import pytest
 
 from tests.conftest import KEY, QUICK
+from tests.images import png
 from tests.leftovers import closed, nothing_left, until
 from tutuclient import APIConnectionError, APITimeoutError, Timeout, TutuClient, user
 from tutuclient.testing import (
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from tutuclient import ChatCompletion, ChatStream
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(2**20)
+PNG = png(bytes(2**20))
 # Pauses of the relay between the pieces of an answer, in seconds, so that each piece is waited for.
 PAUSE = 0.002
 WORDS = [chunk("one"), chunk(" two"), chunk(" three"), chunk(finish_reason="stop")]

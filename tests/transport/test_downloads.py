@@ -7,8 +7,10 @@ import gc
 import pickle
 import socket
 import ssl
+import struct
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from tests.conftest import QUICK
+from tests.images import TINY_GIF, png
 from tutuclient.errors import ImageDownloadError
+from tutuclient.settings import UNSET, RetryPolicy, Timeout
 from tutuclient.testing.certificate import self_signed
 from tutuclient.transport.downloads import Downloads, is_public, must_be_picture, picture_mime, safe_url
 
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 40
+PNG = png(bytes(range(256)) * 40)
 
 
 class Stranger:
@@ -59,7 +64,7 @@ class Stranger:
         return self.origin + path
 
     def trusted(self, **settings: Any) -> Downloads:
-        return Downloads(trusted_origins={self.origin}, **settings)
+        return Downloads(trusted_origins={self.origin}, **{"retry": QUICK, **settings})
 
 
 @asynccontextmanager
@@ -133,7 +138,7 @@ async def test_fetches_a_picture(stranger: Stranger) -> None:
 
 
 async def test_fetches_a_large_picture_in_pieces(stranger: Stranger) -> None:
-    stranger.pages["/a.png"] = large = PNG * 200
+    stranger.pages["/a.png"] = large = png(bytes(2_000_000))
     sizes: list[int] = []
 
     async def weigh(piece: bytes) -> None:
@@ -168,8 +173,8 @@ async def test_gives_the_pieces_in_order_and_the_type(stranger: Stranger) -> Non
 
 
 async def test_takes_a_picture_smaller_than_any_head(stranger: Stranger) -> None:
-    stranger.pages["/a.png"] = b"GIF89a"
-    assert await stranger.trusted().fetch(stranger.at("/a.png")) == b"GIF89a"
+    stranger.pages["/a.png"] = TINY_GIF
+    assert await stranger.trusted().fetch(stranger.at("/a.png")) == TINY_GIF
 
 
 async def test_lets_errors_of_the_writer_out_as_they_are(stranger: Stranger) -> None:
@@ -271,7 +276,7 @@ async def test_stops_reading_where_the_limit_is(stranger: Stranger) -> None:
 )
 async def test_a_broken_answer_is_an_error_of_ours(answer: bytes) -> None:
     async with raw_server(answer) as url:
-        assert "could not be fetched" in await refusal(Downloads(allow_private=True), url)
+        assert "could not be fetched" in await refusal(Downloads(allow_private=True, retry=QUICK), url)
 
 
 @pytest.mark.parametrize(
@@ -428,12 +433,42 @@ async def test_the_address_checked_is_the_one_connected_to(stranger: Stranger, m
             "LOCALHOST.",
             "a.localhost",
             "printer.local",
+            "0127.0.0.1",  # decimal to some, octal to others
+            "127.0.0.01",
+            "0x08.0x08.0x08.0x08",
+            "134744072",
+            "8.8.8.8%00.example.com",
+            "127.0.0.1%00.example.com",
+            "127.0.0.1%2500.example.com",
+            "a%20b.example.com",
+            "127.0.0.1.0",
+            "1.2.3.4.5",
+            "127..0.0.1",
+            "example.127",
+            "example.0x7f",
+            "0x",
+            "api.prod.svc",
+            "db.svc.cluster.local",
+            "router.localdomain",
+            "files.corp",
+            "nas.home",
+            "nas.home.",
+            "wiki.intranet",
+            "x.private",
+            "x.lan",
+            "host.docker.internal",
+            "router.home.arpa",
+            "127.0.0.1.nip.io",
+            "7f000001.nip.io",
+            "10-0-0-1.sslip.io",
+            "localtest.me",
+            "a.lvh.me",
             "metadata.google.internal",
             "intranet",
         ),
         *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[fe80::1%25lo]", "[fd00::1]", "[ff02::1]"),
         *("[64:ff9b::7f00:1]", "[64:ff9b:1::1]", "[2002:7f00:1::]", "[2001::1]", "[2001:db8::1]", "[::127.0.0.1]"),
-        *("[fec0::1]", "[100::1]"),
+        *("[fec0::1]", "[100::1]", "[2606:4700::1111%25eth0]"),
         *(
             "１２７.0.0.1",
             "①②⑦.0.0.1",
@@ -450,6 +485,14 @@ async def test_the_address_checked_is_the_one_connected_to(stranger: Stranger, m
 @pytest.mark.parametrize("proxy", [None, "http://127.0.0.1:1"])
 async def test_no_spelling_of_an_inside_address_passes(host: str, proxy: str | None) -> None:
     assert "lies inside a private network" in await refusal(Downloads(proxy=proxy), f"http://{host}/a.png")
+
+
+@pytest.mark.parametrize(
+    "host", ["pictures.example", "a.svc.example", "x-home.example", "1.example.com", "xn--fiq228c.example", "8.8.8.8"]
+)
+def test_names_and_addresses_of_the_open_internet_pass(host: str) -> None:
+    url = URL(f"https://{host}/a.png")
+    assert Downloads()._checked(url) is url
 
 
 @pytest.mark.parametrize("host", ["0x7f000001", "0177.0.0.1", "127.1", "2130706433", "①②⑦.0.0.1"])
@@ -514,7 +557,7 @@ async def test_says_when_nobody_is_there() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/a.png?sig=secret"
-        message = await refusal(Downloads(allow_private=True), url)
+        message = await refusal(Downloads(allow_private=True, retry=QUICK), url)
     assert "a.png?… could not be fetched: its host cannot be reached (Connect call failed" in message
     assert "secret" not in message
 
@@ -525,14 +568,14 @@ async def test_says_when_a_name_does_not_resolve(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
     assert "does not resolve (Name or service not known)" in await refusal(
-        Downloads(), "https://pictures.example/a.png"
+        Downloads(retry=QUICK), "https://pictures.example/a.png"
     )
 
 
 async def test_says_when_tls_fails(stranger: Stranger) -> None:
     url = stranger.at("/a.png").replace("http:", "https:")
-    assert "TLS with its host failed" in await refusal(Downloads(allow_private=True), url)
-    assert "TLS with its host failed" in await refusal(Downloads(allow_private=True, verify=False), url)
+    assert "TLS with its host failed" in await refusal(Downloads(allow_private=True, retry=QUICK), url)
+    assert "TLS with its host failed" in await refusal(Downloads(allow_private=True, verify=False, retry=QUICK), url)
 
 
 async def test_authorities_may_be_a_file_a_folder_or_a_context(tmp_path: Path) -> None:
@@ -545,10 +588,10 @@ async def test_authorities_may_be_a_file_a_folder_or_a_context(tmp_path: Path) -
         for verify in (str(file), context, False):
             assert await Downloads(allow_private=True, verify=verify).fetch(url) == PNG
         for strict in (True, str(tmp_path)):
-            message = await refusal(Downloads(allow_private=True, verify=strict), url)
+            message = await refusal(Downloads(allow_private=True, verify=strict, retry=QUICK), url)
             assert "its certificate cannot be trusted" in message
         missing = str(tmp_path / "missing.pem")
-        assert "No such file" in await refusal(Downloads(allow_private=True, verify=missing), url)
+        assert "No such file" in await refusal(Downloads(allow_private=True, verify=missing, retry=QUICK), url)
 
 
 async def test_goes_through_a_proxy(stranger: Stranger) -> None:
@@ -565,7 +608,7 @@ async def test_names_no_proxy_in_errors(stranger: Stranger) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"http://me:secret@127.0.0.1:{free.getsockname()[1]}"
-        message = await refusal(Downloads(proxy=nobody), "https://pictures.example/a.png")
+        message = await refusal(Downloads(proxy=nobody, retry=QUICK), "https://pictures.example/a.png")
     assert "the proxy cannot be reached" in message
     assert "secret" not in message
 
@@ -591,7 +634,235 @@ async def test_no_error_of_aiohttp_is_left_out(monkeypatch: pytest.MonkeyPatch) 
                 raise error
 
             monkeypatch.setattr(aiohttp.ClientSession, "get", fail)
-            assert "it cannot be asked" not in await refusal(Downloads(), "https://pictures.example/a.png")
+            assert "it cannot be asked" not in await refusal(Downloads(retry=QUICK), "https://pictures.example/a.png")
+
+
+# Trying again, and why it went wrong
+
+
+PART = PNG[:-100]
+RAW_PART = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(PNG), PART)
+RAW_WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(PNG), PNG)
+
+
+@asynccontextmanager
+async def raw_answers(*answers: bytes | None, hold: bool = False) -> AsyncIterator[tuple[str, list[int]]]:
+    """A server that sends one after the other to who comes, None being a reset; the last one again and again."""
+    asked: list[int] = []
+    waiting = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        answer = answers[min(len(asked), len(answers) - 1)]
+        asked.append(len(asked))
+        if answer is None:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            writer.write(answer)
+            if hold and answer is not RAW_WHOLE:
+                await waiting.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    yield f"http://{host}:{port}/a.png", asked
+    waiting.set()
+    server.close()
+    await asyncio.sleep(0.01)
+
+
+def status(number: int, headers: str = "") -> bytes:
+    return f"HTTP/1.1 {number} Oh\r\nContent-Length: 0\r\nConnection: close\r\n{headers}\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    "hiccup",
+    [
+        *(status(number) for number in (408, 429, 500, 502, 503, 504, 520, 529)),
+        status(503, "Retry-After: 0\r\n"),
+        None,
+        b"",
+        b"HTTP/1.1 200 OK\r\n",
+        RAW_PART,
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(PART), PART),
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + PART,
+        status(200),
+    ],
+)
+async def test_a_hiccup_costs_no_image(hiccup: bytes | None) -> None:
+    async with raw_answers(hiccup, hiccup, RAW_WHOLE) as (url, asked):
+        assert await Downloads(allow_private=True, retry=QUICK).fetch(url) == PNG
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "number", "times"),
+    [
+        *((status(number), "expired", number, 1) for number in (401, 403, 404, 410)),
+        *((status(number), "unavailable", number, 1) for number in (304, 400, 402, 451, 501, 505)),
+        *((status(number), "unavailable", number, 3) for number in (429, 503)),
+        (status(503, "Retry-After: 3600\r\n"), "unavailable", 503, 1),
+        (status(302), "unavailable", 302, 1),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>gone</html>", "not_an_image", 200, 1),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", "too_large", 200, 1),
+        (b"HTTP/1.1 302 Oh\r\nLocation: http://[oops\r\nContent-Length: 0\r\n\r\n", "bad_address", None, 1),
+        (b"HTTP/1.1 302 Oh\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n", "bad_address", None, 1),
+        (b"HTTP/1.1 302 Oh\r\nLocation: http://nas.home/\r\nContent-Length: 0\r\n\r\n", "bad_address", None, 1),
+        (None, "unreachable", None, 3),
+        (b"", "unreachable", None, 3),
+        (RAW_PART, "damaged", None, 3),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + PART, "damaged", 200, 3),
+        (status(200), "damaged", 200, 3),
+    ],
+)
+async def test_says_why_to_branch_on(answer: bytes | None, reason: str, number: int | None, times: int) -> None:
+    async with raw_answers(answer) as (url, asked):
+        with pytest.raises(ImageDownloadError) as caught:
+            downloads = Downloads(trusted_origins={url}, retry=QUICK)
+            await downloads.fetch(url)
+    if answer is not None and b"nas.home" in answer:
+        reason = "blocked"
+    assert (caught.value.reason, caught.value.status, len(asked)) == (reason, number, times)
+    assert caught.value.attempts == times
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  (our own bytes)
+    assert (again.message, again.reason, again.status) == (caught.value.message, reason, number)
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "reason"),
+    [
+        ("http://127.0.0.1/a.png", {}, "blocked"),
+        ("https://me:pw@pictures.example/a.png", {}, "blocked"),
+        ("ftp://pictures.example/a.png", {}, "bad_address"),
+        ("https://pictures.example:99999/a.png", {}, "bad_address"),
+        ("https://pictures.example/a.png", {"proxy": "http://127.0.0.1:9"}, "proxy"),
+    ],
+)
+async def test_says_why_nothing_was_fetched(url: str, settings: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ImageDownloadError) as caught:
+        await Downloads(retry=QUICK, **settings).fetch(url)
+    assert caught.value.reason == reason
+
+
+async def test_a_proxy_that_refuses_is_asked_once(stranger: Stranger) -> None:
+    stranger.pages["/a.png"] = 407
+    with pytest.raises(ImageDownloadError) as caught:
+        await Downloads(proxy=stranger.origin, retry=QUICK).fetch("https://pictures.example/a.png")
+    assert (caught.value.reason, caught.value.attempts) == ("proxy", 1)
+
+
+async def test_is_tried_as_often_as_the_policy_says() -> None:
+    for retries in (0, 1, 4):
+        async with raw_answers(status(503)) as (url, asked):
+            policy = RetryPolicy(max_retries=retries, wait_initial=0.01, wait_max=0.01)
+            assert "answered 503" in await refusal(Downloads(allow_private=True, retry=policy), url)
+        assert len(asked) == retries + 1
+
+
+async def test_a_pause_that_the_deadline_has_no_room_for_is_not_made() -> None:
+    async with raw_answers(status(503, "Retry-After: 20\r\n")) as (url, asked):
+        with anyio.fail_after(2):
+            message = await refusal(Downloads(allow_private=True, timeout=5, retry=RetryPolicy()), url)
+    assert "answered 503" in message
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("answer", [b"", RAW_PART])
+@pytest.mark.parametrize(
+    ("timeout", "times"),
+    [(0.3, 1), (Timeout(total=0.3), 1), (Timeout(idle=0.1), 3), (Timeout(total=0.25, idle=0.2), 2)],
+)
+async def test_a_host_that_stalls_is_left_when_the_limits_say(
+    answer: bytes, timeout: float | Timeout, times: int
+) -> None:
+    async with raw_answers(answer, hold=True) as (url, asked):
+        with anyio.fail_after(3), pytest.raises(ImageDownloadError) as caught:
+            await Downloads(allow_private=True, timeout=timeout, retry=QUICK).fetch(url)
+    assert (caught.value.reason, len(asked)) == ("timeout", times)
+
+
+async def test_a_host_that_stalls_once_costs_no_image() -> None:
+    async with raw_answers(b"", RAW_PART, RAW_WHOLE, hold=True) as (url, asked):
+        downloads = Downloads(allow_private=True, timeout=Timeout(idle=0.1), retry=QUICK)
+        with anyio.fail_after(3):
+            assert await downloads.fetch(url) == PNG
+    assert len(asked) == 3
+
+
+async def test_connecting_has_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+        await asyncio.sleep(5)
+        return []
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    downloads = Downloads(timeout=Timeout(connect=0.1), retry=QUICK)
+    with anyio.fail_after(3):
+        assert "no connection to its host in time" in await refusal(downloads, "https://pictures.example/a.png")
+
+
+async def test_other_limits_make_another_downloader() -> None:
+    downloads = Downloads(max_bytes=7)
+    assert downloads.limited(UNSET) is downloads
+    other = downloads.limited(3, RetryPolicy(max_retries=9))
+    assert (other._timeout, other._retry.max_retries, other._max_bytes) == (Timeout(3), 9, 7)
+    assert (downloads._timeout, downloads._retry) == (Timeout(), RetryPolicy(max_retries=0))
+    assert downloads.limited(None)._timeout == Timeout(None)
+
+
+async def test_what_came_of_a_damaged_one_can_be_had() -> None:
+    for answer in (RAW_PART, b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + PART):
+        async with raw_answers(answer, answer, None) as (url, asked):
+            downloads = Downloads(allow_private=True, retry=QUICK)
+            assert await downloads.fetch(url, damaged=True) == PART
+            assert len(asked) == 3
+    async with raw_answers(RAW_PART, hold=True) as (url, asked):
+        assert await Downloads(allow_private=True, timeout=0.2).fetch(url, damaged=True) == PART
+    async with raw_answers(status(404)) as (url, asked):
+        with pytest.raises(ImageDownloadError, match="404"):
+            await Downloads(allow_private=True).fetch(url, damaged=True)
+    async with raw_answers(RAW_PART, RAW_WHOLE) as (url, asked):
+        assert await Downloads(allow_private=True, retry=QUICK).fetch(url, damaged=True) == PNG
+
+
+async def test_what_was_written_is_not_written_twice() -> None:
+    pieces: list[bytes] = []
+
+    async def keep(piece: bytes) -> None:
+        pieces.append(piece)
+
+    async with raw_answers(status(503), RAW_PART, RAW_WHOLE) as (url, asked):
+        with pytest.raises(ImageDownloadError) as caught:
+            await Downloads(allow_private=True, retry=QUICK).fetch_into(url, keep)
+    assert (caught.value.reason, len(asked), b"".join(pieces)) == ("damaged", 2, PART)
+
+
+async def test_a_second_address_is_tried_before_any_pause() -> None:
+    async with raw_answers(status(503)) as (url, asked), raw_answers(RAW_PART, RAW_WHOLE) as (second, asked_too):
+        downloads = Downloads(allow_private=True, retry=QUICK)
+        assert await downloads.fetch(url, second) == PNG
+        assert (len(asked), len(asked_too)) == (2, 2)
+    async with raw_answers(status(404)) as (url, asked), raw_answers(RAW_PART) as (second, asked_too):
+        with pytest.raises(ImageDownloadError, match=r"answered 404.*; and the second link: .* could not") as caught:
+            await Downloads(allow_private=True, retry=QUICK).fetch(url, second)
+    assert (caught.value.reason, len(asked), len(asked_too)) == ("damaged", 1, 3)
+
+
+async def test_looking_for_the_end_does_not_hold_the_loop(stranger: Stranger) -> None:
+    # What is slowest to follow: blocks of one byte.
+    hostile = b"GIF89a\1\0\1\0\0\0\0" + b"!x\0" * 700_000 + b";"
+    stranger.pages["/a.png"] = hostile
+    waits: list[float] = []
+
+    async def beat() -> None:
+        while True:
+            begun = time.perf_counter()
+            await asyncio.sleep(0)
+            waits.append(time.perf_counter() - begun)
+
+    task = asyncio.create_task(beat())
+    assert await stranger.trusted().fetch(stranger.at("/a.png")) == hostile
+    task.cancel()
+    assert sorted(waits)[-5] < 0.05
 
 
 # What is left behind

@@ -7,13 +7,14 @@ import pickle
 
 import pytest
 
+from tests.images import png
 from tutuclient.errors import NoImageError
 from tutuclient.generated import ImageFinder, find_images
 from tutuclient.transport.downloads import Downloads
 from tutuclient.types import Image, ImagesResponse, ImageStreamEvent, ImagesUsage, Meta
 from tutuclient.types.answer import Origin
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(50)
+PNG = png(bytes(50))
 B64 = base64.b64encode(PNG).decode()
 URL = "https://a.example/x.png"
 

@@ -24,6 +24,7 @@ from tutuclient import (
     ContentPolicyError,
     ContextLengthError,
     CreateEmbeddingResponse,
+    DownloadReason,
     Embedding,
     FirstTokenTimeoutError,
     GeneratedImage,
@@ -139,6 +140,7 @@ async def settings() -> None:
 
 def errors(error: TutuError) -> None:
     assert_type(error.outcome, Outcome | None)
+    assert_type(ImageDownloadError().reason, DownloadReason | None)
     trees: list[tuple[type[TutuError], type[Exception]]] = [
         (TutuError, OpenAIError),
         (ConfigError, ValueError),

@@ -12,10 +12,12 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict, deque
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from tutuclient.errors import NoImageError, printable
 from tutuclient.generated.picture import PICTURE_FILE, Base64, GeneratedImage, steps_of
+from tutuclient.settings import UNSET, RetryPolicy
 from tutuclient.transport.downloads import Downloads
 from tutuclient.types.answer import is_list, is_object
 from tutuclient.types.chat import ChatCompletionChunk
@@ -25,20 +27,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import SupportsIndex
 
+    from tutuclient.settings import Timeout, Unset
     from tutuclient.types import Answer, Image
 
 _LABEL = 1000  # characters of a label or ALT text that are looked at and kept
 
 
-_SPACE = re.compile(r"\s*+")
-
 # The forms of a text. Each pattern is possessive or bounded: no text makes one of them look twice at the same stretch.
 _DATA_URI = re.compile(
-    r"(?<![A-Za-z0-9._~%$&+=@/?#;-])data:([\w.+\\/-]{0,80})(?:;[\w.+-]{1,40}=[\w.+-]{0,80}){0,4};base64,"
+    r"(?:(?<![A-Za-z0-9._~%$&+=@/?#;-])|(?<=\\[nrt]))"
+    r"data:\s?([\w.+\\/-]{0,80})(?:\s?;\s?[\w.+-]{1,40}=(?:[\w.+%-]{0,80}|\"[^\"\n,;]{0,80}\")){0,4}\s?[;,]\s?base64\s?,",
+    re.IGNORECASE | re.ASCII,
 )
-_BASE64 = re.compile(
-    r"[A-Za-z0-9+/_-]*+(?:(?:\\/|%2[BbFf])[A-Za-z0-9+/_-]*+)*+(?:=|%3[Dd]){0,2}+",
+_GAP = r"(?:\s|\\{1,2}[nrt]|%0[AaDd9]|%20|&\#(?:10|13|x[AaDd]);)"
+_ESCAPED = r"(?:\\{1,2}/|\\u002[BbFf]|%2[BbFf]|&\#(?:43|47|x2[BbFf]);)"
+_SPACES = re.compile(rf"{_GAP}*+")
+_RUN = re.compile(rf"[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+")
+_FILLING = re.compile(r"(?:(?:=|%3[Dd]|\\u003[Dd]|&\#(?:61|x3[Dd]);){1,2}+(?![A-Za-z0-9+/]))?+")
+# All that base64 may be written with, for where something closes it.
+_ANY_BASE64 = re.compile(
+    r"[A-Za-z0-9+/_=\s-]*+(?:(?:\\{1,2}[/nrt]|\\u00[0-9a-fA-F]{2}|%[0-9A-Fa-f]{2}|&\#x?[0-9A-Fa-f]{1,3};)[A-Za-z0-9+/_=\s-]*+)*+"
 )
+_SECOND_HALF = re.compile(r"(image/[\w.+-]{1,40})\s?;\s?base64\s?,", re.IGNORECASE | re.ASCII)  # without "data:"
+_SPLIT = re.compile(rf"{_GAP}++")
+_CUT = "data:,"
+_NARROW = 4  # letters of the narrowest lines
+_WORD = 24  # letters in which a line of base64 may look like a word
+_LINES = re.compile(rf"(?:{_GAP}++[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+(?<=[A-Za-z0-9+/_-]{{24}}))*+")
+_LIKE_A_WORD = re.compile(r"(?!(.)\1\1)(?:[A-Z]?[a-z]*(?:-[a-z]+)*|[A-Z]+|[0-9]{1,4})")
+_CLOSED_BY = {'"': '"', "'": "'", "(": ")", "<": ">", "`": "`", "[": "]", "“": "”", "（": "）"}
 _NOTHING_BUT_BASE64 = re.compile(r"[A-Za-z0-9+/_=\s-]*+")
 _LINE = re.compile(r"^[ \t]*+(?:>|(?P<fence>`{3,}+(?=[^`\n]*+$)|~{3,}+)(?P<info>[^\n]*+))[^\n]*+", re.MULTILINE)
 _TICKS = re.compile(r"`++")
@@ -48,9 +65,12 @@ _TARGET = re.compile(
     r"(?:\s{1,9}+(?:\"[^\"\n]*+\"|'[^'\n]*+'))?+\s{0,9}+\)",
 )
 _URL = re.compile(
-    r"https?:(?:\\?/){2}"
-    r"[A-Za-z0-9._~%!$&*+=:@/?#-]*+(?:(?:\\/|\\u0026|[,;](?!http))[A-Za-z0-9._~%!$&*+=:@/?#-]*+)*+",
+    r"(?i:https?):(?:\\?/){2}"
+    r"[A-Za-z0-9._~%!$&*+=:@/?#-]*+(?:(?:\\/|\\u0026|[,;](?!http)"
+    r"|\([A-Za-z0-9._~%!$&*+=:@/?#,;-]{0,200}+\)|\[[A-Za-z0-9._~%!$&*+=:@/?#,;-]{0,200}+\])"
+    r"[A-Za-z0-9._~%!$&*+=:@/?#-]*+)*+",
 )
+_BRACKETED = re.compile(r"[(\[][^()\[\]]*[)\]]\Z")
 _END_OF_LINE = re.compile(r"[ \t.。!！*_~]{0,9}(?:\n|\r|\Z)")
 _ANY_EXTENSION = re.compile(r"[a-z][a-z0-9]{1,4}", re.IGNORECASE)
 _OTHER_MEDIA = (
@@ -79,9 +99,15 @@ _DOWNLOAD_STEPS = ("download", "downloads")
 _DOWNLOAD_LABEL = re.compile(r"下载|下載|保存|原图|原圖|download|save", re.IGNORECASE)
 _PICTURE_LABEL = re.compile(r"图|圖|查看|image|picture|photo|\bview\b", re.IGNORECASE)
 
-_DATA_KEYS = ("b64_json", "data", "image_base64", "base64")
-_FIELD_KEYS = ("image_url", "url", "image", "source", "inline_data", "inlineData", *_DATA_KEYS)
-_PART_KEYS = ("image_url", "image", "b64_json", "inline_data", "inlineData")
+_DATA_KEYS = ("b64_json", "data", "image_base64", "base64", "bytes", "result")
+_FIELD_KEYS = (
+    *("image_url", "imageUrl", "image_urls", "url", "urls", "image", "images", "source", "inline_data", "inlineData"),
+    *_DATA_KEYS,
+)
+_PART_KEYS = ("image_url", "imageUrl", "image", "images", "b64_json", "inline_data", "inlineData")
+# Parts that are files of any kind say what they are: Gemini, LangChain and the AI SDK, each in its own words.
+_FILE_KEYS = ("file", "file_data", "fileData", "file_uri", "fileUri", "uri")
+_KIND_KEYS = ("mime_type", "mimeType", "media_type", "mediaType", "content_type", "contentType", "mime")
 
 
 class Pictures(list[GeneratedImage]):
@@ -122,11 +148,21 @@ class ImageFinder:
         made: The caller asked for a picture. Then an address without a picture's extension counts as well, if
             nothing better is there and it stands where a picture would: alone on its line, behind a colon, or under
             a label such as "下载". In other answers an address that is merely mentioned is no picture.
+        timeout: The limits of each download, the call's own; UNSET leaves those of ``downloads``.
+        retry: How often a download is tried again; None leaves that of ``downloads``.
     """
 
-    def __init__(self, downloads: Downloads, made: bool) -> None:
+    def __init__(
+        self,
+        downloads: Downloads,
+        made: bool,
+        timeout: Timeout | Unset = UNSET,
+        retry: RetryPolicy | None = None,
+    ) -> None:
         self.downloads = downloads
         self.made = made
+        self._timeout = timeout
+        self._retry = retry
 
     def __call__(self, answer: Answer) -> Pictures:
         """Find the pictures, in order of appearance, each one once.
@@ -144,10 +180,11 @@ class ImageFinder:
         Returns:
             What was found; [] when there is no picture.
         """
+        downloads = self.downloads.limited(self._timeout, self._retry)
         if isinstance(answer, ImagesResponse | ImageStreamEvent):
             listed = answer.data if isinstance(answer, ImagesResponse) else [answer]
-            return Pictures([_listed(self.downloads, each) for each in listed if each.url or each.b64_json], "")
-        found = _Found(self.downloads)
+            return Pictures([_listed(downloads, each) for each in listed if each.url or each.b64_json], "")
+        found = _Found(downloads)
         texts: list[str] = []
         choices: list[Any] | None = getattr(answer, "choices", None)
         is_chunk = isinstance(answer, ChatCompletionChunk)
@@ -168,15 +205,44 @@ class ImageFinder:
 
 
 def _listed(downloads: Downloads, item: Image | ImageStreamEvent) -> GeneratedImage:
-    """Make a picture of what an images page lists: its data where they came, else its address."""
-    url, text = item.url, item.b64_json
-    if url is not None and url.startswith("data:"):
-        url, text = None, text or url
-    if text is None:
-        return GeneratedImage(downloads, url, revised_prompt=item.revised_prompt)
-    uri = _DATA_URI.match(text)
-    encoded = Base64(text, uri.end() if uri else 0)
-    return GeneratedImage(downloads, url, encoded=encoded, revised_prompt=item.revised_prompt)
+    """Make a picture of what an images page lists: its data where they came, else its address.
+
+    Relays write either into the other's field.
+    """
+    urls: list[str] = []
+    encoded: Base64 | None = None
+    for text, is_data in ((item.b64_json, True), (item.url, False)):
+        if text is None:
+            continue
+        start, uri = _inner(text)
+        if _is_http(text, start):
+            urls.insert(0, text[start:].strip())
+        elif is_data or uri is not None or Base64(text[start : start + 400]).mime:
+            encoded = encoded or Base64(text, start)
+        else:
+            urls.append(text)
+    image = GeneratedImage(downloads, urls[0] if urls else None, encoded=encoded, revised_prompt=item.revised_prompt)
+    if len(urls) > 1 and urls[1] != urls[0]:
+        image.download_url = urls[1]
+    return image
+
+
+def _inner(text: str) -> tuple[int, str | None]:
+    """Find where an image's field begins behind what clients and relays put before it, some of them twice.
+
+    Returns:
+        The place of the address or the base64, and what a data URI declares it to be, or None.
+    """
+    declared: str | None = None
+    start = _SPACES.match(text).end()  # type: ignore[union-attr]  # It matches the empty text.
+    while uri := _DATA_URI.match(text, start) or _SECOND_HALF.match(text, start):
+        declared = declared or uri[1]
+        start = _SPACES.match(text, uri.end()).end()  # type: ignore[union-attr]  # As above.
+    return start, declared
+
+
+def _is_http(text: str, start: int = 0) -> bool:
+    return text[start : start + 8].lower().startswith(("http://", "https://"))
 
 
 def find_images(answer: Answer, *, made: bool = False) -> Pictures:
@@ -187,9 +253,9 @@ def find_images(answer: Answer, *, made: bool = False) -> Pictures:
         made: The answer is one to a call for a picture; see ``ImageFinder``.
 
     Returns:
-        The pictures, in order of appearance. They are fetched with the default guards of ``Downloads``.
+        The pictures, in order of appearance. They are fetched with the default guards and limits.
     """
-    return ImageFinder(Downloads(), made)(answer)
+    return ImageFinder(Downloads(retry=RetryPolicy()), made)(answer)
 
 
 class _Mention(NamedTuple):
@@ -233,6 +299,13 @@ class _Found:
             if is_object(part):
                 is_image = "image" in str(part.get("type"))
                 self.read_field(part if is_image else {key: part[key] for key in _PART_KEYS if key in part})
+                self._read_file(part)
+
+    def _read_file(self, part: dict[str, Any]) -> None:
+        """Take a part that is a file, if it says that the file is an image."""
+        for each in (part, *(part[key] for key in _FILE_KEYS if is_object(part.get(key)))):
+            if any(_declares_image(str(each.get(key, ""))) for key in _KIND_KEYS):
+                any(self.read_field(each.get(key), is_data=True) for key in (*_FILE_KEYS, *_FIELD_KEYS))
 
     def read_field(self, value: Any, depth: int = 5, *, is_data: bool = False, prompt: str | None = None) -> bool:
         """Take what stands in a picture's field: an address, a data URI, base64, or a nest of those.
@@ -255,16 +328,16 @@ class _Found:
         return False
 
     def _read_string(self, text: str, *, is_data: bool, prompt: str | None) -> bool:
-        start = _SPACE.match(text).end()  # type: ignore[union-attr]  # It matches the empty text.
-        if text.startswith(("http://", "https://"), start):
-            url = text.strip()
+        start, declared = _inner(text)
+        if _is_http(text, start):
+            url = text[start:].strip()
             if _is_other_media(url):
                 return False
             image = self._url(url, prompt=prompt)
         else:
-            uri = _DATA_URI.match(text, start)
-            encoded = Base64(text, uri.end() if uri else start)
-            if not encoded.mime and not (len(encoded) and (_declares_image(uri[1]) if uri else is_data)):
+            encoded = Base64(text, start)
+            known = is_data if declared is None else _declares_image(declared)
+            if not encoded.mime and not (len(encoded) and known):
                 return False
             image = self._encoded(encoded, prompt=prompt)
         self.images += [image] if image else []
@@ -274,7 +347,7 @@ class _Found:
         """Take the pictures that a text shows or links to beyond doubt."""
         if Base64(text[:200]).mime and _NOTHING_BUT_BASE64.fullmatch(text):
             self._read_string(text, is_data=True, prompt=None)
-        elif "http" in text or "data:" in text or "](" in text:
+        elif _may_hold_images(text):
             self._take(_mentions(*_prepare(text)), self._linked)
 
     def read_again(self, text: str, *, made: bool) -> None:
@@ -369,6 +442,13 @@ class _Found:
         return self._url(url)
 
 
+def _may_hold_images(text: str) -> bool:
+    if "http" in text or "data:" in text or "](" in text:
+        return True
+    lower = text.lower()
+    return "http" in lower or "data:" in lower
+
+
 def _twin_keys(url: str) -> list[tuple[str, str]]:
     """Name what twins have in common: the path without ``download``, and the file's name without extension."""
     steps = [step for step in steps_of(url) if step.lower() not in _DOWNLOAD_STEPS]
@@ -422,17 +502,106 @@ def _prepare(text: str, *, quoted: bool = False) -> tuple[str, dict[int, tuple[s
 
 
 def _cut_data(text: str) -> tuple[str, dict[int, tuple[str, Base64]]]:
-    """Cut the data out of data URIs, so that nothing needs to go through megabytes of base64 again."""
+    """Cut data URIs out, but for "data:,", so that nothing needs to go through megabytes of base64 again."""
     cuts: dict[int, tuple[str, Base64]] = {}
     pieces: list[str] = []
     at = length = 0
     while uri := _DATA_URI.search(text, at):
-        end = _BASE64.match(text, uri.end()).end()  # type: ignore[union-attr]  # It matches the empty text.
-        cuts[length + uri.start() - at] = (uri[1], Base64(text, uri.end(), end))
-        pieces.append(text[at : uri.end()])
-        length += uri.end() - at
+        before = text[at : uri.start()]
+        start, end, doubts = _extent(text, uri)
+        cuts[length + len(before)] = (uri[1], Base64(text, start, end, doubts))
+        pieces += (before, _CUT)
+        length += len(before) + len(_CUT)
         at = end
     return "".join((*pieces, text[at:])) if cuts else text, cuts
+
+
+def _extent(text: str, uri: re.Match[str]) -> tuple[int, int, list[int]]:
+    """Find where the data of a data URI begin and end.
+
+    What closes it (a quote, a bracket) decides. Where nothing does, the lines of
+    base64 that follow belong to it; a last one that could as well be a word of
+    the text belongs to it only if the image is not whole without it.
+
+    Returns:
+        Where the data begin, where they end, and where they may end already.
+    """
+    start = _SPACES.match(text, uri.end()).end()  # type: ignore[union-attr]  # It matches the empty text, as all here.
+    while again := _DATA_URI.match(text, start):
+        start = _SPACES.match(text, again.end()).end()  # type: ignore[union-attr]
+    run = _RUN.match(text, start).end()  # type: ignore[union-attr]
+    end, doubts = _FILLING.match(text, run).end(), []  # type: ignore[union-attr]
+    if end == run:
+        end, doubts = _wrapped(text, start, run, run - uri.start())
+    closing = _CLOSED_BY.get(text[uri.start() - 1 : uri.start()])
+    if closing is not None:
+        wide = _ANY_BASE64.match(text, start).end()  # type: ignore[union-attr]
+        behind = text[wide : wide + 2]
+        titled = closing == ")" and behind[:1] in {'"', "'"} and text[wide - 1].isspace()
+        if behind.removeprefix("\\").startswith(closing) or titled:
+            more = _SPACES.match(text, end).end() < wide  # type: ignore[union-attr]
+            end, doubts = max(end, wide), [*doubts, end] if more else []
+    return start, end, doubts
+
+
+def _wrapped(text: str, start: int, first: int, first_width: int) -> tuple[int, list[int]]:
+    """Find where base64 in lines ends, which nothing closes, from the end of its first line on.
+
+    Args:
+        text: What it stands in.
+        start: Where it begins.
+        first: Where its first line ends.
+        first_width: How long that is with what stands before the data.
+
+    Returns:
+        Its end, and where it may end already.
+    """
+    begin, end, _ = _line(text, first)
+    width = end - begin
+    lines, doubts = first, list[int]()
+    if begin > first and width >= _WORD:
+        lines = _LINES.match(text, first).end()  # type: ignore[union-attr]  # It matches the empty text, as all here.
+    elif begin > first and max(first - start, _NARROW) <= width:
+        lines = _narrow_lines(width).match(text, first).end()  # type: ignore[union-attr]
+    if lines > first:
+        *_, last_but_one, last = _SPLIT.split(text[max(first - width, lines - 4096, start) : lines])
+        # One longer than those before it may be something else; so may a single one, and what is like a word.
+        is_even = lines == end and width in {first - start, first_width}
+        is_odd = len(last) > len(last_but_one) or lines == end
+        if (is_odd and not is_even) or (len(last) < _WORD and _LIKE_A_WORD.fullmatch(last)):
+            doubts = [lines - len(last)]
+        filled = _FILLING.match(text, lines).end()  # type: ignore[union-attr]
+        if filled > lines:
+            return filled, []  # No text goes on like that.
+        if len(last) < len(last_but_one) and not doubts:
+            return lines, []
+    return _last_line(text, lines, doubts, is_first=lines == first)
+
+
+def _last_line(text: str, lines: int, doubts: list[int], *, is_first: bool) -> tuple[int, list[int]]:
+    """Look at what follows the lines that are as long as each other; returns as ``_wrapped``."""
+    begin, end, follows = _line(text, lines)
+    filled = _FILLING.match(text, end).end()  # type: ignore[union-attr]  # It matches the empty text.
+    if begin in {end, lines} or end - begin >= _WORD:
+        return lines, doubts
+    if filled > end:
+        return filled, []
+    is_like_a_word = _LIKE_A_WORD.fullmatch(text, begin, end) is not None
+    if follows in {":", "@"} or (is_like_a_word and follows not in {"", " ", "\n", "\r", "\t", "\\", "<", "&"}):
+        return lines, doubts
+    return end, [*doubts, lines] if is_first or is_like_a_word or doubts else []
+
+
+def _line(text: str, at: int) -> tuple[int, int, str]:
+    """Find the next line of base64: where it begins and ends, and the character behind it."""
+    begin = _SPACES.match(text, at).end()  # type: ignore[union-attr]  # It matches the empty text.
+    end = _RUN.match(text, begin).end()  # type: ignore[union-attr]  # As above.
+    return begin, end, text[end : end + 1]
+
+
+@lru_cache
+def _narrow_lines(width: int) -> re.Pattern[str]:
+    return re.compile(rf"(?:{_GAP}++[A-Za-z0-9+/_-]{{{width}}}(?![A-Za-z0-9+/_-]))*+")
 
 
 def _inline_code(text: str) -> list[tuple[int, int]]:
@@ -476,17 +645,26 @@ def _mentions(text: str, cuts: dict[int, tuple[str, Base64]]) -> list[_Mention]:
     found += [
         _Mention(start, encoded, declared)
         for start, (declared, encoded) in cuts.items()
-        if text.startswith("data:", start)
+        if text.startswith(_CUT, start)
     ]
     for match in _URL.finditer(text):
-        if _DATA_URI.search(match[0]):
+        if _CUT in match[0]:
             continue  # Something was cut out of it.
-        url = match[0].rstrip(".,;:!?*_~&")
+        url = _without_remark(match[0].rstrip(".,;:!?*_~&"))
         before = text[max(0, match.start() - 16) : match.start()].rstrip(" \t*_~")
         begins = before.endswith(("\n", ":", "：")) or (not before and match.start() < 16)  # noqa: PLR2004  (as above)
         alone = begins and _END_OF_LINE.match(text, match.start() + len(url)) is not None
         found.append(_Mention(match.start(), _unescape(url), alone=alone))
     return found
+
+
+def _without_remark(url: str) -> str:
+    """Take off what stands in brackets behind an address, unless the address is one of a picture's file with it."""
+    remark = _BRACKETED.search(url, max(0, len(url) - 202))
+    if remark and not PICTURE_FILE.fullmatch(steps_of(url)[-1]):
+        bare = url[: remark.start()]
+        return bare if PICTURE_FILE.fullmatch(steps_of(bare)[-1]) else url
+    return url
 
 
 def _in_markdown(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[list[_Mention], list[tuple[int, int]]]:
@@ -513,7 +691,7 @@ def _in_markdown(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[list[_
             spans.append((start, at))
             group = "plain" if link["angle"] is None else "angle"
             declared, target = "", _unescape(link[group])
-            if not target.startswith(("http://", "https://")) or _DATA_URI.search(link[group]):
+            if not _is_http(target) or _CUT in link[group]:
                 declared, target = cuts.get(link.start(group)) or ("", Base64(text, *link.span(group)))
             label = text[inner : min(bracket.start(), inner + _LABEL)]
             holds = image.target if image.start > start and isinstance(image.target, str) else None

@@ -292,14 +292,14 @@ class Images(Resource):
             answer = _folded(list(self._reader(reply).all(data)))
         else:
             answer = wire.read_images(data, reply.meta)
-        vars(answer)["origin"] = Origin(reply.meta, self._find)
+        vars(answer)["origin"] = Origin(reply.meta, self._finder(reply))
         return answer
 
     async def _begin(self, reply: Reply) -> EventStream[ImageStreamEvent]:
         return await EventStream[ImageStreamEvent].begin(reply, self._reader(reply))
 
     def _reader(self, reply: Reply) -> EventReader[ImageStreamEvent]:
-        origin = Origin(reply.meta, self._find)
+        origin = Origin(reply.meta, self._finder(reply))
         kind = "image_edit" if reply.call.what.endswith("edits") else "image_generation"
 
         def read(name: str, data: Data, meta: Meta) -> ImageStreamEvent | None:
@@ -325,9 +325,8 @@ class Images(Resource):
             done_is_enough=False,
         )
 
-    @property
-    def _find(self) -> ImageFinder:
-        return ImageFinder(self._transport.downloads, made=True)
+    def _finder(self, reply: Reply) -> ImageFinder:
+        return ImageFinder(self._transport.downloads, True, reply.call.timeout, reply.call.retry)
 
 
 class ImagesRaw:

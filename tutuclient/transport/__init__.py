@@ -54,6 +54,8 @@ class Transport:
             trusted_origins=(settings.base_url,),
             proxy=settings.proxy,
             verify=settings.verify,
+            timeout=settings.timeout,
+            retry=settings.retry,
         )
 
     def __reduce__(self) -> tuple[type[Transport], tuple[Settings]]:

@@ -8,11 +8,16 @@ for every hop, so that nothing of the client can reach a stranger.
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import errno
 import ipaddress
+import itertools
+import random
 import re
 import socket
 import ssl
+import time
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,18 +26,26 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.to_thread
 
+from tutuclient.endings import Ending
 from tutuclient.errors import ImageDownloadError, printable
+from tutuclient.retry import retry_after_of
+from tutuclient.settings import UNSET, RetryPolicy, Timeout, Unset, clean_timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 
-    from aiohttp import ClientResponse
+    from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
     from yarl import URL
+
+    from tutuclient.errors import DownloadReason
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({401, 403, 404, 410})
-_CONNECT_TIMEOUT = 30.0
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 525), 529})  # statuses that may be gone next time
+_BROKEN = frozenset({"damaged", "timeout"})  # reasons that leave a part of an image, and may be gone next time
+_FOLLOWED = 8192  # bytes of an image whose end is looked for at a time
+_HELD = 0.002  # seconds that the looking may hold the event loop
 _HEAD_BYTES = 64  # enough for every signature below, the brands of an AVIF included
 
 _IPV4_INSIDE = tuple(
@@ -72,7 +85,14 @@ _IPV4_WITHIN_IPV6 = tuple(
         "64:ff9b::/96",  # NAT64, RFC 6052; 64:ff9b:1::/48 is for local use (RFC 8215) and no global address at all
     )
 )
-_INSIDE_NAMES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+# Reserved for use inside (RFC 2606, 6761, 6762 with its appendix G, 8375), the names that clusters and routers give
+# out, and the public names that lead to whatever address stands in them.
+_INSIDE_NAMES = (
+    *(".localhost", ".localdomain", ".local", ".internal", ".intranet", ".private", ".lan", ".home", ".home.arpa"),
+    *(".corp", ".svc", ".domain", ".workgroup", ".nip.io", ".sslip.io", ".xip.io", ".localtest.me", ".lvh.me"),
+)
+_HOST = re.compile(r"[a-z0-9._-]+")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 _PLAIN_ADDRESS = re.compile(r"[!#-;=?-\[\]_a-z~]*")  # RFC 3986: nothing that would need quoting
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
@@ -110,18 +130,19 @@ _OTHER_SIGNATURES = (  # in lower case, as the bytes they are compared with
     (b"pk\x03\x04", "a ZIP archive"),
     (b"\x1ae\xdf\xa3", "a video"),  # Matroska and WebM
 )
-_WORDS = (  # most specific first
-    ("ClientConnectorDNSError", "the name of its host does not resolve"),
-    ("ClientConnectorCertificateError", "its certificate cannot be trusted"),
-    ("ClientSSLError", "TLS with its host failed"),
-    ("ClientProxyConnectionError", "the proxy cannot be reached"),
-    ("ClientHttpProxyError", "the proxy refuses to connect"),
-    ("ServerTimeoutError", "its host does not answer"),
-    ("ClientConnectorError", "its host cannot be reached"),
-    ("ClientPayloadError", "the connection broke before the picture was whole"),
-    ("InvalidURL", "it is no usable address"),
-    ("ClientError", "the connection broke"),
-    ("ClientConnectionError", "the connection broke"),
+_WORDS: tuple[tuple[str, DownloadReason, str], ...] = (  # most specific first
+    ("ClientConnectorDNSError", "unreachable", "the name of its host does not resolve"),
+    ("ClientConnectorCertificateError", "untrusted", "its certificate cannot be trusted"),
+    ("ClientSSLError", "unreachable", "TLS with its host failed"),
+    ("ClientProxyConnectionError", "proxy", "the proxy cannot be reached"),
+    ("ClientHttpProxyError", "proxy", "the proxy refuses to connect"),
+    ("ConnectionTimeoutError", "timeout", "no connection to its host in time"),
+    ("ServerTimeoutError", "timeout", "its host does not answer"),
+    ("ClientConnectorError", "unreachable", "its host cannot be reached"),
+    ("ClientPayloadError", "unreachable", "the connection broke before the picture was whole"),
+    ("InvalidURL", "bad_address", "it is no usable address"),
+    ("ClientError", "unreachable", "the connection broke"),
+    ("ClientConnectionError", "unreachable", "the connection broke"),
 )
 
 
@@ -195,27 +216,34 @@ class Downloads:
     nothing. Through a proxy the name is resolved by the proxy: then only names
     (``localhost``, ``*.internal``…) and addresses written out are checked.
 
+    A download that fails in a way that may have passed the next time is tried
+    again: a GET costs nothing, and what it fetches is paid for.
+
     Args:
         max_bytes: The largest picture to accept.
-        timeout: Seconds for one download, redirects and writing included; None is no limit.
+        timeout: The limits of one download: ``total`` holds over everything, attempts, pauses, redirects and writing
+            included; ``connect`` and ``idle`` for each hop. A number is the total, None takes it off.
         allow_private: Fetch from private, loopback and other inside addresses as well.
         trusted_origins: ``https://host[:port]``, and any path, of hosts that may stand inside, such as the relay's.
         proxy: ``http://host:port`` of a proxy to go through, or None.
         verify: False trusts any certificate; a text is the path of a file or folder of authorities to trust.
+        retry: How often to try again, and how long to pause; None tries once.
     """
 
     def __init__(
         self,
         *,
         max_bytes: int = 64 * 2**20,
-        timeout: float | None = 120.0,
+        timeout: float | Timeout | Unset | None = UNSET,
+        retry: RetryPolicy | None = None,
         allow_private: bool = False,
         trusted_origins: Iterable[str] = frozenset(),
         proxy: str | None = None,
         verify: bool | str | ssl.SSLContext = True,
     ) -> None:
         self._max_bytes = max_bytes
-        self._timeout = timeout
+        self._timeout = clean_timeout(timeout)
+        self._retry = retry or RetryPolicy(max_retries=0)
         self._allow_private = allow_private
         self._trusted = tuple(trusted_origins)
         self._proxy = proxy
@@ -235,24 +263,44 @@ class Downloads:
             state["_verify"] = True
         return state
 
+    def limited(self, timeout: float | Timeout | Unset | None, retry: RetryPolicy | None = None) -> Downloads:
+        """Return the same with other limits; ``UNSET`` and None leave what is."""
+        if timeout is UNSET and retry is None:
+            return self
+        other = copy.copy(self)
+        limits = self._timeout if timeout is UNSET else clean_timeout(timeout)
+        other.__dict__.update(_timeout=limits, _retry=retry or self._retry)
+        return other
+
     async def aclose(self) -> None:
         """Do nothing: a download closes what it opened. Here so that an owner need not know that."""
 
-    async def fetch(self, url: str) -> bytes:
-        """Fetch a picture into memory.
+    async def fetch(self, url: str, second: str | None = None, *, damaged: bool = False) -> bytes:
+        """Fetch a picture into memory. Arguments as for ``fetch_into``.
 
         Raises:
-            ImageDownloadError: It could not be fetched, is too large, or is no picture.
+            ImageDownloadError: It could not be fetched, is too large, cut off, or no picture.
         """
         data = bytearray()
+
+        async def begin() -> None:
+            data.clear()
 
         async def keep(piece: bytes) -> None:
             data.extend(piece)
 
-        await self.fetch_into(url, keep)
+        await self.fetch_into(url, keep, begin=begin, second=second, damaged=damaged)
         return bytes(data)
 
-    async def fetch_into(self, url: str, write: Callable[[bytes], Awaitable[None]]) -> str:
+    async def fetch_into(
+        self,
+        url: str,
+        write: Callable[[bytes], Awaitable[None]],
+        *,
+        begin: Callable[[], Awaitable[None]] | None = None,
+        second: str | None = None,
+        damaged: bool = False,
+    ) -> str:
         """Fetch a picture piece by piece; memory stays flat whatever its size.
 
         Nothing is written before the first bytes prove to be a picture's. What
@@ -261,6 +309,10 @@ class Downloads:
         Args:
             url: An http or https address, as an answer names it.
             write: Takes each piece, in order; the next is read after it returns. Its errors come out as they are.
+            begin: Awaited before the first piece of each attempt: what was written before is to be forgotten. Without
+                it only the first attempt may write, and there is none after it.
+            second: Another address of the same picture, tried whenever the first fails.
+            damaged: When no attempt brought it whole, what the last one to bring any wrote is good enough.
 
         Returns:
             The picture's type by its first bytes, such as ``image/png``.
@@ -268,34 +320,70 @@ class Downloads:
         Raises:
             ImageDownloadError: As ``fetch``.
         """
-        with anyio.move_on_after(self._timeout):
-            return await self._follow(url, write)
-        raise ImageDownloadError(
-            f"{safe_url(url)} was not here within {self._timeout:g} s: try again, or allow more time"
+        total = self._timeout.total
+        download = _Download(url, second, write, begin)
+        with anyio.move_on_after(total):
+            try:
+                return await self._try(download)
+            except ImageDownloadError as error:
+                if damaged and download.mime and error.reason != "too_large":
+                    return download.mime
+                raise
+        if damaged and download.mime:
+            return download.mime
+        error = ImageDownloadError(
+            f"{safe_url(url)} was not here within {total:g} s: try again, or allow more time", reason="timeout"
         )
+        error.attempts = download.attempts
+        raise error
 
-    async def _follow(self, url: str, write: Callable[[bytes], Awaitable[None]]) -> str:
+    async def _try(self, download: _Download) -> str:
+        """Try each address in turn, as often as the policy and the deadline allow."""
+        until = anyio.current_effective_deadline()
+        addresses = [download.url] if download.second is None else [download.url, download.second]
+        last: dict[str, ImageDownloadError] = {}
+        for attempt in itertools.count(1):
+            download.attempts = attempt
+            for url in list(addresses):
+                try:
+                    return await self._follow(url, download)
+                except ImageDownloadError as error:
+                    last[url] = error
+                    if not _may_pass(error, self._retry) or download.is_closed:
+                        addresses.remove(url)
+            pause = max((last[url].retry_after or 0.0 for url in addresses), default=0.0)
+            pause += random.random() * min(self._retry.wait_max, self._retry.wait_initial * 2.0 ** min(attempt - 1, 60))
+            if not addresses or attempt > self._retry.max_retries or anyio.current_time() + pause >= until:
+                raise _failure(download, list(last.values()))
+            await asyncio.sleep(pause)
+        raise AssertionError  # pragma: no cover  (the loop has no end of its own)
+
+    async def _follow(self, url: str, download: _Download) -> str:
         target = self._checked(_parse(url))
         for _ in range(_MAX_REDIRECTS + 1):
             async with self._opened(target) as response:
                 if response.status not in _REDIRECTS:
-                    return await self._receive(response, write)
+                    return await self._receive(response, download)
                 location = response.headers.get("Location", "")
             if not location:
                 raise ImageDownloadError(
-                    f"{safe_url(str(target))} redirects ({response.status}) and does not say where to"
+                    f"{safe_url(str(target))} redirects ({response.status}) and does not say where to",
+                    reason="unavailable",
+                    status=response.status,
                 )
             target = self._checked(_parse(location, target))
-        raise ImageDownloadError(f"{safe_url(url)} redirects more than {_MAX_REDIRECTS} times")
+        raise ImageDownloadError(
+            f"{safe_url(url)} redirects more than {_MAX_REDIRECTS} times", reason="unavailable", status=response.status
+        )
 
     def _checked(self, target: URL) -> URL:
         shown = safe_url(str(target))
         if target.scheme not in {"http", "https"}:
-            raise ImageDownloadError(f"{shown} is not fetched: only http and https addresses are")
+            raise ImageDownloadError(f"{shown} is not fetched: only http and https addresses are", reason="bad_address")
         if target.raw_user is not None or target.raw_password is not None:
-            raise ImageDownloadError(f"{shown} is not fetched: the address carries credentials")
+            raise ImageDownloadError(f"{shown} is not fetched: the address carries credentials", reason="blocked")
         if not target.raw_host:
-            raise ImageDownloadError(f"{shown} is not fetched: the address names no host")
+            raise ImageDownloadError(f"{shown} is not fetched: the address names no host", reason="bad_address")
         if not self._trusts(target) and _names_inside(target.raw_host):
             raise _refused(shown, target.raw_host)
         return target
@@ -320,43 +408,156 @@ class Downloads:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity"},  # pictures are compressed already; a bomb stays small
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_TIMEOUT),
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout.connect, sock_read=self._timeout.idle),
             trust_env=False,
             auto_decompress=False,
         ) as session:
             with _told(shown, gate):
-                response = await session.get(target, allow_redirects=False, proxy=self._proxy)
+                try:
+                    response = await session.get(
+                        target, allow_redirects=False, proxy=self._proxy, middlewares=(_only_once,)
+                    )
+                except _BrokenOnceError as broken:
+                    raise broken.error from None
             with closing(response):
                 yield response
 
-    async def _receive(self, response: ClientResponse, write: Callable[[bytes], Awaitable[None]]) -> str:
-        shown = safe_url(str(response.url))
-        if response.status in _GONE:
-            raise ImageDownloadError(
-                f"{shown} answered {response.status}: the link may have expired, save pictures soon"
-            )
-        if not 200 <= response.status < 300:  # noqa: PLR2004  (the statuses of success, RFC 9110 section 15.3)
-            raise ImageDownloadError(f"{shown} answered {response.status}")
-        too_large = ImageDownloadError(f"{shown} is larger than {self._max_bytes} bytes, the most that is accepted")
+    async def _receive(self, response: ClientResponse, download: _Download) -> str:
+        shown, status = safe_url(str(response.url)), response.status
+        _check_status(response, shown)
+        too_large = ImageDownloadError(
+            f"{shown} is larger than {self._max_bytes} bytes, the most that is accepted",
+            reason="too_large",
+            status=status,
+        )
         if (response.content_length or 0) > self._max_bytes:
             raise too_large
         size, head, mime = 0, b"", None
+        ending: Ending | None = None
         while True:
-            with _told(shown):
+            with _told(shown, has_begun=ending is not None):
                 piece = await response.content.readany()
             size += len(piece)
             if size > self._max_bytes:
                 raise too_large
-            if mime is None:
+            if ending is None:
                 head += piece
                 if piece and len(head) < _HEAD_BYTES:
                     continue
-                mime = must_be_picture(head, shown, response.headers.get("Content-Type"))
-                await write(head)
+                mime = must_be_picture(head, shown, response.headers.get("Content-Type"), status)
+                ending = Ending(mime)
+                await download.begin(mime)
+                await download.write(head)
+                await _followed(ending, head)
             elif piece:
-                await write(piece)
-            if not piece:
-                return mime
+                await download.write(piece)
+                await _followed(ending, piece)
+            if not piece and mime:
+                if ending.is_whole:
+                    return mime
+                raise ImageDownloadError(
+                    f"{shown} is damaged: the {mime.removeprefix('image/').upper()} does not go on to its end; "
+                    "damaged=True keeps what came",
+                    reason="damaged",
+                    status=status,
+                )
+
+
+class _BrokenOnceError(Exception):
+    """Carries an error of the connection past aiohttp, which would send a GET a second time on its own account."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+async def _only_once(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
+    import aiohttp  # noqa: PLC0415  (as above)
+
+    try:
+        return await send(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _BrokenOnceError(error) from None
+
+
+class _Download:
+    """One download, over all its attempts.
+
+    Attributes:
+        mime: The type of what has been written, or None while nothing has.
+        is_closed: Something was written that cannot be taken back.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        second: str | None,
+        write: Callable[[bytes], Awaitable[None]],
+        begin: Callable[[], Awaitable[None]] | None,
+    ) -> None:
+        self.url = url
+        self.second = second if second != url else None
+        self.write = write
+        self.attempts: int = 0
+        self.mime: str | None = None
+        self._begin = begin
+
+    @property
+    def is_closed(self) -> bool:
+        return self.mime is not None and self._begin is None
+
+    async def begin(self, mime: str) -> None:
+        """Forget what an earlier attempt wrote: an image begins."""
+        if self._begin is not None:
+            await self._begin()
+        self.mime = mime
+
+
+def _check_status(response: ClientResponse, shown: str) -> None:
+    status = response.status
+    if status in _GONE:
+        raise ImageDownloadError(
+            f"{shown} answered {status}: the link may have expired, save pictures soon", reason="expired", status=status
+        )
+    if not 200 <= status < 300:  # noqa: PLR2004  (the statuses of success, RFC 9110 section 15.3)
+        asked = retry_after_of(response.headers, time.time())
+        raise ImageDownloadError(f"{shown} answered {status}", reason="unavailable", status=status, retry_after=asked)
+
+
+async def _followed(ending: Ending, piece: bytes) -> None:
+    """Follow a piece to the image's end, and let the event loop go on where that takes longer than usual."""
+    begun = time.perf_counter()
+    for at in range(0, len(piece), _FOLLOWED):
+        ending.feed(piece[at : at + _FOLLOWED])
+        if time.perf_counter() - begun > _HELD:
+            await asyncio.sleep(0)
+            begun = time.perf_counter()
+
+
+def _may_pass(error: ImageDownloadError, policy: RetryPolicy) -> bool:
+    """Say whether another attempt may bring the image."""
+    if error.retry_after is not None and error.retry_after > policy.retry_after_max:
+        return False
+    if error.reason in {"unavailable", "proxy"} and error.status is not None:
+        return error.status in _PASSING
+    return error.reason in _BROKEN or error.reason in {"unreachable", "proxy"}
+
+
+def _failure(download: _Download, errors: list[ImageDownloadError]) -> ImageDownloadError:
+    """Make one error of those that the addresses ended with."""
+    error = errors[0]
+    if len(errors) > 1:
+        last = errors[-1]
+        # What to branch on is the better of the two news: an image that is cut off, or a host that may come back.
+        told = error if error.reason in _BROKEN or not _may_pass(last, RetryPolicy()) else last
+        error = ImageDownloadError(
+            f"{error.message}; and the second link: {last.message}",
+            reason=told.reason,
+            status=told.status,
+            retry_after=told.retry_after,
+        )
+    error.attempts = download.attempts
+    return error
 
 
 class _Gate:
@@ -377,13 +578,14 @@ class _Gate:
         return socket.socket(family, kind, proto)
 
 
-def must_be_picture(head: bytes, shown: str, content_type: str | None = None) -> str:
-    """Give the type of the picture that begins with these bytes; see ``picture_mime``.
+def must_be_picture(head: bytes, shown: str, content_type: str | None = None, status: int | None = None) -> str:
+    """Return the type of the picture that begins with these bytes; see ``picture_mime``.
 
     Args:
         head: The first bytes, 64 or more where there are as many.
         shown: What to call it in the error.
         content_type: What its sender says it is, for the error alone.
+        status: The HTTP status it came with, for the error alone.
 
     Raises:
         ImageDownloadError: It is no picture; the message says what it is instead.
@@ -391,7 +593,9 @@ def must_be_picture(head: bytes, shown: str, content_type: str | None = None) ->
     mime = picture_mime(head)
     if mime is None:
         claim = "" if content_type is None else f" (sent as {printable(content_type, 60)})"
-        raise ImageDownloadError(f"{shown} is no picture but {_what_it_is(head)}{claim}")
+        # Nothing at all may be an image that was cut off before it began.
+        reason: DownloadReason = "not_an_image" if head else "damaged"
+        raise ImageDownloadError(f"{shown} is no picture but {_what_it_is(head)}{claim}", reason=reason, status=status)
     return mime
 
 
@@ -420,7 +624,7 @@ def _parse(url: str, base: URL | None = None) -> URL:
     except (ValueError, IndexError):  # yarl means the former.
         parsed, usable = None, False
     if parsed is None or not usable:
-        raise ImageDownloadError(f"{safe_url(url)} is not fetched: it is no usable address")
+        raise ImageDownloadError(f"{safe_url(url)} is not fetched: it is no usable address", reason="bad_address")
     return parsed
 
 
@@ -430,21 +634,33 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 
 
 def _names_inside(host: str) -> bool:
-    """Say whether a host's very text points inside: a name of the house, or an address, however it is spelled."""
+    """Say whether a host's very text may point inside: a name of the house, or an address by anybody's reading.
+
+    Behind a proxy somebody else reads the host, so an address counts only in the
+    one spelling that all read alike, and a name only with the letters of names.
+    """
     host = host.rstrip(".").lower()
-    try:
-        if ":" in host:
-            return not is_public(host.replace("%25", "%"))
-        # The C library's own reading, since its is the one that counts: 127.1, 0x7f000001, 0177.0.0.1, 2130706433.
-        return not is_public(socket.inet_ntoa(socket.inet_aton(host)))
-    except (OSError, ValueError):
-        return "." not in host or host.endswith(_INSIDE_NAMES)
+    if ":" in host:
+        try:
+            return "%" in host or not is_public(host)
+        except ValueError:
+            return True
+    if not _HOST.fullmatch(host):
+        return True
+    # A host whose last label is a number is an address, and nothing else: WHATWG URL, "ends in a number checker".
+    if _NUMBER.fullmatch(host.rpartition(".")[2]):
+        try:
+            return not is_public(host)  # Python reads four decimal numbers without leading zeros, and nothing else.
+        except ValueError:
+            return True
+    return "." not in host or f".{host}".endswith(_INSIDE_NAMES)
 
 
 def _refused(shown: str, where: str) -> ImageDownloadError:
     return ImageDownloadError(
-        f"{shown} is not fetched: {printable(where, 80)} lies inside a private network, "
-        "where an answer has no business; allow_private_downloads=True allows it"
+        f"{shown} is not fetched: {printable(where, 80)} lies inside a private network, or may do so, "
+        "where an answer has no business; allow_private_downloads=True allows it",
+        reason="blocked",
     )
 
 
@@ -454,7 +670,7 @@ def _authorities(path: str) -> ssl.SSLContext:
 
 
 @contextmanager
-def _told(shown: str, gate: _Gate | None = None) -> Generator[None, None, None]:
+def _told(shown: str, gate: _Gate | None = None, *, has_begun: bool = False) -> Generator[None, None, None]:
     """Turn what the network raises into our error; a stranger's address and the proxy's stay out of it."""
     import aiohttp  # noqa: PLC0415  (as above)
 
@@ -463,10 +679,17 @@ def _told(shown: str, gate: _Gate | None = None) -> Generator[None, None, None]:
     except (aiohttp.ClientError, OSError, ValueError) as error:
         if gate is not None and gate.refused:
             raise _refused(shown, gate.refused[0]) from None
-        words = next(
-            (words for name, words in _WORDS if isinstance(error, getattr(aiohttp, name))), "it cannot be asked"
+        unknown: tuple[DownloadReason, str] = ("bad_address", "it cannot be asked")
+        if isinstance(error, OSError):
+            unknown = ("unreachable", "it cannot be asked")
+        reason, words = next(
+            ((reason, words) for name, reason, words in _WORDS if isinstance(error, getattr(aiohttp, name))), unknown
         )
-        reason = getattr(error, "strerror", None)
+        if has_begun and reason == "unreachable":
+            reason = "damaged"
+        why = getattr(error, "strerror", None)
         raise ImageDownloadError(
-            f"{shown} could not be fetched: {words}{f' ({printable(str(reason), 200)})' if reason else ''}"
+            f"{shown} could not be fetched: {words}{f' ({printable(str(why), 200)})' if why else ''}",
+            reason=reason,
+            status=getattr(error, "status", None) if reason == "proxy" else None,
         ) from None
