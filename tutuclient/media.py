@@ -1358,6 +1358,15 @@ def _file_object(source: Any, what: _What) -> tuple[_Content, str | None]:
     return (_Stream if seekable else _Flow)(source, label), name
 
 
+def named_picture(prompt: object) -> bool:
+    """Return whether what was given as a prompt is the name or the address of a picture, and nothing else."""
+    if not isinstance(prompt, str):
+        return False
+    text = prompt.strip()
+    addressed = re.match(r"https?://\S+\Z|data:image/", text, re.IGNORECASE) is not None
+    return addressed or (re.search(r"\s", text) is None and _PICTURE_NAME.search(text) is not None)
+
+
 def _web_address(text: str) -> str | None:
     """Give an http(s) URL without the space around it, None for other text; refuse one that cannot be fetched."""
     url = text.strip()
