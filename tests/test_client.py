@@ -18,7 +18,7 @@ import pytest
 
 from tests.conftest import KEY
 from tutuclient import ConfigError, MediaError, Timeout, TutuClient, TutuError, image, user
-from tutuclient.testing import Server, serve_in_thread
+from tutuclient.testing import Server, says, serve_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,7 +180,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 async def test_a_part_made_before_is_a_picture(client: TutuClient, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "cat.png"
     path.write_bytes(PNG)
-    server.answers(*("said" for _ in range(6)))
+    server.answers(*(says("said") for _ in range(6)))
     await client.analyze(image(path, detail="low"), "what?")
     await client.analyze([image(path), path], "what?")
     await client.edit(image("https://pics.example/cat.png"), "a sky")
@@ -226,7 +226,7 @@ async def test_what_cannot_be_asked_is_quoted_and_nothing_is_sent(
 
 
 async def test_a_prompt_that_speaks_of_a_file_is_a_prompt(client: TutuClient, server: Server) -> None:
-    server.answers("one", "two", "three")
+    server.answers(says("one"), says("two"), says("three"))
     await client.analyze(PNG, "Is this my logo.png")
     await client.analyze(PNG, "https://pics.example/cat.png shows the same cat?")
     await client.generate("a picture of a file named cat.jpg")

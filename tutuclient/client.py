@@ -563,8 +563,8 @@ def _question(
         raise MediaError("no picture was given: the list is empty")
     if named_picture(prompt):
         raise MediaError(
-            f"{printable(str(prompt), 80)} stands where the prompt belongs, and names a picture: pictures first, several"
-            " in a list, then the prompt, as in (['cat.jpg', 'dog.jpg'], 'What is in these pictures?')."
+            f"{printable(str(prompt), 80)} stands where the prompt belongs, and names a picture: pictures come first,"
+            " several in a list, then the prompt, as in (['cat.jpg', 'dog.jpg'], 'What is in these pictures?')."
         )
     parts = [image(source, detail=detail, max_side=max_side) for source in sources]
     return {"role": "user", "content": [{"type": "text", "text": _prompt(prompt)}, *parts]}
