@@ -245,7 +245,7 @@ _OTHERS = (
     (re.compile(rb"MAC .[\x0e\x0f]", re.DOTALL), "Monkey's Audio; convert it to FLAC or MP3 first"),
     (
         re.compile(
-            rb"wvpk|TTA1\x01|TTA2\0|tBaK|OFR [\x0c-\x0f]\0|MPCKS[HE]|MP\+[\x07\x17]|DSD \x1c|FRM8\0|\x0b\x77"
+            rb"wvpk|TTA1\x01|TTA2\0|tBaK|OFR [\x0c-\x11]\0|MPCKS[HE]|MP\+[\x07\x17]|DSD \x1c|FRM8\0|\x0b\x77"
             rb"|\.snd\0|\.ra\xfd|\.RMF\0|Creative Voice File\x1a"
         ),
         "a sound of a kind that relays do not take; convert it to MP3 or FLAC first",
