@@ -11,13 +11,14 @@ import sys
 import textwrap
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import KEY
-from tutuclient import ConfigError, Timeout, TutuClient, user
-from tutuclient.testing import Server, serve_in_thread
+from tutuclient import ConfigError, MediaError, Timeout, TutuClient, TutuError, image, user
+from tutuclient.testing import Server, says, serve_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,3 +170,73 @@ def test_one_client_serves_the_loops_of_many_threads(relay: Server) -> None:
 
 async def _count(client: TutuClient) -> int:
     return len(await client.models.list())
+
+
+# What the verbs are given.
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+async def test_a_part_made_before_is_a_picture(client: TutuClient, server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "cat.png"
+    path.write_bytes(PNG)
+    server.answers(*(says("said") for _ in range(6)))
+    await client.analyze(image(path, detail="low"), "what?")
+    await client.analyze([image(path), path], "what?")
+    await client.edit(image("https://pics.example/cat.png"), "a sky")
+    asked = [request.json["messages"][0]["content"][1:] for request in server.requests]
+    assert [[part["image_url"].get("detail") for part in parts] for parts in asked] == [
+        ["low"],
+        ["high", "high"],
+        ["high"],
+    ]
+    assert asked[0][0]["image_url"]["url"].startswith("data:image/png;base64,")
+    assert asked[2][0]["image_url"]["url"] == "https://pics.example/cat.png"
+
+
+@pytest.mark.parametrize(
+    ("pictures", "prompt", "says"),
+    [
+        ("", "what?", r"An empty text \(''\) is no picture"),
+        (" ", "what?", "An empty text"),
+        ([""], "what?", "An empty text"),
+        ([], "what?", "no picture was given"),
+        (None, "what?", r"A NoneType is not a picture that can be sent \(None\)"),
+        ("What is in this picture?", "cat.jpg", "cat.jpg stands where the prompt belongs"),
+        ("这张图片有什么", "/photos/CAT.WebP", "stands where the prompt belongs"),
+        ("what?", "https://pics.example/cat", "stands where the prompt belongs"),
+        ("what?", "data:image/png;base64,iVBO", "stands where the prompt belongs"),
+        ("a.png", "b.png", "several in a list"),
+        ("what?", Path("cat.jpg"), "got .*cat.jpg.*they come first"),
+        ("what?", PNG, "the prompt must be text.*they come first"),
+        ("cat.jpg", "", "got ''"),
+        ("cat.jpg", None, "got None"),
+        ("what is this?", "tell me", "There is no file what is this.*If it is the prompt: the picture comes first"),
+        (PNG.decode("latin-1"), "what?", "decoded as text"),
+        (str(PNG), "what?", "text of a bytes object"),
+    ],
+)
+async def test_what_cannot_be_asked_is_quoted_and_nothing_is_sent(
+    pictures: Any, prompt: Any, says: str, client: TutuClient, server: Server
+) -> None:
+    for verb in (client.analyze, client.edit):
+        with pytest.raises(TutuError, match=says):
+            await verb(pictures, prompt)
+    assert server.requests == []
+
+
+async def test_a_prompt_that_speaks_of_a_file_is_a_prompt(client: TutuClient, server: Server) -> None:
+    server.answers(says("one"), says("two"), says("three"))
+    await client.analyze(PNG, "Is this my logo.png")
+    await client.analyze(PNG, "https://pics.example/cat.png shows the same cat?")
+    await client.generate("a picture of a file named cat.jpg")
+    assert len(server.requests) == 3
+    with pytest.raises(MediaError, match=r"edit\('cat.jpg'"):
+        await client.generate("cat.jpg")
+
+
+@pytest.mark.parametrize("side", ["100", 0, 2.5, True])
+async def test_a_side_that_is_no_number_of_pixels_is_quoted(side: Any, client: TutuClient, server: Server) -> None:
+    with pytest.raises(MediaError, match=f"max_side is {side!r}"):
+        await client.analyze(PNG, "what?", max_side=side)
+    assert server.requests == []

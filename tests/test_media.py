@@ -13,12 +13,15 @@ import json
 import os
 import pickle
 import stat
+import struct
 import sys
 import tempfile
 import threading
+import time
 import traceback
 import tracemalloc
 import zipfile
+import zlib
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -54,6 +57,15 @@ def png(size: int) -> bytes:
 
 
 DATA = png(1000)
+EVERY_BYTE = PNG + bytes(range(256)) * 2
+
+LAYER_ONE = b"\xff\xff\xc0\x04" + bytes(412)
+"""A silent frame of MPEG audio, layer I, at 384 kbit/s and 44.1 kHz."""
+
+
+def tga(kind: int, depth: int) -> bytes:
+    """Make the beginning of a TGA of 3 x 2 pixels; type 2 begins as a cursor does."""
+    return bytes([0, 0, kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 2, 0, depth, 0]) + bytes([200]) * 24
 
 
 def put(path: Path, data: bytes) -> Path:
@@ -469,6 +481,39 @@ async def test_what_pillow_writes_is_known(form: str) -> None:
         (b"8BPS", "Photoshop"),
         (b"\x7fELF", "program"),
         (bytes(600), "nothing but zeros"),
+        # Kinds met in the test suites of Pillow, image-rs, libheif and mutagen, and their kin.
+        (tga(2, 24), "TGA"),
+        (tga(10, 32), "TGA"),
+        (tga(3, 8), "TGA"),
+        (b"\0\1" + tga(1, 8)[2:3] + b"\0\0\0\1\x18" + tga(1, 8)[8:], "TGA"),
+        (b"\0\0\1\0\1\0\x10\x10\0\0\1\0\x20\0" + (300).to_bytes(4, "little") + (22).to_bytes(4, "little"), "icon"),
+        (b"\0\0\2\0\1\0\x20\x20\0\0\3\0\4\0" + (300).to_bytes(4, "little") + (22).to_bytes(4, "little"), "cursor"),
+        (b"\xff\xfe\1\0\x11\xaf\2\0" + bytes(120), "animation .FLI or FLC.; convert"),
+        (b"\xff\xfe\1\0\x12\xaf\2\0" + bytes(120), "animation .FLI or FLC.; convert"),
+        (LAYER_ONE * 2, "layer I; convert"),
+        (LAYER_ONE[:1] + b"\xfe" + LAYER_ONE[2:], "layer I; convert"),
+        (b"P6\n# by hand\n2 1\n255\n" + bytes(6), "PNM.*convert"),
+        (b"P1 3 1 0 1 0", "PNM.*convert"),
+        (b"P7\nWIDTH 2\nHEIGHT 1\n", "PNM.*convert"),
+        (b"Pf\n3 2\n-1.0\n", "PNM.*convert"),
+        (b"P2 of the report says", "to be text"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript; draw"),
+        (b"\xc5\xd0\xd3\xc6\x1e\0\0\0", "PostScript; draw"),
+        (b"SIMPLE  =                    T" + b" " * 50, "FITS image; convert"),
+        (b"/* XPM */\nstatic char *cat[] = {", "XPM picture; convert"),
+        (b"#define cat_width 16\n#define cat_height 16\n", "XBM picture; convert"),
+        (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", "Radiance"),
+        (b"\0\0\0\x10ftypmif3avif", "HEIF picture in its short form .mini.; convert"),
+        (b"\0\0\0\x10ftypmif3heic", "HEIF picture in its short form .mini.; convert"),
+        (b"\0\0\0\x18ftypavci\0\0\0\0miaf", "HEIF picture with AVC"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx ", "raw photograph"),
+        (b"FORM\0\0\1\0ILBMBMHD", "IFF picture .ILBM.; convert"),
+        (b"FORM\0\0\1\0PBM BMHD", "IFF picture .ILBM.; convert"),
+        (b"gimp xcf v011\0", "GIMP"),
+        (b"qoif\0\0\0\2", "QOI"),
+        (b"DDS \x7c\0\0\0", "DDS"),
+        (b"MAC address of the printer", "to be text"),
+        (b"ID3 tags are what this is about", "to be text"),
         (b"\x00\x01\x02abc", "begins with 00 01 02 61"),
         (b"\xfe\xfa\x80", "begins with fe fa 80"),
     ],
@@ -1004,6 +1049,324 @@ async def test_every_kind_of_pixel_can_be_made_smaller(mode: str) -> None:
         assert drawn.mode == mode
 
 
+def gradient(mode: str) -> Image.Image:
+    """Draw something that no two neighbouring columns have in common."""
+    base = Image.linear_gradient("L").rotate(90).resize((64, 32))
+    if mode in {"RGB", "RGBA"}:
+        return Image.merge("RGB", (base, base.transpose(Image.Transpose.FLIP_LEFT_RIGHT), base)).convert(mode)
+    return base.convert(mode)
+
+
+def shrunk(data: bytes, mode: str, side: int = 16) -> Image.Image:
+    """Convert a picture, then make it smaller, as Pillow does."""
+    expected = Image.open(io.BytesIO(data)).convert(mode)
+    expected.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "transparency", "as_mode"),
+    [
+        ("RGB", (0, 255, 0), "RGBA"),  # the colour of the first column
+        ("L", 0, "LA"),
+        ("1", 0, "LA"),
+        ("P", 3, "RGBA"),
+        ("P", bytes(range(0, 250, 2)), "RGBA"),
+        ("I;16", 0, "LA"),
+    ],
+    ids=["RGB", "L", "1", "P with a colour", "P with a table", "16 bits"],
+)
+async def test_one_clear_colour_stays_clear(mode: str, transparency: Any, as_mode: str) -> None:
+    if mode == "I;16":
+        made = gradient("L").point([value * 257 for value in range(256)], "L").convert("I").convert("I;16")
+        made.putpixel((0, 0), 256)
+    elif mode == "P":
+        made = gradient("RGB").quantize(128)
+    else:
+        made = gradient(mode)
+    made.paste(transparency if mode == "RGB" else 0 if mode != "P" else 3, (0, 0, 20, 20))
+    buffer = io.BytesIO()
+    made.save(buffer, "PNG", transparency=transparency)
+    drawn = await decoded(Upload(buffer.getvalue(), max_side=16))
+    assert drawn.format == "PNG"
+    assert drawn.mode == as_mode
+    if not isinstance(transparency, bytes):
+        assert drawn.getchannel("A").getextrema() == (0, 255)
+    if mode != "I;16":
+        assert drawn.tobytes() == shrunk(buffer.getvalue(), as_mode).tobytes()
+    in_memory = await decoded(Upload(Image.open(io.BytesIO(buffer.getvalue())), max_side=16))
+    assert in_memory.getchannel("A").tobytes() == drawn.getchannel("A").tobytes()
+
+
+def bmp(alpha: int | None) -> bytes:
+    """Make a BMP of four channels with masks (BITMAPV4HEADER), whose left half has this alpha; None: all is zero."""
+    rgba = gradient("RGBA")
+    rgba.putalpha(0 if alpha is None else 255)
+    if alpha is not None:
+        rgba.paste((200, 10, 10, alpha), (0, 0, 32, 32))
+    rows = rgba.transpose(Image.Transpose.FLIP_TOP_BOTTOM).tobytes("raw", "BGRA")
+    header = struct.pack("<IiiHHIIiiII", 108, 64, 32, 1, 32, 3, len(rows), 0, 0, 0, 0)
+    masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    return b"BM" + struct.pack("<IHHI", 122 + len(rows), 0, 0, 122) + header + masks + bytes(52) + rows
+
+
+async def test_the_alpha_of_a_bmp_survives_in_a_png() -> None:
+    drawn = await decoded(Upload(bmp(40), max_side=16))
+    assert (drawn.format, drawn.mode) == ("PNG", "RGBA")
+    assert drawn.tobytes() == shrunk(bmp(40), "RGBA").tobytes()
+
+
+async def test_a_bmp_whose_alpha_was_left_empty_is_opaque() -> None:
+    drawn = await decoded(Upload(bmp(None), max_side=16))
+    assert drawn.convert("RGB").tobytes() == shrunk(bmp(None), "RGB").tobytes()
+    assert drawn.getchannel("R").getextrema() != (0, 0)
+    assert not drawn.has_transparency_data
+
+
+async def test_a_gif_that_would_be_half_clear_becomes_a_png() -> None:
+    made = gradient("RGB").quantize(64)
+    made.paste(3, (0, 0, 21, 21))
+    buffer = io.BytesIO()
+    made.save(buffer, "GIF", transparency=3)
+    drawn = await decoded(Upload(buffer.getvalue(), max_side=16))
+    assert drawn.format == "PNG"
+    assert drawn.tobytes() == shrunk(buffer.getvalue(), "RGBA").tobytes()
+
+
+@pytest.mark.parametrize("form", ["PNG", "WEBP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+async def test_a_channel_of_transparency_survives(form: str, mode: str) -> None:
+    made = gradient(mode)
+    made.putalpha(gradient("L").transpose(Image.Transpose.ROTATE_180))
+    buffer = io.BytesIO()
+    made.save(buffer, form)
+    drawn = await decoded(Upload(buffer.getvalue(), max_side=16))
+    alpha = shrunk(buffer.getvalue(), "RGBA").getchannel("A").tobytes()
+    assert list(drawn.convert("RGBA").getchannel("A").tobytes()) == pytest.approx(list(alpha), abs=6)
+
+
+# EXIF that is broken: exif-samples, Pillow's exif_text.png and bad-exif files.
+BROKEN_EXIF = {
+    "cut off": b"Exif\0\0II*\0\x08\0\0\0\5\0",
+    "no TIFF": b"Exif\0\0nothing of the kind",
+    "an offset outside": b"Exif\0\0MM\0*\0\xff\xff\xff",
+    "a type that is none": b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\xff\xff\1\0\0\0\6\0\0\0\0\0\0\0",
+    "an orientation of 9": b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\x09\0\0\0\0\0\0\0",
+    "an orientation in words": b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\2\0\4\0\0\0up!\0\0\0\0\0",
+}
+
+
+def with_chunk(png: bytes, name: bytes, content: bytes) -> bytes:
+    """Put a chunk behind a PNG's header."""
+    chunk = struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return png[:33] + chunk + png[33:]
+
+
+@pytest.mark.parametrize("side", [20, 100])
+@pytest.mark.parametrize("kind", BROKEN_EXIF)
+async def test_broken_exif_counts_as_not_turned(kind: str, side: int) -> None:
+    exif = BROKEN_EXIF[kind]
+    pictures = [
+        picture("JPEG", exif=exif),
+        picture("WEBP", exif=exif),
+        with_chunk(picture("PNG"), b"eXIf", exif[6:]),
+        with_chunk(picture("PNG"), b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(b"\nexif\n 9\nnothex!\n")),
+        with_chunk(picture("PNG"), b"tEXt", b"Raw profile type exif\0\nexif\n       3\n457\n"),
+        with_chunk(picture("PNG"), b"tEXt", b"Raw profile type exif\0"),
+    ]
+    for data in pictures:
+        if side == 100:
+            upload = Upload(data, max_side=side)
+            assert await sent(upload) == uri(data, upload.mime)
+        else:
+            assert (await decoded(Upload(data, max_side=side))).size == (20, 10)
+
+
+def declaring(width: int, height: int, bits: int, compression: int = 0, rest: bytes = bytes(8)) -> bytes:
+    """Make a BMP whose header promises more than comes."""
+    header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 54 + len(rest), 0, 0, 54) + header + rest
+
+
+def png_declaring(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    ends = with_chunk(b"\0" * 33, b"IDAT", zlib.compress(bytes(100)))[33:] + with_chunk(b"\0" * 33, b"IEND", b"")[33:]
+    return PNG + with_chunk(b"\0" * 33, b"IHDR", header)[33:] + ends
+
+
+def relabelled(data: bytes, before: tuple[int, int], after: tuple[int, int], form: str) -> bytes:
+    """Change the size that a picture's header declares."""
+    old, new = (struct.pack(form, *size) for size in (before, after))
+    assert old in data
+    return data.replace(old, new, 1)
+
+
+DECLARED = {
+    "BMP of 24 bits": declaring(9_350, 9_350, 24),
+    "BMP of 1 bit": declaring(9_350, 9_350, 1),
+    "BMP of runs": declaring(9_350, 9_350, 8, 1, b"\0\2\xff\xff\0\2\xff\xff"),
+    "PNG": png_declaring(9_000, 9_000),
+    "GIF": relabelled(picture("GIF"), (40, 20), (9_000, 9_000), "<HH"),
+    "JPEG": relabelled(picture("JPEG"), (20, 40), (9_000, 9_000), ">HH"),
+}
+
+
+@pytest.mark.parametrize("kind", DECLARED)
+async def test_a_size_that_the_bytes_cannot_hold_is_refused_at_once(kind: str) -> None:
+    data = DECLARED[kind]
+    Image.init()
+    longest, last = 0.0, time.perf_counter()
+
+    async def watch() -> None:
+        nonlocal longest, last
+        while True:
+            await asyncio.sleep(0)
+            longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        with pytest.raises(MediaError, match=r"declares 9,\d\d0 x 9,\d\d0 pixels, which its [\d,]+ bytes cannot hold"):
+            await Upload(data, max_side=100).open()
+        group.cancel_scope.cancel()
+    assert longest < 0.1
+    assert data[:4] == (await first_bytes(data))[:4]  # Without max_side nobody looks.
+
+
+async def first_bytes(data: bytes) -> bytes:
+    return base64.b64decode((await sent(Upload(data))).partition(b",")[2])
+
+
+async def test_what_a_few_bytes_can_hold_is_drawn() -> None:
+    blank = Image.new("1", (3000, 3000))
+    for form in ("PNG", "GIF", "TIFF", "BMP", "WEBP"):
+        buffer = io.BytesIO()
+        blank.save(buffer, form, **({"compression": "tiff_adobe_deflate"} if form == "TIFF" else {}))
+        assert (await decoded(Upload(buffer.getvalue(), max_side=30))).size == (30, 30)
+
+
+async def test_more_pixels_than_max_pixels_are_refused() -> None:
+    data = picture("PNG", (400, 200))
+    error = await refusal(data, max_side=10, max_pixels=79_999)
+    assert "400 x 200 pixels, and max_pixels is 79,999" in str(error)
+    assert "max_pixels=80000" in str(error)
+    with pytest.raises(MediaError, match="max_pixels is 79,999"):
+        part = image(data, max_side=10, max_pixels=79_999)
+        await cast("Upload", part.image_url.url).open()
+    for most in (80_000, None):
+        assert (await decoded(Upload(data, max_side=10, max_pixels=most))).size == (10, 5)
+    assert await sent(Upload(data, max_pixels=1)) == uri(data)
+    assert await sent(Upload(data, max_side=400, max_pixels=1)) == uri(data)
+    # Of a JPEG what is decoded counts: an eighth of each side here.
+    assert (await decoded(Upload(picture("JPEG", (400, 200)), max_side=10, max_pixels=1300))).size == (10, 5)
+    assert (await refusal(picture("JPEG", (400, 200)), max_side=100, max_pixels=79_999)).outcome == "not_sent"
+    copy = pickle.loads(pickle.dumps(Upload(data, max_side=10, max_pixels=1)))  # noqa: S301  (our own)
+    with pytest.raises(MediaError, match="max_pixels is 1:"):
+        await copy.open()
+
+
+@pytest.mark.parametrize("name", ["max_side", "max_pixels"])
+@pytest.mark.parametrize("given", ["100", "wide", 0, -5, 1.5, True, [100], float("nan")])
+def test_a_number_of_pixels_is_a_whole_number(name: str, given: Any) -> None:
+    with pytest.raises(MediaError, match=f"{name} is ") as caught:
+        Upload(PNG, **{name: given})
+    assert repr(given) in str(caught.value)
+    assert ("max_side=100" in str(caught.value)) is (given == "100" and name == "max_side")
+
+
+async def test_numbers_of_numpy_are_numbers() -> None:
+    numpy = pytest.importorskip("numpy")
+    assert (await decoded(Upload(picture("PNG"), max_side=numpy.int64(10)))).size == (10, 5)
+
+
+# What people give by mistake.
+
+
+@pytest.mark.parametrize("given", ["", "  ", "\n"])
+def test_an_empty_text_is_quoted(given: str) -> None:
+    for make in (image, audio, Upload, Recording):
+        with pytest.raises(MediaError, match=r"An empty text \('[^']*'\) is no (picture|sound): give a path"):
+            make(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        EVERY_BYTE.decode("latin-1"),
+        EVERY_BYTE.decode("utf-8", "replace"),
+        EVERY_BYTE.decode("utf-8", "surrogateescape"),
+        EVERY_BYTE.decode("utf-8", "ignore"),
+        str(EVERY_BYTE),
+        str(base64.b64encode(EVERY_BYTE)),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(50)).decode("utf-8", "replace"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF\0" + bytes(50)).decode("latin-1"),
+        (b"GIF89a" + bytes(50)).decode("latin-1"),
+        (b"RIFF\x10\0\0\0WEBPVP8 ").decode("latin-1"),
+    ],
+)
+async def test_bytes_that_were_decoded_are_told(given: str) -> None:
+    with pytest.raises(MediaError, match="(decoded as text|text of a bytes object).*give (the|its) bytes") as caught:
+        await Upload(given).open()
+    assert len(str(caught.value)) < 500
+    assert str(caught.value).isprintable()
+
+
+async def test_a_tilde_is_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    put(tmp_path / "cat.png", DATA)
+    for source in ("~/cat.png", Path("~/cat.png")):
+        upload = Upload(source)
+        assert await sent(upload) == uri(DATA)
+        assert upload.name == "cat.png"
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    (folder / "~").mkdir()
+    put(folder / "~" / "cat.png", DATA[:500])
+    assert await sent(Upload("~/cat.png")) == uri(DATA[:500])
+    assert "There is no file ~nobody-of-this-name/cat.png" in str(await refusal("~nobody-of-this-name/cat.png"))
+
+
+async def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert str(await refusal("cat.png")) == f"There is no file cat.png. Looked in {tmp_path}."
+    assert str(await refusal(tmp_path / "cat.png")) == f"There is no file {tmp_path / 'cat.png'}."
+    error = str(await refusal("What is in this picture?"))
+    assert "There is no file What is in this picture?" in error
+    assert "the picture comes first, then the prompt" in error
+
+
+def test_a_part_is_taken_as_a_picture() -> None:
+    part = image(PNG, detail="low")
+    assert image(part) == part
+    assert image(part, detail="high").image_url.detail == "low"
+    assert image(image(PNG), detail="high").image_url.detail == "high"
+    assert image(part).image_url.url is part.image_url.url
+    assert image(image("https://host/cat.png")).image_url.url == "https://host/cat.png"
+    openai_part: Any = {"type": "image_url", "image_url": {"url": "https://host/cat.png", "detail": "auto"}}
+    assert image(openai_part).image_url.detail == "auto"
+    with pytest.raises(MediaError, match="belongs to the Upload"):
+        image(part, max_side=100)
+
+
+async def test_an_upload_of_a_part_reads_what_the_part_reads() -> None:
+    assert await sent(Upload(image(DATA))) == uri(DATA)
+    assert await sent(Upload(cast("Any", {"image_url": {"url": uri(DATA).decode()}}))) == uri(DATA)
+    with pytest.raises(MediaError, match=r"give it to image\(\)"):
+        Upload(image("https://host/cat.png"))
+
+
+def test_several_pictures_in_something_else_than_a_list_are_told() -> None:
+    for several in ((path for path in ("a.png", "b.png")), {"a.png", "b.png"}):
+        with pytest.raises(MediaError, match=r"Several are given as a list"):
+            image(cast("Any", several))
+    numpy = pytest.importorskip("numpy")
+    with pytest.raises(MediaError, match="PIL.Image.fromarray"):
+        image(numpy.zeros((2, 2)))
+    with pytest.raises(MediaError, match=r"A int is not a picture that can be sent \(42\)"):
+        image(cast("Any", 42))
+
+
 async def test_transparency_of_a_palette_survives() -> None:
     made = Image.new("P", (40, 20), 1)
     made.putpalette([0, 0, 0, 255, 0, 0])
@@ -1164,7 +1527,7 @@ async def test_without_pillow_only_max_side_is_missed(file: Path, monkeypatch: p
     monkeypatch.delitem(sys.modules, "PIL.Image")
     assert await sent(Upload(file)) == uri(DATA)
     error = await refusal(file, max_side=10)
-    assert 'pip install "tutuclient[images]"' in str(error)
+    assert "pip install pillow" in str(error)
     assert isinstance(error.__cause__, ImportError)
     with pytest.raises(MediaError, match="A Image is not a picture"):
         Upload(Image.new("L", (1, 1)))
@@ -1242,6 +1605,21 @@ def test_one_upload_works_in_several_loops(file: Path) -> None:
 
 WAV = b"RIFF\x2c\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\xc0\x5d\0\0\x80\xbb\0\0\x02\0\x10\0data\x08\0\0\0" + bytes(8)
 MP3 = b"ID3\x04\0\0\0\0\0\0" + bytes(range(256))
+
+
+def id3(size: int, version: int = 4, flags: int = 0) -> bytes:
+    """Make an ID3 tag with so many bytes in it, the footer not counted."""
+    digits = bytes((size >> shift) & 0x7F for shift in (21, 14, 7, 0))
+    footer = b"3DI" + bytes([version, 0, flags]) + digits if flags & 0x10 else b""
+    return b"ID3" + bytes([version, 0, flags]) + digits + b"\1" * size + footer
+
+
+def ape(size: int) -> bytes:
+    """Make an APEv2 tag that stands at the beginning: a header, so many bytes and a footer."""
+    fields = struct.pack("<IIII8x", 2000, size + 32, 1, 0)
+    return b"APETAGEX" + fields + b"\1" * size + b"APETAGEX" + fields
+
+
 OGG = b"OggS\0\x02" + bytes(22) + b"OpusHead"
 SOUNDS = [
     (MP3, "audio/mpeg", "mp3"),
@@ -1288,6 +1666,77 @@ async def test_the_kind_of_a_sound_is_told_by_its_first_bytes(
         assert (recording.mime, recording.format) == (mime, form)
     assert recording.filename == f"named.wrongly.txt.{form}"
     assert Recording(head).name is None
+
+
+BEHIND_A_TAG = [
+    (b"fLaC\0\0\0\x22", "audio/flac"),
+    (b"\xff\xf1\x50\x80", "audio/aac"),
+    (WAV, "audio/wav"),
+    (b"\0\0\0\x1cftypM4A \0\0\0\0", "audio/mp4"),
+    (b"\0\0\0\x1cftypisom\0\0\0\0", "video/mp4"),
+    (OGG, "audio/ogg"),
+    (b"FORM\0\0\0\x10AIFFCOMM", "audio/aiff"),
+    (b"\xff\xfb\x90\x64", "audio/mpeg"),
+    (b"\0" * 700 + b"\xff\xfb\x90\x64", "audio/mpeg"),
+    (b"\x81\x02" * 50 + b"\xff\xfb\x90\x64", "audio/mpeg"),
+]
+
+
+@pytest.mark.parametrize(("sound", "mime"), BEHIND_A_TAG, ids=[f"{mime} {len(data)}" for data, mime in BEHIND_A_TAG])
+@pytest.mark.parametrize(
+    "tag",
+    [
+        id3(0),
+        id3(100, 3),
+        id3(100, 4, 0x10),
+        id3(5000, 2),
+        id3(300_000),
+        id3(700) + id3(9),
+        ape(40),
+        ape(4000),
+        id3(600) + ape(600),
+    ],
+    ids=["0", "100", "footer", "5000", "300000", "two", "ape", "long ape", "both"],
+)
+async def test_what_stands_behind_a_tag_is_what_it_is(tag: bytes, sound: bytes, mime: str, tmp_path: Path) -> None:
+    data = tag + sound + bytes(10)
+    for source in (data, put(tmp_path / "talk.mp3", data), io.BytesIO(data), Awaited(data)):
+        recording = Recording(source)
+        assert await sent(recording) == base64.b64encode(data)
+        assert recording.mime == mime
+    assert sound_mime(data) == mime
+    given = Recording(data, mime="audio/x-own")
+    await given.open()
+    assert given.mime == "audio/x-own"
+
+
+@pytest.mark.parametrize(
+    ("data", "seems"),
+    [
+        (b"ID3 tags are what this is about", "text"),
+        (b"ID3\x04\0\x0f\0\0\0\0" + b"\xff\xfb\x90\x64", "begins with 49 44 33"),
+        (b"ID3\x09\0\0\0\0\0\0" + b"\xff\xfb\x90\x64", "begins with 49 44 33"),
+        (b"ID3\x04\0\0\x80\0\0\0" + b"\xff\xfb\x90\x64", "begins with 49 44 33"),
+        (id3(30), "nothing but a tag"),
+        (id3(3000)[:900], "nothing but a tag"),
+        (id3(30) + b"<!DOCTYPE html><title>404</title>", "HTML"),
+        (id3(3000) + DATA, "a picture .image/png."),
+        (ape(300) + b'{"error": 1}', "JSON"),
+        (b"FORM\0\0\1\0ILBMBMHD", "IFF picture .ILBM."),
+        (b"\0\0\0\x10ftypmif3avif", "HEIF picture in its short form"),
+        (LAYER_ONE * 3, "layer I; convert it to MP3"),
+        (b"MThd\0\0\0\6\0\1", "MIDI"),
+        (b"wvpk\x20\0\0\0", "of a kind that relays do not take; convert"),
+    ],
+)
+async def test_a_tag_is_checked_and_what_is_no_sound_behind_it_is_named(
+    data: bytes, seems: str, tmp_path: Path
+) -> None:
+    for source in (data, put(tmp_path / "talk.aiff", data)):
+        if source is not data and "begins with" in seems:
+            continue  # Then the name decides.
+        with pytest.raises(MediaError, match=seems):
+            await Recording(source).open()
 
 
 @pytest.mark.parametrize(("data", "seems"), NO_SOUNDS, ids=[seems for _, seems in NO_SOUNDS])

@@ -9,7 +9,7 @@ import msgspec
 
 from tutuclient import __version__, wire
 from tutuclient.errors import ConfigError, MediaError, printable
-from tutuclient.media import PictureSource, image
+from tutuclient.media import PictureSource, image, named_picture
 from tutuclient.resources import Account, Audio, Chat, Embeddings, Images, Models, TextCompletions
 from tutuclient.settings import (
     UNSET,
@@ -383,7 +383,8 @@ class TutuClient:
         """Ask about one or several pictures.
 
         Args:
-            images: A path, an http(s) address, a data URI, bytes, an open binary file or a Pillow image; or several.
+            images: A path, an http(s) address, a data URI, bytes, an open binary file, a Pillow image or what
+                ``image(…)`` made of one; or a list of several.
             prompt: What to ask.
             model: A model that sees.
             detail: How closely to look; None leaves it to the relay.
@@ -528,6 +529,11 @@ class TutuClient:
         **fields: Any,
     ) -> ChatCompletion | ChatStream:
         """Have a picture made; it is in ``.images`` of the answer. Arguments and errors as for ``edit``."""
+        if named_picture(prompt):
+            raise MediaError(
+                f"{printable(prompt, 80)} stands where the prompt belongs, and names a picture. To have it changed:"
+                " edit('cat.jpg', 'Put a blue sky behind it')."
+            )
         return await self._order(model, {"role": "user", "content": _prompt(prompt)}, stream, timeout, fields)
 
     async def _order(
@@ -555,6 +561,11 @@ def _question(
     sources: Sequence[PictureSource] = images if isinstance(images, list | tuple) else [images]  # type: ignore[list-item]  # a str is a Sequence too
     if not sources:
         raise MediaError("no picture was given: the list is empty")
+    if named_picture(prompt):
+        raise MediaError(
+            f"{printable(str(prompt), 80)} stands where the prompt belongs, and names a picture: pictures come first,"
+            " several in a list, then the prompt, as in (['cat.jpg', 'dog.jpg'], 'What is in these pictures?')."
+        )
     parts = [image(source, detail=detail, max_side=max_side) for source in sources]
     return {"role": "user", "content": [{"type": "text", "text": _prompt(prompt)}, *parts]}
 
@@ -562,7 +573,10 @@ def _question(
 def _prompt(prompt: object) -> str:
     """Check what is asked, before anything is paid for."""
     if not isinstance(prompt, str) or not prompt.strip():
-        raise ConfigError(f"the prompt must be text that says something; got {printable(repr(prompt), 60)}")
+        raise ConfigError(
+            f"the prompt must be text that says something; got {printable(repr(prompt), 60)}."
+            " Where a call takes pictures too, they come first, and the prompt behind them."
+        )
     return prompt
 
 

@@ -21,11 +21,13 @@ import hashlib
 import inspect
 import io
 import mimetypes
+import operator
 import os
 import re
 import stat
 import sys
 import threading
+import warnings
 from abc import ABC, abstractmethod
 from functools import partial
 from pathlib import Path
@@ -66,6 +68,7 @@ __all__ = [
 
 PictureSource: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | AsyncReadable | PIL.Image.Image | Upload"
+    " | ImagePart"
 )
 """What a picture can be given as; a str is a path, an http(s) URL or a data URI."""
 
@@ -81,7 +84,11 @@ INLINE_BYTES = 48 * 1024
 MAX_STREAM_BYTES = 512 * 2**20
 """What is kept of a file object that cannot be read twice; more is refused."""
 
+MAX_PIXELS = 100_000_000
+"""Pictures that declare more pixels (width x height) are not drawn anew, unless ``max_pixels=`` allows it."""
+
 _HEAD_BYTES = 512
+_LONGEST_SHOWN = 200
 _CHUNK_BYTES = 2**20
 _DIGEST_BYTES = 2 * 2**20
 _CAN_BE_GIVEN = {
@@ -97,7 +104,34 @@ _SCHEMES = {
 _BASE64 = re.compile(r"(iVBORw0KGg|/9j/|R0lGOD|UklGR|Qk|SUkq|TU0A|AAAA)[A-Za-z0-9+/=_\s-]{36,}")
 """How the base64 of a picture begins."""
 
+_DECODED = re.compile(
+    r"[\x89\ufffd\udc89]PNG|(\xff\xd8\xff|\ufffd{3}|\udcff\udcd8\udcff)|GIF8[79]a|RIFF.{4}WEBP", re.DOTALL
+)
+"""How a picture begins whose bytes were decoded as text, by any of the usual ways."""
+
+_BYTES_LITERAL = re.compile(r"""b(['"]).*\1""", re.DOTALL)
+_PICTURE_NAME = re.compile(r"\.(png|jpe?g|jfif|gif|webp|bmp|tiff?|avif|hei[cf])\Z", re.IGNORECASE)
+
 _ORIENTATION = 0x0112
+_TURNS = {
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
+"""The orientations of EXIF 2.32, section 4.6.4 A, and what sets each upright, by Pillow's names."""
+
+_CREDIBLE_PIXELS = 2_000_000
+_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "GIF": 4096, "TIFF": 64 * 1024, "JPEG": 8192, "MPO": 8192}
+_RAW_PIXELS_PER_BYTE, _RLE_PIXELS_PER_BYTE = 8, 1024
+"""The most pixels that a byte of a file can stand for; smaller pictures than ``_CREDIBLE_PIXELS`` are not counted.
+
+A pixel has a bit at least. deflate makes at most 1032 bytes of one (zlib's technical details), a code of LZW has twelve
+bits and at most 4096 pixels, and a block of JPEG half a byte. WebP, AVIF and HEIC have no such bound.
+"""
 _SAVED_AS: dict[str, dict[str, Any]] = {
     "PNG": {"compress_level": 3},
     "JPEG": {"quality": 92},
@@ -128,7 +162,6 @@ _BRANDS = (
 """Of the ftyp box, the first hit first: AVIF and HEIC files name the brands of HEIF beside their own."""
 
 _SOUND_STARTS = (
-    (b"ID3", "audio/mpeg"),
     (b"fLaC", "audio/flac"),
     (b"OggS", "audio/ogg"),
     (b"ADIF", "audio/aac"),
@@ -138,20 +171,87 @@ _SOUND_STARTS = (
     (b"\0\0\x01\xba", "video/mpeg"),
 )
 _NOT_KNOWN = "of a kind not known here"
+_ZEROS = "nothing but zeros, as after an interrupted download"
+_LAYER_ONE = "MPEG audio of layer I; convert it to MP3 first"
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
+_MOST_TAGS = 8
+_ID3 = re.compile(rb"ID3[\x02-\x04][^\xff][\0-\xff][\0-\x7f]{4}", re.DOTALL)
+_APE_TAG = re.compile(rb"APETAGEX[\xd0-\xff]\x07\0\0", re.DOTALL)
+_ID3_HEADER, _ID3_FOOTER_FLAG, _APE_HEADER = 10, 0x10, 32
+
+_OTHER_PICTURES = {
+    b"mif3": "a HEIF picture in its short form (mini)",
+    b"avci": "a HEIF picture with AVC in it",
+    b"avcs": "a HEIF picture with AVC in it",
+    b"vvic": "a HEIF picture with VVC in it",
+    b"vvis": "a HEIF picture with VVC in it",
+    b"evbi": "a HEIF picture with EVC in it",
+    b"evbs": "a HEIF picture with EVC in it",
+    b"jpeg": "a HEIF picture with JPEG in it",
+    b"jpgs": "a HEIF picture with JPEG in it",
+    b"j2ki": "a HEIF picture with JPEG 2000 in it",
+    b"j2is": "a HEIF picture with JPEG 2000 in it",
+    b"miaf": "a HEIF picture",
+    b"mif2": "a HEIF picture",
+    b"unif": "a HEIF picture",
+    b"jxl ": "a JPEG XL picture",
+    b"jp2 ": "a JPEG 2000 picture",
+    b"jpx ": "a JPEG 2000 picture",
+    b"crx ": "a raw photograph (CR3)",
+}
+"""Brands of pictures among those of the ftyp box that relays do not take (ISO/IEC 23008-12; MP4RA's list)."""
+
 _OTHERS = (
     (re.compile(rb"%PDF-"), "a PDF; draw its pages first"),
     (re.compile(rb"PK(\x03\x04|\x05\x06)"), "a zip archive, or an office document"),
+    (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an old office document (OLE)"),
     (re.compile(rb"\x1f\x8b"), "gzip; unpack it first"),
     (re.compile(rb"7z\xbc\xaf\x27\x1c|Rar!|\xfd7zXZ\0|BZh|\x28\xb5\x2f\xfd"), "an archive; unpack it first"),
     (re.compile(rb"....ftyp", re.DOTALL), "a video (MP4 or QuickTime)"),
-    (re.compile(rb"\x1aE\xdf\xa3|RIFF....AVI ", re.DOTALL), "a video"),
+    (re.compile(rb"\x1aE\xdf\xa3|RIFF....AVI |FLV\x01|\0\0\x01\xb3", re.DOTALL), "a video"),
+    (re.compile(rb"....[\x11\x12\x30\x31\x44]\xaf", re.DOTALL), "an animation (FLI or FLC); convert it first"),
     (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "a JPEG XL picture; convert it first"),
     (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "a JPEG 2000 picture; convert it first"),
-    (re.compile(rb"\0\0[\x01\x02]\0"), "an icon or a cursor; convert it first"),
     (re.compile(rb"8BPS"), "a Photoshop document; convert it first"),
+    (re.compile(rb"gimp xcf "), "a GIMP document; convert it first"),
+    (
+        re.compile(rb"P[1-6]\s+(#[^\n]*\n\s*)*\d+\s|P7\n(#[^\n]*\n)*WIDTH|P7 332|P[Ff]\r?\n\d"),
+        "a PNM picture (PBM, PGM, PPM, PAM or PFM); convert it first",
+    ),
+    (re.compile(rb"%!PS|\xc5\xd0\xd3\xc6|\x04%!PS"), "PostScript; draw it first"),
+    (re.compile(rb"SIMPLE  ="), "a FITS image; convert it first"),
+    (re.compile(rb"\s*/\* XPM|! XPM2"), "an XPM picture; convert it first"),
+    (re.compile(rb"\s*#define\s+\S+_width\s"), "an XBM picture; convert it first"),
+    (re.compile(rb"#\?(RADIANCE|RGBE)"), "a Radiance HDR picture; convert it first"),
+    (
+        re.compile(rb"FORM....(ILBM|PBM |ACBM|ANIM|RGBN|RGB8|DEEP)", re.DOTALL),
+        "an IFF picture (ILBM); convert it first",
+    ),
+    (re.compile(rb"(FORM|LIST|CAT )\0...[A-Z0-9 ]{4}", re.DOTALL), "an IFF file; convert it first"),
+    (re.compile(rb"[\x8a\x8b][MJ]NG\r\n\x1a\n"), "an MNG or JNG picture; convert it first"),
+    (re.compile(rb"qoif\0"), "a QOI picture; convert it first"),
+    (re.compile(rb"DDS \x7c"), "a DDS texture; convert it first"),
+    (re.compile(rb"\x76\x2f\x31\x01"), "an OpenEXR picture; convert it first"),
+    (re.compile(rb"\x0a[\0\x02-\x05]\x01[\x01\x02\x04\x08]"), "a PCX picture; convert it first"),
+    (re.compile(rb"\x01\xda[\0\x01][\x01\x02]\0[\x01-\x03]"), "an SGI picture; convert it first"),
+    (re.compile(rb"\x59\xa6\x6a\x95"), "a Sun raster picture; convert it first"),
+    (re.compile(rb"icns\0"), "a set of icons (ICNS); convert it first"),
+    (re.compile(rb"\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF", re.DOTALL), "a metafile (WMF or EMF); draw it first"),
+    (re.compile(rb"AT&TFORM"), "a DjVu document; draw its pages first"),
+    (re.compile(rb"FUJIFILMCCD-RAW|IIR[OS]\x08\0|MMOR\0|IIU\0"), "a raw photograph; develop it first"),
+    (re.compile(rb".{128}DICM", re.DOTALL), "a DICOM image; convert it first"),
+    (re.compile(rb"\x89HDF\r\n\x1a\n"), "an HDF5 file"),
+    (re.compile(rb"MThd"), "MIDI, which is notes and no sound; play it into a recording first"),
+    (re.compile(rb"MAC .[\x0e\x0f]", re.DOTALL), "Monkey's Audio; convert it to FLAC or MP3 first"),
+    (
+        re.compile(
+            rb"wvpk|TTA1\x01|TTA2\0|tBaK|OFR [\x0c-\x11]\0|MPCKS[HE]|MP\+[\x07\x17]|DSD \x1c|FRM8\0|\x0b\x77"
+            rb"|\.snd\0|\.ra\xfd|\.RMF\0|Creative Voice File\x1a"
+        ),
+        "a sound of a kind that relays do not take; convert it to MP3 or FLAC first",
+    ),
     (re.compile(rb"\x7fELF|MZ"), "a program"),
-    (re.compile(rb"\0+\Z"), "nothing but zeros, as after an interrupted download"),
+    (re.compile(rb"\0+\Z"), _ZEROS),
 )
 _TEXTS = (
     (re.compile(r"\s*<(!doctype html|html|head|body)", re.IGNORECASE), "HTML, perhaps an error page that was saved"),
@@ -188,6 +288,7 @@ def image(
     *,
     detail: Literal["auto", "low", "high"] | None = None,
     max_side: int | None = None,
+    max_pixels: int | None = None,
 ) -> ImagePart:
     """Make the part of a message that shows a picture. Reads nothing yet.
 
@@ -196,23 +297,27 @@ def image(
 
     Args:
         source: A path, an http(s) URL, a data URI, the bytes of a picture, a binary file object or a Pillow image.
-            An ``Upload`` may be used in several calls.
+            An ``Upload`` may be used in several calls. A part that was made before stays as it is, with its own
+            ``detail`` where it has one.
         detail: How closely the model should look. None leaves it to the relay, and several take "high" then.
         max_side: Pixels that the longer side may have; a larger picture is made smaller (see ``Upload``).
             None sends every picture as it is.
+        max_pixels: See ``Upload``.
 
     Raises:
         MediaError: What is given is of no such kind, or ``max_side`` was given for a URL or for an ``Upload``.
 
     Source: ``POST /chat/completions``, part ``image_url``.
     """
+    if (part := _image_url_of(source)) is not None:
+        return image(part.url, detail=part.detail or detail, max_side=max_side, max_pixels=max_pixels)
     if isinstance(source, Upload):
         if max_side is not None:
             raise MediaError("max_side belongs to the Upload: write Upload(source, max_side=…).")
         return ImagePart(ImageURL(source, detail))
     url = _web_address(source) if isinstance(source, str) else None
     if url is None:
-        return ImagePart(ImageURL(Upload(source, max_side=max_side), detail))
+        return ImagePart(ImageURL(Upload(source, max_side=max_side, max_pixels=max_pixels), detail))
     if max_side is not None:
         raise MediaError(
             f"max_side cannot be applied to {printable(url, 120)}: the relay fetches a URL by itself."
@@ -264,9 +369,12 @@ class Upload:
 
     With ``max_side`` Pillow makes a larger picture smaller and turns it upright by
     its EXIF orientation, and the result is kept in memory. The format stays where
-    Pillow can write it, else it is PNG; the colour profile stays, other metadata
-    goes, and of an animation the first frame remains. A picture that fits and
-    stands upright is sent byte for byte. As many pictures are drawn at a time as
+    Pillow can write it and it holds what is drawn (transparency, for one), else it
+    is PNG; the colour profile stays, other metadata goes, and of an animation the
+    first frame remains. EXIF that is broken counts as none. A picture that fits and
+    stands upright is sent byte for byte. What declares more pixels than its bytes
+    can hold, or than ``max_pixels``, is refused before anything is decoded.
+    As many pictures are drawn at a time as
     there are processors, in threads; only while Pillow takes memory for the pixels
     the event loop has to wait, some 10 ms for 10 megapixels.
 
@@ -276,6 +384,9 @@ class Upload:
     Args:
         source: As for ``image``, but no http(s) URL.
         max_side: Pixels that the longer side may have, at least 1; None sends the picture as it is. Needs Pillow.
+        max_pixels: The most pixels (width x height, as the file declares them) of a picture that is made smaller; of
+            a JPEG those that are decoded count. None is 100 million; ``PIL.Image.MAX_IMAGE_PIXELS``, Pillow's own
+            limit, holds beside it. Without ``max_side`` nothing is decoded, and it has no part.
 
     Attributes:
         name: The file's name without its folders, or None.
@@ -287,12 +398,13 @@ class Upload:
     name: str | None = None
     _what: ClassVar[_What] = "picture"
 
-    def __init__(self, source: PictureSource, *, max_side: int | None = None) -> None:
-        if max_side is not None and max_side < 1:
-            raise MediaError(f"max_side is {max_side!r}; it must be a number of pixels, at least 1.")
-        self._source = source
-        self._max_side = max_side
+    def __init__(self, source: PictureSource, *, max_side: int | None = None, max_pixels: int | None = None) -> None:
         self._sent: _Content | None = None  # First, as the frames of what is refused below are shown with their locals.
+        self._max_side = max_side = _pixels("max_side", max_side)
+        self._max_pixels = _pixels("max_pixels", max_pixels)
+        if (part := _image_url_of(source)) is not None:
+            source = part.url
+        self._source = source
         if isinstance(source, Upload):
             self._origin, self.name = source.origin, source.name
         else:
@@ -317,9 +429,10 @@ class Upload:
             size, head = await self._origin.look()
             if self._sent is not None:
                 return
-            sent, mime = self._origin, self._kind(head if size else b"")
+            sent, mime = self._origin, await self._identify(size, head if size else b"")
             if self._max_side is not None:
-                fitted = await _draw(partial(_fitted, sent, self._max_side))
+                bounds = {} if self._max_pixels is None else {"max_pixels": self._max_pixels}
+                fitted = await _draw(partial(_fitted, sent, self._max_side, **bounds))
                 if fitted is not None:
                     sent = _Memory(fitted, sent.label)
                     size, head = await sent.look()
@@ -427,6 +540,11 @@ class Upload:
     def _lead(self) -> bytes:
         return f"data:{self.mime};base64,".encode()
 
+    async def _identify(self, size: int, head: bytes) -> str:
+        """Return the media type; a subclass may have to read on for it."""
+        del size
+        return self._kind(head)
+
     def _kind(self, head: bytes) -> str:
         """Tell the media type by the first bytes; refuse what is no picture, and say what it seems to be."""
         label = self._origin.label
@@ -440,7 +558,7 @@ class Upload:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"source": self._source, "max_side": self._max_side}
+        return {"source": self._source, "max_side": self._max_side, "max_pixels": self._max_pixels}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]  # The constructor is all there is to an unopened upload.
@@ -499,6 +617,17 @@ class Recording(Upload):
 
     def _lead(self) -> bytes:
         return b""
+
+    async def _identify(self, size: int, head: bytes) -> str:
+        """Read behind the tags that stand before a sound: its kind is what comes then."""
+        at, begun, tags = 0, head, 0
+        while self._given_mime is None and (length := _tag_bytes(begun)) is not None and tags < _MOST_TAGS:
+            at, tags = at + length, tags + 1
+            if at >= size:
+                raise MediaError(f"{self._origin.label} is nothing but a tag (ID3 or APE): no sound stands behind it.")
+            async with self._origin.reading() as read:
+                begun = bytes(await read(at, min(_HEAD_BYTES, size - at)))
+        return (_tagged_sound_mime(begun) if tags else None) or self._kind(begun)
 
     def _kind(self, head: bytes) -> str:
         label = self._origin.label
@@ -607,6 +736,12 @@ class _File:
         self.label = printable(path, 120)
         self.state: _State | None = None
 
+    def _place(self) -> str:
+        """Return where it is: ``~`` is the home folder, as in a shell, unless there is a file of just this name."""
+        if not self.path.startswith("~") or os.path.lexists(self.path):
+            return self.path
+        return os.path.expanduser(self.path)  # noqa: PTH111  (Path's raises where there is no such user)
+
     async def look(self) -> tuple[int, bytes]:
         return await to_thread.run_sync(self._look, abandon_on_cancel=True)
 
@@ -618,7 +753,8 @@ class _File:
 
     def whole(self) -> io.FileIO:
         with _readable(self.label, self.path):
-            mode = Path(self.path).stat().st_mode
+            path = self._place()
+            mode = Path(path).stat().st_mode
             if stat.S_ISDIR(mode):
                 raise MediaError(f"{self.label} is a directory. Give the files in it, one by one.")
             if not stat.S_ISREG(mode):
@@ -626,7 +762,7 @@ class _File:
                     f"{self.label} is a pipe, a socket or a device, which cannot be measured and read again."
                     " Give it as open(…, 'rb'): then it is read once and kept."
                 )
-            file = io.FileIO(self.path, opener=_without_waiting)
+            file = io.FileIO(path, opener=_without_waiting)
         try:
             self.check(file)
         except MediaError:
@@ -946,6 +1082,7 @@ class _Drawing(_Made):
         return await _draw(partial(_encoded, self._picture, self._max_side, self.label))
 
 
+_filtering = threading.Lock()
 _drawing_at_once: RunVar[CapacityLimiter] = RunVar("tutuclient.media.drawing_at_once")
 
 
@@ -956,15 +1093,31 @@ async def _draw(do: Callable[[], _T]) -> _T:
     except LookupError:
         limiter = CapacityLimiter(os.cpu_count() or 1)
         _drawing_at_once.set(limiter)
-    return await to_thread.run_sync(do, abandon_on_cancel=True, limiter=limiter)
+    return await to_thread.run_sync(partial(_quietly, do), abandon_on_cancel=True, limiter=limiter)
 
 
-def _fitted(content: _Content, max_side: int) -> bytes | None:
+def _quietly(do: Callable[[], _T]) -> _T:
+    """Do it once more where it failed only because the process makes errors of warnings (``python -W error``).
+
+    Pillow warns of broken EXIF and of odd tags, and goes on. The filters are the whole process's until Python 3.14, so
+    they are changed only here.
+    """
+    try:
+        return do()
+    except MediaError as error:
+        if type(error.__cause__) is not UserWarning:
+            raise
+    with _filtering, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return do()
+
+
+def _fitted(content: _Content, max_side: int, *, max_pixels: int = MAX_PIXELS) -> bytes | None:
     """Write a picture anew, smaller and upright; None when it is so already. Runs in a thread."""
     try:
         from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  (Pillow is an extra, and slow to import)
     except ImportError as error:
-        raise MediaError('max_side needs Pillow: pip install "tutuclient[images]".') from error
+        raise MediaError('max_side needs Pillow: pip install pillow (the extra "images").') from error
     with content.whole() as file, _drawable(content.label), contextlib.ExitStack() as opened:
         try:
             picture = opened.enter_context(Image.open(file))
@@ -974,11 +1127,53 @@ def _fitted(content: _Content, max_side: int) -> bytes | None:
                 " For HEIC install pillow-heif and call its register_heif_opener()."
             ) from error
         # Not picture.getexif(): for a PNG that decodes the pixels.
-        turned = Image.Image.getexif(picture).get(_ORIENTATION) in range(2, 9)
+        turned = _orientation(partial(Image.Image.getexif, picture)) != 1
         if max(picture.size) <= max_side and not turned:
             return None
+        size_bytes = file.seek(0, os.SEEK_END)
+        _check_pixels(picture, content.label, max_side, size_bytes, max_pixels)
         form = "JPEG" if picture.format == "MPO" else picture.format
         return _written(picture, form if form in Image.SAVE else "PNG", max_side)
+
+
+def _check_pixels(picture: PIL.Image.Image, label: str, max_side: int, size_bytes: int, max_pixels: int) -> None:
+    """Refuse by its header what is too large to decode, or larger than its bytes can be.
+
+    Memory for the pixels is taken, and given back, while the event loop waits.
+    """
+    (width, height), form = picture.size, picture.format
+    compression = picture.info.get("compression")
+    per_byte: int | None = _PIXELS_PER_BYTE.get(form or "")
+    if form == "BMP":
+        # BI_RLE8 and BI_RLE4. A run is 255 pixels in two bytes, and an empty row two bytes as well.
+        per_byte = _RLE_PIXELS_PER_BYTE if compression in {1, 2} else _RAW_PIXELS_PER_BYTE
+    elif form == "TIFF" and compression == "raw":
+        per_byte = _RAW_PIXELS_PER_BYTE
+    if per_byte is not None and width * height > max(_CREDIBLE_PIXELS, per_byte * size_bytes):
+        raise MediaError(
+            f"{label} declares {width:,} x {height:,} pixels, which its {size_bytes:,} bytes cannot hold:"
+            " it is damaged or cut off."
+        )
+    scale = 1
+    if form in {"JPEG", "MPO"}:  # libjpeg decodes at an eighth, a quarter or a half where that is enough.
+        fits = min(width, height) // (2 * max_side)
+        scale = next((each for each in (8, 4, 2) if fits >= each), 1)
+    if width * height // scale**2 > max_pixels:
+        raise MediaError(
+            f"{label} has {width:,} x {height:,} pixels, and max_pixels is {max_pixels:,}: give a larger"
+            f" max_pixels={width * height} to have it made smaller all the same, or a smaller picture."
+        )
+
+
+def _orientation(getexif: Callable[[], Any]) -> int:
+    """Return how a picture is turned, by its EXIF: 1 to 8. What cannot be read says nothing."""
+    try:
+        value = getexif().get(_ORIENTATION)
+    except UserWarning:  # An error only by the process's filters: see _quietly.
+        raise
+    except Exception:  # noqa: BLE001  (broken EXIF makes Pillow raise almost anything)
+        return 1
+    return value if isinstance(value, int) and value in _TURNS else 1
 
 
 def _encoded(original: PIL.Image.Image, max_side: int | None, label: str) -> bytes:
@@ -996,24 +1191,64 @@ def _encoded(original: PIL.Image.Image, max_side: int | None, label: str) -> byt
 
 
 def _written(picture: PIL.Image.Image, form: str, max_side: int | None) -> bytes:
-    from PIL import Image, ImageOps  # noqa: PLC0415  (as in _fitted; whoever has a picture has Pillow)
+    from PIL import Image  # noqa: PLC0415  (as in _fitted; whoever has a picture has Pillow)
 
     if max_side is not None and max(picture.size) > max_side:
         mode = picture.mode
-        if mode == "1":
-            picture = picture.convert("L")
-        elif mode in {"P", "PA"}:  # Colours from a palette cannot be mixed.
-            picture = picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-        elif mode.startswith("I;16"):
-            picture = picture.convert("I")
+        picture = _mixable(picture)
         picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-        picture = picture.convert("I;16") if mode.startswith("I;16") else picture
-    ImageOps.exif_transpose(picture, in_place=True)
+        picture = picture.convert("I;16") if mode.startswith("I;16") and picture.mode == "I" else picture
+    picture.load()  # A TIFF turns itself by this.
+    if (orientation := _orientation(picture.getexif)) != 1:
+        picture = picture.transpose(Image.Transpose[_TURNS[orientation]])
     if form == "TIFF":
         picture = picture.copy()  # What was opened from a TIFF would hand on its tags.
+    elif (form == "BMP" and picture.has_transparency_data) or (form == "GIF" and _is_half_clear(picture)):
+        form = "PNG"
     buffer = io.BytesIO()
     picture.save(buffer, form, icc_profile=picture.info.get("icc_profile"), **_SAVED_AS.get(form, {}))
     return buffer.getvalue()
+
+
+def _mixable(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Return it in a mode whose pixels can be mixed: no palette, and transparency in a channel of its own.
+
+    One colour or entry of a palette that stands for transparency (PNG's tRNS, GIF's transparent colour) would be lost
+    as soon as it is mixed with its neighbours.
+    """
+    mode = picture.mode
+    if mode in {"P", "PA"}:
+        return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+    if mode.startswith("I;16"):
+        return _of_sixteen_bits(picture)
+    if mode in {"1", "L"}:
+        return picture.convert("LA") if "transparency" in picture.info else picture.convert("L")
+    if mode == "RGB" and "transparency" in picture.info:
+        return picture.convert("RGBA")
+    if mode == "RGBA" and picture.format == "BMP" and picture.getextrema()[3] == (0, 0):
+        # Of most programs' BMPs the fourth byte is left empty, and all others take them for opaque.
+        return picture.convert("RGB")
+    return picture
+
+
+def _of_sixteen_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Return grey of 16 bits in a mode that can be mixed; of 8 bits where one of its values is transparent."""
+    from PIL import Image  # noqa: PLC0415  (as in _fitted)
+
+    clear = picture.info.get("transparency")
+    grey = picture.convert("I")
+    if not isinstance(clear, int):
+        return grey
+    values = grey.point([value >> 8 for value in range(2**16)], "L")
+    alpha = grey.point([0 if value == clear else 255 for value in range(2**16)], "L")
+    return Image.merge("LA", (values, alpha))
+
+
+def _is_half_clear(picture: PIL.Image.Image) -> bool:
+    """Return whether a picture has pixels that are neither clear nor opaque, which a GIF has no room for."""
+    if picture.mode not in {"RGBA", "LA"}:
+        return False
+    return any(picture.getchannel("A").histogram()[1:255])
 
 
 @contextlib.contextmanager
@@ -1030,6 +1265,9 @@ def _content(source: PictureSource, what: _What, max_side: int | None) -> tuple[
     """Find out what a source is; give its content and the name of its file."""
     if isinstance(source, str):
         text = source.strip()
+        if not text:
+            raise MediaError(f"An empty text ({source[:20]!r}) is no {what}: give {_CAN_BE_GIVEN[what]}.")
+        _refuse_decoded(source, what)
         if text[:5].lower() == "data:":
             return _DataURI(text), None
         if scheme := re.match(r"([a-zA-Z][a-zA-Z0-9+.-]+)://", text):
@@ -1051,10 +1289,60 @@ def _content(source: PictureSource, what: _What, max_side: int | None) -> tuple[
     return _file_object(source, what)
 
 
+def _refuse_decoded(text: str, what: _What) -> None:
+    """Refuse the bytes of a file that were made a text on the way here."""
+    shown = printable(text, 40)
+    if _BYTES_LITERAL.fullmatch(text):
+        raise MediaError(
+            f"{shown} is the text of a bytes object (str(…) of it): give the bytes themselves as the {what};"
+            " of base64, what .decode() returns, behind 'data:image/png;base64,'."
+        )
+    if _DECODED.match(text):
+        raise MediaError(
+            f"{shown} is the {what} itself, decoded as text, which damages it: give its bytes, as open(…, 'rb').read()"
+            " and response.content return them."
+        )
+
+
+def _image_url_of(source: object) -> ImageURL | None:
+    """Return what a part of a message shows, of our own or of openai's form; None for all else."""
+    if isinstance(source, ImagePart):
+        return source.image_url
+    if isinstance(source, dict) and isinstance(shown := cast("dict[str, Any]", source).get("image_url"), dict | str):
+        fields: dict[str, Any] = {"url": shown} if isinstance(shown, str) else cast("dict[str, Any]", shown)
+        if isinstance(fields.get("url"), str | Upload):
+            return ImageURL(fields["url"], fields.get("detail"))
+    return None
+
+
+def _pixels(name: str, value: object) -> int | None:
+    """Check a number of pixels."""
+    if value is None:
+        return None
+    try:
+        number = 0 if isinstance(value, bool) else operator.index(cast("Any", value))
+    except TypeError:
+        number = 0
+    if number < 1:
+        example = f", such as {name}={int(value)}" if isinstance(value, str) and value.strip().isdecimal() else ""
+        raise MediaError(
+            f"{name} is {printable(repr(value), 60)}; it must be a whole number of pixels, at least 1{example}."
+        )
+    return number
+
+
 def _file_object(source: Any, what: _What) -> tuple[_Content, str | None]:
     read = getattr(source, "read", None)
     if not callable(read):
-        raise MediaError(f"A {type(source).__name__} is not a {what} that can be sent: give {_CAN_BE_GIVEN[what]}.")
+        hint = ""
+        if hasattr(source, "__array_interface__"):
+            hint = " Of an array PIL.Image.fromarray(…) makes a picture."
+        elif hasattr(source, "__iter__"):
+            hint = f" Several are given as a list, where a call takes several {what}s: list(…)."
+        shown = "" if isinstance(source, type) or hasattr(source, "__iter__") else f" ({printable(repr(source), 60)})"
+        raise MediaError(
+            f"A {type(source).__name__} is not a {what} that can be sent{shown}: give {_CAN_BE_GIVEN[what]}.{hint}"
+        )
     given = getattr(source, "filename", None) or getattr(source, "name", None)
     name = Path(given).name if isinstance(given, str) else None
     label = printable(name, 120) if name else "The file object"
@@ -1068,6 +1356,15 @@ def _file_object(source: Any, what: _What) -> tuple[_Content, str | None]:
     with _readable(label):
         seekable = hasattr(source, "seekable") and source.seekable()
     return (_Stream if seekable else _Flow)(source, label), name
+
+
+def named_picture(prompt: object) -> bool:
+    """Return whether what was given as a prompt is the name or the address of a picture, and nothing else."""
+    if not isinstance(prompt, str):
+        return False
+    text = prompt.strip()
+    addressed = re.match(r"https?://\S+\Z|data:image/", text, re.IGNORECASE) is not None
+    return addressed or (re.search(r"\s", text) is None and _PICTURE_NAME.search(text) is not None)
 
 
 def _web_address(text: str) -> str | None:
@@ -1109,7 +1406,8 @@ def sound_mime(head: bytes) -> str | None:
     """Tell the media type of a sound, or of a film with sound, by its first bytes.
 
     Args:
-        head: The first bytes, 64 or more where there are as many.
+        head: The first bytes, 64 or more where there are as many. A tag (ID3, APE) that ends in them is passed over:
+            the sound is what stands behind it.
 
     Returns:
         ``audio/mpeg`` (MP3), ``audio/wav``, ``audio/ogg`` (Opus too), ``audio/flac``, ``audio/aac``, ``audio/mp4``,
@@ -1118,6 +1416,38 @@ def sound_mime(head: bytes) -> str | None:
     Source: the signatures of the WHATWG MIME Sniffing standard, section 6.2; ISO/IEC 11172-3, section 2.4.1.3 and
     13818-7, annex 1.2, for the sync words of MP3 and ADTS.
     """
+    at = 0
+    for _ in range(_MOST_TAGS):
+        if (length := _tag_bytes(head[at : at + _HEAD_BYTES])) is None:
+            break
+        at += length
+    if not at:
+        return _bare_sound_mime(head[:_HEAD_BYTES])
+    return _tagged_sound_mime(head[at : at + _HEAD_BYTES]) if at < len(head) else "audio/mpeg"
+
+
+def _tag_bytes(head: bytes) -> int | None:
+    """Return how long the tag is that these bytes begin with, its header included; None where there is none.
+
+    Source: id3.org, "ID3 tag version 2.4.0 - Main Structure", section 3.1; the APEv2 specification, "APE Tags Header".
+    """
+    if _ID3.match(head) and not head[5] & 0x0F:  # Flags that no version has are no tag.
+        size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+        return _ID3_HEADER + size + (_ID3_HEADER if head[5] & _ID3_FOOTER_FLAG else 0)
+    if _APE_TAG.match(head):
+        return _APE_HEADER + int.from_bytes(head[12:16], "little")
+    return None
+
+
+def _tagged_sound_mime(behind: bytes) -> str | None:
+    """Tell the media type by what stands behind a tag."""
+    if (mime := _bare_sound_mime(behind)) is not None:
+        return mime
+    # An MP3 may begin with what decoders skip to find a frame.
+    return "audio/mpeg" if _seems(behind).startswith((_NOT_KNOWN, _ZEROS)) else None
+
+
+def _bare_sound_mime(head: bytes) -> str | None:
     for start, mime in _SOUND_STARTS:
         if head.startswith(start):
             return mime
@@ -1127,7 +1457,7 @@ def sound_mime(head: bytes) -> str | None:
         return "audio/aiff"
     if head[:4] == b"\x1aE\xdf\xa3":
         return "video/webm" if b"webm" in head[:64] else "video/x-matroska"
-    if head[4:8] == b"ftyp" and picture_mime(head) is None:
+    if head[4:8] == b"ftyp" and picture_mime(head) is None and _other_picture(head) is None:
         brand = head[8:12]
         return "video/quicktime" if brand == b"qt  " else "audio/mp4" if brand[:3] in {b"M4A", b"M4B"} else "video/mp4"
     return _sync_mime(head)
@@ -1146,29 +1476,99 @@ def _sync_mime(head: bytes) -> str | None:
         return None
     if head[1] & 0xF6 == 0xF0:  # noqa: PLR2004  (ADTS: twelve ones, layer 0)
         return "audio/aac"
+    # Layer 3 and 2, as bits; the first is nobody's.
+    return "audio/mpeg" if _is_frame(head) and head[1] >> 1 & 3 in {1, 2} else None
+
+
+def _is_frame(head: bytes) -> bool:
+    """Return whether these bytes are the header of a frame of MPEG audio (ISO/IEC 11172-3, section 2.4.1.3)."""
     version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
     rate, frequency = head[2] >> 4, head[2] >> 2 & 3
-    # Layer 3 and 2; the first is nobody's, and would take UTF-16 for sound.
-    known = head[1] >= 0xE0 and version != 1 and layer in {1, 2} and rate not in {0, 15} and frequency != 3  # noqa: PLR2004  (as above)
-    return "audio/mpeg" if known else None
+    synced = head[0] == 0xFF and head[1] >= 0xE0  # noqa: PLR2004  (eleven ones)
+    return synced and version != 1 and layer != 0 and rate not in {0, 15} and frequency != 3  # noqa: PLR2004  (not in use)
+
+
+def _is_layer_one(head: bytes, *, twice: bool = False) -> bool:
+    """Return whether these bytes begin with a frame of layer I, and a second one where that begins within them.
+
+    Its first two bytes may be those of the byte order mark of UTF-16. ``twice``: the second has to be there.
+    """
+    if len(head) < 4 or head[1] >> 1 & 3 != 3 or not _is_frame(head):  # noqa: PLR2004  (as above)
+        return False
+    first = head[1] >> 3 & 3 == 3  # noqa: PLR2004  (MPEG-1)
+    rates = range(0, 449, 32) if first else (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
+    halved = {3: 1, 2: 2, 0: 4}[head[1] >> 3 & 3]
+    frequency = (44_100, 48_000, 32_000)[head[2] >> 2 & 3] // halved
+    length = (12_000 * rates[head[2] >> 4] // frequency + (head[2] >> 1 & 1)) * 4
+    after = head[length : length + 2]
+    return (len(after) < 2 and not twice) or (after == head[:2])  # noqa: PLR2004  (a sync word's bytes)
+
+
+def _other_picture(head: bytes) -> str | None:
+    """Name a picture of the family of MP4 that relays do not take."""
+    if head[4:8] != b"ftyp":
+        return None
+    # In HEIF's short form the brand of what is in it stands in place of a version.
+    return _OTHER_PICTURES.get(head[8:12])
+
+
+def _is_icon(head: bytes) -> bool:
+    """Return whether it is an icon or a cursor: a count, and a first entry that lies behind the directory."""
+    count = int.from_bytes(head[4:6], "little")
+    if head[:2] != b"\0\0" or head[2:4] not in {b"\1\0", b"\2\0"} or not count:
+        return False
+    directory = 6 + 16 * count
+    return len(head) < 22 or int.from_bytes(head[18:22], "little") >= directory  # noqa: PLR2004  (with a first entry)
+
+
+def _is_tga(head: bytes) -> bool:
+    """Return whether it is a TGA, which has no signature: what its header says must make sense.
+
+    Source: Truevision TGA File Format Specification 2.0, "TGA File Header".
+    """
+    if len(head) < 18:  # noqa: PLR2004  (the header's length)
+        return False
+    mapped, kind, depth = head[1], head[2], head[16]
+    sides = int.from_bytes(head[12:14], "little"), int.from_bytes(head[14:16], "little")
+    if not all(sides) or head[17] & 0xC0:
+        return False
+    if mapped == 1:
+        return kind in {1, 9, 2, 10} and head[7] in {15, 16, 24, 32} and depth in {8, 15, 16, 24, 32}
+    return mapped == 0 and kind in {2, 3, 10, 11} and depth in {8, 15, 16, 24, 32}
 
 
 def _seems(head: bytes) -> str:
+    """Name what these bytes begin, for a refusal; what is to be done stands behind a semicolon."""
     for kind, mime in (("picture", picture_mime(head)), ("sound", sound_mime(head))):
         if mime is not None and not mime.startswith("video/"):
             return f"a {kind} ({mime})"
-    for pattern, what in _OTHERS:
-        if pattern.match(head):
+    if (picture := _other_picture(head)) is not None:
+        return f"{picture}; convert it first"
+    found = next((what for pattern, what in _OTHERS if pattern.match(head)), None)
+    return found or _seems_unsigned(head)
+
+
+def _seems_unsigned(head: bytes) -> str:
+    """Name what has no signature that could not be chance."""
+    if _is_icon(head):
+        return "an icon or a cursor; convert it first"
+    marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = None if _is_layer_one(head, twice=True) else _text_in(head, "utf-16" if marked else "utf-8-sig")
+    if text is not None:
+        return next((what for pattern, what in _TEXTS if pattern.match(text)), "text (UTF-16)" if marked else "text")
+    for fits, what in ((_is_layer_one, _LAYER_ONE), (_is_tga, "a TGA picture; convert it first")):
+        if fits(head):
             return what
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "text (UTF-16)"
+    return f"{_NOT_KNOWN} (it begins with {head[:8].hex(' ')})"
+
+
+def _text_in(head: bytes, coding: str) -> str | None:
+    """Return the text that a file begins with; None where these bytes are none."""
     try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+        text = codecs.getincrementaldecoder(coding)().decode(head)
     except UnicodeDecodeError:
-        text = None
-    if text is None or any(character < " " and character not in "\t\n\r\f\x1b" for character in text):
-        return f"{_NOT_KNOWN} (it begins with {head[:8].hex(' ')})"
-    return next((what for pattern, what in _TEXTS if pattern.match(text)), "text")
+        return None
+    return None if any(character < " " and character not in "\t\n\r\f\x1b" for character in text) else text
 
 
 def _binary(piece: object, label: str) -> bytes:
@@ -1220,8 +1620,19 @@ def _readable(label: str, path: str = "") -> Generator[None]:
 
 
 def _path_hint(path: str) -> str:
+    if not path:
+        return ""
     if re.match(r"https?:[/\\]", path):
         return " A URL is given as a str, not as a Path."
     if _BASE64.fullmatch(path[:200]):
         return " It looks like base64: give base64.b64decode(…) of it, or write 'data:image/png;base64,' before it."
-    return ""
+    if "\0" in path or "\ufffd" in path:
+        return " It is no path but bytes decoded as text: give the bytes themselves."
+    hint = ""
+    if re.search(r"\s|[?？。!！]\Z", path) and not re.search(r"\.\w{1,5}\Z", path):
+        hint = " If it is the prompt: the picture comes first, then the prompt."
+    if Path(path).is_absolute() or len(path) > _LONGEST_SHOWN:
+        return hint
+    with contextlib.suppress(OSError):  # The folder may be gone.
+        hint = f" Looked in {printable(os.getcwd(), 200)}.{hint}"  # noqa: PTH109  (a str is all that is shown)
+    return hint

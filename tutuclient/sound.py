@@ -364,7 +364,7 @@ def read_sound(data: bytes | bytearray, asked: str, content_type: str, meta: Met
     """
     head = bytes(data[:_HEAD_BYTES])
     if not _is_event_stream(head, content_type):
-        mime = _mime(head, content_type, asked)
+        mime = _mime(_up_to_sound(data), content_type, asked)
         if mime is None:
             raise _refusal(data, meta)
         return Sound(bytes(data), mime, meta=meta)
@@ -376,7 +376,7 @@ def read_sound(data: bytes | bytearray, asked: str, content_type: str, meta: Met
         else:
             pieces.append(event.data)
     content = b"".join(pieces)
-    mime = _mime(content[:_HEAD_BYTES], "", asked)
+    mime = _mime(_up_to_sound(content), "", asked)
     if mime is None:
         raise _refusal(content, meta)
     return Sound(content, mime, meta=meta, usage=usage)
@@ -399,7 +399,7 @@ def sound_in(completion: ChatCompletion, *, asked: str) -> Sound | None:
         content = decode_base64(audio.data)
     except ValueError as error:
         raise SoundError("the sound in the answer cannot be decoded: its base64 is damaged or cut off") from error
-    mime = _mime(content[:_HEAD_BYTES], "", asked) or "application/octet-stream"
+    mime = _mime(_up_to_sound(content), "", asked) or "application/octet-stream"
     return Sound(content, mime, meta=completion.meta, transcript=audio.transcript)
 
 
@@ -416,6 +416,11 @@ def _mime(head: bytes, content_type: str, asked: str) -> str | None:
     if label.startswith("audio/"):
         return label
     return "application/octet-stream" if label in _UNLABELLED else None
+
+
+def _up_to_sound(data: bytes | bytearray) -> bytes:
+    """Return the first bytes of a whole sound; all of it where it begins with a tag, behind which its kind is told."""
+    return bytes(data) if data.startswith((b"ID3", b"APETAGEX")) else bytes(data[:_HEAD_BYTES])
 
 
 def _is_text(head: bytes) -> bool:

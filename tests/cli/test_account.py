@@ -71,3 +71,9 @@ def test_a_balance_that_ends_or_is_not_told(tutu: Callable[..., Done], relay: Se
 def test_a_relay_without_billing_pages(tutu: Callable[..., Done], relay: Server) -> None:
     relay.answers(*[raw(404, b'{"error": {"message": "Invalid URL"}}')] * 2)
     assert tutu("balance").code == 4
+
+
+def test_a_narrow_terminal_cuts_no_name() -> None:
+    with Terminal("models", NO_COLOR="1", COLUMNS="30") as terminal:
+        assert terminal.end() == 0
+        assert "gpt-3.5-turbo-instruct" in terminal.plain.split()

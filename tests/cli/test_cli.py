@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import tutuclient
-from tests.cli.conftest import COMMANDS, Done, finished, one_line
+from tests.cli.conftest import COMMANDS, LONG, Done, finished, one_line
 from tutuclient import cli
 
 if TYPE_CHECKING:
@@ -72,7 +76,36 @@ def test_a_missing_extra_is_named(missing: str) -> None:
     """
     done = finished("--help", code=code)
     assert (done.code, done.out) == (1, "")
-    assert 'pip install "tutuclient[cli]"' in one_line(done.err)
+    assert "pip install typer rich" in one_line(done.err)
+
+
+def test_the_version_needs_no_extra() -> None:
+    code = """
+        import sys
+        sys.modules["typer"] = sys.modules["rich"] = None
+        from tutuclient.__main__ import main
+        main()
+    """
+    assert finished("--version", code=code) == (0, f"tutuclient {tutuclient.__version__}\n", "")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "arguments", [("--version",), ("--help",), ("chat", "hi"), ("edit", "cat.png", "blur it", "-o", "made.png")]
+)
+def test_standard_streams_may_be_closed(closed: str, arguments: tuple[str, ...]) -> None:
+    command = shlex.join([sys.executable, "-m", "tutuclient", *arguments])
+    done = subprocess.run(f"{command} {closed}", shell=True, capture_output=True, timeout=LONG, check=False)  # noqa: S602  (our own command)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.stdout == b"") is (">&-" in closed.replace("2>&-", ""))
+    assert Path("made.png").exists() is (arguments[0] == "edit")
+
+
+def test_a_pipe_that_was_closed_holds_no_prompt() -> None:
+    command = shlex.join([sys.executable, "-m", "tutuclient", "chat"])
+    done = subprocess.run(f"{command} <&-", shell=True, capture_output=True, text=True, timeout=LONG, check=False)  # noqa: S602  (our own command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "stdin is empty" in one_line(done.stderr)
 
 
 def test_another_missing_module_is_a_bug_and_not_hidden() -> None:

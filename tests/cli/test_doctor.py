@@ -7,6 +7,7 @@ import re
 import socket
 from base64 import b64decode
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -371,3 +372,15 @@ def test_interrupting_the_doctor(relay: Server) -> None:
         terminal.interrupt()
         assert terminal.end() == 130
     assert "Traceback" not in terminal.shown
+
+
+@pytest.mark.parametrize("columns", [40, 70])
+def test_a_path_is_never_broken_over_two_lines(tmp_path: Path, columns: int) -> None:
+    folder = tmp_path / "a-folder-with-quite-a-long-name" / "and-another-one-within-it"
+    folder.mkdir(parents=True)
+    with Terminal("doctor", "--draw", COLUMNS=str(columns), TMPDIR=str(folder), NO_COLOR="1") as terminal:
+        assert terminal.end() == 0
+        words = terminal.plain.split()
+    (kept,) = [word for word in words if word.startswith(str(folder))]
+    assert Path(kept).is_file()
+    assert "gpt-3.5-turbo-instruct," in words

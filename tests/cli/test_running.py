@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.conftest import KEY, LONG, SKY, Done, interrupted, one_line, process, read
+from tests.cli.conftest import KEY, LONG, SKY, Done, Terminal, interrupted, one_line, process, read
 from tutuclient.cli import account
 from tutuclient.testing import Server, chunk, fails, rate_limited, raw, says, streams
 
@@ -129,3 +129,34 @@ def test_interrupting_does_not_wait_for_a_name_look_up() -> None:
         before = time.monotonic()
         assert interrupted(started) == (130, "", "")
     assert time.monotonic() - before < 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seen"),
+    [
+        (("chat",), "> "),
+        (("chat", "hi"), "word"),
+        (("analyze", "cat.png", "what"), "word"),
+        (("serve", "--port", "0"), "tutuclient chat"),
+    ],
+    ids=["conversation", "chat", "analyze", "serve"],
+)
+def test_after_ctrl_c_a_prompt_stands_in_a_line_of_its_own(
+    relay: Server, arguments: tuple[str, ...], seen: str
+) -> None:
+    relay.answers(says("word " * 500, token_delay=0.02))
+    with Terminal(*arguments) as terminal:
+        terminal.wait_for(seen)
+        terminal.interrupt()
+        assert terminal.end() == (0 if arguments[0] == "serve" else 130)
+        assert terminal.plain.endswith("\n")
+        assert not terminal.plain.replace("\r", "").endswith("\n\n\n")
+
+
+def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
+    relay.answers(says("late", delay=LONG))
+    with Terminal("chat", "hi") as terminal:
+        terminal.wait_for("gpt-4o")
+        terminal.interrupt()
+        assert terminal.end() == 130
+        assert terminal.plain.endswith("\n")

@@ -52,3 +52,21 @@ def test_an_address_that_is_not_ours(tutu: Callable[..., Done]) -> None:
     done = tutu("serve", "--host", "192.0.2.1")
     assert done.code == 2
     assert "cannot listen on 192.0.2.1, port 8017: " in one_line(done.err)
+
+
+def test_every_request_is_told_when_it_is_wished() -> None:
+    with process("serve", "--port", "0", "--verbose") as started:
+        address = re.findall(r"http://\S+/v1", read(started, "Ctrl-C ends it."))[0]
+        assert finished("chat", "hi", "--base-url", address).code == 0
+        assert finished("models", "nothing", "--base-url", address).code == 4
+        done = interrupted(started)
+    lines = done.err.splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d · POST /v1/chat/completions · 200 · \d+ ms · \d+ bytes", lines[0]), lines
+    assert "GET /v1/models/nothing · 200" in lines[1]
+
+
+def test_no_request_is_told_otherwise() -> None:
+    with process("serve", "--port", "0") as started:
+        address = re.findall(r"http://\S+/v1", read(started, "Ctrl-C ends it."))[0]
+        assert finished("chat", "hi", "--base-url", address).code == 0
+        assert interrupted(started).err == ""

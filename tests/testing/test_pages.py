@@ -82,4 +82,4 @@ async def test_only_pictures_need_pillow(
             assert (path, answer.status) == (path, 200)
     async with http.post(f"{server.base_url}/images/generations", json={"prompt": "a cat"}) as answer:
         assert answer.status == 400
-        assert 'pip install "tutuclient[images]"' in (await answer.json())["error"]["message"]
+        assert "pip install pillow" in (await answer.json())["error"]["message"]

@@ -2,9 +2,16 @@ import io
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps, PngImagePlugin
 
 from tutuclient.testing import pictures, sample_picture
+
+BROKEN_EXIF = {
+    "cut off": b"Exif\0\0II*\0\x08\0\0\0\5\0",
+    "no TIFF": b"Exif\0\0nothing of the kind",
+    "an offset outside": b"Exif\0\0MM\0*\0\xff\xff\xff",
+    "a type that is none": b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\xff\xff\1\0\0\0\6\0\0\0\0\0\0\0",
+}
 
 WALL, CAT, HILL = (60, 60), (330, 250), (40, 520)
 
@@ -48,6 +55,49 @@ def colour(image: Image.Image, spot: tuple[int, int]) -> tuple[int, ...]:
 )
 def test_names_colours_as_a_person_would(pixel: tuple[int, int, int], name: str) -> None:
     assert f"Main colours: {name} 100%." in pictures.describe(flat(pixel), zh=False)
+
+
+@pytest.mark.parametrize("kind", sorted(BROKEN_EXIF))
+def test_a_picture_with_broken_exif_is_looked_at_and_edited_as_it_stands(kind: str) -> None:
+    buffer = io.BytesIO()
+    flat("red").save(buffer, "JPEG", exif=BROKEN_EXIF[kind])
+    image = pictures.decode(buffer.getvalue())
+    assert "40x30 pixels" in pictures.describe(image, zh=False)
+    assert edited("make it black and white", image)[0].size == (40, 30)
+    assert opened(pictures.vary(image, 1)).size == (40, 30)
+    assert pictures.beside([image, image]).size == (80, 30)
+
+
+def test_a_png_whose_exif_text_is_damaged_is_edited() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Raw profile type exif", "\nexif\n    3\nnot hex!\n")
+    buffer = io.BytesIO()
+    flat("red").save(buffer, "PNG", pnginfo=info)
+    assert edited("blur it", pictures.decode(buffer.getvalue()))[0].size == (40, 30)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_picture_is_set_upright_as_pillow_does(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    made = Image.linear_gradient("L").resize((40, 30)).rotate(30)
+    buffer = io.BytesIO()
+    made.save(buffer, "PNG", exif=exif)
+    assert (
+        pictures.upright(opened(buffer.getvalue())).tobytes()
+        == ImageOps.exif_transpose(opened(buffer.getvalue())).tobytes()
+    )
+
+
+@pytest.mark.parametrize(
+    ("mode", "form"), [("I;16", "PNG"), ("F", "TIFF"), ("CMYK", "TIFF"), ("1", "PNG"), ("LA", "PNG")]
+)
+def test_pixels_of_every_kind_are_looked_at_and_edited(mode: str, form: str) -> None:
+    buffer = io.BytesIO()
+    Image.new(mode, (40, 30)).save(buffer, form)
+    image = pictures.decode(buffer.getvalue())
+    assert "40x30 pixels" in pictures.describe(image, zh=False)
+    assert edited("blur it", image)[0].size == (40, 30)
 
 
 def test_measures_the_share_of_each_colour() -> None:

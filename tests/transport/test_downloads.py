@@ -958,6 +958,8 @@ def test_shown_addresses_are_short_and_printable(text: str) -> None:
         (b"BM, a car maker", None),
         (b"II*\x00", "image/tiff"),
         (b"MM\x00*", "image/tiff"),
+        (b"II+\x00", "image/tiff"),
+        (b"MM\x00+", "image/tiff"),
         (b"\x00\x00\x01\x00", "image/x-icon"),
         (b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00mif1", "image/avif"),
         (b"\x00\x00\x00\x1cftypmif1\x00\x00\x00\x00heicmif1", "image/heic"),

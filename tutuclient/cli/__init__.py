@@ -29,6 +29,7 @@ import typer
 
 from tutuclient import __version__
 from tutuclient.cli import account, audio, chat, demo, doctor, embeddings, images, pictures, serve
+from tutuclient.cli.commands import Command, Group
 from tutuclient.cli.output import print_error, write
 from tutuclient.cli.running import INTERRUPTED
 from tutuclient.errors import printable
@@ -52,6 +53,7 @@ _EPILOG = """\
 
 app = typer.Typer(
     name="tutuclient",
+    cls=Group,
     help="Ask an OpenAI-compatible relay about pictures, have them edited, or chat with it. "
     "The key and the address come from TUTU_API_KEY and TUTU_BASE_URL (else OPENAI_*). "
     "Without either, [bold]tutuclient demo[/bold] shows it all on this computer.",
@@ -91,7 +93,7 @@ for _panel, _commands in (
     (_RELAY, (account.models, account.balance, doctor.doctor, serve.serve, demo.demo)),
 ):
     for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
+        app.command(rich_help_panel=_panel, cls=Command)(_command)
 app.add_typer(images.app, rich_help_panel=_REST)
 
 

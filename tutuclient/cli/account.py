@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.text import Text
 
 from tutuclient.cli.given import ApiKey, AsJson, BaseUrl, Debug, Seconds, client_of
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from tutuclient.client import TutuClient
     from tutuclient.types import Balance, Meta, Model
+
+_ANY_WIDTH = 10_000
 
 
 def models(
@@ -124,4 +127,9 @@ def _show(found: Sequence[Model]) -> None:
     for each in found:
         kinds = ", ".join(each.supported_endpoint_types or [])
         table.add_row(*(Text(printable(cell)) for cell in (each.id, each.owned_by, kinds)))
-    Console().print(table)
+    console = Console()
+    if Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), table).maximum <= console.width:
+        console.print(table)
+        return
+    for each in found:  # A name that is cut off or broken cannot be used.
+        write(f"{printable(each.id)}\n")

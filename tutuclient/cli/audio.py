@@ -29,6 +29,7 @@ from tutuclient.cli.output import (
     amount,
     call_fields,
     counts,
+    end_line,
     harmless,
     note,
     print_faint,
@@ -293,8 +294,7 @@ async def _show_events(opening: Awaitable[EventStream[TranscriptionStreamEvent]]
                         shown = text
                         write(harmless(text))
     finally:
-        if not shown.endswith("\n"):
-            write("\n")
+        end_line()
     return events.meta
 
 

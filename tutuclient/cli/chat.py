@@ -26,7 +26,19 @@ from tutuclient.cli.given import (
     prompt_of,
     split,
 )
-from tutuclient.cli.output import Waiting, address, described, harmless, note, print_faint, print_json, summary, write
+from tutuclient.cli.output import (
+    Waiting,
+    address,
+    described,
+    end_interrupted_line,
+    end_line,
+    harmless,
+    note,
+    print_faint,
+    print_json,
+    summary,
+    write,
+)
 from tutuclient.cli.running import in_one_line, new_runner, run, tell
 from tutuclient.errors import TutuError, printable
 
@@ -123,21 +135,18 @@ def chat(
 
 async def _show(opening: Awaitable[ChatStream], model: str) -> ChatCompletion:
     """Print an answer as it comes."""
-    last = "\n"
     try:
         with Waiting(model) as waiting:
             async with await opening as stream:
                 async for chunk in stream:
                     if chunk.text:
                         waiting.stop()
-                        last = chunk.text
-                        write(harmless(last))
+                        write(harmless(chunk.text))
                     elif chunk.thinking:
                         waiting.say(f"{model} is thinking")
                 answer = await stream.completion()
     finally:
-        if not last.endswith("\n"):
-            write("\n")
+        end_line()
     if not answer.text:
         for image in answer.images:
             write(f"{address(image)}\n")
@@ -178,7 +187,7 @@ def _converse(
         try:
             while True:
                 try:
-                    said = input("> ").strip()
+                    said = input("> ").strip()  # What is typed ends the line; Ctrl-C does not, and is told below.
                 except EOFError:
                     write("\n")
                     return
@@ -188,6 +197,7 @@ def _converse(
                 try:
                     messages.append(runner.run(answer()).message)
                 except KeyboardInterrupt:
+                    end_interrupted_line()
                     note("stopped")
                     messages.pop()
                 except TutuError as error:

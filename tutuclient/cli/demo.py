@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from tutuclient.cli.given import Debug  # noqa: TC001  (typer reads annotations at run time)
-from tutuclient.cli.output import amount, harmless, write
+from tutuclient.cli.output import amount, end_interrupted_line, harmless, write
 from tutuclient.cli.running import in_one_line, run
 from tutuclient.cli.serve import relay
 from tutuclient.errors import ConfigError
@@ -94,6 +94,7 @@ def demo(
         except KeyboardInterrupt:
             if not finished:
                 raise
+            end_interrupted_line()
 
 
 class _Demo:
@@ -139,7 +140,7 @@ class _Demo:
             picture = sample_picture()
         except ImportError as error:
             raise ConfigError(
-                f'the demo draws, and needs Pillow: pip install "tutuclient[images]" ({error})'
+                f'the demo draws, and needs Pillow: pip install pillow (the extra "images"; {error})'
             ) from error
         with self._writing():
             self._folder.mkdir(parents=True, exist_ok=True)

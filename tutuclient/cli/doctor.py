@@ -19,8 +19,8 @@ import zlib
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, cast
 
 import typer
+from rich.cells import cell_len
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -425,6 +425,7 @@ _ADVICE = {
 }
 _NO_MATTER_OF_THE_MODEL = (errors.AuthenticationError, errors.RateLimitError, errors.PayloadTooLargeError)
 _NARROW = 60
+_BESIDE = 27  # Columns of what stands beside the text.
 
 
 async def _list(client: TutuClient) -> ModelList | APIError:
@@ -514,6 +515,20 @@ def _tell_the_cost(model: str, image_model: str | None, speech_model: str | None
     )
 
 
+def _wrapped(text: Text, width: int) -> list[Text]:
+    """Break a text into lines of this width at its spaces, and nowhere else."""
+    lines: list[Text] = []
+    for paragraph in text.split("\n"):
+        line = Text()
+        for word in paragraph.split(" "):
+            if line and line.cell_len + 1 + word.cell_len > width:
+                lines.append(line)
+                line = Text()
+            line = Text.assemble(line, " ", word) if line else word
+        lines.append(line)
+    return lines
+
+
 def _in_a_pipe() -> bool:
     return not sys.stdout.isatty()
 
@@ -527,9 +542,12 @@ def _show(finding: _Finding) -> None:
     console = Console(highlight=False)
     mark, name = Text(finding.result, _STYLES[finding.result]), Text(finding.name, "bold")
     text = Text.assemble(finding.detail, *([("\n" if finding.detail else "", ""), (advice, "cyan")] if advice else []))
-    if console.width < _NARROW:
+    column = console.width - _BESIDE
+    if console.width < _NARROW or any(cell_len(word) > column for word in text.plain.split()):
+        # What is longer than a line, such as a path, stays whole: a terminal knows it for one when it is copied.
         console.print(Text.assemble(mark, "  ", name))
-        console.print(Padding(text, (0, 0, 0, 2)))
+        for line in _wrapped(text, console.width - 2):
+            console.print(Text.assemble("  ", line), soft_wrap=True)
         return
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(width=8)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tutuclient.cli.commands import Command, Group
 from tutuclient.cli.given import (
     ApiKey,
     AsJson,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="images",
+    cls=Group,
     help="Make, edit and vary pictures by the API's own pages for it (dall-e, gpt-image). "
     "Models that draw in a chat, gpt-4o-image for one, are behind [bold]tutuclient generate[/bold] and "
     "[bold]tutuclient edit[/bold].",
@@ -75,7 +77,7 @@ def _start(context: typer.Context) -> None:
         raise typer.Exit(2)
 
 
-@app.command()
+@app.command(cls=Command)
 def generate(
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to draw; - reads it from stdin.")],
     *,
@@ -116,7 +118,7 @@ def generate(
         run(work())
 
 
-@app.command()
+@app.command(cls=Command)
 def edit(
     arguments: ImagesAndPrompt,
     *,
@@ -165,7 +167,7 @@ def edit(
         run(work())
 
 
-@app.command()
+@app.command(cls=Command)
 def vary(
     picture: Annotated[str, typer.Argument(metavar="IMAGE", help="The picture, a square PNG; - reads it from stdin.")],
     *,

@@ -23,10 +23,40 @@ if TYPE_CHECKING:
     from tutuclient.types import ChatCompletion, Usage
 
 
+class _Line:
+    """What is known of the line that stdout stands in.
+
+    Attributes:
+        open: The last text did not end it.
+        closed: It was ended for that reason, and nothing came after.
+    """
+
+    open = False
+    closed = False
+
+
 def write(text: str) -> None:
     """Print on stdout what is harmless already."""
+    if text:
+        _Line.open, _Line.closed = not text.endswith("\n"), False
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def end_line() -> None:
+    """End the line that streamed text stands in, so that what comes next begins one of its own."""
+    if _Line.open:
+        write("\n")
+        _Line.closed = True
+
+
+def end_interrupted_line() -> None:
+    """After Ctrl-C: see to it that a prompt stands in a line of its own, also behind the ``^C`` of a terminal."""
+    end_line()
+    if not _Line.closed and sys.stdin.isatty() and sys.stderr.isatty():
+        sys.stderr.write("\n")
+        sys.stderr.flush()
+    _Line.closed = False
 
 
 def note(text: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from tutuclient import errors
-from tutuclient.cli.output import harmless, print_error
+from tutuclient.cli.output import end_interrupted_line, harmless, print_error
 from tutuclient.errors import TutuError, printable
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def in_one_line(*, debug: bool) -> Generator[None]:
     except typer.Exit:
         raise
     except KeyboardInterrupt:
+        end_interrupted_line()
         raise typer.Exit(INTERRUPTED) from None
     except BrokenPipeError:
         # Whoever read our output has gone, as ``head`` does; Python would complain of it once more at the end.

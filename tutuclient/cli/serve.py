@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from contextlib import asynccontextmanager, suppress
+import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tutuclient.cli.given import Debug  # noqa: TC001  (typer reads annotations at run time)
-from tutuclient.cli.output import note, write
+from tutuclient.cli.output import end_interrupted_line, note, print_faint, write
 from tutuclient.cli.running import in_one_line, run
 from tutuclient.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from tutuclient.testing import Server
+    from tutuclient.testing import Recorded, Server
 
 
 def serve(
@@ -27,6 +28,9 @@ def serve(
     key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The one key to accept. Without it every key is good.")
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print a line about every request, when it has been answered.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Run a stand-in relay on this computer, to try and test with.
@@ -36,6 +40,8 @@ def serve(
 
     async def work() -> None:
         async with relay(host, port, key) as server:
+            if verbose:
+                server.on_answered = _tell
             write(
                 f"A stand-in relay, with no model in it: {server.base_url}\n"
                 f"{'It takes one key, the one given.' if key else 'It takes any key.'} Ctrl-C ends it.\n\n"
@@ -47,8 +53,19 @@ def serve(
                 note("other computers may reach it, and it asks for no key (--key)")
             await asyncio.Event().wait()
 
-    with in_one_line(debug=debug), suppress(KeyboardInterrupt):
-        run(work())
+    with in_one_line(debug=debug):
+        try:
+            run(work())
+        except KeyboardInterrupt:
+            end_interrupted_line()
+
+
+def _tell(seen: Recorded, status: int | None) -> None:
+    """Print a line about a request that has been answered."""
+    ended = "the client went away" if seen.aborted else "cut off" if status is None else str(status)
+    took = f"{(time.monotonic() - seen.started_at) * 1000:.0f} ms"
+    body = f"{seen.size_bytes:,} bytes" if seen.size_bytes else None
+    print_faint([time.strftime("%H:%M:%S"), f"{seen.method} {seen.path}", ended, took, body])
 
 
 @asynccontextmanager

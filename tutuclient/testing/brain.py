@@ -245,7 +245,7 @@ def pictures() -> Any:
     try:
         return import_module("tutuclient.testing.pictures")
     except ImportError as error:
-        raise CannotSeeError('looking at pictures needs Pillow: pip install "tutuclient[images]"') from error
+        raise CannotSeeError('looking at pictures needs Pillow: pip install pillow (the extra "images")') from error
 
 
 def picture_bytes(url: str, fetch: Fetch) -> bytes:

@@ -9,6 +9,7 @@ import hashlib
 import io
 import math
 import re
+import warnings
 from collections import Counter
 from typing import Any
 
@@ -35,18 +36,70 @@ def decode(data: bytes) -> Image.Image:
         ValueError: It is none of these, is broken, or has more than ``MAX_PIXELS``.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as probe:
-            pixels = probe.width * probe.height
-            if pixels <= MAX_PIXELS:
-                probe.verify()
-        if pixels <= MAX_PIXELS:
-            picture = Image.open(io.BytesIO(data), formats=_FORMATS)
-            picture.load()
-            return picture
+        return _decoded(data)
+    except _TooLargeError as error:
+        raise ValueError(str(error)) from None
+    except UserWarning:
+        pass  # Pillow only warns of broken EXIF, and the process makes errors of warnings (python -W error).
     except Exception as error:
         # Decoders raise whatever they meet: OSError, SyntaxError, struct.error, DecompressionBombError …
         raise ValueError(f"the picture could not be decoded: {type(error).__name__}") from error
-    raise ValueError(f"the picture has {pixels} pixels, and {MAX_PIXELS} are the most that are looked at")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return decode(data)
+
+
+class _TooLargeError(Exception):
+    """It has too many pixels."""
+
+
+def _decoded(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data), formats=_FORMATS) as probe:
+        pixels = probe.width * probe.height
+        if pixels > MAX_PIXELS:
+            raise _TooLargeError(f"the picture has {pixels} pixels, and {MAX_PIXELS} are the most that are looked at")
+        probe.verify()
+    picture = Image.open(io.BytesIO(data), formats=_FORMATS)
+    picture.load()
+    if picture.mode not in {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}:
+        rgba(picture)  # What cannot be shown in colours is told now.
+    return picture
+
+
+def rgba(picture: Image.Image) -> Image.Image:
+    """Bring a picture of any mode into colours of 8 bits with alpha.
+
+    Raises:
+        ValueError: There is no way from its mode.
+    """
+    if picture.mode == "I" or picture.mode.startswith("I;16"):
+        grey = picture.convert("I").point([value >> 8 for value in range(2**16)], "L")
+        return grey.convert("RGBA")
+    if picture.mode == "F":
+        return picture.convert("L").convert("RGBA")
+    return picture.convert("RGBA")
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""The orientations of EXIF, and what sets each upright."""
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """Turn a decoded picture as its EXIF says; broken EXIF says nothing."""
+    try:
+        orientation = picture.getexif().get(0x0112)
+    except Exception:  # noqa: BLE001  (Pillow raises whatever it met: SyntaxError, ValueError, struct.error …)
+        orientation = None
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _resized(
@@ -109,7 +162,7 @@ def describe(picture: Image.Image, *, zh: bool) -> str:
 
 def _shares(picture: Image.Image) -> list[tuple[str, int]]:
     """Name the colours that cover at least 3 % of the area, the largest first, with their share in per cent."""
-    small = _resized(picture.convert("RGBA"), (96, 96), Image.Resampling.NEAREST)
+    small = _resized(rgba(picture), (96, 96), Image.Resampling.NEAREST)
     counted: Counter[str] = Counter()
     colours: list[tuple[int, Any]] = small.getcolors(96 * 96) or []
     for number, (red, green, blue, alpha) in colours:
@@ -172,7 +225,7 @@ def edit(picture: Image.Image, prompt: str, *, zh: bool, mask: Image.Image | Non
         zh: Whether to say what was done in Chinese.
         mask: A picture of the same size with alpha; only where it is transparent is anything changed.
     """
-    image = ImageOps.exif_transpose(picture).convert("RGBA")
+    image = rgba(upright(picture))
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     before = image.copy()
     image, done = _change_background(image, prompt)
@@ -188,7 +241,7 @@ def edit(picture: Image.Image, prompt: str, *, zh: bool, mask: Image.Image | Non
             )
         ]
     if mask is not None:
-        kept = _resized(ImageOps.exif_transpose(mask).getchannel("A"), before.size)
+        kept = _resized(upright(mask).getchannel("A"), before.size)
         changed = image if image.size == before.size else ImageOps.fit(image, before.size)
         image = Image.composite(before, changed, kept)
     if zh:
@@ -332,10 +385,7 @@ def _change_place(image: Image.Image, prompt: str) -> tuple[Image.Image, Done]:
 def beside(images: list[Image.Image]) -> Image.Image:
     """Set pictures side by side, all as high as the first."""
     height = min(images[0].height, MAX_SIDE)
-    fitted = [
-        _resized(ImageOps.exif_transpose(each).convert("RGBA"), (max(1, each.width * height // each.height), height))
-        for each in images
-    ]
+    fitted = [_resized(rgba(upright(each)), (max(1, each.width * height // each.height), height)) for each in images]
     row = Image.new("RGBA", (sum(each.width for each in fitted), height))
     place = 0
     for each in fitted:
@@ -346,7 +396,7 @@ def beside(images: list[Image.Image]) -> Image.Image:
 
 def vary(picture: Image.Image, number: int) -> bytes:
     """Make a picture that is like this one and not the same: its hues turned a little further with each number."""
-    image = ImageOps.exif_transpose(picture).convert("RGBA")
+    image = rgba(upright(picture))
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     hue, saturation, value = image.convert("RGB").convert("HSV").split()
     turned = _mapped(hue, [(shade + 21 * number) % 256 for shade in range(256)])

@@ -324,7 +324,7 @@ class _Choice:
     def whole(self) -> dict[str, Any]:
         return {
             "index": self.index,
-            "message": {"role": "assistant", "content": self.content, **self.message},
+            "message": {"role": "assistant", "content": self.content, "refusal": None, **self.message},
             "logprobs": self._logprobs(self.pieces),
             "finish_reason": self.finish,
         }

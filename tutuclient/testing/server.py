@@ -41,6 +41,8 @@ class Server:
     Attributes:
         token_delay: Seconds after each event of a streamed answer.
         piece_bytes: When set, streams are written in pieces of so many bytes instead of event by event.
+        on_answered: Called with each request that has been answered, and the status (None where the answer was cut
+            off); None for nobody. It stays when the server is reset.
         picture_form: How chats hand pictures over, one of ``PICTURE_FORMS``.
         models_form: How models are listed, one of ``MODELS_FORMS``.
         account: What the key may spend: every answer that is not scripted costs a little. Its ``balance`` can be set;
@@ -58,6 +60,7 @@ class Server:
         self._waiters: list[tuple[Callable[[], bool], Callable[[], object]]] = []
         self._connections: dict[_Handler, tuple[int, asyncio.Transport]] = {}
         self._closing = False
+        self.on_answered: Callable[[Recorded, int | None], object] | None = None
         self.reset()
 
     def reset(self) -> None:
@@ -230,6 +233,7 @@ class Server:
         in_flight.add(recorded)
         self.peak_in_flight = max(self.peak_in_flight, len(in_flight))
         self._notify()
+        status: int | None = None
         try:
             response = await self._answer(exchange, downloads=downloads)
             await response.prepare(request)
@@ -242,10 +246,13 @@ class Server:
             return exchange.fin()
         else:
             recorded.finished = not exchange.ended_here
+            status = response.status
             return response
         finally:
             in_flight.discard(recorded)
             self._notify()
+            if self.on_answered is not None:
+                self.on_answered(recorded, status)
 
     async def _answer(self, exchange: Exchange, *, downloads: bool) -> web.StreamResponse:
         request = exchange.request

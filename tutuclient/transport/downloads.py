@@ -116,6 +116,8 @@ _SIGNATURES = (
     (b"GIF89a", "image/gif"),
     (b"II*\x00", "image/tiff"),
     (b"MM\x00*", "image/tiff"),
+    (b"II+\x00", "image/tiff"),  # BigTIFF
+    (b"MM\x00+", "image/tiff"),
     (b"\x00\x00\x01\x00", "image/x-icon"),
 )
 _OTHER_SIGNATURES = (  # in lower case, as the bytes they are compared with

@@ -27,6 +27,8 @@ _SIZES = {
     "dall-e-2": ("256x256", "512x512", "1024x1024"),
     "dall-e-3": ("1024x1024", "1024x1792", "1792x1024"),
 }
+_SIZES_TOLD = ("1024x1024", "1024x1536", "1536x1024")
+"""Of the API's description: schemas ImagesResponse, ImageGenCompletedEvent and ImageEditCompletedEvent."""
 _MOST_FILES = 16
 _MOST_PICTURES = 10
 _CROSS = "size an unexpected error occurred in the parameter, please use 'x' instead of the multiplication sign '×'"
@@ -185,6 +187,8 @@ async def _answer(exchange: Exchange, order: _Order, draw: Draw, events: str) ->
     answer: dict[str, Any] = {"created": int(time.time()), "data": data}
     if order.newer:
         answer |= {**_said(order, drawn[0]), "usage": _usage(order, drawn)}
+        if answer["size"] == "auto":
+            del answer["size"]  # Which only events may say.
     return exchange.respond(answer)
 
 
@@ -203,11 +207,11 @@ def _events(order: _Order, drawn: list[bytes], events: str) -> Iterator[bytes]:
 
 
 def _said(order: _Order, picture: bytes) -> dict[str, str]:
-    """Say what the picture is: its real size, and what was asked of the rest."""
-    width, height = brain.decode(picture).size
+    """Return what the picture is: its real size, if that was asked for or the API has a word for it, and the rest."""
+    size = "{}x{}".format(*brain.decode(picture).size)
     quality = order.fields.get("quality")
     return {
-        "size": f"{width}x{height}",
+        "size": size if size in _SIZES_TOLD or order.size is not None else "auto",
         "quality": quality if quality in ("low", "medium", "high") else "high",
         "background": "transparent" if order.clear else "opaque",
         "output_format": order.kind,

@@ -1,0 +1,27 @@
+"""What the help of commands shows beside their options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.conftest import COMMANDS, Done
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), ("images", "edit"), ("images", "generate")])
+def test_flags_and_arguments_show_no_python_types(tutu: Callable[..., Done], command: tuple[str, ...]) -> None:
+    shown = tutu(*command, "--help").out
+    assert "--help" in shown
+    assert "bool" not in shown
+    assert "list[" not in shown
+    assert "<str>" not in shown
+
+
+def test_what_an_option_takes_is_shown_all_the_same(tutu: Callable[..., Done]) -> None:
+    shown = tutu("analyze", "--help").out
+    for words in ("PIXELS", "IMAGE... PROMPT", "auto|low|high", "SECONDS"):
+        assert words in shown
