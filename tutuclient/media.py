@@ -67,8 +67,7 @@ __all__ = [
 ]
 
 PictureSource: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | AsyncReadable | PIL.Image.Image | Upload"
-    " | ImagePart"
+    "str | os.PathLike[str] | _Buffer | IO[bytes] | AsyncReadable | PIL.Image.Image | Upload | ImagePart"
 )
 """What a picture can be given as; a str is a path, an http(s) URL or a data URI."""
 
@@ -310,7 +309,8 @@ def image(
     Source: ``POST /chat/completions``, part ``image_url``.
     """
     if (part := _image_url_of(source)) is not None:
-        return image(part.url, detail=part.detail or detail, max_side=max_side, max_pixels=max_pixels)
+        closely = cast("Literal['auto', 'low', 'high'] | None", part.detail or detail)
+        return image(part.url, detail=closely, max_side=max_side, max_pixels=max_pixels)
     if isinstance(source, Upload):
         if max_side is not None:
             raise MediaError("max_side belongs to the Upload: write Upload(source, max_side=…).")
@@ -1225,7 +1225,7 @@ def _mixable(picture: PIL.Image.Image) -> PIL.Image.Image:
         return picture.convert("LA") if "transparency" in picture.info else picture.convert("L")
     if mode == "RGB" and "transparency" in picture.info:
         return picture.convert("RGBA")
-    if mode == "RGBA" and picture.format == "BMP" and picture.getextrema()[3] == (0, 0):
+    if mode == "RGBA" and picture.format == "BMP" and picture.getchannel("A").getextrema() == (0, 0):
         # Of most programs' BMPs the fourth byte is left empty, and all others take them for opaque.
         return picture.convert("RGB")
     return picture
