@@ -378,8 +378,9 @@ class Upload:
     stands upright is sent byte for byte. What declares more pixels than its bytes
     can hold, or than ``max_pixels``, is refused before anything is decoded.
     As many pictures are drawn at a time as
-    there are processors, in threads; only while Pillow takes memory for the pixels
-    the event loop has to wait, some 10 ms for 10 megapixels.
+    there are processors, in threads; while Pillow takes memory for the pixels the
+    event loop has to wait, some 10 ms for 10 megapixels, and while it decodes a
+    WebP some 10 ms for each: ``max_pixels`` bounds what strangers may give.
 
     An upload can be pickled when its source can: a path, bytes, a data URI, a
     Pillow image. The copy is not opened.
