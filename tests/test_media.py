@@ -1121,6 +1121,11 @@ async def test_a_bmp_whose_alpha_was_left_empty_is_opaque() -> None:
     assert drawn.convert("RGB").tobytes() == shrunk(bmp(None), "RGB").tobytes()
     assert drawn.getchannel("R").getextrema() != (0, 0)
     assert not drawn.has_transparency_data
+    for side in (16, None):
+        with Image.open(io.BytesIO(bmp(None))) as opened:
+            drawn = await decoded(Upload(opened, max_side=side))
+        assert (drawn.format, drawn.mode) == ("PNG", "RGB")
+        assert drawn.getchannel("R").getextrema() != (0, 0)
 
 
 async def test_a_gif_that_would_be_half_clear_becomes_a_png() -> None:

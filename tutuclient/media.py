@@ -67,8 +67,7 @@ __all__ = [
 ]
 
 PictureSource: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | AsyncReadable | PIL.Image.Image | Upload"
-    " | ImagePart"
+    "str | os.PathLike[str] | _Buffer | IO[bytes] | AsyncReadable | PIL.Image.Image | Upload | ImagePart"
 )
 """What a picture can be given as; a str is a path, an http(s) URL or a data URI."""
 
@@ -123,6 +122,9 @@ _TURNS = {
     8: "ROTATE_90",
 }
 """The orientations of EXIF 2.32, section 4.6.4 A, and what sets each upright, by Pillow's names."""
+
+_TURNED_BY = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
+"""What Pillow keeps of a file that may say that it is turned, which what is written anew is no more."""
 
 _CREDIBLE_PIXELS = 2_000_000
 _PIXELS_PER_BYTE = {"PNG": 8 * 1032, "GIF": 4096, "TIFF": 64 * 1024, "JPEG": 8192, "MPO": 8192}
@@ -310,7 +312,8 @@ def image(
     Source: ``POST /chat/completions``, part ``image_url``.
     """
     if (part := _image_url_of(source)) is not None:
-        return image(part.url, detail=part.detail or detail, max_side=max_side, max_pixels=max_pixels)
+        closely = cast("Literal['auto', 'low', 'high'] | None", part.detail or detail)
+        return image(part.url, detail=closely, max_side=max_side, max_pixels=max_pixels)
     if isinstance(source, Upload):
         if max_side is not None:
             raise MediaError("max_side belongs to the Upload: write Upload(source, max_side=…).")
@@ -375,8 +378,9 @@ class Upload:
     stands upright is sent byte for byte. What declares more pixels than its bytes
     can hold, or than ``max_pixels``, is refused before anything is decoded.
     As many pictures are drawn at a time as
-    there are processors, in threads; only while Pillow takes memory for the pixels
-    the event loop has to wait, some 10 ms for 10 megapixels.
+    there are processors, in threads; while Pillow takes memory for the pixels the
+    event loop has to wait, some 10 ms for 10 megapixels, and while it decodes a
+    WebP some 10 ms for each: ``max_pixels`` bounds what strangers may give.
 
     An upload can be pickled when its source can: a path, bytes, a data URI, a
     Pillow image. The copy is not opened.
@@ -1179,7 +1183,7 @@ def _orientation(getexif: Callable[[], Any]) -> int:
 def _encoded(original: PIL.Image.Image, max_side: int | None, label: str) -> bytes:
     """Write a caller's image without loss, or as JPEG where it was one. Runs in a thread."""
     with _drawable(label):
-        picture = original.copy()
+        picture = _with_real_alpha(original.copy()) if original.format == "BMP" else original.copy()
         if original.format in {"JPEG", "MPO"} and picture.mode in {"L", "RGB", "CMYK"}:
             return _written(picture, "JPEG", max_side)
         if picture.mode in _LIKE_PNG:
@@ -1201,6 +1205,8 @@ def _written(picture: PIL.Image.Image, form: str, max_side: int | None) -> bytes
     picture.load()  # A TIFF turns itself by this.
     if (orientation := _orientation(picture.getexif)) != 1:
         picture = picture.transpose(Image.Transpose[_TURNS[orientation]])
+    for name in _TURNED_BY:  # Some versions of Pillow write them on.
+        picture.info.pop(name, None)
     if form == "TIFF":
         picture = picture.copy()  # What was opened from a TIFF would hand on its tags.
     elif (form == "BMP" and picture.has_transparency_data) or (form == "GIF" and _is_half_clear(picture)):
@@ -1225,10 +1231,13 @@ def _mixable(picture: PIL.Image.Image) -> PIL.Image.Image:
         return picture.convert("LA") if "transparency" in picture.info else picture.convert("L")
     if mode == "RGB" and "transparency" in picture.info:
         return picture.convert("RGBA")
-    if mode == "RGBA" and picture.format == "BMP" and picture.getextrema()[3] == (0, 0):
-        # Of most programs' BMPs the fourth byte is left empty, and all others take them for opaque.
-        return picture.convert("RGB")
-    return picture
+    return _with_real_alpha(picture) if picture.format == "BMP" else picture
+
+
+def _with_real_alpha(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Return what a BMP shows: many programs leave its fourth channel empty, and all others take it for opaque then."""
+    left_empty = picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (0, 0)
+    return picture.convert("RGB") if left_empty else picture
 
 
 def _of_sixteen_bits(picture: PIL.Image.Image) -> PIL.Image.Image:

@@ -167,9 +167,10 @@ def expected(data: bytes) -> Image.Image:
         picture = picture.convert("RGB")
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     try:
-        return ImageOps.exif_transpose(picture)
+        upright: Image.Image = ImageOps.exif_transpose(picture)
     except Exception:  # noqa: BLE001  (broken EXIF counts as not turned)
-        return picture
+        upright = picture
+    return upright
 
 
 def is_clear(picture: Image.Image) -> bool:

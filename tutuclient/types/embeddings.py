@@ -110,5 +110,5 @@ def _numpy() -> Any:
     try:
         import numpy  # noqa: ICN001, PLC0415  (an extra, and slow to import)
     except ImportError as error:
-        raise ConfigError('numpy() needs NumPy: pip install "tutuclient[numpy]"') from error
+        raise ConfigError('numpy() needs NumPy: pip install numpy (the extra "numpy")') from error
     return numpy
