@@ -1,4 +1,4 @@
-"""What ``hatch_build.py`` does when the package is built: an older Python is told at once."""
+"""What ``.hatch_build.py`` does when the package is built: an older Python is told at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in ("hatchling", "hatchling.metadata", "hatchling.metadata.plugin"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
     monkeypatch.setitem(sys.modules, interface.__name__, interface)
-    return runpy.run_path(str(ROOT / "hatch_build.py"))["PythonIsNewEnough"]()
+    return runpy.run_path(str(ROOT / ".hatch_build.py"))["PythonIsNewEnough"]()
 
 
 @pytest.mark.parametrize("version", [(3, 8, 20), (3, 10, 13)])
