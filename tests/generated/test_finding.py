@@ -650,7 +650,8 @@ def test_time_grows_with_the_text_and_not_with_its_square(piece: str) -> None:
     "piece",
     [
         *("[", "[[]]", "](", "![a](https://a.b/c", "` ``", "```\n", "> x\n", "\\", "<http://a>", "https://a.b/c.png,"),
-        *("data:", "data:;base64, A B C ", "(data:;base64,a ", "data:;base64,a\nb\n", "![x](data:image/png;base64,iVBORw0KGgoA)"),
+        *("data:", "data:;base64, A B C ", "(data:;base64,a ", "data:;base64,a\nb\n"),
+        "![x](data:image/png;base64,iVBORw0KGgoA)",
         *("data:;base64,&#10;", "https://a.b/(", "https://a.b/c.png(x)[y] ", "\\n", "A" * 76 + "\n", "iVBORw0KGgo "),
         "[下载](https://a.b/download/c.png) ",
     ],

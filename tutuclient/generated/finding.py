@@ -564,7 +564,8 @@ def _extent(text: str, uri: re.Match[str]) -> tuple[int, int, list[int]]:
     while again := _DATA_URI.match(text, start):
         start = _SPACES.match(text, again.end()).end()  # type: ignore[union-attr]
     run = _RUN.match(text, start).end()  # type: ignore[union-attr]
-    end, doubts = _FILLING.match(text, run).end(), []  # type: ignore[union-attr]
+    doubts: list[int] = []
+    end = _FILLING.match(text, run).end()  # type: ignore[union-attr]
     if end == run:
         end, doubts = _wrapped(text, start, run, run - uri.start())
     closing = _CLOSED_BY.get(text[uri.start() - 1 : uri.start()])

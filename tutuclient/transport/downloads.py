@@ -331,11 +331,11 @@ class Downloads:
                 raise
         if damaged and download.mime:
             return download.mime
-        error = ImageDownloadError(
+        late = ImageDownloadError(
             f"{safe_url(url)} was not here within {total:g} s: try again, or allow more time", reason="timeout"
         )
-        error.attempts = download.attempts
-        raise error
+        late.attempts = download.attempts
+        raise late
 
     async def _try(self, download: _Download) -> str:
         """Try each address in turn, as often as the policy and the deadline allow."""
