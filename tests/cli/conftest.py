@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import textwrap
 import time
@@ -47,6 +48,14 @@ class Done(NamedTuple):
     def json(self) -> dict[str, Any]:
         value: dict[str, Any] = json.loads(self.out)
         return value
+
+
+@pytest.fixture(autouse=True)
+def _passing_things(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what commands leave in the folder for passing things go with the tests."""
+    folder = str(tmp_path_factory.mktemp("passing"))
+    monkeypatch.setenv("TMPDIR", folder)
+    monkeypatch.setattr(tempfile, "tempdir", folder)
 
 
 @pytest.fixture(autouse=True)

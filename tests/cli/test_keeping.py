@@ -94,6 +94,35 @@ def test_a_picture_whose_name_was_taken_meanwhile_is_kept_elsewhere(tutu: Callab
     assert taken_from(done.err.rpartition("again: ")[2]) == sample_picture()
 
 
+@pytest.mark.parametrize("form", ["b64", "url"])
+def test_a_name_that_only_the_bytes_ask_for_costs_no_image(tutu: Callable[..., Done], relay: Server, form: str) -> None:
+    # Faults of section 4: `edit -o sky.jpg` with a sky.png there was paid, and then failed.
+    Path("sky.png").write_bytes(b"precious")
+    image = sample_picture()
+    relay.answers(*[draws(image if form == "b64" else relay.host(image, "x.png"), form=form)] * 3)
+    done = tutu("edit", "cat.png", SKY, "-o", "sky.jpg")
+    assert (done.code, done.out) == (0, "sky-2.png\n")
+    assert "sky.png exists already, so it is saved beside it" in done.err
+    assert tutu("edit", "cat.png", SKY, "-o", "sky.jpg", "--json").json["images"][0]["path"] == "sky-3.png"
+    assert Path("sky-2.png").read_bytes() == Path("sky-3.png").read_bytes() == image
+    assert Path("sky.png").read_bytes() == b"precious"
+    assert tutu("edit", "cat.png", SKY, "-o", "sky.jpg", "--overwrite").out == "sky.png\n"
+    assert Path("sky.png").read_bytes() == image
+
+
+def test_a_damaged_image_is_kept_beside_and_told(tutu: Callable[..., Done], relay: Server) -> None:
+    part = sample_picture()[:-40]
+    relay.answers(*[draws(part, form="b64")] * 2)
+    done = tutu("edit", "cat.png", SKY, "-o", "sky.png")
+    assert (done.code, done.out) == (8, "")
+    assert "does not go on to its end" in done.err
+    assert "paid for, and not ordered again: sky-damaged.png" in done.err
+    assert Path("sky-damaged.png").read_bytes() == part
+    (image,) = tutu("edit", "cat.png", SKY, "-o", "sky.png", "--json").json["images"]
+    assert image["path"] == "sky-damaged-2.png"
+    assert "damaged" in image["error"]
+
+
 def test_interrupting_a_download_says_where_the_picture_is(relay: Server) -> None:
     address = f"{relay.base_url}/files/slow.png"
     relay.answers(draws(address))

@@ -22,8 +22,8 @@ def test_edit_saves_the_picture_and_prints_where(tutu: Callable[..., Done], rela
 
 def test_generate_saves_the_picture_and_says_when_its_name_is_another(tutu: Callable[..., Done]) -> None:
     done = tutu("generate", "a red cat", "-o", "cat.jpg")
-    assert done.code == 8
-    assert "cat.png exists already" in done.err
+    assert (done.code, done.out) == (0, "cat-2.png\n")
+    assert "cat.png exists already, so it is saved beside it" in done.err
     Path("cat.png").unlink()
     assert tutu("generate", "a red cat", "-o", "cat.jpg") == (
         0,

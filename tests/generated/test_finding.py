@@ -646,6 +646,35 @@ def test_time_grows_with_the_text_and_not_with_its_square(piece: str) -> None:
     assert large < 28 * max(small, 300_000)
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        *("[", "[[]]", "](", "![a](https://a.b/c", "` ``", "```\n", "> x\n", "\\", "<http://a>", "https://a.b/c.png,"),
+        *("data:", "data:;base64, A B C ", "(data:;base64,a ", "data:;base64,a\nb\n"),
+        "![x](data:image/png;base64,iVBORw0KGgoA)",
+        *("data:;base64,&#10;", "https://a.b/(", "https://a.b/c.png(x)[y] ", "\\n", "A" * 76 + "\n", "iVBORw0KGgo "),
+        "[下载](https://a.b/download/c.png) ",
+    ],
+)  # fmt: skip
+def test_a_text_made_to_be_slow_is_read_in_no_time(piece: str) -> None:
+    # Today 1 to 3 us a character: two million would hold the loop for seconds.
+    text = says("http data: ![ " + piece * (2_000_000 // len(piece)))
+    begun = thread_time_ns()
+    find_images(text, made=True)
+    assert thread_time_ns() - begun < 500_000_000
+
+
+async def test_of_a_text_of_megabytes_no_data_are_lost() -> None:
+    sources = [png(bytes([number])) for number in range(5)]
+    uris = [
+        f"![{number}](data:image/png;base64,{base64.b64encode(data).decode()})" for number, data in enumerate(sources)
+    ]
+    text = ("word " * 150_000).join(uris) + " https://a.example/end.png"
+    images = find_images(says(f"https://a.example/begin.png {text}"))
+    assert [image.url for image in images] == ["https://a.example/begin.png", *[None] * 5, "https://a.example/end.png"]
+    assert [await image.read() for image in images[1:6]] == sources
+
+
 # What is not there
 
 

@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from tests.conftest import QUICK
 from tests.images import jpeg, png
-from tutuclient import files
+from tutuclient import TutuClient, files
 from tutuclient.errors import ImageDownloadError
-from tutuclient.generated import GeneratedImage, find_images
+from tutuclient.generated import GeneratedImage, ImageFinder, find_images
 from tutuclient.generated.picture import Base64
+from tutuclient.settings import RetryPolicy, Timeout
+from tutuclient.testing import Server, raw
+from tutuclient.testing import says as says_it
 from tutuclient.transport.downloads import Downloads, must_be_picture
 from tutuclient.types import (
     ChatChoice,
@@ -154,6 +158,71 @@ async def test_bad_data_are_an_error_and_leave_nothing(encoded: str, words: str,
         with pytest.raises(ImageDownloadError, match=words):
             await attempt()
     assert names_in(tmp_path) == []
+
+
+async def test_a_damaged_image_is_told_and_can_be_kept(tmp_path: Path) -> None:
+    part = PNG[:-30]
+    image = inline(part)
+    for attempt in (image.read, lambda: image.save(tmp_path / "a.png")):
+        with pytest.raises(ImageDownloadError, match="the PNG does not go on to its end; damaged=True keeps") as caught:
+            await attempt()
+        assert (caught.value.reason, caught.value.status) == ("damaged", None)
+    assert names_in(tmp_path) == []
+    assert await image.read(damaged=True) == part
+    with pytest.raises(ImageDownloadError):
+        await image.read()
+    assert (await image.save(tmp_path / "a.png", damaged=True)).read_bytes() == part
+    assert image.mime == "image/png"
+
+
+async def test_of_data_that_cannot_be_decoded_what_can_be_is_kept() -> None:
+    [image] = find_images(says(None, images=[{"b64_json": B64[:401] + "图" + B64[401:]}]))
+    assert await image.read(damaged=True) == PNG[:300]
+    large = png(bytes(1_000_000))
+    text = base64.b64encode(large).decode()
+    [image] = find_images(says(None, images=[{"b64_json": text[:700_001] + "!" + text[700_001:]}]))
+    assert await image.read(damaged=True) == large[:525_000]
+
+
+async def test_a_whole_image_is_kept_by_either_way_of_reading() -> None:
+    for image in (inline(), picture(FakeDownloads(x=PNG))):
+        assert await image.read(damaged=True) is await image.read()
+
+
+async def test_limits_are_those_of_the_call_or_given() -> None:
+    asked: list[Any] = []
+
+    class Limits(FakeDownloads):
+        async def _follow(self, url: str, download: Any) -> str:
+            asked.append((self._timeout, self._retry))
+            return await super()._follow(url, download)
+
+    find = ImageFinder(Limits(x=PNG), made=True, timeout=Timeout(7), retry=RetryPolicy(max_retries=5))
+    [image] = find(says("![a](https://a.example/x)"))
+    await image.read(timeout=3)
+    [image] = find(says("![a](https://a.example/x)"))
+    await image.read()
+    assert asked == [(Timeout(3), RetryPolicy(max_retries=5)), (Timeout(7), RetryPolicy(max_retries=5))]
+
+
+async def test_a_host_that_stalls_holds_nobody_longer_than_the_client_says(server: Server) -> None:
+    url = server.host(PNG, "slow.png")
+    server.answers(says_it(f"![a]({url})"), says_it(f"![a]({url})"))
+    server.answers(*[raw(200, b"", delay=30)] * 4, path="/v1/files/slow.png")
+    async with TutuClient("sk-test", server.base_url, timeout=Timeout(10, idle=0.1), retry=QUICK) as client:
+        answer = await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "draw"}])
+        with anyio.fail_after(3), pytest.raises(ImageDownloadError) as caught:
+            await answer.images[0].read()
+        assert (caught.value.reason, caught.value.attempts) == ("timeout", 3)
+        with anyio.fail_after(3), pytest.raises(ImageDownloadError):
+            await answer.images[0].save("nowhere.png", timeout=0.1)
+
+
+async def test_a_disk_that_fails_has_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    with pytest.raises(ImageDownloadError) as caught:
+        await inline().save(tmp_path / "a.png")
+    assert caught.value.reason == "not_saved"
 
 
 # Saving

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from tutuclient.generated import GeneratedImage
 
 
+_TRIED = 100  # names that are tried for a picture beside the one that has its own
+
+
 class Target(NamedTuple):
     """Where it is to go.
 
@@ -118,11 +121,19 @@ class Target(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What became of one picture: where it is, or what went wrong and where it is instead."""
+    """What became of one picture: where it is, or what went wrong and where it is instead.
+
+    Attributes:
+        image: The picture.
+        place: Its file, or its address when it could not be saved, or None for stdout.
+        error: Why it is not where it was to be.
+        taken: The name that its bytes ask for, which something else has.
+    """
 
     image: GeneratedImage
     place: Path | str | None
     error: ImageDownloadError | None
+    taken: str | None = None
 
     def described(self) -> dict[str, Any]:
         """Give it as JSON has it."""
@@ -134,11 +145,14 @@ class Kept(NamedTuple):
         if self.error is not None:
             print_error(in_options(self.error.message))
             note(f"it is made and paid for, and not ordered again: {self.place}")
-        elif isinstance(self.place, str):
+        elif target.is_stdout and self.place is not None:
             note(f"only the first picture goes to stdout; another is here: {self.place}")
-        elif self.place is not None and not target.as_json:
-            write(f"{self.place}\n")
-            target.note_the_suffix(self.place, self.image.mime)
+        elif isinstance(self.place, Path):
+            if self.taken is not None:
+                note(f"{printable(self.taken)} exists already, so it is saved beside it")
+            if not target.as_json:
+                write(f"{self.place}\n")
+                target.note_the_suffix(self.place, self.image.mime)
 
 
 async def keep(images: Sequence[GeneratedImage], target: Target, waiting: Waiting) -> list[Kept]:
@@ -186,21 +200,47 @@ def finish(kept: Sequence[Kept], target: Target, described: dict[str, Any], star
 
 async def _keep(image: GeneratedImage, target: Target, number: int, count: int) -> Kept:
     """Save a picture, or write it to stdout, where there is room for one."""
+    wanted = target.path(number, count)
     try:
         if not target.is_stdout:
-            return Kept(image, await image.save(target.path(number, count), overwrite=target.overwrite), None)
+            return Kept(image, await image.save(wanted, overwrite=target.overwrite), None)
         if number > 1:
             return Kept(image, await rescue(image), None)
         sys.stdout.buffer.write(await image.read())
         sys.stdout.buffer.flush()
         return Kept(image, None, None)
     except ImageDownloadError as error:
-        return Kept(image, await rescue(image), error)
+        if error.reason == "damaged":
+            return Kept(image, await _beside(image, Path(wanted), "damaged"), error)
+        cause = error.__cause__
+        if not isinstance(cause, FileExistsError) or not cause.filename:
+            return Kept(image, await rescue(image), error)
+        taken = Path(cause.filename)
+        place = await _beside(image, taken)
+        # The bytes choose the ending, and only now is it known which: what has that name is nobody's mistake.
+        is_saved = taken.name != Path(wanted).name and isinstance(place, Path)
+        return Kept(image, place, None if is_saved else error, str(taken))
 
 
-async def rescue(image: GeneratedImage) -> str:
-    """Leave a picture that is paid for in the folder for passing things; say where it is, or its address."""
+async def _beside(image: GeneratedImage, path: Path, word: str = "") -> Path | str:
+    """Save a picture next to where it was to be, under a name that is free, damaged as it may be."""
     try:
-        return str(await image.save(f"{tempfile.gettempdir()}/"))
+        return await image.save(_free(path, word), damaged=True)
+    except ImageDownloadError:
+        return await rescue(image)
+
+
+def _free(path: Path, word: str) -> Path:
+    """Name a file beside one that is taken; of a folder, itself."""
+    names = [f"{path.stem}-{word}"] if word else []
+    names += [f"{path.stem}-{word}-{number}" if word else f"{path.stem}-{number}" for number in range(2, _TRIED)]
+    paths = [path.with_name(f"{name}{path.suffix}") for name in names]
+    return path if path.is_dir() else next((each for each in paths if not os.path.lexists(each)), paths[-1])
+
+
+async def rescue(image: GeneratedImage) -> Path | str:
+    """Leave a picture that is paid for in the folder for passing things; return where it is, or its address."""
+    try:
+        return await image.save(f"{tempfile.gettempdir()}/", damaged=True)
     except ImageDownloadError:
         return address(image)

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from tutuclient.settings import Timeout, Unset
     from tutuclient.types import Answer, Image
 
+# A text that is made to be slow to read must not hold the event loop: so much is looked at, and no more. No answer that
+# was seen has a hundredth of it.
+_MOST_DATA = 1000  # data URIs of a text
+_MOST_LINKS = 2000  # addresses
+_MOST_MARKS = 20_000  # brackets, runs of backticks, quoted lines and fences, each
+_MOST_TEXT = 500_000  # characters at a text's beginning, and as many at its end, without the data
 _LABEL = 1000  # characters of a label or ALT text that are looked at and kept
 
 
@@ -51,6 +57,8 @@ _ANY_BASE64 = re.compile(
 _SECOND_HALF = re.compile(r"(image/[\w.+-]{1,40})\s?;\s?base64\s?,", re.IGNORECASE | re.ASCII)  # without "data:"
 _SPLIT = re.compile(rf"{_GAP}++")
 _CUT = "data:,"
+_DATA = tuple(map(re.compile, ("data:", "DATA:", "Data:")))
+_HTTP = tuple(map(re.compile, ("http", "HTTP", "Http")))
 _NARROW = 4  # letters of the narrowest lines
 _WORD = 24  # letters in which a line of base64 may look like a word
 _LINES = re.compile(rf"(?:{_GAP}++[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+(?<=[A-Za-z0-9+/_-]{{24}}))*+")
@@ -443,10 +451,7 @@ class _Found:
 
 
 def _may_hold_images(text: str) -> bool:
-    if "http" in text or "data:" in text or "](" in text:
-        return True
-    lower = text.lower()
-    return "http" in lower or "data:" in lower
+    return "](" in text or any(word.search(text) for word in (*_DATA, *_HTTP))
 
 
 def _twin_keys(url: str) -> list[tuple[str, str]]:
@@ -483,10 +488,11 @@ def _prepare(text: str, *, quoted: bool = False) -> tuple[str, dict[int, tuple[s
     Returns:
         The text, and for the place of each "data:" in it what it declares to be and the data that followed.
     """
-    text, cuts = _cut_data(text)
+    text, cuts = _shortened(*_cut_data(text))
     code, quotes = _inline_code(text), list[tuple[int, int]]()
     fence: re.Match[str] | None = None
-    for line in _LINE.finditer(text):
+    has_lines = ">" in text or "```" in text or "~~~" in text
+    for line in itertools.islice(_LINE.finditer(text) if has_lines else (), _MOST_MARKS):
         mark = line["fence"]
         if mark is None:
             quotes.append(line.span())
@@ -506,7 +512,10 @@ def _cut_data(text: str) -> tuple[str, dict[int, tuple[str, Base64]]]:
     cuts: dict[int, tuple[str, Base64]] = {}
     pieces: list[str] = []
     at = length = 0
-    while uri := _DATA_URI.search(text, at):
+    for place in _places(text, _DATA, _MOST_DATA):
+        uri = _DATA_URI.match(text, place) if place >= at else None
+        if uri is None:
+            continue
         before = text[at : uri.start()]
         start, end, doubts = _extent(text, uri)
         cuts[length + len(before)] = (uri[1], Base64(text, start, end, doubts))
@@ -514,6 +523,31 @@ def _cut_data(text: str) -> tuple[str, dict[int, tuple[str, Base64]]]:
         length += len(before) + len(_CUT)
         at = end
     return "".join((*pieces, text[at:])) if cuts else text, cuts
+
+
+def _places(text: str, words: tuple[re.Pattern[str], ...], most: int) -> list[int]:
+    """Find where any of some words stand, in order; for letters of one case that costs next to nothing."""
+    found = [place.start() for word in words for place in itertools.islice(word.finditer(text), most)]
+    return sorted(found)[:most]
+
+
+def _shortened(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[str, dict[int, tuple[str, Base64]]]:
+    """Take the middle out of a text that is much longer than any answer, but not the data that were cut out of it."""
+    if len(text) <= 2 * _MOST_TEXT:
+        return text, cuts
+    behind = len(text) - _MOST_TEXT
+    pieces, length = [text[:_MOST_TEXT]], _MOST_TEXT
+    kept: dict[int, tuple[str, Base64]] = {}
+    for place, cut in cuts.items():
+        if place + len(_CUT) <= _MOST_TEXT:
+            kept[place] = cut
+        elif place < behind:
+            pieces.append(f"\n{_CUT}")
+            kept[length + 1] = cut
+            length += 1 + len(_CUT)
+    pieces.append("\n")
+    kept |= {length + 1 + place - behind: cut for place, cut in cuts.items() if place >= behind}
+    return "".join((*pieces, text[behind:])), kept
 
 
 def _extent(text: str, uri: re.Match[str]) -> tuple[int, int, list[int]]:
@@ -530,7 +564,8 @@ def _extent(text: str, uri: re.Match[str]) -> tuple[int, int, list[int]]:
     while again := _DATA_URI.match(text, start):
         start = _SPACES.match(text, again.end()).end()  # type: ignore[union-attr]
     run = _RUN.match(text, start).end()  # type: ignore[union-attr]
-    end, doubts = _FILLING.match(text, run).end(), []  # type: ignore[union-attr]
+    doubts: list[int] = []
+    end = _FILLING.match(text, run).end()  # type: ignore[union-attr]
     if end == run:
         end, doubts = _wrapped(text, start, run, run - uri.start())
     closing = _CLOSED_BY.get(text[uri.start() - 1 : uri.start()])
@@ -609,7 +644,7 @@ def _inline_code(text: str) -> list[tuple[int, int]]:
 
     Source: CommonMark 0.31, section 6.1, but for spans over several lines.
     """
-    runs = [run.span() for run in _TICKS.finditer(text)]
+    runs = [run.span() for run in itertools.islice(_TICKS.finditer(text), _MOST_MARKS)]
     following: dict[int, int] = {}
     partner = [-1] * len(runs)
     for number in range(len(runs) - 1, -1, -1):
@@ -647,7 +682,12 @@ def _mentions(text: str, cuts: dict[int, tuple[str, Base64]]) -> list[_Mention]:
         for start, (declared, encoded) in cuts.items()
         if text.startswith(_CUT, start)
     ]
-    for match in _URL.finditer(text):
+    at = 0
+    for place in _places(text, _HTTP, _MOST_LINKS):
+        match = _URL.match(text, place) if place >= at else None
+        if match is None:
+            continue
+        at = match.end()
         if _CUT in match[0]:
             continue  # Something was cut out of it.
         url = _without_remark(match[0].rstrip(".,;:!?*_~&"))
@@ -677,8 +717,11 @@ def _in_markdown(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[list[_
     spans: list[tuple[int, int]] = []
     opened: list[tuple[int, int]] = []
     image = _Mention(-1, "")
-    at = 0
-    while bracket := _BRACKET.search(text, at):
+    at, last = 0, text.rfind("](") + 2
+    for _ in range(_MOST_MARKS if last > 1 else 0):
+        bracket = _BRACKET.search(text, at, last)
+        if bracket is None:
+            break
         at = bracket.end()
         if bracket[0].endswith("["):
             opened.append(bracket.span())

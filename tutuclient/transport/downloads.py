@@ -333,11 +333,11 @@ class Downloads:
                 raise
         if damaged and download.mime:
             return download.mime
-        error = ImageDownloadError(
+        late = ImageDownloadError(
             f"{safe_url(url)} was not here within {total:g} s: try again, or allow more time", reason="timeout"
         )
-        error.attempts = download.attempts
-        raise error
+        late.attempts = download.attempts
+        raise late
 
     async def _try(self, download: _Download) -> str:
         """Try each address in turn, as often as the policy and the deadline allow."""
@@ -362,20 +362,22 @@ class Downloads:
 
     async def _follow(self, url: str, download: _Download) -> str:
         target = self._checked(_parse(url))
+        status = 0
         for _ in range(_MAX_REDIRECTS + 1):
             async with self._opened(target) as response:
-                if response.status not in _REDIRECTS:
+                status = response.status
+                if status not in _REDIRECTS:
                     return await self._receive(response, download)
                 location = response.headers.get("Location", "")
             if not location:
                 raise ImageDownloadError(
-                    f"{safe_url(str(target))} redirects ({response.status}) and does not say where to",
+                    f"{safe_url(str(target))} redirects ({status}) and does not say where to",
                     reason="unavailable",
-                    status=response.status,
+                    status=status,
                 )
             target = self._checked(_parse(location, target))
         raise ImageDownloadError(
-            f"{safe_url(url)} redirects more than {_MAX_REDIRECTS} times", reason="unavailable", status=response.status
+            f"{safe_url(url)} redirects more than {_MAX_REDIRECTS} times", reason="unavailable", status=status
         )
 
     def _checked(self, target: URL) -> URL:
@@ -687,11 +689,10 @@ def _told(shown: str, gate: _Gate | None = None, *, has_begun: bool = False) -> 
         reason, words = next(
             ((reason, words) for name, reason, words in _WORDS if isinstance(error, getattr(aiohttp, name))), unknown
         )
-        if has_begun and reason == "unreachable":
-            reason = "damaged"
+        told: DownloadReason = "damaged" if has_begun and reason == "unreachable" else reason
         why = getattr(error, "strerror", None)
         raise ImageDownloadError(
             f"{shown} could not be fetched: {words}{f' ({printable(str(why), 200)})' if why else ''}",
-            reason=reason,
+            reason=told,
             status=getattr(error, "status", None) if reason == "proxy" else None,
         ) from None
