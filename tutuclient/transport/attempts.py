@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     import aiohttp
+    from aiohttp.client_proto import ResponseHandler
 
     from tutuclient.transport.call import Call
     from tutuclient.transport.pool import Pool
@@ -48,6 +49,8 @@ _ERROR_BYTES = 64 * 2**10
 # The status has said no; its words are worth so many seconds.
 _ERROR_S = 5.0
 _MAX_HOPS = 4
+# Turns of the loop in which what lies in a socket is read: TLS takes one more.
+_TURNS = 3
 
 
 class Attempts:
@@ -100,7 +103,7 @@ class Attempts:
         if self._pool.closed and isinstance(error, APIConnectionError):
             raise self._closed(error)
         if self._progress.stale and attempts == 1 and worth_repeating(error, call.retry, makes_image=call.makes_image):
-            return 0  # The idle connection was to blame, so this is owed to every caller, also one without retries.
+            return 0  # The idle connection was to blame: that costs no retry.
         cost = self._cost(error)
         delay = next_delay(error, attempts, call.retry, makes_image=call.makes_image)
         if delay is None or delay >= watch.left():
@@ -257,13 +260,15 @@ class Attempts:
         idle = self._pool.take_idle(call) if url is call.url else None
         try:
             if idle is not None:
-                progress.connected = True
+                progress.connected = progress.reused = True
+                progress.protocol = idle[0].protocol
                 return await direct.ask(*idle, self._pool.header_bytes)
             return await self._request(url)
         except trouble.CAUGHT as error:
             if isinstance(error, TutuError):
                 raise
-            progress.stale = idle is not None and isinstance(error, trouble.DIED)
+            silent = not getattr(progress.protocol, "answered", True)
+            progress.stale = progress.reused and silent and isinstance(error, trouble.DIED)
             problem = progress.failure or trouble.broken(
                 error, call.what, connected=progress.connected, sent=progress.sent, makes_image=call.makes_image
             )
@@ -272,7 +277,7 @@ class Attempts:
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
         pool, call, progress = self._pool, self._call, self._progress
-        session = pool.session_once if call.makes_image else pool.session
+        session = pool.session_once if call.once else pool.session
         headers = call.headers
         data: bytes | AsyncIterator[bytes] | None = None
         if call.body is not None:
@@ -321,11 +326,26 @@ async def _told(body: Body, progress: Progress) -> AsyncGenerator[bytes, None]:
     try:
         async with aclosing(body.pieces()) as pieces:
             async for piece in pieces:
+                for _ in range(_TURNS):
+                    if not _answers(progress.protocol):
+                        break
+                    await asyncio.sleep(0)  # Let the loop read it: within TLS a failed write would take it away.
                 yield piece
     except TutuError as error:
         progress.failure = error
         raise
     progress.sent = True
+
+
+def _answers(protocol: ResponseHandler | None) -> bool:
+    """Return whether an answer waits in the socket that the loop has not read yet."""
+    transport = None if protocol is None else protocol.transport
+    return (
+        transport is not None
+        and not transport.is_closing()
+        and not getattr(protocol, "answered", True)
+        and direct.stirs(transport)
+    )
 
 
 def _redirected(response: aiohttp.ClientResponse | direct.Response, url: str) -> str:

@@ -30,7 +30,7 @@ class Call:
         fields: What the body was made of, when it is JSON.
         timeout: The caller's limits.
         retry: Whether to try again.
-        makes_image: The call orders a picture: it goes over a connection of its own, and is not sent twice in silence.
+        makes_image: The call orders a picture: it is not sent twice in silence.
         stream: The result goes on reading after the call has returned.
         max_bytes: The largest answer to take.
         settings: The client's settings at the time of the call.
@@ -98,6 +98,15 @@ class Call:
             hook(Spent(what=self.what, model=model, usage=usage, meta=meta))
         except Exception as error:  # noqa: BLE001  (as said above)
             logger.warning("%s: on_usage raised %s", self.what, type(error).__name__)
+
+    @property
+    def once(self) -> bool:
+        """Whether it must not be sent a second time when it is unknown what became of the first.
+
+        What has no body changes nothing, and may be asked for again (RFC 9110, section 9.2.2).
+        """
+        retry = self.retry
+        return self.makes_image or (self.body is not None and (retry.max_retries == 0 or retry.resend_unknown is False))
 
     @property
     def headers(self) -> dict[str, str]:

@@ -6,6 +6,8 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
+
     from tutuclient.errors import TutuError
 
 
@@ -14,15 +16,19 @@ class Progress:
 
     Attributes:
         connected: There is a connection; before that nothing can have been done.
+        protocol: The connection's.
+        reused: The connection had been used before.
         sent: The request was sent to its end, as far as we can tell.
         stale: It took an idle connection, which died without a byte of an answer: the server had given it up.
         failure: What stopped the sending from our side, such as a file that changed.
     """
 
-    __slots__ = ("connected", "failure", "sent", "stale")
+    __slots__ = ("connected", "failure", "protocol", "reused", "sent", "stale")
 
     def __init__(self) -> None:
         self.connected: bool = False
+        self.protocol: ResponseHandler | None = None
+        self.reused: bool = False
         self.sent: bool = True
         self.stale: bool = False
         self.failure: TutuError | None = None

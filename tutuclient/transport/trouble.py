@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+class TooManyInterimError(aiohttp.ClientError):
+    """The relay sends interim answers (1xx) without end."""
+
+
 CAUGHT: Final = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError)
 """Everything that aiohttp, the TLS layer and the sockets raise while a call is made."""
 
@@ -55,6 +59,16 @@ _SENT: tuple[tuple[type[BaseException], str], ...] = (
 )
 # How aiohttp's message begins when a header, or their number, is over its limits: it has no class for the second.
 _HEAD_TOO_LARGE = ("Got more than", "Too many headers")
+_UNREAD: tuple[tuple[Callable[[BaseException], bool], str], ...] = (
+    (
+        lambda error: str(getattr(error, "message", "")).startswith(_HEAD_TOO_LARGE),
+        "the answer's headers are too long or too many, so it was not read",
+    ),
+    (
+        lambda error: isinstance(error, TooManyInterimError),
+        "the relay sent more than a hundred interim answers (1xx) and no final one",
+    ),
+)
 # Their repr prints the request's headers; their str does not, so nobody notices.
 _UNCLEAN = (aiohttp.ClientResponseError, aiohttp.ClientHttpProxyError, aiohttp.ContentTypeError)
 
@@ -78,8 +92,9 @@ def broken(error: BaseException, what: str, *, connected: bool, sent: bool, make
         return _not_sent(error, f"{what}: {words}")
     if not sent:
         return _not_sent(error, f"{what}: {words} before the request was sent to its end")
-    if str(getattr(error, "message", "")).startswith(_HEAD_TOO_LARGE):
-        return UnexpectedResponseError(f"{what}: the answer's headers are too long or too many, so it was not read")
+    for unread, why in _UNREAD:
+        if unread(error):
+            return UnexpectedResponseError(f"{what}: {why}")
     if makes_image:
         return OutcomeUnknownError(
             f"{what}: {words}. The picture may have been made and billed, so it was not ordered again: "
@@ -117,6 +132,8 @@ def clean_cause(error: BaseException) -> BaseException | None:
 def _said(error: BaseException) -> str:
     if isinstance(error, _UNCLEAN):
         return f"status {error.status}"
+    if isinstance(error, aiohttp.ClientOSError) and error.errno is None:
+        return "it was closed while the request was being written"  # aiohttp's text begins "[Errno None]".
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if type(inner) is aiohttp.ClientConnectionError and inner.__cause__ is not None:
         inner = inner.__cause__
