@@ -5,23 +5,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.conftest import KEY
-from tutuclient import APIConnectionError, IncompleteStreamError, Timeout, TutuClient, user
-from tutuclient.testing import chunk, says
+from tests.conftest import KEY, QUICK
+from tutuclient import (
+    APIConnectionError,
+    IncompleteStreamError,
+    PayloadTooLargeError,
+    RetryPolicy,
+    Timeout,
+    TutuClient,
+    UnexpectedResponseError,
+    user,
+)
+from tutuclient.testing import chunk, says, self_signed
 from tutuclient.testing.script import encode_frame
 from tutuclient.transport.pool import Handler
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from tutuclient.testing import Server
 
     Answer = Callable[[asyncio.StreamWriter], Awaitable[object]]
 
+PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000")
 MESSAGES = [user("hi")]
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 MODELS = b'{"object": "list", "data": [{"id": "m"}]}'
@@ -219,3 +231,185 @@ async def test_a_slow_reader_holds_the_relay_back(server: Server, client: TutuCl
         await asyncio.sleep(0.2)
         assert reply._content.total_bytes == before
         assert reply._content.total_bytes < 4 * 2**20
+
+
+ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER)
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nX-A: b\r\n\r\n"
+
+
+def cutting(cut: bytes, end: str, met: list[int]) -> Answer:
+    """Meet the first POST with the beginning of an answer and FIN or RST, and every later one with a whole answer."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        met.append(1)
+        if len(met) > 1:
+            writer.write(HEAD + ANSWER)
+            return
+        writer.write(cut)
+        await asyncio.sleep(0.002)  # What is read in one piece with a RST may be lost in the kernel.
+        (writer.transport.abort if end == "rst" else writer.close)()
+
+    return answer
+
+
+async def posts_of(cut: bytes, end: str, policy: RetryPolicy) -> tuple[int, BaseException | None]:
+    met: list[int] = []
+    async with relay(cutting(cut, end, met)) as url, TutuClient(KEY, url, retry=policy) as client:
+        await client.models.list()
+        try:
+            await client.chat.completions.create(model="m", messages=MESSAGES, timeout=5)
+        except APIConnectionError as error:
+            return len(met), error
+    return len(met), None
+
+
+# With an empty budget only what is free is sent again: the call that met a dead idle connection.
+FREE_ONLY = RetryPolicy(max_retries=2, wait_initial=0, budget=0)
+
+
+@pytest.mark.parametrize("end", ["fin", "rst"])
+async def test_a_call_on_a_used_connection_is_sent_again_only_when_not_one_byte_came(end: str) -> None:
+    tape = INTERIM + HEAD
+    assert await posts_of(b"", end, FREE_ONLY) == (2, None)
+    for length in range(1, len(tape) + 1):
+        posts, error = await posts_of(tape[:length], end, FREE_ONLY)
+        assert (posts, getattr(error, "outcome", None)) == (1, "unknown"), tape[:length]
+
+
+@pytest.mark.parametrize("end", ["fin", "rst"])
+@pytest.mark.parametrize(
+    "policy",
+    [RetryPolicy(max_retries=0), RetryPolicy(wait_initial=0, resend_unknown=False)],
+    ids=["retries", "unknown"],
+)
+async def test_a_call_is_never_sent_again_when_the_caller_says_no(policy: RetryPolicy, end: str) -> None:
+    tape = INTERIM + HEAD
+    for length in (0, *range(1, len(tape) + 1, 5)):
+        posts, error = await posts_of(tape[:length], end, policy)
+        assert (posts, getattr(error, "outcome", None)) == (1, "unknown"), tape[:length]
+
+
+@pytest.mark.parametrize("reused", [False, True], ids=["new", "reused"])
+@pytest.mark.parametrize("line", [b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Early Hints\nLink: x\n\n"])
+async def test_interim_answers_without_end_are_given_up(reused: bool, line: bytes) -> None:
+    asked = 0
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        while True:
+            writer.write(line * 50)
+            await writer.drain()
+            await asyncio.sleep(0.001)
+
+    async with relay(answer) as url, TutuClient(KEY, url, timeout=5) as client:
+        if reused:
+            await client.models.list()
+        with pytest.raises(UnexpectedResponseError, match="interim"):
+            await client.chat.completions.create(model="m", messages=MESSAGES)
+    assert asked == 1
+
+
+@pytest.mark.parametrize("reused", [False, True], ids=["new", "reused"])
+async def test_a_hundred_interim_answers_are_passed_over(reused: bool) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(INTERIM * 50 + HEAD + ANSWER)
+        await writer.drain()
+
+    async with relay(answer) as url, TutuClient(KEY, url, timeout=5) as client:
+        if reused:
+            await client.models.list()
+        assert (await client.chat.completions.create(model="m", messages=MESSAGES)).text == "hello"
+
+
+# Kind B. Whatever says that nothing was encoded: a gateway for Dify sends "none", routes of Next.js and Flask "utf-8".
+@pytest.mark.parametrize(
+    "encoding",
+    ["none", "", "identity", "Identity ", "utf-8", "UTF8", "identity, none", "null", "iso-8859-1", "8bit", '"none"'],
+)
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+async def test_an_encoding_that_is_none_is_none(encoding: str, streamed: bool) -> None:
+    body = b"".join(map(encode_frame, (chunk("hel"), chunk("lo"), chunk(finish_reason="stop")))) if streamed else ANSWER
+    kind = "text/event-stream" if streamed else "application/json"
+    lines = "HTTP/1.1 200 OK", f"Content-Type: {kind}", f"Content-Encoding: {encoding}", f"Content-Length: {len(body)}"
+    head = "\r\n".join(lines) + "\r\n\r\n"
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(head.encode() + body)
+
+    async with relay(answer) as url, TutuClient(KEY, url, max_retries=0) as client:
+        if streamed:
+            async with client.chat.completions.stream(model="m", messages=MESSAGES) as stream:
+                assert (await stream.completion()).text == "hello"
+        else:
+            assert (await client.chat.completions.create(model="m", messages=MESSAGES)).text == "hello"
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "x-own", "compress", "gzip, br", "none, br"])
+async def test_an_encoding_that_nobody_asked_for_is_named(encoding: str) -> None:
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD[:-2] + f"Content-Encoding: {encoding}\r\n\r\n".encode() + ANSWER)
+
+    async with relay(answer) as url, TutuClient(KEY, url, max_retries=0) as client:
+        with pytest.raises(UnexpectedResponseError, match=encoding.removeprefix("none, ")):
+            await client.chat.completions.create(model="m", messages=MESSAGES)
+
+
+REFUSAL = b'{"error": {"message": "the body is too large", "type": "invalid_request_error"}}'
+
+
+async def refuse_early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, after: int) -> None:
+    """Read the beginning of an upload, refuse it, and close with the rest unread: the kernel sends RST behind it."""
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET"):
+            writer.write(GET)
+            await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(after)
+        writer.write(
+            b"HTTP/1.1 413 Payload Too Large\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n%s" % (len(REFUSAL), REFUSAL)
+        )
+        await writer.drain()
+    writer.close()
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+@pytest.mark.parametrize("after", [0, 1_000, 200_000, 1_000_000])
+@pytest.mark.parametrize("how", ["file", "order", "text", "reused"])
+async def test_an_early_413_is_told_as_one(how: str, after: int, secure: bool, tmp_path: Path) -> None:
+    tls, pem = self_signed()
+    trusted = ssl.create_default_context(cadata=pem)
+    posts = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal posts
+        posts += 1
+        await refuse_early(reader, writer, after=after)
+
+    path = tmp_path / "sound.wav"
+    path.write_bytes(b"RIFF\x00\x00\x80\x00WAVEfmt " + bytes(6_000_000))
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(PNG + bytes(6_000_000))
+
+    async def upload(client: TutuClient) -> None:
+        if how == "file":
+            await client.audio.transcriptions.create(file=path, model="m")
+        elif how == "order":
+            await client.images.edit(image=picture, prompt="p", model="m")
+        else:
+            await client.chat.completions.create(model="m", messages=[user("x" * 6_000_000)])
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls if secure else None)
+    url = f"http{'s' if secure else ''}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    async with listener, TutuClient(KEY, url, verify=trusted, retry=QUICK) as client:
+        for number in range(8):
+            if how == "reused":
+                await client.models.list()
+            with pytest.raises(PayloadTooLargeError, match="too large") as caught:
+                await upload(client)
+            assert caught.value.outcome == "rejected"
+            assert caught.value.attempts == 1
+            assert posts == number + 1
+    await asyncio.sleep(0.02)
