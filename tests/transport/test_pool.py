@@ -23,7 +23,7 @@ from tutuclient import (
 )
 from tutuclient.testing import chunk, says, self_signed
 from tutuclient.testing.script import encode_frame
-from tutuclient.transport.pool import Handler
+from tutuclient.transport.direct import Handler
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

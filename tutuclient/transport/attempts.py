@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import time
-from contextlib import aclosing
 from inspect import isawaitable
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
@@ -32,7 +31,7 @@ from tutuclient.transport.watch import Watch
 from tutuclient.types.answer import Headers, Meta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     import aiohttp
     from aiohttp.client_proto import ResponseHandler
@@ -163,8 +162,7 @@ class Attempts:
             while pause := self._pool.cool_down.wait(self._loop.time(), random.random()):
                 await self._keep_pause(pause)
             if call.settings.key_source is not None:
-                key = call.settings.key_source()
-                call.settings = with_key(call.settings, await key if isawaitable(key) else key)
+                await self._renew_key(call.settings.key_source)
             watch.limit("first_token", call.timeout.first_token)
             reply = await self._open()
             if not call.stream:
@@ -188,7 +186,19 @@ class Attempts:
                 watch.ease()
                 reply.close()
             return result
+        finally:
+            await self._end_body(reply)
         raise self._timed_out(late, sent=progress.connected and progress.sent)
+
+    async def _renew_key(self, source: Callable[[], Awaitable[str] | str]) -> None:
+        key = source()
+        self._call.settings = with_key(self._call.settings, await key if isawaitable(key) else key)
+
+    async def _end_body(self, reply: Reply | None) -> None:
+        """Close what was sent from, unless a stream began before it was sent to its end, which goes on."""
+        body = self._progress.body
+        if body is not None and not (self._call.stream and reply is not None and reply.is_open):
+            await body.aclose()
 
     def _give_up(self, reply: Reply | None) -> None:
         if reply is None:
@@ -284,7 +294,7 @@ class Attempts:
             data = call.body.plain
             if data is None:
                 headers["Content-Length"] = str(call.body.size_bytes)
-                data = _told(call.body, progress)
+                data = _Told(call.body, progress)
         token = progress_of_attempt.set(progress)
         try:
             return await session.request(
@@ -320,21 +330,46 @@ class Attempts:
         return wire.error_of_status(call.what, data, meta, retry_after=retry_after_of(meta.headers, time.time()))
 
 
-async def _told(body: Body, progress: Progress) -> AsyncGenerator[bytes, None]:
-    """Give a body's pieces, and note whether it was sent to its end and what stopped it."""
-    progress.sent = False
-    try:
-        async with aclosing(body.pieces()) as pieces:
-            async for piece in pieces:
-                for _ in range(_TURNS):
-                    if not _answers(progress.protocol):
-                        break
-                    await asyncio.sleep(0)  # Let the loop read it: within TLS a failed write would take it away.
-                yield piece
-    except TutuError as error:
-        progress.failure = error
-        raise
-    progress.sent = True
+class _Told:
+    """A body's pieces as they are sent; notes whether it was sent to its end, and what stopped it.
+
+    Not a generator: aiohttp drops those that it has not read to their end, and a file would stay open until the garbage
+    collector finds it.
+    """
+
+    def __init__(self, body: Body, progress: Progress) -> None:
+        self._progress = progress
+        self._pieces = body.pieces()
+        self._busy = False
+        progress.sent = False
+        progress.body = self
+
+    def __aiter__(self) -> _Told:
+        return self
+
+    async def __anext__(self) -> bytes:
+        progress = self._progress
+        self._busy = True
+        try:
+            piece = await anext(self._pieces)
+        except StopAsyncIteration:
+            progress.sent = True
+            raise
+        except TutuError as error:
+            progress.failure = error
+            raise
+        finally:
+            self._busy = False
+        for _ in range(_TURNS):
+            if not _answers(progress.protocol):
+                break
+            await asyncio.sleep(0)  # Let the loop read it: within TLS a failed write would take it away.
+        return piece
+
+    async def aclose(self) -> None:
+        """Close what is read from, unless it is being read: then whoever reads has been cancelled, and that ends it."""
+        if not self._busy:
+            await self._pieces.aclose()
 
 
 def _answers(protocol: ResponseHandler | None) -> bool:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from aiohttp.client_proto import ResponseHandler
 
     from tutuclient.errors import TutuError
+
+
+class Closable(Protocol):
+    """What is closed by a coroutine."""
+
+    async def aclose(self) -> None:
+        """Close it."""
 
 
 class Progress:
@@ -20,10 +27,11 @@ class Progress:
         reused: The connection had been used before.
         sent: The request was sent to its end, as far as we can tell.
         stale: It took an idle connection, which died without a byte of an answer: the server had given it up.
+        body: What is being sent in pieces, to be closed.
         failure: What stopped the sending from our side, such as a file that changed.
     """
 
-    __slots__ = ("connected", "failure", "protocol", "reused", "sent", "stale")
+    __slots__ = ("body", "connected", "failure", "protocol", "reused", "sent", "stale")
 
     def __init__(self) -> None:
         self.connected: bool = False
@@ -31,6 +39,7 @@ class Progress:
         self.reused: bool = False
         self.sent: bool = True
         self.stale: bool = False
+        self.body: Closable | None = None
         self.failure: TutuError | None = None
 
 

@@ -167,6 +167,11 @@ class Reply:
         """Whether the body has been read to its end, so that the connection serves again."""
         return self._content.at_eof()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it still holds its connection and slot."""
+        return self._response is not None
+
     def fail(self, kind: Kind) -> None:
         """Fail the read that is waiting, or the next one, and give connection and slot back: a limit has passed."""
         self._late = trouble.timed_out(
