@@ -13,8 +13,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
-from anyio import to_thread
-
+from tutuclient.limits import in_thread
 from tutuclient.transport.call import Call
 from tutuclient.transport.downloads import Downloads
 from tutuclient.transport.middleware import Request, through
@@ -95,7 +94,7 @@ class Transport:
         # aiohttp alone takes a quarter of a second to import, in which the loop goes on. There is no lock: loops of
         # other threads come here too, and behind the import nothing waits until the pool is in its place.
         if _POOL not in sys.modules:
-            await to_thread.run_sync(import_module, _POOL, abandon_on_cancel=True)
+            await in_thread(import_module, _POOL, abandon_on_cancel=True, opens=True)
         from tutuclient.transport.pool import Pool  # noqa: PLC0415  (as above)
 
         running = asyncio.get_running_loop()

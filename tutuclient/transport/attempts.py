@@ -20,7 +20,7 @@ from tutuclient.errors import (
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.limits import RetryBudget
+from tutuclient.limits import RetryBudget, out_of_descriptors
 from tutuclient.retry import next_delay, retry_after_of, worth_repeating
 from tutuclient.settings import origin_of, with_key
 from tutuclient.transport import direct, trouble
@@ -48,6 +48,10 @@ _ERROR_BYTES = 64 * 2**10
 # The status has said no; its words are worth so many seconds.
 _ERROR_S = 5.0
 _MAX_HOPS = 4
+# Pauses while there are no file descriptors, in seconds; and how long to wait when no other call holds any.
+_DESCRIPTORS_S = 0.01
+_DESCRIPTORS_MAX_S = 0.5
+_FUTILE_S = 5.0
 # Turns of the loop in which what lies in a socket is read: TLS takes one more.
 _TURNS = 3
 
@@ -164,7 +168,8 @@ class Attempts:
             if call.settings.key_source is not None:
                 await self._renew_key(call.settings.key_source)
             watch.limit("first_token", call.timeout.first_token)
-            reply = await self._open()
+            reply = await self._open_with_descriptors()
+            progress = self._progress
             if not call.stream:
                 watch.ease()
             result = await use(reply)
@@ -237,6 +242,39 @@ class Attempts:
         error = trouble.timed_out(kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image)
         error.request_id = self._meta.request_id
         return error
+
+    async def _open_with_descriptors(self) -> Reply:
+        """Open an answer; while there are no file descriptors, wait until other calls have given some back.
+
+        Nothing was sent, so that is no attempt. The slot is kept: who waits for one would only meet the same.
+        """
+        pause, futile = _DESCRIPTORS_S, 0.0
+        while True:
+            try:
+                return await self._open()
+            except TutuError as error:
+                if error.outcome in {"unknown", "rejected"} or not out_of_descriptors(error):
+                    raise
+                told = trouble.no_descriptors(self._call.what)
+                cause = error.__cause__
+            pause = min(2 * pause, _DESCRIPTORS_MAX_S)
+            delay = pause * random.uniform(0.5, 1)
+            # Alone, there is nobody of ours to wait for; something else may still give some back.
+            futile += delay if self._pool.slots.total - self._pool.slots.free == 1 else 0.0
+            if futile > _FUTILE_S:
+                raise told from cause
+            logger.debug("%s: no file descriptors are left; again in %.2f s", self._call.what, delay)
+            self._watch.ease()
+            try:
+                await asyncio.sleep(delay)
+            except asyncio.CancelledError:
+                if self._watch.caught() is None:
+                    raise
+                raise told from cause
+            self._meta.waited_s += delay
+            await self._end_body(None)
+            self._progress = Progress()
+            self._watch.limit("first_token", self._call.timeout.first_token)
 
     async def _open(self) -> Reply:
         """Send the request and wait for the head of a good answer."""

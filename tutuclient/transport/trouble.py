@@ -22,6 +22,7 @@ from tutuclient.errors import (
     UnexpectedResponseError,
     printable,
 )
+from tutuclient.limits import DESCRIPTORS_ADVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +111,14 @@ def _not_sent(error: BaseException, message: str) -> APIConnectionError:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         made.code = "certificate"
     return made
+
+
+def no_descriptors(what: str) -> APIConnectionError:
+    """Make the error of a call for which the process has no file descriptors left."""
+    error = APIConnectionError(f"{what}: not sent: too many files and connections are open; {DESCRIPTORS_ADVICE}")
+    error.outcome = "not_sent"
+    error.code = "too_many_open_files"
+    return error
 
 
 def clean_cause(error: BaseException) -> BaseException | None:
