@@ -143,7 +143,7 @@ class CoolDown:
         return self._until - now + unit * self._spread if now < self._until else 0.0
 
 
-# --- Threads -----------------------------------------------------------------------------------------------------------
+# --- Threads ---------------------------------------------------------------------------------------------------------
 
 # As many as anyio and Starlette use: they wait for disks, not for processors.
 _THREADS: Final = 40
@@ -211,7 +211,7 @@ async def _until_shutdown(executor: ThreadPoolExecutor) -> AsyncGenerator[None, 
         executor.shutdown(wait=False)
 
 
-# --- File descriptors -----------------------------------------------------------------------------------------------------------
+# --- File descriptors ------------------------------------------------------------------------------------------------
 
 _MOST_CONNECTIONS: Final = 512
 _OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
