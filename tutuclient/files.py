@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 
 from tutuclient.errors import TutuError, printable
+from tutuclient.limits import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -101,7 +101,7 @@ async def writing(
     part = Part(os.fspath(path), overwrite=overwrite)
     try:
         with _told(part.wanted, what, failed):
-            await anyio.to_thread.run_sync(part.open)
+            await in_thread(part.open, opens=True)
             yield part
     finally:
         # Begun before anything is waited for, since anyio's shield does not hold against ``Task.cancel``.

@@ -32,11 +32,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
-from anyio import CapacityLimiter, Lock, to_thread
+from anyio import CapacityLimiter, Lock
 from anyio.lowlevel import RunVar, checkpoint
 
 from tutuclient import files
 from tutuclient.errors import MediaError, printable
+from tutuclient.limits import in_thread
 from tutuclient.types import AudioPart, FileData, FilePart, ImagePart, ImageURL, InputAudio
 
 if TYPE_CHECKING:
@@ -608,7 +609,7 @@ class _File:
         self.state: _State | None = None
 
     async def look(self) -> tuple[int, bytes]:
-        return await to_thread.run_sync(self._look, abandon_on_cancel=True)
+        return await in_thread(self._look, abandon_on_cancel=True)
 
     def _look(self) -> tuple[int, bytes]:
         with self.whole() as file, _readable(self.label):
@@ -664,7 +665,7 @@ class _Lease:
         self._over = False
 
     async def work(self, do: Callable[[], _T]) -> _T:
-        return await to_thread.run_sync(self._work, do, abandon_on_cancel=True)
+        return await in_thread(self._work, do, abandon_on_cancel=True)
 
     def _work(self, do: Callable[[], _T]) -> _T:
         try:
@@ -931,7 +932,7 @@ class _Flow(_Made):
     async def _next(self) -> object:
         if inspect.iscoroutinefunction(self._file.read):
             return await self._file.read(_CHUNK_BYTES)
-        return await to_thread.run_sync(self._file.read, _CHUNK_BYTES, abandon_on_cancel=True)
+        return await in_thread(self._file.read, _CHUNK_BYTES, abandon_on_cancel=True)
 
 
 class _Drawing(_Made):
@@ -956,7 +957,7 @@ async def _draw(do: Callable[[], _T]) -> _T:
     except LookupError:
         limiter = CapacityLimiter(os.cpu_count() or 1)
         _drawing_at_once.set(limiter)
-    return await to_thread.run_sync(do, abandon_on_cancel=True, limiter=limiter)
+    return await in_thread(do, abandon_on_cancel=True, limiter=limiter)
 
 
 def _fitted(content: _Content, max_side: int) -> bytes | None:

@@ -13,11 +13,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
-import anyio
-import anyio.to_thread
-
 from tutuclient import files
 from tutuclient.errors import ImageDownloadError, printable
+from tutuclient.limits import in_thread
 from tutuclient.transport.downloads import Downloads, must_be_picture, picture_mime, safe_url
 
 if TYPE_CHECKING:
@@ -172,7 +170,7 @@ class GeneratedImage:
             if self._encoded is None:
                 data = await self._from_either(self._downloads.fetch)
             elif len(self._encoded) > _IN_PLACE:
-                data = await anyio.to_thread.run_sync(_decoded, self._encoded)
+                data = await in_thread(_decoded, self._encoded)
             else:
                 data = _decoded(self._encoded)
             self.mime, self.size_bytes = picture_mime(data[:64]), len(data)
@@ -202,16 +200,16 @@ class GeneratedImage:
         """
         async with files.writing(path, "the picture", ImageDownloadError, overwrite=overwrite) as part:
             mime = await self._fill(part)
-            target = await anyio.to_thread.run_sync(part.publish, mime, _stem(self.url))
+            target = await in_thread(part.publish, mime, _stem(self.url))
         self.mime, self.size_bytes, self._sha256 = mime, part.size_bytes, part.sha256.hexdigest()
         return target
 
     async def _fill(self, part: files.Part) -> str:
         if self._data is not None:
-            await anyio.to_thread.run_sync(part.write, self._data)
+            await in_thread(part.write, self._data)
             return self.mime or must_be_picture(self._data[:64], "the picture")
         if self._encoded is not None:
-            return await anyio.to_thread.run_sync(_decode, self._encoded, part.write)
+            return await in_thread(_decode, self._encoded, part.write)
 
         async def fetch(url: str) -> str:
             gathered = bytearray()
@@ -222,10 +220,10 @@ class GeneratedImage:
                     await flush()
 
             async def flush() -> None:
-                await anyio.to_thread.run_sync(part.write, bytes(gathered))
+                await in_thread(part.write, bytes(gathered))
                 gathered.clear()
 
-            await anyio.to_thread.run_sync(part.restart)
+            await in_thread(part.restart)
             mime = await self._downloads.fetch_into(url, write)
             await flush()
             return mime

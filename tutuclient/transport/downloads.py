@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import anyio
-import anyio.to_thread
 
 from tutuclient.errors import ImageDownloadError, printable
+from tutuclient.limits import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
@@ -312,7 +312,7 @@ class Downloads:
         verify = self._verify
         if isinstance(verify, str):
             with _told(shown):
-                verify = await anyio.to_thread.run_sync(_authorities, verify)
+                verify = await in_thread(_authorities, verify)
         # The proxy's own address is the caller's word; what lies behind it is beyond our sight.
         gate = None if self._proxy or self._trusts(target) else _Gate()
         connector = aiohttp.TCPConnector(ssl=verify, use_dns_cache=False, force_close=True, socket_factory=gate)
