@@ -37,7 +37,7 @@ from anyio.lowlevel import RunVar, checkpoint
 
 from tutuclient import files
 from tutuclient.errors import MediaError, printable
-from tutuclient.limits import in_thread
+from tutuclient.limits import DESCRIPTORS_ADVICE, in_thread, out_of_descriptors
 from tutuclient.types import AudioPart, FileData, FilePart, ImagePart, ImageURL, InputAudio
 
 if TYPE_CHECKING:
@@ -1217,6 +1217,8 @@ def _readable(label: str, path: str = "") -> Generator[None]:
         raise MediaError(f"{label} may not be read. Check its rights, and those of the folders above it.") from error
     except (OSError, ValueError) as error:
         why = printable(getattr(error, "strerror", None) or str(error), 200)
+        if out_of_descriptors(error):
+            why = f"too many files and connections are open; {DESCRIPTORS_ADVICE}"
         raise MediaError(f"{label} cannot be read: {why}.{_path_hint(path)}") from error
 
 
