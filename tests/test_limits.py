@@ -261,7 +261,7 @@ def test_a_pause_is_never_shorter_than_asked_and_ends_a_second_later_at_most(
         assert wait == 0
 
 
-# --- Threads and file descriptors (issue 10, section 2 k, section 5 row 3) -------------------------------------------------
+# --- Threads and file descriptors (issue 10, section 2 k, section 5 row 3) -----------------------------
 
 
 @pytest.mark.parametrize(

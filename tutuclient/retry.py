@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 # 501 and 505 to 511 will be said again; so will these codes, whatever their status.
 _RETRIED_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504, *range(520, 525), 529})
 _FINAL = (ContentPolicyError, ContextLengthError, InsufficientQuotaError, NotFoundError)
-# Trust does not come by itself; and for descriptors the attempt has waited already.
-_FINAL_CONNECTIONS = frozenset({"certificate", "too_many_open_files"})
+# Trust does not come by itself, nor does a proxy's password; and for descriptors the attempt has waited already.
+_FINAL_CONNECTIONS = frozenset({"certificate", "proxy", "too_many_open_files"})
 _FINAL_CODES = frozenset(
     {
         "api_not_implemented",

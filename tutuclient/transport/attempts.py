@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 from tutuclient import wire
 from tutuclient.errors import (
     APIConnectionError,
-    APIStatusError,
+    APIError,
     APITimeoutError,
     InsufficientQuotaError,
     RateLimitError,
@@ -239,7 +239,10 @@ class Attempts:
 
     def _timed_out(self, kind: str, *, sent: bool) -> TutuError:
         call = self._call
-        error = trouble.timed_out(kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image)
+        looked_up = "" if self._progress.connected else self._pool.looked_up(call)
+        error = trouble.timed_out(
+            kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image, looked_up=looked_up
+        )
         error.request_id = self._meta.request_id
         return error
 
@@ -318,7 +321,12 @@ class Attempts:
             silent = not getattr(progress.protocol, "answered", True)
             progress.stale = progress.reused and silent and isinstance(error, trouble.DIED)
             problem = progress.failure or trouble.broken(
-                error, call.what, connected=progress.connected, sent=progress.sent, makes_image=call.makes_image
+                error,
+                call.what,
+                connected=progress.connected,
+                sent=progress.sent,
+                makes_image=call.makes_image,
+                looked_up="" if progress.connected else self._pool.looked_up(call),
             )
             cause = None if progress.failure is not None else trouble.clean_cause(error)
         raise problem from cause
@@ -347,9 +355,12 @@ class Attempts:
         finally:
             progress_of_attempt.reset(token)
 
-    async def _refusal(self, response: aiohttp.ClientResponse | direct.Response) -> APIStatusError:
+    async def _refusal(self, response: aiohttp.ClientResponse | direct.Response) -> APIError:
         """Read an answer that says no, and make its error."""
         call, meta = self._call, self._meta
+        if response.status == 407 and call.settings.proxy is not None:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
+            response.close()
+            return trouble.refused_by_proxy(call.what, response.status)
         data = b""
         self._watch.ease()
         try:

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
+from tutuclient.errors import ConfigError
 from tutuclient.settings import SecretBytes, Spent, merged_headers
 
 if TYPE_CHECKING:
     from tutuclient.settings import RetryPolicy, Settings, Timeout
     from tutuclient.types.answer import Meta
     from tutuclient.wire import Body
+
+_SEPARATORS = re.compile(r"[/\\]")
+
+
+def _refuse_steps(path: str) -> None:
+    """Refuse a path that leads out of the base URL: whoever resolves its steps would send the key's owner elsewhere.
+
+    Source: RFC 3986, section 5.2.4; "%2e" is a full stop (section 6.2.2.2), and "%2F" a slash to many servers.
+    """
+    plain = unquote(re.split(r"[?#]", path, maxsplit=1)[0])
+    if ".." in _SEPARATORS.split(plain):
+        raise ConfigError(f"{path!r} has a step '..' inside, which leads out of the base URL; write the path it means")
+
 
 logger: logging.Logger = logging.getLogger("tutuclient")
 
@@ -66,6 +82,8 @@ class Call:
         makes_image: bool = False,
         stream: bool = False,
     ) -> None:
+        if ".." in path or "%" in path:
+            _refuse_steps(path)
         self.settings: Settings = settings
         self.method: str = method
         self.what: str = f"{method} {path}"

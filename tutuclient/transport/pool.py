@@ -11,13 +11,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import socket
 import ssl
 import warnings
+from collections import Counter
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 from yarl import URL
 
@@ -47,6 +50,28 @@ _HEADER_BYTES = 64 * 2**10
 _KEEPALIVE_S = 15.0
 # Addresses to remember: enough for every endpoint; queries may vary without end.
 _MANY = 1000
+
+
+class Names(AbstractResolver):
+    """Looks names up as aiohttp does, and notes which are being looked up: a DNS that is silent can then be named."""
+
+    def __init__(self) -> None:
+        self._resolver: AbstractResolver = aiohttp.DefaultResolver()
+        self.waiting: Counter[str] = Counter()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Look a name up."""
+        self.waiting[host] += 1
+        try:
+            return await self._resolver.resolve(host, port, family)
+        finally:
+            self.waiting[host] -= 1
+
+    async def close(self) -> None:
+        """Close what it looks names up with."""
+        await self._resolver.close()
 
 
 class Connector(aiohttp.TCPConnector):
@@ -150,6 +175,7 @@ class Pool:
         self._heads: dict[tuple[str, str], tuple[ConnectionKey, bytes]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._ssl = _ssl_of(settings)
+        self._names = Names()
         self._connector = self._new_connector(keepalive_timeout=_KEEPALIVE_S)
         self.connectors: list[Connector] = [self._connector]
         self.session: aiohttp.ClientSession = _session(self._connector)
@@ -157,7 +183,7 @@ class Pool:
         self._guardian = _until_shutdown(self.connectors, self.streams)
 
     def _new_connector(self, **options: Any) -> Connector:
-        return Connector(limit=0, ssl=self._ssl, ttl_dns_cache=30, **options)
+        return Connector(limit=0, ssl=self._ssl, resolver=self._names, ttl_dns_cache=30, **options)
 
     @functools.cached_property
     def session_once(self) -> aiohttp.ClientSession:
@@ -208,6 +234,11 @@ class Pool:
         request = call.request(start)
         connection = None if request is None else self._connector.take_idle(key)
         return None if request is None or connection is None else (connection, request)
+
+    def looked_up(self, call: Call) -> str:
+        """Return the name that a call waits for, the relay's or the proxy's; "" once it has been found."""
+        host = self.url(call.settings.proxy or call.url).raw_host or ""
+        return host if self._names.waiting[host] else ""
 
     def connect_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
         """Give aiohttp the one limit that it keeps for us; all others are the watch's."""
