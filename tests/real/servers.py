@@ -37,7 +37,7 @@ def running(
         log: Where its output goes; told when it ends before it is ready.
         env: Variables over those of this process.
     """
-    port = _free_port()
+    port = free_port()
     with (
         log.open("wb") as output,
         subprocess.Popen(  # noqa: S603  (the tests' own commands)
@@ -60,7 +60,7 @@ def running(
             server.kill()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Find a port below those that the system hands out: a server takes seconds to start, and others take ports too."""
     while True:
         port = random.randrange(20_000, 32_000)
