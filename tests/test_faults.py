@@ -213,6 +213,13 @@ TABLE: dict[str, Met | tuple[Met, Met]] = {
     "empty_429": refused(RateLimitError, 3),
     "burst": BURST,
     "brownout": BROWNOUT,
+    # Interim answers and framing
+    "interim_answers": GOOD,
+    "interim_then_fin": LOST,
+    "interim_then_reset": LOST,
+    "endless_interim": unknown(UnexpectedResponseError, 1, has_id=False),
+    "one_http_chunk": GOOD,
+    "encoding_none": GOOD,
     # Connections used again: the call itself is well, see the next one
     "idle_close": GOOD,
     "close_at_reuse": GOOD,
