@@ -22,6 +22,7 @@ from tutuclient import (
     user,
 )
 from tutuclient.testing import chunk, says, self_signed
+from tutuclient.testing.faults import reset
 from tutuclient.testing.script import encode_frame
 from tutuclient.transport.direct import Handler
 
@@ -106,7 +107,7 @@ async def test_what_had_come_of_an_http_chunk_stands_in_partial(end: str) -> Non
         await trickle(writer, encode_frame(chunk("one ")), encode_frame(chunk("two")), gap=0.02)
         if end == "silence":
             await asyncio.sleep(2)
-        (writer.transport.abort if end == "rst" else writer.close)()
+        (reset(writer.transport) if end == "rst" else writer.close())
 
     async with relay(answer) as url, TutuClient(KEY, url, timeout=Timeout(idle=0.2), max_retries=0) as client:
         with pytest.raises(APIConnectionError) as caught:
@@ -116,6 +117,28 @@ async def test_what_had_come_of_an_http_chunk_stands_in_partial(end: str) -> Non
     assert partial is not None
     assert partial.text == "one two"
     assert end == "silence" or isinstance(caught.value, IncompleteStreamError)
+
+
+@pytest.mark.parametrize("end", ["deltas", "whole"])
+async def test_an_image_on_its_way_in_one_http_chunk_is_no_silence(end: str) -> None:
+    big = [encode_frame(chunk("x" * 400_000)), encode_frame(chunk(finish_reason="stop"))]
+    body = b"".join(big) if end == "deltas" else ANSWER.replace(b"hello", b"x" * 400_000)
+    head = CHUNKED if end == "deltas" else CHUNKED.replace(b"text/event-stream", b"application/json")
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(head + b"%x\r\n" % len(body))
+        for start in range(0, len(body), 40_000):
+            writer.write(body[start : start + 40_000])
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        writer.write(b"\r\n0\r\n\r\n")
+
+    async with (
+        relay(answer) as url,
+        TutuClient(KEY, url, max_retries=0, timeout=Timeout(idle=0.3)) as client,
+        client.chat.completions.stream(model="m", messages=MESSAGES) as stream,
+    ):
+        assert (await stream.completion()).text == "x" * 400_000
 
 
 CONTENTS = [b"data: {}\n\n", b"\r\n5\r\nx\r\n", b"\r", b"a" * 300, b"0\r\n\r\n", b"b" * 5000]
@@ -248,7 +271,7 @@ def cutting(cut: bytes, end: str, met: list[int]) -> Answer:
             return
         writer.write(cut)
         await asyncio.sleep(0.002)  # What is read in one piece with a RST may be lost in the kernel.
-        (writer.transport.abort if end == "rst" else writer.close)()
+        (reset(writer.transport) if end == "rst" else writer.close())
 
     return answer
 
@@ -288,6 +311,27 @@ async def test_a_call_is_never_sent_again_when_the_caller_says_no(policy: RetryP
     for length in (0, *range(1, len(tape) + 1, 5)):
         posts, error = await posts_of(tape[:length], end, policy)
         assert (posts, getattr(error, "outcome", None)) == (1, "unknown"), tape[:length]
+
+
+@pytest.mark.parametrize(("method", "once"), [("post", True), ("patch", True), ("delete", True), ("get", False)])
+async def test_what_has_no_body_is_sent_again_only_when_it_changes_nothing(method: str, once: bool) -> None:
+    asked = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(GET)
+            await reader.readuntil(b"\r\n\r\n")
+            asked += 1
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    async with listener, TutuClient(KEY, url, max_retries=0) as client:
+        for _ in range(4):
+            await getattr(client, method)("/page", cast_to=dict)
+    assert asked == (0 if once else 3)
 
 
 @pytest.mark.parametrize("reused", [False, True], ids=["new", "reused"])

@@ -121,10 +121,10 @@ class Call:
     def once(self) -> bool:
         """Whether it must not be sent a second time when it is unknown what became of the first.
 
-        What has no body changes nothing, and may be asked for again (RFC 9110, section 9.2.2).
+        GET changes nothing, and may be sent again (RFC 9110, section 9.2.2).
         """
         retry = self.retry
-        return self.makes_image or (self.body is not None and (retry.max_retries == 0 or retry.resend_unknown is False))
+        return self.makes_image or (self.method != "GET" and (retry.max_retries == 0 or retry.resend_unknown is False))
 
     @property
     def headers(self) -> dict[str, str]:
