@@ -68,6 +68,8 @@ _RIGHT = {
     "deep_nesting": (_TEXT, True),
     "huge_integer": (_TEXT, True),
     "huge_headers": (_TEXT, True),
+    "interim_answers": (_TEXT, True),
+    "encoding_none": (_TEXT, True),
     "brownout": (_TEXT, True),
     "done_then_silence": (_TEXT, False),
     "finish_without_done": (_TEXT, False),
@@ -83,6 +85,7 @@ _RIGHT = {
     "message_event": (_TEXT, False),
     "cr": (_TEXT, False),
     "crlf": (_TEXT, False),
+    "one_http_chunk": (_TEXT, False),
 }
 _FLOOD_BYTES = 2**20
 _OPTIONS: Mapping[str, dict[str, Any]] = {"flood": {"size": _FLOOD_BYTES}}

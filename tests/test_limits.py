@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import os
+import resource
+import socket
+import sys
+import threading
+import time
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import anyio
@@ -12,10 +20,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tutuclient.limits import CoolDown, RetryBudget, Slots
+from tests.conftest import KEY
+from tutuclient import TutuClient
+from tutuclient.limits import CoolDown, RetryBudget, Slots, default_connections, in_thread, out_of_descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 
 async def settle() -> None:
@@ -248,3 +259,199 @@ def test_a_pause_is_never_shorter_than_asked_and_ends_a_second_later_at_most(
         assert later + wait <= seconds + 1 + 1e-6
     else:
         assert wait == 0
+
+
+# --- Threads and file descriptors (issue 10, section 2 k, section 5 row 3) -----------------------------
+
+
+@pytest.mark.parametrize(
+    ("soft", "most"), [(resource.RLIM_INFINITY, 512), (1_048_576, 512), (1024, 480), (256, 112), (64, 16), (20, 1)]
+)
+def test_the_default_of_max_connections_follows_the_limit_of_descriptors(
+    soft: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
+    assert default_connections() == most
+    assert TutuClient(KEY)._settings.max_connections == most
+    assert TutuClient(KEY, max_connections=600)._settings.max_connections == 600
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_what_fails_for_want_of_a_descriptor_is_known(number: int) -> None:
+    bare = OSError(number, "too many")
+    chained = ValueError("x")
+    chained.__cause__ = bare
+    assert out_of_descriptors(bare)
+    assert out_of_descriptors(chained)
+    assert not out_of_descriptors(OSError(errno.ENOENT, "none"))
+    assert not out_of_descriptors(socket.gaierror(socket.EAI_AGAIN, "no name"))
+
+
+def test_a_name_that_cannot_be_looked_up_without_a_descriptor_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> int:
+        raise OSError(errno.EMFILE, "too many")
+
+    monkeypatch.setattr(os, "open", none)
+    assert out_of_descriptors(socket.gaierror(socket.EAI_AGAIN, "no name"))
+
+
+async def test_a_thread_sees_the_callers_context_and_its_errors_come_back() -> None:
+    word: ContextVar[str] = ContextVar("word")
+    word.set("here")
+    assert await in_thread(word.get) == "here"
+    assert await in_thread(threading.get_ident) != threading.get_ident()
+    with pytest.raises(ValueError, match="invalid literal"):
+        await in_thread(int, "x")
+
+
+async def test_what_opens_files_waits_for_a_descriptor() -> None:
+    tries = []
+
+    def open_one() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError(errno.EMFILE, "too many")
+        return "open"
+
+    with pytest.raises(OSError, match="too many"):
+        await in_thread(open_one)
+    assert await in_thread(open_one, opens=True) == "open"
+
+
+async def test_an_abandoned_thread_is_not_waited_for_and_another_is() -> None:
+    ends = threading.Event()
+    for abandon in (True, False):
+        began = time.monotonic()
+        with anyio.move_on_after(0.05):
+            await in_thread(ends.wait, 0.3, abandon_on_cancel=abandon)
+        assert (time.monotonic() - began < 0.25) is abandon
+
+
+def test_threads_end_with_the_loop() -> None:
+    async def work() -> None:
+        await asyncio.gather(*(in_thread(time.sleep, 0.01) for _ in range(5)))
+
+    asyncio.run(work())
+    end = time.monotonic() + 2
+    while ours := [each for each in threading.enumerate() if each.name.startswith("tutuclient")]:
+        assert time.monotonic() < end, ours
+        time.sleep(0.01)
+
+
+WHOLE = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}'
+
+
+@contextlib.asynccontextmanager
+async def relay() -> AsyncIterator[str]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+                await asyncio.sleep(0.02)
+                head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(WHOLE)
+                writer.write(head + WHOLE)
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=2048)
+    async with listener:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+
+
+async def run_python(code: str, *args: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, *args, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    try:
+        async with asyncio.timeout(50):
+            said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return said.decode()
+
+
+MANY_UPLOADS = """
+import asyncio, collections, resource, sys
+url, path, soft, count, most = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+from tutuclient import TutuClient
+
+async def main():
+    async with TutuClient("k", url, max_connections=most or None, timeout=45) as client:
+        work = (client.analyze(path, "x", model="m") for _ in range(count))
+        return await asyncio.gather(*work, return_exceptions=True)
+
+met = asyncio.run(main())
+print(collections.Counter(each.text if hasattr(each, "text") else repr(each) for each in met))
+print(collections.Counter(each.meta.attempts for each in met if hasattr(each, "text")))
+"""
+
+
+@pytest.mark.parametrize(
+    ("soft", "count", "most", "size"),
+    [(256, 2000, 0, 3_000), (256, 1000, 512, 3_000), (1024, 1000, 0, 60_000), (64, 200, 512, 400_000)],
+)
+async def test_uploads_succeed_whatever_the_limit_of_descriptors(
+    soft: int, count: int, most: int, size: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000") + bytes(size))
+    async with relay() as url:
+        said = await run_python(MANY_UPLOADS, url, str(path), str(soft), str(count), str(most))
+    assert said == f"Counter({{'hello': {count}}})\nCounter({{1: {count}}})\n"
+
+
+NO_DESCRIPTORS = """
+import asyncio, os, resource, sys
+url, path = sys.argv[1:]
+from tutuclient import TutuClient, user
+
+async def main():
+    async with TutuClient("k", url, timeout=1) as client:
+        await client.chat.completions.create(model="m", messages=[user("hi")])
+        soft = len(os.listdir("/proc/self/fd")) - 1
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        try:
+            held = [os.dup(0) for _ in range(9)]
+        except OSError:
+            pass
+        for call in (client.generate("a panda"), client.analyze(path, "x", model="m")):
+            try:
+                await call
+            except Exception as error:
+                print(type(error).__name__, error.outcome, error.attempts, error)
+
+asyncio.run(main())
+"""
+
+
+async def test_without_descriptors_the_error_names_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000") + bytes(300))
+    async with relay() as url:
+        lines = (await run_python(NO_DESCRIPTORS, url, str(path))).splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith("APIConnectionError not_sent 1 ")
+        assert "ulimit -n" in line
+
+
+NESTED = """
+import asyncio, sys, nest_asyncio
+from tutuclient import TutuClient
+nest_asyncio.apply()
+
+async def main(url, path):
+    async with TutuClient("k", url) as client:
+        print((await client.analyze(path, "x", model="m")).text)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_process_under_nest_asyncio_exits(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000") + bytes(300_000))
+    async with relay() as url:
+        assert await run_python(NESTED, url, str(path)) == "hello\n"

@@ -70,7 +70,8 @@ class TutuClient:
         timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit.
         max_retries: Attempts after the first; 2 unless ``retry`` says otherwise.
         retry: A ``RetryPolicy``, in place of ``max_retries``.
-        max_connections: Connections in use at once.
+        max_connections: Connections in use at once; None is 512, or as many as the process has file descriptors for
+            (`ulimit -n`; an upload takes two).
         max_concurrency: Calls in flight at once, over the whole client and its copies; None for as many as
             connections. Who waits longest is next.
         max_response_bytes: The largest answer, event or picture to take; a whole stream may be half as large again.
@@ -100,7 +101,7 @@ class TutuClient:
         timeout: float | Timeout | Unset | None = UNSET,
         max_retries: int | None = None,
         retry: RetryPolicy | None = None,
-        max_connections: int = 512,
+        max_connections: int | None = None,
         max_concurrency: int | None = None,
         max_response_bytes: int = _MAX_RESPONSE_BYTES,
         default_headers: Mapping[str, str] | None = None,

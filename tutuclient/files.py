@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
-import anyio.to_thread
 
 from tutuclient.errors import TutuError, printable
+from tutuclient.limits import DESCRIPTORS_ADVICE, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -101,7 +101,7 @@ async def writing(
     part = Part(os.fspath(path), overwrite=overwrite)
     try:
         with _told(part.wanted, what, failed):
-            await anyio.to_thread.run_sync(part.open)
+            await in_thread(part.open, opens=True)
             yield part
     finally:
         # Begun before anything is waited for, since anyio's shield does not hold against ``Task.cancel``.
@@ -260,17 +260,20 @@ def _told(wanted: str, what: str, failed: Callable[[str], TutuError]) -> Generat
         raise failed(f"{what} could not be saved as {printable(wanted, 200)}: {_why(wanted, error)}") from error
 
 
+_WORDS = {
+    **dict.fromkeys((errno.EISDIR, errno.ENOTEMPTY), "a folder is in the way: choose another name"),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), "its folder does not exist: make it first"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "the disk is full: nothing was left behind"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "its folder may not be written to"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), f"too many files and connections are open; {DESCRIPTORS_ADVICE}"),
+}
+
+
 def _why(wanted: str, error: OSError | ValueError) -> str:
     number = error.errno if isinstance(error, OSError) else None
     if number == errno.EEXIST:
         taken = printable(str(getattr(error, "filename", None) or wanted), 200)
         return f"{taken} exists already: choose another name, or pass overwrite=True"
-    if number in {errno.EISDIR, errno.ENOTEMPTY}:
-        return "a folder is in the way: choose another name"
-    if number in {errno.ENOENT, errno.ENOTDIR}:
-        return "its folder does not exist: make it first"
-    if number in {errno.ENOSPC, errno.EDQUOT}:
-        return "the disk is full: nothing was left behind"
-    if number in {errno.EACCES, errno.EPERM, errno.EROFS}:
-        return "its folder may not be written to"
+    if number in _WORDS:
+        return _WORDS[number]
     return printable(getattr(error, "strerror", None) or str(error), 200)

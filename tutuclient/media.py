@@ -34,11 +34,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol, TypeAlias, TypeVar, cast
 from urllib.parse import urlsplit
 
-from anyio import CapacityLimiter, Lock, to_thread
+from anyio import CapacityLimiter, Lock
 from anyio.lowlevel import RunVar, checkpoint
 
 from tutuclient import files
 from tutuclient.errors import MediaError, printable
+from tutuclient.limits import DESCRIPTORS_ADVICE, in_thread, out_of_descriptors
 from tutuclient.types import AudioPart, FileData, FilePart, ImagePart, ImageURL, InputAudio
 
 if TYPE_CHECKING:
@@ -747,7 +748,7 @@ class _File:
         return os.path.expanduser(self.path)  # noqa: PTH111  (Path's raises where there is no such user)
 
     async def look(self) -> tuple[int, bytes]:
-        return await to_thread.run_sync(self._look, abandon_on_cancel=True)
+        return await in_thread(self._look, abandon_on_cancel=True)
 
     def _look(self) -> tuple[int, bytes]:
         with self.whole() as file, _readable(self.label):
@@ -804,7 +805,7 @@ class _Lease:
         self._over = False
 
     async def work(self, do: Callable[[], _T]) -> _T:
-        return await to_thread.run_sync(self._work, do, abandon_on_cancel=True)
+        return await in_thread(self._work, do, abandon_on_cancel=True)
 
     def _work(self, do: Callable[[], _T]) -> _T:
         try:
@@ -1071,7 +1072,7 @@ class _Flow(_Made):
     async def _next(self) -> object:
         if inspect.iscoroutinefunction(self._file.read):
             return await self._file.read(_CHUNK_BYTES)
-        return await to_thread.run_sync(self._file.read, _CHUNK_BYTES, abandon_on_cancel=True)
+        return await in_thread(self._file.read, _CHUNK_BYTES, abandon_on_cancel=True)
 
 
 class _Drawing(_Made):
@@ -1097,7 +1098,7 @@ async def _draw(do: Callable[[], _T]) -> _T:
     except LookupError:
         limiter = CapacityLimiter(os.cpu_count() or 1)
         _drawing_at_once.set(limiter)
-    return await to_thread.run_sync(partial(_quietly, do), abandon_on_cancel=True, limiter=limiter)
+    return await in_thread(partial(_quietly, do), abandon_on_cancel=True, limiter=limiter)
 
 
 def _quietly(do: Callable[[], _T]) -> _T:
@@ -1625,6 +1626,8 @@ def _readable(label: str, path: str = "") -> Generator[None]:
         raise MediaError(f"{label} may not be read. Check its rights, and those of the folders above it.") from error
     except (OSError, ValueError) as error:
         why = printable(getattr(error, "strerror", None) or str(error), 200)
+        if out_of_descriptors(error):
+            why = f"too many files and connections are open; {DESCRIPTORS_ADVICE}"
         raise MediaError(f"{label} cannot be read: {why}.{_path_hint(path)}") from error
 
 

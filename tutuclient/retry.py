@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # 501 and 505 to 511 will be said again; so will these codes, whatever their status.
 _RETRIED_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504, *range(520, 525), 529})
 _FINAL = (ContentPolicyError, ContextLengthError, InsufficientQuotaError, NotFoundError)
+# Trust does not come by itself, nor does a proxy's password; and for descriptors the attempt has waited already.
+_FINAL_CONNECTIONS = frozenset({"certificate", "proxy", "too_many_open_files"})
 _FINAL_CODES = frozenset(
     {
         "api_not_implemented",
@@ -85,7 +87,7 @@ def worth_repeating(error: TutuError, policy: RetryPolicy, *, makes_image: bool)
     if isinstance(error, APIStatusError):
         may_change = _status_may_change(error)
     elif isinstance(error, APIConnectionError):
-        may_change = error.code != "certificate" and not isinstance(error, PoolTimeoutError)
+        may_change = error.code not in _FINAL_CONNECTIONS and not isinstance(error, PoolTimeoutError)
     if may_change and error.outcome == "unknown":
         return not makes_image if policy.resend_unknown is None else policy.resend_unknown
     return may_change

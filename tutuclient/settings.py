@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tutuclient.errors import ConfigError
+from tutuclient.limits import default_connections
 from tutuclient.types.answer import Meta  # noqa: TC001  (msgspec reads annotations at run time)
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def gather(
     timeout: float | Timeout | Unset | None,
     max_retries: int | None,
     retry: RetryPolicy | None,
-    max_connections: int,
+    max_connections: int | None,
     max_concurrency: int | None,
     max_response_bytes: int,
     default_headers: Mapping[str, str] | None,
@@ -251,6 +252,8 @@ def gather(
             f"the key comes from OPENAI_API_KEY and no base URL is given, so it would go to {DEFAULT_BASE_URL}: "
             "set OPENAI_BASE_URL to the relay the key belongs to (or pass base_url=…), or set TUTU_API_KEY"
         )
+    if max_connections is None:
+        max_connections = default_connections()
     _whole_number("max_connections", max_connections)
     if max_concurrency is not None:
         _whole_number("max_concurrency", max_concurrency)

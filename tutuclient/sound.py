@@ -13,11 +13,10 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
 from tutuclient import files, wire
 from tutuclient.errors import APIError, ConfigError, SoundError
 from tutuclient.events import EventReader
+from tutuclient.limits import in_thread
 from tutuclient.media import picture_mime, sound_mime
 from tutuclient.stream import Stream
 from tutuclient.types.answer import Meta
@@ -111,8 +110,8 @@ class Sound:
             SoundError: The folder is missing, the name is taken, the disk is full…; ``__cause__`` is the OSError.
         """
         async with files.writing(path, "the sound", SoundError, overwrite=overwrite) as part:
-            await anyio.to_thread.run_sync(part.write, self.content)
-            return await anyio.to_thread.run_sync(part.publish, self.mime)
+            await in_thread(part.write, self.content)
+            return await in_thread(part.publish, self.mime)
 
     def write_to_file(self, file: str | os.PathLike[str]) -> None:
         """Write the sound at once, under just this name and over what stands there, as the openai package does.
@@ -128,7 +127,7 @@ class Sound:
 
     async def astream_to_file(self, file: str | os.PathLike[str]) -> None:
         """The same in a thread, so that the event loop does not wait."""
-        await anyio.to_thread.run_sync(self.write_to_file, file)
+        await in_thread(self.write_to_file, file)
 
 
 class SoundStream(Stream[bytes]):
@@ -248,10 +247,10 @@ class SoundStream(Stream[bytes]):
             async for piece in self:
                 gathered += piece
                 if len(gathered) >= _TO_DISK:
-                    await anyio.to_thread.run_sync(part.write, bytes(gathered))
+                    await in_thread(part.write, bytes(gathered))
                     gathered.clear()
-            await anyio.to_thread.run_sync(part.write, bytes(gathered))
-            return await anyio.to_thread.run_sync(part.publish, self.mime)
+            await in_thread(part.write, bytes(gathered))
+            return await in_thread(part.publish, self.mime)
 
     def _must_be_whole(self) -> None:
         """Refuse to pass off as a whole what is the rest of one."""

@@ -248,6 +248,40 @@ async def test_answers_413_before_the_body_is_there(server: Server) -> None:
     assert server.requests[0].size_bytes < 200_000
 
 
+# --- Interim answers and framing ---
+
+
+@pytest.mark.parametrize(("name", "end"), [("interim_then_fin", "fin"), ("interim_then_reset", "reset")])
+async def test_ends_behind_interim_answers(server: Server, name: str, end: End) -> None:
+    data, ended = await meet(server, name)
+    assert data == b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+    assert ended == end
+
+
+async def test_answers_behind_interim_answers(server: Server) -> None:
+    data, _ = await meet(server, "interim_answers")
+    assert data.split(b"\r\n\r\n")[2].startswith(b"HTTP/1.1 200 OK")
+
+
+async def test_sends_interim_answers_without_end(server: Server) -> None:
+    server.faults("endless_interim")
+    async with line(server.base_url) as wire:
+        wire.ask()
+        data = await wire.reader.readexactly(100_000)
+    assert data.count(b"HTTP/1.1 1") > 1000
+
+
+async def test_sends_a_stream_within_one_http_chunk(server: Server) -> None:
+    data, _ = await meet(server, "one_http_chunk")
+    size, _, rest = data.partition(b"\r\n\r\n")[2].partition(b"\r\n")
+    assert rest[int(size, 16) :] == b"\r\n0\r\n\r\n"
+
+
+async def test_names_an_encoding_that_is_none(server: Server) -> None:
+    data, _ = await meet(server, "encoding_none", encoding="utf-8")
+    assert b"Content-Encoding: utf-8\r\n" in data
+
+
 # --- The body ---
 
 

@@ -16,6 +16,7 @@ from tutuclient import (
     APITimeoutError,
     AuthenticationError,
     BadRequestError,
+    ConfigError,
     InternalServerError,
     OutcomeUnknownError,
     PayloadTooLargeError,
@@ -43,6 +44,8 @@ from tutuclient.testing import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tutuclient import ChatCompletion
 
 
@@ -487,3 +490,105 @@ async def test_a_picture_on_its_way_is_no_silence(client: TutuClient, server: Se
     server.answers(streams(big, chunk_sizes=20_000, delay=0.05))
     async with client.chat.completions.stream(model="m", messages=[user("hi")], timeout=Timeout(idle=0.3)) as stream:
         assert len((await stream.completion()).text) == 400_001
+
+
+# --- Before a connection, and beyond the base URL (issue 10, section 5 row 9) -----------------------------------------
+
+
+# Over plain HTTP only 407 is the proxy's own word.
+@pytest.mark.parametrize(
+    ("scheme", "status"), [("http", 407), *(("https", status) for status in (400, 403, 407, 502, 503))]
+)
+async def test_a_refusal_of_the_proxy_names_proxy(scheme: str, status: int) -> None:
+    asked = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d No\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n" % status)
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    proxy = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    async with listener, TutuClient(KEY, f"{scheme}://relay.example/v1", proxy=proxy, retry=QUICK) as client:
+        with pytest.raises(APIConnectionError, match=r"the proxy refused.*proxy=") as caught:
+            await order(client)
+    assert str(status) in str(caught.value)
+    assert caught.value.outcome == "not_sent"
+    assert asked == (3 if status >= 500 else 1)
+
+
+@pytest.mark.parametrize("limits", [Timeout(connect=0.1), Timeout(total=0.1), Timeout(first_token=0.1)])
+async def test_a_dns_that_is_silent_is_named(limits: Timeout, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def silent(*_: Any, **__: Any) -> None:
+        await asyncio.sleep(2)
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", silent)
+    async with TutuClient(KEY, "http://relay.example/v1", max_retries=0) as client:
+        with pytest.raises(APITimeoutError, match=r"DNS.*relay\.example") as caught:
+            await ask(client, timeout=limits)
+    assert caught.value.outcome == "not_sent"
+
+
+async def test_a_connection_that_is_not_made_in_time_is_no_matter_of_dns() -> None:
+    async with (
+        raw_server("tls_stall") as slow,
+        TutuClient(KEY, slow.base_url, verify=False, max_retries=0) as client,
+    ):
+        with pytest.warns(UserWarning, match="verify"), pytest.raises(APITimeoutError) as caught:
+            await ask(client, timeout=Timeout(connect=0.1))
+    assert "DNS" not in str(caught.value)
+
+
+async def test_an_upload_whose_connection_breaks_is_told_in_plain_words(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.abort()
+
+    path = tmp_path / "sound.wav"
+    path.write_bytes(b"RIFF\x00\x00\x80\x00WAVEfmt " + bytes(6_000_000))
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    async with listener, TutuClient(KEY, url, max_retries=0) as client:
+        for _ in range(10):
+            with pytest.raises(APIConnectionError) as caught:
+                await client.audio.transcriptions.create(file=path, model="m")
+            assert caught.value.outcome == "not_sent"
+            assert "Errno None" not in str(caught.value)
+            assert "Can not write" not in str(caught.value)
+
+
+STEPS = ["/x/../../evil", "/x/%2e%2E/evil", "/%2e./evil", "/x/..%2Fevil", "/x/..%5cevil", "/..", "/x\\..\\evil"]
+
+
+@pytest.mark.parametrize("path", STEPS)
+async def test_a_path_with_steps_out_of_the_base_url_is_refused(path: str, client: TutuClient, server: Server) -> None:
+    for send in (client.get, client.post, client.delete):
+        with pytest.raises(ConfigError, match=r"'\.\.'"):
+            await send(path, cast_to=object)
+    with pytest.raises(ConfigError):
+        await client.get(f"{server.base_url}{path}", cast_to=object)
+    assert server.requests == []
+
+
+async def test_full_stops_that_are_no_steps_are_sent(client: TutuClient, server: Server) -> None:
+    for path in ("/x..y/z", "/x/...", "/x?from=../y", "/x/%2e%2e%2e"):
+        server.answers(raw(body=b"{}", headers={"Content-Type": "application/json"}))
+        assert await client.get(path, cast_to=object) == {}
+    assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("model", ["a\ud800b", "\udfff", "../chat/completions"])
+async def test_the_id_of_a_model_that_cannot_be_sent_is_refused(model: str, client: TutuClient) -> None:
+    with pytest.raises(ConfigError):
+        await client.models.retrieve(model)
+
+
+def test_without_asyncio_one_sentence_says_so() -> None:
+    async def work() -> None:
+        async with TutuClient(KEY, "http://127.0.0.1:1") as client:
+            await ask(client)
+
+    with pytest.raises(ConfigError, match="asyncio, not on trio"):
+        work().send(None)  # As trio would: there is no asyncio loop.

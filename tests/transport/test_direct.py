@@ -11,7 +11,7 @@ from tests.conftest import KEY, QUICK
 from tutuclient import APIStatusError, RateLimitError, TutuClient, UnexpectedResponseError, user, wire
 from tutuclient.testing import Recorded, Server, chunk, fails, raw, says, serve_in_thread, streams
 from tutuclient.transport import Call, direct
-from tutuclient.transport.pool import Handler
+from tutuclient.transport.direct import Handler
 
 if TYPE_CHECKING:
     from tutuclient import ChatCompletion

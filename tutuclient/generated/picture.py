@@ -14,12 +14,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 from urllib.parse import unquote
 
-import anyio
-import anyio.to_thread
-
 from tutuclient import files
 from tutuclient.endings import Ending
 from tutuclient.errors import ImageDownloadError, printable
+from tutuclient.limits import in_thread
 from tutuclient.settings import UNSET
 from tutuclient.transport.downloads import Downloads, must_be_picture, picture_mime, safe_url
 
@@ -297,21 +295,21 @@ class GeneratedImage:
         """
         async with files.writing(path, "the picture", _not_saved, overwrite=overwrite) as part:
             mime = await self._fill(part, self._downloads.limited(timeout), damaged=damaged)
-            target = await anyio.to_thread.run_sync(part.publish, mime, _stem(self.url))
+            target = await in_thread(part.publish, mime, _stem(self.url))
         self.mime, self.size_bytes, self._sha256 = mime, part.size_bytes, part.sha256.hexdigest()
         return target
 
     async def _fill(self, part: files.Part, downloads: Downloads, *, damaged: bool) -> str:
         if self._data is not None:
-            await anyio.to_thread.run_sync(part.write, self._data)
+            await in_thread(part.write, self._data)
             return self.mime or must_be_picture(self._data[:64], "the picture")
         if self._encoded is not None:
-            return await anyio.to_thread.run_sync(_decode, self._encoded, part.write, damaged)
+            return await in_thread(_decode, self._encoded, part.write, damaged)
         gathered = bytearray()
 
         async def begin() -> None:
             gathered.clear()
-            await anyio.to_thread.run_sync(part.restart)
+            await in_thread(part.restart)
 
         async def write(piece: bytes) -> None:
             gathered.extend(piece)
@@ -319,7 +317,7 @@ class GeneratedImage:
                 await flush()
 
         async def flush() -> None:
-            await anyio.to_thread.run_sync(part.write, bytes(gathered))
+            await in_thread(part.write, bytes(gathered))
             gathered.clear()
 
         mime = await downloads.fetch_into(self.url or "", write, begin=begin, second=self.download_url, damaged=damaged)
@@ -329,7 +327,7 @@ class GeneratedImage:
 
 async def _elsewhere(data: Sized, work: Callable[[*Ts], T], *args: *Ts) -> T:
     """Do what takes long with large data in a thread."""
-    return await anyio.to_thread.run_sync(work, *args) if len(data) > _IN_PLACE else work(*args)
+    return await in_thread(work, *args) if len(data) > _IN_PLACE else work(*args)
 
 
 def _not_saved(message: str) -> ImageDownloadError:

@@ -67,7 +67,10 @@ class Models(Resource):
         """
         if model.strip() in {"", ".", ".."}:  # The latter are steps of a path, not names in it.
             raise ConfigError("models.retrieve needs the id of a model")
-        path = f"/models/{quote(model, safe='')}"
+        try:
+            path = f"/models/{quote(model, safe='')}"
+        except UnicodeEncodeError:
+            raise ConfigError(f"models.retrieve: {model!r} holds half a surrogate, which is no text to send") from None
         call = self._call("GET", path, headers=extra_headers, query=extra_query, timeout=timeout)
         return await self._send(call, reading(Model))
 

@@ -11,11 +11,10 @@ from contextlib import aclosing
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
-from anyio import to_thread
-
 from tutuclient import wire
 from tutuclient.errors import APIConnectionError, TutuError
 from tutuclient.files import writing
+from tutuclient.limits import in_thread
 from tutuclient.stream import Stream
 from tutuclient.types.answer import read_json
 
@@ -247,8 +246,8 @@ class OpenResponse(_Head, Generic[T]):
         async with writing(path, "the answer", TutuError, overwrite=overwrite) as part:
             async with aclosing(self.iter_bytes()) as pieces:
                 async for piece in pieces:
-                    await to_thread.run_sync(part.write, piece)
-            return await to_thread.run_sync(part.publish, "")
+                    await in_thread(part.write, piece)
+            return await in_thread(part.publish, "")
 
     async def aclose(self) -> None:
         """Free the connection now. Safe to call twice."""

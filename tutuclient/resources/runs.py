@@ -14,10 +14,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import msgspec
-from anyio import create_task_group, current_effective_deadline, get_cancelled_exc_class, to_thread
+from anyio import create_task_group, current_effective_deadline, get_cancelled_exc_class
 
 from tutuclient import wire
 from tutuclient.errors import APIConnectionError, ConfigError, ToolRoundsError, TutuError, printable
+from tutuclient.limits import in_thread
 from tutuclient.tools import MisfitError, Tool, plain, toolbox
 from tutuclient.types.parts import Message, TextPart
 
@@ -143,7 +144,7 @@ class _Rounds:
             if tool.is_async:
                 value = await tool.run(arguments)
             else:
-                value = await to_thread.run_sync(tool.run, arguments, abandon_on_cancel=True)
+                value = await in_thread(tool.run, arguments, abandon_on_cancel=True)
                 if inspect.isawaitable(value):
                     value = await value
             return _content(value)

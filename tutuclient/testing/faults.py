@@ -777,6 +777,62 @@ async def brownout(exchange: Exchange, *, share: float = 0.3, seed: int = 0) -> 
 _MIXED = ("status", "empty_429", "burst", "reset_after_request", "fin_after_request", "half_headers", "short_body")
 
 
+# --- Interim answers and framing -------------------------------------------------------------------------------------
+
+_INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+
+
+@_fault("before the answer")
+async def interim_answers(exchange: Exchange) -> web.StreamResponse:
+    """100 and 102 before a good answer."""
+    body = _json(_completion())
+    await exchange.send(_INTERIM + _head(exchange, _length(body)) + body)
+    return exchange.fin()
+
+
+@_fault("before the answer")
+async def interim_then_fin(exchange: Exchange) -> web.StreamResponse:
+    """100 and 102, and FIN instead of an answer."""
+    await exchange.send(_INTERIM)
+    return exchange.fin()
+
+
+@_fault("before the answer")
+async def interim_then_reset(exchange: Exchange) -> web.StreamResponse:
+    """100 and 102, and RST instead of an answer."""
+    await exchange.send(_INTERIM)
+    await asyncio.sleep(0.01)  # A RST at once may overtake them.
+    return exchange.reset()
+
+
+@_fault("before the answer")
+async def endless_interim(exchange: Exchange) -> web.StreamResponse:
+    """102 after 102, without end."""
+    await _send_all(exchange, repeat(_INTERIM * 10))
+    return exchange.fin()
+
+
+@_fault("stream")
+async def one_http_chunk(exchange: Exchange, *, seconds: float = 0.01) -> web.StreamResponse:
+    """A good stream within one HTTP chunk, its events ``seconds`` apart."""
+    events = [*map(encode_frame, [*_deltas(), _STOP]), _DONE]
+    await exchange.send(_head(exchange, "Transfer-Encoding: chunked", content_type="text/event-stream"))
+    await exchange.send(b"%x\r\n" % sum(map(len, events)))
+    for event in events:
+        await exchange.send(event)
+        await asyncio.sleep(seconds)
+    await exchange.send(b"\r\n0\r\n\r\n")
+    return exchange.fin()
+
+
+@_fault("body")
+async def encoding_none(exchange: Exchange, *, encoding: str = "none") -> web.StreamResponse:
+    """A good answer under ``Content-Encoding: none``, which is no encoding."""
+    body = _json(_completion())
+    await exchange.send(_head(exchange, _length(body), f"Content-Encoding: {encoding}") + body)
+    return exchange.fin()
+
+
 # --- Connections used again ------------------------------------------------------------------------------------------
 
 

@@ -13,8 +13,8 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
-from anyio import to_thread
-
+from tutuclient.errors import ConfigError
+from tutuclient.limits import in_thread
 from tutuclient.transport.call import Call
 from tutuclient.transport.downloads import Downloads
 from tutuclient.transport.middleware import Request, through
@@ -30,6 +30,10 @@ __all__ = ["Call", "Request", "Transport"]
 
 T = TypeVar("T")
 
+_NO_LOOP = (
+    "no asyncio event loop is running here: tutuclient works on asyncio, not on trio or curio; "
+    "start it with asyncio.run(…), or anyio.run(…, backend='asyncio')"
+)
 _POOL = "tutuclient.transport.pool"
 
 
@@ -72,7 +76,11 @@ class Transport:
         Raises:
             TutuError: How the last attempt ended, with ``outcome``, ``attempts`` and ``request_id``.
         """
-        pool = self._pools.get(asyncio.get_running_loop()) or await self._open_pool()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise ConfigError(_NO_LOOP) from None
+        pool = self._pools.get(loop) or await self._open_pool()
         if not call.settings.middleware:
             return await pool.run(call, use)
 
@@ -89,7 +97,10 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the running loop's pool. The next call opens a new one."""
-        pool = self._pools.pop(asyncio.get_running_loop(), None)
+        try:
+            pool = self._pools.pop(asyncio.get_running_loop(), None)
+        except RuntimeError:  # Without a loop, as under trio, there is no pool.
+            return
         if pool is not None:
             await pool.aclose()
 
@@ -97,7 +108,7 @@ class Transport:
         # aiohttp alone takes a quarter of a second to import, in which the loop goes on. There is no lock: loops of
         # other threads come here too, and behind the import nothing waits until the pool is in its place.
         if _POOL not in sys.modules:
-            await to_thread.run_sync(import_module, _POOL, abandon_on_cancel=True)
+            await in_thread(import_module, _POOL, abandon_on_cancel=True, opens=True)
         from tutuclient.transport.pool import Pool  # noqa: PLC0415  (as above)
 
         running = asyncio.get_running_loop()

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import time
-from contextlib import aclosing
 from inspect import isawaitable
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
@@ -14,14 +13,14 @@ from urllib.parse import urljoin
 from tutuclient import wire
 from tutuclient.errors import (
     APIConnectionError,
-    APIStatusError,
+    APIError,
     APITimeoutError,
     InsufficientQuotaError,
     RateLimitError,
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.limits import RetryBudget
+from tutuclient.limits import RetryBudget, out_of_descriptors
 from tutuclient.retry import next_delay, retry_after_of, worth_repeating
 from tutuclient.settings import origin_of, with_key
 from tutuclient.transport import direct, trouble
@@ -32,9 +31,10 @@ from tutuclient.transport.watch import Watch
 from tutuclient.types.answer import Headers, Meta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     import aiohttp
+    from aiohttp.client_proto import ResponseHandler
 
     from tutuclient.transport.call import Call
     from tutuclient.transport.pool import Pool
@@ -48,6 +48,12 @@ _ERROR_BYTES = 64 * 2**10
 # The status has said no; its words are worth so many seconds.
 _ERROR_S = 5.0
 _MAX_HOPS = 4
+# Pauses while there are no file descriptors, in seconds; and how long to wait when no other call holds any.
+_DESCRIPTORS_S = 0.01
+_DESCRIPTORS_MAX_S = 0.5
+_FUTILE_S = 5.0
+# Turns of the loop in which what lies in a socket is read: TLS takes one more.
+_TURNS = 3
 
 
 class Attempts:
@@ -100,7 +106,7 @@ class Attempts:
         if self._pool.closed and isinstance(error, APIConnectionError):
             raise self._closed(error)
         if self._progress.stale and attempts == 1 and worth_repeating(error, call.retry, makes_image=call.makes_image):
-            return 0  # The idle connection was to blame, so this is owed to every caller, also one without retries.
+            return 0  # The idle connection was to blame: that costs no retry.
         cost = self._cost(error)
         delay = next_delay(error, attempts, call.retry, makes_image=call.makes_image)
         if delay is None or delay >= watch.left():
@@ -160,10 +166,10 @@ class Attempts:
             while pause := self._pool.cool_down.wait(self._loop.time(), random.random()):
                 await self._keep_pause(pause)
             if call.settings.key_source is not None:
-                key = call.settings.key_source()
-                call.settings = with_key(call.settings, await key if isawaitable(key) else key)
+                await self._renew_key(call.settings.key_source)
             watch.limit("first_token", call.timeout.first_token)
-            reply = await self._open()
+            reply = await self._open_with_descriptors()
+            progress = self._progress
             if not call.stream:
                 watch.ease()
             result = await use(reply)
@@ -185,7 +191,19 @@ class Attempts:
                 watch.ease()
                 reply.close()
             return result
+        finally:
+            await self._end_body(reply)
         raise self._timed_out(late, sent=progress.connected and progress.sent)
+
+    async def _renew_key(self, source: Callable[[], Awaitable[str] | str]) -> None:
+        key = source()
+        self._call.settings = with_key(self._call.settings, await key if isawaitable(key) else key)
+
+    async def _end_body(self, reply: Reply | None) -> None:
+        """Close what was sent from, unless a stream began before it was sent to its end, which goes on."""
+        body = self._progress.body
+        if body is not None and not (self._call.stream and reply is not None and reply.is_open):
+            await body.aclose()
 
     def _give_up(self, reply: Reply | None) -> None:
         if reply is None:
@@ -221,9 +239,45 @@ class Attempts:
 
     def _timed_out(self, kind: str, *, sent: bool) -> TutuError:
         call = self._call
-        error = trouble.timed_out(kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image)
+        looked_up = "" if self._progress.connected else self._pool.looked_up(call)
+        error = trouble.timed_out(
+            kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image, looked_up=looked_up
+        )
         error.request_id = self._meta.request_id
         return error
+
+    async def _open_with_descriptors(self) -> Reply:
+        """Open an answer; while there are no file descriptors, wait until other calls have given some back.
+
+        Nothing was sent, so that is no attempt. The slot is kept: who waits for one would only meet the same.
+        """
+        pause, futile = _DESCRIPTORS_S, 0.0
+        while True:
+            try:
+                return await self._open()
+            except TutuError as error:
+                if error.outcome in {"unknown", "rejected"} or not out_of_descriptors(error):
+                    raise
+                told = trouble.no_descriptors(self._call.what)
+                cause = error.__cause__
+            pause = min(2 * pause, _DESCRIPTORS_MAX_S)
+            delay = pause * random.uniform(0.5, 1)
+            # Alone, there is nobody of ours to wait for; something else may still give some back.
+            futile += delay if self._pool.slots.total - self._pool.slots.free == 1 else 0.0
+            if futile > _FUTILE_S:
+                raise told from cause
+            logger.debug("%s: no file descriptors are left; again in %.2f s", self._call.what, delay)
+            self._watch.ease()
+            try:
+                await asyncio.sleep(delay)
+            except asyncio.CancelledError:
+                if self._watch.caught() is None:
+                    raise
+                raise told from cause
+            self._meta.waited_s += delay
+            await self._end_body(None)
+            self._progress = Progress()
+            self._watch.limit("first_token", self._call.timeout.first_token)
 
     async def _open(self) -> Reply:
         """Send the request and wait for the head of a good answer."""
@@ -258,29 +312,36 @@ class Attempts:
         idle = self._pool.take_idle(call) if url is call.url else None
         try:
             if idle is not None:
-                progress.connected = True
+                progress.connected = progress.reused = True
+                progress.protocol = idle[0].protocol
                 return await direct.ask(*idle, self._pool.header_bytes)
             return await self._request(url)
         except trouble.CAUGHT as error:
             if isinstance(error, TutuError):
                 raise
-            progress.stale = idle is not None and isinstance(error, trouble.DIED)
+            silent = not getattr(progress.protocol, "answered", True)
+            progress.stale = progress.reused and silent and isinstance(error, trouble.DIED)
             problem = progress.failure or trouble.broken(
-                error, call.what, connected=progress.connected, sent=progress.sent, makes_image=call.makes_image
+                error,
+                call.what,
+                connected=progress.connected,
+                sent=progress.sent,
+                makes_image=call.makes_image,
+                looked_up="" if progress.connected else self._pool.looked_up(call),
             )
             cause = None if progress.failure is not None else trouble.clean_cause(error)
         raise problem from cause
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
         pool, call, progress = self._pool, self._call, self._progress
-        session = pool.session_once if call.makes_image else pool.session
+        session = pool.session_once if call.once else pool.session
         headers = call.headers
         data: bytes | AsyncIterator[bytes] | None = None
         if call.body is not None:
             data = call.body.plain
             if data is None:
                 headers["Content-Length"] = str(call.body.size_bytes)
-                data = _told(call.body, progress)
+                data = _Told(call.body, progress)
         token = progress_of_attempt.set(progress)
         try:
             return await session.request(
@@ -295,9 +356,12 @@ class Attempts:
         finally:
             progress_of_attempt.reset(token)
 
-    async def _refusal(self, response: aiohttp.ClientResponse | direct.Response) -> APIStatusError:
+    async def _refusal(self, response: aiohttp.ClientResponse | direct.Response) -> APIError:
         """Read an answer that says no, and make its error."""
         call, meta = self._call, self._meta
+        if response.status == 407 and call.settings.proxy is not None:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
+            response.close()
+            return trouble.refused_by_proxy(call.what, response.status)
         data = b""
         self._watch.ease()
         try:
@@ -316,17 +380,57 @@ class Attempts:
         return wire.error_of_status(call.what, data, meta, retry_after=retry_after_of(meta.headers, time.time()))
 
 
-async def _told(body: Body, progress: Progress) -> AsyncGenerator[bytes, None]:
-    """Give a body's pieces, and note whether it was sent to its end and what stopped it."""
-    progress.sent = False
-    try:
-        async with aclosing(body.pieces()) as pieces:
-            async for piece in pieces:
-                yield piece
-    except TutuError as error:
-        progress.failure = error
-        raise
-    progress.sent = True
+class _Told:
+    """A body's pieces as they are sent; notes whether it was sent to its end, and what stopped it.
+
+    Not a generator: aiohttp drops those that it has not read to their end, and a file would stay open until the garbage
+    collector finds it.
+    """
+
+    def __init__(self, body: Body, progress: Progress) -> None:
+        self._progress = progress
+        self._pieces = body.pieces()
+        self._busy = False
+        progress.sent = False
+        progress.body = self
+
+    def __aiter__(self) -> _Told:
+        return self
+
+    async def __anext__(self) -> bytes:
+        progress = self._progress
+        self._busy = True
+        try:
+            piece = await anext(self._pieces)
+        except StopAsyncIteration:
+            progress.sent = True
+            raise
+        except TutuError as error:
+            progress.failure = error
+            raise
+        finally:
+            self._busy = False
+        for _ in range(_TURNS):
+            if not _answers(progress.protocol):
+                break
+            await asyncio.sleep(0)  # Let the loop read it: within TLS a failed write would take it away.
+        return piece
+
+    async def aclose(self) -> None:
+        """Close what is read from, unless it is being read: then whoever reads has been cancelled, and that ends it."""
+        if not self._busy:
+            await self._pieces.aclose()
+
+
+def _answers(protocol: ResponseHandler | None) -> bool:
+    """Return whether an answer waits in the socket that the loop has not read yet."""
+    transport = None if protocol is None else protocol.transport
+    return (
+        transport is not None
+        and not transport.is_closing()
+        and not getattr(protocol, "answered", True)
+        and direct.stirs(transport)
+    )
 
 
 def _redirected(response: aiohttp.ClientResponse | direct.Response, url: str) -> str:

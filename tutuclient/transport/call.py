@@ -4,15 +4,31 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
+from tutuclient.errors import ConfigError
 from tutuclient.settings import SecretBytes, Spent, merged_headers
 
 if TYPE_CHECKING:
     from tutuclient.settings import RetryPolicy, Settings, Timeout
     from tutuclient.types.answer import Meta
     from tutuclient.wire import Body
+
+_SEPARATORS = re.compile(r"[/\\]")
+
+
+def _refuse_steps(path: str) -> None:
+    """Refuse a path that leads out of the base URL: whoever resolves its steps would send the key's owner elsewhere.
+
+    Source: RFC 3986, section 5.2.4; "%2e" is a full stop (section 6.2.2.2), and "%2F" a slash to many servers.
+    """
+    plain = unquote(re.split(r"[?#]", path, maxsplit=1)[0])
+    if ".." in _SEPARATORS.split(plain):
+        raise ConfigError(f"{path!r} has a step '..' inside, which leads out of the base URL; write the path it means")
+
 
 logger: logging.Logger = logging.getLogger("tutuclient")
 
@@ -30,7 +46,7 @@ class Call:
         fields: What the body was made of, when it is JSON.
         timeout: The caller's limits.
         retry: Whether to try again.
-        makes_image: The call orders a picture: it goes over a connection of its own, and is not sent twice in silence.
+        makes_image: The call orders a picture: it is not sent twice in silence.
         stream: The result goes on reading after the call has returned.
         max_bytes: The largest answer to take.
         settings: The client's settings at the time of the call.
@@ -66,6 +82,8 @@ class Call:
         makes_image: bool = False,
         stream: bool = False,
     ) -> None:
+        if ".." in path or "%" in path:
+            _refuse_steps(path)
         self.settings: Settings = settings
         self.method: str = method
         self.what: str = f"{method} {path}"
@@ -98,6 +116,15 @@ class Call:
             hook(Spent(what=self.what, model=model, usage=usage, meta=meta))
         except Exception as error:  # noqa: BLE001  (as said above)
             logger.warning("%s: on_usage raised %s", self.what, type(error).__name__)
+
+    @property
+    def once(self) -> bool:
+        """Whether it must not be sent a second time when it is unknown what became of the first.
+
+        GET changes nothing, and may be sent again (RFC 9110, section 9.2.2).
+        """
+        retry = self.retry
+        return self.makes_image or (self.method != "GET" and (retry.max_retries == 0 or retry.resend_unknown is False))
 
     @property
     def headers(self) -> dict[str, str]:

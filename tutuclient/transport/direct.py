@@ -17,18 +17,28 @@ It leans on aiohttp's connector and protocol, which are not public:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import contextlib
+import os
+import select
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.streams import EMPTY_PAYLOAD
+
+from tutuclient.transport import trouble
 
 if TYPE_CHECKING:
     import asyncio
 
     from aiohttp.connector import Connection
+    from aiohttp.http import RawResponseMessage
     from aiohttp.streams import StreamReader
     from multidict import CIMultiDictProxy
 
+# asyncio reads into a fresh object of this size, each time, until Python 3.13; the default is 256 KiB.
+READ_SIZE: Final = 64 * 2**10
+_MANY_INTERIM: Final = 100
 # When reads are worth gathering: so many in a row, each so soon after the last, each no larger.
 _FLOOD: Final = 4
 _QUICK_S: Final = 0.004
@@ -36,6 +46,102 @@ _SMALL: Final = 16 * 2**10
 # How long to gather, and how much more than one read it must bring to be worth going on.
 _GATHER_S: Final = 0.006
 _WORTH: Final = 1.5
+
+
+class Handler(ResponseHandler):
+    """Guards what aiohttp's protocol loses of an answer.
+
+    The head of an answer is parsed by itself: else what breaks the rules behind it, in the same read, would take the
+    head with it. A broken body is told to whoever reads it: on a bad chunk size aiohttp tells the connection alone,
+    and the reader would wait for ever. And when a write fails, what lies in the socket is read first: a relay that
+    refuses an upload answers early and closes, and its words are worth more than "broken pipe".
+
+    Attributes:
+        answered: A byte has come since the request: whoever sent it has read the request, and may have done it.
+    """
+
+    answered: bool = False
+    _awaits_head = False
+    _interim = 0
+
+    def set_response_params(self, **params: Any) -> None:
+        """Get ready for the answer to the next request."""
+        self.answered, self._awaits_head, self._interim = False, True, 0
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come from the socket; b"" asks aiohttp's parser to go on with what it has kept."""
+        if self._awaits_head and data:
+            self.answered = True
+            while self._awaits_head and (end := data.find(b"\r\n\r\n") + 1):
+                self._awaits_head = False
+                super().data_received(data[: end + 3])
+                data = data[end + 3 :]
+            if not data:
+                return
+        super().data_received(data)
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        """Hand on an answer's head; of interim ones there may be a hundred.
+
+        Source: RFC 9110, section 15.2.
+        """
+        code = data[0].code
+        if 100 <= code < 200 and code != 101:  # noqa: PLR2004  (as above)
+            self._interim += 1
+            self._awaits_head = self._interim <= _MANY_INTERIM
+            if self._interim == _MANY_INTERIM + 1:
+                self.set_exception(trouble.TooManyInterimError())
+                if self.transport is not None:
+                    self.transport.abort()
+            if self._interim > _MANY_INTERIM:
+                return
+        super().feed_data(data, size)
+
+    def set_exception(self, exc: BaseException, *args: Any, **named: Any) -> None:
+        """Fail the connection, and the body that is being read from it."""
+        if isinstance(exc, OSError):
+            self._read_what_waits()
+        payload = self._payload
+        super().set_exception(exc, *args, **named)
+        if payload is not None and payload.exception() is None and not payload.is_eof():
+            payload.set_exception(aiohttp.ClientPayloadError("the answer breaks the rules of HTTP"), exc)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Read what came before the end."""
+        if isinstance(exc, OSError):
+            self._read_what_waits()
+        super().connection_lost(exc)
+
+    def _read_what_waits(self) -> None:
+        """Read what the loop left in the socket of a connection on which a write has failed.
+
+        Within TLS that is out of reach; there the body looks before it writes, see ``attempts``.
+        """
+        transport = self.transport
+        if transport is None or not transport.is_closing() or transport.get_extra_info("ssl_object") is not None:
+            return
+        sock = transport.get_extra_info("socket")
+        left = READ_SIZE * 4
+        with contextlib.suppress(OSError, AttributeError):  # There is nothing more; or no such call, on Windows.
+            while sock is not None and left > 0 and (data := os.read(sock.fileno(), READ_SIZE)):
+                left -= len(data)
+                self.data_received(data)
+
+
+def stirs(transport: asyncio.Transport | None) -> bool:
+    """Return whether something waits in a connection's socket that the loop has not read yet.
+
+    That is either the end of the connection or an answer nobody asked for; both
+    make it useless, and the loop would tell only once the next request is out.
+    """
+    poll = getattr(select, "poll", None)  # Windows has none.
+    sock = None if transport is None or poll is None else transport.get_extra_info("socket")
+    if poll is None or sock is None:
+        return False
+    waiting = poll()
+    waiting.register(sock.fileno(), select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 class Response:

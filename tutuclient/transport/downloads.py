@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import anyio
-import anyio.to_thread
 
 from tutuclient.endings import Ending
 from tutuclient.errors import ImageDownloadError, printable
+from tutuclient.limits import in_thread
 from tutuclient.retry import retry_after_of
 from tutuclient.settings import UNSET, RetryPolicy, Timeout, Unset, clean_timeout
 
@@ -404,7 +404,7 @@ class Downloads:
         verify = self._verify
         if isinstance(verify, str):
             with _told(shown):
-                verify = await anyio.to_thread.run_sync(_authorities, verify)
+                verify = await in_thread(_authorities, verify)
         # The proxy's own address is the caller's word; what lies behind it is beyond our sight.
         gate = None if self._proxy or self._trusts(target) else _Gate()
         connector = aiohttp.TCPConnector(ssl=verify, use_dns_cache=False, force_close=True, socket_factory=gate)

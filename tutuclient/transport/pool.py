@@ -11,29 +11,30 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import select
+import socket
 import ssl
 import warnings
+from collections import Counter
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
-from aiohttp.streams import EMPTY_PAYLOAD
 from yarl import URL
 
 from tutuclient.errors import ConfigError
 from tutuclient.limits import CoolDown, RetryBudget, Slots
 from tutuclient.transport.attempts import Attempts
-from tutuclient.transport.chunked import LAST_CHUNK, Chunks
+from tutuclient.transport.direct import READ_SIZE, Handler, stirs
 from tutuclient.transport.progress import progress_of_attempt
 from tutuclient.transport.watch import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
+    from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ClientRequest, ConnectionKey
     from aiohttp.tracing import Trace
 
@@ -45,99 +46,32 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("tutuclient")
 
-# asyncio reads into a fresh object of this size, each time, until Python 3.13; the default is 256 KiB.
-_READ_SIZE = 64 * 2**10
 _HEADER_BYTES = 64 * 2**10
 _KEEPALIVE_S = 15.0
 # Addresses to remember: enough for every endpoint; queries may vary without end.
 _MANY = 1000
 
 
-class Handler(ResponseHandler):
-    """Takes plain chunked bodies apart itself, and passes a broken answer on to whoever reads its body.
+class Names(AbstractResolver):
+    """Looks names up as aiohttp does, and notes which are being looked up: a DNS that is silent can then be named."""
 
-    The head of every answer, and every body that is not plain, is aiohttp's
-    parser's to read; only the end of a plain one is not. On a bad chunk size that tells the connection and not the
-    body, whose reader would wait for ever.
-    """
+    def __init__(self) -> None:
+        self._resolver: AbstractResolver = aiohttp.DefaultResolver()
+        self.waiting: Counter[str] = Counter()
 
-    _awaits_head = False
-    _chunks: Chunks | None = None
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Look a name up."""
+        self.waiting[host] += 1
+        try:
+            return await self._resolver.resolve(host, port, family)
+        finally:
+            self.waiting[host] -= 1
 
-    def set_response_params(self, **params: Any) -> None:
-        """Get ready for the answer to the next request."""
-        self._awaits_head = True
-        self._chunks = None
-        super().set_response_params(**params)
-
-    def data_received(self, data: bytes) -> None:
-        """Take what has come from the socket; b"" asks aiohttp's parser to go on with what it has kept."""
-        if self._awaits_head and data:
-            self._awaits_head = False
-            end = data.find(b"\r\n\r\n") + 4
-            if end >= 4 and data.find(b"chunked", 0, end) >= 0:  # noqa: PLR2004  (the end was found)
-                super().data_received(data[:end])
-                self._begin_body()
-                data = data[end:]
-        if self._chunks is None:
-            super().data_received(data)
-        elif data:
-            self._take(self._chunks, data)
-
-    def _begin_body(self) -> None:
-        """Read the body here, if the head that has just been read says that it comes in chunks."""
-        if not self._buffer:
-            return
-        (message, payload), _ = self._buffer[-1]
-        # A head whose lines end in bare line feeds ends before what was taken for its end.
-        untouched = payload is not EMPTY_PAYLOAD and not payload.total_bytes and not payload.is_eof()
-        if message.chunked and not message.upgrade and untouched:
-            payload.begin_http_chunk_receiving()  # It refuses to count chunks once it has bytes.
-            self._chunks = Chunks()
-
-    def _take(self, chunks: Chunks, data: bytes) -> None:
-        body, rest = chunks.feed(data)
-        payload = self._payload
-        if body and payload is not None:
-            payload.feed_data(body)
-        if not chunks.handed_over:
-            return
-        self._chunks = None
-        if rest == LAST_CHUNK and payload is not None:
-            # The next request gets one of its own; what comes unasked makes the connection useless.
-            self._parser = None
-            payload.feed_eof()
-        else:
-            super().data_received(rest)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Let aiohttp's parser say what is missing."""
-        if self._chunks is not None:
-            super().data_received(self._chunks.hand_over())
-            self._chunks = None
-        super().connection_lost(exc)
-
-    def set_exception(self, exc: BaseException, *args: Any, **named: Any) -> None:
-        """Fail the connection, and the body that is being read from it."""
-        payload = self._payload
-        super().set_exception(exc, *args, **named)
-        if payload is not None and payload.exception() is None and not payload.is_eof():
-            payload.set_exception(aiohttp.ClientPayloadError("the answer breaks the rules of HTTP"), exc)
-
-
-def _stirs(transport: asyncio.Transport | None) -> bool:
-    """Say whether something waits in an idle connection's socket that the loop has not read yet.
-
-    That is either the end of the connection or an answer nobody asked for; both
-    make it useless, and the loop would tell only once the next request is out.
-    """
-    poll = getattr(select, "poll", None)  # Windows has none.
-    sock = None if transport is None or poll is None else transport.get_extra_info("socket")
-    if poll is None or sock is None:
-        return False
-    waiting = poll()
-    waiting.register(sock.fileno(), select.POLLIN)
-    return bool(waiting.poll(0))
+    async def close(self) -> None:
+        """Close what it looks names up with."""
+        await self._resolver.close()
 
 
 class Connector(aiohttp.TCPConnector):
@@ -160,10 +94,14 @@ class Connector(aiohttp.TCPConnector):
         progress = progress_of_attempt.get()
         if progress is not None:
             progress.connected = True
+            progress.protocol = connection.protocol
         return connection
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:  # noqa: ARG002  (nobody traces)
-        return self.take_idle(key)
+        progress, connection = progress_of_attempt.get(), self.take_idle(key)
+        if progress is not None:
+            progress.reused = connection is not None
+        return connection
 
     @property
     def idles(self) -> bool:
@@ -177,7 +115,7 @@ class Connector(aiohttp.TCPConnector):
         while idle:
             protocol, since = idle.popleft()
             fresh = protocol.is_connected() and not protocol.should_close and now - since <= _KEEPALIVE_S
-            if not fresh or _stirs(protocol.transport):
+            if not fresh or stirs(protocol.transport):
                 protocol.abort()
                 continue
             if not idle:
@@ -200,7 +138,7 @@ class Connector(aiohttp.TCPConnector):
         protocol = await super()._create_connection(req, traces, timeout)
         transport: Any = protocol.transport
         if hasattr(transport, "max_size"):
-            transport.max_size = _READ_SIZE
+            transport.max_size = READ_SIZE
         return protocol
 
     def close_now(self) -> None:
@@ -215,13 +153,14 @@ class Connector(aiohttp.TCPConnector):
 class Pool:
     """What a client holds within one running loop: a session, its connections and the slots.
 
-    Calls that order a picture go over connections of their own, each used once.
-    A server may close an idle connection in the very moment it is used again;
-    whether it has read the request is then unknown, and a picture must not be
-    ordered twice. A new connection cannot fail like that.
+    Calls that must not be sent twice go over connections of their own, each used
+    once: orders of pictures, and whatever the caller forbids to repeat
+    (``max_retries=0``). A server may close an idle connection in the very moment
+    it is used again; whether it has read the request is then unknown. A new
+    connection cannot fail like that.
 
     Attributes:
-        connectors: One for connections that are kept alive and, once a picture was ordered, one for those used once.
+        connectors: One for connections that are kept alive and, once one is needed, one for those used once.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -236,6 +175,7 @@ class Pool:
         self._heads: dict[tuple[str, str], tuple[ConnectionKey, bytes]] = {}
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._ssl = _ssl_of(settings)
+        self._names = Names()
         self._connector = self._new_connector(keepalive_timeout=_KEEPALIVE_S)
         self.connectors: list[Connector] = [self._connector]
         self.session: aiohttp.ClientSession = _session(self._connector)
@@ -243,11 +183,11 @@ class Pool:
         self._guardian = _until_shutdown(self.connectors, self.streams)
 
     def _new_connector(self, **options: Any) -> Connector:
-        return Connector(limit=0, ssl=self._ssl, ttl_dns_cache=30, **options)
+        return Connector(limit=0, ssl=self._ssl, resolver=self._names, ttl_dns_cache=30, **options)
 
     @functools.cached_property
     def session_once(self) -> aiohttp.ClientSession:
-        """The session for orders of pictures; most clients never need it."""
+        """The session for calls that must not be sent twice; most clients never need it."""
         connector = self._new_connector(force_close=True)
         self.connectors.append(connector)
         return _session(connector)
@@ -279,7 +219,7 @@ class Pool:
         Returns:
             None when the call has to go through the session.
         """
-        if call.makes_image or call.settings.proxy is not None or not self._connector.idles:
+        if call.once or call.settings.proxy is not None or not self._connector.idles:
             return None
         found = self._heads.get((call.method, call.url))
         if found is None:
@@ -294,6 +234,11 @@ class Pool:
         request = call.request(start)
         connection = None if request is None else self._connector.take_idle(key)
         return None if request is None or connection is None else (connection, request)
+
+    def looked_up(self, call: Call) -> str:
+        """Return the name that a call waits for, the relay's or the proxy's; "" once it has been found."""
+        host = self.url(call.settings.proxy or call.url).raw_host or ""
+        return host if self._names.waiting[host] else ""
 
     def connect_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
         """Give aiohttp the one limit that it keeps for us; all others are the watch's."""

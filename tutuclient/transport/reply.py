@@ -11,11 +11,38 @@ from tutuclient.transport import direct, trouble
 
 if TYPE_CHECKING:
     import aiohttp
+    from multidict import CIMultiDictProxy
 
     from tutuclient.limits import Slots
     from tutuclient.transport.call import Call
     from tutuclient.transport.watch import Kind, Watch
     from tutuclient.types.answer import Meta
+
+
+# What stands in the header where nothing was encoded, beside the names of character sets. Sources: a gateway in front
+# of Dify ("none"), chat routes of Next.js and Flask ("utf-8"); RFC 2045 (the encodings of mail).
+_NO_CODINGS = frozenset(
+    {"", "identity", "none", "null", "no", "false", "off", "plain", "text", "chunked", "7bit", "8bit", "binary"}
+)
+
+
+def coding_of(headers: CIMultiDictProxy[str]) -> str:
+    """Return how a body is encoded, in lower case; "" when what the header names is no encoding.
+
+    Source: RFC 9110, section 8.4: codings are listed in the order in which they were applied.
+    """
+    words = ",".join(headers.getall("Content-Encoding", [])).lower().split(",")
+    return ", ".join(word for word in (word.strip(" \t\"'") for word in words) if not _is_no_coding(word))
+
+
+def _is_no_coding(word: str) -> bool:
+    if word in _NO_CODINGS:
+        return True
+    try:
+        "".encode(word)  # Which knows the names of character sets, and of no compression.
+    except (LookupError, ValueError):
+        return False
+    return True
 
 
 class Reply:
@@ -61,8 +88,8 @@ class Reply:
         self.call: Call = call
         self.meta: Meta = meta
         self.watch: Watch = watch
-        encoding = response.headers.get("Content-Encoding", "identity").lower()
-        self._inflater = None if encoding == "identity" else wire.Inflater(encoding, call.max_bytes, meta)
+        encoding = coding_of(response.headers) if "Content-Encoding" in response.headers else ""
+        self._inflater = wire.Inflater(encoding, call.max_bytes, meta) if encoding else None
 
     @property
     def content_type(self) -> str:
@@ -139,6 +166,11 @@ class Reply:
     def at_end(self) -> bool:
         """Whether the body has been read to its end, so that the connection serves again."""
         return self._content.at_eof()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it still holds its connection and slot."""
+        return self._response is not None
 
     def fail(self, kind: Kind) -> None:
         """Fail the read that is waiting, or the next one, and give connection and slot back: a limit has passed."""

@@ -23,9 +23,14 @@ from tutuclient.errors import (
     UnexpectedResponseError,
     printable,
 )
+from tutuclient.limits import DESCRIPTORS_ADVICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class TooManyInterimError(aiohttp.ClientError):
+    """The relay sends interim answers (1xx) without end."""
 
 
 CAUGHT: Final = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError)
@@ -42,7 +47,6 @@ _NOT_SENT: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ClientConnectorSSLError, "TLS with the relay failed ({0}); is it http:// perhaps, or a proxy in between?"),
     (aiohttp.ClientConnectorDNSError, "the relay's name cannot be looked up ({0}); check base_url and the network"),
     (aiohttp.ClientProxyConnectionError, "the proxy cannot be reached ({0}); check proxy="),
-    (aiohttp.ClientHttpProxyError, "the proxy refused the connection ({0}); check proxy="),
     (aiohttp.ClientConnectorError, "the relay cannot be reached ({0}); check base_url, and whether it runs"),
     (aiohttp.ConnectionTimeoutError, "no connection within timeout.connect"),
     (aiohttp.InvalidURL, "base_url is no address aiohttp can use"),
@@ -59,11 +63,23 @@ _HEAD_TOO_LARGE = ("Got more than", "Too many headers")
 _INVENTED_STATUS = re.compile(
     r"<\w+: \d{3}, message=(?P<quote>['\"])(?P<words>.*?)\.?(?P=quote)>|^\d{3}, message:\s*", re.DOTALL
 )
+_UNREAD: tuple[tuple[Callable[[BaseException], bool], str], ...] = (
+    (
+        lambda error: str(getattr(error, "message", "")).startswith(_HEAD_TOO_LARGE),
+        "the answer's headers are too long or too many, so it was not read",
+    ),
+    (
+        lambda error: isinstance(error, TooManyInterimError),
+        "the relay sent more than a hundred interim answers (1xx) and no final one",
+    ),
+)
 # Their repr prints the request's headers; their str does not, so nobody notices.
 _UNCLEAN = (aiohttp.ClientResponseError, aiohttp.ClientHttpProxyError, aiohttp.ContentTypeError)
 
 
-def broken(error: BaseException, what: str, *, connected: bool, sent: bool, makes_image: bool) -> APIError:
+def broken(
+    error: BaseException, what: str, *, connected: bool, sent: bool, makes_image: bool, looked_up: str = ""
+) -> APIError:
     """Make our error of one that ended an attempt.
 
     Args:
@@ -72,24 +88,30 @@ def broken(error: BaseException, what: str, *, connected: bool, sent: bool, make
         connected: There was a connection; before that nothing can have been done.
         sent: The request was sent to its end; a relay cannot work on half of one.
         makes_image: The call orders a picture.
+        looked_up: The name that was being looked up, or "".
     """
     if not connected:
-        for kind, words in _NOT_SENT:
-            if isinstance(error, kind):
-                return _not_sent(error, f"{what}: {words.format(_said(error))}")
+        return _before_connection(error, what, looked_up)
     words = next(words for kind, words in _SENT if isinstance(error, kind)).format(_said(error))
-    if not connected:
-        return _not_sent(error, f"{what}: {words}")
     if not sent:
         return _not_sent(error, f"{what}: {words} before the request was sent to its end")
-    if str(getattr(error, "message", "")).startswith(_HEAD_TOO_LARGE):
-        return UnexpectedResponseError(f"{what}: the answer's headers are too long or too many, so it was not read")
+    for unread, why in _UNREAD:
+        if unread(error):
+            return UnexpectedResponseError(f"{what}: {why}")
     if makes_image:
         return OutcomeUnknownError(
             f"{what}: {words}. The picture may have been made and billed, so it was not ordered again: "
             "look into the relay's log first; RetryPolicy(resend_unknown=True) allows ordering twice"
         )
     return APIConnectionError(f"{what}: {words}")
+
+
+def _before_connection(error: BaseException, what: str, looked_up: str) -> APIConnectionError:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return refused_by_proxy(what, error.status)
+    words = next(words for kind, words in (*_NOT_SENT, *_SENT) if isinstance(error, kind)).format(_said(error))
+    late = silent_dns(looked_up) if isinstance(error, TimeoutError) else ""
+    return _not_sent(error, f"{what}: {words}{late}")
 
 
 def _not_sent(error: BaseException, message: str) -> APIConnectionError:
@@ -99,6 +121,26 @@ def _not_sent(error: BaseException, message: str) -> APIConnectionError:
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         made.code = "certificate"
     return made
+
+
+def refused_by_proxy(what: str, status: int) -> APIConnectionError:
+    """Make the error of a proxy that will not have a request; what it says by a status of 4xx it will say again."""
+    advice = "check proxy="
+    if status == 407:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
+        advice = "it asks for a user name and a password: proxy='http://user:password@host:port'"
+    error = APIConnectionError(f"{what}: the proxy refused the connection (status {status}); {advice}")
+    error.outcome = "not_sent"
+    if 400 <= status < 500 and status not in {408, 429}:  # noqa: PLR2004  (4xx)
+        error.code = "proxy"
+    return error
+
+
+def no_descriptors(what: str) -> APIConnectionError:
+    """Make the error of a call for which the process has no file descriptors left."""
+    error = APIConnectionError(f"{what}: not sent: too many files and connections are open; {DESCRIPTORS_ADVICE}")
+    error.outcome = "not_sent"
+    error.code = "too_many_open_files"
+    return error
 
 
 def clean_cause(error: BaseException) -> BaseException | None:
@@ -121,6 +163,8 @@ def clean_cause(error: BaseException) -> BaseException | None:
 def _said(error: BaseException) -> str:
     if isinstance(error, _UNCLEAN):
         return f"status {error.status}"
+    if isinstance(error, aiohttp.ClientOSError) and error.errno is None:
+        return "it was closed while the request was being written"  # aiohttp's text begins "[Errno None]".
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if type(inner) is aiohttp.ClientConnectionError and inner.__cause__ is not None:
         inner = inner.__cause__
@@ -138,10 +182,19 @@ _LATE: dict[str, tuple[Callable[[str], APITimeoutError], str]] = {
 }
 
 
-def timed_out(kind: str, what: str, seconds: float | None, *, sent: bool, makes_image: bool = False) -> APITimeoutError:
-    """Make the error of a limit that passed."""
+def silent_dns(host: str) -> str:
+    """Return the words about a name that is still being looked up when a limit passes."""
+    return f"; the DNS gave no answer for {printable(host, 100)}: check the network and base_url" if host else ""
+
+
+def timed_out(
+    kind: str, what: str, seconds: float | None, *, sent: bool, makes_image: bool = False, looked_up: str = ""
+) -> APITimeoutError:
+    """Make the error of a limit that passed; ``looked_up`` is the name that was being looked up."""
     cls, words = _LATE[kind]
     paid = ". The picture may have been made and billed: look into the relay's log before you repeat it"
-    error = cls(f"{what}: {words.format(f'{seconds or 0:g}')}{paid if sent and makes_image else ''}")
+    error = cls(
+        f"{what}: {words.format(f'{seconds or 0:g}')}{paid if sent and makes_image else ''}{silent_dns(looked_up)}"
+    )
     error.outcome = "unknown" if sent else "not_sent"
     return error
