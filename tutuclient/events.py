@@ -7,7 +7,7 @@ none) is here and in ``stream``. Knows no page by name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from tutuclient import sse, wire
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
@@ -30,7 +30,8 @@ class EventReader(Generic[E]):
 
     Args:
         meta: How the call went.
-        read: Makes a struct of one event, given its name ("" for none) and its data; None for what carries nothing.
+        read: Makes a struct of one event, given its name ("" for none) and its data; None for what carries nothing,
+            and a list where one event tells of several.
             It raises an ``APIError`` for an error object, and for what is no event of this page.
         last: Says whether the answer is complete with this event.
         whole: Makes events of a whole answer that came although a stream was asked for.
@@ -48,7 +49,7 @@ class EventReader(Generic[E]):
         self,
         meta: Meta,
         *,
-        read: Callable[[str, sse.Data, Meta], E | None],
+        read: Callable[[str, sse.Data, Meta], E | list[E] | None],
         last: Callable[[E], bool],
         whole: Callable[[bytes, Meta], Iterable[E]],
         max_bytes: int,
@@ -71,9 +72,9 @@ class EventReader(Generic[E]):
         self.finished: bool = False
 
     @property
-    def partial(self) -> None:
-        """Nothing: every event has been handed on, and none is kept."""
-        return
+    def partial(self) -> Any:
+        """What has come, put together; None where every event has been handed on and none is kept."""
+        return None
 
     @property
     def unfinished(self) -> int:
@@ -137,8 +138,7 @@ class EventReader(Generic[E]):
         try:
             for name, data in events:
                 for part in [data] if name is None else wire.apart(data):
-                    event = None if self.done else self._event(name, part)
-                    if event is not None:
+                    for event in () if self.done else self._events(name, part):
                         self.spoken += 1
                         self.usage = getattr(event, "usage", None) or self.usage
                         self.finished = self.finished or self._last(event)
@@ -149,17 +149,20 @@ class EventReader(Generic[E]):
                 error.outcome = "unknown"  # Whatever it says, work has been done.
             raise
 
-    def _event(self, name: str | None, data: sse.Data) -> E | None:
+    def _events(self, name: str | None, data: sse.Data) -> list[E]:
         if name is None:
             check_stray(bytes(data), self.meta)
-            return None
+            return []
         start = bytes(data[:64]).strip()
         if start[: len(_DONE)] == _DONE:
             self.done = self.spoken > 0
-            return None
+            return []
         if name == "error":
             raise wire.error_event(data, self.meta)
-        return self._read(name, data, self.meta) if start else None
+        read = self._read(name, data, self.meta) if start else None
+        if read is None:
+            return []
+        return cast("list[E]", read) if isinstance(read, list) else [read]
 
 
 class EventStream(Stream[E]):

@@ -19,7 +19,7 @@ from tutuclient.generated.picture import PICTURE_FILE, Base64, GeneratedImage, s
 from tutuclient.transport.downloads import Downloads
 from tutuclient.types.answer import is_list, is_object
 from tutuclient.types.chat import ChatCompletionChunk
-from tutuclient.types.images import ImagesResponse, ImageStreamEvent
+from tutuclient.types.images import ImagesResponse, ImageStreamEvent, data_start, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -255,16 +255,15 @@ class _Found:
         return False
 
     def _read_string(self, text: str, *, is_data: bool, prompt: str | None) -> bool:
-        start = _SPACE.match(text).end()  # type: ignore[union-attr]  # It matches the empty text.
-        if text.startswith(("http://", "https://"), start):
-            url = text.strip()
+        start, declared = data_start(text, _SPACE.match(text).end())  # type: ignore[union-attr]  # It matches the empty text.
+        if is_address(text, start):
+            url = text[start:].strip()
             if _is_other_media(url):
                 return False
             image = self._url(url, prompt=prompt)
         else:
-            uri = _DATA_URI.match(text, start)
-            encoded = Base64(text, uri.end() if uri else start)
-            if not encoded.mime and not (len(encoded) and (_declares_image(uri[1]) if uri else is_data)):
+            encoded = Base64(text, start)
+            if not encoded.mime and not (len(encoded) and (_declares_image(declared) if declared else is_data)):
                 return False
             image = self._encoded(encoded, prompt=prompt)
         self.images += [image] if image else []

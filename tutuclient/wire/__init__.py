@@ -15,10 +15,13 @@ from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
 from tutuclient.wire.mending import fit_struct
 from tutuclient.wire.pages import (
+    failed,
     read_answer,
     read_as,
     read_image_event,
+    read_image_events,
     read_images,
+    read_models,
     read_text,
     read_text_event,
     read_vectors,
@@ -34,6 +37,7 @@ from tutuclient.wire.refusals import (
     without_key,
 )
 from tutuclient.wire.requests import Body, encode, given, makes_image, sendable
+from tutuclient.wire.shapes import in_order
 from tutuclient.wire.transcripts import (
     PLAIN_FORMATS,
     folded_transcription,
@@ -60,11 +64,13 @@ __all__ = [
     "error_event",
     "error_of_answer",
     "error_of_status",
+    "failed",
     "find_error",
     "fit_struct",
     "folded_transcription",
     "form",
     "given",
+    "in_order",
     "is_event_stream",
     "makes_image",
     "read_answer",
@@ -72,7 +78,9 @@ __all__ = [
     "read_chunk",
     "read_completion",
     "read_image_event",
+    "read_image_events",
     "read_images",
+    "read_models",
     "read_plain",
     "read_speech_event",
     "read_text",

@@ -15,8 +15,10 @@ import msgspec
 
 from tutuclient.types.answer import PATIENT, Answer, Meta, is_list, is_object, too_deep
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, Usage
+from tutuclient.wire.envelopes import not_understood, open_event, read_opened
 from tutuclient.wire.mending import fit_struct, mend_choices
-from tutuclient.wire.refusals import raise_if_error, read_object, read_value, unexpected
+from tutuclient.wire.refusals import read_value, unexpected
+from tutuclient.wire.shapes import chunk_in, completion_in, is_shuffled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,13 +58,17 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
         completion = ChatCompletion() if too_deep(raw) else _completions.decode(raw)
     except UNREADABLE:
         completion = ChatCompletion()
-    if not completion.choices or not all(_says_something(choice.message) for choice in completion.choices):
-        tree = read_object(raw, meta)
-        raise_if_error(tree, meta)
+    choices = completion.choices
+    if (
+        not choices
+        or not all(_says_something(choice.message) for choice in choices)
+        or is_shuffled([choice.index for choice in choices])
+    ):
+        tree, _ = read_opened(raw, meta, completion_in)
         place = mend_choices(tree, "message")
         completion = fit_struct(place, ChatCompletion)
         if not completion.choices and not _has_images_data(tree):
-            raise unexpected("an answer without choices", raw, meta)
+            raise not_understood("an answer without choices", raw, meta, tree)
         vars(completion)["tree"] = tree
     vars(completion)["raw"] = raw
     _remember_places(completion, place)
@@ -116,9 +122,9 @@ def read_chunk(data: Data, meta: Meta) -> ChatCompletionChunk | None:
     value = read_value(data, meta)
     if value is None or value in ([], {}):
         return None
+    value = open_event(value, meta, chunk_in)
     if not is_object(value):
         raise unexpected("an event that is no JSON object", data, meta)
-    raise_if_error(value, meta)
     mended = mend_choices(value, "delta")
     chunk = fit_struct(mended, ChatCompletionChunk)
     if chunk.usage is not None:

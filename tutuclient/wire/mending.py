@@ -71,29 +71,6 @@ def mend_texts(tree: dict[str, Any]) -> dict[str, Any]:
     return mended
 
 
-def mend_vectors(tree: dict[str, Any]) -> dict[str, Any]:
-    """Take out of an odd answer with embeddings what is no vector of numbers, so that none is silently shorter."""
-    return tree | {"data": [item for item in dicts(tree.get("data")) if _is_vector(item.get("embedding"))]}
-
-
-def _is_vector(value: object) -> bool:
-    numbers = value if is_list(value) else []
-    return isinstance(value, str) or all(
-        isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
-    )
-
-
-def mend_images(tree: dict[str, Any]) -> dict[str, Any]:
-    """Bring an odd answer with pictures into the shape of the API: one without its list, or of bare texts."""
-    data: Any = tree.get("data") or tree.get("images")
-    items: list[Any] = data if is_list(data) else [data]
-    return tree | {"data": dicts([_image(item) if isinstance(item, str) else item for item in items])}
-
-
-def _image(text: str) -> dict[str, str]:
-    return {"url" if text.startswith(("http://", "https://")) else "b64_json": text}
-
-
 def dicts(value: object) -> list[dict[str, Any]]:
     """Give the objects of a list, and [] for what is none."""
     items = value if is_list(value) else []

@@ -294,7 +294,7 @@ def read_object(data: Data, meta: Meta) -> dict[str, Any]:
 def read_value(data: Data, meta: Meta) -> Any:
     """Read any JSON value, or raise what came instead as an ``UnexpectedResponseError``."""
     try:
-        return read_json(data)
+        return read_json(data, meta)
     except (ValueError, RecursionError) as error:
         kind = "JSON nested too deeply" if isinstance(error, RecursionError) else "no JSON"
     raise unexpected(kind, data, meta)
