@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from tutuclient import sse, wire
-from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
+from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError, printable
 from tutuclient.stream import Stream, begin_reading, check_stray, decoded
+from tutuclient.types.answer import note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -150,19 +151,35 @@ class EventReader(Generic[E]):
             raise
 
     def _events(self, name: str | None, data: sse.Data) -> list[E]:
+        if _says_done(data):
+            self.done = self.spoken > 0
+            return []
+        try:
+            return self._read_events(name, data)
+        except APIError as error:
+            if not self.finished:
+                raise
+            # The answer is whole and paid for.
+            note(self.meta, f"behind the end of the stream stands what is none of it: {printable(error.message, 200)}")
+            self.done = True
+            return []
+
+    def _read_events(self, name: str | None, data: sse.Data) -> list[E]:
         if name is None:
             check_stray(bytes(data), self.meta)
             return []
-        start = bytes(data[:64]).strip()
-        if start[: len(_DONE)] == _DONE:
-            self.done = self.spoken > 0
-            return []
         if name == "error":
             raise wire.error_event(data, self.meta)
-        read = self._read(name, data, self.meta) if start else None
+        read = self._read(name, data, self.meta) if bytes(data[:64]).strip() else None
         if read is None:
             return []
         return cast("list[E]", read) if isinstance(read, list) else [read]
+
+
+def _says_done(data: sse.Data) -> bool:
+    """Return whether this is the end of a stream, also in quotes, or glued to an event with its "data:"."""
+    start = bytes(data[:64]).strip().removeprefix(b"data:").lstrip(b' "')
+    return start[: len(_DONE)] == _DONE
 
 
 class EventStream(Stream[E]):
