@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from tutuclient.types.answer import Meta
     from tutuclient.types.completions import CompletionFields
 
-# What relays write for no reason at all.
-_NO_REASONS = frozenset({"", "null", "none", "undefined"})
 _Prompt: TypeAlias = "str | Iterable[str] | Iterable[int] | Iterable[Iterable[int]] | None"
 
 
@@ -128,14 +126,7 @@ class TextCompletions(Resource):
             makes_image=wire.makes_image(body),
             stream=body.get("stream") is True,
         )
-        if not call.stream:
-            return await self._send(call, _read)
-        count = _count(body)
-
-        async def begin(reply: Reply) -> EventStream[Completion]:
-            return await EventStream[Completion].begin(reply, _reader(reply, count))
-
-        return await self._open(call, begin)
+        return await (self._open(call, _begin) if call.stream else self._send(call, _read))
 
 
 class TextCompletionsRaw:
@@ -161,34 +152,11 @@ def _read(data: bytes | bytearray, reply: Reply) -> Completion:
     return completion
 
 
-def _count(body: Mapping[str, Any]) -> int:
-    """Return how many texts were asked for: so many for each prompt; a row of numbers is the tokens of one."""
-    prompt, each = body.get("prompt"), body.get("n")
-    several = isinstance(prompt, list | tuple) and bool(prompt) and not isinstance(prompt[0], int)
-    prompts = len(prompt) if several else 1
-    return prompts * (each if isinstance(each, int) and each > 0 else 1)
+async def _begin(reply: Reply) -> EventStream[Completion]:
+    return await EventStream[Completion].begin(reply, _reader(reply))
 
 
-class _Ends:
-    """Which of the texts of a stream have ended, as far as events have told."""
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._indices: set[int] = set()
-        self._told = 0
-
-    def add(self, completion: Completion) -> bool:
-        """Take an event, and return whether the last of the texts has ended with it."""
-        for choice in completion.choices:
-            if choice.finish_reason and choice.finish_reason.strip().lower() not in _NO_REASONS:
-                self._told += 1
-                self._indices.add(choice.index)
-        # Some relays call every text the first.
-        ended = self._told if self._indices == {0} else len(self._indices)
-        return ended >= self._count
-
-
-def _reader(reply: Reply, count: int = 1) -> EventReader[Completion]:
+def _reader(reply: Reply) -> EventReader[Completion]:
     origin = Origin(reply.meta, no_pictures)
 
     def read(_: str, data: Data, meta: Meta) -> Completion | None:
@@ -205,7 +173,7 @@ def _reader(reply: Reply, count: int = 1) -> EventReader[Completion]:
     return EventReader(
         reply.meta,
         read=read,
-        last=_Ends(count).add,
+        last=lambda event: any(choice.finish_reason for choice in event.choices),
         whole=whole,
         max_bytes=reply.call.max_bytes,
         goes_on=True,
@@ -216,12 +184,9 @@ def _folded(events: list[Completion]) -> Completion:
     """Make an answer of a stream that nobody asked for."""
     texts: defaultdict[int, list[str]] = defaultdict(list)
     reasons: dict[int, str | None] = {}
-    for event in events:
-        distinct = len({choice.index for choice in event.choices}) == len(event.choices)
-        for place, choice in enumerate(event.choices):
-            index = choice.index if distinct else place
-            texts[index].append(choice.text)
-            reasons[index] = choice.finish_reason or reasons.get(index)
+    for choice in (choice for event in events for choice in event.choices):
+        texts[choice.index].append(choice.text)
+        reasons[choice.index] = choice.finish_reason or reasons.get(choice.index)
     first = events[0]
     return Completion(
         id=first.id,
