@@ -31,6 +31,7 @@ from tutuclient.types.answer import DEEPEST, too_deep
 from tutuclient.types.audio import join_base64
 from tutuclient.types.chat import (
     ChatAudio,
+    ChatAudioDelta,
     ChatChoice,
     ChatChunkChoice,
     ChatCompletion,
@@ -246,15 +247,14 @@ class _Choice:
             more: list[Any] | str | None = getattr(delta, name)
             if isinstance(more, list):
                 items.extend(more)
-        audio: dict[str, Any] | str | None = delta.audio
-        if isinstance(audio, dict):
-            self._add_audio(audio)
+        if delta.audio is not None:
+            self._add_audio(asdict(delta.audio))
 
     def _add_audio(self, audio: dict[str, Any]) -> None:
         for name, value in audio.items():
             if isinstance(value, str) and name in self.audio_pieces:
                 self.audio_pieces[name].append(value)
-            else:
+            elif value is not None:
                 self.audio[name] = value
 
     def _add_logprobs(self, logprobs: ChoiceLogprobs) -> None:
@@ -671,7 +671,7 @@ def _as_delta(message: ChatMessage) -> ChatDelta:
     fields: dict[str, Any] = {name: getattr(message, name) for name in ChatDelta.__struct_fields__}
     fields["tool_calls"] = calls or None
     fields["function_call"] = _as_piece(message.function_call) if message.function_call else None
-    fields["audio"] = asdict(message.audio) if message.audio else None
+    fields["audio"] = ChatAudioDelta(**asdict(message.audio)) if message.audio else None
     return ChatDelta(**fields)
 
 

@@ -453,9 +453,12 @@ async def test_when_all_images_failed_it_is_their_error(
     refused = {"code": "content_policy_violation", "message": "refused"}
     frames = [named("image_generation.partial_failed", error=refused, image_index=n) for n in range(2)]
     server.answers(*[streams([*frames, *ending])] * 2)
+    events: list[ImageStreamEvent] = []
     with pytest.raises(ContentPolicyError, match="refused"):
         async with await client.images.generate(prompt="a cat", stream=True) as stream:
-            assert [event.error.message async for event in stream if event.error] == ["refused", "refused"]
+            async for event in stream:
+                events.append(event)  # noqa: PERF401  (kept when the stream ends in an error)
+    assert [event.error and event.error.message for event in events if event.error] == ["refused", "refused"]
     with pytest.raises(ContentPolicyError, match="refused"):
         await client.images.generate(prompt="a cat")
     assert len(server.requests) == 2

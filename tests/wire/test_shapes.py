@@ -263,4 +263,5 @@ def test_when_all_failed_it_is_their_error(error: object, cls: type[APIError]) -
     value = {"data": [{"error": error}, {"error": error}], "usage": {"total_tokens": 0}}
     with pytest.raises(cls, match="no") as caught:
         wire.read_images(body(value), Meta(200))
-    assert caught.value.body["data"] == value["data"] if isinstance(error, dict) else caught.value.body
+    told: Any = caught.value.body
+    assert [item["error"] for item in told["data"]] == [error if isinstance(error, dict) else {"message": error}] * 2

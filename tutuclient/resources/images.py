@@ -302,7 +302,8 @@ class Images(Resource):
                 for _ in reader.all(data):
                     pass
             except APIError as error:
-                error.partial = reader.partial
+                came: Any = reader.partial
+                error.partial = came
                 raise
             answer = _folded(reader.kept)
         else:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence  # noqa: TC003  (msgspec reads annotations at run time)
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, cast
 
 import msgspec
 
-from tutuclient.types.answer import Answer, Nested, Plain, unknown_field
+from tutuclient.types.answer import Answer, Nested, Plain, is_list, is_object, unknown_field
 
 if TYPE_CHECKING:
     from tutuclient.generated import GeneratedImage
@@ -137,6 +137,48 @@ class Usage(Nested, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "total_tokens", self.prompt_tokens + self.completion_tokens)
 
 
+class Record(dict[str, Any]):
+    """An object of an answer as it came: a dict, whose fields are attributes too, as openai's are.
+
+    A field that is annotated and did not come is None.
+    """
+
+    PARTS: ClassVar[Mapping[str, type[Record]]] = {}
+
+    if not TYPE_CHECKING:  # A checker is to find names that are misspelt.
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in self and name not in type(self).__annotations__:
+                raise AttributeError(f"{type(self).__name__} has no field {name!r}")
+            value, part = self.get(name), self.PARTS.get(name)
+            return part(value) if part is not None and isinstance(value, dict) else value
+
+
+class URLCitation(Record):
+    """A page that a stretch of a message's text comes from; the numbers are the places of its characters."""
+
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
+class Annotation(Record):
+    """What is noted about a message: of a web search, where a stretch of the text comes from."""
+
+    PARTS = {"url_citation": URLCitation}
+
+    type: str
+    url_citation: URLCitation
+
+
+class CustomCall(Record):
+    """A custom tool the model wants used; ``input`` is free text, written by the model and unchecked."""
+
+    name: str
+    input: str
+
+
 class FunctionCall(Plain, frozen=True, kw_only=True):
     """A function the model wants called; ``arguments`` is JSON text, written by the model and unchecked."""
 
@@ -152,9 +194,14 @@ class ToolCall(Nested, frozen=True, kw_only=True):
     id: str = ""
     type: str = "function"
     function: FunctionCall = FunctionCall()
-    custom: dict[str, Any] | None = None
+    if TYPE_CHECKING:
+        custom: CustomCall | None = None
+    else:
+        custom: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.custom is not None:
+            msgspec.structs.force_setattr(self, "custom", CustomCall(self.custom))
         if not self.type:
             msgspec.structs.force_setattr(self, "type", "custom" if self.custom else "function")
 
@@ -189,6 +236,7 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
         parts: The content as it came when it came as a list of parts, else None.
         reasoning_content: What the model thought aloud, or None.
         reasoning: The same under another relay's name.
+        annotations: Where the text comes from, when the web was searched.
         images: Picture parts beside the text, as they came; ``ChatCompletion.images`` reads them.
         image: The same in an older form.
     """
@@ -201,13 +249,22 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
     function_call: FunctionCall | None = None
-    annotations: Any = None
+    if TYPE_CHECKING:
+        annotations: list[Annotation] | None = None
+    else:
+        annotations: Any = None
     audio: ChatAudio | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: Any = None
     images: Any = None
     image: Any = None
+
+    def __post_init__(self) -> None:
+        notes: Any = self.annotations
+        if is_list(notes):
+            notes = [Annotation(note) if is_object(note) else note for note in notes]
+            msgspec.structs.force_setattr(self, "annotations", notes)
 
     @property
     def text(self) -> str:
@@ -256,6 +313,36 @@ class ChatChoice(Nested, frozen=True, kw_only=True):
     logprobs: ChoiceLogprobs | None = None
 
 
+class ModerationResult(Nested, frozen=True, kw_only=True):
+    """What was found in one text or image; None where the relay does not say."""
+
+    type: str = "moderation_result"
+    model: str | None = None
+    flagged: bool | None = None
+    categories: dict[str, Any] | None = None
+    category_scores: dict[str, Any] | None = None
+    category_applied_input_types: dict[str, Any] | None = None
+
+
+class ModerationResults(Nested, frozen=True, kw_only=True):
+    """What the moderation found, or, where ``type`` is "error", the ``code`` and the ``message`` of why it did not."""
+
+    OWN = frozenset({"code", "message", "model", "results"})
+
+    type: str = "moderation_results"
+    model: str | None = None
+    results: list[ModerationResult] | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class Moderation(Nested, frozen=True, kw_only=True):
+    """What was found in the request and in the answer, when ``moderation=`` asked for it."""
+
+    input: ModerationResults | None = None
+    output: ModerationResults | None = None
+
+
 class ChatCompletion(Answer, frozen=True, kw_only=True):
     """The whole answer of ``POST /chat/completions``. What the relay left out is None, "" or 0."""
 
@@ -268,7 +355,7 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
     system_fingerprint: str | None = None
     service_tier: str | None = None
     metadata: dict[str, Any] | None = None
-    moderation: Any = None
+    moderation: Moderation | None = None
 
     if not TYPE_CHECKING:  # A checker is to find names that are misspelt.
         __getattr__ = unknown_field
@@ -315,6 +402,15 @@ class FunctionCallDelta(Plain, frozen=True, kw_only=True, gc=False):
     arguments: str | None = None
 
 
+class ChatAudioDelta(Plain, frozen=True, kw_only=True, gc=False):
+    """A piece of what a message says aloud; None where this piece adds nothing. Fields as in ``ChatAudio``."""
+
+    id: str | None = None
+    data: str | None = None
+    expires_at: int | None = None
+    transcript: str | None = None
+
+
 class ToolCallDelta(Plain, frozen=True, kw_only=True):
     """A piece of a tool call; ``index`` says of which, when the relay says so."""
 
@@ -339,7 +435,7 @@ class ChatDelta(Plain, frozen=True, kw_only=True, gc=False):
     tool_calls: list[ToolCallDelta] | None = None
     function_call: FunctionCallDelta | None = None
     annotations: Any = None
-    audio: Any = None
+    audio: ChatAudioDelta | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: Any = None

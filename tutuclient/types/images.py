@@ -143,6 +143,16 @@ class ImagesUsage(Usage, frozen=True, kw_only=True):
     output_tokens_details: ImagesTokensDetails | None = None
 
 
+class SvgUsage(Nested, frozen=True, kw_only=True):
+    """Tokens used for drawing as SVG, and by which model; None where the relay does not say."""
+
+    model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    total_tokens: int | None = None
+
+
 class ImageError(Nested, frozen=True, kw_only=True):
     """Why one of several images was not made, as the relay says; None where it does not."""
 
@@ -186,7 +196,7 @@ class ImagesResponse(Answer, frozen=True, kw_only=True):
     quality: str | None = None
     size: str | None = None
     safety_identifier: str | None = None
-    svg_usage: Any = None
+    svg_usage: SvgUsage | None = None
 
     @property
     def images(self) -> list[GeneratedImage]:

@@ -81,10 +81,11 @@ def completion_in(value: Any) -> dict[str, Any] | None:
     """Pick a chat completion; some relays answer a chat as the images endpoint would."""
     if choices_in(value) is not None:
         return _with_choices_in_order(value)
-    images = value.get("data") if is_object(value) else None
-    if is_list(images) and any(is_object(item) and (item.get("url") or item.get("b64_json")) for item in images):
-        return value
-    return None
+    if not is_object(value):
+        return None
+    images = value.get("data")
+    listed = is_list(images) and any(is_object(one) and (one.get("url") or one.get("b64_json")) for one in images)
+    return value if listed else None
 
 
 def texts_in(value: Any) -> dict[str, Any] | None:
