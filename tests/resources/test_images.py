@@ -428,8 +428,9 @@ async def test_one_of_several_images_failed(client: TutuClient, server: Server, 
         events = [event async for event in stream]
     assert shown(events) == [URL, URL]
     assert [event.error.code for event in events if event.error] == ["OutputImageSensitiveContentDetected"]
-    assert events[place].error is not None
-    assert events[place].error.message == "sensitive"
+    failure = events[place].error
+    assert failure is not None
+    assert failure.message == "sensitive"
     assert events[-1].usage is not None
     assert events[-1].usage.total_tokens == 9
     answer = await client.images.generate(prompt="a cat")
@@ -458,7 +459,7 @@ async def test_when_all_images_failed_it_is_their_error(
         async with await client.images.generate(prompt="a cat", stream=True) as stream:
             async for event in stream:
                 events.append(event)  # noqa: PERF401  (kept when the stream ends in an error)
-    assert [event.error and event.error.message for event in events if event.error] == ["refused", "refused"]
+    assert [event.error.message for event in events if event.error is not None] == ["refused", "refused"]
     with pytest.raises(ContentPolicyError, match="refused"):
         await client.images.generate(prompt="a cat")
     assert len(server.requests) == 2

@@ -203,7 +203,8 @@ def test_what_openai_types_is_typed_and_stays_a_dict() -> None:
     assert (annotation.type, annotation.url_citation.url, annotation.url_citation.start_index) == (
         *("url_citation", "https://h.example", 1),
     )
-    assert annotation.url_citation.title is None
+    title: Any = annotation.url_citation.title
+    assert title is None
     assert annotation == note
     custom = message.tool_calls[0].custom
     assert custom is not None

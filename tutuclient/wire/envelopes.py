@@ -77,15 +77,15 @@ def _inner(value: Any, names: frozenset[str]) -> list[tuple[str, Any]]:
     return []
 
 
-def _json_in(text: str) -> dict[str, Any] | list[Any] | None:
-    """Decode a text that is JSON itself, as gateways of functions write their ``body``."""
+def _json_in(text: str) -> Any:
+    """Decode a text that is a JSON object or list itself, as gateways of functions write their ``body``; else None."""
     if text.lstrip()[:1] not in {"{", "["}:
         return None
     try:
         value: Any = read_json(text.encode("utf-8", "replace"))
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict | list) else None
+    return value
 
 
 def read_opened(

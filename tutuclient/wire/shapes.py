@@ -55,6 +55,12 @@ def _index(item: dict[str, Any], names: Sequence[str]) -> int:
     return int(number) if number.is_integer() else -1
 
 
+def places_in_order(items: Sequence[dict[str, Any]], *names: str) -> list[int]:
+    """Return the places of the items of a list in their order; arguments as for ``in_order``."""
+    numbered = [{"place": place} | {name: item.get(name) for name in names} for place, item in enumerate(items)]
+    return [item["place"] for item in in_order(numbered, *names)]
+
+
 def is_shuffled(indices: Sequence[int]) -> bool:
     """Return whether these are 0…n-1, each of them once, but not in this order."""
     return (
@@ -287,7 +293,8 @@ def images_in(value: Any) -> dict[str, Any] | None:
         return {"data": [_of_text(value)]} if isinstance(value, str) and looks_like_image(value) else None
     for name in _IMAGE_LISTS:
         inner = value.get(name)
-        items = _listed(inner if is_list(inner) else [inner]) if isinstance(inner, str | list) else None
+        values: list[Any] = inner if is_list(inner) else [inner] if isinstance(inner, str) else []
+        items = _listed(values)
         if items is not None:
             return {key: kept for key, kept in value.items() if key != name} | {"data": items}
     items = _leaves(value, _AT_THE_TOP)
