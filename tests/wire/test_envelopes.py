@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -208,3 +209,60 @@ def test_a_refused_image_alone_is_the_error_it_is() -> None:
     with pytest.raises(ContentPolicyError, match="refused") as caught:
         wire.read_images(body(value), OK)
     assert caught.value.body == value
+
+
+# What stands behind an answer or is no JSON in it, and what is noted of that.
+ODD: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "a second answer": (lambda data: data + data, "something more, "),
+    "an error object": (lambda data: data + b' {"error": {"message": "late", "code": 500}}', "an error object, "),
+    "text": (lambda data: data + b"\nupstream closed", "something more, 15 characters"),
+    "NaN": (lambda data: data[:-1] + b', "odd": NaN}', "NaN in the answer"),
+    "Infinity": (lambda data: data[:-1] + b', "odd": [-Infinity, Infinity]}', "-Infinity and Infinity in the answer"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "words"), ODD.values(), ids=ODD)
+@pytest.mark.parametrize("kind", ["chat", "text", "embeddings", "images", "models", "model", "transcription"])
+def test_what_is_odd_about_a_good_answer_is_noted_and_logged(
+    kind: str,
+    spoil: Callable[[bytes], bytes],
+    words: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inner, read, show, expected = ANSWERS[kind]
+    meta = Meta(200)
+    monkeypatch.setitem(globals(), "OK", meta)
+    with caplog.at_level("WARNING", logger="tutuclient"):
+        answer = read(spoil(body(inner)))
+    assert show(answer) == expected
+    [warning] = meta.warnings
+    assert words in warning
+    assert warning in caplog.text
+    assert Meta().warnings == ()
+
+
+def test_a_number_without_end_is_noted_where_it_is_read() -> None:
+    meta = Meta(200)
+    answer = wire.read_completion(body({"choices": [CHOICE]})[:-1] + b', "created": 1e999, "odd": 1e999}', meta)
+    assert (answer.created, answer.extra) == (0, {"odd": None})
+    assert meta.warnings == ("a number without end in the answer: no JSON, read as null",)
+
+
+def test_warnings_travel_and_are_few() -> None:
+    meta = Meta(200)
+    wire.read_completion(body({"choices": [CHOICE]}) + b"x", meta)
+    again = pickle.loads(pickle.dumps(meta))  # noqa: S301  (our own)
+    assert again.warnings == meta.warnings
+    assert "warnings=(" in repr(meta)
+    assert "warnings" not in repr(Meta(200))
+    for count in range(100):
+        wire.read_completion(body({"choices": [CHOICE]}) + b"x" * count, meta)
+    assert len(meta.warnings) == 20
+
+
+@pytest.mark.parametrize("tail", [b"", b"\n", b" \r\n\t", b"\xef\xbb\xbf"])
+def test_blanks_behind_an_answer_are_nothing(tail: bytes) -> None:
+    meta = Meta(200)
+    wire.read_completion(b"\xef\xbb\xbf" + body({"choices": [CHOICE]}) + tail, meta)
+    assert meta.warnings == ()

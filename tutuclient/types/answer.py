@@ -25,7 +25,7 @@ _REQUEST_ID_IN_TEXT = re.compile(r"request id: ([\w.-]{1,128})", re.IGNORECASE)
 
 _LONG = 64 * 2**10
 _MOST_WARNINGS = 20
-_ERROR_BEHIND = re.compile(r'\s*\{\s*"error"\s*:')
+_ERROR_BEHIND = re.compile(r'\{\s*"error"\s*:')
 
 logger: logging.Logger = logging.getLogger("tutuclient")
 
@@ -97,10 +97,10 @@ def read_json(data: bytes | bytearray | memoryview, meta: Meta | None = None) ->
         lost: set[str] = set()
         value, end = (PATIENT if meta is None else _patient(lost)).raw_decode(text)
         if meta is not None:
-            rest = len(text) - end if text[end : end + _LONG].strip("\ufeff \t\r\n") else 0
+            rest = text[end:].strip("\ufeff \t\r\n")
             if rest:
-                what = "an error object" if _ERROR_BEHIND.match(text, end) else "something more"
-                note(meta, f"behind the answer stands {what}, {rest} characters that were not read")
+                what = "an error object" if _ERROR_BEHIND.match(rest) else "something more"
+                note(meta, f"behind the answer stands {what}, {len(rest)} characters that were not read")
             if lost:
                 note(meta, f"{' and '.join(sorted(lost))} in the answer: no JSON, read as null")
         return _without_surrogates(value)
