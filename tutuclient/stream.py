@@ -628,7 +628,8 @@ class ChunkReader:
         """Read what is no plain piece of text: a mere frame, an odd one, an error."""
         if kind == "error":
             raise wire.error_event(data, self.meta)
-        if chunk is not None and (chunk.choices or chunk.usage):
+        # A usage may stand in the envelope around a piece.
+        if chunk is not None and (chunk.choices or (chunk.usage and b'"delta"' not in bytes(data))):
             silent = _SILENT in [choice.delta for choice in chunk.choices]
             if not (_MORE_THAN_SILENCE if silent else _ERROR).search(data):
                 return chunk
