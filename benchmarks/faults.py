@@ -59,6 +59,8 @@ ERROR = "error"
 _RIGHT = {
     "gzip_label_on_plain": (_TEXT, True),
     "two_objects": (_TEXT, True),
+    "error_behind_answer": (_TEXT, True),
+    "enveloped": (_TEXT, True),
     "sse_unasked": (_TEXT, True),
     "json_for_stream": (_TEXT, True),
     "invalid_utf8": ("caf\ufffd", True),
@@ -73,6 +75,7 @@ _RIGHT = {
     "brownout": (_TEXT, True),
     "done_then_silence": (_TEXT, False),
     "finish_without_done": (_TEXT, False),
+    "enveloped_frames": (_TEXT, True),
     "done_without_finish": (_TEXT, False),
     "done_unterminated": (_TEXT, False),
     "done_twice": (_TEXT, False),

@@ -173,13 +173,23 @@ _QUIET = {
     "endless_line",
     "endless_body",
 }
-_GOOD = {"two_objects", "invalid_utf8", "lone_surrogate", "number_1e999", "nan", "huge_integer"}
+_GOOD = {
+    "two_objects",
+    "error_behind_answer",
+    "enveloped",
+    "invalid_utf8",
+    "lone_surrogate",
+    "number_1e999",
+    "nan",
+    "huge_integer",
+}
 _PLAYED = sorted(
     name for name, fault in FAULTS.items() if fault.group not in {"connecting", "reuse"} and name not in _QUIET | _GOOD
 )
 _WELL = {
     "sse_unasked", "json_for_stream", "finish_without_done", "done_without_finish", "done_unterminated", "done_twice",
-    "done_then_data", "ignorable_frames", "bom", "byte_by_byte", "wrong_content_type", "wrong_charset", "cr", "crlf",
+    "done_then_data", "enveloped_frames", "ignorable_frames", "bom", "byte_by_byte", "wrong_content_type",
+    "wrong_charset", "cr", "crlf",
 }  # fmt: skip
 
 

@@ -7,11 +7,12 @@ none) is here and in ``stream``. Knows no page by name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from tutuclient import sse, wire
-from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
+from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError, printable
 from tutuclient.stream import Stream, begin_reading, check_stray, decoded
+from tutuclient.types.answer import note
 from tutuclient.types.chat import fuller
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class EventReader(Generic[E]):
 
     Args:
         meta: How the call went.
-        read: Makes a struct of one event, given its name ("" for none) and its data; None for what carries nothing.
+        read: Makes a struct of one event, given its name ("" for none) and its data; None for what carries nothing,
+            and a list where one event tells of several.
             It raises an ``APIError`` for an error object, and for what is no event of this page.
         last: Says whether the answer is complete with this event.
         whole: Makes events of a whole answer that came although a stream was asked for.
@@ -48,7 +50,7 @@ class EventReader(Generic[E]):
         self,
         meta: Meta,
         *,
-        read: Callable[[str, sse.Data, Meta], E | None],
+        read: Callable[[str, sse.Data, Meta], E | list[E] | None],
         last: Callable[[E], bool],
         whole: Callable[[bytes, Meta], Iterable[E]],
         max_bytes: int,
@@ -71,9 +73,9 @@ class EventReader(Generic[E]):
         self.finished: bool = False
 
     @property
-    def partial(self) -> None:
-        """Nothing: every event has been handed on, and none is kept."""
-        return
+    def partial(self) -> Any:
+        """What has come, put together; None where every event has been handed on and none is kept."""
+        return None
 
     @property
     def unfinished(self) -> int:
@@ -153,8 +155,7 @@ class EventReader(Generic[E]):
         try:
             for name, data in events:
                 for part in [data] if name is None else wire.apart(data):
-                    event = None if self.done else self._event_before_end(name, part)
-                    if event is not None:
+                    for event in () if self.done else self._events(name, part):
                         self.spoken += 1
                         self.usage = fuller(self.usage, getattr(event, "usage", None))
                         self.finished = self.finished or self._last(event)
@@ -165,28 +166,32 @@ class EventReader(Generic[E]):
                 error.outcome = "unknown"  # Whatever it says, work has been done.
             raise
 
-    def _event_before_end(self, name: str | None, data: sse.Data) -> E | None:
-        """Read an event; what cannot be read behind the last one costs nothing of the answer."""
-        try:
-            return self._event(name, data)
-        except UnexpectedResponseError:
-            if not self.finished:
-                raise
-            return None
-
-    def _event(self, name: str | None, data: sse.Data) -> E | None:
+    def _events(self, name: str | None, data: sse.Data) -> list[E]:
         if wire.says_done(data):
             self.done = self.spoken > 0
-            return None
+            return []
+        try:
+            return self._read_events(name, data)
+        except APIError as error:
+            if not self.finished:
+                raise
+            # The answer is whole and paid for.
+            note(self.meta, f"behind the end of the stream stands what is none of it: {printable(error.message, 200)}")
+            self.done = True
+            return []
+
+    def _read_events(self, name: str | None, data: sse.Data) -> list[E]:
         if name is None and wire.choices_of(data):
             name = ""  # A chunk whose "data:" is missing is one all the same.
         if name is None:
             check_stray(bytes(data), self.meta)
-            return None
-        start = bytes(data[:64]).strip()
+            return []
         if name == "error":
             raise wire.error_event(data, self.meta)
-        return self._read(name, data, self.meta) if start else None
+        read = self._read(name, data, self.meta) if bytes(data[:64]).strip() else None
+        if read is None:
+            return []
+        return cast("list[E]", read) if isinstance(read, list) else [read]
 
 
 class EventStream(Stream[E]):

@@ -35,6 +35,7 @@ from tutuclient.types.answer import DEEPEST, read_json, too_deep
 from tutuclient.types.audio import join_base64
 from tutuclient.types.chat import (
     ChatAudio,
+    ChatAudioDelta,
     ChatChoice,
     ChatChunkChoice,
     ChatCompletion,
@@ -328,15 +329,14 @@ class _Choice:
             if isinstance(more, list):
                 items.extend(more)
                 _check_count(items)
-        audio: dict[str, Any] | str | None = delta.audio
-        if isinstance(audio, dict):
-            self._add_audio(audio)
+        if delta.audio is not None:
+            self._add_audio(asdict(delta.audio))
 
     def _add_audio(self, audio: dict[str, Any]) -> None:
         for name, value in audio.items():
             if isinstance(value, str) and name in self.audio_pieces:
                 self.audio_pieces[name].append(value)
-            else:
+            elif value is not None:
                 self.audio[name] = value
 
     def _add_logprobs(self, logprobs: ChoiceLogprobs) -> None:
@@ -856,7 +856,8 @@ class ChunkReader:
         """Read what is no plain piece of text: a mere frame, an odd one, an error."""
         if kind == "error":
             raise wire.error_event(data, self.meta)
-        if chunk is not None and (chunk.choices or chunk.usage):
+        # A usage may stand in the envelope around a piece.
+        if chunk is not None and (chunk.choices or (chunk.usage and b'"delta"' not in bytes(data))):
             silent = _SILENT in [choice.delta for choice in chunk.choices]
             if not (_MORE_THAN_SILENCE if silent else _ERROR).search(data):
                 return chunk
@@ -908,7 +909,7 @@ def _as_delta(message: ChatMessage) -> ChatDelta:
     fields: dict[str, Any] = {name: getattr(message, name) for name in ChatDelta.__struct_fields__}
     fields["tool_calls"] = calls or None
     fields["function_call"] = _as_piece(message.function_call) if message.function_call else None
-    fields["audio"] = asdict(message.audio) if message.audio else None
+    fields["audio"] = ChatAudioDelta(**asdict(message.audio)) if message.audio else None
     return ChatDelta(**fields)
 
 

@@ -689,3 +689,30 @@ def test_a_picture_that_is_not_there_is_told_with_what_the_relay_said() -> None:
     again = pickle.loads(pickle.dumps(images))  # noqa: S301  (our own bytes)
     with pytest.raises(NoImageError, match="may not draw"):
         again[-1]
+
+
+@pytest.mark.parametrize(
+    ("field", "is_url"),
+    [
+        ([{"b64_json": f"{CDN}/a.png"}], True),
+        ([{"image_url": {"url": [f"{CDN}/a.png"]}}], True),
+        ([{"image_url": {"url": {"url": f"{CDN}/a.png"}}}], True),
+        ([{"image_url": {"url": f"data:image/png;base64,{CDN}/a.png"}}], True),
+        ([{"image_url": {"url": B64}}], False),
+        ([{"url": f"image/png;base64,{B64}"}], False),
+        ([{"image_url": {"url": f"data:image/png;base64,{DATA_URI}"}}], False),
+        ([{"b64_json": f"data:image/jpeg;base64,{DATA_URI}"}], False),
+        ({"url": B64}, False),
+        ([B64], False),
+    ],
+)
+async def test_the_other_kind_in_an_images_field_is_the_image(field: Any, is_url: bool) -> None:
+    # dsh-imagegen#10, and four clients that undo it.
+    message = ChatMessage(images=field)
+    for answer in (
+        ChatCompletion(choices=[ChatChoice(message=message)]),
+        ChatCompletionChunk(choices=[ChatChunkChoice(delta=ChatDelta(images=field))]),
+    ):
+        [image] = find_images(answer)
+        assert image.url == (f"{CDN}/a.png" if is_url else None)
+        assert is_url or await image.read() == PNG

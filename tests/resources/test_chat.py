@@ -635,3 +635,13 @@ async def test_a_file_goes_to_the_relay_as_a_part(client: TutuClient, server: Se
         "type": "file",
         "file": {"filename": "t.csv", "file_data": "data:text/csv;base64,YSxi"},
     }
+
+
+async def test_a_usage_beside_the_piece_in_an_envelope_takes_nothing_of_it(client: TutuClient, server: Server) -> None:
+    pieces = [chunk("he"), chunk("llo"), chunk(finish_reason="stop")]
+    server.answers(streams([{"code": 200, "data": piece, "usage": {"total_tokens": 3}} for piece in pieces]))
+    async with client.chat.completions.stream(model="m", messages=[user("hi")]) as stream:
+        completion = await stream.completion()
+    assert (completion.text, completion.finish_reason) == ("hello", "stop")
+    assert completion.usage is not None
+    assert completion.usage.total_tokens == 3

@@ -7,7 +7,7 @@ import base64
 import io
 import json
 import tracemalloc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from PIL import Image as Pillow
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from tutuclient.testing import Server
     from tutuclient.testing.script import Answer, Recorded
+    from tutuclient.types import ImageStreamEvent
 
 PNG = png(bytes(range(256)))
 JPEG = jpeg(bytes(range(255, 0, -1)))
@@ -341,3 +342,196 @@ async def test_a_stream_of_a_picture_is_not_begun_again_in_silence(client: TutuC
             async for _ in stream:
                 pass
     assert len(server.requests) == 1
+
+
+# Events as the chatgpt2api family, Volcengine's seedream, OpenAI's Responses and panels send them.
+
+URL = "https://h.example/a.png"
+
+
+def named(kind: str, **fields: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind} | fields)}\n\n".encode()
+
+
+def unnamed(kind: str, **fields: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps(fields)}\n\n".encode()
+
+
+LAST_EVENTS: dict[str, tuple[Any, list[str]]] = {
+    "data": (unnamed("image.generation.result", data=[{"b64_json": B64}]), ["b64"]),
+    "data without a name": ({"object": "image.generation.result", "data": [{"b64_json": B64}]}, ["b64"]),
+    "data of two": (unnamed("result", data=[{"b64_json": B64}, {"url": URL}]), ["b64", URL]),
+    "images": ({"type": "done", "images": [{"url": URL}]}, [URL]),
+    "images of texts": ({"images": [URL]}, [URL]),
+    "url alone": ({"url": URL}, [URL]),
+    "a type nobody knows": (named("job.succeeded", url=URL), [URL]),
+    "output": (named("image.done", output={"results": [{"url": URL}]}), [URL]),
+    "an envelope": ({"code": 200, "data": {"type": "image_generation.completed", "b64_json": B64}}, ["b64"]),
+    "an envelope around a list": ({"code": 0, "msg": "ok", "data": [{"url": URL}]}, [URL]),
+    "a bare list": (b'data: [{"url": "%s"}]\n\n' % URL.encode(), [URL]),
+    "the other field": (named("image_generation.completed", b64_json=URL), [URL]),
+    "base64 in url": (named("image_generation.completed", url=B64), ["b64"]),
+    "url as a list": (named("image_generation.completed", url=[URL]), [URL]),
+    "a prefix twice": (
+        named("image_generation.completed", b64_json=f"data:image/png;base64,data:image/png;base64,{B64}"),
+        ["b64"],
+    ),
+    "Responses": (
+        named("response.output_item.done", item={"type": "image_generation_call", "result": B64}),
+        ["b64"],
+    ),
+}
+
+
+def shown(events: list[ImageStreamEvent]) -> list[str]:
+    return [image.url or "b64" for event in events for image in event.images]
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize(("frame", "images"), LAST_EVENTS.values(), ids=LAST_EVENTS)
+async def test_an_image_in_a_last_event_of_any_shape_is_the_image(
+    client: TutuClient, server: Server, frame: Any, images: list[str], done: bool
+) -> None:
+    waiting = unnamed("image.generation.chunk", object="image.generation.chunk", progress_text="1/1", data=[])
+    server.answers(*[streams([waiting, frame], done=done)] * 2)
+    async with await client.images.generate(prompt="a cat", stream=True) as stream:
+        events = [event async for event in stream]
+    assert shown(events) == images
+    assert not any(event.is_partial for event in events)
+    answer = await client.images.generate(prompt="a cat")
+    assert [image.url or "b64" for image in answer.images] == images
+    assert len(server.requests) == 2
+
+
+async def test_the_usage_of_a_last_event_is_told_once(client: TutuClient, server: Server) -> None:
+    told: list[Any] = []
+    frame = unnamed("result", data=[{"url": URL}, {"url": URL}], usage={"total_tokens": 9}, created=5)
+    server.answers(streams([frame]))
+    listening = client.with_options(on_usage=lambda spent: told.append(spent.usage))
+    async with await listening.images.generate(prompt="a cat", stream=True) as stream:
+        events = [event async for event in stream]
+    assert [event.usage and event.usage.total_tokens for event in events] == [None, 9]
+    assert ([event.created_at for event in events], told) == ([5, 5], [events[1].usage])
+
+
+REFUSED = {"code": "OutputImageSensitiveContentDetected", "message": "sensitive"}
+GOOD = [named("image_generation.partial_succeeded", url=URL, image_index=index, size="1x1") for index in range(3)]
+BAD = [named("image_generation.partial_failed", error=REFUSED, image_index=index) for index in range(3)]
+END = named("image_generation.completed", usage={"generated_images": 2, "total_tokens": 9})
+
+
+@pytest.mark.parametrize("place", range(3))
+async def test_one_of_several_images_failed(client: TutuClient, server: Server, place: int) -> None:
+    frames = [*GOOD]
+    frames[place] = BAD[place]
+    server.answers(*[streams([*frames, END], done=False)] * 2)
+    async with await client.images.generate(prompt="a cat", stream=True) as stream:
+        events = [event async for event in stream]
+    assert shown(events) == [URL, URL]
+    assert [event.error.code for event in events if event.error] == ["OutputImageSensitiveContentDetected"]
+    failure = events[place].error
+    assert failure is not None
+    assert failure.message == "sensitive"
+    assert events[-1].usage is not None
+    assert events[-1].usage.total_tokens == 9
+    answer = await client.images.generate(prompt="a cat")
+    assert [image.url for image in answer.data] == [None if n == place else URL for n in range(3)]
+    assert answer.data[place].error == events[place].error
+    assert len(answer.images) == 2
+    assert answer.usage == events[-1].usage
+
+
+async def test_images_of_a_stream_nobody_asked_for_stand_in_their_order(client: TutuClient, server: Server) -> None:
+    frames = [named("image_generation.partial_succeeded", url=f"{URL}?{n}", image_index=n) for n in (2, 0, 1)]
+    server.answers(streams([*frames, END]))
+    answer = await client.images.generate(prompt="a cat")
+    assert [image.url for image in answer.data] == [f"{URL}?{n}" for n in range(3)]
+
+
+@pytest.mark.parametrize("ending", [[END], []])
+async def test_when_all_images_failed_it_is_their_error(
+    client: TutuClient, server: Server, ending: list[bytes]
+) -> None:
+    refused = {"code": "content_policy_violation", "message": "refused"}
+    frames = [named("image_generation.partial_failed", error=refused, image_index=n) for n in range(2)]
+    server.answers(*[streams([*frames, *ending])] * 2)
+    events: list[ImageStreamEvent] = []
+    with pytest.raises(ContentPolicyError, match="refused"):
+        async with await client.images.generate(prompt="a cat", stream=True) as stream:
+            async for event in stream:
+                events.append(event)  # noqa: PERF401  (kept when the stream ends in an error)
+    assert [event.error.message for event in events if event.error is not None] == ["refused", "refused"]
+    with pytest.raises(ContentPolicyError, match="refused"):
+        await client.images.generate(prompt="a cat")
+    assert len(server.requests) == 2
+
+
+async def test_a_whole_answer_to_a_stream_tells_of_the_image_that_failed(client: TutuClient, server: Server) -> None:
+    server.answers(lists({"url": URL}, {"error": REFUSED}))
+    async with await client.images.generate(prompt="a cat", stream=True) as stream:
+        events = [event async for event in stream]
+    assert [event.type for event in events] == ["image_generation.completed", "image_generation.partial_failed"]
+    assert events[1].error is not None
+    assert events[1].error.message == "sensitive"
+    assert stream.meta.warnings == ("an image was not made: sensitive",)
+
+
+def what_came(error: Any) -> list[str | None]:
+    return [image.url for image in error.partial.images]
+
+
+@pytest.mark.parametrize("then", ["end", "fin", "reset"])
+async def test_a_paid_image_is_in_the_error_of_a_cut_stream(
+    client: TutuClient, server: Server, then: Literal["end", "fin", "reset"]
+) -> None:
+    server.answers(*[streams([GOOD[0]], done=False, then=then)] * 2)
+    with pytest.raises(IncompleteStreamError) as caught:
+        async with await client.images.generate(prompt="a cat", stream=True) as stream:
+            assert [event.url async for event in stream] == [URL]
+    assert what_came(caught.value) == [URL]
+    if then == "end":
+        with pytest.raises(IncompleteStreamError) as caught:
+            await client.images.generate(prompt="a cat")
+        assert what_came(caught.value) == [URL]
+
+
+async def test_done_behind_images_is_their_end(client: TutuClient, server: Server) -> None:
+    server.answers(streams(GOOD, done=True))
+    async with await client.images.generate(prompt="a cat", stream=True) as stream:
+        assert shown([event async for event in stream]) == [URL] * 3
+
+
+async def test_the_second_of_two_images_is_missed(client: TutuClient, server: Server) -> None:
+    server.answers(streams([final()], done=False, then="reset"), streams([final()], done=False))
+    with pytest.raises(IncompleteStreamError) as caught:
+        async with await client.images.generate(prompt="a cat", n=2, stream=True) as stream:
+            assert len([event async for event in stream]) == 1
+    assert what_came(caught.value) == [None]
+    async with await client.images.generate(prompt="a cat", n=2, stream=True) as stream:
+        assert len([event async for event in stream]) == 1
+
+
+async def test_an_error_of_the_stream_itself_ends_it_with_what_came(client: TutuClient, server: Server) -> None:
+    frames = [GOOD[0], named("error", error={"message": "boom", "code": 500})]
+    server.answers(streams(frames, done=False))
+    with pytest.raises(InternalServerError, match="boom") as caught:
+        async with await client.images.generate(prompt="a cat", stream=True) as stream:
+            assert [event.url async for event in stream] == [URL]
+    assert what_came(caught.value) == [URL]
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [b"data: [DONE]x\n\n", b'data: "[DONE]"\n\n', b"[DONE]\n\n", b"data: {broken\n\n", b'data: {"error": "late"}\n\n'],
+)
+async def test_what_stands_behind_the_image_costs_nothing(client: TutuClient, server: Server, junk: bytes) -> None:
+    server.answers(streams([final(), junk], done=False))
+    async with await client.images.generate(prompt="a cat", stream=True) as stream:
+        assert len([event async for event in stream]) == 1
+
+
+async def test_a_usage_alone_is_no_image(client: TutuClient, server: Server) -> None:
+    server.answers(streams([END]))
+    with pytest.raises(IncompleteStreamError, match="no image"):
+        async with await client.images.generate(prompt="a cat", stream=True) as stream:
+            assert shown([event async for event in stream]) == []

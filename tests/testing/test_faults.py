@@ -350,6 +350,7 @@ WELL_FORMED: dict[str, Any] = {
     "lone_surrogate": lambda value: value["choices"][0]["message"]["content"] == "half \ud83d",
     "number_1e999": lambda value: value["created"] == math.inf,
     "nan": lambda value: math.isnan(value["created"]),
+    "enveloped": lambda value: value["code"] == 200 and value["data"]["choices"],
     "ok_with_error_object": lambda value: value["error"]["code"] == 500,
     "ok_with_error_string": lambda value: value["error"] == "upstream gave up",
     "ok_with_code_msg": lambda value: value["msg"] == "balance too low",
@@ -366,6 +367,7 @@ BROKEN = {
     "plain_text": b"upstream is busy",
     "broken_json": b'{"id": "chatcmpl-fault"',
     "two_objects": b'{"id": "chatcmpl-fault"',
+    "error_behind_answer": b'{"id": "chatcmpl-fault"',
     "invalid_utf8": b'{"id": "chatcmpl-fault"',
     "deep_nesting": b'{"id": "chatcmpl-fault"',
     "huge_integer": b'{"id": "chatcmpl-fault"',
@@ -454,6 +456,7 @@ GOOD = ["", "one", " two", " three", " four", " five", " six"]
 STREAMS: dict[str, tuple[list[str], int, str]] = {
     "sse_unasked": (GOOD, 1, '"stop"'),
     "finish_without_done": (GOOD, 0, '"stop"'),
+    "enveloped_frames": ([], 1, '"data":{'),
     "done_without_finish": (GOOD, 1, '"finish_reason":null'),
     "done_unterminated": (GOOD, 1, '"stop"'),
     "done_twice": (GOOD, 2, '"stop"'),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tutuclient import ConfigError, wire
 from tutuclient.types.answer import DEEPEST, Answer, Meta, Nested, Origin, read_json, request_id_of, too_deep
-from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, FunctionCall, ToolCall
+from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, CustomCall, FunctionCall, ToolCall
 from tutuclient.types.models import Model
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ def test_what_did_not_come_off_the_wire_is_dumped_from_its_fields() -> None:
 
 
 def test_a_tool_that_is_no_function_has_none_in_its_dump() -> None:
-    call = ToolCall(id="k", type="custom", custom={"name": "f", "input": "x"})
+    call = ToolCall(id="k", type="custom", custom=CustomCall(name="f", input="x"))
     assert call.model_dump() == {"id": "k", "type": "custom", "custom": {"name": "f", "input": "x"}}
 
 

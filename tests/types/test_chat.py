@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from typing import Any
 
+import msgspec
 import pytest
 
 from tutuclient import wire
 from tutuclient.types.answer import Meta, Origin
 from tutuclient.types.chat import (
+    Annotation,
     ChatChoice,
     ChatChunkChoice,
     ChatCompletion,
@@ -187,3 +190,62 @@ def test_equal_is_what_has_equal_fields() -> None:
 def test_answers_cannot_be_changed(part: Any) -> None:
     with pytest.raises(AttributeError):
         setattr(part, part.__struct_fields__[0], "x")
+
+
+def test_what_openai_types_is_typed_and_stays_a_dict() -> None:
+    note = {"type": "url_citation", "url_citation": {"url": "https://h.example", "start_index": 1, "own": 2}}
+    call = {"id": "c", "type": "custom", "custom": {"name": "sql", "input": "select 1"}}
+    body = {"choices": [{"message": {"content": "hi", "annotations": [note], "tool_calls": [call]}}]}
+    message = wire.read_completion(json.dumps(body).encode(), Meta(200)).message
+    assert message.annotations is not None
+    assert message.tool_calls is not None
+    [annotation] = message.annotations
+    assert (annotation.type, annotation.url_citation.url, annotation.url_citation.start_index) == (
+        *("url_citation", "https://h.example", 1),
+    )
+    title: Any = annotation.url_citation.title
+    assert title is None
+    assert annotation == note
+    custom = message.tool_calls[0].custom
+    assert custom is not None
+    assert (custom.name, custom.input, custom) == ("sql", "select 1", call["custom"])
+    again = pickle.loads(pickle.dumps(message))  # noqa: S301  (our own)
+    assert (again.annotations[0].url_citation.url, copy.deepcopy(custom).name) == ("https://h.example", "sql")
+    assert json.loads(msgspec.json.encode(message.annotations)) == [note]
+    bare = wire.read_completion(b'{"choices":[{"message":{"content":"hi"}}]}', Meta(200))
+    assert (bare.message.annotations, bare.moderation) == (None, None)
+
+
+def test_a_moderation_is_typed() -> None:
+    found = {"type": "moderation_result", "model": "m", "flagged": True, "categories": {"hate": True}, "own": 1}
+    body = {
+        "choices": [{"message": {"content": "hi"}}],
+        "moderation": {
+            "input": {"type": "moderation_results", "model": "m", "results": [found]},
+            "output": {"type": "error", "code": "busy", "message": "later"},
+        },
+    }
+    moderation = wire.read_completion(json.dumps(body).encode(), Meta(200)).moderation
+    assert moderation is not None
+    assert moderation.input is not None
+    assert moderation.input.results is not None
+    assert moderation.output is not None
+    assert (moderation.input.results[0].flagged, moderation.input.results[0].categories) == (True, {"hate": True})
+    assert (moderation.output.type, moderation.output.code, moderation.output.results) == ("error", "busy", None)
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_a_piece_of_sound_is_typed(start: bytes) -> None:
+    body = {"choices": [{"delta": {"audio": {"id": "a", "data": "aGk=", "transcript": "hi"}}}]}
+    chunk = wire.read_chunk(start + json.dumps(body).encode(), Meta(200))
+    assert chunk is not None
+    audio = chunk.choices[0].delta.audio
+    assert audio is not None
+    assert (audio.id, audio.data, audio.transcript, audio.expires_at) == ("a", "aGk=", "hi", None)
+
+
+def test_a_name_that_is_misspelt_is_no_field() -> None:
+    note: Any = Annotation({"type": "url_citation"})
+    with pytest.raises(AttributeError, match="no field 'titel'"):
+        assert note.titel
+    assert (note.url_citation, note.type) == (None, "url_citation")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 from tutuclient import wire
 from tutuclient.types.answer import Meta
-from tutuclient.types.completions import Completion, CompletionChoice
+from tutuclient.types.completions import Completion, CompletionChoice, CompletionLogprobs
 
 
 def test_the_first_text_is_at_hand() -> None:
@@ -21,4 +22,15 @@ def test_a_completion_travels() -> None:
     again = pickle.loads(pickle.dumps(completion))  # noqa: S301  (our own bytes)
     assert again == completion
     assert (again.extra, again.choices[0].extra) == ({"more": 2}, {"odd": 1})
-    assert again.choices[0].logprobs == {"tokens": ["a"]}
+    assert again.choices[0].logprobs == CompletionLogprobs(tokens=["a"])
+
+
+def test_logprobs_are_typed() -> None:
+    given = {"tokens": ["a"], "token_logprobs": [None, -1], "top_logprobs": [None, {"b": -2.5}], "text_offset": [0, 1]}
+    data = json.dumps({"choices": [{"text": "ab", "logprobs": given | {"own": 1}}]}).encode()
+    for start in (b"", b"\xef\xbb\xbf"):
+        logprobs = wire.read_text(start + data, Meta(200)).choices[0].logprobs
+        assert logprobs is not None
+        assert (logprobs.tokens, logprobs.token_logprobs) == (["a"], [None, -1.0])
+        assert (logprobs.top_logprobs, logprobs.text_offset) == ([None, {"b": -2.5}], [0, 1])
+        assert logprobs.extra == {"own": 1}

@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from tests.images import png
+from tutuclient import wire
 from tutuclient.errors import NoImageError
 from tutuclient.generated import ImageFinder, find_images
 from tutuclient.transport.downloads import Downloads
@@ -73,3 +74,14 @@ def test_an_event_has_its_picture_as_answers_do() -> None:
 def test_usage_goes_by_both_pairs_of_names() -> None:
     usage = ImagesUsage(input_tokens=1, output_tokens=2)
     assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (1, 2, 3)
+
+
+def test_what_openai_types_is_typed() -> None:
+    body = b'{"data":[{"url":"https://h.example/a"}],"svg_usage":{"model":"m","input_tokens":1,"own":2},"safety_identifier":"s"}'
+    answer = wire.read_images(body, Meta(200))
+    assert answer.svg_usage is not None
+    assert (answer.svg_usage.model, answer.svg_usage.input_tokens, answer.svg_usage.total_tokens) == ("m", 1, None)
+    assert (answer.svg_usage.extra, answer.safety_identifier) == ({"own": 2}, "s")
+    event = wire.read_image_event("", b'{"url":"https://h.example/a","safety_identifier":"s"}', Meta(200))
+    assert event is not None
+    assert (event.safety_identifier, ImageStreamEvent().safety_identifier) == ("s", None)

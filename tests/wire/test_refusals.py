@@ -992,7 +992,7 @@ def test_an_endpoint_that_finds_nothing_says_so(cls: type[Answer]) -> None:
             wire.read_answer(body, cls, OK)
         assert (caught.value.code, caught.value.body) == (code, json.loads(body))
     for tree in ({"task_id": "t9", "status": "submitted", "message": "ok"}, {}):
-        with pytest.raises(UnexpectedResponseError, match="what is no Model") as unread:
+        with pytest.raises(UnexpectedResponseError, match="an answer without a (list of )?model") as unread:
             wire.read_answer(json.dumps(tree).encode(), cls, OK)
         assert unread.value.body == tree
     assert type(wire.read_as(b'{"message":"words"}', cls, OK)) is cls

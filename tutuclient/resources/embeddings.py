@@ -62,7 +62,8 @@ class Embeddings(Resource):
             **fields: Every field of ``EmbeddingFields``, and whatever else the relay understands.
 
         Returns:
-            One vector for each input, in the order of ``input``, whatever the relay writes into ``index``.
+            One vector for each input, in the order of ``input``: by the relay's ``index`` when it numbers them from 0
+            to n-1, each once; else as they stand in the answer.
 
         Raises:
             ConfigError: The request cannot be written; nothing was sent.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard, cast, overload
 
 from tutuclient import wire
-from tutuclient.errors import MediaError
+from tutuclient.errors import APIError, MediaError
 from tutuclient.events import EventReader, EventStream
 from tutuclient.generated import ImageFinder
 from tutuclient.media import Upload
@@ -264,7 +264,15 @@ class Images(Resource):
     ) -> ImagesResponse | EventStream[ImageStreamEvent]:
         """Order pictures; ``files`` makes it a form."""
         call = self._order_call(path, body, files, headers, query, timeout)
-        return await (self._open(call, self._begin) if call.stream else self._send(call, self._read))
+        if not call.stream:
+            return await self._send(call, self._read)
+        count = body.get("n")
+
+        async def begin(reply: Reply) -> EventStream[ImageStreamEvent]:
+            reader = self._reader(reply, count if isinstance(count, int) else 1)
+            return await EventStream[ImageStreamEvent].begin(reply, reader)
+
+        return await self._open(call, begin)
 
     def _order_call(
         self,
@@ -289,44 +297,108 @@ class Images(Resource):
 
     def _read(self, data: bytes | bytearray, reply: Reply) -> ImagesResponse:
         if wire.is_event_stream(bytes(data[:64]), reply.content_type):
-            answer = _folded(list(self._reader(reply).all(data)))
+            reader = self._reader(reply, 1)
+            try:
+                for _ in reader.all(data):
+                    pass
+            except APIError as error:
+                came: Any = reader.partial
+                error.partial = came
+                raise
+            answer = _folded(reader.kept)
         else:
             answer = wire.read_images(data, reply.meta)
         vars(answer)["origin"] = Origin(reply.meta, self._finder(reply))
         return answer
 
-    async def _begin(self, reply: Reply) -> EventStream[ImageStreamEvent]:
-        return await EventStream[ImageStreamEvent].begin(reply, self._reader(reply))
-
-    def _reader(self, reply: Reply) -> EventReader[ImageStreamEvent]:
-        origin = Origin(reply.meta, self._finder(reply))
+    def _reader(self, reply: Reply, count: int) -> ImageReader:
         kind = "image_edit" if reply.call.what.endswith("edits") else "image_generation"
-
-        def read(name: str, data: Data, meta: Meta) -> ImageStreamEvent | None:
-            event = wire.read_image_event(name, data, meta)
-            if event is not None:
-                vars(event)["origin"] = origin
-            return event
-
-        def whole(data: Data, meta: Meta) -> list[ImageStreamEvent]:
-            answer = wire.read_images(data, meta)
-            events = [_completed(image, answer, kind) for image in answer.data if image.url or image.b64_json]
-            for event in events:
-                vars(event).update(vars(answer), origin=origin)
-            return events
-
-        return EventReader(
-            reply.meta,
-            read=read,
-            last=lambda event: event.has_picture and not event.is_partial,
-            whole=whole,
-            max_bytes=reply.call.max_bytes,
-            goes_on=True,
-            done_is_enough=False,
+        return ImageReader(
+            Origin(reply.meta, self._finder(reply)), kind=kind, count=count, max_bytes=reply.call.max_bytes
         )
 
     def _finder(self, reply: Reply) -> ImageFinder:
         return ImageFinder(self._transport.downloads, True, reply.call.timeout, reply.call.retry)
+
+
+class ImageReader(EventReader[ImageStreamEvent]):
+    """Bytes to events of images: of drafts, of images, and of those that failed while others were made.
+
+    Args:
+        origin: Where the events come from.
+        kind: What the events of this endpoint are called: ``image_generation`` or ``image_edit``.
+        count: How many images were asked for.
+        max_bytes: As for ``EventReader``.
+
+    Attributes:
+        kept: All but the drafts.
+    """
+
+    def __init__(self, origin: Origin, *, kind: str, count: int, max_bytes: int) -> None:
+        super().__init__(
+            origin.meta,
+            read=self._stamped,
+            last=self._is_last,
+            whole=self._whole_answer,
+            max_bytes=max_bytes,
+            goes_on=True,
+            done_is_enough=False,
+        )
+        self._origin = origin
+        self._kind = kind
+        self._count = count
+        self.kept: list[ImageStreamEvent] = []
+
+    @property
+    def partial(self) -> ImagesResponse | None:
+        """The images that have come whole; they are paid for, whatever becomes of the rest."""
+        if not self._images:
+            return None
+        answer = _folded(self.kept)
+        vars(answer)["origin"] = self._origin
+        return answer
+
+    @property
+    def _images(self) -> list[ImageStreamEvent]:
+        return [event for event in self.kept if event.has_picture]
+
+    def check_complete(self, *, strict: bool) -> None:
+        """Raise when an image is missing, or when all failed.
+
+        An end that is well-formed is one behind any image that came whole, unless it
+        came as one of several, of which the relay says itself when the last has come.
+        """
+        images = self._images
+        failure = next((event.error for event in self.kept if event.error), None)
+        if failure is not None and not images:
+            raise wire.failed(failure, self.meta, [event.to_dict() for event in self.kept])
+        if not images:
+            raise self._incomplete("the stream ended, and no image had come")
+        if self.finished or (images and (self.done or not all(event.is_one_of_several for event in self.kept))):
+            return
+        super().check_complete(strict=strict)
+
+    def _stamped(self, name: str, data: Data, meta: Meta) -> list[ImageStreamEvent]:
+        events = wire.read_image_events(name, data, meta)
+        for event in events:
+            vars(event)["origin"] = self._origin
+            if not event.is_partial:
+                self.kept.append(event)
+        return events
+
+    def _is_last(self, event: ImageStreamEvent) -> bool:
+        whole = [each for each in self._images if not each.is_one_of_several]
+        return len(whole) >= max(self._count, 1) or (event.is_last and not event.has_picture)
+
+    def _whole_answer(self, data: Data, meta: Meta) -> list[ImageStreamEvent]:
+        answer = wire.read_images(data, meta)
+        events = [
+            _completed(image, answer, self._kind) for image in answer.data if image.url or image.b64_json or image.error
+        ]
+        for event in events:
+            vars(event).update(vars(answer), origin=self._origin)
+        self.kept = events
+        return events
 
 
 class ImagesRaw:
@@ -350,7 +422,8 @@ class ImagesOpen:
 def _completed(image: Image, answer: ImagesResponse, kind: str) -> ImageStreamEvent:
     """Make the event of a picture that came whole: many relays do not forward streams of pictures."""
     return ImageStreamEvent(
-        type=f"{kind}.completed",
+        type=f"{kind}.completed" if image.error is None else f"{kind}.partial_failed",
+        error=image.error,
         b64_json=image.b64_json,
         url=image.url,
         revised_prompt=image.revised_prompt,
@@ -364,21 +437,25 @@ def _completed(image: Image, answer: ImagesResponse, kind: str) -> ImageStreamEv
 
 
 def _folded(events: list[ImageStreamEvent]) -> ImagesResponse:
-    """Make an answer of a stream that nobody asked for: the pictures, without their drafts."""
-    done = [event for event in events if not event.is_partial]
-    last = done[-1]
+    """Make an answer of the events of a stream but its drafts."""
+    last = events[-1]
+    items = [
+        {"index": event.extra.get("image_index") if event.raw.find(b'"image_index"') >= 0 else None, "event": event}
+        for event in events
+        if event.has_picture or event.error
+    ]
     return ImagesResponse(
         created=last.created_at,
         data=[
-            Image(url=event.url, b64_json=event.b64_json, revised_prompt=event.revised_prompt)
-            for event in done
-            if event.has_picture
+            Image(url=event.url, b64_json=event.b64_json, revised_prompt=event.revised_prompt, error=event.error)
+            for event in (item["event"] for item in wire.in_order(items, "index"))
         ],
-        usage=last.usage,
+        usage=next((event.usage for event in reversed(events) if event.usage), None),
         background=last.background,
         output_format=last.output_format,
         quality=last.quality,
         size=last.size,
+        safety_identifier=last.safety_identifier,
     )
 
 

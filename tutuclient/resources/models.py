@@ -40,9 +40,11 @@ class Models(Resource):
     ) -> Listing:
         """List the models, in the relay's order, which may differ from call to call.
 
-        Await it for the list, or iterate over it with ``async for``.
+        Await it for the list, or iterate over it with ``async for``. Other shapes than OpenAI's are understood: bare
+        lists, lists of names, and those of Ollama and Gemini. A list that is empty is noted in ``meta.warnings``.
 
         Raises:
+            UnexpectedResponseError: There is no list of models in the answer.
             APIError: The relay said no, or could not be reached.
 
         Source: ``GET /models``.

@@ -458,6 +458,11 @@ _BODIES: dict[str, tuple[bytes, str]] = {
     "json_string": (b'"hello"', "A JSON string."),
     "broken_json": (_json(_completion())[:-9], "JSON that breaks off, under a fitting Content-Length."),
     "two_objects": (_json(_completion()) * 2, "Two JSON objects back to back."),
+    "error_behind_answer": (
+        _json(_completion()) + _json({"error": {"message": "too late", "code": 500}}),
+        "A whole completion, and an error object behind it.",
+    ),
+    "enveloped": (_json({"code": 200, "msg": "ok", "data": _completion()}), "A panel's envelope around a completion."),
     "wrong_types": (
         _json({"id": 7, "created": "soon", "choices": {"0": "no"}, "usage": "much", "model": []}),
         "Known fields of the wrong types.",
@@ -627,6 +632,11 @@ _PLAIN_STREAMS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
     "error_object_vllm": (
         [*_deltas(3), {"object": "error", "message": "out of memory", "type": "ServerError", "code": 500}], {},
         "Three deltas, then a frame whose object is error, [DONE].",
+    ),
+    "enveloped_frames": (
+        [{"code": 200, "data": frame} for frame in (*_deltas(), _STOP)],
+        {},
+        "A panel's envelope around every chunk.",
     ),
     "broken_json_frame": ([*_deltas(3), '{"choices": [{"del', *_deltas()[4:], _STOP], {}, "Broken JSON among deltas."),
     "plain_text_frame": ([*_deltas(3), "upstream hiccup", *_deltas()[4:], _STOP], {}, "Plain text between deltas."),

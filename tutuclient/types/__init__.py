@@ -27,8 +27,10 @@ from tutuclient.types.audio import (
     TranslationVerbose,
 )
 from tutuclient.types.chat import (
+    Annotation,
     CallFields,
     ChatAudio,
+    ChatAudioDelta,
     ChatChoice,
     ChatChunkChoice,
     ChatCompletion,
@@ -38,16 +40,21 @@ from tutuclient.types.chat import (
     ChatMessage,
     ChoiceLogprobs,
     CompletionTokensDetails,
+    CustomCall,
     FunctionCall,
     FunctionCallDelta,
+    Moderation,
+    ModerationResult,
+    ModerationResults,
     PromptTokensDetails,
     TokenLogprob,
     ToolCall,
     ToolCallDelta,
     TopLogprob,
+    URLCitation,
     Usage,
 )
-from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
+from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields, CompletionLogprobs
 from tutuclient.types.embeddings import CreateEmbeddingResponse, Embedding, EmbeddingFields
 from tutuclient.types.events import (
     ChatStreamEvent,
@@ -66,12 +73,14 @@ from tutuclient.types.events import (
 from tutuclient.types.images import (
     Image,
     ImageEditFields,
+    ImageError,
     ImageGenerateFields,
     ImagesResponse,
     ImagesTokensDetails,
     ImageStreamEvent,
     ImagesUsage,
     ImageVariationFields,
+    SvgUsage,
 )
 from tutuclient.types.models import Model, ModelList
 from tutuclient.types.parsed import (
@@ -96,6 +105,7 @@ from tutuclient.types.parts import (
 )
 
 __all__ = [
+    "Annotation",
     "Answer",
     "AudioPart",
     "AudioResponseFormat",
@@ -103,6 +113,7 @@ __all__ = [
     "Balance",
     "CallFields",
     "ChatAudio",
+    "ChatAudioDelta",
     "ChatChoice",
     "ChatChunkChoice",
     "ChatCompletion",
@@ -116,10 +127,12 @@ __all__ = [
     "Completion",
     "CompletionChoice",
     "CompletionFields",
+    "CompletionLogprobs",
     "CompletionTokensDetails",
     "ContentDeltaEvent",
     "ContentDoneEvent",
     "CreateEmbeddingResponse",
+    "CustomCall",
     "Embedding",
     "EmbeddingFields",
     "FileData",
@@ -130,6 +143,7 @@ __all__ = [
     "FunctionToolCallArgumentsDoneEvent",
     "Image",
     "ImageEditFields",
+    "ImageError",
     "ImageGenerateFields",
     "ImagePart",
     "ImageStreamEvent",
@@ -147,6 +161,9 @@ __all__ = [
     "Meta",
     "Model",
     "ModelList",
+    "Moderation",
+    "ModerationResult",
+    "ModerationResults",
     "ParsedChatCompletion",
     "ParsedChatCompletionMessage",
     "ParsedChoice",
@@ -158,6 +175,7 @@ __all__ = [
     "SpeechAudioDeltaEvent",
     "SpeechAudioDoneEvent",
     "SpeechStreamEvent",
+    "SvgUsage",
     "TextPart",
     "TokenLogprob",
     "ToolCall",
@@ -175,6 +193,7 @@ __all__ = [
     "TranscriptionWord",
     "Translation",
     "TranslationVerbose",
+    "URLCitation",
     "Usage",
     "assistant",
     "system",

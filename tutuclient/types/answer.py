@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import re
 from collections.abc import Collection, Mapping
@@ -23,6 +24,10 @@ _NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 _REQUEST_ID_IN_TEXT = re.compile(r"request id: ([\w.-]{1,128})", re.IGNORECASE)
 
 _LONG = 64 * 2**10
+_MOST_WARNINGS = 20
+_ERROR_BEHIND = re.compile(r'\{\s*"error"\s*:')
+
+logger: logging.Logger = logging.getLogger("tutuclient")
 
 DEEPEST = 256
 """How deep JSON may be nested. APIs need a dozen levels; in a thread with 128 KiB of stack (musl's default) decoders
@@ -72,12 +77,12 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
-def read_json(data: bytes | bytearray | memoryview) -> Any:
+def read_json(data: bytes | bytearray | memoryview, meta: Meta | None = None) -> Any:
     """Read JSON as generously as it is written: the quick way, and once more patiently what that refuses.
 
     Patience mends a BOM, NaN and numbers without end (None), bytes that are no
     UTF-8 and half surrogates (U+FFFD), line breaks in strings; of several values
-    it gives the first.
+    it gives the first. With ``meta`` it notes there what got lost so.
 
     Raises:
         ValueError: It is no JSON.
@@ -88,8 +93,39 @@ def read_json(data: bytes | bytearray | memoryview) -> Any:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
-        value, _ = PATIENT.raw_decode(bytes(data).decode("utf-8", "replace").lstrip("\ufeff \t\r\n"))
+        text = bytes(data).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+        lost: set[str] = set()
+        value, end = (PATIENT if meta is None else _patient(lost)).raw_decode(text)
+        if meta is not None:
+            rest = text[end:].strip("\ufeff \t\r\n")
+            if rest:
+                what = "an error object" if _ERROR_BEHIND.match(rest) else "something more"
+                note(meta, f"behind the answer stands {what}, {len(rest)} characters that were not read")
+            if lost:
+                note(meta, f"{' and '.join(sorted(lost))} in the answer: no JSON, read as null")
         return _without_surrogates(value)
+
+
+def note(meta: Meta, words: str) -> None:
+    """Note on an answer, and in the log, what is odd about it although it serves. Each oddity is noted once."""
+    if words not in meta.warnings and len(meta.warnings) < _MOST_WARNINGS:
+        meta.warnings += (words,)
+        logger.warning("%s (request id %s)", words, meta.request_id)
+
+
+def _patient(lost: set[str]) -> json.JSONDecoder:
+    """Make a decoder as ``PATIENT``, which tells what it made null."""
+
+    def constant(name: str) -> None:
+        lost.add(name)
+
+    def finite(digits: str) -> float | None:
+        number = _finite(digits)
+        if number is None:
+            lost.add("a number without end")
+        return number
+
+    return json.JSONDecoder(strict=False, parse_constant=constant, parse_int=_whole, parse_float=finite)
 
 
 def _whole(digits: str) -> int | None:
@@ -162,9 +198,11 @@ class Meta:
             that the relay asked for.
         headers_s: Seconds from the call to the answer's headers.
         elapsed_s: Seconds from the call to the end of the answer; for a stream still open, to its headers.
+        warnings: What is odd about the answer although it serves: something behind its end, NaN in place of a number,
+            one of several images that was not made. Mostly ().
     """
 
-    __slots__ = ("asked", "attempts", "elapsed_s", "headers", "headers_s", "status_code", "waited_s")
+    __slots__ = ("asked", "attempts", "elapsed_s", "headers", "headers_s", "status_code", "waited_s", "warnings")
 
     def __init__(
         self,
@@ -174,6 +212,7 @@ class Meta:
         waited_s: float = 0.0,
         headers_s: float = 0.0,
         elapsed_s: float = 0.0,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         self.status_code: int = status_code
         self.headers: Mapping[str, str] = {} if headers is None else headers
@@ -181,6 +220,7 @@ class Meta:
         self.waited_s: float = waited_s
         self.headers_s: float = headers_s
         self.elapsed_s: float = elapsed_s
+        self.warnings: tuple[str, ...] = warnings
         # Method and address, for the advice in errors; not part of what is shown or pickled.
         self.asked: tuple[str, str] = _NOTHING_ASKED
 
@@ -197,12 +237,13 @@ class Meta:
     def __repr__(self) -> str:
         return (
             f"Meta(status_code={self.status_code}, request_id={self.request_id!r}, attempts={self.attempts}, "
-            f"waited_s={self.waited_s:.3f}, headers_s={self.headers_s:.3f}, elapsed_s={self.elapsed_s:.3f})"
+            f"waited_s={self.waited_s:.3f}, headers_s={self.headers_s:.3f}, elapsed_s={self.elapsed_s:.3f}"
+            f"{f', warnings={self.warnings!r}' if self.warnings else ''})"
         )
 
     def __reduce__(self) -> tuple[type[Meta], tuple[Any, ...]]:
-        headers = Headers(self.headers)
-        return Meta, (self.status_code, headers, self.attempts, self.waited_s, self.headers_s, self.elapsed_s)
+        times = (self.waited_s, self.headers_s, self.elapsed_s)
+        return Meta, (self.status_code, Headers(self.headers), self.attempts, *times, self.warnings)
 
 
 class Origin:

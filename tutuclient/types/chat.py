@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence  # noqa: TC003  (msgspec reads annotations at run time)
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, cast
 
 import msgspec
 
@@ -226,6 +226,48 @@ def fuller(usage: Any, later: Any) -> Any:
     return later if later is not None and (usage is None or fullness(later) >= fullness(usage)) else usage
 
 
+class Record(dict[str, Any]):
+    """An object of an answer as it came: a dict, whose fields are attributes too, as openai's are.
+
+    A field that is annotated and did not come is None.
+    """
+
+    PARTS: ClassVar[Mapping[str, type[Record]]] = {}
+
+    if not TYPE_CHECKING:  # A checker is to find names that are misspelt.
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in self and name not in type(self).__annotations__:
+                raise AttributeError(f"{type(self).__name__} has no field {name!r}")
+            value, part = self.get(name), self.PARTS.get(name)
+            return part(value) if part is not None and isinstance(value, dict) else value
+
+
+class URLCitation(Record):
+    """A page that a stretch of a message's text comes from; the numbers are the places of its characters."""
+
+    url: str
+    title: str
+    start_index: int
+    end_index: int
+
+
+class Annotation(Record):
+    """What is noted about a message: of a web search, where a stretch of the text comes from."""
+
+    PARTS = {"url_citation": URLCitation}
+
+    type: str
+    url_citation: URLCitation
+
+
+class CustomCall(Record):
+    """A custom tool the model wants used; ``input`` is free text, written by the model and unchecked."""
+
+    name: str
+    input: str
+
+
 class FunctionCall(Plain, frozen=True, kw_only=True):
     """A function the model wants called; ``arguments`` is JSON text, written by the model and unchecked."""
 
@@ -245,9 +287,14 @@ class ToolCall(Nested, frozen=True, kw_only=True):
     id: str = ""
     type: str = "function"
     function: FunctionCall = FunctionCall()
-    custom: dict[str, Any] | None = None
+    if TYPE_CHECKING:
+        custom: CustomCall | None = None
+    else:
+        custom: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.custom is not None:
+            msgspec.structs.force_setattr(self, "custom", CustomCall(self.custom))
         if not self.type:
             msgspec.structs.force_setattr(self, "type", "custom" if self.custom else "function")
 
@@ -285,6 +332,7 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
         reasoning_text: The same under GitHub Copilot's name.
         thoughts: The same under the name "thinking", as it came.
         reasoning_details: The same as OpenRouter's list of pieces, as it came.
+        annotations: Where the text comes from, when the web was searched.
         images: Picture parts beside the text, as they came; ``ChatCompletion.images`` reads them.
         image: The same in an older form.
     """
@@ -308,7 +356,10 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
     refusal: str | None = None
     tool_calls: list[ToolCall] | None = None
     function_call: FunctionCall | None = None
-    annotations: Any = None
+    if TYPE_CHECKING:
+        annotations: list[Annotation] | None = None
+    else:
+        annotations: Any = None
     audio: ChatAudio | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -317,6 +368,12 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
     image: Any = None
     reasoning_text: str | None = None
     thoughts: Any = msgspec.field(default=None, name="thinking")
+
+    def __post_init__(self) -> None:
+        notes: Any = self.annotations
+        if is_list(notes):
+            notes = [Annotation(note) if is_object(note) else note for note in notes]
+            msgspec.structs.force_setattr(self, "annotations", notes)
 
     @property
     def text(self) -> str:
@@ -369,6 +426,36 @@ class ChatChoice(Nested, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "finish_reason", None)
 
 
+class ModerationResult(Nested, frozen=True, kw_only=True):
+    """What was found in one text or image; None where the relay does not say."""
+
+    type: str = "moderation_result"
+    model: str | None = None
+    flagged: bool | None = None
+    categories: dict[str, Any] | None = None
+    category_scores: dict[str, Any] | None = None
+    category_applied_input_types: dict[str, Any] | None = None
+
+
+class ModerationResults(Nested, frozen=True, kw_only=True):
+    """What the moderation found, or, where ``type`` is "error", the ``code`` and the ``message`` of why it did not."""
+
+    OWN = frozenset({"code", "message", "model", "results"})
+
+    type: str = "moderation_results"
+    model: str | None = None
+    results: list[ModerationResult] | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class Moderation(Nested, frozen=True, kw_only=True):
+    """What was found in the request and in the answer, when ``moderation=`` asked for it."""
+
+    input: ModerationResults | None = None
+    output: ModerationResults | None = None
+
+
 class ChatCompletion(Answer, frozen=True, kw_only=True):
     """The whole answer of ``POST /chat/completions``. What the relay left out is None, "" or 0."""
 
@@ -381,7 +468,7 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
     system_fingerprint: str | None = None
     service_tier: str | None = None
     metadata: dict[str, Any] | None = None
-    moderation: Any = None
+    moderation: Moderation | None = None
 
     if not TYPE_CHECKING:  # A checker is to find names that are misspelt.
         __getattr__ = unknown_field
@@ -434,6 +521,15 @@ class FunctionCallDelta(Plain, frozen=True, kw_only=True, gc=False):
     arguments: str | None = None
 
 
+class ChatAudioDelta(Plain, frozen=True, kw_only=True, gc=False):
+    """A piece of what a message says aloud; None where this piece adds nothing. Fields as in ``ChatAudio``."""
+
+    id: str | None = None
+    data: str | None = None
+    expires_at: int | None = None
+    transcript: str | None = None
+
+
 class ToolCallDelta(Plain, frozen=True, kw_only=True):
     """A piece of a tool call; ``index`` says of which, when the relay says so."""
 
@@ -458,7 +554,7 @@ class ChatDelta(Plain, frozen=True, kw_only=True, gc=False):
     tool_calls: list[ToolCallDelta] | None = None
     function_call: FunctionCallDelta | None = None
     annotations: Any = None
-    audio: Any = None
+    audio: ChatAudioDelta | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: Any = None

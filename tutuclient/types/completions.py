@@ -34,13 +34,29 @@ class CompletionFields(TypedDict, total=False):
     user: str
 
 
+class CompletionLogprobs(Nested, frozen=True, kw_only=True):
+    """How probable the tokens of a text were, each list with an entry for each token; None where one did not come.
+
+    Attributes:
+        tokens: The tokens.
+        token_logprobs: The logarithms of their probabilities; None for one that has none, as the first of an echo.
+        top_logprobs: The likeliest in the place of each, with theirs.
+        text_offset: Where each begins in the text, in characters.
+    """
+
+    tokens: list[str] | None = None
+    token_logprobs: list[float | None] | None = None
+    top_logprobs: list[dict[str, float] | None] | None = None
+    text_offset: list[int] | None = None
+
+
 class CompletionChoice(Nested, frozen=True, kw_only=True):
     """One of the texts; ``finish_reason`` is the relay's own word, or None when it gave none."""
 
     index: int = 0
     text: str = ""
     finish_reason: str | None = None
-    logprobs: Any = None
+    logprobs: CompletionLogprobs | None = None
 
     def __post_init__(self) -> None:
         if self.finish_reason and not is_reason(self.finish_reason):

@@ -35,8 +35,8 @@ class Embedding(Plain, frozen=True, kw_only=True, dict=True, repr_omit_defaults=
 
     Attributes:
         given: The numbers as they came: a list, or the bytes of little-endian 32-bit floats.
-        index: Which of the inputs it belongs to, by the relay's word. Some write 0 everywhere; its place in the answer
-            is the truth.
+        index: Which of the inputs it belongs to, by the relay's word. Some write 0 everywhere: its place in ``data`` is
+            the truth.
         object: What the relay calls it.
     """
 

@@ -19,7 +19,69 @@ if TYPE_CHECKING:
     from tutuclient.generated import GeneratedImage
     from tutuclient.types.answer import Origin
 
-_DATA_URI = re.compile(r"\s{0,9}data:[^,]{0,200};base64,", re.IGNORECASE)
+# What stands before base64: the beginning of a data URI, or what is left of one. Some write it twice.
+_DATA_URI = re.compile(
+    r"\s{0,9}(?:data:[^,]{0,200}?;\s?base64,"
+    r"|(?:data:)?image/[\w.+-]{1,40}(?:;[^,]{0,100})?,(?=\s{0,9}[A-Za-z0-9+/_-]{16}))\s{0,9}",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"\s{0,9}https?://", re.IGNORECASE)
+_BASE64 = re.compile(r"\s{0,9}+[A-Za-z0-9+/_=-]{40,}+[A-Za-z0-9+/_=\s-]*+")
+# Of PNG, JPEG, GIF, WebP, AVIF and HEIC, SVG and XML.
+_BEGINNINGS = re.compile(r"\s{0,9}(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR|AAAA[\w+/]GZ0eX|PHN2Zy|PD94bWw)")
+_DRAFTS = ("partial_image", ".partial", ".preview", ".draft")  # ends of the types of events
+_LAST = (".completed", ".result", ".succeeded", ".done", ".finished", ".complete")  # likewise
+_LONG = 200  # characters of nothing but base64, which no address, id or word has
+
+
+def data_start(text: str, start: int = 0) -> tuple[int, str]:
+    """Return where the base64 in an image's text begins, behind every beginning of a data URI, and what that declares.
+
+    Args:
+        text: A data URI, one within another, or plain base64.
+        start: Where to begin to look.
+
+    Returns:
+        The place, and the media type with its parameters, or "" where none is declared.
+    """
+    declared = ""
+    while uri := _DATA_URI.match(text, start):
+        declared = declared or uri[0].strip()[:-1].rpartition(":")[2].removesuffix(";base64")
+        start = uri.end()
+    return start, declared
+
+
+def is_address(text: str, start: int = 0) -> bool:
+    """Return whether an image's text is an http(s) address, by what it begins with."""
+    return _ADDRESS.match(text, start) is not None
+
+
+def looks_like_image(text: str) -> bool:
+    """Return whether a text is an image's address, a data URI or base64, by what it begins with."""
+    if is_address(text) or _DATA_URI.match(text):
+        return True
+    return _BEGINNINGS.match(text) is not None or (len(text) >= _LONG and _BASE64.fullmatch(text[:_LONG]) is not None)
+
+
+def _sorted_out(url: str | None, encoded: str | None) -> tuple[str | None, str | None]:
+    """Put an image's address and its base64 where they belong, without the beginning of a data URI.
+
+    Relays put an address into ``b64_json`` and base64 into ``url``, with and
+    without "data:" before it (dsh-imagegen#10).
+    """
+    address: str | None = None
+    data: str | None = None
+    for text in (url, encoded):
+        if not text or text.isspace():
+            continue
+        start, _ = data_start(text)
+        if is_address(text, start):
+            address = address or text[start:].strip()
+        elif text is encoded or start or looks_like_image(text):
+            data = data or text[start:]
+        else:
+            address = address or text  # A way of the relay's own; who fetches it is told.
+    return address, data
 
 
 class ImageVariationFields(TypedDict, total=False):
@@ -81,26 +143,46 @@ class ImagesUsage(Usage, frozen=True, kw_only=True):
     output_tokens_details: ImagesTokensDetails | None = None
 
 
+class SvgUsage(Nested, frozen=True, kw_only=True):
+    """Tokens used for drawing as SVG, and by which model; None where the relay does not say."""
+
+    model: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    total_tokens: int | None = None
+
+
+class ImageError(Nested, frozen=True, kw_only=True):
+    """Why one of several images was not made, as the relay says; None where it does not."""
+
+    message: str = ""
+    code: str | None = None
+    type: str | None = None
+    param: str | None = None
+
+
 class Image(Nested, frozen=True, kw_only=True):
-    """A picture as it came; ``ImagesResponse.images`` has the ways to get at its bytes.
+    """An image as it came; ``ImagesResponse.images`` has the ways to get at its bytes.
 
     Attributes:
         url: Where it is, or None. Such links expire, often within the hour.
         b64_json: Its base64, without the beginning of a data URI, or None.
         revised_prompt: The prompt it was really made from, or None when the relay does not say.
+        error: Why it was not made, while others were; None for an image that was.
     """
+
+    OWN = frozenset({"error"})
 
     url: str | None = None
     b64_json: str | None = None
     revised_prompt: str | None = None
+    error: ImageError | None = None
 
     def __post_init__(self) -> None:
-        for name in ("url", "b64_json", "revised_prompt"):  # Relays write "" for what there is not.
-            if getattr(self, name) == "":
-                msgspec.structs.force_setattr(self, name, None)
-        bare = _bare(self.b64_json)
-        if bare is not self.b64_json:
-            msgspec.structs.force_setattr(self, "b64_json", bare)
+        if self.revised_prompt == "":  # Relays write "" for what there is not.
+            msgspec.structs.force_setattr(self, "revised_prompt", None)
+        _sort_out(self)
 
 
 class ImagesResponse(Answer, frozen=True, kw_only=True):
@@ -114,7 +196,7 @@ class ImagesResponse(Answer, frozen=True, kw_only=True):
     quality: str | None = None
     size: str | None = None
     safety_identifier: str | None = None
-    svg_usage: Any = None
+    svg_usage: SvgUsage | None = None
 
     @property
     def images(self) -> list[GeneratedImage]:
@@ -131,9 +213,10 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
         url: Where it is, when the relay gives a link in place of base64, or None.
         partial_image_index: Which draft it is, from 0; None when it is none.
         usage: Tokens used; with the picture, and None with a draft.
+        error: Why one of several images was not made; the stream goes on with the others.
     """
 
-    OWN = frozenset({"partial_image_index", "revised_prompt", "url", "usage"})
+    OWN = frozenset({"error", "partial_image_index", "revised_prompt", "safety_identifier", "url", "usage"})
 
     type: str = ""
     b64_json: str | None = None
@@ -146,11 +229,11 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
     quality: str | None = None
     size: str | None = None
     revised_prompt: str | None = None
+    safety_identifier: str | None = None
+    error: ImageError | None = None
 
     def __post_init__(self) -> None:
-        bare = _bare(self.b64_json)
-        if bare is not self.b64_json:
-            msgspec.structs.force_setattr(self, "b64_json", bare)
+        _sort_out(self)
 
     @property
     def has_picture(self) -> bool:
@@ -160,7 +243,20 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
     @property
     def is_partial(self) -> bool:
         """Whether this is a draft, and the picture is still to come."""
-        return self.type.endswith("partial_image")
+        return self.type.endswith(_DRAFTS)
+
+    @property
+    def is_one_of_several(self) -> bool:
+        """Whether this is one of several images, made or failed, with the last of which the stream does not end.
+
+        Source: Volcengine, ``image_generation.partial_succeeded`` and ``image_generation.partial_failed``.
+        """
+        return self.type.endswith(("partial_succeeded", "partial_failed"))
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the type of this event says that all images have come."""
+        return self.type.endswith(_LAST)
 
     @property
     def images(self) -> list[GeneratedImage]:
@@ -178,7 +274,9 @@ def _pictures(answer: ImagesResponse | ImageStreamEvent) -> list[GeneratedImage]
     return found
 
 
-def _bare(encoded: str | None) -> str | None:
-    """Take the beginning of a data URI off; one-api's replicate channel puts it there."""
-    uri = None if encoded is None else _DATA_URI.match(encoded)
-    return encoded if encoded is None or uri is None else encoded[uri.end() :]
+def _sort_out(image: Image | ImageStreamEvent) -> None:
+    url, encoded = _sorted_out(image.url, image.b64_json)
+    if url is not image.url:
+        msgspec.structs.force_setattr(image, "url", url)
+    if encoded is not image.b64_json:
+        msgspec.structs.force_setattr(image, "b64_json", encoded)

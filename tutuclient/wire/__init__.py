@@ -25,10 +25,13 @@ from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
 from tutuclient.wire.mending import fit_struct
 from tutuclient.wire.pages import (
+    failed,
     read_answer,
     read_as,
     read_image_event,
+    read_image_events,
     read_images,
+    read_models,
     read_text,
     read_text_event,
     read_vectors,
@@ -45,6 +48,7 @@ from tutuclient.wire.refusals import (
     without_key,
 )
 from tutuclient.wire.requests import Body, encode, given, makes_image, sendable
+from tutuclient.wire.shapes import in_order
 from tutuclient.wire.transcripts import (
     PLAIN_FORMATS,
     folded_transcription,
@@ -76,11 +80,13 @@ __all__ = [
     "error_of_answer",
     "error_of_status",
     "error_without_answer",
+    "failed",
     "find_error",
     "fit_struct",
     "folded_transcription",
     "form",
     "given",
+    "in_order",
     "is_event_stream",
     "is_first_chunk",
     "makes_image",
@@ -90,7 +96,9 @@ __all__ = [
     "read_completion",
     "read_completion_or_chunks",
     "read_image_event",
+    "read_image_events",
     "read_images",
+    "read_models",
     "read_plain",
     "read_speech_event",
     "read_text",

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from tutuclient.errors import APIError
+from tutuclient.errors import APIError, APIStatusError
 from tutuclient.types.answer import PATIENT, Answer, Meta, is_list, is_object, read_json, too_deep
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, Usage, fullness, is_reason
+from tutuclient.wire.envelopes import not_understood, open_event, opened, read_opened
 from tutuclient.wire.mending import OddTextError, find_usage, fit_struct, mend_choices
-from tutuclient.wire.refusals import missing, raise_if_error, raise_if_words, read_object, read_value, unexpected
+from tutuclient.wire.refusals import read_value, unexpected
+from tutuclient.wire.shapes import chunk_in, completion_in, is_shuffled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,18 +107,18 @@ def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
         completion = ChatCompletion() if too_deep(raw) else _completions.decode(raw)
     except UNREADABLE:
         return None
-    said = completion.choices and all(_says_something(choice.message) for choice in completion.choices)
-    if not said or may_hold_error(raw):
+    choices = completion.choices
+    said = choices and all(_says_something(choice.message) for choice in choices)
+    if not said or may_hold_error(raw) or is_shuffled([choice.index for choice in choices]):
         return None
     return _remembered(completion, raw, raw, meta)
 
 
 def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
-    tree = read_object(raw, meta)
     try:
-        raise_if_error(tree, meta)
-    except APIError as error:
-        _keep_partial(error, tree)
+        tree, _ = read_opened(raw, meta, completion_in)
+    except APIStatusError as error:
+        _keep_partial(error, read_value(raw, meta))
         raise
     try:
         place = mend_choices(tree, "message")
@@ -124,7 +126,7 @@ def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
         raise unexpected(f"an answer with {error}", raw, meta) from None
     completion = fit_struct(place, ChatCompletion)
     if not completion.choices and not _has_images_data(tree):
-        raise missing("an answer without choices", tree, raw, meta)
+        raise not_understood("an answer without choices", raw, meta, tree)
     vars(completion)["tree"] = tree
     return _remembered(completion, raw, place, meta)
 
@@ -151,8 +153,11 @@ def may_hold_error(raw: Data) -> bool:
     return _ERROR.search(raw[:_EDGE]) is not None or _ERROR.search(raw[-_EDGE:]) is not None
 
 
-def _keep_partial(error: APIError, tree: dict[str, Any]) -> None:
+def _keep_partial(error: APIError, value: Any) -> None:
     """Keep with an error what came before it, where an answer broke off: it has been made, and is paid for."""
+    tree = opened(value, completion_in)
+    if tree is None:
+        return
     try:
         partial = fit_struct(mend_choices(tree, "message"), ChatCompletion)
     except OddTextError:
@@ -232,11 +237,9 @@ def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | 
     value = read_value(data, meta)
     if value is None or value in ([], {}):
         return None
-    if is_list(value):
-        raise_if_error(value, meta)
+    value = open_event(value, meta, chunk_in, name=name)
     if not is_object(value):
         raise unexpected("an event that is no JSON object", data, meta)
-    raise_if_words(value, meta, name)
     try:
         mended = mend_choices(value, "delta")
     except OddTextError as error:

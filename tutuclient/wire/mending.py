@@ -41,7 +41,7 @@ def mend_choices(tree: dict[str, Any], part: str) -> dict[str, Any]:
 def _mend_choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
     message, delta = _mend_message(choice, "message"), _mend_message(choice, "delta")
     text = choice.get("text")
-    if text and not isinstance(text, str | int | float) or text is True:
+    if (text and not isinstance(text, str | int | float)) or text is True:
         raise OddTextError(f"a text that is {_kind(text)}")
     beside = {} if text in (None, False) else {"content": text}
     if part == "message":
@@ -152,29 +152,6 @@ def _counts(usage: Any) -> bool:
         for name, number in usage.items()
         if name.endswith("_tokens")
     )
-
-
-def mend_vectors(tree: dict[str, Any]) -> dict[str, Any]:
-    """Take out of an odd answer with embeddings what is no vector of numbers, so that none is silently shorter."""
-    return tree | {"data": [item for item in dicts(tree.get("data")) if _is_vector(item.get("embedding"))]}
-
-
-def _is_vector(value: object) -> bool:
-    numbers = value if is_list(value) else []
-    return isinstance(value, str) or all(
-        isinstance(number, int | float) and not isinstance(number, bool) for number in numbers
-    )
-
-
-def mend_images(tree: dict[str, Any]) -> dict[str, Any]:
-    """Bring an odd answer with pictures into the shape of the API: one without its list, or of bare texts."""
-    data: Any = tree.get("data") or tree.get("images")
-    items: list[Any] = data if is_list(data) else [data]
-    return tree | {"data": dicts([_image(item) if isinstance(item, str) else item for item in items])}
-
-
-def _image(text: str) -> dict[str, str]:
-    return {"url" if text.startswith(("http://", "https://")) else "b64_json": text}
 
 
 def dicts(value: object) -> list[dict[str, Any]]:

@@ -11,27 +11,37 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
-from tutuclient.errors import printable
-from tutuclient.types.answer import Answer, Meta, Nested, is_list, is_object, too_deep
+from tutuclient.errors import APIStatusError, printable
+from tutuclient.types.answer import Answer, Meta, Nested, is_list, is_object, note, read_json, too_deep
+from tutuclient.types.chat import ChatCompletion
 from tutuclient.types.completions import Completion
 from tutuclient.types.embeddings import CreateEmbeddingResponse
-from tutuclient.types.images import ImagesResponse, ImageStreamEvent
+from tutuclient.types.images import ImageError, ImagesResponse, ImageStreamEvent
+from tutuclient.types.models import Model, ModelList
 from tutuclient.wire.answers import UNREADABLE, check_count, may_hold_error, seek_usage
-from tutuclient.wire.mending import OddTextError, fit_struct, mend_images, mend_texts, mend_vectors
-from tutuclient.wire.refusals import (
-    error_of_answer,
-    missing,
-    raise_if_error,
-    raise_if_words,
-    read_object,
-    read_value,
-    unexpected,
+from tutuclient.wire.envelopes import not_understood, open_event, opened, read_opened
+from tutuclient.wire.mending import OddTextError, fit_struct, mend_texts
+from tutuclient.wire.refusals import error_of_answer, raise_if_error, read_value, unexpected
+from tutuclient.wire.shapes import (
+    IMAGE_NAMES,
+    MODEL_NAMES,
+    VECTOR_NAMES,
+    chunk_in,
+    completion_in,
+    failure_in,
+    images_in,
+    is_shuffled,
+    model_in,
+    models_in,
+    no_models_in,
+    places_in_order,
+    texts_in,
+    vectors_in,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from tutuclient.sse import Data
+    from tutuclient.wire.envelopes import Pick
 
 A = TypeVar("A", bound=Answer)
 T = TypeVar("T")
@@ -54,12 +64,49 @@ def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object
         APIStatusError: It says that it is an error, or is one in place of the answer.
         UnexpectedResponseError: It is none: HTML, an empty body, broken JSON.
     """
-    tree = read_object(data, meta)
-    raise_if_error(tree, meta)
+    if cls is ModelList and not any_object:
+        return cast("A", read_models(data, meta))
+    tree, found = read_opened(data, meta, _PICKS.get(cls) or _fields_of(cls))
+    if cls is Model and found is None and not any_object:
+        raise not_understood("an answer without a model", data, meta, tree)
     names = cls.__struct_encode_fields__
-    if names and not any_object and tree.keys().isdisjoint(names):
-        raise missing(f"what is no {cls.__name__}", tree, data, meta)
+    if names and not any_object and found is None and tree.keys().isdisjoint(names):
+        raise not_understood(f"an answer that has nothing of a {cls.__name__}", data, meta, tree)
     return _remembered(fit_struct(tree, cls), data, tree, tree)
+
+
+def _fields_of(cls: type[Answer]) -> Pick:
+    """Make what knows an answer of a page by its fields."""
+    names = frozenset(cls.__struct_encode_fields__) - {"object", "success", "data"}
+
+    def pick(value: Any) -> dict[str, Any] | None:
+        return value if is_object(value) and names & value.keys() else None
+
+    return pick
+
+
+_PICKS: dict[type[Answer], Pick] = {
+    ChatCompletion: completion_in,
+    Completion: texts_in,
+    CreateEmbeddingResponse: vectors_in,
+    ImagesResponse: images_in,
+    Model: model_in,
+}
+
+
+def read_models(data: Data, meta: Meta) -> ModelList:
+    """Read a list of models. Raises as ``read_answer`` does, also when there is no list."""
+    models = _quickly(data, ModelList)
+    if models is not None and models.data and all(model.id for model in models.data):
+        return _remembered(models, data, data)
+    value = read_value(data, meta) if bytes(data[:64]).strip() else None
+    pick = no_models_in if opened(value, models_in, MODEL_NAMES) is None else models_in
+    tree, found = read_opened(data, meta, pick, MODEL_NAMES)
+    if found is None:
+        raise not_understood("an answer without a list of models", data, meta, tree)
+    if not found["data"]:
+        note(meta, "the relay lists no models")
+    return _remembered(fit_struct(found, ModelList), data, found, found)
 
 
 def read_as(data: Data, cls: type[T], meta: Meta) -> T:
@@ -97,26 +144,35 @@ def read_as(data: Data, cls: type[T], meta: Meta) -> T:
 def read_text(data: Data, meta: Meta) -> Completion:
     """Read a whole legacy completion. Raises as ``read_answer`` does, also when there are no choices."""
     completion = _read_text_quickly(data, meta)
-    if completion is None:
-        lacking = "an answer without choices"
-        try:
-            completion = _patiently(data, Completion, meta, mend_texts, lambda read: bool(read.choices), lacking)
-        except OddTextError as error:
-            raise unexpected(f"an answer with {error}", data, meta) from None
+    if completion is None or _is_shuffled(completion):
+        tree, _ = read_opened(data, meta, texts_in)
+        completion = _fit_texts(tree, data, meta, "an answer")
+        if not completion.choices:
+            raise not_understood("an answer without choices", data, meta, tree)
     seek_usage(completion, data)
     return completion
+
+
+def _fit_texts(tree: dict[str, Any], data: Data, meta: Meta, what: str) -> Completion:
+    try:
+        mended = mend_texts(tree)
+    except OddTextError as error:
+        raise unexpected(f"{what} with {error}", data, meta) from None
+    return _remembered(fit_struct(mended, Completion), data, mended, tree)
 
 
 def read_text_event(data: Data, meta: Meta) -> Completion | None:
     """Read one event of a streamed legacy completion; None for what carries nothing. Raises as ``read_answer`` does."""
     completion = _read_text_quickly(data, meta)
     if completion is None:
-        try:
-            completion = _patiently_event(data, Completion, meta, mend_texts)
-        except OddTextError as error:
-            raise unexpected(f"an event with {error}", data, meta) from None
-    if completion is not None:
-        seek_usage(completion, data)
+        value = read_value(data, meta)
+        if value is None or value in ([], {}):
+            return None
+        tree = open_event(value, meta, chunk_in)
+        if not is_object(tree):
+            raise unexpected("an event that is no JSON object", data, meta)
+        completion = _fit_texts(tree, data, meta, "an event")
+    seek_usage(completion, data)
     return completion
 
 
@@ -145,41 +201,123 @@ def read_vectors(data: bytes | bytearray, meta: Meta, count: int | None) -> Crea
     """
     answer = _quickly(data, CreateEmbeddingResponse)
     if answer is not None and _has_vectors(answer):
-        _remembered(answer, data, data)
+        if is_shuffled([each.index for each in answer.data]):
+            _put_in_order(answer, data)
+        else:
+            _remembered(answer, data, data)
     else:
-        lacking = "an answer without embeddings, or with broken ones"
-        answer = _patiently(data, CreateEmbeddingResponse, meta, mend_vectors, _has_vectors, lacking)
+        tree, picked = read_opened(data, meta, vectors_in, VECTOR_NAMES)
+        answer = fit_struct(picked or {}, CreateEmbeddingResponse)
+        if picked is None or len(answer.data) != len(picked["data"]) or not _has_vectors(answer):
+            raise not_understood("an answer without embeddings, or with broken ones", data, meta, tree)
+        _remembered(answer, data, picked, picked)
     if count is not None and len(answer.data) != count:
         raise unexpected(f"embeddings for {len(answer.data)} inputs in place of {count}", data, meta)
     return answer
 
 
+def _put_in_order(answer: CreateEmbeddingResponse, data: Data) -> None:
+    """Put vectors in the order of their ``index``, unless one has none; cheap for millions of numbers."""
+    tree = cast("dict[str, Any]", read_json(data))
+    items: list[dict[str, Any]] = tree["data"]
+    places = places_in_order(items, "index")
+    msgspec.structs.force_setattr(answer, "data", [answer.data[place] for place in places])
+    tree["data"] = [items[place] for place in places]
+    _remembered(answer, data, tree, tree)
+
+
 def read_images(data: Data, meta: Meta) -> ImagesResponse:
-    """Read the pictures of an answer. Raises as ``read_answer`` does, also when there is no picture."""
+    """Read the images of an answer.
+
+    Of several, one that was not made has an ``error`` in its place.
+
+    Raises:
+        APIStatusError: It is an error, or all that was asked for failed.
+        UnexpectedResponseError: There is no image.
+    """
     answer = _quickly(data, ImagesResponse)
-    if answer is not None and answer.data and all(image.url or image.b64_json for image in answer.data):
+    images = [] if answer is None else answer.data
+    numbered = len(images) > 1 and bytes(data).find(b'"index"') >= 0
+    if answer is not None and images and not numbered and all(image.url or image.b64_json for image in images):
         return _remembered(answer, data, data)
-    return _patiently(data, ImagesResponse, meta, mend_images, _has_picture, "an answer without pictures")
+    tree, picked = read_opened(data, meta, images_in, IMAGE_NAMES)
+    answer = fit_struct(picked or {}, ImagesResponse)
+    if not any(image.url or image.b64_json for image in answer.data):
+        failure = next((image.error for image in answer.data if image.error), None)
+        if failure is not None:
+            raise failed(failure, meta, tree)
+        raise not_understood("an answer without pictures", data, meta, tree)
+    for image in answer.data:
+        if image.error is not None:
+            note(meta, f"an image was not made: {printable(image.error.message or str(image.error.code), 200)}")
+    return _remembered(answer, data, picked or {}, picked)
+
+
+def failed(failure: ImageError, meta: Meta, body: object) -> APIStatusError:
+    """Make the error of a call of which nothing came but reasons why not."""
+    reason = {"message": failure.message or "the image was not made", "code": failure.code, "type": failure.type}
+    try:
+        raise_if_error({"error": {name: value for name, value in reason.items() if value}}, meta)
+    except APIStatusError as error:
+        error.body = body
+        return error.with_traceback(None)
+    return APIStatusError(reason["message"] or "", body=body)
 
 
 def read_image_event(name: str, data: Data, meta: Meta) -> ImageStreamEvent | None:
-    """Read one event of a streamed picture; None for what carries neither a picture nor usage.
+    """Read an event of streamed images as ``read_image_events`` does; return the first of what it tells, or None."""
+    return next(iter(read_image_events(name, data, meta)), None)
+
+
+def read_image_events(name: str, data: Data, meta: Meta) -> list[ImageStreamEvent]:
+    """Read what one event of streamed images tells: mostly one image, a draft or a whole one.
+
+    Some relays send all images in a last event shaped like a whole answer.
 
     Args:
         name: What its ``event:`` line calls it, or ""; its own ``type`` comes first.
         data: Its data.
         meta: How the call went.
 
+    Returns:
+        An event for each image, for each that failed, for a usage and for the end; [] for what carries nothing.
+
     Raises:
         APIError: As ``read_answer`` does.
     """
     event = _quickly(data, ImageStreamEvent)
-    if event is not None and event.has_picture:
-        _remembered(event, data, data)
-    else:
-        event = _patiently_event(data, ImageStreamEvent, meta, dict, name)
-        if event is None or not (event.has_picture or event.usage):
-            return None
+    if event is not None and event.has_picture and event.error is None:
+        return [_named(_remembered(event, data, data), name)]
+    value = read_value(data, meta)
+    if value is None or value in ([], {}):
+        return []
+    failure = opened(value | {"type": value.get("type") or name} if is_object(value) else value, failure_in)
+    if failure is not None:
+        return [_event_of(failure, name, data)]
+    tree = open_event(value, meta, images_in, IMAGE_NAMES, name=name)
+    if not is_object(tree):
+        raise unexpected("an event that is no JSON object", data, meta)
+    if tree is not value:
+        return _events_of(tree, name, data)
+    event = _event_of(tree, name, data)
+    return [event] if event.usage or event.is_last else []
+
+
+def _events_of(tree: dict[str, Any], name: str, data: Data) -> list[ImageStreamEvent]:
+    """Make events of an event that is shaped like a whole answer; its usage goes with the last."""
+    outer = {key: value for key, value in tree.items() if key not in {"data", "usage"}}
+    outer.setdefault("created_at", outer.get("created"))
+    items = [item for item in tree["data"] if item.get("url") or item.get("b64_json") or item.get("error")]
+    events = [_event_of(outer | item, name, data) for item in items[:-1]]
+    usage = {"usage": tree["usage"]} if "usage" in tree else {}
+    return [*events, _event_of(outer | items[-1] | usage, name, data)]
+
+
+def _event_of(tree: dict[str, Any], name: str, data: Data) -> ImageStreamEvent:
+    return _named(_remembered(fit_struct(tree, ImageStreamEvent), data, tree, tree), name)
+
+
+def _named(event: ImageStreamEvent, name: str) -> ImageStreamEvent:
     if not event.type:
         msgspec.structs.force_setattr(event, "type", name)
     return event
@@ -196,8 +334,8 @@ def _has_vectors(answer: CreateEmbeddingResponse) -> bool:
     return len(lengths) == 1 and 0 not in lengths and not cut
 
 
-def _has_picture(answer: ImagesResponse) -> bool:
-    return any(image.url or image.b64_json for image in answer.data)
+def _is_shuffled(completion: Completion) -> bool:
+    return is_shuffled([choice.index for choice in completion.choices])
 
 
 def _quickly(data: Data, cls: type[A]) -> A | None:
@@ -207,38 +345,6 @@ def _quickly(data: Data, cls: type[A]) -> A | None:
         return None if too_deep(data) else cast("A", _decoders[cls].decode(data))
     except UNREADABLE:
         return None
-
-
-def _patiently(
-    data: Data,
-    cls: type[A],
-    meta: Meta,
-    mend: Callable[[dict[str, Any]], dict[str, Any]],
-    enough: Callable[[A], bool],
-    lacking: str,
-) -> A:
-    tree = read_object(data, meta)
-    raise_if_error(tree, meta)
-    mended = mend(tree)
-    answer = fit_struct(mended, cls)
-    if not enough(answer):
-        raise missing(lacking, tree, data, meta)
-    return _remembered(answer, data, mended, tree)
-
-
-def _patiently_event(
-    data: Data, cls: type[A], meta: Meta, mend: Callable[[dict[str, Any]], dict[str, Any]], name: str = ""
-) -> A | None:
-    value = read_value(data, meta)
-    if value is None or value in ([], {}):
-        return None
-    if is_list(value):
-        raise_if_error(value, meta)
-    if not is_object(value):
-        raise unexpected("an event that is no JSON object", data, meta)
-    raise_if_words(value, meta, name)
-    mended = mend(value)
-    return _remembered(fit_struct(mended, cls), data, mended, value)
 
 
 def _remembered(answer: A, data: Data, place: Data | dict[str, Any], tree: dict[str, Any] | None = None) -> A:

@@ -642,7 +642,7 @@ def read_object(data: Data, meta: Meta) -> dict[str, Any]:
 def read_value(data: Data, meta: Meta) -> Any:
     """Read any JSON value, or raise what came instead as an ``UnexpectedResponseError``."""
     try:
-        return read_json(_in_utf8(bytes(data), meta) if len(data) <= _LONGEST_BODY else data)
+        return read_json(_in_utf8(bytes(data), meta) if len(data) <= _LONGEST_BODY else data, meta)
     except (ValueError, RecursionError) as error:
         kind = "JSON nested too deeply" if isinstance(error, RecursionError) else "no JSON"
     raise unexpected(kind, data, meta)

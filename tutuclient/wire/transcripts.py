@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from msgspec.structs import asdict
 
-from tutuclient.types.answer import Answer, Meta, Nested, is_list, read_json
+from tutuclient.types.answer import Answer, Meta, Nested, read_json
 from tutuclient.types.audio import (
     SpeechAudioDeltaEvent,
     SpeechAudioDoneEvent,
@@ -29,16 +29,10 @@ from tutuclient.types.audio import (
 )
 from tutuclient.types.chat import Usage
 from tutuclient.wire.answers import remember_usage
+from tutuclient.wire.envelopes import not_understood, open_event, read_opened
 from tutuclient.wire.mending import fit_struct
-from tutuclient.wire.refusals import (
-    error_event,
-    missing,
-    raise_if_error,
-    raise_if_words,
-    read_object,
-    read_value,
-    unexpected,
-)
+from tutuclient.wire.refusals import error_event, missing, read_value, unexpected
+from tutuclient.wire.shapes import event_in, said_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -111,8 +105,7 @@ def read_plain(data: Data, form: str, meta: Meta) -> str:
     if _HTML.match(raw[:256]):
         raise unexpected("HTML", raw, meta)
     if _JSON.match(raw[:256]):
-        tree = read_object(raw, meta)
-        raise_if_error(tree, meta)
+        tree, _ = read_opened(raw, meta, said_in)
         said = tree.get("text")
         if not isinstance(said, str) or (form != "text" and not _CUE.search(said)):
             raise missing(f"JSON where {form} was asked for", tree, raw, meta)
@@ -206,21 +199,17 @@ def _event(kind: str, data: Data, meta: Meta) -> dict[str, Any]:
     tree = read_value(data, meta)
     if tree is None or tree == []:
         return {}
-    if is_list(tree):
-        raise_if_error(tree, meta)
+    tree = open_event(tree, meta, event_in, name=kind)
     if not isinstance(tree, dict):
         raise unexpected("an event that is no JSON object", data, meta)
-    fields = cast("dict[str, Any]", tree)
-    raise_if_words(fields, meta, kind)
-    return fields
+    return cast("dict[str, Any]", tree)
 
 
 def _said(data: Data, cls: type[A], meta: Meta) -> A:
     raw = bytes(data)
-    tree = read_object(raw, meta)
-    raise_if_error(tree, meta)
-    if "text" not in tree and not isinstance(tree.get("segments"), list):
-        raise missing("JSON without a text", tree, raw, meta)
+    tree, found = read_opened(raw, meta, said_in)
+    if found is None:
+        raise not_understood("JSON without a text", raw, meta, tree)
     return _kept(fit_struct(tree, cls), raw, tree)
 
 

@@ -1,0 +1,171 @@
+"""Answers that stand within something else: the envelopes of panels and gateways, JSON within text, lists of one.
+
+A reader passes a ``pick``: a function that makes of a value the answer in the
+API's own shape, or None. It is tried on the value itself first, so that an answer
+that needs no opening is never opened.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tutuclient.errors import UnexpectedResponseError, printable
+from tutuclient.types.answer import is_list, is_object, read_json
+from tutuclient.wire.refusals import missing, raise_if_error, raise_if_words, read_object, read_value, unexpected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tutuclient.errors import APIError
+    from tutuclient.sse import Data
+    from tutuclient.types.answer import Meta
+
+Pick: TypeAlias = "Callable[[Any], dict[str, Any] | None]"
+"""Makes of a decoded value the answer in the API's own shape; None when the value is no such answer."""
+
+# The names under which panels, gateways and serverless runtimes put an answer. What a request may have is not among
+# them ("input", "request"): an echo of the request is no answer.
+ENVELOPES = frozenset(
+    (
+        *("data", "result", "results", "response", "body", "output", "outputs", "payload", "answer", "content"),
+        *("resp", "ret", "value", "completion", "json", "obj", "object", "responsebody", "responsedata", "resultdata"),
+    )
+)
+_LAYERS = 5
+_LONGEST_ENVELOPE = 64  # fields; what has more is no envelope
+
+
+def opened(value: Any, pick: Pick, names: frozenset[str] = ENVELOPES) -> dict[str, Any] | None:
+    """Return the answer in a value, whatever is wrapped around it, or None when there is none.
+
+    What stands in the envelope beside the answer (a usage, a request id) is kept:
+    it becomes a field of the answer where the answer has none of that name.
+
+    Args:
+        value: Decoded JSON.
+        pick: Knows the answer.
+        names: The fields to look into, in lower case and without underscores.
+    """
+    return _opened(value, pick, names, _LAYERS)
+
+
+def _opened(value: Any, pick: Pick, names: frozenset[str], layers: int) -> dict[str, Any] | None:
+    found = pick(value)
+    if found is not None or not layers:
+        return found
+    for name, inner in _inner(value, names):
+        found = _opened(inner, pick, names, layers - 1)
+        if found is not None:
+            outer = {key: kept for key, kept in value.items() if key != name} if is_object(value) else {}
+            return outer | found
+    return None
+
+
+def _inner(value: Any, names: frozenset[str]) -> list[tuple[str, Any]]:
+    """Return what may be an answer within a value, each with the name of its field."""
+    if isinstance(value, str):
+        parsed = _json_in(value)
+        return [] if parsed is None else [("", parsed)]
+    if is_list(value):
+        return [("", value[0])] if len(value) == 1 else []
+    if is_object(value) and len(value) <= _LONGEST_ENVELOPE:
+        return [
+            (name, inner)
+            for name, inner in value.items()
+            if isinstance(inner, dict | list | str) and inner and name.lower().replace("_", "") in names
+        ]
+    return []
+
+
+def _json_in(text: str) -> Any:
+    """Decode a text that is a JSON object or list itself, as gateways of functions write their ``body``; else None."""
+    if text.lstrip()[:1] not in {"{", "["}:
+        return None
+    try:
+        value: Any = read_json(text.encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value
+
+
+def read_opened(
+    data: Data, meta: Meta, pick: Pick, names: frozenset[str] = ENVELOPES
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Read an answer and open what is wrapped around it.
+
+    Returns:
+        The object as it came; and what ``pick`` made of it, or None when it knows no answer in there.
+
+    Raises:
+        APIStatusError: It is an error, or there is one in the place of the answer.
+        UnexpectedResponseError: It is no JSON object, and no answer that ``pick`` knows.
+    """
+    value = read_value(data, meta) if bytes(data[:4096]).strip() else read_object(data, meta)
+    if is_list(value) and all(is_object(item) and (item.get("error") or not item) for item in value):
+        raise_if_error(value, meta)
+    found = opened(value, pick, names)
+    if found is not None:
+        raise_if_error(found, meta)
+        return found, found
+    if is_object(value):
+        raise_if_error(value, meta)
+    raise_if_wrapped(value, meta)
+    return read_object(data, meta), None
+
+
+def open_event(value: Any, meta: Meta, pick: Pick, names: frozenset[str] = ENVELOPES, *, name: str = "") -> Any:
+    """Open what is wrapped around an event. Returns the value itself when ``pick`` knows nothing in there.
+
+    Args:
+        value: The decoded event.
+        meta: How the call went.
+        pick: Knows the event.
+        names: The fields to look into.
+        name: What its ``event:`` line calls it, or "".
+
+    Raises:
+        APIStatusError: It is an error, or there is one within.
+    """
+    found = opened(value, pick, names)
+    if found is not None:
+        raise_if_error(found, meta)
+        return found
+    if is_object(value) or is_list(value):
+        raise_if_error(value, meta)
+    raise_if_wrapped(value, meta)
+    if is_object(value):
+        raise_if_words(value, meta, name)
+    return value
+
+
+def raise_if_wrapped(value: Any, meta: Meta, layers: int = _LAYERS) -> None:
+    """Raise the error that stands in the place of an answer, within an envelope; do nothing when there is none."""
+    for _, inner in _inner(value, ENVELOPES) if layers else ():
+        if is_object(inner) and (inner.get("error") or inner.get("success") is False or inner.get("object") == "error"):
+            raise_if_error(inner, meta)
+        raise_if_wrapped(inner, meta, layers - 1)
+
+
+def not_understood(lacking: str, data: Data, meta: Meta, tree: object) -> APIError:
+    """Make the error of an answer in which the endpoint's reader finds nothing: with all of it, and a hint.
+
+    Args:
+        lacking: What came, such as "an answer without choices".
+        data: The body.
+        meta: How the call went.
+        tree: The decoded body.
+    """
+    error = missing(lacking, tree, data, meta) if is_object(tree) else unexpected(lacking, data, meta)
+    if not isinstance(error, UnexpectedResponseError):
+        return error
+    if not error.hint and is_object(tree) and tree:
+        names = printable(", ".join(sorted(tree)[:12]), 120)
+        error.hint = (
+            f"its fields are {names}; if what you asked for is among them, it is wrapped in an unknown way: .body has"
+            " all of it"
+        )
+        error.message = f"{error.message} ({error.hint})"
+        error.args = (error.message,)
+    if is_object(tree) or is_list(tree):
+        error.body = tree
+    return error
