@@ -20,6 +20,7 @@ from tutuclient.wire.answers import UNREADABLE, may_hold_error
 from tutuclient.wire.mending import fit_struct, mend_images, mend_texts, mend_vectors
 from tutuclient.wire.refusals import (
     error_of_answer,
+    has_words,
     missing,
     raise_if_error,
     raise_if_words,
@@ -55,7 +56,8 @@ def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object
     tree = read_object(data, meta)
     raise_if_error(tree, meta)
     names = cls.__struct_encode_fields__
-    if names and not any_object and tree.keys().isdisjoint(names):
+    nothing = all(tree.get(name) is None for name in names) and (tree.keys().isdisjoint(names) or has_words(tree))
+    if names and nothing and not any_object:
         raise missing(f"what is no {cls.__name__}", tree, data, meta)
     return _remembered(fit_struct(tree, cls), data, tree, tree)
 

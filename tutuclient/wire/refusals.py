@@ -508,6 +508,11 @@ def raise_if_words(tree: dict[str, Any], meta: Meta, name: str = "") -> None:
             raise _error_in_answer(_No(fields, tree, "code"), meta)
 
 
+def has_words(tree: Mapping[str, Any]) -> bool:
+    """Return whether an object has a message, in any of the spellings of one."""
+    return bool(_fields_of(tree).get("message"))
+
+
 def missing(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> APIError:
     """Make the error of an object in which the endpoint's reader found nothing of what was asked for.
 
