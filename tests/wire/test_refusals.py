@@ -420,6 +420,19 @@ def test_an_error_in_a_choice_is_told_with_what_came(
         wire.read_text(legacy, OK)
 
 
+def test_an_error_in_a_choice_of_a_long_answer_is_told() -> None:
+    long = "word " * 100_000
+    for error in ({"code": 503, "message": "gone"}, {"code": 503, "message": "gone", "metadata": {"raw": long}}):
+        for choice in (
+            {"message": {"content": long}, "finish_reason": "error", "error": error},
+            {"error": error, "finish_reason": "stop", "message": {"content": long}},
+        ):
+            with pytest.raises(errors.InternalServerError, match="gone") as caught:
+                wire.read_completion(completion(choices=[choice]), OK)
+            assert caught.value.partial is not None
+            assert caught.value.partial.text == long
+
+
 def test_an_error_at_the_top_counts_where_the_choice_says_so() -> None:
     body = completion(
         choices=[{"message": {"content": "half"}, "finish_reason": "error"}], error={"code": 503, "message": "gone"}

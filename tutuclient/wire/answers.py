@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound=Answer)
 
 _ERROR = re.compile(rb'"error"')
-_EDGE = 32 * 2**10
+_EDGE = 8 * 2**10
 _INK = re.compile(r"[^\s\ufeff]")
 
 _completions = msgspec.json.Decoder(ChatCompletion, strict=False)
@@ -59,7 +59,9 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
         completion = ChatCompletion() if too_deep(raw) else _completions.decode(raw)
     except UNREADABLE:
         completion = ChatCompletion()
-    said = completion.choices and all(_says_something(choice.message) for choice in completion.choices)
+    said = completion.choices and all(
+        _says_something(choice.message) and choice.finish_reason != "error" for choice in completion.choices
+    )
     if not said or may_hold_error(raw):
         tree = read_object(raw, meta)
         try:
