@@ -210,6 +210,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "error of nulls": {"error": {"message": None, "code": None, "type": ""}, "detail": "fine"},
     "error false": {"error": False, "msg": "fine"},
     "error success": {"error": {"message": "success", "code": 0}, "result": 1},
+    "error ok": {"error": {"status": "ok"}, "id": 5},
+    "error none": {"error": "none", "err": "None", "value": 5},
     "errors empty": {"errors": [], "data": None},
 }
 
@@ -336,6 +338,19 @@ def test_an_error_beside_a_task_is_unknown_and_keeps_the_task(tree: dict[str, An
     assert "m" in str(error)
     failed = of_status(400, body)
     assert (failed.outcome, failed.body) == ("unknown", tree)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"message": "The request submitted is invalid"},
+        {"code": 400, "msg": "任务已提交过，不可重复"},
+        {"error": {"message": "an order in progress blocks this one"}},
+        {"detail": "queued requests are not allowed"},
+    ],
+)
+def test_words_of_orders_within_a_no_change_nothing(tree: dict[str, Any]) -> None:
+    assert of_status(400, json.dumps(tree)).outcome == "rejected"
 
 
 # Kind K: inspect_ai#1534, aider#3550.
