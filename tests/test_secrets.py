@@ -188,7 +188,8 @@ _PLAYED = sorted(
 )
 _WELL = {
     "sse_unasked", "json_for_stream", "finish_without_done", "done_without_finish", "done_unterminated", "done_twice",
-    "done_then_data", "enveloped_frames", "ignorable_frames", "bom", "byte_by_byte", "wrong_content_type",
+    "done_then_data", "enveloped_frames", "ignorable_frames", "message_event", "bom", "byte_by_byte",
+    "wrong_content_type",
     "wrong_charset", "cr", "crlf",
 }  # fmt: skip
 

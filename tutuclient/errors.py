@@ -223,11 +223,13 @@ class APIError(TutuError):
     """A call that was made, or tried, and brought no good answer.
 
     Attributes:
-        body: The decoded error object of the relay (its ``error`` member where there is one), or its text, or None.
+        body: The decoded error object of the relay with all it says (its ``error`` member where there is one; the
+            whole answer where that tells of a task too, and in place of an answer that lacks what was asked for), or
+            its text, or None.
         code: The error's ``code`` as text, or None.
         param: The error's ``param``, or None.
         type: The error's ``type``, or None.
-        partial: What had arrived of a stream when it broke, folded; None when nothing had.
+        partial: What had arrived of an answer when it broke off, folded; None when nothing had.
     """
 
     partial: ChatCompletion | None = None

@@ -210,6 +210,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "error of nulls": {"error": {"message": None, "code": None, "type": ""}, "detail": "fine"},
     "error false": {"error": False, "msg": "fine"},
     "error success": {"error": {"message": "success", "code": 0}, "result": 1},
+    "error ok": {"error": {"status": "ok"}, "id": 5},
+    "error none": {"error": "none", "err": "None", "value": 5},
     "errors empty": {"errors": [], "data": None},
 }
 
@@ -338,6 +340,19 @@ def test_an_error_beside_a_task_is_unknown_and_keeps_the_task(tree: dict[str, An
     assert (failed.outcome, failed.body) == ("unknown", tree)
 
 
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"message": "The request submitted is invalid"},
+        {"code": 400, "msg": "任务已提交过，不可重复"},
+        {"error": {"message": "an order in progress blocks this one"}},
+        {"detail": "queued requests are not allowed"},
+    ],
+)
+def test_words_of_orders_within_a_no_change_nothing(tree: dict[str, Any]) -> None:
+    assert of_status(400, json.dumps(tree)).outcome == "rejected"
+
+
 # Kind K: inspect_ai#1534, aider#3550.
 RAW = {
     "message": "Provider returned error",
@@ -418,6 +433,19 @@ def test_an_error_in_a_choice_is_told_with_what_came(
     legacy = completion(choices=[{"text": content, "finish_reason": reason, "error": error}])
     with pytest.raises(cls, match="fell over"):
         wire.read_text(legacy, OK)
+
+
+def test_an_error_in_a_choice_of_a_long_answer_is_told() -> None:
+    long = "word " * 100_000
+    for error in ({"code": 503, "message": "gone"}, {"code": 503, "message": "gone", "metadata": {"raw": long}}):
+        for choice in (
+            {"message": {"content": long}, "finish_reason": "error", "error": error},
+            {"error": error, "finish_reason": "stop", "message": {"content": long}},
+        ):
+            with pytest.raises(errors.InternalServerError, match="gone") as caught:
+                wire.read_completion(completion(choices=[choice]), OK)
+            assert caught.value.partial is not None
+            assert caught.value.partial.text == long
 
 
 def test_an_error_at_the_top_counts_where_the_choice_says_so() -> None:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound=Answer)
 
-_ERROR = re.compile(rb'"error"')
+_ERROR = b'"error"'
+_ERROR_EDGE = 8 * 2**10
 _INK = re.compile(r"[^\s\ufeff]")
 _BEHIND_VALUE = re.compile(r"[\s\ufeff]*+(?:data:[\s\ufeff]*+)*+")
 _BETWEEN_VALUES = re.compile(r"[\s\ufeff,]*+(?:data:[\s\ufeff]*+)*+")
@@ -108,7 +109,7 @@ def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
     except UNREADABLE:
         return None
     choices = completion.choices
-    said = choices and all(_says_something(choice.message) for choice in choices)
+    said = choices and all(_says_something(choice.message) and choice.finish_reason != "error" for choice in choices)
     if not said or may_hold_error(raw) or is_shuffled([choice.index for choice in choices]):
         return None
     return _remembered(completion, raw, raw, meta)
@@ -148,9 +149,9 @@ def may_hold_error(raw: Data) -> bool:
 
     In a long one, whose length is the content's, only its beginning and end are looked at.
     """
-    if len(raw) <= 2 * _EDGE:
-        return _ERROR.search(raw) is not None
-    return _ERROR.search(raw[:_EDGE]) is not None or _ERROR.search(raw[-_EDGE:]) is not None
+    if len(raw) <= 2 * _ERROR_EDGE:
+        return bytes(raw).find(_ERROR) >= 0
+    return bytes(raw[:_ERROR_EDGE]).find(_ERROR) >= 0 or bytes(raw[-_ERROR_EDGE:]).find(_ERROR) >= 0
 
 
 def _keep_partial(error: APIError, value: Any) -> None:

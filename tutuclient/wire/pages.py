@@ -21,7 +21,7 @@ from tutuclient.types.models import Model, ModelList
 from tutuclient.wire.answers import UNREADABLE, check_count, may_hold_error, seek_usage
 from tutuclient.wire.envelopes import not_understood, open_event, opened, read_opened
 from tutuclient.wire.mending import OddTextError, fit_struct, mend_texts
-from tutuclient.wire.refusals import error_of_answer, raise_if_error, read_value, unexpected
+from tutuclient.wire.refusals import error_of_answer, has_words, raise_if_error, read_value, unexpected
 from tutuclient.wire.shapes import (
     IMAGE_NAMES,
     MODEL_NAMES,
@@ -70,7 +70,8 @@ def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object
     if cls is Model and found is None and not any_object:
         raise not_understood("an answer without a model", data, meta, tree)
     names = cls.__struct_encode_fields__
-    if names and not any_object and found is None and tree.keys().isdisjoint(names):
+    nothing = all(tree.get(name) is None for name in names) and (tree.keys().isdisjoint(names) or has_words(tree))
+    if names and nothing and not any_object and found is None:
         raise not_understood(f"an answer that has nothing of a {cls.__name__}", data, meta, tree)
     return _remembered(fit_struct(tree, cls), data, tree, tree)
 

@@ -64,7 +64,21 @@ _GOOD_CODES = frozenset(
 # midjourney-proxy: the task is there already (21), or it waits in the queue (22); its id is in ``result``.
 _GOOD_WITH_RESULT = frozenset({"21", "22"})
 _GOOD_WORDS = frozenset(
-    {"success", "successful", "succeed", "succeeded", "ok", "okay", "成功", "操作成功", "请求成功", "提交成功"}
+    {
+        "success",
+        "successful",
+        "succeed",
+        "succeeded",
+        "ok",
+        "okay",
+        "none",
+        "null",
+        "no error",
+        "成功",
+        "操作成功",
+        "请求成功",
+        "提交成功",
+    }
 )
 _BAD_STATUSES = frozenset({"error", "fail", "failed", "failure"})
 _ACCEPTED = frozenset(
@@ -84,7 +98,8 @@ _ACCEPTED = frozenset(
 )
 _TAKEN_ON = re.compile(
     r"已提交|提交成功|排队中|处理中|生成中"
-    r"|submitted|\bqueued\b|in progress|being (?:processed|generated|made)|is processing",
+    r"|(?:been|was|successfully|task|request|order|job) submitted|submitted successfully|\bqueued\b|in progress"
+    r"|being (?:processed|generated|made)|is processing",
     re.IGNORECASE,
 )
 _TASK_IDS = ("task_id", "taskId", "taskid", "job_id", "jobId", "prediction_id")
@@ -432,19 +447,24 @@ def _may_have_accepted(tree: Mapping[str, Any]) -> bool:
                 return True
             if any(str(part.get(name) or "").casefold() in _ACCEPTED for name in _STATUSES):
                 return True
-    if not tree.keys() & {"choices", "error"} and _TAKEN_ON.search(str(_fields_of(tree).get("message") or "")):
-        return not _is_false(tree.get("success"))
     result = tree.get("result")
     if is_object(result):
         return bool(result.get("id"))
     return isinstance(result, str | int) and not isinstance(result, bool) and bool(result) and "choices" not in tree
 
 
+def _tells_of_order(tree: Mapping[str, Any]) -> bool:
+    """Say whether an object without an explicit no tells of an order that was taken on, be it in words alone."""
+    return _may_have_accepted(tree) or _TAKEN_ON.search(str(_fields_of(tree).get("message") or "")) is not None
+
+
 def _names_an_error(error: dict[str, Any]) -> bool:
     message, code = error.get("message"), error.get("code")
     if _is_good_word(message) and code in (0, "0", None, 200, "200"):
         return False
-    return any(value and value not in (0, "0") for name, value in error.items() if name != "param")
+    return any(
+        value and value not in (0, "0") and not _is_good_word(value) for name, value in error.items() if name != "param"
+    )
 
 
 def _has_output(tree: Mapping[str, Any]) -> bool:
@@ -502,10 +522,15 @@ def raise_if_words(tree: dict[str, Any], meta: Meta, name: str = "") -> None:
     """
     raise_if_error(tree, meta)
     told_more = tree.keys() & {"choices", "object", "id", "type", "event"} or tree.get("data") is not None
-    if name in {"", "message"} and not told_more and not _succeeds(tree) and not _may_have_accepted(tree):
+    if name in {"", "message"} and not told_more and not _succeeds(tree) and not _tells_of_order(tree):
         fields = _fields_of(tree)
         if fields.get("message"):
             raise _error_in_answer(_No(fields, tree, "code"), meta)
+
+
+def has_words(tree: Mapping[str, Any]) -> bool:
+    """Return whether an object has a message, in any of the spellings of one."""
+    return bool(_fields_of(tree).get("message"))
 
 
 def missing(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> APIError:
@@ -523,7 +548,7 @@ def missing(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> APIError
     """
     fields = _fields_of(tree)
     words = fields.get("message")
-    if words and not _may_have_accepted(tree) and not _is_good_word(words):
+    if words and not _tells_of_order(tree) and not _is_good_word(words):
         error = _error_in_answer(_No(fields, tree, "code"), meta)
         told_more = tree.keys() & {"choices", "object", "id"} or tree.get("data") is not None
         if type(error) is not APIStatusError or not (told_more or _succeeds(tree)):
@@ -662,7 +687,7 @@ def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
             body = read_json(_in_utf8(bytes(data), meta))
         except (ValueError, RecursionError):
             body = None
-        if is_object(body) and _may_have_accepted(body):
+        if is_object(body) and _tells_of_order(body):
             hint = "the order may have been taken on as a task, whose id is in .body: ask for it before you order again"
     # Escapes are for machines: what is said in Chinese is to be read.
     text = _text_of(written(body).encode("utf-8", "replace")[:4096] if is_object(body) and b"\\u" in start else start)
