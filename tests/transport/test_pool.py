@@ -22,8 +22,7 @@ from tutuclient import (
     user,
 )
 from tutuclient.testing import chunk, says, self_signed
-from tutuclient.testing.faults import reset
-from tutuclient.testing.script import encode_frame
+from tutuclient.testing.script import encode_frame, reset
 from tutuclient.transport.direct import Handler
 
 if TYPE_CHECKING:

@@ -160,7 +160,7 @@ class Attempts:
         if not slots.acquire_nowait():
             await self._wait_for_slot()
         call, watch = self._call, self._watch
-        progress = self._progress = Progress()
+        self._progress = Progress()
         reply: Reply | None = None
         try:
             while pause := self._pool.cool_down.wait(self._loop.time(), random.random()):
@@ -169,7 +169,6 @@ class Attempts:
                 await self._renew_key(call.settings.key_source)
             watch.limit("first_token", call.timeout.first_token)
             reply = await self._open_with_descriptors()
-            progress = self._progress
             if not call.stream:
                 watch.ease()
             result = await use(reply)
@@ -193,7 +192,7 @@ class Attempts:
             return result
         finally:
             await self._end_body(reply)
-        raise self._timed_out(late, sent=progress.connected and progress.sent)
+        raise self._timed_out(late, sent=self._progress.connected and self._progress.sent)
 
     async def _renew_key(self, source: Callable[[], Awaitable[str] | str]) -> None:
         key = source()
