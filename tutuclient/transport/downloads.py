@@ -684,6 +684,7 @@ def _told(shown: str, gate: _Gate | None = None, *, has_begun: bool = False) -> 
         unknown: tuple[DownloadReason, str] = ("bad_address", "it cannot be asked")
         if isinstance(error, OSError):
             unknown = ("unreachable", "it cannot be asked")
+        known: list[tuple[DownloadReason, str]]
         known = [(why, words) for name, why, words in _WORDS if isinstance(error, getattr(aiohttp, name))]
         reason: DownloadReason
         reason, words = known[0] if known else unknown
