@@ -310,6 +310,7 @@ AROUND = [
     ("Here it is: ![a kite](", ' "a title")'),
     ('<p><img alt="x" src="', '"></p>'),
     ("<img src='", "'/>"),
+    ("<img width=3 src=", ">"),
     ('{"url": "', '"}'),
     ('{\\"url\\": \\"', '\\"}'),
     ("background: url(", ");"),

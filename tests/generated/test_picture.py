@@ -184,6 +184,17 @@ async def test_of_data_that_cannot_be_decoded_what_can_be_is_kept() -> None:
     assert await image.read(damaged=True) == large[:525_000]
 
 
+async def test_data_travel_without_the_text_around_them() -> None:
+    for text in (
+        f"a secret ![a](data:image/png;base64,{B64}) word",
+        f"a secret data:image/png;base64,{B64.rstrip('=')}\nDone",
+    ):
+        [image] = find_images(says(text))
+        pickled = pickle.dumps(image)
+        assert b"secret" not in pickled
+        assert await pickle.loads(pickled).read() == await image.read() == PNG  # noqa: S301  (our own bytes)
+
+
 async def test_a_whole_image_is_kept_by_either_way_of_reading() -> None:
     for image in (inline(), picture(FakeDownloads(x=PNG))):
         assert await image.read(damaged=True) is await image.read()

@@ -41,7 +41,7 @@ _LABEL = 1000  # characters of a label or ALT text that are looked at and kept
 
 # The forms of a text. Each pattern is possessive or bounded: no text makes one of them look twice at the same stretch.
 _DATA_URI = re.compile(
-    r"(?:(?<![A-Za-z0-9._~%$&+=@/?#;-])|(?<=\\[nrt]))"
+    r"(?:(?<![A-Za-z0-9._~%$&+=@/?#;-])|(?<=\\[nrt])|(?<=\bsrc=))"
     r"data:\s?([\w.+\\/-]{0,80})(?:\s?;\s?[\w.+-]{1,40}=(?:[\w.+%-]{0,80}|\"[^\"\n,;]{0,80}\")){0,4}\s?[;,]\s?base64\s?,",
     re.IGNORECASE | re.ASCII,
 )

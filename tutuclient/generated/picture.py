@@ -82,6 +82,11 @@ class Base64:
         self._text, self._start, self._end = text, start, end
         self._doubts = tuple(doubt for doubt in doubts if doubt < end)
 
+    def __reduce__(self) -> tuple[type[Base64], tuple[str, int, None, list[int]]]:
+        """Travel without the text that stands around the image."""
+        doubts = [doubt - self._start for doubt in self._doubts]
+        return Base64, (self._text[self._start : self._end], 0, None, doubts)
+
     def __len__(self) -> int:
         return self._end - self._start
 

@@ -686,13 +686,15 @@ def _told(shown: str, gate: _Gate | None = None, *, has_begun: bool = False) -> 
         unknown: tuple[DownloadReason, str] = ("bad_address", "it cannot be asked")
         if isinstance(error, OSError):
             unknown = ("unreachable", "it cannot be asked")
-        reason, words = next(
-            ((reason, words) for name, reason, words in _WORDS if isinstance(error, getattr(aiohttp, name))), unknown
-        )
-        told: DownloadReason = "damaged" if has_begun and reason == "unreachable" else reason
-        why = getattr(error, "strerror", None)
+        known: list[tuple[DownloadReason, str]]
+        known = [(why, words) for name, why, words in _WORDS if isinstance(error, getattr(aiohttp, name))]
+        reason: DownloadReason
+        reason, words = known[0] if known else unknown
+        if has_begun and reason == "unreachable":
+            reason = "damaged"
+        said = getattr(error, "strerror", None)
         raise ImageDownloadError(
-            f"{shown} could not be fetched: {words}{f' ({printable(str(why), 200)})' if why else ''}",
-            reason=told,
+            f"{shown} could not be fetched: {words}{f' ({printable(str(said), 200)})' if said else ''}",
+            reason=reason,
             status=getattr(error, "status", None) if reason == "proxy" else None,
         ) from None
