@@ -10,10 +10,10 @@ import pytest
 
 from tests.conftest import KEY
 from tutuclient import (
-    ConfigError,
     APIConnectionError,
     APIError,
     APIStatusError,
+    ConfigError,
     FirstTokenTimeoutError,
     IncompleteStreamError,
     InternalServerError,

@@ -16,7 +16,7 @@ import weakref
 from contextlib import aclosing, contextmanager
 from functools import partial
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from msgspec.structs import asdict, astuple, force_setattr, replace
 
@@ -31,7 +31,7 @@ from tutuclient.errors import (
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.types.answer import DEEPEST, read_json, too_deep
+from tutuclient.types.answer import DEEPEST, is_list, is_object, read_json, too_deep
 from tutuclient.types.audio import join_base64
 from tutuclient.types.chat import (
     ChatAudio,
@@ -55,7 +55,7 @@ from tutuclient.types.chat import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
     from types import TracebackType
-    from typing import Self
+    from typing import Self, SupportsIndex
 
     from tutuclient.transport.reply import Reply
     from tutuclient.transport.watch import Watch
@@ -88,6 +88,8 @@ _OPEN = ord("[")
 _MANY_EMPTY = 1000
 # How many fields of a delta are None when only one is not.
 _ALL_BUT_ONE = len(ChatDelta.__struct_fields__) - 1
+# Where the fields of a delta begin that hardly any has.
+_REST = ChatDelta.__struct_fields__.index("annotations")
 
 
 class ToolCalls:
@@ -269,12 +271,8 @@ class _Choice:
             self.refusal.append(delta.refusal)
         if delta.tool_calls or delta.function_call:
             self._add_calls(delta, raw)
-        if delta.images or delta.image or delta.audio or delta.annotations or delta.reasoning_details:
+        if any(astuple(delta)[_REST:]):
             self._add_rest(delta)
-        if delta.reasoning_text:
-            self.reasoning_text.append(delta.reasoning_text)
-        if delta.thoughts:
-            self.thoughts.append(delta.thoughts)
 
     def news(self, delta: ChatDelta) -> ChatDelta:
         """Return what a message adds that stands where a delta belongs: it may repeat what has come in deltas."""
@@ -284,14 +282,12 @@ class _Choice:
         new: dict[str, Any] = {name: _rest(getattr(delta, name), "".join(getattr(self, name))) for name in _TEXTS}
         for name, known in (("images", self.images), *self.lists.items()):
             items: Any = getattr(delta, name)
-            new[name] = [item for item in items if item not in known] if isinstance(items, list) else items
+            new[name] = [item for item in items if item not in known] if is_list(items) else items
         if delta.image in self.images:
             new["image"] = None
         if delta.parts:  # Its text is in the content.
             texts = (None, "", "text", "output_text")
-            new["parts"] = [
-                part for part in delta.parts if isinstance(part, dict) and part.get("type") not in texts
-            ] or None
+            new["parts"] = [part for part in delta.parts if is_object(part) and part.get("type") not in texts] or None
         if self.thoughts:
             new["thoughts"] = None
         if self.audio or any(self.audio_pieces.values()):
@@ -320,6 +316,10 @@ class _Choice:
             self.function_arguments.append(delta.function_call.arguments or "")
 
     def _add_rest(self, delta: ChatDelta) -> None:
+        if delta.reasoning_text:
+            self.reasoning_text.append(delta.reasoning_text)
+        if delta.thoughts:
+            self.thoughts.append(delta.thoughts)
         for pictures in (delta.images, delta.image):
             if pictures:
                 self.images += pictures if isinstance(pictures, list) else [pictures]
@@ -363,7 +363,8 @@ class _Choice:
         texts = [thought for thought in self.thoughts if isinstance(thought, str)]
         if len(texts) == len(self.thoughts):
             return "".join(texts) or None
-        return [item for thought in self.thoughts for item in (thought if isinstance(thought, list) else [thought])]
+        lists: list[list[Any]] = [thought if is_list(thought) else [thought] for thought in self.thoughts]
+        return list(chain.from_iterable(lists))
 
     def finish(self, index: int) -> ChatChoice:
         calls, audio = self.tools.finish(), self._whole_audio()
@@ -489,7 +490,7 @@ class Folder:
     def _read_frames(self) -> None:
         frames, self._frames = self._frames, []
         for chunk in frames:
-            tree = chunk.__dict__.get("tree") or (read_json(raw) if (raw := chunk.raw) else {})
+            tree: dict[str, Any] = chunk.__dict__.get("tree") or (read_json(raw) if (raw := chunk.raw) else {})
             self._unknown |= {name: value for name, value in tree.items() if name.lower() not in _KNOWN}
 
     def _remember_text(self) -> None:
@@ -573,8 +574,11 @@ def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
     choice: dict[str, Any] | str = (
         choices[number] if isinstance(choices, list) and len(choices) == len(chunk.choices) else {}
     )
-    said: list[Any] = [choice.get("delta"), choice.get("message")] if isinstance(choice, dict) else []
-    return next((delta for delta in said if isinstance(delta, dict) and delta.get("tool_calls")), {})
+    said: list[Any] = [choice.get("delta"), choice.get("message")] if is_object(choice) else []
+    for delta in said:
+        if is_object(delta) and delta.get("tool_calls"):
+            return delta
+    return {}
 
 
 class ChunkReader:
@@ -811,31 +815,34 @@ class ChunkReader:
             self.done = True
             return
         try:
-            if chunk is None:
-                wire.check_count(data, self.meta)
-            if kind is None:
-                if not wire.choices_of(data):  # A chunk whose "data:" is missing is one all the same.
-                    check_stray(bytes(data), self.meta)
-                    return
-                kind = ""
-            parts = wire.apart(data) if chunk is None else [data]
-            if len(parts) < 2 and (  # noqa: PLR2004  (one value, or none)
-                chunk is None
-                or kind == "error"
-                or not (chunk.choices and chunk.choices[0].delta.content)
-                or _ERROR.search(data)
-            ):
-                chunk = self._look_closer(kind, data, chunk)
-            if chunk is not None:
-                self._add(chunk, data)
+            found = self._read_one(kind, data, chunk)
         except UnexpectedResponseError:
             if not self.folder.finished:
                 raise
             return  # What cannot be read behind the end costs nothing of the answer.
-        if len(parts) > 1:
-            yield from self._chunks([(kind, part) for part in parts])
-        elif chunk is not None:
-            yield chunk
+        if isinstance(found, list):
+            yield from self._chunks(found)
+        elif found is not None:
+            yield found
+
+    def _read_one(
+        self, kind: str | None, data: sse.Data, chunk: ChatCompletionChunk | None
+    ) -> ChatCompletionChunk | list[sse.Event] | None:
+        """Read an event patiently; return its chunk, or the events that were run together in it."""
+        if chunk is None:
+            wire.check_count(data, self.meta)
+            if kind is None and not wire.choices_of(data):
+                check_stray(bytes(data), self.meta)
+                return None
+            kind = kind or ""  # A chunk whose "data:" is missing is one all the same.
+            if len(parts := wire.apart(data)) > 1:
+                return [(kind, part) for part in parts]
+        plain = chunk is not None and chunk.choices and chunk.choices[0].delta.content
+        if not plain or kind == "error" or _ERROR.search(data):
+            chunk = self._look_closer(kind or "", data, chunk)
+        if chunk is not None:
+            self._add(chunk, data)
+        return chunk
 
     def _add(self, chunk: ChatCompletionChunk, data: sse.Data) -> None:
         fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
@@ -920,7 +927,7 @@ def _as_piece(function: FunctionCall) -> FunctionCallDelta:
 def several(n: object) -> int:
     """Return a request's ``n`` if it is over 1, else 0; relays read digits as a number too."""
     try:
-        number = int(n) if isinstance(n, str) else operator.index(n)  # type: ignore[arg-type]  (what is none raises)
+        number = int(n) if isinstance(n, str) else operator.index(cast("SupportsIndex", n))
     except (TypeError, ValueError):
         return 0
     return number if number > 1 else 0
@@ -1049,16 +1056,20 @@ class Reader(Protocol[E_co]):
         """Give what is left when the bytes are over."""
         ...
 
-    def by_line(self, piece: bytes) -> bool:
-        """Read lines of JSON from now on, if the first bytes of a body that is no event stream ask for it."""
-        ...
-
     def whole(self, data: sse.Data) -> Iterable[E_co]:
         """Take a whole answer that came in place of a stream."""
         ...
 
     def check_complete(self, *, strict: bool) -> None:
         """Raise when the stream has ended and something is missing."""
+        ...
+
+
+class BodyReader(Reader[E_co], Protocol[E_co]):
+    """A reader that takes a body which is no event stream too."""
+
+    def by_line(self, piece: bytes) -> bool:
+        """Read lines of JSON from now on, if the first bytes of the body ask for it; return whether they do."""
         ...
 
 
@@ -1139,15 +1150,7 @@ class _Reading(Generic[E]):
 
     async def by(self, owner: Stream[E] | None, token: object) -> AsyncGenerator[E, None]:  # noqa: ARG002  (kept alive by its loop)
         """Read on; ``guarded`` has the same token."""
-        reply, reader = self.reply, self.reader
-        if self.complete:
-            raise ConfigError("the stream has been read to its end already; await completion() has the whole answer")
-        if reply is None:
-            raise self.error or self._closed()
-        self.check_free()
-        self._reads = token
-        task = asyncio.current_task()
-        self._task = None if task is None else weakref.ref(task)
+        reply, reader = self._begin(token), self.reader
         silence, piece = _Silence(reply.watch, reply.call.timeout.idle), b"\n"
         try:
             while True:
@@ -1157,17 +1160,7 @@ class _Reading(Generic[E]):
                     yield item
                 if reader.done or not piece:
                     break
-                if self.reply is None:
-                    raise self.error or self._closed()
-                self.check_free(token)
-                if not silence.lasts or reader.unfinished > _LONGEST_PING:
-                    silence.go_on(reader.spoken)
-                self._waits = True
-                try:
-                    piece = await self._read(reply)
-                finally:
-                    self._waits = False
-                self.pending = reader.feed(piece) if piece else reader.end()
+                piece = await self._go_on(reply, token, silence)
             reader.check_complete(strict=reply.call.settings.strict_finish)
             self.complete = True
             reply.stamp()
@@ -1186,6 +1179,34 @@ class _Reading(Generic[E]):
         finally:
             if self._reads is token:
                 self.close()
+
+    def _begin(self, token: object) -> Reply:
+        """Take the stream for the loop that reads by ``token``."""
+        if self.complete:
+            raise ConfigError("the stream has been read to its end already; await completion() has the whole answer")
+        if self.reply is None:
+            raise self.error or self._closed()
+        self.check_free()
+        self._reads = token
+        task = asyncio.current_task()
+        self._task = None if task is None else weakref.ref(task)
+        return self.reply
+
+    async def _go_on(self, reply: Reply, token: object, silence: _Silence) -> bytes:
+        """Read the next bytes; what they complete is pending then."""
+        reader = self.reader
+        if self.reply is None:
+            raise self.error or self._closed()
+        self.check_free(token)
+        if not silence.lasts or reader.unfinished > _LONGEST_PING:
+            silence.go_on(reader.spoken)
+        self._waits = True
+        try:
+            piece = await self._read(reply)
+        finally:
+            self._waits = False
+        self.pending = reader.feed(piece) if piece else reader.end()
+        return piece
 
     def _closed(self) -> APIConnectionError:
         return APIConnectionError(
@@ -1284,7 +1305,7 @@ class Stream(Generic[E]):
             )
 
 
-async def begin_reading(reply: Reply, reader: Reader[E]) -> Iterator[E]:
+async def begin_reading(reply: Reply, reader: BodyReader[E]) -> Iterator[E]:
     """Read as far as the first content, so that what fails before it can still be tried again.
 
     The reply is the stream's to close from here on.

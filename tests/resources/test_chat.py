@@ -14,6 +14,7 @@ from tutuclient import (
     APIConnectionError,
     APIError,
     APITimeoutError,
+    ChatCompletion,
     ChatStream,
     ConfigError,
     FirstTokenTimeoutError,
@@ -169,7 +170,7 @@ async def test_a_stream_that_is_left_is_closed_at_once(client: TutuClient, serve
 
 
 READINGS: dict[str, Any] = {
-    "chunks": lambda stream: aiter(stream),
+    "chunks": aiter,
     "text": lambda stream: stream.text(),
 }
 
@@ -280,10 +281,10 @@ async def test_a_stream_is_read_in_its_own_event_loop(client: TutuClient, server
     async with await open_stream(client) as stream:
         for again in ("chunks", "text", "completion", "anext"):
             with pytest.raises(ConfigError, match="another event loop"):
-                await asyncio.to_thread(lambda again=again: asyncio.run(read_again(stream, again)))
+                await asyncio.to_thread(asyncio.run, read_again(stream, again))
         assert (await anext(stream)).text == ""
         with pytest.raises(ConfigError, match="another event loop"):
-            await asyncio.to_thread(lambda: asyncio.run(read_again(stream, "anext")))
+            await asyncio.to_thread(asyncio.run, read_again(stream, "anext"))
         assert (await stream.completion()).text == "the cat sat"
 
 
@@ -311,16 +312,18 @@ async def test_all_choices_that_were_asked_for_must_end(client: TutuClient, serv
             asking = client.with_options(max_retries=0).chat.completions.create(
                 model="m", messages=[user("hi")], n=n, stream=stream
             )
-            try:
-                answer = await asking
-                answer = await answer.completion() if isinstance(answer, ChatStream) else answer
-            except IncompleteStreamError as error:
-                assert not whole
-                assert error.partial is not None
-                assert [choice.message.text for choice in error.partial.choices] == ["a", "b"]
-            else:
-                assert whole
-                assert len(answer.choices) == 2
+            if whole:
+                assert len((await whole_of(asking)).choices) == 2
+                continue
+            with pytest.raises(IncompleteStreamError) as caught:
+                await whole_of(asking)
+            assert caught.value.partial is not None
+            assert [choice.message.text for choice in caught.value.partial.choices] == ["a", "b"]
+
+
+async def whole_of(asking: Any) -> ChatCompletion:
+    answer: ChatCompletion | ChatStream = await asking
+    return await answer.completion() if isinstance(answer, ChatStream) else answer
 
 
 async def test_a_stream_that_is_lost_is_closed_with_one_warning(client: TutuClient, server: Server) -> None:

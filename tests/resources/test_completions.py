@@ -222,7 +222,8 @@ async def test_every_text_that_was_asked_for_must_end(client: TutuClient, server
         ({"prompt": ["x"] * 3}, False),
     ):
         server.answers(streams(frames, done=False))
-        create = once.completions.create(**{"model": "m", "prompt": "a", "stream": stream, **fields})  # type: ignore[arg-type]  # fields of both kinds
+        asked: dict[str, Any] = {"model": "m", "prompt": "a", "stream": stream, **fields}
+        create: Any = once.completions.create(**asked)
         try:
             answer: Any = await create
             assert len([event async for event in answer] if stream else answer.choices) == 2

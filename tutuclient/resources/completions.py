@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from functools import reduce
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
 from tutuclient import wire
 from tutuclient.errors import APIError
@@ -163,8 +163,8 @@ def _asked(body: Mapping[str, Any]) -> int:
         return each
     if not isinstance(prompts, list | tuple):
         return 0
-    tokens = all(isinstance(prompt, int) for prompt in prompts)
-    return each if tokens else each * len(prompts)
+    rows: list[Any] = list(cast("list[Any]", prompts))
+    return each if all(isinstance(row, int) for row in rows) else each * len(rows)
 
 
 def _read(data: bytes | bytearray, reply: Reply, asked: int) -> Completion:
@@ -182,7 +182,7 @@ def _read(data: bytes | bytearray, reply: Reply, asked: int) -> Completion:
             events.extend(coming)  # One after the other, so what came before an error is there.
             reader.check_complete(strict=False)
         except APIError as error:
-            error.partial = _folded(events, asked) if events else None
+            error.partial = _folded(events, asked) if events else None  # type: ignore[assignment]  # chat's elsewhere
             raise
     completion = events[0] if coming is None else _folded(events, asked)
     vars(completion)["origin"] = Origin(reply.meta, no_pictures)

@@ -41,7 +41,7 @@ def mend_choices(tree: dict[str, Any], part: str) -> dict[str, Any]:
 def _mend_choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
     message, delta = _mend_message(choice, "message"), _mend_message(choice, "delta")
     text = choice.get("text")
-    if (text and not isinstance(text, str | int | float)) or text is True:
+    if text is True or (text and not isinstance(text, str | int | float)):
         raise OddTextError(f"a text that is {_kind(text)}")
     beside = {} if text in (None, False) else {"content": text}
     if part == "message":
@@ -63,17 +63,7 @@ def _mend_message(choice: dict[str, Any], part: str) -> dict[str, Any]:
     if not is_object(found):
         raise OddTextError(f"a {part} that is {_kind(found)}")
     message = dict(found)
-    content = message.get("content")
-    if is_object(content):
-        if content and not (isinstance(content.get("type"), str) or "text" in content):
-            raise OddTextError("a content that is an object")
-        content = [content] if content else None
-        message["content"] = content
-    if is_list(content):
-        message["parts"] = content
-        message["content"] = "".join(_text_of_part(item) for item in content)
-    elif content is True:
-        raise OddTextError("a content that is true")
+    _mend_content(message)
     for name in ("reasoning_content", "reasoning", "reasoning_text"):
         if isinstance(message.get(name), dict | list):
             del message[name]
@@ -85,6 +75,20 @@ def _mend_message(choice: dict[str, Any], part: str) -> dict[str, Any]:
     if is_object(message.get("function_call")):
         message["function_call"] = _mend_function(message["function_call"])
     return message
+
+
+def _mend_content(message: dict[str, Any]) -> None:
+    content = message.get("content")
+    if is_object(content):
+        if content and not (isinstance(content.get("type"), str) or "text" in content):
+            raise OddTextError("a content that is an object")
+        content = [content] if content else None
+        message["content"] = content
+    if is_list(content):
+        message["parts"] = content
+        message["content"] = "".join(_text_of_part(item) for item in content)
+    elif content is True:
+        raise OddTextError("a content that is true")
 
 
 def _text_of_part(part: Any) -> str:
@@ -142,7 +146,12 @@ def find_usage(tree: Mapping[str, Any]) -> tuple[str | int, ...] | None:
 
 def _at(tree: Any, place: tuple[str | int, ...]) -> Any:
     for step in place:
-        tree = tree.get(step) if is_object(tree) else tree[step] if is_list(tree) and isinstance(step, int) else None
+        if is_object(tree):
+            tree = tree.get(str(step))
+        elif is_list(tree) and isinstance(step, int):
+            tree = tree[step]
+        else:
+            return None
     return tree
 
 
