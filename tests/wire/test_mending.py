@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from tests.wire.bodies import CALL, OK, answer_of, calls, choice, completion, counts, message, usage
 from tutuclient import wire
+from tutuclient.errors import UnexpectedResponseError
 from tutuclient.types.answer import Answer
 from tutuclient.types.chat import ChatAudio, ChatCompletion, ChoiceLogprobs, Usage
 
@@ -86,7 +88,9 @@ QUIRKS: dict[str, list[tuple[bytes, Callable[[ChatCompletion], object], object]]
         (completion(choices=[{"text": "hi"}]), lambda a: a.text, "hi"),
         (completion(choices=[{"message": None, "text": "hi"}]), lambda a: a.text, "hi"),
         (completion(choices=[{"finish_reason": "stop"}]), lambda a: (a.text, a.finish_reason), ("", "stop")),
-        (completion(choices=[{"message": "hi"}]), lambda a: a.text, ""),
+        (completion(choices=[{"message": [], "text": "hi"}]), lambda a: a.text, "hi"),
+        (completion(choices=[{"message": {"role": "assistant"}, "text": "hi"}]), lambda a: a.text, "hi"),
+        (completion(choices=[{"message": {"content": ""}, "delta": {"content": "hi"}}]), lambda a: a.text, "hi"),
     ],
     "role": [
         (message(role=""), lambda a: a.message.role, ""),
@@ -98,13 +102,14 @@ QUIRKS: dict[str, list[tuple[bytes, Callable[[ChatCompletion], object], object]]
         (message(content=""), lambda a: (a.message.content, a.text), ("", "")),
         (message(content=None), lambda a: (a.message.content, a.text), (None, "")),
         (message(content=5), lambda a: a.text, "5"),
-        (message(content=True), lambda a: a.message.content, None),
+        (message(content=False), lambda a: a.message.content, None),
+        (message(content={}), lambda a: a.message.content, None),
         (message(content=[]), lambda a: (a.text, a.message.parts), ("", [])),
         (message(content=[{"type": "text", "text": "h"}, {"type": "text", "text": "i"}]), lambda a: a.text, "hi"),
         (message(content=["h", {"text": "i"}]), lambda a: a.text, "hi"),
         (message(content=[{"type": "output_text", "text": "hi"}]), lambda a: a.text, "hi"),
         (message(content=[{"type": "text", "text": {"value": "hi"}}]), lambda a: a.text, "hi"),
-        (message(content=[{"type": "text", "text": 5}, {"type": "text"}, None, 5]), lambda a: a.text, ""),
+        (message(content=[{"type": "text", "text": None}, {"type": "text"}, None]), lambda a: a.text, ""),
         (
             message(content={"type": "text", "text": "hi"}),
             lambda a: (a.text, a.message.parts),
@@ -137,6 +142,38 @@ QUIRKS: dict[str, list[tuple[bytes, Callable[[ChatCompletion], object], object]]
         (message(reasoning_content=["a"], reasoning="hm"), lambda a: a.message.thinking, "hm"),
         (message(reasoning_content=5), lambda a: a.message.thinking, "5"),
         (message(content="", reasoning_content="hm"), lambda a: (a.text, a.message.thinking), ("", "hm")),
+        # laravel/ai PR 813, copilot-api PR 152; two names with the same text are one thought
+        (message(reasoning_text="hm"), lambda a: a.message.thinking, "hm"),
+        (message(reasoning_text="hm", reasoning="hm"), lambda a: a.message.thinking, "hm"),
+        (message(thinking="hm"), lambda a: a.message.thinking, "hm"),
+        (message(thinking=[{"type": "thinking", "thinking": "hm"}]), lambda a: a.message.thinking, "hm"),
+        (message(thinking="hm", reasoning_content="hm"), lambda a: a.message.thinking, "hm"),
+        (
+            message(reasoning_details=[{"type": "reasoning.summary", "summary": "h"}, {"text": "m"}, {"data": "x"}]),
+            lambda a: a.message.thinking,
+            "hm",
+        ),
+        (
+            message(reasoning="hm", reasoning_details=[{"type": "reasoning.text", "text": "hm"}]),
+            lambda a: a.message.thinking,
+            "hm",
+        ),
+        (
+            message(content=[{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "hi"}]),
+            lambda a: (a.message.thinking, a.text),
+            ("hm", "hi"),
+        ),
+        (
+            message(
+                reasoning_content="hm",
+                content=[
+                    {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+                    {"type": "text", "text": "hi"},
+                ],
+            ),
+            lambda a: (a.message.thinking, a.text),
+            ("hm", "hi"),
+        ),
         (message(reasoning_details=[{"type": "x"}]), lambda a: a.message.reasoning_details, [{"type": "x"}]),
     ],
     "tool calls": [
@@ -152,6 +189,22 @@ QUIRKS: dict[str, list[tuple[bytes, Callable[[ChatCompletion], object], object]]
         ),
         (calls({"id": "c", "function": {"name": "f", "arguments": []}}), first_call, ("c", "function", "f", "[]")),
         (calls({"id": "c", "function": None}), first_call, ("c", "function", "", "")),
+        # opencodex#361: the complete arguments twice, run together, with a space, written differently
+        *(
+            (
+                calls({"id": "c", "function": {"name": "f", "arguments": twice}}),
+                first_call,
+                ("c", "function", "f", once),
+            )
+            for twice, once in (
+                ('{"a":1}{"a":1}', '{"a":1}'),
+                ('{"a": {"b": []}}\n{"a":{"b":[]}}', '{"a": {"b": []}}'),
+                ("{}{}{}", "{}"),
+                ('{"a":1}{"a":2}', '{"a":1}{"a":2}'),
+                ('{"a":"} {"}', '{"a":"} {"}'),
+                ('{"a":1} {', '{"a":1} {'),
+            )
+        ),
         (calls(None, CALL), first_call, ("call_1", "function", "weather", '{"city": "Oslo"}')),
         (message(content=None, tool_calls=CALL), first_call, ("call_1", "function", "weather", '{"city": "Oslo"}')),
         (message(content="", tool_calls=[CALL]), lambda a: (a.message.content, first_call(a)[0]), ("", "call_1")),
@@ -172,6 +225,11 @@ QUIRKS: dict[str, list[tuple[bytes, Callable[[ChatCompletion], object], object]]
     + [
         (choice(), lambda a: a.finish_reason, None),
         (choice(finish_reason=5), lambda a: a.finish_reason, "5"),
+        # DashScope's SDK, qwen through relays: the word in place of null
+        *(
+            (choice(finish_reason=word), lambda a: a.finish_reason, None)
+            for word in ("null", "None", "undefined", " NULL ")
+        ),
     ],
     "logprobs": [
         (choice(logprobs=None), lambda a: a.choices[0].logprobs, None),
@@ -202,6 +260,22 @@ QUIRKS: dict[str, list[tuple[bytes, Callable[[ChatCompletion], object], object]]
             (1, 2, 3),
         ),
         (usage(), counts, (None, None, None)),
+        # Moonshot (pi#2017), Groq's x_groq, litellm#1571
+        (
+            choice(usage={"total_tokens": 5, "cached": 1}),
+            lambda a: (counts(a), a.usage and a.usage.extra),
+            ((None, None, 5), {"cached": 1}),
+        ),
+        (completion(x_groq={"id": "r", "usage": {"prompt_tokens": 1, "completion_tokens": 2}}), counts, (1, 2, 3)),
+        (
+            completion(usage={}, x_groq={"usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}}),
+            counts,
+            (1, 2, 3),
+        ),
+        (message(usage={"total_tokens": "5"}), counts, (None, None, 5)),
+        (completion(usage={"total_tokens": 9}, x_groq={"usage": {"total_tokens": 3}}), counts, (None, None, 9)),
+        (completion(x_groq={"usage": {}}), lambda a: a.usage, None),
+        (completion(x_groq={"usage": {"total_tokens": 0}}), lambda a: a.usage, None),
         (completion(), lambda a: a.usage, None),
         (completion(usage=None), lambda a: a.usage, None),
         (completion(usage=[]), lambda a: (a.usage, a.text), (None, "hi")),
@@ -322,6 +396,45 @@ def test_reads_a_good_answer_however_odd(
     assert isinstance(answer.to_dict(), dict)
     for part in (*answer.choices, answer.message, *(answer.message.tool_calls or ())):
         assert isinstance(part.extra, dict)
+
+
+@pytest.mark.parametrize("part", ["message", "delta"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "hi",
+        ["hi"],
+        5,
+        True,
+        {"content": {"a": "hi"}},
+        {"content": True},
+        {"content": [5]},
+        {"content": [True]},
+        {"content": [["hi"]]},
+        {"content": [{"type": "text", "text": 5}]},
+        {"content": [{"text": ["hi"]}]},
+        {"content": [{"type": "text", "text": {"value": 5}}]},
+    ],
+)
+def test_text_that_cannot_be_read_is_an_error_and_never_dropped(part: str, odd: object) -> None:
+    body = json.dumps({"id": "c1", "choices": [{"index": 0, part: odd, "finish_reason": "stop"}]}).encode()
+    for read in (wire.read_completion, wire.read_chunk, wire.read_text, wire.read_text_event):
+        with pytest.raises(UnexpectedResponseError, match="with a "):
+            read(body, OK)
+
+
+@pytest.mark.parametrize("odd", [["hi"], {"a": "hi"}, True])
+def test_a_text_beside_the_message_that_cannot_be_read_is_an_error(odd: object) -> None:
+    body = completion(choices=[{"text": odd}])
+    for read in (wire.read_completion, wire.read_chunk, wire.read_text, wire.read_text_event):
+        with pytest.raises(UnexpectedResponseError, match="a text that is"):
+            read(body, OK)
+
+
+@pytest.mark.parametrize("choices", ["hi", {"delta": {"content": "hi"}}, ["hi"], [5]])
+def test_choices_that_are_none_are_no_silence_in_a_stream(choices: object) -> None:
+    with pytest.raises(UnexpectedResponseError, match="choices that are"):
+        wire.read_chunk(completion(choices=choices), OK)
 
 
 class Odd(Answer, frozen=True, kw_only=True):

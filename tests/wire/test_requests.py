@@ -178,6 +178,29 @@ def test_messages_of_the_caller_go_as_they_are() -> None:
                 "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "sql", "input": "select 1"}}],
             },
         ),
+        # llama.cpp's and vLLM's templates read the arguments as JSON; opencodex#361
+        *(
+            (
+                {"content": None, "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": given}}]},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": sent}}],
+                },
+            )
+            for given, sent in (
+                ("", "{}"),
+                (" ", "{}"),
+                (None, "{}"),
+                ("{}", "{}"),
+                ('{"a":1}{"a":1}', '{"a":1}'),
+                ("{", "{"),
+            )
+        ),
+        (
+            {"content": "x", "function_call": {"name": "f", "arguments": ""}},
+            {"role": "assistant", "content": "x", "function_call": {"name": "f", "arguments": "{}"}},
+        ),
         (
             {"content": None, "tool_calls": [None, {"id": "c", "odd": 1, "function": {"arguments": {"a": 1}}}]},
             {

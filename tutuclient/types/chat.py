@@ -6,18 +6,91 @@ the OpenAI API they follow.
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence  # noqa: TC003  (msgspec reads annotations at run time)
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import msgspec
 
-from tutuclient.types.answer import Answer, Nested, Plain, unknown_field
+from tutuclient.types.answer import Answer, Nested, Plain, is_list, is_object, unknown_field
 
 if TYPE_CHECKING:
     from tutuclient.generated import GeneratedImage
     from tutuclient.sound import Sound
     from tutuclient.types.answer import Origin
+
+
+# What serializers write where there is no reason: a word in place of null (DashScope, qwen behind relays).
+_NO_REASONS = frozenset({"null", "none", "undefined", "nil"})
+_THOUGHT_PARTS = frozenset(
+    {"thinking", "reasoning", "reasoning_text", "reasoning.text", "reasoning.summary", "thought"}
+)
+# Between two objects of an array stands a comma, so this is inside a text, or between two values run together.
+_RUN_TOGETHER = re.compile(r"\}\s*\{")
+_VALUES = json.JSONDecoder(strict=False)
+
+
+def is_reason(word: str | None) -> bool:
+    """Return whether a ``finish_reason`` says why the answer ended: None, "" and the words for null do not."""
+    return bool(word) and str(word).strip().lower() not in _NO_REASONS
+
+
+def thoughts_of(value: Any) -> str:
+    """Return the text of thoughts, written as a text, as parts, or as a part within a part.
+
+    Sources: Mistral's ``{"type": "thinking", "thinking": [{"type": "text", …}]}``, OpenRouter's ``reasoning_details``
+    (``text`` or ``summary``), Anthropic's blocks behind relays.
+    """
+    if isinstance(value, str):
+        return value
+    if is_list(value):
+        return "".join(map(thoughts_of, value))
+    if is_object(value):
+        names = ("thinking", "reasoning", "text", "summary", "content")
+        return next((text for name in names if (text := thoughts_of(value.get(name)))), "")
+    return ""
+
+
+def _thoughts_in_parts(parts: Any) -> str:
+    found = [part for part in parts if is_object(part)] if is_list(parts) else []
+    kinds = [part.get("type") for part in found]
+    return "".join(
+        thoughts_of(part)
+        for part, kind in zip(found, kinds, strict=True)
+        if isinstance(kind, str) and kind in _THOUGHT_PARTS
+    )
+
+
+def _thinking(part: ChatMessage | ChatDelta) -> str:
+    """Return the thoughts under the first name that has some: relays write the same text under several."""
+    return (
+        part.reasoning_content
+        or part.reasoning
+        or part.reasoning_text
+        or thoughts_of(part.thoughts)
+        or thoughts_of(part.reasoning_details)
+        or _thoughts_in_parts(part.parts)
+    )
+
+
+def read_once(arguments: str) -> str:
+    """Return the arguments of a call once when the relay wrote them whole several times (opencodex#361)."""
+    if not _RUN_TOGETHER.search(arguments):
+        return arguments
+    text = arguments.strip()
+    try:
+        first, end = _VALUES.raw_decode(text)
+        once, rest = text[:end], text[end:].strip()
+        while rest:
+            value, end = _VALUES.raw_decode(rest)
+            if value != first:
+                return arguments
+            rest = rest[end:].strip()
+    except (ValueError, RecursionError):
+        return arguments
+    return arguments if once == text else once
 
 
 class CommonFields(TypedDict, total=False):
@@ -137,11 +210,31 @@ class Usage(Nested, frozen=True, kw_only=True):
             msgspec.structs.force_setattr(self, "total_tokens", self.prompt_tokens + self.completion_tokens)
 
 
+def fullness(usage: Any) -> int:
+    """Return 2 for a usage that counts something, 1 for one of zeros alone, 0 for none and for one without numbers."""
+    if usage is None:
+        return 0
+    if not isinstance(usage, Usage):
+        return 2  # Pages without chat's fields send theirs once.
+    if usage.total_tokens or usage.prompt_tokens or usage.completion_tokens:
+        return 2
+    return int(any(number == 0 for number in (usage.total_tokens, usage.prompt_tokens, usage.completion_tokens)))
+
+
+def fuller(usage: Any, later: Any) -> Any:
+    """Return the later of two usages, unless it has been emptied: relays write ``{}`` or nulls behind the numbers."""
+    return later if later is not None and (usage is None or fullness(later) >= fullness(usage)) else usage
+
+
 class FunctionCall(Plain, frozen=True, kw_only=True):
     """A function the model wants called; ``arguments`` is JSON text, written by the model and unchecked."""
 
     name: str = ""
     arguments: str = ""
+
+    def __post_init__(self) -> None:
+        if self.arguments[-1:] == "}" and (once := read_once(self.arguments)) is not self.arguments:
+            msgspec.structs.force_setattr(self, "arguments", once)
 
 
 class ToolCall(Nested, frozen=True, kw_only=True):
@@ -189,11 +282,25 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
         parts: The content as it came when it came as a list of parts, else None.
         reasoning_content: What the model thought aloud, or None.
         reasoning: The same under another relay's name.
+        reasoning_text: The same under GitHub Copilot's name.
+        thoughts: The same under the name "thinking", as it came.
+        reasoning_details: The same as OpenRouter's list of pieces, as it came.
         images: Picture parts beside the text, as they came; ``ChatCompletion.images`` reads them.
         image: The same in an older form.
     """
 
-    OWN = frozenset({"image", "images", "parts", "reasoning", "reasoning_content", "reasoning_details"})
+    OWN = frozenset(
+        {
+            "image",
+            "images",
+            "parts",
+            "reasoning",
+            "reasoning_content",
+            "reasoning_details",
+            "reasoning_text",
+            "thoughts",
+        }
+    )
 
     role: str = "assistant"
     content: str | None = None
@@ -208,6 +315,8 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
     reasoning_details: Any = None
     images: Any = None
     image: Any = None
+    reasoning_text: str | None = None
+    thoughts: Any = msgspec.field(default=None, name="thinking")
 
     @property
     def text(self) -> str:
@@ -216,8 +325,8 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
 
     @property
     def thinking(self) -> str:
-        """What the model thought aloud, whichever field the relay puts it in, or ""."""
-        return self.reasoning_content or self.reasoning or ""
+        """What the model thought aloud, whichever field or part the relay puts it in, or ""."""
+        return _thinking(self)
 
     def _filled(self, tree: dict[str, Any] | None) -> dict[str, Any]:
         done = super()._filled(tree)
@@ -255,6 +364,10 @@ class ChatChoice(Nested, frozen=True, kw_only=True):
     finish_reason: str | None = None
     logprobs: ChoiceLogprobs | None = None
 
+    def __post_init__(self) -> None:
+        if self.finish_reason and not is_reason(self.finish_reason):
+            msgspec.structs.force_setattr(self, "finish_reason", None)
+
 
 class ChatCompletion(Answer, frozen=True, kw_only=True):
     """The whole answer of ``POST /chat/completions``. What the relay left out is None, "" or 0."""
@@ -272,6 +385,12 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
 
     if not TYPE_CHECKING:  # A checker is to find names that are misspelt.
         __getattr__ = unknown_field
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The top-level fields of the answer that this client has no name for; of a stream, those of its chunks."""
+        folded: dict[str, Any] | None = self.__dict__.get("unknown")
+        return super().extra if folded is None else dict(folded)
 
     @property
     def message(self) -> ChatMessage:
@@ -330,7 +449,7 @@ class ToolCallDelta(Plain, frozen=True, kw_only=True):
 class ChatDelta(Plain, frozen=True, kw_only=True, gc=False):
     """What a chunk adds to the message; None where it adds nothing. Fields as in ``ChatMessage``."""
 
-    OWN = frozenset({"annotations", "image", "images", "parts", "reasoning", "reasoning_content", "reasoning_details"})
+    OWN = ChatMessage.OWN | {"annotations"}
 
     role: str | None = None
     content: str | None = None
@@ -345,18 +464,21 @@ class ChatDelta(Plain, frozen=True, kw_only=True, gc=False):
     reasoning_details: Any = None
     images: Any = None
     image: Any = None
+    reasoning_text: str | None = None
+    thoughts: Any = msgspec.field(default=None, name="thinking")
 
 
 class ChatChunkChoice(Plain, frozen=True, kw_only=True, gc=False):
     """One choice of a chunk. Relays number choices strangely: without ``n`` they all belong to one."""
 
-    OWN = frozenset({"message"})
+    OWN = frozenset({"message", "usage"})
 
     index: int = 0
     delta: ChatDelta = ChatDelta()
     finish_reason: str | None = None
     logprobs: ChoiceLogprobs | None = None
     message: ChatMessage | None = None
+    usage: Any = None
 
 
 class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
@@ -371,6 +493,8 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
     system_fingerprint: str | None = None
     choices: list[ChatChunkChoice] = []
     usage: Usage | None = None
+    obfuscation: str | None = None
+    moderation: Any = None
 
     @property
     def text(self) -> str:
@@ -380,10 +504,7 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
     @property
     def thinking(self) -> str:
         """What this chunk adds to what the model thinks aloud, or ""."""
-        if not self.choices:
-            return ""
-        delta = self.choices[0].delta
-        return delta.reasoning_content or delta.reasoning or ""
+        return _thinking(self.choices[0].delta) if self.choices else ""
 
     @property
     def finish_reason(self) -> str | None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence  # noqa: TC003  (msgspec reads annotations at run time)
 from typing import Any, TypedDict
 
+import msgspec
+
 from tutuclient.types.answer import Answer, Nested
-from tutuclient.types.chat import Usage  # noqa: TC001  (msgspec reads annotations at run time)
+from tutuclient.types.chat import Usage, is_reason
 
 
 class CompletionFields(TypedDict, total=False):
@@ -39,6 +41,10 @@ class CompletionChoice(Nested, frozen=True, kw_only=True):
     text: str = ""
     finish_reason: str | None = None
     logprobs: Any = None
+
+    def __post_init__(self) -> None:
+        if self.finish_reason and not is_reason(self.finish_reason):
+            msgspec.structs.force_setattr(self, "finish_reason", None)
 
 
 class Completion(Answer, frozen=True, kw_only=True):

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from tutuclient.wire.answers import (
+    MOST_CALLS,
+    MOST_CHOICES,
     UNREADABLE,
     apart,
+    check_count,
+    choices_of,
     decode_chunk,
     is_event_stream,
+    is_first_chunk,
     read_chunk,
     read_completion,
+    read_completion_or_chunks,
     remember_usage,
+    says_done,
+    seek_usage,
+    too_many,
+    written_chunks,
 )
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
@@ -47,6 +57,8 @@ from tutuclient.wire.transcripts import (
 )
 
 __all__ = [
+    "MOST_CALLS",
+    "MOST_CHOICES",
     "PLAIN_FORMATS",
     "UNREADABLE",
     "Body",
@@ -54,6 +66,8 @@ __all__ = [
     "FormFile",
     "Inflater",
     "apart",
+    "check_count",
+    "choices_of",
     "classify",
     "decode_chunk",
     "encode",
@@ -66,11 +80,13 @@ __all__ = [
     "form",
     "given",
     "is_event_stream",
+    "is_first_chunk",
     "makes_image",
     "read_answer",
     "read_as",
     "read_chunk",
     "read_completion",
+    "read_completion_or_chunks",
     "read_image_event",
     "read_images",
     "read_plain",
@@ -82,10 +98,14 @@ __all__ = [
     "read_translation",
     "read_vectors",
     "remember_usage",
+    "says_done",
+    "seek_usage",
     "sendable",
     "too_large",
+    "too_many",
     "transcription_events",
     "unexpected",
     "without_key",
     "wrapped_events",
+    "written_chunks",
 ]

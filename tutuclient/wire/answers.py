@@ -13,19 +13,31 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from tutuclient.types.answer import PATIENT, Answer, Meta, is_list, is_object, too_deep
-from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, Usage
-from tutuclient.wire.mending import fit_struct, mend_choices
+from tutuclient.types.answer import PATIENT, Answer, Meta, is_list, is_object, read_json, too_deep
+from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, Usage, fullness, is_reason
+from tutuclient.wire.mending import OddTextError, find_usage, fit_struct, mend_choices
 from tutuclient.wire.refusals import raise_if_error, read_object, read_value, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tutuclient.sse import Data
+    from tutuclient.types.completions import Completion
 
 A = TypeVar("A", bound=Answer)
 
 _INK = re.compile(r"[^\s\ufeff]")
+_BEHIND_VALUE = re.compile(r"[\s\ufeff]*+(?:data:[\s\ufeff]*+)*+")
+_BETWEEN_VALUES = re.compile(r"[\s\ufeff,]*+(?:data:[\s\ufeff]*+)*+")
+_USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_DONE = re.compile(rb"""[\s"']*\[DONE\]""", re.IGNORECASE)
+_LONG = 2**20
+_EDGE = 2**16
+_MOST_OBJECTS = 500_000
+MOST_CHOICES = 1000
+"""How many choices an answer may have: the API allows 128."""
+MOST_CALLS = 10_000
+"""How many tool calls a choice may have."""
 
 _completions = msgspec.json.Decoder(ChatCompletion, strict=False)
 decode_chunk: Callable[[Data], ChatCompletionChunk] = msgspec.json.Decoder(ChatCompletionChunk, strict=False).decode
@@ -43,6 +55,26 @@ def is_event_stream(data: bytes, content_type: str = "") -> bool:
     return content_type.startswith("text/event-stream") and not start.startswith((b"{", b"[", b"<")) and bool(start)
 
 
+def says_done(data: Data) -> bool:
+    """Return whether data say that a stream is over: ``[DONE]``, also in quotes."""
+    return _DONE.match(bytes(data[:64])) is not None
+
+
+def too_many(data: Data) -> bool:
+    """Return whether there are more objects than any answer has."""
+    return len(data) > _LONG and bytes(data).count(b"{") > _MOST_OBJECTS
+
+
+def check_count(data: Data, meta: Meta) -> None:
+    """Check how many objects there are before a decoder makes something of each: a byte may cost a hundred.
+
+    Raises:
+        UnexpectedResponseError: There are more than any answer has.
+    """
+    if too_many(data):
+        raise unexpected(f"more than {_MOST_OBJECTS:,} objects in one answer", b"", meta)
+
+
 def read_completion(data: Data, meta: Meta) -> ChatCompletion:
     """Read a whole chat completion.
 
@@ -51,22 +83,74 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
         UnexpectedResponseError: It is none: HTML, an empty body, broken JSON, no choices.
     """
     raw = bytes(data)
-    place: bytes | dict[str, Any] = raw
+    return _read_quickly(raw, meta) or _read_patiently(raw, meta)
+
+
+def read_completion_or_chunks(data: Data, meta: Meta) -> ChatCompletion | list[bytes]:
+    """Read a whole chat completion, or take apart a stream of chunks that is written as JSON.
+
+    Raises:
+        APIStatusError: As ``read_completion`` does.
+        UnexpectedResponseError: Likewise.
+    """
+    raw = bytes(data)
+    return _read_quickly(raw, meta) or written_chunks(raw, meta) or _read_patiently(raw, meta)
+
+
+def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
+    check_count(raw, meta)
     try:
         completion = ChatCompletion() if too_deep(raw) else _completions.decode(raw)
     except UNREADABLE:
-        completion = ChatCompletion()
+        return None
     if not completion.choices or not all(_says_something(choice.message) for choice in completion.choices):
-        tree = read_object(raw, meta)
-        raise_if_error(tree, meta)
+        return None
+    return _remembered(completion, raw, raw, meta)
+
+
+def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
+    tree = read_object(raw, meta)
+    raise_if_error(tree, meta)
+    try:
         place = mend_choices(tree, "message")
-        completion = fit_struct(place, ChatCompletion)
-        if not completion.choices and not _has_images_data(tree):
-            raise unexpected("an answer without choices", raw, meta)
-        vars(completion)["tree"] = tree
+    except OddTextError as error:
+        raise unexpected(f"an answer with {error}", raw, meta) from None
+    completion = fit_struct(place, ChatCompletion)
+    if not completion.choices and not _has_images_data(tree):
+        raise unexpected("an answer without choices", raw, meta)
+    vars(completion)["tree"] = tree
+    return _remembered(completion, raw, place, meta)
+
+
+def _remembered(completion: ChatCompletion, raw: bytes, place: bytes | dict[str, Any], meta: Meta) -> ChatCompletion:
     vars(completion)["raw"] = raw
+    if len(completion.choices) > MOST_CHOICES:
+        raise unexpected(f"more than {MOST_CHOICES:,} choices", b"", meta)
+    for choice in completion.choices:
+        if (calls := choice.message.tool_calls) is not None and len(calls) > MOST_CALLS:
+            raise unexpected(f"more than {MOST_CALLS:,} tool calls", b"", meta)
     _remember_places(completion, place)
+    seek_usage(completion, raw)
     return completion
+
+
+def seek_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: Data) -> None:
+    """Fill an empty ``usage`` with what an answer counts elsewhere."""
+    if fullness(answer.usage) > 1:
+        return
+    edges = bytes(raw) if len(raw) <= 2 * _EDGE else bytes(raw[:_EDGE]) + bytes(raw[-_EDGE:])
+    if not _USAGE.search(edges):
+        return
+    tree: Any = answer.__dict__.get("tree") or read_json(raw)
+    path = find_usage(tree) if is_object(tree) else None
+    if path is None or path == ("usage",):
+        return
+    found: Any = tree
+    for step in path:
+        found = found[step]
+    usage = fit_struct(found, Usage)
+    msgspec.structs.force_setattr(answer, "usage", usage)
+    remember_usage(usage, tree, path)
 
 
 def _remember_places(completion: ChatCompletion, place: bytes | dict[str, Any]) -> None:
@@ -82,12 +166,12 @@ def _remember_places(completion: ChatCompletion, place: bytes | dict[str, Any]) 
         remember_usage(usage, place)
 
 
-def remember_usage(usage: Usage, place: bytes | dict[str, Any]) -> None:
+def remember_usage(usage: Usage, place: bytes | dict[str, Any], path: tuple[str | int, ...] = ("usage",)) -> None:
     """Tell a usage where in an answer's JSON it stands, for its ``extra``."""
-    vars(usage)["place"] = (place, ("usage",))
+    vars(usage)["place"] = (place, path)
     for name in ("prompt_tokens_details", "completion_tokens_details"):
         if (details := getattr(usage, name)) is not None:
-            vars(details)["place"] = (place, ("usage", name))
+            vars(details)["place"] = (place, (*path, name))
 
 
 def _says_something(message: ChatMessage) -> bool:
@@ -119,7 +203,10 @@ def read_chunk(data: Data, meta: Meta) -> ChatCompletionChunk | None:
     if not is_object(value):
         raise unexpected("an event that is no JSON object", data, meta)
     raise_if_error(value, meta)
-    mended = mend_choices(value, "delta")
+    try:
+        mended = mend_choices(value, "delta")
+    except OddTextError as error:
+        raise unexpected(f"a chunk with {error}", data, meta) from None
     chunk = fit_struct(mended, ChatCompletionChunk)
     if chunk.usage is not None:
         remember_usage(chunk.usage, mended)
@@ -138,17 +225,83 @@ def apart(data: Data) -> list[bytes]:
     try:
         msgspec.json.decode(data)
     except UNREADABLE:
-        text = bytes(data).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
-    else:
-        return [bytes(data)]
+        return _values(data, _BEHIND_VALUE)
+    return [bytes(data)]
+
+
+def _values(data: Data, between: re.Pattern[str]) -> list[bytes]:
+    text = bytes(data).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     parts: list[bytes] = []
     at = 0
+    if between is _BETWEEN_VALUES and text.startswith("["):
+        at = _end_of(between, text, 1)
     while at < len(text):
         try:
             _, end = PATIENT.raw_decode(text, at)
         except (ValueError, RecursionError):
             end = len(text)
         parts.append(text[at:end].encode())
-        more = _INK.search(text, end)
-        at = more.start() if more else len(text)
+        at = _end_of(between, text, end)
     return parts
+
+
+def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
+    return at if match is None else match.end()
+
+
+def written_chunks(data: Data, meta: Meta) -> list[bytes] | None:
+    """Take a body apart that is a stream, and is written as JSON: values in lines, run together, or in an array.
+
+    One value that has a message is a whole answer, and so is a first one that says why it ended, whatever stands behind
+    it.
+
+    Returns:
+        The values, the last of which may be cut; None when the body is no such thing.
+
+    Raises:
+        UnexpectedResponseError: It has more values than any answer.
+    """
+    start = bytes(data[:64]).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if start not in {b"{", b"["} or too_deep(data):
+        return None
+    check_count(data, meta)
+    parts = _values(data, _BETWEEN_VALUES)
+    if start == b"[" and parts and parts[-1].strip() == b"]":
+        parts.pop()
+    for number, part in enumerate(parts):
+        choices = choices_of(part)
+        if choices:
+            more = any(map(choices_of, parts[number + 1 :][:_MOST_LOOKS]))
+            whole = start == b"{" and all(_is_whole(choice, alone=not more) for choice in choices)
+            return None if whole and (len(parts) == 1 or not any(map(_is_piece, choices))) else parts
+    return None
+
+
+_MOST_LOOKS = 10
+
+
+def is_first_chunk(line: Data, meta: Meta) -> bool:
+    """Return whether a line of JSON is the beginning of a stream, and cannot be a whole answer."""
+    return bytes(line[:64]).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{" and written_chunks(line, meta) is not None
+
+
+def choices_of(part: Data) -> list[dict[str, Any]]:
+    """Return the choices of an answer or a chunk as they came; [] when it is neither."""
+    try:
+        tree = read_json(part)
+    except (ValueError, RecursionError):
+        return []
+    choices = next((tree[name] for name in ("choices", "Choices") if tree.get(name)), None) if is_object(tree) else None
+    return [choice for choice in choices if is_object(choice)] if is_list(choices) else []
+
+
+def _is_whole(choice: dict[str, Any], *, alone: bool) -> bool:
+    reason = choice.get("finish_reason")
+    if reason is not None and is_reason(str(reason)):
+        return True
+    return alone and not _is_piece(choice) and (choice.get("message") is not None or bool(choice.get("text")))
+
+
+def _is_piece(choice: dict[str, Any]) -> bool:
+    return bool(choice.get("delta")) and not choice.get("message")

@@ -16,28 +16,55 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
+_MOST_PLACES = 100
+
+
+class OddTextError(ValueError):
+    """What stands where the text of an answer belongs is none, and its text would be lost."""
+
+
 def mend_choices(tree: dict[str, Any], part: str) -> dict[str, Any]:
-    """Bring the choices of an odd answer into the shape of the API; ``part`` is "message" or "delta"."""
+    """Bring the choices of an odd answer into the shape of the API; ``part`` is "message" or "delta".
+
+    Raises:
+        OddTextError: Something that cannot be read stands where the text belongs.
+    """
     mended = {name.lower(): value for name, value in tree.items()} | tree
     choices = mended.get("choices")
     kept = [choice for choice in choices if is_object(choice)] if is_list(choices) else []
-    mended["choices"] = [choice | {part: _mend_message(choice, part)} for choice in kept]
+    if part == "delta" and not kept and (any(choices) if is_list(choices) else choices):
+        raise OddTextError(f"choices that are {_kind(choices)}")
+    mended["choices"] = [_mend_choice(choice, part) for choice in kept]
     return mended
 
 
+def _mend_choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
+    message, delta = _mend_message(choice, "message"), _mend_message(choice, "delta")
+    text = choice.get("text")
+    if text is True or (text and not isinstance(text, str | int | float)):
+        raise OddTextError(f"a text that is {_kind(text)}")
+    beside = {} if text in (None, False) else {"content": text}
+    if part == "message":
+        said = next((said for said in (message, delta) if _says(said)), message or delta)
+        return choice | {"message": said if _says(said) else said | beside}
+    # A whole message stays one, apart from the delta: it may repeat what has come.
+    said = delta if _says(delta) or _says(message) else delta | beside
+    return choice | {"delta": said} | ({"message": message} if message else {})
+
+
+def _says(message: dict[str, Any]) -> bool:
+    return any(value for name, value in message.items() if name != "role")
+
+
 def _mend_message(choice: dict[str, Any], part: str) -> dict[str, Any]:
-    other = "delta" if part == "message" else "message"
-    found = next((said for name in (part, other) if is_object(said := choice.get(name)) and said), None)
-    if found is None:
-        return {"content": choice["text"]} if isinstance(choice.get("text"), str) else {}
+    found = choice.get(part)
+    if not found:
+        return {}
+    if not is_object(found):
+        raise OddTextError(f"a {part} that is {_kind(found)}")
     message = dict(found)
-    content = message.get("content")
-    if is_object(content):
-        content = [content]
-    if is_list(content):
-        message["parts"] = content
-        message["content"] = "".join(_text_of_part(item) for item in content)
-    for name in ("reasoning_content", "reasoning"):
+    _mend_content(message)
+    for name in ("reasoning_content", "reasoning", "reasoning_text"):
         if isinstance(message.get(name), dict | list):
             del message[name]
     calls = message.get("tool_calls")
@@ -50,25 +77,90 @@ def _mend_message(choice: dict[str, Any], part: str) -> dict[str, Any]:
     return message
 
 
+def _mend_content(message: dict[str, Any]) -> None:
+    content = message.get("content")
+    if is_object(content):
+        if content and not (isinstance(content.get("type"), str) or "text" in content):
+            raise OddTextError("a content that is an object")
+        content = [content] if content else None
+        message["content"] = content
+    if is_list(content):
+        message["parts"] = content
+        message["content"] = "".join(_text_of_part(item) for item in content)
+    elif content is True:
+        raise OddTextError("a content that is true")
+
+
 def _text_of_part(part: Any) -> str:
     if isinstance(part, str):
         return part
-    if is_object(part) and part.get("type") in (None, "", "text", "output_text"):
-        text = part.get("text")
-        if is_object(text):
-            text = text.get("value")
-        return text if isinstance(text, str) else ""
-    return ""
+    if part is None:
+        return ""
+    if not is_object(part):
+        raise OddTextError(f"a part of the content that is {_kind(part)}")
+    if part.get("type") not in (None, "", "text", "output_text"):
+        return ""
+    text = part.get("text")
+    if is_object(text):
+        text = text.get("value")
+    if text is None or isinstance(text, str):
+        return text or ""
+    raise OddTextError(f"a part of the content whose text is {_kind(text)}")
+
+
+def _kind(value: object) -> str:
+    """Name the kind of a JSON value, for an error."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    kinds: tuple[tuple[type, str], ...] = ((str, "a text"), (list, "a list"), (dict, "an object"))
+    return next((words for kind, words in kinds if isinstance(value, kind)), "a number")
 
 
 def mend_texts(tree: dict[str, Any]) -> dict[str, Any]:
-    """Bring an odd legacy completion into the shape of the API; some relays answer it as a chat."""
+    """Bring an odd legacy completion into the shape of the API; some relays answer it as a chat.
+
+    Raises:
+        OddTextError: As ``mend_choices`` does.
+    """
     mended = mend_choices(tree, "message")
     mended["choices"] = [
-        choice | {"text": choice["text"] if isinstance(choice.get("text"), str) else choice["message"].get("content")}
+        choice | {"text": text if (text := choice.get("text")) else choice["message"].get("content")}
         for choice in mended["choices"]
     ]
     return mended
+
+
+def find_usage(tree: Mapping[str, Any]) -> tuple[str | int, ...] | None:
+    """Find where an answer's JSON counts tokens, beside its usual place; None where it does not.
+
+    Sources: ``choices[0].usage`` (Moonshot), ``x_groq.usage`` (Groq).
+    """
+    places: list[tuple[str | int, ...]] = [("usage",), ("x_groq", "usage")]
+    choices = tree.get("choices")
+    for number, choice in enumerate(choices[:_MOST_PLACES] if is_list(choices) else []):
+        if is_object(choice):
+            places += [("choices", number, "usage")]
+            places += [("choices", number, part, "usage") for part in ("message", "delta") if choice.get(part)]
+    return next((place for place in places if _counts(_at(tree, place))), None)
+
+
+def _at(tree: Any, place: tuple[str | int, ...]) -> Any:
+    for step in place:
+        if is_object(tree):
+            tree = tree.get(str(step))
+        elif is_list(tree) and isinstance(step, int):
+            tree = tree[step]
+        else:
+            return None
+    return tree
+
+
+def _counts(usage: Any) -> bool:
+    return is_object(usage) and any(
+        isinstance(number, int | float | str) and number not in (0, "", "0")
+        for name, number in usage.items()
+        if name.endswith("_tokens")
+    )
 
 
 def mend_vectors(tree: dict[str, Any]) -> dict[str, Any]:

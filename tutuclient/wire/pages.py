@@ -16,8 +16,8 @@ from tutuclient.types.answer import Answer, Meta, Nested, is_list, is_object, to
 from tutuclient.types.completions import Completion
 from tutuclient.types.embeddings import CreateEmbeddingResponse
 from tutuclient.types.images import ImagesResponse, ImageStreamEvent
-from tutuclient.wire.answers import UNREADABLE
-from tutuclient.wire.mending import fit_struct, mend_images, mend_texts, mend_vectors
+from tutuclient.wire.answers import UNREADABLE, check_count, seek_usage
+from tutuclient.wire.mending import OddTextError, fit_struct, mend_images, mend_texts, mend_vectors
 from tutuclient.wire.refusals import error_of_answer, raise_if_error, read_object, read_value, unexpected
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound=Answer)
 T = TypeVar("T")
 
+# The API takes 2,048 prompts, and several texts of each.
+_MOST_TEXTS = 100_000
 _decoders: dict[type[Answer], msgspec.json.Decoder[Any]] = {}
 
 
@@ -77,18 +79,38 @@ def read_as(data: Data, cls: type[T], meta: Meta) -> T:
 
 def read_text(data: Data, meta: Meta) -> Completion:
     """Read a whole legacy completion. Raises as ``read_answer`` does, also when there are no choices."""
-    completion = _quickly(data, Completion)
-    if completion is not None and _says_all(completion):
-        return _remembered(completion, data, data)
-    return _patiently(data, Completion, meta, mend_texts, lambda read: bool(read.choices), "an answer without choices")
+    completion = _read_text_quickly(data, meta)
+    if completion is None:
+        lacking = "an answer without choices"
+        try:
+            completion = _patiently(data, Completion, meta, mend_texts, lambda read: bool(read.choices), lacking)
+        except OddTextError as error:
+            raise unexpected(f"an answer with {error}", data, meta) from None
+    seek_usage(completion, data)
+    return completion
 
 
 def read_text_event(data: Data, meta: Meta) -> Completion | None:
     """Read one event of a streamed legacy completion; None for what carries nothing. Raises as ``read_answer`` does."""
+    completion = _read_text_quickly(data, meta)
+    if completion is None:
+        try:
+            completion = _patiently_event(data, Completion, meta, mend_texts)
+        except OddTextError as error:
+            raise unexpected(f"an event with {error}", data, meta) from None
+    if completion is not None:
+        seek_usage(completion, data)
+    return completion
+
+
+def _read_text_quickly(data: Data, meta: Meta) -> Completion | None:
+    check_count(data, meta)
     completion = _quickly(data, Completion)
-    if completion is not None and _says_all(completion):
-        return _remembered(completion, data, data)
-    return _patiently_event(data, Completion, meta, mend_texts)
+    if completion is None or not _says_all(completion):
+        return None
+    if len(completion.choices) > _MOST_TEXTS:
+        raise unexpected(f"more than {_MOST_TEXTS:,} choices", b"", meta)
+    return _remembered(completion, data, data)
 
 
 def read_vectors(data: bytes | bytearray, meta: Meta, count: int | None) -> CreateEmbeddingResponse:

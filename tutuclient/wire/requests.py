@@ -20,7 +20,7 @@ from tutuclient.errors import ConfigError, printable
 from tutuclient.media import Upload
 from tutuclient.settings import UNSET
 from tutuclient.types.answer import is_list, is_object
-from tutuclient.types.chat import ChatMessage, ToolCall
+from tutuclient.types.chat import ChatMessage, FunctionCall, ToolCall
 
 _MARK = os.urandom(12).hex()
 _PIECE = 192 * 2**10
@@ -196,7 +196,7 @@ def _sendable(message: ChatMessage) -> dict[str, Any]:
     if message.tool_calls:
         fields["tool_calls"] = [_sendable_call(call) for call in message.tool_calls]
     if message.function_call:
-        fields["function_call"] = message.function_call
+        fields["function_call"] = _sendable_function(message.function_call)
     if message.audio is not None and message.audio.id:
         fields["audio"] = {"id": message.audio.id}
     return fields
@@ -207,8 +207,14 @@ def _sendable_call(call: ToolCall) -> dict[str, Any]:
     if call.custom is not None:
         fields["custom"] = call.custom
     else:
-        fields["function"] = {"name": call.function.name, "arguments": call.function.arguments}
+        fields["function"] = _sendable_function(call.function)
     return fields | call.extra
+
+
+def _sendable_function(function: FunctionCall) -> dict[str, str]:
+    # Templates of llama.cpp and vLLM read the arguments as JSON, and "" is none.
+    arguments = function.arguments if function.arguments.strip() else "{}"
+    return {"name": function.name, "arguments": arguments}
 
 
 def makes_image(fields: Mapping[str, Any]) -> bool:
