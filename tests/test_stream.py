@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tutuclient import errors, wire
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
-from tutuclient.stream import ChunkReader, Folder, fold
+from tutuclient.stream import ChunkReader, Folder, fold, read_body, several
 from tutuclient.types.answer import Meta, Origin, too_deep
 from tutuclient.types.chat import (
     ChatAudio,
@@ -234,6 +234,127 @@ DEVIATIONS: dict[str, tuple[list[object], dict[str, Any]]] = {
         [{"choices": [{"text": "h"}]}, {"choices": [{"text": "i", "finish_reason": "stop"}]}],
         {"text": "hi"},
     ),
+    # kind a: the last chunk repeats the whole as a message
+    **{
+        f"a, {name}": ([delta("h", **more), delta("i"), repeats], {"text": "hi", "count": 1} | kept)
+        for name, more, repeats, kept in (
+            (
+                "delta empty",
+                {},
+                {"choices": [{"delta": {}, "message": {"content": "hi"}, "finish_reason": "stop"}]},
+                {},
+            ),
+            ("delta absent", {}, {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]}, {}),
+            (
+                "delta with a role",
+                {},
+                {
+                    "choices": [
+                        {
+                            "delta": {"role": "assistant", "content": ""},
+                            "message": {"content": " hi\n"},
+                            "finish_reason": "stop",
+                        }
+                    ]
+                },
+                {},
+            ),
+            (
+                "content as parts",
+                {},
+                {
+                    "choices": [
+                        {"delta": {}, "message": {"content": [{"type": "text", "text": "hi"}]}, "finish_reason": "stop"}
+                    ]
+                },
+                {"parts": None},
+            ),
+            (
+                "thoughts too",
+                {"reasoning_content": "hm"},
+                {
+                    "choices": [
+                        {"delta": {}, "message": {"content": "hi", "reasoning_content": "hm"}, "finish_reason": "stop"}
+                    ]
+                },
+                {"thinking": "hm"},
+            ),
+            (
+                "pictures too",
+                {"images": ["data:a"]},
+                {"choices": [{"message": {"content": "hi", "images": ["data:a", "data:b"]}, "finish_reason": "stop"}]},
+                {"images": ["data:a", "data:b"]},
+            ),
+        )
+    },
+    "a, with the end that was missing": (
+        [delta("h"), {"choices": [{"delta": {}, "message": {"content": "hi"}, "finish_reason": "stop"}]}],
+        {"text": "hi"},
+    ),
+    "a, a message in every chunk": (
+        [
+            {"choices": [{"delta": {}, "message": {"content": "ha"}}]},
+            {"choices": [{"delta": {}, "message": {"content": "ha"}, "finish_reason": "stop"}]},
+        ],
+        {"text": "haha"},
+    ),
+    "a, the message alone has the text": (
+        [{"choices": [{"delta": {"role": "assistant", "content": ""}, "message": {"content": "hi"}}]}, END],
+        {"text": "hi"},
+    ),
+    # kind V: laravel/ai PR 813, copilot-api PR 152, Mistral's parts
+    "V reasoning_text": (
+        [delta(reasoning_text="h"), delta(reasoning_text="m"), delta("hi"), END],
+        {"thinking": "hm", "text": "hi"},
+    ),
+    "V reasoning_text beside a text": (
+        [delta("h", reasoning_text="h"), delta("i", reasoning_text="m"), END],
+        {"thinking": "hm", "text": "hi"},
+    ),
+    "V thinking": ([delta("", thinking="h"), delta(thinking="m"), delta("hi"), END], {"thinking": "hm", "text": "hi"}),
+    "V reasoning_details alone": (
+        [
+            delta(reasoning_details=[{"type": "reasoning.text", "text": "h"}]),
+            delta(reasoning_details=[{"text": "m"}]),
+            delta("hi"),
+            END,
+        ],
+        {"thinking": "hm", "text": "hi"},
+    ),
+    "V details and a name": (
+        [delta(reasoning="hm", reasoning_details=[{"type": "reasoning.text", "text": "hm"}]), delta("hi"), END],
+        {"thinking": "hm"},
+    ),
+    "V parts": (
+        [
+            delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "h"}]}]),
+            delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "m"}]}]),
+            delta(content=[{"type": "text", "text": "h"}]),
+            delta("i"),
+            END,
+        ],
+        {"thinking": "hm", "text": "hi"},
+    ),
+    # kind M: Moonshot (pi#2017), Groq's x_groq, litellm#1571
+    "M in the choice": (
+        [delta("hi"), {"choices": [{"delta": {}, "finish_reason": "stop", "usage": USAGE}]}],
+        {"total": 3},
+    ),
+    "M in the choice, beside a text": (
+        [delta("h"), {"choices": [{"delta": {"content": "i"}, "usage": USAGE}]}, END],
+        {"text": "hi", "total": 3},
+    ),
+    "M x_groq": ([delta("hi"), also(END, x_groq={"id": "r", "usage": USAGE})], {"total": 3}),
+    **{
+        f"M then {empty}": ([also(delta("hi"), usage=USAGE), also(END, usage=empty)], {"total": 3})
+        for empty in ({}, {"prompt_tokens": None}, dict.fromkeys(USAGE, 0), {"total_tokens": "many"})
+    },
+    "M a later count wins": ([also(delta("hi"), usage={"total_tokens": 1}), also(END, usage=USAGE)], {"total": 3}),
+    # kind G: zeroclaw PR 2136, nanobot PR 1555
+    "G texts of one chunk": (
+        [{"choices": [{"index": 0, "delta": {"content": "h"}}, {"index": 1, "delta": {"content": "i"}}]}, END],
+        {"text": "hi", "count": 1},
+    ),
     "a null choice": ([{"choices": [None, {"delta": {"content": "hi"}}]}, END], {"text": "hi"}),
     "choices of one chunk are one": (
         [{"choices": [{"delta": {"content": "h"}}, {"delta": {"content": "i"}}]}, END],
@@ -319,6 +440,35 @@ def seen(answer: ChatCompletion, name: str) -> object:
 def test_survives_every_deviation(frames: list[object], expected: dict[str, Any], done: list[object]) -> None:
     answer = folded(*frames, *done)
     assert {name: seen(answer, name) for name in expected} == expected
+
+
+def test_what_a_chunk_says_of_the_whole_answer_is_kept() -> None:
+    """The API's description: ``moderation`` and ``obfuscation`` of chunks."""
+    frames = [
+        also(delta("h"), provider="p", obfuscation="x"),
+        also(delta("i"), moderation={"flagged": False}, obfuscation="y"),
+        also(END, citations=["https://h.example/"], provider="q"),
+        {"id": "c1", "choices": [], "usage": USAGE, "timings": {"a": 1}},
+    ]
+    answer = folded(*frames)
+    assert (answer.text, answer.moderation) == ("hi", {"flagged": False})
+    assert answer.extra == {"provider": "q", "citations": ["https://h.example/"], "timings": {"a": 1}}
+    assert answer.to_dict()["citations"] == ["https://h.example/"]
+    assert "obfuscation" not in answer.to_dict()
+    found, _ = chunks_of(events(*frames))
+    assert [chunk.obfuscation for chunk in found] == ["x", "y", None, None]
+    assert found[1].moderation == {"flagged": False}
+
+
+@pytest.mark.parametrize("asked", [2, 3, 4])
+def test_every_choice_that_was_asked_for_must_have_ended(asked: int) -> None:
+    stream = events(noisy(0, "a", "stop"), noisy(1, "b", "stop"), noisy(2, "c", "length"))
+    if asked <= 3:
+        assert len(fold(stream, ORIGIN, many=asked, max_bytes=1000).choices) == 3
+    else:
+        with pytest.raises(IncompleteStreamError):
+            fold(stream, ORIGIN, many=asked, max_bytes=1000)
+    assert len(fold(stream + b"data: [DONE]\n\n", ORIGIN, many=asked, max_bytes=1000).choices) == 3
 
 
 def test_keeps_choices_apart_where_several_were_asked_for() -> None:
@@ -448,6 +598,77 @@ TOOLS: dict[str, tuple[list[object], list[tuple[str, str, str]]]] = {
         [call(index=0, name="a", arguments=""), call(index=0, name="b", arguments="{}")],
         [("", "a", ""), ("", "b", "{}")],
     ),
+    # kind H: continue PR 5849 (Gemini), openai-agents-python#326
+    "a name in two pieces": (
+        [call(index=0, id="c1", name="edit_ex", arguments=""), call(index=0, name="isting", arguments="{}")],
+        [("c1", "edit_existing", "{}")],
+    ),
+    "a name in pieces, without ids": (
+        [
+            call(index=0, name="edit_"),
+            call(index=0, name="exist"),
+            call(index=0, name="ing"),
+            call(index=0, arguments="{}"),
+        ],
+        [("", "edit_existing", "{}")],
+    ),
+    "names in pieces, interleaved": (
+        [
+            call(index=0, id="c1", name="a"),
+            call(index=1, id="c2", name="b"),
+            call(index=0, name="1"),
+            call(index=1, name="2", arguments="[]"),
+            call(index=0, arguments="{}"),
+        ],
+        [("c1", "a1", "{}"), ("c2", "b2", "[]")],
+    ),
+    "a name that grows": (
+        [
+            call(index=0, id="c1", name="look"),
+            call(index=0, name="look_up"),
+            call(index=0, name="look_up", arguments="{}"),
+        ],
+        [("c1", "look_up", "{}")],
+    ),
+    "another name behind arguments": (
+        [call(index=0, id="c1", name="a", arguments="{}"), call(index=0, name="b", arguments="{}")],
+        [("c1", "a", "{}"), ("", "b", "{}")],
+    ),
+    "names without index are calls": (
+        [call(id="c1", name="a"), call(id="c2", name="b"), call(name="c")],
+        [("c1", "a", ""), ("c2", "b", ""), ("", "c", "")],
+    ),
+    # kind W: opencodex#361
+    "arguments again at the end": (
+        [
+            call(index=0, id="c1", name="a", arguments='{"x":'),
+            call(index=0, arguments="1}"),
+            call(index=0, arguments='{"x":1}'),
+        ],
+        [("c1", "a", '{"x":1}')],
+    ),
+    "arguments again, written otherwise": (
+        [call(index=0, id="c1", name="a", arguments='{"x":1}'), call(index=0, id="c1", name="a", arguments='{"x": 1}')],
+        [("c1", "a", '{"x":1}')],
+    ),
+    "arguments again, with the name": (
+        [call(index=0, name="a", arguments='{"x":1}'), call(index=0, name="a", arguments='{"x":1}')],
+        [("", "a", '{"x":1}')],
+    ),
+    "arguments again, in a message": (
+        [
+            call(index=0, id="c1", name="a", arguments='{"x":1}'),
+            {
+                "choices": [
+                    {
+                        "delta": {},
+                        "message": {"tool_calls": [{"id": "c1", "function": {"name": "a", "arguments": '{"x":1}'}}]},
+                    }
+                ]
+            },
+        ],
+        [("c1", "a", '{"x":1}')],
+    ),
     "index null, id and type empty": (
         [
             call(index=None, id="c1", type="function", name="a", arguments=""),
@@ -570,6 +791,113 @@ def test_done_is_the_end_and_nothing_behind_it_counts(tail: bytes) -> None:
     for reason in ("stop", None):
         answer = fold(events(delta("hi", reason=reason)) + tail, ORIGIN, many=False, max_bytes=1000)
         assert (answer.text, answer.finish_reason) == ("hi", reason)
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b'data: "[DONE]"\n\n',
+        b"data: '[DONE]'\n\n",
+        b"data: [done]\n\n",
+        b"[DONE]\n\n",
+        b"[DONE]",
+        b'"[DONE]"\n',
+        b"data: bye\n\n",
+        b"data: 5\n\n",
+        b"data: [1]\n\n",
+        b"data: {oops\n\n",
+        b"event: done\ndata: bye\n\n",
+        b"bye bye\n\n",
+        b"<html></html>\n\n",
+        b'{"a":1}\n\n',
+        b"data: " + b"[" * 9000 + b"\n\n",
+        b"data: " + b"x" * 3000 + b"\n\n",
+        b"x" * 3000,
+        b'data: {"choices": "none"}\n\n',
+    ],
+    ids=lambda tail: repr(tail[:24]),
+)
+@pytest.mark.parametrize("behind", [b"", events({"choices": [], "usage": USAGE})], ids=["last", "usage behind it"])
+def test_what_cannot_be_read_behind_the_end_costs_nothing(tail: bytes, behind: bytes) -> None:
+    """Kind R: several SSE servers. What stands behind it and can be read still counts, unless the end was said."""
+    for size in (1, 7, 10_000):
+        reading = reader()
+        stream = events(delta("h"), delta("i"), END) + tail + behind
+        for at in range(0, len(stream), size):
+            list(reading.feed(stream[at : at + size]))
+        list(reading.end())
+        reading.check_complete(strict=True)
+        answer = reading.folder.completion()
+        assert (answer.text, answer.finish_reason) == ("hi", "stop")
+        ended = b"[done]" in tail.lower()
+        joined = not tail.endswith(b"\n\n")  # What follows is of the same event then.
+        assert ended or joined or not behind or (answer.usage is not None and answer.usage.total_tokens == 3)
+
+
+@pytest.mark.parametrize("junk", [b"x" * 500, b"data: x\n\n" * 50, b": x\n" * 100, b"data: x" * 80])
+def test_junk_without_end_behind_the_end_costs_nothing(junk: bytes) -> None:
+    reading = reader(max_bytes=2000)
+    list(reading.feed(events(delta("hi"), END)))
+    for _ in range(10):
+        assert list(reading.feed(junk)) == []
+    assert list(reading.end()) == []
+    reading.check_complete(strict=True)
+    assert reading.folder.completion().text == "hi"
+
+
+@pytest.mark.parametrize("glue", [b"data: ", b"data:", b"\tdata: ", b""])
+def test_events_glued_to_a_line_are_read(glue: bytes) -> None:
+    """Kind R: ``…}data: [DONE]`` on one line; and what is glued before the end is read too."""
+    said = [json.dumps(frame).encode() for frame in (delta("i"), END)]
+    for last in (b"[DONE]", b'"[DONE]"', b"{}", b"oops"):
+        stream = events(delta("h")) + b"data: " + glue.join([*said, last]) + b"\n\n"
+        assert fold(stream, ORIGIN, many=False, max_bytes=2000).text == "hi"
+    done = events(delta("h")) + b"data: " + glue.join([said[0], b"[DONE]"]) + b"\n\n"
+    answer = fold(done, ORIGIN, many=False, max_bytes=2000)
+    assert (answer.text, answer.finish_reason) == ("hi", None)
+
+
+def test_an_error_behind_the_end_is_raised_with_the_answer() -> None:
+    with pytest.raises(APIError, match="boom") as caught:
+        folded(delta("hi"), END, {"error": {"message": "boom"}})
+    assert caught.value.partial is not None
+    assert (caught.value.partial.text, caught.value.partial.finish_reason) == ("hi", "stop")
+
+
+@pytest.mark.parametrize("word", ["null", "", "None", "none", "NULL", "undefined", " null ", "nil"])
+def test_a_reason_that_is_none_ends_nothing(word: str) -> None:
+    """Kind E: DashScope's SDK, qwen through relays."""
+    for many in (0, 2):
+        stream = events(delta("he", reason=word), delta("llo", reason=word))
+        with pytest.raises(IncompleteStreamError) as caught:
+            fold(stream, ORIGIN, many=many, max_bytes=2000)
+        assert caught.value.partial is not None
+        assert (caught.value.partial.text, caught.value.partial.finish_reason) == ("hello", None)
+    found, ended = chunks_of(events(delta("he", reason=word), END))
+    assert ([chunk.finish_reason for chunk in found], ended) == ([None, "stop"], None)
+    answer = fold(stream + b"data: [DONE]\n\n", ORIGIN, many=False, max_bytes=2000)
+    assert (answer.text, answer.finish_reason) == ("hello", None)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"choices": [{"delta": "i"}]},
+        {"choices": [{"delta": ["i"]}]},
+        {"choices": [{"message": "i"}]},
+        {"choices": [{"delta": {"content": {"a": "i"}}}]},
+        {"choices": [{"delta": {"content": True}}]},
+        {"choices": [{"delta": {"content": [{"text": 1}]}}]},
+        {"choices": ["i"]},
+        {"choices": "i"},
+    ],
+)
+def test_text_that_cannot_be_read_is_never_left_out(odd: object) -> None:
+    """Kind b."""
+    with pytest.raises(UnexpectedResponseError) as caught:
+        folded(delta("h"), odd, END)
+    assert caught.value.partial is not None
+    assert (caught.value.partial.text, caught.value.outcome) == ("h", "unknown")
 
 
 @pytest.mark.parametrize(
@@ -838,6 +1166,169 @@ def test_folding_needs_no_reader() -> None:
     folder.add(ChatCompletionChunk(id="c1"))
     assert (folder.began, folder.completion().id) == (True, "c1")
     assert folder.completion().meta.status_code == 0
+
+
+# --- a stream that is written as JSON (kind D: langchainjs PR 3241, chatbot-ui PR 1378) ------------------------------
+
+HELLO = [delta("", role="assistant"), delta("hel"), delta("lo"), also(END, usage=USAGE)]
+JSON_STREAMS = {
+    "lines": lambda frames: b"".join(json.dumps(frame).encode() + b"\n" for frame in frames),
+    "lines, CRLF": lambda frames: b"\r\n".join(json.dumps(frame).encode() for frame in frames),
+    "blank lines": lambda frames: b"\n\n".join(json.dumps(frame).encode() for frame in frames),
+    "a BOM": lambda frames: b"\xef\xbb\xbf" + b"\n".join(json.dumps(frame).encode() for frame in frames),
+    "run together": lambda frames: b"".join(json.dumps(frame).encode() for frame in frames),
+    "an array": lambda frames: json.dumps(frames).encode(),
+    "an array in lines": lambda frames: json.dumps(frames, indent=2).encode(),
+    "commas": lambda frames: b",\n".join(json.dumps(frame).encode() for frame in frames),
+    "pretty": lambda frames: b"\n".join(json.dumps(frame, indent=2).encode() for frame in frames),
+}
+
+
+@pytest.mark.parametrize("written", JSON_STREAMS.values(), ids=JSON_STREAMS)
+@pytest.mark.parametrize("behind", [b"", b"\n[DONE]\n", b"\ndata: [DONE]\n", b"\noops"])
+def test_a_stream_written_as_json_is_read_to_its_end(written: Any, behind: bytes) -> None:
+    body = written(HELLO) + behind
+    answer = read_body(body, ORIGIN, many=False, max_bytes=2**20)
+    assert (answer.text, answer.finish_reason, answer.usage and answer.usage.total_tokens) == ("hello", "stop", 3)
+    reading = reader()
+    texts = [chunk.text for chunk in reading.whole(body)]
+    reading.check_complete(strict=True)
+    assert "".join(texts) == "hello"
+
+
+@pytest.mark.parametrize("written", JSON_STREAMS.values(), ids=JSON_STREAMS)
+@pytest.mark.parametrize("cut", [0, 1, 30, 60])
+def test_a_stream_written_as_json_that_is_cut_is_an_error_with_what_came(written: Any, cut: int) -> None:
+    body = written(HELLO[:-1])
+    with pytest.raises(IncompleteStreamError) as caught:
+        read_body(body[: len(body) - cut], ORIGIN, many=False, max_bytes=2**20)
+    assert caught.value.partial is not None
+    assert "hello".startswith(caught.value.partial.text)
+    assert (caught.value.partial.text[:3], caught.value.outcome) == ("hel", "unknown")
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [delta("he")],
+        [delta("he", reason="null")],
+        [delta("he", reason="")],
+        [{"choices": [{"delta": {"content": "he"}}]}],
+        [delta("", role="assistant"), delta("he")],
+        [AZURE, delta("he")],
+        [{"choices": [{"message": {"content": "h"}}]}, {"choices": [{"message": {"content": "e"}}]}],
+        [{"choices": [{"text": "h"}]}, {"choices": [{"text": "e"}]}],
+    ],
+)
+def test_a_lone_chunk_is_no_whole_answer(frames: list[dict[str, Any]]) -> None:
+    body = b"\n".join(json.dumps(frame).encode() for frame in frames)
+    with pytest.raises(IncompleteStreamError) as caught:
+        read_body(body, ORIGIN, many=False, max_bytes=2**20)
+    assert caught.value.partial is not None
+    assert (caught.value.partial.text, caught.value.outcome) == ("he", "unknown")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"choices": [{"message": {"content": "hi"}}]},
+        {"choices": [{"message": {"content": "hi"}, "finish_reason": None}]},
+        {"choices": [{"message": {"content": "hi"}, "finish_reason": "null"}]},
+        {"choices": [{"delta": {"content": "hi"}, "finish_reason": "stop"}]},
+        {"choices": [{"message": {"content": "hi"}, "delta": {}, "finish_reason": None}]},
+        {"choices": [{"text": "hi"}]},
+    ],
+)
+def test_one_value_that_has_a_message_or_a_reason_is_whole(value: dict[str, Any]) -> None:
+    body = json.dumps(value).encode()
+    answer = read_body(body, ORIGIN, many=False, max_bytes=2**20)
+    assert (answer.text, answer.raw) == ("hi", body)
+    assert "".join(chunk.text for chunk in reader().whole(body)) == "hi"
+
+
+def test_what_cannot_be_read_within_lines_of_json_is_said() -> None:
+    lines = [json.dumps(delta("h")), "{oops", json.dumps(delta("i")), json.dumps(END)]
+    for body in ("\n".join(lines), "\n".join([*lines[:2], *lines[3:]])):
+        reading = reader()
+        assert reading.by_line(body.encode())
+        with pytest.raises(UnexpectedResponseError, match="oops"):
+            list(reading.feed(body.encode()))
+        assert reading.partial is not None
+        assert reading.partial.text == "h"
+
+
+def test_a_chunk_whose_data_is_missing_is_read_too() -> None:
+    stream = b": PING\n\n" + b"\n".join(json.dumps(frame).encode() for frame in HELLO) + b"\n"
+    assert fold(stream, ORIGIN, many=False, max_bytes=2**20).text == "hello"
+
+
+# --- one answer over several choices (kind G: zeroclaw PR 2136, nanobot PR 1555, litellm PR 35444) -------------------
+
+
+def test_one_answer_over_several_choices_is_one() -> None:
+    tool = {"id": "c1", "type": "function", "function": {"name": "a", "arguments": "{}"}, "signature": "x"}
+    other = tool | {"id": "c2"}
+    body = {
+        "id": "c1",
+        "odd": 1,
+        "choices": [
+            {"index": 0, "message": {"content": "I look.", "reasoning_content": "hm"}, "finish_reason": "stop"},
+            {"index": 1, "message": {"content": None, "tool_calls": [tool]}, "finish_reason": "tool_calls"},
+            {"index": 2, "message": {"content": "", "tool_calls": [other], "own": 5}, "finish_reason": "tool_calls"},
+        ],
+    }
+    data = json.dumps(body).encode()
+    answer = read_body(data, ORIGIN, many=0, max_bytes=2**20)
+    assert (len(answer.choices), answer.text, answer.message.thinking, answer.finish_reason) == (
+        1,
+        "I look.",
+        "hm",
+        "tool_calls",
+    )
+    assert [call.id for call in answer.message.tool_calls or ()] == ["c1", "c2"]
+    assert (answer.extra, answer.message.extra) == ({"odd": 1}, {"own": 5})
+    assert wire.sendable([answer.message])[0]["tool_calls"] == [tool, other]
+    [chunk] = reader().whole(data)
+    assert (len(chunk.choices), chunk.text, len(chunk.choices[0].delta.tool_calls or ())) == (1, "I look.", 2)
+    apart = read_body(data, ORIGIN, many=3, max_bytes=2**20)
+    assert [choice.index for choice in apart.choices] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("n", "many"), [(None, 0), (0, 0), (1, 0), (2, 2), ("3", 3), ("many", 0), (True, 0), (2.0, 0), ([], 0)]
+)
+def test_reads_how_many_choices_were_asked_for(n: object, many: int) -> None:
+    assert several(n) == many
+
+
+# --- bounds on counts ------------------------------------------------------------------------------------------------
+
+
+def test_more_than_any_answer_has_is_an_error() -> None:
+    many_calls = [{"function": {"name": "a"}, "id": f"c{number}"} for number in range(10_001)]
+    many_choices = [{"index": number, "delta": {"content": "a"}} for number in range(1, 1002)]
+    for frames, words, many in (
+        ([delta("hi"), delta(tool_calls=many_calls)], "10,000 tool calls", 0),
+        (
+            [delta("hi"), *(delta(tool_calls=many_calls[at : at + 100]) for at in range(0, 10_001, 100))],
+            "tool calls",
+            0,
+        ),
+        ([delta("hi"), {"choices": many_choices}], "1,000 choices", 2),
+        ([delta("hi"), delta(images=["x"] * 100_001)], "100,000 parts", 0),
+        ([delta("hi"), delta(annotations=["x"] * 100_001)], "100,000 parts", 0),
+        ([delta("hi"), delta(content=[None] * 100_001)], "100,000 parts", 0),
+    ):
+        with pytest.raises(UnexpectedResponseError, match=words) as caught:
+            fold(events(*frames), ORIGIN, many=many, max_bytes=2**22)
+        assert caught.value.partial is not None
+        assert caught.value.partial.text == "hi"
+    whole = {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}] * 1001}
+    with pytest.raises(UnexpectedResponseError, match="1,000 choices"):
+        read_body(json.dumps(whole).encode(), ORIGIN, many=0, max_bytes=2**22)
+    calls = {"choices": [{"message": {"tool_calls": many_calls}, "finish_reason": "stop"}]}
+    with pytest.raises(UnexpectedResponseError, match="10,000 tool calls"):
+        read_body(json.dumps(calls).encode(), ORIGIN, many=0, max_bytes=2**22)
 
 
 # --- any cut ---------------------------------------------------------------------------------------------------------

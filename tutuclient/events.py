@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from tutuclient import sse, wire
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
 from tutuclient.stream import Stream, begin_reading, check_stray, decoded
+from tutuclient.types.chat import fuller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 E = TypeVar("E")
 
-_DONE = b"[DONE]"
 _PIECE = 64 * 2**10
 
 
@@ -87,10 +87,16 @@ class EventReader(Generic[E]):
             APIError: The relay sent an error, or what is no event.
             UnexpectedResponseError: A line, an event or the whole stream is too long.
         """
-        events = decoded(self.meta, self._decoder.feed, piece)
-        self._left -= len(piece)
-        if self._left < 0:
-            raise wire.too_large("a stream", self._most, self.meta)
+        try:
+            events = decoded(self.meta, self._decoder.feed, piece)
+            self._left -= len(piece)
+            if self._left < 0:
+                raise wire.too_large("a stream", self._most, self.meta)
+        except UnexpectedResponseError:
+            if not self.finished:
+                raise
+            self.done = True  # The answer is whole, and what comes behind it is none of it.
+            events = []
         return self._typed(events)
 
     def end(self) -> Iterator[E]:
@@ -102,10 +108,20 @@ class EventReader(Generic[E]):
             if not self.finished:
                 raise self._incomplete("the stream ended within an event") from None
 
+    def by_line(self, piece: bytes) -> bool:  # noqa: ARG002  (as chunks have it)
+        """Return False: a body that is no event stream is read whole, and taken apart then."""
+        return False
+
     def whole(self, data: sse.Data) -> Iterable[E]:
-        """Take a whole answer that came in place of a stream: some relays do not forward streams."""
+        """Take a whole answer that came in place of a stream: some relays do not forward streams.
+
+        A stream of choices that is written as JSON is taken apart, and has to come to its end as any stream.
+        """
+        if parts := wire.written_chunks(data, self.meta):
+            return self._typed([("", part) for part in parts])
         events = list(self._whole(bytes(data), self.meta))
-        self.usage = next((usage for event in events if (usage := getattr(event, "usage", None))), None)
+        for event in events:
+            self.usage = fuller(self.usage, getattr(event, "usage", None))
         self.done = self.finished = True
         return events
 
@@ -137,10 +153,10 @@ class EventReader(Generic[E]):
         try:
             for name, data in events:
                 for part in [data] if name is None else wire.apart(data):
-                    event = None if self.done else self._event(name, part)
+                    event = None if self.done else self._event_before_end(name, part)
                     if event is not None:
                         self.spoken += 1
-                        self.usage = getattr(event, "usage", None) or self.usage
+                        self.usage = fuller(self.usage, getattr(event, "usage", None))
                         self.finished = self.finished or self._last(event)
                         self.done = self.finished and not self._goes_on
                         yield event
@@ -149,14 +165,25 @@ class EventReader(Generic[E]):
                 error.outcome = "unknown"  # Whatever it says, work has been done.
             raise
 
+    def _event_before_end(self, name: str | None, data: sse.Data) -> E | None:
+        """Read an event; what cannot be read behind the last one costs nothing of the answer."""
+        try:
+            return self._event(name, data)
+        except UnexpectedResponseError:
+            if not self.finished:
+                raise
+            return None
+
     def _event(self, name: str | None, data: sse.Data) -> E | None:
+        if wire.says_done(data):
+            self.done = self.spoken > 0
+            return None
+        if name is None and wire.choices_of(data):
+            name = ""  # A chunk whose "data:" is missing is one all the same.
         if name is None:
             check_stray(bytes(data), self.meta)
             return None
         start = bytes(data[:64]).strip()
-        if start[: len(_DONE)] == _DONE:
-            self.done = self.spoken > 0
-            return None
         if name == "error":
             raise wire.error_event(data, self.meta)
         return self._read(name, data, self.meta) if start else None

@@ -200,6 +200,54 @@ class Decoder:
             events.append((None, line))
 
 
+class Lines:
+    """Decodes lines of JSON, which some relays send in place of an event stream. Used as a ``Decoder`` is.
+
+    Args:
+        max_bytes: The longest line to hold.
+    """
+
+    __slots__ = ("_tail", "max_bytes")
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes: int = max_bytes
+        self._tail = bytearray()
+
+    @property
+    def unfinished(self) -> int:
+        """How many bytes are held of a line whose end has not come."""
+        return len(self._tail)
+
+    def feed(self, piece: bytes) -> list[Event]:
+        """As ``feed_lines``."""
+        return self.feed_lines(piece)
+
+    def feed_plain(self, piece: bytes) -> list[bytes]:  # noqa: ARG002  (as a Decoder has it)
+        """Return nothing: there is no quicker way."""
+        return []
+
+    def feed_lines(self, piece: bytes) -> list[Event]:
+        """Take the next bytes, cut anywhere, and return the lines they complete as events.
+
+        Raises:
+            EventTooLargeError: A line is over ``max_bytes``.
+        """
+        if b"\n" not in piece:
+            self._tail += piece
+            lines: list[bytes] = []
+        else:
+            *lines, tail = piece.split(b"\n")
+            lines[0] = bytes(self._tail) + lines[0]
+            self._tail = bytearray(tail)
+        if max(len(self._tail), *map(len, lines), 0) > self.max_bytes:
+            raise EventTooLargeError(f"a line is over {self.max_bytes:,} bytes long")
+        return [("", line.removeprefix(b"data:")) for each in lines if (line := each.strip())]
+
+    def flush(self) -> list[Event]:
+        """Return what is left at the end: a last line without its end."""
+        return self.feed_lines(b"\n")
+
+
 def _joined(lines: list[Data]) -> bytearray:
     """Join lines, growing the first one in place when they were joined before."""
     first, *others = lines

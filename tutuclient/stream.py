@@ -7,16 +7,16 @@ relay has said ``[DONE]``; anything else is an error with what had come.
 
 from __future__ import annotations
 
+import operator
 import re
 import sys
 import warnings
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from functools import partial
 from itertools import chain, groupby
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from msgspec.structs import asdict, astuple
+from msgspec.structs import asdict, astuple, force_setattr, replace
 
 from tutuclient import sse, wire
 from tutuclient.errors import (
@@ -27,7 +27,7 @@ from tutuclient.errors import (
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.types.answer import DEEPEST, too_deep
+from tutuclient.types.answer import DEEPEST, read_json, too_deep
 from tutuclient.types.audio import join_base64
 from tutuclient.types.chat import (
     ChatAudio,
@@ -42,6 +42,9 @@ from tutuclient.types.chat import (
     FunctionCallDelta,
     ToolCall,
     ToolCallDelta,
+    fuller,
+    is_reason,
+    read_once,
 )
 
 if TYPE_CHECKING:
@@ -86,7 +89,9 @@ class ToolCalls:
 
     Pieces belong together by id, then by index, then by coming one after the
     other. Another name begins a new call, and so does the same name with more
-    arguments after complete ones: some relays number all calls alike.
+    arguments after complete ones: some relays number all calls alike. A name may
+    come in pieces before there are arguments (Gemini behind relays,
+    openai-agents-python#326), and complete arguments twice (opencodex#361).
     """
 
     def __init__(self) -> None:
@@ -100,6 +105,8 @@ class ToolCalls:
         arguments = (piece.function.arguments if piece.function else None) or ""
         call: dict[str, Any] | None = self._find(piece, name, arguments)
         if call is None:
+            if len(self.calls) >= wire.MOST_CALLS:
+                raise TooManyError(f"more than {wire.MOST_CALLS:,} tool calls")
             call = {
                 "index": piece.index,
                 "id": "",
@@ -114,6 +121,8 @@ class ToolCalls:
             self.calls.append(call)
             if piece.index is not None:
                 self._by_index[piece.index] = call
+        elif self._continues_name(call, piece, name, arguments):
+            call["name"] = name if name.startswith(call["name"]) else call["name"] + name
         call["id"] = call["id"] or piece.id or ""
         if call["id"]:
             self._by_id[call["id"]] = call
@@ -133,10 +142,33 @@ class ToolCalls:
         last = self._by_index.get(piece.index) if piece.index is not None else next(reversed(self.calls), None)
         if last is None or (piece.id and last["id"]):
             return None
-        if name and last["name"]:
-            begins_another = name != last["name"] or (arguments and last["brackets"].closed(last["arguments"]))
-            return None if begins_another else last
+        if name and last["name"] and not self._continues_name(last, piece, name, arguments):
+            if name != last["name"]:
+                return None
+            whole = arguments and last["brackets"].closed(last["arguments"])
+            return None if whole and not _says_again(piece, last, arguments) else last
         return last
+
+    @staticmethod
+    def _continues_name(call: dict[str, Any], piece: ToolCallDelta, name: str, arguments: str) -> bool:
+        """Return whether a piece has more of a call's name.
+
+        It has the call's index and no id, and there are no arguments yet. Without ids at all another name that comes
+        with arguments is another call's: some relays number all calls alike.
+        """
+        if not name or piece.id or piece.index is None or piece.index != call["index"] or call["arguments"]:
+            return False
+        return bool(call["name"]) and name != call["name"] and bool(call["id"] or not arguments)
+
+    def has(self, piece: ToolCallDelta) -> bool:
+        """Return whether a whole call has come already."""
+        function = piece.function or FunctionCallDelta()
+        return any(
+            call["id"] == (piece.id or call["id"])
+            and call["name"] == (function.name or call["name"])
+            and "".join(call["arguments"]).strip() in ((function.arguments or "").strip(), "")
+            for call in self.calls
+        )
 
     def finish(self) -> list[ToolCall]:
         """Give the calls as far as they have come."""
@@ -149,6 +181,15 @@ class ToolCalls:
             vars(made)["place"] = (call["extra"], ())
             done.append(made)
         return done
+
+
+class TooManyError(ValueError):
+    """There is more of something than any answer has."""
+
+
+def _says_again(piece: ToolCallDelta, call: dict[str, Any], arguments: str) -> bool:
+    """Return whether a piece repeats the complete arguments of the call that has its index."""
+    return piece.index is not None and arguments.strip() == read_once("".join(call["arguments"])).strip()
 
 
 class _Brackets:
@@ -187,6 +228,8 @@ class _Choice:
         self.content: list[str] = []
         self.reasoning_content: list[str] = []
         self.reasoning: list[str] = []
+        self.reasoning_text: list[str] = []
+        self.thoughts: list[Any] = []
         self.refusal: list[str] = []
         self.parts: list[Any] = []
         self.tools = ToolCalls()
@@ -199,6 +242,7 @@ class _Choice:
         self.audio_pieces: dict[str, list[str]] = {"data": [], "transcript": []}
         self.logprobs: tuple[list[TokenLogprob], list[TokenLogprob]] | None = None
         self.finish_reason: str | None = None
+        self.by_message = False
 
     def add(self, choice: ChatChunkChoice, raw: Callable[[], dict[str, Any]]) -> None:
         delta = choice.delta
@@ -221,12 +265,43 @@ class _Choice:
             self._add_calls(delta, raw)
         if delta.images or delta.image or delta.audio or delta.annotations or delta.reasoning_details:
             self._add_rest(delta)
+        if delta.reasoning_text:
+            self.reasoning_text.append(delta.reasoning_text)
+        if delta.thoughts:
+            self.thoughts.append(delta.thoughts)
+
+    def news(self, delta: ChatDelta) -> ChatDelta:
+        """Return what a message adds that stands where a delta belongs: it may repeat what has come in deltas."""
+        if self.by_message or not self.said_something:
+            self.by_message = True  # Relays that write "message" for "delta" in every chunk.
+            return delta
+        new: dict[str, Any] = {name: _rest(getattr(delta, name), "".join(getattr(self, name))) for name in _TEXTS}
+        for name, known in (("images", self.images), *self.lists.items()):
+            items: Any = getattr(delta, name)
+            new[name] = [item for item in items if item not in known] if isinstance(items, list) else items
+        if delta.image in self.images:
+            new["image"] = None
+        if delta.parts:  # Its text is in the content.
+            texts = (None, "", "text", "output_text")
+            new["parts"] = [
+                part for part in delta.parts if isinstance(part, dict) and part.get("type") not in texts
+            ] or None
+        if self.thoughts:
+            new["thoughts"] = None
+        if self.audio or any(self.audio_pieces.values()):
+            new["audio"] = None
+        if self.function_name or self.function_arguments:
+            new["function_call"] = None
+        if delta.tool_calls and self.tools.calls:
+            new["tool_calls"] = [call for call in delta.tool_calls if not self.tools.has(call)] or None
+        return replace(delta, **new)
 
     def _add_parts(self, delta: ChatDelta) -> None:
         # Mistral sends its thoughts as a list of parts and then its answer as text: the parts keep both, in order.
         if not self.parts and self.content:
             self.parts.append({"type": "text", "text": "".join(self.content)})
         self.parts += delta.parts or ([{"type": "text", "text": delta.content}] if delta.content else [])
+        _check_count(self.parts)
 
     def _add_calls(self, delta: ChatDelta, raw: Callable[[], dict[str, Any]]) -> None:
         if delta.tool_calls:
@@ -242,10 +317,12 @@ class _Choice:
         for pictures in (delta.images, delta.image):
             if pictures:
                 self.images += pictures if isinstance(pictures, list) else [pictures]
+        _check_count(self.images)
         for name, items in self.lists.items():
             more: list[Any] | str | None = getattr(delta, name)
             if isinstance(more, list):
                 items.extend(more)
+                _check_count(items)
         audio: dict[str, Any] | str | None = delta.audio
         if isinstance(audio, dict):
             self._add_audio(audio)
@@ -261,10 +338,13 @@ class _Choice:
         content, refusal = self.logprobs = self.logprobs or ([], [])
         content += logprobs.content or ()
         refusal += logprobs.refusal or ()
+        _check_count(content, _MOST_TOKENS)
+        _check_count(refusal, _MOST_TOKENS)
 
     @property
     def said_something(self) -> bool:
-        reasoning = self.reasoning_content or self.reasoning
+        reasoning = self.reasoning_content or self.reasoning or self.reasoning_text or self.thoughts
+        reasoning = reasoning or self.lists["reasoning_details"]
         said = self.content or self.parts or self.refusal or self.tools.calls or self.function_arguments or self.images
         heard = self.audio or any(self.audio_pieces.values())
         return bool(said or heard or reasoning or self.finish_reason)
@@ -273,6 +353,12 @@ class _Choice:
         pieces = self.audio_pieces
         spoken = {"data": join_base64(pieces["data"]), "transcript": "".join(pieces["transcript"])}
         return self.audio | {name: text for name, text in spoken.items() if text}
+
+    def _whole_thoughts(self) -> Any:
+        texts = [thought for thought in self.thoughts if isinstance(thought, str)]
+        if len(texts) == len(self.thoughts):
+            return "".join(texts) or None
+        return [item for thought in self.thoughts for item in (thought if isinstance(thought, list) else [thought])]
 
     def finish(self, index: int) -> ChatChoice:
         calls, audio = self.tools.finish(), self._whole_audio()
@@ -295,16 +381,38 @@ class _Choice:
             reasoning="".join(self.reasoning) or None,
             reasoning_details=self.lists["reasoning_details"] or None,
             images=self.images or None,
+            reasoning_text="".join(self.reasoning_text) or None,
+            thoughts=self._whole_thoughts(),
         )
         return ChatChoice(index=index, message=message, finish_reason=self.finish_reason, logprobs=logprobs)
+
+
+_TEXTS = ("content", "reasoning_content", "reasoning", "reasoning_text", "refusal")
+_MOST_ITEMS = 100_000
+_MOST_TOKENS = 500_000
+_MOST_FRAMES = 100
+
+
+def _check_count(items: list[Any], most: int = _MOST_ITEMS) -> None:
+    if len(items) > most:
+        raise TooManyError(f"more than {most:,} parts")
+
+
+def _rest(text: str | None, came: str) -> str | None:
+    """Return what of a text has not come yet."""
+    if not text or not came:
+        return text
+    if text.strip() == came.strip():
+        return None
+    return text.removeprefix(came)
 
 
 class Folder:
     """Folds chunks into the completion they are the pieces of.
 
     Args:
-        many: The request asked for several choices (``n`` over 1). Otherwise all chunks belong to one, whatever
-            number a relay writes on them.
+        many: How many choices the request asked for (``n`` over 1; True when that is not known). Otherwise all chunks
+            belong to one, whatever number a relay writes on them.
 
     Attributes:
         text: Where a chunk's text is to be put when the chunk has one choice, and nothing but text: that is ``add`` for
@@ -313,8 +421,11 @@ class Folder:
         usage: The last one that came.
     """
 
-    def __init__(self, *, many: bool = False) -> None:
+    def __init__(self, *, many: int = False) -> None:
         self._many = many
+        self._frames: list[ChatCompletionChunk] = []
+        self._unknown: dict[str, Any] = {}
+        self._moderation: Any = None
         self._choices: dict[int, _Choice] = {}
         self._head: ChatCompletionChunk | None = None
         self._whole: ChatCompletion | None = None
@@ -328,19 +439,44 @@ class Folder:
         """Take the next chunk."""
         self._spoken += any(map(_says, chunk.choices))
         if chunk.usage is not None:
-            self.usage = chunk.usage
+            self.usage = fuller(self.usage, chunk.usage)
             if "place" not in chunk.usage.__dict__:
                 wire.remember_usage(chunk.usage, chunk.raw)
+        if chunk.moderation is not None:
+            self._moderation = chunk.moderation
         head = self._head
+        # Parsing each chunk once more would cost as much again: what is said of the whole answer stands in its frame.
+        if head is None or chunk.usage is not None or not chunk.choices or chunk.choices[0].finish_reason:
+            self._frames.append(chunk)
+            if len(self._frames) > _MOST_FRAMES:
+                self._read_frames()
         if head is None or (chunk.id and not head.id) or (chunk.model and not head.model):
             self._head = chunk
         for number, choice in enumerate(chunk.choices):
             index = choice.index if self._many else 0
-            folded = self._choices.get(index)
-            if folded is None:
-                folded = self._choices[index] = _Choice()
-            folded.add(choice, partial(_raw_delta, chunk, number))
+            self._choice(index).add(choice, partial(_raw_delta, chunk, number))
         self._remember_text()
+
+    def _choice(self, index: int) -> _Choice:
+        folded = self._choices.get(index)
+        if folded is None:
+            if len(self._choices) >= max(wire.MOST_CHOICES, self._many):
+                raise TooManyError(f"more than {wire.MOST_CHOICES:,} choices")
+            folded = self._choices[index] = _Choice()
+        return folded
+
+    def settle(self, choice: ChatChunkChoice) -> None:
+        """Put into a chunk's empty delta what the whole message beside it adds to what has come."""
+        if choice.message is None or any(astuple(choice.delta)[1:]):
+            return
+        index = choice.index if self._many else 0
+        force_setattr(choice, "delta", self._choice(index).news(_as_delta(choice.message)))
+
+    def _read_frames(self) -> None:
+        frames, self._frames = self._frames, []
+        for chunk in frames:
+            tree = chunk.__dict__.get("tree") or (read_json(raw) if (raw := chunk.raw) else {})
+            self._unknown |= {name: value for name, value in tree.items() if name.lower() not in _KNOWN}
 
     def _remember_text(self) -> None:
         """Say where pieces of mere text go from now on."""
@@ -375,7 +511,8 @@ class Folder:
         """Whether there are choices and each has said why it ended, or the answer came whole."""
         if self._whole is not None:
             return True
-        return bool(self._choices) and all(choice.finish_reason for choice in self._choices.values())
+        choices = self._choices
+        return len(choices) >= max(self._many, 1) and all(choice.finish_reason for choice in choices.values())
 
     @property
     def said_something(self) -> bool:
@@ -396,7 +533,10 @@ class Folder:
             usage=self.usage,
             system_fingerprint=head.system_fingerprint,
             service_tier=head.service_tier,
+            moderation=self._moderation,
         )
+        self._read_frames()
+        vars(completion)["unknown"] = dict(self._unknown)
         if (origin := head.__dict__.get("origin")) is not None:
             vars(completion)["origin"] = origin
         return completion
@@ -406,15 +546,16 @@ def _says(choice: ChatChunkChoice) -> bool:
     return bool(choice.finish_reason) or any(astuple(choice.delta)[1:])
 
 
+_KNOWN = frozenset(ChatCompletionChunk.__struct_encode_fields__)
+
+
 def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
     choices: list[Any] | str | None = chunk.to_dict().get("choices")
     choice: dict[str, Any] | str = (
         choices[number] if isinstance(choices, list) and len(choices) == len(chunk.choices) else {}
     )
-    delta: dict[str, Any] | str | None = (
-        (choice.get("delta") or choice.get("message")) if isinstance(choice, dict) else None
-    )
-    return delta if isinstance(delta, dict) else {}
+    said: list[Any] = [choice.get("delta"), choice.get("message")] if isinstance(choice, dict) else []
+    return next((delta for delta in said if isinstance(delta, dict) and delta.get("tool_calls")), {})
 
 
 class ChunkReader:
@@ -425,8 +566,9 @@ class ChunkReader:
         folder: What has come so far.
     """
 
-    def __init__(self, origin: Origin, *, many: bool, max_bytes: int) -> None:
-        self._decoder = sse.Decoder(max_bytes)
+    def __init__(self, origin: Origin, *, many: int, max_bytes: int) -> None:
+        self._decoder: sse.Decoder | sse.Lines = sse.Decoder(max_bytes)
+        self._many = many
         self._origin = origin
         # Room for the frames around an answer that is as large as it may be, or 400,000 pieces of text.
         self._most = self._left = max_bytes + max_bytes // 2
@@ -493,10 +635,16 @@ class ChunkReader:
             UnexpectedResponseError: A line, an event or the whole stream is too long.
         """
         plain = self._decoder.feed_plain(piece)
-        events = [] if plain else decoded(self.meta, self._decoder.feed_lines, piece)
-        self._left -= len(piece)
-        if self._left < 0:
-            raise wire.too_large("a stream", self._most, self.meta)
+        try:
+            events = [] if plain else decoded(self.meta, self._decoder.feed_lines, piece)
+            self._left -= len(piece)
+            if self._left < 0:
+                raise wire.too_large("a stream", self._most, self.meta)
+        except UnexpectedResponseError:
+            if not self.folder.finished:
+                raise
+            self.done = True  # The answer is whole, and what comes behind it is none of it.
+            events = []
         return self._unnamed(plain) if plain else self._chunks(events)
 
     def end(self) -> Generator[ChatCompletionChunk, None, None]:
@@ -516,19 +664,53 @@ class ChunkReader:
             words = error.message
         else:
             return
-        cut = IncompleteStreamError(f"the stream ended within an event ({words}); what came is in .partial")
-        cut.request_id = self.meta.request_id
-        raise cut
+        raise self._cut(words)
+
+    def by_line(self, piece: bytes) -> bool:
+        """Read lines of JSON from now on, if the first bytes of a body that is no event stream begin with a chunk."""
+        line, end, _ = piece.partition(b"\n")
+        if not end or not wire.is_first_chunk(line, self.meta):
+            return False
+        self._decoder = sse.Lines(self._decoder.max_bytes)
+        return True
 
     def whole(self, data: sse.Data) -> Iterable[ChatCompletionChunk]:
-        """Take a whole answer that came in place of a stream.
+        """Take a whole answer that came in place of a stream, or a stream that is written as JSON.
 
         Raises:
             APIError: It is an error, or no answer.
         """
-        chunk = self._as_chunk(wire.read_completion(data, self.meta))
+        read = wire.read_completion_or_chunks(data, self.meta)
+        if isinstance(read, list):
+            return self._pieces(read)
         self.done = True
-        return (chunk,)
+        return (self._as_chunk(read if self._many else one_choice(read)),)
+
+    def _pieces(self, values: list[bytes]) -> Iterable[ChatCompletionChunk]:
+        chunks, early = self._read_values(values), list[ChatCompletionChunk]()
+        for chunk in chunks:
+            early.append(chunk)
+            if self.spoken:
+                return chain(early, chunks)
+        self.check_complete(strict=True)
+        return early
+
+    def _read_values(self, values: list[bytes]) -> Generator[ChatCompletionChunk, None, None]:
+        for number, value in enumerate(values):
+            try:
+                yield from self._chunks([("", value)])
+            except UnexpectedResponseError as error:
+                if number < len(values) - 1 or not self.folder.said_something:
+                    raise
+                words = error.message
+            else:
+                continue
+            raise self._cut(words)
+
+    def _cut(self, words: str) -> IncompleteStreamError:
+        cut = IncompleteStreamError(f"the stream ended within an event ({words}); what came is in .partial")
+        cut.request_id = self.meta.request_id
+        return cut
 
     def _as_chunk(self, completion: ChatCompletion) -> ChatCompletionChunk:
         """Make one chunk of a whole answer: some relays stream like that."""
@@ -557,7 +739,7 @@ class ChunkReader:
         return chunk
 
     def _chunks(self, events: list[sse.Event]) -> Generator[ChatCompletionChunk, None, None]:
-        for kind, alike in groupby(events, itemgetter(0)):
+        for kind, alike in groupby(events, operator.itemgetter(0)):
             data = [data for _, data in alike]
             yield from self._unnamed(data) if kind == "" else self._named(kind, data)
 
@@ -570,20 +752,20 @@ class ChunkReader:
         text = folder.text
         for data in () if self.done else events:
             chunk: ChatCompletionChunk | None = None
-            if (len(data) < _SHORT and _OPEN not in data[_LISTS_END:]) or not too_deep(data):
+            if (len(data) < _SHORT and _OPEN not in data[_LISTS_END:]) or not _too_much(data):
                 try:
                     chunk = decode(data)
                 except wire.UNREADABLE:
                     pass
                 else:
                     choices = chunk.choices
-                    if text is not None and len(choices) == 1 and chunk.usage is None:
+                    if text is not None and len(choices) == 1 and chunk.usage is None and chunk.moderation is None:
                         choice = choices[0]
                         delta = choice.delta
                         piece, pieces = delta.content, text
                         if not piece and not _ERROR.search(data):
                             piece, pieces = delta.reasoning_content, folder.thoughts
-                        mere = choice.finish_reason is None and choice.logprobs is None
+                        mere = choice.finish_reason is None and choice.logprobs is None and choice.usage is None
                         if mere and piece and astuple(delta).count(None) == _ALL_BUT_ONE:
                             pieces.append(piece)
                             fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
@@ -606,23 +788,47 @@ class ChunkReader:
         self, kind: str | None, data: sse.Data, chunk: ChatCompletionChunk | None
     ) -> Generator[ChatCompletionChunk, None, None]:
         """Take an event that is not just a piece of text; ``chunk`` is what the quick way made of it, if anything."""
-        if kind is None:
-            check_stray(bytes(data), self.meta)
-            return
-        if chunk is None and bytes(data[:64]).strip()[:6] == _DONE:
+        if chunk is None and wire.says_done(data):
             self.done = True
             return
-        if chunk is None and len(parts := wire.apart(data)) > 1:
+        try:
+            if chunk is None:
+                wire.check_count(data, self.meta)
+            if kind is None:
+                if not wire.choices_of(data):  # A chunk whose "data:" is missing is one all the same.
+                    check_stray(bytes(data), self.meta)
+                    return
+                kind = ""
+            parts = wire.apart(data) if chunk is None else [data]
+            if len(parts) < 2 and (  # noqa: PLR2004  (one value, or none)
+                chunk is None or kind == "error" or not (chunk.choices and chunk.choices[0].delta.content)
+            ):
+                chunk = self._look_closer(kind, data, chunk)
+            if chunk is not None:
+                self._add(chunk, data)
+        except UnexpectedResponseError:
+            if not self.folder.finished:
+                raise
+            return  # What cannot be read behind the end costs nothing of the answer.
+        if len(parts) > 1:
             yield from self._chunks([(kind, part) for part in parts])
-            return
-        if chunk is None or kind == "error" or not (chunk.choices and chunk.choices[0].delta.content):
-            chunk = self._look_closer(kind, data, chunk)
-        if chunk is not None:
-            fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
-            fields["origin"] = self._origin
-            fields.setdefault("raw", data)
-            self.folder.add(chunk)
+        elif chunk is not None:
             yield chunk
+
+    def _add(self, chunk: ChatCompletionChunk, data: sse.Data) -> None:
+        fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
+        fields["origin"] = self._origin
+        fields.setdefault("raw", data)
+        wire.seek_usage(chunk, data)
+        try:
+            for choice in chunk.choices:
+                if choice.finish_reason is not None and not is_reason(choice.finish_reason):
+                    force_setattr(choice, "finish_reason", None)
+                if choice.message is not None:
+                    self.folder.settle(choice)
+            self.folder.add(chunk)
+        except TooManyError as error:
+            raise wire.unexpected(str(error), b"", self.meta) from None
 
     def _look_closer(self, kind: str, data: sse.Data, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
         """Read what is no plain piece of text: a mere frame, an odd one, an error."""
@@ -635,6 +841,10 @@ class ChunkReader:
         if not bytes(data[:64]).strip() and not bytes(data).strip():
             return None
         return wire.read_chunk(data, self.meta)
+
+
+def _too_much(data: sse.Data) -> bool:
+    return wire.too_many(data) or too_deep(data)
 
 
 def decoded(meta: Meta, decode: Callable[..., list[sse.Event]], *piece: bytes) -> list[sse.Event]:
@@ -679,24 +889,89 @@ def _as_piece(function: FunctionCall) -> FunctionCallDelta:
     return FunctionCallDelta(name=function.name, arguments=function.arguments)
 
 
-def fold(data: bytes | bytearray, origin: Origin, *, many: bool, max_bytes: int) -> ChatCompletion:
+def several(n: object) -> int:
+    """Return a request's ``n`` if it is over 1, else 0; relays read digits as a number too."""
+    try:
+        number = int(n) if isinstance(n, str) else operator.index(n)  # type: ignore[arg-type]  (what is none raises)
+    except (TypeError, ValueError):
+        return 0
+    return number if number > 1 else 0
+
+
+def one_choice(completion: ChatCompletion) -> ChatCompletion:
+    """Make one choice of several that nobody asked for: text in one, tool calls in the next (Copilot's Claude).
+
+    Sources: zeroclaw PR 2136, nanobot PR 1555, litellm PR 35444.
+    """
+    if len(completion.choices) < 2:  # noqa: PLR2004  (several)
+        return completion
+    messages = [choice.message for choice in completion.choices]
+    fields: dict[str, Any] = {}
+    for name in ChatMessage.__struct_fields__:
+        values: list[Any] = [value for message in messages if (value := getattr(message, name))]
+        if name in _TEXTS and values:
+            fields[name] = "".join(values)
+        elif values and all(isinstance(value, list) for value in values):
+            fields[name] = list(chain.from_iterable(values))
+        else:
+            fields[name] = values[0] if values else getattr(messages[0], name)
+    message = ChatMessage(**fields)
+    if message.parts is not None:
+        parts = ([{"type": "text", "text": each.content}] if each.content else [] for each in messages)
+        pairs = zip(messages, parts, strict=True)
+        force_setattr(message, "parts", [part for each, own in pairs for part in (each.parts or own)])
+    callers = [choice for choice in completion.choices if choice.message.tool_calls or choice.message.function_call]
+    reasons = [choice.finish_reason for choice in callers or completion.choices if choice.finish_reason]
+    logprobs = next((choice.logprobs for choice in completion.choices if choice.logprobs is not None), None)
+    choice = ChatChoice(message=message, finish_reason=reasons[-1] if reasons else None, logprobs=logprobs)
+    # Without a path these are the unknown fields alone: what came of the others is no longer all of each.
+    vars(message)["place"] = ({name: value for each in reversed(messages) for name, value in each.extra.items()}, ())
+    extras = (each.extra.items() for each in reversed(completion.choices))
+    vars(choice)["place"] = (dict(chain.from_iterable(extras)), ())
+    folded = replace(completion, choices=[choice])
+    vars(folded).update(vars(completion))
+    return folded
+
+
+def read_body(data: bytes | bytearray, origin: Origin, *, many: int, max_bytes: int) -> ChatCompletion:
+    """Read the body of a whole answer; fold one that is a stream and is written as JSON.
+
+    Raises:
+        APIError: As a stream would, with ``partial``.
+    """
+    reader = ChunkReader(origin, many=many, max_bytes=max_bytes)
+    with _telling(reader):
+        for _ in reader.whole(data):
+            pass
+        reader.check_complete(strict=False)
+    return reader.folder.completion()
+
+
+@contextmanager
+def _telling(reader: ChunkReader) -> Generator[None, None, None]:
+    """Put what has come into the error that ends a reading."""
+    try:
+        yield
+    except APIError as error:
+        error.partial = reader.partial
+        if reader.folder.said_something:
+            error.outcome = "unknown"
+        raise
+
+
+def fold(data: bytes | bytearray, origin: Origin, *, many: int, max_bytes: int) -> ChatCompletion:
     """Fold an event stream that came where a whole answer was asked for.
 
     Raises:
         APIError: As a stream would, with ``partial``.
     """
     reader = ChunkReader(origin, many=many, max_bytes=max_bytes)
-    try:
+    with _telling(reader):
         # In pieces as they come over the wire, since many short lines at once cost several times their size.
         pieces = (bytes(data[at : at + _PIECE]) for at in range(0, len(data), _PIECE))
         for _ in chain(chain.from_iterable(map(reader.feed, pieces)), reader.end()):
             pass
         reader.check_complete(strict=False)
-    except APIError as error:
-        error.partial = reader.partial
-        if reader.folder.said_something:
-            error.outcome = "unknown"
-        raise
     return reader.folder.completion()
 
 
@@ -744,6 +1019,10 @@ class Reader(Protocol[E_co]):
 
     def end(self) -> Iterator[E_co]:
         """Give what is left when the bytes are over."""
+        ...
+
+    def by_line(self, piece: bytes) -> bool:
+        """Read lines of JSON from now on, if the first bytes of a body that is no event stream ask for it."""
         ...
 
     def whole(self, data: sse.Data) -> Iterable[E_co]:
@@ -896,7 +1175,7 @@ async def begin_reading(reply: Reply, reader: Reader[E]) -> Iterator[E]:
     while piece.isspace():
         piece = await reply.piece()
     plain = piece[:6] == b"data: " or wire.is_event_stream(piece, reply.content_type)
-    if plain or (not piece and "event-stream" in reply.content_type):
+    if plain or reader.by_line(piece) or (not piece and "event-stream" in reply.content_type):
         pending = await _until_content(reply, reader, piece)
     else:
         pending = iter(reader.whole(await reply.read(piece)))
@@ -919,7 +1198,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
         self._folder = reader.folder
 
     @classmethod
-    async def begin(cls, reply: Reply, origin: Origin, *, many: bool) -> ChatStream:
+    async def begin(cls, reply: Reply, origin: Origin, *, many: int) -> ChatStream:
         """Read as far as the first content."""
         reader = ChunkReader(origin, many=many, max_bytes=reply.call.max_bytes)
         return cls(reply, reader, await begin_reading(reply, reader))

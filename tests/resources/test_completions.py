@@ -150,3 +150,90 @@ async def test_a_stream_nobody_asked_for_is_put_together(client: TutuClient, ser
     server.answers(*[streams([event("a")], done=False)] * 3)
     with pytest.raises(IncompleteStreamError):
         await client.completions.create(model="m", prompt="x")
+
+
+def piece(text: str, reason: str | None = None, **fields: Any) -> dict[str, Any]:
+    return {"id": "c1", "model": "m", "choices": [{"index": 0, "text": text, "finish_reason": reason, **fields}]}
+
+
+def lines(*frames: dict[str, Any]) -> Answer:
+    body = b"".join(json.dumps(frame).encode() + b"\n" for frame in frames)
+    return raw(body=body, headers={"Content-Type": "application/x-ndjson"})
+
+
+async def read(client: TutuClient, *, stream: bool, **fields: Any) -> tuple[str, str | None, int | None]:
+    if not stream:
+        answer = await client.completions.create(model="m", prompt="a", **fields)
+        return answer.text, answer.finish_reason, answer.usage and answer.usage.total_tokens
+    text, reason, total = "", None, None
+    async for event in await client.completions.create(model="m", prompt="a", stream=True, **fields):
+        text, reason = text + event.text, event.finish_reason or reason
+        total = event.usage.total_tokens if event.usage and event.usage.total_tokens else total
+    return text, reason, total
+
+
+USED = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lines(piece("he"), piece("llo", "stop"), {"choices": [], "usage": USED}),
+        lines(piece("he"), piece("llo", "stop", usage=USED)),
+        raw(body=json.dumps([piece("he"), piece("llo", "stop", usage=USED)]).encode()),
+        streams([piece("he"), piece("llo", "stop"), {"choices": [], "usage": USED}, b"data: bye\n\n"]),
+        streams(
+            [piece("he"), piece("llo", "stop"), {"x_groq": {"usage": USED}, "choices": []}, b"[DONE]\n\n"], done=False
+        ),
+        streams(
+            [piece("he") | {"usage": USED}, piece("llo", "stop") | {"usage": {}}, b'data: "[DONE]"\n\n'], done=False
+        ),
+    ],
+    ids=["lines", "lines, usage in the choice", "an array", "junk behind it", "bare [DONE]", "[DONE] in quotes"],
+)
+async def test_a_stream_in_other_clothes_is_read(
+    client: TutuClient, server: Server, answer: Answer, stream: bool
+) -> None:
+    server.answers(answer)
+    assert await read(client, stream=stream) == ("hello", "stop", 3)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("write", [lines, lambda *frames: streams(frames, done=False)], ids=["lines", "events"])
+@pytest.mark.parametrize("reason", [None, "null", "", "undefined"], ids=repr)
+async def test_a_reason_that_is_none_ends_nothing(
+    client: TutuClient, server: Server, write: Any, stream: bool, reason: str | None
+) -> None:
+    server.answers(write(piece("he", reason), piece("llo", reason)))
+    with pytest.raises(IncompleteStreamError) as caught:
+        await read(client.with_options(max_retries=0), stream=stream)
+    assert stream or (caught.value.partial is not None and caught.value.partial.text == "hello")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_every_text_that_was_asked_for_must_end(client: TutuClient, server: Server, stream: bool) -> None:
+    once = client.with_options(max_retries=0)
+    frames = [piece("a", "stop"), piece("b", "stop", index=1)]
+    for fields, enough in (
+        ({"n": 2}, True),
+        ({"n": 3}, False),
+        ({"prompt": ["x", "y"]}, True),
+        ({"prompt": ["x"] * 3}, False),
+    ):
+        server.answers(streams(frames, done=False))
+        asked: dict[str, Any] = {"model": "m", "prompt": "a", "stream": stream, **fields}
+        create: Any = once.completions.create(**asked)
+        try:
+            answer: Any = await create
+            assert len([event async for event in answer] if stream else answer.choices) == 2
+        except IncompleteStreamError:
+            assert not enough
+        else:
+            assert enough
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_usage_in_the_choice_is_read(client: TutuClient, server: Server, stream: bool) -> None:
+    server.answers(raw(body=json.dumps(piece("hello", "stop", usage=USED)).encode()))
+    assert await read(client, stream=stream) == ("hello", "stop", 3)

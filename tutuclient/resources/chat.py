@@ -18,7 +18,7 @@ from tutuclient.resources.runs import ToolRun, ToolRunStream, run
 from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
 from tutuclient.settings import UNSET, Unset
 from tutuclient.sound import sound_in
-from tutuclient.stream import ChatStream, fold
+from tutuclient.stream import ChatStream, fold, read_body, several
 from tutuclient.tools import sendable as written
 from tutuclient.types.answer import Origin
 
@@ -463,10 +463,9 @@ def _body(
     return wire.given({**named, **fields, **(extra_body or {})})
 
 
-def _many(body: Mapping[str, Any]) -> bool:
-    """Say whether several choices were asked for; without ``n`` all pieces belong to one."""
-    n = body.get("n")
-    return isinstance(n, int) and n > 1
+def _many(body: Mapping[str, Any]) -> int:
+    """Return how many choices were asked for if it is several, else 0: without ``n`` all pieces belong to one."""
+    return several(body.get("n"))
 
 
 def _ear(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
@@ -476,10 +475,10 @@ def _ear(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
     return partial(sound_in, asked=str(asked.get("format") or ""))
 
 
-def _read(data: bytes | bytearray, reply: Reply, origin: Origin, *, many: bool) -> ChatCompletion:
+def _read(data: bytes | bytearray, reply: Reply, origin: Origin, *, many: int) -> ChatCompletion:
     if wire.is_event_stream(bytes(data[:64]), reply.content_type):
         completion = fold(data, origin, many=many, max_bytes=reply.call.max_bytes)
     else:
-        completion = wire.read_completion(data, reply.meta)
+        completion = read_body(data, origin, many=many, max_bytes=reply.call.max_bytes)
     vars(completion)["origin"] = origin
     return completion

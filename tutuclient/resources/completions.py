@@ -6,14 +6,18 @@ Source: ``POST /completions``.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
 from tutuclient import wire
+from tutuclient.errors import APIError
 from tutuclient.events import EventReader, EventStream
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.settings import UNSET, Unset
+from tutuclient.stream import several
 from tutuclient.types.answer import Origin
+from tutuclient.types.chat import fuller
 from tutuclient.types.completions import Completion, CompletionChoice
 
 if TYPE_CHECKING:
@@ -126,7 +130,15 @@ class TextCompletions(Resource):
             makes_image=wire.makes_image(body),
             stream=body.get("stream") is True,
         )
-        return await (self._open(call, _begin) if call.stream else self._send(call, _read))
+        asked = _asked(body)
+
+        async def begin(reply: Reply) -> EventStream[Completion]:
+            return await EventStream[Completion].begin(reply, _reader(reply, asked))
+
+        def read(data: bytes | bytearray, reply: Reply) -> Completion:
+            return _read(data, reply, asked)
+
+        return await (self._open(call, begin) if call.stream else self._send(call, read))
 
 
 class TextCompletionsRaw:
@@ -143,21 +155,43 @@ class TextCompletionsOpen:
         self.create = opened(page.create)
 
 
-def _read(data: bytes | bytearray, reply: Reply) -> Completion:
+def _asked(body: Mapping[str, Any]) -> int:
+    """Return how many texts were asked for, ``n`` of each prompt; 0 when that is not known."""
+    prompts: Any = body.get("prompt")
+    each = max(several(body.get("n")), 1)
+    if prompts is None or isinstance(prompts, str | bytes):
+        return each
+    if not isinstance(prompts, list | tuple):
+        return 0
+    rows: list[Any] = list(cast("list[Any]", prompts))
+    return each if all(isinstance(row, int) for row in rows) else each * len(rows)
+
+
+def _read(data: bytes | bytearray, reply: Reply, asked: int) -> Completion:
+    reader = _reader(reply, asked)
+    events: list[Completion] = []
     if wire.is_event_stream(bytes(data[:64]), reply.content_type):
-        completion = _folded(list(_reader(reply).all(data)))
+        coming: Iterable[Completion] | None = reader.all(data)
+    elif wire.written_chunks(data, reply.meta):
+        coming = reader.whole(data)
     else:
-        completion = wire.read_text(data, reply.meta)
+        coming = None
+        events = [wire.read_text(data, reply.meta)]
+    if coming is not None:
+        try:
+            events.extend(coming)  # One after the other, so what came before an error is there.
+            reader.check_complete(strict=False)
+        except APIError as error:
+            error.partial = _folded(events, asked) if events else None  # type: ignore[assignment]  # chat's elsewhere
+            raise
+    completion = events[0] if coming is None else _folded(events, asked)
     vars(completion)["origin"] = Origin(reply.meta, no_pictures)
     return completion
 
 
-async def _begin(reply: Reply) -> EventStream[Completion]:
-    return await EventStream[Completion].begin(reply, _reader(reply))
-
-
-def _reader(reply: Reply) -> EventReader[Completion]:
+def _reader(reply: Reply, asked: int) -> EventReader[Completion]:
     origin = Origin(reply.meta, no_pictures)
+    ended: set[int] = set()
 
     def read(_: str, data: Data, meta: Meta) -> Completion | None:
         event = wire.read_text_event(data, meta)
@@ -170,23 +204,28 @@ def _reader(reply: Reply) -> EventReader[Completion]:
         vars(completion)["origin"] = origin
         return [completion]
 
+    def last(event: Completion) -> bool:
+        ended.update(choice.index for choice in event.choices if choice.finish_reason)
+        return len(ended) >= max(asked, 1)
+
     return EventReader(
         reply.meta,
         read=read,
-        last=lambda event: any(choice.finish_reason for choice in event.choices),
+        last=last,
         whole=whole,
         max_bytes=reply.call.max_bytes,
         goes_on=True,
     )
 
 
-def _folded(events: list[Completion]) -> Completion:
+def _folded(events: list[Completion], asked: int) -> Completion:
     """Make an answer of a stream that nobody asked for."""
     texts: defaultdict[int, list[str]] = defaultdict(list)
     reasons: dict[int, str | None] = {}
     for choice in (choice for event in events for choice in event.choices):
-        texts[choice.index].append(choice.text)
-        reasons[choice.index] = choice.finish_reason or reasons.get(choice.index)
+        index = 0 if asked == 1 else choice.index
+        texts[index].append(choice.text)
+        reasons[index] = choice.finish_reason or reasons.get(index)
     first = events[0]
     return Completion(
         id=first.id,
@@ -197,6 +236,6 @@ def _folded(events: list[Completion]) -> Completion:
             CompletionChoice(index=index, text="".join(texts[index]), finish_reason=reasons[index])
             for index in sorted(texts)
         ],
-        usage=next((event.usage for event in reversed(events) if event.usage), None),
+        usage=reduce(fuller, (event.usage for event in events), None),
         system_fingerprint=first.system_fingerprint,
     )

@@ -45,9 +45,9 @@ class ChatCompletionStream(ChatStream, Generic[T]):
     """A streamed answer that can be read as events too, and whose end is parsed."""
 
     _expected: Expected[T]
-    _many = False
+    _many: int = False
 
-    def expecting(self, expected: Expected[T], *, many: bool) -> Self:
+    def expecting(self, expected: Expected[T], *, many: int) -> Self:
         """Say what the answer is to be read as, and whether several choices were asked for."""
         self._expected, self._many = expected, many
         return self
