@@ -405,6 +405,51 @@ def test_a_stream_of_good_deltas_without_end_ends_at_a_limit(threaded: Server, l
     assert float(cost) < 200, f"{most} MiB in all"
 
 
+def crowd(start: bytes, unit: bytes, size: int, end: bytes) -> bytes:
+    return start + b",".join([unit] * (size // (len(unit) + 1))) + end
+
+
+CROWDS = {
+    "choices": crowd(b'{"choices":[', b'{"message":{"content":"a"},"finish_reason":"s"}', 38 * MIB, b"]}"),
+    "empty choices": crowd(b'{"choices":[', b"{}", 20 * MIB, b"]}"),
+    "few enough choices": crowd(b'{"choices":[', b'{"message":{}}', 3 * MIB, b"]}"),
+    "calls": crowd(b'{"choices":[{"message":{"tool_calls":[', b'{"function":{"name":"a"}}', 38 * MIB, b"]}}]}"),
+    "lines": b'{"choices":[{"delta":{"content":"a"}}]}\n' * (38 * MIB // 40),
+    "an array": crowd(b"[", b'{"choices":[{"delta":{"content":"a"}}]}', 20 * MIB, b"]"),
+    "a BOM before them": b"\xef\xbb\xbf" + crowd(b'{"choices":[', b'{"message":{}}', 20 * MIB, b"]}"),
+}
+
+
+@on_linux
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("body", CROWDS.values(), ids=CROWDS)
+def test_no_crowd_of_tiny_things_costs_200_mib(threaded: Server, body: bytes, stream: bool) -> None:
+    threaded.answers(says("hello"), raw(200, body))
+    came, cost, most = run(MEASURED, threaded.base_url, stream, 64 * MIB)
+    assert came in {"UnexpectedResponseError", "IncompleteStreamError"}
+    assert float(cost) < 200, f"{most} MiB in all"
+
+
+@on_linux
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("together", [1, 1000, 100_000])
+def test_tool_calls_without_end_end_at_a_limit(threaded: Server, stream: bool, together: int) -> None:
+    calls = ",".join(f'{{"index":{number},"id":"c{number}","function":{{"name":"a"}}}}' for number in range(together))
+    if together == 1:
+        frames = [
+            b'data: {"choices":[{"delta":{"tool_calls":[{"index":%d,"id":"c%d","function":{"name":"a"}}]}}]}\n\n'
+            % (number, number)
+            for number in range(200_000)
+        ]
+    else:
+        frames = [f'data: {{"choices":[{{"delta":{{"tool_calls":[{calls}]}}}}]}}\n\n'.encode()] * 10
+        frames = [frame.replace(b'"id":"c', b'"id":"c%d_' % number) for number, frame in enumerate(frames * 2)]
+    threaded.answers(says("hello"), streams([b"".join(frames)], done=False))
+    came, cost, most = run(MEASURED, threaded.base_url, stream, 64 * MIB)
+    assert came == "UnexpectedResponseError"
+    assert float(cost) < 200, f"{most} MiB in all"
+
+
 # --- back-pressure ---------------------------------------------------------------------------------------------------
 
 

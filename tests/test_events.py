@@ -13,6 +13,7 @@ from tutuclient import (
     APIConnectionError,
     APIError,
     APIStatusError,
+    ConfigError,
     FirstTokenTimeoutError,
     IncompleteStreamError,
     InternalServerError,
@@ -140,7 +141,8 @@ async def test_a_stream_is_read_to_its_last_event(client: TutuClient, server: Se
     server.answers(streams(EVENTS, chunk_sizes=cut, done=cut is None))
     stream = await open_stream(client, language="en")
     assert words([event async for event in stream]) == ["the ", "cat", "the cat"]
-    assert [event async for event in stream] == []
+    with pytest.raises(ConfigError, match="read to its end already"):
+        _ = [event async for event in stream]
     await stream.close()
     assert b'name="stream"\r\n\r\ntrue\r\n' in server.requests[0].body
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -179,7 +180,7 @@ class SoundStream(Stream[bytes]):
         return cls(reply, reader, begun, mime)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._counted()
+        return self._loop(self._counted)
 
     def __anext__(self) -> Awaitable[bytes]:
         return self._next()
@@ -189,8 +190,8 @@ class SoundStream(Stream[bytes]):
         self._given += len(piece)
         return piece
 
-    async def _counted(self) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self._reading.items(self)) as pieces:
+    async def _counted(self, reading: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+        async with aclosing(reading) as pieces:
             async for piece in pieces:
                 self._given += len(piece)
                 yield piece
@@ -200,18 +201,18 @@ class SoundStream(Stream[bytes]):
         """What it used, once it has been read to its end and if the relay says so."""
         return self._sounds.usage
 
-    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
+    def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
         """Give the bytes as they come, or gathered to pieces of ``chunk_size``, of which the last may be shorter."""
-        if not chunk_size:
-            async for piece in self:
-                yield piece
-            return
+        return self._loop(partial(self._gathered, chunk_size=chunk_size) if chunk_size else self._counted)
+
+    async def _gathered(self, reading: AsyncGenerator[bytes, None], *, chunk_size: int) -> AsyncGenerator[bytes, None]:
         gathered = bytearray()
-        async for piece in self:
-            gathered += piece
-            while len(gathered) >= chunk_size:
-                yield bytes(gathered[:chunk_size])
-                del gathered[:chunk_size]
+        async with aclosing(self._counted(reading)) as pieces:
+            async for piece in pieces:
+                gathered += piece
+                while len(gathered) >= chunk_size:
+                    yield bytes(gathered[:chunk_size])
+                    del gathered[:chunk_size]
         if gathered:
             yield bytes(gathered)
 

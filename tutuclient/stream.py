@@ -7,14 +7,16 @@ relay has said ``[DONE]``; anything else is an error with what had come.
 
 from __future__ import annotations
 
+import asyncio
 import operator
 import re
 import sys
 import warnings
+import weakref
 from contextlib import aclosing, contextmanager
 from functools import partial
 from itertools import chain, groupby
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from msgspec.structs import asdict, astuple, force_setattr, replace
 
@@ -23,11 +25,12 @@ from tutuclient.errors import (
     APIConnectionError,
     APIError,
     APITimeoutError,
+    ConfigError,
     IncompleteStreamError,
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.types.answer import DEEPEST, read_json, too_deep
+from tutuclient.types.answer import DEEPEST, is_list, is_object, read_json, too_deep
 from tutuclient.types.audio import join_base64
 from tutuclient.types.chat import (
     ChatAudio,
@@ -50,7 +53,7 @@ from tutuclient.types.chat import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
     from types import TracebackType
-    from typing import Self
+    from typing import Self, SupportsIndex
 
     from tutuclient.transport.reply import Reply
     from tutuclient.transport.watch import Watch
@@ -59,6 +62,7 @@ if TYPE_CHECKING:
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
+T = TypeVar("T")
 
 _DONE = b"[DONE]"
 _SILENT = ChatDelta()
@@ -82,6 +86,8 @@ _OPEN = ord("[")
 _MANY_EMPTY = 1000
 # How many fields of a delta are None when only one is not.
 _ALL_BUT_ONE = len(ChatDelta.__struct_fields__) - 1
+# Where the fields of a delta begin that hardly any has.
+_REST = ChatDelta.__struct_fields__.index("annotations")
 
 
 class ToolCalls:
@@ -263,12 +269,8 @@ class _Choice:
             self.refusal.append(delta.refusal)
         if delta.tool_calls or delta.function_call:
             self._add_calls(delta, raw)
-        if delta.images or delta.image or delta.audio or delta.annotations or delta.reasoning_details:
+        if any(astuple(delta)[_REST:]):
             self._add_rest(delta)
-        if delta.reasoning_text:
-            self.reasoning_text.append(delta.reasoning_text)
-        if delta.thoughts:
-            self.thoughts.append(delta.thoughts)
 
     def news(self, delta: ChatDelta) -> ChatDelta:
         """Return what a message adds that stands where a delta belongs: it may repeat what has come in deltas."""
@@ -278,14 +280,12 @@ class _Choice:
         new: dict[str, Any] = {name: _rest(getattr(delta, name), "".join(getattr(self, name))) for name in _TEXTS}
         for name, known in (("images", self.images), *self.lists.items()):
             items: Any = getattr(delta, name)
-            new[name] = [item for item in items if item not in known] if isinstance(items, list) else items
+            new[name] = [item for item in items if item not in known] if is_list(items) else items
         if delta.image in self.images:
             new["image"] = None
         if delta.parts:  # Its text is in the content.
             texts = (None, "", "text", "output_text")
-            new["parts"] = [
-                part for part in delta.parts if isinstance(part, dict) and part.get("type") not in texts
-            ] or None
+            new["parts"] = [part for part in delta.parts if is_object(part) and part.get("type") not in texts] or None
         if self.thoughts:
             new["thoughts"] = None
         if self.audio or any(self.audio_pieces.values()):
@@ -314,6 +314,10 @@ class _Choice:
             self.function_arguments.append(delta.function_call.arguments or "")
 
     def _add_rest(self, delta: ChatDelta) -> None:
+        if delta.reasoning_text:
+            self.reasoning_text.append(delta.reasoning_text)
+        if delta.thoughts:
+            self.thoughts.append(delta.thoughts)
         for pictures in (delta.images, delta.image):
             if pictures:
                 self.images += pictures if isinstance(pictures, list) else [pictures]
@@ -358,7 +362,8 @@ class _Choice:
         texts = [thought for thought in self.thoughts if isinstance(thought, str)]
         if len(texts) == len(self.thoughts):
             return "".join(texts) or None
-        return [item for thought in self.thoughts for item in (thought if isinstance(thought, list) else [thought])]
+        lists: list[list[Any]] = [thought if is_list(thought) else [thought] for thought in self.thoughts]
+        return list(chain.from_iterable(lists))
 
     def finish(self, index: int) -> ChatChoice:
         calls, audio = self.tools.finish(), self._whole_audio()
@@ -390,7 +395,9 @@ class _Choice:
 _TEXTS = ("content", "reasoning_content", "reasoning", "reasoning_text", "refusal")
 _MOST_ITEMS = 100_000
 _MOST_TOKENS = 500_000
-_MOST_FRAMES = 100
+_MOST_FRAMES = 20
+# So much is looked through for unknown fields of the answer: parsed, it takes ten times the room.
+_FRAMES_BYTES = 2**20
 
 
 def _check_count(items: list[Any], most: int = _MOST_ITEMS) -> None:
@@ -418,13 +425,15 @@ class Folder:
         text: Where a chunk's text is to be put when the chunk has one choice, and nothing but text: that is ``add`` for
             nearly all chunks. None while more is to be learnt from them.
         thoughts: The same for what a model thinks aloud, when there is a ``text``.
+        many: As it was given.
         usage: The last one that came.
     """
 
     def __init__(self, *, many: int = False) -> None:
-        self._many = many
+        self.many: int = many
         self._frames: list[ChatCompletionChunk] = []
         self._unknown: dict[str, Any] = {}
+        self._room = _FRAMES_BYTES
         self._moderation: Any = None
         self._choices: dict[int, _Choice] = {}
         self._head: ChatCompletionChunk | None = None
@@ -447,20 +456,18 @@ class Folder:
         head = self._head
         # Parsing each chunk once more would cost as much again: what is said of the whole answer stands in its frame.
         if head is None or chunk.usage is not None or not chunk.choices or chunk.choices[0].finish_reason:
-            self._frames.append(chunk)
-            if len(self._frames) > _MOST_FRAMES:
-                self._read_frames()
+            self._keep_frame(chunk)
         if head is None or (chunk.id and not head.id) or (chunk.model and not head.model):
             self._head = chunk
         for number, choice in enumerate(chunk.choices):
-            index = choice.index if self._many else 0
+            index = choice.index if self.many else 0
             self._choice(index).add(choice, partial(_raw_delta, chunk, number))
         self._remember_text()
 
     def _choice(self, index: int) -> _Choice:
         folded = self._choices.get(index)
         if folded is None:
-            if len(self._choices) >= max(wire.MOST_CHOICES, self._many):
+            if len(self._choices) >= max(wire.MOST_CHOICES, self.many):
                 raise TooManyError(f"more than {wire.MOST_CHOICES:,} choices")
             folded = self._choices[index] = _Choice()
         return folded
@@ -469,19 +476,26 @@ class Folder:
         """Put into a chunk's empty delta what the whole message beside it adds to what has come."""
         if choice.message is None or any(astuple(choice.delta)[1:]):
             return
-        index = choice.index if self._many else 0
+        index = choice.index if self.many else 0
         force_setattr(choice, "delta", self._choice(index).news(_as_delta(choice.message)))
+
+    def _keep_frame(self, chunk: ChatCompletionChunk) -> None:
+        self._room -= len(chunk.__dict__.get("raw", b""))
+        if self._room > 0:
+            self._frames.append(chunk)
+        if len(self._frames) > _MOST_FRAMES:
+            self._read_frames()
 
     def _read_frames(self) -> None:
         frames, self._frames = self._frames, []
         for chunk in frames:
-            tree = chunk.__dict__.get("tree") or (read_json(raw) if (raw := chunk.raw) else {})
+            tree: dict[str, Any] = chunk.__dict__.get("tree") or (read_json(raw) if (raw := chunk.raw) else {})
             self._unknown |= {name: value for name, value in tree.items() if name.lower() not in _KNOWN}
 
     def _remember_text(self) -> None:
         """Say where pieces of mere text go from now on."""
         self.text, head = None, self._head
-        if self._many or len(self._choices) != 1 or head is None or not (head.id and head.model):
+        if self.many or len(self._choices) != 1 or head is None or not (head.id and head.model):
             return
         (only,) = self._choices.values()
         if not only.parts:
@@ -491,6 +505,11 @@ class Folder:
         """Take a whole answer in place of chunks."""
         self._spoken += 1
         self._whole = completion
+
+    def first_text(self, chunk: ChatCompletionChunk) -> str:
+        """Return what a chunk adds to the text of the first choice, whatever number a relay writes on its pieces."""
+        mine = (choice for choice in chunk.choices if not self.many or choice.index == 0)
+        return "".join(choice.delta.content or "" for choice in mine)
 
     @property
     def began(self) -> bool:
@@ -512,7 +531,7 @@ class Folder:
         if self._whole is not None:
             return True
         choices = self._choices
-        return len(choices) >= max(self._many, 1) and all(choice.finish_reason for choice in choices.values())
+        return len(choices) >= max(self.many, 1) and all(choice.finish_reason for choice in choices.values())
 
     @property
     def said_something(self) -> bool:
@@ -554,8 +573,9 @@ def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
     choice: dict[str, Any] | str = (
         choices[number] if isinstance(choices, list) and len(choices) == len(chunk.choices) else {}
     )
-    said: list[Any] = [choice.get("delta"), choice.get("message")] if isinstance(choice, dict) else []
-    return next((delta for delta in said if isinstance(delta, dict) and delta.get("tool_calls")), {})
+    said: list[Any] = [choice.get("delta"), choice.get("message")] if is_object(choice) else []
+    found: dict[str, Any] = next((delta for delta in said if is_object(delta) and delta.get("tool_calls")), {})
+    return found
 
 
 class ChunkReader:
@@ -792,28 +812,33 @@ class ChunkReader:
             self.done = True
             return
         try:
-            if chunk is None:
-                wire.check_count(data, self.meta)
-            if kind is None:
-                if not wire.choices_of(data):  # A chunk whose "data:" is missing is one all the same.
-                    check_stray(bytes(data), self.meta)
-                    return
-                kind = ""
-            parts = wire.apart(data) if chunk is None else [data]
-            if len(parts) < 2 and (  # noqa: PLR2004  (one value, or none)
-                chunk is None or kind == "error" or not (chunk.choices and chunk.choices[0].delta.content)
-            ):
-                chunk = self._look_closer(kind, data, chunk)
-            if chunk is not None:
-                self._add(chunk, data)
+            found = self._read_one(kind, data, chunk)
         except UnexpectedResponseError:
             if not self.folder.finished:
                 raise
             return  # What cannot be read behind the end costs nothing of the answer.
-        if len(parts) > 1:
-            yield from self._chunks([(kind, part) for part in parts])
-        elif chunk is not None:
-            yield chunk
+        if isinstance(found, list):
+            yield from self._chunks(found)
+        elif found is not None:
+            yield found
+
+    def _read_one(
+        self, kind: str | None, data: sse.Data, chunk: ChatCompletionChunk | None
+    ) -> ChatCompletionChunk | list[sse.Event] | None:
+        """Read an event patiently; return its chunk, or the events that were run together in it."""
+        if chunk is None:
+            wire.check_count(data, self.meta)
+            if kind is None and not wire.choices_of(data):
+                check_stray(bytes(data), self.meta)
+                return None
+            kind = kind or ""  # A chunk whose "data:" is missing is one all the same.
+            if len(parts := wire.apart(data)) > 1:
+                return [(kind, part) for part in parts]
+        if chunk is None or kind == "error" or not (chunk.choices and chunk.choices[0].delta.content):
+            chunk = self._look_closer(kind or "", data, chunk)
+        if chunk is not None:
+            self._add(chunk, data)
+        return chunk
 
     def _add(self, chunk: ChatCompletionChunk, data: sse.Data) -> None:
         fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
@@ -892,7 +917,7 @@ def _as_piece(function: FunctionCall) -> FunctionCallDelta:
 def several(n: object) -> int:
     """Return a request's ``n`` if it is over 1, else 0; relays read digits as a number too."""
     try:
-        number = int(n) if isinstance(n, str) else operator.index(n)  # type: ignore[arg-type]  (what is none raises)
+        number = int(n) if isinstance(n, str) else operator.index(cast("SupportsIndex", n))
     except (TypeError, ValueError):
         return 0
     return number if number > 1 else 0
@@ -1021,10 +1046,6 @@ class Reader(Protocol[E_co]):
         """Give what is left when the bytes are over."""
         ...
 
-    def by_line(self, piece: bytes) -> bool:
-        """Read lines of JSON from now on, if the first bytes of a body that is no event stream ask for it."""
-        ...
-
     def whole(self, data: sse.Data) -> Iterable[E_co]:
         """Take a whole answer that came in place of a stream."""
         ...
@@ -1034,8 +1055,22 @@ class Reader(Protocol[E_co]):
         ...
 
 
+class BodyReader(Reader[E_co], Protocol[E_co]):
+    """A reader that takes a body which is no event stream too."""
+
+    def by_line(self, piece: bytes) -> bool:
+        """Read lines of JSON from now on, if the first bytes of the body ask for it; return whether they do."""
+        ...
+
+
 class _Reading(Generic[E]):
-    """The reading of a stream, apart from the ``Stream`` that users hold: losing that one ends it at once."""
+    """The reading of a stream, apart from the ``Stream`` that users hold: losing that one ends it at once.
+
+    One loop at a time reads: the first keeps the stream, whatever others try. A
+    loop that is left, by a ``break`` or an exception, closes the stream at that
+    moment and not when its generator is collected, so reading on always ends in
+    the same error.
+    """
 
     def __init__(self, reply: Reply, reader: Reader[E], pending: Iterator[E]) -> None:
         self.reply: Reply | None = reply
@@ -1043,6 +1078,10 @@ class _Reading(Generic[E]):
         self.pending = pending
         self.error: TutuError | None = None
         self.complete = False
+        self._loops: dict[object, weakref.ref[AsyncGenerator[Any, None]]] = {}
+        self._reads: object = None
+        self._task: weakref.ref[asyncio.Task[Any]] | None = None
+        self._waits = False
 
     def close(self) -> None:
         """Free the connection."""
@@ -1051,13 +1090,57 @@ class _Reading(Generic[E]):
             reply.watch.stop()
             reply.close()
 
-    async def items(self, owner: Stream[E] | None) -> AsyncGenerator[E, None]:  # noqa: ARG002  (kept alive by its loop)
-        """Read on, from where the last reading stopped."""
-        reply, reader = self.reply, self.reader
-        if self.complete:
+    def drop(self) -> None:
+        """Free the connection from a finaliser, which may run in any thread."""
+        reply, self.reply = self.reply, None
+        if reply is not None:
+            reply.drop()
+
+    @property
+    def reads(self) -> object:
+        """Whose turn it is: the token of the loop that reads, or None."""
+        return self._reads
+
+    def items(self, owner: Stream[E] | None) -> AsyncGenerator[E, None]:
+        """Return a loop that reads on, from where the last one stopped."""
+        token = object()
+        return self.guarded(self.by(owner, token), token)
+
+    def guarded(self, loop: AsyncGenerator[T, None], token: object) -> AsyncGenerator[T, None]:
+        """Close the stream as soon as this loop, which reads by ``token``, is dropped in the middle."""
+        self._loops[token] = weakref.ref(loop, partial(_Reading.forget, weakref.ref(self), token))
+        return loop
+
+    @staticmethod
+    def forget(this: weakref.ref[_Reading[Any]], token: object, _: object) -> None:
+        """Note that a loop is gone."""
+        self = this()
+        if self is not None:
+            self._loops.pop(token, None)
+            if self._reads is token and not sys.is_finalizing():
+                self.drop()
+
+    def check_free(self, token: object = None) -> None:
+        """Raise when somebody else is reading. That one is not disturbed.
+
+        Raises:
+            ConfigError: Another task reads, or the stream belongs to another event loop.
+        """
+        if self.reply is None:
             return
-        if reply is None:
-            raise self.error or APIConnectionError(f"the stream was closed before its end; {self._what_is_left}")
+        if self.reply.watch.loop is not asyncio.get_running_loop():
+            raise ConfigError("the stream was opened in another event loop; read it there")
+        if self._waits:
+            raise ConfigError("the stream is being read already: one loop at a time may read it")
+        if self._reads in (None, token):
+            return
+        task = None if self._task is None else self._task()
+        if task is not None and not task.done() and task is not asyncio.current_task():
+            raise ConfigError("the stream is being read already, by another task: one at a time may read it")
+
+    async def by(self, owner: Stream[E] | None, token: object) -> AsyncGenerator[E, None]:  # noqa: ARG002  (kept alive by its loop)
+        """Read on; ``guarded`` has the same token."""
+        reply, reader = self._begin(token), self.reader
         silence, piece = _Silence(reply.watch, reply.call.timeout.idle), b"\n"
         try:
             while True:
@@ -1067,15 +1150,14 @@ class _Reading(Generic[E]):
                     yield item
                 if reader.done or not piece:
                     break
-                if not silence.lasts or reader.unfinished > _LONGEST_PING:
-                    silence.go_on(reader.spoken)
-                piece = await self._read(reply)
-                self.pending = reader.feed(piece) if piece else reader.end()
+                piece = await self._go_on(reply, token, silence)
             reader.check_complete(strict=reply.call.settings.strict_finish)
             self.complete = True
             reply.stamp()
             reply.call.tell_usage(reader.usage, reader.meta)
             await _read_tail(reply)
+        except ConfigError:
+            raise
         except TutuError as error:
             if isinstance(error, APIError):
                 error.partial = reader.partial
@@ -1085,7 +1167,41 @@ class _Reading(Generic[E]):
             self.error = wire.without_key(error, reply.call.settings.api_key)
             raise
         finally:
-            self.close()
+            if self._reads is token:
+                self.close()
+
+    def _begin(self, token: object) -> Reply:
+        """Take the stream for the loop that reads by ``token``."""
+        if self.complete:
+            raise ConfigError("the stream has been read to its end already; await completion() has the whole answer")
+        if self.reply is None:
+            raise self.error or self._closed()
+        self.check_free()
+        self._reads = token
+        task = asyncio.current_task()
+        self._task = None if task is None else weakref.ref(task)
+        return self.reply
+
+    async def _go_on(self, reply: Reply, token: object, silence: _Silence) -> bytes:
+        """Read the next bytes; what they complete is pending then."""
+        reader = self.reader
+        if self.reply is None:
+            raise self.error or self._closed()
+        self.check_free(token)
+        if not silence.lasts or reader.unfinished > _LONGEST_PING:
+            silence.go_on(reader.spoken)
+        self._waits = True
+        try:
+            piece = await self._read(reply)
+        finally:
+            self._waits = False
+        self.pending = reader.feed(piece) if piece else reader.end()
+        return piece
+
+    def _closed(self) -> APIConnectionError:
+        return APIConnectionError(
+            f"the stream was closed before its end, as leaving its loop does; {self._what_is_left}"
+        )
 
     @property
     def _what_is_left(self) -> str:
@@ -1106,12 +1222,17 @@ class _Reading(Generic[E]):
         raise cut from cause
 
 
+async def _end() -> Any:
+    raise StopAsyncIteration
+
+
 class Stream(Generic[E]):
     """A streamed answer: iterate over it.
 
     It is an async context manager. Leaving the block, a ``break``, cancelling
     the task that reads, or losing the object frees the connection at once; the
-    relay sees that nobody listens any more. A stream is read once.
+    relay sees that nobody listens any more. A stream is read once, and by one
+    task: who else tries gets a ``ConfigError``, and the first reads on.
 
     Raises, while it is read:
         IncompleteStreamError: It stopped before the answer was complete.
@@ -1123,6 +1244,7 @@ class Stream(Generic[E]):
     def __init__(self, reply: Reply, reader: Reader[E], pending: Iterator[E]) -> None:
         self._reading = _Reading(reply, reader, pending)
         self._iterator: AsyncGenerator[E, None] | None = None
+        self._token: object = None
 
     @property
     def meta(self) -> Meta:
@@ -1133,9 +1255,20 @@ class Stream(Generic[E]):
         return self._reading.items(self)
 
     def __anext__(self) -> Awaitable[E]:
-        if self._iterator is None or self._reading.reply is None:
-            self._iterator = self._reading.items(None)
+        reading = self._reading
+        if reading.complete:
+            return _end()
+        if self._iterator is None or reading.reply is None or reading.reads is not self._token:
+            self._token = object()
+            self._iterator = reading.guarded(reading.by(None, self._token), self._token)
+        else:
+            reading.check_free(self._token)  # Its generator would end with an error that it raises.
         return self._iterator.__anext__()
+
+    def _loop(self, read: Callable[[AsyncGenerator[E, None]], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
+        """Make a loop of one over the items: leaving it leaves both."""
+        token = object()
+        return self._reading.guarded(read(self._reading.by(self, token)), token)
 
     async def __aenter__(self) -> Self:
         return self
@@ -1155,15 +1288,14 @@ class Stream(Generic[E]):
         reading = self.__dict__.get("_reading")
         # When the interpreter ends, the loop has closed the connection, and nobody can be warned any more.
         if reading is not None and reading.reply is not None and not sys.is_finalizing():
-            reading.reply.drop()
-            reading.reply = None
+            reading.drop()
             name = type(self).__name__
             warnings.warn(
                 f"a {name} was dropped before its end; read it within 'async with'", ResourceWarning, stacklevel=2
             )
 
 
-async def begin_reading(reply: Reply, reader: Reader[E]) -> Iterator[E]:
+async def begin_reading(reply: Reply, reader: BodyReader[E]) -> Iterator[E]:
     """Read as far as the first content, so that what fails before it can still be tried again.
 
     The reply is the stream's to close from here on.
@@ -1208,11 +1340,16 @@ class ChatStream(Stream[ChatCompletionChunk]):
         """What has come so far, folded; None when nothing has."""
         return self._folder.completion() if self._folder.began else None
 
-    async def text(self) -> AsyncGenerator[str, None]:
+    def text(self) -> AsyncGenerator[str, None]:
         """Give the text of the first choice as it comes, in the relay's pieces; empty ones are left out."""
-        async with aclosing(self._reading.items(self)) as chunks:
+        return self._loop(self._text)
+
+    async def _text(self, reading: AsyncGenerator[ChatCompletionChunk, None]) -> AsyncGenerator[str, None]:
+        folder = self._folder
+        async with aclosing(reading) as chunks:
             async for chunk in chunks:
-                if piece := chunk.text:
+                piece = chunk.text if len(chunk.choices) == 1 and not folder.many else folder.first_text(chunk)
+                if piece:
                     yield piece
 
     async def completion(self) -> ChatCompletion:

@@ -14,6 +14,7 @@ from tutuclient import (
     APIConnectionError,
     APIError,
     APITimeoutError,
+    ChatCompletion,
     ChatStream,
     ConfigError,
     FirstTokenTimeoutError,
@@ -166,6 +167,163 @@ async def test_a_stream_that_is_left_is_closed_at_once(client: TutuClient, serve
         await stream.completion()
     assert stream.partial is not None
     assert stream.partial.text == "a"
+
+
+READINGS: dict[str, Any] = {
+    "chunks": aiter,
+    "text": lambda stream: stream.text(),
+}
+
+
+@pytest.mark.parametrize("again", ["chunks", "text", "completion", "anext"])
+@pytest.mark.parametrize("way", READINGS.values(), ids=READINGS)
+@pytest.mark.parametrize("pause", [None, 0, 0.02])
+@pytest.mark.parametrize("then", ["hang", "end"])
+async def test_reading_on_after_a_break_is_one_error_always(
+    client: TutuClient, server: Server, again: str, way: Any, pause: float | None, then: str
+) -> None:
+    server.answers(streams(FRAMES) if then == "end" else streams(FRAMES[:3], done=False, then="hang"))
+    async with await open_stream(client) as stream:
+        async for _ in way(stream):
+            break
+        if pause is not None:
+            await asyncio.sleep(pause)
+        for _ in range(2):
+            with pytest.raises(APIConnectionError, match="closed before its end") as caught:
+                await read_again(stream, again)
+            assert caught.value.outcome == "unknown"
+    if then == "hang":
+        await server.wait_closed(timeout=1)
+
+
+async def read_again(stream: ChatStream, again: str) -> object:
+    if again == "completion":
+        return await stream.completion()
+    if again == "anext":
+        return await anext(stream)
+    return [piece async for piece in READINGS[again](stream)]
+
+
+@pytest.mark.parametrize("way", READINGS.values(), ids=READINGS)
+async def test_a_finished_stream_that_is_read_again_says_so(client: TutuClient, server: Server, way: Any) -> None:
+    server.answers(streams(FRAMES))
+    async with await open_stream(client) as stream:
+        assert len([piece async for piece in way(stream)]) >= 3
+        for again in ("chunks", "text"):
+            with pytest.raises(ConfigError, match=r"read to its end already; await completion\(\)"):
+                await read_again(stream, again)
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+        assert (await stream.completion()).text == "the cat sat"
+
+
+async def test_one_task_may_read_on_with_another_loop(client: TutuClient, server: Server) -> None:
+    server.answers(streams(FRAMES), streams(FRAMES))
+    async with await open_stream(client) as stream:
+        first = await anext(stream)
+        rest = [chunk.text async for chunk in stream]
+        assert (first.text, *rest) == ("", *WORDS, "")
+    async with await open_stream(client) as stream:
+        chunks = aiter(stream)
+        await anext(chunks)
+        await anext(chunks)
+        assert (await stream.completion()).text == "the cat sat"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    # Two that call anext on the stream share one iterator, in turns.
+    [
+        (one, other)
+        for one in (*READINGS, "anext")
+        for other in ("chunks", "text", "completion", "anext")
+        if one != other
+    ],
+)
+@pytest.mark.parametrize("busy", [True, False], ids=["waiting", "at work"])
+async def test_a_second_reader_disturbs_nobody(
+    client: TutuClient, server: Server, first: str, second: str, busy: bool
+) -> None:
+    server.answers(streams(FRAMES, delay=0.02))
+    async with await open_stream(client) as stream:
+        began = asyncio.Event()
+
+        async def read() -> str:
+            text = ""
+            async for piece in READINGS[first](stream) if first in READINGS else endless(stream):
+                text += piece if isinstance(piece, str) else piece.text
+                began.set()
+                if not busy:
+                    await asyncio.sleep(0.03)
+            return text
+
+        reading = asyncio.create_task(read())
+        await began.wait()
+        if busy:
+            await asyncio.sleep(0.001)
+        for _ in range(3):
+            with pytest.raises(ConfigError, match="is being read already"):
+                await read_again(stream, second)
+            await asyncio.sleep(0.005)
+        assert await reading == "the cat sat"
+
+
+async def endless(stream: ChatStream) -> AsyncIterator[Any]:
+    while True:
+        try:
+            yield await anext(stream)
+        except StopAsyncIteration:
+            return
+
+
+async def test_a_stream_is_read_in_its_own_event_loop(client: TutuClient, server: Server) -> None:
+    server.answers(streams(FRAMES, delay=0.02))
+    async with await open_stream(client) as stream:
+        for again in ("chunks", "text", "completion", "anext"):
+            with pytest.raises(ConfigError, match="another event loop"):
+                await asyncio.to_thread(asyncio.run, read_again(stream, again))
+        assert (await anext(stream)).text == ""
+        with pytest.raises(ConfigError, match="another event loop"):
+            await asyncio.to_thread(asyncio.run, read_again(stream, "anext"))
+        assert (await stream.completion()).text == "the cat sat"
+
+
+async def test_lines_of_json_are_given_as_they_come(client: TutuClient, server: Server) -> None:
+    """Kind D: langchainjs PR 3241."""
+    lines = [json.dumps(frame).encode() + b"\n" for frame in FRAMES]
+    server.answers(streams(lines[:3], done=False, then="hang"), streams(lines[:3], done=False, then="reset"))
+    for cls, timeout in ((StreamIdleTimeoutError, Timeout(idle=0.2)), (IncompleteStreamError, Timeout(total=5))):
+        texts: list[str] = []
+        async with await open_stream(client, timeout=timeout) as stream:
+            with pytest.raises(cls) as caught:
+                async for piece in stream.text():
+                    texts.append(piece)  # noqa: PERF401  (what came before an error counts)
+        assert texts == WORDS[:2]
+        assert caught.value.partial is not None
+        assert caught.value.partial.text == "the cat "
+
+
+async def test_all_choices_that_were_asked_for_must_end(client: TutuClient, server: Server) -> None:
+    """Kind E, for ``n``."""
+    frames = [chunk("a", finish_reason="stop"), chunk("b", index=1, finish_reason="stop")]
+    for n, whole in ((2, True), (3, False)):
+        for stream in (True, False):
+            server.answers(streams(frames, done=False))
+            asking = client.with_options(max_retries=0).chat.completions.create(
+                model="m", messages=[user("hi")], n=n, stream=stream
+            )
+            if whole:
+                assert len((await whole_of(asking)).choices) == 2
+                continue
+            with pytest.raises(IncompleteStreamError) as caught:
+                await whole_of(asking)
+            assert caught.value.partial is not None
+            assert [choice.message.text for choice in caught.value.partial.choices] == ["a", "b"]
+
+
+async def whole_of(asking: Any) -> ChatCompletion:
+    answer: ChatCompletion | ChatStream = await asking
+    return await answer.completion() if isinstance(answer, ChatStream) else answer
 
 
 async def test_a_stream_that_is_lost_is_closed_with_one_warning(client: TutuClient, server: Server) -> None:

@@ -7,7 +7,7 @@ What a stream is, ``tutuclient.stream`` knows; what an answer is read as,
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tutuclient.errors import ConfigError
 from tutuclient.stream import ChatStream, ToolCalls
@@ -66,7 +66,7 @@ class ChatCompletionStream(ChatStream, Generic[T]):
 
     get_final_completion = completion
 
-    async def events(self) -> AsyncGenerator[ChatStreamEvent[T], None]:
+    def events(self) -> AsyncGenerator[ChatStreamEvent[T], None]:
         """Give what happens, as openai's events: each chunk, what it adds, and at the end what is done.
 
         Begin with it: what was read before is missing in its snapshots. A call of
@@ -80,8 +80,12 @@ class ChatCompletionStream(ChatStream, Generic[T]):
             UnexpectedResponseError: Likewise.
             APIError: The stream broke.
         """
+        return self._loop(self._events)
+
+    async def _events(
+        self, reading: AsyncGenerator[ChatCompletionChunk, None]
+    ) -> AsyncGenerator[ChatStreamEvent[T], None]:
         choices: dict[int, _Progress[T]] = {}
-        reading = cast("AsyncGenerator[ChatCompletionChunk, None]", aiter(self))
         async with aclosing(reading) as chunks:
             async for chunk in chunks:
                 whole = ChunkEvent(chunk=chunk)
