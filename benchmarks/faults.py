@@ -82,6 +82,7 @@ _RIGHT = {
     "wrong_charset": (f"{_TEXT} 你好", False),
     "cr": (_TEXT, False),
     "crlf": (_TEXT, False),
+    **dict.fromkeys(("json_lines", "done_glued", "done_bare", "junk_behind_end", "message_repeats"), (_TEXT, True)),
 }
 _FLOOD_BYTES = 2**20
 _OPTIONS: Mapping[str, dict[str, Any]] = {"flood": {"size": _FLOOD_BYTES}}

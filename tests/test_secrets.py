@@ -180,6 +180,7 @@ _PLAYED = sorted(
 _WELL = {
     "sse_unasked", "json_for_stream", "finish_without_done", "done_without_finish", "done_unterminated", "done_twice",
     "done_then_data", "ignorable_frames", "bom", "byte_by_byte", "wrong_content_type", "wrong_charset", "cr", "crlf",
+    "json_lines", "done_glued", "done_bare", "junk_behind_end", "message_repeats",
 }  # fmt: skip
 
 

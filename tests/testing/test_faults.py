@@ -439,6 +439,13 @@ STREAMS: dict[str, tuple[list[str], int, str]] = {
     "done_only": ([], 1, ""),
     "cr": (GOOD, 1, "}\r\rdata"),
     "crlf": (GOOD, 1, "}\r\n\r\ndata"),
+    "json_lines": (GOOD, 0, '"stop"'),
+    "json_lines_cut": (GOOD[:4], 0, '" three"'),
+    "reason_is_the_word_null": (GOOD[1:4], 0, '"finish_reason":"null"'),
+    "done_glued": (GOOD, 1, "}data: [DONE]"),
+    "done_bare": (GOOD, 0, "\n\n[DONE]\n\n"),
+    "junk_behind_end": (GOOD, 1, "data: bye\n"),
+    "message_repeats": (GOOD, 1, '"message":{"role":"assistant"'),
 }
 
 

@@ -620,6 +620,32 @@ _PLAIN_STREAMS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
 }  # fmt: skip
 
 
+_WHOLE_MESSAGE = {**_STOP, "choices": [{**_STOP["choices"][0], "message": {"role": "assistant", "content": TEXT}}]}
+# What relays do to the end of a stream, from public bug reports.
+_ENDS: dict[str, tuple[list[Any], dict[str, Any], str]] = {
+    "json_lines": (
+        [_json(frame) + b"\n" for frame in (*_deltas(), _STOP)],
+        {"done": False, "content_type": "application/x-ndjson"}, "A good stream as lines of JSON.",
+    ),
+    "json_lines_cut": (
+        [_json(frame) + b"\n" for frame in _deltas(3)],
+        {"done": False, "content_type": "application/x-ndjson"}, "Three deltas as lines of JSON, and a clean end.",
+    ),
+    "reason_is_the_word_null": (
+        [chunk(word, finish_reason="null") for word in _words(3)], {"done": False},
+        "Three deltas whose finish_reason is the word null, and a clean end.",
+    ),
+    "done_glued": (
+        [*_deltas(), b"data: " + _json(_STOP) + _DONE], {"done": False}, "[DONE] on the line of the last chunk.",
+    ),
+    "done_bare": ([*_deltas(), _STOP, b"[DONE]\n\n"], {"done": False}, "[DONE] without ``data:``."),
+    "junk_behind_end": (
+        [*_deltas(), _STOP, b"data: bye\n\n<html></html>\n\n"], {}, "Words and HTML between the reason and [DONE].",
+    ),
+    "message_repeats": ([*_deltas(), _WHOLE_MESSAGE], {}, "The whole text once more, as the last chunk's message."),
+}  # fmt: skip
+
+
 def _stream(frames: list[Any], settings: dict[str, Any]) -> Play:
     async def play(exchange: Exchange) -> web.StreamResponse:
         return await Streams(frames, **settings).play(exchange)
@@ -635,7 +661,7 @@ def _with_line_ends(end: bytes) -> list[bytes]:
 _PLAIN_STREAMS["cr"] = _with_line_ends(b"\r"), {"done": False}, "A good stream with CR as its line end."
 _PLAIN_STREAMS["crlf"] = _with_line_ends(b"\r\n"), {"done": False}, "A good stream with CRLF as its line end."
 
-for _name, (_frames, _settings, _description) in _PLAIN_STREAMS.items():
+for _name, (_frames, _settings, _description) in (_PLAIN_STREAMS | _ENDS).items():
     _add(_name, "stream", _description, _stream(_frames, _settings))
 
 
