@@ -574,8 +574,10 @@ def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
         choices[number] if isinstance(choices, list) and len(choices) == len(chunk.choices) else {}
     )
     said: list[Any] = [choice.get("delta"), choice.get("message")] if is_object(choice) else []
-    found: dict[str, Any] = next((delta for delta in said if is_object(delta) and delta.get("tool_calls")), {})
-    return found
+    for delta in said:
+        if is_object(delta) and delta.get("tool_calls"):
+            return delta
+    return {}
 
 
 class ChunkReader:
