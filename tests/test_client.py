@@ -11,16 +11,16 @@ import sys
 import textwrap
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import KEY
-from tutuclient import ConfigError, Timeout, TutuClient, user
+from tutuclient import ConfigError, Request, Timeout, TutuClient, user
 from tutuclient.testing import Server, serve_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
 
 @pytest.fixture
@@ -132,6 +132,24 @@ def test_settings_that_cannot_work_are_refused_when_it_is_made() -> None:
     for bad in ({"max_connections": 0}, {"timeout": -1}, {"max_retries": -1}, {"proxy": "ftp://x"}):
         with pytest.raises(ConfigError):
             TutuClient(KEY, **bad)
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "Transfer-Encoding", "Host", "Expect", "TE"])
+@pytest.mark.parametrize("way", ["extra_headers", "middleware", "attempt_middleware"])
+async def test_a_header_that_frames_a_request_is_refused_before_anything_is_sent(
+    server: Server, name: str, way: str
+) -> None:
+    async def framing(request: Request, call_next: Callable[[Request], Awaitable[Any]]) -> Any:
+        request.headers[name] = "5"
+        return await call_next(request)
+
+    layers: dict[str, Any] = {} if way == "extra_headers" else {way: [framing]}
+    more: dict[str, Any] = {"extra_headers": {name: "5"}} if way == "extra_headers" else {}
+    async with TutuClient(KEY, server.base_url, **layers) as client:
+        with pytest.raises(ConfigError, match=name) as caught:
+            await client.chat.completions.create(model="m", messages=[user("hi")], **more)
+    assert caught.value.outcome == "not_sent"
+    assert not server.requests
 
 
 def test_no_key_anywhere_is_said_clearly() -> None:
