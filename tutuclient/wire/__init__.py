@@ -13,7 +13,9 @@ from tutuclient.wire.answers import (
 )
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
+from tutuclient.wire.keywords import check_keywords, names
 from tutuclient.wire.mending import fit_struct
+from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source, quoted
 from tutuclient.wire.pages import (
     read_answer,
     read_as,
@@ -33,7 +35,17 @@ from tutuclient.wire.refusals import (
     unexpected,
     without_key,
 )
-from tutuclient.wire.requests import Body, encode, given, makes_image, sendable
+from tutuclient.wire.requests import (
+    Body,
+    check_model,
+    check_text,
+    encode,
+    given,
+    makes_image,
+    plain,
+    refuse_infinite,
+    sendable,
+)
 from tutuclient.wire.transcripts import (
     PLAIN_FORMATS,
     folded_transcription,
@@ -54,6 +66,10 @@ __all__ = [
     "FormFile",
     "Inflater",
     "apart",
+    "check_detail",
+    "check_keywords",
+    "check_model",
+    "check_text",
     "classify",
     "decode_chunk",
     "encode",
@@ -66,7 +82,13 @@ __all__ = [
     "form",
     "given",
     "is_event_stream",
+    "is_part",
+    "is_picture_text",
+    "is_source",
     "makes_image",
+    "names",
+    "plain",
+    "quoted",
     "read_answer",
     "read_as",
     "read_chunk",
@@ -81,6 +103,7 @@ __all__ = [
     "read_transcription_event",
     "read_translation",
     "read_vectors",
+    "refuse_infinite",
     "remember_usage",
     "sendable",
     "too_large",
