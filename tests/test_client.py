@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import pickle
 import ssl
 import subprocess
@@ -11,13 +12,15 @@ import sys
 import textwrap
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import KEY
-from tutuclient import ConfigError, Request, Timeout, TutuClient, user
-from tutuclient.testing import Server, serve_in_thread
+from tutuclient import ConfigError, MediaError, Request, Timeout, TutuClient, Upload, image, user
+from tutuclient.testing import Server, sample_picture, says, serve_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -187,3 +190,135 @@ def test_one_client_serves_the_loops_of_many_threads(relay: Server) -> None:
 
 async def _count(client: TutuClient) -> int:
     return len(await client.models.list())
+
+
+# --- the verbs' arguments --------------------------------------------------------------------------------------------
+
+PNG = sample_picture()
+ADDRESS = "https://pictures.example/a.png"
+
+
+async def parts_of(server: Server, *arguments: Any, **more: Any) -> list[dict[str, Any]]:
+    server.answers(says("a picture"))
+    async with TutuClient(KEY, server.base_url) as client:
+        await client.analyze(*arguments, **more)
+    (message,) = server.requests[-1].json["messages"]
+    parts: list[dict[str, Any]] = message["content"]
+    return parts
+
+
+@pytest.mark.parametrize(
+    ("images", "urls", "detail"),
+    [
+        (image(ADDRESS), [ADDRESS], None),
+        ([image(ADDRESS, detail="low")], [ADDRESS], "low"),
+        ([ADDRESS, image(ADDRESS)], [ADDRESS, ADDRESS], "high"),
+        ((ADDRESS, ADDRESS), [ADDRESS, ADDRESS], "high"),
+        ((url for url in (ADDRESS, ADDRESS)), [ADDRESS, ADDRESS], "high"),
+        ({"a": ADDRESS}.values(), [ADDRESS], "high"),
+        ({"type": "image_url", "image_url": {"url": ADDRESS}}, [ADDRESS], None),
+        (PNG, ["data:image/png;base64,"], "high"),
+        (Upload(PNG), ["data:image/png;base64,"], "high"),
+        (io.BytesIO(PNG), ["data:image/png;base64,"], "high"),
+    ],
+    ids=str,
+)
+async def test_pictures_are_understood_however_they_are_given(
+    server: Server, images: Any, urls: list[str], detail: str | None
+) -> None:
+    text, *pictures = await parts_of(server, images, "What?")
+    assert text == {"type": "text", "text": "What?"}
+    assert [part["image_url"]["url"][: len(url)] for part, url in zip(pictures, urls, strict=True)] == urls
+    assert pictures[0]["image_url"].get("detail") == detail
+
+
+async def test_a_number_of_numpy_is_a_number_of_pixels(server: Server) -> None:
+    (_, picture) = await parts_of(server, PNG, "What?", max_side=np.int64(2048), temperature=np.float32(0.5))
+    assert picture["image_url"]["url"].startswith("data:image/")
+    assert server.requests[-1].json["temperature"] == 0.5
+
+
+# Each row: the arguments, what the error says.
+UNUSABLE: list[tuple[tuple[Any, ...], dict[str, Any], list[str]]] = [
+    (("", "What?"), {}, ["images is ''", "give a path"]),
+    ((" \n", "What?"), {}, ["images is ' \\n'", "give a path"]),
+    ((None, "What?"), {}, ["images is None", "give a path"]),
+    ((5, "What?"), {}, ["images is 5", "give a path"]),
+    ((object(), "What?"), {}, ["object", "path"]),
+    (([], "What?"), {}, ["the list is empty"]),
+    ((iter(()), "What?"), {}, ["no picture was given", "the list is empty"]),
+    (([PNG, ""], "What?"), {}, ["images[1] is ''", "give a path"]),
+    (([PNG, None], "What?"), {}, ["images[1] is None"]),
+    (([[PNG]], "What?"), {}, ["images[0] is a list"]),
+    (([PNG, "ftp://h/a.png"], "What?"), {}, ["images[1]", "ftp://h/a.png"]),
+    ((np.zeros((2, 2, 3)), "What?"), {}, ["a ndarray", "fromarray"]),
+    ((PNG, ""), {}, ["prompt", "''"]),
+    ((PNG, " \n "), {}, ["prompt", "' \\n '"]),
+    ((PNG, None), {}, ["prompt", "None"]),
+    ((PNG, ["What?"]), {}, ["prompt", "a list"]),
+    ((PNG, b"What?"), {}, ["prompt", "5 bytes"]),
+    (("What is in it?", "cat.jpg"), {}, ["swapped", "'cat.jpg'", "'What is in it?'"]),
+    (("What is in it?", ADDRESS), {}, ["swapped", ADDRESS]),
+    (("这是什么？", "~/图 片/cat.PNG"), {}, ["swapped", "cat.PNG"]),
+    (("What is in it?", Path("cat")), {}, ["swapped", "the path 'cat'"]),
+    (("What is in it?", PNG), {}, ["swapped", "image/png"]),
+    (("What is in it?", image(ADDRESS)), {}, ["swapped", "ImagePart"]),
+    (("What is in it?", io.BytesIO(PNG)), {}, ["swapped", "BytesIO"]),
+    (("What?", "data:image/png;base64,iVBOR"), {}, ["swapped", "data:image"]),
+    ((PNG, "What?"), {"max_side": "100"}, ["max_side is '100'", "whole number"]),
+    ((PNG, "What?"), {"max_side": 0}, ["max_side is 0"]),
+    ((PNG, "What?"), {"max_side": 1.5}, ["max_side is 1.5"]),
+    ((PNG, "What?"), {"max_side": True}, ["max_side is True"]),
+    ((image(PNG), "What?"), {"max_side": 100}, ["max_side", "image(source, max_side=100)"]),
+    ((PNG, "What?"), {"detail": "hihg"}, ["detail is 'hihg'", "did you mean 'high'"]),
+    ((PNG, "What?"), {"detail": 5}, ["detail is 5"]),
+    ((PNG, "What?"), {"model": None}, ["model is None"]),
+    ((PNG, "What?"), {"model": ""}, ["model is ''"]),
+    ((PNG, "What?"), {"temperature": float("nan")}, ["temperature is NaN"]),
+    ((PNG, "What?"), {"metadata": {"x": object()}}, ["metadata.x is an object"]),
+]
+
+
+@pytest.mark.parametrize("verb", ["analyze", "edit"])
+@pytest.mark.parametrize(("arguments", "more", "said"), UNUSABLE, ids=[str(row[2]) for row in UNUSABLE])
+async def test_what_cannot_be_meant_is_said_before_anything_is_sent(
+    server: Server, verb: str, arguments: tuple[Any, ...], more: dict[str, Any], said: list[str]
+) -> None:
+    async with TutuClient(KEY, server.base_url) as client:
+        with pytest.raises((ConfigError, MediaError)) as caught:
+            await getattr(client, verb)(*arguments, **more)
+    for words in said:
+        assert words in str(caught.value)
+    assert caught.value.outcome == "not_sent"
+    assert not server.requests
+
+
+@pytest.mark.parametrize("prompt", ["", None, b"a cat", 5, ["a cat"], Path("cat.png")])
+async def test_a_picture_is_never_ordered_without_words(server: Server, prompt: Any) -> None:
+    async with TutuClient(KEY, server.base_url) as client:
+        with pytest.raises(ConfigError, match="prompt"):
+            await client.generate(prompt)
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("images", "prompt"),
+    [
+        (PNG, "cat.jpg"),
+        (PNG, "Which of these is cat.png?"),
+        (ADDRESS, "Compare it with dog.png"),
+        (ADDRESS, ADDRESS),
+    ],
+)
+async def test_words_about_pictures_are_words(server: Server, images: Any, prompt: str) -> None:
+    text, _ = await parts_of(server, images, prompt)
+    assert text["text"] == prompt
+
+
+async def test_analyze_streams_and_refuses_types_as_create_does(server: Server) -> None:
+    async with TutuClient(KEY, server.base_url) as client:
+        async with await client.analyze(PNG, "What?", stream=True) as stream:
+            assert (await stream.completion()).text
+        asked: Any = {"response_format": Timeout}
+        with pytest.raises(ConfigError, match=r"parse\("):
+            await client.analyze(PNG, "What?", **asked)
