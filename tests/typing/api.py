@@ -51,6 +51,7 @@ from tutuclient import (
     PictureSource,
     PoolTimeoutError,
     RateLimitError,
+    RequestWarning,
     RetryPolicy,
     StreamIdleTimeoutError,
     Timeout,
