@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from operator import index
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, overload
 
 import msgspec
 
@@ -43,8 +43,11 @@ if TYPE_CHECKING:
     from tutuclient.stream import ChatStream
     from tutuclient.types.account import Balance
     from tutuclient.types.chat import ChatCompletion
+    from tutuclient.types.parts import ImagePart
 
 T = TypeVar("T")
+Pictures: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | ImagePart]"
+"""What the verbs take as pictures: a source, a part made by ``image(…)``, or several of these."""
 
 _FIELDS = wire.names(CallFields, "model", "detail", "max_side", "stream", "images", "prompt")
 _MAX_RESPONSE_BYTES = 64 * 2**20
@@ -334,7 +337,7 @@ class TutuClient:
     @overload
     async def analyze(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o",
@@ -348,7 +351,7 @@ class TutuClient:
     @overload
     async def analyze(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o",
@@ -362,7 +365,7 @@ class TutuClient:
     @overload
     async def analyze(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o",
@@ -375,7 +378,7 @@ class TutuClient:
 
     async def analyze(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o",
@@ -388,7 +391,8 @@ class TutuClient:
         """Ask about one or several pictures.
 
         Args:
-            images: A path, an http(s) address, a data URI, bytes, an open binary file or a Pillow image; or several.
+            images: A path, an http(s) address, a data URI, bytes, an open binary file, a Pillow image or an
+                ``image(…)``; or several.
             prompt: What to ask.
             model: A model that sees.
             detail: How closely to look; None leaves it to the relay.
@@ -409,7 +413,7 @@ class TutuClient:
     @overload
     async def edit(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o-image",
@@ -423,7 +427,7 @@ class TutuClient:
     @overload
     async def edit(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o-image",
@@ -437,7 +441,7 @@ class TutuClient:
     @overload
     async def edit(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o-image",
@@ -450,7 +454,7 @@ class TutuClient:
 
     async def edit(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o-image",
@@ -551,7 +555,7 @@ class TutuClient:
 
 
 def _question(
-    images: PictureSource | Sequence[PictureSource],
+    images: Pictures,
     prompt: str,
     detail: Literal["auto", "low", "high"] | None,
     max_side: int | None,
@@ -568,7 +572,7 @@ def _question(
     return {"role": "user", "content": [{"type": "text", "text": text}, *parts]}
 
 
-def _sources(images: Any) -> Sequence[Any]:
+def _sources(images: Any) -> list[Any]:
     """Return what pictures are given as, one by one."""
     if isinstance(images, Mapping) or wire.is_part(images) or wire.is_source(images):
         return [images]
@@ -576,10 +580,13 @@ def _sources(images: Any) -> Sequence[Any]:
         raise MediaError(f"images is {wire.quoted(images)}: give the picture as PIL.Image.fromarray(array)")
     if isinstance(images, str | bytes | bytearray | memoryview) or not isinstance(images, Iterable):
         return [images]
-    sources: Sequence[Any] = images if isinstance(images, list | tuple) else [*images]
+    sources: list[Any] = [*images]
     if not sources:
         raise MediaError("no picture was given: the list is empty")
     return sources
+
+
+_NO_PICTURES = (list, tuple, bool, int, float)
 
 
 def _picture(source: Any, place: str, detail: Literal["auto", "low", "high"] | None, max_side: int | None) -> Any:
@@ -591,7 +598,7 @@ def _picture(source: Any, place: str, detail: Literal["auto", "low", "high"] | N
             )
         return source
     blank = isinstance(source, str) and not source.strip()
-    if blank or source is None or isinstance(source, list | tuple | bool | int | float):
+    if blank or source is None or type(source) in _NO_PICTURES:
         raise MediaError(
             f"{place} is {wire.quoted(source)}, and no picture: give a path, an http(s) address, a data URI, bytes, an "
             "open binary file, a Pillow image or image(…)"

@@ -540,8 +540,9 @@ def clean_retry(max_retries: int | None, retry: RetryPolicy | None) -> RetryPoli
 
 def clean_middleware(layers: Sequence[Middleware]) -> tuple[Middleware, ...]:
     """Check that they can be called."""
-    if isinstance(layers, str | bytes) or not isinstance(layers, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
-        raise ConfigError(f"middleware is a list of async functions; got {shown(layers)}")
+    given: Any = layers  # Callers are not always typed.
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise ConfigError(f"middleware is a list of async functions; got {shown(given)}")
     for layer in layers:
         if not callable(layer):
             raise ConfigError(f"a middleware is an async function of a request and call_next; got {shown(layer)}")

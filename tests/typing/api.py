@@ -171,6 +171,7 @@ def errors(error: TutuError) -> None:
         (StreamIdleTimeoutError, APITimeoutError),
     ]
     assert trees
+    assert issubclass(RequestWarning, UserWarning)
     if isinstance(error, APIError):
         assert_type(error.partial, ChatCompletion | None)
     uploads: list[Upload] = [Upload(b"")]

@@ -22,7 +22,7 @@ from uuid import UUID
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media import Upload
 from tutuclient.settings import UNSET
-from tutuclient.wire.messages import quoted, unpacked
+from tutuclient.wire.messages import is_binary, quoted, unpacked
 from tutuclient.wire.requests import Body, joined, plain
 
 if TYPE_CHECKING:
@@ -151,11 +151,12 @@ def _plain(name: str, value: object) -> Any:
         return str(value)
     if (fields := unpacked(value)) is not None:
         return fields
+    found: Any = None
     try:
-        found = None if isinstance(value, bytes | bytearray | memoryview) else plain(value)
+        found = None if is_binary(value) else plain(value)
     except TypeError:
         found = None
-    if found is None or type(found) is type(value):
+    if found is None or isinstance(found, type(value)):
         raise TypeError(f"{name} is {quoted(value)}, which is neither text nor a file")
     return found
 

@@ -9,7 +9,7 @@ keyword is nearly a field that the endpoint has, a ``RequestWarning`` names it;
 from __future__ import annotations
 
 import functools
-import sys
+import inspect
 import warnings
 from typing import TYPE_CHECKING, Any, Final
 
@@ -127,11 +127,11 @@ def _mistakes(one: str, other: str, limit: int) -> int:
     if abs(len(one) - len(other)) > limit:
         return limit + 1
     before: list[int] = []
-    last = [*range(len(other) + 1)]
+    last: list[int] = [*range(len(other) + 1)]
     for row, letter in enumerate(one, 1):
         now = [row]
         for column, against in enumerate(other, 1):
-            cost = min(last[column] + 1, now[-1] + 1, last[column - 1] + (letter != against))
+            cost: int = min(last[column] + 1, now[-1] + 1, last[column - 1] + (letter != against))
             if row > 1 and column > 1 and letter == other[column - 2] and one[row - 2] == against:
                 cost = min(cost, before[column - 2] + 1)
             now.append(cost)
@@ -141,8 +141,8 @@ def _mistakes(one: str, other: str, limit: int) -> int:
 
 def warn(text: str) -> None:
     """Warn of something in a request, at the line of the caller that is not ours."""
-    frame, level = sys._getframe(1), 2  # noqa: SLF001  (``skip_file_prefixes`` came with Python 3.12)
-    while frame.f_back is not None and _is_ours(frame.f_globals):
+    frame, level = inspect.currentframe(), 1  # ``skip_file_prefixes`` came with Python 3.12.
+    while frame is not None and _is_ours(frame.f_globals):
         frame, level = frame.f_back, level + 1
     warnings.warn(text, RequestWarning, stacklevel=level)
 

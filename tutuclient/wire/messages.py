@@ -16,7 +16,7 @@ import dataclasses
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn, TypeGuard, cast
 
 import msgspec
@@ -24,7 +24,7 @@ import msgspec
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media import Document, Recording, Upload, audio, picture_mime, sound_mime
 from tutuclient.settings import is_unset
-from tutuclient.types.answer import Answer
+from tutuclient.types.answer import Answer, is_list, is_object
 from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
 from tutuclient.types.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart
 from tutuclient.wire.keywords import warn
@@ -81,7 +81,7 @@ def quoted(value: object) -> str:
     """Return a few words that show what was given: short text and numbers as they are, everything else by its type."""
     if isinstance(value, str):
         return printable(repr(str(value[: _SHOWN + 1])[:_SHOWN]), _SHOWN + 2) + ("…" if len(value) > _SHOWN else "")
-    if isinstance(value, bytes | bytearray | memoryview):
+    if is_binary(value):
         head = bytes(memoryview(value).tobytes()[:_HEAD_BYTES])
         seems = picture_mime(head) or sound_mime(head)
         return f"{memoryview(value).nbytes:,} bytes{f' of {seems}' if seems else ''}"
@@ -103,7 +103,7 @@ def ready(message: Any, number: int) -> Any:
     Raises:
         ConfigError: It is nonsense; the message names the place.
     """
-    kind = type(message)
+    kind = type(message)  # pyright: ignore[reportUnknownVariableType]  (it may be anything)
     if kind is dict:
         role, content = message.get("role"), message.get("content")
     elif kind is Message:
@@ -128,8 +128,8 @@ def ready(message: Any, number: int) -> Any:
 def _other(message: Any, number: int) -> Any:
     """Return the plain form of a message that is neither a dict nor a struct of ours."""
     place = f"messages[{number}]"
-    if isinstance(message, Mapping):
-        return ready(dict(cast("Mapping[str, Any]", message)), number)
+    if is_mapping(message):
+        return ready(dict(message), number)
     if (fields := unpacked(message)) is not None:
         return ready(fields, number)
     if isinstance(message, Answer | ChatChoice):
@@ -146,11 +146,25 @@ def _other(message: Any, number: int) -> Any:
         raise ConfigError(
             f'{place} is text, {quoted(message)}: write {{"role": "user", "content": …}}, or user("…") of tutuclient'
         )
-    if isinstance(message, list | tuple):
+    if _is_row(message):
         raise ConfigError(
             f"{place} is a {type(message).__name__}: messages is one list; join them, [*earlier, message]"
         )
     raise ConfigError(f'{place} is {quoted(message)}, and no message: write {{"role": "user", "content": "…"}}')
+
+
+def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, list | tuple)
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Return whether something has names and values."""
+    return isinstance(value, Mapping)
+
+
+def is_binary(value: object) -> TypeGuard[bytes | bytearray | memoryview[int]]:
+    """Return whether something is bytes."""
+    return isinstance(value, bytes | bytearray | memoryview)
 
 
 def is_picture_text(text: str) -> bool:
@@ -174,20 +188,21 @@ def unpacked(value: Any) -> dict[str, Any] | None:
     return None
 
 
-def is_pydantic(value: Any) -> bool:
+def is_pydantic(value: object) -> bool:
     """Return whether something is a pydantic model, without importing pydantic."""
-    return hasattr(type(value), "model_json_schema") and callable(getattr(type(value), "model_dump", None))
+    kind = type(value)
+    return hasattr(kind, "model_json_schema") and callable(getattr(kind, "model_dump", None))
 
 
 def _check_role(message: Any, role: object, number: int) -> None:
     place = f"messages[{number}]"
     if role is None:
-        if isinstance(message, dict) and isinstance(message.get("type"), str):
+        if is_object(message) and isinstance(message.get("type"), str):
             raise ConfigError(
                 f"{place} is a part of a message (type {quoted(message['type'])}): put it into the content of one, "
                 '{"role": "user", "content": [part]}'
             )
-        known = f"; it has {', '.join(map(str, message))}" if isinstance(message, dict) and message else ""
+        known = f"; it has {', '.join(map(str, message))}" if is_object(message) and message else ""
         raise ConfigError(
             f'{place} has no role{printable(known, 120)}: write "role": "user" (or system, assistant, tool)'
         )
@@ -210,27 +225,26 @@ def _content(message: Any, role: str, content: Any, number: int) -> Any:
         _check_missing(message, role, number)
     if content is None or isinstance(content, str) or is_unset(content):  # Of UNSET encoding says what to do.
         return content
-    if type(content) is not list:
-        content = _listed(content, f"messages[{number}].content")
-    return _parts(content, message, number) if content else _empty(message, content, number)
+    parts: list[Any] = content if is_list(content) else _listed(content, f"messages[{number}].content")
+    return _parts(parts, role, number) if parts else _empty(message, parts, number)
 
 
 def _listed(content: Any, place: str) -> list[Any]:
     """Return what stands in place of a list of parts as one: a part by itself, or another row of parts."""
     if is_part(content):
         return [content]
-    if isinstance(content, bytes | bytearray | memoryview):
+    if is_binary(content):
         _refuse(place, content, "text is written as str (.decode()), a picture as image(…) and a sound as audio(…)")
-    if isinstance(content, Message | ChatMessage) or (isinstance(content, Mapping) and "role" in content):
+    if isinstance(content, Message | ChatMessage) or (is_mapping(content) and "role" in content):
         raise ConfigError(f"{place} is a message: put it into messages itself, or write its .content here")
-    if isinstance(content, Mapping):
-        _refuse_untyped(place, cast("Mapping[str, Any]", content))
+    if is_mapping(content):
+        _refuse_untyped(place, content)
     if is_source(content):
         _refuse(place, content, f"write user(…, part) with {_HOW_TO_SHOW}")
     if (fields := unpacked(content)) is not None:
         return [fields]
     if isinstance(content, Iterable):
-        return [*cast("Iterable[Any]", content)]
+        return [*content]
     return _refuse(place, content, 'write text, or a list of parts: "content": "…"')
 
 
@@ -239,7 +253,7 @@ _HOW_TO_SHOW = "image(source) for a picture, audio(source) for a sound, file(sou
 
 def _empty(message: Any, content: list[Any], number: int) -> list[Any]:
     """Return the empty content of a message that says something beside it, and refuse it anywhere else."""
-    calls = message.get("tool_calls") if isinstance(message, dict) else message.tool_calls
+    calls = message.get("tool_calls") if is_object(message) else message.tool_calls
     if calls:
         return content
     raise ConfigError(f'messages[{number}].content is an empty list: write text or parts, "content": "…"')
@@ -249,20 +263,20 @@ def _check_missing(message: Any, role: str, number: int) -> None:
     if role not in _SPEAKING:
         return
     # What a relay of its own kind wants may stand in another field.
-    if isinstance(message, dict) and role != "tool" and message.keys() - {"role", "content", "name"}:
+    if is_object(message) and role != "tool" and message.keys() - {"role", "content", "name"}:
         return
-    what = "is None" if not isinstance(message, dict) or "content" in message else "is missing"
+    what = "is None" if not is_object(message) or "content" in message else "is missing"
     raise ConfigError(f'messages[{number}].content {what}: the {role} says nothing; write "content": "…"')
 
 
-def _parts(parts: list[Any], message: Any, number: int) -> list[Any]:
+def _parts(parts: list[Any], role: str, number: int) -> list[Any]:
     """Return the parts of a message as they can be written: the same list where all of them can be."""
     made = parts
     for place, part in enumerate(parts):
         if _is_written(part):
             continue
         # An answer goes back as it came, whatever the relay calls its parts.
-        if isinstance(part, dict) and (message.get("role") if type(message) is dict else message.role) == "assistant":
+        if role == "assistant" and is_object(part):
             continue
         new = _part(part, f"messages[{number}].content[{place}]")
         if new is not part:
@@ -273,13 +287,13 @@ def _parts(parts: list[Any], message: Any, number: int) -> list[Any]:
 
 def _is_written(part: Any) -> bool:
     """Return whether a part is one of the two that most are, written as the API wants it."""
-    kind = type(part)
+    kind = type(part)  # pyright: ignore[reportUnknownVariableType]  (it may be anything)
     if kind is dict:
         named = part.get("type")
         if named == "text":
             return type(part.get("text")) is str
-        image = part.get("image_url") if named == "image_url" else None
-        if type(image) is not dict:
+        image: Any = part.get("image_url") if named == "image_url" else None
+        if not is_object(image):
             return False
         url, detail = image.get("url"), image.get("detail")
     elif kind is ImagePart:
@@ -295,13 +309,13 @@ def _part(part: Any, place: str) -> Any:
     """Return a part as it can be written: the same object where it can be."""
     if isinstance(part, str):
         return TextPart(str(part))
-    if isinstance(part, Mapping):
-        return _dict_part(cast("Mapping[str, Any]", part), place)
+    if is_mapping(part):
+        return _dict_part(part, place)
     if isinstance(part, msgspec.Struct):
         return _struct_part(part, place)
-    if isinstance(part, list | tuple):
+    if _is_row(part):
         raise ConfigError(f"{place} is a {type(part).__name__}: content is one list of parts")
-    if isinstance(part, bytes | bytearray | memoryview) or is_source(part):
+    if is_binary(part) or is_source(part):
         _refuse(place, part, f"write {_HOW_TO_SHOW}")
     if (fields := unpacked(part)) is not None:
         return _dict_part(fields, place)
@@ -336,19 +350,19 @@ def _dict_part(part: Mapping[str, Any], place: str) -> Any:
         return _audio_part(part, place)
     elif kind not in _KINDS and (near := _near(kind, _KINDS)):
         warn(f"{place}.type is {quoted(kind)}; did you mean {near!r}? It is sent as it is")
-    return part if isinstance(part, dict) else dict(part)
+    return part if is_object(part) else dict(part)
 
 
 def _image_part(part: Mapping[str, Any], place: str) -> Any:
     given = part.get("image_url")
     if isinstance(given, ImagePart):
         return _part(given, place)
-    if isinstance(given, bytes | bytearray | memoryview) or is_source(given):
+    if is_binary(given) or is_source(given):
         given = {"url": given}
     if not isinstance(given, str | Mapping | ImageURL):
         _refuse_field(part, "image_url", place, 'write "image_url": {"url": "https://…"}, or the part image(source)')
     image = _image_url(given, f"{place}.image_url")
-    return part if image is part.get("image_url") and isinstance(part, dict) else {**part, "image_url": image}
+    return part if image is part.get("image_url") and is_object(part) else {**part, "image_url": image}
 
 
 def _image_url(image: Any, place: str) -> Any:
@@ -356,13 +370,13 @@ def _image_url(image: Any, place: str) -> Any:
     if isinstance(image, str):
         _check_address(image, place)
         return image
-    fields: Mapping[str, Any] = image if isinstance(image, Mapping) else {"url": image.url, "detail": image.detail}
+    fields: Mapping[str, Any] = image if is_mapping(image) else {"url": image.url, "detail": image.detail}
     url, detail = fields.get("url"), fields.get("detail")
     if isinstance(url, str):
         _check_address(url, f"{place}.url")
     elif isinstance(url, ImagePart | ImageURL):
         url = url.image_url.url if isinstance(url, ImagePart) else url.url
-    elif isinstance(url, bytes | bytearray | memoryview):
+    elif is_binary(url):
         url = Upload(url)
     elif not is_source(url):
         _refuse_field(fields, "url", place, 'write "url": "https://…", or the part image(source)')
@@ -370,7 +384,7 @@ def _image_url(image: Any, place: str) -> Any:
         check_detail(detail, f"{place}.detail")
     if url is fields.get("url"):
         return image
-    return {**fields, "url": url} if isinstance(image, Mapping) else ImageURL(url, detail)
+    return {**fields, "url": url} if is_mapping(image) else ImageURL(url, detail)
 
 
 def check_detail(detail: object, place: str) -> None:
@@ -397,30 +411,30 @@ def _check_address(url: str, place: str) -> None:
 
 
 def _audio_part(part: Mapping[str, Any], place: str) -> Any:
-    given = part.get("input_audio")
+    given: Any = part.get("input_audio")
     if isinstance(given, AudioPart):
         return given
-    if not isinstance(given, Mapping | InputAudio):
+    if not (is_mapping(given) or isinstance(given, InputAudio)):
         _refuse_field(
             part,
             "input_audio",
             place,
             'write the part audio(source), or "input_audio": {"data": base64, "format": "wav"}',
         )
-    data = given.data if isinstance(given, InputAudio) else cast("Mapping[str, Any]", given).get("data")
+    fields: Mapping[str, Any] = {"data": given.data, "format": given.format} if isinstance(given, InputAudio) else given
+    data: Any = fields.get("data")
     if isinstance(data, str | bytes | bytearray | memoryview | Upload):
-        return part if isinstance(part, dict) else dict(part)
+        return part if is_object(part) else dict(part)
     if not is_source(data):
         _refuse(f"{place}.input_audio.data", data, "write the part audio(source)")
-    named: Any = given.format if isinstance(given, InputAudio) else cast("Mapping[str, Any]", given).get("format")
-    return audio(cast("Any", data), format=named)
+    return audio(data, format=fields.get("format"))
 
 
 def is_part(value: object) -> TypeGuard[Any]:
     """Return whether something is a part of a message by itself."""
     if isinstance(value, TextPart | ImagePart | AudioPart | FilePart):
         return True
-    return isinstance(value, Mapping) and isinstance(cast("Mapping[str, Any]", value).get("type"), str)
+    return is_mapping(value) and isinstance(value.get("type"), str)
 
 
 def is_source(value: object) -> bool:

@@ -25,7 +25,7 @@ from tutuclient.media import Upload
 from tutuclient.settings import UNSET
 from tutuclient.types.answer import is_list
 from tutuclient.types.chat import ChatMessage, ToolCall
-from tutuclient.wire.messages import is_pydantic, quoted, ready
+from tutuclient.wire.messages import is_binary, is_mapping, is_pydantic, quoted, ready
 
 _MARK = os.urandom(12).hex()
 _PIECE = 192 * 2**10
@@ -142,9 +142,10 @@ def _encode_patiently(fields: Mapping[str, Any]) -> Body:
 
     def stand_in(value: Any) -> Any:
         if not isinstance(value, Upload):
-            if (found := plain(value)) is not None:
-                if type(found) is list:
-                    rows.append(found)
+            found: Any = plain(value)
+            if is_list(found):
+                rows.append(found)
+            if found is not None:
                 return found
             value = Upload(value)
         uploads.append(value)
@@ -264,8 +265,8 @@ def _items(value: Any) -> Iterable[tuple[str | int, Any]] | None:
     """Return what stands within a value, each with its name or number; None for what holds nothing."""
     if isinstance(value, list | tuple | set | frozenset):
         return enumerate(cast("Iterable[Any]", value))
-    if isinstance(value, Mapping):
-        return [(name if isinstance(name, str) else str(name), item) for name, item in value.items()]
+    if is_mapping(value):
+        return [(str(name), item) for name, item in value.items()]
     if _is_array(value):
         return [("", _from_array(value))]
     names: Iterable[str] = ()
@@ -333,7 +334,7 @@ def sendable(messages: object) -> list[Any]:
     Source: DeepSeek's guide "Thinking mode", "Tool calls"; OpenRouter's "Preserving reasoning blocks";
         OpenRouterTeam/ai-sdk-provider#423.
     """
-    if not is_list(messages) and (isinstance(messages, str | bytes | Mapping) or not is_row(messages)):
+    if not is_list(messages) and (isinstance(messages, str | bytes) or is_mapping(messages) or not is_row(messages)):
         raise ConfigError(
             f'messages is {quoted(messages)}, and must be a list, such as [{{"role": "user", "content": "…"}}]'
         )
@@ -410,9 +411,7 @@ def check_text(value: Any, field: str, *, empty: bool = False) -> None:
     elif value is None:
         if empty:
             return
-    elif isinstance(value, bool | float | bytes | bytearray | memoryview | Upload | os.PathLike):
-        pass
-    elif not _is_picture(value):
+    elif not (isinstance(value, bool | float | Upload) or is_binary(value) or _is_picture(value)):
         return
     raise ConfigError(f"{field} is {quoted(value)}: write text that says something")
 
