@@ -293,6 +293,15 @@ async def test_what_cannot_be_meant_is_said_before_anything_is_sent(
     assert not server.requests
 
 
+async def test_a_picture_of_an_answer_is_fetched_first(server: Server) -> None:
+    async with TutuClient(KEY, server.base_url) as client:
+        (made,) = (await client.generate("a red panda")).images
+        again: Any = made
+        with pytest.raises(MediaError, match=r"await picture\.read\(\)"):
+            await client.analyze(again, "What?")
+        assert (await client.analyze(await made.read(), "What?")).text
+
+
 @pytest.mark.parametrize("prompt", ["", None, b"a cat", 5, ["a cat"], Path("cat.png")])
 async def test_a_picture_is_never_ordered_without_words(server: Server, prompt: Any) -> None:
     async with TutuClient(KEY, server.base_url) as client:

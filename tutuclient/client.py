@@ -11,6 +11,7 @@ import msgspec
 
 from tutuclient import __version__, wire
 from tutuclient.errors import ConfigError, MediaError
+from tutuclient.generated import GeneratedImage
 from tutuclient.media import PictureSource, image
 from tutuclient.resources import Account, Audio, Chat, Embeddings, Images, Models, TextCompletions
 from tutuclient.resources.parsing import refuse_format
@@ -72,7 +73,8 @@ class TutuClient:
 
     Args:
         api_key: The key; else ``TUTU_API_KEY``, else ``OPENAI_API_KEY``. A function, async or not, is asked for it
-            before every attempt.
+            before every attempt. An empty argument is an error; an empty variable counts as not set, unless the key of
+            one pair would go to the address of another.
         base_url: Where the API is; else ``TUTU_BASE_URL``, else ``OPENAI_BASE_URL``, else the relay of the two pages.
             A bare host gets ``/v1``; a pasted endpoint address is cut back.
         timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit.
@@ -603,6 +605,8 @@ def _picture(source: Any, place: str, detail: Literal["auto", "low", "high"] | N
             f"{place} is {wire.quoted(source)}, and no picture: give a path, an http(s) address, a data URI, bytes, an "
             "open binary file, a Pillow image or image(…)"
         )
+    if isinstance(source, GeneratedImage):
+        raise MediaError(f"{place} is a GeneratedImage, which has to be fetched first: give await picture.read()")
     try:
         return image(source, detail=detail, max_side=max_side)
     except MediaError as error:

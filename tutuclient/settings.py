@@ -433,7 +433,7 @@ def clean_base_url(text: object, key: object = "") -> str:
 
 
 _SWAPPED = (
-    "the API key is an address and base_url is none: they seem to be swapped. It is TutuClient(api_key, base_url), and "
+    "the API key is an address and base_url is not: they seem to be swapped. It is TutuClient(api_key, base_url), and "
     "TUTU_API_KEY and TUTU_BASE_URL"
 )
 
