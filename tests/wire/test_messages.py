@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+import numpy as np
 import pydantic
 import pytest
 from PIL import Image as Pillow
@@ -78,6 +79,9 @@ NONSENSE: dict[str, tuple[Any, str, str, str]] = {
     "a number": (asked(5), "messages[1].content", "is 5", "write text"),
     "true": (asked(True), "messages[1].content", "is True", "write text"),
     "an object": (asked(object()), "messages[1].content", "an object", "write text"),
+    "an array": (asked(np.array([0.5])), "messages[1].content", "a ndarray", "write text"),
+    "a number of numpy": (asked(np.array(1)), "messages[1].content", "a ndarray", "write text"),
+    "a type of numpy's": (part(1, {"type": np.void(b"x")}), "messages[1].content[1].type", "void", '"text"'),
     "a class": (asked(TextPart), "messages[1].content", "the class TextPart", "write text"),
     "a message as content": (asked(user("hi")), "messages[1].content", "is a message", "messages itself"),
     "a dict as content": (asked({"text": "hi"}), "messages[1].content", "it has text", '"type": "text"'),

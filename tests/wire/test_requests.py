@@ -205,6 +205,7 @@ def test_names_the_place_of_what_cannot_be_written(fields: dict[str, Any], place
         ({"a": np.array([1.0, math.nan])}, "a[1] is NaN"),
         ({"a": Decimal("NaN")}, "a is NaN"),
         ({"a": [Decimal("Infinity")]}, "a[0] is Infinity"),
+        ({"a": Decimal("sNaN")}, "a is NaN"),
         ({"a": Point(math.nan)}, "a.x is NaN"),
         ({"a": (number for number in (1.0, math.nan))}, "a list in the request[1] is NaN"),
         (

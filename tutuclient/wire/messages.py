@@ -243,7 +243,7 @@ def _listed(content: Any, place: str) -> list[Any]:
         _refuse(place, content, f"write user(…, part) with {_HOW_TO_SHOW}")
     if (fields := unpacked(content)) is not None:
         return [fields]
-    if isinstance(content, Iterable):
+    if isinstance(content, Iterable) and not hasattr(content, "dtype"):
         return [*content]
     return _refuse(place, content, 'write text, or a list of parts: "content": "…"')
 
@@ -290,6 +290,8 @@ def _is_written(part: Any) -> bool:
     kind = type(part)  # pyright: ignore[reportUnknownVariableType]  (it may be anything)
     if kind is dict:
         named = part.get("type")
+        if type(named) is not str:
+            return False
         if named == "text":
             return type(part.get("text")) is str
         image: Any = part.get("image_url") if named == "image_url" else None

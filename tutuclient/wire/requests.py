@@ -248,7 +248,7 @@ def refuse_infinite(value: Any, place: str) -> None:
         ConfigError: There is one; the message names its place.
     """
     if isinstance(value, float | Decimal):
-        if not math.isfinite(value):
+        if not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):  # One may be signalling.
             written = str(value).lower()
             name = "NaN" if "nan" in written else "-Infinity" if written[0] == "-" else "Infinity"
             raise ConfigError(
