@@ -243,7 +243,7 @@ def _listed(content: Any, place: str) -> list[Any]:
         _refuse(place, content, f"write user(…, part) with {_HOW_TO_SHOW}")
     if (fields := unpacked(content)) is not None:
         return [fields]
-    if isinstance(content, Iterable) and not hasattr(content, "dtype"):
+    if not hasattr(content, "dtype") and isinstance(content, Iterable):
         return [*content]
     return _refuse(place, content, 'write text, or a list of parts: "content": "…"')
 
