@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 import pickle
 import ssl
 import subprocess
@@ -14,14 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import KEY
-from tutuclient import ConfigError, MediaError, Timeout, TutuClient, TutuError, image, user
-from tutuclient.testing import Server, says, serve_in_thread
+from tutuclient import ConfigError, MediaError, Request, Timeout, TutuClient, TutuError, Upload, image, user
+from tutuclient.testing import Server, sample_picture, says, serve_in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
 
 @pytest.fixture
@@ -135,6 +137,24 @@ def test_settings_that_cannot_work_are_refused_when_it_is_made() -> None:
             TutuClient(KEY, **bad)
 
 
+@pytest.mark.parametrize("name", ["Content-Length", "Transfer-Encoding", "Host", "Expect", "TE"])
+@pytest.mark.parametrize("way", ["extra_headers", "middleware", "attempt_middleware"])
+async def test_a_header_that_frames_a_request_is_refused_before_anything_is_sent(
+    server: Server, name: str, way: str
+) -> None:
+    async def framing(request: Request, call_next: Callable[[Request], Awaitable[Any]]) -> Any:
+        request.headers[name] = "5"
+        return await call_next(request)
+
+    layers: dict[str, Any] = {} if way == "extra_headers" else {way: [framing]}
+    more: dict[str, Any] = {"extra_headers": {name: "5"}} if way == "extra_headers" else {}
+    async with TutuClient(KEY, server.base_url, **layers) as client:
+        with pytest.raises(ConfigError, match=name) as caught:
+            await client.chat.completions.create(model="m", messages=[user("hi")], **more)
+    assert caught.value.outcome == "not_sent"
+    assert not server.requests
+
+
 def test_no_key_anywhere_is_said_clearly() -> None:
     with pytest.raises(ConfigError, match="TUTU_API_KEY"):
         TutuClient()
@@ -172,71 +192,171 @@ async def _count(client: TutuClient) -> int:
     return len(await client.models.list())
 
 
-# What the verbs are given.
+# --- the verbs' arguments --------------------------------------------------------------------------------------------
 
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+PNG = sample_picture()
+ADDRESS = "https://pictures.example/a.png"
 
 
-async def test_a_part_made_before_is_a_picture(client: TutuClient, server: Server, tmp_path: Path) -> None:
-    path = tmp_path / "cat.png"
-    path.write_bytes(PNG)
-    server.answers(*(says("said") for _ in range(6)))
-    await client.analyze(image(path, detail="low"), "what?")
-    await client.analyze([image(path), path], "what?")
-    await client.edit(image("https://pics.example/cat.png"), "a sky")
-    asked = [request.json["messages"][0]["content"][1:] for request in server.requests]
-    assert [[part["image_url"].get("detail") for part in parts] for parts in asked] == [
-        ["low"],
-        ["high", "high"],
-        ["high"],
-    ]
-    assert asked[0][0]["image_url"]["url"].startswith("data:image/png;base64,")
-    assert asked[2][0]["image_url"]["url"] == "https://pics.example/cat.png"
+async def parts_of(server: Server, *arguments: Any, **more: Any) -> list[dict[str, Any]]:
+    server.answers(says("a picture"))
+    async with TutuClient(KEY, server.base_url) as client:
+        await client.analyze(*arguments, **more)
+    (message,) = server.requests[-1].json["messages"]
+    parts: list[dict[str, Any]] = message["content"]
+    return parts
 
 
 @pytest.mark.parametrize(
-    ("pictures", "prompt", "says"),
+    ("images", "urls", "detail"),
     [
-        ("", "what?", r"An empty text \(''\) is no picture"),
-        (" ", "what?", "An empty text"),
-        ([""], "what?", "An empty text"),
-        ([], "what?", "no picture was given"),
-        (None, "what?", r"A NoneType is not a picture that can be sent \(None\)"),
-        ("What is in this picture?", "cat.jpg", "cat.jpg stands where the prompt belongs"),
-        ("这张图片有什么", "/photos/CAT.WebP", "stands where the prompt belongs"),
-        ("what?", "https://pics.example/cat", "stands where the prompt belongs"),
-        ("what?", "data:image/png;base64,iVBO", "stands where the prompt belongs"),
-        ("a.png", "b.png", "several in a list"),
-        ("what?", Path("cat.jpg"), "got .*cat.jpg.*they come first"),
-        ("what?", PNG, "the prompt must be text.*they come first"),
-        ("cat.jpg", "", "got ''"),
-        ("cat.jpg", None, "got None"),
-        ("what is this?", "tell me", "There is no file what is this.*If it is the prompt: the picture comes first"),
-        (PNG.decode("latin-1"), "what?", "decoded as text"),
-        (str(PNG), "what?", "text of a bytes object"),
+        (image(ADDRESS), [ADDRESS], None),
+        ([image(ADDRESS, detail="low")], [ADDRESS], "low"),
+        ([ADDRESS, image(ADDRESS)], [ADDRESS, ADDRESS], "high"),
+        ((ADDRESS, ADDRESS), [ADDRESS, ADDRESS], "high"),
+        ((url for url in (ADDRESS, ADDRESS)), [ADDRESS, ADDRESS], "high"),
+        ({"a": ADDRESS}.values(), [ADDRESS], "high"),
+        ({"type": "image_url", "image_url": {"url": ADDRESS}}, [ADDRESS], None),
+        (PNG, ["data:image/png;base64,"], "high"),
+        (Upload(PNG), ["data:image/png;base64,"], "high"),
+        (io.BytesIO(PNG), ["data:image/png;base64,"], "high"),
+    ],
+    ids=str,
+)
+async def test_pictures_are_understood_however_they_are_given(
+    server: Server, images: Any, urls: list[str], detail: str | None
+) -> None:
+    text, *pictures = await parts_of(server, images, "What?")
+    assert text == {"type": "text", "text": "What?"}
+    assert [part["image_url"]["url"][: len(url)] for part, url in zip(pictures, urls, strict=True)] == urls
+    assert pictures[0]["image_url"].get("detail") == detail
+
+
+async def test_a_number_of_numpy_is_a_number_of_pixels(server: Server) -> None:
+    (_, picture) = await parts_of(server, PNG, "What?", max_side=np.int64(2048), temperature=np.float32(0.5))
+    assert picture["image_url"]["url"].startswith("data:image/")
+    assert server.requests[-1].json["temperature"] == 0.5
+
+
+# Each row: the arguments, what the error says.
+UNUSABLE: list[tuple[tuple[Any, ...], dict[str, Any], list[str]]] = [
+    (("", "What?"), {}, ["images is ''", "give a path"]),
+    ((" \n", "What?"), {}, ["images is ' \\n'", "give a path"]),
+    ((None, "What?"), {}, ["images is None", "give a path"]),
+    ((5, "What?"), {}, ["images is 5", "give a path"]),
+    ((object(), "What?"), {}, ["object", "path"]),
+    (([], "What?"), {}, ["the list is empty"]),
+    ((iter(()), "What?"), {}, ["no picture was given", "the list is empty"]),
+    (([PNG, ""], "What?"), {}, ["images[1] is ''", "give a path"]),
+    (([PNG, None], "What?"), {}, ["images[1] is None"]),
+    (([[PNG]], "What?"), {}, ["images[0] is a list"]),
+    (([PNG, "ftp://h/a.png"], "What?"), {}, ["images[1]", "ftp://h/a.png"]),
+    ((np.zeros((2, 2, 3)), "What?"), {}, ["a ndarray", "fromarray"]),
+    ((PNG, ""), {}, ["prompt", "''"]),
+    ((PNG, " \n "), {}, ["prompt", "' \\n '"]),
+    ((PNG, None), {}, ["prompt", "None"]),
+    ((PNG, ["What?"]), {}, ["prompt", "a list"]),
+    ((PNG, b"What?"), {}, ["prompt", "5 bytes"]),
+    (("What is in it?", "cat.jpg"), {}, ["swapped", "'cat.jpg'", "'What is in it?'"]),
+    (("What is in it?", ADDRESS), {}, ["swapped", ADDRESS]),
+    (("这是什么？", "~/图 片/cat.PNG"), {}, ["swapped", "cat.PNG"]),
+    (("What is in it?", Path("cat")), {}, ["swapped", "the path 'cat'"]),
+    (("What is in it?", PNG), {}, ["swapped", "image/png"]),
+    (("What is in it?", image(ADDRESS)), {}, ["swapped", "ImagePart"]),
+    (("What is in it?", io.BytesIO(PNG)), {}, ["swapped", "BytesIO"]),
+    (("What?", "data:image/png;base64,iVBOR"), {}, ["swapped", "data:image"]),
+    ((PNG, "What?"), {"max_side": "100"}, ["max_side is '100'", "whole number"]),
+    ((PNG, "What?"), {"max_side": 0}, ["max_side is 0"]),
+    ((PNG, "What?"), {"max_side": 1.5}, ["max_side is 1.5"]),
+    ((PNG, "What?"), {"max_side": True}, ["max_side is True"]),
+    ((image(PNG), "What?"), {"max_side": 100}, ["max_side", "image(source, max_side=100)"]),
+    ((PNG, "What?"), {"detail": "hihg"}, ["detail is 'hihg'", "did you mean 'high'"]),
+    ((PNG, "What?"), {"detail": 5}, ["detail is 5"]),
+    ((PNG, "What?"), {"model": None}, ["model is None"]),
+    ((PNG, "What?"), {"model": ""}, ["model is ''"]),
+    ((PNG, "What?"), {"temperature": float("nan")}, ["temperature is NaN"]),
+    ((PNG, "What?"), {"metadata": {"x": object()}}, ["metadata.x is an object"]),
+]
+
+
+@pytest.mark.parametrize("verb", ["analyze", "edit"])
+@pytest.mark.parametrize(("arguments", "more", "said"), UNUSABLE, ids=[str(row[2]) for row in UNUSABLE])
+async def test_what_cannot_be_meant_is_said_before_anything_is_sent(
+    server: Server, verb: str, arguments: tuple[Any, ...], more: dict[str, Any], said: list[str]
+) -> None:
+    async with TutuClient(KEY, server.base_url) as client:
+        with pytest.raises((ConfigError, MediaError)) as caught:
+            await getattr(client, verb)(*arguments, **more)
+    for words in said:
+        assert words in str(caught.value)
+    assert caught.value.outcome == "not_sent"
+    assert not server.requests
+
+
+async def test_a_picture_of_an_answer_is_fetched_first(server: Server) -> None:
+    async with TutuClient(KEY, server.base_url) as client:
+        (made,) = (await client.generate("a red panda")).images
+        again: Any = made
+        with pytest.raises(MediaError, match=r"await picture\.read\(\)"):
+            await client.analyze(again, "What?")
+        assert (await client.analyze(await made.read(), "What?")).text
+
+
+@pytest.mark.parametrize("prompt", ["", None, b"a cat", 5, ["a cat"], Path("cat.png")])
+async def test_a_picture_is_never_ordered_without_words(server: Server, prompt: Any) -> None:
+    async with TutuClient(KEY, server.base_url) as client:
+        with pytest.raises(ConfigError, match="prompt"):
+            await client.generate(prompt)
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("images", "prompt"),
+    [
+        (PNG, "Which of these is cat.png?"),
+        (ADDRESS, "Compare it with dog.png"),
     ],
 )
-async def test_what_cannot_be_asked_is_quoted_and_nothing_is_sent(
-    pictures: Any, prompt: Any, says: str, client: TutuClient, server: Server
+async def test_words_about_pictures_are_words(server: Server, images: Any, prompt: str) -> None:
+    text, _ = await parts_of(server, images, prompt)
+    assert text["text"] == prompt
+
+
+async def test_analyze_streams_and_refuses_types_as_create_does(server: Server) -> None:
+    async with TutuClient(KEY, server.base_url) as client:
+        async with await client.analyze(PNG, "What?", stream=True) as stream:
+            assert (await stream.completion()).text
+        asked: Any = {"response_format": Timeout}
+        with pytest.raises(ConfigError, match=r"parse\("):
+            await client.analyze(PNG, "What?", **asked)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "prompt"),
+    [("a.png", "b.png"), (PNG, "/photos/CAT.WebP"), (ADDRESS, ADDRESS), ([ADDRESS], "data:image/png;base64,iVBO")],
+)
+async def test_a_picture_in_place_of_the_prompt_is_quoted(
+    server: Server, client: TutuClient, pictures: Any, prompt: str
 ) -> None:
     for verb in (client.analyze, client.edit):
-        with pytest.raises(TutuError, match=says):
+        with pytest.raises(MediaError, match=r"stands where the prompt belongs.*several in a list"):
             await verb(pictures, prompt)
+    with pytest.raises(MediaError, match=r"edit\('cat.jpg'"):
+        await client.generate(prompt)
     assert server.requests == []
 
 
-async def test_a_prompt_that_speaks_of_a_file_is_a_prompt(client: TutuClient, server: Server) -> None:
-    server.answers(says("one"), says("two"), says("three"))
-    await client.analyze(PNG, "Is this my logo.png")
-    await client.analyze(PNG, "https://pics.example/cat.png shows the same cat?")
-    await client.generate("a picture of a file named cat.jpg")
-    assert len(server.requests) == 3
-    with pytest.raises(MediaError, match=r"edit\('cat.jpg'"):
-        await client.generate("cat.jpg")
-
-
-@pytest.mark.parametrize("side", ["100", 0, 2.5, True])
-async def test_a_side_that_is_no_number_of_pixels_is_quoted(side: Any, client: TutuClient, server: Server) -> None:
-    with pytest.raises(MediaError, match=f"max_side is {side!r}"):
-        await client.analyze(PNG, "what?", max_side=side)
+@pytest.mark.parametrize(
+    ("picture", "says"),
+    [
+        ("what is this?", "There is no file what is this.*If it is the prompt: the picture comes first"),
+        (PNG.decode("latin-1"), "decoded as text"),
+        (str(PNG), "text of a bytes object"),
+    ],
+)
+async def test_a_text_that_is_no_picture_is_explained(
+    server: Server, client: TutuClient, picture: str, says: str
+) -> None:
+    with pytest.raises(TutuError, match=says):
+        await client.analyze(picture, "tell me")
     assert server.requests == []

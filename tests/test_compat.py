@@ -101,6 +101,23 @@ def test_the_key_of_a_relay_never_goes_to_openai(monkeypatch: pytest.MonkeyPatch
     assert AsyncOpenAI(api_key="sk-openai").base_url == "https://api.openai.com/v1"
 
 
+@pytest.mark.parametrize("name", ["api_key", "base_url"])
+def test_an_empty_setting_is_wrong_and_nothing_stands_in_for_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://openai.example/v1")
+    empty: dict[str, Any] = {name: ""}
+    with pytest.raises(ConfigError, match=f"{name} is given and empty"):
+        AsyncOpenAI(**empty)
+    with pytest.raises(ConfigError, match="empty"):
+        AsyncOpenAI().with_options(**empty)
+
+
+def test_swapped_settings_are_refused_unseen() -> None:
+    with pytest.raises(ConfigError, match="swapped") as caught:
+        AsyncOpenAI(api_key="https://h.example/v1", base_url="sk-0123456789abcdef")
+    assert "sk-0123" not in f"{caught.value!r} {vars(caught.value)}"
+
+
 def test_the_environment_of_openai_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {"API_KEY": "sk", "BASE_URL": "https://h.example/api", "ORG_ID": "org-1", "PROJECT_ID": "proj-1"}
     for name, value in said.items():

@@ -1,7 +1,8 @@
-"""Every example of the README runs, against the embedded relay."""
+"""Every example of the README runs, against the embedded relay, and is typed as strictly as our own code."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -16,7 +17,8 @@ from tutuclient.testing import Server, sample_picture, says, serve_in_thread
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 RUNNABLE = [number for number, example in enumerate(EXAMPLES) if "asyncio.run" in example]
 
@@ -58,6 +60,42 @@ def test_an_example_runs_as_it_stands(relay: Server, example: str) -> None:
         }
     if "testing" not in example:
         assert relay.requests
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> Path:
+    for number, example in enumerate(EXAMPLES):
+        (tmp_path / f"example_{number}.py").write_text(example, encoding="utf-8")
+    return tmp_path
+
+
+def checked(*command: str) -> str:
+    done = subprocess.run(  # noqa: S603  (our own tools)
+        [sys.executable, "-m", *command], capture_output=True, text=True, timeout=240, check=False, cwd=ROOT
+    )
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_the_examples_are_typed_by_mypys_strictest_word(examples: Path) -> None:
+    cache = ROOT / ".mypy_cache" / "readme"
+    assert not checked("mypy", "--strict", "--config-file=", f"--cache-dir={cache}", str(examples))
+
+
+@pytest.mark.timeout(300)
+def test_the_examples_are_typed_by_pyrights_strictest_word(examples: Path) -> None:
+    settings = {"typeCheckingMode": "strict", "pythonVersion": "3.11", "include": ["."]}
+    (examples / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    assert not checked("pyright", f"--project={examples}", f"--pythonpath={sys.executable}")
+
+
+@pytest.mark.timeout(300)
+def test_a_checker_finds_a_keyword_that_is_misspelt(tmp_path: Path) -> None:
+    (example,) = (example for example in EXAMPLES if "enable_thinking" in example)
+    (tmp_path / "misspelt.py").write_text(example.replace("temperature=", "temprature="), encoding="utf-8")
+    cache = ROOT / ".mypy_cache" / "readme"
+    found = checked("mypy", "--strict", "--config-file=", f"--cache-dir={cache}", str(tmp_path / "misspelt.py"))
+    assert 'Unexpected keyword argument "temprature"' in found
 
 
 def test_the_web_app_answers(relay: Server) -> None:

@@ -94,7 +94,6 @@ BOTH = {
         ({"base_url": "https://mine.example/v1"}, "", "tutu", "mine.example"),
         ({}, "", "tutu", "tutu.example"),
         ({}, "TUTU_", "openai", "openai.example"),
-        ({"api_key": "", "base_url": ""}, "TUTU_", "openai", "openai.example"),
         ({}, "TUTU_API", "openai", "tutu.example"),
         ({"api_key": "mine"}, "TUTU_", "mine", "openai.example"),
         ({"base_url": "https://mine.example/v1"}, "TUTU_", "openai", "mine.example"),
@@ -165,6 +164,172 @@ def test_refuses_numbers_that_cannot_count(name: str, value: object) -> None:
 @pytest.mark.parametrize(("connections", "concurrency", "slots"), [(8, None, 8), (8, 3, 3), (8, 20, 8)])
 def test_no_call_waits_inside_the_pool(connections: int, concurrency: int | None, slots: int) -> None:
     assert settings(api_key=KEY, max_connections=connections, max_concurrency=concurrency).slots == slots
+
+
+# --- what is given and empty -----------------------------------------------------------------------------------------
+
+# In shells, compose files and CI a variable that was not set arrives as "".
+
+
+@pytest.mark.parametrize("empty", ["", " ", "\n", "\t "])
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("base_url", {"api_key": KEY}),
+        ("base_url", {}),
+        ("api_key", {"base_url": "https://mine.example/v1"}),
+        ("api_key", {}),
+    ],
+)
+def test_an_argument_that_is_given_and_empty_is_wrong(name: str, others: dict[str, str], empty: str) -> None:
+    error = refusal(BOTH, **{name: empty}, **others)
+    assert f"{name} is given and empty" in str(error)
+    assert name.upper() in str(error)
+
+
+@pytest.mark.parametrize(
+    ("environ", "arguments", "key", "url"),
+    [
+        (BOTH | {"TUTU_API_KEY": "", "TUTU_BASE_URL": ""}, {}, "openai", "https://openai.example/v1"),
+        (BOTH | {"TUTU_API_KEY": " ", "TUTU_BASE_URL": "\n"}, {}, "openai", "https://openai.example/v1"),
+        ({"TUTU_API_KEY": "t", "OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}, {}, "t", DEFAULT_BASE_URL),
+        ({"TUTU_BASE_URL": ""}, {"api_key": "k", "base_url": "r.example"}, "k", "https://r.example/v1"),
+        ({"TUTU_API_KEY": ""}, {"api_key": "k"}, "k", DEFAULT_BASE_URL),
+        ({"TUTU_BASE_URL": "", "TUTU_API_KEY": "t"}, {"base_url": "r.example"}, "t", "https://r.example/v1"),
+    ],
+)
+def test_an_empty_variable_counts_as_not_set(
+    environ: dict[str, str], arguments: dict[str, str], key: str, url: str
+) -> None:
+    found = settings(environ, **arguments)
+    assert (str(found.api_key), found.base_url) == (key, url)
+
+
+@pytest.mark.parametrize(
+    ("environ", "arguments", "named"),
+    [
+        (BOTH | {"TUTU_API_KEY": ""}, {}, "TUTU_API_KEY"),
+        ({"TUTU_API_KEY": "", "OPENAI_API_KEY": "o"}, {"base_url": "https://mine.example"}, "TUTU_API_KEY"),
+        (BOTH | {"TUTU_BASE_URL": ""}, {}, "TUTU_BASE_URL"),
+        (BOTH | {"TUTU_BASE_URL": " "}, {"api_key": "mine"}, "TUTU_BASE_URL"),
+        ({"TUTU_BASE_URL": "", "TUTU_API_KEY": "t"}, {}, "TUTU_BASE_URL"),
+        ({"TUTU_BASE_URL": ""}, {"api_key": "mine"}, "TUTU_BASE_URL"),
+        ({"TUTU_BASE_URL": ""}, {"api_key": lambda: "mine"}, "TUTU_BASE_URL"),
+    ],
+)
+def test_an_empty_variable_sends_no_key_to_the_address_of_another(
+    environ: dict[str, str], arguments: dict[str, Any], named: str
+) -> None:
+    assert f"{named} is set and empty" in str(refusal(environ, **arguments))
+
+
+# --- what is swapped -------------------------------------------------------------------------------------------------
+
+# Keys as vendors write them, none of them real.
+KEYS = (
+    KEY,
+    "sk-ant-api03-AbCdEf_0123456789",
+    "sk_live_0123456789abcdef",
+    "gsk_0123456789abcdefABCDEF",
+    "AIzaSyA0123456789abcdefghijklmnopqrstuv",
+    "0123456789abcdef0123456789abcdef",
+    "0123456789abcdef0123456789abcdef.AbCdEf0123456789",
+    "0123456789abcdef0123456789abcdef.AbCdEfGhIjKlMnOp",
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+    "fk1234-9876abcdef",
+    "secretword",
+    "a.b_c~d+e/f==",
+    "Bearer sk-0123456789abcdef",
+)
+ADDRESSES = (
+    "https://relay.example/v1",
+    "http://relay.example",
+    "HTTPS://Relay.Example",
+    "relay.example/v1",
+    "relay.example:8443/v1/",
+    "localhost:8000",
+    "127.0.0.1:8000/v1",
+    "[::1]:8000",
+    "'https://relay.example/v1'",
+    "https://relay.example/v1/chat/completions",
+)
+
+
+def assert_hides(error: ConfigError, key: str) -> None:
+    packed = pickle.dumps(error)
+    everything = f"{error} {error!r} {vars(error)} {error.args} {packed!r} {frames_of_ours(error)}"
+    assert key.removeprefix("Bearer ") not in everything
+    assert error.__cause__ is None
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("by", ["arguments", "environment", "openai's environment"])
+def test_a_key_in_place_of_the_address_is_refused_unseen(key: str, by: str) -> None:
+    url = "https://relay.example/v1"
+    error = {
+        "arguments": lambda: refusal(api_key=url, base_url=key),
+        "environment": lambda: refusal({"TUTU_API_KEY": url, "TUTU_BASE_URL": key}),
+        "openai's environment": lambda: refusal({"OPENAI_API_KEY": url, "OPENAI_BASE_URL": key}),
+    }[by]()
+    assert "swapped" in str(error) or "looks like a key" in str(error) or "spaces" in str(error)
+    assert_hides(error, key)
+    assert_hides(refusal(api_key="any-word", base_url=key), key)
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_in_place_of_the_key_is_refused(address: str) -> None:
+    for error in (
+        refusal(api_key=address),
+        refusal(api_key=address, base_url="https://relay.example/v1"),
+        refusal({"TUTU_API_KEY": address, "TUTU_BASE_URL": "https://relay.example/v1"}),
+        refusal(api_key=address, base_url=KEY),
+    ):
+        assert "api_key" in str(error)
+        assert "base_url" in str(error)
+        assert "SECRET" not in str(error)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "relay.example",
+        "my-very-long-deployment-name-0123456789.openai.azure.com",
+        "e7d9f0a1b2c3d4e5f6a7b8c9.ngrok.app",
+        "10.0.0.7:3000",
+        "sk-relay.example",
+        "new-api:3000",
+        "http://new-api",
+        "http://my_service:3000/v1",
+        "https://relay",
+        "中转.example",
+        "RELAY.EXAMPLE",
+        "relay.example.",
+    ],
+)
+def test_a_host_is_no_key(host: str) -> None:
+    assert settings(api_key=KEY, base_url=host).base_url
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"timeout": KEY},
+        {"max_connections": KEY},
+        {"max_concurrency": f"Bearer {KEY}"},
+        {"max_response_bytes": KEY.encode()},
+        {"max_retries": KEY},
+        {"middleware": [KEY]},
+        {"middleware": KEY},
+        {"default_headers": {f"{KEY}:": "x"}},
+        {"proxy": KEY},
+        {"timeout": {"key": KEY}},
+        {"default_headers": KEY},
+    ],
+    ids=str,
+)
+def test_a_key_in_any_other_setting_is_not_shown(changes: dict[str, Any]) -> None:
+    error = refusal(api_key="any-word", **changes)
+    assert "SECRET" not in f"{error} {error!r} {vars(error)} {pickle.dumps(error)!r}"
 
 
 # --- base URLs -------------------------------------------------------------------------------------------------------
@@ -386,7 +551,7 @@ def test_tracebacks_with_locals_do_not_show_the_key(environ: dict[str, str], arg
 @pytest.mark.parametrize("name", ["default_headers", "default_query", "proxy", "middleware"])
 def test_settings_of_a_wrong_type_do_not_show_the_key(name: str) -> None:
     wrong: dict[str, Any] = {name: 5}
-    with pytest.raises((AttributeError, TypeError)) as caught:
+    with pytest.raises(ConfigError, match=name.removeprefix("default_")) as caught:
         TutuClient(KEY, **wrong)
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     frames = [frame for frame in shown.stack if "tutuclient" in frame.filename]
@@ -496,6 +661,46 @@ def test_refuses_headers_that_could_smuggle(headers: Any) -> None:
     with pytest.raises(ConfigError, match="header") as caught:
         clean_headers(headers)
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Content-Length",
+        "content-length",
+        "Transfer-Encoding",
+        "TRANSFER-ENCODING",
+        "Host",
+        "Connection",
+        "Keep-Alive",
+        "Proxy-Connection",
+        "Expect",
+        "Upgrade",
+        "TE",
+        "Trailer",
+        "HTTP2-Settings",
+        "Content-Encoding",
+        "Content_Length",
+        "transfer_encoding",
+    ],
+)
+def test_headers_that_say_how_a_request_is_written_are_the_clients(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}.*leave it out") as caught:
+        clean_headers({"X-A": "1", name: "5"})
+    assert caught.value.outcome == "not_sent"
+    with pytest.raises(ConfigError, match=name):
+        TutuClient(KEY, default_headers={name: "5"})
+    with pytest.raises(ConfigError, match=name):
+        TutuClient(KEY).with_options(default_headers={name: "5"})
+    not_given: Any = UNSET
+    assert dict[str, Any](clean_headers({name: not_given})) == {name: UNSET}
+
+
+@pytest.mark.parametrize(
+    "name", ["Content-Type", "Accept-Encoding", "Cookie", "Idempotency-Key", "X-Host", "Authorization"]
+)
+def test_other_headers_are_the_callers(name: str) -> None:
+    assert clean_headers({name: "x"}) == {name: "x"}
 
 
 def test_takes_headers_with_tabs_and_words_of_any_language() -> None:

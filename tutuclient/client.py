@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, overload
+from operator import index
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, overload
 
 import msgspec
 
 from tutuclient import __version__, wire
 from tutuclient.errors import ConfigError, MediaError, printable
+from tutuclient.generated import GeneratedImage
 from tutuclient.media import PictureSource, image, named_picture
 from tutuclient.resources import Account, Audio, Chat, Embeddings, Images, Models, TextCompletions
+from tutuclient.resources.parsing import refuse_format
 from tutuclient.settings import (
     UNSET,
     Settings,
@@ -27,10 +31,11 @@ from tutuclient.settings import (
     with_key,
 )
 from tutuclient.transport import Transport
+from tutuclient.types.chat import CallFields
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
     from typing import Self, Unpack
 
@@ -38,10 +43,14 @@ if TYPE_CHECKING:
     from tutuclient.settings import Middleware, RetryPolicy, Spent, Timeout
     from tutuclient.stream import ChatStream
     from tutuclient.types.account import Balance
-    from tutuclient.types.chat import CallFields, ChatCompletion
+    from tutuclient.types.chat import ChatCompletion
+    from tutuclient.types.parts import ImagePart
 
 T = TypeVar("T")
+Pictures: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | ImagePart]"
+"""What the verbs take as pictures: a source, a part made by ``image(…)``, or several of these."""
 
+_FIELDS = wire.names(CallFields, "model", "detail", "max_side", "stream", "images", "prompt")
 _MAX_RESPONSE_BYTES = 64 * 2**20
 
 
@@ -64,7 +73,8 @@ class TutuClient:
 
     Args:
         api_key: The key; else ``TUTU_API_KEY``, else ``OPENAI_API_KEY``. A function, async or not, is asked for it
-            before every attempt.
+            before every attempt. An empty argument is an error; an empty variable counts as not set, unless the key of
+            one pair would go to the address of another.
         base_url: Where the API is; else ``TUTU_BASE_URL``, else ``OPENAI_BASE_URL``, else the relay of the two pages.
             A bare host gets ``/v1``; a pasted endpoint address is cut back.
         timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit.
@@ -330,7 +340,7 @@ class TutuClient:
     @overload
     async def analyze(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o",
@@ -344,7 +354,7 @@ class TutuClient:
     @overload
     async def analyze(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o",
@@ -358,7 +368,7 @@ class TutuClient:
     @overload
     async def analyze(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o",
@@ -371,7 +381,7 @@ class TutuClient:
 
     async def analyze(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o",
@@ -384,8 +394,8 @@ class TutuClient:
         """Ask about one or several pictures.
 
         Args:
-            images: A path, an http(s) address, a data URI, bytes, an open binary file, a Pillow image or what
-                ``image(…)`` made of one; or a list of several.
+            images: A path, an http(s) address, a data URI, bytes, an open binary file, a Pillow image or an
+                ``image(…)``; or several.
             prompt: What to ask.
             model: A model that sees.
             detail: How closely to look; None leaves it to the relay.
@@ -400,18 +410,13 @@ class TutuClient:
 
         Source: the relay's page "Chat(分析图片)".
         """
-        return await self.chat.completions.create(
-            model=model,
-            messages=[_question(images, prompt, detail, max_side)],
-            stream=True if stream else None,
-            timeout=timeout,
-            **fields,
-        )
+        wire.check_keywords(fields, _FIELDS, "analyze")
+        return await self._ask(model, _question(images, prompt, detail, max_side), stream, timeout, fields, None)
 
     @overload
     async def edit(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o-image",
@@ -425,7 +430,7 @@ class TutuClient:
     @overload
     async def edit(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o-image",
@@ -439,7 +444,7 @@ class TutuClient:
     @overload
     async def edit(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o-image",
@@ -452,7 +457,7 @@ class TutuClient:
 
     async def edit(
         self,
-        images: PictureSource | Sequence[PictureSource],
+        images: Pictures,
         prompt: str,
         *,
         model: str = "gpt-4o-image",
@@ -485,7 +490,8 @@ class TutuClient:
 
         Source: the relay's page "Chat(修改图片)".
         """
-        return await self._order(model, _question(images, prompt, detail, max_side), stream, timeout, fields)
+        wire.check_keywords(fields, _FIELDS, "edit")
+        return await self._ask(model, _question(images, prompt, detail, max_side), stream, timeout, fields, True)
 
     @overload
     async def generate(
@@ -535,50 +541,120 @@ class TutuClient:
                 f"{printable(prompt, 80)} stands where the prompt belongs, and names a picture. To have it changed:"
                 " edit('cat.jpg', 'Put a blue sky behind it')."
             )
-        return await self._order(model, {"role": "user", "content": _prompt(prompt)}, stream, timeout, fields)
+        wire.check_keywords(fields, _FIELDS, "generate")
+        return await self._ask(model, {"role": "user", "content": _prompt(prompt)}, stream, timeout, fields, True)
 
-    async def _order(
+    async def _ask(
         self,
         model: str,
         message: dict[str, Any],
         stream: bool | None,
         timeout: float | Timeout | Unset | None,
         fields: dict[str, Any],
+        makes_image: bool | None,
     ) -> ChatCompletion | ChatStream:
-        """Order a picture, whatever the model is called: the call is not sent twice in silence."""
+        """Send one message. What orders a picture, whatever the model is called, is not sent twice in silence."""
         more = {name: fields.pop(name) for name in ("extra_headers", "extra_query") if name in fields}
         extra_body: Mapping[str, Any] = fields.pop("extra_body", None) or {}
         body = wire.given({"model": model, "messages": [message], **fields, **extra_body})
-        ask = self.chat.completions.open if stream else self.chat.completions.send
-        return await ask(body, timeout=timeout, makes_image=True, **more)
+        refuse_format(body)
+        ask = self.chat.completions.open if stream or body.get("stream") is True else self.chat.completions.send
+        return await ask(body, timeout=timeout, makes_image=makes_image, **more)
 
 
 def _question(
-    images: PictureSource | Sequence[PictureSource],
+    images: Pictures,
     prompt: str,
     detail: Literal["auto", "low", "high"] | None,
     max_side: int | None,
 ) -> dict[str, Any]:
-    sources: Sequence[PictureSource] = images if isinstance(images, list | tuple) else [images]  # type: ignore[list-item]  # a str is a Sequence too
+    text = _prompt(prompt, images)
+    wire.check_detail(detail, "detail")
+    side = _side(max_side)
+    sources = _sources(images)
+    several = isinstance(images, list | tuple)
+    parts = [
+        _picture(source, f"images[{place}]" if several else "images", detail, side)
+        for place, source in enumerate(sources)
+    ]
+    return {"role": "user", "content": [{"type": "text", "text": text}, *parts]}
+
+
+def _sources(images: Any) -> list[Any]:
+    """Return what pictures are given as, one by one."""
+    if isinstance(images, Mapping) or wire.is_part(images) or wire.is_source(images):
+        return [images]
+    if hasattr(images, "dtype"):
+        raise MediaError(f"images is {wire.quoted(images)}: give the picture as PIL.Image.fromarray(array)")
+    if isinstance(images, str | bytes | bytearray | memoryview) or not isinstance(images, Iterable):
+        return [images]
+    sources: list[Any] = [*images]
     if not sources:
         raise MediaError("no picture was given: the list is empty")
-    if named_picture(prompt):
+    return sources
+
+
+_NO_PICTURES = (list, tuple, bool, int, float)
+
+
+def _picture(source: Any, place: str, detail: Literal["auto", "low", "high"] | None, max_side: int | None) -> Any:
+    """Return the part that shows a picture; a part stays as it is."""
+    if wire.is_part(source):
+        if max_side is not None:
+            raise MediaError(
+                f"{place} is a part already, and max_side belongs to it: image(source, max_side={max_side})"
+            )
+        return source
+    blank = isinstance(source, str) and not source.strip()
+    if blank or source is None or type(source) in _NO_PICTURES:
         raise MediaError(
-            f"{printable(str(prompt), 80)} stands where the prompt belongs, and names a picture: pictures come first,"
+            f"{place} is {wire.quoted(source)}, and no picture: give a path, an http(s) address, a data URI, bytes, an "
+            "open binary file, a Pillow image or image(…)"
+        )
+    if isinstance(source, GeneratedImage):
+        raise MediaError(f"{place} is a GeneratedImage, which has to be fetched first: give await picture.read()")
+    try:
+        return image(source, detail=detail, max_side=max_side)
+    except MediaError as error:
+        if place == "images":
+            raise
+        raise MediaError(f"{place}: {error}") from error
+
+
+def _side(max_side: Any) -> int | None:
+    """Check a number of pixels; numpy's are numbers too."""
+    if max_side is None:
+        return None
+    try:
+        side = 0 if isinstance(max_side, bool) else index(max_side)
+    except TypeError:
+        side = 0
+    if side < 1:
+        raise ConfigError(f"max_side is {wire.quoted(max_side)}: write a whole number of pixels, such as max_side=2048")
+    return side
+
+
+def _prompt(prompt: object, images: object = None) -> str:
+    """Check what is asked, before anything is paid for."""
+    asks = isinstance(images, str) and not wire.is_picture_text(images)
+    shows = wire.is_picture_text(prompt) if isinstance(prompt, str) else wire.is_part(prompt) or _is_binary(prompt)
+    if asks and shows:
+        raise ConfigError(
+            f"the prompt is {wire.quoted(prompt)} and images is {wire.quoted(images)}: they seem to be swapped; "
+            "pictures come first, then the prompt"
+        )
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ConfigError(f"the prompt must be text that says something; got {wire.quoted(prompt)}")
+    if images is not None and named_picture(prompt):
+        raise MediaError(
+            f"{printable(prompt, 80)} stands where the prompt belongs, and names a picture: pictures come first,"
             " several in a list, then the prompt, as in (['cat.jpg', 'dog.jpg'], 'What is in these pictures?')."
         )
-    parts = [image(source, detail=detail, max_side=max_side) for source in sources]
-    return {"role": "user", "content": [{"type": "text", "text": _prompt(prompt)}, *parts]}
-
-
-def _prompt(prompt: object) -> str:
-    """Check what is asked, before anything is paid for."""
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise ConfigError(
-            f"the prompt must be text that says something; got {printable(repr(prompt), 60)}."
-            " Where a call takes pictures too, they come first, and the prompt behind them."
-        )
     return prompt
+
+
+def _is_binary(value: object) -> bool:
+    return isinstance(value, bytes | bytearray | memoryview) or wire.is_source(value)
 
 
 def _rebuild(cls: type[TutuClient], settings: Settings) -> TutuClient:

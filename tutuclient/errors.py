@@ -36,6 +36,8 @@ that existing ``except`` clauses go on working::
                 ├── FirstTokenTimeoutError   the relay took too long to begin
                 └── StreamIdleTimeoutError   the stream fell silent
 
+``RequestWarning`` is no error: it tells of a request that is sent all the same.
+
 Every error pickles, and none carries the key. This room knows no network and
 no JSON; who raises which is said in ``wire`` and ``transport``.
 """
@@ -129,6 +131,10 @@ class ConfigError(TutuError, ValueError):
     """Settings or arguments that cannot work; nothing was sent."""
 
     outcome: Outcome | None = "not_sent"
+
+
+class RequestWarning(UserWarning):
+    """Something in a request is nearly a name that the API has; it is sent as it is, and probably ignored."""
 
 
 class MediaError(TutuError, ValueError):

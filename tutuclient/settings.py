@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tutuclient.errors import ConfigError
+from tutuclient.errors import ConfigError, printable
 from tutuclient.limits import default_connections
 from tutuclient.types.answer import Meta  # noqa: TC001  (msgspec reads annotations at run time)
 
@@ -47,6 +47,13 @@ _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\])(?:[:/]|$)", re.IGNOR
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _HALF = re.compile(r"[\ud800-\udfff]")
 _QUOTES = "\"'“”‘’`"
+# How vendors and relays begin a key. Sources: the key pages of OpenAI, Anthropic, Groq, xAI, Google, NVIDIA, Hugging
+# Face, Replicate, Perplexity and Fireworks; "eyJ" begins every JSON web token.
+_KEY_START = re.compile(r"(?:[sp]k|gsk|xai|nvapi|pplx|hf|r8|fw)[-_]|AIza|eyJ")
+_KEY_INSIDE = re.compile(rf"(?<![A-Za-z0-9])(?:{_KEY_START.pattern})[A-Za-z0-9._~+/=-]{{6,}}")
+_LONG_RANDOM = re.compile(r"(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{24,}")
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|(?:localhost|127\.[0-9.]+|\[::1\])(?:[:/]|$)", re.IGNORECASE)
+_ADDRESS_END = re.compile(r"[.:][^/]*/(?:api/)?v\d+(?:/.*)?\Z", re.IGNORECASE)
 
 
 Middleware: TypeAlias = Callable[[Any, Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
@@ -123,7 +130,7 @@ class Timeout(msgspec.Struct, frozen=True):
         for name in self.__struct_fields__:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, int | float) and value > 0 and not math.isnan(value)):
-                raise ConfigError(f"timeout: {name} must be a number of seconds above 0, or None; got {value!r}")
+                raise ConfigError(f"timeout: {name} must be a number of seconds above 0, or None; got {shown(value)}")
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,13 +156,13 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if not isinstance(self.max_retries, int) or self.max_retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
-            raise ConfigError(f"max_retries must be a whole number from 0 up; got {self.max_retries!r}")
+            raise ConfigError(f"max_retries must be a whole number from 0 up; got {shown(self.max_retries)}")
         if self.budget is not None and (not isinstance(self.budget, int) or self.budget < 0):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
-            raise ConfigError(f"budget must be a whole number of retries from 0 up, or None; got {self.budget!r}")
+            raise ConfigError(f"budget must be a whole number of retries from 0 up, or None; got {shown(self.budget)}")
         for name in ("wait_initial", "wait_max", "retry_after_max"):
             value = getattr(self, name)
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
-                raise ConfigError(f"{name} must be a number of seconds from 0 up; got {value!r}")
+                raise ConfigError(f"{name} must be a number of seconds from 0 up; got {shown(value)}")
 
 
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,15 +240,25 @@ def gather(
     Raises:
         ConfigError: Something is missing or cannot work; the message says what to do.
     """
-    # Tracebacks with locals print this frame, so no name in it holds the bare key.
+    # Tracebacks with locals print this frame, so no name in it holds the bare key: swapped, it is in base_url.
     key_source = api_key if callable(api_key) else None
-    given = "" if callable(api_key) else Secret(api_key) if isinstance(api_key, str) else api_key
-    del api_key
-    said_all = (given or key_source is not None) and base_url
-    named = {name: Secret("" if said_all else environ.get(name, "")) for name in _NAMES}
+    given = None if callable(api_key) else hidden(api_key)
+    address = hidden(base_url)
+    del api_key, base_url
+    _refuse_empty(given, address)
+    said_all = (given is not None or key_source is not None) and address is not None
+    named = {name: Secret("" if said_all else environ.get(name, "").strip()) for name in _NAMES}
+    empty = [] if said_all else [name for name in _NAMES if name in environ and not named[name]]
     del environ
     key = given or named["TUTU_API_KEY"] or named["OPENAI_API_KEY"]
-    url = base_url or named["TUTU_BASE_URL"] or named["OPENAI_BASE_URL"]
+    url = address or named["TUTU_BASE_URL"] or named["OPENAI_BASE_URL"]
+    _refuse_mixed(
+        empty,
+        key_from=""
+        if given or key_source
+        else next((name for name in ("TUTU_API_KEY", "OPENAI_API_KEY") if named[name]), None),
+        url_from="" if address else next((name for name in ("TUTU_BASE_URL", "OPENAI_BASE_URL") if named[name]), None),
+    )
     if not key and key_source is None:
         raise ConfigError(
             "no API key: pass api_key=…, or set TUTU_API_KEY (OPENAI_API_KEY serves too); "
@@ -258,11 +275,12 @@ def gather(
     if max_concurrency is not None:
         _whole_number("max_concurrency", max_concurrency)
     _whole_number("max_response_bytes", max_response_bytes)
+    url = clean_base_url(url or DEFAULT_BASE_URL, key)
     secret = Secret("") if key_source is not None else clean_key(key)
     headers = merged_headers(own_headers(secret, user_agent), clean_headers(default_headers or {}))
     return Settings(
         api_key=secret,
-        base_url=clean_base_url(url or DEFAULT_BASE_URL),
+        base_url=url,
         timeout=clean_timeout(timeout),
         retry=clean_retry(max_retries, retry),
         max_connections=max_connections,
@@ -280,6 +298,64 @@ def gather(
         attempt_middleware=clean_middleware(attempt_middleware),
         on_usage=on_usage,
     )
+
+
+def _refuse_empty(key: object, address: object) -> None:
+    """Refuse arguments that are given and empty: what would stand in for them belongs to somebody else.
+
+    Raises:
+        ConfigError: One of them is text without anything in it.
+    """
+    for name, value, variable in (("api_key", key, "TUTU_API_KEY"), ("base_url", address, "TUTU_BASE_URL")):
+        if isinstance(value, str) and not value.strip():
+            raise ConfigError(
+                f"{name} is given and empty: leave it out (or pass None) to take {variable}, or fill it; an empty "
+                "one is mostly a variable that was not set"
+            )
+
+
+def _refuse_mixed(empty: Sequence[str], key_from: str | None, url_from: str | None) -> None:
+    """Refuse to let an empty variable send the key of one pair to the address of another.
+
+    An empty variable counts as not set, as in a shell. But where the other half
+    of its pair is in use, it was meant to be filled.
+
+    Args:
+        empty: The variables that are set and empty.
+        key_from: The variable the key comes from; "" for the argument, None for nowhere.
+        url_from: The variable the address comes from; "" for the argument, None for the default.
+
+    Raises:
+        ConfigError: ``TUTU_API_KEY`` or ``TUTU_BASE_URL`` is empty, and what would stand in for it is of another pair.
+    """
+    pair_of_openai = key_from == "OPENAI_API_KEY" and url_from == "OPENAI_BASE_URL"
+    if "TUTU_API_KEY" in empty and key_from == "OPENAI_API_KEY" and not pair_of_openai:
+        raise ConfigError(
+            "TUTU_API_KEY is set and empty, so the key of OPENAI_API_KEY would go to an address that is not "
+            "OPENAI_BASE_URL's: fill TUTU_API_KEY or unset it"
+        )
+    if (
+        "TUTU_BASE_URL" in empty
+        and key_from is not None
+        and url_from in {"OPENAI_BASE_URL", None}
+        and not pair_of_openai
+    ):
+        raise ConfigError(
+            f"TUTU_BASE_URL is set and empty, so the key would go to {url_from or DEFAULT_BASE_URL}: fill "
+            "TUTU_BASE_URL or unset it"
+        )
+
+
+def shown(value: object) -> str:
+    """Return what a message may quote of a setting: short, printable, and never what looks like a key."""
+    text = _KEY_INSIDE.sub("***", repr(hidden(value) if looks_like_key(value) else value))
+    return printable(_LONG_RANDOM.sub("***", text), 80)
+
+
+def looks_like_key(value: object) -> bool:
+    """Return whether something is text that begins like a key, or is as long and random as one."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else value
+    return isinstance(text, str) and bool(_KEY_START.match(text.strip()) or _LONG_RANDOM.fullmatch(text.strip()))
 
 
 def with_key(settings: Settings, key: object) -> Settings:
@@ -311,14 +387,19 @@ def _bearer(key: str) -> Secret:
 
 def _whole_number(name: str, value: object) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ConfigError(f"{name} must be a whole number from 1 up; got {value!r}")
+        raise ConfigError(f"{name} must be a whole number from 1 up; got {shown(value)}")
 
 
 def clean_key(text: object) -> Secret:
     """Take off what comes along when a key is copied: spaces, quotes, "Bearer ", the header's name."""
     if not isinstance(text, str):
-        raise ConfigError(f"api_key must be text, not {type(text).__name__}")
+        raise ConfigError(f"api_key must be text, not {'bytes' if isinstance(text, bytes) else type(text).__name__}")
     key = _bare_key(text)
+    if _ADDRESS.match(key) or _ADDRESS_END.search(key):
+        raise ConfigError(
+            "the API key is an address: api_key (or TUTU_API_KEY) takes the key, base_url (or TUTU_BASE_URL) the "
+            "address; TutuClient(api_key, base_url)"
+        )
     if not key:
         raise ConfigError("the API key is empty once spaces, quotes and 'Bearer' are taken off")
     if not key.isascii() or not key.isprintable() or " " in key:
@@ -334,32 +415,51 @@ def _bare_key(text: str) -> Secret:
     return Secret(key)
 
 
-def clean_base_url(text: object) -> str:
+def clean_base_url(text: object, key: object = "") -> str:
     """Make a base URL of whatever was pasted: a bare host, a trailing slash, a whole endpoint address.
 
     ``/v1`` is added only when there is no path; any other path is kept as it is.
+    What may be a key is refused unseen: it would be looked up in DNS, and stand in
+    every error.
+
+    Args:
+        text: What was given, or stood in the environment.
+        key: What was given as the key: together the two tell whether they were swapped.
 
     Source: the habits of one-api and new-api deployments and of the apps around them.
     """
     if not isinstance(text, str):
-        raise ConfigError(f"base_url must be text, not {type(text).__name__}")
-    return _clean_address(text)
+        raise ConfigError(f"base_url must be text, not {'bytes' if isinstance(text, bytes) else type(text).__name__}")
+    if isinstance(key, str) and _ADDRESS.match(_bare_key(key)) and not _ADDRESS.match(text.strip().strip(_QUOTES)):
+        raise ConfigError(_SWAPPED)
+    return _clean_address(Secret(text))
+
+
+_SWAPPED = (
+    "the API key is an address and base_url is not: they seem to be swapped. It is TutuClient(api_key, base_url), and "
+    "TUTU_API_KEY and TUTU_BASE_URL"
+)
 
 
 @lru_cache(maxsize=16)
 def _clean_address(text: str) -> str:
-    url = text.strip().strip(_QUOTES).strip()
+    url = Secret(text.strip().strip(_QUOTES).strip())
     if not url or not url.isprintable() or any(mark.isspace() for mark in url) or "\\" in url:
         raise ConfigError("base_url is empty, or has spaces, line breaks or control characters inside")
+    if _is_key(url):
+        raise ConfigError(
+            "base_url looks like a key, and names no host: was it swapped with api_key? It is "
+            "TutuClient(api_key, base_url). A host of one word is written with http:// or https:// before it"
+        )
     if not _SCHEME.match(url):
-        url = f"{'http' if _LOOPBACK.match(url) else 'https'}://{url}"
+        url = Secret(f"{'http' if _LOOPBACK.match(url) else 'https'}://{url!s}")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         raise ConfigError("base_url is no address: its host or its port cannot be read") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(f"base_url must begin with http:// or https:// and name a host; got {parts.scheme!r}")
+        raise ConfigError(f"base_url must begin with http:// or https:// and name a host; got {shown(parts.scheme)}")
     if parts.username is not None or parts.password is not None:
         raise ConfigError("base_url must not hold a user name or password; the key goes into api_key")
     if parts.query or parts.fragment:
@@ -371,6 +471,35 @@ def _clean_address(text: str) -> str:
             break
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path or '/v1'}"
+
+
+def _is_key(url: str) -> bool:
+    """Return whether what was given as an address can as well be a key.
+
+    With a scheme only a single word that begins as keys do; without one all that
+    does not read as a host: one word without a port, characters that no host's
+    name has, an end that is no top-level domain (those are letters, RFC 3696
+    section 2, or the last number of an IPv4 address).
+    """
+    if _ADDRESS.match(url) or _SCHEME.match(url):
+        host = re.split(r"[/?#]", re.sub(r"^[a-z]+:/*", "", url, flags=re.IGNORECASE), maxsplit=1)[0].rpartition("@")[2]
+        host, _, port = host.partition(":")
+        return "." not in host and not port and looks_like_key(host) and len(host) >= _KEY_LENGTH
+    if "@" in url or "?" in url or "#" in url or url.startswith(("[", ":")):
+        return bool(_KEY_START.match(url))  # What is wrong with it otherwise is said elsewhere.
+    host, _, port = re.split("/", url, maxsplit=1)[0].partition(":")
+    labels = host.split(".")
+    if len(labels) == 1:
+        return not port or (_KEY_START.match(host) is not None and len(host) >= _KEY_LENGTH)
+    end = labels[-1]
+    cased = end in {end.lower(), end.upper(), end.capitalize()}
+    named = not end or end.isdigit() or end.lower().startswith("xn--") or (end.isalpha() and cased and len(end) <= _TLD)
+    return not named or not all(_HOST_LABEL.fullmatch(label) for label in labels if label)
+
+
+_KEY_LENGTH = 12
+_TLD = 24
+_HOST_LABEL = re.compile(r"[a-z0-9-]{1,63}|[^\x00-\x7f].*|.*[^\x00-\x7f]", re.IGNORECASE)
 
 
 def origin_of(url: str) -> str:
@@ -400,7 +529,7 @@ def clean_timeout(timeout: object) -> Timeout:
         return Timeout(total, of_httpx.connect, of_httpx.pool, read, read)
     if timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool)):
         return Timeout(total=timeout)
-    raise ConfigError(f"timeout must be a number of seconds, a Timeout or None; got {timeout!r}")
+    raise ConfigError(f"timeout must be a number of seconds, a Timeout or None; got {shown(timeout)}")
 
 
 def clean_retry(max_retries: int | None, retry: RetryPolicy | None) -> RetryPolicy:
@@ -414,21 +543,58 @@ def clean_retry(max_retries: int | None, retry: RetryPolicy | None) -> RetryPoli
 
 def clean_middleware(layers: Sequence[Middleware]) -> tuple[Middleware, ...]:
     """Check that they can be called."""
+    given: Any = layers  # Callers are not always typed.
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise ConfigError(f"middleware is a list of async functions; got {shown(given)}")
     for layer in layers:
         if not callable(layer):
-            raise ConfigError(f"a middleware is an async function of a request and call_next; got {layer!r}")
+            raise ConfigError(f"a middleware is an async function of a request and call_next; got {shown(layer)}")
     return tuple(layers)
 
 
+# Headers that say where a request ends, and what the connection is for. aiohttp sends them as they are given, beside a
+# body that has its own length: the body is cut, the call hangs, or the rest is read as a second request (smuggling).
+# Sources: RFC 9112, sections 6 and 11.2; RFC 9110, sections 7.2, 7.6.1, 7.8 and 10.1.1; RFC 7540, section 3.2.1.
+_FRAMING_HEADERS = frozenset(
+    (
+        "connection",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
+)
+
+
 def clean_headers(headers: Mapping[Any, Any]) -> dict[str, str]:
-    """Check names and values of headers; a line break in one could smuggle a second request."""
+    """Check names and values of headers; a line break in one could smuggle a second request.
+
+    Raises:
+        ConfigError: One cannot be sent, or says how the request is written, which is the client's to say.
+    """
+    if not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+        raise ConfigError(f"headers are a mapping of names to texts; got a {type(headers).__name__}")
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-            raise ConfigError(f"{name!r} cannot be the name of a header")
+            raise ConfigError(f"{shown(name)} cannot be the name of a header")
+        # Servers that hand headers on as CGI variables cannot tell "_" from "-" (RFC 3875, section 4.1.18).
+        if not is_unset(value) and name.lower().replace("_", "-") in _FRAMING_HEADERS:
+            raise ConfigError(
+                f"the header {name!r} says how a request is written on the connection, which is for the client to do: "
+                "leave it out"
+            )
         unfit = not isinstance(value, str) or _CONTROL.search(value) or _HALF.search(value)
         if not is_unset(value) and unfit:
             raise ConfigError(
-                f"the value of header {name!r} must be text without line breaks, control characters or half surrogates"
+                f"the value of header {shown(name)} must be text without line breaks, control characters or half "
+                "surrogates"
             )
     return {name: value if is_unset(value) else Secret(value) for name, value in headers.items()}
 
@@ -469,6 +635,8 @@ def header_lines(headers: Mapping[str, str]) -> bytes | None:
 
 def clean_query(query: Mapping[str, object]) -> dict[str, str]:
     """Make texts of query parameters: true and false as JSON writes them, None and ``UNSET`` left out."""
+    if not isinstance(query, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+        raise ConfigError(f"query parameters are a mapping of names to values; got a {type(query).__name__}")
     words = {True: "true", False: "false"}
     texts = {
         str(name): words[value] if isinstance(value, bool) else str(value)
@@ -485,6 +653,8 @@ def clean_proxy(proxy: str | None) -> Secret | None:
     """Check a proxy's address; it may hold a password, so it is kept from view."""
     if proxy is None:
         return None
+    if not isinstance(proxy, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+        raise ConfigError(f"proxy must be an http:// or https:// address, not {type(proxy).__name__}")
     address = Secret(proxy.strip())
     try:
         parts = urlsplit(address)

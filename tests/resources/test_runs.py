@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import pydantic
 import pytest
 
@@ -561,3 +562,48 @@ async def test_pictures_go_to_the_model_in_every_round(client: TutuClient, serve
     picture = b"\x89PNG\r\n\x1a\n" + bytes(100)
     run = await client.chat.completions.run_tools(model="m", messages=[user("see", image(picture))], tools=[double])
     assert run.text == "done"
+
+
+THOUGHTS: dict[str, dict[str, Any]] = {
+    # Kimi and DeepSeek: "reasoning_content is missing in assistant tool call message".
+    "reasoning_content": {"reasoning_content": "hm"},
+    # OpenRouterTeam/ai-sdk-provider#423
+    "reasoning_details": {"reasoning_details": [{"type": "reasoning.encrypted", "data": "x", "index": 0}]},
+}
+
+
+@pytest.mark.parametrize("thoughts", THOUGHTS.values(), ids=THOUGHTS)
+@pytest.mark.parametrize("streams", [False, True])
+async def test_thoughts_go_back_with_tool_calls_and_nowhere_else(
+    client: TutuClient, server: Server, thoughts: dict[str, Any], streams: bool
+) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "double", "arguments": '{"number": 4}'}}
+    server.answers(
+        says("", tool_calls=[call], finish_reason="tool_calls", **thoughts), says("eight", **thoughts), says("bye")
+    )
+    if streams:
+        async with client.chat.completions.run_tools(
+            model="m", messages=[user("hi")], tools=[double], stream=True
+        ) as run:
+            messages = (await run.result()).messages
+    else:
+        messages = (await ask(client, [double])).messages
+    await client.chat.completions.create(model="m", messages=[*messages, user("and now?")])
+    for request in server.requests[1:]:
+        _, called, *after = request.json["messages"]
+        assert {name: called.get(name) for name in thoughts} == thoughts
+        assert not any(name in message for message in after for name in thoughts)
+
+
+async def test_results_of_numpy_are_numbers_and_nan_is_told(client: TutuClient, server: Server) -> None:
+    def measure() -> dict[str, Any]:
+        return {"mean": np.float32(0.5), "all": np.arange(2)}
+
+    def fail() -> float:
+        return float("nan")
+
+    server.answers(calls(("measure", "{}"), ("fail", "{}")), says("done"))
+    await ask(client, [measure, fail])
+    measured, failed = told(server)
+    assert json.loads(measured) == {"mean": 0.5, "all": [0, 1]}
+    assert "NaN" in json.loads(failed)["error"]

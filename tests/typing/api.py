@@ -52,6 +52,7 @@ from tutuclient import (
     PictureSource,
     PoolTimeoutError,
     RateLimitError,
+    RequestWarning,
     RetryPolicy,
     StreamIdleTimeoutError,
     Timeout,
@@ -172,6 +173,7 @@ def errors(error: TutuError) -> None:
         (StreamIdleTimeoutError, APITimeoutError),
     ]
     assert trees
+    assert issubclass(RequestWarning, UserWarning)
     if isinstance(error, APIError):
         assert_type(error.partial, ChatCompletion | None)
     uploads: list[Upload] = [Upload(b"")]

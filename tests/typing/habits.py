@@ -101,6 +101,9 @@ async def streams_by_a_flag(client: TutuClient, *, flag: bool, maybe: bool | Non
         assert_type(answer, ChatCompletion)
     assert_type(await client.analyze("a.png", "what?", stream=flag), ChatCompletion | ChatStream)
     assert_type(await client.edit("a.png", "sky", stream=flag), ChatCompletion | ChatStream)
+    assert_type(await client.analyze(image("a.png"), "what?"), ChatCompletion)
+    assert_type(await client.analyze([image("a.png"), "b.png", b"c"], "what?"), ChatCompletion)
+    assert_type(await client.edit((path for path in [Path("a.png")]), "sky"), ChatCompletion)
     assert_type(await client.generate("a cat", stream=flag), ChatCompletion | ChatStream)
     assert_type(
         await client.completions.create(model="m", prompt="a", stream=flag), Completion | EventStream[Completion]

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import enum
+import math
 import tracemalloc
+from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +36,13 @@ async def written(form: wire.Form) -> bytes:
     return sent
 
 
+class Kind(enum.Enum):
+    ONE = "one"
+
+
+ZEROS = "00000000-0000-0000-0000-000000000001"
+
+
 async def entries_in(fields: dict[str, Any], *files: wire.FormFile) -> list[Entry]:
     form = wire.form(fields, files)
     return entries_of(form.content_type, await written(form))
@@ -39,6 +52,9 @@ async def entries_in(fields: dict[str, Any], *files: wire.FormFile) -> list[Entr
     ("fields", "entries"),
     [
         ({"model": "m", "n": 2}, [("model", "m"), ("n", "2")]),
+        ({"n": np.int64(2), "t": np.float32(0.5), "on": np.bool_(True)}, [("n", "2"), ("t", "0.5"), ("on", "true")]),
+        ({"n": Decimal("0.5"), "kind": Kind.ONE, "of": UUID(int=1)}, [("n", "0.5"), ("kind", "one"), ("of", ZEROS)]),
+        ({"a": MappingProxyType({"b": np.array([1, 2])})}, [("a[b][]", "1"), ("a[b][]", "2")]),
         ({"stream": True, "store": False}, [("stream", "true"), ("store", "false")]),
         ({"temperature": 0.5, "speed": 1.0, "top": 0}, [("temperature", "0.5"), ("speed", "1.0"), ("top", "0")]),
         ({"a": None, "b": "", "c": [], "d": UNSET}, [("b", "")]),
@@ -61,6 +77,21 @@ def test_what_has_no_place_in_a_form_is_refused(value: object) -> None:
     with pytest.raises(ConfigError, match="cannot be written as a form") as caught:
         wire.form({"a": value})
     assert caught.value.outcome == "not_sent"
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"n": math.nan}, "n is nan"),
+        ({"a": {"b": [1.0, math.inf]}}, r"a\[b\]\[\] is inf"),
+        ({"a": np.float32("nan")}, "a is nan"),
+        ({"a": {"b": object()}}, r"a\[b\] is an object"),
+        ({"a": Decimal("NaN")}, "a is nan"),
+    ],
+)
+def test_names_the_place_of_what_a_form_cannot_hold(fields: dict[str, Any], place: str) -> None:
+    with pytest.raises(ConfigError, match=place):
+        wire.form(fields)
 
 
 def test_a_field_without_a_name_that_is_text_is_refused() -> None:
@@ -179,7 +210,13 @@ async def test_a_large_file_takes_little_memory(tmp_path: Path) -> None:
 
 
 names = st.text(st.characters(codec="utf-8"), max_size=8)
-leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec="utf-8"), max_size=8)
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=8)
+)
 trees = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3))
 
 

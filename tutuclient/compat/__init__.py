@@ -214,7 +214,7 @@ class AsyncOpenAI(TutuClient):
             }
             super().__init__(
                 _found(key),
-                _address(base_url) or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL,
+                _found_address(base_url),
                 timeout=timeout,
                 max_retries=max_retries if isinstance(max_retries, int) else None,
                 default_headers={**_without_none(named), **(default_headers or {})},
@@ -322,7 +322,7 @@ class AsyncOpenAI(TutuClient):
             **ours,
         )
         settings = copy._settings  # noqa: SLF001  (a copy of our own)
-        if key:
+        if key is not None:
             settings = _with_key(settings, key)
         headers: Mapping[str, str] = settings.headers
         if set_default_headers is not None:
@@ -338,7 +338,7 @@ class AsyncOpenAI(TutuClient):
             headers=headers,
             header_lines=header_lines(headers),
             default_query={**query, **clean_query(default_query or set_default_query or {})},
-            base_url=clean_base_url(address) if address else settings.base_url,
+            base_url=settings.base_url if address is None else clean_base_url(address),
         )
         elsewhere = origin_of(settings.base_url) != origin_of(self.base_url)
         copy._bind(settings, Transport(settings) if elsewhere else self._transport)  # noqa: SLF001  (a copy of our own)
@@ -450,7 +450,9 @@ def _refuse_strictness(*, strict: bool) -> None:
 
 def _found(key: Key | None) -> Key:
     """Give the key of the arguments, else openai's of the environment: that of a relay is not for api.openai.com."""
-    found = key or Secret(os.environ.get("OPENAI_API_KEY", ""))
+    if key is not None:
+        return key  # Be it empty: that is refused later, and nothing stands in for it.
+    found = Secret(os.environ.get("OPENAI_API_KEY", "").strip())
     if not found:
         raise ConfigError(
             "no API key: pass api_key=…, or set OPENAI_API_KEY; for a server that asks for none, any word will do"
@@ -461,6 +463,12 @@ def _found(key: Key | None) -> Key:
 def _address(base_url: object) -> str | None:
     """Give an address as text: URL objects of other libraries become it, and what is not given is none."""
     return None if base_url is None or is_unset(base_url) else str(base_url)
+
+
+def _found_address(base_url: object) -> str:
+    """Return the address of the arguments, be it empty, else openai's of the environment, else openai's own."""
+    address = _address(base_url)
+    return os.environ.get("OPENAI_BASE_URL", "").strip() or DEFAULT_BASE_URL if address is None else address
 
 
 def _without_none(named: Mapping[str, str | None]) -> dict[str, str]:

@@ -22,12 +22,15 @@ from tutuclient.settings import UNSET, Unset
 from tutuclient.sound import Sound, SoundStream, read_sound, speech_reader
 from tutuclient.types.answer import Answer
 from tutuclient.types.audio import (
+    SpeechFields,
     SpeechStreamEvent,
     Transcription,
     TranscriptionDiarized,
+    TranscriptionFields,
     TranscriptionStreamEvent,
     TranscriptionTextDoneEvent,
     TranscriptionVerbose,
+    TranslationFields,
 )
 
 if TYPE_CHECKING:
@@ -41,13 +44,14 @@ if TYPE_CHECKING:
     from tutuclient.types.answer import Meta
     from tutuclient.types.audio import (
         AudioResponseFormat,
-        SpeechFields,
-        TranscriptionFields,
         Translation,
-        TranslationFields,
         TranslationFormat,
         TranslationVerbose,
     )
+
+_SPEECH = wire.names(SpeechFields, "stream_format")
+_TRANSCRIPTION = wire.names(TranscriptionFields, "response_format", "stream")
+_TRANSLATION = wire.names(TranslationFields, "response_format")
 
 S = TypeVar("S")
 _Transcribed: TypeAlias = Transcription | TranscriptionVerbose | TranscriptionDiarized | str
@@ -361,6 +365,7 @@ class Transcriptions(Resource):
 
         Source: ``POST /audio/transcriptions``.
         """
+        wire.check_keywords(fields, _TRANSCRIPTION, "audio.transcriptions.create")
         body = _fields(model, response_format, fields, extra_body)
         if stream:
             body.setdefault("stream", True)
@@ -488,6 +493,7 @@ class Translations(Resource):
 
         Source: ``POST /audio/translations``.
         """
+        wire.check_keywords(fields, _TRANSLATION, "audio.translations.create")
         body = _fields(model, response_format, fields, extra_body)
         call = self._call(
             "POST",
@@ -538,8 +544,12 @@ def _speech(
     extra_body: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Put the fields of a speech together."""
+    wire.check_keywords(fields, _SPEECH, "audio.speech")
     asked = {} if stream_format is None else {"stream_format": stream_format}
-    return wire.given({"model": model, "input": text, "voice": voice, **asked, **fields, **(extra_body or {})})
+    body = wire.given({"model": model, "input": text, "voice": voice, **asked, **fields, **(extra_body or {})})
+    wire.check_model(body)
+    wire.check_text(body.get("input"), "input")
+    return body
 
 
 def _fields(
@@ -547,7 +557,9 @@ def _fields(
 ) -> dict[str, Any]:
     """Put the fields of a form together; the model comes first, as relays read it."""
     asked = {} if response_format is None else {"response_format": response_format}
-    return wire.given({"model": model, **asked, **fields, **(extra_body or {})})
+    body = wire.given({"model": model, **asked, **fields, **(extra_body or {})})
+    wire.check_model(body)
+    return body
 
 
 def _recording(file: SoundFile) -> Recording:

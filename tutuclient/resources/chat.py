@@ -21,6 +21,7 @@ from tutuclient.sound import sound_in
 from tutuclient.stream import ChatStream, fold, read_body, several
 from tutuclient.tools import sendable as written
 from tutuclient.types.answer import Origin
+from tutuclient.types.chat import ChatFields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
     from tutuclient.sound import Sound
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage, ParseFields, RunFields
+    from tutuclient.types.chat import ChatCompletion, ChatMessage, ParseFields, RunFields
     from tutuclient.types.parsed import ParsedChatCompletion
     from tutuclient.types.parts import Message
 
 T = TypeVar("T")
+
+_FIELDS = wire.names(ChatFields, "stream")
+_RUN_FIELDS = wire.names(ChatFields, "stream", "max_rounds", "raise_tool_errors")
 
 
 class Completions(Resource):
@@ -124,6 +128,7 @@ class Completions(Resource):
 
         Cancelling frees the connection at once; what the relay had begun it may still bill.
         """
+        wire.check_keywords(fields, _FIELDS, "chat.completions.create")
         body = wire.given({"model": model, "messages": messages, **fields, **(extra_body or {})})
         if stream:
             body["stream"] = True
@@ -183,7 +188,8 @@ class Completions(Resource):
         timeout: float | Timeout | Unset | None,
         makes_image: bool | None,
     ) -> Call:
-        fields = body | {"messages": wire.sendable(body["messages"])}
+        wire.check_model(body)
+        fields = body | {"messages": wire.sendable(body.get("messages"))}
         if "tools" in body:
             fields["tools"] = written(body["tools"])
         return self._call(
@@ -244,6 +250,7 @@ class Completions(Resource):
         ``await stream.completion()`` has the answer as that type in ``.parsed``.
         Iterating gives chunks, ``stream.events()`` openai's events.
         """
+        wire.check_keywords(fields, _FIELDS, "chat.completions.stream")
         body = _body(model, messages, response_format, fields, extra_body)
         return ChatStreamManager(self._open_typed(body, extra_headers, extra_query, timeout))
 
@@ -332,6 +339,7 @@ class Completions(Resource):
             UnexpectedResponseError: The answer does not fit; the message says where, and it is in ``partial``.
             APIError: As for ``create``.
         """
+        wire.check_keywords(fields, _FIELDS, "chat.completions.parse")
         expected: Expected[Any] = Expected(_body(model, messages, response_format, fields, extra_body))
         completion = await self.send(
             expected.body, extra_headers=extra_headers, extra_query=extra_query, timeout=timeout
@@ -422,6 +430,7 @@ class Completions(Resource):
 
         Cancelling cancels the tools that run; of one in a thread the result is no longer waited for.
         """
+        wire.check_keywords(fields, _RUN_FIELDS, "chat.completions.run_tools")
         body = wire.given({"model": model, "messages": messages, **fields, "tools": tools, **(extra_body or {})})
         more: dict[str, Any] = {"extra_headers": extra_headers, "extra_query": extra_query, "timeout": timeout}
         limits: dict[str, Any] = {"max_rounds": max_rounds, "raise_tool_errors": raise_tool_errors}

@@ -18,7 +18,7 @@ from tutuclient.settings import UNSET, Unset
 from tutuclient.stream import several
 from tutuclient.types.answer import Origin
 from tutuclient.types.chat import fuller
-from tutuclient.types.completions import Completion, CompletionChoice
+from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tutuclient.sse import Data
     from tutuclient.transport.reply import Reply
     from tutuclient.types.answer import Meta
-    from tutuclient.types.completions import CompletionFields
 
+_FIELDS = wire.names(CompletionFields, "stream")
 _Prompt: TypeAlias = "str | Iterable[str] | Iterable[int] | Iterable[Iterable[int]] | None"
 
 
@@ -117,7 +117,10 @@ class TextCompletions(Resource):
             ConfigError: The request cannot be written; nothing was sent.
             APIError: The relay said no, or gave no whole answer.
         """
+        wire.check_keywords(fields, _FIELDS, "completions.create")
         body = wire.given({"model": model, "prompt": prompt, **fields, **(extra_body or {})})
+        wire.check_model(body)
+        wire.check_text(body.get("prompt"), "prompt", empty=True)
         if stream:
             body["stream"] = True
         call = self._call(

@@ -14,13 +14,16 @@ from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.settings import UNSET, Unset
 from tutuclient.types.answer import Origin, is_list
+from tutuclient.types.embeddings import EmbeddingFields
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from tutuclient.settings import Timeout
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.embeddings import CreateEmbeddingResponse, EmbeddingFields
+    from tutuclient.types.embeddings import CreateEmbeddingResponse
+
+_FIELDS = wire.names(EmbeddingFields)
 
 
 class Embeddings(Resource):
@@ -73,9 +76,15 @@ class Embeddings(Resource):
         texts: Any = input  # Callers are not always typed.
         if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
             raise ConfigError(f"input must be a text or a list, and a {type(input).__name__} is neither")
+        wire.check_keywords(fields, _FIELDS, "embeddings.create")
+        wire.check_text(texts, "input", empty=True)
         given: Any = texts if isinstance(texts, str) else [*texts]
+        for place, item in enumerate(given if is_list(given) else ()):
+            if type(item) is not str and type(item) is not int:
+                wire.check_text(item, f"input[{place}]")
         asked = wire.given({**fields, **(extra_body or {})})
         body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **asked}
+        wire.check_model(body)
         call = self._call("POST", "/embeddings", fields=body, headers=extra_headers, query=extra_query, timeout=timeout)
 
         def read(data: bytes | bytearray, reply: Reply) -> CreateEmbeddingResponse:

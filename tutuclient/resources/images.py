@@ -19,7 +19,14 @@ from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource
 from tutuclient.settings import UNSET, Unset, is_unset
 from tutuclient.types.answer import Origin
-from tutuclient.types.images import Image, ImagesResponse, ImageStreamEvent
+from tutuclient.types.images import (
+    Image,
+    ImageEditFields,
+    ImageGenerateFields,
+    ImagesResponse,
+    ImageStreamEvent,
+    ImageVariationFields,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +38,6 @@ if TYPE_CHECKING:
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
     from tutuclient.types.answer import Meta
-    from tutuclient.types.images import ImageEditFields, ImageGenerateFields, ImageVariationFields
 
 PictureFile: TypeAlias = (
     "PictureSource | tuple[str | None, PictureSource] | tuple[str | None, PictureSource, str | None]"
@@ -39,6 +45,9 @@ PictureFile: TypeAlias = (
 """A picture to be sent as the file of a form: a source, or a name and a source. Its media type is seen by its bytes."""
 
 _MASKS = frozenset({"image/png"})
+_GENERATE = wire.names(ImageGenerateFields, "prompt", "stream")
+_EDIT = wire.names(ImageEditFields, "prompt", "stream", "mask")
+_VARIATION = wire.names(ImageVariationFields)
 
 
 class Images(Resource):
@@ -125,7 +134,9 @@ class Images(Resource):
 
         Source: ``POST /images/generations``.
         """
+        wire.check_keywords(fields, _GENERATE, "images.generate")
         body = wire.given({"prompt": prompt, **fields, **(extra_body or {})})
+        wire.check_text(body.get("prompt"), "prompt")
         if stream:
             body["stream"] = True
         return await self._order("/images/generations", body, None, extra_headers, extra_query, timeout)
@@ -211,7 +222,9 @@ class Images(Resource):
         files = _files(image)
         if mask is not None and not is_unset(mask):
             files.append(wire.FormFile("mask", _upload(mask, "mask"), _MASKS))
+        wire.check_keywords(fields, _EDIT, "images.edit")
         body = wire.given({"prompt": prompt, **fields, **(extra_body or {})})
+        wire.check_text(body.get("prompt"), "prompt", empty=True)
         if stream:
             body["stream"] = True
         return await self._order("/images/edits", body, files, extra_headers, extra_query, timeout)
@@ -242,6 +255,7 @@ class Images(Resource):
 
         Source: ``POST /images/variations``.
         """
+        wire.check_keywords(fields, _VARIATION, "images.create_variation")
         files = [wire.FormFile("image", _upload(image, "image"))]
         call = self._order_call(
             "/images/variations",

@@ -19,7 +19,7 @@ from anyio import create_task_group, current_effective_deadline, get_cancelled_e
 from tutuclient import wire
 from tutuclient.errors import APIConnectionError, ConfigError, ToolRoundsError, TutuError, printable
 from tutuclient.limits import in_thread
-from tutuclient.tools import MisfitError, Tool, plain, toolbox
+from tutuclient.tools import MisfitError, Tool, toolbox
 from tutuclient.types.parts import Message, TextPart
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class _Rounds:
     def __init__(self, body: Mapping[str, Any], *, max_rounds: int, raise_tool_errors: bool) -> None:
         if max_rounds < 1:
             raise ConfigError(f"max_rounds is {max_rounds!r}; at least one request must be allowed")
-        self.messages: list[Said] = wire.sendable(body["messages"])
+        self.messages: list[Said] = wire.sendable(body.get("messages"))
         self.completion: ChatCompletion | None = None
         self.rounds = 0
         self.usage: Usage | None = None
@@ -316,7 +316,15 @@ def _content(value: Any) -> str | list[Any]:
         items = cast("list[Any]", value)
         if any(map(_is_part, items)) and all(isinstance(item, str) or _is_part(item) for item in items):
             return [TextPart(item) if isinstance(item, str) else item for item in items]
-    return msgspec.json.encode(value, enc_hook=plain).decode()
+    wire.refuse_infinite(value, "")
+    return msgspec.json.Encoder(enc_hook=_plain, decimal_format="number").encode(value).decode()
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON has for a value; an open file or a picture is none."""
+    if (found := wire.plain(value)) is None:
+        raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
+    return found
 
 
 def _is_part(value: Any) -> bool:

@@ -23,7 +23,9 @@ from tutuclient.wire.answers import (
 )
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
+from tutuclient.wire.keywords import check_keywords, names
 from tutuclient.wire.mending import fit_struct
+from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source, quoted
 from tutuclient.wire.pages import (
     failed,
     read_answer,
@@ -47,7 +49,17 @@ from tutuclient.wire.refusals import (
     unexpected,
     without_key,
 )
-from tutuclient.wire.requests import Body, encode, given, makes_image, sendable
+from tutuclient.wire.requests import (
+    Body,
+    check_model,
+    check_text,
+    encode,
+    given,
+    makes_image,
+    plain,
+    refuse_infinite,
+    sendable,
+)
 from tutuclient.wire.shapes import in_order
 from tutuclient.wire.transcripts import (
     PLAIN_FORMATS,
@@ -72,6 +84,10 @@ __all__ = [
     "Inflater",
     "apart",
     "check_count",
+    "check_detail",
+    "check_keywords",
+    "check_model",
+    "check_text",
     "choices_of",
     "classify",
     "decode_chunk",
@@ -89,7 +105,13 @@ __all__ = [
     "in_order",
     "is_event_stream",
     "is_first_chunk",
+    "is_part",
+    "is_picture_text",
+    "is_source",
     "makes_image",
+    "names",
+    "plain",
+    "quoted",
     "read_answer",
     "read_as",
     "read_chunk",
@@ -107,6 +129,7 @@ __all__ = [
     "read_transcription_event",
     "read_translation",
     "read_vectors",
+    "refuse_infinite",
     "remember_usage",
     "says_done",
     "seek_usage",

@@ -10,18 +10,25 @@ algorithm" (how names are escaped).
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from uuid import UUID
 
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media import Upload
 from tutuclient.settings import UNSET
-from tutuclient.wire.requests import Body, is_row, joined
+from tutuclient.wire.messages import is_binary, quoted, unpacked
+from tutuclient.wire.requests import Body, joined, plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterator
 
+_ROWS = (list, tuple, set, frozenset)
 _ESCAPES = {code: f"%{code:02X}" for code in (*range(32), 0x22, 0x5C, 0x7F)}
 
 
@@ -109,19 +116,49 @@ def _leaves(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str | Uploa
     for name, value in items:
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
             raise TypeError(f"{name!r} is no name of a field")
-        if isinstance(value, str | Upload | os.PathLike):
+        if value is None or value is UNSET:
+            continue
+        if isinstance(value, Enum):
+            yield from _leaves([(name, value.value)])
+        elif isinstance(value, str | Upload | os.PathLike):
             yield name, cast("str | Upload | os.PathLike[str]", value)
-        elif isinstance(value, bool):
-            yield name, "true" if value else "false"
-        elif isinstance(value, int | float):
-            yield name, str(value)
+        elif isinstance(value, bool | int | float):
+            yield name, _number(name, value)
         elif isinstance(value, Mapping):
             inner = cast("Mapping[str, Any]", value)
             yield from _leaves((f"{name}[{key}]", item) for key, item in inner.items())
-        elif is_row(value) and not isinstance(value, bytes | bytearray | memoryview):
+        elif type(value) in _ROWS:
             yield from _leaves((f"{name}[]", item) for item in value)
-        elif value is not None and value is not UNSET:
-            raise TypeError(f"{name} is a {type(value).__name__}, which is neither text nor a file")
+        else:
+            yield from _leaves([(name, _plain(name, value))])
+
+
+def _number(name: str, value: float) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not math.isfinite(value):
+        raise ValueError(f"{printable(name, 80)} is {value!r}, which is no number that a relay reads")
+    return str(value)
+
+
+def _plain(name: str, value: object) -> Any:
+    """Return what JSON has for a number or a record that is not Python's own."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    if (fields := unpacked(value)) is not None:
+        return fields
+    found: Any = None
+    try:
+        found = None if is_binary(value) else plain(value)
+    except TypeError:
+        found = None
+    if found is None or isinstance(found, type(value)):
+        raise TypeError(f"{name} is {quoted(value)}, which is neither text nor a file")
+    return found
 
 
 def _escaped(name: str) -> str:

@@ -6,12 +6,16 @@ gives its pieces as often as there are attempts.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import math
 import os
 import re
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from typing import Any, TypeGuard
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import Any, NoReturn, TypeGuard, cast
 
 import msgspec
 
@@ -19,11 +23,15 @@ from tutuclient import errors
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media import Upload
 from tutuclient.settings import UNSET
-from tutuclient.types.answer import is_list, is_object
+from tutuclient.types.answer import is_list
 from tutuclient.types.chat import ChatMessage, FunctionCall, ToolCall
+from tutuclient.wire.messages import is_binary, is_mapping, is_pydantic, quoted, ready
 
 _MARK = os.urandom(12).hex()
 _PIECE = 192 * 2**10
+# reasoning_content, reasoning, reasoning_details, reasoning_text and reasoning_opaque (Copilot's), thinking_blocks
+# (litellm's), thought_signature and extra_content (Gemini's).
+_THOUGHT = re.compile(r"reason|think|thought|^extra_content$", re.IGNORECASE)
 _IMAGE_MODEL = re.compile(
     r"image|dall-?e|sora|flux|midjourney|(?:^|[-_/])mj(?:$|[-_])|stable-?diffusion|sdxl|imagen|seedream|seededit|kolors|banana|ideogram|recraft|"
     r"cogview|wanx|video|veo|kling|draw",
@@ -116,25 +124,38 @@ def encode(fields: Mapping[str, Any]) -> Body:
     Raises:
         ConfigError: Something in it has no place in JSON.
     """
+    try:
+        text = _QUICK.encode(fields)
+    except (
+        TypeError,
+        ValueError,
+        RecursionError,
+    ):  # There is something in it that only the hook knows, or nothing does.
+        return _encode_patiently(fields)
+    _check_numbers(text, fields, ())
+    return Body([text])
+
+
+def _encode_patiently(fields: Mapping[str, Any]) -> Body:
     uploads: list[Upload] = []
+    rows: list[list[Any]] = []
 
     def stand_in(value: Any) -> Any:
-        if value is UNSET.value:
-            raise TypeError("within a field, what is not given has to be left out")
-        if isinstance(value, str):
-            return str(value)
-        if is_row(value):
-            return list(value)
-        upload = value if isinstance(value, Upload) else Upload(value)
-        uploads.append(upload)
+        if not isinstance(value, Upload):
+            found: Any = plain(value)
+            if is_list(found):
+                rows.append(found)
+            if found is not None:
+                return found
+            value = Upload(value)
+        uploads.append(value)
         return f"{_MARK}{len(uploads) - 1}."
 
     try:
-        text = msgspec.json.encode(fields, enc_hook=stand_in)
+        text = _json(fields, stand_in)
     except (TypeError, ValueError, errors.MediaError, RecursionError) as error:
-        raise ConfigError(f"the request cannot be written as JSON: {printable(str(error))}") from error
-    if not uploads:
-        return Body([text])
+        raise ConfigError(_unwritable(fields, error)) from error
+    _check_numbers(text, fields, rows)
     segments: list[bytes | Upload] = []
     for number, piece in enumerate(text.split(_MARK.encode())):
         if number:
@@ -142,6 +163,155 @@ def encode(fields: Mapping[str, Any]) -> Body:
             segments.append(uploads[int(index)])
         segments.append(piece)
     return Body(segments)
+
+
+def _unknown(value: Any) -> NoReturn:
+    raise TypeError(type(value).__name__)
+
+
+# Made once: it knows nothing but what msgspec knows, which most requests are made of.
+_QUICK = msgspec.json.Encoder(enc_hook=_unknown, decimal_format="number")
+
+
+def _json(value: Any, hook: Callable[[Any], Any]) -> bytes:
+    return msgspec.json.Encoder(enc_hook=hook, decimal_format="number").encode(value)
+
+
+def _check_numbers(text: bytes, fields: Any, rows: Iterable[list[Any]]) -> None:
+    """Look for numbers that are none, where what was written may come of one.
+
+    msgspec writes null for a float that JSON cannot have, and a Decimal's word as it is.
+    """
+    if b"null" in text or b"NaN" in text or b"Infinity" in text:
+        refuse_infinite(fields, "")
+        for row in rows:
+            refuse_infinite(row, "a list in the request")
+
+
+def plain(value: Any) -> Any:
+    """Return what JSON has for a value that msgspec does not know by itself; None for what pictures are given as.
+
+    Numbers of numpy, of torch and of the standard library are numbers, their
+    arrays lists, mappings of any kind objects, pydantic's models what they dump.
+
+    Raises:
+        TypeError: There is nothing in JSON for it.
+    """
+    if value is UNSET.value:
+        raise TypeError("within a field, what is not given has to be left out")
+    if isinstance(value, type):
+        raise TypeError("a class has no place in a request; an instance may have")
+    for fits, write in _PLAIN:
+        if fits(value):
+            return write(value)
+    raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
+
+
+def _is_array(value: Any) -> bool:
+    """Return whether something is an array or a number of numpy, torch, pandas and their like."""
+    return hasattr(value, "dtype") and callable(getattr(value, "tolist", None))
+
+
+def _from_array(value: Any) -> Any:
+    made = value.tolist()
+    if made is None or type(made) is type(value):  # A longdouble is nothing else.
+        return float(value)
+    return made
+
+
+def _is_picture(value: Any) -> bool:
+    return (
+        isinstance(value, os.PathLike) or callable(getattr(value, "read", None)) or type(value).__module__[:4] == "PIL."
+    )
+
+
+_PLAIN: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
+    (lambda value: isinstance(value, str), str),
+    (is_pydantic, lambda value: value.model_dump(mode="json", by_alias=True)),
+    (_is_array, _from_array),
+    (lambda value: isinstance(value, Integral), int),
+    (lambda value: isinstance(value, Real), float),
+    (lambda value: isinstance(value, Mapping), dict),
+    (_is_picture, lambda _: None),
+    (lambda value: isinstance(value, Iterable), list),
+)
+
+
+def refuse_infinite(value: Any, place: str) -> None:
+    """Refuse numbers that are none: JSON has no word for them, and null means something else.
+
+    Args:
+        value: Anything that is to be written.
+        place: Where it stands in the request; "" for the request itself.
+
+    Raises:
+        ConfigError: There is one; the message names its place.
+    """
+    if isinstance(value, float | Decimal):
+        if not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):  # One may be signalling.
+            written = str(value).lower()
+            name = "NaN" if "nan" in written else "-Infinity" if written[0] == "-" else "Infinity"
+            raise ConfigError(
+                f"the request cannot be written as JSON: {place or 'it'} is {name}, which is no number that JSON has; "
+                "leave it out, or write one"
+            )
+    else:
+        for step, item in _items(value) or ():
+            if type(item) is not str and type(item) is not int:
+                refuse_infinite(item, _joined_place(place, step))
+
+
+def _items(value: Any) -> Iterable[tuple[str | int, Any]] | None:
+    """Return what stands within a value, each with its name or number; None for what holds nothing."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return enumerate(cast("Iterable[Any]", value))
+    if is_mapping(value):
+        return [(str(name), item) for name, item in value.items()]
+    if _is_array(value):
+        return [("", _from_array(value))]
+    names: Iterable[str] = ()
+    if isinstance(value, msgspec.Struct):
+        names = value.__struct_fields__
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+    return [(name, getattr(value, name)) for name in names] or None
+
+
+def _joined_place(place: str, step: str | int) -> str:
+    if isinstance(step, int):
+        return f"{place}[{step}]"
+    return f"{place}.{step}" if place and step else place or step
+
+
+def _unwritable(fields: Any, error: Exception) -> str:
+    """Return the message of a request that cannot be written: the place, what stands there, and why not."""
+    place, value, why = "", fields, str(error)
+
+    def stand_in(value: Any) -> Any:
+        if isinstance(value, Upload):
+            return ""
+        found = plain(value)
+        if found is None:
+            Upload(value)
+            return ""
+        return found
+
+    for _ in range(_DEEPEST):
+        for step, item in _items(value) or ():
+            try:
+                _json(item, stand_in)
+            except (TypeError, ValueError, errors.MediaError, RecursionError) as inner:
+                place, value, why = _joined_place(place, step), item, str(inner)
+                break
+        else:
+            break
+    else:
+        return f"the request cannot be written as JSON: {printable(place, 60)} is nested too deep, or holds itself"
+    what = f"{printable(place, 200)} is {quoted(value)}" if place else quoted(value)
+    return f"the request cannot be written as JSON: {what}{'' if why.endswith('as JSON') else f': {printable(why)}'}"
+
+
+_DEEPEST = 100
 
 
 def is_row(value: object) -> TypeGuard[Iterable[Any]]:
@@ -154,36 +324,27 @@ def sendable(messages: object) -> list[Any]:
 
     Its content goes back as it came (progress lines and links included, which
     relays need to go on editing), its tool calls with the fields that only the
-    relay understands (Gemini's thought signatures).
+    relay understands (Gemini's thought signatures). What the model thought goes back
+    beside tool calls, where Kimi, DeepSeek and OpenRouter ask for it, and nowhere
+    else, where deepseek-reasoner refuses it. A plain dict is the caller's own word.
 
     Raises:
-        ConfigError: There are no messages, or text was given where a list of them belongs.
+        ConfigError: There are no messages, text was given where a list of them belongs, or one is nonsense.
+
+    Source: DeepSeek's guide "Thinking mode", "Tool calls"; OpenRouter's "Preserving reasoning blocks";
+        OpenRouterTeam/ai-sdk-provider#423.
     """
-    if not is_list(messages) and (isinstance(messages, str | bytes | Mapping) or not is_row(messages)):
-        raise ConfigError('messages must be a list, such as [{"role": "user", "content": "…"}]')
-    ready = [_sendable(message) if isinstance(message, ChatMessage) else _with_uploads(message) for message in messages]
-    if not ready:
-        raise ConfigError("messages is empty: give at least one message")
-    return ready
-
-
-def _with_uploads(message: Any) -> Any:
-    """Put uploads where a plain message has a picture's bytes: JSON would make bare base64 of them."""
-    content = message.get("content") if is_object(message) else None
-    if not is_list(content) or not any(_holds_bytes(part) for part in content):
-        return message
-    parts = [
-        {**part, "image_url": {**part["image_url"], "url": Upload(part["image_url"]["url"])}}
-        if _holds_bytes(part)
-        else part
-        for part in content
+    if not is_list(messages) and (isinstance(messages, str | bytes) or is_mapping(messages) or not is_row(messages)):
+        raise ConfigError(
+            f'messages is {quoted(messages)}, and must be a list, such as [{{"role": "user", "content": "…"}}]'
+        )
+    done = [
+        _sendable(message) if isinstance(message, ChatMessage) else ready(message, number)
+        for number, message in enumerate(messages)
     ]
-    return {**message, "content": parts}
-
-
-def _holds_bytes(part: Any) -> bool:
-    image = part.get("image_url") if is_object(part) else None
-    return is_object(image) and isinstance(image.get("url"), bytes | bytearray | memoryview)
+    if not done:
+        raise ConfigError("messages is empty: give at least one message")
+    return done
 
 
 def _sendable(message: ChatMessage) -> dict[str, Any]:
@@ -195,11 +356,22 @@ def _sendable(message: ChatMessage) -> dict[str, Any]:
         fields["refusal"] = message.refusal
     if message.tool_calls:
         fields["tool_calls"] = [_sendable_call(call) for call in message.tool_calls]
+        fields |= _thoughts(message)
     if message.function_call:
         fields["function_call"] = _sendable_function(message.function_call)
     if message.audio is not None and message.audio.id:
         fields["audio"] = {"id": message.audio.id}
     return fields
+
+
+def _thoughts(message: ChatMessage) -> dict[str, Any]:
+    """Return what the model thought, under every name that it came by; an empty text too, which Kimi wants back."""
+    named = {
+        name: value
+        for name in message.__struct_fields__
+        if _THOUGHT.search(name) and (value := getattr(message, name)) is not None
+    }
+    return named | {name: value for name, value in message.extra.items() if _THOUGHT.search(name) and value is not None}
 
 
 def _sendable_call(call: ToolCall) -> dict[str, Any]:
@@ -215,6 +387,39 @@ def _sendable_function(function: FunctionCall) -> dict[str, str]:
     # Templates of llama.cpp and vLLM read the arguments as JSON, and "" is none.
     arguments = function.arguments if function.arguments.strip() else "{}"
     return {"name": function.name, "arguments": arguments}
+
+
+def check_model(fields: Mapping[str, Any]) -> None:
+    """Refuse a request that names no model: some relays answer with one of their own choice, and bill it.
+
+    Raises:
+        ConfigError: ``model`` is no text, or empty.
+    """
+    model = fields.get("model")
+    if not isinstance(model, str) or not model.strip():
+        raise ConfigError(f'model is {quoted(model)}: name one that the relay lists, such as model="gpt-4o"')
+
+
+def check_text(value: Any, field: str, *, empty: bool = False) -> None:
+    """Refuse what JSON would make text of though it is none: bytes become base64, a path the file it names.
+
+    Args:
+        value: What was given; a list is looked at elsewhere.
+        field: Its name, for the message.
+        empty: Let "" and None pass.
+
+    Raises:
+        ConfigError: It says nothing; the message names the field.
+    """
+    if isinstance(value, str):
+        if empty or value.strip():
+            return
+    elif value is None:
+        if empty:
+            return
+    elif not (isinstance(value, bool | float | Upload) or is_binary(value) or _is_picture(value)):
+        return
+    raise ConfigError(f"{field} is {quoted(value)}: write text that says something")
 
 
 def makes_image(fields: Mapping[str, Any]) -> bool:

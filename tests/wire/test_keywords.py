@@ -1,0 +1,268 @@
+"""Keywords of a call: nearly a field warns, a field of the relay's own passes."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import KEY
+from tutuclient import RequestWarning, TutuClient
+from tutuclient.testing import Server, sample_picture, sample_sound
+from tutuclient.types.chat import ChatFields
+from tutuclient.wire import keywords
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+CHAT = keywords.names(ChatFields, "stream")
+MESSAGES = [{"role": "user", "content": "hi"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("temprature", "temperature"),
+        ("temperatur", "temperature"),
+        ("max_token", "max_tokens"),
+        ("maxTokens", "max_tokens"),
+        ("max_completion_token", "max_completion_tokens"),
+        ("Temperature", "temperature"),
+        ("topp", "top_p"),
+        ("top_logprob", "top_logprobs"),
+        ("stream_option", "stream_options"),
+        ("streem", "stream"),
+        ("tool", "tools"),
+        ("tool_choise", "tool_choice"),
+        ("response_fromat", "response_format"),
+        ("frequence_penalty", "frequency_penalty"),
+        ("presense_penalty", "presence_penalty"),
+        ("reasoning_efort", "reasoning_effort"),
+        ("stpo", "stop"),
+        ("sed", None),
+        ("seeed", "seed"),
+        ("timeuot", "timeout"),
+        ("extra_header", "extra_headers"),
+        ("extrabody", "extra_body"),
+        ("modalites", "modalities"),
+        ("metdata", "metadata"),
+    ],
+)
+def test_a_misspelt_field_is_near_to_one(name: str, near: str | None) -> None:
+    assert keywords.nearest(name, CHAT) == near
+
+
+# Extra parameters of vLLM, SGLang, llama.cpp, DashScope, SiliconFlow, Volcengine, Gemini, OpenRouter and new-api.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "enable_thinking",
+        "thinking",
+        "thinking_budget",
+        "top_k",
+        "top_a",
+        "min_p",
+        "min_tokens",
+        "max_new_tokens",
+        "repetition_penalty",
+        "repeat_penalty",
+        "length_penalty",
+        "enable_search",
+        "search_options",
+        "incremental_output",
+        "vl_high_resolution_images",
+        "best_of",
+        "use_beam_search",
+        "stop_token_ids",
+        "ignore_eos",
+        "chat_template_kwargs",
+        "guided_json",
+        "guided_choice",
+        "structured_outputs",
+        "provider",
+        "route",
+        "transforms",
+        "models",
+        "plugins",
+        "reasoning",
+        "include_reasoning",
+        "cache_prompt",
+        "mirostat",
+        "num_ctx",
+        "safety_settings",
+        "generation_config",
+        "google",
+        "size",
+        "steps",
+        "step",
+        "speed",
+        "mode",
+        "style",
+        "quality",
+        "image",
+        "images",
+        "aspect_ratio",
+        "negative_prompt",
+        "n_predict",
+        "caching",
+        "priority",
+        "user_id",
+        "truncate",
+        "logits_processors",
+        "echo",
+        "suffix",
+        "watermark",
+        "k",
+        "fps",
+        "top",
+    ],
+)
+def test_a_field_of_a_relays_own_is_near_to_none(name: str) -> None:
+    assert keywords.nearest(name, CHAT) is None
+
+
+@pytest.mark.parametrize("name", sorted(CHAT))
+def test_no_field_is_unknown(name: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        keywords.check_keywords([name], CHAT, "f")
+
+
+def test_a_field_that_is_given_is_not_what_another_means() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        keywords.check_keywords(["seed", "seeds"], CHAT, "f")
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("max_retries", "with_options(max_retries=…)"),
+        ("api_key", "with_options(api_key=…)"),
+        ("headers", "extra_headers="),
+        ("request_timeout", "timeout="),
+    ],
+)
+def test_a_setting_of_the_client_is_no_field(name: str, instead: str) -> None:
+    with pytest.warns(RequestWarning, match="is no field of a request") as caught:
+        keywords.check_keywords([name], CHAT, "f")
+    assert instead in str(caught[0].message)
+
+
+async def _open(client: TutuClient, more: dict[str, Any]) -> None:
+    async with await client.chat.completions.create(model="m", messages=MESSAGES, stream=True, **more) as stream:
+        await stream.completion()
+
+
+async def _streamed(client: TutuClient, more: dict[str, Any]) -> object:
+    async with client.chat.completions.stream(model="m", messages=MESSAGES, **more) as stream:
+        return await stream.completion()
+
+
+CALLS: dict[str, tuple[Callable[[TutuClient, dict[str, Any]], Awaitable[object]], str, str]] = {
+    "create": (
+        lambda client, more: client.chat.completions.create(model="m", messages=MESSAGES, **more),
+        "temprature",
+        "temperature",
+    ),
+    "create, streamed": (
+        _open,
+        "max_token",
+        "max_tokens",
+    ),
+    "stream": (_streamed, "stream_option", "stream_options"),
+    "parse": (
+        lambda client, more: client.chat.completions.parse(model="m", messages=MESSAGES, **more),
+        "temprature",
+        "temperature",
+    ),
+    "run_tools": (
+        lambda client, more: client.chat.completions.run_tools(model="m", messages=MESSAGES, tools=[], **more),
+        "max_round",
+        "max_rounds",
+    ),
+    "raw": (
+        lambda client, more: client.chat.completions.with_raw_response.create(model="m", messages=MESSAGES, **more),
+        "temprature",
+        "temperature",
+    ),
+    "completions": (
+        lambda client, more: client.completions.create(model="m", prompt="hi", **more),
+        "sufix",
+        "suffix",
+    ),
+    "embeddings": (
+        lambda client, more: client.embeddings.create(model="m", input="hi", **more),
+        "dimension",
+        "dimensions",
+    ),
+    "images.generate": (
+        lambda client, more: client.images.generate(model="m", prompt="hi", **more),
+        "qualty",
+        "quality",
+    ),
+    "images.edit": (
+        lambda client, more: client.images.edit(model="m", image=sample_picture(), prompt="hi", **more),
+        "backgroud",
+        "background",
+    ),
+    "images.create_variation": (
+        lambda client, more: client.images.create_variation(image=sample_picture(), **more),
+        "sise",
+        "size",
+    ),
+    "audio.speech": (
+        lambda client, more: client.audio.speech.create(model="m", voice="alloy", input="hi", **more),
+        "response_fromat",
+        "response_format",
+    ),
+    "audio.transcriptions": (
+        lambda client, more: client.audio.transcriptions.create(model="m", file=sample_sound(), **more),
+        "langauge",
+        "language",
+    ),
+    "audio.translations": (
+        lambda client, more: client.audio.translations.create(model="m", file=sample_sound(), **more),
+        "promt",
+        "prompt",
+    ),
+    "analyze": (lambda client, more: client.analyze(sample_picture(), "What?", **more), "maxside", "max_side"),
+    "edit": (lambda client, more: client.edit(sample_picture(), "blue", **more), "detial", "detail"),
+    "generate": (lambda client, more: client.generate("a cat", **more), "max_token", "max_tokens"),
+}
+
+
+@pytest.mark.parametrize("row", CALLS.values(), ids=CALLS)
+async def test_every_call_warns_of_what_is_misspelt(
+    server: Server, row: tuple[Callable[[TutuClient, dict[str, Any]], Awaitable[object]], str, str]
+) -> None:
+    call, name, near = row
+    async with TutuClient(KEY, server.base_url) as client:
+        with pytest.warns(RequestWarning) as caught:
+            await call(client, {name: 1})
+        assert [str(warning.message).count(f"did you mean {near}=?") for warning in caught] == [1]
+        assert f"{name}= is no field" in str(caught[0].message)
+        assert caught[0].filename == __file__
+        assert len(server.requests) == 1
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            await call(client, {"extra_body": {name: 1}})
+            await call(client, {"enable_thinking": False})
+            with pytest.raises(RequestWarning):
+                await call(client, {name: 1})
+        assert len(server.requests) == 3
+
+
+async def test_a_warning_is_told_at_the_line_of_the_call_also_within_a_task(server: Server) -> None:
+    async with TutuClient(KEY, server.base_url) as client:
+        with pytest.warns(RequestWarning) as caught:
+            await asyncio.create_task(_asked(client))
+    assert caught[0].filename == __file__
+
+
+async def _asked(client: TutuClient) -> None:
+    fields: dict[str, Any] = {"temprature": 0}
+    await client.chat.completions.create(model="m", messages=MESSAGES, **fields)

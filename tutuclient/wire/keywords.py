@@ -1,0 +1,151 @@
+"""Keywords of a call: one that is misspelt is told, one that a relay may have of its own is not.
+
+Keywords that are no field of the API go into the body as they are, since relays
+have fields of their own. So ``temprature=0`` is sent, ignored and billed. Where a
+keyword is nearly a field that the endpoint has, a ``RequestWarning`` names it;
+``extra_body=`` says that it is meant.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from typing import TYPE_CHECKING, Any, Final
+
+from tutuclient.errors import RequestWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_CALL = frozenset(("extra_body", "extra_headers", "extra_query", "timeout"))
+
+# What is a setting of the client, or openai's and requests' name for one of ours.
+_SETTINGS: Final = {
+    "api_key": "with_options(api_key=…)",
+    "base_url": "TutuClient(base_url=…)",
+    "default_headers": "extra_headers=",
+    "default_query": "extra_query=",
+    "headers": "extra_headers=",
+    "http_client": "TutuClient(proxy=…, verify=…)",
+    "max_concurrency": "TutuClient(max_concurrency=…)",
+    "max_connections": "TutuClient(max_connections=…)",
+    "max_retries": "with_options(max_retries=…)",
+    "middleware": "with_options(middleware=…)",
+    "on_usage": "with_options(on_usage=…)",
+    "proxies": "TutuClient(proxy=…)",
+    "proxy": "TutuClient(proxy=…)",
+    "request_timeout": "timeout=",
+    "retry": "with_options(retry=…)",
+    "strict_finish": "with_options(strict_finish=…)",
+    "verify": "TutuClient(verify=…)",
+}
+
+# Fields that relays and servers have, and that are near to one of the API's. Sources: vLLM, SGLang, llama.cpp and
+# Ollama ("OpenAI-compatible server", extra parameters), DashScope, SiliconFlow, Volcengine, Gemini and new-api.
+_RELAYS_OWN: Final = frozenset(
+    (
+        "image",
+        "images",
+        "input",
+        "max_length",
+        "max_new_tokens",
+        "min_p",
+        "min_tokens",
+        "mode",
+        "name",
+        "prompts",
+        "sizes",
+        "speed",
+        "step",
+        "steps",
+        "tone",
+        "top_a",
+        "top_k",
+        "top_n",
+        "user_id",
+        "voice",
+    )
+)
+
+
+def names(fields: type[Any], *more: str) -> frozenset[str]:
+    """Return the keywords of an endpoint: the fields of its ``TypedDict``, its arguments and those of every call."""
+    return frozenset((*fields.__annotations__, *more)) | _CALL
+
+
+def check_keywords(given: Iterable[str], known: frozenset[str], call: str) -> None:
+    """Warn of keywords that are nearly fields of an endpoint.
+
+    Args:
+        given: The names of the keywords that the endpoint does not take as arguments.
+        known: What ``names`` gives for the endpoint.
+        call: What the call is written as, for the message.
+    """
+    for name in given:
+        if name not in known:
+            _check(name, known, frozenset(given), call)
+
+
+def _check(name: str, known: frozenset[str], given: frozenset[str], call: str) -> None:
+    if setting := _SETTINGS.get(name):
+        warn(f"{call}: {name}= is no field of a request, and goes into the body as it is; did you mean {setting}?")
+    elif (near := nearest(name, known)) and near not in given:
+        warn(
+            f"{call}: {name}= is no field that the API has, and goes into the body as it is; did you mean {near}=? "
+            f'extra_body={{"{name}": …}} sends it without this warning'
+        )
+
+
+@functools.lru_cache(maxsize=1000)
+def nearest(name: str, known: frozenset[str]) -> str | None:
+    """Return the field that a name is a misspelling of, or None.
+
+    The same letters in another case or without underscores are one; so are names
+    of 4 or 5 letters with one mistake, and longer ones with two.
+    """
+    if name in _RELAYS_OWN:
+        return None
+    bare = _bare(name)
+    for field in sorted(known):
+        if _bare(field) == bare:
+            return field
+    limit = 0 if len(bare) < 4 else 1 if len(bare) < 6 else 2  # noqa: PLR2004  (as the docstring says)
+    found = min(((_mistakes(bare, _bare(field), limit), field) for field in known), default=(1, ""))
+    return found[1] if found[0] <= limit else None
+
+
+def _bare(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _mistakes(one: str, other: str, limit: int) -> int:
+    """Count the letters to add, take away, change or swap with their neighbours; more than ``limit`` is not counted.
+
+    Source: the optimal string alignment distance.
+    """
+    if abs(len(one) - len(other)) > limit:
+        return limit + 1
+    before: list[int] = []
+    last: list[int] = [*range(len(other) + 1)]
+    for row, letter in enumerate(one, 1):
+        now = [row]
+        for column, against in enumerate(other, 1):
+            cost: int = min(last[column] + 1, now[-1] + 1, last[column - 1] + (letter != against))
+            if row > 1 and column > 1 and letter == other[column - 2] and one[row - 2] == against:
+                cost = min(cost, before[column - 2] + 1)
+            now.append(cost)
+        before, last = last, now
+    return last[-1]
+
+
+def warn(text: str) -> None:
+    """Warn of something in a request, at the line of the caller that is not ours."""
+    frame, level = inspect.currentframe(), 1  # ``skip_file_prefixes`` came with Python 3.12.
+    while frame is not None and _is_ours(frame.f_globals):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, RequestWarning, stacklevel=level)
+
+
+def _is_ours(names: dict[str, Any]) -> bool:
+    return str(names.get("__name__", "")).partition(".")[0] == "tutuclient"

@@ -1,0 +1,466 @@
+"""The messages of a request: what is meant is made ready to be written, what is nonsense is named.
+
+A relay bills what it is sent: bytes go out as base64 text, a path as the whole
+file, a part in place of a message as a question without words. So whatever can
+be told to be nonsense is an error that names its place, quotes what was given
+and says what to write. A role, a detail or a kind of part that relays may have
+of their own passes; a misspelt one does not, or not in silence.
+
+Every call comes by here, so what is written as the API wants it is recognized
+by a few comparisons, and everything else is looked at afterwards.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NoReturn, TypeGuard, cast
+
+import msgspec
+
+from tutuclient.errors import ConfigError, printable
+from tutuclient.media import Document, Recording, Upload, audio, picture_mime, sound_mime
+from tutuclient.settings import is_unset
+from tutuclient.types.answer import Answer, is_list, is_object
+from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
+from tutuclient.types.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart
+from tutuclient.wire.keywords import warn
+
+# Source: the API's description 2.3.0, ChatCompletionRequestMessage.
+ROLES: Final = frozenset(("user", "system", "assistant", "tool", "developer", "function"))
+_SPEAKING: Final = frozenset(("user", "system", "developer", "tool", "function"))
+
+# "auto", "low" and "high" are the API's; "original" is of GPT-5.4's, "xhigh" of Volcengine's, the others of Gemini's
+# media_resolution, which relays write here.
+DETAILS: Final = frozenset(("auto", "low", "high", "original", "xhigh", "medium", "ultra_high"))
+
+# What the API, Anthropic's, Mistral's, Qwen's and Volcengine's chats have.
+_KINDS = (
+    "text",
+    "image_url",
+    "input_audio",
+    "file",
+    "refusal",
+    "thinking",
+    "redacted_thinking",
+    "reasoning",
+    "video_url",
+    "audio_url",
+    "file_url",
+    "document_url",
+    "input_text",
+    "input_image",
+    "input_file",
+    "output_text",
+    "image",
+    "image_file",
+    "video",
+    "input_video",
+    "audio",
+    "output_image",
+    "output_audio",
+    "document",
+    "tool_use",
+    "tool_result",
+    "reference",
+)
+_PICTURE_PATH = re.compile(
+    r"(?![a-z][a-z0-9+.-]+:)[^\n]{1,1000}\.(?:png|jpe?g|gif|webp|bmp|tiff?|avif|heic|heif|svg)",
+    re.IGNORECASE,
+)
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_SCHEMES = frozenset(("https", "http:", "data:"))
+_SHOWN = 60
+_HEAD_BYTES = 512
+
+
+def quoted(value: object) -> str:
+    """Return a few words that show what was given: short text and numbers as they are, everything else by its type."""
+    if isinstance(value, str):
+        return printable(repr(str(value[: _SHOWN + 1])[:_SHOWN]), _SHOWN + 2) + ("…" if len(value) > _SHOWN else "")
+    if is_binary(value):
+        head = bytes(memoryview(value).tobytes()[:_HEAD_BYTES])
+        seems = picture_mime(head) or sound_mime(head)
+        return f"{memoryview(value).nbytes:,} bytes{f' of {seems}' if seems else ''}"
+    if value is None or isinstance(value, bool | int | float):
+        return printable(repr(value), _SHOWN)
+    if isinstance(value, os.PathLike):
+        return f"the path {printable(repr(os.fspath(cast('os.PathLike[str]', value))), _SHOWN)}"
+    name = value.__name__ if isinstance(value, type) else type(value).__name__
+    return f"the class {name}" if isinstance(value, type) else f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}"
+
+
+def ready(message: Any, number: int) -> Any:
+    """Return a message that can be written: the caller's own object wherever it is written as the API wants it.
+
+    Args:
+        message: A dict, a ``Message``, a pydantic model or a dataclass of the same fields.
+        number: Its place among the messages.
+
+    Raises:
+        ConfigError: It is nonsense; the message names the place.
+    """
+    kind = type(message)  # pyright: ignore[reportUnknownVariableType]  (it may be anything)
+    if kind is dict:
+        role, content = message.get("role"), message.get("content")
+    elif kind is Message:
+        role, content = message.role, message.content
+    else:
+        return _other(message, number)
+    if type(role) is not str or role not in ROLES:
+        _check_role(message, role, number)
+    if role == "tool" and (message.get("tool_call_id") if kind is dict else message.tool_call_id) is None:
+        raise ConfigError(
+            f"messages[{number}].tool_call_id is missing: a tool's result names the call it belongs to, "
+            '"tool_call_id": call.id'
+        )
+    if type(content) is str:
+        return message
+    made = _content(message, role, content, number)
+    if made is content:
+        return message
+    return {**message, "content": made} if kind is dict else msgspec.structs.replace(message, content=made)
+
+
+def _other(message: Any, number: int) -> Any:
+    """Return the plain form of a message that is neither a dict nor a struct of ours."""
+    place = f"messages[{number}]"
+    if is_mapping(message):
+        return ready(dict(message), number)
+    if (fields := unpacked(message)) is not None:
+        return ready(fields, number)
+    if isinstance(message, Answer | ChatChoice):
+        raise ConfigError(f"{place} is {quoted(message)}, a whole answer: append its message, answer.message")
+    if isinstance(message, ToolCall):
+        raise ConfigError(f"{place} is a ToolCall: append the message that holds it, answer.message")
+    if isinstance(message, TextPart | ImagePart | AudioPart | FilePart):
+        raise ConfigError(
+            f"{place} is a part of a message ({quoted(message)}): write user(part), which makes one of it"
+        )
+    if isinstance(message, msgspec.Struct):
+        return message
+    if isinstance(message, str):
+        raise ConfigError(
+            f'{place} is text, {quoted(message)}: write {{"role": "user", "content": …}}, or user("…") of tutuclient'
+        )
+    if _is_row(message):
+        raise ConfigError(
+            f"{place} is a {type(message).__name__}: messages is one list; join them, [*earlier, message]"
+        )
+    raise ConfigError(f'{place} is {quoted(message)}, and no message: write {{"role": "user", "content": "…"}}')
+
+
+def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, list | tuple)
+
+
+def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
+    """Return whether something has names and values."""
+    return isinstance(value, Mapping)
+
+
+def is_binary(value: object) -> TypeGuard[bytes | bytearray | memoryview[int]]:
+    """Return whether something is bytes."""
+    return isinstance(value, bytes | bytearray | memoryview)
+
+
+def is_picture_text(text: str) -> bool:
+    """Return whether text is what a picture is given as: an address, a data URI, or a path that ends as pictures do."""
+    text = text.strip()
+    if text[:5].lower() == "data:" or _WEB.match(text):
+        return " " not in text
+    return bool(_PICTURE_PATH.fullmatch(text)) and (" " not in text or text[:1] in "/~." or text[1:3] in {":\\", ":/"})
+
+
+def unpacked(value: Any) -> dict[str, Any] | None:
+    """Return the fields of a pydantic model that say something, or of a dataclass; None for everything else."""
+    if isinstance(value, type):
+        return None
+    if is_pydantic(value):
+        fields: dict[str, Any] = value.model_dump(mode="json", exclude_none=True, by_alias=True)
+        # An answer's null beside its tool calls is wanted back by some.
+        return fields | ({"content": None} if "content" in value.model_fields_set and "content" not in fields else {})
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    return None
+
+
+def is_pydantic(value: object) -> bool:
+    """Return whether something is a pydantic model, without importing pydantic."""
+    kind = type(value)
+    return hasattr(kind, "model_json_schema") and callable(getattr(kind, "model_dump", None))
+
+
+def _check_role(message: Any, role: object, number: int) -> None:
+    place = f"messages[{number}]"
+    if role is None:
+        if is_object(message) and isinstance(message.get("type"), str):
+            raise ConfigError(
+                f"{place} is a part of a message (type {quoted(message['type'])}): put it into the content of one, "
+                '{"role": "user", "content": [part]}'
+            )
+        known = f"; it has {', '.join(map(str, message))}" if is_object(message) and message else ""
+        raise ConfigError(
+            f'{place} has no role{printable(known, 120)}: write "role": "user" (or system, assistant, tool)'
+        )
+    if not isinstance(role, str) or not role.strip():
+        raise ConfigError(f'{place}.role is {quoted(role)}: write "user", "system", "assistant" or "tool"')
+    if str.__str__(role) in ROLES:  # An Enum of texts.
+        return
+    if near := _near(role, ROLES):
+        warn(f"{place}.role is {quoted(role)}, which no API knows; did you mean {near!r}? It is sent as it is")
+
+
+def _near(word: str, known: Iterable[str]) -> str | None:
+    found = difflib.get_close_matches(word.strip().lower().replace("-", "_").replace(" ", "_"), known, 1, 0.75)
+    return found[0] if found else None
+
+
+def _content(message: Any, role: str, content: Any, number: int) -> Any:
+    """Return the content of a message as it can be written: the same object where it can be."""
+    if content is None:
+        _check_missing(message, role, number)
+    if content is None or isinstance(content, str) or is_unset(content):  # Of UNSET encoding says what to do.
+        return content
+    parts: list[Any] = content if is_list(content) else _listed(content, f"messages[{number}].content")
+    return _parts(parts, role, number) if parts else _empty(message, parts, number)
+
+
+def _listed(content: Any, place: str) -> list[Any]:
+    """Return what stands in place of a list of parts as one: a part by itself, or another row of parts."""
+    if is_part(content):
+        return [content]
+    if is_binary(content):
+        _refuse(place, content, "text is written as str (.decode()), a picture as image(…) and a sound as audio(…)")
+    if isinstance(content, Message | ChatMessage) or (is_mapping(content) and "role" in content):
+        raise ConfigError(f"{place} is a message: put it into messages itself, or write its .content here")
+    if is_mapping(content):
+        _refuse_untyped(place, content)
+    if is_source(content):
+        _refuse(place, content, f"write user(…, part) with {_HOW_TO_SHOW}")
+    if (fields := unpacked(content)) is not None:
+        return [fields]
+    if not hasattr(content, "dtype") and isinstance(content, Iterable):
+        return [*content]
+    return _refuse(place, content, 'write text, or a list of parts: "content": "…"')
+
+
+_HOW_TO_SHOW = "image(source) for a picture, audio(source) for a sound, file(source) for a document"
+
+
+def _empty(message: Any, content: list[Any], number: int) -> list[Any]:
+    """Return the empty content of a message that says something beside it, and refuse it anywhere else."""
+    calls = message.get("tool_calls") if is_object(message) else message.tool_calls
+    if calls:
+        return content
+    raise ConfigError(f'messages[{number}].content is an empty list: write text or parts, "content": "…"')
+
+
+def _check_missing(message: Any, role: str, number: int) -> None:
+    if role not in _SPEAKING:
+        return
+    # What a relay of its own kind wants may stand in another field.
+    if is_object(message) and role != "tool" and message.keys() - {"role", "content", "name"}:
+        return
+    what = "is None" if not is_object(message) or "content" in message else "is missing"
+    raise ConfigError(f'messages[{number}].content {what}: the {role} says nothing; write "content": "…"')
+
+
+def _parts(parts: list[Any], role: str, number: int) -> list[Any]:
+    """Return the parts of a message as they can be written: the same list where all of them can be."""
+    made = parts
+    for place, part in enumerate(parts):
+        if _is_written(part):
+            continue
+        # An answer goes back as it came, whatever the relay calls its parts.
+        if role == "assistant" and is_object(part):
+            continue
+        new = _part(part, f"messages[{number}].content[{place}]")
+        if new is not part:
+            made = [*parts] if made is parts else made
+            made[place] = new
+    return made
+
+
+def _is_written(part: Any) -> bool:
+    """Return whether a part is one of the two that most are, written as the API wants it."""
+    kind = type(part)  # pyright: ignore[reportUnknownVariableType]  (it may be anything)
+    if kind is dict:
+        named = part.get("type")
+        if type(named) is not str:
+            return False
+        if named == "text":
+            return type(part.get("text")) is str
+        image: Any = part.get("image_url") if named == "image_url" else None
+        if not is_object(image):
+            return False
+        url, detail = image.get("url"), image.get("detail")
+    elif kind is ImagePart:
+        url, detail = part.image_url.url, part.image_url.detail
+        if type(url) is Upload:
+            return detail is None or (type(detail) is str and detail in DETAILS)
+    else:
+        return kind is TextPart and type(part.text) is str
+    return type(url) is str and url[:5] in _SCHEMES and (detail is None or (type(detail) is str and detail in DETAILS))
+
+
+def _part(part: Any, place: str) -> Any:
+    """Return a part as it can be written: the same object where it can be."""
+    if isinstance(part, str):
+        return TextPart(str(part))
+    if is_mapping(part):
+        return _dict_part(part, place)
+    if isinstance(part, msgspec.Struct):
+        return _struct_part(part, place)
+    if _is_row(part):
+        raise ConfigError(f"{place} is a {type(part).__name__}: content is one list of parts")
+    if is_binary(part) or is_source(part):
+        _refuse(place, part, f"write {_HOW_TO_SHOW}")
+    if (fields := unpacked(part)) is not None:
+        return _dict_part(fields, place)
+    return _refuse(place, part, 'a part is text, image(…), audio(…), file(…), or a dict with a "type"')
+
+
+def _struct_part(part: msgspec.Struct, place: str) -> msgspec.Struct:
+    if isinstance(part, Message | ChatMessage | Answer):
+        raise ConfigError(f"{place} is {quoted(part)}, where a part of a message belongs: put it into messages itself")
+    if isinstance(part, TextPart) and not isinstance(part.text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+        _refuse(f"{place}.text", part.text, "text is a str")
+    if isinstance(part, ImagePart):
+        image = _image_url(part.image_url, f"{place}.image_url")
+        return part if image is part.image_url else ImagePart(image)
+    return part
+
+
+def _dict_part(part: Mapping[str, Any], place: str) -> Any:
+    kind = part.get("type")
+    if kind is None:
+        if "role" in part:
+            raise ConfigError(f"{place} is a message, where a part of one belongs: put it into messages itself")
+        _refuse_untyped(place, part)
+    if not isinstance(kind, str) or not kind.strip():
+        _refuse(f"{place}.type", kind, 'write "text", "image_url", "input_audio" or "file"')
+    if kind == "text":
+        if not isinstance(part.get("text"), str):
+            _refuse_field(part, "text", place, 'write "text": "…"')
+    elif kind == "image_url":
+        return _image_part(part, place)
+    elif kind == "input_audio":
+        return _audio_part(part, place)
+    elif kind not in _KINDS and (near := _near(kind, _KINDS)):
+        warn(f"{place}.type is {quoted(kind)}; did you mean {near!r}? It is sent as it is")
+    return part if is_object(part) else dict(part)
+
+
+def _image_part(part: Mapping[str, Any], place: str) -> Any:
+    given = part.get("image_url")
+    if isinstance(given, ImagePart):
+        return _part(given, place)
+    if is_binary(given) or is_source(given):
+        given = {"url": given}
+    if not isinstance(given, str | Mapping | ImageURL):
+        _refuse_field(part, "image_url", place, 'write "image_url": {"url": "https://…"}, or the part image(source)')
+    image = _image_url(given, f"{place}.image_url")
+    return part if image is part.get("image_url") and is_object(part) else {**part, "image_url": image}
+
+
+def _image_url(image: Any, place: str) -> Any:
+    """Check where a picture is and how closely to look; bytes become an upload, else JSON has base64 of them."""
+    if isinstance(image, str):
+        _check_address(image, place)
+        return image
+    fields: Mapping[str, Any] = image if is_mapping(image) else {"url": image.url, "detail": image.detail}
+    url, detail = fields.get("url"), fields.get("detail")
+    if isinstance(url, str):
+        _check_address(url, f"{place}.url")
+    elif isinstance(url, ImagePart | ImageURL):
+        url = url.image_url.url if isinstance(url, ImagePart) else url.url
+    elif is_binary(url):
+        url = Upload(url)
+    elif not is_source(url):
+        _refuse_field(fields, "url", place, 'write "url": "https://…", or the part image(source)')
+    if not is_unset(detail):
+        check_detail(detail, f"{place}.detail")
+    if url is fields.get("url"):
+        return image
+    return {**fields, "url": url} if is_mapping(image) else ImageURL(url, detail)
+
+
+def check_detail(detail: object, place: str) -> None:
+    """Refuse a detail that no API knows: a picture is billed by it.
+
+    Raises:
+        ConfigError: It is misspelt; the message names the place.
+    """
+    if detail is None or (isinstance(detail, str) and detail in DETAILS):
+        return
+    near = _near(detail, DETAILS) if isinstance(detail, str) else None
+    hint = f"did you mean {near!r}? It" if near else "it"
+    raise ConfigError(f'{place} is {quoted(detail)}: {hint} is "auto", "low" or "high", or left out')
+
+
+def _check_address(url: str, place: str) -> None:
+    if not url.strip():
+        raise ConfigError(f"{place} is {quoted(url)}: write the address of a picture, or the part image(source)")
+    if len(url) <= 1000 and _PICTURE_PATH.fullmatch(url.strip()):  # noqa: PLR2004  (longer than any path; not all base64)
+        raise ConfigError(
+            f"{place} is {quoted(url)}, a path as text, which the relay cannot open: write the part "
+            f"image({quoted(url)}), which sends the file"
+        )
+
+
+def _audio_part(part: Mapping[str, Any], place: str) -> Any:
+    given: Any = part.get("input_audio")
+    if isinstance(given, AudioPart):
+        return given
+    if not (is_mapping(given) or isinstance(given, InputAudio)):
+        _refuse_field(
+            part,
+            "input_audio",
+            place,
+            'write the part audio(source), or "input_audio": {"data": base64, "format": "wav"}',
+        )
+    fields: Mapping[str, Any] = {"data": given.data, "format": given.format} if isinstance(given, InputAudio) else given
+    data: Any = fields.get("data")
+    if isinstance(data, str | bytes | bytearray | memoryview | Upload):
+        return part if is_object(part) else dict(part)
+    if not is_source(data):
+        _refuse(f"{place}.input_audio.data", data, "write the part audio(source)")
+    return audio(data, format=fields.get("format"))
+
+
+def is_part(value: object) -> TypeGuard[Any]:
+    """Return whether something is a part of a message by itself."""
+    if isinstance(value, TextPart | ImagePart | AudioPart | FilePart):
+        return True
+    return is_mapping(value) and isinstance(value.get("type"), str)
+
+
+def is_source(value: object) -> bool:
+    """Return whether something is what a picture, a sound or a file can be given as, text aside."""
+    if isinstance(value, Upload | Recording | Document | os.PathLike) or callable(getattr(value, "read", None)):
+        return True
+    return type(value).__module__.startswith("PIL.")
+
+
+def _refuse_field(fields: Mapping[str, Any], name: str, place: str, advice: str) -> NoReturn:
+    if name in fields:
+        _refuse(f"{place}.{name}", fields[name], advice)
+    raise ConfigError(f"{place} has no {name!r}: {advice}")
+
+
+def _refuse_untyped(place: str, part: Mapping[str, Any]) -> NoReturn:
+    names = [str(name) for name in part]
+    kind = next((name for name in names if name in _KINDS), None)
+    advice = (
+        f'write {{"type": "{kind}", "{kind}": …}}' if kind else 'a part is {"type": "text", "text": "…"} or image(…)'
+    )
+    holds = printable(", ".join(names), 80) or "nothing in it"
+    raise ConfigError(f'{place} is a dict without a "type" (it has {holds}): {advice}')
+
+
+def _refuse(place: str, value: object, advice: str) -> NoReturn:
+    raise ConfigError(f"{place} is {quoted(value)}: {advice}")
