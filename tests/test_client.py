@@ -18,6 +18,7 @@ import pytest
 from tests.conftest import KEY
 from tutuclient import ConfigError, Timeout, TutuClient, user
 from tutuclient.testing import Server, serve_in_thread
+from tutuclient.types.answer import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,7 +153,7 @@ async def test_an_answer_travels_without_the_proxys_password_and_without_its_tls
     secretive = TutuClient(KEY, "https://relay.example", proxy="http://me:hunter2@proxy.example:3128", verify=context)
     async with TutuClient(KEY, server.base_url) as client:
         answer = await client.chat.completions.create(model="m", messages=[user("hello")])
-        answer.__dict__["origin"].find.downloads = secretive._transport.downloads
+        kept(answer)["origin"].find.downloads = secretive._transport.downloads
         models = await client.models.list()
     packed = pickle.dumps(answer)
     assert b"hunter2" not in packed

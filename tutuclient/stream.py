@@ -27,7 +27,7 @@ from tutuclient.errors import (
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.types.answer import DEEPEST, too_deep
+from tutuclient.types.answer import DEEPEST, keep, kept, too_deep
 from tutuclient.types.audio import join_base64
 from tutuclient.types.chat import (
     ChatAudio,
@@ -146,7 +146,7 @@ class ToolCalls:
             kind = call["type"] or ("custom" if call["custom"] else "function")
             custom = call["custom"] and call["custom"] | {"input": "".join(call["input"])}
             made = ToolCall(id=call["id"], type=kind, function=function, custom=custom)
-            vars(made)["place"] = (call["extra"], ())
+            keep(made, {"place": (call["extra"], ())})
             done.append(made)
         return done
 
@@ -329,7 +329,7 @@ class Folder:
         self._spoken += any(map(_says, chunk.choices))
         if chunk.usage is not None:
             self.usage = chunk.usage
-            if "place" not in chunk.usage.__dict__:
+            if "place" not in kept(chunk.usage):
                 wire.remember_usage(chunk.usage, chunk.raw)
         head = self._head
         if head is None or (chunk.id and not head.id) or (chunk.model and not head.model):
@@ -397,8 +397,8 @@ class Folder:
             system_fingerprint=head.system_fingerprint,
             service_tier=head.service_tier,
         )
-        if (origin := head.__dict__.get("origin")) is not None:
-            vars(completion)["origin"] = origin
+        if (origin := kept(head).get("origin")) is not None:
+            kept(completion)["origin"] = origin
         return completion
 
 
@@ -551,9 +551,9 @@ class ChunkReader:
             system_fingerprint=completion.system_fingerprint,
             service_tier=completion.service_tier,
         )
-        vars(completion)["origin"] = self._origin
+        kept(completion)["origin"] = self._origin
         self.folder.add_whole(completion)
-        vars(chunk).update({name: value for name, value in completion.__dict__.items() if name != "images"})
+        keep(chunk, {name: value for name, value in kept(completion).items() if name != "images"})
         return chunk
 
     def _chunks(self, events: list[sse.Event]) -> Generator[ChatCompletionChunk, None, None]:
@@ -586,9 +586,7 @@ class ChunkReader:
                         mere = choice.finish_reason is None and choice.logprobs is None
                         if mere and piece and astuple(delta).count(None) == _ALL_BUT_ONE:
                             pieces.append(piece)
-                            fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
-                            fields["origin"] = origin
-                            fields["raw"] = data
+                            keep(chunk, {"origin": origin, "raw": data})
                             yield chunk
                             continue
             yield from self._carefully("", data, chunk)
@@ -618,9 +616,7 @@ class ChunkReader:
         if chunk is None or kind == "error" or not (chunk.choices and chunk.choices[0].delta.content):
             chunk = self._look_closer(kind, data, chunk)
         if chunk is not None:
-            fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
-            fields["origin"] = self._origin
-            fields.setdefault("raw", data)
+            keep(chunk, {"raw": data, **kept(chunk), "origin": self._origin})
             self.folder.add(chunk)
             yield chunk
 

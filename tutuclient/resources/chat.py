@@ -20,7 +20,7 @@ from tutuclient.settings import UNSET, Unset
 from tutuclient.sound import sound_in
 from tutuclient.stream import ChatStream, fold
 from tutuclient.tools import sendable as written
-from tutuclient.types.answer import Origin
+from tutuclient.types.answer import Origin, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
@@ -481,5 +481,5 @@ def _read(data: bytes | bytearray, reply: Reply, origin: Origin, *, many: bool) 
         completion = fold(data, origin, many=many, max_bytes=reply.call.max_bytes)
     else:
         completion = wire.read_completion(data, reply.meta)
-    vars(completion)["origin"] = origin
+    kept(completion)["origin"] = origin
     return completion

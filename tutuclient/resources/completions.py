@@ -13,7 +13,7 @@ from tutuclient.events import EventReader, EventStream
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.settings import UNSET, Unset
-from tutuclient.types.answer import Origin
+from tutuclient.types.answer import Origin, kept
 from tutuclient.types.completions import Completion, CompletionChoice
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _read(data: bytes | bytearray, reply: Reply) -> Completion:
         completion = _folded(list(_reader(reply).all(data)))
     else:
         completion = wire.read_text(data, reply.meta)
-    vars(completion)["origin"] = Origin(reply.meta, no_pictures)
+    kept(completion)["origin"] = Origin(reply.meta, no_pictures)
     return completion
 
 
@@ -162,12 +162,12 @@ def _reader(reply: Reply) -> EventReader[Completion]:
     def read(_: str, data: Data, meta: Meta) -> Completion | None:
         event = wire.read_text_event(data, meta)
         if event is not None:
-            vars(event)["origin"] = origin
+            kept(event)["origin"] = origin
         return event
 
     def whole(data: Data, meta: Meta) -> list[Completion]:
         completion = wire.read_text(data, meta)
-        vars(completion)["origin"] = origin
+        kept(completion)["origin"] = origin
         return [completion]
 
     return EventReader(

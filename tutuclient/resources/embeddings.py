@@ -13,7 +13,7 @@ from tutuclient.errors import ConfigError
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.settings import UNSET, Unset
-from tutuclient.types.answer import Origin, is_list
+from tutuclient.types.answer import Origin, is_list, kept
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -79,7 +79,7 @@ class Embeddings(Resource):
 
         def read(data: bytes | bytearray, reply: Reply) -> CreateEmbeddingResponse:
             answer = wire.read_vectors(data, reply.meta, _count(body["input"]))
-            vars(answer)["origin"] = Origin(reply.meta, no_pictures)
+            kept(answer)["origin"] = Origin(reply.meta, no_pictures)
             return answer
 
         return await self._send(call, read)

@@ -18,7 +18,7 @@ from tutuclient.media import Upload
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource
 from tutuclient.settings import UNSET, Unset, is_unset
-from tutuclient.types.answer import Origin
+from tutuclient.types.answer import Origin, kept
 from tutuclient.types.images import Image, ImagesResponse, ImageStreamEvent
 
 if TYPE_CHECKING:
@@ -292,7 +292,7 @@ class Images(Resource):
             answer = _folded(list(self._reader(reply).all(data)))
         else:
             answer = wire.read_images(data, reply.meta)
-        vars(answer)["origin"] = Origin(reply.meta, self._find)
+        kept(answer)["origin"] = Origin(reply.meta, self._find)
         return answer
 
     async def _begin(self, reply: Reply) -> EventStream[ImageStreamEvent]:
@@ -305,14 +305,14 @@ class Images(Resource):
         def read(name: str, data: Data, meta: Meta) -> ImageStreamEvent | None:
             event = wire.read_image_event(name, data, meta)
             if event is not None:
-                vars(event)["origin"] = origin
+                kept(event)["origin"] = origin
             return event
 
         def whole(data: Data, meta: Meta) -> list[ImageStreamEvent]:
             answer = wire.read_images(data, meta)
             events = [_completed(image, answer, kind) for image in answer.data if image.url or image.b64_json]
             for event in events:
-                vars(event).update(vars(answer), origin=origin)
+                kept(event).update(kept(answer), origin=origin)
             return events
 
         return EventReader(

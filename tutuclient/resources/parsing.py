@@ -18,6 +18,7 @@ from tutuclient.errors import (
     printable,
 )
 from tutuclient.tools import MisfitError, Shape, Tool, is_format, response_format, toolbox
+from tutuclient.types.answer import Answer, Nested, keep, kept
 from tutuclient.types.parsed import (
     ParsedChatCompletion,
     ParsedChatCompletionMessage,
@@ -83,7 +84,7 @@ class Expected(Generic[T]):
         choices = [self._choice(choice, completion) for choice in completion.choices]
         parsed = _as(ParsedChatCompletion[T], completion, choices=choices)
         if not completion.raw:
-            vars(parsed)["tree"] = completion.to_dict()  # What was parsed need not be JSON.
+            kept(parsed)["tree"] = completion.to_dict()  # What was parsed need not be JSON.
         return parsed
 
     def arguments(self, name: str, text: str) -> Any:
@@ -172,12 +173,12 @@ def _misfit(what: str, why: MisfitError, text: str, completion: ChatCompletion) 
     raise error
 
 
-S = TypeVar("S", bound=msgspec.Struct)
+S = TypeVar("S", bound=Answer | Nested)
 
 
-def _as(kind: type[S], struct: msgspec.Struct, **more: Any) -> S:
+def _as(kind: type[S], struct: Answer | Nested, **more: Any) -> S:
     """Make a struct of a subclass, with all that the old one knows, hidden fields included."""
     fields = {name: getattr(struct, name) for name in struct.__struct_fields__}
     made = kind(**(fields | more))
-    vars(made).update(vars(struct))
+    keep(made, dict(kept(struct)))
     return made

@@ -10,7 +10,7 @@ from tutuclient import wire
 from tutuclient.resources.raw import APIResponse, OpenResponse
 from tutuclient.settings import UNSET, Unset, clean_headers, clean_query, clean_timeout
 from tutuclient.transport import Call
-from tutuclient.types.answer import Answer, Origin
+from tutuclient.types.answer import Answer, Origin, kept
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -145,7 +145,7 @@ def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:
 
 def stamped(answer: A, reply: Reply) -> A:
     """Note on an answer how its call went."""
-    vars(answer)["origin"] = Origin(reply.meta, no_pictures)
+    kept(answer)["origin"] = Origin(reply.meta, no_pictures)
     return answer
 
 

@@ -19,6 +19,7 @@ from anyio import create_task_group, current_effective_deadline, get_cancelled_e
 from tutuclient import wire
 from tutuclient.errors import APIConnectionError, ConfigError, ToolRoundsError, TutuError, printable
 from tutuclient.tools import MisfitError, Tool, plain, toolbox
+from tutuclient.types.answer import keep, kept
 from tutuclient.types.parts import Message, TextPart
 
 if TYPE_CHECKING:
@@ -298,10 +299,10 @@ def _with_ids(message: ChatMessage, rounds: int) -> ChatMessage:
     named: list[ToolCall] = []
     for place, call in enumerate(calls):
         again = call if call.id else msgspec.structs.replace(call, id=f"call_{rounds}_{place}")
-        vars(again).update(vars(call))
+        keep(again, dict(kept(call)))
         named.append(again)
     mended = msgspec.structs.replace(message, tool_calls=named)
-    vars(mended).update(vars(message))
+    keep(mended, dict(kept(message)))
     return mended
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from tutuclient.errors import ConfigError
 from tutuclient.stream import ChatStream, ToolCalls
 from tutuclient.tools import MisfitError
+from tutuclient.types.answer import keep
 from tutuclient.types.chat import ChatCompletion
 from tutuclient.types.events import (
     ChunkEvent,
@@ -85,7 +86,7 @@ class ChatCompletionStream(ChatStream, Generic[T]):
         async with aclosing(reading) as chunks:
             async for chunk in chunks:
                 whole = ChunkEvent(chunk=chunk)
-                vars(whole)["fold"] = self._folded
+                keep(whole, {"fold": self._folded})
                 yield whole
                 for choice in chunk.choices:
                     index = choice.index if self._many else 0

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import msgspec
 
-from tutuclient.types.answer import Answer, Nested, Plain, unknown_field
+from tutuclient.types.answer import Answer, Nested, Plain, kept, unknown_field
 
 if TYPE_CHECKING:
     from tutuclient.generated import GeneratedImage
@@ -291,7 +291,7 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
     @property
     def images(self) -> list[GeneratedImage]:
         """The pictures in the answer, in order of appearance, wherever the relay put them."""
-        known = vars(self)
+        known = kept(self)
         if "images" not in known:
             origin = known.get("origin")
             known["images"] = [] if origin is None else origin.find(self)
@@ -304,7 +304,7 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
         Raises:
             SoundError: Its base64 is damaged.
         """
-        origin: Origin | None = self.__dict__.get("origin")
+        origin: Origin | None = kept(self).get("origin")
         return None if origin is None or origin.hear is None else origin.hear(self)
 
 
@@ -393,5 +393,5 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
     @property
     def images(self) -> list[GeneratedImage]:
         """The pictures that came beside the text of this very chunk; those in the text are in the folded answer."""
-        origin = self.__dict__.get("origin")
+        origin = kept(self).get("origin")
         return [] if origin is None else origin.find(self)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import msgspec
 
-from tutuclient.types.answer import Answer, Nested
+from tutuclient.types.answer import Answer, Nested, kept
 from tutuclient.types.chat import Usage
 
 if TYPE_CHECKING:
@@ -170,11 +170,11 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
 
 def _pictures(answer: ImagesResponse | ImageStreamEvent) -> list[GeneratedImage]:
     """Find the pictures once; what did not come off the wire has none."""
-    found: list[GeneratedImage] | None = answer.__dict__.get("images")
+    found: list[GeneratedImage] | None = kept(answer).get("images")
     if found is None:
-        origin: Origin | None = answer.__dict__.get("origin")
+        origin: Origin | None = kept(answer).get("origin")
         found = [] if origin is None else origin.find(answer)
-        vars(answer)["images"] = found
+        kept(answer)["images"] = found
     return found
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from tutuclient.types.answer import PATIENT, Answer, Meta, is_list, is_object, too_deep
+from tutuclient.types.answer import PATIENT, Answer, Meta, is_list, is_object, keep, too_deep
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, Usage
 from tutuclient.wire.mending import fit_struct, mend_choices
 from tutuclient.wire.refusals import raise_if_error, read_object, read_value, unexpected
@@ -52,6 +52,7 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
     """
     raw = bytes(data)
     place: bytes | dict[str, Any] = raw
+    came: dict[str, Any] = {"raw": raw}
     try:
         completion = ChatCompletion() if too_deep(raw) else _completions.decode(raw)
     except UNREADABLE:
@@ -63,8 +64,8 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
         completion = fit_struct(place, ChatCompletion)
         if not completion.choices and not _has_images_data(tree):
             raise unexpected("an answer without choices", raw, meta)
-        vars(completion)["tree"] = tree
-    vars(completion)["raw"] = raw
+        came["tree"] = tree
+    keep(completion, came)
     _remember_places(completion, place)
     return completion
 
@@ -72,22 +73,22 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
 def _remember_places(completion: ChatCompletion, place: bytes | dict[str, Any]) -> None:
     for number, choice in enumerate(completion.choices):
         path, message = ("choices", number), choice.message
-        vars(choice)["place"] = (place, path)
-        vars(message)["place"] = (place, (*path, "message"))
+        keep(choice, {"place": (place, path)})
+        keep(message, {"place": (place, (*path, "message"))})
         if (audio := message.audio) is not None:
-            vars(audio)["place"] = (place, (*path, "message", "audio"))
+            keep(audio, {"place": (place, (*path, "message", "audio"))})
         for index, call in enumerate(message.tool_calls or ()):
-            vars(call)["place"] = (place, (*path, "message", "tool_calls", index))
+            keep(call, {"place": (place, (*path, "message", "tool_calls", index))})
     if (usage := completion.usage) is not None:
         remember_usage(usage, place)
 
 
 def remember_usage(usage: Usage, place: bytes | dict[str, Any]) -> None:
     """Tell a usage where in an answer's JSON it stands, for its ``extra``."""
-    vars(usage)["place"] = (place, ("usage",))
+    keep(usage, {"place": (place, ("usage",))})
     for name in ("prompt_tokens_details", "completion_tokens_details"):
         if (details := getattr(usage, name)) is not None:
-            vars(details)["place"] = (place, ("usage", name))
+            keep(details, {"place": (place, ("usage", name))})
 
 
 def _says_something(message: ChatMessage) -> bool:
@@ -123,8 +124,7 @@ def read_chunk(data: Data, meta: Meta) -> ChatCompletionChunk | None:
     chunk = fit_struct(mended, ChatCompletionChunk)
     if chunk.usage is not None:
         remember_usage(chunk.usage, mended)
-    vars(chunk)["raw"] = bytes(data)
-    vars(chunk)["tree"] = value
+    keep(chunk, {"raw": bytes(data), "tree": value})
     return chunk
 
 
