@@ -6,7 +6,6 @@ import json
 import math
 import re
 from collections.abc import Collection, Mapping
-from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, cast
 
 import msgspec
@@ -16,6 +15,7 @@ from tutuclient.types.schemas import core_schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import MemberDescriptorType
     from typing import Self
 
     from tutuclient.generated import GeneratedImage
@@ -242,7 +242,7 @@ Kept.__slots__ = ()  # type: ignore[assignment]  # the slot stays; its name goes
 
 
 keep: Callable[[Kept, dict[str, Any]], None] = _slot.__set__
-"""Keep with a struct what it was read from, in place of what was kept; a name each, as ``Answer`` and ``Nested`` say."""
+"""Keep with a struct what it was read from, under the names that ``Answer`` and ``Nested`` list."""
 
 
 def kept(struct: Kept) -> dict[str, Any]:
@@ -386,7 +386,7 @@ class Plain(msgspec.Struct, frozen=True):
 def fields_of(value: Any) -> Any:
     """Return a value with its structs as plain dicts, at every level: their fields, and nothing else."""
     if isinstance(value, Plain):
-        return {name: fields_of(item) for name, item in value._fields().items()}  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (a part of our own kind)
+        return {name: fields_of(item) for name, item in value._fields().items()}  # pyright: ignore[reportPrivateUsage]  (one of us)
     if is_list(value):
         return [fields_of(item) for item in value]
     # A caller's own, in what was parsed.

@@ -16,7 +16,7 @@ from tutuclient.types.answer import Answer, Kept, Plain, kept
 from tutuclient.types.chat import Usage  # noqa: TC001  (msgspec reads annotations at run time)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -107,6 +107,13 @@ class CreateEmbeddingResponse(Answer, frozen=True, kw_only=True):
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def keys(self) -> Iterable[str]:
+        """Return the names of the fields: ``dict(answer)`` has these, though iterating gives the vectors."""
+        return self._fields().keys()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields()[name]
 
 
 def _numpy() -> Any:

@@ -3,7 +3,7 @@
 FastAPI asks too, through pydantic, for what stands behind ``->`` and in
 ``response_model``. Only pydantic comes here, so it is never imported for us.
 
-Source: https://docs.pydantic.dev/latest/concepts/types/ ("Customizing validation with ``__get_pydantic_core_schema__``").
+Source: docs.pydantic.dev/latest/concepts/types, "Customizing validation with ``__get_pydantic_core_schema__``".
 """
 
 from __future__ import annotations
