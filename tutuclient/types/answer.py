@@ -237,7 +237,7 @@ class Kept:
 # Encoders fall back on ``vars()``, on ``__slots__`` and on attributes, and would carry the whole raw answer out of a
 # process. So the slot has no name: these two are the only way to it.
 _slot: MemberDescriptorType = vars(Kept)["kept"]
-del Kept.kept
+del Kept.kept  # type: ignore[attr-defined]  # mypy does not see slots
 Kept.__slots__ = ()  # type: ignore[assignment]  # the slot stays; its name goes
 
 
@@ -279,8 +279,9 @@ class Plain(msgspec.Struct, frozen=True):
 
     def __copy__(self) -> Self:
         made = msgspec.structs.replace(self)
-        if isinstance(self, Kept):
-            keep(cast("Kept", made), dict(kept(self)))
+        old, new = cast("tuple[object, object]", (self, made))
+        if isinstance(old, Kept) and isinstance(new, Kept):
+            keep(new, dict(kept(old)))
         return made
 
     @classmethod

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def core_schema_of(cls: type[Any], source: Any, handler: Any, dump: Callable[[Any], Any]) -> Any:
+def core_schema_of(cls: Any, source: Any, handler: Any, dump: Callable[[Any], Any]) -> Any:
     """Return the core schema of a class of answers.
 
     Args:
@@ -43,12 +43,11 @@ def core_schema_of(cls: type[Any], source: Any, handler: Any, dump: Callable[[An
         return value if isinstance(value, cls) else _made_of(value, cls[get_args(source)] if given else cls)
 
     def serialize(value: Any, info: Any) -> Any:
-        tree = dump(value)
+        tree: Any = dump(value)
         if info.exclude_none or info.exclude_unset or info.exclude_defaults:
             tree = _without_none(tree)
-        if isinstance(tree, dict) and (info.include is not None or info.exclude):
-            tree = _selected(cast("dict[str, Any]", tree), info.include, info.exclude)
-        return tree
+        chosen = info.include is not None or info.exclude
+        return _selected(tree, info.include, info.exclude) if chosen and isinstance(tree, dict) else tree
 
     return core_schema.no_info_wrap_validator_function(
         validate,
@@ -87,20 +86,27 @@ def _without_none(value: Any) -> Any:
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value).items()
         return {name: _without_none(item) for name, item in items if item is not None}
-    return [_without_none(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value
+    rows: Any = value
+    return [_without_none(item) for item in rows] if isinstance(value, list) else value
 
 
-def _selected(tree: dict[str, Any], include: Any, exclude: Any) -> dict[str, Any]:
+def _selected(tree: Any, include: Any, exclude: Any) -> dict[str, Any]:
     """Keep what pydantic's ``include`` names, and not what ``exclude`` does; sets of names, or dicts to go deeper."""
     chosen: dict[str, Any] = {}
     for name, value in tree.items():
-        if include is not None and name not in include:
+        wanted, left_out = _further(include, name), _further(exclude, name)
+        if left_out is True or (include is not None and wanted is None):
             continue
-        out: Any = exclude.get(name) if isinstance(exclude, Mapping) else name in (exclude or ()) or None
-        if out is True or out is ...:
-            continue
-        wanted: Any = include[name] if isinstance(include, Mapping) else None
-        wanted = None if wanted is True or wanted is ... else wanted
-        deeper = isinstance(value, dict) and (wanted is not None or out is not None)
-        chosen[name] = _selected(cast("dict[str, Any]", value), wanted, out) if deeper else value
+        deeper = isinstance(value, dict) and (wanted is not True or left_out is not None)
+        chosen[name] = _selected(value, None if wanted is True else wanted, left_out) if deeper else value
     return chosen
+
+
+def _further(names: Any, name: str) -> Any:
+    """Return True where the whole of a field is named, None where nothing of it is, else what is named within it."""
+    if names is None:
+        return None
+    if not hasattr(names, "get"):
+        return True if name in names else None
+    within = names.get(name)
+    return True if within is ... else within
