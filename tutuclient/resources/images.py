@@ -137,6 +137,7 @@ class Images(Resource):
         image: PictureFile | Sequence[PictureFile],
         prompt: str,
         mask: PictureFile | None = None,
+        markup: PictureFile | None = None,
         stream: Literal[False] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -152,6 +153,7 @@ class Images(Resource):
         image: PictureFile | Sequence[PictureFile],
         prompt: str,
         mask: PictureFile | None = None,
+        markup: PictureFile | None = None,
         stream: Literal[True],
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -167,6 +169,7 @@ class Images(Resource):
         image: PictureFile | Sequence[PictureFile],
         prompt: str,
         mask: PictureFile | None = None,
+        markup: PictureFile | None = None,
         stream: bool | None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -181,6 +184,7 @@ class Images(Resource):
         image: PictureFile | Sequence[PictureFile],
         prompt: str,
         mask: PictureFile | None = None,
+        markup: PictureFile | None = None,
         stream: bool | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -195,6 +199,8 @@ class Images(Resource):
                 several, up to 16. They are sent as files, so an http(s) address is none: ``client.edit`` takes those.
             prompt: What to change.
             mask: A PNG of the first picture's size; what is transparent in it is drawn anew.
+            markup: A picture of the first picture's size and transparent, laid over it to show what is meant; models that
+                know it take no ``mask`` beside it.
             stream: As for ``generate``.
             extra_body: Further fields of the form, over those given as keywords.
             extra_headers: As for ``generate``.
@@ -211,6 +217,8 @@ class Images(Resource):
         files = _files(image)
         if mask is not None and not is_unset(mask):
             files.append(wire.FormFile("mask", _upload(mask, "mask"), _MASKS))
+        if markup is not None and not is_unset(markup):
+            files.append(wire.FormFile("markup", _upload(markup, "markup")))
         body = wire.given({"prompt": prompt, **fields, **(extra_body or {})})
         if stream:
             body["stream"] = True

@@ -33,16 +33,16 @@ class CommonFields(TypedDict, total=False):
     max_tokens: int | None
     metadata: Mapping[str, str] | None
     modalities: Sequence[Literal["text", "audio", "image"]] | None
-    moderation: Mapping[str, Any]
+    moderation: Mapping[str, Any] | None
     n: int | None
     parallel_tool_calls: bool
     prediction: Mapping[str, Any] | None
     presence_penalty: float | None
-    prompt_cache_key: str
+    prompt_cache_key: str | None
     prompt_cache_options: Mapping[str, Any]
     prompt_cache_retention: str | None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
-    safety_identifier: str
+    safety_identifier: str | None
     seed: int | None
     service_tier: str | None
     stop: str | Sequence[str] | None
@@ -54,7 +54,7 @@ class CommonFields(TypedDict, total=False):
     top_p: float | None
     user: str
     verbosity: Literal["low", "medium", "high"] | None
-    web_search_options: Mapping[str, Any]
+    web_search_options: Mapping[str, Any] | None
 
 
 class RunFields(CommonFields, total=False):
@@ -66,7 +66,7 @@ class RunFields(CommonFields, total=False):
 class ParseFields(CommonFields, total=False):
     """The fields of ``parse`` and ``stream``, whose format is an argument of its own."""
 
-    tools: Iterable[Mapping[str, Any] | Callable[..., Any]] | None
+    tools: Iterable[Mapping[str, Any] | Callable[..., Any]]
 
 
 class ChatFields(RunFields, ParseFields, total=False):

@@ -6,6 +6,7 @@ Source: ``POST /images/generations``, ``/images/edits`` and ``/images/variations
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping  # noqa: TC003  (msgspec and ``get_type_hints`` read annotations at run time)
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import msgspec
@@ -14,8 +15,6 @@ from tutuclient.types.answer import Answer, Nested, kept
 from tutuclient.types.chat import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tutuclient.generated import GeneratedImage
     from tutuclient.types.answer import Origin
 
@@ -33,7 +32,7 @@ class ImageVariationFields(TypedDict, total=False):
 
 
 class ImageEditFields(ImageVariationFields, total=False):
-    """Every field of an edit beside ``image``, ``mask``, ``prompt`` and ``stream``; as for ``ChatFields``."""
+    """Every field of an edit beside ``image``, ``mask``, ``markup``, ``prompt`` and ``stream``; as for ``ChatFields``."""
 
     background: Literal["transparent", "opaque", "auto"] | None
     complexity: str | None
