@@ -32,7 +32,7 @@ class ImageVariationFields(TypedDict, total=False):
 
 
 class ImageEditFields(ImageVariationFields, total=False):
-    """Every field of an edit beside ``image``, ``mask``, ``markup``, ``prompt`` and ``stream``; as for ``ChatFields``."""
+    """Every field of an edit beside the files, ``prompt`` and ``stream``; as for ``ChatFields``."""
 
     background: Literal["transparent", "opaque", "auto"] | None
     complexity: str | None
