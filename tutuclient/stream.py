@@ -846,6 +846,16 @@ class Stream(Generic[E]):
         """How the call went, so far."""
         return self._reading.reader.meta
 
+    @property
+    def response(self) -> Meta:
+        """The same as ``meta``, under openai's name: status, headers, request id."""
+        return self.meta
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is free: the stream has been read to its end, or was given up."""
+        return self._reading.reply is None
+
     def __aiter__(self) -> AsyncIterator[E]:
         return self._reading.items(self)
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
 from tutuclient import wire
 from tutuclient.generated import ImageFinder
 from tutuclient.resources.parsing import Expected, refuse_format
-from tutuclient.resources.raw import opened, raw
+from tutuclient.resources.raw import further, opened, raw
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.runs import ToolRun, ToolRunStream, run
 from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
@@ -39,6 +39,15 @@ T = TypeVar("T")
 
 class Completions(Resource):
     """``client.chat.completions``."""
+
+    # Few relays keep answers; those that do are asked by the path.
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
+        "retrieve": 'client.get("/chat/completions/ID", cast_to=ChatCompletion) asks for a stored answer',
+        "update": 'client.post("/chat/completions/ID", body={"metadata": {…}}, cast_to=ChatCompletion) changes one',
+        "list": 'client.get("/chat/completions", cast_to=dict) asks for the stored answers',
+        "messages": 'client.get("/chat/completions/ID/messages", cast_to=dict) asks for those of a stored answer',
+        "delete": 'client.delete("/chat/completions/ID", cast_to=dict) deletes one',
+    }
 
     @property
     def with_raw_response(self) -> CompletionsRaw:
@@ -336,7 +345,7 @@ class Completions(Resource):
         completion = await self.send(
             expected.body, extra_headers=extra_headers, extra_query=extra_query, timeout=timeout
         )
-        return expected.read(completion)
+        return further(completion, expected.read)
 
     @overload
     def run_tools(
@@ -435,6 +444,7 @@ class CompletionsRaw:
 
     def __init__(self, page: Completions) -> None:
         self.create = raw(page.create)
+        self.parse = raw(page.parse)
 
 
 class CompletionsOpen:
@@ -442,6 +452,7 @@ class CompletionsOpen:
 
     def __init__(self, page: Completions) -> None:
         self.create = opened(page.create)
+        self.parse = opened(page.parse)
 
 
 class Chat(Resource):

@@ -199,8 +199,8 @@ class Images(Resource):
                 several, up to 16. They are sent as files, so an http(s) address is none: ``client.edit`` takes those.
             prompt: What to change.
             mask: A PNG of the first picture's size; what is transparent in it is drawn anew.
-            markup: A transparent picture of the first picture's size, laid over it to show what is meant. Models that know
-                it take no ``mask`` beside it.
+            markup: A transparent picture of the first picture's size, laid over it to show what is meant; what knows it
+                takes no ``mask`` beside it.
             stream: As for ``generate``.
             extra_body: Further fields of the form, over those given as keywords.
             extra_headers: As for ``generate``.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from tutuclient.errors import ConfigError
@@ -13,13 +13,17 @@ from tutuclient.settings import UNSET, Unset
 from tutuclient.types.models import Model, ModelList
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Mapping
+    from collections.abc import AsyncIterator, Generator
 
     from tutuclient.settings import Timeout
 
 
 class Models(Resource):
     """The models a key may use."""
+
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
+        "delete": 'client.delete("/models/ID", cast_to=dict) deletes a model of yours'
+    }
 
     @property
     def with_raw_response(self) -> ModelsRaw:

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from tutuclient.errors import ConfigError
-from tutuclient.stream import ChatStream, ToolCalls
+from tutuclient.stream import ChatStream, Folder, ToolCalls
 from tutuclient.tools import MisfitError
 from tutuclient.types.answer import keep
 from tutuclient.types.chat import ChatCompletion
@@ -47,6 +47,7 @@ class ChatCompletionStream(ChatStream, Generic[T]):
 
     _expected: Expected[T]
     _many = False
+    _early: Folder | None = None
 
     def expecting(self, expected: Expected[T], *, many: bool) -> Self:
         """Say what the answer is to be read as, and whether several choices were asked for."""
@@ -67,13 +68,16 @@ class ChatCompletionStream(ChatStream, Generic[T]):
 
     get_final_completion = completion
 
-    async def events(self) -> AsyncGenerator[ChatStreamEvent[T], None]:
+    async def events(self, *, empty: bool = False) -> AsyncGenerator[ChatStreamEvent[T], None]:
         """Give what happens, as openai's events: each chunk, what it adds, and at the end what is done.
 
         Begin with it: what was read before is missing in its snapshots. A call of
         a tool is done as soon as another begins and its arguments are whole;
         everything else when the stream is, since relays send pieces after a
-        ``finish_reason`` too. Empty pieces make no event of their own.
+        ``finish_reason`` too.
+
+        Args:
+            empty: Whether pieces of text that are "" make events of their own, as in openai's package.
 
         Raises:
             LengthFinishReasonError: As ``completion``, in place of the events that say what is done.
@@ -84,22 +88,32 @@ class ChatCompletionStream(ChatStream, Generic[T]):
         choices: dict[int, _Progress[T]] = {}
         reading = cast("AsyncGenerator[ChatCompletionChunk, None]", aiter(self))
         async with aclosing(reading) as chunks:
+            self._early = Folder(many=self._many)
             async for chunk in chunks:
+                self._follow(chunk)
                 whole = ChunkEvent(chunk=chunk)
                 keep(whole, {"fold": self._folded})
                 yield whole
                 for choice in chunk.choices:
                     index = choice.index if self._many else 0
                     progress = choices.setdefault(index, _Progress(index, self._expected))
-                    for event in progress.events(choice):
+                    for event in progress.events(choice, empty=empty):
                         yield event
         for done in (await self.completion()).choices:
             progress = choices.setdefault(done.index, _Progress(done.index, self._expected))
             for event in progress.ending(done):
                 yield event
 
-    def _folded(self) -> ChatCompletion:
-        return self.partial or ChatCompletion()
+    def _follow(self, chunk: ChatCompletionChunk) -> None:
+        """Fold the first chunks once more: a stream opens with its first content, so the answer is ahead of them."""
+        if self._early is not None:
+            self._early.add(chunk)
+            if self._early.said_something:
+                self._early = None
+
+    def _folded(self) -> ParsedChatCompletion[Any]:
+        begun = self.partial if self._early is None else self._early.completion()
+        return self._expected.snapshot(begun or ChatCompletion())
 
 
 class ChatStreamManager(Generic[T]):
@@ -141,13 +155,13 @@ class _Progress(Generic[T]):
         self._places: dict[int, int] = {}
         self._done: set[int] = set()
 
-    def events(self, choice: ChatChunkChoice) -> Iterator[ChatStreamEvent[T]]:
+    def events(self, choice: ChatChunkChoice, *, empty: bool = False) -> Iterator[ChatStreamEvent[T]]:
         """Say what a chunk adds."""
         delta, index = choice.delta, self._index
-        if delta.content:
+        if delta.content or (empty and delta.content is not None):
             self._content.append(delta.content)
             yield so_far(ContentDeltaEvent(delta=delta.content, index=index), self._content)
-        if delta.refusal:
+        if delta.refusal or (empty and delta.refusal is not None):
             self._refusal.append(delta.refusal)
             yield so_far(RefusalDeltaEvent(delta=delta.refusal, index=index), self._refusal)
         for piece in delta.tool_calls or ():
