@@ -5,6 +5,7 @@ Source: issue 10, point 6 (``return {"usage": answer.usage}`` sent the relay's w
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import math
@@ -277,6 +278,15 @@ def test_an_image_shows_what_it_is_and_not_how_it_is_fetched() -> None:
         assert set(seen) == {"url", "download_url", "alt", "mime", "size_bytes", "revised_prompt"}
         assert SECRET not in repr(seen)
     assert pickle.loads(pickle.dumps(image)).url == image.url  # noqa: S301  (our own bytes)
+
+
+async def test_a_pickle_of_an_image_carries_that_image_alone() -> None:
+    text = f"{SECRET} ![a](data:image/png;base64,{base64.b64encode(PNG).decode()}) {SECRET}"
+    answer = wire.read_completion(json.dumps({"choices": [{"message": {"content": text}}]}).encode(), Meta())
+    (image,) = ImageFinder(Downloads(max_bytes=7), made=True)(answer)
+    packed = pickle.dumps(image)
+    assert SECRET.encode() not in packed
+    assert await pickle.loads(packed).read() == PNG  # noqa: S301  (our own bytes)
 
 
 def web() -> FastAPI:  # noqa: C901  (an endpoint for each way)

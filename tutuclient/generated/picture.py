@@ -52,6 +52,9 @@ class Base64:
             end -= 1
         self._text, self._start, self._end = text, start, end
 
+    def __reduce__(self) -> tuple[type[Base64], tuple[str]]:
+        return Base64, (self._text[self._start : self._end],)  # What stands around it stays here.
+
     def __len__(self) -> int:
         return self._end - self._start
 
