@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import base64
 import copy
+import importlib
+import inspect
 import json
 import math
 import pickle
+import pkgutil
 import re
 import subprocess
 import sys
 import textwrap
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
 import pydantic
@@ -28,15 +32,18 @@ from fastapi.testclient import TestClient
 from pydantic import BaseModel, TypeAdapter
 
 import tutuclient
-from tutuclient import wire
+from tutuclient import types, wire
 from tutuclient.generated import ImageFinder
+from tutuclient.resources import Completions, Embeddings, Models, TextCompletions
 from tutuclient.resources.parsing import Expected
 from tutuclient.transport.downloads import Downloads
 from tutuclient.types import (
     ChatCompletion,
     ChatCompletionChunk,
+    ChatFields,
     ChatMessage,
     CreateEmbeddingResponse,
+    ImageEditFields,
     ImagesResponse,
     Meta,
     ModelList,
@@ -485,3 +492,51 @@ def test_pydantic_is_not_imported_for_it() -> None:
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60, check=True
     )
     assert run.stdout.split() == ["10", "7"]
+
+
+def public_types() -> dict[str, Any]:
+    rooms = [
+        tutuclient,
+        *(importlib.import_module(f"tutuclient.{name}") for name in ("types", "compat", "compat.types")),
+    ]
+    rooms += [
+        importlib.import_module(f"{each.name}") for each in pkgutil.walk_packages(types.__path__, "tutuclient.types.")
+    ]
+    found: dict[str, Any] = {}
+    for room in rooms:
+        for name in getattr(room, "__all__", None) or [name for name in vars(room) if not name.startswith("_")]:
+            value = getattr(room, name)
+            if inspect.isclass(value) and value.__module__.startswith("tutuclient"):
+                found[f"{value.__module__}.{value.__name__}"] = value
+    return found
+
+
+def public_calls() -> dict[str, Any]:
+    """The calls whose arguments are no files: what a file may be names Pillow, which may not be there."""
+    pages = [Completions, TextCompletions, Embeddings, Models]
+    return {
+        f"{page.__module__}.{name}": call
+        for page in pages
+        for name, call in vars(page).items()
+        if inspect.isfunction(call) and not name.startswith("_")
+    }
+
+
+# Source: issue 10, section 7, row 1: ``get_type_hints(ImageEditFields)`` raised NameError.
+@pytest.mark.parametrize("kind", public_types().values(), ids=public_types())
+def test_every_public_type_resolves(kind: Any) -> None:
+    assert isinstance(get_type_hints(kind), dict)
+
+
+@pytest.mark.parametrize("call", public_calls().values(), ids=public_calls())
+def test_the_signatures_of_calls_resolve(call: Any) -> None:
+    assert get_type_hints(call)
+
+
+def test_fields_resolve_to_what_they_are() -> None:
+    assert len(public_types()) > 140
+    assert len(public_calls()) >= 9
+    assert get_type_hints(ImageEditFields)["svg"] == Mapping[str, Any] | None
+    assert get_type_hints(ChatFields)["web_search_options"] == Mapping[str, Any] | None
+    # openai's description has no null for it.
+    assert type(None) not in get_args(get_type_hints(ChatFields)["tools"])

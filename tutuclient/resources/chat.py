@@ -5,7 +5,7 @@ Source: the relay's pages "Chat(分析图片)" and "Chat(修改图片)"; ``POST 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
@@ -16,23 +16,23 @@ from tutuclient.resources.raw import further, opened, raw
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.runs import ToolRun, ToolRunStream, run
 from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
-from tutuclient.settings import UNSET, Unset
+from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.sound import sound_in
 from tutuclient.stream import ChatStream, fold
 from tutuclient.tools import sendable as written
 from tutuclient.types.answer import Origin, kept
+from tutuclient.types.chat import ChatCompletion, ChatMessage  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
+from tutuclient.types.parsed import ParsedChatCompletion  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
+from tutuclient.types.parts import Message  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
     from typing import Unpack
 
-    from tutuclient.settings import Settings, Timeout
+    from tutuclient.settings import Settings
     from tutuclient.sound import Sound
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage, ParseFields, RunFields
-    from tutuclient.types.parsed import ParsedChatCompletion
-    from tutuclient.types.parts import Message
+    from tutuclient.types.chat import ChatFields, ParseFields, RunFields
 
 T = TypeVar("T")
 

@@ -6,21 +6,20 @@ Source: ``POST /completions``.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping  # noqa: TC003  (``get_type_hints`` reads signatures at run time)
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 from tutuclient import wire
 from tutuclient.events import EventReader, EventStream
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures
-from tutuclient.settings import UNSET, Unset
+from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.types.answer import Origin, kept
 from tutuclient.types.completions import Completion, CompletionChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from typing import Unpack
 
-    from tutuclient.settings import Timeout
     from tutuclient.sse import Data
     from tutuclient.transport.reply import Reply
     from tutuclient.types.answer import Meta

@@ -6,21 +6,18 @@ Source: ``POST /embeddings``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures
-from tutuclient.settings import UNSET, Unset
+from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.types.answer import Origin, is_list, kept
+from tutuclient.types.embeddings import CreateEmbeddingResponse, EmbeddingFields  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
 
 if TYPE_CHECKING:
-    from typing import Unpack
-
-    from tutuclient.settings import Timeout
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.embeddings import CreateEmbeddingResponse, EmbeddingFields
 
 
 class Embeddings(Resource):

@@ -9,13 +9,11 @@ from urllib.parse import quote
 from tutuclient.errors import ConfigError
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, reading
-from tutuclient.settings import UNSET, Unset
+from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.types.models import Model, ModelList
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
-
-    from tutuclient.settings import Timeout
 
 
 class Models(Resource):

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from tutuclient.errors import ConfigError
+from tutuclient.resources.parsing import Expected  # noqa: TC001  (``get_type_hints`` reads annotations at run time)
 from tutuclient.stream import ChatStream, Folder, ToolCalls
 from tutuclient.tools import MisfitError
 from tutuclient.types.answer import keep
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tutuclient.resources.parsing import Expected
     from tutuclient.types.chat import ChatChunkChoice, ChatCompletionChunk, ChoiceLogprobs, TokenLogprob, ToolCallDelta
     from tutuclient.types.events import ChatStreamEvent
     from tutuclient.types.parsed import ParsedChatCompletion, ParsedChoice
