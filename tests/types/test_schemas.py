@@ -30,6 +30,7 @@ from fastapi import FastAPI
 from fastapi.encoders import jsonable_encoder
 from fastapi.testclient import TestClient
 from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_jsonable_python
 
 import tutuclient
 from tutuclient import types, wire
@@ -183,7 +184,11 @@ ENCODERS: dict[str, Callable[[Any], Any]] = {
     "json.dumps": lambda struct: json.loads(json.dumps(struct, default=vars)),
     "TypeAdapter, to Python": lambda struct: TypeAdapter(type(struct)).dump_python(struct),
     "TypeAdapter, to JSON": lambda struct: json.loads(TypeAdapter(type(struct)).dump_json(struct)),
-    "TypeAdapter of Any": lambda struct: TypeAdapter(dict[str, Any]).dump_python({"it": dict(struct)})["it"],
+    "TypeAdapter of Any": lambda struct: TypeAdapter(Any).dump_python(struct),
+    "TypeAdapter of a dict": lambda struct: json.loads(TypeAdapter(dict[str, Any]).dump_json({"it": [struct]}))["it"][
+        0
+    ],
+    "to_jsonable_python": to_jsonable_python,
     "msgspec.to_builtins": msgspec.to_builtins,
     "msgspec.json": lambda struct: msgspec.json.decode(msgspec.json.encode(struct)),
     "msgspec.msgpack": lambda struct: msgspec.msgpack.decode(msgspec.msgpack.encode(struct)),
@@ -321,6 +326,16 @@ def web() -> FastAPI:  # noqa: C901  (an endpoint for each way)
     listed.__annotations__["return"] = list[Usage | None]
     app.get("/listed")(listed)
 
+    @app.get("/any")
+    async def anything() -> dict[str, Any]:
+        return {"usage": completion().usage, "answers": [completion()]}
+
+    async def some() -> Any:
+        return completion().usage
+
+    some.__annotations__["return"] = Usage | None
+    app.get("/some")(some)
+
     @app.get("/model", response_model=ChatCompletion)
     async def model():  # type: ignore[no-untyped-def]  # noqa: ANN202  (the same)
         return completion().model_dump()
@@ -371,6 +386,8 @@ FIELDS = msgspec.to_builtins(wire.read_completion(RAW, Meta()))
         ),
         ("/annotated", FIELDS),
         ("/listed", [FIELDS["usage"]]),
+        ("/any", {"usage": FIELDS["usage"], "answers": [FIELDS]}),
+        ("/some", FIELDS["usage"]),
         ("/model", FIELDS),
         ("/few", {"id": "c-1", "usage": FIELDS["usage"]}),
         ("/held", {"text": '{"city": "Oslo"}', "usage": FIELDS["usage"]}),

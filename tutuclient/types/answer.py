@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, cast
 import msgspec
 
 from tutuclient.errors import ConfigError
-from tutuclient.types.schemas import core_schema_of
+from tutuclient.types.schemas import core_schema_of, serializer_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -287,6 +287,11 @@ class Plain(msgspec.Struct, frozen=True):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         return core_schema_of(cls, source, handler, fields_of)
+
+    @property
+    def __pydantic_serializer__(self) -> Any:
+        # pydantic asks for it where nothing says what a value is: in a dict, behind Any.
+        return serializer_of(type(self))
 
     def _fields(self) -> dict[str, Any]:
         """Return the fields under their names on the wire; a number that is none is None, since JSON has no other."""

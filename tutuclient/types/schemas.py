@@ -8,6 +8,7 @@ Source: docs.pydantic.dev/latest/concepts/types, "Customizing validation with ``
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_type_hints
 
@@ -55,6 +56,14 @@ def core_schema_of(cls: Any, source: Any, handler: Any, dump: Callable[[Any], An
         ref=f"{cls.__module__}.{title}:{id(cls)}",
         serialization=core_schema.plain_serializer_function_ser_schema(serialize, info_arg=True),
     )
+
+
+@functools.cache
+def serializer_of(cls: type[Any]) -> Any:
+    """Return pydantic's serializer of a class of answers."""
+    from pydantic import TypeAdapter  # noqa: PLC0415  (whoever asks has it)
+
+    return TypeAdapter(cls).serializer
 
 
 def _filled_in(hint: Any, given: Mapping[Any, Any]) -> Any:
