@@ -159,6 +159,14 @@ async def as_it_came(client: TutuClient) -> None:
     assert_type(answer.headers, "Mapping[str, str]")
     asked = await client.chat.completions.with_raw_response.create(model="m", messages=[user("hi")], stream=True)
     assert_type(asked.parse(), ChatStream)
+    assert_type((answer.method, answer.url, answer.is_closed), tuple[str, str, bool])
+    assert_type(asked.parse().response, Meta)
+    parsed = await client.chat.completions.with_raw_response.parse(
+        model="m", messages=[user("hi")], response_format=Weather
+    )
+    assert_type(parsed.parse().parsed, Weather | None)
+    fields: dict[str, Any] = dict(answer.parse())
+    assert_type(fields, dict[str, Any])
     page = client.with_options(timeout=5, max_retries=0).chat.completions.with_streaming_response
     async with page.create(model="m", messages=[user("hi")]) as response:
         assert_type(response, OpenResponse[ChatCompletion])
