@@ -655,6 +655,7 @@ async def test_the_client_gives_all_its_pages_raw_or_open(server: Server, openai
         for step in name.split("."):
             page = getattr(page, step)
         assert callable(page)
+    assert callable(copy.copy(openai.with_raw_response).models.list)
     with pytest.raises(AttributeError, match="with_raw_response has no post"):
         _ = openai.with_raw_response.post
     with pytest.raises(AttributeError, match="keep the openai package"):

@@ -187,3 +187,16 @@ def test_equal_is_what_has_equal_fields() -> None:
 def test_answers_cannot_be_changed(part: Any) -> None:
     with pytest.raises(AttributeError):
         setattr(part, part.__struct_fields__[0], "x")
+
+
+@pytest.mark.parametrize(  # Source: openai-python 3.57, ``ChatCompletionChunk``.
+    ("raw", "moderation", "obfuscation"),
+    [
+        (b'{"choices": [], "moderation": {"input": {"flagged": false}}}', {"input": {"flagged": False}}, None),
+        (b'{"choices": [], "obfuscation": "xJ3"}', None, "xJ3"),
+        (b'{"choices": []}', None, None),
+    ],
+)
+def test_chunks_have_what_openais_have(raw: bytes, moderation: object, obfuscation: str | None) -> None:
+    chunk = wire.decode_chunk(raw)
+    assert (chunk.moderation, chunk.obfuscation) == (moderation, obfuscation)

@@ -360,7 +360,11 @@ class ChatChunkChoice(Plain, frozen=True, kw_only=True, gc=False):
 
 
 class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
-    """One event of a streamed answer. Fields as in ``ChatCompletion``."""
+    """One event of a streamed answer. Fields as in ``ChatCompletion``.
+
+    Attributes:
+        obfuscation: Letters that make chunks equally long on the wire; they say nothing.
+    """
 
     # In the order of the wire, in which msgspec finds them soonest.
     id: str = ""
@@ -371,6 +375,8 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
     system_fingerprint: str | None = None
     choices: list[ChatChunkChoice] = []
     usage: Usage | None = None
+    moderation: Any = None
+    obfuscation: str | None = None
 
     @property
     def text(self) -> str:
