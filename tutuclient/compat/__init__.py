@@ -445,7 +445,9 @@ class _View:
         self._how = how
 
     def __getattr__(self, name: str) -> Any:
-        page = None if name.startswith("_") else getattr(self._page, name)
+        if name.startswith("_"):  # Also its own, of a copy that has none yet.
+            raise AttributeError(name)
+        page = getattr(self._page, name)
         if not isinstance(page, Resource):
             raise AttributeError(f"{self._how} has no {name}: it is for the pages and their calls")  # noqa: TRY004  (it is an attribute)
         return getattr(page, self._how, None) or _View(page, self._how)
