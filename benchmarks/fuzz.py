@@ -32,7 +32,7 @@ from tutuclient.sse import Decoder
 from tutuclient.stream import ChunkReader, fold
 from tutuclient.transport.downloads import Downloads, picture_mime, safe_url
 from tutuclient.types import ChatChoice, ChatCompletion, ChatMessage, Meta, ModelList
-from tutuclient.types.answer import Origin
+from tutuclient.types.answer import Origin, kept
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -252,7 +252,7 @@ def _read_whole(dice: random.Random) -> None:
 
 
 def _with_origin(completion: ChatCompletion) -> ChatCompletion:
-    completion.__dict__["origin"] = _ORIGIN
+    kept(completion)["origin"] = _ORIGIN
     return completion
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import copy
 import importlib
 import json
 import pickle
@@ -563,3 +564,205 @@ async def test_a_sound_is_written_by_openais_names_too(server: Server, tmp_path:
     sound.stream_to_file(tmp_path / "a.wav")
     await sound.astream_to_file(tmp_path / "b.wav")
     assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes() == sound.content
+
+
+# --- what openai's responses and streams have, too --------------------------------------------------------------------
+
+
+async def test_raw_and_open_responses_say_what_was_asked(server: Server, openai: AsyncOpenAI) -> None:
+    # Source: openai-python 3.57, ``_response.AsyncAPIResponse`` and ``_legacy_response.LegacyAPIResponse``.
+    server.answers(says("hi"), says("hi"))
+    page = openai.chat.completions
+    asked = f"{server.base_url}/chat/completions"
+    raw_response = await page.with_raw_response.create(**ASK, extra_query={"token": "hidden"})
+    assert (raw_response.method, raw_response.url, raw_response.http_version) == ("POST", asked, "HTTP/1.1")
+    assert raw_response.is_closed
+    await raw_response.close()
+    assert "hidden" not in f"{vars(raw_response)}"
+    async with page.with_streaming_response.create(**ASK) as response:
+        assert (response.method, response.url, response.http_version) == ("POST", asked, "HTTP/1.1")
+        before = response.is_closed
+        assert (await response.parse()).text == "hi"
+        assert (before, response.is_closed) == (False, True)
+        await response.close()
+
+
+async def test_a_response_is_closed_when_its_stream_is(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(*[says("hello there")] * 4)
+    page = openai.chat.completions
+    raw_response = await page.with_raw_response.create(**ASK, stream=True)
+    assert not raw_response.is_closed
+    await raw_response.close()
+    assert raw_response.is_closed
+    async with page.with_streaming_response.create(**ASK, stream=True) as response:
+        stream = await response.parse()
+        assert (response.is_closed, stream.is_closed) == (False, False)
+        assert "".join([piece.text async for piece in stream]) == "hello there"
+        assert (response.is_closed, stream.is_closed) == (True, True)
+    async with page.with_streaming_response.create(**ASK, stream=True) as response:
+        async for _ in response.iter_bytes():
+            break
+        await response.close()
+        assert response.is_closed
+    async with page.with_streaming_response.create(**ASK) as response:
+        await response.read()
+        assert response.is_closed
+
+
+async def test_there_is_no_httpx_and_that_is_said(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(says("hi"))
+    response: Any = await openai.chat.completions.with_raw_response.create(**ASK)
+    for name in ("http_request", "http_response"):
+        with pytest.raises(AttributeError, match=f"no httpx here, so no .{name}: .method and .url"):
+            getattr(response, name)
+    with pytest.raises(AttributeError, match="'APIResponse' object has no attribute 'nonsense'"):
+        _ = response.nonsense
+    assert copy.copy(response).text == response.text
+
+
+async def test_streams_have_their_response(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(says("hi"), says("hi"))
+    async with await openai.chat.completions.create(**ASK, stream=True) as stream:
+        assert stream.response.status_code == 200
+        assert stream.response.headers["Content-Type"].startswith("text/event-stream")
+        assert stream.response.request_id
+    async with openai.chat.completions.stream(**ASK) as events:
+        assert events.response.status_code == 200
+
+
+async def test_the_client_says_whether_it_is_closed(server: Server) -> None:
+    client = AsyncOpenAI(api_key=KEY, base_url=server.base_url)
+    beside = client.with_options(max_retries=0)
+    assert not client.is_closed()
+    await client.models.list()
+    await client.close()
+    assert (client.is_closed(), beside.is_closed()) == (True, True)
+    await client.models.list()
+    assert not client.is_closed()
+    await client.close()
+    unused = AsyncOpenAI(api_key=KEY, base_url=server.base_url)
+    await unused.close()
+    assert unused.is_closed()
+
+
+async def test_parse_has_raw_and_open_responses(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(*[says('{"city": "Oslo"}')] * 2, says("no JSON"))
+    page = openai.chat.completions
+    response = await page.with_raw_response.parse(**ASK, response_format=Weather)
+    assert response.status_code == 200
+    assert response.parse().choices[0].message.parsed == Weather(city="Oslo")
+    assert response.json()["choices"]
+    async with page.with_streaming_response.parse(**ASK, response_format=Weather) as opened:
+        assert (await opened.parse()).choices[0].message.parsed == Weather(city="Oslo")
+    with pytest.raises(UnexpectedResponseError, match="does not fit Weather"):
+        await page.with_raw_response.parse(**ASK, response_format=Weather)
+
+
+async def test_the_client_gives_all_its_pages_raw_or_open(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(says("hi"), says("hi"))
+    response = await openai.with_raw_response.chat.completions.create(**ASK)
+    assert response.parse().text == "hi"
+    async with openai.with_streaming_response.chat.completions.create(**ASK) as opened:
+        assert (await opened.parse()).text == "hi"
+    assert (await openai.with_raw_response.models.list()).status_code == 200
+    vectors = await openai.with_raw_response.embeddings.create(model="m", input="a")
+    assert vectors.parse().data
+    for name in ("images.generate", "audio.speech.create", "audio.transcriptions.create", "audio.translations.create"):
+        page: Any = openai.with_raw_response
+        for step in name.split("."):
+            page = getattr(page, step)
+        assert callable(page)
+    assert callable(copy.copy(openai.with_raw_response).models.list)
+    with pytest.raises(AttributeError, match="with_raw_response has no post"):
+        _ = openai.with_raw_response.post
+    with pytest.raises(AttributeError, match="keep the openai package"):
+        _ = openai.with_raw_response.files
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("chat.completions.retrieve", "client.get.*/chat/completions/ID"),
+        ("chat.completions.update", "client.post.*/chat/completions/ID"),
+        ("chat.completions.list", "client.get.*/chat/completions"),
+        ("chat.completions.messages", "client.get.*/messages"),
+        ("chat.completions.delete", "client.delete.*/chat/completions/ID"),
+        ("models.delete", "client.delete.*/models/ID"),
+        ("request", "client.get, post, put, patch and delete"),
+        ("chat.completions.nonsense", "object has no attribute 'nonsense'"),
+    ],
+)
+def test_calls_that_are_not_here_name_what_is(path: str, words: str) -> None:
+    page: Any = AsyncOpenAI(api_key=KEY)
+    with pytest.raises(AttributeError, match=words):
+        for step in path.split("."):
+            page = getattr(page, step)
+
+
+# What openai-python 3.57 tells of these streams, seen by running it beside: type, delta, snapshot.
+async def test_events_are_openais_from_the_first_piece(server: Server, openai: AsyncOpenAI) -> None:
+    stop = chunk(None, finish_reason="stop")
+    server.answers(streams([chunk("", role="assistant"), chunk('{"city":'), chunk(' "Os'), chunk('lo"}'), stop]))
+    seen: list[tuple[Any, ...]] = []
+    async with openai.chat.completions.stream(**ASK, response_format=Weather) as stream:
+        async for event in stream:
+            now = stream.current_completion_snapshot
+            assert now is not None
+            if event.type == "chunk":
+                message = event.snapshot.choices[0].message
+                seen.append(("chunk", message.content, message.parsed))
+            elif event.type == "content.delta":
+                seen.append((event.type, event.delta, event.snapshot))
+            assert now.choices[0].message.content == seen[-1][2 if seen[-1][0] == "content.delta" else 1]
+    assert seen == [
+        ("chunk", "", None),
+        ("content.delta", "", ""),
+        ("chunk", '{"city":', {}),
+        ("content.delta", '{"city":', '{"city":'),
+        ("chunk", '{"city": "Os', {}),
+        ("content.delta", ' "Os', '{"city": "Os'),
+        ("chunk", '{"city": "Oslo"}', {"city": "Oslo"}),
+        ("content.delta", 'lo"}', '{"city": "Oslo"}'),
+        ("chunk", '{"city": "Oslo"}', Weather(city="Oslo")),
+    ]
+
+
+async def test_snapshots_parse_the_arguments_of_calls(server: Server, openai: AsyncOpenAI) -> None:
+    begun = {"index": 0, "id": "a", "type": "function", "function": {"name": "Weather", "arguments": ""}}
+    pieces = [{"index": 0, "function": {"arguments": text}} for text in ('{"city":', ' "Oslo"}')]
+    deltas = [chunk(None, role="assistant", tool_calls=[begun]), *[chunk(None, tool_calls=[piece]) for piece in pieces]]
+    server.answers(streams([*deltas, chunk(None, finish_reason="tool_calls")]))
+    seen: list[tuple[Any, ...]] = []
+    async with openai.chat.completions.stream(**ASK, tools=[pydantic_function_tool(Weather)]) as stream:
+        async for event in stream:
+            if event.type == "chunk":
+                (call,) = event.snapshot.choices[0].message.tool_calls
+                seen.append((call.index, call.function.arguments, call.function.parsed_arguments))
+    assert seen == [
+        (0, "", None),
+        (0, '{"city":', {}),
+        (0, '{"city": "Oslo"}', {"city": "Oslo"}),
+        (0, '{"city": "Oslo"}', Weather(city="Oslo")),
+    ]
+
+
+async def test_a_refusal_opens_with_an_empty_piece(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(streams([chunk(None, role="assistant", refusal=""), chunk(None, refusal="No."), says_stop()]))
+    async with openai.chat.completions.stream(**ASK) as stream:
+        seen = [(event.delta, event.snapshot) async for event in stream if event.type == "refusal.delta"]
+    assert seen == [("", ""), ("No.", "No.")]
+
+
+async def test_what_does_not_fit_stays_plain_in_the_snapshot(server: Server, openai: AsyncOpenAI) -> None:
+    server.answers(streams([chunk('{"town": 1}'), says_stop()]))
+    seen: list[Any] = []
+    async with openai.chat.completions.stream(**ASK, response_format=Weather) as stream:
+        with pytest.raises(UnexpectedResponseError):
+            async for event in stream:
+                if event.type == "chunk":
+                    seen.append(event.snapshot.choices[0].message.parsed)  # noqa: PERF401  (it ends in an error)
+    assert seen == [{"town": 1}, {"town": 1}]
+
+
+def says_stop() -> dict[str, Any]:
+    return chunk(None, finish_reason="stop")

@@ -48,6 +48,7 @@ from tutuclient.testing import (
     streams,
 )
 from tutuclient.transport.downloads import Downloads, is_public
+from tutuclient.types.answer import Kept, kept
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -99,7 +100,8 @@ def parts_of(value: Any) -> list[Any]:
     if not type(value).__module__.startswith("tutuclient.types"):
         return []
     names = getattr(type(value), "__slots__", ()) or getattr(type(value), "__struct_fields__", ())
-    return [getattr(value, name, None) for name in names] + [getattr(value, "__dict__", {})]
+    hidden = kept(value) if isinstance(value, Kept) else {}
+    return [getattr(value, name, None) for name in names] + [getattr(value, "__dict__", {}), hidden]
 
 
 def assert_clean(text: str) -> None:

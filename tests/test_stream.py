@@ -446,18 +446,21 @@ def test_what_a_chunk_says_of_the_whole_answer_is_kept() -> None:
     """The API's description: ``moderation`` and ``obfuscation`` of chunks."""
     frames = [
         also(delta("h"), provider="p", obfuscation="x"),
-        also(delta("i"), moderation={"flagged": False}, obfuscation="y"),
+        also(delta("i"), moderation={"input": {"model": "m"}}, obfuscation="y"),
         also(END, citations=["https://h.example/"], provider="q"),
         {"id": "c1", "choices": [], "usage": USAGE, "timings": {"a": 1}},
     ]
     answer = folded(*frames)
-    assert (answer.text, answer.moderation) == ("hi", {"flagged": False})
+    assert answer.text == "hi"
+    assert answer.moderation is not None
+    assert answer.moderation.input is not None
+    assert answer.moderation.input.model == "m"
     assert answer.extra == {"provider": "q", "citations": ["https://h.example/"], "timings": {"a": 1}}
     assert answer.to_dict()["citations"] == ["https://h.example/"]
     assert "obfuscation" not in answer.to_dict()
     found, _ = chunks_of(events(*frames))
     assert [chunk.obfuscation for chunk in found] == ["x", "y", None, None]
-    assert found[1].moderation == {"flagged": False}
+    assert found[1].moderation == {"input": {"model": "m"}}
 
 
 @pytest.mark.parametrize("asked", [2, 3, 4])

@@ -197,7 +197,8 @@ class LengthFinishReasonError(TutuError):
     """
 
     outcome: Outcome | None = "unknown"
-    completion: ChatCompletion
+    if TYPE_CHECKING:  # At run time there is no such name: structs stand above errors.
+        completion: ChatCompletion
 
 
 class ContentFilterFinishReasonError(TutuError):
@@ -208,7 +209,8 @@ class ContentFilterFinishReasonError(TutuError):
     """
 
     outcome: Outcome | None = "unknown"
-    completion: ChatCompletion
+    if TYPE_CHECKING:
+        completion: ChatCompletion
 
 
 class ToolRoundsError(TutuError):
@@ -222,7 +224,8 @@ class ToolRoundsError(TutuError):
     """
 
     outcome: Outcome | None = "unknown"
-    completion: ChatCompletion
+    if TYPE_CHECKING:
+        completion: ChatCompletion
 
 
 class APIError(TutuError):
@@ -238,7 +241,9 @@ class APIError(TutuError):
         partial: What had arrived of an answer when it broke off, folded; None when nothing had.
     """
 
-    partial: ChatCompletion | None = None
+    if TYPE_CHECKING:
+        partial: ChatCompletion | None
+    partial = None
 
     def __init__(self, message: str = "", *, body: object = None) -> None:
         super().__init__(message)
@@ -259,7 +264,9 @@ class APIResponseValidationError(APIError):
     """
 
     outcome: Outcome | None = "unknown"
-    response: Meta | None = None
+    if TYPE_CHECKING:
+        response: Meta | None
+    response = None
     hint: str = ""
 
     @property
@@ -282,7 +289,9 @@ class APIStatusError(APIError):
     """
 
     outcome: Outcome | None = "rejected"
-    response: Meta | None = None
+    if TYPE_CHECKING:
+        response: Meta | None
+    response = None
     status_code: int = 0
     retry_after: float | None = None
 

@@ -31,7 +31,7 @@ from tutuclient.errors import (
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.types.answer import DEEPEST, is_list, is_object, read_json, too_deep
+from tutuclient.types.answer import DEEPEST, is_list, is_object, keep, kept, read_json, too_deep
 from tutuclient.types.audio import join_base64
 from tutuclient.types.chat import (
     ChatAudio,
@@ -45,6 +45,7 @@ from tutuclient.types.chat import (
     ChoiceLogprobs,
     FunctionCall,
     FunctionCallDelta,
+    Moderation,
     ToolCall,
     ToolCallDelta,
     fuller,
@@ -186,7 +187,7 @@ class ToolCalls:
             kind = call["type"] or ("custom" if call["custom"] else "function")
             custom = call["custom"] and call["custom"] | {"input": "".join(call["input"])}
             made = ToolCall(id=call["id"], type=kind, function=function, custom=custom)
-            vars(made)["place"] = (call["extra"], ())
+            keep(made, {"place": (call["extra"], ())})
             done.append(made)
         return done
 
@@ -450,7 +451,7 @@ class Folder:
         self._spoken += any(map(_says, chunk.choices))
         if chunk.usage is not None:
             self.usage = fuller(self.usage, chunk.usage)
-            if "place" not in chunk.usage.__dict__:
+            if "place" not in kept(chunk.usage):
                 wire.remember_usage(chunk.usage, chunk.raw)
         if chunk.moderation is not None:
             self._moderation = chunk.moderation
@@ -481,7 +482,7 @@ class Folder:
         force_setattr(choice, "delta", self._choice(index).news(_as_delta(choice.message)))
 
     def _keep_frame(self, chunk: ChatCompletionChunk) -> None:
-        self._room -= len(chunk.__dict__.get("raw", b""))
+        self._room -= len(kept(chunk).get("raw", b""))
         if self._room > 0:
             self._frames.append(chunk)
         if len(self._frames) > _MOST_FRAMES:
@@ -490,7 +491,7 @@ class Folder:
     def _read_frames(self) -> None:
         frames, self._frames = self._frames, []
         for chunk in frames:
-            tree: dict[str, Any] = chunk.__dict__.get("tree") or (read_json(raw) if (raw := chunk.raw) else {})
+            tree: dict[str, Any] = kept(chunk).get("tree") or (read_json(raw) if (raw := chunk.raw) else {})
             self._unknown |= {name: value for name, value in tree.items() if name.lower() not in _KNOWN}
 
     def _remember_text(self) -> None:
@@ -553,12 +554,12 @@ class Folder:
             usage=self.usage,
             system_fingerprint=head.system_fingerprint,
             service_tier=head.service_tier,
-            moderation=self._moderation,
+            moderation=wire.fit_struct(self._moderation, Moderation) if is_object(self._moderation) else None,
         )
         self._read_frames()
-        vars(completion)["unknown"] = dict(self._unknown)
-        if (origin := head.__dict__.get("origin")) is not None:
-            vars(completion)["origin"] = origin
+        kept(completion)["unknown"] = dict(self._unknown)
+        if (origin := kept(head).get("origin")) is not None:
+            kept(completion)["origin"] = origin
         return completion
 
 
@@ -756,9 +757,9 @@ class ChunkReader:
             system_fingerprint=completion.system_fingerprint,
             service_tier=completion.service_tier,
         )
-        vars(completion)["origin"] = self._origin
+        kept(completion)["origin"] = self._origin
         self.folder.add_whole(completion)
-        vars(chunk).update({name: value for name, value in completion.__dict__.items() if name != "images"})
+        keep(chunk, {name: value for name, value in kept(completion).items() if name != "images"})
         return chunk
 
     def _chunks(self, events: list[sse.Event]) -> Generator[ChatCompletionChunk, None, None]:
@@ -791,9 +792,7 @@ class ChunkReader:
                         mere = choice.finish_reason is None and choice.logprobs is None and choice.usage is None
                         if mere and piece and astuple(delta).count(None) == _ALL_BUT_ONE:
                             pieces.append(piece)
-                            fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
-                            fields["origin"] = origin
-                            fields["raw"] = data
+                            keep(chunk, {"origin": origin, "raw": data})
                             yield chunk
                             continue
             yield from self._carefully("", data, chunk)
@@ -845,9 +844,7 @@ class ChunkReader:
         return chunk
 
     def _add(self, chunk: ChatCompletionChunk, data: sse.Data) -> None:
-        fields: dict[str, Any] = chunk.__dict__  # pyright: ignore[reportAssignmentType]  (vars() costs)
-        fields["origin"] = self._origin
-        fields.setdefault("raw", data)
+        keep(chunk, {"raw": data, **kept(chunk), "origin": self._origin})
         wire.seek_usage(chunk, data)
         try:
             for choice in chunk.choices:
@@ -960,11 +957,11 @@ def one_choice(completion: ChatCompletion) -> ChatCompletion:
     logprobs = next((choice.logprobs for choice in completion.choices if choice.logprobs is not None), None)
     choice = ChatChoice(message=message, finish_reason=reasons[-1] if reasons else None, logprobs=logprobs)
     # Without a path these are the unknown fields alone: what came of the others is no longer all of each.
-    vars(message)["place"] = ({name: value for each in reversed(messages) for name, value in each.extra.items()}, ())
+    kept(message)["place"] = ({name: value for each in reversed(messages) for name, value in each.extra.items()}, ())
     extras = (each.extra.items() for each in reversed(completion.choices))
-    vars(choice)["place"] = (dict(chain.from_iterable(extras)), ())
+    kept(choice)["place"] = (dict(chain.from_iterable(extras)), ())
     folded = replace(completion, choices=[choice])
-    vars(folded).update(vars(completion))
+    keep(folded, dict(kept(completion)))
     return folded
 
 
@@ -1260,6 +1257,16 @@ class Stream(Generic[E]):
     def meta(self) -> Meta:
         """How the call went, so far."""
         return self._reading.reader.meta
+
+    @property
+    def response(self) -> Meta:
+        """The same as ``meta``, under openai's name: status, headers, request id."""
+        return self.meta
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is free: the stream has been read to its end, or was given up."""
+        return self._reading.reply is None
 
     def __aiter__(self) -> AsyncIterator[E]:
         return self._reading.items(self)

@@ -25,6 +25,7 @@ from tutuclient import (
     UnexpectedResponseError,
     Upload,
 )
+from tutuclient.compat import NOT_GIVEN
 from tutuclient.testing import fails, raw, streams
 
 if TYPE_CHECKING:
@@ -132,6 +133,29 @@ async def test_several_pictures_and_a_mask_have_fields_of_their_own(client: Tutu
     assert answer.images[0].mime == "image/png"
 
 
+@pytest.mark.parametrize(
+    ("markup", "entry"),
+    [
+        (PNG, Entry("markup", PNG, "picture.png", "image/png")),
+        (f"data:image/png;base64,{B64}", Entry("markup", PNG, "picture.png", "image/png")),
+        (("m.png", PNG, "image/png"), Entry("markup", PNG, "m.png", "image/png")),
+        (io.BytesIO(PNG), Entry("markup", PNG, "picture.png", "image/png")),
+        ("path", Entry("markup", PNG, "图 1.png", "image/png")),
+        (JPEG, Entry("markup", JPEG, "picture.jpg", "image/jpeg")),
+        (None, None),
+        (NOT_GIVEN, None),
+    ],
+)
+async def test_a_markup_is_any_picture(  # Source: openai-python 3.57, ``images.edit(markup=FileTypes)``.
+    client: TutuClient, server: Server, tmp_path: Path, markup: Any, entry: Entry | None
+) -> None:
+    server.answers(lists({"b64_json": B64}))
+    given = str(saved(tmp_path)) if markup == "path" else markup
+    await client.images.edit(image=PNG, markup=given, prompt="a hat")
+    sent = form_of(server.requests[0])[1:]
+    assert sent[1:] == ([] if entry is None else [entry])
+
+
 async def test_one_picture_in_a_list_is_one_picture(client: TutuClient, server: Server) -> None:
     server.answers(lists({"b64_json": B64}))
     await client.images.edit(image=[PNG], prompt="a hat")
@@ -154,6 +178,7 @@ async def test_two_paths_in_a_tuple_are_two_pictures(client: TutuClient, server:
         ({"image": "https://h.example/a.png"}, "image is an address, and this page takes files"),
         ({"image": PNG, "mask": " HTTP://h.example/a.png"}, "mask is an address"),
         ({"image": PNG, "mask": JPEG}, "mask must be image/png"),
+        ({"image": PNG, "markup": "https://h.example/a.png"}, "markup is an address"),
         ({"image": []}, "the list is empty"),
         ({"image": b"text"}, "is no picture"),
         ({"image": "missing.png"}, "There is no file"),

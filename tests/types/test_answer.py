@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutuclient import ConfigError, wire
-from tutuclient.types.answer import DEEPEST, Answer, Meta, Nested, Origin, read_json, request_id_of, too_deep
+from tutuclient.types.answer import DEEPEST, Answer, Meta, Nested, Origin, kept, read_json, request_id_of, too_deep
 from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, CustomCall, FunctionCall, ToolCall
 from tutuclient.types.models import Model
 
@@ -31,7 +31,7 @@ class Part(Nested, frozen=True, kw_only=True):
 
 def page(raw: bytes, **fields: Any) -> Page:
     made = Page(**fields)
-    made.__dict__["raw"] = raw
+    kept(made)["raw"] = raw
     return made
 
 
@@ -60,7 +60,7 @@ def test_an_answer_made_by_hand_has_only_its_fields() -> None:
 def test_raw_is_bytes_whatever_it_was_read_from() -> None:
     for raw in (b"{}", bytearray(b"{}"), memoryview(b"{}")):
         answer = Page()
-        answer.__dict__["raw"] = raw
+        kept(answer)["raw"] = raw
         assert answer.raw == b"{}"
         assert type(answer.raw) is bytes
 
@@ -82,21 +82,21 @@ def test_raw_is_bytes_whatever_it_was_read_from() -> None:
 def test_extra_reads_what_a_strict_reader_refuses(value: bytes, read: object) -> None:
     raw = b'{"id": "1", "odd": %s}' % value
     part = Part()
-    part.__dict__["place"] = (b'{"parts": [%s]}' % raw, ("parts", 0))
+    kept(part)["place"] = (b'{"parts": [%s]}' % raw, ("parts", 0))
     assert page(raw).extra == {"odd": read}
     assert part.extra == {"id": "1", "odd": read}
 
 
 def test_equal_is_what_has_equal_fields() -> None:
     here, there = page(b'{"a": 1}', id="1"), page(b'{"a": 2}', id="1")
-    here.__dict__["origin"] = Origin(Meta(200), nothing)
+    kept(here)["origin"] = Origin(Meta(200), nothing)
     assert here == there
     assert here != Page(id="2")
 
 
 def test_an_answer_travels_with_where_it_came_from() -> None:
     answer = page(b'{"id": "1", "odd": true}', id="1")
-    answer.__dict__["origin"] = Origin(Meta(200, {"X-Request-Id": "r"}, attempts=2), nothing)
+    kept(answer)["origin"] = Origin(Meta(200, {"X-Request-Id": "r"}, attempts=2), nothing)
     again = travelled(answer)
     assert again == answer
     assert (again.raw, again.extra) == (answer.raw, {"odd": True})
@@ -105,14 +105,14 @@ def test_an_answer_travels_with_where_it_came_from() -> None:
 
 def test_an_answer_read_from_a_view_travels() -> None:
     answer = Page()
-    answer.__dict__["raw"] = memoryview(b'{"odd": 1}')
+    kept(answer)["raw"] = memoryview(b'{"odd": 1}')
     assert travelled(answer).extra == {"odd": 1}
 
 
 def test_a_part_finds_its_place_and_takes_it_along() -> None:
     tree = {"parts": [{"name": "a", "odd": 1}, {"name": "b", "cost": 0.5}]}
     part = Part(name="b")
-    part.__dict__["place"] = (tree, ("parts", 1))
+    kept(part)["place"] = (tree, ("parts", 1))
     assert part.extra == {"cost": 0.5}
     again = travelled(part)
     assert again == part
@@ -314,7 +314,7 @@ def test_a_dump_is_written_as_openai_writes_it() -> None:
 
 def test_what_did_not_come_off_the_wire_is_dumped_from_its_fields() -> None:
     call = ToolCall(id="k", function=FunctionCall(name="f", arguments="{}"))
-    vars(call)["place"] = ({"sign": "s"}, ())
+    kept(call)["place"] = ({"sign": "s"}, ())
     message = ChatMessage(content="see", parts=[{"type": "text", "text": "see"}], tool_calls=[call], reasoning="hm")
     assert ChatCompletion(choices=[ChatChoice(message=message)]).to_dict()["choices"] == [
         {
@@ -337,7 +337,7 @@ def test_a_tool_that_is_no_function_has_none_in_its_dump() -> None:
 
 def test_an_answer_knows_its_request_id_by_both_names() -> None:
     answer = Page()
-    vars(answer)["origin"] = Origin(Meta(headers={"x-request-id": "r-1"}), nothing)
+    kept(answer)["origin"] = Origin(Meta(headers={"x-request-id": "r-1"}), nothing)
     assert answer.request_id == answer._request_id == "r-1"
     assert Page().request_id is None
 

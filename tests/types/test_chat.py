@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tutuclient import wire
-from tutuclient.types.answer import Meta, Origin
+from tutuclient.types.answer import Meta, Origin, kept
 from tutuclient.types.chat import (
     Annotation,
     ChatChoice,
@@ -56,7 +56,7 @@ def first_two(answer: Any) -> list[Any]:
 def read(*, patiently: bool) -> ChatCompletion:
     body = json.dumps(TREE).encode()
     answer = wire.read_completion(b"\xef\xbb\xbf" + body if patiently else body, META)
-    answer.__dict__["origin"] = Origin(META, first_two)
+    kept(answer)["origin"] = Origin(META, first_two)
     return answer
 
 
@@ -118,7 +118,7 @@ def test_an_answer_without_choices_has_nothing_to_say() -> None:
 def test_pictures_are_looked_for_once() -> None:
     asked: list[Any] = []
     answer = ChatCompletion()
-    answer.__dict__["origin"] = Origin(META, lambda found: asked.append(found) or [])  # type: ignore[func-returns-value]  # None is what it gives
+    kept(answer)["origin"] = Origin(META, lambda found: asked.append(found) or [])  # type: ignore[func-returns-value]  # None is what it gives
     assert answer.images is answer.images
     assert asked == [answer]
 
@@ -127,7 +127,7 @@ def test_a_chunk_has_the_same_short_ways() -> None:
     said = ChatDelta(content="h", reasoning="hm")
     chunk = ChatCompletionChunk(choices=[ChatChunkChoice(delta=said, finish_reason="stop")])
     assert (chunk.text, chunk.thinking, chunk.finish_reason, chunk.images) == ("h", "hm", "stop", [])
-    chunk.__dict__["origin"] = Origin(META, first_two)
+    kept(chunk)["origin"] = Origin(META, first_two)
     assert chunk.images == ["ChatCompletionChunk", 1]
 
 
@@ -249,3 +249,16 @@ def test_a_name_that_is_misspelt_is_no_field() -> None:
     with pytest.raises(AttributeError, match="no field 'titel'"):
         assert note.titel
     assert (note.url_citation, note.type) == (None, "url_citation")
+
+
+@pytest.mark.parametrize(  # Source: openai-python 3.57, ``ChatCompletionChunk``.
+    ("raw", "moderation", "obfuscation"),
+    [
+        (b'{"choices": [], "moderation": {"input": {"flagged": false}}}', {"input": {"flagged": False}}, None),
+        (b'{"choices": [], "obfuscation": "xJ3"}', None, "xJ3"),
+        (b'{"choices": []}', None, None),
+    ],
+)
+def test_chunks_have_what_openais_have(raw: bytes, moderation: object, obfuscation: str | None) -> None:
+    chunk = wire.decode_chunk(raw)
+    assert (chunk.moderation, chunk.obfuscation) == (moderation, obfuscation)

@@ -84,6 +84,10 @@ async def messages_of_every_kind(client: TutuClient, texts: list[str]) -> None:
     tools: list[dict[str, object]] = [{"type": "function", "function": {"name": "look_up"}}]
     mixed = [{"role": "user", "content": [image("a.png"), {"type": "text", "text": "what?"}]}]
     await create(model="m", messages=structs)
+    await create(model="m", messages=plain, web_search_options=None, moderation=None, safety_identifier=None)
+    await create(model="m", messages=plain, prompt_cache_key=None)
+    # openai's description has no null for it.
+    await create(model="m", messages=plain, tools=None)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     await create(model="m", messages=tuple(plain), tools=tools, tool_choice={"type": "function", "function": {}})
     await create(model="m", messages=mixed, response_format={"type": "json_object"})
     asked = (create(model="m", messages=[{"role": "user", "content": text}]) for text in texts)
@@ -124,7 +128,8 @@ async def files_of_every_kind(client: TutuClient, file: BinaryIO, paths: list[Pa
     await edit(image=[file, b""], prompt="hat")
     await edit(image=BytesIO(), prompt="hat")
     await edit(image=("a.png", file, "image/png"), prompt="hat", mask=("m.png", b""))
-    await edit(image=[("a.png", file), ("b.png", b"")], prompt="hat")
+    await edit(image=[("a.png", file), ("b.png", b"")], prompt="hat", markup=file)
+    await edit(image=file, prompt="hat", markup=("m.png", b""), stream=True)
     await client.audio.transcriptions.create(file=file, model="m")
     await edit(image=paths, prompt="hat")
     await edit(image=tuple(names), prompt="hat")
@@ -157,6 +162,14 @@ async def as_it_came(client: TutuClient) -> None:
     assert_type(answer.headers, "Mapping[str, str]")
     asked = await client.chat.completions.with_raw_response.create(model="m", messages=[user("hi")], stream=True)
     assert_type(asked.parse(), ChatStream)
+    assert_type((answer.method, answer.url, answer.is_closed), tuple[str, str, bool])
+    assert_type(asked.parse().response, Meta)
+    parsed = await client.chat.completions.with_raw_response.parse(
+        model="m", messages=[user("hi")], response_format=Weather
+    )
+    assert_type(parsed.parse().parsed, Weather | None)
+    fields: dict[str, Any] = dict(answer.parse())
+    assert_type(fields, dict[str, Any])
     page = client.with_options(timeout=5, max_retries=0).chat.completions.with_streaming_response
     async with page.create(model="m", messages=[user("hi")]) as response:
         assert_type(response, OpenResponse[ChatCompletion])

@@ -27,7 +27,9 @@ from tutuclient import TutuClient, wire
 from tutuclient.errors import ConfigError, MediaError
 from tutuclient.media import INLINE_BYTES, PIECE_BYTES, Upload, image
 from tutuclient.settings import UNSET, Secret
+from tutuclient.types.chat import ChatCompletion, ChatMessage, Usage
 from tutuclient.types.parts import user
+from tutuclient.wire.requests import is_row
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 100
 
@@ -485,3 +487,9 @@ def test_fields_that_are_not_given_are_left_out() -> None:
 def test_what_is_not_given_within_a_field_is_never_written(fields: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="has to be left out"):
         wire.encode(fields)
+
+
+@pytest.mark.parametrize("value", [Usage(), ChatMessage(content="hi"), ChatCompletion()])
+def test_a_struct_is_no_row_though_it_iterates_over_its_fields(value: object) -> None:
+    assert not is_row(value)
+    assert is_row([value])

@@ -40,6 +40,7 @@ from tutuclient.errors import (
 )
 from tutuclient.resources import Chat, Completions
 from tutuclient.resources.raw import APIResponse as AsyncAPIResponse
+from tutuclient.resources.resource import Resource
 from tutuclient.settings import (
     UNSET,
     Secret,
@@ -69,7 +70,7 @@ if TYPE_CHECKING:
     from tutuclient.resources import ChatStreamManager
     from tutuclient.resources.streaming import ChatCompletionStream
     from tutuclient.settings import Settings
-    from tutuclient.types.chat import ChatCompletion
+    from tutuclient.types.parsed import ParsedChatCompletion
 
     Key: TypeAlias = str | Callable[[], Awaitable[str] | str]
 
@@ -139,6 +140,7 @@ _ELSEWHERE = {
     "DefaultHttpx2Client": _HTTPX,
     "DefaultHttpxClient": _HTTPX,
 }
+_VERBS = frozenset(("get_api_list", "request"))
 # Pages that openai has and the relay has not.
 _PAGES = frozenset(
     (
@@ -260,6 +262,20 @@ class AsyncOpenAI(TutuClient):
         """The query parameters of every call."""
         return dict(self._settings.default_query)
 
+    def is_closed(self) -> bool:
+        """Whether it was closed, and no call made since: one opens it again."""
+        return self._transport.closed
+
+    @property
+    def with_raw_response(self) -> _View:
+        """The pages, whose calls give answers as they came: ``client.with_raw_response.models.list()``."""
+        return _View(self, "with_raw_response")
+
+    @property
+    def with_streaming_response(self) -> _View:
+        """The pages, whose calls give open answers, to be read in pieces."""
+        return _View(self, "with_streaming_response")
+
     @property
     def beta(self) -> _Beta:
         """``beta.chat``, the older name of ``chat``."""
@@ -350,6 +366,10 @@ class AsyncOpenAI(TutuClient):
 
         def __getattr__(self, name: str) -> NoReturn:
             """Say of a page that the relay has not what to do without it."""
+            if name in _VERBS:
+                raise AttributeError(
+                    f"client.{name} is not here: client.get, post, put, patch and delete ask for what has no page"
+                )
             if name in _PAGES:
                 raise AttributeError(
                     f"client.{name} is not among the pages of an OpenAI-compatible relay, so it is not here; keep the "
@@ -395,7 +415,7 @@ class _EventStream:
 
     def __init__(self, stream: ChatCompletionStream[Any]) -> None:
         self._stream = stream
-        self._events = stream.events()
+        self._events = stream.events(empty=True)
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self._events
@@ -409,12 +429,28 @@ class _EventStream:
         return self
 
     @property
-    def current_completion_snapshot(self) -> ChatCompletion | None:
-        """What has come so far, folded."""
-        return self._stream.partial
+    def current_completion_snapshot(self) -> ParsedChatCompletion[Any] | None:
+        """What has come so far, folded; None when nothing has."""
+        return None if self._stream.partial is None else self._stream._folded()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (its other face)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+class _View:
+    """Pages of which each call gives its answer raw, or open, as ``how`` says."""
+
+    def __init__(self, page: object, how: str) -> None:
+        self._page = page
+        self._how = how
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):  # Also its own, of a copy that has none yet.
+            raise AttributeError(name)
+        page = getattr(self._page, name)
+        if not isinstance(page, Resource):
+            raise AttributeError(f"{self._how} has no {name}: it is for the pages and their calls")  # noqa: TRY004  (it is an attribute)
+        return getattr(page, self._how, None) or _View(page, self._how)
 
 
 class _Beta:

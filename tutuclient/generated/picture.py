@@ -199,6 +199,9 @@ class GeneratedImage:
         revised_prompt: The prompt the picture was really made from, or None when the relay does not say.
     """
 
+    # What is not for others has slots, so that ``vars()``, and encoders that take it, see the attributes above alone.
+    __slots__ = ("__dict__", "__weakref__", "_data", "_downloads", "_encoded", "_sha256")
+
     def __init__(
         self,
         downloads: Downloads,

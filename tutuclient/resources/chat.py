@@ -5,35 +5,34 @@ Source: the relay's pages "Chat(分析图片)" and "Chat(修改图片)"; ``POST 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
 from tutuclient import wire
 from tutuclient.generated import ImageFinder
 from tutuclient.resources.parsing import Expected, refuse_format
-from tutuclient.resources.raw import opened, raw
+from tutuclient.resources.raw import further, opened, raw
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.runs import ToolRun, ToolRunStream, run
 from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
-from tutuclient.settings import UNSET, Unset
+from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.sound import sound_in
 from tutuclient.stream import ChatStream, fold, read_body, several
 from tutuclient.tools import sendable as written
-from tutuclient.types.answer import Origin
-from tutuclient.types.chat import ChatFields
+from tutuclient.types.answer import Origin, kept
+from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage
+from tutuclient.types.parsed import ParsedChatCompletion  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
+from tutuclient.types.parts import Message  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
     from typing import Unpack
 
-    from tutuclient.settings import Settings, Timeout
+    from tutuclient.settings import Settings
     from tutuclient.sound import Sound
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.chat import ChatCompletion, ChatMessage, ParseFields, RunFields
-    from tutuclient.types.parsed import ParsedChatCompletion
-    from tutuclient.types.parts import Message
+    from tutuclient.types.chat import ParseFields, RunFields
 
 T = TypeVar("T")
 
@@ -43,6 +42,15 @@ _RUN_FIELDS = wire.names(ChatFields, "stream", "max_rounds", "raise_tool_errors"
 
 class Completions(Resource):
     """``client.chat.completions``."""
+
+    # Few relays keep answers; those that do are asked by the path.
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
+        "retrieve": 'client.get("/chat/completions/ID", cast_to=ChatCompletion) asks for a stored answer',
+        "update": 'client.post("/chat/completions/ID", body={"metadata": {…}}, cast_to=ChatCompletion) changes one',
+        "list": 'client.get("/chat/completions", cast_to=dict) asks for the stored answers',
+        "messages": 'client.get("/chat/completions/ID/messages", cast_to=dict) asks for those of a stored answer',
+        "delete": 'client.delete("/chat/completions/ID", cast_to=dict) deletes one',
+    }
 
     @property
     def with_raw_response(self) -> CompletionsRaw:
@@ -344,7 +352,7 @@ class Completions(Resource):
         completion = await self.send(
             expected.body, extra_headers=extra_headers, extra_query=extra_query, timeout=timeout
         )
-        return expected.read(completion)
+        return further(completion, expected.read)
 
     @overload
     def run_tools(
@@ -444,6 +452,7 @@ class CompletionsRaw:
 
     def __init__(self, page: Completions) -> None:
         self.create = raw(page.create)
+        self.parse = raw(page.parse)
 
 
 class CompletionsOpen:
@@ -451,6 +460,7 @@ class CompletionsOpen:
 
     def __init__(self, page: Completions) -> None:
         self.create = opened(page.create)
+        self.parse = opened(page.parse)
 
 
 class Chat(Resource):
@@ -489,5 +499,5 @@ def _read(data: bytes | bytearray, reply: Reply, origin: Origin, *, many: int) -
         completion = fold(data, origin, many=many, max_bytes=reply.call.max_bytes)
     else:
         completion = read_body(data, origin, many=many, max_bytes=reply.call.max_bytes)
-    vars(completion)["origin"] = origin
+    kept(completion)["origin"] = origin
     return completion

@@ -6,6 +6,7 @@ Source: ``POST /completions``.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping  # noqa: TC003  (``get_type_hints`` reads signatures at run time)
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
@@ -14,17 +15,15 @@ from tutuclient.errors import APIError
 from tutuclient.events import EventReader, EventStream
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures
-from tutuclient.settings import UNSET, Unset
+from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.stream import several
-from tutuclient.types.answer import Origin
+from tutuclient.types.answer import Origin, kept
 from tutuclient.types.chat import fuller
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from typing import Unpack
 
-    from tutuclient.settings import Timeout
     from tutuclient.sse import Data
     from tutuclient.transport.reply import Reply
     from tutuclient.types.answer import Meta
@@ -188,7 +187,7 @@ def _read(data: bytes | bytearray, reply: Reply, asked: int) -> Completion:
             error.partial = _folded(events, asked) if events else None  # type: ignore[assignment]  # chat's elsewhere
             raise
     completion = events[0] if coming is None else _folded(events, asked)
-    vars(completion)["origin"] = Origin(reply.meta, no_pictures)
+    kept(completion)["origin"] = Origin(reply.meta, no_pictures)
     return completion
 
 
@@ -199,12 +198,12 @@ def _reader(reply: Reply, asked: int) -> EventReader[Completion]:
     def read(_: str, data: Data, meta: Meta) -> Completion | None:
         event = wire.read_text_event(data, meta)
         if event is not None:
-            vars(event)["origin"] = origin
+            kept(event)["origin"] = origin
         return event
 
     def whole(data: Data, meta: Meta) -> list[Completion]:
         completion = wire.read_text(data, meta)
-        vars(completion)["origin"] = origin
+        kept(completion)["origin"] = origin
         return [completion]
 
     def last(event: Completion) -> bool:

@@ -6,22 +6,18 @@ Source: ``POST /embeddings``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures
-from tutuclient.settings import UNSET, Unset
-from tutuclient.types.answer import Origin, is_list
-from tutuclient.types.embeddings import EmbeddingFields
+from tutuclient.settings import UNSET, Timeout, Unset
+from tutuclient.types.answer import Origin, is_list, kept
+from tutuclient.types.embeddings import CreateEmbeddingResponse, EmbeddingFields
 
 if TYPE_CHECKING:
-    from typing import Unpack
-
-    from tutuclient.settings import Timeout
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.embeddings import CreateEmbeddingResponse
 
 _FIELDS = wire.names(EmbeddingFields)
 
@@ -89,7 +85,7 @@ class Embeddings(Resource):
 
         def read(data: bytes | bytearray, reply: Reply) -> CreateEmbeddingResponse:
             answer = wire.read_vectors(data, reply.meta, _count(body["input"]))
-            vars(answer)["origin"] = Origin(reply.meta, no_pictures)
+            kept(answer)["origin"] = Origin(reply.meta, no_pictures)
             return answer
 
         return await self._send(call, read)

@@ -18,7 +18,7 @@ from tutuclient.media import Upload
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource
 from tutuclient.settings import UNSET, Unset, is_unset
-from tutuclient.types.answer import Origin
+from tutuclient.types.answer import Origin, keep, kept
 from tutuclient.types.images import (
     Image,
     ImageEditFields,
@@ -148,6 +148,7 @@ class Images(Resource):
         image: PictureFile | Sequence[PictureFile],
         prompt: str,
         mask: PictureFile | None = None,
+        markup: PictureFile | None = None,
         stream: Literal[False] | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -163,6 +164,7 @@ class Images(Resource):
         image: PictureFile | Sequence[PictureFile],
         prompt: str,
         mask: PictureFile | None = None,
+        markup: PictureFile | None = None,
         stream: Literal[True],
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -178,6 +180,7 @@ class Images(Resource):
         image: PictureFile | Sequence[PictureFile],
         prompt: str,
         mask: PictureFile | None = None,
+        markup: PictureFile | None = None,
         stream: bool | None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -192,6 +195,7 @@ class Images(Resource):
         image: PictureFile | Sequence[PictureFile],
         prompt: str,
         mask: PictureFile | None = None,
+        markup: PictureFile | None = None,
         stream: bool | None = None,
         extra_body: Mapping[str, Any] | None = None,
         extra_headers: Mapping[str, str] | None = None,
@@ -206,6 +210,8 @@ class Images(Resource):
                 several, up to 16. They are sent as files, so an http(s) address is none: ``client.edit`` takes those.
             prompt: What to change.
             mask: A PNG of the first picture's size; what is transparent in it is drawn anew.
+            markup: A transparent picture of the first picture's size, laid over it to show what is meant; what knows it
+                takes no ``mask`` beside it.
             stream: As for ``generate``.
             extra_body: Further fields of the form, over those given as keywords.
             extra_headers: As for ``generate``.
@@ -222,6 +228,8 @@ class Images(Resource):
         files = _files(image)
         if mask is not None and not is_unset(mask):
             files.append(wire.FormFile("mask", _upload(mask, "mask"), _MASKS))
+        if markup is not None and not is_unset(markup):
+            files.append(wire.FormFile("markup", _upload(markup, "markup")))
         wire.check_keywords(fields, _EDIT, "images.edit")
         body = wire.given({"prompt": prompt, **fields, **(extra_body or {})})
         wire.check_text(body.get("prompt"), "prompt", empty=True)
@@ -322,7 +330,7 @@ class Images(Resource):
             answer = _folded(reader.kept)
         else:
             answer = wire.read_images(data, reply.meta)
-        vars(answer)["origin"] = Origin(reply.meta, self._finder(reply))
+        kept(answer)["origin"] = Origin(reply.meta, self._finder(reply))
         return answer
 
     def _reader(self, reply: Reply, count: int) -> ImageReader:
@@ -369,7 +377,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
         if not self._images:
             return None
         answer = _folded(self.kept)
-        vars(answer)["origin"] = self._origin
+        kept(answer)["origin"] = self._origin
         return answer
 
     @property
@@ -395,7 +403,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
     def _stamped(self, name: str, data: Data, meta: Meta) -> list[ImageStreamEvent]:
         events = wire.read_image_events(name, data, meta)
         for event in events:
-            vars(event)["origin"] = self._origin
+            kept(event)["origin"] = self._origin
             if not event.is_partial:
                 self.kept.append(event)
         return events
@@ -410,7 +418,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
             _completed(image, answer, self._kind) for image in answer.data if image.url or image.b64_json or image.error
         ]
         for event in events:
-            vars(event).update(vars(answer), origin=self._origin)
+            keep(event, {**kept(answer), "origin": self._origin})
         self.kept = events
         return events
 

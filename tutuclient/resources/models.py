@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from tutuclient.errors import ConfigError
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, reading
-from tutuclient.settings import UNSET, Unset
+from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.types.models import Model, ModelList
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Mapping
-
-    from tutuclient.settings import Timeout
+    from collections.abc import AsyncIterator, Generator
 
 
 class Models(Resource):
     """The models a key may use."""
+
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {
+        "delete": 'client.delete("/models/ID", cast_to=dict) deletes a model of yours'
+    }
 
     @property
     def with_raw_response(self) -> ModelsRaw:

@@ -12,7 +12,7 @@ from tutuclient.events import EventReader, EventStream
 from tutuclient.media import Document
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.settings import UNSET, Unset, origin_of
-from tutuclient.types.answer import Answer, Origin
+from tutuclient.types.answer import Answer, Origin, kept
 
 if TYPE_CHECKING:
     from tutuclient.media import PictureSource
@@ -136,7 +136,7 @@ def _is_within(address: str, origin: str) -> bool:
 def _traced(answer: T, meta: Meta) -> T:
     """Note on an answer of ours how the call went."""
     if isinstance(answer, Answer):
-        vars(answer)["origin"] = Origin(meta, no_pictures)
+        kept(answer)["origin"] = Origin(meta, no_pictures)
     return answer
 
 

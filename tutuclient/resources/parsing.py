@@ -6,6 +6,7 @@ never asked for again; the error has it in ``partial``.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import msgspec
@@ -18,6 +19,8 @@ from tutuclient.errors import (
     printable,
 )
 from tutuclient.tools import MisfitError, Shape, Tool, is_format, response_format, toolbox
+from tutuclient.types.answer import Answer, Nested, keep, kept
+from tutuclient.types.events import partial_json
 from tutuclient.types.parsed import (
     ParsedChatCompletion,
     ParsedChatCompletionMessage,
@@ -27,7 +30,7 @@ from tutuclient.types.parsed import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from tutuclient.types.chat import ChatChoice, ChatCompletion, ToolCall
 
@@ -83,8 +86,34 @@ class Expected(Generic[T]):
         choices = [self._choice(choice, completion) for choice in completion.choices]
         parsed = _as(ParsedChatCompletion[T], completion, choices=choices)
         if not completion.raw:
-            vars(parsed)["tree"] = completion.to_dict()  # What was parsed need not be JSON.
+            kept(parsed)["tree"] = completion.to_dict()  # What was parsed need not be JSON.
         return parsed
+
+    def snapshot(self, completion: ChatCompletion) -> ParsedChatCompletion[Any]:
+        """Return what has come of an answer, parsed as far as that goes: a choice that has ended as its type.
+
+        Until then it is plain JSON, as far as it can be read.
+        """
+        choices: list[ParsedChoice[Any]] = []
+        for choice in completion.choices:
+            message, ended = choice.message, choice.finish_reason is not None
+            calls = [self._begun(call, place, ended=ended) for place, call in enumerate(message.tool_calls or ())]
+            value: Any = None
+            if self.shape is not None and message.content and not message.refusal:
+                value = _begun(message.content, self.shape.read if ended else None)
+            begun = _as(ParsedChatCompletionMessage[Any], message, tool_calls=calls or None, parsed=value)
+            choices.append(_as(ParsedChoice[Any], choice, message=begun))
+        return _as(ParsedChatCompletion[Any], completion, choices=choices)
+
+    def _begun(self, call: ToolCall, place: int, *, ended: bool) -> ParsedFunctionToolCall:
+        name, text = call.function.name, call.function.arguments
+        tool = self._tools.get(name)
+        reads = tool is not None and _is_parseable(tool)
+        value = _begun(text, partial(self.arguments, name) if ended else None) if reads else None
+        function = ParsedFunction(name=name, arguments=text, parsed_arguments=value)
+        begun = _as(ParsedFunctionToolCall, call, function=function)
+        keep(begun, {"place": (call.extra | {"index": place}, ())})
+        return begun
 
     def arguments(self, name: str, text: str) -> Any:
         """Read the arguments of a call; None where the tool is not known or not strict.
@@ -122,6 +151,14 @@ class Expected(Generic[T]):
             _misfit(f"the arguments for the tool {printable(name, 80)} do not fit", error, text, completion)
         function = ParsedFunction(name=name, arguments=text, parsed_arguments=arguments)
         return _as(ParsedFunctionToolCall, call, function=function)
+
+
+def _begun(text: str, read: Callable[[str], Any] | None) -> Any:
+    """Read a text by ``read``; as plain JSON, as far as it goes, where there is none or it does not fit."""
+    try:
+        return partial_json(text) if read is None else read(text)
+    except MisfitError:  # Whoever takes the whole answer is told.
+        return partial_json(text)
 
 
 def refuse_format(body: Mapping[str, Any]) -> None:
@@ -172,12 +209,12 @@ def _misfit(what: str, why: MisfitError, text: str, completion: ChatCompletion) 
     raise error
 
 
-S = TypeVar("S", bound=msgspec.Struct)
+S = TypeVar("S", bound=Answer | Nested)
 
 
-def _as(kind: type[S], struct: msgspec.Struct, **more: Any) -> S:
+def _as(kind: type[S], struct: Answer | Nested, **more: Any) -> S:
     """Make a struct of a subclass, with all that the old one knows, hidden fields included."""
     fields = {name: getattr(struct, name) for name in struct.__struct_fields__}
     made = kind(**(fields | more))
-    vars(made).update(vars(struct))
+    keep(made, dict(kept(struct)))
     return made

@@ -7,9 +7,10 @@ methods do is ``Resource``'s. The names are openai's.
 from __future__ import annotations
 
 import codecs
+import copy
 from contextlib import aclosing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from tutuclient import wire
 from tutuclient.errors import APIConnectionError, TutuError
@@ -25,18 +26,31 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from tutuclient.sse import Data
+    from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
     from tutuclient.types.answer import Meta
 
 P = ParamSpec("P")
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class _Head:
-    """What is known of an answer before its body."""
+    """What is known of an answer before its body.
 
-    def __init__(self, meta: Meta) -> None:
+    Attributes:
+        meta: How the call went.
+        method: GET or POST.
+        url: The address that was asked, without its query, where some keep a key.
+        http_version: The version the request was made in; aiohttp speaks no other.
+    """
+
+    http_version = "HTTP/1.1"
+
+    def __init__(self, meta: Meta, call: Call) -> None:
         self.meta = meta
+        self.method: str = call.method
+        self.url: str = call.url.partition("?")[0]
 
     @property
     def status_code(self) -> int:
@@ -66,6 +80,16 @@ class _Head:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status_code}, request id {self.request_id}>"
 
+    if not TYPE_CHECKING:  # A checker knows which attributes there are.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in {"http_request", "http_response"}:
+                raise AttributeError(
+                    f"there is no httpx here, so no .{name}: .method and .url say what was asked, .status_code and "
+                    ".headers what came"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
 
 class APIResponse(_Head, Generic[T]):
     """A whole answer as it came, and what the call would have given without ``with_raw_response``.
@@ -74,8 +98,8 @@ class APIResponse(_Head, Generic[T]):
         content: The body's bytes; b"" for a stream, whose body is still coming.
     """
 
-    def __init__(self, meta: Meta, content: bytes, parsed: T) -> None:
-        super().__init__(meta)
+    def __init__(self, meta: Meta, call: Call, content: bytes, parsed: T) -> None:
+        super().__init__(meta, call)
         self.content = content
         self._parsed = parsed
 
@@ -95,6 +119,26 @@ class APIResponse(_Head, Generic[T]):
     def parse(self) -> T:
         """Give what the call would have given. It has been read already: an answer that is none was an error."""
         return self._parsed
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing of the body is still to come: only of a stream it may be."""
+        parsed: object = self._parsed
+        return parsed.is_closed if isinstance(parsed, Stream) else True
+
+    async def aclose(self) -> None:
+        """Free the connection of a stream; of everything else it is free."""
+        parsed: object = self._parsed
+        if isinstance(parsed, Stream):
+            await parsed.aclose()
+
+    close = aclose
+
+    def further(self, read: Callable[[T], U]) -> APIResponse[U]:
+        """Return the same response with what ``read`` makes of its result."""
+        more: Any = copy.copy(self)
+        more._parsed = read(self._parsed)  # noqa: SLF001  (a copy of our own)
+        return cast("APIResponse[U]", more)
 
 
 class _Bytes:
@@ -132,7 +176,7 @@ class OpenResponse(_Head, Generic[T]):
     """
 
     def __init__(self, reply: Reply, parse: Callable[[Reply], Awaitable[T]]) -> None:
-        super().__init__(reply.meta)
+        super().__init__(reply.meta, reply.call)
         reply.watch.ease()
         reply.watch.hand_over(reply.fail)
         self._reply: Reply | None = reply
@@ -217,20 +261,21 @@ class OpenResponse(_Head, Generic[T]):
         Raises:
             APIError: It is an error, or no answer.
         """
-        if self._result is None:
+        result = self._result
+        if result is None:
             reply = self._take()
             try:
-                self._result = await self._parse(reply)
+                result = self._result = await self._parse(reply)
             except BaseException as error:
                 _close(reply)
                 if isinstance(error, TutuError):
                     error.attempts = self.meta.attempts
                     wire.without_key(error, reply.call.settings.api_key)
                 raise
-            answer: object = self._result
+            answer: object = result
             if not isinstance(answer, Stream):  # That one is its own to close.
                 _close(reply)
-        return self._result
+        return result
 
     async def stream_to_file(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write the body to a file as it comes; under its name stands the whole of it or nothing.
@@ -256,6 +301,26 @@ class OpenResponse(_Head, Generic[T]):
         for stream in (self._body, self._result):
             if isinstance(stream, Stream):
                 await stream.aclose()
+
+    close = aclose
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the connection is free: the body has been read to its end, or was given up."""
+        if self._reply is not None:
+            return False
+        streams: tuple[object, ...] = (self._body, self._result)
+        return all(stream.is_closed for stream in streams if isinstance(stream, Stream))
+
+    def further(self, read: Callable[[T], U]) -> OpenResponse[U]:
+        """Return this response, whose ``parse`` gives what ``read`` makes of its result from now on."""
+        parse = self._parse
+
+        async def both(reply: Reply) -> Any:
+            return read(await parse(reply))
+
+        self._parse = both
+        return cast("OpenResponse[U]", self)
 
     def _take(self) -> Reply:
         reply, self._reply = self._reply, None
@@ -288,6 +353,14 @@ class OpenResponseManager(Generic[T]):
 
     def __del__(self) -> None:
         self._call.close()
+
+
+def further(given: T, read: Callable[[T], U]) -> U:
+    """Make something of what a page gives: of the answer, or of the one within a raw or an open response."""
+    response: object = given
+    if isinstance(response, APIResponse | OpenResponse):
+        return cast("U", cast("APIResponse[T] | OpenResponse[T]", response).further(read))
+    return read(given)
 
 
 def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[APIResponse[T]]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar, cast
 from urllib.parse import urlencode
 
 from tutuclient import wire
 from tutuclient.resources.raw import APIResponse, OpenResponse
 from tutuclient.settings import UNSET, Unset, clean_headers, clean_query, clean_timeout
 from tutuclient.transport import Call
-from tutuclient.types.answer import Answer, Origin
+from tutuclient.types.answer import Answer, Origin, kept
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -26,12 +26,25 @@ T = TypeVar("T")
 
 
 class Resource:
-    """A page of the API, bound to a client."""
+    """A page of the API, bound to a client.
+
+    Attributes:
+        ELSEWHERE: openai's names that are not here, each with what to write in its place.
+    """
+
+    ELSEWHERE: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
         self._gives: Literal["answer", "raw", "open"] = "answer"
+
+    if not TYPE_CHECKING:  # A checker knows which calls there are.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name in self.ELSEWHERE:
+                raise AttributeError(f"{type(self).__name__.lstrip('_')} has no {name}: {self.ELSEWHERE[name]}")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _giving(self, what: Literal["raw", "open"]) -> Self:
         """Give this page with calls that give their answers raw, or open; ``raw`` has the types that go with that."""
@@ -98,7 +111,7 @@ class Resource:
 
         async def use_raw(reply: Reply) -> APIResponse[T]:
             data = await reply.read()
-            return APIResponse(reply.meta, bytes(data), _told(call, read(data, reply), reply))
+            return APIResponse(reply.meta, call, bytes(data), _told(call, read(data, reply), reply))
 
         return cast("T", await self._transport.run(call, use_raw))
 
@@ -111,7 +124,7 @@ class Resource:
         """
 
         async def use_raw(reply: Reply) -> APIResponse[T]:
-            return APIResponse(reply.meta, b"", await begin(reply))
+            return APIResponse(reply.meta, call, b"", await begin(reply))
 
         if self._gives == "answer":
             return await self._transport.run(call, begin)
@@ -145,7 +158,7 @@ def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:
 
 def stamped(answer: A, reply: Reply) -> A:
     """Note on an answer how its call went."""
-    vars(answer)["origin"] = Origin(reply.meta, no_pictures)
+    kept(answer)["origin"] = Origin(reply.meta, no_pictures)
     return answer
 
 

@@ -20,6 +20,7 @@ from tutuclient import wire
 from tutuclient.errors import APIConnectionError, ConfigError, ToolRoundsError, TutuError, printable
 from tutuclient.limits import in_thread
 from tutuclient.tools import MisfitError, Tool, toolbox
+from tutuclient.types.answer import keep, kept
 from tutuclient.types.parts import Message, TextPart
 
 if TYPE_CHECKING:
@@ -299,10 +300,10 @@ def _with_ids(message: ChatMessage, rounds: int) -> ChatMessage:
     named: list[ToolCall] = []
     for place, call in enumerate(calls):
         again = call if call.id else msgspec.structs.replace(call, id=f"call_{rounds}_{place}")
-        vars(again).update(vars(call))
+        keep(again, dict(kept(call)))
         named.append(again)
     mended = msgspec.structs.replace(message, tool_calls=named)
-    vars(mended).update(vars(message))
+    keep(mended, dict(kept(message)))
     return mended
 
 

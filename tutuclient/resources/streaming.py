@@ -7,11 +7,14 @@ What a stream is, ``tutuclient.stream`` knows; what an answer is read as,
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tutuclient.errors import ConfigError
-from tutuclient.stream import ChatStream, ToolCalls
+from tutuclient.resources.parsing import Expected  # noqa: TC001  (``get_type_hints`` reads annotations at run time)
+from tutuclient.stream import ChatStream, Folder, ToolCalls
 from tutuclient.tools import MisfitError
+from tutuclient.types.answer import keep
 from tutuclient.types.chat import ChatCompletion
 from tutuclient.types.events import (
     ChunkEvent,
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from tutuclient.resources.parsing import Expected
     from tutuclient.types.chat import ChatChunkChoice, ChatCompletionChunk, ChoiceLogprobs, TokenLogprob, ToolCallDelta
     from tutuclient.types.events import ChatStreamEvent
     from tutuclient.types.parsed import ParsedChatCompletion, ParsedChoice
@@ -46,6 +48,7 @@ class ChatCompletionStream(ChatStream, Generic[T]):
 
     _expected: Expected[T]
     _many: int = False
+    _early: Folder | None = None
 
     def expecting(self, expected: Expected[T], *, many: int) -> Self:
         """Say what the answer is to be read as, and whether several choices were asked for."""
@@ -66,13 +69,16 @@ class ChatCompletionStream(ChatStream, Generic[T]):
 
     get_final_completion = completion
 
-    def events(self) -> AsyncGenerator[ChatStreamEvent[T], None]:
+    def events(self, *, empty: bool = False) -> AsyncGenerator[ChatStreamEvent[T], None]:
         """Give what happens, as openai's events: each chunk, what it adds, and at the end what is done.
 
         Begin with it: what was read before is missing in its snapshots. A call of
         a tool is done as soon as another begins and its arguments are whole;
         everything else when the stream is, since relays send pieces after a
-        ``finish_reason`` too. Empty pieces make no event of their own.
+        ``finish_reason`` too.
+
+        Args:
+            empty: Whether pieces of text that are "" make events of their own, as in openai's package.
 
         Raises:
             LengthFinishReasonError: As ``completion``, in place of the events that say what is done.
@@ -80,29 +86,39 @@ class ChatCompletionStream(ChatStream, Generic[T]):
             UnexpectedResponseError: Likewise.
             APIError: The stream broke.
         """
-        return self._loop(self._events)
+        return self._loop(partial(self._events, empty=empty))
 
     async def _events(
-        self, reading: AsyncGenerator[ChatCompletionChunk, None]
+        self, reading: AsyncGenerator[ChatCompletionChunk, None], *, empty: bool
     ) -> AsyncGenerator[ChatStreamEvent[T], None]:
         choices: dict[int, _Progress[T]] = {}
         async with aclosing(reading) as chunks:
+            self._early = Folder(many=self._many)
             async for chunk in chunks:
+                self._follow(chunk)
                 whole = ChunkEvent(chunk=chunk)
-                vars(whole)["fold"] = self._folded
+                keep(whole, {"fold": self._folded})
                 yield whole
                 for choice in chunk.choices:
                     index = choice.index if self._many else 0
                     progress = choices.setdefault(index, _Progress(index, self._expected))
-                    for event in progress.events(choice):
+                    for event in progress.events(choice, empty=empty):
                         yield event
         for done in (await self.completion()).choices:
             progress = choices.setdefault(done.index, _Progress(done.index, self._expected))
             for event in progress.ending(done):
                 yield event
 
-    def _folded(self) -> ChatCompletion:
-        return self.partial or ChatCompletion()
+    def _follow(self, chunk: ChatCompletionChunk) -> None:
+        """Fold the first chunks once more: a stream opens with its first content, so the answer is ahead of them."""
+        if self._early is not None:
+            self._early.add(chunk)
+            if self._early.said_something:
+                self._early = None
+
+    def _folded(self) -> ParsedChatCompletion[Any]:
+        begun = self.partial if self._early is None else self._early.completion()
+        return self._expected.snapshot(begun or ChatCompletion())
 
 
 class ChatStreamManager(Generic[T]):
@@ -144,13 +160,13 @@ class _Progress(Generic[T]):
         self._places: dict[int, int] = {}
         self._done: set[int] = set()
 
-    def events(self, choice: ChatChunkChoice) -> Iterator[ChatStreamEvent[T]]:
+    def events(self, choice: ChatChunkChoice, *, empty: bool = False) -> Iterator[ChatStreamEvent[T]]:
         """Say what a chunk adds."""
         delta, index = choice.delta, self._index
-        if delta.content:
+        if delta.content or (empty and delta.content is not None):
             self._content.append(delta.content)
             yield so_far(ContentDeltaEvent(delta=delta.content, index=index), self._content)
-        if delta.refusal:
+        if delta.refusal or (empty and delta.refusal is not None):
             self._refusal.append(delta.refusal)
             yield so_far(RefusalDeltaEvent(delta=delta.refusal, index=index), self._refusal)
         for piece in delta.tool_calls or ():

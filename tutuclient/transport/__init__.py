@@ -47,6 +47,7 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
+        self.closed = False
 
     @cached_property
     def downloads(self) -> Downloads:
@@ -97,6 +98,7 @@ class Transport:
 
     async def aclose(self) -> None:
         """Close the running loop's pool. The next call opens a new one."""
+        self.closed = True
         try:
             pool = self._pools.pop(asyncio.get_running_loop(), None)
         except RuntimeError:  # Without a loop, as under trio, there is no pool.
@@ -118,5 +120,6 @@ class Transport:
                 if (gone := self._pools.pop(loop, None)) is not None:
                     gone.abandon()
             pool = self._pools[running] = Pool(self._settings)
+            self.closed = False
             await pool.watch_shutdown()
         return pool

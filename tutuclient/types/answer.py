@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, cast
 import msgspec
 
 from tutuclient.errors import ConfigError
+from tutuclient.types.schemas import core_schema_of, serializer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from types import MemberDescriptorType
+    from typing import Self
 
     from tutuclient.generated import GeneratedImage
     from tutuclient.sound import Sound
@@ -271,6 +274,33 @@ class Origin:
         return Origin, (self.meta, self.find, self.hear)
 
 
+class Kept:
+    """The one slot of a struct that is no field of it: where what it was read from is kept."""
+
+    __slots__ = ("kept",)
+
+
+# Encoders fall back on ``vars()``, on ``__slots__`` and on attributes, and would carry the whole raw answer out of a
+# process. So the slot has no name: these two are the only way to it.
+_slot: MemberDescriptorType = vars(Kept)["kept"]
+del Kept.kept  # type: ignore[attr-defined]  # mypy does not see slots
+Kept.__slots__ = ()  # type: ignore[assignment]  # the slot stays; its name goes
+
+
+keep: Callable[[Kept, dict[str, Any]], None] = _slot.__set__
+"""Keep with a struct what it was read from, under the names that ``Answer`` and ``Nested`` list."""
+
+
+def kept(struct: Kept) -> dict[str, Any]:
+    """Return what is kept with a struct, to be read and added to; {} for one that was made by hand."""
+    try:
+        found: dict[str, Any] = _slot.__get__(struct)
+    except AttributeError:
+        found = {}
+        keep(struct, found)
+    return found
+
+
 class Plain(msgspec.Struct, frozen=True):
     """What becomes plain dicts: whatever an answer is made of, and the answers themselves.
 
@@ -281,6 +311,38 @@ class Plain(msgspec.Struct, frozen=True):
     """
 
     OWN: ClassVar[frozenset[str]] = frozenset()
+
+    def __iter__(self) -> Iterator[Any]:
+        # Pairs, as of pydantic's models: for ``dict(answer)``, and for encoders that try it (FastAPI's does).
+        return iter(self._fields().items())
+
+    if not TYPE_CHECKING:  # To a checker it is what every object has.
+
+        @property
+        def __dict__(self) -> dict[str, Any]:
+            """The fields, for ``vars()`` and for the encoders that fall back on it."""
+            return self._fields()
+
+    def __copy__(self) -> Self:
+        made = msgspec.structs.replace(self)
+        old, new = cast("tuple[object, object]", (self, made))
+        if isinstance(old, Kept) and isinstance(new, Kept):
+            keep(new, dict(kept(old)))
+        return made
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return core_schema_of(cls, source, handler, fields_of)
+
+    @property
+    def __pydantic_serializer__(self) -> Any:
+        # pydantic asks for it where nothing says what a value is: in a dict, behind Any.
+        return serializer_of(type(self))
+
+    def _fields(self) -> dict[str, Any]:
+        """Return the fields under their names on the wire; a number that is none is None, since JSON has no other."""
+        names = zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)
+        return {key: _number_or_none(getattr(self, name)) for key, name in names}
 
     @property
     def model_extra(self) -> dict[str, Any]:
@@ -373,6 +435,20 @@ class Plain(msgspec.Struct, frozen=True):
         return done | {name: value for name, value in unknown.items() if name not in done}
 
 
+def fields_of(value: Any) -> Any:
+    """Return a value with its structs as plain dicts, at every level: their fields, and nothing else."""
+    if isinstance(value, Plain):
+        return {name: fields_of(item) for name, item in value._fields().items()}  # pyright: ignore[reportPrivateUsage]  (one of us)
+    if is_list(value):
+        return [fields_of(item) for item in value]
+    # A caller's own, in what was parsed.
+    return msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else value
+
+
+def _number_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
 def _plain(value: Any, came: Any) -> Any:
     if isinstance(value, Plain):
         return value._filled(came if is_object(came) else None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (a part of our own kind)
@@ -426,18 +502,18 @@ def unknown_field(part: Any, name: str) -> Any:
     return unknown[name] if name in unknown else object.__getattribute__(part, name)
 
 
-class Answer(Plain, kw_only=True, frozen=True, dict=True):
+class Answer(Plain, Kept, kw_only=True, frozen=True):
     """A whole answer, or one chunk of a stream.
 
     Two answers are equal when their fields are; where they came from does not
-    count. What came with the fields lies in the instance's ``__dict__``: ``raw``
+    count. What came with the fields is kept beside them (``kept``): ``raw``
     (bytes), ``origin`` and, once asked for, ``tree`` (the JSON as plain dicts).
     """
 
     @property
     def meta(self) -> Meta:
         """How the call went. A struct that did not come off the wire has an empty one."""
-        origin: Origin | None = self.__dict__.get("origin")
+        origin: Origin | None = kept(self).get("origin")
         return Meta() if origin is None else origin.meta
 
     @property
@@ -450,7 +526,7 @@ class Answer(Plain, kw_only=True, frozen=True, dict=True):
     @property
     def raw(self) -> bytes:
         """The JSON as it came, or b"" when the struct did not come off the wire whole."""
-        return bytes(self.__dict__.get("raw", b""))
+        return bytes(kept(self).get("raw", b""))
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -464,21 +540,21 @@ class Answer(Plain, kw_only=True, frozen=True, dict=True):
         return self.extra
 
     def _tree(self) -> dict[str, Any] | None:
-        tree: dict[str, Any] | None = self.__dict__.get("tree")
-        if tree is None and (raw := self.__dict__.get("raw")):
-            tree = vars(self)["tree"] = cast("dict[str, Any]", read_json(raw))
+        tree: dict[str, Any] | None = kept(self).get("tree")
+        if tree is None and (raw := kept(self).get("raw")):
+            tree = kept(self)["tree"] = cast("dict[str, Any]", read_json(raw))
         return tree
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
-        hidden = {name: bytes(value) if name == "raw" else value for name, value in self.__dict__.items()}
+        hidden = {name: bytes(value) if name == "raw" else value for name, value in kept(self).items()}
         return _rebuild, (type(self), fields, hidden)
 
 
-class Nested(Plain, kw_only=True, frozen=True, dict=True):
+class Nested(Plain, Kept, kw_only=True, frozen=True):
     """A part of an answer that keeps the fields this client has no name for.
 
-    Its ``__dict__`` may hold ``place``: the answer's JSON (bytes, or plain dicts
+    Kept with it may be ``place``: the answer's JSON (bytes, or plain dicts
     where the bytes were odd) and the path down to this part. Without a path it is
     the unknown fields alone.
     """
@@ -491,7 +567,7 @@ class Nested(Plain, kw_only=True, frozen=True, dict=True):
         """The fields of this part that this client has no name for; {} when it did not come off the wire."""
         tree = self._tree()
         if tree is None:
-            tree, _ = self.__dict__.get("place", ({}, ()))
+            tree, _ = kept(self).get("place", ({}, ()))
         return {name: value for name, value in tree.items() if name not in self.__struct_encode_fields__}
 
     @property
@@ -500,7 +576,7 @@ class Nested(Plain, kw_only=True, frozen=True, dict=True):
         return self.extra
 
     def _tree(self) -> dict[str, Any] | None:
-        tree, path = self.__dict__.get("place", (None, ()))
+        tree, path = kept(self).get("place", (None, ()))
         if not path:
             return None
         if isinstance(tree, bytes | bytearray):
@@ -517,5 +593,5 @@ class Nested(Plain, kw_only=True, frozen=True, dict=True):
 
 def _rebuild(cls: type[Answer | Nested], fields: dict[str, Any], hidden: dict[str, Any]) -> Answer | Nested:
     answer = cls(**fields)
-    vars(answer).update(hidden)
+    keep(answer, hidden)
     return answer

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence  # noqa: TC003  (msgspec reads annotations at run time)
 from typing import Any, Literal, TypeAlias, TypedDict
 
-from tutuclient.types.answer import Answer, Nested
+from tutuclient.types.answer import Answer, Nested, kept
 from tutuclient.types.chat import Usage
 
 _PLAIN = str.maketrans({"-": "+", "_": "/", **dict.fromkeys(" \t\r\n")})
@@ -246,9 +246,9 @@ class SpeechAudioDeltaEvent(Answer, frozen=True, kw_only=True):
         Raises:
             ValueError: It is no base64; the client's own streams have made sure that it is.
         """
-        decoded: bytes | None = self.__dict__.get("decoded")
+        decoded: bytes | None = kept(self).get("decoded")
         if decoded is None:
-            decoded = vars(self)["decoded"] = decode_base64(self.audio)
+            decoded = kept(self)["decoded"] = decode_base64(self.audio)
         return decoded
 
 

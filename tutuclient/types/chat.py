@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, cast
 
 import msgspec
 
-from tutuclient.types.answer import Answer, Nested, Plain, is_list, is_object, unknown_field
+from tutuclient.types.answer import Answer, Nested, Plain, is_list, is_object, kept, unknown_field
 
 if TYPE_CHECKING:
     from tutuclient.generated import GeneratedImage
@@ -106,16 +106,16 @@ class CommonFields(TypedDict, total=False):
     max_tokens: int | None
     metadata: Mapping[str, str] | None
     modalities: Sequence[Literal["text", "audio", "image"]] | None
-    moderation: Mapping[str, Any]
+    moderation: Mapping[str, Any] | None
     n: int | None
     parallel_tool_calls: bool
     prediction: Mapping[str, Any] | None
     presence_penalty: float | None
-    prompt_cache_key: str
+    prompt_cache_key: str | None
     prompt_cache_options: Mapping[str, Any]
     prompt_cache_retention: str | None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
-    safety_identifier: str
+    safety_identifier: str | None
     seed: int | None
     service_tier: str | None
     stop: str | Sequence[str] | None
@@ -127,7 +127,7 @@ class CommonFields(TypedDict, total=False):
     top_p: float | None
     user: str
     verbosity: Literal["low", "medium", "high"] | None
-    web_search_options: Mapping[str, Any]
+    web_search_options: Mapping[str, Any] | None
 
 
 class RunFields(CommonFields, total=False):
@@ -139,7 +139,7 @@ class RunFields(CommonFields, total=False):
 class ParseFields(CommonFields, total=False):
     """The fields of ``parse`` and ``stream``, whose format is an argument of its own."""
 
-    tools: Iterable[Mapping[str, Any] | Callable[..., Any]] | None
+    tools: Iterable[Mapping[str, Any] | Callable[..., Any]]
 
 
 class ChatFields(RunFields, ParseFields, total=False):
@@ -476,7 +476,7 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
     @property
     def extra(self) -> dict[str, Any]:
         """The top-level fields of the answer that this client has no name for; of a stream, those of its chunks."""
-        folded: dict[str, Any] | None = self.__dict__.get("unknown")
+        folded: dict[str, Any] | None = kept(self).get("unknown")
         return super().extra if folded is None else dict(folded)
 
     @property
@@ -497,7 +497,7 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
     @property
     def images(self) -> list[GeneratedImage]:
         """The pictures in the answer, in order of appearance, wherever the relay put them."""
-        known = vars(self)
+        known = kept(self)
         if "images" not in known:
             origin = known.get("origin")
             known["images"] = [] if origin is None else origin.find(self)
@@ -510,7 +510,7 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
         Raises:
             SoundError: Its base64 is damaged.
         """
-        origin: Origin | None = self.__dict__.get("origin")
+        origin: Origin | None = kept(self).get("origin")
         return None if origin is None or origin.hear is None else origin.hear(self)
 
 
@@ -578,7 +578,11 @@ class ChatChunkChoice(Plain, frozen=True, kw_only=True, gc=False):
 
 
 class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
-    """One event of a streamed answer. Fields as in ``ChatCompletion``."""
+    """One event of a streamed answer. Fields as in ``ChatCompletion``.
+
+    Attributes:
+        obfuscation: Letters that make chunks equally long on the wire; they say nothing.
+    """
 
     # In the order of the wire, in which msgspec finds them soonest.
     id: str = ""
@@ -589,8 +593,8 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
     system_fingerprint: str | None = None
     choices: list[ChatChunkChoice] = []
     usage: Usage | None = None
-    obfuscation: str | None = None
     moderation: Any = None
+    obfuscation: str | None = None
 
     @property
     def text(self) -> str:
@@ -610,5 +614,5 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
     @property
     def images(self) -> list[GeneratedImage]:
         """The pictures that came beside the text of this very chunk; those in the text are in the folded answer."""
-        origin = self.__dict__.get("origin")
+        origin = kept(self).get("origin")
         return [] if origin is None else origin.find(self)

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import msgspec
 
 from tutuclient.errors import ConfigError
-from tutuclient.types.answer import Answer, Plain
+from tutuclient.types.answer import Answer, Kept, Plain, kept
 from tutuclient.types.chat import Usage  # noqa: TC001  (msgspec reads annotations at run time)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -30,7 +30,7 @@ class EmbeddingFields(TypedDict, total=False):
     user: str
 
 
-class Embedding(Plain, frozen=True, kw_only=True, dict=True, repr_omit_defaults=True):
+class Embedding(Plain, Kept, frozen=True, kw_only=True, repr_omit_defaults=True):
     """The vector of one input.
 
     Attributes:
@@ -50,12 +50,12 @@ class Embedding(Plain, frozen=True, kw_only=True, dict=True, repr_omit_defaults=
         given = self.given
         if isinstance(given, list):
             return given
-        vector: list[float] | None = self.__dict__.get("embedding")
+        vector: list[float] | None = kept(self).get("embedding")
         if vector is None:
             numbers = array.array("f", given)
             if sys.byteorder == "big":
                 numbers.byteswap()
-            vector = vars(self)["embedding"] = numbers.tolist()
+            vector = kept(self)["embedding"] = numbers.tolist()
         return vector
 
     def numpy(self) -> NDArray[np.float32]:
@@ -71,6 +71,9 @@ class Embedding(Plain, frozen=True, kw_only=True, dict=True, repr_omit_defaults=
             vector = numpy.asarray(self.given, dtype=numpy.float32)
             vector.flags.writeable = False
         return vector
+
+    def _fields(self) -> dict[str, Any]:
+        return super()._fields() | {"embedding": self.embedding}
 
     def _filled(self, tree: dict[str, Any] | None) -> dict[str, Any]:
         return super()._filled(tree) | {"embedding": self.embedding}
@@ -104,6 +107,13 @@ class CreateEmbeddingResponse(Answer, frozen=True, kw_only=True):
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def keys(self) -> Iterable[str]:
+        """Return the names of the fields: ``dict(answer)`` has these, though iterating gives the vectors."""
+        return self._fields().keys()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields()[name]
 
 
 def _numpy() -> Any:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from tutuclient.types.answer import Plain, too_deep
+from tutuclient.types.answer import Kept, Plain, keep, kept, too_deep
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, TokenLogprob
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ _TOKEN = re.compile(
 )
 
 
-class _Event(Plain, frozen=True, kw_only=True, dict=True):
-    """An event; its ``__dict__`` has ``pieces``: those of the whole stream, and how many had come."""
+class _Event(Plain, Kept, frozen=True, kw_only=True):
+    """An event; kept with it is ``pieces``: those of the whole stream, and how many had come."""
 
     def _so_far(self) -> str:
-        pieces, count = self.__dict__.get("pieces", ((), 0))
+        pieces, count = kept(self).get("pieces", ((), 0))
         return "".join(pieces[:count])
 
 
@@ -45,7 +45,7 @@ class ChunkEvent(_Event, frozen=True, kw_only=True):
     @property
     def snapshot(self) -> ChatCompletion:
         """The answer as far as it has come when you ask, folded."""
-        fold: Callable[[], ChatCompletion] = self.__dict__.get("fold", ChatCompletion)
+        fold: Callable[[], ChatCompletion] = kept(self).get("fold", ChatCompletion)
         return fold()
 
 
@@ -184,12 +184,12 @@ E = TypeVar("E", bound=_Event)
 
 def so_far(event: E, pieces: Sequence[Any]) -> E:
     """Tell an event the pieces of which it is the last; the list may go on growing."""
-    vars(event)["pieces"] = (pieces, len(pieces))
+    keep(event, {"pieces": (pieces, len(pieces))})
     return event
 
 
 def _tokens_so_far(event: _Event) -> list[TokenLogprob]:
-    pieces, count = event.__dict__.get("pieces", ((), 0))
+    pieces, count = kept(event).get("pieces", ((), 0))
     return [token for piece in pieces[:count] for token in piece]
 
 

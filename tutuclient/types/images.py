@@ -6,16 +6,15 @@ Source: ``POST /images/generations``, ``/images/edits`` and ``/images/variations
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping  # noqa: TC003  (msgspec and ``get_type_hints`` read annotations at run time)
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import msgspec
 
-from tutuclient.types.answer import Answer, Nested
+from tutuclient.types.answer import Answer, Nested, kept
 from tutuclient.types.chat import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tutuclient.generated import GeneratedImage
     from tutuclient.types.answer import Origin
 
@@ -95,7 +94,7 @@ class ImageVariationFields(TypedDict, total=False):
 
 
 class ImageEditFields(ImageVariationFields, total=False):
-    """Every field of an edit beside ``image``, ``mask``, ``prompt`` and ``stream``; as for ``ChatFields``."""
+    """Every field of an edit beside the files, ``prompt`` and ``stream``; as for ``ChatFields``."""
 
     background: Literal["transparent", "opaque", "auto"] | None
     complexity: str | None
@@ -266,11 +265,11 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
 
 def _pictures(answer: ImagesResponse | ImageStreamEvent) -> list[GeneratedImage]:
     """Find the pictures once; what did not come off the wire has none."""
-    found: list[GeneratedImage] | None = answer.__dict__.get("images")
+    found: list[GeneratedImage] | None = kept(answer).get("images")
     if found is None:
-        origin: Origin | None = answer.__dict__.get("origin")
+        origin: Origin | None = kept(answer).get("origin")
         found = [] if origin is None else origin.find(answer)
-        vars(answer)["images"] = found
+        kept(answer)["images"] = found
     return found
 
 

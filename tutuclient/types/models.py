@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator  # noqa: TC003  (msgspec reads annotations at run time)
+from collections.abc import AsyncIterator, Iterable, Iterator  # noqa: TC003  (msgspec reads annotations at run time)
 from typing import Any
 
 from tutuclient.types.answer import Answer
@@ -42,3 +42,10 @@ class ModelList(Answer, frozen=True, kw_only=True):
 
     def __len__(self) -> int:
         return len(self.data)
+
+    def keys(self) -> Iterable[str]:
+        """Return the names of the fields: ``dict(answer)`` has these, though iterating gives the models."""
+        return self._fields().keys()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._fields()[name]

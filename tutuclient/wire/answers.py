@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from tutuclient.errors import APIError, APIStatusError
-from tutuclient.types.answer import PATIENT, Answer, Meta, is_list, is_object, read_json, too_deep
+from tutuclient.types.answer import PATIENT, Answer, Meta, is_list, is_object, keep, kept, read_json, too_deep
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, Usage, fullness, is_reason
 from tutuclient.wire.envelopes import not_understood, open_event, opened, read_opened
 from tutuclient.wire.mending import OddTextError, find_usage, fit_struct, mend_choices
@@ -128,12 +128,12 @@ def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
     completion = fit_struct(place, ChatCompletion)
     if not completion.choices and not _has_images_data(tree):
         raise not_understood("an answer without choices", raw, meta, tree)
-    vars(completion)["tree"] = tree
+    kept(completion)["tree"] = tree
     return _remembered(completion, raw, place, meta)
 
 
 def _remembered(completion: ChatCompletion, raw: bytes, place: bytes | dict[str, Any], meta: Meta) -> ChatCompletion:
-    vars(completion)["raw"] = raw
+    kept(completion)["raw"] = raw
     if len(completion.choices) > MOST_CHOICES:
         raise unexpected(f"more than {MOST_CHOICES:,} choices", b"", meta)
     for choice in completion.choices:
@@ -174,7 +174,7 @@ def seek_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: D
     edges = bytes(raw) if len(raw) <= 2 * _EDGE else bytes(raw[:_EDGE]) + bytes(raw[-_EDGE:])
     if not _USAGE.search(edges):
         return
-    tree: Any = answer.__dict__.get("tree") or read_json(raw)
+    tree: Any = kept(answer).get("tree") or read_json(raw)
     path = find_usage(tree) if is_object(tree) else None
     if path is None or path == ("usage",):
         return
@@ -189,22 +189,22 @@ def seek_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: D
 def _remember_places(completion: ChatCompletion, place: bytes | dict[str, Any]) -> None:
     for number, choice in enumerate(completion.choices):
         path, message = ("choices", number), choice.message
-        vars(choice)["place"] = (place, path)
-        vars(message)["place"] = (place, (*path, "message"))
+        keep(choice, {"place": (place, path)})
+        keep(message, {"place": (place, (*path, "message"))})
         if (audio := message.audio) is not None:
-            vars(audio)["place"] = (place, (*path, "message", "audio"))
+            keep(audio, {"place": (place, (*path, "message", "audio"))})
         for index, call in enumerate(message.tool_calls or ()):
-            vars(call)["place"] = (place, (*path, "message", "tool_calls", index))
+            keep(call, {"place": (place, (*path, "message", "tool_calls", index))})
     if (usage := completion.usage) is not None:
         remember_usage(usage, place)
 
 
 def remember_usage(usage: Usage, place: bytes | dict[str, Any], path: tuple[str | int, ...] = ("usage",)) -> None:
     """Tell a usage where in an answer's JSON it stands, for its ``extra``."""
-    vars(usage)["place"] = (place, path)
+    kept(usage)["place"] = (place, path)
     for name in ("prompt_tokens_details", "completion_tokens_details"):
         if (details := getattr(usage, name)) is not None:
-            vars(details)["place"] = (place, (*path, name))
+            kept(details)["place"] = (place, (*path, name))
 
 
 def _says_something(message: ChatMessage) -> bool:
@@ -248,8 +248,7 @@ def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | 
     chunk = fit_struct(mended, ChatCompletionChunk)
     if chunk.usage is not None:
         remember_usage(chunk.usage, mended)
-    vars(chunk)["raw"] = bytes(data)
-    vars(chunk)["tree"] = value
+    keep(chunk, {"raw": bytes(data), "tree": value})
     return chunk
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 
 from tutuclient.errors import APIStatusError, printable
-from tutuclient.types.answer import Answer, Meta, Nested, is_list, is_object, note, read_json, too_deep
+from tutuclient.types.answer import Answer, Meta, Nested, is_list, is_object, keep, note, read_json, too_deep
 from tutuclient.types.chat import ChatCompletion
 from tutuclient.types.completions import Completion
 from tutuclient.types.embeddings import CreateEmbeddingResponse
@@ -350,10 +350,9 @@ def _quickly(data: Data, cls: type[A]) -> A | None:
 
 def _remembered(answer: A, data: Data, place: Data | dict[str, Any], tree: dict[str, Any] | None = None) -> A:
     """Keep with an answer what it was read from, for ``raw``, ``to_dict`` and the ``extra`` of its parts."""
-    vars(answer)["raw"] = bytes(data) if isinstance(data, memoryview) else data
-    if tree is not None:
-        vars(answer)["tree"] = tree
-    _remember_places(answer, answer.__dict__["raw"] if tree is None else place, ())
+    raw = bytes(data) if isinstance(data, memoryview) else data
+    keep(answer, {"raw": raw} if tree is None else {"raw": raw, "tree": tree})
+    _remember_places(answer, raw if tree is None else place, ())
     return answer
 
 
@@ -365,5 +364,5 @@ def _remember_places(struct: msgspec.Struct, place: object, path: tuple[str | in
             continue
         for number, part in enumerate(parts):
             here = (*path, name, number) if parts is value else (*path, name)
-            vars(part)["place"] = (place, here)
+            keep(part, {"place": (place, here)})
             _remember_places(part, place, here)

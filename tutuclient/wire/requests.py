@@ -315,8 +315,9 @@ _DEEPEST = 100
 
 
 def is_row(value: object) -> TypeGuard[Iterable[Any]]:
-    """Say whether something is a row of values, and none of the sources of a picture."""
-    return not hasattr(value, "read") and not isinstance(value, os.PathLike) and isinstance(value, Iterable)
+    """Say whether something is a row of values: no source of a picture, and no struct, which is one of its fields."""
+    lone = hasattr(value, "read") or isinstance(value, os.PathLike | msgspec.Struct)
+    return not lone and isinstance(value, Iterable)
 
 
 def sendable(messages: object) -> list[Any]:

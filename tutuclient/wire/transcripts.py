@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from msgspec.structs import asdict
 
-from tutuclient.types.answer import Answer, Meta, Nested, read_json
+from tutuclient.types.answer import Answer, Meta, Nested, keep, read_json
 from tutuclient.types.audio import (
     SpeechAudioDeltaEvent,
     SpeechAudioDoneEvent,
@@ -215,8 +215,7 @@ def _said(data: Data, cls: type[A], meta: Meta) -> A:
 
 def _kept(answer: A, data: Data, tree: dict[str, Any]) -> A:
     """Keep what an answer was made of, for its ``raw`` and ``extra`` and those of its parts."""
-    vars(answer)["raw"] = bytes(data)
-    vars(answer)["tree"] = tree
+    keep(answer, {"raw": bytes(data), "tree": tree})
     usage = getattr(answer, "usage", None)
     if isinstance(usage, Usage):
         remember_usage(usage, tree)
@@ -224,5 +223,5 @@ def _kept(answer: A, data: Data, tree: dict[str, Any]) -> A:
         parts: Sequence[Nested] = getattr(answer, name, None) or ()
         if len(parts) == len(tree.get(name) or ()):
             for number, part in enumerate(parts):
-                vars(part)["place"] = (tree, (name, number))
+                keep(part, {"place": (tree, (name, number))})
     return answer
