@@ -178,7 +178,9 @@ _QUIET = {
 _GOOD = {
     "two_objects",
     "error_behind_answer",
+    "encoding_none",
     "enveloped",
+    "interim_answers",
     "invalid_utf8",
     "lone_surrogate",
     "number_1e999",
@@ -817,14 +819,14 @@ def test_line_breaks_in_addresses_are_refused(text: str) -> None:
         TutuClient(KEY, "https://relay.example", proxy=f"http://proxy.example/{text}")
 
 
-@pytest.mark.parametrize("model", ["../../admin", "...", "a/../../b", "/etc", "?key=1", "#"])
+@pytest.mark.parametrize("model", ["...", "a/b", "/etc", "?key=1", "#"])
 async def test_a_model_s_name_is_one_step_of_a_path(server: Server, secretive: TutuClient, model: str) -> None:
     with contextlib.suppress(APIStatusError, UnexpectedResponseError):
         await secretive.models.retrieve(model)
     assert [seen.path for seen in server.requests] == [f"/v1/models/{model}"]
 
 
-@pytest.mark.parametrize("model", ["..", ".", " .. ", ""])
+@pytest.mark.parametrize("model", ["..", ".", " .. ", "", "../../admin", "a/../../b", "a/.."])
 async def test_a_model_s_name_is_a_name(server: Server, secretive: TutuClient, model: str) -> None:
     with pytest.raises(ConfigError):
         await secretive.models.retrieve(model)

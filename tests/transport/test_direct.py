@@ -61,7 +61,6 @@ async def test_the_second_call_goes_the_short_way_and_says_the_same(
     [
         ({}, {"extra_headers": {"x-a": "b"}}),
         ({"default_headers": {"Content-Type": "application/json; charset=utf-8"}}, {}),
-        ({"default_headers": {"Connection": "close"}}, {}),
     ],
 )
 async def test_headers_that_are_not_plain_go_the_long_way(

@@ -245,8 +245,8 @@ async def test_an_answer_nobody_asked_for_behind_a_chunked_one_is_given_to_nobod
 async def test_a_slow_reader_holds_the_relay_back(server: Server, client: TutuClient) -> None:
     server.faults("flood")
     async with client.chat.completions.stream(model="m", messages=MESSAGES) as stream:
-        async for _ in stream:
-            break
+        chunks = aiter(stream)
+        await anext(chunks)
         reply: Any = stream._reading.reply
         await asyncio.sleep(0.3)
         before = reply._content.total_bytes
