@@ -985,7 +985,7 @@ def _telling(reader: ChunkReader) -> Generator[None, None, None]:
     try:
         yield
     except APIError as error:
-        error.partial = reader.partial
+        error.partial = reader.partial or error.partial
         if reader.folder.said_something:
             error.outcome = "unknown"
         raise
@@ -1167,7 +1167,7 @@ class _Reading(Generic[E]):
             raise
         except TutuError as error:
             if isinstance(error, APIError):
-                error.partial = reader.partial
+                error.partial = reader.partial or error.partial
             error.attempts = reader.meta.attempts
             error.outcome = "unknown"
             piece = b""
