@@ -31,7 +31,6 @@ A = TypeVar("A", bound=Answer)
 
 _ERROR = b'"error"'
 _ERROR_EDGE = 8 * 2**10
-_INK = re.compile(r"[^\s\ufeff]")
 _BEHIND_VALUE = re.compile(r"[\s\ufeff]*+(?:data:[\s\ufeff]*+)*+")
 _BETWEEN_VALUES = re.compile(r"[\s\ufeff,]*+(?:data:[\s\ufeff]*+)*+")
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')

@@ -205,15 +205,11 @@ def _retry_delay(body: object) -> float | None:
     return float(found[1]) if found else None
 
 
-def classify(status: int, code: str, kind: str, message: str) -> type[APIStatusError]:
+def _class_of(status: int, no: _No) -> type[APIStatusError]:
     """Choose an error's class: by its code and type, then by the vendors' phrases, then by its status.
 
     Relays let their operators remap statuses, so the status has the last word, not the first.
     """
-    return _class_of(status, _No({"code": code, "type": kind, "message": message}, None))
-
-
-def _class_of(status: int, no: _No) -> type[APIStatusError]:
     fields, body = no.fields, no.body
     message = str(fields.get("message") or "")
     code, kind = (str(fields.get(name) or "") for name in ("code", "type"))
@@ -230,26 +226,12 @@ def _class_of(status: int, no: _No) -> type[APIStatusError]:
     return errors.InternalServerError if status >= 500 else APIStatusError  # noqa: PLR2004  (server errors)
 
 
-def find_error(tree: Mapping[str, Any], *, failed: bool = False) -> dict[str, Any] | None:
-    """Find the error in an answer, in any of the envelopes relays use, or None when it says no such thing.
-
-    Args:
-        tree: The decoded answer or event.
-        failed: The status already says that it is an error, so any message is its text.
-
-    Returns:
-        ``message``, ``code``, ``type`` and ``param`` as far as they are there.
-    """
-    no = _find(tree, failed=failed)
-    return None if no is None else no.fields
-
-
 def _find_in_value(value: Any, *, failed: bool = False, loose: bool = True) -> _No | None:
     """Find the error in any JSON value: Gemini's endpoint for OpenAI's clients puts it into a list.
 
     Args:
         value: The decoded answer.
-        failed: As for ``find_error``.
+        failed: The status already says that it is an error, so any message is its text.
         loose: An object was asked for; where any value was, a list is an error only when it is nothing else.
     """
     if is_object(value):
