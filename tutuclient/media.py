@@ -1450,7 +1450,7 @@ def _tag_bytes(head: bytes) -> int | None:
 
 
 def _tagged_sound_mime(behind: bytes) -> str | None:
-    """Tell the media type by what stands behind a tag."""
+    """Return the media type of what stands behind a tag."""
     if (mime := _bare_sound_mime(behind)) is not None:
         return mime
     # An MP3 may begin with what decoders skip to find a frame.
@@ -1573,7 +1573,7 @@ def _seems_unsigned(head: bytes) -> str:
 
 
 def _text_in(head: bytes, coding: str) -> str | None:
-    """Return the text that a file begins with; None where these bytes are none."""
+    """Return the text that a file begins with; None where these bytes are no text."""
     try:
         text = codecs.getincrementaldecoder(coding)().decode(head)
     except UnicodeDecodeError:

@@ -539,7 +539,7 @@ async def _followed(ending: Ending, piece: bytes) -> None:
 
 
 def _may_pass(error: ImageDownloadError, policy: RetryPolicy) -> bool:
-    """Say whether another attempt may bring the image."""
+    """Return whether another attempt may bring the image."""
     if error.retry_after is not None and error.retry_after > policy.retry_after_max:
         return False
     if error.reason in {"unavailable", "proxy"} and error.status is not None:
@@ -638,7 +638,7 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 
 
 def _names_inside(host: str) -> bool:
-    """Say whether a host's very text may point inside: a name of the house, or an address by anybody's reading.
+    """Return whether a host's very text may point inside: an inside name, or an address by any reading.
 
     Behind a proxy somebody else reads the host, so an address counts only in the
     one spelling that all read alike, and a name only with the letters of names.

@@ -340,7 +340,7 @@ class Plain(msgspec.Struct, frozen=True):
         return serializer_of(type(self))
 
     def _fields(self) -> dict[str, Any]:
-        """Return the fields under their names on the wire; a number that is none is None, since JSON has no other."""
+        """Return the fields under their names on the wire; NaN and infinity are None, since JSON has neither."""
         names = zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)
         return {key: _number_or_none(getattr(self, name)) for key, name in names}
 
