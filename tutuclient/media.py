@@ -39,7 +39,7 @@ from anyio.lowlevel import RunVar, checkpoint
 
 from tutuclient import files
 from tutuclient.errors import MediaError, printable
-from tutuclient.limits import DESCRIPTORS_ADVICE, in_thread, out_of_descriptors
+from tutuclient.limits import NO_DESCRIPTORS, in_thread, out_of_descriptors
 from tutuclient.types import AudioPart, FileData, FilePart, ImagePart, ImageURL, InputAudio
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ _DECODED = re.compile(
 """How a picture begins whose bytes were decoded as text, by any of the usual ways."""
 
 _BYTES_LITERAL = re.compile(r"""b(['"]).*\1""", re.DOTALL)
-_PICTURE_NAME = re.compile(r"\.(png|jpe?g|jfif|gif|webp|bmp|tiff?|avif|hei[cf])\Z", re.IGNORECASE)
+_PICTURE_NAME = re.compile(rf"\.(?:{files.PICTURE_ENDINGS})\Z", re.IGNORECASE)
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -1627,7 +1627,7 @@ def _readable(label: str, path: str = "") -> Generator[None]:
     except (OSError, ValueError) as error:
         why = printable(getattr(error, "strerror", None) or str(error), 200)
         if out_of_descriptors(error):
-            why = f"too many files and connections are open; {DESCRIPTORS_ADVICE}"
+            why = NO_DESCRIPTORS
         raise MediaError(f"{label} cannot be read: {why}.{_path_hint(path)}") from error
 
 

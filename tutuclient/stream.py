@@ -67,7 +67,6 @@ E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
 T = TypeVar("T")
 
-_DONE = b"[DONE]"
 _SILENT = ChatDelta()
 _ERROR = re.compile(rb'"error"')
 # Where a chunk that seems to add nothing may have its piece of the answer, or its error.
