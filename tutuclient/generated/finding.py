@@ -562,19 +562,19 @@ def _extent(text: str, uri: re.Match[str]) -> tuple[int, int, list[int]]:
     """
     start = _SPACES.match(text, uri.end()).end()  # type: ignore[union-attr]  # It matches the empty text, as all here.
     while again := _DATA_URI.match(text, start):
-        start = _SPACES.match(text, again.end()).end()  # type: ignore[union-attr]
-    run = _RUN.match(text, start).end()  # type: ignore[union-attr]
+        start = _SPACES.match(text, again.end()).end()  # type: ignore[union-attr]  # As above.
+    run = _RUN.match(text, start).end()  # type: ignore[union-attr]  # As above.
     doubts: list[int] = []
-    end = _FILLING.match(text, run).end()  # type: ignore[union-attr]
+    end = _FILLING.match(text, run).end()  # type: ignore[union-attr]  # As above.
     if end == run:
         end, doubts = _wrapped(text, start, run, run - uri.start())
     closing = _CLOSED_BY.get(text[uri.start() - 1 : uri.start()])
     if closing is not None:
-        wide = _ANY_BASE64.match(text, start).end()  # type: ignore[union-attr]
+        wide = _ANY_BASE64.match(text, start).end()  # type: ignore[union-attr]  # As above.
         behind = text[wide : wide + 2]
         titled = closing == ")" and behind[:1] in {'"', "'"} and text[wide - 1].isspace()
         if behind.removeprefix("\\").startswith(closing) or titled:
-            more = _SPACES.match(text, end).end() < wide  # type: ignore[union-attr]
+            more = _SPACES.match(text, end).end() < wide  # type: ignore[union-attr]  # As above.
             end, doubts = max(end, wide), [*doubts, end] if more else []
     return start, end, doubts
 
@@ -597,7 +597,7 @@ def _wrapped(text: str, start: int, first: int, first_width: int) -> tuple[int, 
     if begin > first and width >= _WORD:
         lines = _LINES.match(text, first).end()  # type: ignore[union-attr]  # It matches the empty text, as all here.
     elif begin > first and max(first - start, _NARROW) <= width:
-        lines = _narrow_lines(width).match(text, first).end()  # type: ignore[union-attr]
+        lines = _narrow_lines(width).match(text, first).end()  # type: ignore[union-attr]  # As above.
     if lines > first:
         *_, last_but_one, last = _SPLIT.split(text[max(first - width, lines - 4096, start) : lines])
         # One longer than those before it may be something else; so may a single one, and what is like a word.

@@ -87,7 +87,7 @@ class Handler(ResponseHandler):
         Source: RFC 9110, section 15.2.
         """
         code = data[0].code
-        if 100 <= code < 200 and code != 101:  # noqa: PLR2004  (as above)
+        if 100 <= code < 200 and code != 101:  # noqa: PLR2004  (as the source says)
             self._interim += 1
             self._awaits_head = self._interim <= _MANY_INTERIM
             if self._interim == _MANY_INTERIM + 1:
