@@ -2,7 +2,7 @@
 
 Each function here is a ``Pick`` for ``envelopes.opened``: it makes of a value the
 answer in the API's own shape, with the fields beside it kept, or says that the
-value is none. What is missing or broken is never left out in silence.
+value has no such answer. What is missing or broken is never left out in silence.
 """
 
 from __future__ import annotations
@@ -190,7 +190,7 @@ def _models(value: Any, *, named: bool) -> list[dict[str, Any]] | None:
 
 
 def _model(item: Any) -> dict[str, Any] | None:
-    """Bring a model into the shape of the API; one without a name stays as it came, and what is none is None."""
+    """Bring a model into the shape of the API; one without a name stays as it came; None for what is no model."""
     if isinstance(item, str):
         return {"id": item} if item.strip() else None
     if not is_object(item):
@@ -215,7 +215,7 @@ _INDICES = ("index", "text_index")
 def vectors_in(value: Any) -> dict[str, Any] | None:
     """Pick embeddings: objects with a vector each, or the vectors themselves, bare or named.
 
-    A list in which one is broken is none: one less would give the others to other texts.
+    A list in which one is broken does not count: one less would give the others to other texts.
     """
     items = _vectors(value)
     if items is None and is_object(value):
