@@ -282,11 +282,17 @@ def _tiff(ending: Ending) -> Walk:
                 yield -(at - position)
                 numbers[tag] = list(struct.unpack(layout, (yield size)))
                 position = at + size
-        for places, sizes, most in ((273, 279, _most_of_a_strip(numbers)), (324, 325, None)):  # strips and tiles
-            lengths = (size if most is None else min(size, most) for size in numbers.get(sizes, ()))
-            ends = map(sum, zip(numbers.get(places, ()), lengths, strict=False))
-            ending.needed = max(ending.needed, *ends, 0)
+        ending.needed = max(ending.needed, _end_of_pixels(numbers))
         target = following
+
+
+def _end_of_pixels(numbers: dict[int, list[int]]) -> int:
+    """Return where the last strip or tile of a page ends."""
+    end = 0
+    for places, sizes, most in ((273, 279, _most_of_a_strip(numbers)), (324, 325, None)):
+        lengths = (size if most is None else min(size, most) for size in numbers.get(sizes, ()))
+        end = max(end, *map(sum, zip(numbers.get(places, ()), lengths, strict=False)), 0)
+    return end
 
 
 def _most_of_a_strip(numbers: dict[int, list[int]]) -> int | None:
