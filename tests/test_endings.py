@@ -170,7 +170,11 @@ def test_a_part_of_a_tiff_whose_strip_is_said_to_be_too_large_is_not_whole() -> 
 
 def test_no_directory_of_a_tiff_is_kept_that_is_larger_than_one_may_be() -> None:
     ending = followed(b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 2**40) + bytes(100_000))
-    assert ending.is_whole
+    assert not ending.is_whole
+
+
+def test_a_tiff_without_pixels_is_not_whole() -> None:
+    assert not followed(b"II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 256, 3, 1, 5, 0) + bytes(100)).is_whole
 
 
 @pytest.mark.parametrize("name", ["png", "webp", "tiff", "bigtiff", "avif", "bmp"])

@@ -255,13 +255,12 @@ def _tiff(ending: Ending) -> Walk:
     if b"+" in head[2:4]:
         position, room, counted, entry, offset, first = 16, 8, "Q", "HHQ8s", "Q", (yield 8)
     target = struct.unpack(order + offset, first)[0]
-    for _ in range(_MOST_PAGES):
-        if target < position:
-            return
+    has_pixels, pages = False, 0
+    while target >= position and pages < _MOST_PAGES:
         yield -(target - position)
         count = struct.unpack(order + counted, (yield struct.calcsize(order + counted)))[0]
         if count > _MOST_ENTRIES:
-            return
+            break
         size_of_entry = struct.calcsize(order + entry)
         entries = list(struct.iter_unpack(order + entry, (yield size_of_entry * count)))
         following = struct.unpack(order + offset, (yield room))[0]
@@ -283,7 +282,10 @@ def _tiff(ending: Ending) -> Walk:
                 numbers[tag] = list(struct.unpack(layout, (yield size)))
                 position = at + size
         ending.needed = max(ending.needed, _end_of_pixels(numbers))
-        target = following
+        has_pixels = has_pixels or not _TIFF_PIXELS.isdisjoint(item[0] for item in entries)
+        target, pages = following, pages + 1
+    if not has_pixels:
+        yield _NEVER
 
 
 def _end_of_pixels(numbers: dict[int, list[int]]) -> int:
@@ -378,6 +380,7 @@ def _numbers(data: bytes, at: int) -> Callable[[int], int]:
 
 _TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _TIFF_NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # the layouts of whole numbers, by type
+_TIFF_PIXELS = frozenset({273, 324, 513})  # places of strips, of tiles, and of a JPEG
 _TIFF_PLACES = frozenset({256, 257, 258, 259, 273, 277, 278, 279, 324, 325})
 _WALKS: dict[str, Callable[[Ending], Walk]] = {
     "image/png": _png,

@@ -42,17 +42,18 @@ _LABEL = 1000  # characters of a label or ALT text that are looked at and kept
 # The forms of a text. Each pattern is possessive or bounded: no text makes one of them look twice at the same stretch.
 _DATA_URI = re.compile(
     r"(?:(?<![A-Za-z0-9._~%$&+=@/?#;-])|(?<=\\[nrt])|(?<=\bsrc=))"
-    r"data:\s?([\w.+\\/-]{0,80})(?:\s?;\s?[\w.+-]{1,40}=(?:[\w.+%-]{0,80}|\"[^\"\n,;]{0,80}\")){0,4}\s?[;,]\s?base64\s?,",
+    r"data:\s?([\w.+*\\/-]{0,80})(?:\s?;\s?[\w.+-]{1,40}=(?:[\w.+%-]{0,80}|\"[^\"\n,;]{0,80}\")){0,4}\s?[;,]\s?base64\s?,",
     re.IGNORECASE | re.ASCII,
 )
-_GAP = r"(?:\s|\\{1,2}[nrt]|%0[AaDd9]|%20|&\#(?:10|13|x[AaDd]);)"
-_ESCAPED = r"(?:\\{1,2}/|\\u002[BbFf]|%2[BbFf]|&\#(?:43|47|x2[BbFf]);)"
+_GAP = r"(?:\s|\\{1,2}(?:[nrt]|u000[AaDd9])|%0[AaDd9]|%20|&\#(?:10|13|x[AaDd]);)"
+_ESCAPED = r"(?:\\{1,2}(?:/|u002[BbFf])|%2[BbFf]|&\#(?:43|47|x2[BbFf]);)"
+_LETTER = re.compile(_ESCAPED)
 _SPACES = re.compile(rf"{_GAP}*+")
 _RUN = re.compile(rf"[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+")
-_FILLING = re.compile(r"(?:(?:=|%3[Dd]|\\u003[Dd]|&\#(?:61|x3[Dd]);){1,2}+(?![A-Za-z0-9+/]))?+")
+_FILLING = re.compile(r"(?:(?:=|%3[Dd]|\\{1,2}u003[Dd]|&\#(?:61|x3[Dd]);){1,2}+(?![A-Za-z0-9+/]))?+")
 # All that base64 may be written with, for where something closes it.
 _ANY_BASE64 = re.compile(
-    r"[A-Za-z0-9+/_=\s-]*+(?:(?:\\{1,2}[/nrt]|\\u00[0-9a-fA-F]{2}|%[0-9A-Fa-f]{2}|&\#x?[0-9A-Fa-f]{1,3};)[A-Za-z0-9+/_=\s-]*+)*+"
+    r"[A-Za-z0-9+/_=\s-]*+(?:(?:\\{1,2}(?:[/nrt]|u00[0-9a-fA-F]{2})|%[0-9A-Fa-f]{2}|&\#x?[0-9A-Fa-f]{1,3};)[A-Za-z0-9+/_=\s-]*+)*+"
 )
 _SECOND_HALF = re.compile(r"(image/[\w.+-]{1,40})\s?;\s?base64\s?,", re.IGNORECASE | re.ASCII)  # without "data:"
 _SPLIT = re.compile(rf"{_GAP}++")
@@ -61,7 +62,9 @@ _DATA = tuple(map(re.compile, ("data:", "DATA:", "Data:")))
 _HTTP = tuple(map(re.compile, ("http", "HTTP", "Http")))
 _NARROW = 4  # letters of the narrowest lines
 _WORD = 24  # letters in which a line of base64 may look like a word
-_LINES = re.compile(rf"(?:{_GAP}++[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+(?<=[A-Za-z0-9+/_-]{{24}}))*+")
+_LINES = re.compile(
+    rf"(?:{_GAP}++(?=[A-Za-z0-9+/_-]{{24}}|(?:[A-Za-z0-9+/_-]|{_ESCAPED}){{24}})[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+)*+"
+)
 _LIKE_A_WORD = re.compile(r"(?!(.)\1\1)(?:[A-Z]?[a-z]*(?:-[a-z]+)*|[A-Z]+|[0-9]{1,4})")
 _CLOSED_BY = {'"': '"', "'": "'", "(": ")", "<": ">", "`": "`", "[": "]", "“": "”", "（": "）"}
 _NOTHING_BUT_BASE64 = re.compile(r"[A-Za-z0-9+/_=\s-]*+")
@@ -366,6 +369,10 @@ class _Found:
             )
         if made and not self.images:
             self._take(_mentions(*_prepare(text)), self._supposed)
+        if made and not self.images:
+            # Within code too: who asked for an image, and got nothing else, was not shown how to write one.
+            for declared, encoded in _cut_data(text)[1].values():
+                self._take([_Mention(0, encoded, declared)], self._linked)
 
     def _take(self, mentions: Iterable[_Mention], other: Callable[[_Mention], GeneratedImage | None]) -> None:
         """Take the images first, so that links find their twins; then put all in order of appearance."""
@@ -600,11 +607,13 @@ def _wrapped(text: str, start: int, first: int, first_width: int) -> tuple[int, 
         lines = _narrow_lines(width).match(text, first).end()  # type: ignore[union-attr]
     if lines > first:
         *_, last_but_one, last = _SPLIT.split(text[max(first - width, lines - 4096, start) : lines])
+        written = len(last)
+        last_but_one, last = _LETTER.sub("/", last_but_one), _LETTER.sub("/", last)
         # One longer than those before it may be something else; so may a single one, and what is like a word.
         is_even = lines == end and width in {first - start, first_width}
         is_odd = len(last) > len(last_but_one) or lines == end
         if (is_odd and not is_even) or (len(last) < _WORD and _LIKE_A_WORD.fullmatch(last)):
-            doubts = [lines - len(last)]
+            doubts = [lines - written]
         filled = _FILLING.match(text, lines).end()  # type: ignore[union-attr]
         if filled > lines:
             return filled, []  # No text goes on like that.
