@@ -21,7 +21,7 @@ from tutuclient.settings import UNSET, RetryPolicy
 from tutuclient.transport.downloads import Downloads
 from tutuclient.types.answer import is_list, is_object
 from tutuclient.types.chat import ChatCompletionChunk
-from tutuclient.types.images import ImagesResponse, ImageStreamEvent
+from tutuclient.types.images import ImagesResponse, ImageStreamEvent, address_of, data_start, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -55,7 +55,6 @@ _FILLING = re.compile(r"(?:(?:=|%3[Dd]|\\{1,2}u003[Dd]|&\#(?:61|x3[Dd]);){1,2}+(
 _ANY_BASE64 = re.compile(
     r"[A-Za-z0-9+/_=\s-]*+(?:(?:\\{1,2}(?:[/nrt]|u00[0-9a-fA-F]{2})|%[0-9A-Fa-f]{2}|&\#x?[0-9A-Fa-f]{1,3};)[A-Za-z0-9+/_=\s-]*+)*+"
 )
-_SECOND_HALF = re.compile(r"(image/[\w.+-]{1,40})\s?;\s?base64\s?,", re.IGNORECASE | re.ASCII)  # without "data:"
 _SPLIT = re.compile(rf"{_GAP}++")
 _CUT = "data:,"
 _DATA = tuple(map(re.compile, ("data:", "DATA:", "Data:")))
@@ -225,9 +224,9 @@ def _listed(downloads: Downloads, item: Image | ImageStreamEvent) -> GeneratedIm
     for text, is_data in ((item.b64_json, True), (item.url, False)):
         if text is None:
             continue
-        start, uri = _inner(text)
-        if _is_http(text, start):
-            urls.insert(0, text[start:].strip())
+        start, uri = data_start(text)
+        if is_address(text, start):
+            urls.insert(0, address_of(text, start))
         elif is_data or uri is not None or Base64(text[start : start + 400]).mime:
             encoded = encoded or Base64(text, start)
         else:
@@ -236,24 +235,6 @@ def _listed(downloads: Downloads, item: Image | ImageStreamEvent) -> GeneratedIm
     if len(urls) > 1 and urls[1] != urls[0]:
         image.download_url = urls[1]
     return image
-
-
-def _inner(text: str) -> tuple[int, str | None]:
-    """Find where an image's field begins behind what clients and relays put before it, some of them twice.
-
-    Returns:
-        The place of the address or the base64, and what a data URI declares it to be, or None.
-    """
-    declared: str | None = None
-    start = _SPACES.match(text).end()  # type: ignore[union-attr]  # It matches the empty text.
-    while uri := _DATA_URI.match(text, start) or _SECOND_HALF.match(text, start):
-        declared = declared or uri[1]
-        start = _SPACES.match(text, uri.end()).end()  # type: ignore[union-attr]  # As above.
-    return start, declared
-
-
-def _is_http(text: str, start: int = 0) -> bool:
-    return text[start : start + 8].lower().startswith(("http://", "https://"))
 
 
 def find_images(answer: Answer, *, made: bool = False) -> Pictures:
@@ -339,9 +320,9 @@ class _Found:
         return False
 
     def _read_string(self, text: str, *, is_data: bool, prompt: str | None) -> bool:
-        start, declared = _inner(text)
-        if _is_http(text, start):
-            url = text[start:].strip()
+        start, declared = data_start(text)
+        if is_address(text, start):
+            url = address_of(text, start)
             if _is_other_media(url):
                 return False
             image = self._url(url, prompt=prompt)
@@ -743,7 +724,7 @@ def _in_markdown(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[list[_
             spans.append((start, at))
             group = "plain" if link["angle"] is None else "angle"
             declared, target = "", _unescape(link[group])
-            if not _is_http(target) or _CUT in link[group]:
+            if not is_address(target) or _CUT in link[group]:
                 declared, target = cuts.get(link.start(group)) or ("", Base64(text, *link.span(group)))
             label = text[inner : min(bracket.start(), inner + _LABEL)]
             holds = image.target if image.start > start and isinstance(image.target, str) else None

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from tutuclient.types.answer import Origin
 
 # What stands before base64: the beginning of a data URI, or what is left of one. Some write it twice.
+_GAP = r"(?:\s|\\{1,2}(?:[nrt]|u000[ad9]))*+"
 _DATA_URI = re.compile(
-    r"\s{0,9}(?:data:[^,]{0,200}?;\s?base64,"
-    r"|(?:data:)?image/[\w.+-]{1,40}(?:;[^,]{0,100})?,(?=\s{0,9}[A-Za-z0-9+/_-]{16}))\s{0,9}",
+    rf"{_GAP}(?:data:\s?(?P<declared>[^,;]{{0,100}}+)(?:;[^,]{{0,200}}?)??[;,]\s?base64\s?,"
+    rf"|;?base64,"
+    rf"|(?:data:)?(?P<left>image\\?/[\w.+*-]{{1,40}}+)(?:;[^,]{{0,100}}+)?,(?={_GAP}[A-Za-z0-9+/_-]{{16}})){_GAP}",
     re.IGNORECASE,
 )
-_ADDRESS = re.compile(r"\s{0,9}https?://", re.IGNORECASE)
+_ADDRESS = re.compile(rf"{_GAP}https?:(?:\\?/){{2}}", re.IGNORECASE)
+_SPACES = re.compile(_GAP)
 _BASE64 = re.compile(r"\s{0,9}+[A-Za-z0-9+/_=-]{40,}+[A-Za-z0-9+/_=\s-]*+")
 # Of PNG, JPEG, GIF, WebP, AVIF and HEIC, SVG and XML.
 _BEGINNINGS = re.compile(r"\s{0,9}(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR|AAAA[\w+/]GZ0eX|PHN2Zy|PD94bWw)")
@@ -33,19 +36,19 @@ _LAST = (".completed", ".result", ".succeeded", ".done", ".finished", ".complete
 _LONG = 200  # characters of nothing but base64, which no address, id or word has
 
 
-def data_start(text: str, start: int = 0) -> tuple[int, str]:
-    """Return where the base64 in an image's text begins, behind every beginning of a data URI, and what that declares.
+def data_start(text: str) -> tuple[int, str | None]:
+    """Find what an image's field holds behind what clients and relays put before it, some of them twice.
 
     Args:
-        text: A data URI, one within another, or plain base64.
-        start: Where to begin to look.
+        text: An address, a data URI, one within another, or plain base64.
 
     Returns:
-        The place, and the media type with its parameters, or "" where none is declared.
+        Where the address or the base64 begins, and the media type that a data URI declares; None where there is none.
     """
-    declared = ""
+    declared: str | None = None
+    start = _SPACES.match(text).end()  # type: ignore[union-attr]  # It matches the empty text.
     while uri := _DATA_URI.match(text, start):
-        declared = declared or uri[0].strip()[:-1].rpartition(":")[2].removesuffix(";base64")
+        declared = declared or uri["declared"] or uri["left"] or ""
         start = uri.end()
     return start, declared
 
@@ -53,6 +56,11 @@ def data_start(text: str, start: int = 0) -> tuple[int, str]:
 def is_address(text: str, start: int = 0) -> bool:
     """Return whether an image's text is an http(s) address, by what it begins with."""
     return _ADDRESS.match(text, start) is not None
+
+
+def address_of(text: str, start: int = 0) -> str:
+    """Return the address that begins there, without what JSON within JSON does to its slashes."""
+    return text[start:].strip().replace("\\/", "/")
 
 
 def looks_like_image(text: str) -> bool:
@@ -73,10 +81,10 @@ def _sorted_out(url: str | None, encoded: str | None) -> tuple[str | None, str |
     for text in (url, encoded):
         if not text or text.isspace():
             continue
-        start, _ = data_start(text)
+        start, declared = data_start(text)
         if is_address(text, start):
-            address = address or text[start:].strip()
-        elif text is encoded or start or looks_like_image(text):
+            address = address or address_of(text, start)
+        elif text is encoded or declared is not None or looks_like_image(text):
             data = data or text[start:]
         else:
             address = address or text  # A way of the relay's own; who fetches it is told.
