@@ -21,7 +21,7 @@ from tutuclient.settings import UNSET, RetryPolicy
 from tutuclient.transport.downloads import Downloads
 from tutuclient.types.answer import is_list, is_object
 from tutuclient.types.chat import ChatCompletionChunk
-from tutuclient.types.images import ImagesResponse, ImageStreamEvent, address_of, data_start, is_address
+from tutuclient.types.images import ImagesResponse, ImageStreamEvent, address_of, data_start, is_address, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -320,6 +320,7 @@ class _Found:
         return False
 
     def _read_string(self, text: str, *, is_data: bool, prompt: str | None) -> bool:
+        text = unwrapped(text)
         start, declared = data_start(text)
         if is_address(text, start):
             url = address_of(text, start)

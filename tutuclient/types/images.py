@@ -28,12 +28,24 @@ _DATA_URI = re.compile(
 )
 _ADDRESS = re.compile(rf"{_GAP}https?:(?:\\?/){{2}}", re.IGNORECASE)
 _SPACES = re.compile(_GAP)
+# What some put around it: markdown, HTML, brackets, quotes, and Python's of bytes.
+_AROUND = re.compile(
+    rf"{_GAP}(?:!?\[[^\[\]]{{0,200}}+\]\(|<img\s[^<>]{{0,200}}?src=[\"']?|b?[\"']|[<`])", re.IGNORECASE
+)
+_ITS_END = re.compile(r"[\"'<>)`]")
 _BASE64 = re.compile(r"\s{0,9}+[A-Za-z0-9+/_=-]{40,}+[A-Za-z0-9+/_=\s-]*+")
 # Of PNG, JPEG, GIF, WebP, AVIF and HEIC, SVG and XML.
 _BEGINNINGS = re.compile(r"\s{0,9}(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR|AAAA[\w+/]GZ0eX|PHN2Zy|PD94bWw)")
 _DRAFTS = ("partial_image", ".partial", ".preview", ".draft")  # ends of the types of events
 _LAST = (".completed", ".result", ".succeeded", ".done", ".finished", ".complete")  # likewise
 _LONG = 200  # characters of nothing but base64, which no address, id or word has
+
+
+def unwrapped(text: str) -> str:
+    """Return what an image's field holds without markdown, HTML, quotes or brackets around it."""
+    around = _AROUND.match(text)
+    end = None if around is None else _ITS_END.search(text, around.end())
+    return text if around is None else text[around.end() : None if end is None else end.start()]
 
 
 def data_start(text: str) -> tuple[int, str | None]:
@@ -65,6 +77,7 @@ def address_of(text: str, start: int = 0) -> str:
 
 def looks_like_image(text: str) -> bool:
     """Return whether a text is an image's address, a data URI or base64, by what it begins with."""
+    text = unwrapped(text)
     if is_address(text) or _DATA_URI.match(text):
         return True
     return _BEGINNINGS.match(text) is not None or (len(text) >= _LONG and _BASE64.fullmatch(text[:_LONG]) is not None)
@@ -78,16 +91,17 @@ def _sorted_out(url: str | None, encoded: str | None) -> tuple[str | None, str |
     """
     address: str | None = None
     data: str | None = None
-    for text in (url, encoded):
-        if not text or text.isspace():
+    for given in (url, encoded):
+        if not given or given.isspace():
             continue
+        text = unwrapped(given)
         start, declared = data_start(text)
         if is_address(text, start):
             address = address or address_of(text, start)
-        elif text is encoded or declared is not None or looks_like_image(text):
+        elif given is encoded or declared is not None or looks_like_image(text):
             data = data or text[start:]
         else:
-            address = address or text  # A way of the relay's own; who fetches it is told.
+            address = address or given  # A way of the relay's own; who fetches it is told.
     return address, data
 
 
