@@ -48,7 +48,7 @@ def tiff(*others: tuple[int, int, int, int]) -> bytes:
     """Make a TIFF of 5 x 4 pixels of four bytes each, with these entries in place of its own."""
     given = {256: (3, 1, 5), 257: (3, 1, 4), 259: (3, 1, 1), 262: (3, 1, 2), 277: (3, 1, 4), 278: (3, 1, 4)}
     given |= {258: (3, 1, 8), 273: (4, 1, 146), 279: (4, 1, 80), 339: (3, 1, 1), 338: (3, 1, 2)}
-    given |= {tag: rest for tag, *rest in others}
+    given |= {tag: (kind, count, value) for tag, kind, count, value in others}
     entries = b"".join(struct.pack("<HHII", tag, *rest) for tag, rest in sorted(given.items()))
     return b"II*\0\x08\0\0\0" + struct.pack("<H", len(given)) + entries + bytes(4) + bytes(range(80))
 

@@ -289,7 +289,8 @@ class Images(Resource):
     ) -> ImagesResponse | EventStream[ImageStreamEvent]:
         """Order pictures; ``files`` makes it a form."""
         call = self._order_call(path, body, files, headers, query, timeout)
-        count = body.get("n") if isinstance(body.get("n"), int) else 1
+        asked = body.get("n")
+        count = asked if isinstance(asked, int) else 1
         if not call.stream:
             return await self._send(call, partial(self._read, count=count))
 
