@@ -751,6 +751,17 @@ async def test_says_why_nothing_was_fetched(url: str, settings: dict[str, Any], 
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize("later", [status(404), status(503), None, b"HTTP/1.1 200 OK\r\n\r\n<html>gone</html>"])
+async def test_a_part_that_came_is_told_whatever_came_later(later: bytes | None) -> None:
+    async with raw_answers(RAW_PART, later) as (url, _):
+        with pytest.raises(ImageDownloadError) as caught:
+            await Downloads(allow_private=True, retry=QUICK).fetch(url)
+    assert (caught.value.reason, caught.value.status) == ("damaged", 200)
+    assert "damaged=True keeps what came; and when tried again: http" in caught.value.message
+    async with raw_answers(RAW_PART, later) as (url, _):
+        assert PNG.startswith(await Downloads(allow_private=True, retry=QUICK).fetch(url, damaged=True))
+
+
 async def test_a_proxy_that_refuses_is_asked_once(stranger: Stranger) -> None:
     stranger.pages["/a.png"] = 407
     with pytest.raises(ImageDownloadError) as caught:

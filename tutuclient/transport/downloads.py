@@ -354,6 +354,8 @@ class Downloads:
                     return await self._follow(url, download)
                 except ImageDownloadError as error:
                     last[url] = error
+                    if error.reason == "damaged" and download.mime is not None:
+                        download.cut = error
                     if not _may_pass(error, self._retry) or download.is_closed:
                         addresses.remove(url)
             pause = max((last[url].retry_after or 0.0 for url in addresses), default=0.0)
@@ -491,6 +493,7 @@ class _Download:
     """One download, over all its attempts.
 
     Attributes:
+        cut: The error of the last attempt that brought a part of the image, or None.
         mime: The type of what has been written, or None while nothing has.
         is_closed: Something was written that cannot be taken back.
     """
@@ -506,6 +509,7 @@ class _Download:
         self.second = second if second != url else None
         self.write = write
         self.attempts: int = 0
+        self.cut: ImageDownloadError | None = None
         self.mime: str | None = None
         self._begin = begin
 
@@ -562,6 +566,12 @@ def _failure(download: _Download, errors: list[ImageDownloadError]) -> ImageDown
             reason=told.reason,
             status=told.status,
             retry_after=told.retry_after,
+        )
+    cut = download.cut
+    if cut is not None and error.reason not in _BROKEN and error.reason != "too_large":
+        # What there was of it is better news than why there was no more.
+        error = ImageDownloadError(
+            f"{cut.message}; and when tried again: {error.message}", reason=cut.reason, status=cut.status
         )
     error.attempts = download.attempts
     return error
