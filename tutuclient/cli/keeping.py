@@ -143,7 +143,7 @@ class Kept(NamedTuple):
     def tell(self, target: Target) -> None:
         """Print where it is; a picture that is paid for must be found again."""
         if self.error is not None:
-            print_error(in_options(self.error.message.removesuffix("; damaged=True keeps what came")))
+            print_error(in_options(self.error.message.replace("; damaged=True keeps what came", "")))
             note(f"it is made and paid for, and not ordered again: {self.place}")
         elif target.is_stdout and self.place is not None:
             note(f"only the first picture goes to stdout; another is here: {self.place}")
