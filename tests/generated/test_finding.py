@@ -125,6 +125,12 @@ async def data_of(answer: ChatCompletion | str) -> list[bytes]:
         ("[![same](https://c.example/s.png)](https://c.example/s.png)", ["https://c.example/s.png"]),
         ("[a [b](https://c.example/b.png)", ["https://c.example/b.png"]),
         ("\\![a](https://c.example/a.png)", ["https://c.example/a.png"]),
+        ("![a](https://c.example/a red  kite.png)", ["https://c.example/a red  kite.png"]),
+        (
+            "![a](<https://c.example/a kite.png>) [b](https://c.example/b 2.png )",
+            ["https://c.example/a kite.png", "https://c.example/b 2.png"],
+        ),
+        ('![a](https://c.example/a.png "a kite") and (more)', ["https://c.example/a.png"]),
         ("> quoted\n`code` https://c.example/a.png", ["https://c.example/a.png"]),
         ("```\nunclosed https://c.example/a.png", ["https://c.example/a.png"]),
         ("a ` stray\nhttps://c.example/a.png `", ["https://c.example/a.png"]),

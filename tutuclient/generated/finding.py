@@ -74,6 +74,10 @@ _TARGET = re.compile(
     r"\s{0,9}+(?:<(?P<angle>[^<>\n]*+)>|(?P<plain>[^\s()<>]*+(?:\([^\s()]*+\)[^\s()<>]*+)*+))"
     r"(?:\s{1,9}+(?:\"[^\"\n]*+\"|'[^'\n]*+'))?+\s{0,9}+\)",
 )
+# An address with spaces, which CommonMark takes between angle brackets only.
+_SPACED = re.compile(
+    r"\s{0,9}+(?:(?P<angle>(?!))|(?P<plain>(?i:https?)://[^\s()<>\"]++(?:[ ]{1,3}[^\s()<>\"]++){1,40}+))[ ]?\)"
+)
 _URL = re.compile(
     r"(?i:https?):(?:\\?/){2}"
     r"[A-Za-z0-9._~%!$&*+=:@/?#-]*+(?:(?:\\/|\\u0026|[,;](?!http)"
@@ -718,7 +722,7 @@ def _in_markdown(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[list[_
             opened.append(bracket.span())
         elif bracket[0].startswith("]") and opened:
             start, inner = opened.pop()
-            link = _TARGET.match(text, at) if bracket[0] == "](" else None
+            link = (_TARGET.match(text, at) or _SPACED.match(text, at)) if bracket[0] == "](" else None
             if link is None:
                 continue
             at = link.end()
