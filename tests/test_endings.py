@@ -44,6 +44,15 @@ def boxes(*parts: tuple[bytes, bytes]) -> bytes:
     return b"".join(struct.pack(">I", len(content) + 8) + kind + content for kind, content in parts)
 
 
+def tiff(*others: tuple[int, int, int, int]) -> bytes:
+    """Make a TIFF of 5 x 4 pixels of four bytes each, with these entries in place of its own."""
+    given = {256: (3, 1, 5), 257: (3, 1, 4), 259: (3, 1, 1), 262: (3, 1, 2), 277: (3, 1, 4), 278: (3, 1, 4)}
+    given |= {258: (3, 1, 8), 273: (4, 1, 146), 279: (4, 1, 80), 339: (3, 1, 1), 338: (3, 1, 2)}
+    given |= {tag: (kind, count, value) for tag, kind, count, value in others}
+    entries = b"".join(struct.pack("<HHII", tag, *rest) for tag, rest in sorted(given.items()))
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(given)) + entries + bytes(4) + bytes(range(80))
+
+
 PNG, JPEG, GIF, WEBP = (written(kind) for kind in ("PNG", "JPEG", "GIF", "WEBP"))
 BMP, TIFF, AVIF = written("BMP"), written("TIFF"), written("AVIF", quality=90)
 THUMBNAIL = written("JPEG", quality=20)
@@ -81,6 +90,8 @@ WHOLE: dict[str, bytes] = {
     "tiff grey": written("TIFF", "L"),
     "tiff deflated": written("TIFF", compression="tiff_adobe_deflate"),
     "tiff pages": written("TIFF", frames=3),
+    "bigtiff": written("TIFF", big_tiff=True),  # Pillow's hopper_bigtiff.tif
+    "bigtiff deflated": written("TIFF", big_tiff=True, compression="tiff_adobe_deflate"),
     "ico": written("ICO", "RGBA", sizes=[(16, 16), (48, 48)]),
     "avif": AVIF,
     "avif transparent": written("AVIF", "RGBA"),
@@ -103,6 +114,10 @@ ODD: dict[str, bytes] = {
     "a bmp whose size field is too large": BMP[:2] + b"\xff\xff\xff\x7f" + BMP[6:],
     "a bmp without the filling of its last row": BMP[:2] + struct.pack("<I", len(BMP) - 1) + BMP[6:-1],
     "zeros behind boxes": HEIC + bytes(20),
+    # Pillow's tiff_wrong_bits_per_sample.tiff
+    "a tiff whose strip is said to be larger than its pixels": tiff((279, 4, 1, 2**25)),
+    "a tiff whose rows are said to be all there can be": tiff((278, 4, 1, 2**32 - 1), (279, 4, 1, 2**25)),
+    "a tiff with numbers of a type that has none": tiff((279, 6, 4, 80)),
     "a last box without a size": HEIC.replace(struct.pack(">I", 207) + b"mdat", bytes(4) + b"mdat"),
     "boxes of 64 bits": boxes((b"ftyp", b"avif\0\0\0\0")) + struct.pack(">I4sQ", 1, b"mdat", 16 + 9) + bytes(9),
 }
@@ -149,7 +164,20 @@ def _loses_only_filling(name: str, data: bytes, place: int) -> bool:
     return filled and not any(data[place:])
 
 
-@pytest.mark.parametrize("name", ["png", "webp", "tiff", "avif", "bmp"])
+def test_a_part_of_a_tiff_whose_strip_is_said_to_be_too_large_is_not_whole() -> None:
+    assert not followed(tiff((279, 4, 1, 2**25))[:-1]).is_whole
+
+
+def test_no_directory_of_a_tiff_is_kept_that_is_larger_than_one_may_be() -> None:
+    ending = followed(b"II+\0\x08\0\0\0" + struct.pack("<QQ", 16, 2**40) + bytes(100_000))
+    assert not ending.is_whole
+
+
+def test_a_tiff_without_pixels_is_not_whole() -> None:
+    assert not followed(b"II*\0\x08\0\0\0" + struct.pack("<HHHIII", 1, 256, 3, 1, 5, 0) + bytes(100)).is_whole
+
+
+@pytest.mark.parametrize("name", ["png", "webp", "tiff", "bigtiff", "avif", "bmp"])
 def test_a_file_that_lost_a_stretch_in_its_middle_is_not_whole(name: str) -> None:
     data = WHOLE[name]
     assert not followed(data[: len(data) // 2] + data[len(data) // 2 + 57 :]).is_whole

@@ -1249,6 +1249,15 @@ async def test_what_a_few_bytes_can_hold_is_drawn() -> None:
         assert (await decoded(Upload(buffer.getvalue(), max_side=30))).size == (30, 30)
 
 
+async def test_more_pixels_than_pillow_opens_are_refused_with_what_moves_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = picture("PNG", (400, 200))
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 39_999)
+    for most in (None, 10**9):
+        error = await refusal(data, max_side=10, max_pixels=most)
+        assert "more pixels than Pillow opens, whatever max_pixels says" in str(error)
+        assert "PIL.Image.MAX_IMAGE_PIXELS" in str(error)
+
+
 async def test_more_pixels_than_max_pixels_are_refused() -> None:
     data = picture("PNG", (400, 200))
     error = await refusal(data, max_side=10, max_pixels=79_999)

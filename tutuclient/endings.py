@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _NEVER = -(2**63)  # passed over to the end: what cannot be an image of this format does not become whole
 _KEPT = 2**20  # bytes of a directory that are kept; a larger one is not looked into
 _MOST_PAGES = 1000  # of a TIFF, so that a ring of them ends
+_MOST_ENTRIES = 2**16  # of a directory of a TIFF
 
 # A marker behind a JPEG's entropy-coded data: no stuffed 0xFF, no restart, no filling.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -247,38 +248,63 @@ def _icon(ending: Ending) -> Walk:
 
 
 def _tiff(ending: Ending) -> Walk:
-    """Source: TIFF 6.0, section 2. What stands before the directory that tells of it has come already."""
+    """Source: TIFF 6.0, section 2; BigTIFF. What stands before the directory that tells of it has come already."""
     head = yield 8
     order = "<" if head.startswith(b"II") else ">"
-    position, target = 8, struct.unpack(order + "I", head[4:])[0]
-    for _ in range(_MOST_PAGES):
-        if target < position:
-            return
+    position, room, counted, entry, offset, first = 8, 4, "H", "HHI4s", "I", head[4:]
+    if b"+" in head[2:4]:
+        position, room, counted, entry, offset, first = 16, 8, "Q", "HHQ8s", "Q", (yield 8)
+    target = struct.unpack(order + offset, first)[0]
+    has_pixels, pages = False, 0
+    while target >= position and pages < _MOST_PAGES:
         yield -(target - position)
-        count = struct.unpack(order + "H", (yield 2))[0]
-        entries = list(struct.iter_unpack(order + "HHI4s", (yield 12 * count)))
-        following = struct.unpack(order + "I", (yield 4))[0]
-        position = target + 6 + 12 * count
+        count = struct.unpack(order + counted, (yield struct.calcsize(order + counted)))[0]
+        if count > _MOST_ENTRIES:
+            break
+        size_of_entry = struct.calcsize(order + entry)
+        entries = list(struct.iter_unpack(order + entry, (yield size_of_entry * count)))
+        following = struct.unpack(order + offset, (yield room))[0]
+        position = target + struct.calcsize(order + counted) + size_of_entry * count + room
         numbers: dict[int, list[int]] = {}
         apart: list[tuple[int, int, int, str]] = []
         for tag, kind, many, value in entries:
             size = many * _TIFF_SIZES.get(kind, 0)
-            layout = f"{order}{many}{'H' if kind == 3 else 'I'}"  # noqa: PLR2004  (SHORT; else LONG)
-            if size > 4:  # noqa: PLR2004  (what an entry has room for)
-                at = struct.unpack(order + "I", value)[0]
+            layout = f"{order}{many}{_TIFF_NUMBERS[kind]}" if tag in _TIFF_PLACES and kind in _TIFF_NUMBERS else ""
+            if size > room:
+                at = struct.unpack(order + offset, value)[0]
                 ending.needed = max(ending.needed, at + size)
-                apart += [(at, size, tag, layout)] if tag in _TIFF_PLACES and size <= _KEPT else []
-            elif tag in _TIFF_PLACES and size:
+                apart += [(at, size, tag, layout)] if layout and size <= _KEPT else []
+            elif layout:
                 numbers[tag] = list(struct.unpack(layout, value[:size]))
         for at, size, tag, layout in sorted(apart):
             if at >= position:
                 yield -(at - position)
                 numbers[tag] = list(struct.unpack(layout, (yield size)))
                 position = at + size
-        for places, sizes in ((273, 279), (324, 325)):  # strips and tiles
-            ends = map(sum, zip(numbers.get(places, ()), numbers.get(sizes, ()), strict=False))
-            ending.needed = max(ending.needed, *ends, 0)
-        target = following
+        ending.needed = max(ending.needed, _end_of_pixels(numbers))
+        has_pixels = has_pixels or not _TIFF_PIXELS.isdisjoint(item[0] for item in entries)
+        target, pages = following, pages + 1
+    if not has_pixels:
+        yield _NEVER
+
+
+def _end_of_pixels(numbers: dict[int, list[int]]) -> int:
+    """Return where the last strip or tile of a page ends."""
+    end = 0
+    for places, sizes, most in ((273, 279, _most_of_a_strip(numbers)), (324, 325, None)):
+        lengths = (size if most is None else min(size, most) for size in numbers.get(sizes, ()))
+        end = max(end, *map(sum, zip(numbers.get(places, ()), lengths, strict=False)), 0)
+    return end
+
+
+def _most_of_a_strip(numbers: dict[int, list[int]]) -> int | None:
+    """Reckon how many bytes a strip of pixels that are not compressed has; its own field may be wrong, as in a BMP."""
+    width, height, bits, compression, samples, rows = (numbers.get(tag) for tag in (256, 257, 258, 259, 277, 278))
+    if not (width and height and bits) or (compression or [1]) != [1]:
+        return None
+    count = (samples or [1])[0]
+    of_a_pixel = sum(bits) if len(bits) == count else max(bits) * count
+    return (width[0] * of_a_pixel + 7) // 8 * min((rows or height)[0], height[0])
 
 
 def _boxes(ending: Ending) -> Walk:
@@ -352,8 +378,10 @@ def _numbers(data: bytes, at: int) -> Callable[[int], int]:
     return read
 
 
-_TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}  # bytes, by type
-_TIFF_PLACES = frozenset({273, 279, 324, 325})
+_TIFF_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_TIFF_NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}  # the layouts of whole numbers, by type
+_TIFF_PIXELS = frozenset({273, 324, 513})  # places of strips, of tiles, and of a JPEG
+_TIFF_PLACES = frozenset({256, 257, 258, 259, 273, 277, 278, 279, 324, 325})
 _WALKS: dict[str, Callable[[Ending], Walk]] = {
     "image/png": _png,
     "image/jpeg": _jpeg,

@@ -1131,6 +1131,12 @@ def _fitted(content: _Content, max_side: int, *, max_pixels: int = MAX_PIXELS) -
                 f"Pillow does not know the format of {content.label}, or its header is broken."
                 " For HEIC install pillow-heif and call its register_heif_opener()."
             ) from error
+        except Image.DecompressionBombError as error:
+            # Pillow's own bound, which is the whole process's, so that it is the caller's to move.
+            raise MediaError(
+                f"{content.label} has more pixels than Pillow opens, whatever max_pixels says ({error}): give a"
+                " smaller picture, or raise PIL.Image.MAX_IMAGE_PIXELS."
+            ) from error
         # Not picture.getexif(): for a PNG that decodes the pixels.
         turned = _orientation(partial(Image.Image.getexif, picture)) != 1
         if max(picture.size) <= max_side and not turned:

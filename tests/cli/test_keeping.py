@@ -110,6 +110,27 @@ def test_a_name_that_only_the_bytes_ask_for_costs_no_image(tutu: Callable[..., D
     assert Path("sky.png").read_bytes() == image
 
 
+def test_a_damaged_image_never_leaves_the_folder_it_was_meant_for(tutu: Callable[..., Done], relay: Server) -> None:
+    part = sample_picture()[:-40]
+    relay.answers(*[draws(part, form="b64")] * 3)
+    for name in ("sky-damaged.png", "sky-damaged-2.png", "sky-damaged-3.png"):
+        done = tutu("edit", "cat.png", SKY, "-o", "sky.jpg")
+        assert f"paid for, and not ordered again: {name}" in done.err
+        assert "damaged=True" not in done.err
+        assert Path(name).read_bytes() == part
+
+
+def test_a_damaged_image_for_stdout_gets_no_name_like_an_option(tutu: Callable[..., Done], relay: Server) -> None:
+    part = sample_picture()[:-40]
+    relay.answers(draws(part, form="b64"))
+    done = tutu("edit", "cat.png", SKY, "-o", "-")
+    assert (done.code, done.out) == (8, "")
+    [place] = [line.rpartition(": ")[2] for line in done.err.splitlines() if "not ordered again" in line]
+    assert Path(place).read_bytes() == part
+    assert not Path(place).name.startswith("-")
+    Path(place).unlink()
+
+
 def test_a_damaged_image_is_kept_beside_and_told(tutu: Callable[..., Done], relay: Server) -> None:
     part = sample_picture()[:-40]
     relay.answers(*[draws(part, form="b64")] * 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import pickle
+import random
 import re
 from time import thread_time_ns
 from typing import Any
@@ -124,6 +125,12 @@ async def data_of(answer: ChatCompletion | str) -> list[bytes]:
         ("[![same](https://c.example/s.png)](https://c.example/s.png)", ["https://c.example/s.png"]),
         ("[a [b](https://c.example/b.png)", ["https://c.example/b.png"]),
         ("\\![a](https://c.example/a.png)", ["https://c.example/a.png"]),
+        ("![a](https://c.example/a red  kite.png)", ["https://c.example/a red  kite.png"]),
+        (
+            "![a](<https://c.example/a kite.png>) [b](https://c.example/b 2.png )",
+            ["https://c.example/a kite.png", "https://c.example/b 2.png"],
+        ),
+        ('![a](https://c.example/a.png "a kite") and (more)', ["https://c.example/a.png"]),
         ("> quoted\n`code` https://c.example/a.png", ["https://c.example/a.png"]),
         ("```\nunclosed https://c.example/a.png", ["https://c.example/a.png"]),
         ("a ` stray\nhttps://c.example/a.png `", ["https://c.example/a.png"]),
@@ -351,6 +358,7 @@ async def test_data_in_lines_are_whole(width: int, line_break: str) -> None:
         f"data:image/png;charset=utf-8;base64,{B64}",
         f"data:image/png;name=a%20b.png;base64,{B64}",
         f"data:;base64,{B64}",
+        f"data:image/*;base64,{B64}",
         f"data:application/octet-stream;base64,{B64}",
         f"data:image/png;base64,data:image/png;base64,{B64}",
         "data:image/png;base64," + B64.replace("+", "%2b").replace("/", "%2f").replace("=", "%3d"),
@@ -367,6 +375,41 @@ async def test_odd_spellings_of_data_are_read(uri: str) -> None:
         assert await data_of(text) == [PNG], text[:60]
     for field in ({"images": [{"url": uri}]}, {"images": [{"b64_json": f" {uri}\n"}]}, {"image": uri}):
         assert await data_of(says(None, **field)) == [PNG]
+
+
+@pytest.mark.parametrize("width", [60, 76, 128])
+@pytest.mark.parametrize(
+    ("line_break", "slash", "plus"),
+    [
+        ("\n", "\\/", "+"),
+        ("\\n", "\\/", "\\u002b"),
+        ("\\\\n", "\\\\/", "+"),
+        ("\\\\r\\\\n", "/", "\\\\u002B"),
+        ("\\u000a", "/", "\\u002b"),
+        ("\\u000D\\u000A", "/", "+"),
+        ("%0A", "%2F", "%2B"),
+        ("&#13;&#10;", "&#47;", "&#43;"),
+        (" ", "/", "\\u002b"),
+    ],
+)
+async def test_data_in_lines_are_whole_that_are_escaped_too(width: int, line_break: str, slash: str, plus: str) -> None:
+    # JSON within JSON, forms and HTML escape line ends and letters alike: then no line is as long as another.
+    for seed in range(8):
+        data = png(random.Random(seed).randbytes(1500))
+        text = base64.b64encode(data).decode()
+        lines = [text[at : at + width].replace("+", plus).replace("/", slash) for at in range(0, len(text), width)]
+        for before, after in AROUND:
+            answer = f"{before}data:image/png;base64,{line_break.join(lines)}{after}"
+            assert await data_of(answer) == [data], answer[:300]
+
+
+async def test_data_within_code_are_the_image_of_who_asked_for_one() -> None:
+    for text in (f"`{DATA_URI}`", f"```\n{DATA_URI}\n```", f"```markdown\n![a]({DATA_URI})\n```", f"> `{DATA_URI}`"):
+        [image] = find_images(says(text), made=True)
+        assert await image.read() == PNG
+    assert find_images(says("```\ndata:image/png;base64,abcd https://c.example/a\n```"), made=True) == []
+    [image] = find_images(says(f"`{DATA_URI}` https://c.example/a.png"), made=True)
+    assert image.url == "https://c.example/a.png"
 
 
 async def test_pluses_that_became_spaces_come_back() -> None:
@@ -409,6 +452,19 @@ async def test_a_line_that_is_lost_within_is_an_error() -> None:
         ({"url": f"data:image/png;base64,data:image/png;base64,{B64}"}, PNG),
         ({"b64_json": f"data:image/png;base64,data:image/png;base64,{B64}"}, PNG),
         ({"b64_json": f"image/png;base64,{B64}"}, PNG),
+        ({"b64_json": f"base64,{B64}"}, PNG),
+        ({"url": f";base64,{B64}"}, PNG),
+        ({"url": f"data:image/*;base64,{B64}"}, PNG),
+        ({"url": f"\\ndata:image\\/png;base64,\\n{B64}"}, PNG),
+        ({"url": "https:\\/\\/a.example\\/1"}, "https://a.example/1"),
+        ({"b64_json": f"data:image/png,{B64}"}, PNG),
+        ({"url": "![a kite](https://a.example/1)"}, "https://a.example/1"),
+        ({"b64_json": "<https://a.example/1>"}, "https://a.example/1"),
+        ({"url": '"https://a.example/1"'}, "https://a.example/1"),
+        ({"url": f"![a](data:image/png;base64,{B64})"}, PNG),
+        ({"url": f'<img alt="a" src="data:image/png;base64,{B64}">'}, PNG),
+        ({"b64_json": f'"{B64}"'}, PNG),
+        ({"b64_json": f"b'{B64}'"}, PNG),
         ({"b64_json": f"DATA:IMAGE/PNG;BASE64, {B64}"}, PNG),
         ({"url": B64, "b64_json": "https://a.example/1"}, PNG),
         ({"url": "https://a.example/1", "b64_json": "https://a.example/1"}, "https://a.example/1"),

@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from tests.forms import Entry, entries_of
 from tests.images import jpeg, png
 from tutuclient import (
+    APIError,
     ContentPolicyError,
     IncompleteStreamError,
     InternalServerError,
@@ -401,6 +402,7 @@ LAST_EVENTS: dict[str, tuple[Any, list[str]]] = {
         named("image_generation.completed", b64_json=f"data:image/png;base64,data:image/png;base64,{B64}"),
         ["b64"],
     ),
+    "a chunk of a chat": ({"choices": [{"delta": {"images": [{"image_url": {"url": URL}}]}}]}, [URL]),
     "Responses": (
         named("response.output_item.done", item={"type": "image_generation_call", "result": B64}),
         ["b64"],
@@ -437,6 +439,41 @@ async def test_the_usage_of_a_last_event_is_told_once(client: TutuClient, server
         events = [event async for event in stream]
     assert [event.usage and event.usage.total_tokens for event in events] == [None, 9]
     assert ([event.created_at for event in events], told) == ([5, 5], [events[1].usage])
+
+
+async def test_an_image_that_a_last_event_repeats_is_one(client: TutuClient, server: Server) -> None:
+    # The chatgpt2api family's last event holds all images, beside events in OpenAI's names.
+    images = [{"b64_json": B64}, {"url": URL}]
+    frames = [named("image_generation.completed", **image) for image in images]
+    frames.append(unnamed("image.generation.result", data=images, usage={"total_tokens": 9}))
+    for count, given in ((2, frames), (1, [frames[1], unnamed("result", data=[{"url": URL}])])):
+        server.answers(*[streams(given)] * 2)
+        async with await client.images.generate(prompt="a cat", n=count, stream=True) as stream:
+            events = [event async for event in stream]
+        assert shown(events) == ["b64", URL][-count:]
+        answer = await client.images.generate(prompt="a cat", n=count)
+        assert [image.url or "b64" for image in answer.images] == ["b64", URL][-count:]
+        for usage in (events[-1].usage, answer.usage):
+            assert (usage and usage.total_tokens) == (9 if count > 1 else None)
+
+
+async def test_of_several_images_that_are_equal_none_is_lost(client: TutuClient, server: Server) -> None:
+    server.answers(streams([named("image_generation.completed", b64_json=B64)] * 3))
+    async with await client.images.generate(prompt="a cat", n=3, stream=True) as stream:
+        assert shown([event async for event in stream]) == ["b64"] * 3
+
+
+async def test_an_error_behind_one_of_two_images_is_an_error_however_it_was_asked(
+    client: TutuClient, server: Server
+) -> None:
+    frames = [named("image_generation.completed", url=URL), named("error", error={"message": "overloaded"})]
+    server.answers(streams(frames, done=False))
+    with pytest.raises(APIError, match="overloaded") as caught:
+        await client.images.generate(prompt="a cat", n=2)
+    partial: Any = caught.value.partial
+    assert [image.url for image in partial.images] == [URL]
+    server.answers(streams(frames, done=False))
+    assert [image.url for image in (await client.images.generate(prompt="a cat")).images] == [URL]
 
 
 REFUSED = {"code": "OutputImageSensitiveContentDetected", "message": "sensitive"}

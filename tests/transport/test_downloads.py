@@ -449,6 +449,13 @@ async def test_the_address_checked_is_the_one_connected_to(stranger: Stranger, m
             "0x",
             "api.prod.svc",
             "db.svc.cluster.local",
+            "kubernetes.default",
+            "vault.node.consul",
+            "nas.fritz.box",
+            "box.tail1234.ts.net",
+            "10-0-0-1.traefik.me",
+            "wiki.dmz",
+            "app.test",
             "router.localdomain",
             "files.corp",
             "nas.home",
@@ -678,7 +685,7 @@ def status(number: int, headers: str = "") -> bytes:
 @pytest.mark.parametrize(
     "hiccup",
     [
-        *(status(number) for number in (408, 429, 500, 502, 503, 504, 520, 529)),
+        *(status(number) for number in (408, 425, 429, 500, 502, 503, 504, 507, 520, 526, 529, 530, 598)),
         status(503, "Retry-After: 0\r\n"),
         None,
         b"",
@@ -710,7 +717,7 @@ async def test_a_hiccup_costs_no_image(hiccup: bytes | None) -> None:
         (b"HTTP/1.1 302 Oh\r\nLocation: http://nas.home/\r\nContent-Length: 0\r\n\r\n", "bad_address", None, 1),
         (None, "unreachable", None, 3),
         (b"", "unreachable", None, 3),
-        (RAW_PART, "damaged", None, 3),
+        (RAW_PART, "damaged", 200, 3),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + PART, "damaged", 200, 3),
         (status(200), "damaged", 200, 3),
     ],
@@ -742,6 +749,17 @@ async def test_says_why_nothing_was_fetched(url: str, settings: dict[str, Any], 
     with pytest.raises(ImageDownloadError) as caught:
         await Downloads(retry=QUICK, **settings).fetch(url)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("later", [status(404), status(503), None, b"HTTP/1.1 200 OK\r\n\r\n<html>gone</html>"])
+async def test_a_part_that_came_is_told_whatever_came_later(later: bytes | None) -> None:
+    async with raw_answers(RAW_PART, later) as (url, _):
+        with pytest.raises(ImageDownloadError) as caught:
+            await Downloads(allow_private=True, retry=QUICK).fetch(url)
+    assert (caught.value.reason, caught.value.status) == ("damaged", 200)
+    assert "damaged=True keeps what came; and when tried again: http" in caught.value.message
+    async with raw_answers(RAW_PART, later) as (url, _):
+        assert PNG.startswith(await Downloads(allow_private=True, retry=QUICK).fetch(url, damaged=True))
 
 
 async def test_a_proxy_that_refuses_is_asked_once(stranger: Stranger) -> None:

@@ -82,6 +82,5 @@ def test_what_openai_types_is_typed() -> None:
     assert answer.svg_usage is not None
     assert (answer.svg_usage.model, answer.svg_usage.input_tokens, answer.svg_usage.total_tokens) == ("m", 1, None)
     assert (answer.svg_usage.extra, answer.safety_identifier) == ({"own": 2}, "s")
-    event = wire.read_image_event("", b'{"url":"https://h.example/a","safety_identifier":"s"}', Meta(200))
-    assert event is not None
+    [event] = wire.read_image_events("", b'{"url":"https://h.example/a","safety_identifier":"s"}', Meta(200))
     assert (event.safety_identifier, ImageStreamEvent().safety_identifier) == ("s", None)

@@ -82,7 +82,7 @@ ANSWERS: dict[str, tuple[Any, Callable[[bytes], Any], Callable[[Any], Any], obje
     ),
     "image event": (
         {"type": "image_generation.completed", "url": URL},
-        lambda data: wire.read_image_event("", data, OK),
+        lambda data: wire.read_image_events("", data, OK)[0],
         lambda event: (event.type, event.url),
         ("image_generation.completed", URL),
     ),

@@ -137,8 +137,7 @@ def test_an_answer_without_pictures_is_none(fields: dict[str, Any]) -> None:
     ],
 )
 def test_reads_the_events_of_a_streamed_picture(data: bytes, kind: str, index: int | None) -> None:
-    event = wire.read_image_event("", data, OK)
-    assert event is not None
+    [event] = wire.read_image_events("", data, OK)
     assert event.type.endswith(kind)
     assert event.is_partial is (kind == "partial_image")
     assert event.partial_image_index == index
@@ -150,7 +149,7 @@ READERS: list[Callable[[bytes], Answer | None]] = [
     lambda data: wire.read_text_event(data, OK),
     lambda data: wire.read_vectors(data, OK, None),
     lambda data: wire.read_images(data, OK),
-    lambda data: wire.read_image_event("", data, OK),
+    lambda data: next(iter(wire.read_image_events("", data, OK)), None),
 ]
 every_reader = pytest.mark.parametrize("read", READERS, ids=["text", "text event", "vectors", "images", "image event"])
 
@@ -181,19 +180,18 @@ def test_an_error_in_an_answers_clothes_is_an_error(
     ("fields", "kind"), [({}, "image_edit.completed"), ({"type": "own"}, "own"), ({"type": ""}, "image_edit.completed")]
 )
 def test_an_event_without_a_type_goes_by_its_line(fields: dict[str, Any], kind: str) -> None:
-    event = wire.read_image_event("image_edit.completed", body(b64_json="iVBO", **fields), OK)
-    assert event is not None
+    [event] = wire.read_image_events("image_edit.completed", body(b64_json="iVBO", **fields), OK)
     assert event.type == kind
 
 
 def test_an_event_without_picture_and_usage_carries_nothing() -> None:
-    assert wire.read_image_event("keepalive", body(type="keepalive"), OK) is None
+    assert wire.read_image_events("keepalive", body(type="keepalive"), OK) == []
 
 
 @pytest.mark.parametrize("data", [b"{}", b"null", b"[]", b" {} "])
 def test_an_event_that_carries_nothing_is_none(data: bytes) -> None:
     assert wire.read_text_event(data, OK) is None
-    assert wire.read_image_event("", memoryview(data), OK) is None
+    assert wire.read_image_events("", memoryview(data), OK) == []
 
 
 def test_parts_keep_what_the_relay_adds() -> None:

@@ -277,8 +277,8 @@ def test_an_explicit_no_is_an_error_everywhere(
         wire.read_text,
         wire.read_text_event,
         wire.read_images,
-        lambda data, meta: wire.read_image_event("", data, meta),
-        lambda data, meta: wire.read_image_event("step", data, meta),
+        lambda data, meta: wire.read_image_events("", data, meta),
+        lambda data, meta: wire.read_image_events("step", data, meta),
         lambda data, meta: wire.read_vectors(data, meta, None),
         lambda data, meta: wire.read_transcription(data, "json", meta),
         lambda data, meta: wire.read_transcription_event("", data, meta),
@@ -489,7 +489,7 @@ def test_an_event_of_another_kind_is_passed_over(name: str, tree: dict[str, Any]
     body = json.dumps(tree).encode()
     chunk = wire.read_chunk(body, OK, name)
     assert chunk is None or not chunk.choices
-    assert wire.read_image_event(name, body, OK) is None
+    assert wire.read_image_events(name, body, OK) == []
     assert wire.read_transcription_event(name, body, OK) is None
 
 

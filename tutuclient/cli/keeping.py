@@ -143,7 +143,7 @@ class Kept(NamedTuple):
     def tell(self, target: Target) -> None:
         """Print where it is; a picture that is paid for must be found again."""
         if self.error is not None:
-            print_error(in_options(self.error.message))
+            print_error(in_options(self.error.message.replace("; damaged=True keeps what came", "")))
             note(f"it is made and paid for, and not ordered again: {self.place}")
         elif target.is_stdout and self.place is not None:
             note(f"only the first picture goes to stdout; another is here: {self.place}")
@@ -210,7 +210,7 @@ async def _keep(image: GeneratedImage, target: Target, number: int, count: int) 
         sys.stdout.buffer.flush()
         return Kept(image, None, None)
     except ImageDownloadError as error:
-        if error.reason == "damaged":
+        if error.reason == "damaged" and not target.is_stdout:
             return Kept(image, await _beside(image, Path(wanted), "damaged"), error)
         cause = error.__cause__
         if not isinstance(cause, FileExistsError) or not cause.filename:
@@ -224,6 +224,14 @@ async def _keep(image: GeneratedImage, target: Target, number: int, count: int) 
 
 async def _beside(image: GeneratedImage, path: Path, word: str = "") -> Path | str:
     """Save a picture next to where it was to be, under a name that is free, damaged as it may be."""
+    try:
+        return await image.save(_free(path, word), damaged=True)
+    except ImageDownloadError as error:
+        cause = error.__cause__
+        if not isinstance(cause, FileExistsError) or not cause.filename:
+            return await rescue(image)
+        # The bytes choose the ending: what stands under that name is to be counted on from.
+        path = path.with_suffix(Path(cause.filename).suffix)
     try:
         return await image.save(_free(path, word), damaged=True)
     except ImageDownloadError:

@@ -21,7 +21,7 @@ from tutuclient.settings import UNSET, RetryPolicy
 from tutuclient.transport.downloads import Downloads
 from tutuclient.types.answer import is_list, is_object
 from tutuclient.types.chat import ChatCompletionChunk
-from tutuclient.types.images import ImagesResponse, ImageStreamEvent
+from tutuclient.types.images import ImagesResponse, ImageStreamEvent, address_of, data_start, is_address, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,26 +42,28 @@ _LABEL = 1000  # characters of a label or ALT text that are looked at and kept
 # The forms of a text. Each pattern is possessive or bounded: no text makes one of them look twice at the same stretch.
 _DATA_URI = re.compile(
     r"(?:(?<![A-Za-z0-9._~%$&+=@/?#;-])|(?<=\\[nrt])|(?<=\bsrc=))"
-    r"data:\s?([\w.+\\/-]{0,80})(?:\s?;\s?[\w.+-]{1,40}=(?:[\w.+%-]{0,80}|\"[^\"\n,;]{0,80}\")){0,4}\s?[;,]\s?base64\s?,",
+    r"data:\s?([\w.+*\\/-]{0,80})(?:\s?;\s?[\w.+-]{1,40}=(?:[\w.+%-]{0,80}|\"[^\"\n,;]{0,80}\")){0,4}\s?[;,]\s?base64\s?,",
     re.IGNORECASE | re.ASCII,
 )
-_GAP = r"(?:\s|\\{1,2}[nrt]|%0[AaDd9]|%20|&\#(?:10|13|x[AaDd]);)"
-_ESCAPED = r"(?:\\{1,2}/|\\u002[BbFf]|%2[BbFf]|&\#(?:43|47|x2[BbFf]);)"
+_GAP = r"(?:\s|\\{1,2}(?:[nrt]|u000[AaDd9])|%0[AaDd9]|%20|&\#(?:10|13|x[AaDd]);)"
+_ESCAPED = r"(?:\\{1,2}(?:/|u002[BbFf])|%2[BbFf]|&\#(?:43|47|x2[BbFf]);)"
+_LETTER = re.compile(_ESCAPED)
 _SPACES = re.compile(rf"{_GAP}*+")
 _RUN = re.compile(rf"[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+")
-_FILLING = re.compile(r"(?:(?:=|%3[Dd]|\\u003[Dd]|&\#(?:61|x3[Dd]);){1,2}+(?![A-Za-z0-9+/]))?+")
+_FILLING = re.compile(r"(?:(?:=|%3[Dd]|\\{1,2}u003[Dd]|&\#(?:61|x3[Dd]);){1,2}+(?![A-Za-z0-9+/]))?+")
 # All that base64 may be written with, for where something closes it.
 _ANY_BASE64 = re.compile(
-    r"[A-Za-z0-9+/_=\s-]*+(?:(?:\\{1,2}[/nrt]|\\u00[0-9a-fA-F]{2}|%[0-9A-Fa-f]{2}|&\#x?[0-9A-Fa-f]{1,3};)[A-Za-z0-9+/_=\s-]*+)*+"
+    r"[A-Za-z0-9+/_=\s-]*+(?:(?:\\{1,2}(?:[/nrt]|u00[0-9a-fA-F]{2})|%[0-9A-Fa-f]{2}|&\#x?[0-9A-Fa-f]{1,3};)[A-Za-z0-9+/_=\s-]*+)*+"
 )
-_SECOND_HALF = re.compile(r"(image/[\w.+-]{1,40})\s?;\s?base64\s?,", re.IGNORECASE | re.ASCII)  # without "data:"
 _SPLIT = re.compile(rf"{_GAP}++")
 _CUT = "data:,"
 _DATA = tuple(map(re.compile, ("data:", "DATA:", "Data:")))
 _HTTP = tuple(map(re.compile, ("http", "HTTP", "Http")))
 _NARROW = 4  # letters of the narrowest lines
 _WORD = 24  # letters in which a line of base64 may look like a word
-_LINES = re.compile(rf"(?:{_GAP}++[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+(?<=[A-Za-z0-9+/_-]{{24}}))*+")
+_LINES = re.compile(
+    rf"(?:{_GAP}++(?=[A-Za-z0-9+/_-]{{24}}|(?:[A-Za-z0-9+/_-]|{_ESCAPED}){{24}})[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+)*+"
+)
 _LIKE_A_WORD = re.compile(r"(?!(.)\1\1)(?:[A-Z]?[a-z]*(?:-[a-z]+)*|[A-Z]+|[0-9]{1,4})")
 _CLOSED_BY = {'"': '"', "'": "'", "(": ")", "<": ">", "`": "`", "[": "]", "“": "”", "（": "）"}
 _NOTHING_BUT_BASE64 = re.compile(r"[A-Za-z0-9+/_=\s-]*+")
@@ -71,6 +73,10 @@ _BRACKET = re.compile(r"\\.|!?\[|\]\(?", re.DOTALL)
 _TARGET = re.compile(
     r"\s{0,9}+(?:<(?P<angle>[^<>\n]*+)>|(?P<plain>[^\s()<>]*+(?:\([^\s()]*+\)[^\s()<>]*+)*+))"
     r"(?:\s{1,9}+(?:\"[^\"\n]*+\"|'[^'\n]*+'))?+\s{0,9}+\)",
+)
+# An address with spaces, which CommonMark takes between angle brackets only.
+_SPACED = re.compile(
+    r"\s{0,9}+(?:(?P<angle>(?!))|(?P<plain>(?i:https?)://[^\s()<>\"]++(?:[ ]{1,3}[^\s()<>\"]++){1,40}+))[ ]?\)"
 )
 _URL = re.compile(
     r"(?i:https?):(?:\\?/){2}"
@@ -222,9 +228,9 @@ def _listed(downloads: Downloads, item: Image | ImageStreamEvent) -> GeneratedIm
     for text, is_data in ((item.b64_json, True), (item.url, False)):
         if text is None:
             continue
-        start, uri = _inner(text)
-        if _is_http(text, start):
-            urls.insert(0, text[start:].strip())
+        start, uri = data_start(text)
+        if is_address(text, start):
+            urls.insert(0, address_of(text, start))
         elif is_data or uri is not None or Base64(text[start : start + 400]).mime:
             encoded = encoded or Base64(text, start)
         else:
@@ -233,24 +239,6 @@ def _listed(downloads: Downloads, item: Image | ImageStreamEvent) -> GeneratedIm
     if len(urls) > 1 and urls[1] != urls[0]:
         image.download_url = urls[1]
     return image
-
-
-def _inner(text: str) -> tuple[int, str | None]:
-    """Find where an image's field begins behind what clients and relays put before it, some of them twice.
-
-    Returns:
-        The place of the address or the base64, and what a data URI declares it to be, or None.
-    """
-    declared: str | None = None
-    start = _SPACES.match(text).end()  # type: ignore[union-attr]  # It matches the empty text.
-    while uri := _DATA_URI.match(text, start) or _SECOND_HALF.match(text, start):
-        declared = declared or uri[1]
-        start = _SPACES.match(text, uri.end()).end()  # type: ignore[union-attr]  # As above.
-    return start, declared
-
-
-def _is_http(text: str, start: int = 0) -> bool:
-    return text[start : start + 8].lower().startswith(("http://", "https://"))
 
 
 def find_images(answer: Answer, *, made: bool = False) -> Pictures:
@@ -336,9 +324,10 @@ class _Found:
         return False
 
     def _read_string(self, text: str, *, is_data: bool, prompt: str | None) -> bool:
-        start, declared = _inner(text)
-        if _is_http(text, start):
-            url = text[start:].strip()
+        text = unwrapped(text)
+        start, declared = data_start(text)
+        if is_address(text, start):
+            url = address_of(text, start)
             if _is_other_media(url):
                 return False
             image = self._url(url, prompt=prompt)
@@ -366,6 +355,10 @@ class _Found:
             )
         if made and not self.images:
             self._take(_mentions(*_prepare(text)), self._supposed)
+        if made and not self.images:
+            # Within code too: who asked for an image, and got nothing else, was not shown how to write one.
+            for declared, encoded in _cut_data(text)[1].values():
+                self._take([_Mention(0, encoded, declared)], self._linked)
 
     def _take(self, mentions: Iterable[_Mention], other: Callable[[_Mention], GeneratedImage | None]) -> None:
         """Take the images first, so that links find their twins; then put all in order of appearance."""
@@ -600,11 +593,13 @@ def _wrapped(text: str, start: int, first: int, first_width: int) -> tuple[int, 
         lines = _narrow_lines(width).match(text, first).end()  # type: ignore[union-attr]  # As above.
     if lines > first:
         *_, last_but_one, last = _SPLIT.split(text[max(first - width, lines - 4096, start) : lines])
+        written = len(last)
+        last_but_one, last = _LETTER.sub("/", last_but_one), _LETTER.sub("/", last)
         # One longer than those before it may be something else; so may a single one, and what is like a word.
         is_even = lines == end and width in {first - start, first_width}
         is_odd = len(last) > len(last_but_one) or lines == end
         if (is_odd and not is_even) or (len(last) < _WORD and _LIKE_A_WORD.fullmatch(last)):
-            doubts = [lines - len(last)]
+            doubts = [lines - written]
         filled = _FILLING.match(text, lines).end()  # type: ignore[union-attr]
         if filled > lines:
             return filled, []  # No text goes on like that.
@@ -727,14 +722,14 @@ def _in_markdown(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[list[_
             opened.append(bracket.span())
         elif bracket[0].startswith("]") and opened:
             start, inner = opened.pop()
-            link = _TARGET.match(text, at) if bracket[0] == "](" else None
+            link = (_TARGET.match(text, at) or _SPACED.match(text, at)) if bracket[0] == "](" else None
             if link is None:
                 continue
             at = link.end()
             spans.append((start, at))
             group = "plain" if link["angle"] is None else "angle"
             declared, target = "", _unescape(link[group])
-            if not _is_http(target) or _CUT in link[group]:
+            if not is_address(target) or _CUT in link[group]:
                 declared, target = cuts.get(link.start(group)) or ("", Base64(text, *link.span(group)))
             label = text[inner : min(bracket.start(), inner + _LABEL)]
             holds = image.target if image.start > start and isinstance(image.target, str) else None

@@ -41,7 +41,8 @@ _NOISE = "= \t\r\n"
 _GOOD = re.compile(r"[A-Za-z0-9+/]*+")
 _ESCAPES = (
     *((f"\\u00{code}", letter) for code, letter in (("2b", "+"), ("2B", "+"), ("2f", "/"), ("2F", "/"))),
-    *((f"\\u00{code}", letter) for code, letter in (("3d", "="), ("3D", "="), ("0a", ""), ("0A", ""), ("0d", ""))),
+    *((f"\\u00{code}", letter) for code, letter in (("3d", "="), ("3D", "="))),
+    *((f"\\u00{code}", "") for code in ("0a", "0A", "0d", "0D", "09", "20")),
     *((f"\\{letter}", "") for letter in "nrt"),
     *((f"%{code}", letter) for code, letter in (("2B", "+"), ("2b", "+"), ("2F", "/"), ("2f", "/"))),
     *((f"%{code}", letter) for code, letter in (("3D", "="), ("3d", "="), ("5F", "_"), ("2D", "-"))),
@@ -160,7 +161,9 @@ def _alphabet(piece: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Undo what JSON, HTML, addresses and forms do to base64."""
+    """Undo what JSON, twice too, HTML, addresses and forms do to base64."""
+    while "\\\\" in text:
+        text = text.replace("\\\\", "\\")
     for escape, letter in _ESCAPES:
         if escape[0] in text:
             text = text.replace(escape, letter)

@@ -8,7 +8,10 @@ Source: ``POST /images/generations``, ``/images/edits`` and ``/images/variations
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard, cast, overload
+
+import msgspec
 
 from tutuclient import wire
 from tutuclient.errors import APIError, MediaError
@@ -286,13 +289,13 @@ class Images(Resource):
     ) -> ImagesResponse | EventStream[ImageStreamEvent]:
         """Order pictures; ``files`` makes it a form."""
         call = self._order_call(path, body, files, headers, query, timeout)
+        asked = body.get("n")
+        count = asked if isinstance(asked, int) else 1
         if not call.stream:
-            return await self._send(call, self._read)
-        count = body.get("n")
+            return await self._send(call, partial(self._read, count=count))
 
         async def begin(reply: Reply) -> EventStream[ImageStreamEvent]:
-            reader = self._reader(reply, count if isinstance(count, int) else 1)
-            return await EventStream[ImageStreamEvent].begin(reply, reader)
+            return await EventStream[ImageStreamEvent].begin(reply, self._reader(reply, count))
 
         return await self._open(call, begin)
 
@@ -317,9 +320,9 @@ class Images(Resource):
             stream=body.get("stream") is True,
         )
 
-    def _read(self, data: bytes | bytearray, reply: Reply) -> ImagesResponse:
+    def _read(self, data: bytes | bytearray, reply: Reply, count: int = 1) -> ImagesResponse:
         if wire.is_event_stream(bytes(data[:64]), reply.content_type):
-            reader = self._reader(reply, 1)
+            reader = self._reader(reply, count)
             try:
                 for _ in reader.all(data):
                     pass
@@ -401,12 +404,27 @@ class ImageReader(EventReader[ImageStreamEvent]):
         super().check_complete(strict=strict)
 
     def _stamped(self, name: str, data: Data, meta: Meta) -> list[ImageStreamEvent]:
-        events = wire.read_image_events(name, data, meta)
-        for event in events:
+        before = self._images
+        events: list[ImageStreamEvent] = []
+        for event in wire.read_image_events(name, data, meta):
+            if self._repeats(event, before):
+                if event.usage is None:
+                    continue
+                for field in ("b64_json", "url"):
+                    msgspec.structs.force_setattr(event, field, None)
+            events.append(event)
             kept(event)["origin"] = self._origin
             if not event.is_partial:
                 self.kept.append(event)
         return events
+
+    def _repeats(self, event: ImageStreamEvent, images: list[ImageStreamEvent]) -> bool:
+        """Return whether an event repeats an image when all have come, as a last event that holds all of them does."""
+        if event.is_partial or event.is_one_of_several or not event.has_picture:
+            return False
+        return len(images) >= max(self._count, 1) and any(
+            (event.b64_json, event.url) == (each.b64_json, each.url) for each in images
+        )
 
     def _is_last(self, event: ImageStreamEvent) -> bool:
         whole = [each for each in self._images if not each.is_one_of_several]

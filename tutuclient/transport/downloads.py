@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({401, 403, 404, 410})
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 525), 529})  # statuses that may be gone next time
+# Statuses that may be gone next time; of those of servers, all but "not implemented" and its kin.
+_PASSING = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505, 506, 508, 510, 511}
 _BROKEN = frozenset({"damaged", "timeout"})  # reasons that leave a part of an image, and may be gone next time
 _FOLLOWED = 8192  # bytes of an image whose end is looked for at a time
 _HELD = 0.002  # seconds that the looking may hold the event loop
@@ -90,6 +91,8 @@ _IPV4_WITHIN_IPV6 = tuple(
 # out, and the public names that lead to whatever address stands in them.
 _INSIDE_NAMES = (
     *(".localhost", ".localdomain", ".local", ".internal", ".intranet", ".private", ".lan", ".home", ".home.arpa"),
+    *(".localnet", ".loc", ".priv", ".intra", ".dmz", ".vpn", ".test", ".fritz.box", ".mshome.net", ".ts.net"),
+    *(".cluster", ".default", ".consul", ".docker", ".k8s", ".vcap.me", ".traefik.me", ".lacolhost.com"),
     *(".corp", ".svc", ".domain", ".workgroup", ".nip.io", ".sslip.io", ".xip.io", ".localtest.me", ".lvh.me"),
 )
 _HOST = re.compile(r"[a-z0-9._-]+")
@@ -318,6 +321,8 @@ class Downloads:
                     return await self._follow(url, download)
                 except ImageDownloadError as error:
                     last[url] = error
+                    if error.reason == "damaged" and download.mime is not None:
+                        download.cut = error
                     if not _may_pass(error, self._retry) or download.is_closed:
                         addresses.remove(url)
             pause = max((last[url].retry_after or 0.0 for url in addresses), default=0.0)
@@ -406,7 +411,7 @@ class Downloads:
         size, head, mime = 0, b"", None
         ending: Ending | None = None
         while True:
-            with _told(shown, has_begun=ending is not None):
+            with _told(shown, status=None if ending is None else status):
                 piece = await response.content.readany()
             size += len(piece)
             if size > self._max_bytes:
@@ -455,6 +460,7 @@ class _Download:
     """One download, over all its attempts.
 
     Attributes:
+        cut: The error of the last attempt that brought a part of the image, or None.
         mime: The type of what has been written, or None while nothing has.
         is_closed: Something was written that cannot be taken back.
     """
@@ -470,6 +476,7 @@ class _Download:
         self.second = second if second != url else None
         self.write = write
         self.attempts: int = 0
+        self.cut: ImageDownloadError | None = None
         self.mime: str | None = None
         self._begin = begin
 
@@ -526,6 +533,12 @@ def _failure(download: _Download, errors: list[ImageDownloadError]) -> ImageDown
             reason=told.reason,
             status=told.status,
             retry_after=told.retry_after,
+        )
+    cut = download.cut
+    if cut is not None and error.reason not in _BROKEN and error.reason != "too_large":
+        # What there was of it is better news than why there was no more.
+        error = ImageDownloadError(
+            f"{cut.message}; and when tried again: {error.message}", reason=cut.reason, status=cut.status
         )
     error.attempts = download.attempts
     return error
@@ -641,8 +654,14 @@ def _authorities(path: str) -> ssl.SSLContext:
 
 
 @contextmanager
-def _told(shown: str, gate: _Gate | None = None, *, has_begun: bool = False) -> Generator[None, None, None]:
-    """Turn what the network raises into our error; a stranger's address and the proxy's stay out of it."""
+def _told(shown: str, gate: _Gate | None = None, *, status: int | None = None) -> Generator[None, None, None]:
+    """Turn what the network raises into our error; a stranger's address and the proxy's stay out of it.
+
+    Args:
+        shown: The address, as errors show it.
+        gate: What was refused, if anything was.
+        status: That of an answer of which an image has begun to come.
+    """
     import aiohttp  # noqa: PLC0415  (as above)
 
     try:
@@ -657,11 +676,12 @@ def _told(shown: str, gate: _Gate | None = None, *, has_begun: bool = False) -> 
         known = [(why, words) for name, why, words in _WORDS if isinstance(error, getattr(aiohttp, name))]
         reason: DownloadReason
         reason, words = known[0] if known else unknown
-        if has_begun and reason == "unreachable":
-            reason = "damaged"
+        kept = ""
+        if status is not None and reason == "unreachable":
+            reason, kept = "damaged", "; damaged=True keeps what came"
         said = getattr(error, "strerror", None)
         raise ImageDownloadError(
-            f"{shown} could not be fetched: {words}{f' ({printable(str(said), 200)})' if said else ''}",
+            f"{shown} could not be fetched: {words}{f' ({printable(str(said), 200)})' if said else ''}{kept}",
             reason=reason,
-            status=getattr(error, "status", None) if reason == "proxy" else None,
+            status=getattr(error, "status", None) if reason == "proxy" else status,
         ) from None

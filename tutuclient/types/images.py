@@ -19,12 +19,20 @@ if TYPE_CHECKING:
     from tutuclient.types.answer import Origin
 
 # What stands before base64: the beginning of a data URI, or what is left of one. Some write it twice.
+_GAP = r"(?:\s|\\{1,2}(?:[nrt]|u000[ad9]))*+"
 _DATA_URI = re.compile(
-    r"\s{0,9}(?:data:[^,]{0,200}?;\s?base64,"
-    r"|(?:data:)?image/[\w.+-]{1,40}(?:;[^,]{0,100})?,(?=\s{0,9}[A-Za-z0-9+/_-]{16}))\s{0,9}",
+    rf"{_GAP}(?:data:\s?(?P<declared>[^,;]{{0,100}}+)(?:;[^,]{{0,200}}?)??[;,]\s?base64\s?,"
+    rf"|;?base64,"
+    rf"|(?:data:)?(?P<left>image\\?/[\w.+*-]{{1,40}}+)(?:;[^,]{{0,100}}+)?,(?={_GAP}[A-Za-z0-9+/_-]{{16}})){_GAP}",
     re.IGNORECASE,
 )
-_ADDRESS = re.compile(r"\s{0,9}https?://", re.IGNORECASE)
+_ADDRESS = re.compile(rf"{_GAP}https?:(?:\\?/){{2}}", re.IGNORECASE)
+_SPACES = re.compile(_GAP)
+# What some put around it: markdown, HTML, brackets, quotes, and Python's of bytes.
+_AROUND = re.compile(
+    rf"{_GAP}(?:!?\[[^\[\]]{{0,200}}+\]\(|<img\s[^<>]{{0,200}}?src=[\"']?|b?[\"']|[<`])", re.IGNORECASE
+)
+_ITS_END = re.compile(r"[\"'<>)`]")
 _BASE64 = re.compile(r"\s{0,9}+[A-Za-z0-9+/_=-]{40,}+[A-Za-z0-9+/_=\s-]*+")
 # Of PNG, JPEG, GIF, WebP, AVIF and HEIC, SVG and XML.
 _BEGINNINGS = re.compile(r"\s{0,9}(?:iVBORw0KGgo|/9j/|R0lGOD|UklGR|AAAA[\w+/]GZ0eX|PHN2Zy|PD94bWw)")
@@ -33,19 +41,26 @@ _LAST = (".completed", ".result", ".succeeded", ".done", ".finished", ".complete
 _LONG = 200  # characters of nothing but base64, which no address, id or word has
 
 
-def data_start(text: str, start: int = 0) -> tuple[int, str]:
-    """Return where the base64 in an image's text begins, behind every beginning of a data URI, and what that declares.
+def unwrapped(text: str) -> str:
+    """Return what an image's field holds without markdown, HTML, quotes or brackets around it."""
+    around = _AROUND.match(text)
+    end = None if around is None else _ITS_END.search(text, around.end())
+    return text if around is None else text[around.end() : None if end is None else end.start()]
+
+
+def data_start(text: str) -> tuple[int, str | None]:
+    """Find what an image's field holds behind what clients and relays put before it, some of them twice.
 
     Args:
-        text: A data URI, one within another, or plain base64.
-        start: Where to begin to look.
+        text: An address, a data URI, one within another, or plain base64.
 
     Returns:
-        The place, and the media type with its parameters, or "" where none is declared.
+        Where the address or the base64 begins, and the media type that a data URI declares; None where there is none.
     """
-    declared = ""
+    declared: str | None = None
+    start = _SPACES.match(text).end()  # type: ignore[union-attr]  # It matches the empty text.
     while uri := _DATA_URI.match(text, start):
-        declared = declared or uri[0].strip()[:-1].rpartition(":")[2].removesuffix(";base64")
+        declared = declared or uri["declared"] or uri["left"] or ""
         start = uri.end()
     return start, declared
 
@@ -55,8 +70,14 @@ def is_address(text: str, start: int = 0) -> bool:
     return _ADDRESS.match(text, start) is not None
 
 
+def address_of(text: str, start: int = 0) -> str:
+    """Return the address that begins there, without what JSON within JSON does to its slashes."""
+    return text[start:].strip().replace("\\/", "/")
+
+
 def looks_like_image(text: str) -> bool:
     """Return whether a text is an image's address, a data URI or base64, by what it begins with."""
+    text = unwrapped(text)
     if is_address(text) or _DATA_URI.match(text):
         return True
     return _BEGINNINGS.match(text) is not None or (len(text) >= _LONG and _BASE64.fullmatch(text[:_LONG]) is not None)
@@ -70,16 +91,17 @@ def _sorted_out(url: str | None, encoded: str | None) -> tuple[str | None, str |
     """
     address: str | None = None
     data: str | None = None
-    for text in (url, encoded):
-        if not text or text.isspace():
+    for given in (url, encoded):
+        if not given or given.isspace():
             continue
-        start, _ = data_start(text)
+        text = unwrapped(given)
+        start, declared = data_start(text)
         if is_address(text, start):
-            address = address or text[start:].strip()
-        elif text is encoded or start or looks_like_image(text):
+            address = address or address_of(text, start)
+        elif given is encoded or declared is not None or looks_like_image(text):
             data = data or text[start:]
         else:
-            address = address or text  # A way of the relay's own; who fetches it is told.
+            address = address or given  # A way of the relay's own; who fetches it is told.
     return address, data
 
 

@@ -265,11 +265,6 @@ def failed(failure: ImageError, meta: Meta, body: object) -> APIStatusError:
     return APIStatusError(reason["message"] or "", body=body)
 
 
-def read_image_event(name: str, data: Data, meta: Meta) -> ImageStreamEvent | None:
-    """Read an event of streamed images as ``read_image_events`` does; return the first of what it tells, or None."""
-    return next(iter(read_image_events(name, data, meta)), None)
-
-
 def read_image_events(name: str, data: Data, meta: Meta) -> list[ImageStreamEvent]:
     """Read what one event of streamed images tells: mostly one image, a draft or a whole one.
 

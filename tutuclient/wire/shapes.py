@@ -272,7 +272,8 @@ def _is_vector(value: Any) -> bool:
 
 _IMAGE_LISTS = (
     *("data", "images", "image_urls", "urls", "image_base64", "artifacts", "predictions", "generated_images"),
-    *("output", "outputs", "result", "results", "choices", "message", "content", "candidates", "parts"),
+    *("output", "outputs", "result", "results", "choices", "message", "delta", "content", "candidates"),
+    "parts",
 )
 IMAGE_NAMES = ENVELOPES | {"item"} | {name.replace("_", "") for name in _IMAGE_LISTS}
 _IMAGE = (
