@@ -308,6 +308,18 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "words of an order": {"message": "任务已提交，请稍后查看"},
     "words of an order in English": {"code": 0, "detail": "Your image is being generated"},
     "words of success": {"success": True, "message": "your picture is being made"},
+    "black forest labs": {"id": "t9", "polling_url": "https://relay.example.com/v1/get_result?id=t9"},
+    "fal": {"request_id": "t9", "status": "IN_QUEUE", "status_url": "https://relay.example.com/t9/status"},
+    "replicate": {
+        "id": "t9",
+        "status": "starting",
+        "output": None,
+        "error": None,
+        "urls": {"get": "https://x.example.com"},
+    },
+    "apimart": {"code": 200, "data": {"task_id": "t9", "status": "not_started"}},
+    "runware": {"data": [{"taskType": "imageInference", "taskUUID": "t9"}]},
+    "in a task": {"task": {"id": "t9", "status": "PENDING"}},
 }
 
 
@@ -521,6 +533,8 @@ def test_a_disguised_error_may_hide_work_that_was_done(body: bytes) -> None:
     "body",
     [
         completion(error={"message": "success", "code": 0}),
+        completion(error="0"),
+        completion(error="false"),
         completion(error={"message": "m"}),
         b'{"id":"m1","message":"about it"}',
         b'{"data":[],"message":""}',

@@ -15,7 +15,14 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from tutuclient import errors
-from tutuclient.errors import APIError, APIStatusError, TutuError, UnexpectedResponseError, printable
+from tutuclient.errors import (
+    APIError,
+    APIStatusError,
+    IncompleteStreamError,
+    TutuError,
+    UnexpectedResponseError,
+    printable,
+)
 from tutuclient.types.answer import Headers, Meta, is_list, is_object, read_json, request_id_of
 from tutuclient.wire import vendors
 from tutuclient.wire.mending import dicts, written
@@ -88,8 +95,14 @@ _ACCEPTED = frozenset(
         "created",
         "queued",
         "queueing",
+        "enqueued",
         "in_queue",
         "not_start",
+        "not_started",
+        "starting",
+        "started",
+        "scheduled",
+        "waiting",
         "pending",
         "processing",
         "in_progress",
@@ -102,7 +115,11 @@ _TAKEN_ON = re.compile(
     r"|being (?:processed|generated|made)|is processing",
     re.IGNORECASE,
 )
-_TASK_IDS = ("task_id", "taskId", "taskid", "job_id", "jobId", "prediction_id")
+_TASK_IDS = (
+    *("task_id", "taskId", "taskid", "taskUUID", "job_id", "jobId", "prediction_id", "generation_id", "generationId"),
+    # Where to ask for the task: Black Forest Labs, fal.ai, Stable Diffusion API.
+    *("poll_url", "polling_url", "status_url", "fetch_result"),
+)
 _STATUSES = ("status", "task_status", "state", "taskStatus")
 _BAD_REQUEST, _NO_SUCH = 400, 404
 # What is longer is no error's JSON, but an answer that lacks something.
@@ -277,7 +294,7 @@ def _noes(tree: Mapping[str, Any], *, failed: bool) -> Iterator[_No]:
     has_output = not failed and _has_output(tree)
     broken_off = [choice for choice in dicts(tree.get("choices")) if _broke_off(choice, has_output=has_output)]
     ends_in_error = any(choice.get("finish_reason") == "error" for choice in dicts(tree.get("choices")))
-    if isinstance(error, str) and error.strip() and not _is_good_word(error):
+    if isinstance(error, str) and error.strip() and not _is_no_error(error):
         rest = {name: value for name, value in whole.items() if name not in {"error", "message"}}
         message = f"{error}: {tree['message']}" if _is_reason(tree.get("message"), error) else error
         fields = {"message": message, "code": tree.get("code"), "type": tree.get("type")}
@@ -327,6 +344,10 @@ def _is_false(value: object) -> bool:
 
 def _is_good_word(value: object) -> bool:
     return isinstance(value, str) and value.strip(" .!！。").casefold() in _GOOD_WORDS
+
+
+def _is_no_error(error: str) -> bool:
+    return _is_good_word(error) or error.strip().casefold() in {"0", "false", "no", "undefined", "nil"}
 
 
 def _is_reason(value: object, error: str) -> bool:
@@ -440,7 +461,8 @@ def _has_result(tree: Mapping[str, Any]) -> bool:
 def _may_have_accepted(tree: Mapping[str, Any]) -> bool:
     """Say whether an answer shows that work may have been taken on: a task's id, or a state of one that goes on."""
     data = tree.get("data")
-    parts: list[Any] = [tree, data, tree.get("output"), tree.get("result"), *(data if is_list(data) else [])[:1]]
+    parts: list[Any] = [tree, *(tree.get(name) for name in ("data", "output", "result", "task", "job"))]
+    parts += data[:1] if is_list(data) else []
     for part in parts:
         if is_object(part):
             if any(isinstance(part.get(name), str | int) and part.get(name) for name in _TASK_IDS):
@@ -554,6 +576,26 @@ def missing(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> APIError
         if type(error) is not APIStatusError or not (told_more or _succeeds(tree)):
             return error
     return unexpected(kind, data, meta)
+
+
+def left_unread(message: str, data: Data, meta: Meta) -> APIError:
+    """Make the error of a stream that ended with nothing of an answer.
+
+    Args:
+        message: What to say of it.
+        data: The last event that was passed over, b"" for none: where it tells of an order that was taken on, or has
+            words and no type of its own, it is what the relay had to say.
+        meta: How the call went.
+    """
+    try:
+        tree = read_value(data, meta) if data else None
+    except UnexpectedResponseError:
+        tree = None
+    if is_object(tree) and (_tells_of_order(tree) or (has_words(tree) and not tree.keys() & {"type", "event"})):
+        return missing("a stream without an answer", tree, data, meta)
+    error = IncompleteStreamError(message, body=tree)
+    error.request_id = meta.request_id
+    return error
 
 
 def _succeeds(tree: Mapping[str, Any]) -> bool:
