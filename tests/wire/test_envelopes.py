@@ -266,3 +266,47 @@ def test_blanks_behind_an_answer_are_nothing(tail: bytes) -> None:
     meta = Meta(200)
     wire.read_completion(b"\xef\xbb\xbf" + body({"choices": [CHOICE]}) + tail, meta)
     assert meta.warnings == ()
+
+
+@pytest.mark.parametrize("name", ["result", "Data", "payload", "own"])
+@pytest.mark.parametrize(
+    "inner",
+    [
+        {"object": "list", "data": [{"id": "a"}]},
+        {"data": ["a"]},
+        {"error": {"message": "no", "code": "insufficient_quota"}},
+        {"object": "list", "error": "no"},
+    ],
+)
+def test_the_name_of_an_envelope_is_never_a_model(name: str, inner: dict[str, Any]) -> None:
+    for value in ({name: inner}, {"code": 0, "data": {name: inner}}):
+        try:
+            models = wire.read_models(body(value), OK)
+        except APIError:
+            continue
+        assert [model.id for model in models.data] == ["a"]
+
+
+def test_lists_of_models_in_pages() -> None:
+    for name in ("records", "rows"):
+        value = {"code": 0, "data": {name: [{"id": "a"}], "total": 1}}
+        assert [model.id for model in wire.read_models(body(value), OK).data] == ["a"]
+
+
+def test_what_is_said_in_gbk() -> None:
+    assert wire.read_transcription("你好，世界".encode("gbk"), "text", OK) == "你好，世界"
+    assert wire.read_transcription(body([{"text": "hi"}]), "text", OK) == "hi"
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_an_error_in_an_envelope_in_place_of_a_sound(*, written: bool) -> None:
+    def around(value: object) -> dict[str, Any]:
+        return {"body": json.dumps(value)} if written else {"code": 200, "data": value}
+
+    no = {"error": {"message": "no", "code": "insufficient_quota"}}
+    error = wire.error_without_answer("text in place of a sound", body(around(no)), OK)
+    assert type(error) is InsufficientQuotaError
+    value = around({"audio": "A" * 2_000_000})
+    error = wire.error_without_answer("text in place of a sound", body(value), OK)
+    assert isinstance(error, UnexpectedResponseError)
+    assert error.body == value

@@ -201,6 +201,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "minimax": {"base_resp": {"status_code": 0, "status_msg": "success"}, "file_id": 5},
     "wechat": {"errcode": 0, "errmsg": "ok", "access_token": "x"},
     "a failed task that was asked for": {"task_id": "t9", "status": "failed", "message": "content refused"},
+    "a failed task with its reason": {"task_id": "t9", "status": "failed", "error_message": "content refused"},
+    "a count": {"errors": 3, "data": None, "requests": 90},
     "a coupon": {"code": "SAVE10", "description": "10 % off"},
     "a country": {"code": 86, "description": "China"},
     "a chat line": {"id": 7, "message": "error: quota", "detail": "of a log"},
@@ -381,6 +383,7 @@ RAW = {
         ({"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error", "error": RAW}]}, RAW),
         ({"choices": [{"index": 0, "message": {"content": ""}, "finish_reason": "error", "error": RAW}]}, RAW),
         ({"type": "error", "error": RAW}, RAW),
+        ({"code": 500, "error": RAW}, RAW),
         ({"header": {"code": 5, "message": "m", "sid": "s"}, "payload": {"deep": [1]}},) * 2,
         ({"base_resp": {"status_code": 5, "status_msg": "m"}, "trace_id": "t", "extra": {"deep": [1]}},) * 2,
         ({"response": {"error": {"message": "m", "deep": [1]}, "id": "r"}},) * 2,
@@ -400,6 +403,12 @@ def test_an_error_keeps_all_that_it_says(tree: Any, kept: dict[str, Any]) -> Non
 
 # Kind L: PromptFuzz#42.
 GEMINI = {"code": 429, "message": "Resource has been exhausted", "status": "RESOURCE_EXHAUSTED"}
+
+
+def test_an_error_in_a_list_is_one_in_a_stream_of_images_too() -> None:
+    with pytest.raises(errors.RateLimitError) as caught:
+        wire.read_image_events("", json.dumps([{"error": GEMINI}]).encode(), OK)
+    assert (caught.value.outcome, caught.value.body) == ("rejected", GEMINI)
 
 
 @pytest.mark.parametrize("status", [200, 400, 429])
@@ -445,6 +454,14 @@ def test_an_error_in_a_choice_is_told_with_what_came(
     legacy = completion(choices=[{"text": content, "finish_reason": reason, "error": error}])
     with pytest.raises(cls, match="fell over"):
         wire.read_text(legacy, OK)
+
+
+def test_an_error_beside_a_legacy_text_may_hide_what_is_paid_for() -> None:
+    for text, outcome in (("half", "unknown"), ("", "rejected")):
+        choice = {"text": text, "finish_reason": "error", "error": {"code": 429, "message": "fell over"}}
+        with pytest.raises(errors.RateLimitError) as caught:
+            wire.read_text(json.dumps({"choices": [choice]}).encode(), OK)
+        assert caught.value.outcome == outcome
 
 
 def test_an_error_in_a_choice_of_a_long_answer_is_told() -> None:

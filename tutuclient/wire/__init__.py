@@ -21,6 +21,7 @@ from tutuclient.wire.answers import (
     too_many,
     written_chunks,
 )
+from tutuclient.wire.envelopes import error_without_answer
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
 from tutuclient.wire.keywords import check_keywords, names
@@ -43,7 +44,6 @@ from tutuclient.wire.refusals import (
     error_event,
     error_of_answer,
     error_of_status,
-    error_without_answer,
     find_error,
     left_unread,
     too_large,

@@ -158,7 +158,7 @@ def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | 
         retry_after: Seconds the server asks to wait, or None.
     """
     status = meta.status_code
-    data = _in_utf8(data, meta)
+    data = in_utf8(data, meta)
     body: Any = None
     try:
         body = read_value(data, meta) if data.strip() else None
@@ -240,6 +240,10 @@ def _class_of(status: int, no: _No) -> type[APIStatusError]:
     if found is None and is_object(body):
         found = vendors.class_of_details(body, message + " " + written(body)[:_LONGEST_BODY])
     found = found or vendors.class_of_words(message, status)
+    if found is None and "{" in message:
+        found = vendors.class_of_upstream(message)
+    if found is None and status < 400:  # noqa: PLR2004  (no status that tells)
+        found = vendors.class_without_status(message)
     if found is not None:
         return found
     if status in _BY_STATUS:
@@ -300,16 +304,16 @@ def _noes(tree: Mapping[str, Any], *, failed: bool) -> Iterator[_No]:
         fields = {"message": message, "code": tree.get("code"), "type": tree.get("type")}
         yield _No(fields, fields | rest, "code")
     if is_object(error) and _names_an_error(error) and (ends_in_error or not has_output):
-        yield _No(_fields_of(error), error, "error")
+        yield _No(_with_code(_fields_of(error), tree), error, "error")
     if is_list(error) and error and not has_output:
         inner = error[0]
         yield _No(_fields_of(inner) if is_object(inner) else {"message": written(error)}, whole)
     for choice in broken_off:
         own: Any = choice.get("error")
         if is_object(own):
-            yield _No(_fields_of(own), own, "error")
+            yield _No(_fields_of(own), own, "error", accepted=_says_text(choice))
         text = own if isinstance(own, str) and own else "the answer broke off: finish_reason is error"
-        yield _No({"message": text, "type": "server_error"}, choice)
+        yield _No({"message": text, "type": "server_error"}, choice, accepted=_says_text(choice))
     if isinstance(error, bool | int | float) and error and not has_output:
         yield _No(_fields_of(tree), whole, "code")
     if failed or _calls_itself_error(tree) or _is_false(tree.get("success")) or tree.get("ok") is False:
@@ -318,6 +322,12 @@ def _noes(tree: Mapping[str, Any], *, failed: bool) -> Iterator[_No]:
         no = _in_envelope(whole) or _by_code(whole)
         if no is not None:
             yield no
+
+
+def _with_code(fields: dict[str, Any], tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the status that stands beside an error which has no code of its own."""
+    number = _status_in(tree.get("code")) or _status_in(tree.get("status"))
+    return fields | {"code": number} if number and fields.get("code") is None else fields
 
 
 def _broke_off(choice: dict[str, Any], *, has_output: bool) -> bool:
@@ -347,7 +357,7 @@ def _is_good_word(value: object) -> bool:
 
 
 def _is_no_error(error: str) -> bool:
-    return _is_good_word(error) or error.strip().casefold() in {"0", "false", "no", "undefined", "nil"}
+    return _is_good_word(error) or error.strip().casefold() in {"0", "false", "undefined", "nil"}
 
 
 def _is_reason(value: object, error: str) -> bool:
@@ -401,13 +411,23 @@ def _in_error_fields(tree: dict[str, Any]) -> _No | None:
     """Find the error that an object spells in fields of other names; where there is a code among them, it decides."""
     codes = [tree[name] for name in _ERROR_CODE_FIELDS if tree.get(name) is not None]
     for code in codes:
-        if not _is_good_code(code):
+        # 1 is success where a "code" is, and an error's number where that is what it is called, if there are words.
+        words = _fields_of(tree).get("message")
+        first = _digits_of(code) in {"1", "10000"} and words and not _is_good_word(words) and not _has_result(tree)
+        if first or not _is_good_code(code):
             return _No(_fields_of(tree) | {"code": code}, tree, "error_code")
-    for name in () if codes else _ERROR_MESSAGE_FIELDS:
+    # A task that failed says why, and is what was asked for.
+    task = any(tree.get(name) for name in _TASK_IDS) and any(tree.get(name) for name in _STATUSES)
+    for name in () if codes or task else _ERROR_MESSAGE_FIELDS:
         value = tree.get(name)
         if isinstance(value, str) and value.strip() and not _is_good_word(value):
             return _No(_fields_of(tree) | {"message": value}, tree)
-    if tree.get("errors") and tree.get("data") is None and not _has_result(tree):
+    if (
+        isinstance(tree.get("errors"), str | list | dict)
+        and tree["errors"]
+        and tree.get("data") is None
+        and not _has_result(tree)
+    ):
         return _No(_fields_of(tree), tree, "code")
     return None
 
@@ -419,7 +439,7 @@ def _by_code(tree: dict[str, Any]) -> _No | None:
     no = _No(fields, tree, "midjourney" if "description" in tree else "code")
     if _code_says_no(tree, code, words):
         return no
-    if words and not tree.keys() & {"id", *_TASK_IDS}:
+    if words and not any(tree.get(name) for name in ("id", *_TASK_IDS)):
         if isinstance(status, str) and status.casefold() in _BAD_STATUSES:
             return no
         if isinstance(status, int) and not isinstance(status, bool) and _status_in(status):
@@ -491,11 +511,16 @@ def _names_an_error(error: dict[str, Any]) -> bool:
 
 def _has_output(tree: Mapping[str, Any]) -> bool:
     """Say whether there is something that was asked for, beside the error."""
-    for choice in dicts(tree.get("choices")):
-        for part in (choice, choice.get("message"), choice.get("delta")):
-            if is_object(part) and any(part.get(name) for name in ("text", "content", "tool_calls", "images")):
-                return True
+    if any(map(_says_text, dicts(tree.get("choices")))):
+        return True
     return any(item.get(name) for item in dicts(tree.get("data")) for name in ("url", "b64_json", "embedding"))
+
+
+def _says_text(choice: dict[str, Any]) -> bool:
+    return any(
+        is_object(part) and any(part.get(name) for name in ("text", "content", "tool_calls", "images"))
+        for part in (choice, choice.get("message"), choice.get("delta"))
+    )
 
 
 def _fields_of(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -668,22 +693,6 @@ def error_of_answer(data: Data, meta: Meta) -> APIError | None:
     return None if no is None else _error_in_answer(no, meta)
 
 
-def error_without_answer(data: Data, meta: Meta) -> APIError | None:
-    """Make the error that an object is which came in place of an answer of another kind; None when it has no words."""
-    try:
-        value = read_value(data, meta)
-    except UnexpectedResponseError:
-        return None
-    no = _find_in_value(value)
-    if no is not None:
-        return _error_in_answer(no, meta)
-    return (
-        missing("JSON in place of it", value, data, meta)
-        if is_object(value) and _fields_of(value).get("message")
-        else None
-    )
-
-
 def error_event(data: Data, meta: Meta) -> APIError:
     """Make the error of an ``event: error``, whatever its data are."""
     try:
@@ -709,7 +718,7 @@ def read_object(data: Data, meta: Meta) -> dict[str, Any]:
 def read_value(data: Data, meta: Meta) -> Any:
     """Read any JSON value, or raise what came instead as an ``UnexpectedResponseError``."""
     try:
-        return read_json(_in_utf8(bytes(data), meta) if len(data) <= _LONGEST_BODY else data, meta)
+        return read_json(in_utf8(bytes(data), meta) if len(data) <= _LONGEST_BODY else data, meta)
     except (ValueError, RecursionError) as error:
         kind = "JSON nested too deeply" if isinstance(error, RecursionError) else "no JSON"
     raise unexpected(kind, data, meta)
@@ -718,7 +727,7 @@ def read_value(data: Data, meta: Meta) -> Any:
 def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
     """Make the error of an answer that is none, saying what came instead. Of an object the body is all of it."""
     body: Any = None
-    start = _in_utf8(bytes(data[:4096]), meta)
+    start = in_utf8(bytes(data[:4096]), meta)
     hint = ""
     page = start.lstrip(b"\xef\xbb\xbf\r\n\t ")
     if page.startswith(b"<"):
@@ -726,7 +735,7 @@ def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
         hint = _page_hint(meta)
     elif page.startswith(b"{") and len(data) <= _LONGEST_BODY:
         try:
-            body = read_json(_in_utf8(bytes(data), meta))
+            body = read_json(in_utf8(bytes(data), meta))
         except (ValueError, RecursionError):
             body = None
         if is_object(body) and _tells_of_order(body):
@@ -758,7 +767,7 @@ def _page_hint(meta: Meta) -> str:
     )
 
 
-def _in_utf8(data: bytes, meta: Meta) -> bytes:
+def in_utf8(data: bytes, meta: Meta) -> bytes:
     """Return a body in UTF-8: what is in GBK, by its label or by its bytes, is decoded so; all else is as it came.
 
     What reads as UTF-8 is, whatever its label says: relays label that wrongly, and GBK hardly ever reads so. Some
