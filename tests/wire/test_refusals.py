@@ -1044,6 +1044,25 @@ def test_what_is_not_there_is_told_by_its_path(method: str, path: str, message: 
     assert never not in advice
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "message", "words", "never"),
+    [
+        ("/v1/embeddings", 413, "m", "fewer texts", "pictures"),
+        ("/v1/embeddings", 400, "maximum context length is 8192", "shorten the texts", "max_tokens"),
+        ("/v1/audio/transcriptions", 413, "m", "shorter recording", "pictures"),
+        ("/v1/audio/translations", 400, "rejected by our safety system", "recording", "picture"),
+        ("/v1/audio/speech", 400, "maximum context length is 4096", "shorten the text", "max_tokens"),
+        ("/v1/chat/completions", 413, "m", "smaller pictures", "recording"),
+        ("/v1/completions", 400, "maximum context length is 8192", "max_tokens", "texts"),
+    ],
+)
+def test_advice_fits_what_was_sent(path: str, status: int, message: str, words: str, never: str) -> None:
+    body = json.dumps({"error": {"message": message}}).encode()
+    advice = str(wire.error_of_status("X", body, asked(status, "POST", H + path))).partition(message)[2]
+    assert words in advice
+    assert never not in advice
+
+
 @pytest.mark.parametrize("cls", [ModelList, Model])
 def test_an_endpoint_that_finds_nothing_says_so(cls: type[Answer]) -> None:
     for body, _, code, words in WORDS.values():

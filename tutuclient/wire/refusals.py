@@ -121,6 +121,25 @@ _TASK_IDS = (
     *("poll_url", "polling_url", "status_url", "fetch_result"),
 )
 _STATUSES = ("status", "task_status", "state", "taskStatus")
+_ADVICE_OF_RECORDINGS: tuple[tuple[type[APIStatusError], str], ...] = (
+    (errors.PayloadTooLargeError, "send a shorter recording, or a format that takes less"),
+    (errors.ContentPolicyError, "the recording was refused; sending it again will not help"),
+)
+# Where the general advice does not fit: by the end of the path.
+_ADVICE_OF_PATHS: dict[str, tuple[tuple[type[APIStatusError], str], ...]] = {
+    "/embeddings": (
+        (errors.PayloadTooLargeError, "send fewer texts at once, or shorter ones"),
+        (errors.ContextLengthError, "shorten the texts"),
+        (errors.ContentPolicyError, "a text was refused: change it; sending it again will not help"),
+    ),
+    "/transcriptions": _ADVICE_OF_RECORDINGS,
+    "/translations": _ADVICE_OF_RECORDINGS,
+    "/speech": (
+        (errors.PayloadTooLargeError, "shorten the text"),
+        (errors.ContextLengthError, "shorten the text"),
+        (errors.ContentPolicyError, "the text was refused: change it; sending it again will not help"),
+    ),
+}
 _BAD_REQUEST, _NO_SUCH = 400, 404
 # What is longer is no error's JSON, but an answer that lacks something.
 _LONGEST_BODY = 2**20
@@ -185,7 +204,9 @@ def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | 
 
 def _status_error(cls: type[APIStatusError], what: str, text: str, no: _No, meta: Meta) -> APIStatusError:
     advice = _not_found_advice(meta, no, text) if issubclass(cls, errors.NotFoundError) else ""
-    advice = advice or next((words for kind, words in _ADVICE if issubclass(cls, kind)), "")
+    path = meta.asked[1].partition("?")[0].rstrip("/")
+    rows = (*_ADVICE_OF_PATHS.get("/" + path.rpartition("/")[2], ()), *_ADVICE)
+    advice = advice or next((words for kind, words in rows if issubclass(cls, kind)), "")
     message = f"{what}: {printable(text) or 'nothing more'}" + (f" ({advice})" if advice else "")
     error = cls(message, body=no.body)
     named = APIError(body=no.fields)
@@ -208,7 +229,9 @@ def _not_found_advice(meta: Meta, no: _No, text: str) -> str:
     about_model = no.fields.get("code") == "model_not_found" or "model" in text.casefold() or "模型" in text
     if about_model or (method == "GET" and "/models/" in path):
         return "check the model's name"
-    return f"check the model's name, and {base.removeprefix('check ')}" if method != "GET" else base
+    if method == "GET":
+        return f"{base}, and whether the relay has this endpoint"
+    return f"check the model's name, and {base.removeprefix('check ')}"
 
 
 def _retry_delay(body: object) -> float | None:
