@@ -135,7 +135,8 @@ def find_usage(tree: Mapping[str, Any]) -> tuple[str | int, ...] | None:
 
     Sources: ``choices[0].usage`` (Moonshot), ``x_groq.usage`` (Groq).
     """
-    places: list[tuple[str | int, ...]] = [("usage",), ("x_groq", "usage")]
+    places: list[tuple[str | int, ...]] = [("usage",), ("x_groq", "usage"), ("token_usage",), ("Usage",)]
+    places += [(outer, "usage") for outer in ("metadata", "meta")]
     choices = tree.get("choices")
     for number, choice in enumerate(choices[:_MOST_PLACES] if is_list(choices) else []):
         if is_object(choice):
