@@ -938,6 +938,30 @@ def test_an_error_keeps_the_relays_own_object(body: str, kept: object) -> None:
     assert of_status(400, body).body == kept
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'data: {"error":{"message":"m","code":"insufficient_quota"}}\n\ndata: [DONE]\n\n',
+        b'event: error\r\ndata:{"error":{"message":"m","code":"insufficient_quota"}}\r\n\r\n',
+        # https://www.alibabacloud.com/help/en/model-studio/error-code, streamed
+        b'id:1\nevent:error\n:HTTP_STATUS/400\ndata:{"code":"Arrearage","message":"m","request_id":"r"}\n\n',
+        b': PING\n\ndata: [{"error":{"message":"m","code":"insufficient_quota"}}]\n\n',
+    ],
+)
+@pytest.mark.parametrize("status", [400, 429, 500])
+def test_an_error_in_an_event_under_its_status_is_the_error(body: bytes, status: int) -> None:
+    error = of_status(status, body, content_type="text/event-stream")
+    assert type(error) is errors.InsufficientQuotaError
+    assert isinstance(error.body, dict)
+    assert error.body["message"] == "m"
+    assert "m (the account" in str(error)
+
+
+def test_an_error_of_oauth_says_why() -> None:
+    error = of_status(401, '{"error":"invalid_client","error_description":"the key is switched off"}')
+    assert "invalid_client: the key is switched off" in str(error)
+
+
 def test_a_long_body_is_cut() -> None:
     error = of_status(500, "x" * 100_000)
     assert len(str(error)) < 700

@@ -143,6 +143,7 @@ _ADVICE_OF_PATHS: dict[str, tuple[tuple[type[APIStatusError], str], ...]] = {
 _BAD_REQUEST, _NO_SUCH = 400, 404
 # What is longer is no error's JSON, but an answer that lacks something.
 _LONGEST_BODY = 2**20
+_DATA_LINE = re.compile(rb"(?:^|[\r\n])data:[ \t]*([{\[][^\r\n]*)")
 _GB = re.compile(rb"(?:[\x00-\x7f]|[\xa1-\xf7][\xa1-\xfe])*[\xa1-\xf7]?")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*(gb\w+|x-gbk|cp936)", re.IGNORECASE)
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*(?:gb\w+|x-gbk|cp936)", re.IGNORECASE)
@@ -180,7 +181,7 @@ def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | 
     data = in_utf8(data, meta)
     body: Any = None
     try:
-        body = read_value(data, meta) if data.strip() else None
+        body = read_value(_unframed(data), meta) if data.strip() else None
     except UnexpectedResponseError:
         body = None
     no = _find_in_value(body, failed=True) or _No({}, body)
@@ -200,6 +201,14 @@ def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | 
     if status in _UNKNOWN_STATUSES or error.code in _UNKNOWN_CODES or no.accepted:
         error.outcome = "unknown"
     return error
+
+
+def _unframed(data: bytes) -> bytes:
+    """Return the data of the first event where an error comes as an event stream, as DashScope's do; else all of it."""
+    if data.lstrip(b"\xef\xbb\xbf\r\n\t ")[:1] in {b"{", b"[", b"<"}:
+        return data
+    found = _DATA_LINE.search(data)
+    return data if found is None else found[1]
 
 
 def _status_error(cls: type[APIStatusError], what: str, text: str, no: _No, meta: Meta) -> APIStatusError:
@@ -323,7 +332,8 @@ def _noes(tree: Mapping[str, Any], *, failed: bool) -> Iterator[_No]:
     ends_in_error = any(choice.get("finish_reason") == "error" for choice in dicts(tree.get("choices")))
     if isinstance(error, str) and error.strip() and not _is_no_error(error):
         rest = {name: value for name, value in whole.items() if name not in {"error", "message"}}
-        message = f"{error}: {tree['message']}" if _is_reason(tree.get("message"), error) else error
+        reasons = (tree.get(name) for name in ("message", "error_description", "detail", "msg"))
+        message = next((f"{error}: {reason}" for reason in reasons if _is_reason(reason, error)), error)
         fields = {"message": message, "code": tree.get("code"), "type": tree.get("type")}
         yield _No(fields, fields | rest, "code")
     if is_object(error) and _names_an_error(error) and (ends_in_error or not has_output):
