@@ -790,7 +790,8 @@ class ChunkReader:
                         piece, pieces = delta.content, text
                         if not piece and not _ERROR.search(data):
                             piece, pieces = delta.reasoning_content, folder.thoughts
-                        mere = choice.finish_reason is choice.logprobs is choice.usage is choice.error is None
+                        mere = choice.finish_reason is None and choice.logprobs is None and choice.usage is None
+                        mere = mere and choice.error is None
                         if mere and piece and astuple(delta).count(None) == _ALL_BUT_ONE:
                             pieces.append(piece)
                             keep(chunk, {"origin": origin, "raw": data})

@@ -287,6 +287,51 @@ def test_the_name_of_an_envelope_is_never_a_model(name: str, inner: dict[str, An
         assert [model.id for model in models.data] == ["a"]
 
 
+# https://cloud.tencent.com/document/product/1729/105701
+TENCENT = {"Index": 0, "Message": {"Role": "assistant", "Content": "hi"}, "FinishReason": "stop"}
+
+
+def test_names_in_capitals_are_the_names() -> None:
+    call = {"Id": "c", "Type": "function", "Function": {"Name": "f", "Arguments": {"City": "Oslo"}}}
+    tool = TENCENT | {"Message": {"Content": "hi", "ToolCalls": [call]}}
+    for choice in (TENCENT, tool):
+        for value in ({"Response": {"Choices": [choice], "Usage": {"TotalTokens": 5}}}, {"choices": [choice]}):
+            answer = wire.read_completion(body(value), OK)
+            assert (answer.text, answer.choices[0].finish_reason) == ("hi", "stop")
+            calls = answer.choices[0].message.tool_calls or []
+            assert [json.loads(each.function.arguments) for each in calls] == ([{"City": "Oslo"}] if calls else [])
+    chunk = wire.read_chunk(body({"Choices": [{"Delta": {"Content": "hi"}, "FinishReason": ""}]}), OK)
+    assert chunk is not None
+    assert chunk.text == "hi"
+
+
+@pytest.mark.parametrize("name", ["content", "output", "response", "generated_text"])
+def test_a_text_under_another_name_is_not_dropped(name: str) -> None:
+    with pytest.raises(UnexpectedResponseError, match=f"a choice that has '{name}'"):
+        wire.read_completion(body({"choices": [{"index": 0, name: "hi", "finish_reason": "stop"}]}), OK)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        # Kling, Kie, Starry, Black Forest Labs: tasks that were waited for
+        {
+            "code": 0,
+            "message": "SUCCEED",
+            "data": {"task_id": "t", "task_result": {"images": [{"index": 0, "url": URL}]}},
+        },
+        {"code": 200, "data": {"taskId": "t", "response": {"resultUrls": [URL]}}},
+        {
+            "code": 200,
+            "data": {"task_id": "t", "status": "completed", "files": [{"file_url": URL, "file_type": "image"}]},
+        },
+        {"id": "t", "status": "Ready", "result": {"sample": URL, "prompt": "p"}},
+    ],
+)
+def test_images_of_tasks_that_are_done(value: object) -> None:
+    assert [image.url for image in wire.read_images(body(value), OK).data] == [URL]
+
+
 def test_lists_of_models_in_pages() -> None:
     for name in ("records", "rows"):
         value = {"code": 0, "data": {name: [{"id": "a"}], "total": 1}}

@@ -276,13 +276,36 @@ def _is_vector(value: Any) -> bool:
 # ---------------------------------------------------------------- images
 
 _IMAGE_LISTS = (
-    *("data", "images", "image_urls", "urls", "image_base64", "artifacts", "predictions", "generated_images"),
-    *("output", "outputs", "result", "results", "choices", "message", "content", "candidates", "parts"),
+    *(
+        "data",
+        "images",
+        "image_urls",
+        "result_urls",
+        "resultUrls",
+        "files",
+        "urls",
+        "image_base64",
+        "artifacts",
+        "predictions",
+        "generated_images",
+    ),
+    *("output", "outputs", "result", "results", "task_result", "choices", "message", "content", "candidates", "parts"),
 )
 IMAGE_NAMES = ENVELOPES | {"item"} | {name.replace("_", "") for name in _IMAGE_LISTS}
 _IMAGE = (
     *("url", "b64_json", "image_url", "image", "b64", "base64", "image_base64", "imageBase64", "imageUrl", "data_url"),
-    *("image_b64", "partial_image_b64", "bytesBase64Encoded", "imageBytes", "inlineData", "inline_data", "data", "src"),
+    *(
+        "file_url",
+        "sample",
+        "image_b64",
+        "partial_image_b64",
+        "bytesBase64Encoded",
+        "imageBytes",
+        "inlineData",
+        "inline_data",
+        "data",
+        "src",
+    ),
 )
 _AT_THE_TOP = tuple(name for name in _IMAGE if name != "data")
 _SAYS_FAILED = re.compile(r"fail|error|reject|block|cancel|expired|nsfw", re.IGNORECASE)
