@@ -798,7 +798,7 @@ BROKEN = [
     fails("the end within an event", IncompleteStreamError, None, "y", Y, b'data: {"choices":[{"del', done=False, source="3.1"),
 ]  # fmt: skip
 
-# --- noes of relays and vendors, and what is none (issue 10, kinds A, J, K, L, N) -------------------------------------
+# --- errors of relays and vendors, and what is no error (issue 10, kinds A, J, K, L, N) -------------------------------
 
 OWN = {"code": 429, "message": "Provider returned error", "metadata": {"raw": "Too Many Requests"}}
 SAYING_NO = [
@@ -859,9 +859,9 @@ REPORTS = [
     flow("SSE servers", "junk behind the reason", YES, Y, ES, STOP, b"data: bye\n\n", b"<html></html>\n\n"),
     *(fails(f"the reason is {word!r}, then a cut", IncompleteStreamError, None, "yes", Y, delta(word, content="es"), done=False, source="DashScope")
       for word in ("null", "", "None", "undefined")),
-    *(fails(f"a delta of {kind}", UnexpectedResponseError, None, "y", Y, {"choices": [{"delta": odd}]}, STOP, source="deltas that are none")
+    *(fails(f"a delta of {kind}", UnexpectedResponseError, None, "y", Y, {"choices": [{"delta": odd}]}, STOP, source="deltas that are no text")
       for kind, odd in (("text", "es"), ("list", ["es"]), ("an object as content", {"content": {"a": "es"}}), ("true", {"content": True}))),
-    *(disguised(f"a message of {kind}", {"choices": one(message=odd)}, UnexpectedResponseError, source="messages that are none")
+    *(disguised(f"a message of {kind}", {"choices": one(message=odd)}, UnexpectedResponseError, source="messages without text")
       for kind, odd in (("text", "yes"), ("list", ["yes"]), ("a number", 7), ("true as content", {"content": True}),
                         ("an object as content", {"content": {"a": "yes"}}), ("numbers in parts", {"content": [{"type": "text", "text": 7}]}))),
 ]  # fmt: skip

@@ -139,7 +139,7 @@ def test_no_part_is_whole(name: str) -> None:
 
 
 def _loses_only_filling(name: str, data: bytes, place: int) -> bool:
-    """Say whether a cut takes nothing of the image: the filling of a last chunk or page, a next image's first bytes."""
+    """Return whether a cut loses nothing of the image: filling of a last chunk or page, a next image's first bytes."""
     if name == "mpo":
         return (
             data[:place].rstrip(b"\xff\xd8").endswith(b"\xff\xd9")

@@ -1155,7 +1155,7 @@ BROKEN_EXIF = {
     "cut off": b"Exif\0\0II*\0\x08\0\0\0\5\0",
     "no TIFF": b"Exif\0\0nothing of the kind",
     "an offset outside": b"Exif\0\0MM\0*\0\xff\xff\xff",
-    "a type that is none": b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\xff\xff\1\0\0\0\6\0\0\0\0\0\0\0",
+    "an unknown type": b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\xff\xff\1\0\0\0\6\0\0\0\0\0\0\0",
     "an orientation of 9": b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0\x09\0\0\0\0\0\0\0",
     "an orientation in words": b"Exif\0\0II*\0\x08\0\0\0\1\0\x12\1\2\0\4\0\0\0up!\0\0\0\0\0",
 }

@@ -119,7 +119,7 @@ class EventReader(Generic[E]):
         return False
 
     def whole(self, data: sse.Data) -> Iterable[E]:
-        """Take a whole answer that came in place of a stream: some relays do not forward streams.
+        """Read a whole answer that came in place of a stream: some relays do not forward streams.
 
         A stream of choices that is written as JSON is taken apart, and has to come to its end as any stream.
         """

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from tutuclient.errors import TutuError, printable
-from tutuclient.limits import DESCRIPTORS_ADVICE, in_thread
+from tutuclient.limits import NO_DESCRIPTORS, in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
@@ -60,6 +60,9 @@ EXTENSIONS: dict[str, tuple[str, ...]] = {
 """What files of a media type may end in; the first is the usual one."""
 
 _KNOWN = frozenset(itertools.chain.from_iterable(EXTENSIONS.values()))
+_PICTURES = (endings for mime, endings in EXTENSIONS.items() if mime.startswith("image/"))
+PICTURE_ENDINGS: str = "|".join(dict.fromkeys(ending[1:] for endings in _PICTURES for ending in endings))
+"""How the names of images end, without the dot: the alternatives of a regular expression."""
 
 
 def named(name: str, mime: str) -> str:
@@ -265,7 +268,7 @@ _WORDS = {
     **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), "its folder does not exist: make it first"),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "the disk is full: nothing was left behind"),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "its folder may not be written to"),
-    **dict.fromkeys((errno.EMFILE, errno.ENFILE), f"too many files and connections are open; {DESCRIPTORS_ADVICE}"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), NO_DESCRIPTORS),
 }
 
 

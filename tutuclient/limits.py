@@ -215,7 +215,9 @@ async def _until_shutdown(executor: ThreadPoolExecutor) -> AsyncGenerator[None, 
 
 _MOST_CONNECTIONS: Final = 512
 _OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
-DESCRIPTORS_ADVICE: Final = "raise the limit (`ulimit -n`), or lower max_connections="
+NO_DESCRIPTORS: Final = (
+    "too many files and connections are open; raise the limit (`ulimit -n`), or lower max_connections="
+)
 
 
 def default_connections() -> int:

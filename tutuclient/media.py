@@ -39,7 +39,7 @@ from anyio.lowlevel import RunVar, checkpoint
 
 from tutuclient import files
 from tutuclient.errors import MediaError, printable
-from tutuclient.limits import DESCRIPTORS_ADVICE, in_thread, out_of_descriptors
+from tutuclient.limits import NO_DESCRIPTORS, in_thread, out_of_descriptors
 from tutuclient.types import AudioPart, FileData, FilePart, ImagePart, ImageURL, InputAudio
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ _DECODED = re.compile(
 """How a picture begins whose bytes were decoded as text, by any of the usual ways."""
 
 _BYTES_LITERAL = re.compile(r"""b(['"]).*\1""", re.DOTALL)
-_PICTURE_NAME = re.compile(r"\.(png|jpe?g|jfif|gif|webp|bmp|tiff?|avif|hei[cf])\Z", re.IGNORECASE)
+_PICTURE_NAME = re.compile(rf"\.(?:{files.PICTURE_ENDINGS})\Z", re.IGNORECASE)
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -1450,7 +1450,7 @@ def _tag_bytes(head: bytes) -> int | None:
 
 
 def _tagged_sound_mime(behind: bytes) -> str | None:
-    """Tell the media type by what stands behind a tag."""
+    """Return the media type of what stands behind a tag."""
     if (mime := _bare_sound_mime(behind)) is not None:
         return mime
     # An MP3 may begin with what decoders skip to find a frame.
@@ -1573,7 +1573,7 @@ def _seems_unsigned(head: bytes) -> str:
 
 
 def _text_in(head: bytes, coding: str) -> str | None:
-    """Return the text that a file begins with; None where these bytes are none."""
+    """Return the text that a file begins with; None where these bytes are no text."""
     try:
         text = codecs.getincrementaldecoder(coding)().decode(head)
     except UnicodeDecodeError:
@@ -1627,7 +1627,7 @@ def _readable(label: str, path: str = "") -> Generator[None]:
     except (OSError, ValueError) as error:
         why = printable(getattr(error, "strerror", None) or str(error), 200)
         if out_of_descriptors(error):
-            why = f"too many files and connections are open; {DESCRIPTORS_ADVICE}"
+            why = NO_DESCRIPTORS
         raise MediaError(f"{label} cannot be read: {why}.{_path_hint(path)}") from error
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import random
 from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from tutuclient.errors import (
@@ -125,6 +124,8 @@ def retry_after_of(headers: Mapping[str, str], now: float) -> float | None:
     seconds = _number(text)
     if seconds is not None:
         return seconds
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  (slow, and loaded by aiohttp once an answer is there)
+
     try:
         moment = parsedate_to_datetime(text.strip())
     except (TypeError, ValueError, IndexError, OverflowError):

@@ -52,7 +52,7 @@ _QUOTES = "\"'“”‘’`"
 _KEY_START = re.compile(r"(?:[sp]k|gsk|xai|nvapi|pplx|hf|r8|fw)[-_]|AIza|eyJ")
 _KEY_INSIDE = re.compile(rf"(?<![A-Za-z0-9])(?:{_KEY_START.pattern})[A-Za-z0-9._~+/=-]{{6,}}")
 _LONG_RANDOM = re.compile(r"(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{24,}")
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://|(?:localhost|127\.[0-9.]+|\[::1\])(?:[:/]|$)", re.IGNORECASE)
+_ADDRESS = re.compile(rf"[a-z][a-z0-9+.-]*://|{_LOOPBACK.pattern}", re.IGNORECASE)
 _ADDRESS_END = re.compile(r"[.:][^/]*/(?:api/)?v\d+(?:/.*)?\Z", re.IGNORECASE)
 
 

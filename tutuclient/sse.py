@@ -227,7 +227,7 @@ class Lines:
         return []
 
     def feed_lines(self, piece: bytes) -> list[Event]:
-        """Take the next bytes, cut anywhere, and return the lines they complete as events.
+        """Read the next bytes, cut anywhere, and return the lines they complete as events.
 
         Raises:
             EventTooLargeError: A line is over ``max_bytes``.

@@ -67,7 +67,6 @@ E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
 T = TypeVar("T")
 
-_DONE = b"[DONE]"
 _SILENT = ChatDelta()
 _ERROR = re.compile(rb'"error"')
 # Where a chunk that seems to add nothing may have its piece of the answer, or its error.
@@ -700,7 +699,7 @@ class ChunkReader:
         return True
 
     def whole(self, data: sse.Data) -> Iterable[ChatCompletionChunk]:
-        """Take a whole answer that came in place of a stream, or a stream that is written as JSON.
+        """Read a whole answer that came in place of a stream, or a stream that is written as JSON.
 
         Raises:
             APIError: It is an error, or no answer.
@@ -1182,7 +1181,7 @@ class _Reading(Generic[E]):
                 self.close()
 
     def _begin(self, token: object) -> Reply:
-        """Take the stream for the loop that reads by ``token``."""
+        """Reserve the stream for the loop that reads by ``token``."""
         if self.complete:
             raise ConfigError("the stream has been read to its end already; await completion() has the whole answer")
         if self.reply is None:

@@ -192,7 +192,7 @@ USED = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
     ],
     ids=["lines", "lines, usage in the choice", "an array", "junk behind it", "bare [DONE]", "[DONE] in quotes"],
 )
-async def test_a_stream_in_other_clothes_is_read(
+async def test_a_stream_of_another_form_is_read(
     client: TutuClient, server: Server, answer: Answer, stream: bool
 ) -> None:
     server.answers(answer)

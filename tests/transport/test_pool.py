@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import KEY, QUICK
+from tests.images import png
 from tutuclient import (
     APIConnectionError,
     IncompleteStreamError,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
     Answer = Callable[[asyncio.StreamWriter], Awaitable[object]]
 
-PNG = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000")
 MESSAGES = [user("hi")]
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 MODELS = b'{"object": "list", "data": [{"id": "m"}]}'
@@ -434,7 +434,7 @@ async def test_an_early_413_is_told_as_one(how: str, after: int, secure: bool, t
     path = tmp_path / "sound.wav"
     path.write_bytes(b"RIFF\x00\x00\x80\x00WAVEfmt " + bytes(6_000_000))
     picture = tmp_path / "picture.png"
-    picture.write_bytes(PNG + bytes(6_000_000))
+    picture.write_bytes(png(bytes(6_000_000)))
 
     async def upload(client: TutuClient) -> None:
         if how == "file":

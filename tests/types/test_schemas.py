@@ -33,6 +33,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_jsonable_python
 
 import tutuclient
+from tests.images import png
 from tutuclient import types, wire
 from tutuclient.generated import ImageFinder
 from tutuclient.resources import Completions, Embeddings, Models, TextCompletions
@@ -59,10 +60,7 @@ from tutuclient.types.events import ChunkEvent, ContentDeltaEvent, so_far
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PNG = bytes.fromhex(
-    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63606060000000040001f61738550000"
-    "000049454e44ae426082"
-)
+PNG = png()
 SECRET = "upstream-channel-7-cost-0.0031"
 RAW = json.dumps(
     {

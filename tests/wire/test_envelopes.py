@@ -281,7 +281,7 @@ def test_blanks_behind_an_answer_are_nothing(tail: bytes) -> None:
 def test_the_name_of_an_envelope_is_never_a_model(name: str, inner: dict[str, Any]) -> None:
     for value in ({name: inner}, {"code": 0, "data": {name: inner}}):
         try:
-            models = wire.read_models(body(value), OK)
+            models = wire.read_answer(body(value), ModelList, OK)
         except APIError:
             continue
         assert [model.id for model in models.data] == ["a"]
@@ -335,7 +335,7 @@ def test_images_of_tasks_that_are_done(value: object) -> None:
 def test_lists_of_models_in_pages() -> None:
     for name in ("records", "rows"):
         value = {"code": 0, "data": {name: [{"id": "a"}], "total": 1}}
-        assert [model.id for model in wire.read_models(body(value), OK).data] == ["a"]
+        assert [model.id for model in wire.read_answer(body(value), ModelList, OK).data] == ["a"]
 
 
 def test_what_is_said_in_gbk() -> None:

@@ -135,7 +135,7 @@ NONSENSE: dict[str, tuple[Any, str, str, str]] = {
     ),
     "an empty part": (part(1, {}), "messages[1].content[1]", "nothing in it", '"type"'),
     "a type of None": (part(1, {"type": 5}), "messages[1].content[1].type", "is 5", '"text"'),
-    "text that is none": (part(1, {"type": "text", "text": 5}), "messages[1].content[1].text", "is 5", '"text": "…"'),
+    "a number as text": (part(1, {"type": "text", "text": 5}), "messages[1].content[1].text", "is 5", '"text": "…"'),
     "text that is missing": (part(0, {"type": "text", "txt": "a"}), "messages[1].content[0]", "no 'text'", '"text"'),
     "a struct's text": (part(1, TextPart(b"x")), "messages[1].content[1].text", "1 bytes", "a str"),  # type: ignore[arg-type]  # the point of it
     "no image": (part(1, {"type": "image_url"}), "messages[1].content[1]", "no 'image_url'", "image("),
@@ -151,7 +151,7 @@ NONSENSE: dict[str, tuple[Any, str, str, str]] = {
         "no 'url'",
         "image(",
     ),
-    "an address that is none": (
+    "no address": (
         part(1, {"type": "image_url", "image_url": {"url": 5}}),
         "messages[1].content[1].image_url.url",
         "is 5",
@@ -200,7 +200,7 @@ NONSENSE: dict[str, tuple[Any, str, str, str]] = {
         '"high"',
     ),
     "no sound": (part(1, {"type": "input_audio"}), "messages[1].content[1]", "no 'input_audio'", "audio("),
-    "sound that is none": (
+    "no audio": (
         part(1, {"type": "input_audio", "input_audio": {"data": 5, "format": "wav"}}),
         "messages[1].content[1].input_audio.data",
         "is 5",

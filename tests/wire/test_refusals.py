@@ -234,7 +234,7 @@ def test_a_list_of_things_is_no_error_where_any_value_was_asked_for(tree: list[A
 
 
 # Kinds A and N: what says no explicitly, in every envelope, for any endpoint.
-NOES: dict[str, tuple[dict[str, Any], type[APIError], str | None, str]] = {
+EXPLICIT: dict[str, tuple[dict[str, Any], type[APIError], str | None, str]] = {
     "midjourney refuses": ({"code": 24, "description": "可能包含敏感词", "properties": {"bannedWord": "x"}}, errors.ContentPolicyError, "24", "敏感词"),
     "midjourney is full": ({"code": 23, "description": "队列已满", "result": None}, errors.RateLimitError, "23", "队列已满"),
     "dashscope": ({"code": "Arrearage", "message": "Access denied", "request_id": "r"}, errors.InsufficientQuotaError, "Arrearage", "top it up"),
@@ -268,7 +268,7 @@ NOES: dict[str, tuple[dict[str, Any], type[APIError], str | None, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("tree", "cls", "code", "words"), NOES.values(), ids=NOES)
+@pytest.mark.parametrize(("tree", "cls", "code", "words"), EXPLICIT.values(), ids=EXPLICIT)
 def test_an_explicit_no_is_an_error_everywhere(
     tree: dict[str, Any], cls: type[APIError], code: str | None, words: str
 ) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def _bare(params: Iterable[Any]) -> None:
-    """Take ``<bool>`` off flags, and ``<list[str]>`` off arguments, whose metavar says more."""
+    """Remove ``<bool>`` from flags, and ``<list[str]>`` from arguments, whose metavar says more."""
     for param in params:
         if getattr(param, "is_flag", False) and param.metavar is None:
             param.metavar = ""

@@ -127,12 +127,12 @@ def explained(error: TutuError) -> str:
 
 
 def _is_about_models(error: errors.NotFoundError) -> bool:
-    """Say whether it was the list of models itself that is not there."""
+    """Return whether it was the list of models itself that is not there."""
     return error.message.startswith("GET /models ")
 
 
 def _was_a_get(error: TutuError) -> bool:
-    """Say whether the call only asked for something, so that there is nothing to pay for."""
+    """Return whether the call only asked for something, so that there is nothing to pay for."""
     response = getattr(error, "response", None)
     return error.message.startswith("GET ") or (response is not None and response.asked[0] == "GET")
 

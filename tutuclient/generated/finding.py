@@ -310,7 +310,7 @@ class _Found:
                 self._read_file(part)
 
     def _read_file(self, part: dict[str, Any]) -> None:
-        """Take a part that is a file, if it says that the file is an image."""
+        """Read a part that is a file, if it says that the file is an image."""
         for each in (part, *(part[key] for key in _FILE_KEYS if is_object(part.get(key)))):
             if any(_declares_image(str(each.get(key, ""))) for key in _KIND_KEYS):
                 any(self.read_field(each.get(key), is_data=True) for key in (*_FILE_KEYS, *_FIELD_KEYS))
@@ -532,7 +532,7 @@ def _places(text: str, words: tuple[re.Pattern[str], ...], most: int) -> list[in
 
 
 def _shortened(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[str, dict[int, tuple[str, Base64]]]:
-    """Take the middle out of a text that is much longer than any answer, but not the data that were cut out of it."""
+    """Cut the middle out of a text that is much longer than any answer, but not the data that were cut out of it."""
     if len(text) <= 2 * _MOST_TEXT:
         return text, cuts
     behind = len(text) - _MOST_TEXT
@@ -562,19 +562,19 @@ def _extent(text: str, uri: re.Match[str]) -> tuple[int, int, list[int]]:
     """
     start = _SPACES.match(text, uri.end()).end()  # type: ignore[union-attr]  # It matches the empty text, as all here.
     while again := _DATA_URI.match(text, start):
-        start = _SPACES.match(text, again.end()).end()  # type: ignore[union-attr]
-    run = _RUN.match(text, start).end()  # type: ignore[union-attr]
+        start = _SPACES.match(text, again.end()).end()  # type: ignore[union-attr]  # As above.
+    run = _RUN.match(text, start).end()  # type: ignore[union-attr]  # As above.
     doubts: list[int] = []
-    end = _FILLING.match(text, run).end()  # type: ignore[union-attr]
+    end = _FILLING.match(text, run).end()  # type: ignore[union-attr]  # As above.
     if end == run:
         end, doubts = _wrapped(text, start, run, run - uri.start())
     closing = _CLOSED_BY.get(text[uri.start() - 1 : uri.start()])
     if closing is not None:
-        wide = _ANY_BASE64.match(text, start).end()  # type: ignore[union-attr]
+        wide = _ANY_BASE64.match(text, start).end()  # type: ignore[union-attr]  # As above.
         behind = text[wide : wide + 2]
         titled = closing == ")" and behind[:1] in {'"', "'"} and text[wide - 1].isspace()
         if behind.removeprefix("\\").startswith(closing) or titled:
-            more = _SPACES.match(text, end).end() < wide  # type: ignore[union-attr]
+            more = _SPACES.match(text, end).end() < wide  # type: ignore[union-attr]  # As above.
             end, doubts = max(end, wide), [*doubts, end] if more else []
     return start, end, doubts
 
@@ -597,7 +597,7 @@ def _wrapped(text: str, start: int, first: int, first_width: int) -> tuple[int, 
     if begin > first and width >= _WORD:
         lines = _LINES.match(text, first).end()  # type: ignore[union-attr]  # It matches the empty text, as all here.
     elif begin > first and max(first - start, _NARROW) <= width:
-        lines = _narrow_lines(width).match(text, first).end()  # type: ignore[union-attr]
+        lines = _narrow_lines(width).match(text, first).end()  # type: ignore[union-attr]  # As above.
     if lines > first:
         *_, last_but_one, last = _SPLIT.split(text[max(first - width, lines - 4096, start) : lines])
         # One longer than those before it may be something else; so may a single one, and what is like a word.
@@ -614,7 +614,7 @@ def _wrapped(text: str, start: int, first: int, first_width: int) -> tuple[int, 
 
 
 def _last_line(text: str, lines: int, doubts: list[int], *, is_first: bool) -> tuple[int, list[int]]:
-    """Look at what follows the lines that are as long as each other; returns as ``_wrapped``."""
+    """Read what follows the lines that are as long as each other; return as ``_wrapped`` does."""
     begin, end, follows = _line(text, lines)
     filled = _FILLING.match(text, end).end()  # type: ignore[union-attr]  # It matches the empty text.
     if begin in {end, lines} or end - begin >= _WORD:
@@ -699,7 +699,7 @@ def _mentions(text: str, cuts: dict[int, tuple[str, Base64]]) -> list[_Mention]:
 
 
 def _without_remark(url: str) -> str:
-    """Take off what stands in brackets behind an address, unless the address is one of a picture's file with it."""
+    """Remove what stands in brackets behind an address, unless the address is one of a picture's file with it."""
     remark = _BRACKETED.search(url, max(0, len(url) - 202))
     if remark and not PICTURE_FILE.fullmatch(steps_of(url)[-1]):
         bare = url[: remark.start()]

@@ -52,7 +52,7 @@ _ESCAPES = (
     *((f"&{name};", letter) for name, letter in (("plus", "+"), ("sol", "/"), ("equals", "="), ("NewLine", ""))),
 )
 PICTURE_FILE = re.compile(
-    r"(?P<stem>[^/]*?)\.(?:png|jpe?g|jfif|gif|webp|bmp|tiff?|avif|hei[cf]|ico)(?:[!~@][^/]*)?",
+    rf"(?P<stem>[^/]*?)\.(?:{files.PICTURE_ENDINGS})(?:[!~@][^/]*)?",
     re.IGNORECASE | re.DOTALL,
 )
 

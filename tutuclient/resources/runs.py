@@ -322,7 +322,7 @@ def _content(value: Any) -> str | list[Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON has for a value; an open file or a picture is none."""
+    """Return what JSON has for a value; it has nothing for an open file or an image."""
     if (found := wire.plain(value)) is None:
         raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
     return found

@@ -65,7 +65,7 @@ class Handler(ResponseHandler):
     _interim = 0
 
     def set_response_params(self, **params: Any) -> None:
-        """Get ready for the answer to the next request."""
+        """Prepare for the answer to the next request."""
         self.answered, self._awaits_head, self._interim = False, True, 0
         super().set_response_params(**params)
 
@@ -82,12 +82,12 @@ class Handler(ResponseHandler):
         super().data_received(data)
 
     def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
-        """Hand on an answer's head; of interim ones there may be a hundred.
+        """Pass an answer's head on; of interim ones there may be a hundred.
 
         Source: RFC 9110, section 15.2.
         """
         code = data[0].code
-        if 100 <= code < 200 and code != 101:  # noqa: PLR2004  (as above)
+        if 100 <= code < 200 and code != 101:  # noqa: PLR2004  (as the source says)
             self._interim += 1
             self._awaits_head = self._interim <= _MANY_INTERIM
             if self._interim == _MANY_INTERIM + 1:

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from tutuclient import media
 from tutuclient.endings import Ending
 from tutuclient.errors import ImageDownloadError, printable
 from tutuclient.limits import in_thread
@@ -96,30 +97,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 _PLAIN_ADDRESS = re.compile(r"[!#-;=?-\[\]_a-z~]*")  # RFC 3986: nothing that would need quoting
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-_BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
-_BRANDS = {
-    b"avif": "image/avif",
-    b"avis": "image/avif",
-    b"heic": "image/heic",
-    b"heix": "image/heic",
-    b"heim": "image/heic",
-    b"heis": "image/heic",
-    b"hevc": "image/heic",
-    b"hevx": "image/heic",
-    b"mif1": "image/heif",
-    b"msf1": "image/heif",
-}
-_SIGNATURES = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"II*\x00", "image/tiff"),
-    (b"MM\x00*", "image/tiff"),
-    (b"II+\x00", "image/tiff"),  # BigTIFF
-    (b"MM\x00+", "image/tiff"),
-    (b"\x00\x00\x01\x00", "image/x-icon"),
-)
+_ICON = b"\0\0\1\0"
 _OTHER_SIGNATURES = (  # in lower case, as the bytes they are compared with
     (b"<!doctype html", "a web page"),
     (b"<html", "a web page"),
@@ -160,18 +138,7 @@ def picture_mime(head: bytes) -> str | None:
 
     Source: the signatures of the WHATWG MIME Sniffing standard, section 6.1, and of ISO/IEC 14496-12.
     """
-    for signature, mime in _SIGNATURES:
-        if head.startswith(signature):
-            return mime
-    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head.startswith(b"BM") and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
-        return "image/bmp"
-    if head[4:8] == b"ftyp":
-        brands = [head[8:12], *(head[at : at + 4] for at in range(16, min(len(head), int.from_bytes(head[:4])), 4))]
-        known = [_BRANDS[brand] for brand in brands if brand in _BRANDS]
-        return min(known, default=None, key=lambda mime: mime == "image/heif")
-    return None
+    return "image/x-icon" if head.startswith(_ICON) else media.picture_mime(head)  # Icons come, but are not sent.
 
 
 def safe_url(url: str) -> str:
@@ -539,7 +506,7 @@ async def _followed(ending: Ending, piece: bytes) -> None:
 
 
 def _may_pass(error: ImageDownloadError, policy: RetryPolicy) -> bool:
-    """Say whether another attempt may bring the image."""
+    """Return whether another attempt may bring the image."""
     if error.retry_after is not None and error.retry_after > policy.retry_after_max:
         return False
     if error.reason in {"unavailable", "proxy"} and error.status is not None:
@@ -638,7 +605,7 @@ def _origin(url: str) -> tuple[str, str, int | None]:
 
 
 def _names_inside(host: str) -> bool:
-    """Say whether a host's very text may point inside: a name of the house, or an address by anybody's reading.
+    """Return whether a host's very text may point inside: an inside name, or an address by any reading.
 
     Behind a proxy somebody else reads the host, so an address counts only in the
     one spelling that all read alike, and a name only with the letters of names.

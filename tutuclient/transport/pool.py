@@ -62,7 +62,7 @@ class Names(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Look a name up."""
+        """Resolve a name."""
         self.waiting[host] += 1
         try:
             return await self._resolver.resolve(host, port, family)

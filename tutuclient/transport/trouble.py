@@ -23,7 +23,7 @@ from tutuclient.errors import (
     UnexpectedResponseError,
     printable,
 )
-from tutuclient.limits import DESCRIPTORS_ADVICE
+from tutuclient.limits import NO_DESCRIPTORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +137,7 @@ def refused_by_proxy(what: str, status: int) -> APIConnectionError:
 
 def no_descriptors(what: str) -> APIConnectionError:
     """Make the error of a call for which the process has no file descriptors left."""
-    error = APIConnectionError(f"{what}: not sent: too many files and connections are open; {DESCRIPTORS_ADVICE}")
+    error = APIConnectionError(f"{what}: not sent: {NO_DESCRIPTORS}")
     error.outcome = "not_sent"
     error.code = "too_many_open_files"
     return error

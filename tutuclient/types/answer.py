@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, cast
 import msgspec
 
 from tutuclient.errors import ConfigError
-from tutuclient.types.schemas import core_schema_of, serializer_of
+from tutuclient.types.schemas import core_schema_of, serializer_of, without_none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -340,7 +340,7 @@ class Plain(msgspec.Struct, frozen=True):
         return serializer_of(type(self))
 
     def _fields(self) -> dict[str, Any]:
-        """Return the fields under their names on the wire; a number that is none is None, since JSON has no other."""
+        """Return the fields under their names on the wire; NaN and infinity are None, since JSON has neither."""
         names = zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True)
         return {key: _number_or_none(getattr(self, name)) for key, name in names}
 
@@ -367,7 +367,7 @@ class Plain(msgspec.Struct, frozen=True):
         """
         _check_keywords(more)
         tree = self._as_came() if exclude_unset else self._filled(self._tree())
-        return cast("dict[str, Any]", _without_none(tree)) if exclude_none or exclude_defaults else tree
+        return cast("dict[str, Any]", without_none(tree)) if exclude_none or exclude_defaults else tree
 
     def model_dump(
         self,
@@ -419,7 +419,7 @@ class Plain(msgspec.Struct, frozen=True):
 
     def _as_came(self) -> dict[str, Any]:
         tree = self._tree()
-        return cast("dict[str, Any]", _without_none(self._filled(None))) if tree is None else tree
+        return cast("dict[str, Any]", without_none(self._filled(None))) if tree is None else tree
 
     def _filled(self, tree: dict[str, Any] | None) -> dict[str, Any]:
         """Give every field: as it stands in ``tree``, else as this struct has it."""
@@ -456,12 +456,6 @@ def _plain(value: Any, came: Any) -> Any:
         rows = came if is_list(came) and len(came) == len(value) else [None] * len(value)
         return [_plain(item, row) for item, row in zip(value, rows, strict=True)]
     return value if came is None else came
-
-
-def _without_none(value: Any) -> Any:
-    if is_object(value):
-        return {name: _without_none(item) for name, item in value.items() if item is not None}
-    return [_without_none(item) for item in value] if is_list(value) else value
 
 
 def _text(tree: dict[str, Any], indent: int | None) -> str:

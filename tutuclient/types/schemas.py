@@ -46,7 +46,7 @@ def core_schema_of(cls: Any, source: Any, handler: Any, dump: Callable[[Any], An
     def serialize(value: Any, info: Any) -> Any:
         tree: Any = dump(value)
         if info.exclude_none or info.exclude_unset or info.exclude_defaults:
-            tree = _without_none(tree)
+            tree = without_none(tree)
         chosen = info.include is not None or info.exclude
         return _selected(tree, info.include, info.exclude) if chosen and isinstance(tree, dict) else tree
 
@@ -81,7 +81,7 @@ def _made_of(value: Any, cls: Any) -> Any:
     try:
         return msgspec.convert(value, cls, strict=False, dec_hook=_foreign)
     except msgspec.ValidationError:  # The API writes null for what there is not, also where a field is never None.
-        return msgspec.convert(_without_none(value), cls, strict=False, dec_hook=_foreign)
+        return msgspec.convert(without_none(value), cls, strict=False, dec_hook=_foreign)
 
 
 def _foreign(kind: type[Any], value: Any) -> Any:
@@ -91,12 +91,13 @@ def _foreign(kind: type[Any], value: Any) -> Any:
     return TypeAdapter(kind).validate_python(value)
 
 
-def _without_none(value: Any) -> Any:
+def without_none(value: Any) -> Any:
+    """Return a value without the fields of its objects that are None, however deep."""
     if isinstance(value, Mapping):
         items = cast("Mapping[str, Any]", value).items()
-        return {name: _without_none(item) for name, item in items if item is not None}
+        return {name: without_none(item) for name, item in items if item is not None}
     rows: Any = value
-    return [_without_none(item) for item in rows] if isinstance(value, list) else value
+    return [without_none(item) for item in rows] if isinstance(value, list) else value
 
 
 def _selected(tree: Any, include: Any, exclude: Any) -> dict[str, Any]:

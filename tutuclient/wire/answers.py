@@ -31,7 +31,6 @@ A = TypeVar("A", bound=Answer)
 
 _ERROR = b'"error"'
 _ERROR_EDGE = 8 * 2**10
-_INK = re.compile(r"[^\s\ufeff]")
 _BEHIND_VALUE = re.compile(r"[\s\ufeff]*+(?:data:[\s\ufeff]*+)*+")
 _BETWEEN_VALUES = re.compile(r"[\s\ufeff,]*+(?:data:[\s\ufeff]*+)*+")
 _USAGE = re.compile(rb'"(?:token_)?[uU]sage"\s*:\s*\{')
@@ -145,7 +144,7 @@ def _remembered(completion: ChatCompletion, raw: bytes, place: bytes | dict[str,
 
 
 def may_hold_error(raw: Data) -> bool:
-    """Say whether a good answer may have an error within: in a choice, or as the reason why it ended.
+    """Return whether a good answer may have an error within: in a choice, or as the reason why it ended.
 
     In a long one, whose length is the content's, only its beginning and end are looked at.
     """
@@ -288,7 +287,7 @@ def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 def written_chunks(data: Data, meta: Meta) -> list[bytes] | None:
-    """Take a body apart that is a stream, and is written as JSON: values in lines, run together, or in an array.
+    """Split a body that is a stream, and is written as JSON: values in lines, run together, or in an array.
 
     One value that has a message is a whole answer, and so is a first one that says why it ended, whatever stands behind
     it.

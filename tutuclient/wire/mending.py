@@ -24,7 +24,7 @@ _IN_PLACE_OF_TEXT = ("content", "output", "response", "answer", "generated_text"
 
 
 class OddTextError(ValueError):
-    """What stands where the text of an answer belongs is none, and its text would be lost."""
+    """What stands where an answer's text belongs is no text, and would be lost."""
 
 
 def mend_choices(tree: dict[str, Any], part: str) -> dict[str, Any]:

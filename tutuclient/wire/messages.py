@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn, TypeGuard, cast
 import msgspec
 
 from tutuclient.errors import ConfigError, printable
+from tutuclient.files import PICTURE_ENDINGS
 from tutuclient.media import Document, Recording, Upload, audio, picture_mime, sound_mime
 from tutuclient.settings import is_unset
 from tutuclient.types.answer import Answer, is_list, is_object
@@ -68,7 +69,7 @@ _KINDS = (
     "reference",
 )
 _PICTURE_PATH = re.compile(
-    r"(?![a-z][a-z0-9+.-]+:)[^\n]{1,1000}\.(?:png|jpe?g|gif|webp|bmp|tiff?|avif|heic|heif|svg)",
+    rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{PICTURE_ENDINGS}|svg)",
     re.IGNORECASE,
 )
 _WEB = re.compile(r"https?://", re.IGNORECASE)

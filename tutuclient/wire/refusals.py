@@ -227,7 +227,7 @@ def _status_error(cls: type[APIStatusError], what: str, text: str, no: _No, meta
 
 
 def _not_found_advice(meta: Meta, no: _No, text: str) -> str:
-    """Say what to look at when something is not there: what depends on the path, and on how base_url ends."""
+    """Return what to check when something is not there: what depends on the path, and on how base_url ends."""
     method, url = meta.asked
     path = url.partition("?")[0]
     base = (
@@ -254,15 +254,11 @@ def _retry_delay(body: object) -> float | None:
     return float(found[1]) if found else None
 
 
-def classify(status: int, code: str, kind: str, message: str) -> type[APIStatusError]:
+def _class_of(status: int, no: _No) -> type[APIStatusError]:
     """Choose an error's class: by its code and type, then by the vendors' phrases, then by its status.
 
     Relays let their operators remap statuses, so the status has the last word, not the first.
     """
-    return _class_of(status, _No({"code": code, "type": kind, "message": message}, None))
-
-
-def _class_of(status: int, no: _No) -> type[APIStatusError]:
     fields, body = no.fields, no.body
     message = str(fields.get("message") or "")
     code, kind = (str(fields.get(name) or "") for name in ("code", "type"))
@@ -283,26 +279,12 @@ def _class_of(status: int, no: _No) -> type[APIStatusError]:
     return errors.InternalServerError if status >= 500 else APIStatusError  # noqa: PLR2004  (server errors)
 
 
-def find_error(tree: Mapping[str, Any], *, failed: bool = False) -> dict[str, Any] | None:
-    """Find the error in an answer, in any of the envelopes relays use, or None when it says no such thing.
-
-    Args:
-        tree: The decoded answer or event.
-        failed: The status already says that it is an error, so any message is its text.
-
-    Returns:
-        ``message``, ``code``, ``type`` and ``param`` as far as they are there.
-    """
-    no = _find(tree, failed=failed)
-    return None if no is None else no.fields
-
-
 def _find_in_value(value: Any, *, failed: bool = False, loose: bool = True) -> _No | None:
     """Find the error in any JSON value: Gemini's endpoint for OpenAI's clients puts it into a list.
 
     Args:
         value: The decoded answer.
-        failed: As for ``find_error``.
+        failed: The status already says that it is an error, so any message is its text.
         loose: An object was asked for; where any value was, a list is an error only when it is nothing else.
     """
     if is_object(value):
@@ -316,15 +298,15 @@ def _find_in_value(value: Any, *, failed: bool = False, loose: bool = True) -> _
 
 
 def _find(tree: Mapping[str, Any], *, failed: bool = False) -> _No | None:
-    for no in _noes(tree, failed=failed):
+    for no in _explicit_errors(tree, failed=failed):
         accepted = _may_have_accepted(tree)
         # What was taken on is told beside the error, so its body is all of it.
         return no._replace(accepted=True, body=dict(tree)) if accepted else no
     return None
 
 
-def _noes(tree: Mapping[str, Any], *, failed: bool) -> Iterator[_No]:
-    """Give what in an answer says no, the surest first."""
+def _explicit_errors(tree: Mapping[str, Any], *, failed: bool) -> Iterator[_No]:
+    """Yield what in an answer says no, the surest first."""
     whole = dict(tree)
     error = tree.get("error") or tree.get("Error")
     has_output = not failed and _has_output(tree)
@@ -364,7 +346,7 @@ def _with_code(fields: dict[str, Any], tree: Mapping[str, Any]) -> dict[str, Any
 
 
 def _broke_off(choice: dict[str, Any], *, has_output: bool) -> bool:
-    """Say whether a choice has an error, or is one: a text whose reason is "error" alone stays an answer."""
+    """Return whether a choice has an error, or is one: a text whose reason is "error" alone stays an answer."""
     error = choice.get("error")
     if is_object(error):
         return _names_an_error(error)
@@ -398,7 +380,7 @@ def _is_reason(value: object, error: str) -> bool:
 
 
 def _is_good_code(value: object) -> bool:
-    """Say whether a code means success, in any of the ways relays and panels write that."""
+    """Return whether a code means success, in any of the ways relays and panels write that."""
     if value is None or value is True:
         return True
     if value is False:
@@ -507,12 +489,12 @@ def _digits_of(code: object) -> str:
 
 
 def _has_result(tree: Mapping[str, Any]) -> bool:
-    """Say whether an envelope holds something beside its words."""
+    """Return whether an envelope holds something beside its words."""
     return any(tree.get(name) for name in ("data", "result", "output", "choices", "results", "images", *_TASK_IDS))
 
 
 def _may_have_accepted(tree: Mapping[str, Any]) -> bool:
-    """Say whether an answer shows that work may have been taken on: a task's id, or a state of one that goes on."""
+    """Return whether an answer shows that work may have been taken on: a task's id, or a state of one that goes on."""
     data = tree.get("data")
     parts: list[Any] = [tree, *(tree.get(name) for name in ("data", "output", "result", "task", "job"))]
     parts += data[:1] if is_list(data) else []
@@ -529,7 +511,7 @@ def _may_have_accepted(tree: Mapping[str, Any]) -> bool:
 
 
 def _tells_of_order(tree: Mapping[str, Any]) -> bool:
-    """Say whether an object without an explicit no tells of an order that was taken on, be it in words alone."""
+    """Return whether an object without an explicit no tells of an order that was taken on, be it in words alone."""
     return _may_have_accepted(tree) or _TAKEN_ON.search(str(_fields_of(tree).get("message") or "")) is not None
 
 
@@ -758,7 +740,7 @@ def read_value(data: Data, meta: Meta) -> Any:
 
 
 def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
-    """Make the error of an answer that is none, saying what came instead. Of an object the body is all of it."""
+    """Make the error of a body that is no answer; it says what came instead. Of an object the body is all of it."""
     body: Any = None
     start = in_utf8(bytes(data[:4096]), meta)
     hint = ""
@@ -787,7 +769,7 @@ def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
 
 
 def _page_hint(meta: Meta) -> str:
-    """Say what is probably wrong with the address that a web page came from."""
+    """Return what is probably wrong with the address that a web page came from."""
     _, url = meta.asked
     versions = _VERSION.findall(url.partition("?")[0])
     if not versions:

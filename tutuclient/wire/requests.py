@@ -178,7 +178,7 @@ def _json(value: Any, hook: Callable[[Any], Any]) -> bytes:
 
 
 def _check_numbers(text: bytes, fields: Any, rows: Iterable[list[Any]]) -> None:
-    """Look for numbers that are none, where what was written may come of one.
+    """Refuse NaN and infinity, where what was written may come of one.
 
     msgspec writes null for a float that JSON cannot have, and a Decimal's word as it is.
     """
@@ -238,7 +238,7 @@ _PLAIN: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
 
 
 def refuse_infinite(value: Any, place: str) -> None:
-    """Refuse numbers that are none: JSON has no word for them, and null means something else.
+    """Refuse NaN and infinity: JSON has no word for them, and null means something else.
 
     Args:
         value: Anything that is to be written.
@@ -315,7 +315,7 @@ _DEEPEST = 100
 
 
 def is_row(value: object) -> TypeGuard[Iterable[Any]]:
-    """Say whether something is a row of values: no source of a picture, and no struct, which is one of its fields."""
+    """Return whether something is a row of values: no source of an image, and no struct, which is one of its fields."""
     lone = hasattr(value, "read") or isinstance(value, os.PathLike | msgspec.Struct)
     return not lone and isinstance(value, Iterable)
 
@@ -402,7 +402,7 @@ def check_model(fields: Mapping[str, Any]) -> None:
 
 
 def check_text(value: Any, field: str, *, empty: bool = False) -> None:
-    """Refuse what JSON would make text of though it is none: bytes become base64, a path the file it names.
+    """Refuse what JSON would make text of though it is no text: bytes become base64, a path the file it names.
 
     Args:
         value: What was given; a list is looked at elsewhere.

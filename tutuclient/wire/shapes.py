@@ -2,7 +2,7 @@
 
 Each function here is a ``Pick`` for ``envelopes.opened``: it makes of a value the
 answer in the API's own shape, with the fields beside it kept, or says that the
-value is none. What is missing or broken is never left out in silence.
+value has no such answer. What is missing or broken is never left out in silence.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def _models(value: Any, *, named: bool) -> list[dict[str, Any]] | None:
 
 
 def _model(item: Any) -> dict[str, Any] | None:
-    """Bring a model into the shape of the API; one without a name stays as it came, and what is none is None."""
+    """Bring a model into the shape of the API; one without a name stays as it came; None for what is no model."""
     if isinstance(item, str):
         return {"id": item} if item.strip() else None
     if not is_object(item):
@@ -220,7 +220,7 @@ _INDICES = ("index", "text_index")
 def vectors_in(value: Any) -> dict[str, Any] | None:
     """Pick embeddings: objects with a vector each, or the vectors themselves, bare or named.
 
-    A list in which one is broken is none: one less would give the others to other texts.
+    A list in which one is broken does not count: one less would give the others to other texts.
     """
     items = _vectors(value)
     if items is None and is_object(value):
@@ -276,36 +276,15 @@ def _is_vector(value: Any) -> bool:
 # ---------------------------------------------------------------- images
 
 _IMAGE_LISTS = (
-    *(
-        "data",
-        "images",
-        "image_urls",
-        "result_urls",
-        "resultUrls",
-        "files",
-        "urls",
-        "image_base64",
-        "artifacts",
-        "predictions",
-        "generated_images",
-    ),
+    *("data", "images", "image_urls", "urls", "image_base64", "artifacts", "predictions", "generated_images"),
+    *("result_urls", "resultUrls", "files"),
     *("output", "outputs", "result", "results", "task_result", "choices", "message", "content", "candidates", "parts"),
 )
 IMAGE_NAMES = ENVELOPES | {"item"} | {name.replace("_", "") for name in _IMAGE_LISTS}
 _IMAGE = (
     *("url", "b64_json", "image_url", "image", "b64", "base64", "image_base64", "imageBase64", "imageUrl", "data_url"),
-    *(
-        "file_url",
-        "sample",
-        "image_b64",
-        "partial_image_b64",
-        "bytesBase64Encoded",
-        "imageBytes",
-        "inlineData",
-        "inline_data",
-        "data",
-        "src",
-    ),
+    *("image_b64", "partial_image_b64", "bytesBase64Encoded", "imageBytes", "inlineData", "inline_data", "data", "src"),
+    *("file_url", "sample"),
 )
 _AT_THE_TOP = tuple(name for name in _IMAGE if name != "data")
 _SAYS_FAILED = re.compile(r"fail|error|reject|block|cancel|expired|nsfw", re.IGNORECASE)

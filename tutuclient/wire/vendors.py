@@ -42,7 +42,6 @@ _ARK = "https://www.volcengine.com/docs/82379/1299023"
 _MINIMAX = "https://platform.minimax.io/docs/api-reference/errorcode"
 _SILICONFLOW = "https://docs.siliconflow.cn/cn/faqs/error-code"
 _DEEPSEEK = "https://api-docs.deepseek.com/quick_start/error_codes"
-_GEMINI = "https://ai.google.dev/gemini-api/docs/rate-limits"
 _OPENROUTER = "https://openrouter.ai/docs/api-reference/errors"
 _AZURE = "https://learn.microsoft.com/azure/ai-foundry/openai/concepts/content-filter"
 _XAI = "https://github.com/continuedev/continue/issues/10373"
@@ -194,15 +193,19 @@ NUMBERS: tuple[Number, ...] = (
 class Phrase(NamedTuple):
     """Words of a message. The first that fits counts, so what is surer stands higher."""
 
-    pattern: re.Pattern[str]
+    pattern: str
     cls: type[APIStatusError]
     vendor: str
     source: str
     example: str
 
+    def fits(self, message: str) -> bool:
+        """Return whether a message has the words; ``re`` compiles them for the first error, not at every import."""
+        return re.search(self.pattern, message) is not None
+
 
 def _phrase(words: str, cls: type[APIStatusError], vendor: str, source: str, example: str) -> Phrase:
-    return Phrase(re.compile(words, re.IGNORECASE), cls, vendor, source, example)
+    return Phrase(f"(?i:{words})", cls, vendor, source, example)
 
 
 # What these say is narrower than the code beside them: OpenAI and Groq write rate_limit_exceeded on a prompt that no
@@ -521,7 +524,8 @@ UNSTATED: tuple[Phrase, ...] = (
         "You do not have permission to access this resource",
     ),
 )
-# Google says "check your plan and billing details" of a minute as of a day: its details, or a link, tell it apart.
+# Google says "check your plan and billing details" of a minute as of a day: its details, or a link, tell it apart
+# (https://ai.google.dev/gemini-api/docs/rate-limits).
 _GOOGLE = re.compile(r"ai\.google\.dev|googleapis\.com|RESOURCE_EXHAUSTED|google\.rpc")
 _LONG_WAIT = re.compile(r"PerDay|per_day|limit: 0\b")
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”|‘[^’]*’|「[^」]*」")
@@ -556,7 +560,7 @@ def class_of_number(envelope: str, number: str) -> type[APIStatusError] | None:
 
 def class_over_code(message: str) -> type[APIStatusError] | None:
     """Choose the class by the few phrases that are narrower than the code beside them."""
-    return next((row.cls for row in OVER_CODES if row.pattern.search(message)), None)
+    return next((row.cls for row in OVER_CODES if row.fits(message)), None)
 
 
 def class_of_words(message: str, status: int) -> type[APIStatusError] | None:
@@ -578,14 +582,14 @@ def class_of_words(message: str, status: int) -> type[APIStatusError] | None:
         return found
     for row in PHRASES:
         # What is refused as a bad request is not one request too many, whatever its message mentions.
-        if not (bad and row.cls is _LIMIT) and row.pattern.search(message):
+        if not (bad and row.cls is _LIMIT) and row.fits(message):
             return row.cls
-    return None if bad else next((row.cls for row in WEAK if row.pattern.search(message)), None)
+    return None if bad else next((row.cls for row in WEAK if row.fits(message)), None)
 
 
 def class_without_status(message: str) -> type[APIStatusError] | None:
     """Choose the class by words that count only where no HTTP status says the same, or None."""
-    return next((row.cls for row in UNSTATED if row.pattern.search(message)), None)
+    return next((row.cls for row in UNSTATED if row.fits(message)), None)
 
 
 def _class_of_google(text: str) -> type[APIStatusError] | None:
