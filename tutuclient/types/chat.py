@@ -305,54 +305,6 @@ class ToolCall(Nested, frozen=True, kw_only=True):
         return done
 
 
-class URLCitation(Plain, frozen=True, kw_only=True):
-    """A page that a stretch of the text goes back to; the places are those of its first and last character."""
-
-    url: str = ""
-    title: str = ""
-    start_index: int = 0
-    end_index: int = 0
-
-
-class Annotation(Nested, frozen=True, kw_only=True):
-    """A note on the text of a message: where a web search found what it says."""
-
-    type: str = "url_citation"
-    url_citation: URLCitation | None = None
-
-
-class URLCitation(Plain, frozen=True, kw_only=True):
-    """A page that a stretch of the text goes back to; the places are those of its first and last character."""
-
-    url: str = ""
-    title: str = ""
-    start_index: int = 0
-    end_index: int = 0
-
-
-class Annotation(Nested, frozen=True, kw_only=True):
-    """A note on the text of a message: where a web search found what it says."""
-
-    type: str = "url_citation"
-    url_citation: URLCitation | None = None
-
-
-class URLCitation(Plain, frozen=True, kw_only=True):
-    """A page that a stretch of the text goes back to; the places are those of its first and last character."""
-
-    url: str = ""
-    title: str = ""
-    start_index: int = 0
-    end_index: int = 0
-
-
-class Annotation(Nested, frozen=True, kw_only=True):
-    """A note on the text of a message: where a web search found what it says."""
-
-    type: str = "url_citation"
-    url_citation: URLCitation | None = None
-
-
 class ChatAudio(Nested, frozen=True, kw_only=True):
     """What a message says aloud; ``ChatCompletion.sound`` has it decoded.
 
