@@ -305,7 +305,7 @@ def test_names_in_capitals_are_the_names() -> None:
     assert chunk.text == "hi"
 
 
-@pytest.mark.parametrize("name", ["content", "output", "response", "generated_text"])
+@pytest.mark.parametrize("name", ["output", "response", "generated_text"])
 def test_a_text_under_another_name_is_not_dropped(name: str) -> None:
     with pytest.raises(UnexpectedResponseError, match=f"a choice that has '{name}'"):
         wire.read_completion(body({"choices": [{"index": 0, name: "hi", "finish_reason": "stop"}]}), OK)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MOST_PLACES = 100
 _DEEPEST_NAMES = 8
 _CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_IN_PLACE_OF_TEXT = ("content", "output", "response", "answer", "generated_text", "output_text")
+_IN_PLACE_OF_TEXT = ("output", "response", "answer", "generated_text", "output_text")
 
 
 class OddTextError(ValueError):
