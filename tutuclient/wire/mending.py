@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_PLACES = 100
 _DEEPEST_NAMES = 8
-_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _IN_PLACE_OF_TEXT = ("output", "response", "answer", "generated_text", "output_text")
 
 
@@ -54,7 +54,7 @@ def _in_lower_case(value: Any, depth: int = _DEEPEST_NAMES) -> Any:
     lower: dict[str, Any] = {}
     for name, item in value.items():
         if name[:1].isupper():
-            known = _CAPITAL.sub("_", name).lower()
+            known = _INNER_CAPITAL.sub("_", name).lower()
             # What a tool is called with has names of its own.
             lower[known] = item if known in {"arguments", "input"} else _in_lower_case(item, depth - 1)
     return lower | {name: item for name, item in value.items() if not name[:1].isupper()}
