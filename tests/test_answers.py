@@ -818,6 +818,7 @@ SAYING_NO = [
     disguised("in a choice, whole", {"choices": [{"message": {"content": ""}, "finish_reason": "error", "error": OWN}]}, RateLimitError, "429", "Provider", source="J genkit PR 6079"),
     fails("in a choice", RateLimitError, "429", "y", Y, {**delta("error", content=""), "choices": [{"delta": {"content": ""}, "finish_reason": "error", "error": OWN}]}, source="J genkit PR 6079"),
     fails("in a choice without a reason", RateLimitError, "429", "y", Y, {"choices": [{"delta": {"content": ""}, "finish_reason": None, "error": OWN}]}, source="J openrouter"),
+    fails("in a choice beside text that goes on", RateLimitError, "429", "yes", Y, {"choices": [{"delta": {"content": "es"}, "finish_reason": None, "error": OWN}]}, STOP, source="J openrouter"),
     fails("in a choice beside text", RateLimitError, "429", "yes", Y, {"choices": [{"delta": {"content": "es"}, "finish_reason": "error", "error": OWN}]}, source="J openrouter"),
     fails("in a list", RateLimitError, "429", "y", Y, [{"error": OWN}], source="L PromptFuzz#42"),
     fails("base_resp", InsufficientQuotaError, "1008", "y", Y, {"base_resp": {"status_code": 1008, "status_msg": "m"}}, source="N MiniMax"),

@@ -16,6 +16,7 @@ from tutuclient import (
     ConfigError,
     FirstTokenTimeoutError,
     IncompleteStreamError,
+    InsufficientQuotaError,
     InternalServerError,
     StreamIdleTimeoutError,
     Timeout,
@@ -293,3 +294,35 @@ async def test_a_stream_that_is_left_is_closed_at_once(
     assert server.open_connections == 0
     with pytest.raises(APIConnectionError, match="closed before its end"):
         await anext(stream)
+
+
+# What a stream passed over is all there is where nothing else came (kind A: relays that answer an order with a task).
+
+ALONE: dict[str, tuple[dict[str, Any], type[APIError]]] = {
+    "a task": ({"id": "t9", "object": "image.generation.task", "status": "pending"}, UnexpectedResponseError),
+    "a task in a list": ({"code": 200, "data": [{"status": "submitted", "task_id": "t9"}]}, UnexpectedResponseError),
+    "midjourney": ({"code": 1, "description": "提交成功", "result": "1320098173412546"}, UnexpectedResponseError),
+    "an address": ({"id": "t9", "polling_url": "https://relay.example.com/t9"}, UnexpectedResponseError),
+    "an empty account": ({"code": 0, "msg": "余额不足"}, InsufficientQuotaError),
+    "black forest labs": ({"id": "t9", "status": "Request Moderated", "result": None}, IncompleteStreamError),
+    "a frame": ({"id": "", "created": 0, "choices": [], "usage": None}, IncompleteStreamError),
+}
+
+
+@pytest.mark.parametrize("done", [True, False])
+@pytest.mark.parametrize("page", ["chat", "images", "text"])
+@pytest.mark.parametrize(("tree", "cls"), ALONE.values(), ids=ALONE)
+async def test_what_came_in_place_of_a_stream_is_kept(
+    client: TutuClient, server: Server, tree: dict[str, Any], cls: type[APIError], page: str, *, done: bool
+) -> None:
+    server.answers(streams([tree], done=done))
+    once = client.with_options(max_retries=0)
+    with pytest.raises(cls) as caught:
+        if page == "chat":
+            await once.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}], stream=True)
+        elif page == "text":
+            await once.completions.create(model="m", prompt="x", stream=True)
+        else:
+            await once.images.generate(model="m", prompt="x", stream=True)
+    assert caught.value.body == tree
+    assert caught.value.outcome == ("rejected" if cls is InsufficientQuotaError else "unknown")

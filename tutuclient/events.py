@@ -40,6 +40,7 @@ class EventReader(Generic[E]):
         goes_on: More may follow the last event: a usage, another picture.
         end_is_enough: There is no last event: where HTTP says that the answer is over, it is.
         done_is_enough: ``[DONE]`` behind other events is an end also without the last event.
+        says: Says whether an event carries something of the answer; None for all.
 
     Attributes:
         done: The last event has come, ``[DONE]`` behind others, or a whole answer; nothing behind it counts.
@@ -57,6 +58,7 @@ class EventReader(Generic[E]):
         goes_on: bool = False,
         end_is_enough: bool = False,
         done_is_enough: bool = True,
+        says: Callable[[E], bool] | None = None,
     ) -> None:
         self._decoder = sse.Decoder(max_bytes)
         self._read = read
@@ -65,6 +67,8 @@ class EventReader(Generic[E]):
         self._goes_on = goes_on
         self._end_is_enough = end_is_enough
         self._done_is_enough = done_is_enough
+        self._says = says
+        self._unread: sse.Data = b""
         self._most = self._left = max_bytes + max_bytes // 2
         self.meta = meta
         self.done: bool = False
@@ -146,8 +150,10 @@ class EventReader(Generic[E]):
         yield from self.end()
         self.check_complete(strict=False)
 
-    def _incomplete(self, message: str) -> IncompleteStreamError:
-        error = IncompleteStreamError(message if self.spoken else "the stream ended without a single event")
+    def _incomplete(self, message: str) -> APIError:
+        if not self.spoken:
+            return wire.left_unread("the stream ended without a single event", self._unread, self.meta)
+        error = IncompleteStreamError(message)
         error.request_id = self.meta.request_id
         return error
 
@@ -156,7 +162,7 @@ class EventReader(Generic[E]):
             for name, data in events:
                 for part in [data] if name is None else wire.apart(data):
                     for event in () if self.done else self._events(name, part):
-                        self.spoken += 1
+                        self.spoken += self._says is None or self._says(event)
                         self.usage = fuller(self.usage, getattr(event, "usage", None))
                         self.finished = self.finished or self._last(event)
                         self.done = self.finished and not self._goes_on
@@ -189,9 +195,10 @@ class EventReader(Generic[E]):
         if name == "error":
             raise wire.error_event(data, self.meta)
         read = self._read(name, data, self.meta) if bytes(data[:64]).strip() else None
-        if read is None:
-            return []
-        return cast("list[E]", read) if isinstance(read, list) else [read]
+        events = cast("list[E]", read) if isinstance(read, list) else [] if read is None else [read]
+        if not events or not (self._says is None or any(map(self._says, events))):
+            self._unread = data
+        return events
 
 
 class EventStream(Stream[E]):

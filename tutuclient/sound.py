@@ -438,7 +438,7 @@ def _is_event_stream(head: bytes, content_type: str) -> bool:
 
 
 def _refusal(data: bytes | bytearray, meta: Meta) -> APIError:
-    said = wire.error_without_answer(data, meta)
+    said = wire.error_without_answer("text in place of a sound", data, meta)
     if said is not None:
         return said
     head = bytes(data[:_HEAD_BYTES])

@@ -595,6 +595,7 @@ class ChunkReader:
         self._origin = origin
         # Room for the frames around an answer that is as large as it may be, or 400,000 pieces of text.
         self._most = self._left = max_bytes + max_bytes // 2
+        self._unread: sse.Data = b""
         self.done: bool = False
         self.folder: Folder = Folder(many=many)
 
@@ -641,8 +642,8 @@ class ChunkReader:
         if folder.finished or (self.done and folder.said_something and not strict):
             return
         if not folder.said_something:
-            message = "the stream ended without a single piece of an answer"
-        elif self.done:
+            raise wire.left_unread("the stream ended without a single piece of an answer", self._unread, self.meta)
+        if self.done:
             message = "the stream ended with [DONE] and without a finish_reason; what came is in .partial"
         else:
             message = "the stream ended in the middle: neither finish_reason nor [DONE] came; what came is in .partial"
@@ -789,6 +790,7 @@ class ChunkReader:
                         if not piece and not _ERROR.search(data):
                             piece, pieces = delta.reasoning_content, folder.thoughts
                         mere = choice.finish_reason is None and choice.logprobs is None and choice.usage is None
+                        mere = mere and choice.error is None
                         if mere and piece and astuple(delta).count(None) == _ALL_BUT_ONE:
                             pieces.append(piece)
                             keep(chunk, {"origin": origin, "raw": data})
@@ -844,6 +846,8 @@ class ChunkReader:
 
     def _add(self, chunk: ChatCompletionChunk, data: sse.Data) -> None:
         keep(chunk, {"raw": data, **kept(chunk), "origin": self._origin})
+        if not chunk.choices:
+            self._unread = data
         wire.seek_usage(chunk, data)
         try:
             for choice in chunk.choices:

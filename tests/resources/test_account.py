@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -72,3 +72,26 @@ async def test_a_wrong_key_is_a_wrong_key(server: Server, client: TutuClient) ->
     with pytest.raises(AuthenticationError):
         await client.balance()
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("name", ["data", "result"])
+async def test_figures_in_an_envelope_are_the_figures(server: Server, client: TutuClient, name: str) -> None:
+    server.answers(sends({"code": 200, name: {"hard_limit_usd": 10}}), path="/v1/dashboard/billing/subscription")
+    server.answers(sends({"code": 200, name: {"total_usage": 250}}), path="/v1/dashboard/billing/usage")
+    found = await client.balance()
+    assert (found.remaining, found.used, found.limit) == (7.5, 2.5, 10)
+
+
+@pytest.mark.parametrize("odd", [{}, {"detail": "Not authenticated"}, {"code": 0, "data": {}}])
+async def test_an_answer_without_figures_is_no_balance(server: Server, client: TutuClient, odd: dict[str, Any]) -> None:
+    for path in ("/v1/dashboard/billing/subscription", "/v1/dashboard/billing/usage", "/api/usage/token"):
+        server.answers(sends(odd), path=path)
+    with pytest.raises(UnexpectedResponseError, match="no hard_limit_usd") as caught:
+        await client.with_options(max_retries=0).balance()
+    assert caught.value.body == odd
+
+
+async def test_where_billing_says_nothing_the_token_is_asked(server: Server, client: TutuClient) -> None:
+    server.answers(sends({"success": True, "message": ""}), path="/v1/dashboard/billing/subscription")
+    found = await client.balance()
+    assert found.unit == "points"

@@ -266,3 +266,92 @@ def test_blanks_behind_an_answer_are_nothing(tail: bytes) -> None:
     meta = Meta(200)
     wire.read_completion(b"\xef\xbb\xbf" + body({"choices": [CHOICE]}) + tail, meta)
     assert meta.warnings == ()
+
+
+@pytest.mark.parametrize("name", ["result", "Data", "payload", "own"])
+@pytest.mark.parametrize(
+    "inner",
+    [
+        {"object": "list", "data": [{"id": "a"}]},
+        {"data": ["a"]},
+        {"error": {"message": "no", "code": "insufficient_quota"}},
+        {"object": "list", "error": "no"},
+    ],
+)
+def test_the_name_of_an_envelope_is_never_a_model(name: str, inner: dict[str, Any]) -> None:
+    for value in ({name: inner}, {"code": 0, "data": {name: inner}}):
+        try:
+            models = wire.read_answer(body(value), ModelList, OK)
+        except APIError:
+            continue
+        assert [model.id for model in models.data] == ["a"]
+
+
+# https://cloud.tencent.com/document/product/1729/105701
+TENCENT = {"Index": 0, "Message": {"Role": "assistant", "Content": "hi"}, "FinishReason": "stop"}
+
+
+def test_names_in_capitals_are_the_names() -> None:
+    call = {"Id": "c", "Type": "function", "Function": {"Name": "f", "Arguments": {"City": "Oslo"}}}
+    tool = TENCENT | {"Message": {"Content": "hi", "ToolCalls": [call]}}
+    for choice in (TENCENT, tool):
+        for value in ({"Response": {"Choices": [choice], "Usage": {"TotalTokens": 5}}}, {"choices": [choice]}):
+            answer = wire.read_completion(body(value), OK)
+            assert (answer.text, answer.choices[0].finish_reason) == ("hi", "stop")
+            calls = answer.choices[0].message.tool_calls or []
+            assert [json.loads(each.function.arguments) for each in calls] == ([{"City": "Oslo"}] if calls else [])
+    chunk = wire.read_chunk(body({"Choices": [{"Delta": {"Content": "hi"}, "FinishReason": ""}]}), OK)
+    assert chunk is not None
+    assert chunk.text == "hi"
+
+
+@pytest.mark.parametrize("name", ["output", "response", "generated_text"])
+def test_a_text_under_another_name_is_not_dropped(name: str) -> None:
+    with pytest.raises(UnexpectedResponseError, match=f"a choice that has '{name}'"):
+        wire.read_completion(body({"choices": [{"index": 0, name: "hi", "finish_reason": "stop"}]}), OK)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        # Kling, Kie, Starry, Black Forest Labs: tasks that were waited for
+        {
+            "code": 0,
+            "message": "SUCCEED",
+            "data": {"task_id": "t", "task_result": {"images": [{"index": 0, "url": URL}]}},
+        },
+        {"code": 200, "data": {"taskId": "t", "response": {"resultUrls": [URL]}}},
+        {
+            "code": 200,
+            "data": {"task_id": "t", "status": "completed", "files": [{"file_url": URL, "file_type": "image"}]},
+        },
+        {"id": "t", "status": "Ready", "result": {"sample": URL, "prompt": "p"}},
+    ],
+)
+def test_images_of_tasks_that_are_done(value: object) -> None:
+    assert [image.url for image in wire.read_images(body(value), OK).data] == [URL]
+
+
+def test_lists_of_models_in_pages() -> None:
+    for name in ("records", "rows"):
+        value = {"code": 0, "data": {name: [{"id": "a"}], "total": 1}}
+        assert [model.id for model in wire.read_answer(body(value), ModelList, OK).data] == ["a"]
+
+
+def test_what_is_said_in_gbk() -> None:
+    assert wire.read_transcription("你好，世界".encode("gbk"), "text", OK) == "你好，世界"
+    assert wire.read_transcription(body([{"text": "hi"}]), "text", OK) == "hi"
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_an_error_in_an_envelope_in_place_of_a_sound(*, written: bool) -> None:
+    def around(value: object) -> dict[str, Any]:
+        return {"body": json.dumps(value)} if written else {"code": 200, "data": value}
+
+    no = {"error": {"message": "no", "code": "insufficient_quota"}}
+    error = wire.error_without_answer("text in place of a sound", body(around(no)), OK)
+    assert type(error) is InsufficientQuotaError
+    value = around({"audio": "A" * 2_000_000})
+    error = wire.error_without_answer("text in place of a sound", body(value), OK)
+    assert isinstance(error, UnexpectedResponseError)
+    assert error.body == value

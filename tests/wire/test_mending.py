@@ -275,6 +275,11 @@ QUIRKS: dict[str, list[tuple[bytes, Callable[[ChatCompletion], object], object]]
         (message(usage={"total_tokens": "5"}), counts, (None, None, 5)),
         (completion(usage={"total_tokens": 9}, x_groq={"usage": {"total_tokens": 3}}), counts, (None, None, 9)),
         (completion(x_groq={"usage": {}}), lambda a: a.usage, None),
+        # Relays of other languages' frameworks: LangServe's metadata, AI gateways' meta.
+        (completion(metadata={"usage": {"prompt_tokens": 1, "completion_tokens": 2}}), counts, (1, 2, 3)),
+        (completion(meta={"usage": {"prompt_tokens": 1, "completion_tokens": 2}}), counts, (1, 2, 3)),
+        (completion(token_usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}), counts, (1, 2, 3)),
+        (completion(Usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}), counts, (1, 2, 3)),
         (completion(x_groq={"usage": {"total_tokens": 0}}), lambda a: a.usage, None),
         (completion(), lambda a: a.usage, None),
         (completion(usage=None), lambda a: a.usage, None),

@@ -201,6 +201,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "minimax": {"base_resp": {"status_code": 0, "status_msg": "success"}, "file_id": 5},
     "wechat": {"errcode": 0, "errmsg": "ok", "access_token": "x"},
     "a failed task that was asked for": {"task_id": "t9", "status": "failed", "message": "content refused"},
+    "a failed task with its reason": {"task_id": "t9", "status": "failed", "error_message": "content refused"},
+    "a count": {"errors": 3, "data": None, "requests": 90},
     "a coupon": {"code": "SAVE10", "description": "10 % off"},
     "a country": {"code": 86, "description": "China"},
     "a chat line": {"id": 7, "message": "error: quota", "detail": "of a log"},
@@ -308,6 +310,18 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "words of an order": {"message": "任务已提交，请稍后查看"},
     "words of an order in English": {"code": 0, "detail": "Your image is being generated"},
     "words of success": {"success": True, "message": "your picture is being made"},
+    "black forest labs": {"id": "t9", "polling_url": "https://relay.example.com/v1/get_result?id=t9"},
+    "fal": {"request_id": "t9", "status": "IN_QUEUE", "status_url": "https://relay.example.com/t9/status"},
+    "replicate": {
+        "id": "t9",
+        "status": "starting",
+        "output": None,
+        "error": None,
+        "urls": {"get": "https://x.example.com"},
+    },
+    "apimart": {"code": 200, "data": {"task_id": "t9", "status": "not_started"}},
+    "runware": {"data": [{"taskType": "imageInference", "taskUUID": "t9"}]},
+    "in a task": {"task": {"id": "t9", "status": "PENDING"}},
 }
 
 
@@ -369,6 +383,7 @@ RAW = {
         ({"choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error", "error": RAW}]}, RAW),
         ({"choices": [{"index": 0, "message": {"content": ""}, "finish_reason": "error", "error": RAW}]}, RAW),
         ({"type": "error", "error": RAW}, RAW),
+        ({"code": 500, "error": RAW}, RAW),
         ({"header": {"code": 5, "message": "m", "sid": "s"}, "payload": {"deep": [1]}},) * 2,
         ({"base_resp": {"status_code": 5, "status_msg": "m"}, "trace_id": "t", "extra": {"deep": [1]}},) * 2,
         ({"response": {"error": {"message": "m", "deep": [1]}, "id": "r"}},) * 2,
@@ -388,6 +403,12 @@ def test_an_error_keeps_all_that_it_says(tree: Any, kept: dict[str, Any]) -> Non
 
 # Kind L: PromptFuzz#42.
 GEMINI = {"code": 429, "message": "Resource has been exhausted", "status": "RESOURCE_EXHAUSTED"}
+
+
+def test_an_error_in_a_list_is_one_in_a_stream_of_images_too() -> None:
+    with pytest.raises(errors.RateLimitError) as caught:
+        wire.read_image_events("", json.dumps([{"error": GEMINI}]).encode(), OK)
+    assert (caught.value.outcome, caught.value.body) == ("rejected", GEMINI)
 
 
 @pytest.mark.parametrize("status", [200, 400, 429])
@@ -433,6 +454,14 @@ def test_an_error_in_a_choice_is_told_with_what_came(
     legacy = completion(choices=[{"text": content, "finish_reason": reason, "error": error}])
     with pytest.raises(cls, match="fell over"):
         wire.read_text(legacy, OK)
+
+
+def test_an_error_beside_a_legacy_text_may_hide_what_is_paid_for() -> None:
+    for text, outcome in (("half", "unknown"), ("", "rejected")):
+        choice = {"text": text, "finish_reason": "error", "error": {"code": 429, "message": "fell over"}}
+        with pytest.raises(errors.RateLimitError) as caught:
+            wire.read_text(json.dumps({"choices": [choice]}).encode(), OK)
+        assert caught.value.outcome == outcome
 
 
 def test_an_error_in_a_choice_of_a_long_answer_is_told() -> None:
@@ -521,6 +550,8 @@ def test_a_disguised_error_may_hide_work_that_was_done(body: bytes) -> None:
     "body",
     [
         completion(error={"message": "success", "code": 0}),
+        completion(error="0"),
+        completion(error="false"),
         completion(error={"message": "m"}),
         b'{"id":"m1","message":"about it"}',
         b'{"data":[],"message":""}',
@@ -907,6 +938,30 @@ def test_an_error_keeps_the_relays_own_object(body: str, kept: object) -> None:
     assert of_status(400, body).body == kept
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'data: {"error":{"message":"m","code":"insufficient_quota"}}\n\ndata: [DONE]\n\n',
+        b'event: error\r\ndata:{"error":{"message":"m","code":"insufficient_quota"}}\r\n\r\n',
+        # https://www.alibabacloud.com/help/en/model-studio/error-code, streamed
+        b'id:1\nevent:error\n:HTTP_STATUS/400\ndata:{"code":"Arrearage","message":"m","request_id":"r"}\n\n',
+        b': PING\n\ndata: [{"error":{"message":"m","code":"insufficient_quota"}}]\n\n',
+    ],
+)
+@pytest.mark.parametrize("status", [400, 429, 500])
+def test_an_error_in_an_event_under_its_status_is_the_error(body: bytes, status: int) -> None:
+    error = of_status(status, body, content_type="text/event-stream")
+    assert type(error) is errors.InsufficientQuotaError
+    assert isinstance(error.body, dict)
+    assert error.body["message"] == "m"
+    assert "m (the account" in str(error)
+
+
+def test_an_error_of_oauth_says_why() -> None:
+    error = of_status(401, '{"error":"invalid_client","error_description":"the key is switched off"}')
+    assert "invalid_client: the key is switched off" in str(error)
+
+
 def test_a_long_body_is_cut() -> None:
     error = of_status(500, "x" * 100_000)
     assert len(str(error)) < 700
@@ -1009,6 +1064,25 @@ def test_what_is_not_there_is_told_by_its_path(method: str, path: str, message: 
     body = json.dumps({"error": {"message": message}}).encode()
     error = wire.error_of_status("X", body, asked(404, method, H + path))
     advice = str(error).partition(message)[2]
+    assert words in advice
+    assert never not in advice
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "message", "words", "never"),
+    [
+        ("/v1/embeddings", 413, "m", "fewer texts", "pictures"),
+        ("/v1/embeddings", 400, "maximum context length is 8192", "shorten the texts", "max_tokens"),
+        ("/v1/audio/transcriptions", 413, "m", "shorter recording", "pictures"),
+        ("/v1/audio/translations", 400, "rejected by our safety system", "recording", "picture"),
+        ("/v1/audio/speech", 400, "maximum context length is 4096", "shorten the text", "max_tokens"),
+        ("/v1/chat/completions", 413, "m", "smaller pictures", "recording"),
+        ("/v1/completions", 400, "maximum context length is 8192", "max_tokens", "texts"),
+    ],
+)
+def test_advice_fits_what_was_sent(path: str, status: int, message: str, words: str, never: str) -> None:
+    body = json.dumps({"error": {"message": message}}).encode()
+    advice = str(wire.error_of_status("X", body, asked(status, "POST", H + path))).partition(message)[2]
     assert words in advice
     assert never not in advice
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
-from tutuclient.errors import APIError, NotFoundError, UnexpectedResponseError
+from tutuclient.errors import APIError, NotFoundError, UnexpectedResponseError, printable
 from tutuclient.resources.others import Others
 from tutuclient.types.account import Balance
 
@@ -36,8 +36,10 @@ class Account(Others):
                 raise error from None
 
     async def _by_billing(self, timeout: float | Timeout | Unset | None) -> Balance:
-        granted = await self.send("GET", "/dashboard/billing/subscription", _Fields, timeout=timeout)
+        asked = await self.send("GET", "/dashboard/billing/subscription", _Fields, timeout=timeout)
+        granted = _figures(asked, "hard_limit_usd")
         spent = await self.send("GET", "/dashboard/billing/usage", _Fields, timeout=timeout)
+        spent = _layer(spent, "total_usage") or spent
         limit, cents = _number(granted.get("hard_limit_usd")), _number(spent.get("total_usage"))
         used = None if cents is None else cents / _CENTS
         unlimited = limit is not None and limit >= _NO_LIMIT
@@ -61,7 +63,7 @@ class Account(Others):
 
     async def _by_token(self, timeout: float | Timeout | Unset | None) -> Balance:
         answer = await self.send("GET", f"{self._settings.origin}/api/usage/token", _Fields, timeout=timeout)
-        data = _part(answer, "data")
+        data = _figures(answer, "total_available", "unlimited_quota")
         unlimited = data.get("unlimited_quota") is True
         return Balance(
             remaining=None if unlimited else _number(data.get("total_available")),
@@ -76,6 +78,24 @@ class Account(Others):
 def _part(fields: _Fields, name: str) -> _Fields:
     value: Any = fields.get(name)
     return cast("_Fields", value) if isinstance(value, dict) else {}
+
+
+def _figures(fields: _Fields, *names: str) -> _Fields:
+    """Return the part of an answer that has a figure of one of these names, be it in an envelope.
+
+    Raises:
+        UnexpectedResponseError: It has none: an account of nothing is not told as one.
+    """
+    found = _layer(fields, *names)
+    if found is not None:
+        return found
+    shown = printable(", ".join(sorted(fields)[:12]), 120) or "nothing"
+    raise UnexpectedResponseError(f"the relay answered with no {names[0]} but {shown}", body=fields)
+
+
+def _layer(fields: _Fields, *names: str) -> _Fields | None:
+    layers = (fields, *(_part(fields, name) for name in ("data", "result")))
+    return next((layer for layer in layers if any(name in layer for name in names)), None)
 
 
 def _number(value: object) -> float | None:

@@ -217,6 +217,7 @@ def _reader(reply: Reply, asked: int) -> EventReader[Completion]:
         whole=whole,
         max_bytes=reply.call.max_bytes,
         goes_on=True,
+        says=lambda event: bool(event.choices),
     )
 
 

@@ -567,7 +567,7 @@ class ChatDelta(Plain, frozen=True, kw_only=True, gc=False):
 class ChatChunkChoice(Plain, frozen=True, kw_only=True, gc=False):
     """One choice of a chunk. Relays number choices strangely: without ``n`` they all belong to one."""
 
-    OWN = frozenset({"message", "usage"})
+    OWN = frozenset({"message", "usage", "error"})
 
     index: int = 0
     delta: ChatDelta = ChatDelta()
@@ -575,6 +575,7 @@ class ChatChunkChoice(Plain, frozen=True, kw_only=True, gc=False):
     logprobs: ChoiceLogprobs | None = None
     message: ChatMessage | None = None
     usage: Any = None
+    error: Any = None
 
 
 class ChatCompletionChunk(Answer, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from tutuclient.wire.answers import (
     too_many,
     written_chunks,
 )
+from tutuclient.wire.envelopes import error_without_answer
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
 from tutuclient.wire.keywords import check_keywords, names
@@ -40,7 +41,7 @@ from tutuclient.wire.refusals import (
     error_event,
     error_of_answer,
     error_of_status,
-    error_without_answer,
+    left_unread,
     too_large,
     unexpected,
     without_key,
@@ -101,6 +102,7 @@ __all__ = [
     "is_part",
     "is_picture_text",
     "is_source",
+    "left_unread",
     "makes_image",
     "names",
     "plain",

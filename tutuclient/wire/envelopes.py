@@ -7,9 +7,9 @@ that needs no opening is never opened.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
-from tutuclient.errors import UnexpectedResponseError, printable
+from tutuclient.errors import APIStatusError, UnexpectedResponseError, printable
 from tutuclient.types.answer import is_list, is_object, read_json
 from tutuclient.wire.refusals import missing, raise_if_error, raise_if_words, read_object, read_value, unexpected
 
@@ -101,7 +101,7 @@ def read_opened(
         UnexpectedResponseError: It is no JSON object, and no answer that ``pick`` knows.
     """
     value = read_value(data, meta) if bytes(data[:4096]).strip() else read_object(data, meta)
-    if is_list(value) and all(is_object(item) and (item.get("error") or not item) for item in value):
+    if _are_errors(value):
         raise_if_error(value, meta)
     found = opened(value, pick, names)
     if found is not None:
@@ -111,6 +111,11 @@ def read_opened(
         raise_if_error(value, meta)
     raise_if_wrapped(value, meta)
     return read_object(data, meta), None
+
+
+def _are_errors(value: Any) -> TypeGuard[list[Any]]:
+    """Return whether a value is a list of nothing but errors."""
+    return is_list(value) and all(is_object(item) and (item.get("error") or not item) for item in value)
 
 
 def open_event(value: Any, meta: Meta, pick: Pick, names: frozenset[str] = ENVELOPES, *, name: str = "") -> Any:
@@ -126,6 +131,8 @@ def open_event(value: Any, meta: Meta, pick: Pick, names: frozenset[str] = ENVEL
     Raises:
         APIStatusError: It is an error, or there is one within.
     """
+    if _are_errors(value):
+        raise_if_error(value, meta)
     found = opened(value, pick, names)
     if found is not None:
         raise_if_error(found, meta)
@@ -144,6 +151,27 @@ def raise_if_wrapped(value: Any, meta: Meta, layers: int = _LAYERS) -> None:
         if is_object(inner) and (inner.get("error") or inner.get("success") is False or inner.get("object") == "error"):
             raise_if_error(inner, meta)
         raise_if_wrapped(inner, meta, layers - 1)
+
+
+def error_without_answer(kind: str, data: Data, meta: Meta) -> APIError | None:
+    """Make the error of JSON that came in place of an answer of another kind; None when it is no object.
+
+    Args:
+        kind: What it is, such as "text in place of a sound".
+        data: The body.
+        meta: How the call went.
+    """
+    try:
+        value = read_value(data, meta)
+    except UnexpectedResponseError:
+        return None
+    try:
+        if is_object(value) or is_list(value):
+            raise_if_error(value, meta)
+        raise_if_wrapped(value, meta)
+    except APIStatusError as error:
+        return error.with_traceback(None)
+    return not_understood(kind, data, meta, value) if is_object(value) else None
 
 
 def not_understood(lacking: str, data: Data, meta: Meta, tree: object) -> APIError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import json
 import math
+import re
 import types
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 
 _MOST_PLACES = 100
+_DEEPEST_NAMES = 8
+_INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_IN_PLACE_OF_TEXT = ("output", "response", "answer", "generated_text", "output_text")
 
 
 class OddTextError(ValueError):
@@ -29,17 +33,38 @@ def mend_choices(tree: dict[str, Any], part: str) -> dict[str, Any]:
     Raises:
         OddTextError: Something that cannot be read stands where the text belongs.
     """
-    mended = {name.lower(): value for name, value in tree.items()} | tree
+    mended = {name.lower(): value for name, value in _in_lower_case(tree).items()} | tree
     choices = mended.get("choices")
-    kept = [choice for choice in choices if is_object(choice)] if is_list(choices) else []
+    kept = [_in_lower_case(choice) for choice in choices if is_object(choice)] if is_list(choices) else []
     if part == "delta" and not kept and (any(choices) if is_list(choices) else choices):
         raise OddTextError(f"choices that are {_kind(choices)}")
     mended["choices"] = [_mend_choice(choice, part) for choice in kept]
     return mended
 
 
+def _in_lower_case(value: Any, depth: int = _DEEPEST_NAMES) -> Any:
+    """Return JSON with names such as ``FinishReason`` as the API writes them; others are kept as they are.
+
+    Source: Tencent's own form of an answer, {"Response": {"Choices": [{"Message": {"Content": …}}]}}.
+    """
+    if is_list(value) and depth:
+        return [_in_lower_case(item, depth - 1) for item in value]
+    if not is_object(value) or not depth or not any(name[:1].isupper() for name in value):
+        return value
+    lower: dict[str, Any] = {}
+    for name, item in value.items():
+        if name[:1].isupper():
+            known = _INNER_CAPITAL.sub("_", name).lower()
+            # What a tool is called with has names of its own.
+            lower[known] = item if known in {"arguments", "input"} else _in_lower_case(item, depth - 1)
+    return lower | {name: item for name, item in value.items() if not name[:1].isupper()}
+
+
 def _mend_choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
     message, delta = _mend_message(choice, "message"), _mend_message(choice, "delta")
+    odd = next((name for name in _IN_PLACE_OF_TEXT if choice.get(name)), None)
+    if odd and not (message or delta or choice.get("text")):
+        raise OddTextError(f"a choice that has {odd!r} and no message")
     text = choice.get("text")
     if text is True or (text and not isinstance(text, str | int | float)):
         raise OddTextError(f"a text that is {_kind(text)}")
@@ -135,7 +160,8 @@ def find_usage(tree: Mapping[str, Any]) -> tuple[str | int, ...] | None:
 
     Sources: ``choices[0].usage`` (Moonshot), ``x_groq.usage`` (Groq).
     """
-    places: list[tuple[str | int, ...]] = [("usage",), ("x_groq", "usage")]
+    places: list[tuple[str | int, ...]] = [("usage",), ("x_groq", "usage"), ("token_usage",), ("Usage",)]
+    places += [(outer, "usage") for outer in ("metadata", "meta")]
     choices = tree.get("choices")
     for number, choice in enumerate(choices[:_MOST_PLACES] if is_list(choices) else []):
         if is_object(choice):

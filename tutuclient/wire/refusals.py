@@ -15,7 +15,14 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from tutuclient import errors
-from tutuclient.errors import APIError, APIStatusError, TutuError, UnexpectedResponseError, printable
+from tutuclient.errors import (
+    APIError,
+    APIStatusError,
+    IncompleteStreamError,
+    TutuError,
+    UnexpectedResponseError,
+    printable,
+)
 from tutuclient.types.answer import Headers, Meta, is_list, is_object, read_json, request_id_of
 from tutuclient.wire import vendors
 from tutuclient.wire.mending import dicts, written
@@ -88,8 +95,14 @@ _ACCEPTED = frozenset(
         "created",
         "queued",
         "queueing",
+        "enqueued",
         "in_queue",
         "not_start",
+        "not_started",
+        "starting",
+        "started",
+        "scheduled",
+        "waiting",
         "pending",
         "processing",
         "in_progress",
@@ -102,11 +115,35 @@ _TAKEN_ON = re.compile(
     r"|being (?:processed|generated|made)|is processing",
     re.IGNORECASE,
 )
-_TASK_IDS = ("task_id", "taskId", "taskid", "job_id", "jobId", "prediction_id")
+_TASK_IDS = (
+    *("task_id", "taskId", "taskid", "taskUUID", "job_id", "jobId", "prediction_id", "generation_id", "generationId"),
+    # Where to ask for the task: Black Forest Labs, fal.ai, Stable Diffusion API.
+    *("poll_url", "polling_url", "status_url", "fetch_result"),
+)
 _STATUSES = ("status", "task_status", "state", "taskStatus")
+_ADVICE_OF_RECORDINGS: tuple[tuple[type[APIStatusError], str], ...] = (
+    (errors.PayloadTooLargeError, "send a shorter recording, or a format that takes less"),
+    (errors.ContentPolicyError, "the recording was refused; sending it again will not help"),
+)
+# Where the general advice does not fit: by the end of the path.
+_ADVICE_OF_PATHS: dict[str, tuple[tuple[type[APIStatusError], str], ...]] = {
+    "/embeddings": (
+        (errors.PayloadTooLargeError, "send fewer texts at once, or shorter ones"),
+        (errors.ContextLengthError, "shorten the texts"),
+        (errors.ContentPolicyError, "a text was refused: change it; sending it again will not help"),
+    ),
+    "/transcriptions": _ADVICE_OF_RECORDINGS,
+    "/translations": _ADVICE_OF_RECORDINGS,
+    "/speech": (
+        (errors.PayloadTooLargeError, "shorten the text"),
+        (errors.ContextLengthError, "shorten the text"),
+        (errors.ContentPolicyError, "the text was refused: change it; sending it again will not help"),
+    ),
+}
 _BAD_REQUEST, _NO_SUCH = 400, 404
 # What is longer is no error's JSON, but an answer that lacks something.
 _LONGEST_BODY = 2**20
+_DATA_LINE = re.compile(rb"(?:^|[\r\n])data:[ \t]*([{\[][^\r\n]*)")
 _GB = re.compile(rb"(?:[\x00-\x7f]|[\xa1-\xf7][\xa1-\xfe])*[\xa1-\xf7]?")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*(gb\w+|x-gbk|cp936)", re.IGNORECASE)
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*(?:gb\w+|x-gbk|cp936)", re.IGNORECASE)
@@ -141,10 +178,10 @@ def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | 
         retry_after: Seconds the server asks to wait, or None.
     """
     status = meta.status_code
-    data = _in_utf8(data, meta)
+    data = in_utf8(data, meta)
     body: Any = None
     try:
-        body = read_value(data, meta) if data.strip() else None
+        body = read_value(_unframed(data), meta) if data.strip() else None
     except UnexpectedResponseError:
         body = None
     no = _find_in_value(body, failed=True) or _No({}, body)
@@ -166,9 +203,19 @@ def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | 
     return error
 
 
+def _unframed(data: bytes) -> bytes:
+    """Return the data of the first event where an error comes as an event stream, as DashScope's do; else all of it."""
+    if data.lstrip(b"\xef\xbb\xbf\r\n\t ")[:1] in {b"{", b"[", b"<"}:
+        return data
+    found = _DATA_LINE.search(data)
+    return data if found is None else found[1]
+
+
 def _status_error(cls: type[APIStatusError], what: str, text: str, no: _No, meta: Meta) -> APIStatusError:
     advice = _not_found_advice(meta, no, text) if issubclass(cls, errors.NotFoundError) else ""
-    advice = advice or next((words for kind, words in _ADVICE if issubclass(cls, kind)), "")
+    path = meta.asked[1].partition("?")[0].rstrip("/")
+    rows = (*_ADVICE_OF_PATHS.get("/" + path.rpartition("/")[2], ()), *_ADVICE)
+    advice = advice or next((words for kind, words in rows if issubclass(cls, kind)), "")
     message = f"{what}: {printable(text) or 'nothing more'}" + (f" ({advice})" if advice else "")
     error = cls(message, body=no.body)
     named = APIError(body=no.fields)
@@ -191,7 +238,9 @@ def _not_found_advice(meta: Meta, no: _No, text: str) -> str:
     about_model = no.fields.get("code") == "model_not_found" or "model" in text.casefold() or "模型" in text
     if about_model or (method == "GET" and "/models/" in path):
         return "check the model's name"
-    return f"check the model's name, and {base.removeprefix('check ')}" if method != "GET" else base
+    if method == "GET":
+        return f"{base}, and whether the relay has this endpoint"
+    return f"check the model's name, and {base.removeprefix('check ')}"
 
 
 def _retry_delay(body: object) -> float | None:
@@ -219,6 +268,10 @@ def _class_of(status: int, no: _No) -> type[APIStatusError]:
     if found is None and is_object(body):
         found = vendors.class_of_details(body, message + " " + written(body)[:_LONGEST_BODY])
     found = found or vendors.class_of_words(message, status)
+    if found is None and "{" in message:
+        found = vendors.class_of_upstream(message)
+    if found is None and status < 400:  # noqa: PLR2004  (no status that tells)
+        found = vendors.class_without_status(message)
     if found is not None:
         return found
     if status in _BY_STATUS:
@@ -259,22 +312,23 @@ def _explicit_errors(tree: Mapping[str, Any], *, failed: bool) -> Iterator[_No]:
     has_output = not failed and _has_output(tree)
     broken_off = [choice for choice in dicts(tree.get("choices")) if _broke_off(choice, has_output=has_output)]
     ends_in_error = any(choice.get("finish_reason") == "error" for choice in dicts(tree.get("choices")))
-    if isinstance(error, str) and error.strip() and not _is_good_word(error):
+    if isinstance(error, str) and error.strip() and not _is_no_error(error):
         rest = {name: value for name, value in whole.items() if name not in {"error", "message"}}
-        message = f"{error}: {tree['message']}" if _is_reason(tree.get("message"), error) else error
+        reasons = (tree.get(name) for name in ("message", "error_description", "detail", "msg"))
+        message = next((f"{error}: {reason}" for reason in reasons if _is_reason(reason, error)), error)
         fields = {"message": message, "code": tree.get("code"), "type": tree.get("type")}
         yield _No(fields, fields | rest, "code")
     if is_object(error) and _names_an_error(error) and (ends_in_error or not has_output):
-        yield _No(_fields_of(error), error, "error")
+        yield _No(_with_code(_fields_of(error), tree), error, "error")
     if is_list(error) and error and not has_output:
         inner = error[0]
         yield _No(_fields_of(inner) if is_object(inner) else {"message": written(error)}, whole)
     for choice in broken_off:
         own: Any = choice.get("error")
         if is_object(own):
-            yield _No(_fields_of(own), own, "error")
+            yield _No(_fields_of(own), own, "error", accepted=_says_text(choice))
         text = own if isinstance(own, str) and own else "the answer broke off: finish_reason is error"
-        yield _No({"message": text, "type": "server_error"}, choice)
+        yield _No({"message": text, "type": "server_error"}, choice, accepted=_says_text(choice))
     if isinstance(error, bool | int | float) and error and not has_output:
         yield _No(_fields_of(tree), whole, "code")
     if failed or _calls_itself_error(tree) or _is_false(tree.get("success")) or tree.get("ok") is False:
@@ -283,6 +337,12 @@ def _explicit_errors(tree: Mapping[str, Any], *, failed: bool) -> Iterator[_No]:
         no = _in_envelope(whole) or _by_code(whole)
         if no is not None:
             yield no
+
+
+def _with_code(fields: dict[str, Any], tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the status that stands beside an error which has no code of its own."""
+    number = _status_in(tree.get("code")) or _status_in(tree.get("status"))
+    return fields | {"code": number} if number and fields.get("code") is None else fields
 
 
 def _broke_off(choice: dict[str, Any], *, has_output: bool) -> bool:
@@ -309,6 +369,10 @@ def _is_false(value: object) -> bool:
 
 def _is_good_word(value: object) -> bool:
     return isinstance(value, str) and value.strip(" .!！。").casefold() in _GOOD_WORDS
+
+
+def _is_no_error(error: str) -> bool:
+    return _is_good_word(error) or error.strip().casefold() in {"0", "false", "undefined", "nil"}
 
 
 def _is_reason(value: object, error: str) -> bool:
@@ -362,13 +426,23 @@ def _in_error_fields(tree: dict[str, Any]) -> _No | None:
     """Find the error that an object spells in fields of other names; where there is a code among them, it decides."""
     codes = [tree[name] for name in _ERROR_CODE_FIELDS if tree.get(name) is not None]
     for code in codes:
-        if not _is_good_code(code):
+        # 1 is success where a "code" is, and an error's number where that is what it is called, if there are words.
+        words = _fields_of(tree).get("message")
+        first = _digits_of(code) in {"1", "10000"} and words and not _is_good_word(words) and not _has_result(tree)
+        if first or not _is_good_code(code):
             return _No(_fields_of(tree) | {"code": code}, tree, "error_code")
-    for name in () if codes else _ERROR_MESSAGE_FIELDS:
+    # A task that failed says why, and is what was asked for.
+    task = any(tree.get(name) for name in _TASK_IDS) and any(tree.get(name) for name in _STATUSES)
+    for name in () if codes or task else _ERROR_MESSAGE_FIELDS:
         value = tree.get(name)
         if isinstance(value, str) and value.strip() and not _is_good_word(value):
             return _No(_fields_of(tree) | {"message": value}, tree)
-    if tree.get("errors") and tree.get("data") is None and not _has_result(tree):
+    if (
+        isinstance(tree.get("errors"), str | list | dict)
+        and tree["errors"]
+        and tree.get("data") is None
+        and not _has_result(tree)
+    ):
         return _No(_fields_of(tree), tree, "code")
     return None
 
@@ -380,7 +454,7 @@ def _by_code(tree: dict[str, Any]) -> _No | None:
     no = _No(fields, tree, "midjourney" if "description" in tree else "code")
     if _code_says_no(tree, code, words):
         return no
-    if words and not tree.keys() & {"id", *_TASK_IDS}:
+    if words and not any(tree.get(name) for name in ("id", *_TASK_IDS)):
         if isinstance(status, str) and status.casefold() in _BAD_STATUSES:
             return no
         if isinstance(status, int) and not isinstance(status, bool) and _status_in(status):
@@ -422,7 +496,8 @@ def _has_result(tree: Mapping[str, Any]) -> bool:
 def _may_have_accepted(tree: Mapping[str, Any]) -> bool:
     """Return whether an answer shows that work may have been taken on: a task's id, or a state of one that goes on."""
     data = tree.get("data")
-    parts: list[Any] = [tree, data, tree.get("output"), tree.get("result"), *(data if is_list(data) else [])[:1]]
+    parts: list[Any] = [tree, *(tree.get(name) for name in ("data", "output", "result", "task", "job"))]
+    parts += data[:1] if is_list(data) else []
     for part in parts:
         if is_object(part):
             if any(isinstance(part.get(name), str | int) and part.get(name) for name in _TASK_IDS):
@@ -451,11 +526,16 @@ def _names_an_error(error: dict[str, Any]) -> bool:
 
 def _has_output(tree: Mapping[str, Any]) -> bool:
     """Say whether there is something that was asked for, beside the error."""
-    for choice in dicts(tree.get("choices")):
-        for part in (choice, choice.get("message"), choice.get("delta")):
-            if is_object(part) and any(part.get(name) for name in ("text", "content", "tool_calls", "images")):
-                return True
+    if any(map(_says_text, dicts(tree.get("choices")))):
+        return True
     return any(item.get(name) for item in dicts(tree.get("data")) for name in ("url", "b64_json", "embedding"))
+
+
+def _says_text(choice: dict[str, Any]) -> bool:
+    return any(
+        is_object(part) and any(part.get(name) for name in ("text", "content", "tool_calls", "images"))
+        for part in (choice, choice.get("message"), choice.get("delta"))
+    )
 
 
 def _fields_of(tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -538,6 +618,26 @@ def missing(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> APIError
     return unexpected(kind, data, meta)
 
 
+def left_unread(message: str, data: Data, meta: Meta) -> APIError:
+    """Make the error of a stream that ended with nothing of an answer.
+
+    Args:
+        message: What to say of it.
+        data: The last event that was passed over, b"" for none: where it tells of an order that was taken on, or has
+            words and no type of its own, it is what the relay had to say.
+        meta: How the call went.
+    """
+    try:
+        tree = read_value(data, meta) if data else None
+    except UnexpectedResponseError:
+        tree = None
+    if is_object(tree) and (_tells_of_order(tree) or (has_words(tree) and not tree.keys() & {"type", "event"})):
+        return missing("a stream without an answer", tree, data, meta)
+    error = IncompleteStreamError(message, body=tree)
+    error.request_id = meta.request_id
+    return error
+
+
 def _succeeds(tree: Mapping[str, Any]) -> bool:
     code = tree.get("code")
     return tree.get("success") is True or (code is not None and _is_good_code(code))
@@ -608,22 +708,6 @@ def error_of_answer(data: Data, meta: Meta) -> APIError | None:
     return None if no is None else _error_in_answer(no, meta)
 
 
-def error_without_answer(data: Data, meta: Meta) -> APIError | None:
-    """Make the error that an object is which came in place of an answer of another kind; None when it has no words."""
-    try:
-        value = read_value(data, meta)
-    except UnexpectedResponseError:
-        return None
-    no = _find_in_value(value)
-    if no is not None:
-        return _error_in_answer(no, meta)
-    return (
-        missing("JSON in place of it", value, data, meta)
-        if is_object(value) and _fields_of(value).get("message")
-        else None
-    )
-
-
 def error_event(data: Data, meta: Meta) -> APIError:
     """Make the error of an ``event: error``, whatever its data are."""
     try:
@@ -649,7 +733,7 @@ def read_object(data: Data, meta: Meta) -> dict[str, Any]:
 def read_value(data: Data, meta: Meta) -> Any:
     """Read any JSON value, or raise what came instead as an ``UnexpectedResponseError``."""
     try:
-        return read_json(_in_utf8(bytes(data), meta) if len(data) <= _LONGEST_BODY else data, meta)
+        return read_json(in_utf8(bytes(data), meta) if len(data) <= _LONGEST_BODY else data, meta)
     except (ValueError, RecursionError) as error:
         kind = "JSON nested too deeply" if isinstance(error, RecursionError) else "no JSON"
     raise unexpected(kind, data, meta)
@@ -658,7 +742,7 @@ def read_value(data: Data, meta: Meta) -> Any:
 def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
     """Make the error of a body that is no answer; it says what came instead. Of an object the body is all of it."""
     body: Any = None
-    start = _in_utf8(bytes(data[:4096]), meta)
+    start = in_utf8(bytes(data[:4096]), meta)
     hint = ""
     page = start.lstrip(b"\xef\xbb\xbf\r\n\t ")
     if page.startswith(b"<"):
@@ -666,7 +750,7 @@ def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
         hint = _page_hint(meta)
     elif page.startswith(b"{") and len(data) <= _LONGEST_BODY:
         try:
-            body = read_json(_in_utf8(bytes(data), meta))
+            body = read_json(in_utf8(bytes(data), meta))
         except (ValueError, RecursionError):
             body = None
         if is_object(body) and _tells_of_order(body):
@@ -698,7 +782,7 @@ def _page_hint(meta: Meta) -> str:
     )
 
 
-def _in_utf8(data: bytes, meta: Meta) -> bytes:
+def in_utf8(data: bytes, meta: Meta) -> bytes:
     """Return a body in UTF-8: what is in GBK, by its label or by its bytes, is decoded so; all else is as it came.
 
     What reads as UTF-8 is, whatever its label says: relays label that wrongly, and GBK hardly ever reads so. Some

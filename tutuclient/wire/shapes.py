@@ -133,10 +133,13 @@ def event_in(value: Any) -> dict[str, Any] | None:
 
 # ---------------------------------------------------------------- models
 
-_MODEL_LISTS = ("data", "models", "model_list", "available_models", "items", "list", "result", "results")
+_MODEL_LISTS = (
+    *("data", "models", "model_list", "available_models", "items", "list", "result", "results", "records", "rows"),
+)
 MODEL_NAMES = ENVELOPES | {name.replace("_", "") for name in _MODEL_LISTS}
 _MODEL_IDS = ("id", "model", "model_id", "modelId", "model_name", "modelName", "slug", "name")
 _OF_A_MODEL = frozenset((*_MODEL_IDS, "object", "owned_by", "created", "context_length", "max_tokens", "mode"))
+_OF_NO_MODEL = frozenset(("error", "data", "models", "list", "items", "records", "rows"))
 
 
 def model_in(value: Any) -> dict[str, Any] | None:
@@ -184,7 +187,9 @@ def _models(value: Any, *, named: bool) -> list[dict[str, Any]] | None:
         # new-api's dashboard: the names of the models, by channel.
         names = dict.fromkeys(name for names in value.values() for name in names)
         return [{"id": name} for name in names] or None
-    if all(is_object(item) and (named or item.keys() & _OF_A_MODEL) for item in value.values()):
+    # What is in an envelope is no model, and the envelope's name is none of a model.
+    wrapped = any(is_object(item) and item.keys() & _OF_NO_MODEL for item in value.values())
+    if not wrapped and all(is_object(item) and (named or item.keys() & _OF_A_MODEL) for item in value.values()):
         return [_model({"id": name} | item) or {"id": name} for name, item in value.items()]
     return None
 
@@ -272,13 +277,15 @@ def _is_vector(value: Any) -> bool:
 
 _IMAGE_LISTS = (
     *("data", "images", "image_urls", "urls", "image_base64", "artifacts", "predictions", "generated_images"),
-    *("output", "outputs", "result", "results", "choices", "message", "delta", "content", "candidates"),
+    *("result_urls", "resultUrls", "files"),
+    *("output", "outputs", "result", "results", "task_result", "choices", "message", "delta", "content", "candidates"),
     "parts",
 )
 IMAGE_NAMES = ENVELOPES | {"item"} | {name.replace("_", "") for name in _IMAGE_LISTS}
 _IMAGE = (
     *("url", "b64_json", "image_url", "image", "b64", "base64", "image_base64", "imageBase64", "imageUrl", "data_url"),
     *("image_b64", "partial_image_b64", "bytesBase64Encoded", "imageBytes", "inlineData", "inline_data", "data", "src"),
+    *("file_url", "sample"),
 )
 _AT_THE_TOP = tuple(name for name in _IMAGE if name != "data")
 _SAYS_FAILED = re.compile(r"fail|error|reject|block|cancel|expired|nsfw", re.IGNORECASE)

@@ -31,7 +31,7 @@ from tutuclient.types.chat import Usage
 from tutuclient.wire.answers import remember_usage
 from tutuclient.wire.envelopes import not_understood, open_event, read_opened
 from tutuclient.wire.mending import fit_struct
-from tutuclient.wire.refusals import error_event, missing, read_value, unexpected
+from tutuclient.wire.refusals import error_event, in_utf8, missing, read_value, unexpected
 from tutuclient.wire.shapes import event_in, said_in
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ _BY_FIELD: tuple[tuple[str, type[TranscriptionStreamEvent]], ...] = (
     ("text", TranscriptionTextDoneEvent),
 )
 _HTML = re.compile(rb"[\s\xef\xbb\xbf]*<(!doctype|html|head|body)", re.IGNORECASE)
-_JSON = re.compile(rb'[\s\xef\xbb\xbf]*\{\s*"')
+_JSON = re.compile(rb'[\s\xef\xbb\xbf]*(?:\[\s*)?\{\s*"')
 _CUE = re.compile(r"-->|\s*WEBVTT")
 
 
@@ -110,7 +110,7 @@ def read_plain(data: Data, form: str, meta: Meta) -> str:
         if not isinstance(said, str) or (form != "text" and not _CUE.search(said)):
             raise missing(f"JSON where {form} was asked for", tree, raw, meta)
         return said
-    text = raw.decode("utf-8", "replace").removeprefix("\ufeff")
+    text = in_utf8(raw, meta).decode("utf-8", "replace").removeprefix("\ufeff")
     return text.removesuffix("\n").removesuffix("\r") if form == "text" else text
 
 

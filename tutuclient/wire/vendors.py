@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tutuclient import errors
 from tutuclient.types.answer import is_object
+from tutuclient.wire.mending import dicts
 
 if TYPE_CHECKING:
     from tutuclient.errors import APIStatusError
@@ -48,6 +49,13 @@ _MISTRAL = "https://docs.mistral.ai/getting-started/glossary"
 _GROQ = "https://console.groq.com/docs/spend-limits"
 _LITELLM = "https://docs.litellm.ai/docs/exception_mapping"
 _QIANFAN = "https://cloud.baidu.com/doc/WENXINWORKSHOP/s/tlmyncueh"
+_STABILITY = "https://platform.stability.ai/docs/api-reference"
+_STEPFUN = "https://platform.stepfun.com/docs/zh/guides/developer/error-code"
+_STARRY = "https://gostarry.mintlify.app/api-manual/error-codes"
+_TENCENT = "https://cloud.tencent.com/document/product/1729/101838"
+_BEDROCK = "https://docs.aws.amazon.com/bedrock/latest/userguide/troubleshooting-api-error-codes.html"
+_VISUAL = "https://www.volcengine.com/docs/85128/1526761"
+_FAL = "https://docs.fal.ai/errors"
 _MIDJOURNEY = "https://github.com/novicezk/midjourney-proxy"
 
 
@@ -83,7 +91,15 @@ CODES: tuple[Code, ...] = (
     Code("channel:no_available_key", _TROUBLE, "new-api", _NEW_API),
     Code("quota_not_enough", _QUOTA, "new-api", _NEW_API),
     Code("insufficient_balance", _QUOTA, "sub2api", _SUB2API),
+    Code(
+        "insufficient_balance_error",
+        _QUOTA,
+        "Portkey",
+        "https://portkey.ai/error-library/insufficient-balance-error-10489",
+    ),
     Code("insufficient_credits", _QUOTA, "relays", _OPENROUTER),
+    Code("insufficient_credits_error", _QUOTA, "Starry", _STARRY),
+    Code("payment_required", _QUOTA, "Stability", _STABILITY),
     Code("insufficient_funds", _QUOTA, "relays", _OPENROUTER),
     Code("exceeded_current_quota_error", _QUOTA, "Moonshot", _MOONSHOT),
     Code("rate_limit_reached_error", _LIMIT, "Moonshot", _MOONSHOT),
@@ -115,6 +131,17 @@ CODES: tuple[Code, ...] = (
     Code("rate_limited", _LIMIT, "Mistral", _MISTRAL),
     Code("blocked_api_access", _QUOTA, "Groq", _GROQ),
     Code("personal-team-blocked:spending-limit", _QUOTA, "xAI", _XAI),
+    Code("content_moderation", _CONTENT, "Stability", _STABILITY),
+    Code("content_moderation_error", _CONTENT, "Starry", _STARRY),
+    Code("moderation_failed", _CONTENT, "RunBlob", "https://docs.runblob.io/api-reference/nanobanana/errors"),
+    Code("censorship_blocked", _CONTENT, "StepFun", _STEPFUN),
+    Code("credit_limit", _QUOTA, "Together", "https://docs.together.ai/docs/error-codes"),
+    Code("ThrottlingException", _LIMIT, "Bedrock", _BEDROCK),
+    Code("FailedOperation.*ResourcePackExhausted", _QUOTA, "Tencent", _TENCENT),
+    Code("ResourceInsufficient.ChargeResourceExhaust", _QUOTA, "Tencent", _TENCENT),
+    Code("RequestLimitExceeded*", _LIMIT, "Tencent", _TENCENT),
+    Code("AuthFailure", _KEY, "Tencent", _TENCENT),
+    Code("AuthFailure.*", _KEY, "Tencent", _TENCENT),
 )
 
 
@@ -201,9 +228,11 @@ OVER_CODES: tuple[Phrase, ...] = (
 )
 PHRASES: tuple[Phrase, ...] = (
     _phrase(r"额度(?:已用尽|已用完|不足|已耗尽)|额度失败", _QUOTA, "new-api", _NEW_API, "该令牌额度已用尽"),
-    _phrase(r"quota is not enough|quota_not_enough", _QUOTA, "one-api", _ONE_API, "user quota is not enough"),
+    _phrase(r"quota (?:is )?not enough|quota_not_enough", _QUOTA, "one-api", _ONE_API, "user quota is not enough"),
     _phrase(r"余额(?:已用尽|已用完|不足|为零|耗尽)|欠费", _QUOTA, "Zhipu", _ZHIPU, "您的账户已欠费，请充值后重试"),
-    _phrase(r"配额(?:已用尽|已用完|已耗尽)|资源包(?:已用尽|已耗尽|余量不足)", _QUOTA, "Zhipu", _ZHIPU, "资源包已用尽"),
+    _phrase(
+        r"配额(?:已用尽|已用完|已耗尽)|资源包(?:余量)?(?:已用尽|已耗尽|不足)", _QUOTA, "Zhipu", _ZHIPU, "资源包已用尽"
+    ),
     _phrase(
         r"insufficient[ _](?:(?:user|account|token)[ _])?(?:quota|balance|credits?|funds)",
         _QUOTA,
@@ -218,6 +247,14 @@ PHRASES: tuple[Phrase, ...] = (
         "SiliconFlow",
         _SILICONFLOW,
         "Sorry, your account balance is insufficient",
+    ),
+    _phrase(r"(?:积分|点数|金币|算力)(?:不足|已用尽|已用完|已耗尽)", _QUOTA, "relays", _STARRY, "积分不足"),
+    _phrase(
+        r"exhausted balance|lack sufficient credits|used up your daily free allocation",
+        _QUOTA,
+        "fal.ai, Stability, Cloudflare",
+        _FAL,
+        "User is locked. Reason: Exhausted balance.",
     ),
     _phrase(r"in arrears|\barrearage\b", _QUOTA, "Zhipu", _ZHIPU, "Your account is in arrears"),
     _phrase(
@@ -292,6 +329,14 @@ PHRASES: tuple[Phrase, ...] = (
         _OPENAI,
         "This model's maximum context length is 8192 tokens",
     ),
+    _phrase(
+        r"input is too long for (?:the )?requested model|reduce the length of the (?:messages|prompt)",
+        _LENGTH,
+        "Bedrock, OpenAI",
+        _BEDROCK,
+        "Input is too long for requested model.",
+    ),
+    _phrase(r"(?:输入|上下文|prompt)\s?\S{0,6}(?:过长|超长|超出最大长度)", _LENGTH, "Zhipu", _ZHIPU, "Prompt 超长"),
     # litellm puts the name of its own error into the message, and nothing of it into the code.
     _phrase(r"ContextWindowExceededError", _LENGTH, "litellm", _LITELLM, "litellm.ContextWindowExceededError: m"),
     _phrase(
@@ -360,6 +405,37 @@ PHRASES: tuple[Phrase, ...] = (
         _XAI,
         "Content violates usage guidelines.",
     ),
+    _phrase(
+        r"(?:violat\w*|due to|against|breach\w*|under) (?:\w+ ){0,2}(?:content|safety)(?: usage)? polic(?:y|ies)",
+        _CONTENT,
+        "SiliconFlow, relays",
+        _SILICONFLOW,
+        "The request was rejected due to content policy",
+    ),
+    _phrase(
+        r"flagged by (?:\w+ ){0,2}(?:content|moderation|safety)|blocked by (?:\w+ ){0,2}(?:content|safety) filter"
+        r"|nsfw (?:content|prompt|image|material)",
+        _CONTENT,
+        "fal.ai, Stability, Together",
+        _FAL,
+        "it contained material flagged by a content checker",
+    ),
+    _phrase(
+        r"responsible ai practices",
+        _CONTENT,
+        "Vertex AI",
+        "https://cloud.google.com/vertex-ai/generative-ai/docs/image/responsible-ai-imagen",
+        "This prompt contains sensitive words that violate Google's Responsible AI practices.",
+    ),
+    _phrase(r"risk not pass", _CONTENT, "Volcengine, visual", _VISUAL, "Post Img Risk Not Pass"),
+    _phrase(
+        r"违规(?:内容|信息|词)|内容违规|敏感(?:词|信息)|内容(?:审核|审查|安全(?:检测|审核)?)(?:不通过|未通过|没有通过)"
+        r"|违反了?\S{0,12}政策",
+        _CONTENT,
+        "relays",
+        _NEW_API,
+        "该任务的输入或者输出可能违反了我们的相关服务政策，请调整提示词后进行重试。",
+    ),
     _phrase(r"blocked by (?:google )?gemini", _CONTENT, "new-api", _NEW_API, "request blocked by Gemini API: SAFETY"),
     _phrase(
         r"上游负载已饱和|请求数限制|rate[ _-]?limit|too many requests|requests? limit exceeded",
@@ -381,6 +457,13 @@ PHRASES: tuple[Phrase, ...] = (
         "Zhipu, Moonshot",
         _ZHIPU,
         "High concurrency usage of this API, please reduce concurrency",
+    ),
+    _phrase(
+        r"reached api (?:concurrent )?limit",
+        _LIMIT,
+        "Volcengine, visual",
+        _VISUAL,
+        "Request Has Reached API Concurrent Limit, Please Try Later",
     ),
     _phrase(
         r"service tier capacity exceeded|resource (?:has been )?exhausted",
@@ -415,11 +498,41 @@ WEAK: tuple[Phrase, ...] = (
         "account suspended, please recharge",
     ),
 )
+# What a status would tell, where there is none: under 2xx, and in streams.
+UNSTATED: tuple[Phrase, ...] = (
+    _phrase(
+        r"(?:invalid|incorrect|expired|missing) (?:api|access)[ _-]?(?:key|token)|invalid token\W*$"
+        r"|(?:api[ _-]?(?:key|token)|access token) (?:is |has )?(?:invalid|expired|not valid|incorrect)"
+        r"|authentication (?:failed|error)|invalid authentication|\bunauthorized\b",
+        _KEY,
+        "iFlow, relays",
+        "https://platform.iflow.cn/en/docs/error-codes",
+        "Your API Token has expired.",
+    ),
+    _phrase(
+        r"无效的?(?:令牌|密钥)|未提供令牌|(?:令牌|密钥)(?:已过期|状态不可用|无效|错误|不存在)|鉴权失败|身份验证失败",
+        _KEY,
+        "new-api",
+        _NEW_API,
+        "该令牌状态不可用",
+    ),
+    _phrase(
+        r"permission denied|(?:do|does) not have (?:permission|access)|无权(?:访问|使用|限)|没有权限",
+        _RIGHTS,
+        "Starry, new-api",
+        _STARRY,
+        "You do not have permission to access this resource",
+    ),
+)
 # Google says "check your plan and billing details" of a minute as of a day: its details, or a link, tell it apart
 # (https://ai.google.dev/gemini-api/docs/rate-limits).
 _GOOGLE = re.compile(r"ai\.google\.dev|googleapis\.com|RESOURCE_EXHAUSTED|google\.rpc")
 _LONG_WAIT = re.compile(r"PerDay|per_day|limit: 0\b")
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”|‘[^’]*’|「[^」]*」")
+_LONGEST_RAW = 2**16
+_CODE_IN_JSON = re.compile(r'"(?:code|type)\\*"\s*:\s*\\*"([\w.:-]{3,80})')
+_MESSAGE_IN_JSON = re.compile(r'"(?:message|msg|detail)\\*"\s*:\s*\\*"([^"]{1,2000})')
+_OF_THE_PROMPT = (_CONTENT, _LENGTH)
 _MODERATION = ("flagged_input", "reasons")
 
 _exact = {row.word.casefold(): row.cls for row in CODES if "*" not in row.word}
@@ -474,6 +587,11 @@ def class_of_words(message: str, status: int) -> type[APIStatusError] | None:
     return None if bad else next((row.cls for row in WEAK if row.fits(message)), None)
 
 
+def class_without_status(message: str) -> type[APIStatusError] | None:
+    """Choose the class by words that count only where no HTTP status says the same, or None."""
+    return next((row.cls for row in UNSTATED if row.fits(message)), None)
+
+
 def _class_of_google(text: str) -> type[APIStatusError] | None:
     if not re.search(r"quota|RESOURCE_EXHAUSTED", text, re.IGNORECASE):
         return None
@@ -495,4 +613,25 @@ def class_of_details(error: dict[str, Any], said: str) -> type[APIStatusError] |
     metadata: Any = error.get("metadata")
     if is_object(metadata) and all(metadata.get(name) for name in _MODERATION):
         return _CONTENT
-    return None
+    if is_object(metadata) and isinstance(raw := metadata.get("raw"), str) and (found := class_of_upstream(raw)):
+        return found
+    # Stability's and Bedrock's names for a type; and the errors that FastAPI and Cloudflare put into a list.
+    words = [error.get(name) for name in ("name", "__type")]
+    words += [
+        item.get(key) for name in ("detail", "errors") for item in dicts(error.get(name)) for key in ("type", "code")
+    ]
+    return next((cls for word in words if isinstance(word, str) and (cls := class_of_code(word))), None)
+
+
+def class_of_upstream(raw: str) -> type[APIStatusError] | None:
+    """Choose the class by what an upstream has said, its words or its JSON, or None.
+
+    What it says of the prompt holds; what it says of the account does not, since that is the relay's.
+
+    Source: https://openrouter.ai/docs/api-reference/errors, ``metadata.raw``.
+    """
+    raw = raw[:_LONGEST_RAW]
+    words = _CODE_IN_JSON.findall(raw)
+    messages = _MESSAGE_IN_JSON.findall(raw) if "{" in raw else [raw]
+    found = [class_of_code(word) for word in words] + [class_of_words(message, 0) for message in messages]
+    return next((cls for cls in found if cls in _OF_THE_PROMPT), None)
