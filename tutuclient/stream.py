@@ -706,11 +706,16 @@ class ChunkReader:
         """
         read = wire.read_completion_or_chunks(data, self.meta)
         if isinstance(read, list):
-            return self._pieces(read)
+            return self.pieces(read)
         self.done = True
         return (self._as_chunk(read if self._many else one_choice(read)),)
 
-    def _pieces(self, values: list[bytes]) -> Iterable[ChatCompletionChunk]:
+    def pieces(self, values: list[bytes]) -> Iterable[ChatCompletionChunk]:
+        """Take the values of a stream that is written as JSON.
+
+        Raises:
+            APIError: As ``feed`` does, and when nothing of an answer is among them.
+        """
         chunks, early = self._read_values(values), list[ChatCompletionChunk]()
         for chunk in chunks:
             early.append(chunk)
@@ -971,9 +976,14 @@ def read_body(data: bytes | bytearray, origin: Origin, *, many: int, max_bytes: 
     Raises:
         APIError: As a stream would, with ``partial``.
     """
+    read = wire.read_completion_or_chunks(data, origin.meta)
+    if not isinstance(read, list):  # Without a reader: nearly every call comes this way.
+        completion = read if many else one_choice(read)
+        kept(completion)["origin"] = origin
+        return completion
     reader = ChunkReader(origin, many=many, max_bytes=max_bytes)
     with _telling(reader):
-        for _ in reader.whole(data):
+        for _ in reader.pieces(read):
             pass
         reader.check_complete(strict=False)
     return reader.folder.completion()
