@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -672,6 +672,71 @@ TOOLS: dict[str, tuple[list[object], list[tuple[str, str, str]]]] = {
         ],
         [("c1", "a", '{"x":1}')],
     ),
+    # Claude's blocks begin with "input": {}, which converters write before the pieces.
+    "an empty object before the arguments": (
+        [
+            call(index=0, id="c1", name="a", arguments="{}"),
+            call(index=0, arguments='{"x"'),
+            call(index=0, arguments=":1}"),
+        ],
+        [("c1", "a", '{"x":1}')],
+    ),
+    # vllm-project/vllm: DeltaToolCall.id was made anew for each piece
+    "an id of its own in every piece": (
+        [
+            call(index=0, id="c1", name="a", arguments=""),
+            call(index=0, id="c2", arguments='{"x"'),
+            call(index=0, id="c3", name="", arguments=":1}"),
+            call(index=0, id="c4", arguments=""),
+            call(index=1, id="c5", name="b", arguments="{}"),
+        ],
+        [("c1", "a", '{"x":1}'), ("c5", "b", "{}")],
+    ),
+    "one id for all calls": (
+        [
+            call(index=0, id="call_0", name="a", arguments=""),
+            call(index=1, id="call_0", name="b", arguments=""),
+            call(index=0, id="call_0", arguments="[1]"),
+            call(index=1, id="call_0", arguments="[2]"),
+            call(index=2, id="call_0", name="b", arguments="[3]"),
+        ],
+        [("call_0", "a", "[1]"), ("call_0", "b", "[2]"), ("call_0", "b", "[3]")],
+    ),
+    "one id and one index for all calls": (
+        [call(index=0, id="c", name="a", arguments="[1]"), call(index=0, id="c", name="b", arguments="[2]")],
+        [("c", "a", "[1]"), ("c", "b", "[2]")],
+    ),
+    "a name in pieces that all have the id": (
+        [
+            call(index=0, id="c1", name="edit_"),
+            call(index=0, id="c1", name="file"),
+            call(index=0, id="c1", arguments="{}"),
+        ],
+        [("c1", "edit_file", "{}")],
+    ),
+    "an index from the second piece on": (
+        [call(id="c1", name="a"), call(index=0, arguments='{"x"'), call(index=0, arguments=":1}"), call(index=0)],
+        [("c1", "a", '{"x":1}')],
+    ),
+    "no function around the name": (
+        [delta(tool_calls=[{"index": 0, "id": "c1", "type": "function", "name": "a", "arguments": {"x": 1}}])],
+        [("c1", "a", '{"x": 1}')],
+    ),
+    "calls of several choices, numbered alike": (
+        [
+            {
+                "choices": [
+                    {"index": n, "delta": {"tool_calls": [{"index": 0, "id": f"c{n}", "function": {"name": "a"}}]}}
+                ]
+            }
+            for n in range(2)
+        ]
+        + [
+            {"choices": [{"index": n, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": f"[{n}]"}}]}}]}
+            for n in range(2)
+        ],
+        [("c0", "a", "[0]"), ("c1", "a", "[1]")],
+    ),
     "index null, id and type empty": (
         [
             call(index=None, id="c1", type="function", name="a", arguments=""),
@@ -734,6 +799,13 @@ def test_puts_tool_calls_together_however_they_are_numbered(
     assert tools(answer) == expected
     assert answer.message.content is None
     assert {one.type for one in answer.message.tool_calls or []} == {"function"}
+
+
+@pytest.mark.parametrize("reasons", [("stop", "tool_calls"), ("tool_calls", "stop")])
+def test_the_reason_that_counts_is_that_of_the_calls(reasons: tuple[str, str]) -> None:
+    """One answer over several choices ends once for the text, and once for the calls."""
+    ends = [delta(reason=reason) for reason in reasons]
+    assert folded(call(index=0, id="c1", name="a", arguments="{}"), *ends).finish_reason == "tool_calls"
 
 
 @pytest.mark.parametrize("part", ["delta", "message"])
@@ -867,7 +939,13 @@ def test_an_error_behind_the_end_is_raised_with_the_answer() -> None:
     assert (caught.value.partial.text, caught.value.partial.finish_reason) == ("hi", "stop")
 
 
-@pytest.mark.parametrize("word", ["null", "", "None", "none", "NULL", "undefined", " null ", "nil"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("null", "", "None", "none", "NULL", "undefined", " null ", "nil"),
+        *(" ", "(null)", '"null"', "NaN", "N/A", "false", "FINISH_REASON_UNSPECIFIED"),
+    ],
+)
 def test_a_reason_that_is_none_ends_nothing(word: str) -> None:
     """Kind E: DashScope's SDK, qwen through relays."""
     for many in (0, 2):
@@ -1249,6 +1327,41 @@ def test_one_value_that_has_a_message_or_a_reason_is_whole(value: dict[str, Any]
     assert "".join(chunk.text for chunk in reader().whole(body)) == "hi"
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "\n".join(f'{{"code": 0, "data": {json.dumps(frame)}}}' for frame in (delta("he"), delta("llo"), END)),
+        json.dumps({"code": 200, "data": [delta("he"), delta("llo"), END]}),
+        json.dumps(json.dumps([delta("he"), delta("llo"), END])),
+        "".join(f"\x1e{json.dumps(frame)}\n" for frame in (delta("he"), delta("llo"), END)),  # RFC 7464
+    ],
+)
+def test_a_stream_written_as_json_is_read_whatever_is_around_it(written: str) -> None:
+    assert read_body(written.encode(), ORIGIN, many=0, max_bytes=2**20).text == "hello"
+    assert "".join(chunk.text for chunk in reader().whole(written.encode())) == "hello"
+
+
+def test_a_lone_chunk_within_an_envelope_is_no_whole_answer() -> None:
+    for written in (json.dumps(json.dumps(delta("he"))), json.dumps({"code": 0, "data": delta("he")})):
+        with pytest.raises(IncompleteStreamError) as caught:
+            read_body(written.encode(), ORIGIN, many=0, max_bytes=2**20)
+        assert caught.value.partial is not None
+        assert caught.value.partial.text == "he"
+
+
+@pytest.mark.parametrize("between", [",\n", "\n\x1e"])
+def test_what_is_between_lines_of_json_is_passed_over(between: str) -> None:
+    reading = reader()
+    stream = between.join(map(json.dumps, (delta("he"), delta("llo"), END))).encode()
+    assert reading.by_line(stream)
+    assert "".join(chunk.text for chunk in chain(reading.feed(stream), reading.end())) == "hello"
+
+
+def test_bare_json_behind_an_event_comes_behind_it() -> None:
+    stream = "data: " + "\n".join(map(json.dumps, (delta("he"), delta("llo"), END)))
+    assert fold(stream.encode(), ORIGIN, many=0, max_bytes=2**20).text == "hello"
+
+
 def test_what_cannot_be_read_within_lines_of_json_is_said() -> None:
     lines = [json.dumps(delta("h")), "{oops", json.dumps(delta("i")), json.dumps(END)]
     for body in ("\n".join(lines), "\n".join([*lines[:2], *lines[3:]])):
@@ -1293,6 +1406,8 @@ def test_one_answer_over_several_choices_is_one() -> None:
     assert wire.sendable([answer.message])[0]["tool_calls"] == [tool, other]
     [chunk] = reader().whole(data)
     assert (len(chunk.choices), chunk.text, len(chunk.choices[0].delta.tool_calls or ())) == (1, "I look.", 2)
+    twice = {"choices": [{"index": n, "message": {"content": "I look."}} for n in range(2)]}
+    assert read_body(json.dumps(twice).encode(), ORIGIN, many=0, max_bytes=2**20).text == "I look."
     apart = read_body(data, ORIGIN, many=3, max_bytes=2**20)
     assert [choice.index for choice in apart.choices] == [0, 1, 2]
 

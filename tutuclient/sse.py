@@ -24,6 +24,8 @@ _BOM = b"\xef\xbb\xbf"
 _CR = ord("\r")
 _LF = ord("\n")
 _MANY = 1000
+# Around a line of JSON: white space, the comma of an array, the record separator of RFC 7464.
+_AROUND = b" \t\r\n\v\f\x1e,"
 _LONG = 2**16
 
 
@@ -156,12 +158,14 @@ class Decoder:
         for line in lines:
             if line[:6] == b"data: ":
                 new = line[6:]
-            elif not line:
+            elif not line or line[:1] == b"{":  # Bare JSON: the event before it is over too.
                 if value is not None:
                     events.append((self._event, b"\n".join((*data, value)) if data else value))
                     data.clear()
                     value, self._size = None, 0
                 self._event = ""
+                if line:
+                    self._field(bytes(line), events)
                 continue
             elif line[:5] == b"data:" or line == b"data":
                 new = line[5:]
@@ -241,7 +245,7 @@ class Lines:
             self._tail = bytearray(tail)
         if max(len(self._tail), *map(len, lines), 0) > self.max_bytes:
             raise EventTooLargeError(f"a line is over {self.max_bytes:,} bytes long")
-        return [("", line.removeprefix(b"data:")) for each in lines if (line := each.strip())]
+        return [("", line.removeprefix(b"data:")) for each in lines if (line := each.strip(_AROUND))]
 
     def flush(self) -> list[Event]:
         """Return what is left at the end: a last line without its end."""

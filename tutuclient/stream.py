@@ -100,19 +100,22 @@ class ToolCalls:
     other. Another name begins a new call, and so does the same name with more
     arguments after complete ones: some relays number all calls alike. A name may
     come in pieces before there are arguments (Gemini behind relays,
-    openai-agents-python#326), and complete arguments twice (opencodex#361).
+    openai-agents-python#326), and complete arguments twice (opencodex#361). What
+    has no name begins no call while arguments are open: vLLM made an id of its
+    own for each piece, and relays leave the index out of the first one.
     """
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
         self._by_id: dict[str, dict[str, Any]] = {}
-        self._by_index: dict[int, dict[str, Any]] = {}
+        # By the number of the choice and that of the call; of any choice, the last with that number.
+        self._by_index: dict[tuple[int, int] | int, dict[str, Any]] = {}
 
-    def add(self, piece: ToolCallDelta, raw: dict[str, Any]) -> dict[str, Any]:
-        """Take the next piece; give the call that it belongs to."""
+    def add(self, piece: ToolCallDelta, raw: dict[str, Any], *, of: int = 0) -> dict[str, Any]:
+        """Take the next piece, of the choice with a number; return the call that it belongs to."""
         name = (piece.function.name if piece.function else None) or ""
         arguments = (piece.function.arguments if piece.function else None) or ""
-        call: dict[str, Any] | None = self._find(piece, name, arguments)
+        call: dict[str, Any] | None = self._find(piece, name, arguments, of)
         if call is None:
             if len(self.calls) >= wire.MOST_CALLS:
                 raise TooManyError(f"more than {wire.MOST_CALLS:,} tool calls")
@@ -128,8 +131,7 @@ class ToolCalls:
                 "extra": {},
             }
             self.calls.append(call)
-            if piece.index is not None:
-                self._by_index[piece.index] = call
+            self._number(call, piece, of)
         elif self._continues_name(call, piece, name, arguments):
             call["name"] = name if name.startswith(call["name"]) else call["name"] + name
         call["id"] = call["id"] or piece.id or ""
@@ -145,12 +147,18 @@ class ToolCalls:
         call["extra"] |= {k: v for k, v in raw.items() if k not in ToolCallDelta.__struct_fields__}
         return call
 
-    def _find(self, piece: ToolCallDelta, name: str, arguments: str) -> dict[str, Any] | None:
+    def _find(self, piece: ToolCallDelta, name: str, arguments: str, of: int) -> dict[str, Any] | None:
+        index = piece.index
+        last: dict[str, Any] | None = next(reversed(self.calls), None)
+        if index is not None:
+            last = self._by_index.get((of, index)) or self._by_index.get(index)
         if piece.id and piece.id in self._by_id:
-            return self._by_id[piece.id]
-        last = self._by_index.get(piece.index) if piece.index is not None else next(reversed(self.calls), None)
-        if last is None or (piece.id and last["id"]):
-            return None
+            own = last if last is not None and last["id"] == piece.id else self._by_id[piece.id]
+            return None if self._is_another(own, piece, name, arguments) else own
+        if last is None:
+            return None if name or piece.id or piece.custom else self._unnumbered(piece, arguments, of)
+        if piece.id and last["id"]:
+            return last if index is not None and not name and self._goes_on(last, arguments) else None
         if name and last["name"] and not self._continues_name(last, piece, name, arguments):
             if name != last["name"]:
                 return None
@@ -158,16 +166,49 @@ class ToolCalls:
             return None if whole and not _says_again(piece, last, arguments) else last
         return last
 
+    def _number(self, call: dict[str, Any], piece: ToolCallDelta, of: int) -> None:
+        if piece.index is not None:
+            self._by_index[of, piece.index] = self._by_index[piece.index] = call
+
+    def _unnumbered(self, piece: ToolCallDelta, arguments: str, of: int) -> dict[str, Any] | None:
+        """Return the last call for a piece that has nothing but a number that no call has."""
+        last: dict[str, Any] | None = next(reversed(self.calls), None)
+        if last is None or (arguments and last["brackets"].closed(last["arguments"])):
+            return None
+        self._number(last, piece, of)
+        return last
+
+    @staticmethod
+    def _goes_on(call: dict[str, Any], arguments: str) -> bool:
+        """Return whether arguments without a name go on with those of a call, whatever id is written on them."""
+        if arguments.strip():
+            return not call["brackets"].closed(call["arguments"])
+        return bool(call["arguments"])
+
+    @staticmethod
+    def _is_another(call: dict[str, Any], piece: ToolCallDelta, name: str, arguments: str) -> bool:
+        """Return whether a piece begins another call under an id that a call has: some relays give all the same."""
+        if not name or not call["name"]:
+            return False
+        moved = piece.index is not None and call["index"] is not None and piece.index != call["index"]
+        if name != call["name"]:
+            return moved or bool(call["arguments"])
+        again = not arguments.strip() or _says_again(piece, call, arguments)
+        return moved and not again and bool(call["brackets"].closed(call["arguments"]))
+
     @staticmethod
     def _continues_name(call: dict[str, Any], piece: ToolCallDelta, name: str, arguments: str) -> bool:
         """Return whether a piece has more of a call's name.
 
-        It has the call's index and no id, and there are no arguments yet. Without ids at all another name that comes
-        with arguments is another call's: some relays number all calls alike.
+        It has the call's id, or its index and no id, and there are no arguments yet. Without ids at all another name
+        that comes with arguments is another call's: some relays number all calls alike.
         """
-        if not name or piece.id or piece.index is None or piece.index != call["index"] or call["arguments"]:
+        if not name or call["arguments"] or not call["name"] or name == call["name"]:
             return False
-        return bool(call["name"]) and name != call["name"] and bool(call["id"] or not arguments)
+        if piece.id:
+            return bool(piece.id == call["id"])
+        same = piece.index is not None and piece.index == call["index"]
+        return same and bool(call["id"] or not arguments)
 
     def has(self, piece: ToolCallDelta) -> bool:
         """Return whether a whole call has come already."""
@@ -255,7 +296,8 @@ class _Choice:
 
     def add(self, choice: ChatChunkChoice, raw: Callable[[], dict[str, Any]]) -> None:
         delta = choice.delta
-        if choice.finish_reason:
+        # Of one answer over several choices that with the calls has the reason: the text's may come behind it.
+        if choice.finish_reason and not (self.finish_reason in _CALLING and choice.finish_reason == "stop"):
             self.finish_reason = choice.finish_reason
         if choice.logprobs:
             self._add_logprobs(choice.logprobs)
@@ -271,7 +313,7 @@ class _Choice:
         if delta.refusal:
             self.refusal.append(delta.refusal)
         if delta.tool_calls or delta.function_call:
-            self._add_calls(delta, raw)
+            self._add_calls(delta, raw, choice.index)
         if any(astuple(delta)[_REST:]):
             self._add_rest(delta)
 
@@ -306,12 +348,12 @@ class _Choice:
         self.parts += delta.parts or ([{"type": "text", "text": delta.content}] if delta.content else [])
         _check_count(self.parts)
 
-    def _add_calls(self, delta: ChatDelta, raw: Callable[[], dict[str, Any]]) -> None:
+    def _add_calls(self, delta: ChatDelta, raw: Callable[[], dict[str, Any]], of: int) -> None:
         if delta.tool_calls:
             raws: list[dict[str, Any]] | str | None = raw().get("tool_calls")
             for number, piece in enumerate(delta.tool_calls):
                 fields = raws[number] if isinstance(raws, list) and len(raws) == len(delta.tool_calls) else {}
-                self.tools.add(piece, fields)
+                self.tools.add(piece, fields, of=of)
         if delta.function_call:
             self.function_name = self.function_name or delta.function_call.name or ""
             self.function_arguments.append(delta.function_call.arguments or "")
@@ -394,6 +436,7 @@ class _Choice:
         return ChatChoice(index=index, message=message, finish_reason=self.finish_reason, logprobs=logprobs)
 
 
+_CALLING = frozenset({"tool_calls", "function_call"})
 _TEXTS = ("content", "reasoning_content", "reasoning", "reasoning_text", "refusal")
 _MOST_ITEMS = 100_000
 _MOST_TOKENS = 500_000
@@ -565,6 +608,12 @@ class Folder:
 
 def _says(choice: ChatChunkChoice) -> bool:
     return bool(choice.finish_reason) or any(astuple(choice.delta)[1:])
+
+
+def _calls_oddly(choice: ChatChunkChoice) -> bool:
+    """Return whether a tool call has neither a function nor a custom tool: its name may stand beside them."""
+    calls = choice.delta.tool_calls
+    return bool(calls) and any(call.function is None and call.custom is None for call in calls or ())
 
 
 _KNOWN = frozenset(ChatCompletionChunk.__struct_encode_fields__)
@@ -868,7 +917,9 @@ class ChunkReader:
         # A usage may stand in the envelope around a piece.
         if chunk is not None and (chunk.choices or (chunk.usage and b'"delta"' not in bytes(data))):
             silent = _SILENT in [choice.delta for choice in chunk.choices]
-            if not (_MORE_THAN_SILENCE if silent else _ERROR).search(data):
+            if not (_MORE_THAN_SILENCE if silent else _ERROR).search(data) and not any(
+                map(_calls_oddly, chunk.choices)
+            ):
                 return chunk
         if not bytes(data[:64]).strip() and not bytes(data).strip():
             return None
@@ -928,6 +979,8 @@ def _as_piece(function: FunctionCall) -> FunctionCallDelta:
 
 def several(n: object) -> int:
     """Return a request's ``n`` if it is over 1, else 0; relays read digits as a number too."""
+    if n is None:  # Nearly every request; the error that it would be below costs more than all of this.
+        return 0
     try:
         number = int(n) if isinstance(n, str) else operator.index(cast("SupportsIndex", n))
     except (TypeError, ValueError):
@@ -947,7 +1000,7 @@ def one_choice(completion: ChatCompletion) -> ChatCompletion:
     for name in ChatMessage.__struct_fields__:
         values: list[Any] = [value for message in messages if (value := getattr(message, name))]
         if name in _TEXTS and values:
-            fields[name] = "".join(values)
+            fields[name] = "".join(dict.fromkeys(values))  # Some write the same text into each.
         elif values and all(isinstance(value, list) for value in values):
             fields[name] = list(chain.from_iterable(values))
         else:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 # What serializers write where there is no reason: a word in place of null (DashScope, qwen behind relays).
-_NO_REASONS = frozenset({"null", "none", "undefined", "nil"})
+# Source of the last: Gemini's enum of reasons, whose zero says that there is none yet.
+_NO_REASONS = frozenset(
+    {"", "null", "none", "undefined", "nil", "nan", "n/a", "-", "false", "unspecified", "finish_reason_unspecified"}
+)
 _THOUGHT_PARTS = frozenset(
     {"thinking", "reasoning", "reasoning_text", "reasoning.text", "reasoning.summary", "thought"}
 )
@@ -34,7 +37,7 @@ _VALUES = json.JSONDecoder(strict=False)
 
 def is_reason(word: str | None) -> bool:
     """Return whether a ``finish_reason`` says why the answer ended: None, "" and the words for null do not."""
-    return bool(word) and str(word).strip().lower() not in _NO_REASONS
+    return bool(word) and str(word).strip(" \t\r\n\"'()<>").lower() not in _NO_REASONS
 
 
 def thoughts_of(value: Any) -> str:
@@ -76,21 +79,29 @@ def _thinking(part: ChatMessage | ChatDelta) -> str:
 
 
 def read_once(arguments: str) -> str:
-    """Return the arguments of a call once when the relay wrote them whole several times (opencodex#361)."""
+    """Return the arguments of a call once when the relay wrote them whole several times (opencodex#361).
+
+    An empty object beside them says nothing: Claude's blocks begin with ``"input": {}``, which converters write too.
+    """
     if not _RUN_TOGETHER.search(arguments):
         return arguments
     text = arguments.strip()
+    found: list[tuple[Any, str]] = []
     try:
-        first, end = _VALUES.raw_decode(text)
-        once, rest = text[:end], text[end:].strip()
-        while rest:
-            value, end = _VALUES.raw_decode(rest)
-            if value != first:
+        while text:
+            value, end = _VALUES.raw_decode(text)
+            found.append((value, text[:end]))
+            text = text[end:].strip()
+            if len(found) > _MOST_VALUES:
                 return arguments
-            rest = rest[end:].strip()
     except (ValueError, RecursionError):
         return arguments
-    return arguments if once == text else once
+    said = [one for one in found if one[0] != {}] or found
+    first, once = said[0]
+    return once if len(found) > 1 and all(value == first for value, _ in said) else arguments
+
+
+_MOST_VALUES = 100
 
 
 class CommonFields(TypedDict, total=False):

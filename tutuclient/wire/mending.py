@@ -171,7 +171,15 @@ def dicts(value: object) -> list[dict[str, Any]]:
 
 def _mend_call(call: dict[str, Any]) -> dict[str, Any]:
     function = call.get("function")
-    return call | {"function": _mend_function(function)} if is_object(function) else call
+    if is_object(function):
+        return call | {"function": _mend_function(function)}
+    # Without the function around them, or with its name alone.
+    flat: dict[str, Any] = {name: call[name] for name in ("name", "arguments") if call.get(name) is not None}
+    if isinstance(function, str):
+        flat.setdefault("name", function)
+    if not flat or is_object(call.get("custom")):
+        return call
+    return {name: value for name, value in call.items() if name not in flat} | {"function": _mend_function(flat)}
 
 
 def _mend_function(function: dict[str, Any]) -> dict[str, Any]:

@@ -385,8 +385,8 @@ def _sendable_call(call: ToolCall) -> dict[str, Any]:
 
 
 def _sendable_function(function: FunctionCall) -> dict[str, str]:
-    # Templates of llama.cpp and vLLM read the arguments as JSON, and "" is none.
-    arguments = function.arguments if function.arguments.strip() else "{}"
+    # Templates of llama.cpp and vLLM read the arguments as a JSON object, and neither "" nor null is one.
+    arguments = function.arguments if function.arguments.strip() not in {"", "null"} else "{}"
     return {"name": function.name, "arguments": arguments}
 
 
