@@ -808,6 +808,87 @@ def test_the_reason_that_counts_is_that_of_the_calls(reasons: tuple[str, str]) -
     assert folded(call(index=0, id="c1", name="a", arguments="{}"), *ends).finish_reason == "tool_calls"
 
 
+THOUGHTS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
+    # agno#8794, OpenRouterTeam/ai-sdk-provider#423: the signature holds for the whole block
+    "a block in pieces": (
+        [
+            {"reasoning_details": [{"type": "reasoning.text", "text": "Let", "format": "f", "index": 0}]},
+            {"reasoning_details": [{"type": "reasoning.text", "text": " me", "format": "f", "index": 0}]},
+            {"reasoning_details": [{"type": "reasoning.text", "signature": "s", "format": "f", "index": 0}]},
+            {"reasoning_details": [{"type": "reasoning.text", "text": "Two", "signature": "t", "index": 1}]},
+        ],
+        {
+            "reasoning_details": [
+                {"type": "reasoning.text", "text": "Let me", "format": "f", "index": 0, "signature": "s"},
+                {"type": "reasoning.text", "text": "Two", "signature": "t", "index": 1},
+            ]
+        },
+    ),
+    "blocks without numbers": (
+        [
+            {"reasoning_details": [{"type": "reasoning.text", "text": "a"}]},
+            {"reasoning_details": [{"type": "reasoning.text", "text": "b", "signature": "s"}]},
+            {"reasoning_details": [{"type": "reasoning.text", "text": "c"}, {"type": "x"}, "y"]},
+            {"reasoning_details": [{"type": "reasoning.text", "text": "d"}]},
+        ],
+        {
+            "reasoning_details": [
+                {"type": "reasoning.text", "text": "ab", "signature": "s"},
+                {"type": "reasoning.text", "text": "c"},
+                {"type": "x"},
+                "y",
+                {"type": "reasoning.text", "text": "d"},
+            ]
+        },
+    ),
+    "what is encrypted stays as it came": (
+        [
+            {"reasoning_details": [{"type": "reasoning.encrypted", "data": data, "id": data, "index": 0}]}
+            for data in ("x", "y")
+        ],
+        {
+            "reasoning_details": [
+                {"type": "reasoning.encrypted", "data": data, "id": data, "index": 0} for data in ("x", "y")
+            ]
+        },
+    ),
+    # copilot-api PR 152; the value comes again in some chunks
+    "Copilot's": (
+        [{"reasoning_text": "h"}, {"reasoning_text": "m", "reasoning_opaque": "o"}, {"reasoning_opaque": "o"}],
+        {"reasoning_text": "hm", "reasoning_opaque": "o"},
+    ),
+    "litellm's": (
+        [
+            {"thinking_blocks": [{"type": "thinking", "thinking": "h"}]},
+            {"thinking_blocks": [{"type": "thinking", "thinking": "m", "signature": ""}]},
+            {"thinking_blocks": [{"type": "thinking", "thinking": "", "signature": "s"}]},
+        ],
+        {"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}]},
+    ),
+    "Gemini's": (
+        [{"content": "", "extra_content": {"google": {"thought_signature": "s"}}}],
+        {"extra_content": {"google": {"thought_signature": "s"}}},
+    ),
+    "Claude's, of other gateways": (
+        [{"reasoning": "hm"}, {"signature": "s", "encrypted_content": "e"}],
+        {"reasoning": "hm", "signature": "s", "encrypted_content": "e"},
+    ),
+    "under the name thinking": ([{"thinking": "h"}, {"thinking": "m"}], {"thinking": "hm"}),
+    "none, and told so": ([{"reasoning_content": ""}], {"reasoning_content": ""}),  # Kimi
+}
+
+
+@pytest.mark.parametrize(("said", "expected"), THOUGHTS.values(), ids=THOUGHTS)
+def test_thoughts_of_a_stream_go_back_with_its_tool_calls(said: list[dict[str, Any]], expected: dict[str, Any]) -> None:
+    """Kind I."""
+    pieces = [delta(**fields) for fields in said]
+    answer = folded(*pieces, call(index=0, id="c1", name="a", arguments="{}"), END)
+    [sent] = wire.sendable([answer.message])
+    assert {name: sent[name] for name in sent if name not in {"role", "content", "tool_calls"}} == expected
+    [sent] = wire.sendable([folded(*pieces, delta("hi"), END).message])
+    assert sent == {"role": "assistant", "content": "hi"}
+
+
 @pytest.mark.parametrize("part", ["delta", "message"])
 def test_what_only_the_relay_understands_goes_back_with_a_tool_call(part: str) -> None:
     signature = {"google": {"thought_signature": "c2ln"}}
@@ -1202,6 +1283,34 @@ def whole(**message: Any) -> ChatCompletion:
         ],
     }
     return wire.read_completion(json.dumps(body).encode(), META)
+
+
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "a part of another kind": {"choices": [{"delta": {"content": [{"type": "markdown", "text": "i"}]}}]},
+    "a part's content": {"choices": [{"delta": {"content": [{"type": "text", "content": "i"}]}}]},
+    "a text in the delta": {"choices": [{"delta": {"text": "i"}}]},
+    "a content beside the delta": {"choices": [{"content": "i", "delta": {"content": ""}}]},
+    "names of Tencent": {"Choices": [{"Delta": {"Role": "assistant", "Content": "i"}, "FinishReason": ""}]},
+}
+
+
+@pytest.mark.parametrize("frame", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_text_that_stands_elsewhere_is_read(frame: dict[str, Any]) -> None:
+    assert folded(delta("h"), frame, END).text == "hi"
+    whole = json.loads(json.dumps(frame).replace("elta", "essage").replace('"D', '"M').replace('"d', '"m'))
+    (choice,) = whole.get("choices") or whole["Choices"]
+    choice["finish_reason"] = "stop"
+    assert read_body(json.dumps(whole).encode(), ORIGIN, many=0, max_bytes=2**20).text == "i"
+
+
+def test_a_text_that_repeats_what_came_comes_once() -> None:
+    again = {"choices": [{"delta": {}, "text": "hello", "finish_reason": "stop"}]}
+    assert folded(delta("he"), delta("llo"), again).text == "hello"
+
+
+def test_thoughts_that_are_an_object_are_read() -> None:
+    answer = folded(delta(reasoning={"content": "h"}), delta(reasoning={"text": "m"}), delta("hi"), END)
+    assert (answer.message.thinking, answer.text) == ("hm", "hi")
 
 
 def test_a_whole_answer_is_one_chunk_and_stays_whole() -> None:

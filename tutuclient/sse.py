@@ -164,8 +164,7 @@ class Decoder:
                     data.clear()
                     value, self._size = None, 0
                 self._event = ""
-                if line:
-                    self._field(bytes(line), events)
+                events += [(None, bytes(line))] if line else []
                 continue
             elif line[:5] == b"data:" or line == b"data":
                 new = line[5:]

@@ -50,6 +50,7 @@ from tutuclient.types.chat import (
     ToolCallDelta,
     fuller,
     is_reason,
+    is_thought,
     read_once,
 )
 
@@ -68,10 +69,9 @@ E_co = TypeVar("E_co", covariant=True)
 T = TypeVar("T")
 
 _DONE = b"[DONE]"
-_SILENT = ChatDelta()
 _ERROR = re.compile(rb'"error"')
 # Where a chunk that seems to add nothing may have its piece of the answer, or its error.
-_MORE_THAN_SILENCE = re.compile(rb'"(?:error|message|success|text)"|"[A-Z]\w*"\s*:')
+_MORE_THAN_SILENCE = re.compile(rb'"(?:error|message|success|text)"|"\w*[A-Z]\w*"\s*:|"content"\s*+:\s*+(?!""|null)')
 _MARKS = re.compile(r'\\.?|["{}\[\]]', re.DOTALL)
 # How long to wait for the end of the body behind [DONE], in seconds: with it the connection serves again.
 _TAIL_S = 0.1
@@ -89,6 +89,14 @@ _OPEN = ord("[")
 _MANY_EMPTY = 1000
 # How many fields of a delta are None when only one is not.
 _ALL_BUT_ONE = len(ChatDelta.__struct_fields__) - 1
+# Fields of a delta that this client has no name for, and that have to go back with tool calls.
+_OTHER_THOUGHTS = re.compile(
+    rb'"(?!finish_reason"|reasoning(?:_content|_details|_text|_tokens)?"|thinking")'
+    rb'(?:\w*(?:reason|think|thought|signature)\w*|extra_content|encrypted_content)"\s*:',
+    re.IGNORECASE,
+)
+# What of a thought comes in pieces.
+_IN_PIECES = ("text", "summary", "thinking")
 # Where the fields of a delta begin that hardly any has.
 _REST = ChatDelta.__struct_fields__.index("annotations")
 
@@ -293,6 +301,8 @@ class _Choice:
         self.logprobs: tuple[list[TokenLogprob], list[TokenLogprob]] | None = None
         self.finish_reason: str | None = None
         self.by_message = False
+        self.others: dict[str, list[Any]] = {}
+        self.thinks_nothing = False
 
     def add(self, choice: ChatChunkChoice, raw: Callable[[], dict[str, Any]]) -> None:
         delta = choice.delta
@@ -306,16 +316,22 @@ class _Choice:
         if delta.content:
             self.content.append(delta.content)
         self.role = self.role or delta.role or ""
-        if delta.reasoning_content:
-            self.reasoning_content.append(delta.reasoning_content)
-        if delta.reasoning:
-            self.reasoning.append(delta.reasoning)
+        self._add_thoughts(delta)
         if delta.refusal:
             self.refusal.append(delta.refusal)
         if delta.tool_calls or delta.function_call:
             self._add_calls(delta, raw, choice.index)
         if any(astuple(delta)[_REST:]):
             self._add_rest(delta)
+
+    def add_others(self, delta: dict[str, Any]) -> None:
+        """Take the fields of a delta that nobody here understands, and that have to go back with tool calls."""
+        for name, value in delta.items():
+            if value is not None and is_thought(name) and name not in _DELTA_FIELDS:
+                pieces = self.others.setdefault(name, [])
+                if value not in pieces[-1:]:
+                    pieces.append(value)
+                    _check_count(pieces)
 
     def news(self, delta: ChatDelta) -> ChatDelta:
         """Return what a message adds that stands where a delta belongs: it may repeat what has come in deltas."""
@@ -340,6 +356,14 @@ class _Choice:
         if delta.tool_calls and self.tools.calls:
             new["tool_calls"] = [call for call in delta.tool_calls if not self.tools.has(call)] or None
         return replace(delta, **new)
+
+    def _add_thoughts(self, delta: ChatDelta) -> None:
+        if delta.reasoning_content:
+            self.reasoning_content.append(delta.reasoning_content)
+        elif delta.reasoning_content is not None:
+            self.thinks_nothing = True  # Kimi wants that back too.
+        if delta.reasoning:
+            self.reasoning.append(delta.reasoning)
 
     def _add_parts(self, delta: ChatDelta) -> None:
         # Mistral sends its thoughts as a list of parts and then its answer as text: the parts keep both, in order.
@@ -409,6 +433,18 @@ class _Choice:
         lists: list[list[Any]] = [thought if is_list(thought) else [thought] for thought in self.thoughts]
         return list(chain.from_iterable(lists))
 
+    def _whole_others(self) -> dict[str, Any]:
+        """Join what came in pieces: texts and lists; of anything else the last counts."""
+        whole: dict[str, Any] = {}
+        for name, pieces in self.others.items():
+            if all(isinstance(piece, str) for piece in pieces):
+                whole[name] = "".join(pieces)
+            elif all(map(is_list, pieces)):
+                whole[name] = _joined_blocks(list(chain.from_iterable(pieces)))
+            else:
+                whole[name] = pieces[-1]
+        return whole
+
     def finish(self, index: int) -> ChatChoice:
         calls, audio = self.tools.finish(), self._whole_audio()
         content, refusal = self.logprobs or ([], [])
@@ -426,13 +462,15 @@ class _Choice:
             function_call=function,
             annotations=self.lists["annotations"] or None,
             audio=wire.fit_struct(audio, ChatAudio) if audio else None,
-            reasoning_content="".join(self.reasoning_content) or None,
+            reasoning_content="".join(self.reasoning_content) or ("" if calls and self.thinks_nothing else None),
             reasoning="".join(self.reasoning) or None,
-            reasoning_details=self.lists["reasoning_details"] or None,
+            reasoning_details=_joined_blocks(self.lists["reasoning_details"]) or None,
             images=self.images or None,
             reasoning_text="".join(self.reasoning_text) or None,
             thoughts=self._whole_thoughts(),
         )
+        if self.others:
+            keep(message, {"place": (self._whole_others(), ())})
         return ChatChoice(index=index, message=message, finish_reason=self.finish_reason, logprobs=logprobs)
 
 
@@ -448,6 +486,48 @@ _FRAMES_BYTES = 2**20
 def _check_count(items: list[Any], most: int = _MOST_ITEMS) -> None:
     if len(items) > most:
         raise TooManyError(f"more than {most:,} parts")
+
+
+def _joined_blocks(items: list[Any]) -> list[Any]:
+    """Join the pieces of thoughts to the blocks they are of: a signature holds for a whole block alone.
+
+    Sources: agno#8794, OpenRouterTeam/ai-sdk-provider#423 ("Invalid signature in thinking block").
+    """
+    blocks: list[list[Any]] = []
+    last: dict[tuple[str, str], list[Any]] = {}
+    for item in items:
+        block = None
+        if is_object(item):
+            place = (str(item.get("type")), str(item.get("index")))
+            block = last.get(place)
+            # Without a number only what comes one after the other belongs together.
+            if block is not None and not (item.get("index") is not None or block is blocks[-1]):
+                block = None
+            if block is None or not _continues(block, item):
+                block = last[place] = []
+                blocks.append(block)
+            block.append(item)
+        else:
+            blocks.append([item])
+    return [block[0] if len(block) == 1 else _joined_block(block) for block in blocks]
+
+
+def _continues(block: list[dict[str, Any]], item: dict[str, Any]) -> bool:
+    if not any(isinstance(item.get(name), str) for name in _IN_PIECES) and not item.get("signature"):
+        return False
+    ids = {part["id"] for part in (block[0], item) if isinstance(part.get("id"), str)}
+    return len(ids) < 2 and not block[-1].get("signature")  # noqa: PLR2004  (two blocks)
+
+
+def _joined_block(block: list[dict[str, Any]]) -> dict[str, Any]:
+    whole: dict[str, Any] = {}
+    for item in block:
+        whole |= {name: value for name, value in item.items() if whole.get(name) in (None, "")}
+    for name in _IN_PIECES:
+        texts = [text for item in block if isinstance(text := item.get(name), str)]
+        if texts:
+            whole[name] = "".join(texts)
+    return whole
 
 
 def _rest(text: str | None, came: str) -> str | None:
@@ -508,6 +588,12 @@ class Folder:
             index = choice.index if self.many else 0
             self._choice(index).add(choice, partial(_raw_delta, chunk, number))
         self._remember_text()
+
+    def add_others(self, chunk: ChatCompletionChunk) -> None:
+        """Take the fields of a chunk's deltas that have to go back with tool calls and have no name here."""
+        for number, choice in enumerate(chunk.choices):
+            for delta in _raw_deltas(chunk, number)[:1]:
+                self._choice(choice.index if self.many else 0).add_others(delta)
 
     def _choice(self, index: int) -> _Choice:
         folded = self._choices.get(index)
@@ -619,16 +705,21 @@ def _calls_oddly(choice: ChatChunkChoice) -> bool:
 _KNOWN = frozenset(ChatCompletionChunk.__struct_encode_fields__)
 
 
+_DELTA_FIELDS = frozenset(ChatDelta.__struct_encode_fields__)
+
+
 def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
+    return next((delta for delta in _raw_deltas(chunk, number) if delta.get("tool_calls")), {})
+
+
+def _raw_deltas(chunk: ChatCompletionChunk, number: int) -> list[dict[str, Any]]:
+    """Return the delta and the message of a chunk's choice as they came, as far as they are there."""
     choices: list[Any] | str | None = chunk.to_dict().get("choices")
     choice: dict[str, Any] | str = (
         choices[number] if isinstance(choices, list) and len(choices) == len(chunk.choices) else {}
     )
     said: list[Any] = [choice.get("delta"), choice.get("message")] if is_object(choice) else []
-    for delta in said:
-        if is_object(delta) and delta.get("tool_calls"):
-            return delta
-    return {}
+    return [delta for delta in said if is_object(delta)]
 
 
 class ChunkReader:
@@ -907,6 +998,8 @@ class ChunkReader:
                 if choice.message is not None:
                     self.folder.settle(choice)
             self.folder.add(chunk)
+            if _OTHER_THOUGHTS.search(data):
+                self.folder.add_others(chunk)
         except TooManyError as error:
             raise wire.unexpected(str(error), b"", self.meta) from None
 
@@ -916,7 +1009,7 @@ class ChunkReader:
             raise wire.error_event(data, self.meta)
         # A usage may stand in the envelope around a piece.
         if chunk is not None and (chunk.choices or (chunk.usage and b'"delta"' not in bytes(data))):
-            silent = _SILENT in [choice.delta for choice in chunk.choices]
+            silent = not all(any(astuple(choice.delta)[1:]) for choice in chunk.choices)
             if not (_MORE_THAN_SILENCE if silent else _ERROR).search(data) and not any(
                 map(_calls_oddly, chunk.choices)
             ):

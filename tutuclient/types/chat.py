@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 _NO_REASONS = frozenset(
     {"", "null", "none", "undefined", "nil", "nan", "n/a", "-", "false", "unspecified", "finish_reason_unspecified"}
 )
-_THOUGHT_PARTS = frozenset(
-    {"thinking", "reasoning", "reasoning_text", "reasoning.text", "reasoning.summary", "thought"}
-)
+THOUGHT_PARTS = frozenset({"thinking", "reasoning", "reasoning_text", "reasoning.text", "reasoning.summary", "thought"})
+# reasoning_content, reasoning, reasoning_details, reasoning_text and reasoning_opaque (Copilot's), thinking_blocks
+# (litellm's), thought_signature and extra_content (Gemini's), signature and encrypted_content (of gateways to Claude).
+_THOUGHT = re.compile(r"(?<!finish_)reason|think|thought|^extra_content$|signature|^encrypted_content$", re.IGNORECASE)
 # Between two objects of an array stands a comma, so this is inside a text, or between two values run together.
 _RUN_TOGETHER = re.compile(r"\}\s*\{")
 _VALUES = json.JSONDecoder(strict=False)
@@ -38,6 +39,11 @@ _VALUES = json.JSONDecoder(strict=False)
 def is_reason(word: str | None) -> bool:
     """Return whether a ``finish_reason`` says why the answer ended: None, "" and the words for null do not."""
     return bool(word) and str(word).strip(" \t\r\n\"'()<>").lower() not in _NO_REASONS
+
+
+def is_thought(name: str) -> bool:
+    """Return whether a field of a message has what the model thought, or what a relay has to see again of that."""
+    return _THOUGHT.search(name) is not None
 
 
 def thoughts_of(value: Any) -> str:
@@ -62,7 +68,7 @@ def _thoughts_in_parts(parts: Any) -> str:
     return "".join(
         thoughts_of(part)
         for part, kind in zip(found, kinds, strict=True)
-        if isinstance(kind, str) and kind in _THOUGHT_PARTS
+        if isinstance(kind, str) and kind in THOUGHT_PARTS
     )
 
 

@@ -367,7 +367,11 @@ def _is_whole(choice: dict[str, Any], *, alone: bool) -> bool:
     reason = choice.get("finish_reason")
     if reason is not None and is_reason(str(reason)):
         return True
-    return alone and not _is_piece(choice) and (choice.get("message") is not None or bool(choice.get("text")))
+    return (
+        alone
+        and not _is_piece(choice)
+        and (choice.get("message") is not None or bool(choice.get("text") or choice.get("content")))
+    )
 
 
 def _is_piece(choice: dict[str, Any]) -> bool:

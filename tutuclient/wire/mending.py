@@ -5,18 +5,24 @@ from __future__ import annotations
 import binascii
 import json
 import math
+import re
 import types
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from tutuclient.types.answer import is_list, is_object
+from tutuclient.types.chat import THOUGHT_PARTS, thoughts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
 _MOST_PLACES = 100
+_CAPITAL = re.compile(r"(?<![A-Z])[A-Z]")
+_TEXT_PARTS = (None, "", "text", "output_text")
+# Parts that may have a text which is not the answer's.
+_NO_TEXT = re.compile(r"reason|think|thought|tool|function|image|audio|video|file|error|refusal", re.IGNORECASE)
 
 
 class OddTextError(ValueError):
@@ -38,18 +44,26 @@ def mend_choices(tree: dict[str, Any], part: str) -> dict[str, Any]:
     return mended
 
 
+def _in_snake_case(tree: dict[str, Any]) -> dict[str, Any]:
+    """Add the API's names to an object that has others, such as Tencent's ``FinishReason``."""
+    if not any(map(_CAPITAL.search, tree)):
+        return tree
+    return {_CAPITAL.sub(r"_\g<0>", name).lstrip("_").lower(): value for name, value in tree.items()} | tree
+
+
 def _mend_choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
+    choice = _in_snake_case(choice)
     message, delta = _mend_message(choice, "message"), _mend_message(choice, "delta")
-    text = choice.get("text")
+    text = choice.get("text") or choice.get("content")
     if text is True or (text and not isinstance(text, str | int | float)):
         raise OddTextError(f"a text that is {_kind(text)}")
     beside = {} if text in (None, False) else {"content": text}
     if part == "message":
         said = next((said for said in (message, delta) if _says(said)), message or delta)
         return choice | {"message": said if _says(said) else said | beside}
-    # A whole message stays one, apart from the delta: it may repeat what has come.
-    said = delta if _says(delta) or _says(message) else delta | beside
-    return choice | {"delta": said} | ({"message": message} if message else {})
+    # A whole message stays one, apart from the delta: it may repeat what has come, and so may a text.
+    message = message or beside
+    return choice | {"delta": delta} | ({"message": message} if message else {})
 
 
 def _says(message: dict[str, Any]) -> bool:
@@ -62,11 +76,15 @@ def _mend_message(choice: dict[str, Any], part: str) -> dict[str, Any]:
         return {}
     if not is_object(found):
         raise OddTextError(f"a {part} that is {_kind(found)}")
-    message = dict(found)
+    message = dict(_in_snake_case(found))
+    if not message.get("content") and isinstance(message.get("text"), str):
+        message["content"] = message["text"]
     _mend_content(message)
     for name in ("reasoning_content", "reasoning", "reasoning_text"):
-        if isinstance(message.get(name), dict | list):
+        if is_list(message.get(name)):
             del message[name]
+        elif is_object(message.get(name)):
+            message[name] = thoughts_of(message[name]) or None
     calls = message.get("tool_calls")
     if is_list(calls):
         message["tool_calls"] = [_mend_call(call) for call in calls if is_object(call)]
@@ -98,9 +116,12 @@ def _text_of_part(part: Any) -> str:
         return ""
     if not is_object(part):
         raise OddTextError(f"a part of the content that is {_kind(part)}")
-    if part.get("type") not in (None, "", "text", "output_text"):
+    kind = part.get("type")
+    if kind is not None and (not isinstance(kind, str) or kind in THOUGHT_PARTS or _NO_TEXT.search(kind)):
         return ""
     text = part.get("text")
+    if text is None and kind in _TEXT_PARTS:
+        text = part.get("content", part.get("value"))
     if is_object(text):
         text = text.get("value")
     if text is None or isinstance(text, str):
