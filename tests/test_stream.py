@@ -1466,6 +1466,15 @@ def test_what_is_between_lines_of_json_is_passed_over(between: str) -> None:
     assert "".join(chunk.text for chunk in chain(reading.feed(stream), reading.end())) == "hello"
 
 
+@pytest.mark.parametrize("line", ["[DONE]", '"[DONE]"', "}", "garbage", "<html>", "0", 'data: {"message": "ok"}'])
+def test_a_line_behind_the_last_event_costs_nothing_of_it(line: str) -> None:
+    """Also where the blank line between them is missing."""
+    for between in ("\n", "\n\n"):
+        stream = events(delta("hello"), END).strip() + between.encode() + line.encode() + b"\n\n"
+        answer = fold(stream, ORIGIN, many=0, max_bytes=2**20)
+        assert (answer.text, answer.finish_reason) == ("hello", "stop")
+
+
 def test_bare_json_behind_an_event_comes_behind_it() -> None:
     stream = "data: " + "\n".join(map(json.dumps, (delta("he"), delta("llo"), END)))
     assert fold(stream.encode(), ORIGIN, many=0, max_bytes=2**20).text == "hello"

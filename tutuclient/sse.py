@@ -23,6 +23,8 @@ _BOM = b"\xef\xbb\xbf"
 # Looking for a number in bytes takes a tenth of the time of looking for bytes in bytes.
 _CR = ord("\r")
 _LF = ord("\n")
+_NAMES = frozenset({b"event", b"id", b"retry"})
+_NO_NAMES = frozenset({b"{", b"[", b"<", b'"'})
 _MANY = 1000
 # Around a line of JSON: white space, the comma of an array, the record separator of RFC 7464.
 _AROUND = b" \t\r\n\v\f\x1e,"
@@ -158,7 +160,9 @@ class Decoder:
         for line in lines:
             if line[:6] == b"data: ":
                 new = line[6:]
-            elif not line or line[:1] == b"{":  # Bare JSON: the event before it is over too.
+            elif line[:5] == b"data:" or line == b"data":
+                new = line[5:]
+            elif not line or _is_stray(line):  # Behind bare words or JSON the event before them is over too.
                 if value is not None:
                     events.append((self._event, b"\n".join((*data, value)) if data else value))
                     data.clear()
@@ -166,8 +170,6 @@ class Decoder:
                 self._event = ""
                 events += [(None, bytes(line))] if line else []
                 continue
-            elif line[:5] == b"data:" or line == b"data":
-                new = line[5:]
             else:
                 if line[:1] != b":":
                     self._field(bytes(line), events)
@@ -249,6 +251,12 @@ class Lines:
     def flush(self) -> list[Event]:
         """Return what is left at the end: a last line without its end."""
         return self.feed_lines(b"\n")
+
+
+def _is_stray(line: Data) -> bool:
+    """Return whether a line is neither a comment nor a field, of this standard or a later one."""
+    name, colon, _ = bytes(line[:64]).partition(b":")
+    return name[:1] in _NO_NAMES or b" " in name or not (colon or name in _NAMES)
 
 
 def _joined(lines: list[Data]) -> bytearray:
