@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -724,16 +725,13 @@ TOOLS: dict[str, tuple[list[object], list[tuple[str, str, str]]]] = {
     ),
     "calls of several choices, numbered alike": (
         [
-            {
-                "choices": [
-                    {"index": n, "delta": {"tool_calls": [{"index": 0, "id": f"c{n}", "function": {"name": "a"}}]}}
-                ]
-            }
-            for n in range(2)
-        ]
-        + [
-            {"choices": [{"index": n, "delta": {"tool_calls": [{"index": 0, "function": {"arguments": f"[{n}]"}}]}}]}
-            for n in range(2)
+            {"choices": [{"index": number, "delta": {"tool_calls": [{"index": 0} | fields]}}]}
+            for fields, number in (
+                ({"id": "c0", "function": {"name": "a"}}, 0),
+                ({"id": "c1", "function": {"name": "a"}}, 1),
+                ({"function": {"arguments": "[0]"}}, 0),
+                ({"function": {"arguments": "[1]"}}, 1),
+            )
         ],
         [("c0", "a", "[0]"), ("c1", "a", "[1]")],
     ),
@@ -799,6 +797,15 @@ def test_puts_tool_calls_together_however_they_are_numbered(
     assert tools(answer) == expected
     assert answer.message.content is None
     assert {one.type for one in answer.message.tool_calls or []} == {"function"}
+
+
+@pytest.mark.parametrize("index", [0, None])
+def test_arguments_repeated_without_end_are_read_in_linear_time(index: int | None) -> None:
+    """Each repetition once joined all that had come: 500,000 pieces took minutes."""
+    again = events(call(index=index, id="c1", name="a", arguments=json.dumps({"x": "y" * 1000}))) * 5000
+    began = time.process_time()
+    fold(events(delta("hi")) + again + events(END), ORIGIN, many=0, max_bytes=2**24)
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("reasons", [("stop", "tool_calls"), ("tool_calls", "stop")])
@@ -1475,6 +1482,12 @@ def test_a_line_behind_the_last_event_costs_nothing_of_it(line: str) -> None:
         assert (answer.text, answer.finish_reason) == ("hello", "stop")
 
 
+@pytest.mark.parametrize("name", ["\0data:", " data: ", "Data: ", "data : ", "\ufeffdata: ", "", "\tdata:"])
+def test_a_chunk_is_read_whatever_its_field_is_called(name: str) -> None:
+    stream = events(delta("h")) + f"{name}{json.dumps(delta('i'))}\n\n".encode() + events(END)
+    assert fold(stream, ORIGIN, many=0, max_bytes=2**20).text == "hi"
+
+
 def test_bare_json_behind_an_event_comes_behind_it() -> None:
     stream = "data: " + "\n".join(map(json.dumps, (delta("he"), delta("llo"), END)))
     assert fold(stream.encode(), ORIGIN, many=0, max_bytes=2**20).text == "hello"
@@ -1551,6 +1564,7 @@ def test_more_than_any_answer_has_is_an_error() -> None:
             0,
         ),
         ([delta("hi"), {"choices": many_choices}], "1,000 choices", 2),
+        ([delta("hi"), {"choices": many_choices}], "1,000 choices", 0),
         ([delta("hi"), delta(images=["x"] * 100_001)], "100,000 parts", 0),
         ([delta("hi"), delta(annotations=["x"] * 100_001)], "100,000 parts", 0),
         ([delta("hi"), delta(content=[None] * 100_001)], "100,000 parts", 0),
@@ -1562,6 +1576,12 @@ def test_more_than_any_answer_has_is_an_error() -> None:
     whole = {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}] * 1001}
     with pytest.raises(UnexpectedResponseError, match="1,000 choices"):
         read_body(json.dumps(whole).encode(), ORIGIN, many=0, max_bytes=2**22)
+    texts = {"choices": [{"text": "a", "finish_reason": "stop"}] * 1001}
+    with pytest.raises(UnexpectedResponseError, match="1,000 choices"):
+        read_body(json.dumps(texts).encode(), ORIGIN, many=0, max_bytes=2**22)
+    parts = {"choices": [{"message": {"content": ["a"] * 100_001}, "finish_reason": "stop"}]}
+    with pytest.raises(UnexpectedResponseError, match="100,000 parts"):
+        read_body(json.dumps(parts).encode(), ORIGIN, many=0, max_bytes=2**22)
     calls = {"choices": [{"message": {"tool_calls": many_calls}, "finish_reason": "stop"}]}
     with pytest.raises(UnexpectedResponseError, match="10,000 tool calls"):
         read_body(json.dumps(calls).encode(), ORIGIN, many=0, max_bytes=2**22)

@@ -134,6 +134,7 @@ class ToolCalls:
                 "name": "",
                 "arguments": [],
                 "brackets": _Brackets(),
+                "once": "",
                 "custom": None,
                 "input": [],
                 "extra": {},
@@ -149,6 +150,8 @@ class ToolCalls:
         call["name"] = call["name"] or name
         if arguments:
             call["arguments"].append(arguments)
+            if call["once"] and arguments.strip() != call["once"]:
+                call["once"] = ""
         if piece.custom:
             call["custom"] = (call["custom"] or {}) | {k: v for k, v in piece.custom.items() if v is not None}
             call["input"].append(str(piece.custom.get("input") or ""))
@@ -201,8 +204,9 @@ class ToolCalls:
         moved = piece.index is not None and call["index"] is not None and piece.index != call["index"]
         if name != call["name"]:
             return moved or bool(call["arguments"])
-        again = not arguments.strip() or _says_again(piece, call, arguments)
-        return moved and not again and bool(call["brackets"].closed(call["arguments"]))
+        if not moved or not arguments.strip() or not call["brackets"].closed(call["arguments"]):
+            return False
+        return not _says_again(piece, call, arguments)
 
     @staticmethod
     def _continues_name(call: dict[str, Any], piece: ToolCallDelta, name: str, arguments: str) -> bool:
@@ -247,7 +251,11 @@ class TooManyError(ValueError):
 
 def _says_again(piece: ToolCallDelta, call: dict[str, Any], arguments: str) -> bool:
     """Return whether a piece repeats the complete arguments of the call that has its index."""
-    return piece.index is not None and arguments.strip() == read_once("".join(call["arguments"])).strip()
+    if piece.index is None:
+        return False
+    # Kept, since they may be repeated as often as there are pieces.
+    once = call["once"] = call["once"] or read_once("".join(call["arguments"])).strip()
+    return bool(arguments.strip() == once)
 
 
 class _Brackets:
@@ -975,10 +983,12 @@ class ChunkReader:
         """Read an event patiently; return its chunk, or the events that were run together in it."""
         if chunk is None:
             wire.check_count(data, self.meta)
-            if kind is None and not wire.choices_of(data):
-                check_stray(bytes(data), self.meta)
-                return None
-            kind = kind or ""  # A chunk whose "data:" is missing is one all the same.
+            if kind is None:
+                found = wire.chunk_of_line(data)
+                if found is None:
+                    check_stray(bytes(data), self.meta)
+                    return None
+                kind, data = "", found  # A chunk whose "data:" is missing or damaged is one all the same.
             if len(parts := wire.apart(data)) > 1:
                 return [(kind, part) for part in parts]
         plain = chunk is not None and chunk.choices and chunk.choices[0].delta.content
@@ -989,6 +999,8 @@ class ChunkReader:
         return chunk
 
     def _add(self, chunk: ChatCompletionChunk, data: sse.Data) -> None:
+        if len(chunk.choices) > max(wire.MOST_CHOICES, self._many):
+            raise wire.unexpected(f"more than {wire.MOST_CHOICES:,} choices", b"", self.meta)
         keep(chunk, {"raw": data, **kept(chunk), "origin": self._origin})
         wire.seek_usage(chunk, data)
         try:

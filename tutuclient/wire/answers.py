@@ -109,6 +109,7 @@ def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
     except UNREADABLE:
         return None
     choices = completion.choices
+    _check_choices(choices, meta)
     if not choices or may_hold_error(raw):
         return None
     for choice in choices:
@@ -122,6 +123,11 @@ def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
     # Set and not added to: there is nothing yet, and looking for it is slow.
     keep(completion, {"raw": raw})
     return _remembered(completion, raw, raw, meta)
+
+
+def _check_choices(choices: list[Any], meta: Meta) -> None:
+    if len(choices) > MOST_CHOICES:
+        raise unexpected(f"more than {MOST_CHOICES:,} choices", b"", meta)
 
 
 def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
@@ -142,8 +148,7 @@ def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
 
 
 def _remembered(completion: ChatCompletion, raw: bytes, place: bytes | dict[str, Any], meta: Meta) -> ChatCompletion:
-    if len(completion.choices) > MOST_CHOICES:
-        raise unexpected(f"more than {MOST_CHOICES:,} choices", b"", meta)
+    _check_choices(completion.choices, meta)
     for choice in completion.choices:
         if (calls := choice.message.tool_calls) is not None and len(calls) > MOST_CALLS:
             raise unexpected(f"more than {MOST_CALLS:,} tool calls", b"", meta)
@@ -361,6 +366,14 @@ def choices_of(part: Data) -> list[dict[str, Any]]:
     tree = opened(value, chunk_in) or value
     choices = next((tree[name] for name in ("choices", "Choices") if tree.get(name)), None) if is_object(tree) else None
     return [choice for choice in choices if is_object(choice)] if is_list(choices) else []
+
+
+def chunk_of_line(line: Data) -> bytes | None:
+    """Return the chunk in a line that is no field of an event stream: bare, or behind a damaged name of a field."""
+    text = bytes(line)
+    if b"{" not in text:
+        return None
+    return next((value for value in (text, text.partition(b":")[2].strip()) if choices_of(value)), None)
 
 
 def _is_whole(choice: dict[str, Any], *, alone: bool) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 
 _MOST_PLACES = 100
+_MOST_PARTS = 100_000
 _CAPITAL = re.compile(r"(?<![A-Z])[A-Z]")
 _TEXT_PARTS = (None, "", "text", "output_text")
 # Parts that may have a text which is not the answer's.
@@ -103,6 +104,8 @@ def _mend_content(message: dict[str, Any]) -> None:
         content = [content] if content else None
         message["content"] = content
     if is_list(content):
+        if len(content) > _MOST_PARTS:
+            raise OddTextError(f"a content of more than {_MOST_PARTS:,} parts")
         message["parts"] = content
         message["content"] = "".join(_text_of_part(item) for item in content)
     elif content is True:
@@ -117,7 +120,7 @@ def _text_of_part(part: Any) -> str:
     if not is_object(part):
         raise OddTextError(f"a part of the content that is {_kind(part)}")
     kind = part.get("type")
-    if kind is not None and (not isinstance(kind, str) or kind in THOUGHT_PARTS or _NO_TEXT.search(kind)):
+    if kind not in _TEXT_PARTS and (not isinstance(kind, str) or kind in THOUGHT_PARTS or _NO_TEXT.search(kind)):
         return ""
     text = part.get("text")
     if text is None and kind in _TEXT_PARTS:
