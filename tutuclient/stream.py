@@ -717,7 +717,8 @@ _DELTA_FIELDS = frozenset(ChatDelta.__struct_encode_fields__)
 
 
 def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
-    return next((delta for delta in _raw_deltas(chunk, number) if delta.get("tool_calls")), {})
+    none: dict[str, Any] = {}
+    return next((delta for delta in _raw_deltas(chunk, number) if delta.get("tool_calls")), none)
 
 
 def _raw_deltas(chunk: ChatCompletionChunk, number: int) -> list[dict[str, Any]]:
