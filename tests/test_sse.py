@@ -56,7 +56,7 @@ ODD = {
     "last name counts": (b"event: x\nevent: y\ndata: a\n\n", [("y", b"a")]),
     "colons in data": (b"data: a: b: c\n\n", [("", b"a: b: c")]),
     "bytes that are no UTF-8": (b"event: \xff\ndata: \xff\n\n", [("\ufffd", b"\xff")]),
-    "stray JSON": (b'data: a\n{"error": 1}\n\n', [(None, b'{"error": 1}'), ("", b"a")]),
+    "stray JSON": (b'data: a\n{"error": 1}\n\n', [("", b"a"), (None, b'{"error": 1}')]),
     "stray word": (b"oops\n\n", [(None, b"oops")]),
     "unknown field": (b"color: red\ndata: a\n\n", [(None, b"color: red"), ("", b"a")]),
     "field names are lower case": (b"Data: a\n\n", [(None, b"Data: a")]),

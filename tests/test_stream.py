@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from itertools import pairwise
+import time
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -672,6 +673,68 @@ TOOLS: dict[str, tuple[list[object], list[tuple[str, str, str]]]] = {
         ],
         [("c1", "a", '{"x":1}')],
     ),
+    # Claude's blocks begin with "input": {}, which converters write before the pieces.
+    "an empty object before the arguments": (
+        [
+            call(index=0, id="c1", name="a", arguments="{}"),
+            call(index=0, arguments='{"x"'),
+            call(index=0, arguments=":1}"),
+        ],
+        [("c1", "a", '{"x":1}')],
+    ),
+    # vllm-project/vllm: DeltaToolCall.id was made anew for each piece
+    "an id of its own in every piece": (
+        [
+            call(index=0, id="c1", name="a", arguments=""),
+            call(index=0, id="c2", arguments='{"x"'),
+            call(index=0, id="c3", name="", arguments=":1}"),
+            call(index=0, id="c4", arguments=""),
+            call(index=1, id="c5", name="b", arguments="{}"),
+        ],
+        [("c1", "a", '{"x":1}'), ("c5", "b", "{}")],
+    ),
+    "one id for all calls": (
+        [
+            call(index=0, id="call_0", name="a", arguments=""),
+            call(index=1, id="call_0", name="b", arguments=""),
+            call(index=0, id="call_0", arguments="[1]"),
+            call(index=1, id="call_0", arguments="[2]"),
+            call(index=2, id="call_0", name="b", arguments="[3]"),
+        ],
+        [("call_0", "a", "[1]"), ("call_0", "b", "[2]"), ("call_0", "b", "[3]")],
+    ),
+    "one id and one index for all calls": (
+        [call(index=0, id="c", name="a", arguments="[1]"), call(index=0, id="c", name="b", arguments="[2]")],
+        [("c", "a", "[1]"), ("c", "b", "[2]")],
+    ),
+    "a name in pieces that all have the id": (
+        [
+            call(index=0, id="c1", name="edit_"),
+            call(index=0, id="c1", name="file"),
+            call(index=0, id="c1", arguments="{}"),
+        ],
+        [("c1", "edit_file", "{}")],
+    ),
+    "an index from the second piece on": (
+        [call(id="c1", name="a"), call(index=0, arguments='{"x"'), call(index=0, arguments=":1}"), call(index=0)],
+        [("c1", "a", '{"x":1}')],
+    ),
+    "no function around the name": (
+        [delta(tool_calls=[{"index": 0, "id": "c1", "type": "function", "name": "a", "arguments": {"x": 1}}])],
+        [("c1", "a", '{"x": 1}')],
+    ),
+    "calls of several choices, numbered alike": (
+        [
+            {"choices": [{"index": number, "delta": {"tool_calls": [{"index": 0} | fields]}}]}
+            for fields, number in (
+                ({"id": "c0", "function": {"name": "a"}}, 0),
+                ({"id": "c1", "function": {"name": "a"}}, 1),
+                ({"function": {"arguments": "[0]"}}, 0),
+                ({"function": {"arguments": "[1]"}}, 1),
+            )
+        ],
+        [("c0", "a", "[0]"), ("c1", "a", "[1]")],
+    ),
     "index null, id and type empty": (
         [
             call(index=None, id="c1", type="function", name="a", arguments=""),
@@ -734,6 +797,103 @@ def test_puts_tool_calls_together_however_they_are_numbered(
     assert tools(answer) == expected
     assert answer.message.content is None
     assert {one.type for one in answer.message.tool_calls or []} == {"function"}
+
+
+@pytest.mark.parametrize("index", [0, None])
+def test_arguments_repeated_without_end_are_read_in_linear_time(index: int | None) -> None:
+    """Each repetition once joined all that had come: 500,000 pieces took minutes."""
+    again = events(call(index=index, id="c1", name="a", arguments=json.dumps({"x": "y" * 1000}))) * 5000
+    began = time.process_time()
+    fold(events(delta("hi")) + again + events(END), ORIGIN, many=0, max_bytes=2**24)
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("reasons", [("stop", "tool_calls"), ("tool_calls", "stop")])
+def test_the_reason_that_counts_is_that_of_the_calls(reasons: tuple[str, str]) -> None:
+    """One answer over several choices ends once for the text, and once for the calls."""
+    ends = [delta(reason=reason) for reason in reasons]
+    assert folded(call(index=0, id="c1", name="a", arguments="{}"), *ends).finish_reason == "tool_calls"
+
+
+THOUGHTS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
+    # agno#8794, OpenRouterTeam/ai-sdk-provider#423: the signature holds for the whole block
+    "a block in pieces": (
+        [
+            {"reasoning_details": [{"type": "reasoning.text", "text": "Let", "format": "f", "index": 0}]},
+            {"reasoning_details": [{"type": "reasoning.text", "text": " me", "format": "f", "index": 0}]},
+            {"reasoning_details": [{"type": "reasoning.text", "signature": "s", "format": "f", "index": 0}]},
+            {"reasoning_details": [{"type": "reasoning.text", "text": "Two", "signature": "t", "index": 1}]},
+        ],
+        {
+            "reasoning_details": [
+                {"type": "reasoning.text", "text": "Let me", "format": "f", "index": 0, "signature": "s"},
+                {"type": "reasoning.text", "text": "Two", "signature": "t", "index": 1},
+            ]
+        },
+    ),
+    "blocks without numbers": (
+        [
+            {"reasoning_details": [{"type": "reasoning.text", "text": "a"}]},
+            {"reasoning_details": [{"type": "reasoning.text", "text": "b", "signature": "s"}]},
+            {"reasoning_details": [{"type": "reasoning.text", "text": "c"}, {"type": "x"}, "y"]},
+            {"reasoning_details": [{"type": "reasoning.text", "text": "d"}]},
+        ],
+        {
+            "reasoning_details": [
+                {"type": "reasoning.text", "text": "ab", "signature": "s"},
+                {"type": "reasoning.text", "text": "c"},
+                {"type": "x"},
+                "y",
+                {"type": "reasoning.text", "text": "d"},
+            ]
+        },
+    ),
+    "what is encrypted stays as it came": (
+        [
+            {"reasoning_details": [{"type": "reasoning.encrypted", "data": data, "id": data, "index": 0}]}
+            for data in ("x", "y")
+        ],
+        {
+            "reasoning_details": [
+                {"type": "reasoning.encrypted", "data": data, "id": data, "index": 0} for data in ("x", "y")
+            ]
+        },
+    ),
+    # copilot-api PR 152; the value comes again in some chunks
+    "Copilot's": (
+        [{"reasoning_text": "h"}, {"reasoning_text": "m", "reasoning_opaque": "o"}, {"reasoning_opaque": "o"}],
+        {"reasoning_text": "hm", "reasoning_opaque": "o"},
+    ),
+    "litellm's": (
+        [
+            {"thinking_blocks": [{"type": "thinking", "thinking": "h"}]},
+            {"thinking_blocks": [{"type": "thinking", "thinking": "m", "signature": ""}]},
+            {"thinking_blocks": [{"type": "thinking", "thinking": "", "signature": "s"}]},
+        ],
+        {"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}]},
+    ),
+    "Gemini's": (
+        [{"content": "", "extra_content": {"google": {"thought_signature": "s"}}}],
+        {"extra_content": {"google": {"thought_signature": "s"}}},
+    ),
+    "Claude's, of other gateways": (
+        [{"reasoning": "hm"}, {"signature": "s", "encrypted_content": "e"}],
+        {"reasoning": "hm", "signature": "s", "encrypted_content": "e"},
+    ),
+    "under the name thinking": ([{"thinking": "h"}, {"thinking": "m"}], {"thinking": "hm"}),
+    "none, and told so": ([{"reasoning_content": ""}], {"reasoning_content": ""}),  # Kimi
+}
+
+
+@pytest.mark.parametrize(("said", "expected"), THOUGHTS.values(), ids=THOUGHTS)
+def test_thoughts_of_a_stream_go_back_with_its_tool_calls(said: list[dict[str, Any]], expected: dict[str, Any]) -> None:
+    """Kind I."""
+    pieces = [delta(**fields) for fields in said]
+    answer = folded(*pieces, call(index=0, id="c1", name="a", arguments="{}"), END)
+    [sent] = wire.sendable([answer.message])
+    assert {name: sent[name] for name in sent if name not in {"role", "content", "tool_calls"}} == expected
+    [sent] = wire.sendable([folded(*pieces, delta("hi"), END).message])
+    assert sent == {"role": "assistant", "content": "hi"}
 
 
 @pytest.mark.parametrize("part", ["delta", "message"])
@@ -867,7 +1027,13 @@ def test_an_error_behind_the_end_is_raised_with_the_answer() -> None:
     assert (caught.value.partial.text, caught.value.partial.finish_reason) == ("hi", "stop")
 
 
-@pytest.mark.parametrize("word", ["null", "", "None", "none", "NULL", "undefined", " null ", "nil"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("null", "", "None", "none", "NULL", "undefined", " null ", "nil"),
+        *(" ", "(null)", '"null"', "NaN", "N/A", "false", "FINISH_REASON_UNSPECIFIED"),
+    ],
+)
 def test_a_reason_that_is_none_ends_nothing(word: str) -> None:
     """Kind E: DashScope's SDK, qwen through relays."""
     for many in (0, 2):
@@ -1126,6 +1292,34 @@ def whole(**message: Any) -> ChatCompletion:
     return wire.read_completion(json.dumps(body).encode(), META)
 
 
+ELSEWHERE: dict[str, dict[str, Any]] = {
+    "a part of another kind": {"choices": [{"delta": {"content": [{"type": "markdown", "text": "i"}]}}]},
+    "a part's content": {"choices": [{"delta": {"content": [{"type": "text", "content": "i"}]}}]},
+    "a text in the delta": {"choices": [{"delta": {"text": "i"}}]},
+    "a content beside the delta": {"choices": [{"content": "i", "delta": {"content": ""}}]},
+    "names of Tencent": {"Choices": [{"Delta": {"Role": "assistant", "Content": "i"}, "FinishReason": ""}]},
+}
+
+
+@pytest.mark.parametrize("frame", ELSEWHERE.values(), ids=ELSEWHERE)
+def test_text_that_stands_elsewhere_is_read(frame: dict[str, Any]) -> None:
+    assert folded(delta("h"), frame, END).text == "hi"
+    whole = json.loads(json.dumps(frame).replace("elta", "essage").replace('"D', '"M').replace('"d', '"m'))
+    (choice,) = whole.get("choices") or whole["Choices"]
+    choice["finish_reason"] = "stop"
+    assert read_body(json.dumps(whole).encode(), ORIGIN, many=0, max_bytes=2**20).text == "i"
+
+
+def test_a_text_that_repeats_what_came_comes_once() -> None:
+    again = {"choices": [{"delta": {}, "text": "hello", "finish_reason": "stop"}]}
+    assert folded(delta("he"), delta("llo"), again).text == "hello"
+
+
+def test_thoughts_that_are_an_object_are_read() -> None:
+    answer = folded(delta(reasoning={"content": "h"}), delta(reasoning={"text": "m"}), delta("hi"), END)
+    assert (answer.message.thinking, answer.text) == ("hm", "hi")
+
+
 def test_a_whole_answer_is_one_chunk_and_stays_whole() -> None:
     tool = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "signature": "x"}
     completion = whole(
@@ -1249,6 +1443,56 @@ def test_one_value_that_has_a_message_or_a_reason_is_whole(value: dict[str, Any]
     assert "".join(chunk.text for chunk in reader().whole(body)) == "hi"
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "\n".join(f'{{"code": 0, "data": {json.dumps(frame)}}}' for frame in (delta("he"), delta("llo"), END)),
+        json.dumps({"code": 200, "data": [delta("he"), delta("llo"), END]}),
+        json.dumps(json.dumps([delta("he"), delta("llo"), END])),
+        "".join(f"\x1e{json.dumps(frame)}\n" for frame in (delta("he"), delta("llo"), END)),  # RFC 7464
+    ],
+)
+def test_a_stream_written_as_json_is_read_whatever_is_around_it(written: str) -> None:
+    assert read_body(written.encode(), ORIGIN, many=0, max_bytes=2**20).text == "hello"
+    assert "".join(chunk.text for chunk in reader().whole(written.encode())) == "hello"
+
+
+def test_a_lone_chunk_within_an_envelope_is_no_whole_answer() -> None:
+    for written in (json.dumps(json.dumps(delta("he"))), json.dumps({"code": 0, "data": delta("he")})):
+        with pytest.raises(IncompleteStreamError) as caught:
+            read_body(written.encode(), ORIGIN, many=0, max_bytes=2**20)
+        assert caught.value.partial is not None
+        assert caught.value.partial.text == "he"
+
+
+@pytest.mark.parametrize("between", [",\n", "\n\x1e"])
+def test_what_is_between_lines_of_json_is_passed_over(between: str) -> None:
+    reading = reader()
+    stream = between.join(map(json.dumps, (delta("he"), delta("llo"), END))).encode()
+    assert reading.by_line(stream)
+    assert "".join(chunk.text for chunk in chain(reading.feed(stream), reading.end())) == "hello"
+
+
+@pytest.mark.parametrize("line", ["[DONE]", '"[DONE]"', "}", "garbage", "<html>", "0", 'data: {"message": "ok"}'])
+def test_a_line_behind_the_last_event_costs_nothing_of_it(line: str) -> None:
+    """Also where the blank line between them is missing."""
+    for between in ("\n", "\n\n"):
+        stream = events(delta("hello"), END).strip() + between.encode() + line.encode() + b"\n\n"
+        answer = fold(stream, ORIGIN, many=0, max_bytes=2**20)
+        assert (answer.text, answer.finish_reason) == ("hello", "stop")
+
+
+@pytest.mark.parametrize("name", ["\0data:", " data: ", "Data: ", "data : ", "\ufeffdata: ", "", "\tdata:"])
+def test_a_chunk_is_read_whatever_its_field_is_called(name: str) -> None:
+    stream = events(delta("h")) + f"{name}{json.dumps(delta('i'))}\n\n".encode() + events(END)
+    assert fold(stream, ORIGIN, many=0, max_bytes=2**20).text == "hi"
+
+
+def test_bare_json_behind_an_event_comes_behind_it() -> None:
+    stream = "data: " + "\n".join(map(json.dumps, (delta("he"), delta("llo"), END)))
+    assert fold(stream.encode(), ORIGIN, many=0, max_bytes=2**20).text == "hello"
+
+
 def test_what_cannot_be_read_within_lines_of_json_is_said() -> None:
     lines = [json.dumps(delta("h")), "{oops", json.dumps(delta("i")), json.dumps(END)]
     for body in ("\n".join(lines), "\n".join([*lines[:2], *lines[3:]])):
@@ -1293,6 +1537,8 @@ def test_one_answer_over_several_choices_is_one() -> None:
     assert wire.sendable([answer.message])[0]["tool_calls"] == [tool, other]
     [chunk] = reader().whole(data)
     assert (len(chunk.choices), chunk.text, len(chunk.choices[0].delta.tool_calls or ())) == (1, "I look.", 2)
+    twice = {"choices": [{"index": n, "message": {"content": "I look."}} for n in range(2)]}
+    assert read_body(json.dumps(twice).encode(), ORIGIN, many=0, max_bytes=2**20).text == "I look."
     apart = read_body(data, ORIGIN, many=3, max_bytes=2**20)
     assert [choice.index for choice in apart.choices] == [0, 1, 2]
 
@@ -1318,6 +1564,7 @@ def test_more_than_any_answer_has_is_an_error() -> None:
             0,
         ),
         ([delta("hi"), {"choices": many_choices}], "1,000 choices", 2),
+        ([delta("hi"), {"choices": many_choices}], "1,000 choices", 0),
         ([delta("hi"), delta(images=["x"] * 100_001)], "100,000 parts", 0),
         ([delta("hi"), delta(annotations=["x"] * 100_001)], "100,000 parts", 0),
         ([delta("hi"), delta(content=[None] * 100_001)], "100,000 parts", 0),
@@ -1329,6 +1576,12 @@ def test_more_than_any_answer_has_is_an_error() -> None:
     whole = {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}] * 1001}
     with pytest.raises(UnexpectedResponseError, match="1,000 choices"):
         read_body(json.dumps(whole).encode(), ORIGIN, many=0, max_bytes=2**22)
+    texts = {"choices": [{"text": "a", "finish_reason": "stop"}] * 1001}
+    with pytest.raises(UnexpectedResponseError, match="1,000 choices"):
+        read_body(json.dumps(texts).encode(), ORIGIN, many=0, max_bytes=2**22)
+    parts = {"choices": [{"message": {"content": ["a"] * 100_001}, "finish_reason": "stop"}]}
+    with pytest.raises(UnexpectedResponseError, match="100,000 parts"):
+        read_body(json.dumps(parts).encode(), ORIGIN, many=0, max_bytes=2**22)
     calls = {"choices": [{"message": {"tool_calls": many_calls}, "finish_reason": "stop"}]}
     with pytest.raises(UnexpectedResponseError, match="10,000 tool calls"):
         read_body(json.dumps(calls).encode(), ORIGIN, many=0, max_bytes=2**22)

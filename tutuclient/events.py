@@ -187,8 +187,8 @@ class EventReader(Generic[E]):
             return []
 
     def _read_events(self, name: str | None, data: sse.Data) -> list[E]:
-        if name is None and wire.choices_of(data):
-            name = ""  # A chunk whose "data:" is missing is one all the same.
+        if name is None and (found := wire.chunk_of_line(data)) is not None:
+            name, data = "", found  # A chunk whose "data:" is missing or damaged is one all the same.
         if name is None:
             check_stray(bytes(data), self.meta)
             return []

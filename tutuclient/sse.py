@@ -23,7 +23,11 @@ _BOM = b"\xef\xbb\xbf"
 # Looking for a number in bytes takes a tenth of the time of looking for bytes in bytes.
 _CR = ord("\r")
 _LF = ord("\n")
+_NAMES = frozenset({b"event", b"id", b"retry"})
+_NO_NAMES = frozenset({b"{", b"[", b"<", b'"'})
 _MANY = 1000
+# Around a line of JSON: white space, the comma of an array, the record separator of RFC 7464.
+_AROUND = b" \t\r\n\v\f\x1e,"
 _LONG = 2**16
 
 
@@ -156,15 +160,16 @@ class Decoder:
         for line in lines:
             if line[:6] == b"data: ":
                 new = line[6:]
-            elif not line:
+            elif line[:5] == b"data:" or line == b"data":
+                new = line[5:]
+            elif not line or _is_stray(line):  # Behind bare words or JSON the event before them is over too.
                 if value is not None:
                     events.append((self._event, b"\n".join((*data, value)) if data else value))
                     data.clear()
                     value, self._size = None, 0
                 self._event = ""
+                events += [(None, bytes(line))] if line else []
                 continue
-            elif line[:5] == b"data:" or line == b"data":
-                new = line[5:]
             else:
                 if line[:1] != b":":
                     self._field(bytes(line), events)
@@ -241,11 +246,17 @@ class Lines:
             self._tail = bytearray(tail)
         if max(len(self._tail), *map(len, lines), 0) > self.max_bytes:
             raise EventTooLargeError(f"a line is over {self.max_bytes:,} bytes long")
-        return [("", line.removeprefix(b"data:")) for each in lines if (line := each.strip())]
+        return [("", line.removeprefix(b"data:")) for each in lines if (line := each.strip(_AROUND))]
 
     def flush(self) -> list[Event]:
         """Return what is left at the end: a last line without its end."""
         return self.feed_lines(b"\n")
+
+
+def _is_stray(line: Data) -> bool:
+    """Return whether a line is neither a comment nor a field, of this standard or a later one."""
+    name, colon, _ = bytes(line[:64]).partition(b":")
+    return name[:1] in _NO_NAMES or b" " in name or not (colon or name in _NAMES)
 
 
 def _joined(lines: list[Data]) -> bytearray:

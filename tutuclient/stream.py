@@ -50,6 +50,7 @@ from tutuclient.types.chat import (
     ToolCallDelta,
     fuller,
     is_reason,
+    is_thought,
     read_once,
 )
 
@@ -67,10 +68,9 @@ E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
 T = TypeVar("T")
 
-_SILENT = ChatDelta()
 _ERROR = re.compile(rb'"error"')
 # Where a chunk that seems to add nothing may have its piece of the answer, or its error.
-_MORE_THAN_SILENCE = re.compile(rb'"(?:error|message|success|text)"|"[A-Z]\w*"\s*:')
+_MORE_THAN_SILENCE = re.compile(rb'"(?:error|message|success|text)"|"\w*[A-Z]\w*"\s*:|"content"\s*+:\s*+(?!""|null)')
 _MARKS = re.compile(r'\\.?|["{}\[\]]', re.DOTALL)
 # How long to wait for the end of the body behind [DONE], in seconds: with it the connection serves again.
 _TAIL_S = 0.1
@@ -88,6 +88,14 @@ _OPEN = ord("[")
 _MANY_EMPTY = 1000
 # How many fields of a delta are None when only one is not.
 _ALL_BUT_ONE = len(ChatDelta.__struct_fields__) - 1
+# Fields of a delta that this client has no name for, and that have to go back with tool calls.
+_OTHER_THOUGHTS = re.compile(
+    rb'"(?!finish_reason"|reasoning(?:_content|_details|_text|_tokens)?"|thinking")'
+    rb'(?:\w*(?:reason|think|thought|signature)\w*|extra_content|encrypted_content)"\s*:',
+    re.IGNORECASE,
+)
+# What of a thought comes in pieces.
+_IN_PIECES = ("text", "summary", "thinking")
 # Where the fields of a delta begin that hardly any has.
 _REST = ChatDelta.__struct_fields__.index("annotations")
 
@@ -99,19 +107,22 @@ class ToolCalls:
     other. Another name begins a new call, and so does the same name with more
     arguments after complete ones: some relays number all calls alike. A name may
     come in pieces before there are arguments (Gemini behind relays,
-    openai-agents-python#326), and complete arguments twice (opencodex#361).
+    openai-agents-python#326), and complete arguments twice (opencodex#361). What
+    has no name begins no call while arguments are open: vLLM made an id of its
+    own for each piece, and relays leave the index out of the first one.
     """
 
     def __init__(self) -> None:
         self.calls: list[dict[str, Any]] = []
         self._by_id: dict[str, dict[str, Any]] = {}
-        self._by_index: dict[int, dict[str, Any]] = {}
+        # By the number of the choice and that of the call; of any choice, the last with that number.
+        self._by_index: dict[tuple[int, int] | int, dict[str, Any]] = {}
 
-    def add(self, piece: ToolCallDelta, raw: dict[str, Any]) -> dict[str, Any]:
-        """Take the next piece; give the call that it belongs to."""
+    def add(self, piece: ToolCallDelta, raw: dict[str, Any], *, of: int = 0) -> dict[str, Any]:
+        """Take the next piece, of the choice with a number; return the call that it belongs to."""
         name = (piece.function.name if piece.function else None) or ""
         arguments = (piece.function.arguments if piece.function else None) or ""
-        call: dict[str, Any] | None = self._find(piece, name, arguments)
+        call: dict[str, Any] | None = self._find(piece, name, arguments, of)
         if call is None:
             if len(self.calls) >= wire.MOST_CALLS:
                 raise TooManyError(f"more than {wire.MOST_CALLS:,} tool calls")
@@ -122,13 +133,13 @@ class ToolCalls:
                 "name": "",
                 "arguments": [],
                 "brackets": _Brackets(),
+                "once": "",
                 "custom": None,
                 "input": [],
                 "extra": {},
             }
             self.calls.append(call)
-            if piece.index is not None:
-                self._by_index[piece.index] = call
+            self._number(call, piece, of)
         elif self._continues_name(call, piece, name, arguments):
             call["name"] = name if name.startswith(call["name"]) else call["name"] + name
         call["id"] = call["id"] or piece.id or ""
@@ -138,18 +149,26 @@ class ToolCalls:
         call["name"] = call["name"] or name
         if arguments:
             call["arguments"].append(arguments)
+            if call["once"] and arguments.strip() != call["once"]:
+                call["once"] = ""
         if piece.custom:
             call["custom"] = (call["custom"] or {}) | {k: v for k, v in piece.custom.items() if v is not None}
             call["input"].append(str(piece.custom.get("input") or ""))
         call["extra"] |= {k: v for k, v in raw.items() if k not in ToolCallDelta.__struct_fields__}
         return call
 
-    def _find(self, piece: ToolCallDelta, name: str, arguments: str) -> dict[str, Any] | None:
+    def _find(self, piece: ToolCallDelta, name: str, arguments: str, of: int) -> dict[str, Any] | None:
+        index = piece.index
+        last: dict[str, Any] | None = next(reversed(self.calls), None)
+        if index is not None:
+            last = self._by_index.get((of, index)) or self._by_index.get(index)
         if piece.id and piece.id in self._by_id:
-            return self._by_id[piece.id]
-        last = self._by_index.get(piece.index) if piece.index is not None else next(reversed(self.calls), None)
-        if last is None or (piece.id and last["id"]):
-            return None
+            own = last if last is not None and last["id"] == piece.id else self._by_id[piece.id]
+            return None if self._is_another(own, piece, name, arguments) else own
+        if last is None:
+            return None if name or piece.id or piece.custom else self._unnumbered(piece, arguments, of)
+        if piece.id and last["id"]:
+            return last if index is not None and not name and self._goes_on(last, arguments) else None
         if name and last["name"] and not self._continues_name(last, piece, name, arguments):
             if name != last["name"]:
                 return None
@@ -157,16 +176,50 @@ class ToolCalls:
             return None if whole and not _says_again(piece, last, arguments) else last
         return last
 
+    def _number(self, call: dict[str, Any], piece: ToolCallDelta, of: int) -> None:
+        if piece.index is not None:
+            self._by_index[of, piece.index] = self._by_index[piece.index] = call
+
+    def _unnumbered(self, piece: ToolCallDelta, arguments: str, of: int) -> dict[str, Any] | None:
+        """Return the last call for a piece that has nothing but a number that no call has."""
+        last: dict[str, Any] | None = next(reversed(self.calls), None)
+        if last is None or (arguments and last["brackets"].closed(last["arguments"])):
+            return None
+        self._number(last, piece, of)
+        return last
+
+    @staticmethod
+    def _goes_on(call: dict[str, Any], arguments: str) -> bool:
+        """Return whether arguments without a name go on with those of a call, whatever id is written on them."""
+        if arguments.strip():
+            return not call["brackets"].closed(call["arguments"])
+        return bool(call["arguments"])
+
+    @staticmethod
+    def _is_another(call: dict[str, Any], piece: ToolCallDelta, name: str, arguments: str) -> bool:
+        """Return whether a piece begins another call under an id that a call has: some relays give all the same."""
+        if not name or not call["name"]:
+            return False
+        moved = piece.index is not None and call["index"] is not None and piece.index != call["index"]
+        if name != call["name"]:
+            return moved or bool(call["arguments"])
+        if not moved or not arguments.strip() or not call["brackets"].closed(call["arguments"]):
+            return False
+        return not _says_again(piece, call, arguments)
+
     @staticmethod
     def _continues_name(call: dict[str, Any], piece: ToolCallDelta, name: str, arguments: str) -> bool:
         """Return whether a piece has more of a call's name.
 
-        It has the call's index and no id, and there are no arguments yet. Without ids at all another name that comes
-        with arguments is another call's: some relays number all calls alike.
+        It has the call's id, or its index and no id, and there are no arguments yet. Without ids at all another name
+        that comes with arguments is another call's: some relays number all calls alike.
         """
-        if not name or piece.id or piece.index is None or piece.index != call["index"] or call["arguments"]:
+        if not name or call["arguments"] or not call["name"] or name == call["name"]:
             return False
-        return bool(call["name"]) and name != call["name"] and bool(call["id"] or not arguments)
+        if piece.id:
+            return bool(piece.id == call["id"])
+        same = piece.index is not None and piece.index == call["index"]
+        return same and bool(call["id"] or not arguments)
 
     def has(self, piece: ToolCallDelta) -> bool:
         """Return whether a whole call has come already."""
@@ -197,7 +250,11 @@ class TooManyError(ValueError):
 
 def _says_again(piece: ToolCallDelta, call: dict[str, Any], arguments: str) -> bool:
     """Return whether a piece repeats the complete arguments of the call that has its index."""
-    return piece.index is not None and arguments.strip() == read_once("".join(call["arguments"])).strip()
+    if piece.index is None:
+        return False
+    # Kept, since they may be repeated as often as there are pieces.
+    once = call["once"] = call["once"] or read_once("".join(call["arguments"])).strip()
+    return bool(arguments.strip() == once)
 
 
 class _Brackets:
@@ -251,10 +308,13 @@ class _Choice:
         self.logprobs: tuple[list[TokenLogprob], list[TokenLogprob]] | None = None
         self.finish_reason: str | None = None
         self.by_message = False
+        self.others: dict[str, list[Any]] = {}
+        self.thinks_nothing = False
 
     def add(self, choice: ChatChunkChoice, raw: Callable[[], dict[str, Any]]) -> None:
         delta = choice.delta
-        if choice.finish_reason:
+        # Of one answer over several choices that with the calls has the reason: the text's may come behind it.
+        if choice.finish_reason and not (self.finish_reason in _CALLING and choice.finish_reason == "stop"):
             self.finish_reason = choice.finish_reason
         if choice.logprobs:
             self._add_logprobs(choice.logprobs)
@@ -263,16 +323,22 @@ class _Choice:
         if delta.content:
             self.content.append(delta.content)
         self.role = self.role or delta.role or ""
-        if delta.reasoning_content:
-            self.reasoning_content.append(delta.reasoning_content)
-        if delta.reasoning:
-            self.reasoning.append(delta.reasoning)
+        self._add_thoughts(delta)
         if delta.refusal:
             self.refusal.append(delta.refusal)
         if delta.tool_calls or delta.function_call:
-            self._add_calls(delta, raw)
+            self._add_calls(delta, raw, choice.index)
         if any(astuple(delta)[_REST:]):
             self._add_rest(delta)
+
+    def add_others(self, delta: dict[str, Any]) -> None:
+        """Take the fields of a delta that nobody here understands, and that have to go back with tool calls."""
+        for name, value in delta.items():
+            if value is not None and is_thought(name) and name not in _DELTA_FIELDS:
+                pieces = self.others.setdefault(name, [])
+                if value not in pieces[-1:]:
+                    pieces.append(value)
+                    _check_count(pieces)
 
     def news(self, delta: ChatDelta) -> ChatDelta:
         """Return what a message adds that stands where a delta belongs: it may repeat what has come in deltas."""
@@ -298,6 +364,14 @@ class _Choice:
             new["tool_calls"] = [call for call in delta.tool_calls if not self.tools.has(call)] or None
         return replace(delta, **new)
 
+    def _add_thoughts(self, delta: ChatDelta) -> None:
+        if delta.reasoning_content:
+            self.reasoning_content.append(delta.reasoning_content)
+        elif delta.reasoning_content is not None:
+            self.thinks_nothing = True  # Kimi wants that back too.
+        if delta.reasoning:
+            self.reasoning.append(delta.reasoning)
+
     def _add_parts(self, delta: ChatDelta) -> None:
         # Mistral sends its thoughts as a list of parts and then its answer as text: the parts keep both, in order.
         if not self.parts and self.content:
@@ -305,12 +379,12 @@ class _Choice:
         self.parts += delta.parts or ([{"type": "text", "text": delta.content}] if delta.content else [])
         _check_count(self.parts)
 
-    def _add_calls(self, delta: ChatDelta, raw: Callable[[], dict[str, Any]]) -> None:
+    def _add_calls(self, delta: ChatDelta, raw: Callable[[], dict[str, Any]], of: int) -> None:
         if delta.tool_calls:
             raws: list[dict[str, Any]] | str | None = raw().get("tool_calls")
             for number, piece in enumerate(delta.tool_calls):
                 fields = raws[number] if isinstance(raws, list) and len(raws) == len(delta.tool_calls) else {}
-                self.tools.add(piece, fields)
+                self.tools.add(piece, fields, of=of)
         if delta.function_call:
             self.function_name = self.function_name or delta.function_call.name or ""
             self.function_arguments.append(delta.function_call.arguments or "")
@@ -366,6 +440,18 @@ class _Choice:
         lists: list[list[Any]] = [thought if is_list(thought) else [thought] for thought in self.thoughts]
         return list(chain.from_iterable(lists))
 
+    def _whole_others(self) -> dict[str, Any]:
+        """Join what came in pieces: texts and lists; of anything else the last counts."""
+        whole: dict[str, Any] = {}
+        for name, pieces in self.others.items():
+            if all(isinstance(piece, str) for piece in pieces):
+                whole[name] = "".join(pieces)
+            elif all(map(is_list, pieces)):
+                whole[name] = _joined_blocks(list(chain.from_iterable(pieces)))
+            else:
+                whole[name] = pieces[-1]
+        return whole
+
     def finish(self, index: int) -> ChatChoice:
         calls, audio = self.tools.finish(), self._whole_audio()
         content, refusal = self.logprobs or ([], [])
@@ -383,16 +469,19 @@ class _Choice:
             function_call=function,
             annotations=self.lists["annotations"] or None,
             audio=wire.fit_struct(audio, ChatAudio) if audio else None,
-            reasoning_content="".join(self.reasoning_content) or None,
+            reasoning_content="".join(self.reasoning_content) or ("" if calls and self.thinks_nothing else None),
             reasoning="".join(self.reasoning) or None,
-            reasoning_details=self.lists["reasoning_details"] or None,
+            reasoning_details=_joined_blocks(self.lists["reasoning_details"]) or None,
             images=self.images or None,
             reasoning_text="".join(self.reasoning_text) or None,
             thoughts=self._whole_thoughts(),
         )
+        if self.others:
+            keep(message, {"place": (self._whole_others(), ())})
         return ChatChoice(index=index, message=message, finish_reason=self.finish_reason, logprobs=logprobs)
 
 
+_CALLING = frozenset({"tool_calls", "function_call"})
 _TEXTS = ("content", "reasoning_content", "reasoning", "reasoning_text", "refusal")
 _MOST_ITEMS = 100_000
 _MOST_TOKENS = 500_000
@@ -404,6 +493,48 @@ _FRAMES_BYTES = 2**20
 def _check_count(items: list[Any], most: int = _MOST_ITEMS) -> None:
     if len(items) > most:
         raise TooManyError(f"more than {most:,} parts")
+
+
+def _joined_blocks(items: list[Any]) -> list[Any]:
+    """Join the pieces of thoughts to the blocks they are of: a signature holds for a whole block alone.
+
+    Sources: agno#8794, OpenRouterTeam/ai-sdk-provider#423 ("Invalid signature in thinking block").
+    """
+    blocks: list[list[Any]] = []
+    last: dict[tuple[str, str], list[Any]] = {}
+    for item in items:
+        block = None
+        if is_object(item):
+            place = (str(item.get("type")), str(item.get("index")))
+            block = last.get(place)
+            # Without a number only what comes one after the other belongs together.
+            if block is not None and not (item.get("index") is not None or block is blocks[-1]):
+                block = None
+            if block is None or not _continues(block, item):
+                block = last[place] = []
+                blocks.append(block)
+            block.append(item)
+        else:
+            blocks.append([item])
+    return [block[0] if len(block) == 1 else _joined_block(block) for block in blocks]
+
+
+def _continues(block: list[dict[str, Any]], item: dict[str, Any]) -> bool:
+    if not any(isinstance(item.get(name), str) for name in _IN_PIECES) and not item.get("signature"):
+        return False
+    ids = {part["id"] for part in (block[0], item) if isinstance(part.get("id"), str)}
+    return len(ids) < 2 and not block[-1].get("signature")  # noqa: PLR2004  (two blocks)
+
+
+def _joined_block(block: list[dict[str, Any]]) -> dict[str, Any]:
+    whole: dict[str, Any] = {}
+    for item in block:
+        whole |= {name: value for name, value in item.items() if whole.get(name) in (None, "")}
+    for name in _IN_PIECES:
+        texts = [text for item in block if isinstance(text := item.get(name), str)]
+        if texts:
+            whole[name] = "".join(texts)
+    return whole
 
 
 def _rest(text: str | None, came: str) -> str | None:
@@ -464,6 +595,12 @@ class Folder:
             index = choice.index if self.many else 0
             self._choice(index).add(choice, partial(_raw_delta, chunk, number))
         self._remember_text()
+
+    def add_others(self, chunk: ChatCompletionChunk) -> None:
+        """Take the fields of a chunk's deltas that have to go back with tool calls and have no name here."""
+        for number, choice in enumerate(chunk.choices):
+            for delta in _raw_deltas(chunk, number)[:1]:
+                self._choice(choice.index if self.many else 0).add_others(delta)
 
     def _choice(self, index: int) -> _Choice:
         folded = self._choices.get(index)
@@ -566,19 +703,31 @@ def _says(choice: ChatChunkChoice) -> bool:
     return bool(choice.finish_reason) or any(astuple(choice.delta)[1:])
 
 
+def _calls_oddly(choice: ChatChunkChoice) -> bool:
+    """Return whether a tool call has neither a function nor a custom tool: its name may stand beside them."""
+    calls = choice.delta.tool_calls
+    return bool(calls) and any(call.function is None and call.custom is None for call in calls or ())
+
+
 _KNOWN = frozenset(ChatCompletionChunk.__struct_encode_fields__)
 
 
+_DELTA_FIELDS = frozenset(ChatDelta.__struct_encode_fields__)
+
+
 def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
+    none: dict[str, Any] = {}
+    return next((delta for delta in _raw_deltas(chunk, number) if delta.get("tool_calls")), none)
+
+
+def _raw_deltas(chunk: ChatCompletionChunk, number: int) -> list[dict[str, Any]]:
+    """Return the delta and the message of a chunk's choice as they came, as far as they are there."""
     choices: list[Any] | str | None = chunk.to_dict().get("choices")
     choice: dict[str, Any] | str = (
         choices[number] if isinstance(choices, list) and len(choices) == len(chunk.choices) else {}
     )
     said: list[Any] = [choice.get("delta"), choice.get("message")] if is_object(choice) else []
-    for delta in said:
-        if is_object(delta) and delta.get("tool_calls"):
-            return delta
-    return {}
+    return [delta for delta in said if is_object(delta)]
 
 
 class ChunkReader:
@@ -706,11 +855,16 @@ class ChunkReader:
         """
         read = wire.read_completion_or_chunks(data, self.meta)
         if isinstance(read, list):
-            return self._pieces(read)
+            return self.pieces(read)
         self.done = True
         return (self._as_chunk(read if self._many else one_choice(read)),)
 
-    def _pieces(self, values: list[bytes]) -> Iterable[ChatCompletionChunk]:
+    def pieces(self, values: list[bytes]) -> Iterable[ChatCompletionChunk]:
+        """Take the values of a stream that is written as JSON.
+
+        Raises:
+            APIError: As ``feed`` does, and when nothing of an answer is among them.
+        """
         chunks, early = self._read_values(values), list[ChatCompletionChunk]()
         for chunk in chunks:
             early.append(chunk)
@@ -831,10 +985,12 @@ class ChunkReader:
         """Read an event patiently; return its chunk, or the events that were run together in it."""
         if chunk is None:
             wire.check_count(data, self.meta)
-            if kind is None and not wire.choices_of(data):
-                check_stray(bytes(data), self.meta)
-                return None
-            kind = kind or ""  # A chunk whose "data:" is missing is one all the same.
+            if kind is None:
+                found = wire.chunk_of_line(data)
+                if found is None:
+                    check_stray(bytes(data), self.meta)
+                    return None
+                kind, data = "", found  # A chunk whose "data:" is missing or damaged is one all the same.
             if len(parts := wire.apart(data)) > 1:
                 return [(kind, part) for part in parts]
         plain = chunk is not None and chunk.choices and chunk.choices[0].delta.content
@@ -845,6 +1001,8 @@ class ChunkReader:
         return chunk
 
     def _add(self, chunk: ChatCompletionChunk, data: sse.Data) -> None:
+        if len(chunk.choices) > max(wire.MOST_CHOICES, self._many):
+            raise wire.unexpected(f"more than {wire.MOST_CHOICES:,} choices", b"", self.meta)
         keep(chunk, {"raw": data, **kept(chunk), "origin": self._origin})
         if not chunk.choices:
             self._unread = data
@@ -856,6 +1014,8 @@ class ChunkReader:
                 if choice.message is not None:
                     self.folder.settle(choice)
             self.folder.add(chunk)
+            if _OTHER_THOUGHTS.search(data):
+                self.folder.add_others(chunk)
         except TooManyError as error:
             raise wire.unexpected(str(error), b"", self.meta) from None
 
@@ -865,8 +1025,10 @@ class ChunkReader:
             raise wire.error_event(data, self.meta)
         # A usage may stand in the envelope around a piece.
         if chunk is not None and (chunk.choices or (chunk.usage and b'"delta"' not in bytes(data))):
-            silent = _SILENT in [choice.delta for choice in chunk.choices]
-            if not (_MORE_THAN_SILENCE if silent else _ERROR).search(data):
+            silent = not all(any(astuple(choice.delta)[1:]) for choice in chunk.choices)
+            if not (_MORE_THAN_SILENCE if silent else _ERROR).search(data) and not any(
+                map(_calls_oddly, chunk.choices)
+            ):
                 return chunk
         if not bytes(data[:64]).strip() and not bytes(data).strip():
             return None
@@ -926,6 +1088,8 @@ def _as_piece(function: FunctionCall) -> FunctionCallDelta:
 
 def several(n: object) -> int:
     """Return a request's ``n`` if it is over 1, else 0; relays read digits as a number too."""
+    if n is None:  # Nearly every request; the error that it would be below costs more than all of this.
+        return 0
     try:
         number = int(n) if isinstance(n, str) else operator.index(cast("SupportsIndex", n))
     except (TypeError, ValueError):
@@ -945,7 +1109,7 @@ def one_choice(completion: ChatCompletion) -> ChatCompletion:
     for name in ChatMessage.__struct_fields__:
         values: list[Any] = [value for message in messages if (value := getattr(message, name))]
         if name in _TEXTS and values:
-            fields[name] = "".join(values)
+            fields[name] = "".join(dict.fromkeys(values))  # Some write the same text into each.
         elif values and all(isinstance(value, list) for value in values):
             fields[name] = list(chain.from_iterable(values))
         else:
@@ -974,9 +1138,14 @@ def read_body(data: bytes | bytearray, origin: Origin, *, many: int, max_bytes: 
     Raises:
         APIError: As a stream would, with ``partial``.
     """
+    read = wire.read_completion_or_chunks(data, origin.meta)
+    if not isinstance(read, list):  # Without a reader: nearly every call comes this way.
+        completion = read if many else one_choice(read)
+        kept(completion)["origin"] = origin
+        return completion
     reader = ChunkReader(origin, many=many, max_bytes=max_bytes)
     with _telling(reader):
-        for _ in reader.whole(data):
+        for _ in reader.pieces(read):
             pass
         reader.check_complete(strict=False)
     return reader.folder.completion()

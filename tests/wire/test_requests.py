@@ -418,6 +418,7 @@ def test_messages_of_the_caller_go_as_they_are() -> None:
             for given, sent in (
                 ("", "{}"),
                 (" ", "{}"),
+                ("null", "{}"),
                 (None, "{}"),
                 ("{}", "{}"),
                 ('{"a":1}{"a":1}', '{"a":1}'),

@@ -15,7 +15,7 @@ from tutuclient.resources.parsing import Expected  # noqa: TC001  (``get_type_hi
 from tutuclient.stream import ChatStream, Folder, ToolCalls
 from tutuclient.tools import MisfitError
 from tutuclient.types.answer import keep
-from tutuclient.types.chat import ChatCompletion
+from tutuclient.types.chat import ChatCompletion, read_once
 from tutuclient.types.events import (
     ChunkEvent,
     ContentDeltaEvent,
@@ -170,13 +170,13 @@ class _Progress(Generic[T]):
             self._refusal.append(delta.refusal)
             yield so_far(RefusalDeltaEvent(delta=delta.refusal, index=index), self._refusal)
         for piece in delta.tool_calls or ():
-            yield from self._piece(piece)
+            yield from self._piece(piece, choice.index)
         if choice.logprobs is not None:
             yield from self._tokens(choice.logprobs)
 
-    def _piece(self, piece: ToolCallDelta) -> Iterator[ChatStreamEvent[T]]:
+    def _piece(self, piece: ToolCallDelta, of: int) -> Iterator[ChatStreamEvent[T]]:
         known = len(self._calls.calls)
-        call = self._calls.add(piece, {})
+        call = self._calls.add(piece, {}, of=of)
         if len(self._calls.calls) > known:
             self._places[id(call)] = known
             if known:
@@ -193,7 +193,7 @@ class _Progress(Generic[T]):
         call = self._calls.calls[place]
         if call["custom"] is not None or not call["brackets"].closed(call["arguments"]):
             return
-        text = "".join(call["arguments"])
+        text = read_once("".join(call["arguments"]))
         try:
             parsed = self._expected.arguments(call["name"], text)
         except MisfitError:

@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
 
 # What serializers write where there is no reason: a word in place of null (DashScope, qwen behind relays).
-_NO_REASONS = frozenset({"null", "none", "undefined", "nil"})
-_THOUGHT_PARTS = frozenset(
-    {"thinking", "reasoning", "reasoning_text", "reasoning.text", "reasoning.summary", "thought"}
+# Source of the last: Gemini's enum of reasons, whose zero says that there is none yet.
+_NO_REASONS = frozenset(
+    {"", "null", "none", "undefined", "nil", "nan", "n/a", "-", "false", "unspecified", "finish_reason_unspecified"}
 )
+THOUGHT_PARTS = frozenset({"thinking", "reasoning", "reasoning_text", "reasoning.text", "reasoning.summary", "thought"})
+# reasoning_content, reasoning, reasoning_details, reasoning_text and reasoning_opaque (Copilot's), thinking_blocks
+# (litellm's), thought_signature and extra_content (Gemini's), signature and encrypted_content (of gateways to Claude).
+_THOUGHT = re.compile(r"(?<!finish_)reason|think|thought|^extra_content$|signature|^encrypted_content$", re.IGNORECASE)
 # Between two objects of an array stands a comma, so this is inside a text, or between two values run together.
 _RUN_TOGETHER = re.compile(r"\}\s*\{")
 _VALUES = json.JSONDecoder(strict=False)
@@ -34,7 +38,12 @@ _VALUES = json.JSONDecoder(strict=False)
 
 def is_reason(word: str | None) -> bool:
     """Return whether a ``finish_reason`` says why the answer ended: None, "" and the words for null do not."""
-    return bool(word) and str(word).strip().lower() not in _NO_REASONS
+    return bool(word) and str(word).strip(" \t\r\n\"'()<>").lower() not in _NO_REASONS
+
+
+def is_thought(name: str) -> bool:
+    """Return whether a field of a message has what the model thought, or what a relay has to see again of that."""
+    return _THOUGHT.search(name) is not None
 
 
 def thoughts_of(value: Any) -> str:
@@ -59,7 +68,7 @@ def _thoughts_in_parts(parts: Any) -> str:
     return "".join(
         thoughts_of(part)
         for part, kind in zip(found, kinds, strict=True)
-        if isinstance(kind, str) and kind in _THOUGHT_PARTS
+        if isinstance(kind, str) and kind in THOUGHT_PARTS
     )
 
 
@@ -76,21 +85,29 @@ def _thinking(part: ChatMessage | ChatDelta) -> str:
 
 
 def read_once(arguments: str) -> str:
-    """Return the arguments of a call once when the relay wrote them whole several times (opencodex#361)."""
+    """Return the arguments of a call once when the relay wrote them whole several times (opencodex#361).
+
+    An empty object beside them says nothing: Claude's blocks begin with ``"input": {}``, which converters write too.
+    """
     if not _RUN_TOGETHER.search(arguments):
         return arguments
     text = arguments.strip()
+    found: list[tuple[Any, str]] = []
     try:
-        first, end = _VALUES.raw_decode(text)
-        once, rest = text[:end], text[end:].strip()
-        while rest:
-            value, end = _VALUES.raw_decode(rest)
-            if value != first:
+        while text:
+            value, end = _VALUES.raw_decode(text)
+            found.append((value, text[:end]))
+            text = text[end:].strip()
+            if len(found) > _MOST_VALUES:
                 return arguments
-            rest = rest[end:].strip()
     except (ValueError, RecursionError):
         return arguments
-    return arguments if once == text else once
+    said = [one for one in found if one[0] != {}] or found
+    first, once = said[0]
+    return once if len(found) > 1 and all(value == first for value, _ in said) else arguments
+
+
+_MOST_VALUES = 100
 
 
 class CommonFields(TypedDict, total=False):

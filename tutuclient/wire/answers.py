@@ -108,10 +108,25 @@ def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
     except UNREADABLE:
         return None
     choices = completion.choices
-    said = choices and all(_says_something(choice.message) and choice.finish_reason != "error" for choice in choices)
-    if not said or may_hold_error(raw) or is_shuffled([choice.index for choice in choices]):
+    _check_choices(choices, meta)
+    if not choices or may_hold_error(raw):
         return None
+    for choice in choices:
+        message = choice.message
+        if not (message.content or _says_something(message)) or choice.finish_reason == "error":
+            return None
+        if message.tool_calls and any(not call.function.name and not call.custom for call in message.tool_calls):
+            return None
+    if len(choices) > 1 and is_shuffled([choice.index for choice in choices]):
+        return None
+    # Set and not added to: there is nothing yet, and looking for it is slow.
+    keep(completion, {"raw": raw})
     return _remembered(completion, raw, raw, meta)
+
+
+def _check_choices(choices: list[Any], meta: Meta) -> None:
+    if len(choices) > MOST_CHOICES:
+        raise unexpected(f"more than {MOST_CHOICES:,} choices", b"", meta)
 
 
 def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
@@ -127,14 +142,12 @@ def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
     completion = fit_struct(place, ChatCompletion)
     if not completion.choices and not _has_images_data(tree):
         raise not_understood("an answer without choices", raw, meta, tree)
-    kept(completion)["tree"] = tree
+    keep(completion, {"raw": raw, "tree": tree})
     return _remembered(completion, raw, place, meta)
 
 
 def _remembered(completion: ChatCompletion, raw: bytes, place: bytes | dict[str, Any], meta: Meta) -> ChatCompletion:
-    kept(completion)["raw"] = raw
-    if len(completion.choices) > MOST_CHOICES:
-        raise unexpected(f"more than {MOST_CHOICES:,} choices", b"", meta)
+    _check_choices(completion.choices, meta)
     for choice in completion.choices:
         if (calls := choice.message.tool_calls) is not None and len(calls) > MOST_CALLS:
             raise unexpected(f"more than {MOST_CALLS:,} tool calls", b"", meta)
@@ -149,7 +162,7 @@ def may_hold_error(raw: Data) -> bool:
     In a long one, whose length is the content's, only its beginning and end are looked at.
     """
     if len(raw) <= 2 * _ERROR_EDGE:
-        return bytes(raw).find(_ERROR) >= 0
+        return _ERROR in bytes(raw)
     return bytes(raw[:_ERROR_EDGE]).find(_ERROR) >= 0 or bytes(raw[-_ERROR_EDGE:]).find(_ERROR) >= 0
 
 
@@ -200,10 +213,11 @@ def _remember_places(completion: ChatCompletion, place: bytes | dict[str, Any]) 
 
 def remember_usage(usage: Usage, place: bytes | dict[str, Any], path: tuple[str | int, ...] = ("usage",)) -> None:
     """Tell a usage where in an answer's JSON it stands, for its ``extra``."""
-    kept(usage)["place"] = (place, path)
-    for name in ("prompt_tokens_details", "completion_tokens_details"):
-        if (details := getattr(usage, name)) is not None:
-            kept(details)["place"] = (place, (*path, name))
+    keep(usage, {"place": (place, path)})
+    if (details := usage.prompt_tokens_details) is not None:
+        keep(details, {"place": (place, (*path, "prompt_tokens_details"))})
+    if (done := usage.completion_tokens_details) is not None:
+        keep(done, {"place": (place, (*path, "completion_tokens_details"))})
 
 
 def _says_something(message: ChatMessage) -> bool:
@@ -266,7 +280,7 @@ def apart(data: Data) -> list[bytes]:
 
 
 def _values(data: Data, between: re.Pattern[str]) -> list[bytes]:
-    text = bytes(data).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    text = bytes(data).decode("utf-8", "replace").lstrip("\ufeff \t\r\n\x1e")
     parts: list[bytes] = []
     at = 0
     if between is _BETWEEN_VALUES and text.startswith("["):
@@ -298,11 +312,13 @@ def written_chunks(data: Data, meta: Meta) -> list[bytes] | None:
     Raises:
         UnexpectedResponseError: It has more values than any answer.
     """
-    start = bytes(data[:64]).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
-    if start not in {b"{", b"["} or too_deep(data):
+    start = _first_of(data)
+    if start not in {b"{", b"[", b'"'} or too_deep(data):
         return None
     check_count(data, meta)
     parts = _values(data, _BETWEEN_VALUES)
+    if len(parts) == 1 and not choices_of(parts[0]):
+        parts = _wrapped_chunks(parts[0]) or parts
     if start == b"[" and parts and parts[-1].strip() == b"]":
         parts.pop()
     for number, part in enumerate(parts):
@@ -319,24 +335,55 @@ _MOST_LOOKS = 10
 
 def is_first_chunk(line: Data, meta: Meta) -> bool:
     """Return whether a line of JSON is the beginning of a stream, and cannot be a whole answer."""
-    return bytes(line[:64]).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{" and written_chunks(line, meta) is not None
+    return _first_of(line) == b"{" and written_chunks(line, meta) is not None
+
+
+def _first_of(data: Data) -> bytes:
+    """Return the first byte of JSON; RFC 7464 writes a record separator before each value."""
+    return bytes(data[:64]).lstrip(b"\xef\xbb\xbf \t\r\n\x1e")[:1]
+
+
+def _wrapped_chunks(part: Data) -> list[bytes]:
+    """Return the chunks of a stream that is a list within an envelope; [] when there is none."""
+
+    def pick(value: Any) -> dict[str, Any] | None:
+        return {"chunks": value} if is_list(value) and value and all(map(chunk_in, value)) else None
+
+    try:
+        found = opened(read_json(part), pick)
+    except (ValueError, RecursionError):
+        return []
+    return [] if found is None else [msgspec.json.encode(chunk) for chunk in found["chunks"]]
 
 
 def choices_of(part: Data) -> list[dict[str, Any]]:
-    """Return the choices of an answer or a chunk as they came; [] when it is neither."""
+    """Return the choices of an answer or a chunk as they came, whatever is around it; [] when it is neither."""
     try:
-        tree = read_json(part)
+        value = read_json(part)
     except (ValueError, RecursionError):
         return []
+    tree = opened(value, chunk_in) or value
     choices = next((tree[name] for name in ("choices", "Choices") if tree.get(name)), None) if is_object(tree) else None
     return [choice for choice in choices if is_object(choice)] if is_list(choices) else []
+
+
+def chunk_of_line(line: Data) -> bytes | None:
+    """Return the chunk in a line that is no field of an event stream: bare, or behind a damaged name of a field."""
+    text = bytes(line)
+    if b"{" not in text:
+        return None
+    return next((value for value in (text, text.partition(b":")[2].strip()) if choices_of(value)), None)
 
 
 def _is_whole(choice: dict[str, Any], *, alone: bool) -> bool:
     reason = choice.get("finish_reason")
     if reason is not None and is_reason(str(reason)):
         return True
-    return alone and not _is_piece(choice) and (choice.get("message") is not None or bool(choice.get("text")))
+    return (
+        alone
+        and not _is_piece(choice)
+        and (choice.get("message") is not None or bool(choice.get("text") or choice.get("content")))
+    )
 
 
 def _is_piece(choice: dict[str, Any]) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 import msgspec
 
 from tutuclient.types.answer import is_list, is_object
+from tutuclient.types.chat import THOUGHT_PARTS, thoughts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,6 +22,11 @@ _MOST_PLACES = 100
 _DEEPEST_NAMES = 8
 _INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _IN_PLACE_OF_TEXT = ("output", "response", "answer", "generated_text", "output_text")
+_MOST_PARTS = 100_000
+_CAPITAL = re.compile(r"(?<![A-Z])[A-Z]")
+_TEXT_PARTS = (None, "", "text", "output_text")
+# Parts that may have a text which is not the answer's.
+_NO_TEXT = re.compile(r"reason|think|thought|tool|function|image|audio|video|file|error|refusal", re.IGNORECASE)
 
 
 class OddTextError(ValueError):
@@ -60,21 +66,29 @@ def _in_lower_case(value: Any, depth: int = _DEEPEST_NAMES) -> Any:
     return lower | {name: item for name, item in value.items() if not name[:1].isupper()}
 
 
+def _in_snake_case(tree: dict[str, Any]) -> dict[str, Any]:
+    """Add the API's names to an object that has others, such as Tencent's ``FinishReason``."""
+    if not any(map(_CAPITAL.search, tree)):
+        return tree
+    return {_CAPITAL.sub(r"_\g<0>", name).lstrip("_").lower(): value for name, value in tree.items()} | tree
+
+
 def _mend_choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
+    choice = _in_snake_case(choice)
     message, delta = _mend_message(choice, "message"), _mend_message(choice, "delta")
     odd = next((name for name in _IN_PLACE_OF_TEXT if choice.get(name)), None)
-    if odd and not (message or delta or choice.get("text")):
+    if odd and not (message or delta or choice.get("text") or choice.get("content")):
         raise OddTextError(f"a choice that has {odd!r} and no message")
-    text = choice.get("text")
+    text = choice.get("text") or choice.get("content")
     if text is True or (text and not isinstance(text, str | int | float)):
         raise OddTextError(f"a text that is {_kind(text)}")
     beside = {} if text in (None, False) else {"content": text}
     if part == "message":
         said = next((said for said in (message, delta) if _says(said)), message or delta)
         return choice | {"message": said if _says(said) else said | beside}
-    # A whole message stays one, apart from the delta: it may repeat what has come.
-    said = delta if _says(delta) or _says(message) else delta | beside
-    return choice | {"delta": said} | ({"message": message} if message else {})
+    # A whole message stays one, apart from the delta: it may repeat what has come, and so may a text.
+    message = message or beside
+    return choice | {"delta": delta} | ({"message": message} if message else {})
 
 
 def _says(message: dict[str, Any]) -> bool:
@@ -87,11 +101,15 @@ def _mend_message(choice: dict[str, Any], part: str) -> dict[str, Any]:
         return {}
     if not is_object(found):
         raise OddTextError(f"a {part} that is {_kind(found)}")
-    message = dict(found)
+    message = dict(_in_snake_case(found))
+    if not message.get("content") and isinstance(message.get("text"), str):
+        message["content"] = message["text"]
     _mend_content(message)
     for name in ("reasoning_content", "reasoning", "reasoning_text"):
-        if isinstance(message.get(name), dict | list):
+        if is_list(message.get(name)):
             del message[name]
+        elif is_object(message.get(name)):
+            message[name] = thoughts_of(message[name]) or None
     calls = message.get("tool_calls")
     if is_list(calls):
         message["tool_calls"] = [_mend_call(call) for call in calls if is_object(call)]
@@ -110,6 +128,8 @@ def _mend_content(message: dict[str, Any]) -> None:
         content = [content] if content else None
         message["content"] = content
     if is_list(content):
+        if len(content) > _MOST_PARTS:
+            raise OddTextError(f"a content of more than {_MOST_PARTS:,} parts")
         message["parts"] = content
         message["content"] = "".join(_text_of_part(item) for item in content)
     elif content is True:
@@ -123,9 +143,12 @@ def _text_of_part(part: Any) -> str:
         return ""
     if not is_object(part):
         raise OddTextError(f"a part of the content that is {_kind(part)}")
-    if part.get("type") not in (None, "", "text", "output_text"):
+    kind = part.get("type")
+    if kind not in _TEXT_PARTS and (not isinstance(kind, str) or kind in THOUGHT_PARTS or _NO_TEXT.search(kind)):
         return ""
     text = part.get("text")
+    if text is None and kind in _TEXT_PARTS:
+        text = part.get("content", part.get("value"))
     if is_object(text):
         text = text.get("value")
     if text is None or isinstance(text, str):
@@ -197,7 +220,15 @@ def dicts(value: object) -> list[dict[str, Any]]:
 
 def _mend_call(call: dict[str, Any]) -> dict[str, Any]:
     function = call.get("function")
-    return call | {"function": _mend_function(function)} if is_object(function) else call
+    if is_object(function):
+        return call | {"function": _mend_function(function)}
+    # Without the function around them, or with its name alone.
+    flat: dict[str, Any] = {name: call[name] for name in ("name", "arguments") if call.get(name) is not None}
+    if isinstance(function, str):
+        flat.setdefault("name", function)
+    if not flat or is_object(call.get("custom")):
+        return call
+    return {name: value for name, value in call.items() if name not in flat} | {"function": _mend_function(flat)}
 
 
 def _mend_function(function: dict[str, Any]) -> dict[str, Any]:

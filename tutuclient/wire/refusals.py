@@ -586,7 +586,7 @@ def raise_if_words(tree: dict[str, Any], meta: Meta, name: str = "") -> None:
     told_more = tree.keys() & {"choices", "object", "id", "type", "event"} or tree.get("data") is not None
     if name in {"", "message"} and not told_more and not _succeeds(tree) and not _tells_of_order(tree):
         fields = _fields_of(tree)
-        if fields.get("message"):
+        if fields.get("message") and not _is_good_word(fields["message"]):
             raise _error_in_answer(_No(fields, tree, "code"), meta)
 
 

@@ -24,14 +24,11 @@ from tutuclient.errors import ConfigError, printable
 from tutuclient.media import Upload
 from tutuclient.settings import UNSET
 from tutuclient.types.answer import is_list
-from tutuclient.types.chat import ChatMessage, FunctionCall, ToolCall
+from tutuclient.types.chat import ChatMessage, FunctionCall, ToolCall, is_thought
 from tutuclient.wire.messages import is_binary, is_mapping, is_pydantic, quoted, ready
 
 _MARK = os.urandom(12).hex()
 _PIECE = 192 * 2**10
-# reasoning_content, reasoning, reasoning_details, reasoning_text and reasoning_opaque (Copilot's), thinking_blocks
-# (litellm's), thought_signature and extra_content (Gemini's).
-_THOUGHT = re.compile(r"reason|think|thought|^extra_content$", re.IGNORECASE)
 _IMAGE_MODEL = re.compile(
     r"image|dall-?e|sora|flux|midjourney|(?:^|[-_/])mj(?:$|[-_])|stable-?diffusion|sdxl|imagen|seedream|seededit|kolors|banana|ideogram|recraft|"
     r"cogview|wanx|video|veo|kling|draw",
@@ -368,11 +365,11 @@ def _sendable(message: ChatMessage) -> dict[str, Any]:
 def _thoughts(message: ChatMessage) -> dict[str, Any]:
     """Return what the model thought, under every name that it came by; an empty text too, which Kimi wants back."""
     named = {
-        name: value
-        for name in message.__struct_fields__
-        if _THOUGHT.search(name) and (value := getattr(message, name)) is not None
+        written: value
+        for name, written in zip(message.__struct_fields__, message.__struct_encode_fields__, strict=True)
+        if is_thought(written) and (value := getattr(message, name)) is not None
     }
-    return named | {name: value for name, value in message.extra.items() if _THOUGHT.search(name) and value is not None}
+    return named | {name: value for name, value in message.extra.items() if is_thought(name) and value is not None}
 
 
 def _sendable_call(call: ToolCall) -> dict[str, Any]:
@@ -385,8 +382,8 @@ def _sendable_call(call: ToolCall) -> dict[str, Any]:
 
 
 def _sendable_function(function: FunctionCall) -> dict[str, str]:
-    # Templates of llama.cpp and vLLM read the arguments as JSON, and "" is none.
-    arguments = function.arguments if function.arguments.strip() else "{}"
+    # Templates of llama.cpp and vLLM read the arguments as a JSON object, and neither "" nor null is one.
+    arguments = function.arguments if function.arguments.strip() not in {"", "null"} else "{}"
     return {"name": function.name, "arguments": arguments}
 
 
