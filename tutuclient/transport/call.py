@@ -119,12 +119,14 @@ class Call:
 
     @property
     def once(self) -> bool:
-        """Whether it must not be sent a second time when it is unknown what became of the first.
-
-        GET changes nothing, and may be sent again (RFC 9110, section 9.2.2).
-        """
+        """Whether the caller forbids to send it a second time when it is unknown what became of the first."""
         retry = self.retry
-        return self.makes_image or (self.method != "GET" and (retry.max_retries == 0 or retry.resend_unknown is False))
+        return not self.harmless and (retry.max_retries == 0 or retry.resend_unknown is False)
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it changes nothing, and may always be sent again (RFC 9110, section 9.2.2)."""
+        return self.method == "GET" and self.body is None
 
     @property
     def headers(self) -> dict[str, str]:

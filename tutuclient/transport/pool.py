@@ -153,11 +153,10 @@ class Connector(aiohttp.TCPConnector):
 class Pool:
     """What a client holds within one running loop: a session, its connections and the slots.
 
-    Calls that must not be sent twice go over connections of their own, each used
-    once: orders of pictures, and whatever the caller forbids to repeat
-    (``max_retries=0``). A server may close an idle connection in the very moment
-    it is used again; whether it has read the request is then unknown. A new
-    connection cannot fail like that.
+    Orders of pictures go over connections of their own, each used once. A server
+    may close an idle connection in the very moment it is used again; whether it
+    has read the request is then unknown. A new connection cannot fail like that.
+    All other calls share the idle ones: for most the handshakes would be too dear.
 
     Attributes:
         connectors: One for connections that are kept alive and, once one is needed, one for those used once.
@@ -187,7 +186,7 @@ class Pool:
 
     @functools.cached_property
     def session_once(self) -> aiohttp.ClientSession:
-        """The session for calls that must not be sent twice; most clients never need it."""
+        """The session for orders of pictures; most clients never need it."""
         connector = self._new_connector(force_close=True)
         self.connectors.append(connector)
         return _session(connector)
@@ -219,7 +218,7 @@ class Pool:
         Returns:
             None when the call has to go through the session.
         """
-        if call.once or call.settings.proxy is not None or not self._connector.idles:
+        if call.makes_image or call.settings.proxy is not None or not self._connector.idles:
             return None
         found = self._heads.get((call.method, call.url))
         if found is None:
@@ -282,7 +281,7 @@ async def _until_shutdown(connectors: list[Connector], streams: WeakSet[Reply]) 
 
 
 def _session(connector: Connector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -291,6 +290,9 @@ def _session(connector: Connector) -> aiohttp.ClientSession:
         max_line_size=_HEADER_BYTES,
         max_field_size=_HEADER_BYTES,
     )
+    # By itself it sends PUT and DELETE again when a used connection dies, whatever had come: here ``Attempts`` decides.
+    session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (there is no option for it)
+    return session
 
 
 def _ssl_of(settings: Settings) -> ssl.SSLContext | bool:

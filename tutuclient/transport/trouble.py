@@ -58,6 +58,11 @@ _SENT: tuple[tuple[type[BaseException], str], ...] = (
     (HttpProcessingError, "the answer breaks the rules of HTTP"),
     (BaseException, "the connection broke ({0})"),
 )
+_STALE = (
+    "the relay closed an idle connection in the moment it was used again, without a byte of an answer; it may have "
+    "read the request, so it was not sent again, as it would have been if retries were allowed "
+    "(max_retries=, resend_unknown=)"
+)
 # How aiohttp's message begins when a header, or their number, is over its limits: it has no class for the second.
 _HEAD_TOO_LARGE = ("Got more than", "Too many headers")
 _INVENTED_STATUS = re.compile(
@@ -78,7 +83,14 @@ _UNCLEAN = (aiohttp.ClientResponseError, aiohttp.ClientHttpProxyError, aiohttp.C
 
 
 def broken(
-    error: BaseException, what: str, *, connected: bool, sent: bool, makes_image: bool, looked_up: str = ""
+    error: BaseException,
+    what: str,
+    *,
+    connected: bool,
+    sent: bool,
+    makes_image: bool,
+    stale: bool = False,
+    looked_up: str = "",
 ) -> APIError:
     """Make our error of one that ended an attempt.
 
@@ -88,6 +100,7 @@ def broken(
         connected: There was a connection; before that nothing can have been done.
         sent: The request was sent to its end; a relay cannot work on half of one.
         makes_image: The call orders a picture.
+        stale: An idle connection died under the call, and the caller forbids to send it again.
         looked_up: The name that was being looked up, or "".
     """
     if not connected:
@@ -95,6 +108,8 @@ def broken(
     words = next(words for kind, words in _SENT if isinstance(error, kind)).format(_said(error))
     if not sent:
         return _not_sent(error, f"{what}: {words} before the request was sent to its end")
+    if stale:
+        return APIConnectionError(f"{what}: {_STALE}")
     for unread, why in _UNREAD:
         if unread(error):
             return UnexpectedResponseError(f"{what}: {why}")
