@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from tutuclient import (
 from tutuclient.testing import chunk, says, self_signed
 from tutuclient.testing.script import encode_frame, reset
 from tutuclient.transport.direct import Handler
+from tutuclient.transport.pool import Connector
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -185,6 +187,21 @@ async def test_a_whole_body_stays_whole_when_the_connection_is_lost_behind_it() 
     handler.connection_lost(None)
     assert payload.exception() is None
     assert await payload.read() == b"hello"
+
+
+async def test_a_connection_that_breaks_while_it_is_closed_is_reported_to_nobody() -> None:
+    loop = asyncio.get_running_loop()
+    reported: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _, context: reported.append(context))
+    closing = Connector()
+    closing._acquired.add(Handler(loop))
+    [breaking] = closing._acquired
+    closing.close_now()
+    breaking.connection_lost(ConnectionResetError())
+    del breaking, closing
+    gc.collect()
+    await asyncio.sleep(0)
+    assert reported == []
 
 
 async def test_a_stream_and_a_whole_answer_share_a_connection(server: Server, client: TutuClient) -> None:

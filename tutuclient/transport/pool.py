@@ -144,7 +144,9 @@ class Connector(aiohttp.TCPConnector):
     def close_now(self) -> None:
         """Close every connection without waiting, as far as the loop still can."""
         if not self._closed:
-            self._close(abort_ssl=True)
+            for ending in self._close(abort_ssl=True):
+                # How a connection ends that is given up concerns nobody, but asyncio would report it.
+                ending.add_done_callback(lambda ending: ending.cancelled() or ending.exception())
 
     def __del__(self, *_: Any) -> None:
         self.close_now()
