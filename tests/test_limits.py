@@ -442,16 +442,23 @@ import asyncio, sys, nest_asyncio
 from tutuclient import TutuClient
 nest_asyncio.apply()
 
-async def main(url, path):
-    async with TutuClient("k", url) as client:
-        print((await client.analyze(path, "x", model="m")).text)
+kept = []
+
+async def main(url, path, how):
+    client = TutuClient("k", url)
+    print((await client.analyze(path, "x", model="m")).text)
+    if how == "closed":
+        await client.aclose()
+    if how == "kept":
+        kept.append(client)
 
 asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_a_process_under_nest_asyncio_exits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["closed", "left", "kept"])
+async def test_a_process_under_nest_asyncio_exits(tmp_path: Path, how: str) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000") + bytes(300_000))
     async with relay() as url:
-        assert await run_python(NESTED, url, str(path)) == "hello\n"
+        assert await run_python(NESTED, url, str(path), how) == "hello\n"

@@ -13,6 +13,7 @@ import errno
 import os
 import random
 import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -198,8 +199,17 @@ async def _executor() -> ThreadPoolExecutor:
                 left[0].shutdown(wait=False)
         executor = ThreadPoolExecutor(_THREADS, "tutuclient")
         found = _executors[loop] = executor, _until_shutdown(executor)
-        await anext(found[1])
+        if closes_generators():
+            await anext(found[1])
     return found[0]
+
+
+def closes_generators() -> bool:
+    """Return whether the running loop knows of async generators, and so closes those that are left at its shutdown.
+
+    Under ``nest_asyncio`` it does not, and the interpreter complains of one that awaits something while it is closed.
+    """
+    return sys.get_asyncgen_hooks().finalizer is not None
 
 
 async def _until_shutdown(executor: ThreadPoolExecutor) -> AsyncGenerator[None, None]:

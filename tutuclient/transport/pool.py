@@ -25,7 +25,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from tutuclient.errors import ConfigError
-from tutuclient.limits import CoolDown, RetryBudget, Slots
+from tutuclient.limits import CoolDown, RetryBudget, Slots, closes_generators
 from tutuclient.transport.attempts import Attempts
 from tutuclient.transport.direct import READ_SIZE, Handler, stirs
 from tutuclient.transport.progress import progress_of_attempt
@@ -201,9 +201,11 @@ class Pool:
         """Have the loop close the connections when it shuts down and nobody closed the client.
 
         ``asyncio.run`` closes the async generators that are still alive before
-        it closes the loop; the guardian is one.
+        it closes the loop; the guardian is one. Where the loop knows nothing of
+        them, as under ``nest_asyncio``, nobody would.
         """
-        await anext(self._guardian)
+        if closes_generators():
+            await anext(self._guardian)
 
     def url(self, text: str) -> URL:
         """Parse an address once."""
@@ -253,6 +255,7 @@ class Pool:
         """Close all connections; calls still running fail."""
         self.closed = True
         await self._guardian.aclose()
+        await _close(self.connectors, self.streams)
         self.abandon()
 
     def abandon(self) -> None:
@@ -274,12 +277,16 @@ async def _until_shutdown(connectors: list[Connector], streams: WeakSet[Reply]) 
     try:
         yield
     finally:
-        for stream in list(streams):  # Else aiohttp says at their end, when there is no loop, that nobody closed them.
-            stream.close()
-        for connector in connectors:
-            connector.close_now()
-        for _ in range(2):  # What was aborted says so to its protocol in the loop's next turn.
-            await asyncio.sleep(0)
+        await _close(connectors, streams)
+
+
+async def _close(connectors: list[Connector], streams: WeakSet[Reply]) -> None:
+    for stream in list(streams):  # Else aiohttp says at their end, when there is no loop, that nobody closed them.
+        stream.close()
+    for connector in connectors:
+        connector.close_now()
+    for _ in range(2):  # What was aborted says so to its protocol in the loop's next turn.
+        await asyncio.sleep(0)
 
 
 def _session(connector: Connector) -> aiohttp.ClientSession:
