@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from tests.conftest import KEY
 from tutuclient import TutuClient
 from tutuclient.limits import CoolDown, RetryBudget, Slots, default_connections, in_thread, out_of_descriptors
+from tutuclient.testing import serve_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -435,6 +436,40 @@ async def test_without_descriptors_the_error_names_the_limit(tmp_path: Path) -> 
     for line in lines:
         assert line.startswith("APIConnectionError not_sent 1 ")
         assert "ulimit -n" in line
+
+
+DOWNLOADS = """
+import asyncio, collections, os, resource, sys
+url, free = sys.argv[1], int(sys.argv[2])
+from tutuclient import TutuClient
+
+async def main():
+    async with TutuClient("k", url, max_connections=512, max_retries=0) as client:
+        answers = [await client.generate("a panda", model="gpt-4o-image") for _ in range(31)]
+        images = [answer.images[0] for answer in answers]
+        await images.pop().read()
+        soft = len(os.listdir("/proc/self/fd")) - 1 + free
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        timeout = 20 if free else 1
+        work = (image.read(timeout=timeout) for image in images)
+        return await asyncio.gather(*work, return_exceptions=True)
+
+met = asyncio.run(main())
+print(sum(isinstance(each, bytes) for each in met))
+print(*{f"{each.reason} {each}" for each in met if not isinstance(each, bytes)})
+"""
+
+
+@pytest.mark.parametrize("free", [0, 6])
+async def test_downloads_wait_for_descriptors_and_name_the_limit(free: int) -> None:
+    with serve_in_thread() as server:
+        count, said = (await run_python(DOWNLOADS, server.base_url, str(free))).splitlines()
+    if free:
+        assert (count, said) == ("30", "")
+    else:
+        assert count == "0"
+        assert said.startswith("unreachable ")
+        assert "ulimit -n" in said
 
 
 NESTED = """

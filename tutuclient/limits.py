@@ -149,8 +149,8 @@ class CoolDown:
 # As many as anyio and Starlette use: they wait for disks, not for processors.
 _THREADS: Final = 40
 _executors: dict[asyncio.AbstractEventLoop, tuple[ThreadPoolExecutor, AsyncGenerator[None, None]]] = {}
-# How long something of ours that is no call, such as saving a file, waits for a descriptor.
-_DESCRIPTOR_S: Final = 30.0
+# How long something of ours that is no call, such as fetching or saving an image, waits for a descriptor.
+DESCRIPTOR_S: Final = 30.0
 
 
 async def in_thread(
@@ -174,17 +174,17 @@ async def in_thread(
         opens: It opens files, and may be run again from its beginning: while the process has no descriptors left, wait
             for one, for up to 30 s.
     """
-    await anyio.lowlevel.checkpoint()
     async with limiter or contextlib.nullcontext():
         waited = 0.0
         while True:
             work = partial(copy_context().run, do, *args)
-            with anyio.CancelScope(shield=not abandon_on_cancel):
-                try:
+            try:
+                await anyio.lowlevel.checkpoint()  # The first one has anyio import a module.
+                with anyio.CancelScope(shield=not abandon_on_cancel):
                     return await asyncio.get_running_loop().run_in_executor(await _executor(), work)
-                except Exception as error:
-                    if not opens or waited >= _DESCRIPTOR_S or not out_of_descriptors(error):
-                        raise
+            except Exception as error:
+                if not opens or waited >= DESCRIPTOR_S or not out_of_descriptors(error):
+                    raise
             pause = random.uniform(0.01, 0.1)
             waited += pause
             await asyncio.sleep(pause)

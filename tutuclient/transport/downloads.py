@@ -27,7 +27,7 @@ import anyio
 
 from tutuclient.endings import Ending
 from tutuclient.errors import ImageDownloadError, printable
-from tutuclient.limits import in_thread
+from tutuclient.limits import DESCRIPTOR_S, DESCRIPTORS_ADVICE, in_thread, out_of_descriptors
 from tutuclient.retry import retry_after_of
 from tutuclient.settings import UNSET, RetryPolicy, Timeout, Unset, clean_timeout
 
@@ -43,6 +43,7 @@ _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({401, 403, 404, 410})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 525), 529})  # statuses that may be gone next time
+_NO_DESCRIPTORS = f"too many files and connections are open; {DESCRIPTORS_ADVICE}"
 _BROKEN = frozenset({"damaged", "timeout"})  # reasons that leave a part of an image, and may be gone next time
 _FOLLOWED = 8192  # bytes of an image whose end is looked for at a time
 _HELD = 0.002  # seconds that the looking may hold the event loop
@@ -348,7 +349,7 @@ class Downloads:
             download.attempts = attempt
             for url in list(addresses):
                 try:
-                    return await self._follow(url, download)
+                    return await self._follow_with_descriptors(url, download)
                 except ImageDownloadError as error:
                     last[url] = error
                     if not _may_pass(error, self._retry) or download.is_closed:
@@ -359,6 +360,23 @@ class Downloads:
                 raise _failure(download, list(last.values()))
             await asyncio.sleep(pause)
         raise AssertionError  # pragma: no cover  (the loop has no end of its own)
+
+    async def _follow_with_descriptors(self, url: str, download: _Download) -> str:
+        """Follow an address; while there are no file descriptors, wait: nothing was asked, so that is no attempt."""
+        waited = 0.0
+        while True:
+            try:
+                return await self._follow(url, download)
+            except ImageDownloadError as error:
+                if error.reason != "unreachable" or waited >= DESCRIPTOR_S or not out_of_descriptors(error):
+                    raise
+            pause = random.uniform(0.01, 0.1)
+            waited += pause
+            if anyio.current_time() + pause >= anyio.current_effective_deadline():
+                raise ImageDownloadError(
+                    f"{safe_url(url)} could not be fetched: {_NO_DESCRIPTORS}", reason="unreachable"
+                )
+            await asyncio.sleep(pause)
 
     async def _follow(self, url: str, download: _Download) -> str:
         target = self._checked(_parse(url))
@@ -693,6 +711,8 @@ def _told(shown: str, gate: _Gate | None = None, *, has_begun: bool = False) -> 
         if has_begun and reason == "unreachable":
             reason = "damaged"
         said = getattr(error, "strerror", None)
+        if reason == "unreachable" and out_of_descriptors(error):
+            words, said = _NO_DESCRIPTORS, None
         raise ImageDownloadError(
             f"{shown} could not be fetched: {words}{f' ({printable(str(said), 200)})' if said else ''}",
             reason=reason,
