@@ -505,7 +505,7 @@ async def test_a_picture_on_its_way_is_no_silence(client: TutuClient, server: Se
 
 # Over plain HTTP only 407 is the proxy's own word.
 @pytest.mark.parametrize(
-    ("scheme", "status"), [("http", 407), *(("https", status) for status in (400, 403, 407, 502, 503))]
+    ("scheme", "status"), [("http", 407), *(("https", status) for status in (302, 400, 403, 407, 502, 503))]
 )
 async def test_a_refusal_of_the_proxy_names_proxy(scheme: str, status: int) -> None:
     asked = 0
@@ -525,6 +525,28 @@ async def test_a_refusal_of_the_proxy_names_proxy(scheme: str, status: int) -> N
     assert str(status) in str(caught.value)
     assert caught.value.outcome == "not_sent"
     assert asked == (3 if status >= 500 else 1)
+
+
+@pytest.mark.parametrize("said", [b"", b"SSH-2.0-OpenSSH_9\r\n\r\n", None], ids=["fin", "ssh", "silence"])
+async def test_a_proxy_that_answers_nothing_of_use_is_named(said: bytes | None) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if said is None:
+            await asyncio.sleep(0.5)
+        writer.write(said or b"")
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    proxy = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    async with (
+        listener,
+        TutuClient(
+            KEY, "https://relay.example/v1", proxy=proxy, max_retries=0, timeout=Timeout(total=3, connect=0.2)
+        ) as client,
+    ):
+        with pytest.raises(APIConnectionError, match="proxy=") as caught:
+            await order(client)
+    assert caught.value.outcome == "not_sent"
 
 
 @pytest.mark.parametrize("limits", [Timeout(connect=0.1), Timeout(total=0.1), Timeout(first_token=0.1)])

@@ -332,6 +332,7 @@ class Attempts:
                 sent=progress.sent,
                 makes_image=call.makes_image,
                 stale=progress.stale and call.once,
+                proxied=call.settings.proxy is not None,
                 looked_up="" if progress.connected else self._pool.looked_up(call),
             )
             cause = None if progress.failure is not None else trouble.clean_cause(error)

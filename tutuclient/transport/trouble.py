@@ -90,6 +90,7 @@ def broken(
     sent: bool,
     makes_image: bool,
     stale: bool = False,
+    proxied: bool = False,
     looked_up: str = "",
 ) -> APIError:
     """Make our error of one that ended an attempt.
@@ -101,10 +102,11 @@ def broken(
         sent: The request was sent to its end; a relay cannot work on half of one.
         makes_image: The call orders a picture.
         stale: An idle connection died under the call, and the caller forbids to send it again.
+        proxied: A proxy stands in between.
         looked_up: The name that was being looked up, or "".
     """
     if not connected:
-        return _before_connection(error, what, looked_up)
+        return _before_connection(error, what, looked_up, proxied=proxied)
     words = next(words for kind, words in _SENT if isinstance(error, kind)).format(_said(error))
     if not sent:
         return _not_sent(error, f"{what}: {words} before the request was sent to its end")
@@ -121,11 +123,13 @@ def broken(
     return APIConnectionError(f"{what}: {words}")
 
 
-def _before_connection(error: BaseException, what: str, looked_up: str) -> APIConnectionError:
+def _before_connection(error: BaseException, what: str, looked_up: str, *, proxied: bool) -> APIConnectionError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return refused_by_proxy(what, error.status)
     words = next(words for kind, words in (*_NOT_SENT, *_SENT) if isinstance(error, kind)).format(_said(error))
     late = silent_dns(looked_up) if isinstance(error, TimeoutError) else ""
+    if proxied and not late and "proxy" not in words:
+        late = "; it goes through a proxy: check proxy= too"
     return _not_sent(error, f"{what}: {words}{late}")
 
 
@@ -139,13 +143,13 @@ def _not_sent(error: BaseException, message: str) -> APIConnectionError:
 
 
 def refused_by_proxy(what: str, status: int) -> APIConnectionError:
-    """Make the error of a proxy that will not have a request; what it says by a status of 4xx it will say again."""
+    """Make the error of a proxy that refuses a request; what it says by 3xx or 4xx it will say again."""
     advice = "check proxy="
     if status == 407:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
         advice = "it asks for a user name and a password: proxy='http://user:password@host:port'"
     error = APIConnectionError(f"{what}: the proxy refused the connection (status {status}); {advice}")
     error.outcome = "not_sent"
-    if 400 <= status < 500 and status not in {408, 429}:  # noqa: PLR2004  (4xx)
+    if 300 <= status < 500 and status not in {408, 429}:  # noqa: PLR2004  (3xx and 4xx)
         error.code = "proxy"
     return error
 
