@@ -58,6 +58,11 @@ _SENT: tuple[tuple[type[BaseException], str], ...] = (
     (HttpProcessingError, "the answer breaks the rules of HTTP"),
     (BaseException, "the connection broke ({0})"),
 )
+# In TLS 1.3 the handshake looks done before the other side has refused it (RFC 8446, section 4.4.2.4).
+_CERTIFICATE_REQUIRED = (
+    "the relay, or what stands before it, asks for a client certificate; verify= takes an ssl.SSLContext that has one "
+    "(load_cert_chain)"
+)
 _STALE = (
     "the relay closed an idle connection in the moment it was used again, without a byte of an answer; it may have "
     "read the request, so it was not sent again, as it would have been if retries were allowed "
@@ -105,7 +110,7 @@ def broken(
         proxied: A proxy stands in between.
         looked_up: The name that was being looked up, or "".
     """
-    if not connected:
+    if not connected or _lacks_certificate(error):
         return _before_connection(error, what, looked_up, proxied=proxied)
     words = next(words for kind, words in _SENT if isinstance(error, kind)).format(_said(error))
     if not sent:
@@ -126,6 +131,8 @@ def broken(
 def _before_connection(error: BaseException, what: str, looked_up: str, *, proxied: bool) -> APIConnectionError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return refused_by_proxy(what, error.status)
+    if _lacks_certificate(error):
+        return _not_sent(error, f"{what}: {_CERTIFICATE_REQUIRED}")
     words = next(words for kind, words in (*_NOT_SENT, *_SENT) if isinstance(error, kind)).format(_said(error))
     late = silent_dns(looked_up) if isinstance(error, TimeoutError) else ""
     if proxied and not late and "proxy" not in words:
@@ -133,11 +140,15 @@ def _before_connection(error: BaseException, what: str, looked_up: str, *, proxi
     return _not_sent(error, f"{what}: {words}{late}")
 
 
+def _lacks_certificate(error: BaseException) -> bool:
+    return isinstance(error, OSError) and "CERTIFICATE_REQUIRED" in str(error)
+
+
 def _not_sent(error: BaseException, message: str) -> APIConnectionError:
     cls = APITimeoutError if isinstance(error, TimeoutError) else APIConnectionError
     made = cls(message)
     made.outcome = "not_sent"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+    if isinstance(error, aiohttp.ClientConnectorCertificateError) or _lacks_certificate(error):
         made.code = "certificate"
     return made
 
