@@ -146,7 +146,8 @@ class Connector(aiohttp.TCPConnector):
         if not self._closed:
             for ending in self._close(abort_ssl=True):
                 # How a connection ends that is given up concerns nobody, but asyncio would report it.
-                ending.add_done_callback(lambda ending: ending.cancelled() or ending.exception())
+                if isinstance(ending, asyncio.Future):
+                    ending.add_done_callback(_unheard)
 
     def __del__(self, *_: Any) -> None:
         self.close_now()
@@ -271,6 +272,11 @@ class Pool:
     def __del__(self) -> None:
         if hasattr(self, "session") and not self.session.closed:
             self.abandon()
+
+
+def _unheard(ending: asyncio.Future[object]) -> None:
+    if not ending.cancelled():
+        ending.exception()
 
 
 async def _until_shutdown(connectors: list[Connector], streams: WeakSet[Reply]) -> AsyncGenerator[None, None]:
