@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from tests.conftest import KEY
 from tutuclient import TutuClient
 from tutuclient.limits import CoolDown, RetryBudget, Slots, default_connections, in_thread, out_of_descriptors
+from tutuclient.testing import serve_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -437,21 +438,62 @@ async def test_without_descriptors_the_error_names_the_limit(tmp_path: Path) -> 
         assert "ulimit -n" in line
 
 
+DOWNLOADS = """
+import asyncio, collections, os, resource, sys
+url, free = sys.argv[1], int(sys.argv[2])
+from tutuclient import TutuClient
+
+async def main():
+    async with TutuClient("k", url, max_connections=512, max_retries=0) as client:
+        answers = [await client.generate("a panda", model="gpt-4o-image") for _ in range(31)]
+        images = [answer.images[0] for answer in answers]
+        await images.pop().read()
+        soft = len(os.listdir("/proc/self/fd")) - 1 + free
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        timeout = 20 if free else 1
+        work = (image.read(timeout=timeout) for image in images)
+        return await asyncio.gather(*work, return_exceptions=True)
+
+met = asyncio.run(main())
+print(sum(isinstance(each, bytes) for each in met))
+print(*{f"{each.reason} {each}" for each in met if not isinstance(each, bytes)})
+"""
+
+
+@pytest.mark.parametrize("free", [0, 6])
+async def test_downloads_wait_for_descriptors_and_name_the_limit(free: int) -> None:
+    with serve_in_thread() as server:
+        count, said = (await run_python(DOWNLOADS, server.base_url, str(free))).splitlines()
+    if free:
+        assert (count, said) == ("30", "")
+    else:
+        assert count == "0"
+        assert said.startswith("unreachable ")
+        assert "ulimit -n" in said
+
+
 NESTED = """
 import asyncio, sys, nest_asyncio
 from tutuclient import TutuClient
 nest_asyncio.apply()
 
-async def main(url, path):
-    async with TutuClient("k", url) as client:
-        print((await client.analyze(path, "x", model="m")).text)
+kept = []
+
+async def main(url, path, how):
+    client = TutuClient("k", url)
+    print((await client.analyze(path, "x", model="m")).text)
+    if how == "closed":
+        await client.aclose()
+    if how == "kept":
+        kept.append(client)
 
 asyncio.run(main(*sys.argv[1:]))
 """
 
 
-async def test_a_process_under_nest_asyncio_exits(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["closed", "left", "kept"])
+async def test_a_process_under_nest_asyncio_exits(tmp_path: Path, how: str) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000") + bytes(300_000))
     async with relay() as url:
-        assert await run_python(NESTED, url, str(path)) == "hello\n"
+        assert await run_python(NESTED, url, str(path), how) == "hello\n"

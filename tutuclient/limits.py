@@ -13,6 +13,7 @@ import errno
 import os
 import random
 import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
@@ -148,8 +149,8 @@ class CoolDown:
 # As many as anyio and Starlette use: they wait for disks, not for processors.
 _THREADS: Final = 40
 _executors: dict[asyncio.AbstractEventLoop, tuple[ThreadPoolExecutor, AsyncGenerator[None, None]]] = {}
-# How long something of ours that is no call, such as saving a file, waits for a descriptor.
-_DESCRIPTOR_S: Final = 30.0
+# How long something of ours that is no call, such as fetching or saving an image, waits for a descriptor.
+DESCRIPTOR_S: Final = 30.0
 
 
 async def in_thread(
@@ -173,17 +174,17 @@ async def in_thread(
         opens: It opens files, and may be run again from its beginning: while the process has no descriptors left, wait
             for one, for up to 30 s.
     """
-    await anyio.lowlevel.checkpoint()
     async with limiter or contextlib.nullcontext():
         waited = 0.0
         while True:
             work = partial(copy_context().run, do, *args)
-            with anyio.CancelScope(shield=not abandon_on_cancel):
-                try:
+            try:
+                await anyio.lowlevel.checkpoint()  # The first one has anyio import a module.
+                with anyio.CancelScope(shield=not abandon_on_cancel):
                     return await asyncio.get_running_loop().run_in_executor(await _executor(), work)
-                except Exception as error:
-                    if not opens or waited >= _DESCRIPTOR_S or not out_of_descriptors(error):
-                        raise
+            except Exception as error:
+                if not opens or waited >= DESCRIPTOR_S or not out_of_descriptors(error):
+                    raise
             pause = random.uniform(0.01, 0.1)
             waited += pause
             await asyncio.sleep(pause)
@@ -198,8 +199,17 @@ async def _executor() -> ThreadPoolExecutor:
                 left[0].shutdown(wait=False)
         executor = ThreadPoolExecutor(_THREADS, "tutuclient")
         found = _executors[loop] = executor, _until_shutdown(executor)
-        await anext(found[1])
+        if closes_generators():
+            await anext(found[1])
     return found[0]
+
+
+def closes_generators() -> bool:
+    """Return whether the running loop knows of async generators, and so closes those that are left at its shutdown.
+
+    Under ``nest_asyncio`` it does not, and the interpreter complains of one that awaits something while it is closed.
+    """
+    return sys.get_asyncgen_hooks().finalizer is not None
 
 
 async def _until_shutdown(executor: ThreadPoolExecutor) -> AsyncGenerator[None, None]:

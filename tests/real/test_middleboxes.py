@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from tutuclient import (
     BadRequestError,
     InternalServerError,
     PayloadTooLargeError,
+    RetryPolicy,
     TutuClient,
     image,
     user,
@@ -140,8 +142,9 @@ async def test_nginx_closes_connections_and_every_post_arrives_once(
     server: Server, tmp_path: Path, lines: list[str]
 ) -> None:
     server.answers(*[says("hello")] * 40)
+    free_only = RetryPolicy(budget=0)  # Sent again is only what met a connection that nginx had closed unread.
     with nginx(tmp_path, upstream(server), *lines) as origin:
-        async with TutuClient(KEY, f"{origin}/v1", max_retries=0) as client:
+        async with TutuClient(KEY, f"{origin}/v1", retry=free_only) as client:
             for number in range(40):
                 answer = await client.chat.completions.create(model="m", messages=HI)
                 assert answer.text == "hello"
@@ -239,6 +242,76 @@ async def test_a_client_certificate_is_shown_to_nginx(
         async with TutuClient(KEY, f"{origin}/v1", verify=trusted, retry=QUICK) as client:
             with pytest.raises(BadRequestError, match="SSL certificate"):
                 await client.chat.completions.create(model="m", messages=HI)
+        context = ssl.create_default_context(cafile=trusted)
+        context.load_cert_chain(own)
+        async with TutuClient(KEY, f"{origin}/v1", verify=context, retry=QUICK) as client:
+            assert (await client.chat.completions.create(model="m", messages=HI)).text == "hello"
+    assert len(server.requests) == 1
+
+
+# --- What dies behind the box ----------------------------------------------------------------------------------------
+
+ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER)
+
+
+@pytest.mark.parametrize("box", ["nginx", "haproxy"])
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"HTTP/1.1 102 Processing\r\n\r\n", HEAD[:30], HEAD + ANSWER[:20]],
+    ids=["none", "102", "half", "body"],
+)
+async def test_a_used_connection_that_dies_behind_the_box_is_no_second_post(
+    tmp_path: Path, box: str, said: bytes
+) -> None:
+    """The box and we both hold a used connection; the relay dies on the second POST it gets over its own.
+
+    nginx says 502 (and waits on behind a 102), HAProxy says nothing or cuts: without retries it is one POST, and told.
+    """
+    posts = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal posts
+        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split()[0]))
+                posts += 1
+                if posts == 2:
+                    writer.write(said)
+                    await writer.drain()
+                    break
+                writer.write(HEAD + ANSWER)
+        writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = listener.sockets[0].getsockname()[:2]
+    made = nginx if box == "nginx" else haproxy
+    lines = [] if box == "nginx" else ["http-reuse always"]
+    async with listener:
+        with made(tmp_path, f"{host}:{port}", *lines) as origin:
+            async with TutuClient(KEY, f"{origin}/v1", max_retries=0, timeout=2) as client:
+                assert (await client.chat.completions.create(model="m", messages=HI)).text == "hello"
+                with pytest.raises(APIError) as caught:
+                    await client.chat.completions.create(model="m", messages=HI)
+                assert (caught.value.outcome, caught.value.attempts, posts) == ("unknown", 1, 2)
+                assert await nothing_left(client) == []
+                assert (await client.chat.completions.create(model="m", messages=HI)).text == "hello"
+    assert posts == 3
+
+
+async def test_a_client_certificate_is_shown_to_haproxy(
+    server: Server, tmp_path: Path, authority: trustme.CA, pair: str, trusted: str
+) -> None:
+    server.answers(says("hello"))
+    own = tmp_path / "own.pem"
+    authority.issue_cert("client@example.com").private_key_and_cert_chain_pem.write_to_path(str(own))
+    tls = f"ssl crt {pair} ca-file {trusted} verify required"
+    with haproxy(tmp_path, upstream(server), tls=tls) as origin:
+        async with TutuClient(KEY, f"{origin}/v1", verify=trusted, retry=QUICK) as client:
+            with pytest.raises(APIConnectionError, match="client certificate") as caught:
+                await client.chat.completions.create(model="m", messages=HI)
+        assert (caught.value.outcome, caught.value.attempts) == ("not_sent", 1)
         context = ssl.create_default_context(cafile=trusted)
         context.load_cert_chain(own)
         async with TutuClient(KEY, f"{origin}/v1", verify=context, retry=QUICK) as client:

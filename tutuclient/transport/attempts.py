@@ -105,7 +105,7 @@ class Attempts:
         call, watch, attempts = self._call, self._watch, self._meta.attempts
         if self._pool.closed and isinstance(error, APIConnectionError):
             raise self._closed(error)
-        if self._progress.stale and attempts == 1 and worth_repeating(error, call.retry, makes_image=call.makes_image):
+        if self._progress.stale and attempts == 1 and self._is_free(error):
             return 0  # The idle connection was to blame: that costs no retry.
         cost = self._cost(error)
         delay = next_delay(error, attempts, call.retry, makes_image=call.makes_image)
@@ -122,6 +122,11 @@ class Attempts:
                 raise
             raise error from None
         return cost
+
+    def _is_free(self, error: TutuError) -> bool:
+        """Return whether the call is sent again, at no cost, after an idle connection died under it."""
+        call = self._call
+        return not call.once and (call.harmless or worth_repeating(error, call.retry, makes_image=call.makes_image))
 
     def _closed(self, error: TutuError) -> TutuError:
         closed = APIConnectionError(f"{self._call.what}: the client was closed while the call was running")
@@ -326,6 +331,8 @@ class Attempts:
                 connected=progress.connected,
                 sent=progress.sent,
                 makes_image=call.makes_image,
+                stale=progress.stale and call.once,
+                proxied=call.settings.proxy is not None,
                 looked_up="" if progress.connected else self._pool.looked_up(call),
             )
             cause = None if progress.failure is not None else trouble.clean_cause(error)
@@ -333,7 +340,7 @@ class Attempts:
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
         pool, call, progress = self._pool, self._call, self._progress
-        session = pool.session_once if call.once else pool.session
+        session = pool.session_once if call.makes_image else pool.session
         headers = call.headers
         data: bytes | AsyncIterator[bytes] | None = None
         if call.body is not None:

@@ -18,16 +18,29 @@ if TYPE_CHECKING:
     from tutuclient.wire import Body
 
 _SEPARATORS = re.compile(r"[/\\]")
+_OVERLONG = re.compile(r"%c0%ae", re.IGNORECASE)
+# More often encodes nobody; each time a proxy on the way may take one layer off.
+_LAYERS = 4
 
 
 def _refuse_steps(path: str) -> None:
     """Refuse a path that leads out of the base URL: whoever resolves its steps would send the key's owner elsewhere.
 
-    Source: RFC 3986, section 5.2.4; "%2e" is a full stop (section 6.2.2.2), and "%2F" a slash to many servers.
+    Sources: RFC 3986, section 5.2.4; "%2e" is a full stop (section 6.2.2.2), and "%2F" a slash to many servers, some of
+    which decode twice. Java servers drop what follows a semicolon ("/..;/"), others blanks and controls, and
+    "%C0%AE" was a full stop to those that took UTF-8 of more bytes than it needs.
     """
-    plain = unquote(re.split(r"[?#]", path, maxsplit=1)[0])
-    if ".." in _SEPARATORS.split(plain):
-        raise ConfigError(f"{path!r} has a step '..' inside, which leads out of the base URL; write the path it means")
+    plain = re.split(r"[?#]", path, maxsplit=1)[0]
+    for _ in range(_LAYERS):
+        if any(_is_step(segment) for segment in _SEPARATORS.split(plain)):
+            raise ConfigError(
+                f"{path!r} has a step '..' inside, which leads out of the base URL; write the path it means"
+            )
+        plain = unquote(_OVERLONG.sub(".", plain))
+
+
+def _is_step(segment: str) -> bool:
+    return "".join(sign for sign in segment.partition(";")[0] if sign > " ") == ".."
 
 
 logger: logging.Logger = logging.getLogger("tutuclient")
@@ -119,12 +132,14 @@ class Call:
 
     @property
     def once(self) -> bool:
-        """Whether it must not be sent a second time when it is unknown what became of the first.
-
-        GET changes nothing, and may be sent again (RFC 9110, section 9.2.2).
-        """
+        """Whether the caller forbids to send it a second time when it is unknown what became of the first."""
         retry = self.retry
-        return self.makes_image or (self.method != "GET" and (retry.max_retries == 0 or retry.resend_unknown is False))
+        return not self.harmless and (retry.max_retries == 0 or retry.resend_unknown is False)
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it changes nothing, and may always be sent again (RFC 9110, section 9.2.2)."""
+        return self.method == "GET" and self.body is None
 
     @property
     def headers(self) -> dict[str, str]:

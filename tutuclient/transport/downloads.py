@@ -28,7 +28,7 @@ import anyio
 from tutuclient import media
 from tutuclient.endings import Ending
 from tutuclient.errors import ImageDownloadError, printable
-from tutuclient.limits import in_thread
+from tutuclient.limits import DESCRIPTOR_S, NO_DESCRIPTORS, in_thread, out_of_descriptors
 from tutuclient.retry import retry_after_of
 from tutuclient.settings import UNSET, RetryPolicy, Timeout, Unset, clean_timeout
 
@@ -318,7 +318,7 @@ class Downloads:
             download.attempts = attempt
             for url in list(addresses):
                 try:
-                    return await self._follow(url, download)
+                    return await self._follow_with_descriptors(url, download)
                 except ImageDownloadError as error:
                     last[url] = error
                     if error.reason == "damaged" and download.mime is not None:
@@ -331,6 +331,23 @@ class Downloads:
                 raise _failure(download, list(last.values()))
             await asyncio.sleep(pause)
         raise AssertionError  # pragma: no cover  (the loop has no end of its own)
+
+    async def _follow_with_descriptors(self, url: str, download: _Download) -> str:
+        """Follow an address; while there are no file descriptors, wait: nothing was asked, so that is no attempt."""
+        waited = 0.0
+        while True:
+            try:
+                return await self._follow(url, download)
+            except ImageDownloadError as error:
+                if error.reason != "unreachable" or waited >= DESCRIPTOR_S or not out_of_descriptors(error):
+                    raise
+            pause = random.uniform(0.01, 0.1)
+            waited += pause
+            if anyio.current_time() + pause >= anyio.current_effective_deadline():
+                raise ImageDownloadError(
+                    f"{safe_url(url)} could not be fetched: {NO_DESCRIPTORS}", reason="unreachable"
+                )
+            await asyncio.sleep(pause)
 
     async def _follow(self, url: str, download: _Download) -> str:
         target = self._checked(_parse(url))
@@ -680,6 +697,8 @@ def _told(shown: str, gate: _Gate | None = None, *, status: int | None = None) -
         if status is not None and reason == "unreachable":
             reason, kept = "damaged", "; damaged=True keeps what came"
         said = getattr(error, "strerror", None)
+        if reason == "unreachable" and out_of_descriptors(error):
+            words, said = NO_DESCRIPTORS, None
         raise ImageDownloadError(
             f"{shown} could not be fetched: {words}{f' ({printable(str(said), 200)})' if said else ''}{kept}",
             reason=reason,

@@ -25,7 +25,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from tutuclient.errors import ConfigError
-from tutuclient.limits import CoolDown, RetryBudget, Slots
+from tutuclient.limits import CoolDown, RetryBudget, Slots, closes_generators
 from tutuclient.transport.attempts import Attempts
 from tutuclient.transport.direct import READ_SIZE, Handler, stirs
 from tutuclient.transport.progress import progress_of_attempt
@@ -144,7 +144,10 @@ class Connector(aiohttp.TCPConnector):
     def close_now(self) -> None:
         """Close every connection without waiting, as far as the loop still can."""
         if not self._closed:
-            self._close(abort_ssl=True)
+            for ending in self._close(abort_ssl=True):
+                # How a connection ends that is given up concerns nobody, but asyncio would report it.
+                if isinstance(ending, asyncio.Future):
+                    ending.add_done_callback(_unheard)
 
     def __del__(self, *_: Any) -> None:
         self.close_now()
@@ -153,11 +156,10 @@ class Connector(aiohttp.TCPConnector):
 class Pool:
     """What a client holds within one running loop: a session, its connections and the slots.
 
-    Calls that must not be sent twice go over connections of their own, each used
-    once: orders of pictures, and whatever the caller forbids to repeat
-    (``max_retries=0``). A server may close an idle connection in the very moment
-    it is used again; whether it has read the request is then unknown. A new
-    connection cannot fail like that.
+    Orders of pictures go over connections of their own, each used once. A server
+    may close an idle connection in the very moment it is used again; whether it
+    has read the request is then unknown. A new connection cannot fail like that.
+    All other calls share the idle ones: for most the handshakes would be too dear.
 
     Attributes:
         connectors: One for connections that are kept alive and, once one is needed, one for those used once.
@@ -187,7 +189,7 @@ class Pool:
 
     @functools.cached_property
     def session_once(self) -> aiohttp.ClientSession:
-        """The session for calls that must not be sent twice; most clients never need it."""
+        """The session for orders of pictures; most clients never need it."""
         connector = self._new_connector(force_close=True)
         self.connectors.append(connector)
         return _session(connector)
@@ -200,9 +202,11 @@ class Pool:
         """Have the loop close the connections when it shuts down and nobody closed the client.
 
         ``asyncio.run`` closes the async generators that are still alive before
-        it closes the loop; the guardian is one.
+        it closes the loop; the guardian is one. Where the loop knows nothing of
+        them, as under ``nest_asyncio``, nobody would.
         """
-        await anext(self._guardian)
+        if closes_generators():
+            await anext(self._guardian)
 
     def url(self, text: str) -> URL:
         """Parse an address once."""
@@ -219,7 +223,7 @@ class Pool:
         Returns:
             None when the call has to go through the session.
         """
-        if call.once or call.settings.proxy is not None or not self._connector.idles:
+        if call.makes_image or call.settings.proxy is not None or not self._connector.idles:
             return None
         found = self._heads.get((call.method, call.url))
         if found is None:
@@ -252,6 +256,7 @@ class Pool:
         """Close all connections; calls still running fail."""
         self.closed = True
         await self._guardian.aclose()
+        await _close(self.connectors, self.streams)
         self.abandon()
 
     def abandon(self) -> None:
@@ -269,20 +274,29 @@ class Pool:
             self.abandon()
 
 
+def _unheard(ending: asyncio.Future[object]) -> None:
+    if not ending.cancelled():
+        ending.exception()
+
+
 async def _until_shutdown(connectors: list[Connector], streams: WeakSet[Reply]) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        for stream in list(streams):  # Else aiohttp says at their end, when there is no loop, that nobody closed them.
-            stream.close()
-        for connector in connectors:
-            connector.close_now()
-        for _ in range(2):  # What was aborted says so to its protocol in the loop's next turn.
-            await asyncio.sleep(0)
+        await _close(connectors, streams)
+
+
+async def _close(connectors: list[Connector], streams: WeakSet[Reply]) -> None:
+    for stream in list(streams):  # Else aiohttp says at their end, when there is no loop, that nobody closed them.
+        stream.close()
+    for connector in connectors:
+        connector.close_now()
+    for _ in range(2):  # What was aborted says so to its protocol in the loop's next turn.
+        await asyncio.sleep(0)
 
 
 def _session(connector: Connector) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
+    session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
@@ -291,6 +305,9 @@ def _session(connector: Connector) -> aiohttp.ClientSession:
         max_line_size=_HEADER_BYTES,
         max_field_size=_HEADER_BYTES,
     )
+    # By itself it sends PUT and DELETE again when a used connection dies, whatever had come: here ``Attempts`` decides.
+    session._retry_connection = False  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (there is no option for it)
+    return session
 
 
 def _ssl_of(settings: Settings) -> ssl.SSLContext | bool:

@@ -58,6 +58,16 @@ _SENT: tuple[tuple[type[BaseException], str], ...] = (
     (HttpProcessingError, "the answer breaks the rules of HTTP"),
     (BaseException, "the connection broke ({0})"),
 )
+# In TLS 1.3 the handshake looks done before the other side has refused it (RFC 8446, section 4.4.2.4).
+_CERTIFICATE_REQUIRED = (
+    "the relay, or what stands before it, asks for a client certificate; verify= takes an ssl.SSLContext that has one "
+    "(load_cert_chain)"
+)
+_STALE = (
+    "the relay closed an idle connection in the moment it was used again, without a byte of an answer; it may have "
+    "read the request, so it was not sent again, as it would have been if retries were allowed "
+    "(max_retries=, resend_unknown=)"
+)
 # How aiohttp's message begins when a header, or their number, is over its limits: it has no class for the second.
 _HEAD_TOO_LARGE = ("Got more than", "Too many headers")
 _INVENTED_STATUS = re.compile(
@@ -78,7 +88,15 @@ _UNCLEAN = (aiohttp.ClientResponseError, aiohttp.ClientHttpProxyError, aiohttp.C
 
 
 def broken(
-    error: BaseException, what: str, *, connected: bool, sent: bool, makes_image: bool, looked_up: str = ""
+    error: BaseException,
+    what: str,
+    *,
+    connected: bool,
+    sent: bool,
+    makes_image: bool,
+    stale: bool = False,
+    proxied: bool = False,
+    looked_up: str = "",
 ) -> APIError:
     """Make our error of one that ended an attempt.
 
@@ -88,13 +106,17 @@ def broken(
         connected: There was a connection; before that nothing can have been done.
         sent: The request was sent to its end; a relay cannot work on half of one.
         makes_image: The call orders a picture.
+        stale: An idle connection died under the call, and the caller forbids to send it again.
+        proxied: A proxy stands in between.
         looked_up: The name that was being looked up, or "".
     """
-    if not connected:
-        return _before_connection(error, what, looked_up)
+    if not connected or _lacks_certificate(error):
+        return _before_connection(error, what, looked_up, proxied=proxied)
     words = next(words for kind, words in _SENT if isinstance(error, kind)).format(_said(error))
     if not sent:
         return _not_sent(error, f"{what}: {words} before the request was sent to its end")
+    if stale:
+        return APIConnectionError(f"{what}: {_STALE}")
     for unread, why in _UNREAD:
         if unread(error):
             return UnexpectedResponseError(f"{what}: {why}")
@@ -106,31 +128,39 @@ def broken(
     return APIConnectionError(f"{what}: {words}")
 
 
-def _before_connection(error: BaseException, what: str, looked_up: str) -> APIConnectionError:
+def _before_connection(error: BaseException, what: str, looked_up: str, *, proxied: bool) -> APIConnectionError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return refused_by_proxy(what, error.status)
+    if _lacks_certificate(error):
+        return _not_sent(error, f"{what}: {_CERTIFICATE_REQUIRED}")
     words = next(words for kind, words in (*_NOT_SENT, *_SENT) if isinstance(error, kind)).format(_said(error))
     late = silent_dns(looked_up) if isinstance(error, TimeoutError) else ""
+    if proxied and not late and "proxy" not in words:
+        late = "; it goes through a proxy: check proxy= too"
     return _not_sent(error, f"{what}: {words}{late}")
+
+
+def _lacks_certificate(error: BaseException) -> bool:
+    return isinstance(error, OSError) and "CERTIFICATE_REQUIRED" in str(error)
 
 
 def _not_sent(error: BaseException, message: str) -> APIConnectionError:
     cls = APITimeoutError if isinstance(error, TimeoutError) else APIConnectionError
     made = cls(message)
     made.outcome = "not_sent"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+    if isinstance(error, aiohttp.ClientConnectorCertificateError) or _lacks_certificate(error):
         made.code = "certificate"
     return made
 
 
 def refused_by_proxy(what: str, status: int) -> APIConnectionError:
-    """Make the error of a proxy that will not have a request; what it says by a status of 4xx it will say again."""
+    """Make the error of a proxy that refuses a request; what it says by 3xx or 4xx it will say again."""
     advice = "check proxy="
     if status == 407:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
         advice = "it asks for a user name and a password: proxy='http://user:password@host:port'"
     error = APIConnectionError(f"{what}: the proxy refused the connection (status {status}); {advice}")
     error.outcome = "not_sent"
-    if 400 <= status < 500 and status not in {408, 429}:  # noqa: PLR2004  (4xx)
+    if 300 <= status < 500 and status not in {408, 429}:  # noqa: PLR2004  (3xx and 4xx)
         error.code = "proxy"
     return error
 
