@@ -172,8 +172,8 @@ def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
                 "address; TutuClient(api_key, base_url)"
             ),
             (
-                "the API key is an address: --api-key (or TUTU_API_KEY) takes the key, --base-url (or TUTU_BASE_URL) the "
-                "address; --api-key KEY --base-url URL"
+                "the API key is an address: --api-key (or TUTU_API_KEY) takes the key, --base-url (or TUTU_BASE_URL) "
+                "the address; --api-key KEY --base-url URL"
             ),
         ),
         ("pass api_key=…, or set TUTU_API_KEY", "pass --api-key …, or set TUTU_API_KEY"),

@@ -78,7 +78,7 @@ class Embeddings(Resource):
         for place, item in enumerate(given if is_list(given) else ()):
             if type(item) is not str and type(item) is not int:
                 wire.check_text(item, f"input[{place}]")
-        asked = wire.given({**fields, **(extra_body or {})})
+        asked = wire.given({**fields, **wire.added(extra_body)})
         body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **asked}
         wire.check_model(body)
         call = self._call("POST", "/embeddings", fields=body, headers=extra_headers, query=extra_query, timeout=timeout)

@@ -23,9 +23,9 @@ from tutuclient.wire.answers import (
 )
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
-from tutuclient.wire.keywords import check_keywords, names
+from tutuclient.wire.keywords import added, check_keywords, is_asked, names, quoted
 from tutuclient.wire.mending import fit_struct
-from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source, quoted
+from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source
 from tutuclient.wire.pages import (
     failed,
     read_answer,
@@ -82,6 +82,7 @@ __all__ = [
     "Form",
     "FormFile",
     "Inflater",
+    "added",
     "apart",
     "check_count",
     "check_detail",
@@ -103,6 +104,7 @@ __all__ = [
     "form",
     "given",
     "in_order",
+    "is_asked",
     "is_event_stream",
     "is_first_chunk",
     "is_part",

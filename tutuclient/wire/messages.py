@@ -17,17 +17,17 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn, TypeGuard, cast
+from typing import Any, Final, NoReturn, TypeGuard
 
 import msgspec
 
 from tutuclient.errors import ConfigError, printable
-from tutuclient.media import Document, Recording, Upload, audio, picture_mime, sound_mime
+from tutuclient.media import Document, Recording, Upload, audio
 from tutuclient.settings import is_unset
 from tutuclient.types.answer import Answer, is_list, is_object
 from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
 from tutuclient.types.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart
-from tutuclient.wire.keywords import warn
+from tutuclient.wire.keywords import is_binary, quoted, warn
 
 # Source: the API's description 2.3.0, ChatCompletionRequestMessage.
 ROLES: Final = frozenset(("user", "system", "assistant", "tool", "developer", "function"))
@@ -73,24 +73,6 @@ _PICTURE_PATH = re.compile(
 )
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _SCHEMES = frozenset(("https", "http:", "data:"))
-_SHOWN = 60
-_HEAD_BYTES = 512
-
-
-def quoted(value: object) -> str:
-    """Return a few words that show what was given: short text and numbers as they are, everything else by its type."""
-    if isinstance(value, str):
-        return printable(repr(str(value[: _SHOWN + 1])[:_SHOWN]), _SHOWN + 2) + ("…" if len(value) > _SHOWN else "")
-    if is_binary(value):
-        head = bytes(memoryview(value).tobytes()[:_HEAD_BYTES])
-        seems = picture_mime(head) or sound_mime(head)
-        return f"{memoryview(value).nbytes:,} bytes{f' of {seems}' if seems else ''}"
-    if value is None or isinstance(value, bool | int | float):
-        return printable(repr(value), _SHOWN)
-    if isinstance(value, os.PathLike):
-        return f"the path {printable(repr(os.fspath(cast('os.PathLike[str]', value))), _SHOWN)}"
-    name = value.__name__ if isinstance(value, type) else type(value).__name__
-    return f"the class {name}" if isinstance(value, type) else f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def ready(message: Any, number: int) -> Any:
@@ -160,11 +142,6 @@ def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
 def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Return whether something has names and values."""
     return isinstance(value, Mapping)
-
-
-def is_binary(value: object) -> TypeGuard[bytes | bytearray | memoryview[int]]:
-    """Return whether something is bytes."""
-    return isinstance(value, bytes | bytearray | memoryview)
 
 
 def is_picture_text(text: str) -> bool:
