@@ -115,13 +115,19 @@ def check_keywords(given: Iterable[str], known: frozenset[str], call: str) -> No
     for name in given:
         if name not in known:
             _check(name, known, frozenset(given), call)
-    if isinstance(given, Mapping):
-        fields = cast("Mapping[str, Any]", given)
+    if isinstance(given, dict):
+        fields = cast("dict[str, Any]", given)
         for name, value in fields.items():
+            kind = type(value)
+            if kind in _PLAIN or (kind is str and name not in _NUMBERS):
+                continue
             if name in _NUMBERS or name in known:
                 _check_value(name, value)
         if "tool_choice" in fields:
             _check_choice(fields["tool_choice"], fields.get("tools"))
+
+
+_PLAIN = frozenset((int, float, bool, type(None)))
 
 
 def _check_value(name: str, value: Any) -> None:

@@ -351,7 +351,7 @@ def _is_written(part: Any) -> bool:
             return detail is None or (type(detail) is str and detail in DETAILS)
     else:
         return kind is TextPart and type(part.text) is str
-    known = type(url) is str and (url[:5] in _SCHEMES or (url[:5] == "data:" and _DATA.match(url) is not None))
+    known = type(url) is str and (url[:5] in _SCHEMES or _DATA.match(url) is not None)
     return known and (detail is None or (type(detail) is str and detail in DETAILS))
 
 
