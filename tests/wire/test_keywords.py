@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import re
 import warnings
 from decimal import Decimal
@@ -14,6 +15,7 @@ import pytest
 from tests.conftest import KEY
 from tutuclient import ConfigError, RequestWarning, TutuClient
 from tutuclient.testing import Server, sample_picture, sample_sound
+from tutuclient.tools import toolbox
 from tutuclient.types.chat import ChatFields
 from tutuclient.wire import keywords
 
@@ -353,3 +355,107 @@ async def test_words_that_are_nearly_right_are_warned_of(server: Server, fields:
     async with TutuClient("any", server.base_url) as client:
         with pytest.warns(RequestWarning, match=re.escape(words)):
             await client.chat.completions.create(**{"model": "m", "messages": MESSAGES, **fields})
+
+
+@dataclasses.dataclass
+class City:
+    name: str
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("json", 'response_format is \'json\': write {"type": "json_object"}'),
+        ("json_schema", 'write {"type": "json_schema"}'),
+        (["json_object"], "response_format is a list"),
+        (True, "response_format is True"),
+        (City("Oslo"), "response_format is a City: give the class itself, City, to parse(…)"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("how", ["create", "parse", "stream", "analyze"])
+async def test_a_format_that_is_none_is_refused(server: Server, asked: Any, words: str, how: str) -> None:
+    async with TutuClient("any", server.base_url) as client:
+        page = client.chat.completions
+        with pytest.raises(ConfigError, match=re.escape(words)):
+            if how == "stream":
+                async with page.stream(model="m", messages=MESSAGES, response_format=asked):
+                    pass
+            elif how == "analyze":
+                await client.analyze(sample_picture(), "what?", response_format=asked)
+            else:
+                await getattr(page, how)(model="m", messages=MESSAGES, response_format=asked)
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"type": "json_objct"}, "did you mean 'json_object'?"),
+        ({"type": "JSON_schema"}, "did you mean 'json_schema'?"),
+        ({"type": "object", "properties": {}}, '"json_schema": {"name": …, "schema": …}'),
+    ],
+    ids=str,
+)
+def test_a_format_that_is_misspelt_is_warned_of(asked: Any, words: str) -> None:
+    with pytest.warns(RequestWarning, match=re.escape(words)):
+        keywords.check_format(asked)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [None, {"type": "text"}, {"type": "json_object", "schema": {}}, {"type": "structural_tag"}, {"type": "ebnf"}, City],
+    ids=str,
+)
+def test_formats_of_relays_pass(asked: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        keywords.check_format(asked)
+
+
+@pytest.mark.parametrize(
+    ("tools", "words"),
+    [
+        ("get_weather", "tools must be a list of functions, Tool(…) or dicts; got 'get_weather'"),
+        (get_weather, "or dicts; got a function"),
+        (["get_weather"], "tools[0] is 'get_weather', and a str is no tool"),
+        ([get_weather, None], "tools[1] is None, and a NoneType is no tool"),
+        ([{"type": "function"}], "tools[0] has no function: write"),
+        ([{"type": "function", "function": get_weather}], "tools[0].function is a function: give the function itself"),
+    ],
+    ids=str,
+)
+async def test_a_tool_that_is_none_is_refused(server: Server, tools: Any, words: str) -> None:
+    async with TutuClient("any", server.base_url) as client:
+        with pytest.raises(ConfigError, match=re.escape(words)):
+            await client.chat.completions.create(model="m", messages=MESSAGES, tools=tools)
+        with pytest.raises(ConfigError, match=re.escape(words)):
+            await client.chat.completions.run_tools(model="m", messages=MESSAGES, tools=tools)
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    "tool", [{"name": "f", "parameters": {}}, {"name": "f", "input_schema": {}}, {"type": "function", "name": "f"}]
+)
+def test_a_tool_of_another_api_is_warned_of(tool: Any) -> None:
+    with pytest.warns(RequestWarning, match="has its name beside type"):
+        toolbox([tool])
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "web_search", "web_search": {"enable": True}},
+        {"type": "builtin_function", "function": {"name": "$web_search"}},
+        {"type": "custom", "custom": {"name": "f"}},
+        {"type": "mcp", "server_url": "https://mcp.example"},
+        {"type": "computer_20241022", "name": "computer"},
+        {"google_search": {}},
+        {"function": {"name": "f"}},
+    ],
+    ids=str,
+)
+def test_tools_of_relays_pass(tool: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [*toolbox([tool]).values()] == [tool]

@@ -71,9 +71,11 @@ class Embeddings(Resource):
         """
         texts: Any = input  # Callers are not always typed.
         if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
-            raise ConfigError(f"input must be a text or a list, and a {type(input).__name__} is neither")
+            raise ConfigError(f"input must be a text or a list, and {wire.quoted(texts)} is neither")
         wire.check_keywords(fields, _FIELDS, "embeddings.create")
         wire.check_text(texts, "input", empty=True)
+        if hasattr(texts, "dtype") and hasattr(texts, "tolist"):  # numpy's numbers are no tokens to those who count.
+            texts = texts.tolist()
         given: Any = texts if isinstance(texts, str) else [*texts]
         for place, item in enumerate(given if is_list(given) else ()):
             if type(item) is not str and type(item) is not int:

@@ -23,7 +23,7 @@ from tutuclient.wire.answers import (
 )
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
-from tutuclient.wire.keywords import added, check_keywords, is_asked, names, quoted
+from tutuclient.wire.keywords import added, check_format, check_keywords, is_asked, is_binary, names, quoted
 from tutuclient.wire.mending import fit_struct
 from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source
 from tutuclient.wire.pages import (
@@ -86,6 +86,7 @@ __all__ = [
     "apart",
     "check_count",
     "check_detail",
+    "check_format",
     "check_keywords",
     "check_model",
     "check_text",
@@ -105,6 +106,7 @@ __all__ = [
     "given",
     "in_order",
     "is_asked",
+    "is_binary",
     "is_event_stream",
     "is_first_chunk",
     "is_part",

@@ -14,7 +14,8 @@ import os
 import re
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast, get_origin
 
 from tutuclient.errors import ConfigError, RequestWarning, printable
 from tutuclient.media import picture_mime, sound_mime
@@ -172,6 +173,40 @@ def _check_choice(choice: Any, tools: Any) -> None:
         )
     elif near := nearest(choice, _CHOICES):
         warn(f"tool_choice is {quoted(choice)}, and is sent as it is; did you mean {near!r}?")
+
+
+def check_format(asked: Any) -> None:
+    """Refuse a ``response_format`` of a chat that is neither a dict nor a type, and warn of a kind that is misspelt.
+
+    Raises:
+        ConfigError: It is text, a list, or an instance where its class belongs.
+    """
+    if asked is None or asked is UNSET or isinstance(asked, type) or get_origin(asked) is not None:
+        return
+    if isinstance(asked, str):
+        kind = "json_schema" if "schema" in asked else "text" if asked == "text" else "json_object"
+        raise ConfigError(f'response_format is {quoted(asked)}: write {{"type": "{kind}"}}')
+    if isinstance(asked, bytes | bool | int | float | list | tuple | set):
+        raise ConfigError(
+            f'response_format is {quoted(asked)}: write {{"type": "json_object"}}, or a type for parse(…)'
+        )
+    if not isinstance(asked, Mapping):
+        if is_dataclass(asked) or (hasattr(type(asked), "model_dump") and not hasattr(asked, "type")):
+            name = type(asked).__name__
+            raise ConfigError(f"response_format is {quoted(asked)}: give the class itself, {name}, to parse(…)")
+        return
+    kind = cast("Mapping[str, Any]", asked).get("type")
+    if kind == "object" and "properties" in asked:
+        warn(
+            "response_format is a JSON schema by itself, and is sent as it is; did you mean "
+            '{"type": "json_schema", "json_schema": {"name": …, "schema": …}}?'
+        )
+    elif isinstance(kind, str) and (near := nearest(kind, _FORMATS)) and near != kind:
+        warn(f"response_format.type is {quoted(kind)}, and is sent as it is; did you mean {near!r}?")
+
+
+# Sources: the API's description 2.3.0, ResponseFormat…; vLLM's and SGLang's structural tags and grammars.
+_FORMATS = frozenset(("text", "json_object", "json_schema", "structural_tag", "grammar", "regex", "python"))
 
 
 def _row(tools: Any) -> Iterable[Any]:
