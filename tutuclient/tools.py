@@ -314,8 +314,8 @@ def toolbox(tools: Iterable[Any]) -> dict[str, Tool | Mapping[str, Any]]:
             name = made.name
         else:
             raise ConfigError(
-                f"tools[{place}] is {quoted(tool)}, and a {type(tool).__name__} is no tool: give a function, Tool(…) or "
-                "a dict"
+                f"tools[{place}] is {quoted(tool)}, and a {type(tool).__name__} is no tool: give a function, Tool(…) "
+                "or a dict"
             )
         if name and name in box:
             raise ConfigError(f"two tools are called {printable(name, 80)}; write Tool(function, name='…') for one")

@@ -277,7 +277,7 @@ def _listed(content: Any, place: str) -> list[Any]:
         return [fields]
     if isinstance(content, Iterable):
         return [*content]
-    text = f', such as str(…) of it: "content": {str(content)!r}' if isinstance(content, _SHORT) else ': "content": "…"'
+    text = f', such as str(…) of it: "content": {str(content)!r}' if _has_text(content) else ': "content": "…"'
     return _refuse(place, content, f"write text, or a list of parts{text}")
 
 
@@ -293,8 +293,12 @@ def _refuse_foreign(content: object, place: str) -> None:
         _refuse(place, content, "its order is nobody's; write a list")
 
 
-# What has a text that a person could mean.
-_SHORT = (bool, int, float, Decimal, UUID, date)
+def _has_text(content: object) -> bool:
+    """Return whether something has a text that a person could mean."""
+    return isinstance(content, _SHORT) and not isinstance(content, bool) and str(content).lower() != "nan"
+
+
+_SHORT = (int, float, Decimal, UUID, date)
 _HOW_TO_SHOW = "image(source) for a picture, audio(source) for a sound, file(source) for a document"
 
 
