@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from enum import Enum
 from functools import lru_cache
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 from urllib.parse import urlsplit
 
 import msgspec
@@ -80,6 +80,15 @@ class Unset(Enum):
 UNSET: Final = Unset.UNSET
 
 
+def _is_number(value: object) -> TypeGuard[float]:
+    """Return whether something is a number; numpy's and the standard library's are."""
+    return not isinstance(value, bool) and isinstance(value, Real)
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return not isinstance(value, bool) and isinstance(value, Integral)
+
+
 def is_unset(value: object) -> bool:
     """Say whether something is ``UNSET``, also where the types do not have it: what openai calls omitted is."""
     return value is UNSET
@@ -131,13 +140,12 @@ class Timeout(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            number = isinstance(value, Real) and not isinstance(value, bool)
-            if value is not None and not (number and value > 0 and not math.isnan(value)):
+            if value is not None and not (_is_number(value) and value > 0 and not math.isnan(value)):
                 raise ConfigError(f"timeout: {name} must be a number of seconds above 0, or None; got {shown(value)}")
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 0
+    return _is_whole(value) and value >= 0
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -413,7 +421,7 @@ def _bearer(key: str) -> Secret:
 
 
 def _whole_number(name: str, value: object) -> int:
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+    if not _is_whole(value) or value < 1:
         raise ConfigError(f"{name} must be a whole number from 1 up; got {shown(value)}")
     return int(value)  # numpy's are numbers too.
 
@@ -582,8 +590,10 @@ def clean_timeout(timeout: object) -> Timeout:
         read = of_httpx.read
         total = None if read is None else max(read, Timeout().total or 0.0)
         return Timeout(total, of_httpx.connect, of_httpx.pool, read, read)
-    if timeout is None or (isinstance(timeout, Real) and not isinstance(timeout, bool)):
-        return Timeout(total=None if timeout is None else float(timeout) if type(timeout) is not int else timeout)
+    if timeout is None:
+        return Timeout(total=None)
+    if _is_number(timeout):
+        return Timeout(total=timeout if type(timeout) is int else float(timeout))
     raise ConfigError(f"timeout must be a number of seconds, a Timeout or None; got {shown(timeout)}")
 
 

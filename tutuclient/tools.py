@@ -300,7 +300,7 @@ def toolbox(tools: Iterable[Any]) -> dict[str, Tool | Mapping[str, Any]]:
         ConfigError: One is neither, or two have one name.
     """
     if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
-        raise ConfigError(f"tools must be a list of functions, Tool(…) or dicts; got {quoted(tools)}")
+        raise ConfigError(f"tools must be a list of functions, Tool(…) or dicts; got {quoted(cast('object', tools))}")
     box: dict[str, Tool | Mapping[str, Any]] = {}
     for place, tool in enumerate(tools):
         if isinstance(tool, Mapping):

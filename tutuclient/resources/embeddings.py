@@ -70,7 +70,7 @@ class Embeddings(Resource):
             APIError: The relay said no, or could not be reached.
         """
         texts: Any = input  # Callers are not always typed.
-        if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
+        if wire.is_any(texts, bytes, bytearray, Mapping) or not wire.is_any(texts, Iterable):
             raise ConfigError(f"input must be a text or a list, and {wire.quoted(texts)} is neither")
         wire.check_keywords(fields, _FIELDS, "embeddings.create")
         wire.check_text(texts, "input", empty=True)

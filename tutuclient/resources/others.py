@@ -96,7 +96,7 @@ class Others(Resource):
     ) -> Call:
         if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
             raise ConfigError(f'the path is {wire.quoted(path)}: write text, such as "/models"')
-        if isinstance(body, str) or wire.is_binary(body):
+        if wire.is_any(body, str, bytes, bytearray, memoryview):
             raise ConfigError(f"body is {wire.quoted(body)}: write what it says as a dict, which is sent as JSON")
         if not path.isprintable() or "#" in path:
             raise ConfigError(f"{path!r} has a line break, a control character or a # inside; write it as %0A, %23…")
@@ -133,7 +133,7 @@ def _check_type(cast_to: Any) -> None:
     Raises:
         ConfigError: It is a value, or the name of a type.
     """
-    if isinstance(cast_to, str | bytes | int | float | Mapping | list | tuple | set):
+    if wire.is_any(cast_to, str, bytes, int, float, Mapping, list, tuple, set):
         raise ConfigError(f"cast_to is {wire.quoted(cast_to)}: write a type, such as dict, Any, or a class of yours")
 
 

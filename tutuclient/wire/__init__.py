@@ -23,7 +23,7 @@ from tutuclient.wire.answers import (
 )
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
-from tutuclient.wire.keywords import added, check_format, check_keywords, is_asked, is_binary, names, quoted
+from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names, quoted
 from tutuclient.wire.mending import fit_struct
 from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source
 from tutuclient.wire.pages import (
@@ -105,8 +105,8 @@ __all__ = [
     "form",
     "given",
     "in_order",
+    "is_any",
     "is_asked",
-    "is_binary",
     "is_event_stream",
     "is_first_chunk",
     "is_part",

@@ -75,6 +75,11 @@ _RELAYS_OWN: Final = frozenset(
 )
 
 
+def is_any(value: object, *kinds: type) -> bool:
+    """Return whether something is of one of these kinds, without a word to type checkers: it may be anything."""
+    return isinstance(value, kinds)
+
+
 def is_binary(value: object) -> TypeGuard[bytes | bytearray | memoryview[int]]:
     """Return whether something is bytes."""
     return isinstance(value, bytes | bytearray | memoryview)
@@ -117,7 +122,7 @@ def check_keywords(given: Iterable[str], known: frozenset[str], call: str) -> No
         if name not in known:
             _check(name, known, frozenset(given), call)
     if isinstance(given, dict):
-        fields = cast("dict[str, Any]", given)
+        fields = cast("dict[str, object]", given)
         for name, value in fields.items():
             kind = type(value)
             if kind in _PLAIN or (kind is str and name not in _NUMBERS):
@@ -137,23 +142,23 @@ def _check_value(name: str, value: Any) -> None:
     Raises:
         ConfigError: It is of another kind; ``extra_body=`` sends it all the same.
     """
-    if name in _NUMBERS and isinstance(value, str | bytes | list | tuple | dict | set):
+    if name in _NUMBERS and is_any(value, str, bytes, list, tuple, dict, set):
         seems = isinstance(value, str) and _NUMBER.fullmatch(value.strip())
         raise ConfigError(f"{name} is {quoted(value)}: write a number{f', {name}={value.strip()}' if seems else ''}")
-    if name == "size" and isinstance(value, tuple | list):
+    if name == "size" and is_any(value, tuple, list):
         raise ConfigError(f'{name} is {quoted(value)}: write text, "1024x1024"')
     if name not in _BINARY:
         _refuse_bytes(name, value)
 
 
 def _refuse_bytes(place: str, value: Any) -> None:
-    if isinstance(value, bytes | bytearray | memoryview):
+    if is_any(value, bytes, bytearray, memoryview):
         raise ConfigError(f"{place} is {quoted(value)}: write text (.decode())")
-    if isinstance(value, list | tuple):
-        for number, item in enumerate(cast("Iterable[Any]", value)):
+    if is_any(value, list, tuple):
+        for number, item in enumerate(value):
             _refuse_bytes(f"{place}[{number}]", item)
-    elif place == "metadata" and isinstance(value, dict):
-        for name, item in cast("dict[Any, Any]", value).items():
+    elif place == "metadata" and is_any(value, dict):
+        for name, item in value.items():
             _refuse_bytes(f"{place}.{name}", item)
 
 
@@ -184,18 +189,19 @@ def check_format(asked: Any) -> None:
     if asked is None or asked is UNSET or isinstance(asked, type) or get_origin(asked) is not None:
         return
     if isinstance(asked, str):
-        kind = "json_schema" if "schema" in asked else "text" if asked == "text" else "json_object"
-        raise ConfigError(f'response_format is {quoted(asked)}: write {{"type": "{kind}"}}')
-    if isinstance(asked, bytes | bool | int | float | list | tuple | set):
+        meant = "json_schema" if "schema" in asked else "text" if asked == "text" else "json_object"
+        raise ConfigError(f'response_format is {quoted(asked)}: write {{"type": "{meant}"}}')
+    if is_any(asked, bytes, bool, int, float, list, tuple, set):
         raise ConfigError(
             f'response_format is {quoted(asked)}: write {{"type": "json_object"}}, or a type for parse(…)'
         )
     if not isinstance(asked, Mapping):
-        if is_dataclass(asked) or (hasattr(type(asked), "model_dump") and not hasattr(asked, "type")):
-            name = type(asked).__name__
+        kind_of = cast("type[Any]", type(asked))
+        if is_dataclass(asked) or (hasattr(kind_of, "model_dump") and not hasattr(asked, "type")):
+            name = str(kind_of.__name__)
             raise ConfigError(f"response_format is {quoted(asked)}: give the class itself, {name}, to parse(…)")
         return
-    kind = cast("Mapping[str, Any]", asked).get("type")
+    kind: Any = cast("Mapping[str, Any]", asked).get("type")
     if kind == "object" and "properties" in asked:
         warn(
             "response_format is a JSON schema by itself, and is sent as it is; did you mean "
@@ -259,7 +265,7 @@ def is_asked(stream: Any) -> bool:
     """
     if stream is None or isinstance(stream, bool):
         return bool(stream)
-    if isinstance(stream, str | bytes | Mapping):
+    if is_any(stream, str, bytes, Mapping):
         raise ConfigError(f"stream is {quoted(stream)}: write True or False")
     return bool(stream)
 

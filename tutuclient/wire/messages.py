@@ -30,7 +30,7 @@ from tutuclient.settings import is_unset
 from tutuclient.types.answer import Answer, is_list, is_object
 from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
 from tutuclient.types.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart
-from tutuclient.wire.keywords import is_binary, nearest, quoted, warn
+from tutuclient.wire.keywords import is_any, is_binary, nearest, quoted, warn
 
 # Source: the API's description 2.3.0, ChatCompletionRequestMessage.
 ROLES: Final = frozenset(("user", "system", "assistant", "tool", "developer", "function"))
@@ -129,7 +129,7 @@ def _check_names(message: dict[str, Any], number: int) -> None:
     """
     place = f"messages[{number}]"
     for name in message.keys() - _FIELDS:
-        if not isinstance(name, str) or (near := nearest(name, _FIELDS)) is None or near in message:
+        if not is_any(name, str) or (near := nearest(name, _FIELDS)) is None or near in message:
             continue
         if near == "content":
             raise ConfigError(f'{place} has no content, and {quoted(name)} in its place: write "content": …')
@@ -177,7 +177,7 @@ def _other(message: Any, number: int) -> Any:
 
 def _refuse_row(message: object, place: str) -> None:
     """Refuse a list in place of a message, a role and a text among them, and what was not awaited."""
-    if isinstance(message, Awaitable):
+    if is_any(message, Awaitable):
         raise ConfigError(f"{place} is {quoted(message)}: was an await forgotten?")
     if _is_row(message):
         if len(message) == 2 and message[0] in ROLES:  # noqa: PLR2004  (a role and a text)
@@ -254,7 +254,7 @@ def _content(message: Any, role: str, content: Any, number: int) -> Any:
         _check_missing(message, role, number)
     if content is None or isinstance(content, str) or is_unset(content):  # Of UNSET encoding says what to do.
         return content
-    if role == "tool" and not is_part(content) and isinstance(content, Mapping | int | float):
+    if role == "tool" and not is_part(content) and is_any(content, Mapping, int, float):
         _refuse(f"messages[{number}].content", content, "a result is text: write json.dumps(…) of it")
     parts: list[Any] = content if is_list(content) else _listed(content, f"messages[{number}].content")
     return _parts(parts, role, number) if parts else _empty(message, parts, number)
@@ -285,11 +285,11 @@ def _refuse_foreign(content: object, place: str) -> None:
     """Refuse what can be iterated over and is no list of parts."""
     if isinstance(content, Answer | ChatChoice):
         _refuse(place, content, "write what it says, its .text")
-    if isinstance(content, Awaitable):
+    if is_any(content, Awaitable):
         _refuse(place, content, "was an await forgotten?")
     if hasattr(content, "dtype"):
         _refuse(place, content, "write text; a picture is image(PIL.Image.fromarray(array))")
-    if isinstance(content, set | frozenset):
+    if is_any(content, set, frozenset):
         _refuse(place, content, "its order is nobody's; write a list")
 
 
@@ -419,7 +419,7 @@ def _check_file(part: Mapping[str, Any], place: str) -> None:
             return
         _refuse_field(part, "file", place, "write the part file(source)")
     data = given.get("file_data")
-    if is_binary(data) or isinstance(data, os.PathLike) or callable(getattr(data, "read", None)):
+    if is_any(data, bytes, bytearray, memoryview, os.PathLike) or callable(getattr(data, "read", None)):
         _refuse(f"{place}.file.file_data", data, "write the part file(source)")
     if not given:
         raise ConfigError(f"{place}.file is empty: write the part file(source)")
