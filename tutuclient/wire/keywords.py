@@ -196,7 +196,7 @@ def check_format(asked: Any) -> None:
             f'response_format is {quoted(asked)}: write {{"type": "json_object"}}, or a type for parse(…)'
         )
     if not isinstance(asked, Mapping):
-        kind_of = cast("type[Any]", type(asked))
+        kind_of: Any = asked.__class__
         if is_dataclass(asked) or (hasattr(kind_of, "model_dump") and not hasattr(asked, "type")):
             name = str(kind_of.__name__)
             raise ConfigError(f"response_format is {quoted(asked)}: give the class itself, {name}, to parse(…)")
