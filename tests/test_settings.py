@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import traceback
+from fractions import Fraction
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -841,3 +843,84 @@ def test_what_is_not_given_takes_a_header_and_a_parameter_away() -> None:
 def test_a_timeout_of_httpx_is_known_by_its_parts(read: float | None, total: float | None) -> None:
     of_httpx: Any = SimpleNamespace(connect=5, read=read, write=7, pool=None)
     assert clean_timeout(of_httpx) == Timeout(total, connect=5, pool=None, first_token=read, idle=read)
+
+
+@pytest.mark.parametrize(
+    ("environ", "variable"),
+    [
+        ({"TUTU_API_KEY": KEY, "TUTU_BASE_URL": "ftp://relay.example"}, "TUTU_BASE_URL"),
+        ({"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "https://{host}/v1"}, "OPENAI_BASE_URL"),
+        ({"TUTU_API_KEY": "https://relay.example/v1", "TUTU_BASE_URL": "https://relay.example/v1"}, "TUTU_API_KEY"),
+        ({"OPENAI_API_KEY": "sk one", "OPENAI_BASE_URL": "https://relay.example"}, "OPENAI_API_KEY"),
+    ],
+)
+def test_an_error_names_the_variable_it_is_about(environ: dict[str, str], variable: str) -> None:
+    with pytest.raises(ConfigError, match=rf"\(it comes from the environment, {variable}\)"):
+        settings(environ=environ)
+
+
+def test_an_error_about_an_argument_names_no_variable() -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(environ={"TUTU_API_KEY": KEY, "TUTU_BASE_URL": "https://relay.example"}, base_url="ftp://x")
+    assert "environment" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("https://{host}/v1", "filled in"),
+        ("https://<your-relay>/v1", "filled in"),
+        ("${TUTU_BASE_URL}", "filled in"),
+        ("None", "'None', and no address"),
+        ("undefined", "'undefined', and no address"),
+    ],
+)
+def test_an_address_that_was_never_filled_in_is_told_so(address: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        settings(environ={}, api_key=KEY, base_url=address)
+
+
+class Address:
+    """A URL as httpx, yarl and pydantic have them."""
+
+    scheme = "https"
+    host = "relay.example"
+
+    def __str__(self) -> str:
+        return "https://relay.example/v2"
+
+
+def test_takes_the_urls_of_other_libraries() -> None:
+    given: Any = Address()
+    assert settings(environ={}, api_key=KEY, base_url=given).base_url == "https://relay.example/v2"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"retry": 3}, "retry must be a RetryPolicy, such as RetryPolicy(max_retries=3); got 3"),
+        ({"retry": {"max_retries": 1}}, "retry must be a RetryPolicy"),
+        ({"max_retries": True}, "max_retries must be a whole number from 0 up; got True"),
+        ({"on_usage": "log"}, "on_usage is a function of a Spent, such as a list's append; got 'log'"),
+        ({"strict_finish": "no"}, "strict_finish must be True or False; got 'no'"),
+        ({"allow_private_downloads": "false"}, "allow_private_downloads must be True or False; got 'false'"),
+        ({"default_headers": {"X-Team": 5}}, "the value of header 'X-Team' is an int: write text"),
+        ({"default_headers": {"X-Team": None}}, "is None: write text, or leave it out"),
+    ],
+)
+def test_settings_of_a_wrong_type_are_told_at_once(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        settings(environ={}, api_key=KEY, base_url="https://relay.example", **changes)
+
+
+class Count(int):
+    """Stands for the numbers of numpy, which are registered as the standard library's kinds of numbers."""
+
+
+@pytest.mark.parametrize("seconds", [Fraction(5, 2), Fraction(60)])
+def test_numbers_of_other_libraries_are_numbers(seconds: Fraction) -> None:
+    made = settings(
+        environ={}, api_key=KEY, base_url="https://relay.example", timeout=seconds, max_concurrency=Count(3)
+    )
+    assert made.timeout.total == float(seconds)
+    assert (made.max_concurrency, type(made.max_concurrency)) == (3, int)

@@ -555,10 +555,14 @@ class TutuClient:
     ) -> ChatCompletion | ChatStream:
         """Send one message. What orders a picture, whatever the model is called, is not sent twice in silence."""
         more = {name: fields.pop(name) for name in ("extra_headers", "extra_query") if name in fields}
-        extra_body: Mapping[str, Any] = fields.pop("extra_body", None) or {}
+        extra_body: Mapping[str, Any] = wire.added(fields.pop("extra_body", None))
         body = wire.given({"model": model, "messages": [message], **fields, **extra_body})
         refuse_format(body)
-        ask = self.chat.completions.open if stream or body.get("stream") is True else self.chat.completions.send
+        ask = (
+            self.chat.completions.open
+            if wire.is_asked(stream) or body.get("stream") is True
+            else self.chat.completions.send
+        )
         return await ask(body, timeout=timeout, makes_image=makes_image, **more)
 
 

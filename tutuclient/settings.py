@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 from urllib.parse import urlsplit
 
 import msgspec
@@ -78,6 +80,15 @@ class Unset(Enum):
 UNSET: Final = Unset.UNSET
 
 
+def _is_number(value: object) -> TypeGuard[float]:
+    """Return whether something is a number; numpy's and the standard library's are."""
+    return not isinstance(value, bool) and isinstance(value, Real)
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return not isinstance(value, bool) and isinstance(value, Integral)
+
+
 def is_unset(value: object) -> bool:
     """Say whether something is ``UNSET``, also where the types do not have it: what openai calls omitted is."""
     return value is UNSET
@@ -129,8 +140,12 @@ class Timeout(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, int | float) and value > 0 and not math.isnan(value)):
+            if value is not None and not (_is_number(value) and value > 0 and not math.isnan(value)):
                 raise ConfigError(f"timeout: {name} must be a number of seconds above 0, or None; got {shown(value)}")
+
+
+def _is_count(value: object) -> bool:
+    return _is_whole(value) and value >= 0
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,9 +170,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     resend_unknown: bool | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.max_retries, int) or self.max_retries < 0:  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+        if not _is_count(self.max_retries):
             raise ConfigError(f"max_retries must be a whole number from 0 up; got {shown(self.max_retries)}")
-        if self.budget is not None and (not isinstance(self.budget, int) or self.budget < 0):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+        if self.budget is not None and not _is_count(self.budget):
             raise ConfigError(f"budget must be a whole number of retries from 0 up, or None; got {shown(self.budget)}")
         for name in ("wait_initial", "wait_max", "retry_after_max"):
             value = getattr(self, name)
@@ -271,12 +286,15 @@ def gather(
         )
     if max_connections is None:
         max_connections = default_connections()
-    _whole_number("max_connections", max_connections)
+    max_connections = _whole_number("max_connections", max_connections)
     if max_concurrency is not None:
-        _whole_number("max_concurrency", max_concurrency)
-    _whole_number("max_response_bytes", max_response_bytes)
-    url = clean_base_url(url or DEFAULT_BASE_URL, key)
-    secret = Secret("") if key_source is not None else clean_key(key)
+        max_concurrency = _whole_number("max_concurrency", max_concurrency)
+    max_response_bytes = _whole_number("max_response_bytes", max_response_bytes)
+    _true_or_false("strict_finish", strict_finish)
+    _true_or_false("allow_private_downloads", allow_private_downloads)
+    with _named(named, {"api_key": given or key_source, "base_url": address}):
+        url = clean_base_url(url or DEFAULT_BASE_URL, key)
+        secret = Secret("") if key_source is not None else clean_key(key)
     headers = merged_headers(own_headers(secret, user_agent), clean_headers(default_headers or {}))
     return Settings(
         api_key=secret,
@@ -296,8 +314,25 @@ def gather(
         key_source=key_source,
         middleware=clean_middleware(middleware),
         attempt_middleware=clean_middleware(attempt_middleware),
-        on_usage=on_usage,
+        on_usage=clean_listener(on_usage),
     )
+
+
+@contextmanager
+def _named(variables: Mapping[str, str], given: Mapping[str, object]) -> Generator[None]:
+    """Add to an error the variables that the settings it is about came from: there the mistake is to be mended."""
+    try:
+        yield
+    except ConfigError as error:
+        used = {"api_key": ("TUTU_API_KEY", "OPENAI_API_KEY"), "base_url": ("TUTU_BASE_URL", "OPENAI_BASE_URL")}
+        about = (name for name in used if not given[name] and error.message.startswith(_ABOUT[name]))
+        found = [next((each for each in used[name] if variables[each]), "") for name in about]
+        if not any(found):
+            raise
+        raise ConfigError(f"{error.message} (it comes from the environment, {found[0]})") from None
+
+
+_ABOUT = {"api_key": ("api_key", "the API key"), "base_url": ("base_url",)}
 
 
 def _refuse_empty(key: object, address: object) -> None:
@@ -385,9 +420,16 @@ def _bearer(key: str) -> Secret:
     return Secret(f"Bearer {key!s}")
 
 
-def _whole_number(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+def _whole_number(name: str, value: object) -> int:
+    if not _is_whole(value) or value < 1:
         raise ConfigError(f"{name} must be a whole number from 1 up; got {shown(value)}")
+    return int(value)  # numpy's are numbers too.
+
+
+def _true_or_false(name: str, value: object) -> None:
+    """Refuse words: "false" from a file of settings would count as true."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be True or False; got {shown(value)}")
 
 
 def clean_key(text: object) -> Secret:
@@ -428,6 +470,8 @@ def clean_base_url(text: object, key: object = "") -> str:
 
     Source: the habits of one-api and new-api deployments and of the apps around them.
     """
+    if hasattr(text, "scheme") and hasattr(text, "host"):  # A URL of httpx, yarl or pydantic.
+        text = str(text)
     if not isinstance(text, str):
         raise ConfigError(f"base_url must be text, not {'bytes' if isinstance(text, bytes) else type(text).__name__}")
     if isinstance(key, str) and _ADDRESS.match(_bare_key(key)) and not _ADDRESS.match(text.strip().strip(_QUOTES)):
@@ -446,6 +490,7 @@ def _clean_address(text: str) -> str:
     url = Secret(text.strip().strip(_QUOTES).strip())
     if not url or not url.isprintable() or any(mark.isspace() for mark in url) or "\\" in url:
         raise ConfigError("base_url is empty, or has spaces, line breaks or control characters inside")
+    _refuse_blank(url)
     if _is_key(url):
         raise ConfigError(
             "base_url looks like a key, and names no host: was it swapped with api_key? It is "
@@ -471,6 +516,24 @@ def _clean_address(text: str) -> str:
             break
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path or '/v1'}"
+
+
+def _refuse_blank(url: str) -> None:
+    """Refuse an address with a place in it that nobody has filled in.
+
+    Raises:
+        ConfigError: There is one; the mark is shown, and nothing of what may be a key.
+    """
+    host = re.split(r"[/?#]", re.sub(r"^[^/]*://", "", url), maxsplit=1)[0]
+    if blank := re.search(r"[{}<>$|^\"]", host):
+        raise ConfigError(
+            f"base_url has {blank[0]!r} where the name of a host belongs: is there a place that was to be filled in?"
+        )
+    if url.lower() in _NO_ADDRESS:
+        raise ConfigError(f"base_url is {str(url)!r}, and no address: was a setting missing where it was made to text?")
+
+
+_NO_ADDRESS = frozenset(("none", "null", "undefined", "nan", "true", "false"))
 
 
 def _is_key(url: str) -> bool:
@@ -527,18 +590,29 @@ def clean_timeout(timeout: object) -> Timeout:
         read = of_httpx.read
         total = None if read is None else max(read, Timeout().total or 0.0)
         return Timeout(total, of_httpx.connect, of_httpx.pool, read, read)
-    if timeout is None or (isinstance(timeout, int | float) and not isinstance(timeout, bool)):
-        return Timeout(total=timeout)
+    if timeout is None:
+        return Timeout(total=None)
+    if _is_number(timeout):
+        return Timeout(total=timeout if type(timeout) is int else float(timeout))
     raise ConfigError(f"timeout must be a number of seconds, a Timeout or None; got {shown(timeout)}")
 
 
 def clean_retry(max_retries: int | None, retry: RetryPolicy | None) -> RetryPolicy:
     """Make a ``RetryPolicy`` of the plain number or the struct, not of both."""
+    if retry is not None and not isinstance(retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+        raise ConfigError(f"retry must be a RetryPolicy, such as RetryPolicy(max_retries=3); got {shown(retry)}")
     if max_retries is None:
         return retry or RetryPolicy()
     if retry is not None:
         raise ConfigError("give max_retries= or retry=RetryPolicy(…), not both")
     return RetryPolicy(max_retries=max_retries)
+
+
+def clean_listener(listener: Callable[[Spent], object] | None) -> Callable[[Spent], object] | None:
+    """Check that it can be called."""
+    if listener is not None and not callable(listener):
+        raise ConfigError(f"on_usage is a function of a Spent, such as a list's append; got {shown(listener)}")
+    return listener
 
 
 def clean_middleware(layers: Sequence[Middleware]) -> tuple[Middleware, ...]:
@@ -592,11 +666,22 @@ def clean_headers(headers: Mapping[Any, Any]) -> dict[str, str]:
             )
         unfit = not isinstance(value, str) or _CONTROL.search(value) or _HALF.search(value)
         if not is_unset(value) and unfit:
+            if not isinstance(value, str):
+                raise ConfigError(
+                    f"the value of header {shown(name)} is {_kind_of(value)}: write text"
+                    + (", or leave it out; UNSET takes the client's away" if value is None else "")
+                )
             raise ConfigError(
                 f"the value of header {shown(name)} must be text without line breaks, control characters or half "
                 "surrogates"
             )
     return {name: value if is_unset(value) else Secret(value) for name, value in headers.items()}
+
+
+def _kind_of(value: object) -> str:
+    """Return what something is, and nothing of it: it may be a secret."""
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def merged_headers(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:

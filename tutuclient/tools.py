@@ -26,6 +26,7 @@ import msgspec
 
 from tutuclient.errors import ConfigError, printable
 from tutuclient.types.answer import DEEPEST, too_deep
+from tutuclient.wire.keywords import quoted, warn
 
 __all__ = ["Tool"]
 
@@ -299,11 +300,12 @@ def toolbox(tools: Iterable[Any]) -> dict[str, Tool | Mapping[str, Any]]:
         ConfigError: One is neither, or two have one name.
     """
     if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
-        raise ConfigError("tools must be a list of functions, Tool(…) or dicts")
+        raise ConfigError(f"tools must be a list of functions, Tool(…) or dicts; got {quoted(cast('object', tools))}")
     box: dict[str, Tool | Mapping[str, Any]] = {}
-    for tool in tools:
+    for place, tool in enumerate(tools):
         if isinstance(tool, Mapping):
             given = cast("Mapping[str, Any]", tool)
+            _check_given(given, f"tools[{place}]")
             named = given.get(str(given.get("type", "function")))
             name = str(named.get("name", "")) if _is_dict(named) else ""
             made: Tool | Mapping[str, Any] = given
@@ -311,11 +313,35 @@ def toolbox(tools: Iterable[Any]) -> dict[str, Tool | Mapping[str, Any]]:
             made = tool if isinstance(tool, Tool) else Tool(tool)
             name = made.name
         else:
-            raise ConfigError(f"a {type(tool).__name__} is no tool: give a function, Tool(…) or a dict")
+            raise ConfigError(
+                f"tools[{place}] is {quoted(tool)}, and a {type(tool).__name__} is no tool: give a function, Tool(…) "
+                "or a dict"
+            )
         if name and name in box:
             raise ConfigError(f"two tools are called {printable(name, 80)}; write Tool(function, name='…') for one")
         box[name or f"#{len(box)}"] = made  # What has no name the relay can judge.
     return box
+
+
+def _check_given(tool: Mapping[str, Any], place: str) -> None:
+    """Look for the function of a tool that is given as a dict; kinds of a relay's own are its own.
+
+    Raises:
+        ConfigError: It is a function that says nothing of itself.
+    """
+    kind = tool.get("type")
+    function: Any = tool.get("function")
+    if callable(function):
+        raise ConfigError(f"{place}.function is {quoted(function)}: give the function itself as the tool")
+    if function is not None or (kind is not None and kind != "function"):
+        return
+    if "name" in tool:
+        warn(
+            f"{place} has its name beside type, as other APIs want it, and is sent as it is; did you mean "
+            '{"type": "function", "function": {"name": …, "description": …, "parameters": …}}?'
+        )
+    elif kind == "function":
+        raise ConfigError(f'{place} has no function: write {{"type": "function", "function": {{"name": …}}}}')
 
 
 def sendable(tools: Iterable[Any] | None) -> list[Mapping[str, Any]] | None:

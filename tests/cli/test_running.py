@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import KEY, LONG, SKY, Done, Terminal, interrupted, one_line, process, read
 from tutuclient.cli import account
+from tutuclient.cli.running import in_options
 from tutuclient.testing import Server, chunk, fails, rate_limited, raw, says, streams
 
 if TYPE_CHECKING:
@@ -160,3 +161,41 @@ def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
         terminal.interrupt()
         assert terminal.end() == 130
         assert terminal.plain.endswith("\n")
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            (
+                "the API key is an address: api_key (or TUTU_API_KEY) takes the key, base_url (or TUTU_BASE_URL) the "
+                "address; TutuClient(api_key, base_url)"
+            ),
+            (
+                "the API key is an address: --api-key (or TUTU_API_KEY) takes the key, --base-url (or TUTU_BASE_URL) "
+                "the address; --api-key KEY --base-url URL"
+            ),
+        ),
+        ("pass api_key=…, or set TUTU_API_KEY", "pass --api-key …, or set TUTU_API_KEY"),
+        ("max_side=2048 makes it smaller", "--max-side 2048 makes it smaller"),
+        (
+            "base_url must not have a ?query or #fragment; pass default_query= for the former",
+            "--base-url must not have a ?query or #fragment",
+        ),
+        (
+            "api_key is given and empty: leave it out (or pass None) to take TUTU_API_KEY",
+            "--api-key is given and empty: leave it out to take TUTU_API_KEY",
+        ),
+        (
+            "no whole answer within the deadline of 5 s (timeout=)",
+            "no whole answer within the deadline of 5 s (--timeout)",
+        ),
+        (
+            "connection timeout, server.base_url and {'my_api_key': 1}",
+            "connection timeout, server.base_url and {'my_api_key': 1}",
+        ),
+        ("pass overwrite=True", "pass --overwrite"),
+    ],
+)
+def test_advice_is_told_in_options(message: str, told: str) -> None:
+    assert in_options(message) == told

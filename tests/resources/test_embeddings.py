@@ -7,6 +7,7 @@ import json
 import struct
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from tutuclient import ConfigError, InternalServerError, TutuClient, UnexpectedResponseError
@@ -87,3 +88,26 @@ async def test_what_cannot_be_written_is_not_sent(client: TutuClient, server: Se
     with pytest.raises(ConfigError):
         await client.embeddings.create(input=[nothing], model="m")
     assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (None, "input must be a text or a list, and None is neither"),
+        (5, "and 5 is neither"),
+        (b"x", "and 1 bytes is neither"),
+    ],
+)
+async def test_an_input_that_is_none_is_refused(server: Server, given: Any, words: str) -> None:
+    async with TutuClient("any", server.base_url) as client:
+        with pytest.raises(ConfigError, match=words):
+            await client.embeddings.create(model="m", input=given)
+    assert not server.requests
+
+
+async def test_tokens_of_numpy_are_those_of_one_text(server: Server) -> None:
+    async with TutuClient("any", server.base_url) as client:
+        given: Any = np.array([1, 2, 3])
+        assert len((await client.embeddings.create(model="m", input=given)).data) == 1
+        given = np.array([[1, 2], [3, 4]])
+        assert len((await client.embeddings.create(model="m", input=given)).data) == 2

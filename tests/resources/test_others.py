@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -12,6 +13,7 @@ from tutuclient import (
     IncompleteStreamError,
     InternalServerError,
     OutcomeUnknownError,
+    TutuClient,
     UnexpectedResponseError,
 )
 from tutuclient.testing import sends, serve, streams
@@ -19,7 +21,6 @@ from tutuclient.testing import sends, serve, streams
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tutuclient import TutuClient
     from tutuclient.testing import Server
 
 
@@ -188,3 +189,29 @@ async def test_what_is_paid_for_by_the_piece_is_not_sent_twice(server: Server, c
     with pytest.raises(OutcomeUnknownError):
         await client.post("/video/generations", cast_to=dict, body={}, makes_image=True)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "words"),
+    [
+        (None, {}, "the path is None: write text"),
+        (5, {}, "the path is 5"),
+        ("/models", {"cast_to": "dict"}, "cast_to is 'dict': write a type"),
+        ("/models", {"cast_to": {}}, "cast_to is a dict: write a type"),
+        ("/models", {"body": "x"}, "body is 'x': write what it says as a dict"),
+        ("/models", {"body": b"x"}, "body is 1 bytes: write what it says as a dict"),
+    ],
+)
+async def test_what_no_page_takes_is_refused(server: Server, path: Any, more: dict[str, Any], words: str) -> None:
+    async with TutuClient("any", server.base_url) as client:
+        with pytest.raises(ConfigError, match=re.escape(words)):
+            await client.post(path, **{"cast_to": dict, **more})
+    assert not server.requests
+
+
+@pytest.mark.parametrize("model", [None, 5, b"m"])
+async def test_the_id_of_a_model_is_text(server: Server, model: Any) -> None:
+    async with TutuClient("any", server.base_url) as client:
+        with pytest.raises(ConfigError, match="models.retrieve needs the id of a model, and got"):
+            await client.models.retrieve(model)
+    assert not server.requests

@@ -34,7 +34,7 @@ from pydantic_core import to_jsonable_python
 
 import tutuclient
 from tests.images import png
-from tutuclient import types, wire
+from tutuclient import Balance, image, types, user, wire
 from tutuclient.generated import ImageFinder
 from tutuclient.resources import Completions, Embeddings, Models, TextCompletions
 from tutuclient.resources.parsing import Expected
@@ -56,6 +56,7 @@ from tutuclient.types import (
 from tutuclient.types.answer import Kept, Origin, Plain, keep, kept
 from tutuclient.types.chat import TopLogprob
 from tutuclient.types.events import ChunkEvent, ContentDeltaEvent, so_far
+from tutuclient.types.parts import TextPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -562,3 +563,34 @@ def test_fields_resolve_to_what_they_are() -> None:
     assert get_type_hints(ChatFields)["web_search_options"] == Mapping[str, Any] | None
     # openai's description has no null for it.
     assert type(None) not in get_args(get_type_hints(ChatFields)["tools"])
+
+
+# Source: issue 10, section 3: what a web app returns.
+def test_a_balance_is_returned_as_answers_are() -> None:
+    balance = Balance(remaining=1.5, unit="USD")
+    assert dict(balance) == vars(balance) == msgspec.to_builtins(balance)
+    assert json.loads(TypeAdapter(Balance).dump_json(balance)) == dict(balance)
+    assert TypeAdapter(dict[str, Any]).dump_python({"left": balance}, mode="json") == {"left": dict(balance)}
+    assert "remaining" in TypeAdapter(Balance).json_schema()["properties"]
+    assert pickle.loads(pickle.dumps(balance)) == balance  # noqa: S301  (our own bytes)
+
+
+def test_a_conversation_is_returned_as_it_is_written() -> None:
+    message = user("hi", image("https://relay.example/a.png"))
+    parts = [{"type": "text", "text": "hi"}, {"type": "image_url", "image_url": {"url": "https://relay.example/a.png"}}]
+    assert dict(message) == {"role": "user", "content": parts}
+    assert dict(TextPart("hi")) == parts[0]
+
+
+def test_a_picture_in_a_conversation_is_shown_and_not_read() -> None:
+    seen = dict(user(image("cat.png")))
+    assert "cat.png" in str(seen["content"][0]["image_url"]["url"])
+
+
+def test_how_a_call_went_does_not_leave_by_an_encoder() -> None:
+    """Its headers, and what holds it beside the raw answer, are for the caller."""
+    meta: Any = Meta(200, {"Set-Cookie": "secret"})
+    with pytest.raises(TypeError):
+        dict(meta)
+    with pytest.raises(TypeError):
+        vars(meta)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import datetime as dt
 import enum
 import io
 import json
+import re
 import warnings
+from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -64,6 +68,21 @@ class Own(msgspec.Struct):
 
 class Role(enum.StrEnum):
     USER = "user"
+
+
+class Waiting:
+    """What an ``await`` was forgotten before."""
+
+    def __await__(self) -> Iterator[Any]:
+        yield
+
+
+AT = "messages[1].content[1].image_url.url"
+
+
+def seen_at(url: str) -> list[Any]:
+    """Write messages with an address of a picture."""
+    return part(1, {"type": "image_url", "image_url": {"url": url}})
 
 
 # Each row: what was given, the place that is named, what is quoted of it, what to write.
@@ -199,6 +218,76 @@ NONSENSE: dict[str, tuple[Any, str, str, str]] = {
         "a list",
         '"high"',
     ),
+    "a number that has a text": (asked(5), "messages[1].content", "is 5", "str(…)"),
+    "an exact number": (asked(Decimal("1.5")), "messages[1].content", "a Decimal", "\"content\": '1.5'"),
+    "a date": (asked(dt.date(2026, 1, 2)), "messages[1].content", "a date", "'2026-01-02'"),
+    "a set": (asked({"a", "b"}), "messages[1].content", "is a set", "write a list"),
+    "a coroutine": (asked(Waiting()), "messages[1].content", "a Waiting", "was an await forgotten?"),
+    "a message to wait for": ([user("s"), Waiting()], "messages[1]", "a Waiting", "was an await forgotten?"),
+    "an answer as content": (asked(ANSWER), "messages[1].content", "a ChatCompletion", "its .text"),
+    "a pair": ([user("s"), ("user", "hi")], "messages[1]", "is a tuple", "\"role\": 'user'"),
+    "a misspelt content": (
+        [user("s"), {"role": "user", "contents": "hi"}],
+        "messages[1]",
+        "'contents' in its place",
+        '"content": …',
+    ),
+    "calls that are no list": (
+        [user("s"), {"role": "assistant", "content": None, "tool_calls": {"id": "1"}}],
+        "messages[1].tool_calls",
+        "a dict",
+        "a list of calls",
+    ),
+    "a result that is a dict": (
+        [user("s"), {"role": "tool", "tool_call_id": "1", "content": {"a": 1}}],
+        "messages[1].content",
+        "a dict",
+        "json.dumps(…)",
+    ),
+    "a result that is a number": (
+        [user("s"), {"role": "tool", "tool_call_id": "1", "content": 21}],
+        "messages[1].content",
+        "is 21",
+        "json.dumps(…)",
+    ),
+    "the text of bytes": (seen_at(str(PNG)), AT, "the text of a bytes object", ".decode()"),
+    "the text of bytes in a data URI": (
+        seen_at(f"data:image/png;base64,{base64.b64encode(PNG)!r}"),
+        AT,
+        "the text of a bytes object",
+        ".decode()",
+    ),
+    "a data URI without data": (seen_at("data:image/png;base64,"), AT, "without data", "image(source)"),
+    "a data URI without a comma": (seen_at("data:image/png;base64"), AT, "without data", "image(source)"),
+    "an address without its scheme": (seen_at("www.example.com/cat.png"), AT, "'www.example", "https://"),
+    "a misspelt scheme": (seen_at("htp://example.com/cat.png"), AT, "'htp://", "https://"),
+    "another misspelt scheme": (seen_at("htttps://example.com/cat.png"), AT, "'htttps://", "https://"),
+    "a sound's path": (
+        part(1, {"type": "input_audio", "input_audio": {"data": "talk.wav", "format": "wav"}}),
+        "messages[1].content[1].input_audio.data",
+        "'talk.wav'",
+        "audio(source)",
+    ),
+    "a sound without data": (
+        part(1, {"type": "input_audio", "input_audio": {"format": "wav"}}),
+        "messages[1].content[1].input_audio",
+        "no 'data'",
+        "audio(source)",
+    ),
+    "a file's path": (
+        part(1, {"type": "file", "file": "report.pdf"}),
+        "messages[1].content[1].file",
+        "'report.pdf'",
+        "file(source)",
+    ),
+    "no file": (part(1, {"type": "file"}), "messages[1].content[1]", "no 'file'", "file(source)"),
+    "an empty file part": (part(1, {"type": "file", "file": {}}), "messages[1].content[1].file", "empty", "file("),
+    "bytes of a file": (
+        part(1, {"type": "file", "file": {"file_data": b"%PDF-"}}),
+        "messages[1].content[1].file.file_data",
+        "5 bytes",
+        "file(source)",
+    ),
     "no sound": (part(1, {"type": "input_audio"}), "messages[1].content[1]", "no 'input_audio'", "audio("),
     "no audio": (
         part(1, {"type": "input_audio", "input_audio": {"data": 5, "format": "wav"}}),
@@ -327,6 +416,15 @@ AS_IT_IS: list[Any] = [
     {"role": "assistant", "content": "x", "reasoning_content": "the caller's own word"},
     {"role": "tool", "content": "1", "tool_call_id": ""},
     {"role": "function", "name": "f", "content": "1"},
+    # Of DeepSeek, Zhipu, Kimi, Anthropic's cache, OpenRouter, vLLM and people's own stores.
+    {"role": "assistant", "content": "x", "prefix": True, "partial": True, "cache_control": {"type": "ephemeral"}},
+    {"role": "assistant", "content": "x", "reasoning_details": [], "metadata": {}, "id": "1", "created_at": 5},
+    {"role": "user", "content": "hi", "name": "ann", "weight": 0, "timestamp": 5, "attachments": [], "images": []},
+    {"role": "user", "content": [{"type": "file", "file": {"file_id": "f-1"}}, {"type": "file", "file_url": "x"}]},
+    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "ms://a", "max_pixels": 5, "fps": 1}}]},
+    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;charset=x;base64,QUJD"}}]},
+    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "b1f0c6aa-file-id"}}]},
+    {"role": "user", "content": [{"type": "input_audio", "input_audio": {"data": "https://h/a.wav"}}]},
     user("hi", {"type": "odd_thing", "x": 1}, image(PNG), file(b"%PDF-", filename="a.pdf")),
     assistant("hi"),
     Message("assistant", None, tool_calls=[CALL]),
@@ -354,6 +452,13 @@ def test_everything_else_goes_as_it_is(message: Any) -> None:
             "image_url",
         ),
         ({"role": "user", "content": [TEXT, {"type": "imgae_url"}]}, "messages[0].content[1].type", "image_url"),
+        ({"role": "user", "content": "hi", "nmae": "ann"}, "messages[0].nmae", "name"),
+        ({"role": "assistant", "content": "hi", "tool_call": [CALL]}, "messages[0].tool_call", "tool_calls"),
+        (
+            {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://h/a", "detial": "low"}}]},
+            "messages[0].content[0].image_url.detial",
+            "detail",
+        ),
         ({"role": "user", "content": [{"type": "Text", "text": "x"}]}, "messages[0].content[0].type", "text"),
     ],
     ids=str,
@@ -372,3 +477,23 @@ def test_an_answer_is_not_looked_into() -> None:
     odd = ChatMessage(role="asistant", parts=[{"text": 5}])
     assert wire.sendable([odd]) == [{"role": "asistant", "content": [{"text": 5}]}]
     assert isinstance(ANSWER, ChatCompletion)
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"role": "user", "text": "hi"}, "messages[0] has no content, and is sent with 'text'"),
+        ({"role": "user", "message": "hi"}, "messages[0] has no content, and is sent with 'message'"),
+        (
+            {
+                "role": "user",
+                "content": [{"type": "image_url", "image_url": {"url": "https://h/a"}, "detail": "low"}],
+            },
+            "messages[0].content[0].detail stands beside image_url",
+        ),
+    ],
+    ids=["text", "message", "detail"],
+)
+def test_what_a_relay_would_pass_over_is_sent_with_a_warning(message: Any, words: str) -> None:
+    with pytest.warns(RequestWarning, match=re.escape(words)):
+        wire.sendable([message])

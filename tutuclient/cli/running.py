@@ -139,9 +139,19 @@ def _was_a_get(error: TutuError) -> bool:
 
 def in_options(message: str) -> str:
     """Say it in options where it was said in keywords: ``max_side=2048`` is --max-side 2048 here."""
+    message = _IN_PYTHON.sub("--api-key KEY --base-url URL", message)
     message = re.sub(
-        r"\b(api_key|base_url|max_side|timeout)=(\d+|…)?",
-        lambda found: f"--{found[1].replace('_', '-')}{f' {found[2]}' if found[2] else ''}",
+        r"(?<![\w.])(?:(api_key|base_url|max_side|timeout)=(\d+|…)?|(api_key|base_url|max_side)(?![\w(]))",
+        lambda found: f"--{(found[1] or found[3]).replace('_', '-')}{f' {found[2]}' if found[2] else ''}",
         message,
     )
-    return message.replace("base_url", "--base-url").replace("overwrite=True", "--overwrite")
+    message = re.sub(r"; pass default_query=[^;]*|leave it out \(or pass None\) to", _left_out, message)
+    return message.replace("overwrite=True", "--overwrite")
+
+
+_IN_PYTHON = re.compile(r"TutuClient\(api_key, base_url\)")
+
+
+def _left_out(found: re.Match[str]) -> str:
+    """Leave out what can be said in Python only."""
+    return "" if found[0].startswith(";") else "leave it out to"

@@ -546,7 +546,7 @@ def _speech(
     """Put the fields of a speech together."""
     wire.check_keywords(fields, _SPEECH, "audio.speech")
     asked = {} if stream_format is None else {"stream_format": stream_format}
-    body = wire.given({"model": model, "input": text, "voice": voice, **asked, **fields, **(extra_body or {})})
+    body = wire.given({"model": model, "input": text, "voice": voice, **asked, **fields, **wire.added(extra_body)})
     wire.check_model(body)
     wire.check_text(body.get("input"), "input")
     return body
@@ -557,7 +557,7 @@ def _fields(
 ) -> dict[str, Any]:
     """Put the fields of a form together; the model comes first, as relays read it."""
     asked = {} if response_format is None else {"response_format": response_format}
-    body = wire.given({"model": model, **asked, **fields, **(extra_body or {})})
+    body = wire.given({"model": model, **asked, **fields, **wire.added(extra_body)})
     wire.check_model(body)
     return body
 

@@ -137,8 +137,8 @@ class Completions(Resource):
         Cancelling frees the connection at once; what the relay had begun it may still bill.
         """
         wire.check_keywords(fields, _FIELDS, "chat.completions.create")
-        body = wire.given({"model": model, "messages": messages, **fields, **(extra_body or {})})
-        if stream:
+        body = wire.given({"model": model, "messages": messages, **fields, **wire.added(extra_body)})
+        if wire.is_asked(stream):
             body["stream"] = True
         refuse_format(body)
         ask = self.open if body.get("stream") is True else self.send
@@ -439,10 +439,10 @@ class Completions(Resource):
         Cancelling cancels the tools that run; of one in a thread the result is no longer waited for.
         """
         wire.check_keywords(fields, _RUN_FIELDS, "chat.completions.run_tools")
-        body = wire.given({"model": model, "messages": messages, **fields, "tools": tools, **(extra_body or {})})
+        body = wire.given({"model": model, "messages": messages, **fields, "tools": tools, **wire.added(extra_body)})
         more: dict[str, Any] = {"extra_headers": extra_headers, "extra_query": extra_query, "timeout": timeout}
         limits: dict[str, Any] = {"max_rounds": max_rounds, "raise_tool_errors": raise_tool_errors}
-        if stream:
+        if wire.is_asked(stream):
             return ToolRunStream(body, partial(self.open, **more), **limits)
         return run(body, partial(self.send, **more), **limits)
 
@@ -479,7 +479,7 @@ def _body(
     extra_body: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     named = {"model": model, "messages": messages, "response_format": response_format}
-    return wire.given({**named, **fields, **(extra_body or {})})
+    return wire.given({**named, **fields, **wire.added(extra_body)})
 
 
 def _many(body: Mapping[str, Any]) -> int:

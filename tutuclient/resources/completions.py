@@ -117,10 +117,10 @@ class TextCompletions(Resource):
             APIError: The relay said no, or gave no whole answer.
         """
         wire.check_keywords(fields, _FIELDS, "completions.create")
-        body = wire.given({"model": model, "prompt": prompt, **fields, **(extra_body or {})})
+        body = wire.given({"model": model, "prompt": prompt, **fields, **wire.added(extra_body)})
         wire.check_model(body)
         wire.check_text(body.get("prompt"), "prompt", empty=True)
-        if stream:
+        if wire.is_asked(stream):
             body["stream"] = True
         call = self._call(
             "POST",

@@ -70,15 +70,17 @@ class Embeddings(Resource):
             APIError: The relay said no, or could not be reached.
         """
         texts: Any = input  # Callers are not always typed.
-        if isinstance(texts, bytes | bytearray | Mapping) or not isinstance(texts, Iterable):
-            raise ConfigError(f"input must be a text or a list, and a {type(input).__name__} is neither")
+        if wire.is_any(texts, bytes, bytearray, Mapping) or not wire.is_any(texts, Iterable):
+            raise ConfigError(f"input must be a text or a list, and {wire.quoted(texts)} is neither")
         wire.check_keywords(fields, _FIELDS, "embeddings.create")
         wire.check_text(texts, "input", empty=True)
+        if hasattr(texts, "dtype") and hasattr(texts, "tolist"):  # numpy's numbers are no tokens to those who count.
+            texts = texts.tolist()
         given: Any = texts if isinstance(texts, str) else [*texts]
         for place, item in enumerate(given if is_list(given) else ()):
             if type(item) is not str and type(item) is not int:
                 wire.check_text(item, f"input[{place}]")
-        asked = wire.given({**fields, **(extra_body or {})})
+        asked = wire.given({**fields, **wire.added(extra_body)})
         body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **asked}
         wire.check_model(body)
         call = self._call("POST", "/embeddings", fields=body, headers=extra_headers, query=extra_query, timeout=timeout)

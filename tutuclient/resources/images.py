@@ -138,9 +138,9 @@ class Images(Resource):
         Source: ``POST /images/generations``.
         """
         wire.check_keywords(fields, _GENERATE, "images.generate")
-        body = wire.given({"prompt": prompt, **fields, **(extra_body or {})})
+        body = wire.given({"prompt": prompt, **fields, **wire.added(extra_body)})
         wire.check_text(body.get("prompt"), "prompt")
-        if stream:
+        if wire.is_asked(stream):
             body["stream"] = True
         return await self._order("/images/generations", body, None, extra_headers, extra_query, timeout)
 
@@ -234,9 +234,9 @@ class Images(Resource):
         if markup is not None and not is_unset(markup):
             files.append(wire.FormFile("markup", _upload(markup, "markup")))
         wire.check_keywords(fields, _EDIT, "images.edit")
-        body = wire.given({"prompt": prompt, **fields, **(extra_body or {})})
+        body = wire.given({"prompt": prompt, **fields, **wire.added(extra_body)})
         wire.check_text(body.get("prompt"), "prompt", empty=True)
-        if stream:
+        if wire.is_asked(stream):
             body["stream"] = True
         return await self._order("/images/edits", body, files, extra_headers, extra_query, timeout)
 
@@ -270,7 +270,7 @@ class Images(Resource):
         files = [wire.FormFile("image", _upload(image, "image"))]
         call = self._order_call(
             "/images/variations",
-            wire.given({**fields, **(extra_body or {})}),
+            wire.given({**fields, **wire.added(extra_body)}),
             files,
             extra_headers,
             extra_query,

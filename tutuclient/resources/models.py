@@ -6,6 +6,7 @@ from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
+from tutuclient import wire
 from tutuclient.errors import ConfigError
 from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, reading
@@ -69,6 +70,8 @@ class Models(Resource):
 
         Source: ``GET /models/{model}``.
         """
+        if not isinstance(model, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+            raise ConfigError(f"models.retrieve needs the id of a model, and got {wire.quoted(model)}")
         if model.strip() in {"", ".", ".."}:  # The latter are steps of a path, not names in it.
             raise ConfigError("models.retrieve needs the id of a model")
         try:

@@ -42,6 +42,7 @@ class Others(Resource):
         timeout: float | Timeout | Unset | None = UNSET,
     ) -> T:
         """Make a call and read its whole answer; ``TutuClient.post`` tells the arguments."""
+        _check_type(cast_to)
         call = self._any_call(method, path, body, files, makes_image, extra_headers, extra_query, timeout)
 
         def read(data: bytes | bytearray, reply: Reply) -> T:
@@ -63,6 +64,7 @@ class Others(Resource):
         timeout: float | Timeout | Unset | None = UNSET,
     ) -> EventStream[T]:
         """Make a call and give the stream of its events. Arguments as for ``send``."""
+        _check_type(cast_to)
         call = self._any_call(method, path, body, files, makes_image, extra_headers, extra_query, timeout, stream=True)
 
         def read(_: str, data: Data, meta: Meta) -> T:
@@ -92,6 +94,10 @@ class Others(Resource):
         *,
         stream: bool = False,
     ) -> Call:
+        if not isinstance(path, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+            raise ConfigError(f'the path is {wire.quoted(path)}: write text, such as "/models"')
+        if wire.is_any(body, str, bytes, bytearray, memoryview):
+            raise ConfigError(f"body is {wire.quoted(body)}: write what it says as a dict, which is sent as JSON")
         if not path.isprintable() or "#" in path:
             raise ConfigError(f"{path!r} has a line break, a control character or a # inside; write it as %0A, %23…")
         if not path.startswith("/") and not _is_within(path, self._settings.origin):
@@ -119,6 +125,16 @@ class Others(Resource):
             makes_image=makes_image,
             stream=stream,
         )
+
+
+def _check_type(cast_to: Any) -> None:
+    """Refuse what no answer can be read as, before anything is sent.
+
+    Raises:
+        ConfigError: It is a value, or the name of a type.
+    """
+    if wire.is_any(cast_to, str, bytes, int, float, Mapping, list, tuple, set):
+        raise ConfigError(f"cast_to is {wire.quoted(cast_to)}: write a type, such as dict, Any, or a class of yours")
 
 
 def _is_within(address: str, origin: str) -> bool:

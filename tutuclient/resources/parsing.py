@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 import msgspec
 
+from tutuclient import wire
 from tutuclient.errors import (
     ConfigError,
     ContentFilterFinishReasonError,
@@ -60,6 +61,7 @@ class Expected(Generic[T]):
         self.body: dict[str, Any] = dict(body)
         self.shape: Shape[T] | None = None
         asked: Any = self.body.get("response_format")
+        wire.check_format(asked)
         if is_format(asked):
             self.shape = Shape(asked, "response_format")
             self.body["response_format"] = response_format(self.shape)
@@ -167,7 +169,11 @@ def refuse_format(body: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: ``response_format`` is a type.
     """
-    if is_format(asked := body.get("response_format")):
+    asked = body.get("response_format")
+    if asked is None:
+        return
+    wire.check_format(asked)
+    if is_format(asked):
         raise ConfigError(
             f"create() gives answers as they come, and response_format is the type {printable(str(asked), 80)}:"
             " use chat.completions.parse(…) or .stream(…), which read it"

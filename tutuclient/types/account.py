@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
+from tutuclient.types.answer import Plain
 
 
-class Balance(msgspec.Struct, frozen=True, kw_only=True):
+class Balance(Plain, frozen=True, kw_only=True):
     """What is left on the key; None where the relay does not say.
 
     Attributes:

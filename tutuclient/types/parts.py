@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -10,39 +10,47 @@ import msgspec
 from tutuclient.errors import ConfigError
 
 
-class TextPart(msgspec.Struct, frozen=True, tag_field="type", tag="text"):
+class Part(msgspec.Struct, frozen=True):
+    """What a message is made of. ``dict(part)`` has what is written of it, for encoders such as FastAPI's."""
+
+    def __iter__(self) -> Iterator[Any]:
+        # A picture that is read only while it is sent is shown, and not read.
+        return iter(msgspec.to_builtins(self, enc_hook=repr).items())
+
+
+class TextPart(Part, frozen=True, tag_field="type", tag="text"):
     """Text within a message of several parts."""
 
     text: str
 
 
-class ImageURL(msgspec.Struct, frozen=True, omit_defaults=True):
+class ImageURL(Part, frozen=True, omit_defaults=True):
     """Where a picture is (http, https or data URI), and how closely to look: auto, low or high."""
 
     url: Any
     detail: str | None = None
 
 
-class ImagePart(msgspec.Struct, frozen=True, tag_field="type", tag="image_url"):
+class ImagePart(Part, frozen=True, tag_field="type", tag="image_url"):
     """A picture within a message."""
 
     image_url: ImageURL
 
 
-class InputAudio(msgspec.Struct, frozen=True):
+class InputAudio(Part, frozen=True):
     """A sound, as bare base64, and what its format is called: wav or mp3, and on some relays others."""
 
     data: Any
     format: Any
 
 
-class AudioPart(msgspec.Struct, frozen=True, tag_field="type", tag="input_audio"):
+class AudioPart(Part, frozen=True, tag_field="type", tag="input_audio"):
     """A sound within a message."""
 
     input_audio: InputAudio
 
 
-class FileData(msgspec.Struct, frozen=True, omit_defaults=True):
+class FileData(Part, frozen=True, omit_defaults=True):
     """A file: its name and its content as a data URI, or the id of one that the relay has already."""
 
     filename: str | None = None
@@ -50,13 +58,13 @@ class FileData(msgspec.Struct, frozen=True, omit_defaults=True):
     file_id: str | None = None
 
 
-class FilePart(msgspec.Struct, frozen=True, tag_field="type", tag="file"):
+class FilePart(Part, frozen=True, tag_field="type", tag="file"):
     """A file within a message, such as a PDF."""
 
     file: FileData
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+class Message(Part, frozen=True, omit_defaults=True):
     """A message to send. ``content`` is text or a list of parts."""
 
     role: str

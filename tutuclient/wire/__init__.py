@@ -24,9 +24,9 @@ from tutuclient.wire.answers import (
 from tutuclient.wire.envelopes import error_without_answer
 from tutuclient.wire.forms import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
-from tutuclient.wire.keywords import check_keywords, names
+from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names, quoted
 from tutuclient.wire.mending import fit_struct
-from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source, quoted
+from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source
 from tutuclient.wire.pages import (
     failed,
     read_answer,
@@ -78,9 +78,11 @@ __all__ = [
     "Form",
     "FormFile",
     "Inflater",
+    "added",
     "apart",
     "check_count",
     "check_detail",
+    "check_format",
     "check_keywords",
     "check_model",
     "check_text",
@@ -98,6 +100,8 @@ __all__ = [
     "form",
     "given",
     "in_order",
+    "is_any",
+    "is_asked",
     "is_event_stream",
     "is_first_chunk",
     "is_part",

@@ -22,7 +22,8 @@ from uuid import UUID
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media import Upload
 from tutuclient.settings import UNSET
-from tutuclient.wire.messages import is_binary, quoted, unpacked
+from tutuclient.wire.keywords import is_binary, quoted
+from tutuclient.wire.messages import unpacked
 from tutuclient.wire.requests import Body, joined, plain
 
 if TYPE_CHECKING:

@@ -10,10 +10,16 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
+import re
 import warnings
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast, get_origin
 
-from tutuclient.errors import RequestWarning
+from tutuclient.errors import ConfigError, RequestWarning, printable
+from tutuclient.media import picture_mime, sound_mime
+from tutuclient.settings import UNSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,6 +75,36 @@ _RELAYS_OWN: Final = frozenset(
 )
 
 
+def is_any(value: object, *kinds: type) -> bool:
+    """Return whether something is of one of these kinds, without a word to type checkers: it may be anything."""
+    return isinstance(value, kinds)
+
+
+def is_binary(value: object) -> TypeGuard[bytes | bytearray | memoryview[int]]:
+    """Return whether something is bytes."""
+    return isinstance(value, bytes | bytearray | memoryview)
+
+
+_SHOWN = 60
+_HEAD_BYTES = 512
+
+
+def quoted(value: object) -> str:
+    """Return a few words that show what was given: short text and numbers as they are, everything else by its type."""
+    if isinstance(value, str):
+        return printable(repr(str(value[: _SHOWN + 1])[:_SHOWN]), _SHOWN + 2) + ("…" if len(value) > _SHOWN else "")
+    if is_binary(value):
+        head = bytes(memoryview(value).tobytes()[:_HEAD_BYTES])
+        seems = picture_mime(head) or sound_mime(head)
+        return f"{memoryview(value).nbytes:,} bytes{f' of {seems}' if seems else ''}"
+    if value is None or isinstance(value, bool | int | float):
+        return printable(repr(value), _SHOWN)
+    if isinstance(value, os.PathLike):
+        return f"the path {printable(repr(os.fspath(cast('os.PathLike[str]', value))), _SHOWN)}"
+    name = value.__name__ if isinstance(value, type) else type(value).__name__
+    return f"the class {name}" if isinstance(value, type) else f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}"
+
+
 def names(fields: type[Any], *more: str) -> frozenset[str]:
     """Return the keywords of an endpoint: the fields of its ``TypedDict``, its arguments and those of every call."""
     return frozenset((*fields.__annotations__, *more)) | _CALL
@@ -85,6 +121,153 @@ def check_keywords(given: Iterable[str], known: frozenset[str], call: str) -> No
     for name in given:
         if name not in known:
             _check(name, known, frozenset(given), call)
+    if isinstance(given, dict):
+        fields = cast("dict[str, object]", given)
+        for name, value in fields.items():
+            kind = type(value)
+            if kind in _PLAIN or (kind is str and name not in _NUMBERS):
+                continue
+            if name in _NUMBERS or name in known:
+                _check_value(name, value)
+        if "tool_choice" in fields:
+            _check_choice(fields["tool_choice"], fields.get("tools"))
+
+
+_PLAIN = frozenset((int, float, bool, type(None)))
+
+
+def _check_value(name: str, value: Any) -> None:
+    """Refuse what a field of the API cannot have: JSON would make text of bytes, and a relay what it likes of the rest.
+
+    Raises:
+        ConfigError: It is of another kind; ``extra_body=`` sends it all the same.
+    """
+    if name in _NUMBERS and is_any(value, str, bytes, list, tuple, dict, set):
+        seems = isinstance(value, str) and _NUMBER.fullmatch(value.strip())
+        raise ConfigError(f"{name} is {quoted(value)}: write a number{f', {name}={value.strip()}' if seems else ''}")
+    if name == "size" and is_any(value, tuple, list):
+        raise ConfigError(f'{name} is {quoted(value)}: write text, "1024x1024"')
+    if name not in _BINARY:
+        _refuse_bytes(name, value)
+
+
+def _refuse_bytes(place: str, value: Any) -> None:
+    if is_any(value, bytes, bytearray, memoryview):
+        raise ConfigError(f"{place} is {quoted(value)}: write text (.decode())")
+    if is_any(value, list, tuple):
+        for number, item in enumerate(value):
+            _refuse_bytes(f"{place}[{number}]", item)
+    elif place == "metadata" and is_any(value, dict):
+        for name, item in value.items():
+            _refuse_bytes(f"{place}.{name}", item)
+
+
+def _check_choice(choice: Any, tools: Any) -> None:
+    """Refuse a tool where its name belongs, and warn of a word that is nearly one of the API's."""
+    if isinstance(choice, bool) or callable(choice):
+        name = getattr(choice, "__name__", None) or getattr(choice, "name", "…")
+        word = '"auto", "none" or "required"'
+        named = f'{{"type": "function", "function": {{"name": "{name}"}}}}' if callable(choice) else word
+        raise ConfigError(f"tool_choice is {quoted(choice)}: write {named}")
+    if not isinstance(choice, str) or choice in _CHOICES:
+        return
+    if choice in {getattr(tool, "__name__", None) or getattr(tool, "name", None) for tool in _row(tools)}:
+        warn(
+            f"tool_choice is {quoted(choice)}, the name of a tool, and is sent as it is; did you mean "
+            f'{{"type": "function", "function": {{"name": "{choice}"}}}}?'
+        )
+    elif near := nearest(choice, _CHOICES):
+        warn(f"tool_choice is {quoted(choice)}, and is sent as it is; did you mean {near!r}?")
+
+
+def check_format(asked: Any) -> None:
+    """Refuse a ``response_format`` of a chat that is neither a dict nor a type, and warn of a kind that is misspelt.
+
+    Raises:
+        ConfigError: It is text, a list, or an instance where its class belongs.
+    """
+    if asked is None or asked is UNSET or isinstance(asked, type) or get_origin(asked) is not None:
+        return
+    if isinstance(asked, str):
+        meant = "json_schema" if "schema" in asked else "text" if asked == "text" else "json_object"
+        raise ConfigError(f'response_format is {quoted(asked)}: write {{"type": "{meant}"}}')
+    if is_any(asked, bytes, bool, int, float, list, tuple, set):
+        raise ConfigError(
+            f'response_format is {quoted(asked)}: write {{"type": "json_object"}}, or a type for parse(…)'
+        )
+    if not isinstance(asked, Mapping):
+        kind_of: Any = asked.__class__
+        if is_dataclass(asked) or (hasattr(kind_of, "model_dump") and not hasattr(asked, "type")):
+            name = str(kind_of.__name__)
+            raise ConfigError(f"response_format is {quoted(asked)}: give the class itself, {name}, to parse(…)")
+        return
+    kind: Any = cast("Mapping[str, Any]", asked).get("type")
+    if kind == "object" and "properties" in asked:
+        warn(
+            "response_format is a JSON schema by itself, and is sent as it is; did you mean "
+            '{"type": "json_schema", "json_schema": {"name": …, "schema": …}}?'
+        )
+    elif isinstance(kind, str) and (near := nearest(kind, _FORMATS)) and near != kind:
+        warn(f"response_format.type is {quoted(kind)}, and is sent as it is; did you mean {near!r}?")
+
+
+# Sources: the API's description 2.3.0, ResponseFormat…; vLLM's and SGLang's structural tags and grammars.
+_FORMATS = frozenset(("text", "json_object", "json_schema", "structural_tag", "grammar", "regex", "python"))
+
+
+def _row(tools: Any) -> Iterable[Any]:
+    return cast("Iterable[Any]", tools) if isinstance(tools, list | tuple) else ()
+
+
+# Mistral's is "any".
+_CHOICES = frozenset(("auto", "none", "required", "any"))
+_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?", re.IGNORECASE)
+# Source: the API's description 2.3.0.
+_NUMBERS = frozenset(
+    (
+        "best_of",
+        "dimensions",
+        "frequency_penalty",
+        "max_completion_tokens",
+        "max_tokens",
+        "n",
+        "output_compression",
+        "partial_images",
+        "presence_penalty",
+        "seed",
+        "speed",
+        "temperature",
+        "top_logprobs",
+        "top_p",
+    )
+)
+_BINARY = frozenset(("audio", "file", "files", "image", "images", "mask", "markup", "extra_body"))
+
+
+def added(fields: Any) -> Mapping[str, Any]:
+    """Return what ``extra_body=`` puts into the body; {} for None.
+
+    Raises:
+        ConfigError: It has no names.
+    """
+    if fields is None or fields is UNSET:
+        return {}
+    if not isinstance(fields, Mapping):
+        raise ConfigError(f'extra_body is {quoted(fields)}: write a dict of fields, extra_body={{"name": value}}')
+    return cast("Mapping[str, Any]", fields)
+
+
+def is_asked(stream: Any) -> bool:
+    """Return whether a stream is asked for.
+
+    Raises:
+        ConfigError: It is text, of which "false" would count as true.
+    """
+    if stream is None or isinstance(stream, bool):
+        return bool(stream)
+    if is_any(stream, str, bytes, Mapping):
+        raise ConfigError(f"stream is {quoted(stream)}: write True or False")
+    return bool(stream)
 
 
 def _check(name: str, known: frozenset[str], given: frozenset[str], call: str) -> None:

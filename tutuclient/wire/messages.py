@@ -16,19 +16,22 @@ import dataclasses
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn, TypeGuard, cast
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final, NoReturn, TypeGuard
+from uuid import UUID
 
 import msgspec
 
 from tutuclient.errors import ConfigError, printable
 from tutuclient.files import PICTURE_ENDINGS
-from tutuclient.media import Document, Recording, Upload, audio, picture_mime, sound_mime
+from tutuclient.media import Document, Recording, Upload, audio
 from tutuclient.settings import is_unset
 from tutuclient.types.answer import Answer, is_list, is_object
 from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
 from tutuclient.types.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart
-from tutuclient.wire.keywords import warn
+from tutuclient.wire.keywords import is_any, is_binary, nearest, quoted, warn
 
 # Source: the API's description 2.3.0, ChatCompletionRequestMessage.
 ROLES: Final = frozenset(("user", "system", "assistant", "tool", "developer", "function"))
@@ -72,26 +75,17 @@ _PICTURE_PATH = re.compile(
     rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{PICTURE_ENDINGS}|svg)",
     re.IGNORECASE,
 )
+_SOUND_PATH = re.compile(
+    r"(?![a-z][a-z0-9+.-]+:)[^\n]{1,1000}\.(?:wav|mp3|m4a|mp4|ogg|oga|opus|flac|webm|aac|aiff?|wma)", re.IGNORECASE
+)
 _WEB = re.compile(r"https?://", re.IGNORECASE)
-_SCHEMES = frozenset(("https", "http:", "data:"))
-_SHOWN = 60
-_HEAD_BYTES = 512
-
-
-def quoted(value: object) -> str:
-    """Return a few words that show what was given: short text and numbers as they are, everything else by its type."""
-    if isinstance(value, str):
-        return printable(repr(str(value[: _SHOWN + 1])[:_SHOWN]), _SHOWN + 2) + ("…" if len(value) > _SHOWN else "")
-    if is_binary(value):
-        head = bytes(memoryview(value).tobytes()[:_HEAD_BYTES])
-        seems = picture_mime(head) or sound_mime(head)
-        return f"{memoryview(value).nbytes:,} bytes{f' of {seems}' if seems else ''}"
-    if value is None or isinstance(value, bool | int | float):
-        return printable(repr(value), _SHOWN)
-    if isinstance(value, os.PathLike):
-        return f"the path {printable(repr(os.fspath(cast('os.PathLike[str]', value))), _SHOWN)}"
-    name = value.__name__ if isinstance(value, type) else type(value).__name__
-    return f"the class {name}" if isinstance(value, type) else f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}"
+_SCHEMES = frozenset(("https", "http:"))
+_WEB_SCHEMES = frozenset(("https", "http"))
+_BARE_HOST = re.compile(r"www\.[^\s/]+\.[^\s/]+", re.IGNORECASE)
+_HEAD = 200
+_DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/]{3}", re.IGNORECASE)
+# str() of bytes, by itself or behind the start of a data URI.
+_OF_BYTES = re.compile(r"""(?:\A|;base64,\s*)b['"]""")
 
 
 def ready(message: Any, number: int) -> Any:
@@ -118,12 +112,43 @@ def ready(message: Any, number: int) -> Any:
             f"messages[{number}].tool_call_id is missing: a tool's result names the call it belongs to, "
             '"tool_call_id": call.id'
         )
+    if kind is dict and (len(message) > 2 or content is None):  # noqa: PLR2004  (a role and a content are most)
+        _check_names(message, number)
     if type(content) is str:
         return message
     made = _content(message, role, content, number)
     if made is content:
         return message
     return {**message, "content": made} if kind is dict else msgspec.structs.replace(message, content=made)
+
+
+def _check_names(message: dict[str, Any], number: int) -> None:
+    """Look at what a message has beside its role and its content: what is misspelt is passed over by a relay.
+
+    Raises:
+        ConfigError: The content itself is misspelt, or its calls are no list.
+    """
+    place = f"messages[{number}]"
+    for name in message.keys() - _FIELDS:
+        if not is_any(name, str) or (near := nearest(name, _FIELDS)) is None or near in message:
+            continue
+        if near == "content":
+            raise ConfigError(f'{place} has no content, and {quoted(name)} in its place: write "content": …')
+        warn(f"{place}.{name} is no field that the API has, and is sent as it is; did you mean {near!r}?")
+    if "content" not in message and message.get("role") in _SPEAKING:
+        for name in message.keys() & _IN_PLACE:
+            warn(f'{place} has no content, and is sent with {name!r}; did you mean to write "content": …?')
+    calls = message.get("tool_calls")
+    if isinstance(calls, Mapping | str):
+        raise ConfigError(f"{place}.tool_calls is {quoted(calls)}, and must be a list of calls")  # pyright: ignore[reportUnknownArgumentType]
+
+
+# Source: the API's description 2.3.0, ChatCompletionRequestMessage and its kinds.
+_FIELDS = frozenset(
+    ("role", "content", "name", "tool_calls", "tool_call_id", "refusal", "audio", "function_call", "annotations")
+)
+# Where people put what a message says. "parts" is Gemini's, which relays may take.
+_IN_PLACE = frozenset(("text", "message", "value", "prompt"))
 
 
 def _other(message: Any, number: int) -> Any:
@@ -147,11 +172,20 @@ def _other(message: Any, number: int) -> Any:
         raise ConfigError(
             f'{place} is text, {quoted(message)}: write {{"role": "user", "content": …}}, or user("…") of tutuclient'
         )
+    _refuse_row(message, place)
+    raise ConfigError(f'{place} is {quoted(message)}, and no message: write {{"role": "user", "content": "…"}}')
+
+
+def _refuse_row(message: object, place: str) -> None:
+    """Refuse a list in place of a message, a role and a text among them, and what was not awaited."""
+    if is_any(message, Awaitable):
+        raise ConfigError(f"{place} is {quoted(message)}: was an await forgotten?")
     if _is_row(message):
+        if len(message) == 2 and message[0] in ROLES:  # noqa: PLR2004  (a role and a text)
+            raise ConfigError(f'{place} is {quoted(message)}: write {{"role": {message[0]!r}, "content": …}}')
         raise ConfigError(
             f"{place} is a {type(message).__name__}: messages is one list; join them, [*earlier, message]"
         )
-    raise ConfigError(f'{place} is {quoted(message)}, and no message: write {{"role": "user", "content": "…"}}')
 
 
 def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
@@ -161,11 +195,6 @@ def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
 def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Return whether something has names and values."""
     return isinstance(value, Mapping)
-
-
-def is_binary(value: object) -> TypeGuard[bytes | bytearray | memoryview[int]]:
-    """Return whether something is bytes."""
-    return isinstance(value, bytes | bytearray | memoryview)
 
 
 def is_picture_text(text: str) -> bool:
@@ -226,6 +255,8 @@ def _content(message: Any, role: str, content: Any, number: int) -> Any:
         _check_missing(message, role, number)
     if content is None or isinstance(content, str) or is_unset(content):  # Of UNSET encoding says what to do.
         return content
+    if role == "tool" and not is_part(content) and is_any(content, Mapping, int, float):
+        _refuse(f"messages[{number}].content", content, "a result is text: write json.dumps(…) of it")
     parts: list[Any] = content if is_list(content) else _listed(content, f"messages[{number}].content")
     return _parts(parts, role, number) if parts else _empty(message, parts, number)
 
@@ -242,13 +273,33 @@ def _listed(content: Any, place: str) -> list[Any]:
         _refuse_untyped(place, content)
     if is_source(content):
         _refuse(place, content, f"write user(…, part) with {_HOW_TO_SHOW}")
+    _refuse_foreign(content, place)
     if (fields := unpacked(content)) is not None:
         return [fields]
-    if not hasattr(content, "dtype") and isinstance(content, Iterable):
+    if isinstance(content, Iterable):
         return [*content]
-    return _refuse(place, content, 'write text, or a list of parts: "content": "…"')
+    text = f', such as str(…) of it: "content": {str(content)!r}' if _has_text(content) else ': "content": "…"'
+    return _refuse(place, content, f"write text, or a list of parts{text}")
 
 
+def _refuse_foreign(content: object, place: str) -> None:
+    """Refuse what can be iterated over and is no list of parts."""
+    if isinstance(content, Answer | ChatChoice):
+        _refuse(place, content, "write what it says, its .text")
+    if is_any(content, Awaitable):
+        _refuse(place, content, "was an await forgotten?")
+    if hasattr(content, "dtype"):
+        _refuse(place, content, "write text; a picture is image(PIL.Image.fromarray(array))")
+    if is_any(content, set, frozenset):
+        _refuse(place, content, "its order is nobody's; write a list")
+
+
+def _has_text(content: object) -> bool:
+    """Return whether something has a text that a person could mean."""
+    return isinstance(content, _SHORT) and not isinstance(content, bool) and str(content).lower() != "nan"
+
+
+_SHORT = (int, float, Decimal, UUID, date)
 _HOW_TO_SHOW = "image(source) for a picture, audio(source) for a sound, file(source) for a document"
 
 
@@ -296,7 +347,7 @@ def _is_written(part: Any) -> bool:
         if named == "text":
             return type(part.get("text")) is str
         image: Any = part.get("image_url") if named == "image_url" else None
-        if not is_object(image):
+        if not is_object(image) or len(part) > 2 or len(image) > 1 + ("detail" in image):  # noqa: PLR2004  (odd names)
             return False
         url, detail = image.get("url"), image.get("detail")
     elif kind is ImagePart:
@@ -305,7 +356,8 @@ def _is_written(part: Any) -> bool:
             return detail is None or (type(detail) is str and detail in DETAILS)
     else:
         return kind is TextPart and type(part.text) is str
-    return type(url) is str and url[:5] in _SCHEMES and (detail is None or (type(detail) is str and detail in DETAILS))
+    known = type(url) is str and (url[:5] in _SCHEMES or _DATA.match(url) is not None)
+    return known and (detail is None or (type(detail) is str and detail in DETAILS))
 
 
 def _part(part: Any, place: str) -> Any:
@@ -351,9 +403,27 @@ def _dict_part(part: Mapping[str, Any], place: str) -> Any:
         return _image_part(part, place)
     elif kind == "input_audio":
         return _audio_part(part, place)
+    elif kind == "file":
+        _check_file(part, place)
     elif kind not in _KINDS and (near := _near(kind, _KINDS)):
         warn(f"{place}.type is {quoted(kind)}; did you mean {near!r}? It is sent as it is")
     return part if is_object(part) else dict(part)
+
+
+def _check_file(part: Mapping[str, Any], place: str) -> None:
+    """Refuse a file that says nothing, or is a path that the relay cannot open."""
+    given: Any = part.get("file")
+    if isinstance(given, FilePart | msgspec.Struct):
+        return
+    if not is_mapping(given):
+        if given is None and part.keys() - {"type", "file"}:  # A relay's own spelling.
+            return
+        _refuse_field(part, "file", place, "write the part file(source)")
+    data = given.get("file_data")
+    if is_any(data, bytes, bytearray, memoryview, os.PathLike) or callable(getattr(data, "read", None)):
+        _refuse(f"{place}.file.file_data", data, "write the part file(source)")
+    if not given:
+        raise ConfigError(f"{place}.file is empty: write the part file(source)")
 
 
 def _image_part(part: Mapping[str, Any], place: str) -> Any:
@@ -365,6 +435,11 @@ def _image_part(part: Mapping[str, Any], place: str) -> Any:
     if not isinstance(given, str | Mapping | ImageURL):
         _refuse_field(part, "image_url", place, 'write "image_url": {"url": "https://…"}, or the part image(source)')
     image = _image_url(given, f"{place}.image_url")
+    if "detail" in part:
+        warn(
+            f"{place}.detail stands beside image_url, where no API looks; did you mean "
+            '{"image_url": {"url": …, "detail": …}}?'
+        )
     return part if image is part.get("image_url") and is_object(part) else {**part, "image_url": image}
 
 
@@ -383,11 +458,17 @@ def _image_url(image: Any, place: str) -> Any:
         url = Upload(url)
     elif not is_source(url):
         _refuse_field(fields, "url", place, 'write "url": "https://…", or the part image(source)')
+    for name in fields.keys() - _IMAGE_FIELDS:
+        if (near := nearest(str(name), _IMAGE_FIELDS)) and near not in fields:
+            warn(f"{place}.{name} is no field that the API has, and is sent as it is; did you mean {near!r}?")
     if not is_unset(detail):
         check_detail(detail, f"{place}.detail")
     if url is fields.get("url"):
         return image
     return {**fields, "url": url} if is_mapping(image) else ImageURL(url, detail)
+
+
+_IMAGE_FIELDS = frozenset(("url", "detail"))
 
 
 def check_detail(detail: object, place: str) -> None:
@@ -406,6 +487,20 @@ def check_detail(detail: object, place: str) -> None:
 def _check_address(url: str, place: str) -> None:
     if not url.strip():
         raise ConfigError(f"{place} is {quoted(url)}: write the address of a picture, or the part image(source)")
+    head = url[:_HEAD].strip()
+    if _OF_BYTES.search(head):
+        raise ConfigError(
+            f"{place} is {quoted(url)}, the text of a bytes object: write .decode() in place of str(…), or the part "
+            "image(source)"
+        )
+    comma = url.find(",")
+    if head[:5].lower() == "data:" and (comma < 0 or not url[comma + 1 : comma + _HEAD].strip()):
+        raise ConfigError(f"{place} is {quoted(url)}, a data URI without data: write the part image(source)")
+    if _BARE_HOST.match(head):
+        raise ConfigError(f"{place} is {quoted(url)}: an address begins with https://")
+    scheme, colon, _ = head.partition(":")
+    if colon and scheme.lower() not in _WEB_SCHEMES and _near(scheme, _WEB_SCHEMES):
+        raise ConfigError(f"{place} is {quoted(url)}: did you mean https://?")
     if len(url) <= 1000 and _PICTURE_PATH.fullmatch(url.strip()):  # noqa: PLR2004  (longer than any path; not all base64)
         raise ConfigError(
             f"{place} is {quoted(url)}, a path as text, which the relay cannot open: write the part "
@@ -426,11 +521,19 @@ def _audio_part(part: Mapping[str, Any], place: str) -> Any:
         )
     fields: Mapping[str, Any] = {"data": given.data, "format": given.format} if isinstance(given, InputAudio) else given
     data: Any = fields.get("data")
+    if isinstance(data, str) and _is_no_sound(data[: _HEAD * 5].strip()):
+        _refuse(f"{place}.input_audio.data", data, "write the part audio(source), or base64 of the sound")
     if isinstance(data, str | bytes | bytearray | memoryview | Upload):
         return part if is_object(part) else dict(part)
+    if data is None:
+        _refuse_field(fields, "data", f"{place}.input_audio", "write the part audio(source)")
     if not is_source(data):
         _refuse(f"{place}.input_audio.data", data, "write the part audio(source)")
     return audio(data, format=fields.get("format"))
+
+
+def _is_no_sound(head: str) -> bool:
+    return not head or bool(_SOUND_PATH.fullmatch(head) or _OF_BYTES.search(head))
 
 
 def is_part(value: object) -> TypeGuard[Any]:

@@ -25,7 +25,8 @@ from tutuclient.media import Upload
 from tutuclient.settings import UNSET
 from tutuclient.types.answer import is_list
 from tutuclient.types.chat import ChatMessage, FunctionCall, ToolCall, is_thought
-from tutuclient.wire.messages import is_binary, is_mapping, is_pydantic, quoted, ready
+from tutuclient.wire.keywords import is_binary, quoted, warn
+from tutuclient.wire.messages import is_mapping, is_pydantic, ready
 
 _MARK = os.urandom(12).hex()
 _PIECE = 192 * 2**10
@@ -304,6 +305,11 @@ def _unwritable(fields: Any, error: Exception) -> str:
             break
     else:
         return f"the request cannot be written as JSON: {printable(place, 60)} is nested too deep, or holds itself"
+    if is_mapping(value):
+        for name in cast("Mapping[Any, Any]", value):
+            if not isinstance(name, str | int | float):
+                what = f"{quoted(value)} with {printable(repr(name), 60)} for a name, and names are text"
+                return f"the request cannot be written as JSON: {printable(place, 200) or 'it'} is {what}"
     what = f"{printable(place, 200)} is {quoted(value)}" if place else quoted(value)
     return f"the request cannot be written as JSON: {what}{'' if why.endswith('as JSON') else f': {printable(why)}'}"
 
@@ -394,8 +400,10 @@ def check_model(fields: Mapping[str, Any]) -> None:
         ConfigError: ``model`` is no text, or empty.
     """
     model = fields.get("model")
-    if not isinstance(model, str) or not model.strip():
+    if not isinstance(model, str) or not (bare := model.strip()):
         raise ConfigError(f'model is {quoted(model)}: name one that the relay lists, such as model="gpt-4o"')
+    if len(bare) != len(model) or bare[0] in "\"'":
+        warn(f"model is {quoted(model)}, with spaces or quotes around it, and is sent as it is; did you mean to?")
 
 
 def check_text(value: Any, field: str, *, empty: bool = False) -> None:
