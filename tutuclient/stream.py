@@ -31,7 +31,7 @@ from tutuclient.errors import (
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.types.answer import DEEPEST, is_list, is_object, keep, kept, read_json, too_deep
+from tutuclient.types.answer import DEEPEST, is_list, is_object, keep, keep_pair, kept, read_json, too_deep
 from tutuclient.types.audio import join_base64
 from tutuclient.types.chat import (
     ChatAudio,
@@ -928,6 +928,7 @@ class ChunkReader:
         """
         decode, origin, folder = wire.decode_chunk, self._origin, self.folder
         text = folder.text
+        add_text, add_thought = (folder.thoughts if text is None else text).append, folder.thoughts.append
         for data in () if self.done else events:
             chunk: ChatCompletionChunk | None = None
             if (len(data) < _SHORT and _OPEN not in data[_LISTS_END:]) or not _too_much(data):
@@ -940,20 +941,26 @@ class ChunkReader:
                     if text is not None and len(choices) == 1 and chunk.usage is None and chunk.moderation is None:
                         choice = choices[0]
                         delta = choice.delta
-                        piece, pieces = delta.content, text
+                        piece, add = delta.content, add_text
                         if not piece and not _ERROR.search(data):
-                            piece, pieces = delta.reasoning_content, folder.thoughts
-                        mere = choice.finish_reason is None and choice.logprobs is None and choice.usage is None
-                        mere = mere and choice.error is None
-                        if mere and piece and astuple(delta).count(None) == _ALL_BUT_ONE:
-                            pieces.append(piece)
-                            keep(chunk, {"origin": origin, "raw": data})
+                            piece, add = delta.reasoning_content, add_thought
+                        if (
+                            piece
+                            and choice.finish_reason is None
+                            and choice.logprobs is None
+                            and choice.usage is None
+                            and choice.error is None
+                            and astuple(delta).count(None) == _ALL_BUT_ONE
+                        ):
+                            add(piece)
+                            keep_pair(chunk, (origin, data))
                             yield chunk
                             continue
             yield from self._carefully("", data, chunk)
             if self.done:
                 return
             text = folder.text
+            add_text = (folder.thoughts if text is None else text).append
 
     def _named(self, kind: str | None, events: Iterable[sse.Data]) -> Generator[ChatCompletionChunk, None, None]:
         for data in events:
@@ -1140,7 +1147,7 @@ def read_body(data: bytes | bytearray, origin: Origin, *, many: int, max_bytes: 
     """
     read = wire.read_completion_or_chunks(data, origin.meta)
     if not isinstance(read, list):  # Without a reader: nearly every call comes this way.
-        completion = read if many else one_choice(read)
+        completion = read if many or len(read.choices) == 1 else one_choice(read)
         kept(completion)["origin"] = origin
         return completion
     reader = ChunkReader(origin, many=many, max_bytes=max_bytes)

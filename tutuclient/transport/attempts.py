@@ -173,9 +173,10 @@ class Attempts:
             if call.settings.key_source is not None:
                 await self._renew_key(call.settings.key_source)
             watch.limit("first_token", call.timeout.first_token)
-            reply = await self._open_with_descriptors()
-            if not call.stream:
-                watch.ease()
+            try:
+                reply = await self._open()
+            except TutuError as error:
+                reply = await self._open_with_descriptors(error)
             result = await use(reply)
         except asyncio.CancelledError:
             self._give_up(reply)
@@ -188,16 +189,20 @@ class Attempts:
             watch.ease()
             raise
         else:
-            self._meta.elapsed_s = self._loop.time() - self._started
-            if call.stream:
-                self._pool.streams.add(reply)
-            else:
-                watch.ease()
-                reply.close()
+            self._finish(reply)
             return result
         finally:
-            await self._end_body(reply)
+            if self._progress.body is not None:
+                await self._end_body(reply)
         raise self._timed_out(late, sent=self._progress.connected and self._progress.sent)
+
+    def _finish(self, reply: Reply) -> None:
+        self._meta.elapsed_s = self._loop.time() - self._started
+        if self._call.stream:
+            self._pool.streams.add(reply)
+        else:
+            self._watch.ease()
+            reply.close()
 
     async def _renew_key(self, source: Callable[[], Awaitable[str] | str]) -> None:
         key = source()
@@ -250,20 +255,20 @@ class Attempts:
         error.request_id = self._meta.request_id
         return error
 
-    async def _open_with_descriptors(self) -> Reply:
+    async def _open_with_descriptors(self, error: TutuError) -> Reply:
         """Open an answer; while there are no file descriptors, wait until other calls have given some back.
 
         Nothing was sent, so that is no attempt. The slot is kept: who waits for one would only meet the same.
+
+        Args:
+            error: Why it could not be opened; raised when that has nothing to do with file descriptors.
         """
         pause, futile = _DESCRIPTORS_S, 0.0
         while True:
-            try:
-                return await self._open()
-            except TutuError as error:
-                if error.outcome in {"unknown", "rejected"} or not out_of_descriptors(error):
-                    raise
-                told = trouble.no_descriptors(self._call.what)
-                cause = error.__cause__
+            if error.outcome in {"unknown", "rejected"} or not out_of_descriptors(error):
+                raise error
+            told = trouble.no_descriptors(self._call.what)
+            cause = error.__cause__
             pause = min(2 * pause, _DESCRIPTORS_MAX_S)
             delay = pause * random.uniform(0.5, 1)
             # Alone, there is nobody of ours to wait for; something else may still give some back.
@@ -282,11 +287,15 @@ class Attempts:
             await self._end_body(None)
             self._progress = Progress()
             self._watch.limit("first_token", self._call.timeout.first_token)
+            try:
+                return await self._open()
+            except TutuError as again:
+                error = again
 
     async def _open(self) -> Reply:
         """Send the request and wait for the head of a good answer."""
         call, meta = self._call, self._meta
-        if call.body is not None:
+        if call.body is not None and call.body.plain is None:  # What is in memory needs no opening.
             await call.body.open()
         url = call.url
         meta.asked = (call.method, url)
@@ -305,10 +314,13 @@ class Attempts:
 
     def _reply(self, response: aiohttp.ClientResponse | direct.Response) -> Reply:
         try:
-            return Reply(response, self._call, self._meta, self._watch, self._pool.slots, self._started)
+            reply = Reply(response, self._call, self._meta, self._watch, self._pool.slots, self._started)
         except UnexpectedResponseError:
             response.close()
             raise
+        if not self._call.stream:  # Its head is its first token.
+            self._watch.ease()
+        return reply
 
     async def _exchange(self, url: str) -> aiohttp.ClientResponse | direct.Response:
         """Send the request, the short way where there is one, and wait for the head of an answer."""
@@ -435,7 +447,7 @@ def _answers(protocol: ResponseHandler | None) -> bool:
         transport is not None
         and not transport.is_closing()
         and not getattr(protocol, "answered", True)
-        and direct.stirs(transport)
+        and direct.stirs(protocol)
     )
 
 

@@ -58,15 +58,21 @@ class Handler(ResponseHandler):
 
     Attributes:
         answered: A byte has come since the request: whoever sent it has read the request, and may have done it.
+        waiting: What tells whether something lies in the socket; see ``stirs``.
     """
 
     answered: bool = False
+    waiting: Any = None
     _awaits_head = False
     _interim = 0
 
-    def set_response_params(self, **params: Any) -> None:
+    def await_head(self) -> None:
         """Prepare for the answer to the next request."""
         self.answered, self._awaits_head, self._interim = False, True, 0
+
+    def set_response_params(self, **params: Any) -> None:
+        """Prepare for the answer to the next request, when aiohttp's session sends it."""
+        self.await_head()
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
@@ -75,6 +81,8 @@ class Handler(ResponseHandler):
             self.answered = True
             while self._awaits_head and (end := data.find(b"\r\n\r\n") + 1):
                 self._awaits_head = False
+                if data.find(b"chunked", 0, end) < 0 and data[9:10] != b"1":
+                    break  # A final head whose body has a length: nothing behind it can break the rules.
                 super().data_received(data[: end + 3])
                 data = data[end + 3 :]
             if not data:
@@ -129,18 +137,23 @@ class Handler(ResponseHandler):
                 self.data_received(data)
 
 
-def stirs(transport: asyncio.Transport | None) -> bool:
+def stirs(protocol: ResponseHandler | None) -> bool:
     """Return whether something waits in a connection's socket that the loop has not read yet.
 
     That is either the end of the connection or an answer nobody asked for; both
     make it useless, and the loop would tell only once the next request is out.
     """
-    poll = getattr(select, "poll", None)  # Windows has none.
-    sock = None if transport is None or poll is None else transport.get_extra_info("socket")
-    if poll is None or sock is None:
-        return False
-    waiting = poll()
-    waiting.register(sock.fileno(), select.POLLIN)
+    waiting = getattr(protocol, "waiting", None)
+    if waiting is None:
+        transport = None if protocol is None else protocol.transport
+        poll = getattr(select, "poll", None)  # Windows has none.
+        sock = None if transport is None or poll is None else transport.get_extra_info("socket")
+        if poll is None or sock is None:
+            return False
+        waiting = poll()
+        waiting.register(sock.fileno(), select.POLLIN)
+        if isinstance(protocol, Handler):
+            protocol.waiting = waiting  # It watches one socket as long as there is a connection.
     return bool(waiting.poll(0))
 
 
@@ -190,8 +203,15 @@ async def ask(connection: Connection, request: bytes, header_bytes: int) -> Resp
     try:
         if protocol is None or protocol.transport is None:
             raise aiohttp.ServerDisconnectedError  # noqa: TRY301  (the same end as for one that dies a moment later)
-        protocol.set_response_params(
-            auto_decompress=False, read_until_eof=True, max_line_size=header_bytes, max_field_size=header_bytes
+        if isinstance(protocol, Handler):
+            protocol.await_head()
+        # Past the handler's own: passing these on once more costs as much as the rest of it.
+        ResponseHandler.set_response_params(
+            protocol,
+            auto_decompress=False,
+            read_until_eof=True,
+            max_line_size=header_bytes,
+            max_field_size=header_bytes,
         )
         protocol.transport.write(request)
         while True:

@@ -115,7 +115,7 @@ class Connector(aiohttp.TCPConnector):
         while idle:
             protocol, since = idle.popleft()
             fresh = protocol.is_connected() and not protocol.should_close and now - since <= _KEEPALIVE_S
-            if not fresh or stirs(protocol.transport):
+            if not fresh or stirs(protocol):
                 protocol.abort()
                 continue
             if not idle:

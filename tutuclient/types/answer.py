@@ -290,13 +290,20 @@ Kept.__slots__ = ()  # type: ignore[assignment]  # the slot stays; its name goes
 keep: Callable[[Kept, dict[str, Any]], None] = _slot.__set__
 """Keep with a struct what it was read from, under the names that ``Answer`` and ``Nested`` list."""
 
+keep_pair: Callable[[Kept, tuple[Any, Any]], None] = _slot.__set__
+"""Keep ``origin`` and ``raw`` alone: for chunks, of which there are so many that making a dict of each counts."""
+
 
 def kept(struct: Kept) -> dict[str, Any]:
     """Return what is kept with a struct, to be read and added to; {} for one that was made by hand."""
     try:
-        found: dict[str, Any] = _slot.__get__(struct)
+        found: dict[str, Any] | tuple[Any, Any] = _slot.__get__(struct)
     except AttributeError:
         found = {}
+        keep(struct, found)
+    if isinstance(found, tuple):
+        origin, raw = found
+        found = {"origin": origin, "raw": raw}
         keep(struct, found)
     return found
 

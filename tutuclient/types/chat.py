@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _NO_REASONS = frozenset(
     {"", "null", "none", "undefined", "nil", "nan", "n/a", "-", "false", "unspecified", "finish_reason_unspecified"}
 )
+_USUAL_REASONS = frozenset({"stop", "length", "tool_calls", "content_filter", "function_call"})
 THOUGHT_PARTS = frozenset({"thinking", "reasoning", "reasoning_text", "reasoning.text", "reasoning.summary", "thought"})
 # reasoning_content, reasoning, reasoning_details, reasoning_text and reasoning_opaque (Copilot's), thinking_blocks
 # (litellm's), thought_signature and extra_content (Gemini's), signature and encrypted_content (of gateways to Claude).
@@ -217,12 +218,17 @@ class Usage(Nested, frozen=True, kw_only=True):
     completion_tokens_details: CompletionTokensDetails | None = None
 
     def __post_init__(self) -> None:
-        for one, other in (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")):
-            first, second = getattr(self, one), getattr(self, other)
-            if first is None or (first == 0 and second):
-                msgspec.structs.force_setattr(self, one, second)
-            elif second is None:
-                msgspec.structs.force_setattr(self, other, first)
+        # Written out twice: every answer and the last chunk of every stream come here.
+        first, second = self.prompt_tokens, self.input_tokens
+        if first is None or (first == 0 and second):
+            msgspec.structs.force_setattr(self, "prompt_tokens", second)
+        elif second is None:
+            msgspec.structs.force_setattr(self, "input_tokens", first)
+        first, second = self.completion_tokens, self.output_tokens
+        if first is None or (first == 0 and second):
+            msgspec.structs.force_setattr(self, "completion_tokens", second)
+        elif second is None:
+            msgspec.structs.force_setattr(self, "output_tokens", first)
         if self.total_tokens is None and self.prompt_tokens is not None and self.completion_tokens is not None:
             msgspec.structs.force_setattr(self, "total_tokens", self.prompt_tokens + self.completion_tokens)
 
@@ -388,7 +394,7 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         notes: Any = self.annotations
-        if is_list(notes):
+        if notes is not None and is_list(notes):
             notes = [Annotation(note) if is_object(note) else note for note in notes]
             msgspec.structs.force_setattr(self, "annotations", notes)
 
@@ -439,7 +445,8 @@ class ChatChoice(Nested, frozen=True, kw_only=True):
     logprobs: ChoiceLogprobs | None = None
 
     def __post_init__(self) -> None:
-        if self.finish_reason and not is_reason(self.finish_reason):
+        reason = self.finish_reason
+        if reason not in _USUAL_REASONS and reason and not is_reason(reason):
             msgspec.structs.force_setattr(self, "finish_reason", None)
 
 

@@ -86,7 +86,6 @@ __all__ = [
     "check_keywords",
     "check_model",
     "check_text",
-    "choices_of",
     "chunk_of_line",
     "decode_chunk",
     "encode",

@@ -15,7 +15,15 @@ import msgspec
 
 from tutuclient.errors import APIError, APIStatusError
 from tutuclient.types.answer import PATIENT, Answer, Meta, is_list, is_object, keep, kept, read_json, too_deep
-from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, ChatMessage, Usage, fullness, is_reason
+from tutuclient.types.chat import (
+    ChatChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatMessage,
+    Usage,
+    fullness,
+    is_reason,
+)
 from tutuclient.wire.envelopes import not_understood, open_event, opened, read_opened
 from tutuclient.wire.mending import OddTextError, find_usage, fit_struct, mend_choices
 from tutuclient.wire.refusals import read_value, unexpected
@@ -98,30 +106,40 @@ def read_completion_or_chunks(data: Data, meta: Meta) -> ChatCompletion | list[b
         UnexpectedResponseError: Likewise.
     """
     raw = bytes(data)
-    return _read_quickly(raw, meta) or written_chunks(raw, meta) or _read_patiently(raw, meta)
+    completion = _read_quickly(raw, meta)
+    if completion is not None:  # Structs have no truth of their own, so ``or`` would ask for their length.
+        return completion
+    return written_chunks(raw, meta) or _read_patiently(raw, meta)
 
 
 def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
-    check_count(raw, meta)
+    if len(raw) > _LONG:
+        check_count(raw, meta)
     try:
         completion = ChatCompletion() if too_deep(raw) else _completions.decode(raw)
     except UNREADABLE:
         return None
     choices = completion.choices
-    _check_choices(choices, meta)
-    if not choices or may_hold_error(raw):
+    if not choices or may_hold_error(raw) or any(map(_is_odd, choices)):
         return None
-    for choice in choices:
-        message = choice.message
-        if not (message.content or _says_something(message)) or choice.finish_reason == "error":
-            return None
-        if message.tool_calls and any(not call.function.name and not call.custom for call in message.tool_calls):
-            return None
     if len(choices) > 1 and is_shuffled([choice.index for choice in choices]):
         return None
     # Set and not added to: there is nothing yet, and looking for it is slow.
     keep(completion, {"raw": raw})
-    return _remembered(completion, raw, raw, meta)
+    if len(choices) > 1 or choices[0].message.tool_calls:
+        return _remembered(completion, raw, raw, meta)
+    _remember_places(completion, raw)
+    _seek_usage_if_empty(completion, raw)
+    return completion
+
+
+def _is_odd(choice: ChatChoice) -> bool:
+    """Return whether a choice has to be read patiently: it says nothing, broke off, or calls a tool without a name."""
+    message = choice.message
+    if not (message.content or _says_something(message)) or choice.finish_reason == "error":
+        return True
+    calls = message.tool_calls
+    return bool(calls) and any(not call.function.name and not call.custom for call in calls or ())
 
 
 def _check_choices(choices: list[Any], meta: Meta) -> None:
@@ -152,8 +170,14 @@ def _remembered(completion: ChatCompletion, raw: bytes, place: bytes | dict[str,
         if (calls := choice.message.tool_calls) is not None and len(calls) > MOST_CALLS:
             raise unexpected(f"more than {MOST_CALLS:,} tool calls", b"", meta)
     _remember_places(completion, place)
-    seek_usage(completion, raw)
+    _seek_usage_if_empty(completion, raw)
     return completion
+
+
+def _seek_usage_if_empty(completion: ChatCompletion, raw: bytes) -> None:
+    usage = completion.usage
+    if usage is None or not usage.total_tokens:  # Else it counts something, and nothing else is looked for.
+        seek_usage(completion, raw)
 
 
 def may_hold_error(raw: Data) -> bool:
@@ -162,7 +186,7 @@ def may_hold_error(raw: Data) -> bool:
     In a long one, whose length is the content's, only its beginning and end are looked at.
     """
     if len(raw) <= 2 * _ERROR_EDGE:
-        return _ERROR in bytes(raw)
+        return bytes(raw).find(_ERROR) >= 0
     return bytes(raw[:_ERROR_EDGE]).find(_ERROR) >= 0 or bytes(raw[-_ERROR_EDGE:]).find(_ERROR) >= 0
 
 

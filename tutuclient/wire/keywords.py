@@ -118,6 +118,8 @@ def check_keywords(given: Iterable[str], known: frozenset[str], call: str) -> No
         known: What ``names`` gives for the endpoint.
         call: What the call is written as, for the message.
     """
+    if not given:
+        return
     for name in given:
         if name not in known:
             _check(name, known, frozenset(given), call)

@@ -116,6 +116,8 @@ def ready(message: Any, number: int) -> Any:
         _check_names(message, number)
     if type(content) is str:
         return message
+    if type(content) is list and content and all(map(_is_written, content)):  # pyright: ignore[reportUnknownArgumentType]
+        return message
     made = _content(message, role, content, number)
     if made is content:
         return message

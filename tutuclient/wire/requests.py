@@ -180,7 +180,8 @@ def _check_numbers(text: bytes, fields: Any, rows: Iterable[list[Any]]) -> None:
 
     msgspec writes null for a float that JSON cannot have, and a Decimal's word as it is.
     """
-    if b"null" in text or b"NaN" in text or b"Infinity" in text:
+    # Thrice ``find``: ``in`` asks bytes for their buffer first, which takes as long again.
+    if text.find(b"null") >= 0 or text.find(b"NaN") >= 0 or text.find(b"Infinity") >= 0:
         refuse_infinite(fields, "")
         for row in rows:
             refuse_infinite(row, "a list in the request")
