@@ -295,7 +295,7 @@ class Attempts:
     async def _open(self) -> Reply:
         """Send the request and wait for the head of a good answer."""
         call, meta = self._call, self._meta
-        if call.body is not None and call.body.plain is None:  # What is in memory needs no opening.
+        if call.body is not None and not call.body.is_ready:
             await call.body.open()
         url = call.url
         meta.asked = (call.method, url)

@@ -58,6 +58,11 @@ class Form(Body):
         self._fields = fields
         self._files = files
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be sent without ``open``: never, since that looks at the files."""
+        return False
+
     async def open(self) -> None:
         """Check every file, before each attempt; small ones become part of the text.
 

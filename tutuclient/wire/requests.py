@@ -73,6 +73,11 @@ class Body:
         return first if len(self.segments) == 1 and isinstance(first, bytes) and len(first) <= _PIECE else None
 
     @property
+    def is_ready(self) -> bool:
+        """Whether it can be sent without ``open``: all of it is in memory."""
+        return self.plain is not None
+
+    @property
     def size_bytes(self) -> int:
         """The length of the whole body, known after ``open``."""
         return sum(len(part) if isinstance(part, bytes) else self._size_of(part) for part in self.segments)
