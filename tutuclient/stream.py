@@ -960,7 +960,7 @@ class ChunkReader:
             if self.done:
                 return
             text = folder.text
-            add_text = (folder.thoughts if text is None else text).append
+            add_text, add_thought = (folder.thoughts if text is None else text).append, folder.thoughts.append
 
     def _named(self, kind: str | None, events: Iterable[sse.Data]) -> Generator[ChatCompletionChunk, None, None]:
         for data in events:
