@@ -119,7 +119,7 @@ class ToolCalls:
         self._by_index: dict[tuple[int, int] | int, dict[str, Any]] = {}
 
     def add(self, piece: ToolCallDelta, raw: dict[str, Any], *, of: int = 0) -> dict[str, Any]:
-        """Take the next piece, of the choice with a number; return the call that it belongs to."""
+        """Add the next piece, of the choice with a number; return the call that it belongs to."""
         name = (piece.function.name if piece.function else None) or ""
         arguments = (piece.function.arguments if piece.function else None) or ""
         call: dict[str, Any] | None = self._find(piece, name, arguments, of)
@@ -332,7 +332,7 @@ class _Choice:
             self._add_rest(delta)
 
     def add_others(self, delta: dict[str, Any]) -> None:
-        """Take the fields of a delta that nobody here understands, and that have to go back with tool calls."""
+        """Add the fields of a delta that nobody here understands, and that have to go back with tool calls."""
         for name, value in delta.items():
             if value is not None and is_thought(name) and name not in _DELTA_FIELDS:
                 pieces = self.others.setdefault(name, [])
