@@ -529,10 +529,13 @@ async def test_a_refusal_of_the_proxy_names_proxy(scheme: str, status: int) -> N
 
 @pytest.mark.parametrize("said", [b"", b"SSH-2.0-OpenSSH_9\r\n\r\n", None], ids=["fin", "ssh", "silence"])
 async def test_a_proxy_that_answers_nothing_of_use_is_named(said: bytes | None) -> None:
+    serving: list[asyncio.Task[None] | None] = []
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
         await reader.readuntil(b"\r\n\r\n")
         if said is None:
-            await asyncio.sleep(0.5)
+            await reader.read()  # Until the client has left.
         writer.write(said or b"")
         writer.close()
 
@@ -547,6 +550,7 @@ async def test_a_proxy_that_answers_nothing_of_use_is_named(said: bytes | None) 
         with pytest.raises(APIConnectionError, match="proxy=") as caught:
             await order(client)
     assert caught.value.outcome == "not_sent"
+    await asyncio.gather(*filter(None, serving))
 
 
 @pytest.mark.parametrize("limits", [Timeout(connect=0.1), Timeout(total=0.1), Timeout(first_token=0.1)])
