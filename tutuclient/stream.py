@@ -597,7 +597,7 @@ class Folder:
         self._remember_text()
 
     def add_others(self, chunk: ChatCompletionChunk) -> None:
-        """Take the fields of a chunk's deltas that have to go back with tool calls and have no name here."""
+        """Add the fields of a chunk's deltas that have to go back with tool calls and have no name here."""
         for number, choice in enumerate(chunk.choices):
             for delta in _raw_deltas(chunk, number)[:1]:
                 self._choice(choice.index if self.many else 0).add_others(delta)
@@ -860,7 +860,7 @@ class ChunkReader:
         return (self._as_chunk(read if self._many else one_choice(read)),)
 
     def pieces(self, values: list[bytes]) -> Iterable[ChatCompletionChunk]:
-        """Take the values of a stream that is written as JSON.
+        """Read the values of a stream that is written as JSON.
 
         Raises:
             APIError: As ``feed`` does, and when nothing of an answer is among them.

@@ -324,7 +324,7 @@ def toolbox(tools: Iterable[Any]) -> dict[str, Tool | Mapping[str, Any]]:
 
 
 def _check_given(tool: Mapping[str, Any], place: str) -> None:
-    """Look for the function of a tool that is given as a dict; kinds of a relay's own are its own.
+    """Find the function of a tool that is given as a dict; kinds of a relay's own are its own.
 
     Raises:
         ConfigError: It is a function that says nothing of itself.

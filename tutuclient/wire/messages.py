@@ -125,7 +125,7 @@ def ready(message: Any, number: int) -> Any:
 
 
 def _check_names(message: dict[str, Any], number: int) -> None:
-    """Look at what a message has beside its role and its content: what is misspelt is passed over by a relay.
+    """Check what a message has beside its role and its content: what is misspelt is passed over by a relay.
 
     Raises:
         ConfigError: The content itself is misspelt, or its calls are no list.
