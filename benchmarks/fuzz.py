@@ -473,6 +473,12 @@ def _new_calls(size: int) -> bytes:
     return _numbered(lambda n: b'data: {"choices":[{"delta":{"tool_calls":[{"id":"%d"}]}}]}\n\n' % n, size)
 
 
+def _messages_beside(size: int) -> bytes:
+    """Write pieces of text, and as many whole messages behind them, each of which may repeat what has come."""
+    piece, message = _event(_frame({"content": "word "})), _event(_frame({}, message={"content": "x"}))
+    return piece * (size // (2 * len(piece))) + message * (size // (2 * len(message)))
+
+
 def _named_pieces(size: int) -> bytes:
     first = _event(_frame({"tool_calls": [_call(0, "", "f", '{"a":"')]}))
     return first + _numbered(lambda _: _event(_frame({"tool_calls": [_call(0, "", "f", "{}" * 400)]})), size)
@@ -561,6 +567,7 @@ SLOW: dict[str, Worst] = {
     "new tool calls": Worst(_timed_stream, _new_calls),
     "tool calls with their name in each piece": Worst(_timed_stream, _named_pieces),
     "audio in pieces": _streams_of(_event(_frame({"audio": {"id": "a", "data": "A" * 400, "transcript": "a"}}))),
+    "messages beside empty deltas": Worst(_timed_stream, _messages_beside),
     "logprobs": _streams_of(_event(_frame({"content": "a"}, logprobs={"content": [{"token": "a"}]}))),
     "a custom tool's input": _streams_of(
         _event(_frame({"tool_calls": [{"index": 0, "custom": {"name": "c", "input": "x" * 400}}]}))

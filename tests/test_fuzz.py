@@ -23,3 +23,9 @@ def test_nothing_foreign_comes_out_of_spoilt_inputs() -> None:
 def test_time_is_linear(name: str) -> None:
     # Quadratic time would make a byte 16 times dearer; a busy machine may make it seem dearer once.
     assert min(fuzz.ratio(name, (2**13, 2**17)) for _ in range(3)) < fuzz.LINEAR
+
+
+def test_a_message_beside_a_delta_costs_the_same_however_much_has_come() -> None:
+    # Joining all that has come anew for each made a byte over three times dearer at this size.
+    sizes = (2**14, 2**22)
+    assert min(fuzz.ratio("messages beside empty deltas", sizes) for _ in range(3)) < 2

@@ -345,7 +345,7 @@ class _Choice:
         if self.by_message or not self.said_something:
             self.by_message = True  # Relays that write "message" for "delta" in every chunk.
             return delta
-        new: dict[str, Any] = {name: _rest(getattr(delta, name), "".join(getattr(self, name))) for name in _TEXTS}
+        new: dict[str, Any] = {name: _rest(getattr(delta, name), getattr(self, name)) for name in _TEXTS}
         for name, known in (("images", self.images), *self.lists.items()):
             items: Any = getattr(delta, name)
             new[name] = [item for item in items if item not in known] if is_list(items) else items
@@ -537,10 +537,17 @@ def _joined_block(block: list[dict[str, Any]]) -> dict[str, Any]:
     return whole
 
 
-def _rest(text: str | None, came: str) -> str | None:
-    """Return what of a text has not come yet."""
-    if not text or not came:
+def _rest(text: str | None, pieces: list[str]) -> str | None:
+    """Return what of a text has not come yet.
+
+    The pieces that have come are joined in place: else a relay that sends a message with every chunk would have all of
+    them joined anew for each.
+    """
+    if not text or not pieces:
         return text
+    if len(pieces) > 1:
+        pieces[:] = ["".join(pieces)]
+    came = pieces[0]
     if text.strip() == came.strip():
         return None
     return text.removeprefix(came)
