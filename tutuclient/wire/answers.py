@@ -106,10 +106,7 @@ def read_completion_or_chunks(data: Data, meta: Meta) -> ChatCompletion | list[b
         UnexpectedResponseError: Likewise.
     """
     raw = bytes(data)
-    completion = _read_quickly(raw, meta)
-    if completion is not None:  # Structs have no truth of their own, so ``or`` would ask for their length.
-        return completion
-    return written_chunks(raw, meta) or _read_patiently(raw, meta)
+    return _read_quickly(raw, meta) or written_chunks(raw, meta) or _read_patiently(raw, meta)
 
 
 def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
