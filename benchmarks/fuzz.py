@@ -25,14 +25,14 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tutuclient import TutuError, __version__, wire
-from tutuclient.generated import ImageFinder, find_images
+from tutuclient.downloads.fetch import Downloads, picture_mime, safe_url
+from tutuclient.finding import ImageFinder, find_images
 from tutuclient.retry import retry_after_of
 from tutuclient.settings import clean_base_url, clean_headers, clean_key, clean_proxy
-from tutuclient.sse import Decoder
-from tutuclient.stream import ChunkReader, fold
-from tutuclient.transport.downloads import Downloads, picture_mime, safe_url
+from tutuclient.streams.chat import ChunkReader, fold
 from tutuclient.types import ChatChoice, ChatCompletion, ChatMessage, Meta, ModelList
-from tutuclient.types.answer import Origin, kept
+from tutuclient.types.base import Origin, kept
+from tutuclient.wire.sse import Decoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -332,7 +332,7 @@ def _read_address(dice: random.Random) -> None:
 
 def _read_link(dice: random.Random) -> None:
     # The check that stands before every download, redirects included.
-    from tutuclient.transport.downloads import _parse  # noqa: PLC0415  (the room's own door is behind a socket)
+    from tutuclient.downloads.fetch import _parse  # noqa: PLC0415  (the room's own door is behind a socket)
 
     guard = Downloads()
     target = guard._checked(_parse(_text(dice, _ADDRESSES)))  # noqa: SLF001  (as above)

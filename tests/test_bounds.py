@@ -279,7 +279,7 @@ async def main():
             except APIError as error:
                 print(type(error).__name__)
 
-import tutuclient.stream, tutuclient.transport.pool  # Imports need more stack than this.
+import tutuclient.streams.chat, tutuclient.transport.pool  # Imports need more stack than this.
 threading.stack_size(128 * 1024)
 thread = threading.Thread(target=lambda: asyncio.run(main()))
 thread.start()

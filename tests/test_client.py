@@ -21,7 +21,7 @@ import pytest
 from tests.conftest import KEY
 from tutuclient import ConfigError, MediaError, Request, Timeout, TutuClient, TutuError, Upload, image, user
 from tutuclient.testing import Server, sample_picture, says, serve_in_thread
-from tutuclient.types.answer import kept
+from tutuclient.types.base import kept
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tutuclient import errors
 from tutuclient.errors import APIError, TutuError, printable
-from tutuclient.types.answer import Meta
+from tutuclient.types.base import Meta
 from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage
 
 CLASSES = sorted(

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tutuclient import errors, wire
 from tutuclient.retry import next_delay, retry_after_of, worth_repeating
 from tutuclient.settings import RetryPolicy
-from tutuclient.types.answer import Meta
+from tutuclient.types.base import Meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

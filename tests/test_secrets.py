@@ -34,6 +34,7 @@ from tutuclient import (
     UnexpectedResponseError,
     user,
 )
+from tutuclient.downloads.fetch import Downloads, is_public
 from tutuclient.testing import (
     FAULTS,
     draws,
@@ -47,8 +48,7 @@ from tutuclient.testing import (
     serve_in_thread,
     streams,
 )
-from tutuclient.transport.downloads import Downloads, is_public
-from tutuclient.types.answer import Kept, kept
+from tutuclient.types.base import Kept, kept
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -51,15 +51,16 @@ if TYPE_CHECKING:
         UnexpectedResponseError,
         UnprocessableEntityError,
     )
-    from tutuclient.events import EventStream
-    from tutuclient.generated import GeneratedImage, find_images
-    from tutuclient.media import PictureSource, Recording, SoundSource, Upload, audio, file, image
-    from tutuclient.resources.raw import APIResponse, OpenResponse
-    from tutuclient.resources.runs import ToolRun, ToolRunStream
+    from tutuclient.finding import find_images
+    from tutuclient.media.image import GeneratedImage
+    from tutuclient.media.upload import PictureSource, Recording, SoundSource, Upload, audio, file, image
+    from tutuclient.resources.responses import APIResponse, OpenResponse
     from tutuclient.resources.streaming import ChatCompletionStream
+    from tutuclient.resources.tool_loop import ToolRun, ToolRunStream
     from tutuclient.settings import RetryPolicy, Spent, Timeout
-    from tutuclient.sound import Sound, SoundStream
-    from tutuclient.stream import ChatStream
+    from tutuclient.streams.audio import Sound, SoundStream
+    from tutuclient.streams.chat import ChatStream
+    from tutuclient.streams.events import EventStream
     from tutuclient.tools import Tool
     from tutuclient.transport import Request
     from tutuclient.types import (
@@ -134,15 +135,16 @@ _ROOMS = {
         "UnexpectedResponseError",
         "UnprocessableEntityError",
     ),
-    "events": ("EventStream",),
-    "generated": ("GeneratedImage", "find_images"),
-    "media": ("PictureSource", "Recording", "SoundSource", "Upload", "audio", "file", "image"),
-    "resources.raw": ("APIResponse", "OpenResponse"),
-    "resources.runs": ("ToolRun", "ToolRunStream"),
+    "streams.events": ("EventStream",),
+    "finding": ("find_images",),
+    "media.image": ("GeneratedImage",),
+    "media.upload": ("PictureSource", "Recording", "SoundSource", "Upload", "audio", "file", "image"),
+    "resources.responses": ("APIResponse", "OpenResponse"),
+    "resources.tool_loop": ("ToolRun", "ToolRunStream"),
     "resources.streaming": ("ChatCompletionStream",),
     "settings": ("RetryPolicy", "Spent", "Timeout"),
-    "sound": ("Sound", "SoundStream"),
-    "stream": ("ChatStream",),
+    "streams.audio": ("Sound", "SoundStream"),
+    "streams.chat": ("ChatStream",),
     "tools": ("Tool",),
     "transport": ("Request",),
     "types": (

@@ -11,8 +11,8 @@ import msgspec
 
 from tutuclient import __version__, wire
 from tutuclient.errors import ConfigError, MediaError, printable
-from tutuclient.generated import GeneratedImage
-from tutuclient.media import PictureSource, image, named_picture
+from tutuclient.media.image import GeneratedImage
+from tutuclient.media.upload import PictureSource, image, named_picture
 from tutuclient.resources import Account, Audio, Chat, Embeddings, Images, Models, TextCompletions
 from tutuclient.resources.parsing import refuse_format
 from tutuclient.settings import (
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
-    from tutuclient.events import EventStream
+    from tutuclient.media.parts import ImagePart
     from tutuclient.settings import Middleware, RetryPolicy, Spent, Timeout
-    from tutuclient.stream import ChatStream
+    from tutuclient.streams.chat import ChatStream
+    from tutuclient.streams.events import EventStream
     from tutuclient.types.account import Balance
     from tutuclient.types.chat import ChatCompletion
-    from tutuclient.types.parts import ImagePart
 
 T = TypeVar("T")
 Pictures: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | ImagePart]"

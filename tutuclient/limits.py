@@ -1,31 +1,15 @@
 """How much at once, how often again, and when not at all: what all calls of a client share.
 
 Knows no calls, no network, and no clock but the one passed in: whoever takes a
-slot gives it back, and whoever hears from the relay says so. Threads and file
-descriptors are limits too: all work for threads goes through ``in_thread``.
+slot gives it back, and whoever hears from the relay says so.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import errno
-import os
-import random
-import socket
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
-from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 import anyio
 import anyio.lowlevel
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
-
-    from anyio import CapacityLimiter
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -142,130 +126,3 @@ class CoolDown:
             unit: A number from 0 to 1 that says where in the spread the call comes.
         """
         return self._until - now + unit * self._spread if now < self._until else 0.0
-
-
-# --- Threads ---------------------------------------------------------------------------------------------------------
-
-# As many as anyio and Starlette use: they wait for disks, not for processors.
-_THREADS: Final = 40
-_executors: dict[asyncio.AbstractEventLoop, tuple[ThreadPoolExecutor, AsyncGenerator[None, None]]] = {}
-# How long something of ours that is no call, such as fetching or saving an image, waits for a descriptor.
-DESCRIPTOR_S: Final = 30.0
-
-
-async def in_thread(
-    do: Callable[[*Ts], T],
-    *args: *Ts,
-    abandon_on_cancel: bool = False,
-    limiter: CapacityLimiter | None = None,
-    opens: bool = False,
-) -> T:
-    """Run a function in a thread of the running loop's own executor.
-
-    Not anyio's ``to_thread.run_sync``: its threads end with the loop's root task, which under ``nest_asyncio`` never
-    ends, and then the process never exits. These end with the loop's shutdown, and at the latest with the interpreter.
-
-    Args:
-        do: The function. It sees the caller's context variables.
-        args: Its arguments.
-        abandon_on_cancel: Cancelling leaves the thread to itself. Otherwise an anyio scope waits for it; asyncio's
-            ``Task.cancel`` never does.
-        limiter: How many may run at once, beyond the executor's own limit.
-        opens: It opens files, and may be run again from its beginning: while the process has no descriptors left, wait
-            for one, for up to 30 s.
-    """
-    async with limiter or contextlib.nullcontext():
-        waited = 0.0
-        while True:
-            work = partial(copy_context().run, do, *args)
-            try:
-                await anyio.lowlevel.checkpoint()  # The first one has anyio import a module.
-                with anyio.CancelScope(shield=not abandon_on_cancel):
-                    return await asyncio.get_running_loop().run_in_executor(await _executor(), work)
-            except Exception as error:
-                if not opens or waited >= DESCRIPTOR_S or not out_of_descriptors(error):
-                    raise
-            pause = random.uniform(0.01, 0.1)
-            waited += pause
-            await asyncio.sleep(pause)
-
-
-async def _executor() -> ThreadPoolExecutor:
-    loop = asyncio.get_running_loop()
-    found = _executors.get(loop)
-    if found is None:
-        for gone in [each for each in list(_executors) if each.is_closed()]:
-            if (left := _executors.pop(gone, None)) is not None:
-                left[0].shutdown(wait=False)
-        executor = ThreadPoolExecutor(_THREADS, "tutuclient")
-        found = _executors[loop] = executor, _until_shutdown(executor)
-        if closes_generators():
-            await anext(found[1])
-    return found[0]
-
-
-def closes_generators() -> bool:
-    """Return whether the running loop knows of async generators, and so closes those that are left at its shutdown.
-
-    Under ``nest_asyncio`` it does not, and the interpreter complains of one that awaits something while it is closed.
-    """
-    return sys.get_asyncgen_hooks().finalizer is not None
-
-
-async def _until_shutdown(executor: ThreadPoolExecutor) -> AsyncGenerator[None, None]:
-    """Close the executor when the loop shuts down: ``asyncio.run`` closes all async generators, and this is one."""
-    try:
-        yield
-    finally:
-        _executors.pop(asyncio.get_running_loop(), None)
-        executor.shutdown(wait=False)
-
-
-# --- File descriptors ------------------------------------------------------------------------------------------------
-
-_MOST_CONNECTIONS: Final = 512
-_OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
-NO_DESCRIPTORS: Final = (
-    "too many files and connections are open; raise the limit (`ulimit -n`), or lower max_connections="
-)
-
-
-def default_connections() -> int:
-    """Return how many connections the process has file descriptors for: at most 512.
-
-    An upload takes two, a socket and a file; some are left for the rest of the process.
-    """
-    try:
-        import resource  # noqa: PLC0415  (Windows has none, and no such limit)
-
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        unlimited = soft == resource.RLIM_INFINITY
-    except (ImportError, OSError, ValueError):
-        unlimited, soft = True, 0
-    if unlimited:
-        return _MOST_CONNECTIONS
-    return max(1, min(_MOST_CONNECTIONS, (soft - max(32, min(64, soft // 8))) // 2))
-
-
-def out_of_descriptors(error: BaseException) -> bool:
-    """Return whether something failed because the process, or the system, has no file descriptors left.
-
-    A name that cannot be looked up says nothing of it, so then one is tried for.
-    """
-    link: BaseException | None = error
-    while link is not None:
-        inner = getattr(link, "os_error", link)
-        if getattr(inner, "errno", None) in _OUT_OF_DESCRIPTORS:
-            return True
-        if isinstance(inner, socket.gaierror):
-            return _none_left()
-        link = link.__cause__ or link.__context__
-    return False
-
-
-def _none_left() -> bool:
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return error.errno in _OUT_OF_DESCRIPTORS
-    return False

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from tutuclient._descriptors import default_connections
 from tutuclient.errors import ConfigError, printable
-from tutuclient.limits import default_connections
-from tutuclient.types.answer import Meta  # noqa: TC001  (msgspec reads annotations at run time)
+from tutuclient.types.base import Meta  # noqa: TC001  (msgspec reads annotations at run time)
 
 if TYPE_CHECKING:
     import ssl

@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 from tests.conftest import KEY, QUICK
 from tutuclient import MediaError, TutuClient, image
 from tutuclient.errors import ImageDownloadError
-from tutuclient.media import Recording, Upload
+from tutuclient.media.upload import Recording, Upload
 from tutuclient.testing import Recorded, Server, raw, says, serve
 
 if TYPE_CHECKING:

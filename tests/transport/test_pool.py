@@ -25,7 +25,7 @@ from tutuclient import (
 )
 from tutuclient.testing import chunk, says, self_signed
 from tutuclient.testing.script import encode_frame, reset
-from tutuclient.transport.direct import Handler
+from tutuclient.transport.aiohttp_internals import Handler
 from tutuclient.transport.pool import Connector
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tutuclient import wire
-from tutuclient.types.answer import Meta, Origin, kept
+from tutuclient.types.base import Meta, Origin, kept
 from tutuclient.types.chat import (
     Annotation,
     ChatChoice,

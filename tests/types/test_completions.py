@@ -6,7 +6,7 @@ import json
 import pickle
 
 from tutuclient import wire
-from tutuclient.types.answer import Meta
+from tutuclient.types.base import Meta
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionLogprobs
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
-from tutuclient.types.answer import Meta
+from tutuclient.types.base import Meta
 from tutuclient.types.embeddings import CreateEmbeddingResponse, Embedding
 
 NUMBERS = [0.5, -1.0, 2.0]

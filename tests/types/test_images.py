@@ -9,11 +9,11 @@ import pytest
 
 from tests.images import png
 from tutuclient import wire
+from tutuclient.downloads.fetch import Downloads
 from tutuclient.errors import NoImageError
-from tutuclient.generated import ImageFinder, find_images
-from tutuclient.transport.downloads import Downloads
+from tutuclient.finding import ImageFinder, find_images
 from tutuclient.types import Image, ImagesResponse, ImageStreamEvent, ImagesUsage, Meta
-from tutuclient.types.answer import Origin, kept
+from tutuclient.types.base import Origin, kept
 
 PNG = png(bytes(50))
 B64 = base64.b64encode(PNG).decode()

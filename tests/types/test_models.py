@@ -15,7 +15,7 @@ from tutuclient.errors import (
     RateLimitError,
     UnexpectedResponseError,
 )
-from tutuclient.types.answer import Meta
+from tutuclient.types.base import Meta
 from tutuclient.types.models import Model, ModelList
 
 META = Meta(200)

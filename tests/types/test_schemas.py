@@ -35,10 +35,11 @@ from pydantic_core import to_jsonable_python
 import tutuclient
 from tests.images import png
 from tutuclient import Balance, image, types, user, wire
-from tutuclient.generated import ImageFinder
+from tutuclient.downloads.fetch import Downloads
+from tutuclient.finding import ImageFinder
+from tutuclient.media.parts import TextPart
 from tutuclient.resources import Completions, Embeddings, Models, TextCompletions
 from tutuclient.resources.parsing import Expected
-from tutuclient.transport.downloads import Downloads
 from tutuclient.types import (
     ChatCompletion,
     ChatCompletionChunk,
@@ -53,10 +54,9 @@ from tutuclient.types import (
     Transcription,
     Usage,
 )
-from tutuclient.types.answer import Kept, Origin, Plain, keep, kept
+from tutuclient.types.base import Kept, Origin, Plain, keep, kept
 from tutuclient.types.chat import TopLogprob
 from tutuclient.types.events import ChunkEvent, ContentDeltaEvent, so_far
-from tutuclient.types.parts import TextPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable

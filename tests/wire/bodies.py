@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tutuclient import wire
-from tutuclient.types.answer import Meta
+from tutuclient.types.base import Meta
 
 if TYPE_CHECKING:
     from tutuclient.errors import APIStatusError

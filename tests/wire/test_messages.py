@@ -24,9 +24,9 @@ from PIL import Image as Pillow
 from tests.wire.bodies import CALL, OK, completion
 from tutuclient import RequestWarning, wire
 from tutuclient.errors import ConfigError
-from tutuclient.media import Upload, audio, file, image
+from tutuclient.media.parts import AudioPart, ImagePart, ImageURL, Message, TextPart, assistant, user
+from tutuclient.media.upload import Upload, audio, file, image
 from tutuclient.types.chat import ChatCompletion, ChatMessage
-from tutuclient.types.parts import AudioPart, ImagePart, ImageURL, Message, TextPart, assistant, user
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

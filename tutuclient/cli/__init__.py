@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tutuclient import __version__
-from tutuclient.cli import account, audio, chat, demo, doctor, embeddings, images, pictures, serve
+from tutuclient.cli import account, audio, chat, demo, doctor, embeddings, image_commands, images, serve
 from tutuclient.cli.commands import Command, Group
 from tutuclient.cli.output import print_error, write
 from tutuclient.cli.running import INTERRUPTED
@@ -88,7 +88,7 @@ def _start(
 
 _MAIN, _REST, _RELAY = "Pictures and words", "Images, sound, vectors", "The relay"
 for _panel, _commands in (
-    (_MAIN, (chat.analyze, pictures.edit, pictures.generate, chat.chat)),
+    (_MAIN, (chat.analyze, image_commands.edit, image_commands.generate, chat.chat)),
     (_REST, (audio.speech, audio.transcribe, audio.translate, embeddings.embed)),
     (_RELAY, (account.models, account.balance, doctor.doctor, serve.serve, demo.demo)),
 ):

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.text import Text
 
-from tutuclient.cli.given import ApiKey, AsJson, BaseUrl, Debug, Seconds, client_of
+from tutuclient.cli.arguments import ApiKey, AsJson, BaseUrl, Debug, Seconds, client_of
 from tutuclient.cli.output import Waiting, call_fields, note, print_json, write
 from tutuclient.cli.running import in_one_line, run
 from tutuclient.errors import NotFoundError, printable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tutuclient.cli.given import (
+from tutuclient.cli.arguments import (
     ApiKey,
     AsJson,
     BaseUrl,
@@ -23,7 +23,6 @@ from tutuclient.cli.given import (
     prompt_of,
     stdin,
 )
-from tutuclient.cli.keeping import Target
 from tutuclient.cli.output import (
     Waiting,
     amount,
@@ -36,14 +35,15 @@ from tutuclient.cli.output import (
     print_json,
     write,
 )
+from tutuclient.cli.output_files import Target
 from tutuclient.cli.running import in_one_line, run
 from tutuclient.errors import ConfigError, SoundError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from tutuclient.events import EventStream
-    from tutuclient.sound import SoundStream
+    from tutuclient.streams.audio import SoundStream
+    from tutuclient.streams.events import EventStream
     from tutuclient.types import Meta, Usage
     from tutuclient.types.audio import (
         SpeechFields,

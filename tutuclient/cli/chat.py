@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tutuclient import errors
-from tutuclient.cli.given import (
+from tutuclient.cli.arguments import (
     ApiKey,
     AsJson,
     BaseUrl,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from tutuclient.client import TutuClient
-    from tutuclient.stream import ChatStream
+    from tutuclient.streams.chat import ChatStream
     from tutuclient.types import ChatCompletion, ChatFields, ChatMessage
 
 

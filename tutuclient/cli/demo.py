@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from tutuclient.cli.given import Debug  # noqa: TC001  (typer reads annotations at run time)
+from tutuclient.cli.arguments import Debug  # noqa: TC001  (typer reads annotations at run time)
 from tutuclient.cli.output import amount, end_interrupted_line, harmless, write
 from tutuclient.cli.running import in_one_line, run
 from tutuclient.cli.serve import relay

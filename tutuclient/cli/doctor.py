@@ -25,9 +25,9 @@ from rich.table import Table
 from rich.text import Text
 
 from tutuclient import errors
-from tutuclient.cli.given import CONNECTION, ApiKey, AsJson, BaseUrl, Debug, Model, client_of
-from tutuclient.cli.keeping import rescue
+from tutuclient.cli.arguments import CONNECTION, ApiKey, AsJson, BaseUrl, Debug, Model, client_of
 from tutuclient.cli.output import Waiting, amount, note, print_json, write
+from tutuclient.cli.output_files import rescue
 from tutuclient.cli.running import exit_code, explained, in_one_line, run
 from tutuclient.errors import APIError, ConfigError, TutuError, printable
 

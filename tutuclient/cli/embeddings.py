@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tutuclient.cli.given import ApiKey, AsJson, BaseUrl, Debug, Model, Seconds, client_of, stdin_lines
+from tutuclient.cli.arguments import ApiKey, AsJson, BaseUrl, Debug, Model, Seconds, client_of, stdin_lines
 from tutuclient.cli.output import Waiting, call_fields, counts, note, print_faint, print_json, write
 from tutuclient.cli.running import in_one_line, run
 from tutuclient.errors import ConfigError, TutuError, printable

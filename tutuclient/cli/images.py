@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tutuclient.cli.commands import Command, Group
-from tutuclient.cli.given import (
+from tutuclient.cli.arguments import (
     ApiKey,
     AsJson,
     BaseUrl,
@@ -23,16 +22,17 @@ from tutuclient.cli.given import (
     split,
     stdin,
 )
-from tutuclient.cli.keeping import Target, finish, keep, ordered, rescue
+from tutuclient.cli.commands import Command, Group
 from tutuclient.cli.output import Waiting, call_fields, counts, note
+from tutuclient.cli.output_files import Target, finish, keep, ordered, rescue
 from tutuclient.cli.running import in_one_line, run
 from tutuclient.errors import APIError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from tutuclient.cli.keeping import Kept
-    from tutuclient.events import EventStream
+    from tutuclient.cli.output_files import Kept
+    from tutuclient.streams.events import EventStream
     from tutuclient.types import (
         ImageEditFields,
         ImageGenerateFields,

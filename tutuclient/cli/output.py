@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress
 
-    from tutuclient.generated import GeneratedImage
+    from tutuclient.media.image import GeneratedImage
     from tutuclient.types import ChatCompletion, Usage
 
 

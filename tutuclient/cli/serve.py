@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tutuclient.cli.given import Debug  # noqa: TC001  (typer reads annotations at run time)
+from tutuclient.cli.arguments import Debug  # noqa: TC001  (typer reads annotations at run time)
 from tutuclient.cli.output import end_interrupted_line, note, print_faint, write
 from tutuclient.cli.running import in_one_line, run
 from tutuclient.errors import ConfigError, printable

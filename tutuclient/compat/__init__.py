@@ -39,8 +39,8 @@ from tutuclient.errors import (
     UnprocessableEntityError,
 )
 from tutuclient.resources import Chat, Completions
-from tutuclient.resources.raw import APIResponse as AsyncAPIResponse
 from tutuclient.resources.resource import Resource
+from tutuclient.resources.responses import APIResponse as AsyncAPIResponse
 from tutuclient.settings import (
     UNSET,
     Secret,
@@ -57,10 +57,10 @@ from tutuclient.settings import (
     own_headers,
     with_key,
 )
-from tutuclient.stream import Stream as AsyncStream
+from tutuclient.streams.chat import Stream as AsyncStream
 from tutuclient.tools import Tool
 from tutuclient.transport import Transport
-from tutuclient.types.answer import Plain as BaseModel
+from tutuclient.types.base import Plain as BaseModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from tutuclient.errors import APIError, NotFoundError, UnexpectedResponseError, printable
-from tutuclient.resources.others import Others
+from tutuclient.resources.generic import Others
 from tutuclient.types.account import Balance
 
 if TYPE_CHECKING:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
-from tutuclient.events import EventReader, EventStream
-from tutuclient.media import Recording
-from tutuclient.resources.raw import opened, raw
+from tutuclient.media.upload import Recording
 from tutuclient.resources.resource import Resource, stamped
+from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Unset
-from tutuclient.sound import Sound, SoundStream, read_sound, speech_reader
-from tutuclient.types.answer import Answer
+from tutuclient.streams.audio import Sound, SoundStream, read_sound, speech_reader
+from tutuclient.streams.events import EventReader, EventStream
 from tutuclient.types.audio import (
     SpeechFields,
     SpeechStreamEvent,
@@ -32,22 +31,23 @@ from tutuclient.types.audio import (
     TranscriptionVerbose,
     TranslationFields,
 )
+from tutuclient.types.base import Answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
     from typing import Unpack
 
-    from tutuclient.media import SoundSource
+    from tutuclient.media.upload import SoundSource
     from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.answer import Meta
     from tutuclient.types.audio import (
         AudioResponseFormat,
         Translation,
         TranslationFormat,
         TranslationVerbose,
     )
+    from tutuclient.types.base import Meta
 
 _SPEECH = wire.names(SpeechFields, "stream_format")
 _TRANSCRIPTION = wire.names(TranscriptionFields, "response_format", "stream")

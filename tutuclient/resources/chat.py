@@ -10,26 +10,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
 
 from tutuclient import wire
-from tutuclient.generated import ImageFinder
+from tutuclient.finding import ImageFinder
+from tutuclient.media.parts import Message  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
 from tutuclient.resources.parsing import Expected, refuse_format
-from tutuclient.resources.raw import further, opened, raw
 from tutuclient.resources.resource import Resource
-from tutuclient.resources.runs import ToolRun, ToolRunStream, run
+from tutuclient.resources.responses import further, opened, raw
 from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
+from tutuclient.resources.tool_loop import ToolRun, ToolRunStream, run
 from tutuclient.settings import UNSET, Timeout, Unset
-from tutuclient.sound import sound_in
-from tutuclient.stream import ChatStream, fold, read_body, several
+from tutuclient.streams.audio import sound_in
+from tutuclient.streams.chat import ChatStream, fold, read_body, several
 from tutuclient.tools import sendable as written
-from tutuclient.types.answer import Origin, kept
+from tutuclient.types.base import Origin, kept
 from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage
 from tutuclient.types.parsed import ParsedChatCompletion  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
-from tutuclient.types.parts import Message  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from tutuclient.settings import Settings
-    from tutuclient.sound import Sound
+    from tutuclient.streams.audio import Sound
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
     from tutuclient.types.chat import ParseFields, RunFields

@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
 from tutuclient import wire
 from tutuclient.errors import APIError
-from tutuclient.events import EventReader, EventStream
-from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures
+from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Timeout, Unset
-from tutuclient.stream import several
-from tutuclient.types.answer import Origin, kept
+from tutuclient.streams.chat import several
+from tutuclient.streams.events import EventReader, EventStream
+from tutuclient.types.base import Origin, kept
 from tutuclient.types.chat import fuller
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
 
 if TYPE_CHECKING:
     from typing import Unpack
 
-    from tutuclient.sse import Data
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.answer import Meta
+    from tutuclient.types.base import Meta
+    from tutuclient.wire.sse import Data
 
 _FIELDS = wire.names(CompletionFields, "stream")
 _Prompt: TypeAlias = "str | Iterable[str] | Iterable[int] | Iterable[Iterable[int]] | None"

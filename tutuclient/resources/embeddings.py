@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
-from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, no_pictures
+from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Timeout, Unset
-from tutuclient.types.answer import Origin, is_list, kept
+from tutuclient.types.base import Origin, is_list, kept
 from tutuclient.types.embeddings import CreateEmbeddingResponse, EmbeddingFields
 
 if TYPE_CHECKING:

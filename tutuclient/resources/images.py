@@ -15,13 +15,13 @@ import msgspec
 
 from tutuclient import wire
 from tutuclient.errors import APIError, MediaError
-from tutuclient.events import EventReader, EventStream
-from tutuclient.generated import ImageFinder
-from tutuclient.media import Upload
-from tutuclient.resources.raw import opened, raw
+from tutuclient.finding import ImageFinder
+from tutuclient.media.upload import Upload
 from tutuclient.resources.resource import Resource
+from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Unset, is_unset
-from tutuclient.types.answer import Origin, keep, kept
+from tutuclient.streams.events import EventReader, EventStream
+from tutuclient.types.base import Origin, keep, kept
 from tutuclient.types.images import (
     Image,
     ImageEditFields,
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Unpack
 
-    from tutuclient.media import PictureSource
+    from tutuclient.media.upload import PictureSource
     from tutuclient.settings import Timeout
-    from tutuclient.sse import Data
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.answer import Meta
+    from tutuclient.types.base import Meta
+    from tutuclient.wire.sse import Data
 
 PictureFile: TypeAlias = (
     "PictureSource | tuple[str | None, PictureSource] | tuple[str | None, PictureSource, str | None]"

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
-from tutuclient.resources.raw import opened, raw
 from tutuclient.resources.resource import Resource, reading
+from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.types.models import Model, ModelList
 

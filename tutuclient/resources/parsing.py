@@ -20,7 +20,7 @@ from tutuclient.errors import (
     printable,
 )
 from tutuclient.tools import MisfitError, Shape, Tool, is_format, response_format, toolbox
-from tutuclient.types.answer import Answer, Nested, keep, kept
+from tutuclient.types.base import Answer, Nested, keep, kept
 from tutuclient.types.events import partial_json
 from tutuclient.types.parsed import (
     ParsedChatCompletion,

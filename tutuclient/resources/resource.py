@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar, cas
 from urllib.parse import urlencode
 
 from tutuclient import wire
-from tutuclient.resources.raw import APIResponse, OpenResponse
+from tutuclient.resources.responses import APIResponse, OpenResponse
 from tutuclient.settings import UNSET, Unset, clean_headers, clean_query, clean_timeout
 from tutuclient.transport import Call
-from tutuclient.types.answer import Answer, Origin, kept
+from tutuclient.types.base import Answer, Origin, kept
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from typing import Self
 
-    from tutuclient.generated import GeneratedImage
+    from tutuclient.media.image import GeneratedImage
     from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply

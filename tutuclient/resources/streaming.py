@@ -1,6 +1,6 @@
 """The streams of ``chat.completions.stream``: chunks as ever, openai's typed events, and a parsed answer at the end.
 
-What a stream is, ``tutuclient.stream`` knows; what an answer is read as,
+What a stream is, ``tutuclient.streams.chat`` knows; what an answer is read as,
 ``parsing``. Here chunks become events, each at the cost of its piece.
 """
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tutuclient.errors import ConfigError
 from tutuclient.resources.parsing import Expected  # noqa: TC001  (``get_type_hints`` reads annotations at run time)
-from tutuclient.stream import ChatStream, Folder, ToolCalls
+from tutuclient.streams.chat import ChatStream, Folder, ToolCalls
 from tutuclient.tools import MisfitError
-from tutuclient.types.answer import keep
+from tutuclient.types.base import keep
 from tutuclient.types.chat import ChatCompletion, read_once
 from tutuclient.types.events import (
     ChunkEvent,

@@ -12,12 +12,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tutuclient.standin.audio import sample_sound
+    from tutuclient.standin.endpoints.panel import MODELS_FORMS
+    from tutuclient.standin.images import sample_picture
     from tutuclient.testing.account import Account
     from tutuclient.testing.certificate import self_signed
     from tutuclient.testing.faults import FAULTS, RETRY_AFTER_SHAPES, Fault, RawServer, raw_server
     from tutuclient.testing.form import Form, FormFile
-    from tutuclient.testing.pages.panel import MODELS_FORMS
-    from tutuclient.testing.pictures import sample_picture
     from tutuclient.testing.script import (
         PICTURE_FORMS,
         Exchange,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
         streams,
     )
     from tutuclient.testing.server import Server, serve, serve_in_thread
-    from tutuclient.testing.sound import sample_sound
 
 __all__ = [
     "FAULTS",
@@ -70,20 +70,21 @@ __all__ = [
 _ROOMS = {
     "account": ("Account",),
     "form": ("Form", "FormFile"),
-    "pages.panel": ("MODELS_FORMS",),
-    "sound": ("sample_sound",),
     "certificate": ("self_signed",),
-    "pictures": ("sample_picture",),
     "faults": ("FAULTS", "RETRY_AFTER_SHAPES", "Fault", "RawServer", "raw_server"),
     "server": ("Server", "serve", "serve_in_thread"),
 }
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+_ROOM_OF = {name: f"{__name__}.{room}" for room, names in _ROOMS.items() for name in names} | {
+    "MODELS_FORMS": "tutuclient.standin.endpoints.panel",
+    "sample_picture": "tutuclient.standin.images",
+    "sample_sound": "tutuclient.standin.audio",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_ROOM_OF.get(name, 'script')}"), name)
+    value = getattr(import_module(_ROOM_OF.get(name, f"{__name__}.script")), name)
     globals()[name] = value
     return value
 

@@ -24,7 +24,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from aiohttp import hdrs, web
 from multidict import CIMultiDictProxy, MultiMapping
 
-from tutuclient.testing import given
+from tutuclient.testing import lenient
 from tutuclient.testing.account import Account
 from tutuclient.testing.form import Form, parse
 
@@ -160,7 +160,7 @@ class Exchange:
         """Decode the body once; a long one is better decoded in a worker thread."""
         if self._decoded is None:
             try:
-                self._decoded = given.mapping(json.loads(self.body)), None
+                self._decoded = lenient.mapping(json.loads(self.body)), None
             except (ValueError, RecursionError) as error:
                 self._decoded = {}, f"invalid JSON body: {error}"
         return self._decoded
@@ -370,7 +370,7 @@ class Says:
             "model": exchange.payload.get("model", ""),
             **{name: value for name, value in self.fields.items() if name in _TOP_FIELDS},
         }
-        count = given.integer(exchange.payload.get("n")) or 1
+        count = lenient.integer(exchange.payload.get("n")) or 1
         choices = [
             self._choice(index, exchange.payload) for index in range(count if 1 <= count <= _MOST_CHOICES else 1)
         ]
@@ -399,7 +399,7 @@ class Says:
             if self.max_tokens is not None and len(pieces) > self.max_tokens:
                 pieces, finish = pieces[: self.max_tokens], "length"
             content = "".join(map(str, pieces))
-        top_logprobs = min(max(given.integer(payload.get("top_logprobs")) or 0, 0), 20)
+        top_logprobs = min(max(lenient.integer(payload.get("top_logprobs")) or 0, 0), 20)
         return _Choice(
             index, pieces, content, message, finish, top_logprobs if payload.get("logprobs") is True else None
         )
@@ -410,7 +410,7 @@ class Says:
         # Choices take turns, as the pieces of several answers do on the wire.
         turns = zip_longest(*(choice.frames(top) for choice in choices))
         frames = [frame for turn in turns for frame in turn if frame is not None]
-        options = given.mapping(exchange.payload.get("stream_options"))
+        options = lenient.mapping(exchange.payload.get("stream_options"))
         if usage is not None and options.get("include_usage") is True:
             frames.append({**chunk(None, **top), "choices": [], "usage": dict(usage)})
         delay = exchange.stage.token_delay if self.token_delay is None else self.token_delay
@@ -768,16 +768,16 @@ def _message_deltas(message: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
         yield at_once
     for name, thought in thoughts.items():
         yield from ({name: piece} for piece in (tokens(thought) if isinstance(thought, str) else [thought]))
-    for place, call in enumerate(given.objects(calls)):
+    for place, call in enumerate(lenient.objects(calls)):
         yield from _call_deltas(place, call)
     if audio is not None:
-        yield from ({"audio": piece} for piece in _audio_pieces(given.mapping(audio)))
+        yield from ({"audio": piece} for piece in _audio_pieces(lenient.mapping(audio)))
 
 
 def _call_deltas(place: int, call: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """Send a call's name first and what it is called with in pieces after it."""
     for kind, grows in (("function", "arguments"), ("custom", "input")):
-        inner = given.mapping(call.get(kind))
+        inner = lenient.mapping(call.get(kind))
         written = inner.get(grows)
         if isinstance(written, str):
             yield {"tool_calls": [{"index": place, **call, kind: {**inner, grows: ""}}]}
@@ -813,10 +813,10 @@ def _cut(frames: Sequence[bytes], sizes: int | Sequence[int] | None) -> Iterable
 def prompt_tokens(payload: Mapping[str, Any]) -> int:
     """Count a chat's tokens as this stand-in does: one a word or CJK character, 85 a picture or sound."""
     counted = 0
-    for message in given.objects(payload.get("messages")):
+    for message in lenient.objects(payload.get("messages")):
         content = message.get("content")
-        for part in [content] if isinstance(content, str) else given.array(content):
-            text = part if isinstance(part, str) else given.mapping(part).get("text")
+        for part in [content] if isinstance(content, str) else lenient.array(content):
+            text = part if isinstance(part, str) else lenient.mapping(part).get("text")
             if isinstance(text, str):
                 counted += len(tokens(text))
             elif isinstance(part, dict):
@@ -831,9 +831,9 @@ def _usage(exchange: Exchange, choices: Sequence[_Choice]) -> dict[str, Any]:
     thought = message.get("reasoning_content")
     reasoning = len(tokens(thought)) * len(choices) if isinstance(thought, str) else 0
     spoken = message.get("audio")
-    audio = len(tokens(str(given.mapping(spoken).get("transcript", "")))) * 4 * len(choices) if spoken else 0
-    calls = [each.get("function", each.get("custom")) for each in given.objects(message.get("tool_calls"))]
-    called = sum(7 + len(tokens(str(given.mapping(call)))) for call in calls) * len(choices)
+    audio = len(tokens(str(lenient.mapping(spoken).get("transcript", "")))) * 4 * len(choices) if spoken else 0
+    calls = [each.get("function", each.get("custom")) for each in lenient.objects(message.get("tool_calls"))]
+    called = sum(7 + len(tokens(str(lenient.mapping(call)))) for call in calls) * len(choices)
     prompt, completion = prompt_tokens(exchange.payload), said + reasoning + audio + called
     usage: dict[str, Any] = {
         "prompt_tokens": prompt,

@@ -19,7 +19,8 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import hdrs, web
 
-from tutuclient.testing import faults, pages
+from tutuclient.standin import endpoints
+from tutuclient.testing import faults
 from tutuclient.testing.account import Account
 from tutuclient.testing.script import INLINE_BYTES, Exchange, Recorded, Scripted, media_type
 
@@ -180,9 +181,9 @@ class Server:
     async def think(self, exchange: Exchange) -> web.StreamResponse:
         """Answer as though nothing had been scripted: by the page of the API that was asked for."""
         method, path = exchange.request.method, exchange.request.path
-        if (page := pages.page_for(method, path)) is not None:
+        if (page := endpoints.page_for(method, path)) is not None:
             return await page(exchange)
-        if (bare := path.rstrip("/")) in pages.PATHS and bare != path:
+        if (bare := path.rstrip("/")) in endpoints.PATHS and bare != path:
             status = 301 if method == "GET" else 307
             return exchange.respond(b"", status=status, headers={hdrs.LOCATION: bare})
         if not f"{path}/".startswith("/v1/"):
@@ -291,7 +292,7 @@ class Server:
         given = exchange.request.headers.get(hdrs.AUTHORIZATION, "").removeprefix("Bearer ").strip()
         if (
             self._key is None
-            or exchange.request.path in pages.PUBLIC
+            or exchange.request.path in endpoints.PUBLIC
             or secrets.compare_digest(given.encode(errors="replace"), self._key.encode())
         ):
             return None

@@ -13,10 +13,10 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
+from tutuclient._threads import in_thread
+from tutuclient.downloads.fetch import Downloads
 from tutuclient.errors import ConfigError
-from tutuclient.limits import in_thread
 from tutuclient.transport.call import Call
-from tutuclient.transport.downloads import Downloads
 from tutuclient.transport.middleware import Request, through
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urljoin
 
 from tutuclient import wire
+from tutuclient._descriptors import out_of_descriptors
 from tutuclient.errors import (
     APIConnectionError,
     APIError,
@@ -20,15 +21,15 @@ from tutuclient.errors import (
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.limits import RetryBudget, out_of_descriptors
+from tutuclient.limits import RetryBudget
 from tutuclient.retry import next_delay, retry_after_of, worth_repeating
 from tutuclient.settings import origin_of, with_key
-from tutuclient.transport import direct, trouble
+from tutuclient.transport import aiohttp_internals, exceptions
+from tutuclient.transport.deadlines import Watch
 from tutuclient.transport.middleware import through
 from tutuclient.transport.progress import Progress, progress_of_attempt
 from tutuclient.transport.reply import Reply
-from tutuclient.transport.watch import Watch
-from tutuclient.types.answer import Headers, Meta
+from tutuclient.types.base import Headers, Meta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -229,7 +230,7 @@ class Attempts:
             kind = watch.caught()
             if kind is None:
                 raise
-            late = trouble.timed_out("pool", self._call.what, self._call.seconds(kind), sent=False)
+            late = exceptions.timed_out("pool", self._call.what, self._call.seconds(kind), sent=False)
             raise late from None
         watch.ease()
         self._meta.waited_s += self._loop.time() - began
@@ -249,7 +250,7 @@ class Attempts:
     def _timed_out(self, kind: str, *, sent: bool) -> TutuError:
         call = self._call
         looked_up = "" if self._progress.connected else self._pool.looked_up(call)
-        error = trouble.timed_out(
+        error = exceptions.timed_out(
             kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image, looked_up=looked_up
         )
         error.request_id = self._meta.request_id
@@ -267,7 +268,7 @@ class Attempts:
         while True:
             if error.outcome in {"unknown", "rejected"} or not out_of_descriptors(error):
                 raise error
-            told = trouble.no_descriptors(self._call.what)
+            told = exceptions.no_descriptors(self._call.what)
             cause = error.__cause__
             pause = min(2 * pause, _DESCRIPTORS_MAX_S)
             delay = pause * random.uniform(0.5, 1)
@@ -312,7 +313,7 @@ class Attempts:
             response.close()
         raise await self._refusal(response)  # pyright: ignore[reportPossiblyUnboundVariable]  (there is one hop at least)
 
-    def _reply(self, response: aiohttp.ClientResponse | direct.Response) -> Reply:
+    def _reply(self, response: aiohttp.ClientResponse | aiohttp_internals.Response) -> Reply:
         try:
             reply = Reply(response, self._call, self._meta, self._watch, self._pool.slots, self._started)
         except UnexpectedResponseError:
@@ -322,7 +323,7 @@ class Attempts:
             self._watch.ease()
         return reply
 
-    async def _exchange(self, url: str) -> aiohttp.ClientResponse | direct.Response:
+    async def _exchange(self, url: str) -> aiohttp.ClientResponse | aiohttp_internals.Response:
         """Send the request, the short way where there is one, and wait for the head of an answer."""
         call, progress = self._call, self._progress
         idle = self._pool.take_idle(call) if url is call.url else None
@@ -330,14 +331,14 @@ class Attempts:
             if idle is not None:
                 progress.connected = progress.reused = True
                 progress.protocol = idle[0].protocol
-                return await direct.ask(*idle, self._pool.header_bytes)
+                return await aiohttp_internals.ask(*idle, self._pool.header_bytes)
             return await self._request(url)
-        except trouble.CAUGHT as error:
+        except exceptions.CAUGHT as error:
             if isinstance(error, TutuError):
                 raise
             silent = not getattr(progress.protocol, "answered", True)
-            progress.stale = progress.reused and silent and isinstance(error, trouble.DIED)
-            problem = progress.failure or trouble.broken(
+            progress.stale = progress.reused and silent and isinstance(error, exceptions.DIED)
+            problem = progress.failure or exceptions.broken(
                 error,
                 call.what,
                 connected=progress.connected,
@@ -347,7 +348,7 @@ class Attempts:
                 proxied=call.settings.proxy is not None,
                 looked_up="" if progress.connected else self._pool.looked_up(call),
             )
-            cause = None if progress.failure is not None else trouble.clean_cause(error)
+            cause = None if progress.failure is not None else exceptions.clean_cause(error)
         raise problem from cause
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
@@ -374,12 +375,12 @@ class Attempts:
         finally:
             progress_of_attempt.reset(token)
 
-    async def _refusal(self, response: aiohttp.ClientResponse | direct.Response) -> APIError:
+    async def _refusal(self, response: aiohttp.ClientResponse | aiohttp_internals.Response) -> APIError:
         """Read an answer that says no, and make its error."""
         call, meta = self._call, self._meta
         if response.status == 407 and call.settings.proxy is not None:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
             response.close()
-            return trouble.refused_by_proxy(call.what, response.status)
+            return exceptions.refused_by_proxy(call.what, response.status)
         data = b""
         self._watch.ease()
         try:
@@ -447,11 +448,11 @@ def _answers(protocol: ResponseHandler | None) -> bool:
         transport is not None
         and not transport.is_closing()
         and not getattr(protocol, "answered", True)
-        and direct.stirs(protocol)
+        and aiohttp_internals.stirs(protocol)
     )
 
 
-def _redirected(response: aiohttp.ClientResponse | direct.Response, url: str) -> str:
+def _redirected(response: aiohttp.ClientResponse | aiohttp_internals.Response, url: str) -> str:
     """Say where to send the same request instead, or "": only 307 and 308, only within the origin.
 
     Source: RFC 9110, sections 15.4.8 and 15.4.9.

@@ -14,7 +14,7 @@ from tutuclient.settings import SecretBytes, Spent, merged_headers
 
 if TYPE_CHECKING:
     from tutuclient.settings import RetryPolicy, Settings, Timeout
-    from tutuclient.types.answer import Meta
+    from tutuclient.types.base import Meta
     from tutuclient.wire import Body
 
 _SEPARATORS = re.compile(r"[/\\]")

@@ -24,12 +24,13 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import Connection
 from yarl import URL
 
+from tutuclient._threads import closes_generators
 from tutuclient.errors import ConfigError
-from tutuclient.limits import CoolDown, RetryBudget, Slots, closes_generators
+from tutuclient.limits import CoolDown, RetryBudget, Slots
+from tutuclient.transport.aiohttp_internals import READ_SIZE, Handler, stirs
 from tutuclient.transport.attempts import Attempts
-from tutuclient.transport.direct import READ_SIZE, Handler, stirs
+from tutuclient.transport.deadlines import Alarm
 from tutuclient.transport.progress import progress_of_attempt
-from tutuclient.transport.watch import Alarm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tutuclient import wire
 from tutuclient.errors import APIConnectionError, APIError, APITimeoutError, UnexpectedResponseError
-from tutuclient.transport import direct, trouble
+from tutuclient.transport import aiohttp_internals, exceptions
 
 if TYPE_CHECKING:
     import aiohttp
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from tutuclient.limits import Slots
     from tutuclient.transport.call import Call
-    from tutuclient.transport.watch import Kind, Watch
-    from tutuclient.types.answer import Meta
+    from tutuclient.transport.deadlines import Kind, Watch
+    from tutuclient.types.base import Meta
 
 
 # What stands in the header where nothing was encoded, beside the names of character sets. Sources: a gateway in front
@@ -71,16 +71,16 @@ class Reply:
 
     def __init__(
         self,
-        response: aiohttp.ClientResponse | direct.Response,
+        response: aiohttp.ClientResponse | aiohttp_internals.Response,
         call: Call,
         meta: Meta,
         watch: Watch,
         slots: Slots | None,
         started: float,
     ) -> None:
-        self._response: aiohttp.ClientResponse | direct.Response | None = response
+        self._response: aiohttp.ClientResponse | aiohttp_internals.Response | None = response
         self._content = response.content
-        self._body = direct.Body(response.content, watch.loop, gathers=call.stream)
+        self._body = aiohttp_internals.Body(response.content, watch.loop, gathers=call.stream)
         self._slots = slots
         self._started = started
         self._late: APITimeoutError | None = None
@@ -106,9 +106,9 @@ class Reply:
         while True:
             try:
                 piece = await self._body.read()
-            except trouble.CAUGHT as error:
+            except exceptions.CAUGHT as error:
                 problem = self._late or self._broken(error)
-                cause = None if self._late is not None else trouble.clean_cause(error)
+                cause = None if self._late is not None else exceptions.clean_cause(error)
             else:
                 if self._inflater is None:
                     return piece
@@ -125,7 +125,7 @@ class Reply:
             raise problem from cause
 
     def _broken(self, error: BaseException) -> APIError:
-        return trouble.broken(error, self.call.what, connected=True, sent=True, makes_image=self.call.makes_image)
+        return exceptions.broken(error, self.call.what, connected=True, sent=True, makes_image=self.call.makes_image)
 
     async def read(self, begun: bytes = b"") -> bytes | bytearray:
         """Read the whole body.
@@ -174,7 +174,7 @@ class Reply:
 
     def fail(self, kind: Kind) -> None:
         """Fail the read that is waiting, or the next one, and give connection and slot back: a limit has passed."""
-        self._late = trouble.timed_out(
+        self._late = exceptions.timed_out(
             kind, self.call.what, self.call.seconds(kind), sent=True, makes_image=self.call.makes_image
         )
         self._content.set_exception(self._late)

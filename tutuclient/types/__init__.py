@@ -5,8 +5,20 @@ unknown fields are kept out of the way (``extra``), and sets that may grow are
 plain ``str``. Knows nothing of bytes, sockets or errors.
 """
 
+from tutuclient.media.parts import (
+    AudioPart,
+    FileData,
+    FilePart,
+    ImagePart,
+    ImageURL,
+    InputAudio,
+    Message,
+    TextPart,
+    assistant,
+    system,
+    user,
+)
 from tutuclient.types.account import Balance
-from tutuclient.types.answer import Answer, Meta
 from tutuclient.types.audio import (
     AudioResponseFormat,
     AudioUsage,
@@ -26,6 +38,7 @@ from tutuclient.types.audio import (
     Translation,
     TranslationVerbose,
 )
+from tutuclient.types.base import Answer, Meta
 from tutuclient.types.chat import (
     Annotation,
     CallFields,
@@ -89,19 +102,6 @@ from tutuclient.types.parsed import (
     ParsedChoice,
     ParsedFunction,
     ParsedFunctionToolCall,
-)
-from tutuclient.types.parts import (
-    AudioPart,
-    FileData,
-    FilePart,
-    ImagePart,
-    ImageURL,
-    InputAudio,
-    Message,
-    TextPart,
-    assistant,
-    system,
-    user,
 )
 
 __all__ = [

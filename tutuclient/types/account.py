@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tutuclient.types.answer import Plain
+from tutuclient.types.base import Plain
 
 
 class Balance(Plain, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence  # noqa: TC003  (msgspec reads annotations at run time)
 from typing import Any, Literal, TypeAlias, TypedDict
 
-from tutuclient.types.answer import Answer, Nested, kept
+from tutuclient.types.base import Answer, Nested, kept
 from tutuclient.types.chat import Usage
 
 _PLAIN = str.maketrans({"-": "+", "_": "/", **dict.fromkeys(" \t\r\n")})

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, cast
 
 import msgspec
 
-from tutuclient.types.answer import Answer, Nested, Plain, is_list, is_object, kept, unknown_field
+from tutuclient.types.base import Answer, Nested, Plain, is_list, is_object, kept, unknown_field
 
 if TYPE_CHECKING:
-    from tutuclient.generated import GeneratedImage
-    from tutuclient.sound import Sound
-    from tutuclient.types.answer import Origin
+    from tutuclient.media.image import GeneratedImage
+    from tutuclient.streams.audio import Sound
+    from tutuclient.types.base import Origin
 
 
 # What serializers write where there is no reason: a word in place of null (DashScope, qwen behind relays).

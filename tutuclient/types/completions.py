@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 
 import msgspec
 
-from tutuclient.types.answer import Answer, Nested
+from tutuclient.types.base import Answer, Nested
 from tutuclient.types.chat import Usage, is_reason
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 import msgspec
 
 from tutuclient.errors import ConfigError
-from tutuclient.types.answer import Answer, Kept, Plain, kept
+from tutuclient.types.base import Answer, Kept, Plain, kept
 from tutuclient.types.chat import Usage  # noqa: TC001  (msgspec reads annotations at run time)
 
 if TYPE_CHECKING:

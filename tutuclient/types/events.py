@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from tutuclient.types.answer import Kept, Plain, keep, kept, too_deep
+from tutuclient.types.base import Kept, Plain, keep, kept, too_deep
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, TokenLogprob
 
 if TYPE_CHECKING:

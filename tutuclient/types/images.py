@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import msgspec
 
-from tutuclient.types.answer import Answer, Nested, kept
+from tutuclient.types.base import Answer, Nested, kept
 from tutuclient.types.chat import Usage
 
 if TYPE_CHECKING:
-    from tutuclient.generated import GeneratedImage
-    from tutuclient.types.answer import Origin
+    from tutuclient.media.image import GeneratedImage
+    from tutuclient.types.base import Origin
 
 # What stands before base64: the beginning of a data URI, or what is left of one. Some write it twice.
 _GAP = r"(?:\s|\\{1,2}(?:[nrt]|u000[ad9]))*+"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable, Iterator  # noqa: TC003  (msgspec reads annotations at run time)
 from typing import Any
 
-from tutuclient.types.answer import Answer
+from tutuclient.types.base import Answer
 
 
 class Model(Answer, frozen=True, kw_only=True):

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tutuclient.wire.answers import (
+from tutuclient.wire.api_errors import (
+    error_event,
+    error_of_answer,
+    error_of_status,
+    left_unread,
+    too_large,
+    unexpected,
+    without_key,
+)
+from tutuclient.wire.chat import (
     MOST_CALLS,
     MOST_CHOICES,
     UNREADABLE,
@@ -21,13 +30,7 @@ from tutuclient.wire.answers import (
     too_many,
     written_chunks,
 )
-from tutuclient.wire.envelopes import error_without_answer
-from tutuclient.wire.forms import Form, FormFile, form
-from tutuclient.wire.inflate import Inflater
-from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names, quoted
-from tutuclient.wire.mending import fit_struct
-from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source
-from tutuclient.wire.pages import (
+from tutuclient.wire.endpoints import (
     failed,
     read_answer,
     read_as,
@@ -37,16 +40,10 @@ from tutuclient.wire.pages import (
     read_text_event,
     read_vectors,
 )
-from tutuclient.wire.refusals import (
-    error_event,
-    error_of_answer,
-    error_of_status,
-    left_unread,
-    too_large,
-    unexpected,
-    without_key,
-)
-from tutuclient.wire.requests import (
+from tutuclient.wire.envelopes import error_without_answer
+from tutuclient.wire.form_body import Form, FormFile, form
+from tutuclient.wire.inflate import Inflater
+from tutuclient.wire.json_body import (
     Body,
     check_model,
     check_text,
@@ -57,6 +54,9 @@ from tutuclient.wire.requests import (
     refuse_infinite,
     sendable,
 )
+from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names, quoted
+from tutuclient.wire.lenient import fit_struct
+from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source
 from tutuclient.wire.shapes import in_order
 from tutuclient.wire.transcripts import (
     PLAIN_FORMATS,

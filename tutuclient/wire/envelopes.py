@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from tutuclient.errors import APIStatusError, UnexpectedResponseError, printable
-from tutuclient.types.answer import is_list, is_object, read_json
-from tutuclient.wire.refusals import missing, raise_if_error, raise_if_words, read_object, read_value, unexpected
+from tutuclient.types.base import is_list, is_object, read_json
+from tutuclient.wire.api_errors import missing, raise_if_error, raise_if_words, read_object, read_value, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tutuclient.errors import APIError
-    from tutuclient.sse import Data
-    from tutuclient.types.answer import Meta
+    from tutuclient.types.base import Meta
+    from tutuclient.wire.sse import Data
 
 Pick: TypeAlias = "Callable[[Any], dict[str, Any] | None]"
 """Makes of a decoded value the answer in the API's own shape; None when the value is no such answer."""

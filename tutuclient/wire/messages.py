@@ -25,12 +25,12 @@ from uuid import UUID
 import msgspec
 
 from tutuclient.errors import ConfigError, printable
-from tutuclient.files import PICTURE_ENDINGS
-from tutuclient.media import Document, Recording, Upload, audio
+from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart
+from tutuclient.media.saving import PICTURE_ENDINGS
+from tutuclient.media.upload import Document, Recording, Upload, audio
 from tutuclient.settings import is_unset
-from tutuclient.types.answer import Answer, is_list, is_object
+from tutuclient.types.base import Answer, is_list, is_object
 from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
-from tutuclient.types.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart
 from tutuclient.wire.keywords import is_any, is_binary, nearest, quoted, warn
 
 # Source: the API's description 2.3.0, ChatCompletionRequestMessage.

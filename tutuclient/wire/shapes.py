@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from tutuclient.types.answer import is_list, is_object
+from tutuclient.types.base import is_list, is_object
 from tutuclient.types.images import looks_like_image
 from tutuclient.wire.envelopes import ENVELOPES
-from tutuclient.wire.mending import written
+from tutuclient.wire.lenient import written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 from msgspec.structs import asdict
 
-from tutuclient.types.answer import Answer, Meta, Nested, keep, read_json
 from tutuclient.types.audio import (
     SpeechAudioDeltaEvent,
     SpeechAudioDoneEvent,
@@ -27,17 +26,18 @@ from tutuclient.types.audio import (
     Translation,
     TranslationVerbose,
 )
+from tutuclient.types.base import Answer, Meta, Nested, keep, read_json
 from tutuclient.types.chat import Usage
-from tutuclient.wire.answers import remember_usage
+from tutuclient.wire.api_errors import error_event, in_utf8, missing, read_value, unexpected
+from tutuclient.wire.chat import remember_usage
 from tutuclient.wire.envelopes import not_understood, open_event, read_opened
-from tutuclient.wire.mending import fit_struct
-from tutuclient.wire.refusals import error_event, in_utf8, missing, read_value, unexpected
+from tutuclient.wire.lenient import fit_struct
 from tutuclient.wire.shapes import event_in, said_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tutuclient.sse import Data
+    from tutuclient.wire.sse import Data
 
 A = TypeVar("A", bound=Answer)
 

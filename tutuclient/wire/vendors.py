@@ -14,8 +14,8 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tutuclient import errors
-from tutuclient.types.answer import is_object
-from tutuclient.wire.mending import dicts
+from tutuclient.types.base import is_object
+from tutuclient.wire.lenient import dicts
 
 if TYPE_CHECKING:
     from tutuclient.errors import APIStatusError

@@ -1,0 +1,999 @@
+"""The guarded downloader against a real server on loopback, which plays the stranger."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import pickle
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import anyio
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
+
+from tests.conftest import QUICK
+from tests.images import TINY_GIF, png
+from tutuclient.downloads.fetch import Downloads, is_public, must_be_picture, picture_mime, safe_url
+from tutuclient.errors import ImageDownloadError
+from tutuclient.settings import UNSET, RetryPolicy, Timeout
+from tutuclient.testing.certificate import self_signed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+PNG = png(bytes(range(256)) * 40)
+
+
+class Stranger:
+    """A server on loopback: ``pages`` maps paths to answers, ``asked`` keeps the requests."""
+
+    def __init__(self) -> None:
+        self.pages: dict[str, Any] = {"/a.png": PNG}
+        self.asked: list[web.Request] = []
+        self.port = 0
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request)
+        page = self.pages.get(request.path, 404)
+        if callable(page):
+            made: web.StreamResponse = await page(request)
+            return made
+        if isinstance(page, int):
+            return web.Response(status=page)
+        if isinstance(page, str):
+            return web.Response(status=302, headers={"Location": page})
+        return web.Response(body=page, content_type="image/png")
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def at(self, path: str) -> str:
+        return self.origin + path
+
+    def trusted(self, **settings: Any) -> Downloads:
+        return Downloads(trusted_origins={self.origin}, **{"retry": QUICK, **settings})
+
+
+@asynccontextmanager
+async def stranger_at_work(tls: ssl.SSLContext | None = None) -> AsyncIterator[Stranger]:
+    stranger = Stranger()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", stranger.answer)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+    await site.start()
+    stranger.port = runner.addresses[0][1]
+    yield stranger
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def stranger() -> AsyncIterator[Stranger]:
+    async with stranger_at_work() as stranger:
+        yield stranger
+
+
+@asynccontextmanager
+async def raw_server(answer: bytes, *, hold: bool = False) -> AsyncIterator[str]:
+    """A server that sends these bytes to whoever comes, then closes or falls silent."""
+    waiting = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        if hold:
+            await waiting.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    yield f"http://{host}:{port}/a.png"
+    waiting.set()
+    server.close()
+    await asyncio.sleep(0.01)
+
+
+def names(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+    """Make every name resolve to these addresses."""
+
+    async def getaddrinfo(_loop: object, _host: str, port: int, **_options: Any) -> list[Any]:
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
+            if ":" in address
+            else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in addresses
+        ]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+
+
+async def refusal(downloads: Downloads, url: str) -> str:
+    with pytest.raises(ImageDownloadError) as caught:
+        await downloads.fetch(url)
+    assert caught.value.__cause__ is None
+    assert caught.value.message.isprintable()
+    return caught.value.message
+
+
+# What comes
+
+
+async def test_fetches_a_picture(stranger: Stranger) -> None:
+    assert await stranger.trusted().fetch(stranger.at("/a.png")) == PNG
+    assert await Downloads(allow_private=True).fetch(stranger.at("/a.png")) == PNG
+
+
+async def test_fetches_a_large_picture_in_pieces(stranger: Stranger) -> None:
+    stranger.pages["/a.png"] = large = png(bytes(2_000_000))
+    sizes: list[int] = []
+
+    async def weigh(piece: bytes) -> None:
+        sizes.append(len(piece))
+
+    await stranger.trusted().fetch_into(stranger.at("/a.png"), weigh)
+    assert sum(sizes) == len(large)
+    assert max(sizes) < len(large) / 2
+    assert await stranger.trusted().fetch(stranger.at("/a.png")) == large
+
+
+async def test_gives_the_pieces_in_order_and_the_type(stranger: Stranger) -> None:
+    pieces: list[bytes] = []
+
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+        await response.prepare(request)
+        for at in range(100):
+            await response.write(PNG[at : at + 1])
+        await response.write(PNG[100:])
+        return response
+
+    async def keep(piece: bytes) -> None:
+        pieces.append(piece)
+        await asyncio.sleep(0)
+
+    stranger.pages["/a.png"] = drip
+    assert await stranger.trusted().fetch_into(stranger.at("/a.png"), keep) == "image/png"
+    assert b"".join(pieces) == PNG
+    assert len(pieces[0]) >= 64
+    assert all(pieces)
+
+
+async def test_takes_a_picture_smaller_than_any_head(stranger: Stranger) -> None:
+    stranger.pages["/a.png"] = TINY_GIF
+    assert await stranger.trusted().fetch(stranger.at("/a.png")) == TINY_GIF
+
+
+async def test_lets_errors_of_the_writer_out_as_they_are(stranger: Stranger) -> None:
+    async def full(_: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        await stranger.trusted().fetch_into(stranger.at("/a.png"), full)
+
+
+async def test_believes_bytes_and_not_the_content_type(stranger: Stranger) -> None:
+    async def lying(_: web.Request) -> web.Response:
+        return web.Response(body=PNG, content_type="text/html")
+
+    stranger.pages["/a.png"] = lying
+    assert await stranger.trusted().fetch(stranger.at("/a.png")) == PNG
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"", "empty"),
+        (b"\xef\xbb\xbf  <!DOCTYPE html><p>expired", "a web page"),
+        (b"<HTML>", "a web page"),
+        (b'<?xml version="1.0"?><Error/>', "XML"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (b'{"error": "expired"}', "JSON"),
+        (b"%PDF-1.7", "a PDF"),
+        (b"\x1f\x8b\x08\x00", "gzip data"),
+        (b"PK\x03\x04", "a ZIP archive"),
+        (b"\x1aE\xdf\xa3\x01", "a video"),
+        (b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom", "a video"),
+        (b"link expired", "text"),
+        (b"\x00\x01\x02\x03", "data of no kind known here"),
+    ],
+)
+async def test_says_what_came_instead_of_a_picture(stranger: Stranger, body: bytes, words: str) -> None:
+    stranger.pages["/a.png"] = body
+    written: list[bytes] = []
+
+    async def keep(piece: bytes) -> None:
+        written.append(piece)
+
+    with pytest.raises(ImageDownloadError, match=rf"is no picture but {words}.* \(sent as image/png\)"):
+        await stranger.trusted().fetch_into(stranger.at("/a.png"), keep)
+    assert written == []
+
+
+def test_the_sender_s_word_is_left_out_when_there_is_none() -> None:
+    with pytest.raises(ImageDownloadError, match=r"^it is no picture but JSON$"):
+        must_be_picture(b"[]", "it")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [(404, "404: the link may have expired"), (403, "403: the link"), (410, "410: the link"), (500, "answered 500$")],
+)
+async def test_says_which_status_came(stranger: Stranger, status: int, words: str) -> None:
+    stranger.pages["/a.png"] = status
+    with pytest.raises(ImageDownloadError, match=words):
+        await stranger.trusted().fetch(stranger.at("/a.png"))
+
+
+async def test_refuses_what_says_it_is_too_large_before_reading_it(stranger: Stranger) -> None:
+    async with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", hold=True) as url:
+        assert "larger than 1000 bytes" in await refusal(Downloads(allow_private=True, max_bytes=1000, timeout=1), url)
+    message = await refusal(stranger.trusted(max_bytes=len(PNG) - 1), stranger.at("/a.png"))
+    assert message.endswith(f"is larger than {len(PNG) - 1} bytes, the most that is accepted")
+    assert await stranger.trusted(max_bytes=len(PNG)).fetch(stranger.at("/a.png")) == PNG
+
+
+async def test_stops_reading_where_the_limit_is(stranger: Stranger) -> None:
+    sent = 0
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(PNG)
+            sent += len(PNG)
+
+    stranger.pages["/a.png"] = endless
+    assert "larger than 100000 bytes" in await refusal(stranger.trusted(max_bytes=100_000), stranger.at("/a.png"))
+    assert sent < 50_000_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + PNG,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n" + PNG[:64] + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nContent-Length: 8\r\n\r\n" + PNG,
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 100_000,
+        b"HTTP/1.1 200",
+        b"",
+    ],
+)
+async def test_a_broken_answer_is_an_error_of_ours(answer: bytes) -> None:
+    async with raw_server(answer) as url:
+        assert "could not be fetched" in await refusal(Downloads(allow_private=True, retry=QUICK), url)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n" + PNG,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n40\r\n" + PNG[:64] + b"\r\nzz\r\n",
+    ],
+)
+async def test_the_deadline_ends_any_silence(answer: bytes) -> None:
+    async with raw_server(answer, hold=True) as url:
+        message = await refusal(Downloads(allow_private=True, timeout=0.1), url)
+    assert "was not here within 0.1 s" in message or "could not be fetched" in message
+
+
+async def test_a_compressed_answer_is_not_inflated(stranger: Stranger) -> None:
+    async def squeezed(_: web.Request) -> web.Response:
+        return web.Response(body=b"\x1f\x8b" + bytes(100), headers={"Content-Encoding": "gzip"})
+
+    stranger.pages["/a.png"] = squeezed
+    assert "gzip data" in await refusal(stranger.trusted(), stranger.at("/a.png"))
+    assert stranger.asked[0].headers["Accept-Encoding"] == "identity"
+
+
+# What is sent
+
+
+async def test_sends_no_secrets(stranger: Stranger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+
+    async def cookie(_: web.Request) -> web.Response:
+        response = web.Response(status=302, headers={"Location": "/a.png"})
+        response.set_cookie("track", "me")
+        return response
+
+    stranger.pages["/hop"] = cookie
+    await stranger.trusted().fetch(stranger.at("/hop"))
+    for request in stranger.asked:
+        assert set(request.headers) <= {"Host", "Accept", "Accept-Encoding", "User-Agent", "Connection"}
+
+
+async def test_does_not_change_a_letter_of_a_signed_address(stranger: Stranger) -> None:
+    signed = "/a.png?X-Sig=a%2Fb%2Bc%3D&e=%7E~'()*;,"
+    await stranger.trusted().fetch(stranger.at(signed))
+    assert stranger.asked[0].raw_path == signed
+
+
+async def test_quotes_what_must_be_quoted(stranger: Stranger) -> None:
+    stranger.pages["/图 1.png"] = PNG
+    assert await stranger.trusted().fetch(stranger.at("/图 1.png ")) == PNG
+
+
+# Where it goes
+
+
+async def test_follows_redirects(stranger: Stranger) -> None:
+    stranger.pages |= {f"/{n}": f"/{n + 1}" for n in range(1, 5)} | {"/5": stranger.at("/a.png")}
+    assert await stranger.trusted().fetch(stranger.at("/1")) == PNG
+
+
+async def test_gives_up_on_a_chain_of_redirects(stranger: Stranger) -> None:
+    stranger.pages["/1"] = "/1"
+    assert "redirects more than 5 times" in await refusal(stranger.trusted(), stranger.at("/1"))
+    assert len(stranger.asked) == 6
+
+
+@pytest.mark.parametrize(
+    ("location", "words"),
+    [
+        ("http://127.0.0.1:1/a.png", "127.0.0.1 lies inside a private network"),
+        ("http://169.254.169.254/latest/meta-data", "169.254.169.254 lies inside"),
+        ("//localhost/x", "localhost lies inside"),
+        ("file:///etc/passwd", "only http and https"),
+        ("http://me:secret@pictures.example/", "carries credentials"),
+        ("http://[oops", "no usable address"),
+    ],
+)
+async def test_every_hop_is_checked(stranger: Stranger, location: str, words: str) -> None:
+    stranger.pages["/1"] = location
+    message = await refusal(stranger.trusted(), stranger.at("/1"))
+    assert words in message
+    assert "secret" not in message
+
+
+async def test_a_redirect_must_say_where_to(stranger: Stranger) -> None:
+    stranger.pages["/1"] = 302
+    assert "does not say where to" in await refusal(stranger.trusted(), stranger.at("/1"))
+
+
+async def test_loopback_is_refused_by_default(stranger: Stranger) -> None:
+    message = await refusal(Downloads(), stranger.at("/a.png"))
+    assert "allow_private_downloads=True allows it" in message
+    assert stranger.asked == []
+
+
+async def test_trust_is_for_the_very_origin(stranger: Stranger) -> None:
+    downloads = Downloads(
+        trusted_origins={f"http://127.0.0.1:{stranger.port + 1}", f"https://127.0.0.1:{stranger.port}"}
+    )
+    assert "lies inside" in await refusal(downloads, stranger.at("/a.png"))
+    trusting = Downloads(trusted_origins=["https://relay.example/v1"])
+    assert trusting._trusts(URL("https://relay.example:443/a.png"))
+    assert not trusting._trusts(URL("http://relay.example/a.png"))
+
+
+async def test_a_public_name_with_a_private_address_is_refused(
+    stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names(monkeypatch, "127.0.0.1")
+    message = await refusal(Downloads(), f"http://pictures.example:{stranger.port}/a.png")
+    assert "127.0.0.1 lies inside a private network" in message
+    assert stranger.asked == []
+    assert await Downloads(allow_private=True).fetch(f"http://pictures.example:{stranger.port}/a.png") == PNG
+
+
+async def test_private_ones_among_several_addresses_are_not_tried(
+    stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names(monkeypatch, "127.0.0.1", "::1", "10.0.0.1")
+    assert "lies inside" in await refusal(Downloads(), f"http://pictures.example:{stranger.port}/a.png")
+    assert stranger.asked == []
+
+
+async def test_the_address_checked_is_the_one_connected_to(stranger: Stranger, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["8.8.8.8", "127.0.0.1"])
+    tried: list[Any] = []
+
+    async def getaddrinfo(_loop: object, _host: str, port: int, **_options: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
+
+    async def sock_connect(_loop: object, _sock: socket.socket, address: Any) -> None:
+        tried.append(address)
+        raise ConnectionRefusedError(111, "refused")
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", sock_connect)
+    message = await refusal(Downloads(), f"http://pictures.example:{stranger.port}/a.png")
+    assert "its host cannot be reached (refused)" in message
+    assert tried == [("8.8.8.8", stranger.port)]
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "127.1", "127.0.1", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "2130706433", "0"),
+        *(
+            "127.0.0.1.",
+            "localhost",
+            "LOCALHOST.",
+            "a.localhost",
+            "printer.local",
+            "0127.0.0.1",  # decimal to some, octal to others
+            "127.0.0.01",
+            "0x08.0x08.0x08.0x08",
+            "134744072",
+            "8.8.8.8%00.example.com",
+            "127.0.0.1%00.example.com",
+            "127.0.0.1%2500.example.com",
+            "a%20b.example.com",
+            "127.0.0.1.0",
+            "1.2.3.4.5",
+            "127..0.0.1",
+            "example.127",
+            "example.0x7f",
+            "0x",
+            "api.prod.svc",
+            "db.svc.cluster.local",
+            "kubernetes.default",
+            "vault.node.consul",
+            "nas.fritz.box",
+            "box.tail1234.ts.net",
+            "10-0-0-1.traefik.me",
+            "wiki.dmz",
+            "app.test",
+            "router.localdomain",
+            "files.corp",
+            "nas.home",
+            "nas.home.",
+            "wiki.intranet",
+            "x.private",
+            "x.lan",
+            "host.docker.internal",
+            "router.home.arpa",
+            "127.0.0.1.nip.io",
+            "7f000001.nip.io",
+            "10-0-0-1.sslip.io",
+            "localtest.me",
+            "a.lvh.me",
+            "metadata.google.internal",
+            "intranet",
+        ),
+        *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[fe80::1%25lo]", "[fd00::1]", "[ff02::1]"),
+        *("[64:ff9b::7f00:1]", "[64:ff9b:1::1]", "[2002:7f00:1::]", "[2001::1]", "[2001:db8::1]", "[::127.0.0.1]"),
+        *("[fec0::1]", "[100::1]", "[2606:4700::1111%25eth0]"),
+        *(
+            "１２７.0.0.1",
+            "①②⑦.0.0.1",
+            "127。0。0。1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "169.254.1.1",
+        ),
+        *("0.0.0.0", "255.255.255.255", "224.0.0.1", "198.18.0.1", "192.0.2.1", "203.0.113.9"),  # noqa: S104  (never bound)
+    ],
+)
+@pytest.mark.parametrize("proxy", [None, "http://127.0.0.1:1"])
+async def test_no_spelling_of_an_inside_address_passes(host: str, proxy: str | None) -> None:
+    assert "lies inside a private network" in await refusal(Downloads(proxy=proxy), f"http://{host}/a.png")
+
+
+@pytest.mark.parametrize(
+    "host", ["pictures.example", "a.svc.example", "x-home.example", "1.example.com", "xn--fiq228c.example", "8.8.8.8"]
+)
+def test_names_and_addresses_of_the_open_internet_pass(host: str) -> None:
+    url = URL(f"https://{host}/a.png")
+    assert Downloads()._checked(url) is url
+
+
+@pytest.mark.parametrize("host", ["0x7f000001", "0177.0.0.1", "127.1", "2130706433", "①②⑦.0.0.1"])
+async def test_the_gate_alone_would_do(stranger: Stranger, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setattr("tutuclient.downloads.fetch._names_inside", lambda _: False)
+    await refusal(Downloads(), f"http://{host}:{stranger.port}/a.png")
+    assert stranger.asked == []
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("100.63.255.255", True),
+        ("100.128.0.0", True),
+        ("172.32.0.1", True),
+        ("2606:4700::1111", True),
+        ("64:ff9b::808:808", True),
+        ("::ffff:8.8.8.8", True),
+        ("fe80::1%eth0", False),
+        ("64:ff9b::a00:1", False),
+        ("2002:808:808::1", False),
+        ("3fff::1", False),
+        ("4000::1", False),
+    ],
+)
+def test_knows_the_open_internet(address: str, public: bool) -> None:
+    assert is_public(address) is public
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("ftp://pictures.example/a.png", "only http and https"),
+        ("file:///etc/passwd", "only http and https"),
+        ("data:image/png;base64,iVBORw0KGgo=", "only http and https"),
+        ("a.png", "only http and https"),
+        ("", "only http and https"),
+        ("http:///a.png", "names no host"),
+        ("http:a.png", "names no host"),
+        ("https://me@pictures.example/a.png", "carries credentials"),
+        ("https://me:secret@pictures.example/a.png", "carries credentials"),
+        ("https://:secret@pictures.example/a.png", "carries credentials"),
+        ("https://pictures.example/\r\nX-Key: 1", "no usable address"),
+        ("https://pictures.example/\x00", "no usable address"),
+        ("https://pictures.example:99999/", "no usable address"),
+        ("https://pictures.example:0/", "no usable address"),
+        ("https://\ud83d.example/", "no usable address"),
+        ("https://pictures.example\\@127.0.0.1/", "no usable address"),
+    ],
+)
+async def test_refuses_addresses_that_are_none(url: str, words: str) -> None:
+    message = await refusal(Downloads(), url)
+    assert words in message
+    assert "secret" not in message
+
+
+# What goes wrong
+
+
+async def test_says_when_nobody_is_there() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}/a.png?sig=secret"
+        message = await refusal(Downloads(allow_private=True, retry=QUICK), url)
+    assert "a.png?… could not be fetched: its host cannot be reached (Connect call failed" in message
+    assert "secret" not in message
+
+
+async def test_says_when_a_name_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    assert "does not resolve (Name or service not known)" in await refusal(
+        Downloads(retry=QUICK), "https://pictures.example/a.png"
+    )
+
+
+async def test_says_when_tls_fails(stranger: Stranger) -> None:
+    url = stranger.at("/a.png").replace("http:", "https:")
+    assert "TLS with its host failed" in await refusal(Downloads(allow_private=True, retry=QUICK), url)
+    assert "TLS with its host failed" in await refusal(Downloads(allow_private=True, verify=False, retry=QUICK), url)
+
+
+async def test_authorities_may_be_a_file_a_folder_or_a_context(tmp_path: Path) -> None:
+    tls, certificate = self_signed()
+    file = tmp_path / "authorities.pem"
+    file.write_text(certificate)
+    context = ssl.create_default_context(cafile=file)
+    async with stranger_at_work(tls) as stranger:
+        url = stranger.at("/a.png").replace("http:", "https:")
+        for verify in (str(file), context, False):
+            assert await Downloads(allow_private=True, verify=verify).fetch(url) == PNG
+        for strict in (True, str(tmp_path)):
+            message = await refusal(Downloads(allow_private=True, verify=strict, retry=QUICK), url)
+            assert "its certificate cannot be trusted" in message
+        missing = str(tmp_path / "missing.pem")
+        assert "No such file" in await refusal(Downloads(allow_private=True, verify=missing, retry=QUICK), url)
+
+
+async def test_goes_through_a_proxy(stranger: Stranger) -> None:
+    downloads = Downloads(proxy=stranger.origin)
+    assert await downloads.fetch("http://pictures.example/a.png") == PNG
+    assert stranger.asked[0].headers["Host"] == "pictures.example"
+
+
+async def test_names_no_proxy_in_errors(stranger: Stranger) -> None:
+    stranger.pages["/a.png"] = 407
+    downloads = Downloads(proxy=f"http://me:secret@127.0.0.1:{stranger.port}")
+    message = await refusal(downloads, "https://pictures.example/a.png")
+    assert message == "https://pictures.example/a.png could not be fetched: the proxy refuses to connect"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://me:secret@127.0.0.1:{free.getsockname()[1]}"
+        message = await refusal(Downloads(proxy=nobody, retry=QUICK), "https://pictures.example/a.png")
+    assert "the proxy cannot be reached" in message
+    assert "secret" not in message
+
+
+async def test_an_address_no_library_takes_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr(aiohttp.ClientSession, "get", fail)
+    message = await refusal(Downloads(), "https://pictures.example/a.png")
+    assert message.endswith("could not be fetched: it cannot be asked")
+
+
+async def test_no_error_of_aiohttp_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def walk(cls: type[Exception]) -> list[type[Exception]]:
+        return [cls, *(deeper for child in cls.__subclasses__() for deeper in walk(child))]
+
+    for cls in walk(aiohttp.ClientError):
+        if cls.__module__.startswith("aiohttp."):
+            error = cls.__new__(cls)
+
+            def fail(*_: Any, error: Exception = error, **__: Any) -> None:
+                raise error
+
+            monkeypatch.setattr(aiohttp.ClientSession, "get", fail)
+            assert "it cannot be asked" not in await refusal(Downloads(retry=QUICK), "https://pictures.example/a.png")
+
+
+# Trying again, and why it went wrong
+
+
+PART = PNG[:-100]
+RAW_PART = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(PNG), PART)
+RAW_WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(PNG), PNG)
+
+
+@asynccontextmanager
+async def raw_answers(*answers: bytes | None, hold: bool = False) -> AsyncIterator[tuple[str, list[int]]]:
+    """A server that sends one after the other to who comes, None being a reset; the last one again and again."""
+    asked: list[int] = []
+    waiting = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        answer = answers[min(len(asked), len(answers) - 1)]
+        asked.append(len(asked))
+        if answer is None:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            writer.write(answer)
+            if hold and answer is not RAW_WHOLE:
+                await waiting.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    host, port = server.sockets[0].getsockname()
+    yield f"http://{host}:{port}/a.png", asked
+    waiting.set()
+    server.close()
+    await asyncio.sleep(0.01)
+
+
+def status(number: int, headers: str = "") -> bytes:
+    return f"HTTP/1.1 {number} Oh\r\nContent-Length: 0\r\nConnection: close\r\n{headers}\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    "hiccup",
+    [
+        *(status(number) for number in (408, 425, 429, 500, 502, 503, 504, 507, 520, 526, 529, 530, 598)),
+        status(503, "Retry-After: 0\r\n"),
+        None,
+        b"",
+        b"HTTP/1.1 200 OK\r\n",
+        RAW_PART,
+        b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(PART), PART),
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + PART,
+        status(200),
+    ],
+)
+async def test_a_hiccup_costs_no_image(hiccup: bytes | None) -> None:
+    async with raw_answers(hiccup, hiccup, RAW_WHOLE) as (url, asked):
+        assert await Downloads(allow_private=True, retry=QUICK).fetch(url) == PNG
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "number", "times"),
+    [
+        *((status(number), "expired", number, 1) for number in (401, 403, 404, 410)),
+        *((status(number), "unavailable", number, 1) for number in (304, 400, 402, 451, 501, 505)),
+        *((status(number), "unavailable", number, 3) for number in (429, 503)),
+        (status(503, "Retry-After: 3600\r\n"), "unavailable", 503, 1),
+        (status(302), "unavailable", 302, 1),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n<html>gone</html>", "not_an_image", 200, 1),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", "too_large", 200, 1),
+        (b"HTTP/1.1 302 Oh\r\nLocation: http://[oops\r\nContent-Length: 0\r\n\r\n", "bad_address", None, 1),
+        (b"HTTP/1.1 302 Oh\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n", "bad_address", None, 1),
+        (b"HTTP/1.1 302 Oh\r\nLocation: http://nas.home/\r\nContent-Length: 0\r\n\r\n", "bad_address", None, 1),
+        (None, "unreachable", None, 3),
+        (b"", "unreachable", None, 3),
+        (RAW_PART, "damaged", 200, 3),
+        (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + PART, "damaged", 200, 3),
+        (status(200), "damaged", 200, 3),
+    ],
+)
+async def test_says_why_to_branch_on(answer: bytes | None, reason: str, number: int | None, times: int) -> None:
+    async with raw_answers(answer) as (url, asked):
+        with pytest.raises(ImageDownloadError) as caught:
+            downloads = Downloads(trusted_origins={url}, retry=QUICK)
+            await downloads.fetch(url)
+    if answer is not None and b"nas.home" in answer:
+        reason = "blocked"
+    assert (caught.value.reason, caught.value.status, len(asked)) == (reason, number, times)
+    assert caught.value.attempts == times
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301  (our own bytes)
+    assert (again.message, again.reason, again.status) == (caught.value.message, reason, number)
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "reason"),
+    [
+        ("http://127.0.0.1/a.png", {}, "blocked"),
+        ("https://me:pw@pictures.example/a.png", {}, "blocked"),
+        ("ftp://pictures.example/a.png", {}, "bad_address"),
+        ("https://pictures.example:99999/a.png", {}, "bad_address"),
+        ("https://pictures.example/a.png", {"proxy": "http://127.0.0.1:9"}, "proxy"),
+    ],
+)
+async def test_says_why_nothing_was_fetched(url: str, settings: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ImageDownloadError) as caught:
+        await Downloads(retry=QUICK, **settings).fetch(url)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("later", [status(404), status(503), None, b"HTTP/1.1 200 OK\r\n\r\n<html>gone</html>"])
+async def test_a_part_that_came_is_told_whatever_came_later(later: bytes | None) -> None:
+    async with raw_answers(RAW_PART, later) as (url, _):
+        with pytest.raises(ImageDownloadError) as caught:
+            await Downloads(allow_private=True, retry=QUICK).fetch(url)
+    assert (caught.value.reason, caught.value.status) == ("damaged", 200)
+    assert "damaged=True keeps what came; and when tried again: http" in caught.value.message
+    async with raw_answers(RAW_PART, later) as (url, _):
+        assert PNG.startswith(await Downloads(allow_private=True, retry=QUICK).fetch(url, damaged=True))
+
+
+async def test_a_proxy_that_refuses_is_asked_once(stranger: Stranger) -> None:
+    stranger.pages["/a.png"] = 407
+    with pytest.raises(ImageDownloadError) as caught:
+        await Downloads(proxy=stranger.origin, retry=QUICK).fetch("https://pictures.example/a.png")
+    assert (caught.value.reason, caught.value.attempts) == ("proxy", 1)
+
+
+async def test_is_tried_as_often_as_the_policy_says() -> None:
+    for retries in (0, 1, 4):
+        async with raw_answers(status(503)) as (url, asked):
+            policy = RetryPolicy(max_retries=retries, wait_initial=0.01, wait_max=0.01)
+            assert "answered 503" in await refusal(Downloads(allow_private=True, retry=policy), url)
+        assert len(asked) == retries + 1
+
+
+async def test_a_pause_that_the_deadline_has_no_room_for_is_not_made() -> None:
+    async with raw_answers(status(503, "Retry-After: 20\r\n")) as (url, asked):
+        with anyio.fail_after(2):
+            message = await refusal(Downloads(allow_private=True, timeout=5, retry=RetryPolicy()), url)
+    assert "answered 503" in message
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("answer", [b"", RAW_PART])
+@pytest.mark.parametrize(
+    ("timeout", "times"),
+    [(0.3, 1), (Timeout(total=0.3), 1), (Timeout(idle=0.1), 3), (Timeout(total=0.25, idle=0.2), 2)],
+)
+async def test_a_host_that_stalls_is_left_when_the_limits_say(
+    answer: bytes, timeout: float | Timeout, times: int
+) -> None:
+    async with raw_answers(answer, hold=True) as (url, asked):
+        with anyio.fail_after(3), pytest.raises(ImageDownloadError) as caught:
+            await Downloads(allow_private=True, timeout=timeout, retry=QUICK).fetch(url)
+    assert (caught.value.reason, len(asked)) == ("timeout", times)
+
+
+async def test_a_host_that_stalls_once_costs_no_image() -> None:
+    async with raw_answers(b"", RAW_PART, RAW_WHOLE, hold=True) as (url, asked):
+        downloads = Downloads(allow_private=True, timeout=Timeout(idle=0.1), retry=QUICK)
+        with anyio.fail_after(3):
+            assert await downloads.fetch(url) == PNG
+    assert len(asked) == 3
+
+
+async def test_connecting_has_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+        await asyncio.sleep(5)
+        return []
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    downloads = Downloads(timeout=Timeout(connect=0.1), retry=QUICK)
+    with anyio.fail_after(3):
+        assert "no connection to its host in time" in await refusal(downloads, "https://pictures.example/a.png")
+
+
+async def test_other_limits_make_another_downloader() -> None:
+    downloads = Downloads(max_bytes=7)
+    assert downloads.limited(UNSET) is downloads
+    other = downloads.limited(3, RetryPolicy(max_retries=9))
+    assert (other._timeout, other._retry.max_retries, other._max_bytes) == (Timeout(3), 9, 7)
+    assert (downloads._timeout, downloads._retry) == (Timeout(), RetryPolicy(max_retries=0))
+    assert downloads.limited(None)._timeout == Timeout(None)
+
+
+async def test_what_came_of_a_damaged_one_can_be_had() -> None:
+    for answer in (RAW_PART, b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + PART):
+        async with raw_answers(answer, answer, None) as (url, asked):
+            downloads = Downloads(allow_private=True, retry=QUICK)
+            assert await downloads.fetch(url, damaged=True) == PART
+            assert len(asked) == 3
+    async with raw_answers(RAW_PART, hold=True) as (url, asked):
+        assert await Downloads(allow_private=True, timeout=0.2).fetch(url, damaged=True) == PART
+    async with raw_answers(status(404)) as (url, asked):
+        with pytest.raises(ImageDownloadError, match="404"):
+            await Downloads(allow_private=True).fetch(url, damaged=True)
+    async with raw_answers(RAW_PART, RAW_WHOLE) as (url, asked):
+        assert await Downloads(allow_private=True, retry=QUICK).fetch(url, damaged=True) == PNG
+
+
+async def test_what_was_written_is_not_written_twice() -> None:
+    pieces: list[bytes] = []
+
+    async def keep(piece: bytes) -> None:
+        pieces.append(piece)
+
+    async with raw_answers(status(503), RAW_PART, RAW_WHOLE) as (url, asked):
+        with pytest.raises(ImageDownloadError) as caught:
+            await Downloads(allow_private=True, retry=QUICK).fetch_into(url, keep)
+    assert (caught.value.reason, len(asked), b"".join(pieces)) == ("damaged", 2, PART)
+
+
+async def test_a_second_address_is_tried_before_any_pause() -> None:
+    async with raw_answers(status(503)) as (url, asked), raw_answers(RAW_PART, RAW_WHOLE) as (second, asked_too):
+        downloads = Downloads(allow_private=True, retry=QUICK)
+        assert await downloads.fetch(url, second) == PNG
+        assert (len(asked), len(asked_too)) == (2, 2)
+    async with raw_answers(status(404)) as (url, asked), raw_answers(RAW_PART) as (second, asked_too):
+        with pytest.raises(ImageDownloadError, match=r"answered 404.*; and the second link: .* could not") as caught:
+            await Downloads(allow_private=True, retry=QUICK).fetch(url, second)
+    assert (caught.value.reason, len(asked), len(asked_too)) == ("damaged", 1, 3)
+
+
+async def test_looking_for_the_end_does_not_hold_the_loop(stranger: Stranger) -> None:
+    # What is slowest to follow: blocks of one byte.
+    hostile = b"GIF89a\1\0\1\0\0\0\0" + b"!x\0" * 700_000 + b";"
+    stranger.pages["/a.png"] = hostile
+    waits: list[float] = []
+
+    async def beat() -> None:
+        while True:
+            begun = time.perf_counter()
+            await asyncio.sleep(0)
+            waits.append(time.perf_counter() - begun)
+
+    task = asyncio.create_task(beat())
+    assert await stranger.trusted().fetch(stranger.at("/a.png")) == hostile
+    task.cancel()
+    assert sorted(waits)[-5] < 0.05
+
+
+# What is left behind
+
+
+async def test_cancelling_closes_the_connection(stranger: Stranger) -> None:
+    closed = anyio.Event()
+    begun = anyio.Event()
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(PNG)
+        begun.set()
+        try:
+            while True:
+                await asyncio.sleep(0.01)
+                await response.write(b"\0")
+        finally:
+            closed.set()
+
+    stranger.pages["/a.png"] = slow
+    task = asyncio.create_task(stranger.trusted().fetch(stranger.at("/a.png")))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with anyio.fail_after(2):
+        await closed.wait()
+
+
+async def test_travels_by_pickle_and_holds_nothing(stranger: Stranger) -> None:
+    downloads = stranger.trusted(max_bytes=len(PNG))
+    await downloads.fetch(stranger.at("/a.png"))
+    copy = pickle.loads(pickle.dumps(downloads))  # noqa: S301  (our own bytes)
+    assert await copy.fetch(stranger.at("/a.png")) == PNG
+    await downloads.aclose()
+    assert await downloads.fetch(stranger.at("/a.png")) == PNG
+    gc.collect()
+
+
+def test_serves_one_event_loop_after_another() -> None:
+    downloads = Downloads(allow_private=True)
+
+    async def once() -> bytes:
+        async with stranger_at_work() as stranger:
+            return await downloads.fetch(stranger.at("/a.png"))
+
+    assert asyncio.run(once()) == asyncio.run(once()) == PNG
+
+
+def test_is_made_without_aiohttp() -> None:
+    code = "import sys, tutuclient.downloads.fetch as d; d.Downloads(); sys.exit('aiohttp' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  (our own words)
+
+
+# What is shown
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://a.example/x.png", "https://a.example/x.png"),
+        ("https://a.example/x.png?sig=secret#secret", "https://a.example/x.png?…"),
+        ("https://a.example/x.png#secret", "https://a.example/x.png?…"),
+        ("HTTPS://me:secret@a.example/x", "HTTPS://…@a.example/x"),
+        ("https://a.example/\x1b[31m", "https://a.example/\\x1b[31m"),
+        ("data:image/png;base64," + "A" * 100, "data:image/png;base64,AAAAAAAA… (122 characters)"),
+    ],
+)
+def test_shows_addresses_without_their_secrets(url: str, shown: str) -> None:
+    assert safe_url(url) == shown
+
+
+@given(st.text())
+def test_shown_addresses_are_short_and_printable(text: str) -> None:
+    for url in (text, f"https://{text}", f"https://a.example/{text * 20}?{text}"):
+        shown = safe_url(url)
+        shown.encode()
+        assert "\n" not in shown
+        assert len(shown) < 2200
+
+
+@pytest.mark.parametrize(
+    ("head", "mime"),
+    [
+        (PNG[:64], "image/png"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"GIF87a", "image/gif"),
+        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", None),
+        (b"BM" + bytes(12) + b"\x28\x00\x00\x00", "image/bmp"),
+        (b"BM, a car maker", None),
+        (b"II*\x00", "image/tiff"),
+        (b"MM\x00*", "image/tiff"),
+        (b"II+\x00", "image/tiff"),
+        (b"MM\x00+", "image/tiff"),
+        (b"\x00\x00\x01\x00", "image/x-icon"),
+        (b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00mif1", "image/avif"),
+        (b"\x00\x00\x00\x1cftypmif1\x00\x00\x00\x00heicmif1", "image/heic"),
+        (b"\x00\x00\x00\x14ftypmif1\x00\x00\x00\x00miaf", "image/heif"),
+        (b"\x00\x00\x00\x14ftypisom\x00\x00\x00\x00mp42avif", None),
+        (b"<svg", None),
+        (b"", None),
+    ],
+)
+def test_knows_pictures_by_their_first_bytes(head: bytes, mime: str | None) -> None:
+    assert picture_mime(head) == mime
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_have_a_type_or_none(head: bytes) -> None:
+    assert (
+        picture_mime(head) in {None, "image/jpeg", "image/gif", "image/x-icon", "image/tiff", "image/bmp"}
+        or len(head) > 7
+    )

@@ -1,0 +1,402 @@
+"""A picture of an answer: read, and saved whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import errno
+import hashlib
+import os
+import pickle
+import re
+import threading
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import pytest
+
+from tests.conftest import QUICK
+from tests.images import jpeg, png
+from tutuclient import TutuClient
+from tutuclient.downloads.fetch import Downloads, must_be_picture
+from tutuclient.errors import ImageDownloadError
+from tutuclient.finding import ImageFinder, find_images
+from tutuclient.media import saving
+from tutuclient.media.image import Base64, GeneratedImage
+from tutuclient.settings import RetryPolicy, Timeout
+from tutuclient.testing import Server, raw
+from tutuclient.testing import says as says_it
+from tutuclient.types import (
+    ChatChoice,
+    ChatCompletion,
+    ChatMessage,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PNG = png(bytes(range(256)) * 3)
+JPEG = jpeg(bytes(range(255, 0, -1)) * 3)
+B64 = base64.b64encode(PNG).decode()
+
+
+def says(*texts: str | None, **fields: Any) -> ChatCompletion:
+    return ChatCompletion(choices=[ChatChoice(message=ChatMessage(content=text, **fields)) for text in texts])
+
+
+class FakeDownloads(Downloads):
+    """Serves pages out of a dict, in small pieces; errors are raised half-way."""
+
+    def __init__(self, **pages: bytes | Exception) -> None:
+        super().__init__()
+        self.pages = {f"https://a.example/{name}": page for name, page in pages.items()}
+        self.asked: list[str] = []
+
+    async def _follow(self, url: str, download: Any) -> str:
+        self.asked.append(url)
+        page = self.pages[url]
+        if isinstance(page, Exception):
+            await download.begin("image/jpeg")
+            await download.write(JPEG + bytes(1_100_000))
+            await download.write(JPEG)
+            raise page
+        mime = must_be_picture(page[:64], url)
+        await download.begin(mime)
+        for at in range(0, len(page), 200_000):
+            await download.write(page[at : at + 200_000])
+        return mime
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def picture(downloads: Downloads | None = None, **settings: Any) -> GeneratedImage:
+    return GeneratedImage(downloads or FakeDownloads(x=PNG), "https://a.example/x", **settings)
+
+
+def inline(data: bytes = PNG) -> GeneratedImage:
+    [image] = find_images(says(None, images=[{"b64_json": base64.b64encode(data).decode()}]))
+    return image
+
+
+# Getting at the bytes
+
+
+async def test_reads_once_and_keeps_it() -> None:
+    downloads = FakeDownloads(x=PNG)
+    image = picture(downloads)
+    assert (image.mime, image.size_bytes) == (None, None)
+    assert await image.read() is await image.read()
+    assert (image.mime, image.size_bytes) == ("image/png", len(PNG))
+    assert downloads.asked == ["https://a.example/x"]
+
+
+@pytest.mark.parametrize("way", ["read", "save"])
+async def test_tries_the_second_link_when_the_first_fails(way: str, tmp_path: Path) -> None:
+    downloads = FakeDownloads(x=ImageDownloadError("expired"), y=PNG)
+    image = picture(downloads)
+    image.download_url = "https://a.example/y"
+    data = await image.read() if way == "read" else (await image.save(tmp_path / "a.png")).read_bytes()
+    assert data == PNG
+    assert downloads.asked == ["https://a.example/x", "https://a.example/y"]
+
+
+async def test_says_when_both_links_fail(tmp_path: Path) -> None:
+    image = picture(FakeDownloads(x=ImageDownloadError("x expired"), y=ImageDownloadError("y expired")))
+    with pytest.raises(ImageDownloadError, match=r"^x expired$"):
+        await image.read()
+    image.download_url = "https://a.example/y"
+    with pytest.raises(ImageDownloadError, match=r"^x expired; and the second link: y expired$"):
+        await image.save(tmp_path / "a.png")
+    assert names_in(tmp_path) == []
+
+
+async def test_large_data_are_decoded_in_slices_off_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = PNG + os.urandom(1_000_000)
+    threads: set[int] = set()
+    sizes: list[int] = []
+    decode = binascii.a2b_base64
+
+    def spy(piece: str, *, strict_mode: bool) -> bytes:
+        threads.add(threading.get_ident())
+        sizes.append(len(piece))
+        return decode(piece, strict_mode=strict_mode)
+
+    image = inline(data)
+    monkeypatch.setattr(binascii, "a2b_base64", spy)
+    monkeypatch.setattr(Base64, "head", data[:64])
+    assert await image.read() == data
+    assert threading.get_ident() not in threads
+    assert max(sizes) <= 4 * 48 * 1024
+
+
+@pytest.mark.parametrize("length", range(5))
+async def test_decodes_any_length(length: int) -> None:
+    data = PNG + bytes(length)
+    image = inline(data)
+    assert image.size_bytes == len(data)
+    assert await image.read() == data
+
+
+@pytest.mark.parametrize(
+    ("encoded", "words"),
+    [
+        (B64[:-1] + "!", "the base64 is damaged or cut off"),
+        (B64[:400] + "!!!!" + B64[400:] + "A" * 200_000, "the base64 is damaged or cut off"),
+        (B64[:201] + "图" + B64[201:], "the base64 is damaged or cut off"),
+        (B64[:200] + "A" * 201, "the base64 is damaged or cut off"),
+        (base64.b64encode(b"<svg></svg>").decode(), "is no picture but an SVG drawing"),
+        ("A", "is no picture but empty"),
+        ("!!!!", "is no picture but empty"),
+    ],
+)
+async def test_bad_data_are_an_error_and_leave_nothing(encoded: str, words: str, tmp_path: Path) -> None:
+    [image] = find_images(says(None, images=[{"b64_json": encoded}]))
+    assert repr(image) == "GeneratedImage(<data that are no picture>)"
+    for attempt in (image.read, lambda: image.save(tmp_path / "a.png")):
+        with pytest.raises(ImageDownloadError, match=words):
+            await attempt()
+    assert names_in(tmp_path) == []
+
+
+async def test_a_damaged_image_is_told_and_can_be_kept(tmp_path: Path) -> None:
+    part = PNG[:-30]
+    image = inline(part)
+    for attempt in (image.read, lambda: image.save(tmp_path / "a.png")):
+        with pytest.raises(ImageDownloadError, match="the PNG does not go on to its end; damaged=True keeps") as caught:
+            await attempt()
+        assert (caught.value.reason, caught.value.status) == ("damaged", None)
+    assert names_in(tmp_path) == []
+    assert await image.read(damaged=True) == part
+    with pytest.raises(ImageDownloadError):
+        await image.read()
+    assert (await image.save(tmp_path / "a.png", damaged=True)).read_bytes() == part
+    assert image.mime == "image/png"
+
+
+async def test_of_data_that_cannot_be_decoded_what_can_be_is_kept() -> None:
+    [image] = find_images(says(None, images=[{"b64_json": B64[:401] + "图" + B64[401:]}]))
+    assert await image.read(damaged=True) == PNG[:300]
+    large = png(bytes(1_000_000))
+    text = base64.b64encode(large).decode()
+    [image] = find_images(says(None, images=[{"b64_json": text[:700_001] + "!" + text[700_001:]}]))
+    assert await image.read(damaged=True) == large[:525_000]
+
+
+async def test_data_travel_without_the_text_around_them() -> None:
+    for text in (
+        f"a secret ![a](data:image/png;base64,{B64}) word",
+        f"a secret data:image/png;base64,{B64.rstrip('=')}\nDone",
+    ):
+        [image] = find_images(says(text))
+        pickled = pickle.dumps(image)
+        assert b"secret" not in pickled
+        assert await pickle.loads(pickled).read() == await image.read() == PNG  # noqa: S301  (our own bytes)
+
+
+async def test_a_whole_image_is_kept_by_either_way_of_reading() -> None:
+    for image in (inline(), picture(FakeDownloads(x=PNG))):
+        assert await image.read(damaged=True) is await image.read()
+
+
+async def test_limits_are_those_of_the_call_or_given() -> None:
+    asked: list[Any] = []
+
+    class Limits(FakeDownloads):
+        async def _follow(self, url: str, download: Any) -> str:
+            asked.append((self._timeout, self._retry))
+            return await super()._follow(url, download)
+
+    find = ImageFinder(Limits(x=PNG), made=True, timeout=Timeout(7), retry=RetryPolicy(max_retries=5))
+    [image] = find(says("![a](https://a.example/x)"))
+    await image.read(timeout=3)
+    [image] = find(says("![a](https://a.example/x)"))
+    await image.read()
+    assert asked == [(Timeout(3), RetryPolicy(max_retries=5)), (Timeout(7), RetryPolicy(max_retries=5))]
+
+
+async def test_a_host_that_stalls_holds_nobody_longer_than_the_client_says(server: Server) -> None:
+    url = server.host(PNG, "slow.png")
+    server.answers(says_it(f"![a]({url})"), says_it(f"![a]({url})"))
+    server.answers(*[raw(200, b"", delay=30)] * 4, path="/v1/files/slow.png")
+    async with TutuClient("sk-test", server.base_url, timeout=Timeout(10, idle=0.1), retry=QUICK) as client:
+        answer = await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "draw"}])
+        with anyio.fail_after(3), pytest.raises(ImageDownloadError) as caught:
+            await answer.images[0].read()
+        assert (caught.value.reason, caught.value.attempts) == ("timeout", 3)
+        with anyio.fail_after(3), pytest.raises(ImageDownloadError):
+            await answer.images[0].save("nowhere.png", timeout=0.1)
+
+
+async def test_a_disk_that_fails_has_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    with pytest.raises(ImageDownloadError) as caught:
+        await inline().save(tmp_path / "a.png")
+    assert caught.value.reason == "not_saved"
+
+
+# Saving
+
+
+async def every_kind(data: bytes) -> list[GeneratedImage]:
+    read_before = picture(FakeDownloads(x=data))
+    await read_before.read()
+    return [picture(FakeDownloads(x=data)), inline(data), read_before]
+
+
+@pytest.mark.parametrize("asked", ["sky.png", "sky", "sky.jpg", "sky.webp"])
+async def test_saves_under_the_right_extension(tmp_path: Path, asked: str) -> None:
+    for number, image in enumerate(await every_kind(PNG)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert await image.save(folder / asked) == folder / "sky.png"
+        assert (folder / "sky.png").read_bytes() == PNG
+        assert names_in(folder) == ["sky.png"]
+        assert (image.mime, image.size_bytes) == ("image/png", len(PNG))
+        assert repr(image).startswith("GeneratedImage(")
+
+
+@pytest.mark.parametrize(
+    ("asked", "saved"),
+    [("a.jpeg", "a.jpeg"), ("a.JPG", "a.JPG"), ("a.png", "a.jpg"), ("v1.2", "v1.2.jpg"), ("a.tar.png", "a.tar.jpg")],
+)
+async def test_the_extension_follows_the_bytes(tmp_path: Path, asked: str, saved: str) -> None:
+    assert await inline(JPEG).save(str(tmp_path / asked)) == tmp_path / saved
+
+
+async def test_large_pictures_reach_the_disk_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    write = saving.Part.write
+
+    def spy(part: saving.Part, piece: bytes) -> None:
+        sizes.append(len(piece))
+        write(part, piece)
+
+    monkeypatch.setattr(saving.Part, "write", spy)
+    data = PNG + os.urandom(3_000_000)
+    for image in (picture(FakeDownloads(x=data)), inline(data)):
+        sizes.clear()
+        saved = await image.save(tmp_path / "a.png", overwrite=True)
+        assert saved.read_bytes() == data
+        assert max(sizes) < 1_300_000
+        assert image._data is None
+
+
+async def test_an_existing_file_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"precious")
+    for image in await every_kind(PNG):
+        with pytest.raises(
+            ImageDownloadError, match=r"a.png exists already: choose another name, or pass overwrite=True"
+        ):
+            await image.save(path)
+    assert path.read_bytes() == b"precious"
+    assert await inline().save(path, overwrite=True) == path
+    assert path.read_bytes() == PNG
+    assert names_in(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://a.example/cdn/9f.png?sig=1", "9f.png"),
+        ("https://a.example/cdn/9f.jpeg~tplv-x.image", "9f.png"),
+        ("https://a.example/%E5%9B%BE%E7%89%87.png", "图片.png"),
+        ("https://a.example/..%2F..%2Fetc%2Fpasswd.png", "passwd.png"),
+        ("https://a.example/..%5C..%5Cwindows.png", "windows.png"),
+        ("https://a.example/.ssh", "ssh.png"),
+        ("https://a.example/a%00b%0A.png", "a-b.png"),
+        ("https://a.example/con.png", "image-con.png"),
+        ("https://a.example/view.php", "view-php.png"),
+        ("https://a.example/" + "x" * 500 + ".png", "x" * 60 + ".png"),
+        ("https://a.example/", f"image-{hashlib.sha256(PNG).hexdigest()[:12]}.png"),
+        ("https://a.example/..", f"image-{hashlib.sha256(PNG).hexdigest()[:12]}.png"),
+        ("https://a.example", f"image-{hashlib.sha256(PNG).hexdigest()[:12]}.png"),
+    ],
+)
+async def test_in_a_folder_it_gets_a_safe_name(tmp_path: Path, url: str, name: str) -> None:
+    downloads = FakeDownloads()
+    downloads.pages[url] = PNG
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    assert await GeneratedImage(downloads, url).save(folder) == folder / name
+    assert names_in(tmp_path) == ["folder"]
+
+
+async def test_names_in_a_folder_are_counted_up(tmp_path: Path) -> None:
+    (tmp_path / "x-2.png").mkdir()
+    saved = [await picture().save(f"{tmp_path}/") for _ in range(3)]
+    assert [path.name for path in saved] == ["x.png", "x-3.png", "x-4.png"]
+    assert (await picture().save(tmp_path, overwrite=True)).name == "x.png"
+    for number in range(5, 100):
+        (tmp_path / f"x-{number}.png").touch()
+    assert re.fullmatch(r"x-[0-9a-f]{16}\.png", (await picture().save(tmp_path)).name)
+    assert (await inline().save(tmp_path)).name == f"image-{hashlib.sha256(PNG).hexdigest()[:12]}.png"
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full: nothing was left behind"),
+        (errno.EDQUOT, "the disk is full"),
+        (errno.EACCES, "its folder may not be written to"),
+        (errno.EROFS, "its folder may not be written to"),
+        (errno.EIO, "broken"),
+    ],
+)
+async def test_a_failing_disk_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(number, "broken")
+
+    downloads = FakeDownloads(x=PNG)
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ImageDownloadError, match=words) as caught:
+        await picture(downloads).save(tmp_path / "a.png")
+    assert isinstance(caught.value.__cause__, OSError)
+    monkeypatch.setattr(saving.Part, "write", fail)
+    image = picture(downloads)
+    image.download_url = "https://a.example/y"
+    with pytest.raises(ImageDownloadError, match=words):
+        await image.save(tmp_path / "a.png")
+    assert downloads.asked == ["https://a.example/x"] * 2
+    assert names_in(tmp_path) == []
+
+
+async def test_a_cancelled_download_leaves_nothing(tmp_path: Path) -> None:
+    class Endless(FakeDownloads):
+        async def _follow(self, url: str, download: Any) -> str:
+            await download.write(PNG)
+            await asyncio.sleep(60)
+            return url
+
+    with anyio.move_on_after(0.05):
+        await picture(Endless()).save(tmp_path / "a.png")
+    assert names_in(tmp_path) == []
+
+
+# What is shown
+
+
+def test_shows_little_and_no_secrets() -> None:
+    image = GeneratedImage(Downloads(), "https://a.example/x.png?sig=secret", alt="a\nkite")
+    image.download_url = "https://me:secret@a.example/y.png"
+    assert repr(image) == (
+        "GeneratedImage(url='https://a.example/x.png?…', download_url='https://…@a.example/y.png', alt='a\\\\nkite')"
+    )
+
+
+@pytest.mark.parametrize(("size", "shown"), [(900, "900 B"), (1500, "1.5 kB"), (1_200_000, "1.2 MB")])
+async def test_shows_data_by_type_size_and_digest(size: int, shown: str) -> None:
+    data = PNG[:100] + bytes(size - 100)
+    image = inline(data)
+    expected = f"GeneratedImage(<image/png {shown} sha256:{hashlib.sha256(data).hexdigest()[:8]}…>)"
+    assert [repr(image) for _ in range(2)] == [expected] * 2
+    assert repr(pickle.loads(pickle.dumps(image))) == expected  # noqa: S301  (our own bytes)
+
+
+async def test_shows_no_digest_of_data_whose_hashing_would_hold_the_loop() -> None:
+    assert repr(inline(PNG[:100] + bytes(4_000_000))) == "GeneratedImage(<image/png 4.0 MB>)"

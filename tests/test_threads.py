@@ -1,0 +1,90 @@
+"""What ``_threads`` promises: the caller's context, one's own errors, and threads that end with their loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+import time
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from tests.processes import relay, run_python
+from tutuclient._threads import in_thread
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_a_thread_sees_the_callers_context_and_its_errors_come_back() -> None:
+    word: ContextVar[str] = ContextVar("word")
+    word.set("here")
+    assert await in_thread(word.get) == "here"
+    assert await in_thread(threading.get_ident) != threading.get_ident()
+    with pytest.raises(ValueError, match="invalid literal"):
+        await in_thread(int, "x")
+
+
+async def test_what_opens_files_waits_for_a_descriptor() -> None:
+    tries = []
+
+    def open_one() -> str:
+        tries.append(1)
+        if len(tries) < 3:
+            raise OSError(errno.EMFILE, "too many")
+        return "open"
+
+    with pytest.raises(OSError, match="too many"):
+        await in_thread(open_one)
+    assert await in_thread(open_one, opens=True) == "open"
+
+
+async def test_an_abandoned_thread_is_not_waited_for_and_another_is() -> None:
+    ends = threading.Event()
+    for abandon in (True, False):
+        began = time.monotonic()
+        with anyio.move_on_after(0.05):
+            await in_thread(ends.wait, 0.3, abandon_on_cancel=abandon)
+        assert (time.monotonic() - began < 0.25) is abandon
+
+
+def test_threads_end_with_the_loop() -> None:
+    async def work() -> None:
+        await asyncio.gather(*(in_thread(time.sleep, 0.01) for _ in range(5)))
+
+    asyncio.run(work())
+    end = time.monotonic() + 2
+    while ours := [each for each in threading.enumerate() if each.name.startswith("tutuclient")]:
+        assert time.monotonic() < end, ours
+        time.sleep(0.01)
+
+
+NESTED = """
+import asyncio, sys, nest_asyncio
+from tutuclient import TutuClient
+nest_asyncio.apply()
+
+kept = []
+
+async def main(url, path, how):
+    client = TutuClient("k", url)
+    print((await client.analyze(path, "x", model="m")).text)
+    if how == "closed":
+        await client.aclose()
+    if how == "kept":
+        kept.append(client)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("how", ["closed", "left", "kept"])
+async def test_a_process_under_nest_asyncio_exits(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "picture.png"
+    path.write_bytes(bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000") + bytes(300_000))
+    async with relay() as url:
+        assert await run_python(NESTED, url, str(path), how) == "hello\n"

@@ -1,0 +1,364 @@
+"""What all answers promise: nothing of the JSON is lost, how the call went is told, and both travel."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tutuclient import ConfigError, wire
+from tutuclient.types.base import DEEPEST, Answer, Meta, Nested, Origin, kept, read_json, request_id_of, too_deep
+from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, CustomCall, FunctionCall, ToolCall
+from tutuclient.types.models import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Page(Answer, frozen=True, kw_only=True):
+    id: str = ""
+    size: int = 0
+
+
+class Part(Nested, frozen=True, kw_only=True):
+    name: str = ""
+
+
+def page(raw: bytes, **fields: Any) -> Page:
+    made = Page(**fields)
+    kept(made)["raw"] = raw
+    return made
+
+
+def nothing(_: object) -> list[Any]:
+    return []
+
+
+def travelled(thing: Any) -> Any:
+    return pickle.loads(pickle.dumps(thing))  # noqa: S301  (our own bytes)
+
+
+def test_keeps_what_it_has_no_name_for() -> None:
+    answer = page(b'{"id": "1", "size": 2, "provider": "x", "inner": {"a": [1]}}', id="1", size=2)
+    assert answer.extra == {"provider": "x", "inner": {"a": [1]}}
+    assert answer.to_dict() == {"id": "1", "size": 2, "provider": "x", "inner": {"a": [1]}}
+    assert answer.to_dict() is answer.to_dict()
+    assert answer.raw == b'{"id": "1", "size": 2, "provider": "x", "inner": {"a": [1]}}'
+
+
+def test_an_answer_made_by_hand_has_only_its_fields() -> None:
+    answer = Page(id="1")
+    assert (answer.raw, answer.extra, answer.to_dict()) == (b"", {}, {"id": "1", "size": 0})
+    assert (answer.meta.status_code, answer.meta.request_id) == (0, None)
+
+
+def test_raw_is_bytes_whatever_it_was_read_from() -> None:
+    for raw in (b"{}", bytearray(b"{}"), memoryview(b"{}")):
+        answer = Page()
+        kept(answer)["raw"] = raw
+        assert answer.raw == b"{}"
+        assert type(answer.raw) is bytes
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (b"1e999", None),
+        (b"NaN", None),
+        (b"-Infinity", None),
+        (b"1" * 5000, None),
+        (b'"\\ud83d"', "\ufffd"),
+        (b'"\\ud83d\\ude42"', "🙂"),
+        (b'"\xff"', "\ufffd"),
+        (b'"a\nb"', "a\nb"),
+        (b'["\\udc00", {"\\udc00": 1}]', ["\ufffd", {"\ufffd": 1}]),
+    ],
+)
+def test_extra_reads_what_a_strict_reader_refuses(value: bytes, read: object) -> None:
+    raw = b'{"id": "1", "odd": %s}' % value
+    part = Part()
+    kept(part)["place"] = (b'{"parts": [%s]}' % raw, ("parts", 0))
+    assert page(raw).extra == {"odd": read}
+    assert part.extra == {"id": "1", "odd": read}
+
+
+def test_equal_is_what_has_equal_fields() -> None:
+    here, there = page(b'{"a": 1}', id="1"), page(b'{"a": 2}', id="1")
+    kept(here)["origin"] = Origin(Meta(200), nothing)
+    assert here == there
+    assert here != Page(id="2")
+
+
+def test_an_answer_travels_with_where_it_came_from() -> None:
+    answer = page(b'{"id": "1", "odd": true}', id="1")
+    kept(answer)["origin"] = Origin(Meta(200, {"X-Request-Id": "r"}, attempts=2), nothing)
+    again = travelled(answer)
+    assert again == answer
+    assert (again.raw, again.extra) == (answer.raw, {"odd": True})
+    assert (again.meta.status_code, again.meta.request_id, again.meta.attempts) == (200, "r", 2)
+
+
+def test_an_answer_read_from_a_view_travels() -> None:
+    answer = Page()
+    kept(answer)["raw"] = memoryview(b'{"odd": 1}')
+    assert travelled(answer).extra == {"odd": 1}
+
+
+def test_a_part_finds_its_place_and_takes_it_along() -> None:
+    tree = {"parts": [{"name": "a", "odd": 1}, {"name": "b", "cost": 0.5}]}
+    part = Part(name="b")
+    kept(part)["place"] = (tree, ("parts", 1))
+    assert part.extra == {"cost": 0.5}
+    again = travelled(part)
+    assert again == part
+    assert again.extra == {"cost": 0.5}
+
+
+def test_a_part_without_a_place_has_nothing_more() -> None:
+    assert Part(name="a").extra == {}
+    assert travelled(Part(name="a")).extra == {}
+
+
+@pytest.mark.parametrize(
+    ("headers", "message", "found"),
+    [
+        ({"x-request-id": "a", "x-oneapi-request-id": "b", "x-generation-id": "c", "cf-ray": "d"}, "", "a"),
+        ({"x-oneapi-request-id": "b", "cf-ray": "d"}, "(request id: e)", "b"),
+        ({"x-generation-id": "c"}, "", "c"),
+        ({"x-litellm-call-id": "l", "cf-ray": "d"}, "", "l"),
+        ({"x-request-id": "", "x-generation-id": "c"}, "", "c"),
+        ({}, "no (request id: 2026ab) (request id: 2027cd)", "2027cd"),
+        ({"cf-ray": "d"}, "no (Request ID: 2026ab)", "2026ab"),
+        ({"cf-ray": "d"}, "no", "d"),
+        ({}, "", None),
+    ],
+)
+def test_finds_the_relays_name_for_a_request(headers: dict[str, str], message: str, found: str | None) -> None:
+    assert request_id_of(headers, message) == found
+
+
+def test_meta_tells_how_a_call_went() -> None:
+    meta = Meta(200, {"x-request-id": "r"}, attempts=2, waited_s=0.25, headers_s=0.5, elapsed_s=1.0)
+    assert meta.status == meta.status_code == 200
+    assert repr(meta) == (
+        "Meta(status_code=200, request_id='r', attempts=2, waited_s=0.250, headers_s=0.500, elapsed_s=1.000)"
+    )
+    assert repr(travelled(meta)) == repr(meta)
+
+
+def test_meta_travels_with_names_in_lower_case() -> None:
+    assert travelled(Meta(200, {"X-Request-ID": "r"})).request_id == "r"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b'{"a": 1}', {"a": 1}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b' \r\n\t{"a": 1}', {"a": 1}),
+        (b'{"a": 1}{"b": 2}', {"a": 1}),
+        (b'{"a": 1}\ntail', {"a": 1}),
+        (b"[1, 2.5, NaN]", [1, 2.5, None]),
+        (b"null", None),
+        (b"1" * 399 + b" x", int("1" * 399)),
+        (b"1" * 400 + b" x", None),
+        (b"1.5e3 x", 1500.0),
+    ],
+)
+def test_reads_json_as_generously_as_it_is_written(text: bytes, value: object) -> None:
+    assert read_json(text) == value
+    assert read_json(memoryview(text)) == value
+
+
+@pytest.mark.parametrize("text", [b"", b" ", b"<html>", b"{", b'{"a"', b"nul", b"\xff", b"'a'"])
+def test_what_is_no_json_is_no_json(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"line 1|Expecting|Unterminated"):
+        read_json(text)
+
+
+@given(data=st.binary(max_size=40) | st.text(st.characters(), max_size=40).map(lambda s: s.encode("utf-8", "replace")))
+def test_any_bytes_are_json_or_no_json(data: bytes) -> None:
+    with contextlib.suppress(ValueError):
+        read_json(data)
+
+
+@pytest.mark.parametrize(
+    ("text", "deep"),
+    [
+        (b"[" * DEEPEST + b"]" * DEEPEST, False),
+        (b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1), True),
+        (b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1), True),
+        (b"[" * 100_000, True),
+        (b"[" + b"[]," * 999 + b"[]]", False),
+        (b'["' + b"[{" * 999 + b'"]', False),
+        (b'["\\"' + b"[" * 999 + b'"]', False),
+        (b'["\\\\",' + b"[" * 999 + b"]" * 1000, True),
+        (b'["' + b"A" * 99_999 + b'"]', False),
+        (b'["' + b"A" * 99_999 + b'",' + b"[" * (DEEPEST - 1) + b"]" * DEEPEST, False),
+        (b'["' + b"A" * 99_999 + b'",' + b"[" * DEEPEST + b"]" * (DEEPEST + 1), True),
+        (b'["' + b"A" * 99_999 + b'",' + b'[{"":' * 200 + b"1" + b"}]" * 200 + b"]", True),
+    ],
+    ids=[
+        "deepest",
+        "deeper",
+        "objects",
+        "cut",
+        "wide",
+        "in a string",
+        "behind an escape",
+        "behind an escaped escape",
+        "a picture",
+        "deepest behind a picture",
+        "deeper behind a picture",
+        "both kinds behind a picture",
+    ],
+)
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_nesting_too_deep_is_said_before_it_is_read(text: bytes, deep: bool, kind: Callable[[bytes], Any]) -> None:
+    assert too_deep(kind(text)) is deep
+    with pytest.raises(RecursionError, match="too deeply") if deep else contextlib.nullcontext():
+        read_json(kind(text))
+
+
+def test_a_model_is_an_answer_too() -> None:
+    assert isinstance(Model(), Answer)
+
+
+def test_headers_that_travelled_are_found_in_any_case() -> None:
+    meta = pickle.loads(pickle.dumps(Meta(headers={"X-Request-Id": "r"})))  # noqa: S301  (our own bytes)
+    assert meta.headers["X-Request-ID"] == meta.headers.get("x-request-id") == "r"
+    assert "X-REQUEST-ID" in meta.headers
+    assert 5 not in meta.headers
+    assert pickle.loads(pickle.dumps(meta)).headers == {"x-request-id": "r"}  # noqa: S301  (our own bytes)
+
+
+COMPLETION = b"""{"id": "c", "choices": [{"index": 0, "message": {"role": "assistant", "content": null, "thought": "t",
+"tool_calls": [{"id": "k", "type": "function", "function": {"name": "f", "arguments": "{}"}, "sign": "s"}]}}],
+"usage": {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3, "cost": 0.5}, "provider": "p"}"""
+TOOL_CALL = {"id": "k", "type": "function", "function": {"name": "f", "arguments": "{}"}, "sign": "s"}
+
+
+def test_every_part_of_an_answer_gives_what_came() -> None:
+    answer = wire.read_completion(COMPLETION, Meta())
+    whole = json.loads(COMPLETION)
+    message = answer.choices[0].message
+    assert answer.to_dict() == json.loads(answer.to_json()) == answer.model_dump(exclude_unset=True) == whole
+    assert answer.choices[0].to_dict() == whole["choices"][0]
+    assert message.to_dict() == whole["choices"][0]["message"]
+    assert message.tool_calls is not None
+    assert message.tool_calls[0].to_dict() == TOOL_CALL
+    assert message.tool_calls[0].function.to_dict() == TOOL_CALL["function"]
+    assert answer.usage is not None
+    assert answer.usage.to_dict() == whole["usage"]
+    assert (answer.model_extra, message.model_extra) == ({"provider": "p"}, {"thought": "t"})
+    assert (answer.usage.model_extra, message.tool_calls[0].function.model_extra) == ({"cost": 0.5}, {})
+
+
+def test_a_dump_names_the_fields_that_did_not_come_too() -> None:
+    answer = wire.read_completion(COMPLETION, Meta())
+    dumped = answer.model_dump()
+    message = dumped["choices"][0]["message"]
+    assert message == answer.choices[0].message.model_dump()
+    assert message == {
+        "role": "assistant",
+        "content": None,
+        "refusal": None,
+        "tool_calls": [TOOL_CALL],
+        "function_call": None,
+        "annotations": None,
+        "audio": None,
+        "thought": "t",
+    }
+    assert (dumped["system_fingerprint"], dumped["choices"][0]["finish_reason"], dumped["provider"]) == (
+        None,
+        None,
+        "p",
+    )
+    assert dumped["usage"] == {
+        "prompt_tokens": 1,
+        "completion_tokens": 2,
+        "total_tokens": 3,
+        "prompt_tokens_details": None,
+        "completion_tokens_details": None,
+        "cost": 0.5,
+    }
+    assert dumped == json.loads(answer.model_dump_json())
+
+
+def test_a_dump_can_be_made_smaller() -> None:
+    message = wire.read_completion(COMPLETION, Meta()).choices[0].message
+    short = {"role": "assistant", "thought": "t", "tool_calls": [TOOL_CALL]}
+    assert message.model_dump(exclude_none=True) == message.model_dump(exclude_defaults=True) == short
+    assert message.to_dict(exclude_none=True) == short
+    assert message.model_dump(exclude_none=True, exclude={"tool_calls", "thought"}) == {"role": "assistant"}
+    assert message.model_dump(include={"role"}, mode="json", by_alias=True, warnings=False) == {"role": "assistant"}
+    with pytest.raises(ConfigError, match="top level"):
+        message.model_dump(include={"tool_calls": {0}})
+    with pytest.raises(TypeError, match="exclude_nones"):
+        message.model_dump(exclude_nones=True)
+
+
+def test_a_dump_is_written_as_openai_writes_it() -> None:
+    answer = page('{"id": "é"}'.encode(), id="é")
+    assert answer.to_json() == '{\n  "id": "é"\n}'
+    assert answer.to_json(indent=None) == '{"id":"é"}'
+    assert answer.model_dump_json() == '{"id":"é","size":0}'
+    assert answer.model_dump_json(indent=1, exclude_unset=True) == '{\n "id": "é"\n}'
+    assert answer.model_dump_json(ensure_ascii=True, exclude_unset=True) == '{"id": "\\u00e9"}'
+
+
+def test_what_did_not_come_off_the_wire_is_dumped_from_its_fields() -> None:
+    call = ToolCall(id="k", function=FunctionCall(name="f", arguments="{}"))
+    kept(call)["place"] = ({"sign": "s"}, ())
+    message = ChatMessage(content="see", parts=[{"type": "text", "text": "see"}], tool_calls=[call], reasoning="hm")
+    assert ChatCompletion(choices=[ChatChoice(message=message)]).to_dict()["choices"] == [
+        {
+            "index": 0,
+            "message": {
+                "role": "assistant",
+                "content": [{"type": "text", "text": "see"}],
+                "tool_calls": [TOOL_CALL],
+                "reasoning": "hm",
+            },
+        }
+    ]
+    assert "parts" not in message.model_dump()
+
+
+def test_a_tool_that_is_no_function_has_none_in_its_dump() -> None:
+    call = ToolCall(id="k", type="custom", custom=CustomCall(name="f", input="x"))
+    assert call.model_dump() == {"id": "k", "type": "custom", "custom": {"name": "f", "input": "x"}}
+
+
+def test_an_answer_knows_its_request_id_by_both_names() -> None:
+    answer = Page()
+    kept(answer)["origin"] = Origin(Meta(headers={"x-request-id": "r-1"}), nothing)
+    assert answer.request_id == answer._request_id == "r-1"
+    assert Page().request_id is None
+
+
+def test_fields_without_a_name_are_attributes_too() -> None:
+    answer: Any = wire.read_completion(COMPLETION, Meta())
+    assert (answer.provider, answer.choices[0].message.thought, answer.usage.cost) == ("p", "t", 0.5)
+    assert travelled(answer).choices[0].message.tool_calls[0].sign == "s"
+    for part in (answer, answer.usage):
+        with pytest.raises(AttributeError, match="nothing_of_the_kind"):
+            _ = part.nothing_of_the_kind
+
+
+class Broken(Nested, frozen=True, kw_only=True):
+    @property
+    def picture(self) -> object:
+        return self.name.nothing_of_the_kind
+
+    name: Any = None
+
+
+def test_a_property_that_fails_says_why() -> None:
+    with pytest.raises(AttributeError, match="'NoneType' object has no attribute"):
+        _ = Broken().picture

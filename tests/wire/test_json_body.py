@@ -1,0 +1,496 @@
+"""Requests written exactly, with pictures that are read while they are sent."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime as dt
+import enum
+import io
+import json
+import math
+import re
+from collections import UserDict
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pydantic
+import pytest
+
+from tests.wire.bodies import CALL, OK
+from tutuclient import TutuClient, wire
+from tutuclient.errors import ConfigError, MediaError
+from tutuclient.media.parts import user
+from tutuclient.media.upload import INLINE_BYTES, PIECE_BYTES, Upload, image
+from tutuclient.settings import UNSET, Secret
+from tutuclient.types.chat import ChatCompletion, ChatMessage, Usage
+from tutuclient.wire.json_body import is_row
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"\x00" * 100
+
+
+def data_uri(picture: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture).decode()
+
+
+async def written(fields: dict[str, Any]) -> Any:
+    body = wire.encode(fields)
+    await body.open()
+    sent = b"".join([piece async for piece in body.pieces()])
+    assert len(sent) == body.size_bytes
+    assert body.plain in {None, sent}
+    return json.loads(sent)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"model": "gpt-4o", "n": None, "stop": ["a"]}, {"model": "gpt-4o", "n": None, "stop": ["a"]}),
+        ({"text": "图像 🙂 \u2028"}, {"text": "图像 🙂 \u2028"}),
+        ({"tuple": (1, 2)}, {"tuple": [1, 2]}),
+        ({"set": {1}}, {"set": [1]}),
+        ({"lazy": (n * n for n in range(3))}, {"lazy": [0, 1, 4]}),
+        ({"view": {"a": 1}.keys()}, {"view": ["a"]}),
+        ({"word": Secret("abc")}, {"word": "abc"}),
+        ({"large": 2**70}, {"large": 2**70}),
+        ({"messages": [user("hi")]}, {"messages": [{"role": "user", "content": "hi"}]}),
+        (
+            {"nested": {"a": [{"b": user("hi", {"type": "x"})}]}},
+            {"nested": {"a": [{"b": {"role": "user", "content": [{"type": "text", "text": "hi"}, {"type": "x"}]}}]}},
+        ),
+    ],
+)
+async def test_writes_json_of_whatever_stands_in_a_request(fields: dict[str, Any], expected: object) -> None:
+    assert await written(fields) == expected
+
+
+@pytest.mark.parametrize("given_as", ["path", "upload", "image", "bytes in an upload", "open file", "buffer"])
+async def test_pictures_may_stand_anywhere(given_as: str, tmp_path: Path) -> None:
+    file = tmp_path / "图 1.png"
+    file.write_bytes(PNG)
+    with file.open("rb") as opened:
+        pictures: dict[str, Any] = {
+            "path": file,
+            "upload": Upload(file),
+            "image": image(file).image_url.url,
+            "bytes in an upload": Upload(PNG),
+            "open file": opened,
+            "buffer": io.BytesIO(PNG),
+        }
+        picture = pictures[given_as]
+        part = {"type": "image_url", "image_url": {"url": picture, "detail": "low"}}
+        sent = await written({"messages": [{"role": "user", "content": [part, part]}], "image": picture, "last": 1})
+    uri = data_uri(PNG)
+    part = {"type": "image_url", "image_url": {"url": uri, "detail": "low"}}
+    assert sent == {"messages": [{"role": "user", "content": [part, part]}], "image": uri, "last": 1}
+
+
+async def test_a_large_picture_is_read_while_it_is_sent(tmp_path: Path) -> None:
+    picture = PNG + bytes(3 * PIECE_BYTES)
+    file = tmp_path / "large.png"
+    file.write_bytes(picture)
+    body = wire.encode({"a": file, "b": Upload(PNG)})
+    await body.open()
+    pieces = [piece async for piece in body.pieces()]
+    assert body.plain is None
+    assert max(map(len, pieces)) <= PIECE_BYTES / 3 * 4 + 100
+    assert json.loads(b"".join(pieces)) == {"a": data_uri(picture), "b": data_uri(PNG)}
+    await body.open()
+    assert b"".join([piece async for piece in body.pieces()]) == b"".join(pieces)
+
+
+async def test_small_pictures_in_memory_become_part_of_the_text() -> None:
+    body = wire.encode({"a": Upload(PNG), "b": Upload(bytes(PNG))})
+    await body.open()
+    assert body.plain is not None
+    assert json.loads(body.plain) == {"a": data_uri(PNG), "b": data_uri(PNG)}
+    assert len(PNG) < INLINE_BYTES
+
+
+async def test_a_picture_that_is_missing_is_said_before_anything_is_sent(tmp_path: Path) -> None:
+    body = wire.encode({"a": tmp_path / "nothing.png"})
+    with pytest.raises(MediaError):
+        await body.open()
+
+
+class Kind(enum.Enum):
+    ONE = "one"
+    TWO = 2
+
+
+@dataclasses.dataclass
+class Point:
+    x: Any
+
+
+class Record(pydantic.BaseModel):
+    a: int = 1
+    when: dt.date | None = None
+
+
+# What callers compute with. openai writes none of numpy's, and pydantic's as they dump.
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.float32(0.5), 0.5),
+        (np.float64(0.25), 0.25),
+        (np.float16(0.5), 0.5),
+        (np.longdouble(0.5), 0.5),
+        (np.int64(7), 7),
+        (np.uint8(7), 7),
+        (np.bool_(True), True),
+        (np.str_("x"), "x"),
+        (np.array([[1.5, 2.0]], dtype=np.float32), [[1.5, 2.0]]),
+        (np.array(3), 3),
+        (np.arange(3), [0, 1, 2]),
+        ([np.int32(1), {"a": np.float32(0.5)}], [1, {"a": 0.5}]),
+        (Decimal("0.5"), 0.5),
+        (Decimal(3), 3),
+        (Fraction(1, 4), 0.25),
+        (Kind.ONE, "one"),
+        (Kind.TWO, 2),
+        (dt.date(2026, 1, 2), "2026-01-02"),
+        (dt.datetime(2026, 1, 2, tzinfo=dt.UTC), "2026-01-02T00:00:00Z"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Point(np.int8(1)), {"x": 1}),
+        (Record(when=dt.date(2026, 1, 2)), {"a": 1, "when": "2026-01-02"}),
+        (MappingProxyType({"a": np.int8(1)}), {"a": 1}),
+        (UserDict(a=1), {"a": 1}),
+        (range(3), [0, 1, 2]),
+    ],
+    ids=lambda value: f"{type(value).__name__} {value}",
+)
+async def test_writes_what_callers_compute_with(value: Any, expected: object) -> None:
+    assert await written({"a": value, "b": {"c": [value]}}) == {"a": expected, "b": {"c": [expected]}}
+
+
+NOWHERE: list[tuple[dict[str, Any], str, str]] = [
+    ({"temperature": object()}, "temperature", "an object"),
+    ({"metadata": {"x": object()}}, "metadata.x", "an object"),
+    ({"a": [1, {"b": [0, {1, 2}, 1j]}]}, "a[1].b[2]", "a complex"),
+    ({"stop": ["a", lambda: 1]}, "stop[1]", "a function"),
+    ({"response_format": SimpleNamespace(type="json")}, "response_format", "a SimpleNamespace"),
+    ({"user": "\ud83d"}, "user", "'\\ud83d'"),
+    ({"messages": [user("hi"), {"role": "user", "content": "a\udfff"}]}, "messages[1].content", "'a\\udfff'"),
+    ({"messages": [user("a\udfff")]}, "messages[0].content", "'a\\udfff'"),
+    ({"a": Point({"b": 1j})}, "a.x.b", "a complex"),
+    ({"a": {(1, 2): 3}}, "a", "a dict"),
+    ({"a": {"b": Upload}}, "a.b", "the class Upload"),
+    ({"a": {"b": UNSET}}, "a.b", "has to be left out"),
+    ({"a": io.StringIO("x")}, "a", "a StringIO"),
+    ({"a": np.array([1j])}, "a", "complex"),
+]
+
+
+@pytest.mark.parametrize(("fields", "place", "what"), NOWHERE, ids=[f"{row[1]} {row[2]}" for row in NOWHERE])
+def test_names_the_place_of_what_cannot_be_written(fields: dict[str, Any], place: str, what: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        wire.encode({"model": "m", **fields})
+    text = str(caught.value)
+    assert f"cannot be written as JSON: {place}" in text
+    assert what in text
+    assert "picture" not in text.removeprefix("the request")
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"temperature": math.nan}, "temperature is NaN"),
+        ({"temperature": math.inf}, "temperature is Infinity"),
+        ({"a": {"b": [0, -math.inf]}}, "a.b[1] is -Infinity"),
+        ({"a": np.float32("nan")}, "a is NaN"),
+        ({"a": np.array([1.0, math.nan])}, "a[1] is NaN"),
+        ({"a": Decimal("NaN")}, "a is NaN"),
+        ({"a": [Decimal("Infinity")]}, "a[0] is Infinity"),
+        ({"a": Decimal("sNaN")}, "a is NaN"),
+        ({"a": Point(math.nan)}, "a.x is NaN"),
+        ({"a": (number for number in (1.0, math.nan))}, "a list in the request[1] is NaN"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "x", "y": math.nan}]}]},
+            "messages[0].content[0].y is NaN",
+        ),
+        ({"stop": None, "a": "null", "b": math.nan}, "b is NaN"),
+        ({"a": (1, math.nan)}, "a[1] is NaN"),
+        ({"a": Upload(PNG), "b": math.nan}, "b is NaN"),
+    ],
+    ids=str,
+)
+def test_a_number_that_is_none_is_never_made_null(fields: dict[str, Any], place: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(place)):
+        wire.encode(fields)
+
+
+async def test_words_that_look_like_such_numbers_are_words() -> None:
+    fields = {"a": "NaN null Infinity", "b": None, "c": ["NaN"], "d": np.array([1.0]), "e": np.longdouble(1)}
+    assert await written(fields) == {"a": "NaN null Infinity", "b": None, "c": ["NaN"], "d": [1.0], "e": 1.0}
+
+
+@pytest.mark.parametrize("model", [None, "", " ", 5, b"gpt", object(), UNSET])
+async def test_a_call_names_a_model(model: Any) -> None:
+    with pytest.raises(ConfigError, match="model is "):
+        wire.check_model({"model": model})
+    async with TutuClient("any-key", "https://relay.example") as client:
+        for call in (
+            client.chat.completions.create(model=model, messages=[user("hi")]),
+            client.chat.completions.parse(model=model, messages=[user("hi")]),
+            client.completions.create(model=model, prompt="hi"),
+            client.embeddings.create(model=model, input="hi"),
+            client.audio.speech.create(model=model, voice="alloy", input="hi"),
+            client.analyze("https://h/a.png", "What?", model=model),
+        ):
+            with pytest.raises(ConfigError, match="model is "):
+                await call
+
+
+@pytest.mark.parametrize(
+    ("call", "place"),
+    [
+        (lambda client: client.completions.create(model="m", prompt=b"hi"), "prompt is 2 bytes"),
+        (lambda client: client.completions.create(model="m", prompt=Path("a.txt")), "prompt is the path"),
+        (lambda client: client.embeddings.create(model="m", input=["a", b"b"]), r"input\[1\] is 1 bytes"),
+        (lambda client: client.embeddings.create(model="m", input=["a", None]), r"input\[1\] is None"),
+        (lambda client: client.embeddings.create(model="m", input=["a", Path("b.txt")]), r"input\[1\] is the path"),
+        (lambda client: client.images.generate(prompt=""), "prompt is ''"),
+        (lambda client: client.images.generate(prompt=None), "prompt is None"),
+        (lambda client: client.images.generate(prompt=Path("cat.png")), "prompt is the path 'cat.png'"),
+        (lambda client: client.images.edit(image=PNG, prompt=b"x"), "prompt is 1 bytes"),
+        (lambda client: client.audio.speech.create(model="m", voice="v", input=b"hi"), "input is 2 bytes"),
+        (lambda client: client.audio.speech.create(model="m", voice="v", input=" "), "input is ' '"),
+    ],
+)
+async def test_what_is_no_text_is_never_sent_as_one(call: Any, place: str) -> None:
+    async with TutuClient("any-key", "https://relay.example") as client:
+        with pytest.raises(ConfigError, match=place):
+            await call(client)
+
+
+@pytest.mark.parametrize(
+    "value", [object(), SimpleNamespace(a=1), "\ud83d", {"\udc00": 1}, lambda: None, 1j, {(1, 2): 3}, Upload]
+)
+def test_what_has_no_place_in_json_is_refused(value: object) -> None:
+    with pytest.raises(ConfigError, match="cannot be written as JSON") as caught:
+        wire.encode({"a": value})
+    assert caught.value.outcome == "not_sent"
+
+
+def test_a_request_that_holds_itself_is_refused() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(ConfigError, match="cannot be written as JSON"):
+        wire.encode({"a": endless})
+
+
+@pytest.mark.parametrize("messages", ["hi", b"bytes", {"role": "user"}, None, 5, user("hi"), [], iter(())])
+def test_messages_are_a_list_that_is_not_empty(messages: Any) -> None:
+    with pytest.raises(ConfigError, match="messages"):
+        wire.sendable(messages)
+
+
+def test_messages_of_the_caller_go_as_they_are() -> None:
+    messages = [{"role": "user", "content": [{"type": "video_url", "video_url": "https://v"}]}, user("hi")]
+    ready = wire.sendable(iter(messages))
+    assert ready == messages
+    assert ready[0] is messages[0]
+
+
+@pytest.mark.parametrize(
+    ("message", "sent_back"),
+    [
+        ({"role": "assistant", "content": "hi"}, {"role": "assistant", "content": "hi"}),
+        ({"role": "", "content": "hi", "reasoning_content": "hm"}, {"role": "assistant", "content": "hi"}),
+        # deepseek-reasoner answers 400 when it sees its thoughts again without tool calls.
+        (
+            {"content": "hi", "reasoning": "hm", "reasoning_details": [{"text": "hm"}], "thought_signature": "c2ln"},
+            {"role": "assistant", "content": "hi"},
+        ),
+        # Kimi and DeepSeek: "reasoning_content is missing in assistant tool call message".
+        (
+            {"content": "", "reasoning_content": "hm", "tool_calls": [CALL]},
+            {"role": "assistant", "content": "", "reasoning_content": "hm", "tool_calls": [CALL]},
+        ),
+        (
+            {"content": None, "reasoning_content": "", "tool_calls": [CALL]},
+            {"role": "assistant", "content": None, "reasoning_content": "", "tool_calls": [CALL]},
+        ),
+        # OpenRouterTeam/ai-sdk-provider#423
+        (
+            {
+                "content": None,
+                "reasoning": "hm",
+                "reasoning_details": [{"type": "reasoning.encrypted", "data": "x", "index": 0}],
+                "tool_calls": [CALL],
+            },
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning": "hm",
+                "reasoning_details": [{"type": "reasoning.encrypted", "data": "x", "index": 0}],
+                "tool_calls": [CALL],
+            },
+        ),
+        # Copilot's, litellm's and Gemini's names; "odd" is nothing that was thought.
+        (
+            {
+                "content": None,
+                "reasoning_text": "hm",
+                "reasoning_opaque": "x",
+                "thinking_blocks": [{"thinking": "hm", "signature": "s"}],
+                "thought_signature": "c2ln",
+                "extra_content": {"google": {"thought_signature": "c2ln"}},
+                "odd": 1,
+                "reasoning_content": None,
+                "tool_calls": [CALL],
+            },
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning_text": "hm",
+                "reasoning_opaque": "x",
+                "thinking_blocks": [{"thinking": "hm", "signature": "s"}],
+                "thought_signature": "c2ln",
+                "extra_content": {"google": {"thought_signature": "c2ln"}},
+                "tool_calls": [CALL],
+            },
+        ),
+        # llama.cpp's and vLLM's templates fail on arguments that are no JSON.
+        (
+            {
+                "content": None,
+                "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}],
+            },
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+            },
+        ),
+        (
+            {"role": "assistant", "content": "> 进度 36..100\n\n![a](https://h/a.png)"},
+            {"role": "assistant", "content": "> 进度 36..100\n\n![a](https://h/a.png)"},
+        ),
+        (
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        ),
+        (
+            {"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "odd", "x": [1]}]},
+            {"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "odd", "x": [1]}]},
+        ),
+        (
+            {"role": "assistant", "content": None, "refusal": "no"},
+            {"role": "assistant", "content": None, "refusal": "no"},
+        ),
+        (
+            {"role": "assistant", "content": None, "audio": {"id": "a1", "data": "UklG", "transcript": "hi"}},
+            {"role": "assistant", "content": None, "audio": {"id": "a1"}},
+        ),
+        (
+            {"role": "assistant", "content": "x", "function_call": {"name": "f", "arguments": "{}"}},
+            {"role": "assistant", "content": "x", "function_call": {"name": "f", "arguments": "{}"}},
+        ),
+        (
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "sql", "input": "select 1"}}],
+            },
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "sql", "input": "select 1"}}],
+            },
+        ),
+        # llama.cpp's and vLLM's templates read the arguments as JSON; opencodex#361
+        *(
+            (
+                {"content": None, "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": given}}]},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": sent}}],
+                },
+            )
+            for given, sent in (
+                ("", "{}"),
+                (" ", "{}"),
+                ("null", "{}"),
+                (None, "{}"),
+                ("{}", "{}"),
+                ('{"a":1}{"a":1}', '{"a":1}'),
+                ("{", "{"),
+            )
+        ),
+        (
+            {"content": "x", "function_call": {"name": "f", "arguments": ""}},
+            {"role": "assistant", "content": "x", "function_call": {"name": "f", "arguments": "{}"}},
+        ),
+        (
+            {"content": None, "tool_calls": [None, {"id": "c", "odd": 1, "function": {"arguments": {"a": 1}}}]},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": "c", "type": "function", "function": {"name": "", "arguments": '{"a": 1}'}, "odd": 1}
+                ],
+            },
+        ),
+    ],
+)
+async def test_the_message_of_an_answer_goes_back_as_the_api_wants_it(message: object, sent_back: object) -> None:
+    answer = wire.read_completion(json.dumps({"choices": [{"message": message}]}).encode(), OK)
+    assert (await written({"messages": wire.sendable([answer.message])}))["messages"] == [sent_back]
+
+
+MAKES_PICTURES = """
+    gpt-4o-image gpt-4o-image-vip gpt-image-1 sora_image sora-2 dall-e-3 dalle-2 flux-kontext-pro FLUX.1-dev
+    mj_imagine mj-chat midjourney stable-diffusion-3.5 stablediffusion sdxl-turbo imagen-4.0 doubao-seedream-4
+    seededit-3 Kolors nano-banana-2 ideogram-v3 recraftv3 cogview-4 wanx2.1-t2i gemini-2.5-flash-image-preview
+    google/gemini-3-pro-image veo-3 kling-v2 grok-video
+"""
+
+
+@pytest.mark.parametrize("model", MAKES_PICTURES.split())
+def test_knows_a_model_that_makes_pictures(model: str) -> None:
+    assert wire.makes_image({"model": model})
+
+
+ONLY_TALKS = """
+    gpt-4o gpt-5.1-mini o3 claude-sonnet-4-5 gemini-2.5-pro deepseek-chat qwen-vl-max glm-4.5v grok-4 llama-4-scout
+    mjolnir-7b kimi-k2 doubao-1-5-vision-pro m
+"""
+
+
+@pytest.mark.parametrize("model", [*ONLY_TALKS.split(), "", None, 5])
+def test_knows_a_model_that_only_talks(model: object) -> None:
+    assert not wire.makes_image({"model": model})
+
+
+@pytest.mark.parametrize(
+    ("modalities", "orders"),
+    [(["text", "image"], True), (("image",), True), (["text", "audio"], False), ([], False), (None, False), (5, False)],
+)
+def test_knows_a_picture_ordered_by_modality(modalities: object, orders: bool) -> None:
+    assert wire.makes_image({"model": "gemini-2.5-flash", "modalities": modalities}) is orders
+
+
+def test_fields_that_are_not_given_are_left_out() -> None:
+    assert wire.given({"a": 1, "b": UNSET, "c": None, "d": UNSET}) == {"a": 1, "c": None}
+    fields = {"a": 1, "c": None}
+    assert wire.given(fields) is fields
+
+
+@pytest.mark.parametrize("fields", [{"a": {"b": UNSET}}, {"a": [UNSET]}, {"a": ...}])
+def test_what_is_not_given_within_a_field_is_never_written(fields: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="has to be left out"):
+        wire.encode(fields)
+
+
+@pytest.mark.parametrize("value", [Usage(), ChatMessage(content="hi"), ChatCompletion()])
+def test_a_struct_is_no_row_though_it_iterates_over_its_fields(value: object) -> None:
+    assert not is_row(value)
+    assert is_row([value])

@@ -1,0 +1,254 @@
+"""Keeping what is paid for: where it is to go, asked before anything is sent, and where it is when that failed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+from tutuclient.cli.output import Waiting, address, amount, described, note, print_error, print_faint, print_json, write
+from tutuclient.cli.running import in_options
+from tutuclient.errors import ConfigError, ImageDownloadError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from tutuclient.media.image import GeneratedImage
+
+
+_TRIED = 100  # names that are tried for a picture beside the one that has its own
+
+
+class Target(NamedTuple):
+    """Where it is to go.
+
+    Attributes:
+        output: A file, a folder, or ``-`` for stdout.
+        overwrite: Replace what stands there.
+        as_json: JSON is to be printed, so that stdout is taken.
+        what: What it is: "picture" or "sound".
+    """
+
+    output: str
+    overwrite: bool
+    as_json: bool
+    what: str = "picture"
+
+    @property
+    def is_stdout(self) -> bool:
+        """Whether it goes to stdout."""
+        return self.output == "-"
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it goes into a folder, under a name of its own."""
+        return self.output.endswith(("/", os.sep)) or Path(self.output).is_dir()
+
+    def check(self, count: int = 1, drafts: int = 0) -> None:
+        """Find out before anything is paid for whether so many, and so many drafts, can be saved.
+
+        Raises:
+            ConfigError: They cannot.
+        """
+        if self.is_stdout:
+            self._check_stdout(drafts)
+            return
+        path = Path(self.output)
+        folder = path if self.is_folder else path.parent
+        shown = printable(str(folder))
+        if not folder.is_dir():
+            raise ConfigError(f"the folder {shown} does not exist: make it first. Nothing was sent")
+        if not os.access(folder, os.W_OK):
+            raise ConfigError(f"the folder {shown} may not be written to. Nothing was sent")
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise ConfigError(
+                f"{printable(self.output)} is no file that a {self.what} can be saved in. Nothing was sent"
+            )
+        if self.is_folder or self.overwrite:
+            return
+        wanted = [self.path(number, count) for number in range(1, count + 1)]
+        for each in (*wanted, *(self.draft(number).output for number in range(1, drafts + 1))):
+            if os.path.lexists(each):
+                raise ConfigError(
+                    f"{printable(each)} exists already: choose another name, or pass --overwrite. Nothing was sent"
+                )
+
+    def _check_stdout(self, drafts: int) -> None:
+        if drafts:
+            raise ConfigError("-o - has room for one picture: drafts need a file or a folder")
+        if self.as_json:
+            raise ConfigError("-o - and --json both want stdout: choose one")
+        if sys.stdout.isatty():
+            raise ConfigError(f"-o - writes the {self.what} to stdout, and that is the terminal; name a file")
+
+    def path(self, number: int, count: int) -> str:
+        """Name the file of one of several, counted from 1."""
+        return self.output if count == 1 else self._beside(str(number))
+
+    def draft(self, number: int) -> Target:
+        """Give the place of a draft: beside it, under a name that says so."""
+        return self._replace(output=self._beside(f"draft-{number}"))
+
+    def _beside(self, word: str) -> str:
+        """Name a file beside it: ``sky.png`` and "2" make ``sky-2.png``. In a folder each gets a name of its own."""
+        if self.is_folder:
+            return self.output
+        path = Path(self.output)
+        return str(path.with_name(f"{path.stem}-{word}{path.suffix}"))
+
+    def taken(self, mime: str) -> str | None:
+        """Give the name that bytes of this type would get and may not have, as something else has it."""
+        if self.is_folder or self.overwrite:
+            return None
+        from tutuclient.media.saving import named
+
+        path = Path(self.output)
+        name = path.with_name(named(path.name, mime))
+        return str(name) if os.path.lexists(name) else None
+
+    def note_the_suffix(self, place: Path, mime: str | None) -> None:
+        """Say so when the bytes are not what the name asked for."""
+        asked = "" if self.is_folder else Path(self.output).suffix.lower()
+        if asked and asked != place.suffix.lower():
+            note(f"the relay sent {mime}, and the name says so")
+
+
+class Kept(NamedTuple):
+    """What became of one picture: where it is, or what went wrong and where it is instead.
+
+    Attributes:
+        image: The picture.
+        place: Its file, or its address when it could not be saved, or None for stdout.
+        error: Why it is not where it was to be.
+        taken: The name that its bytes ask for, which something else has.
+    """
+
+    image: GeneratedImage
+    place: Path | str | None
+    error: ImageDownloadError | None
+    taken: str | None = None
+
+    def described(self) -> dict[str, Any]:
+        """Give it as JSON has it."""
+        more = {"error": self.error.message} if self.error else {}
+        return {**described(self.image), "path": str(self.place) if isinstance(self.place, Path) else None, **more}
+
+    def tell(self, target: Target) -> None:
+        """Print where it is; a picture that is paid for must be found again."""
+        if self.error is not None:
+            print_error(in_options(self.error.message.replace("; damaged=True keeps what came", "")))
+            note(f"it is made and paid for, and not ordered again: {self.place}")
+        elif target.is_stdout and self.place is not None:
+            note(f"only the first picture goes to stdout; another is here: {self.place}")
+        elif isinstance(self.place, Path):
+            if self.taken is not None:
+                note(f"{printable(self.taken)} exists already, so it is saved beside it")
+            if not target.as_json:
+                write(f"{self.place}\n")
+                target.note_the_suffix(self.place, self.image.mime)
+
+
+async def keep(images: Sequence[GeneratedImage], target: Target, waiting: Waiting) -> list[Kept]:
+    """Save pictures, one after the other; say where each is, whatever happens."""
+    kept: list[Kept] = []
+    for number, image in enumerate(images, 1):
+        waiting.say(f"saving picture {number} of {len(images)}")
+        try:
+            kept.append(await _keep(image, target, number, len(images)))
+        except asyncio.CancelledError:
+            waiting.stop()
+            for lost in images[number - 1 :]:
+                note(f"not saved, but made and paid for: {address(lost)}")
+            raise
+    return kept
+
+
+@contextmanager
+def ordered(waiting: Waiting) -> Generator[None]:
+    """Say, when an order is stopped, that stopping may not have stopped it."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        waiting.stop()
+        note("stopped; what was ordered may be made and billed all the same: look into the relay's log")
+        raise
+
+
+def finish(kept: Sequence[Kept], target: Target, described: dict[str, Any], started: float) -> None:
+    """Say where the pictures are, for a person or as JSON.
+
+    Raises:
+        Exit: One of them could not be saved there.
+    """
+    if target.as_json:
+        print_json(described)
+    for each in kept:
+        each.tell(target)
+    if sys.stderr.isatty():
+        size = sum(each.image.size_bytes or 0 for each in kept)
+        print_faint([f"{time.monotonic() - started:.1f} s", amount(size), described["model"], described["request_id"]])
+    if any(each.error for each in kept):
+        raise typer.Exit(8)
+
+
+async def _keep(image: GeneratedImage, target: Target, number: int, count: int) -> Kept:
+    """Save a picture, or write it to stdout, where there is room for one."""
+    wanted = target.path(number, count)
+    try:
+        if not target.is_stdout:
+            return Kept(image, await image.save(wanted, overwrite=target.overwrite), None)
+        if number > 1:
+            return Kept(image, await rescue(image), None)
+        sys.stdout.buffer.write(await image.read())
+        sys.stdout.buffer.flush()
+        return Kept(image, None, None)
+    except ImageDownloadError as error:
+        if error.reason == "damaged" and not target.is_stdout:
+            return Kept(image, await _beside(image, Path(wanted), "damaged"), error)
+        cause = error.__cause__
+        if not isinstance(cause, FileExistsError) or not cause.filename:
+            return Kept(image, await rescue(image), error)
+        taken = Path(cause.filename)
+        place = await _beside(image, taken)
+        # The bytes choose the ending, and only now is it known which: what has that name is nobody's mistake.
+        is_saved = taken.name != Path(wanted).name and isinstance(place, Path)
+        return Kept(image, place, None if is_saved else error, str(taken))
+
+
+async def _beside(image: GeneratedImage, path: Path, word: str = "") -> Path | str:
+    """Save a picture next to where it was to be, under a name that is free, damaged as it may be."""
+    try:
+        return await image.save(_free(path, word), damaged=True)
+    except ImageDownloadError as error:
+        cause = error.__cause__
+        if not isinstance(cause, FileExistsError) or not cause.filename:
+            return await rescue(image)
+        # The bytes choose the ending: what stands under that name is to be counted on from.
+        path = path.with_suffix(Path(cause.filename).suffix)
+    try:
+        return await image.save(_free(path, word), damaged=True)
+    except ImageDownloadError:
+        return await rescue(image)
+
+
+def _free(path: Path, word: str) -> Path:
+    """Name a file beside one that is taken; of a folder, itself."""
+    names = [f"{path.stem}-{word}"] if word else []
+    names += [f"{path.stem}-{word}-{number}" if word else f"{path.stem}-{number}" for number in range(2, _TRIED)]
+    paths = [path.with_name(f"{name}{path.suffix}") for name in names]
+    return path if path.is_dir() else next((each for each in paths if not os.path.lexists(each)), paths[-1])
+
+
+async def rescue(image: GeneratedImage) -> Path | str:
+    """Leave a picture that is paid for in the folder for passing things; return where it is, or its address."""
+    try:
+        return await image.save(f"{tempfile.gettempdir()}/", damaged=True)
+    except ImageDownloadError:
+        return address(image)

@@ -1,0 +1,1 @@
+"""Images fetched from addresses that an answer names: hosts that nobody has vouched for."""

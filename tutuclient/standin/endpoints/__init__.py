@@ -1,0 +1,86 @@
+"""The endpoints, a file a page of the API: each reads a request, complains as a relay does, and answers.
+
+``page_for`` finds the page of a request; what is no page is for the server to say. The pages know HTTP and shapes;
+what is seen, heard, drawn or filled in is for the rooms beside them.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import hdrs, web
+
+from tutuclient.standin.endpoints import audio, chat, images, panel, texts
+from tutuclient.testing.script import Exchange
+
+Page = Callable[[Exchange], Awaitable[web.StreamResponse]]
+
+NO_MODEL = "未指定模型名称，模型名称不能为空"
+
+_JSON: dict[str, Page] = {
+    "/v1/chat/completions": chat.answer,
+    "/v1/completions": texts.complete,
+    "/v1/embeddings": texts.embed,
+    "/v1/images/generations": images.generate,
+    "/v1/audio/speech": audio.speak,
+}
+_FORMS: dict[str, Page] = {
+    "/v1/images/edits": images.edit,
+    "/v1/images/variations": images.vary,
+    "/v1/audio/transcriptions": audio.transcribe,
+    "/v1/audio/translations": audio.translate,
+}
+_OPEN: dict[str, Page] = {
+    "/v1/models": panel.models,
+    "/v1/dashboard/billing/subscription": panel.subscription,
+    "/v1/dashboard/billing/usage": panel.usage,
+    "/dashboard/billing/subscription": panel.subscription,
+    "/dashboard/billing/usage": panel.usage,
+    "/api/usage/token": panel.token_usage,
+    "/api/status": panel.status,
+}
+# The model that new-api takes when a request names none.
+_USUAL_MODELS = {
+    "/v1/images/generations": "dall-e-2",
+    "/v1/images/edits": "dall-e-2",
+    "/v1/images/variations": "dall-e-2",
+    "/v1/audio/speech": "tts-1",
+    "/v1/audio/transcriptions": "whisper-1",
+    "/v1/audio/translations": "whisper-1",
+}
+
+PATHS = frozenset({*_JSON, *_FORMS, *_OPEN})
+"""The paths that are pages; a slash after one is redirected."""
+
+PUBLIC = frozenset({"/api/status"})
+"""The paths that want no key."""
+
+
+def page_for(method: str, path: str) -> Page | None:
+    """Find the page of a request; None when there is none."""
+    if method == "GET" and path.removeprefix("/v1/models/") not in {path, ""}:
+        return panel.model
+    if method == "GET":
+        return _OPEN.get(path)
+    return _posted if method == "POST" and (path in _JSON or path in _FORMS) else None
+
+
+async def _posted(exchange: Exchange) -> web.StreamResponse:
+    """Check what new-api checks before it looks for a channel: kind of body, model, balance."""
+    path = exchange.request.path
+    kind = exchange.request.headers.get(hdrs.CONTENT_TYPE, "")
+    if kind.startswith("application/json") and (path in _JSON or path.startswith("/v1/images/")):
+        if exchange.broken_json is not None:
+            return exchange.error(400, exchange.broken_json, code="invalid_request")
+        model = exchange.payload.get("model")
+    elif path in _FORMS:
+        if exchange.broken_form is not None:
+            return exchange.error(400, exchange.broken_form, code="invalid_request")
+        model = exchange.form.fields.get("model")
+    else:
+        return exchange.error(400, NO_MODEL, code="invalid_request")
+    if not (model or _USUAL_MODELS.get(path)):
+        return exchange.error(400, NO_MODEL, code="invalid_request")
+    if exchange.stage.account.exhausted:
+        left = f"用户额度不足，剩余额度: ＄{exchange.stage.account.balance:.6f}"
+        return exchange.error(403, left, code="insufficient_user_quota")
+    exchange.model = model if isinstance(model, str) and model else _USUAL_MODELS.get(path, str(model))
+    return await {**_JSON, **_FORMS}[path](exchange)

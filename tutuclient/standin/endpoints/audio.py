@@ -1,0 +1,287 @@
+"""The pages of sound: speech out of texts, texts out of recordings.
+
+Speech is a WAV of tones, and says so by its Content-Type whatever format was hoped for; there is no encoder here, so
+a format that was asked for by name and cannot be made is refused. A recording is measured; when this relay made it,
+its text is read back out of it. Complaints are worded as the API words them.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from tutuclient.standin import audio
+from tutuclient.standin.words import CJK
+from tutuclient.testing import lenient
+from tutuclient.testing.account import ANSWER_POINTS
+from tutuclient.testing.form import FormFile
+from tutuclient.testing.script import Exchange, Streams, event, logprob, tokens
+
+_LONGEST_INPUT = 4096
+_PIECE_BYTES = 4096
+_SSE_PIECE_BYTES = 24_000  # Half a second; whole samples, and no padding within.
+_FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
+_EXTENSIONS = ("flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm")
+_SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]*\s*")
+_ENCODED = ("mp3", "opus", "aac", "flac")
+_SLOWEST, _FASTEST = 0.25, 4.0
+_TOKEN_BYTES = 2400  # A twentieth of a second.
+
+
+async def speak(exchange: Exchange) -> web.StreamResponse:
+    """POST /v1/audio/speech: tones, one a syllable, as WAV or bare samples, in pieces or as events."""
+    payload = exchange.payload
+    if (wrong := _speech_complaint(payload, exchange.model)) is not None:
+        return exchange.error(400, wrong, code="invalid_audio_request")
+    text, speed = str(payload["input"]), float(payload.get("speed") or 1.0)
+    bare = payload.get("response_format") == "pcm"
+    samples = await exchange.stage.work(lambda: audio.speak(text, speed=speed))
+    data = samples if bare else audio.wav(samples, text)
+    exchange.stage.account.charge(ANSWER_POINTS)
+    if payload.get("stream_format") == "sse":
+        read, made = len(tokens(text)), len(samples) // _TOKEN_BYTES
+        usage = {"input_tokens": read, "output_tokens": made, "total_tokens": read + made}
+        pieces = [data[start : start + _SSE_PIECE_BYTES] for start in range(0, len(data), _SSE_PIECE_BYTES)]
+        frames: list[dict[str, Any]] = [
+            {"type": "speech.audio.delta", "audio": base64.b64encode(piece).decode()} for piece in pieces
+        ]
+        return await _events(exchange, [*frames, {"type": "speech.audio.done", "usage": usage}])
+    size, kind = exchange.stage.piece_bytes or _PIECE_BYTES, f"audio/{'pcm' if bare else 'wav'}"
+    delay = exchange.stage.token_delay
+    return await Streams([data], chunk_sizes=size, delay=delay, done=False, content_type=kind).play(exchange)
+
+
+def _speech_complaint(payload: Mapping[str, Any], model: str) -> str | None:
+    """Say what is wrong with an order of speech."""
+    text, voice, speed = payload.get("input"), payload.get("voice"), payload.get("speed")
+    speed = 1.0 if speed is None else speed
+    kind, streamed = payload.get("response_format") or "wav", payload.get("stream_format") or "audio"
+    given_voice = voice if isinstance(voice, str) else lenient.mapping(voice).get("id")
+    slow = isinstance(speed, bool) or not isinstance(speed, (int, float)) or not _SLOWEST <= speed <= _FASTEST
+    length = len(text) if isinstance(text, str) else 0
+    wrong = {
+        "input is required": length == 0,
+        f"string too long: input has {length} characters, and {_LONGEST_INPUT} are the most": length > _LONGEST_INPUT,
+        "voice is required": not given_voice,
+        f"speed must be between {_SLOWEST} and {_FASTEST}, not {speed!r}": slow,
+        f"this stand-in has no encoder for {kind}; it makes wav and pcm, and wav when no format is asked for": (
+            kind in _ENCODED
+        ),
+        f"response_format must be one of {', '.join((*_ENCODED, 'wav', 'pcm'))}, not {kind!r}": (
+            kind not in (*_ENCODED, "wav", "pcm")
+        ),
+        f"stream_format must be audio or sse, not {streamed!r}": streamed not in ("audio", "sse"),
+        f"stream_format sse is not supported for {model}": streamed == "sse" and model.startswith("tts-1"),
+    }
+    return next((message for message, met in wrong.items() if met), None)
+
+
+async def transcribe(exchange: Exchange) -> web.StreamResponse:
+    """POST /v1/audio/transcriptions: what was measured, or the text of a recording that this relay made."""
+    return await _written(exchange, "transcribe")
+
+
+async def translate(exchange: Exchange) -> web.StreamResponse:
+    """POST /v1/audio/translations: the same in English, as far as a stand-in has any."""
+    return await _written(exchange, "translate")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A sentence of a recording, and when it is said, in seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+async def _written(exchange: Exchange, task: str) -> web.StreamResponse:
+    form, model = exchange.form, exchange.model
+    kind = form.fields.get("response_format") or "json"
+    diarizes = task == "transcribe" and "diarize" in model
+    if (wrong := _complaint(form.file("file"), kind, diarizes=diarizes)) is not None:
+        return exchange.error(400, *wrong[:1], code=wrong[2], type="invalid_request_error", param=wrong[1])
+    words = "word" in form.all("timestamp_granularities[]")
+    if form.all("timestamp_granularities[]") and kind != "verbose_json":
+        message = "The timestamp_granularities parameter is only supported with response_format 'verbose_json'."
+        return exchange.error(400, message, code=None, type="invalid_request_error", param="timestamp_granularities")
+    file = form.file("file")
+    data = b"" if file is None else file.content
+    try:
+        heard = await exchange.stage.work(lambda: audio.listen(data))
+    except ValueError as error:
+        message = f"Audio file might be corrupted or unsupported: {error}"
+        return exchange.error(400, message, code="invalid_value", type="invalid_request_error", param="file")
+    exchange.stage.account.charge(ANSWER_POINTS)
+    zh = task == "transcribe" and form.fields.get("language", "") == "zh"
+    text = _text(heard, task, zh=zh)
+    lines = _lines(text, heard.seconds)
+    if lenient.flag(form.fields.get("stream")) and task == "transcribe" and not model.startswith("whisper"):
+        return await _events(exchange, _spoken_events(exchange, text, lines, heard))
+    if kind in {"text", "srt", "vtt"}:
+        body = {"text": f"{text}\n", "srt": _srt(lines), "vtt": _vtt(lines)}[kind]
+        return exchange.respond(body.encode(), content_type="text/plain; charset=utf-8")
+    return exchange.respond(_object(exchange, kind, task, text, lines, heard, words=words))
+
+
+def _complaint(file: FormFile | None, kind: str, *, diarizes: bool) -> tuple[str, str, str | None] | None:
+    """Say what is wrong with a form: a message, the field it is about, a code."""
+    if file is None:
+        return "file is required", "file", "invalid_audio_request"
+    extension = file.filename.rpartition(".")[2].lower() if "." in file.filename else ""
+    if extension not in _EXTENSIONS:
+        return f"Unrecognized file format. Supported formats: {list(_EXTENSIONS)}", "file", None
+    if not file.content:
+        return "Audio file is empty.", "file", "invalid_value"
+    if kind == "diarized_json" and not diarizes:
+        return "response_format 'diarized_json' is only supported by models that diarize.", "response_format", None
+    if kind not in {*_FORMATS, "diarized_json"}:
+        return f"Invalid value: '{kind}'. Supported values are: {', '.join(_FORMATS)}.", "response_format", None
+    return None
+
+
+def _text(heard: audio.Heard, task: str, *, zh: bool) -> str:
+    """Give the text that came along in the recording, or say what was measured."""
+    if heard.comment is None:
+        words = (
+            "(我是离线替身,只量声音,不是模型。)" if zh else "(I am an offline stand-in that measures sound, no model.)"
+        )
+        return f"{heard.describe(zh=zh)} {words}"
+    if task == "translate" and CJK.search(heard.comment):
+        return f'An offline stand-in cannot translate this: "{heard.comment}"'
+    return heard.comment.strip()
+
+
+def _lines(text: str, seconds: float) -> list[_Line]:
+    """Lay sentences over the recording, each as long as its share of the letters."""
+    sentences = [found for found in _SENTENCE.findall(text) if found.strip()] or [text]
+    total, said, lines = sum(map(len, sentences)) or 1, 0, list[_Line]()
+    for sentence in sentences:
+        start, said = said, said + len(sentence)
+        lines.append(_Line(sentence.strip(), round(seconds * start / total, 3), round(seconds * said / total, 3)))
+    return lines
+
+
+def _object(
+    exchange: Exchange, kind: str, task: str, text: str, lines: list[_Line], heard: audio.Heard, *, words: bool
+) -> dict[str, Any]:
+    form = exchange.form
+    duration = {"type": "duration", "seconds": -(-heard.seconds // 1)}
+    if kind == "diarized_json":
+        segments = [_turn(place, line, form.all("known_speaker_names[]")) for place, line in enumerate(lines)]
+        return {"task": task, "duration": heard.seconds, "text": text, "segments": segments, "usage": duration}
+    if kind == "verbose_json":
+        spelt = "chinese" if CJK.search(text) else "english"
+        whole: dict[str, Any] = {"task": task, "language": spelt, "duration": heard.seconds, "text": text}
+        if words:
+            whole["words"] = [each for line in lines for each in _words(line)]
+        if not words or "segment" in form.all("timestamp_granularities[]"):
+            temperature = lenient.number(form.fields.get("temperature")) or 0.0
+            whole["segments"] = [_segment(place, line, temperature) for place, line in enumerate(lines)]
+        return {**whole, "usage": duration} if task == "transcribe" else whole
+    if task == "translate":
+        return {"text": text}
+    plain: dict[str, Any] = {"text": text}
+    if "logprobs" in form.all("include[]"):
+        plain["logprobs"] = _logprobs(text)
+    return {**plain, "usage": duration if exchange.model.startswith("whisper") else _usage(text, heard)}
+
+
+def _spoken_events(exchange: Exchange, text: str, lines: list[_Line], heard: audio.Heard) -> list[Mapping[str, Any]]:
+    """Make the events of a transcription as it is heard; who speaks is said when the model tells speakers apart."""
+    form, listed = exchange.form, "logprobs" in exchange.form.all("include[]")
+    events: list[Mapping[str, Any]] = []
+    if form.fields.get("response_format") == "diarized_json":
+        for place, line in enumerate(lines):
+            turn = _turn(place, line, form.all("known_speaker_names[]"))
+            delta = line.text if place == len(lines) - 1 else f"{line.text} "
+            events += [{"type": "transcript.text.delta", "delta": delta, "segment_id": turn["id"]}, turn]
+        text = " ".join(line.text for line in lines)
+    else:
+        for token in tokens(text):
+            events.append({"type": "transcript.text.delta", "delta": token})
+            if listed:
+                events[-1] = {**events[-1], "logprobs": _logprobs(token)}
+    done = {"type": "transcript.text.done", "text": text, "usage": _usage(text, heard)}
+    return [*events, {**done, "logprobs": _logprobs(text)} if listed else done]
+
+
+async def _events(exchange: Exchange, events: Iterable[Mapping[str, Any]]) -> web.StreamResponse:
+    delay, pieces = exchange.stage.token_delay, exchange.stage.piece_bytes
+    frames = [event(each) for each in events]
+    return await Streams(frames, chunk_sizes=pieces, delay=delay, done=False).play(exchange)
+
+
+def _turn(place: int, line: _Line, speakers: list[str]) -> dict[str, Any]:
+    """Describe what one speaker says; a stand-in hears only one."""
+    return {
+        "type": "transcript.text.segment",
+        "id": f"seg_{place:03}",
+        "start": line.start,
+        "end": line.end,
+        "speaker": speakers[0] if speakers else "A",
+        "text": line.text,
+    }
+
+
+def _segment(place: int, line: _Line, temperature: float) -> dict[str, Any]:
+    return {
+        "id": place,
+        "seek": 0,
+        "start": line.start,
+        "end": line.end,
+        "text": line.text,
+        "tokens": list(range(50364, 50364 + len(tokens(line.text)))),
+        "temperature": temperature,
+        "avg_logprob": -0.25,
+        "compression_ratio": 1.0,
+        "no_speech_prob": 0.01,
+    }
+
+
+def _words(line: _Line) -> list[dict[str, Any]]:
+    words = [token.strip() for token in tokens(line.text) if token.strip(" .,!?。，！？")]
+    step = (line.end - line.start) / max(1, len(words))
+    return [
+        {"word": word, "start": round(line.start + step * place, 3), "end": round(line.start + step * (place + 1), 3)}
+        for place, word in enumerate(words)
+    ]
+
+
+def _logprobs(text: str) -> list[dict[str, Any]]:
+    probabilities = [logprob(token, (), 0) for token in tokens(text)]
+    return [{name: each[name] for name in ("token", "logprob", "bytes")} for each in probabilities]
+
+
+def _usage(text: str, heard: audio.Heard) -> dict[str, Any]:
+    """Count ten tokens a second of sound."""
+    read, made = max(1, round(heard.seconds * 10)), len(tokens(text))
+    details = {"text_tokens": 0, "audio_tokens": read}
+    return {
+        "type": "tokens",
+        "input_tokens": read,
+        "output_tokens": made,
+        "total_tokens": read + made,
+        "input_token_details": details,
+    }
+
+
+def _clock(seconds: float, point: str) -> str:
+    milliseconds = round(seconds * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{rest // 1000:02}{point}{rest % 1000:03}"
+
+
+def _srt(lines: list[_Line]) -> str:
+    return "".join(
+        f"{place}\n{_clock(line.start, ',')} --> {_clock(line.end, ',')}\n{line.text}\n\n"
+        for place, line in enumerate(lines, 1)
+    )
+
+
+def _vtt(lines: list[_Line]) -> str:
+    cues = (f"{_clock(line.start, '.')} --> {_clock(line.end, '.')}\n{line.text}\n\n" for line in lines)
+    return f"WEBVTT\n\n{''.join(cues)}"

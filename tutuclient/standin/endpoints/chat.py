@@ -1,0 +1,120 @@
+"""Chat completions: the messages are checked as upstreams check them, and the brain answers.
+
+What an answer says is the brain's; how it is sent, whole or in chunks, is ``script``'s.
+"""
+
+import base64
+import hashlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from tutuclient.standin import brain, tools
+from tutuclient.testing import lenient
+from tutuclient.testing.account import ANSWER_POINTS, PICTURE_POINTS
+from tutuclient.testing.script import INLINE_BYTES, Answer, Exchange, Says, Stage, draws, fails
+
+_GO_TYPES = {"stream": (bool, "bool"), "logprobs": (bool, "bool"), "max_tokens": (int, "uint"), "n": (int, "int"),
+             "max_completion_tokens": (int, "uint"), "top_logprobs": (int, "int")}  # fmt: skip
+
+_JSON_KINDS = {"bool": "bool", "str": "string", "list": "array", "dict": "object"}
+
+
+async def answer(exchange: Exchange) -> web.StreamResponse:
+    """POST /v1/chat/completions."""
+    payload = exchange.payload
+    if not lenient.array(payload.get("messages")):
+        return exchange.error(400, "field messages is required", code="invalid_text_request")
+    if (wrong := _wrong_type(payload)) is not None:
+        return exchange.error(400, wrong, code="invalid_text_request")
+    if (wrong := _unanswered(lenient.objects(payload["messages"]))) is not None:
+        return exchange.error(400, wrong, type="invalid_request_error", param="messages", code=None)
+    heavy = b"image" in exchange.body or b"audio" in exchange.body or len(exchange.body) > INLINE_BYTES
+    said = await exchange.stage.work(lambda: _reply(exchange)) if heavy else _reply(exchange)
+    return await said.play(exchange)
+
+
+def _wrong_type(payload: Mapping[str, Any]) -> str | None:
+    """Complain in Go's words of a field of the wrong type, as new-api's decoder does."""
+    for name, (kind, go) in _GO_TYPES.items():
+        value = payload.get(name)
+        wrong = value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool)))
+        if wrong or (go == "uint" and isinstance(value, int) and value < 0):
+            met = _JSON_KINDS.get(type(value).__name__, f"number {value}")
+            return f"json: cannot unmarshal {met} into Go struct field GeneralOpenAIRequest.{name} of type {go}"
+    return None
+
+
+def _unanswered(messages: list[dict[str, Any]]) -> str | None:
+    """Complain, as OpenAI does, of calls without results and of results without calls."""
+    waiting: list[str] = []
+    for message in messages:
+        if message.get("role") == "tool":
+            call = str(message.get("tool_call_id"))
+            if call not in waiting:
+                return (
+                    "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with "
+                    "'tool_calls'."
+                )
+            waiting.remove(call)
+            continue
+        if waiting:
+            break
+        waiting = [str(call.get("id")) for call in lenient.objects(message.get("tool_calls"))]
+    if waiting:
+        return (
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+            f"'tool_call_id'. The following tool_call_ids did not have response messages: {', '.join(waiting)}"
+        )
+    return None
+
+
+def _reply(exchange: Exchange) -> Answer:
+    """Let the brain answer; for a worker thread when there are pictures or sounds, since they take time."""
+    payload, stage = exchange.payload, exchange.stage
+    try:
+        reply = brain.answer(payload, stage.fetch)
+    except (brain.CannotSeeError, brain.CannotHearError) as error:
+        seen = isinstance(error, brain.CannotSeeError)
+        return fails(400, str(error), code=f"invalid_{'image' if seen else 'audio'}_request")
+    except tools.BadToolsError as error:
+        return _refused(str(error), "invalid_function_parameters", error.param)
+    except brain.BadSchemaError as error:
+        return _refused(str(error), None, "response_format")
+    fields: dict[str, Any] = {} if reply.reasoning is None else {"reasoning_content": reply.reasoning}
+    _charge(stage, pictured=reply.picture is not None)
+    if reply.picture is not None:
+        return draws(reply.picture, note=reply.text, language=reply.language, **fields)
+    if reply.tool_calls and payload.get("functions"):
+        fields["function_call"] = reply.tool_calls[0]["function"]
+    elif reply.tool_calls:
+        fields["tool_calls"] = list(reply.tool_calls)
+    if reply.spoken is not None:
+        fields["audio"] = _audio(reply.spoken, reply.transcript)
+    limit = payload.get("max_completion_tokens", payload.get("max_tokens"))
+    silent = bool(reply.tool_calls) or reply.spoken is not None
+    return Says(
+        None if silent else reply.text,
+        fields=fields,
+        max_tokens=limit if isinstance(limit, int) and limit > 0 else None,
+        numbered=reply.free,
+    )
+
+
+def _refused(message: str, code: str | None, param: str) -> Answer:
+    return fails(400, message, code=code, type="invalid_request_error", param=param)
+
+
+def _audio(spoken: bytes, transcript: str) -> dict[str, Any]:
+    return {
+        "id": f"audio_{hashlib.sha256(spoken).hexdigest()[:24]}",
+        "data": base64.b64encode(spoken).decode(),
+        "expires_at": int(time.time()) + 3600,
+        "transcript": transcript,
+    }
+
+
+def _charge(stage: Stage, *, pictured: bool) -> None:
+    stage.account.charge(PICTURE_POINTS if pictured else ANSWER_POINTS)

@@ -1,0 +1,1 @@
+"""Streamed answers: bytes into events, events into chunks, chunks into one answer."""

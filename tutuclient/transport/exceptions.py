@@ -1,0 +1,230 @@
+"""What aiohttp and the system raise, as errors of ours.
+
+One table, most specific first; nothing of aiohttp's leaves the house. What holds
+the request's headers, and with them the key, is never chained.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+
+from tutuclient._descriptors import NO_DESCRIPTORS
+from tutuclient.errors import (
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    FirstTokenTimeoutError,
+    OutcomeUnknownError,
+    PoolTimeoutError,
+    StreamIdleTimeoutError,
+    UnexpectedResponseError,
+    printable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class TooManyInterimError(aiohttp.ClientError):
+    """The relay sends interim answers (1xx) without end."""
+
+
+CAUGHT: Final = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError)
+"""Everything that aiohttp, the TLS layer and the sockets raise while a call is made."""
+
+DIED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
+"""What says that a connection is gone, before any of an answer came over it."""
+
+_NOT_SENT: tuple[tuple[type[BaseException], str], ...] = (
+    (
+        aiohttp.ClientConnectorCertificateError,
+        "the relay's certificate cannot be trusted ({0}); verify= takes the file of a private authority",
+    ),
+    (aiohttp.ClientConnectorSSLError, "TLS with the relay failed ({0}); is it http:// perhaps, or a proxy in between?"),
+    (aiohttp.ClientConnectorDNSError, "the relay's name cannot be looked up ({0}); check base_url and the network"),
+    (aiohttp.ClientProxyConnectionError, "the proxy cannot be reached ({0}); check proxy="),
+    (aiohttp.ClientConnectorError, "the relay cannot be reached ({0}); check base_url, and whether it runs"),
+    (aiohttp.ConnectionTimeoutError, "no connection within timeout.connect"),
+    (aiohttp.InvalidURL, "base_url is no address aiohttp can use"),
+)
+_SENT: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ClientPayloadError, "the answer broke off ({0})"),
+    (aiohttp.ServerDisconnectedError, "the relay closed the connection without an answer"),
+    (aiohttp.ClientResponseError, "the answer breaks the rules of HTTP"),
+    (HttpProcessingError, "the answer breaks the rules of HTTP"),
+    (BaseException, "the connection broke ({0})"),
+)
+# In TLS 1.3 the handshake looks done before the other side has refused it (RFC 8446, section 4.4.2.4).
+_CERTIFICATE_REQUIRED = (
+    "the relay, or what stands before it, asks for a client certificate; verify= takes an ssl.SSLContext that has one "
+    "(load_cert_chain)"
+)
+_STALE = (
+    "the relay closed an idle connection in the moment it was used again, without a byte of an answer; it may have "
+    "read the request, so it was not sent again, as it would have been if retries were allowed "
+    "(max_retries=, resend_unknown=)"
+)
+# How aiohttp's message begins when a header, or their number, is over its limits: it has no class for the second.
+_HEAD_TOO_LARGE = ("Got more than", "Too many headers")
+_INVENTED_STATUS = re.compile(
+    r"<\w+: \d{3}, message=(?P<quote>['\"])(?P<words>.*?)\.?(?P=quote)>|^\d{3}, message:\s*", re.DOTALL
+)
+_UNREAD: tuple[tuple[Callable[[BaseException], bool], str], ...] = (
+    (
+        lambda error: str(getattr(error, "message", "")).startswith(_HEAD_TOO_LARGE),
+        "the answer's headers are too long or too many, so it was not read",
+    ),
+    (
+        lambda error: isinstance(error, TooManyInterimError),
+        "the relay sent more than a hundred interim answers (1xx) and no final one",
+    ),
+)
+# Their repr prints the request's headers; their str does not, so nobody notices.
+_UNCLEAN = (aiohttp.ClientResponseError, aiohttp.ClientHttpProxyError, aiohttp.ContentTypeError)
+
+
+def broken(
+    error: BaseException,
+    what: str,
+    *,
+    connected: bool,
+    sent: bool,
+    makes_image: bool,
+    stale: bool = False,
+    proxied: bool = False,
+    looked_up: str = "",
+) -> APIError:
+    """Make our error of one that ended an attempt.
+
+    Args:
+        error: What aiohttp or the system raised.
+        what: The call, such as "POST /chat/completions".
+        connected: There was a connection; before that nothing can have been done.
+        sent: The request was sent to its end; a relay cannot work on half of one.
+        makes_image: The call orders a picture.
+        stale: An idle connection died under the call, and the caller forbids to send it again.
+        proxied: A proxy stands in between.
+        looked_up: The name that was being looked up, or "".
+    """
+    if not connected or _lacks_certificate(error):
+        return _before_connection(error, what, looked_up, proxied=proxied)
+    words = next(words for kind, words in _SENT if isinstance(error, kind)).format(_said(error))
+    if not sent:
+        return _not_sent(error, f"{what}: {words} before the request was sent to its end")
+    if stale:
+        return APIConnectionError(f"{what}: {_STALE}")
+    for unread, why in _UNREAD:
+        if unread(error):
+            return UnexpectedResponseError(f"{what}: {why}")
+    if makes_image:
+        return OutcomeUnknownError(
+            f"{what}: {words}. The picture may have been made and billed, so it was not ordered again: "
+            "look into the relay's log first; RetryPolicy(resend_unknown=True) allows ordering twice"
+        )
+    return APIConnectionError(f"{what}: {words}")
+
+
+def _before_connection(error: BaseException, what: str, looked_up: str, *, proxied: bool) -> APIConnectionError:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return refused_by_proxy(what, error.status)
+    if _lacks_certificate(error):
+        return _not_sent(error, f"{what}: {_CERTIFICATE_REQUIRED}")
+    words = next(words for kind, words in (*_NOT_SENT, *_SENT) if isinstance(error, kind)).format(_said(error))
+    late = silent_dns(looked_up) if isinstance(error, TimeoutError) else ""
+    if proxied and not late and "proxy" not in words:
+        late = "; it goes through a proxy: check proxy= too"
+    return _not_sent(error, f"{what}: {words}{late}")
+
+
+def _lacks_certificate(error: BaseException) -> bool:
+    return isinstance(error, OSError) and "CERTIFICATE_REQUIRED" in str(error)
+
+
+def _not_sent(error: BaseException, message: str) -> APIConnectionError:
+    cls = APITimeoutError if isinstance(error, TimeoutError) else APIConnectionError
+    made = cls(message)
+    made.outcome = "not_sent"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError) or _lacks_certificate(error):
+        made.code = "certificate"
+    return made
+
+
+def refused_by_proxy(what: str, status: int) -> APIConnectionError:
+    """Make the error of a proxy that refuses a request; what it says by 3xx or 4xx it will say again."""
+    advice = "check proxy="
+    if status == 407:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
+        advice = "it asks for a user name and a password: proxy='http://user:password@host:port'"
+    error = APIConnectionError(f"{what}: the proxy refused the connection (status {status}); {advice}")
+    error.outcome = "not_sent"
+    if 300 <= status < 500 and status not in {408, 429}:  # noqa: PLR2004  (3xx and 4xx)
+        error.code = "proxy"
+    return error
+
+
+def no_descriptors(what: str) -> APIConnectionError:
+    """Make the error of a call for which the process has no file descriptors left."""
+    error = APIConnectionError(f"{what}: not sent: {NO_DESCRIPTORS}")
+    error.outcome = "not_sent"
+    error.code = "too_many_open_files"
+    return error
+
+
+def clean_cause(error: BaseException) -> BaseException | None:
+    """Give an exception that may be chained, or None when it carries the request's headers.
+
+    Its frames go: those of aiohttp and asyncio hold the request, and tracebacks with locals would print it.
+    """
+    if isinstance(error, _UNCLEAN):
+        return None
+    if isinstance(error, aiohttp.ClientConnectorError) and error.args[0].proxy is not None:
+        return clean_cause(error.os_error)  # It shows the proxy's address, with the password.
+    error.__traceback__ = None
+    for link in ("__cause__", "__context__"):
+        behind = getattr(error, link)
+        if behind is not None:
+            setattr(error, link, clean_cause(behind))
+    return error
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, _UNCLEAN):
+        return f"status {error.status}"
+    if isinstance(error, aiohttp.ClientOSError) and error.errno is None:
+        return "it was closed while the request was being written"  # aiohttp's text begins "[Errno None]".
+    inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if type(inner) is aiohttp.ClientConnectionError and inner.__cause__ is not None:
+        inner = inner.__cause__
+    # aiohttp gives what breaks a body the status 400, which nobody answered.
+    said = printable(_INVENTED_STATUS.sub(r"\g<words>", str(inner)) or type(inner).__name__, 200)
+    return f"{error.host}: {said}" if isinstance(error, aiohttp.ClientConnectorDNSError) else said
+
+
+_LATE: dict[str, tuple[Callable[[str], APITimeoutError], str]] = {
+    "total": (APITimeoutError, "no whole answer within the deadline of {0} s (timeout=)"),
+    "pool": (PoolTimeoutError, "no free slot within {0} s: the client is busy (max_concurrency=, timeout=)"),
+    "first_token": (FirstTokenTimeoutError, "nothing of the answer within {0} s (timeout.first_token)"),
+    "tail": (APITimeoutError, "the body did not end behind the last event"),
+    "idle": (StreamIdleTimeoutError, "the stream carried no content for {0} s (timeout.idle)"),
+}
+
+
+def silent_dns(host: str) -> str:
+    """Return the words about a name that is still being looked up when a limit passes."""
+    return f"; the DNS gave no answer for {printable(host, 100)}: check the network and base_url" if host else ""
+
+
+def timed_out(
+    kind: str, what: str, seconds: float | None, *, sent: bool, makes_image: bool = False, looked_up: str = ""
+) -> APITimeoutError:
+    """Make the error of a limit that passed; ``looked_up`` is the name that was being looked up."""
+    cls, words = _LATE[kind]
+    paid = ". The picture may have been made and billed: look into the relay's log before you repeat it"
+    error = cls(
+        f"{what}: {words.format(f'{seconds or 0:g}')}{paid if sent and makes_image else ''}{silent_dns(looked_up)}"
+    )
+    error.outcome = "unknown" if sent else "not_sent"
+    return error

@@ -1,0 +1,411 @@
+"""Bytes to structs, as generously as relays write.
+
+The quick way is a typed msgspec decoder; what it refuses goes once through a
+patient reader that mends what can be mended (odd types, a BOM, NaN, half
+surrogates, a second value behind the first), and what cannot is an error that
+says what came.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from tutuclient.errors import APIError, APIStatusError
+from tutuclient.types.base import PATIENT, Answer, Meta, is_list, is_object, keep, kept, read_json, too_deep
+from tutuclient.types.chat import (
+    ChatChoice,
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChatMessage,
+    Usage,
+    fullness,
+    is_reason,
+)
+from tutuclient.wire.api_errors import read_value, unexpected
+from tutuclient.wire.envelopes import not_understood, open_event, opened, read_opened
+from tutuclient.wire.lenient import OddTextError, find_usage, fit_struct, mend_choices
+from tutuclient.wire.shapes import chunk_in, completion_in, is_shuffled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tutuclient.types.completions import Completion
+    from tutuclient.wire.sse import Data
+
+A = TypeVar("A", bound=Answer)
+
+_ERROR = b'"error"'
+_ERROR_EDGE = 8 * 2**10
+_BEHIND_VALUE = re.compile(r"[\s\ufeff]*+(?:data:[\s\ufeff]*+)*+")
+_BETWEEN_VALUES = re.compile(r"[\s\ufeff,]*+(?:data:[\s\ufeff]*+)*+")
+_USAGE = re.compile(rb'"(?:token_)?[uU]sage"\s*:\s*\{')
+_DONE = re.compile(rb"""[\s"']*\[DONE\]""", re.IGNORECASE)
+_LONG = 2**20
+_EDGE = 2**16
+_MOST_OBJECTS = 500_000
+MOST_CHOICES = 1000
+"""How many choices an answer may have: the API allows 128."""
+MOST_CALLS = 10_000
+"""How many tool calls a choice may have."""
+
+_completions = msgspec.json.Decoder(ChatCompletion, strict=False)
+decode_chunk: Callable[[Data], ChatCompletionChunk] = msgspec.json.Decoder(ChatCompletionChunk, strict=False).decode
+"""The quick way from an event's data to a chunk; on ``UNREADABLE`` take ``read_chunk``."""
+
+UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What msgspec raises on what it refuses: a ``ValidationError`` is a ``DecodeError`` too."""
+
+
+def is_event_stream(data: bytes, content_type: str = "") -> bool:
+    """Say whether these first bytes of a body are an event stream, whatever the header says."""
+    start = data[:64].lstrip(b"\xef\xbb\xbf\r\n\t ")
+    if start.startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
+        return True
+    return content_type.startswith("text/event-stream") and not start.startswith((b"{", b"[", b"<")) and bool(start)
+
+
+def says_done(data: Data) -> bool:
+    """Return whether data say that a stream is over: ``[DONE]``, also in quotes."""
+    return _DONE.match(bytes(data[:64])) is not None
+
+
+def too_many(data: Data) -> bool:
+    """Return whether there are more objects than any answer has."""
+    return len(data) > _LONG and bytes(data).count(b"{") > _MOST_OBJECTS
+
+
+def check_count(data: Data, meta: Meta) -> None:
+    """Check how many objects there are before a decoder makes something of each: a byte may cost a hundred.
+
+    Raises:
+        UnexpectedResponseError: There are more than any answer has.
+    """
+    if too_many(data):
+        raise unexpected(f"more than {_MOST_OBJECTS:,} objects in one answer", b"", meta)
+
+
+def read_completion(data: Data, meta: Meta) -> ChatCompletion:
+    """Read a whole chat completion.
+
+    Raises:
+        APIStatusError: It is an error in an answer's clothes.
+        UnexpectedResponseError: It is none: HTML, an empty body, broken JSON, no choices.
+    """
+    raw = bytes(data)
+    return _read_quickly(raw, meta) or _read_patiently(raw, meta)
+
+
+def read_completion_or_chunks(data: Data, meta: Meta) -> ChatCompletion | list[bytes]:
+    """Read a whole chat completion, or take apart a stream of chunks that is written as JSON.
+
+    Raises:
+        APIStatusError: As ``read_completion`` does.
+        UnexpectedResponseError: Likewise.
+    """
+    raw = bytes(data)
+    return _read_quickly(raw, meta) or written_chunks(raw, meta) or _read_patiently(raw, meta)
+
+
+def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
+    if len(raw) > _LONG:
+        check_count(raw, meta)
+    try:
+        completion = ChatCompletion() if too_deep(raw) else _completions.decode(raw)
+    except UNREADABLE:
+        return None
+    choices = completion.choices
+    if not choices or may_hold_error(raw) or any(map(_is_odd, choices)):
+        return None
+    if len(choices) > 1 and is_shuffled([choice.index for choice in choices]):
+        return None
+    # Set and not added to: there is nothing yet, and looking for it is slow.
+    keep(completion, {"raw": raw})
+    if len(choices) > 1 or choices[0].message.tool_calls:
+        return _remembered(completion, raw, raw, meta)
+    _remember_places(completion, raw)
+    _seek_usage_if_empty(completion, raw)
+    return completion
+
+
+def _is_odd(choice: ChatChoice) -> bool:
+    """Return whether a choice has to be read patiently: it says nothing, broke off, or calls a tool without a name."""
+    message = choice.message
+    if not (message.content or _says_something(message)) or choice.finish_reason == "error":
+        return True
+    calls = message.tool_calls
+    return bool(calls) and any(not call.function.name and not call.custom for call in calls or ())
+
+
+def _check_choices(choices: list[Any], meta: Meta) -> None:
+    if len(choices) > MOST_CHOICES:
+        raise unexpected(f"more than {MOST_CHOICES:,} choices", b"", meta)
+
+
+def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
+    try:
+        tree, _ = read_opened(raw, meta, completion_in)
+    except APIStatusError as error:
+        _keep_partial(error, read_value(raw, meta))
+        raise
+    try:
+        place = mend_choices(tree, "message")
+    except OddTextError as error:
+        raise unexpected(f"an answer with {error}", raw, meta) from None
+    completion = fit_struct(place, ChatCompletion)
+    if not completion.choices and not _has_images_data(tree):
+        raise not_understood("an answer without choices", raw, meta, tree)
+    keep(completion, {"raw": raw, "tree": tree})
+    return _remembered(completion, raw, place, meta)
+
+
+def _remembered(completion: ChatCompletion, raw: bytes, place: bytes | dict[str, Any], meta: Meta) -> ChatCompletion:
+    _check_choices(completion.choices, meta)
+    for choice in completion.choices:
+        if (calls := choice.message.tool_calls) is not None and len(calls) > MOST_CALLS:
+            raise unexpected(f"more than {MOST_CALLS:,} tool calls", b"", meta)
+    _remember_places(completion, place)
+    _seek_usage_if_empty(completion, raw)
+    return completion
+
+
+def _seek_usage_if_empty(completion: ChatCompletion, raw: bytes) -> None:
+    usage = completion.usage
+    if usage is None or not usage.total_tokens:  # Else it counts something, and nothing else is looked for.
+        seek_usage(completion, raw)
+
+
+def may_hold_error(raw: Data) -> bool:
+    """Return whether a good answer may have an error within: in a choice, or as the reason why it ended.
+
+    In a long one, whose length is the content's, only its beginning and end are looked at.
+    """
+    if len(raw) <= 2 * _ERROR_EDGE:
+        return bytes(raw).find(_ERROR) >= 0
+    return bytes(raw[:_ERROR_EDGE]).find(_ERROR) >= 0 or bytes(raw[-_ERROR_EDGE:]).find(_ERROR) >= 0
+
+
+def _keep_partial(error: APIError, value: Any) -> None:
+    """Keep with an error what came before it, where an answer broke off: it has been made, and is paid for."""
+    tree = opened(value, completion_in)
+    if tree is None:
+        return
+    try:
+        partial = fit_struct(mend_choices(tree, "message"), ChatCompletion)
+    except OddTextError:
+        return
+    if any(_says_something(choice.message) for choice in partial.choices):
+        error.partial, error.outcome = partial, "unknown"
+
+
+def seek_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: Data) -> None:
+    """Fill an empty ``usage`` with what an answer counts elsewhere."""
+    if fullness(answer.usage) > 1:
+        return
+    edges = bytes(raw) if len(raw) <= 2 * _EDGE else bytes(raw[:_EDGE]) + bytes(raw[-_EDGE:])
+    if not _USAGE.search(edges):
+        return
+    tree: Any = kept(answer).get("tree") or read_json(raw)
+    path = find_usage(tree) if is_object(tree) else None
+    if path is None or path == ("usage",):
+        return
+    found: Any = tree
+    for step in path:
+        found = found[step]
+    usage = fit_struct(found, Usage)
+    msgspec.structs.force_setattr(answer, "usage", usage)
+    remember_usage(usage, tree, path)
+
+
+def _remember_places(completion: ChatCompletion, place: bytes | dict[str, Any]) -> None:
+    for number, choice in enumerate(completion.choices):
+        path, message = ("choices", number), choice.message
+        keep(choice, {"place": (place, path)})
+        keep(message, {"place": (place, (*path, "message"))})
+        if (audio := message.audio) is not None:
+            keep(audio, {"place": (place, (*path, "message", "audio"))})
+        for index, call in enumerate(message.tool_calls or ()):
+            keep(call, {"place": (place, (*path, "message", "tool_calls", index))})
+    if (usage := completion.usage) is not None:
+        remember_usage(usage, place)
+
+
+def remember_usage(usage: Usage, place: bytes | dict[str, Any], path: tuple[str | int, ...] = ("usage",)) -> None:
+    """Tell a usage where in an answer's JSON it stands, for its ``extra``."""
+    keep(usage, {"place": (place, path)})
+    if (details := usage.prompt_tokens_details) is not None:
+        keep(details, {"place": (place, (*path, "prompt_tokens_details"))})
+    if (done := usage.completion_tokens_details) is not None:
+        keep(done, {"place": (place, (*path, "completion_tokens_details"))})
+
+
+def _says_something(message: ChatMessage) -> bool:
+    return bool(message.content or message.tool_calls or message.refusal or message.images or _sounds(message))
+
+
+def _sounds(message: ChatMessage) -> bool:
+    return message.audio is not None and bool(message.audio.id or message.audio.data or message.audio.transcript)
+
+
+def _has_images_data(tree: dict[str, Any]) -> bool:
+    data = tree.get("data")
+    return is_list(data) and any(is_object(item) and (item.get("url") or item.get("b64_json")) for item in data)
+
+
+def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | None:
+    """Read one event's data patiently.
+
+    Args:
+        data: The event's data.
+        meta: How the call went.
+        name: What its ``event:`` line calls it, or "".
+
+    Returns:
+        The chunk, or None for what carries nothing: ``{}``, ``null``, ``[]``, an empty object of a relay.
+
+    Raises:
+        APIError: It is an error object.
+        UnexpectedResponseError: It is no JSON, or nothing that belongs into a stream of chunks.
+    """
+    value = read_value(data, meta)
+    if value is None or value in ([], {}):
+        return None
+    value = open_event(value, meta, chunk_in, name=name)
+    if not is_object(value):
+        raise unexpected("an event that is no JSON object", data, meta)
+    try:
+        mended = mend_choices(value, "delta")
+    except OddTextError as error:
+        raise unexpected(f"a chunk with {error}", data, meta) from None
+    chunk = fit_struct(mended, ChatCompletionChunk)
+    if chunk.usage is not None:
+        remember_usage(chunk.usage, mended)
+    keep(chunk, {"raw": bytes(data), "tree": value})
+    return chunk
+
+
+def apart(data: Data) -> list[bytes]:
+    """Take JSON values apart that stand in one event: some servers forget the blank line between two events.
+
+    What follows the last value is given as it is, so that nothing is dropped in silence.
+    """
+    if too_deep(data):
+        return [bytes(data)]
+    try:
+        msgspec.json.decode(data)
+    except UNREADABLE:
+        return _values(data, _BEHIND_VALUE)
+    return [bytes(data)]
+
+
+def _values(data: Data, between: re.Pattern[str]) -> list[bytes]:
+    text = bytes(data).decode("utf-8", "replace").lstrip("\ufeff \t\r\n\x1e")
+    parts: list[bytes] = []
+    at = 0
+    if between is _BETWEEN_VALUES and text.startswith("["):
+        at = _end_of(between, text, 1)
+    while at < len(text):
+        try:
+            _, end = PATIENT.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            end = len(text)
+        parts.append(text[at:end].encode())
+        at = _end_of(between, text, end)
+    return parts
+
+
+def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
+    return at if match is None else match.end()
+
+
+def written_chunks(data: Data, meta: Meta) -> list[bytes] | None:
+    """Split a body that is a stream, and is written as JSON: values in lines, run together, or in an array.
+
+    One value that has a message is a whole answer, and so is a first one that says why it ended, whatever stands behind
+    it.
+
+    Returns:
+        The values, the last of which may be cut; None when the body is no such thing.
+
+    Raises:
+        UnexpectedResponseError: It has more values than any answer.
+    """
+    start = _first_of(data)
+    if start not in {b"{", b"[", b'"'} or too_deep(data):
+        return None
+    check_count(data, meta)
+    parts = _values(data, _BETWEEN_VALUES)
+    if len(parts) == 1 and not choices_of(parts[0]):
+        parts = _wrapped_chunks(parts[0]) or parts
+    if start == b"[" and parts and parts[-1].strip() == b"]":
+        parts.pop()
+    for number, part in enumerate(parts):
+        choices = choices_of(part)
+        if choices:
+            more = any(map(choices_of, parts[number + 1 :][:_MOST_LOOKS]))
+            whole = start == b"{" and all(_is_whole(choice, alone=not more) for choice in choices)
+            return None if whole and (len(parts) == 1 or not any(map(_is_piece, choices))) else parts
+    return None
+
+
+_MOST_LOOKS = 10
+
+
+def is_first_chunk(line: Data, meta: Meta) -> bool:
+    """Return whether a line of JSON is the beginning of a stream, and cannot be a whole answer."""
+    return _first_of(line) == b"{" and written_chunks(line, meta) is not None
+
+
+def _first_of(data: Data) -> bytes:
+    """Return the first byte of JSON; RFC 7464 writes a record separator before each value."""
+    return bytes(data[:64]).lstrip(b"\xef\xbb\xbf \t\r\n\x1e")[:1]
+
+
+def _wrapped_chunks(part: Data) -> list[bytes]:
+    """Return the chunks of a stream that is a list within an envelope; [] when there is none."""
+
+    def pick(value: Any) -> dict[str, Any] | None:
+        return {"chunks": value} if is_list(value) and value and all(map(chunk_in, value)) else None
+
+    try:
+        found = opened(read_json(part), pick)
+    except (ValueError, RecursionError):
+        return []
+    return [] if found is None else [msgspec.json.encode(chunk) for chunk in found["chunks"]]
+
+
+def choices_of(part: Data) -> list[dict[str, Any]]:
+    """Return the choices of an answer or a chunk as they came, whatever is around it; [] when it is neither."""
+    try:
+        value = read_json(part)
+    except (ValueError, RecursionError):
+        return []
+    tree = opened(value, chunk_in) or value
+    choices = next((tree[name] for name in ("choices", "Choices") if tree.get(name)), None) if is_object(tree) else None
+    return [choice for choice in choices if is_object(choice)] if is_list(choices) else []
+
+
+def chunk_of_line(line: Data) -> bytes | None:
+    """Return the chunk in a line that is no field of an event stream: bare, or behind a damaged name of a field."""
+    text = bytes(line)
+    if b"{" not in text:
+        return None
+    return next((value for value in (text, text.partition(b":")[2].strip()) if choices_of(value)), None)
+
+
+def _is_whole(choice: dict[str, Any], *, alone: bool) -> bool:
+    reason = choice.get("finish_reason")
+    if reason is not None and is_reason(str(reason)):
+        return True
+    return (
+        alone
+        and not _is_piece(choice)
+        and (choice.get("message") is not None or bool(choice.get("text") or choice.get("content")))
+    )
+
+
+def _is_piece(choice: dict[str, Any]) -> bool:
+    return bool(choice.get("delta")) and not choice.get("message")

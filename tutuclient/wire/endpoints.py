@@ -1,0 +1,363 @@
+"""The answers of the plain pages: completions, embeddings, images, and whatever else is read whole.
+
+As for chat there is a quick way, a typed decoder, and a patient one. The quick
+way is taken only when the answer holds what was asked for: then it is no error
+in an answer's clothes, and megabytes of base64 are decoded once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+
+from tutuclient.errors import APIStatusError, printable
+from tutuclient.types.base import Answer, Meta, Nested, is_list, is_object, keep, note, read_json, too_deep
+from tutuclient.types.chat import ChatCompletion
+from tutuclient.types.completions import Completion
+from tutuclient.types.embeddings import CreateEmbeddingResponse
+from tutuclient.types.images import ImageError, ImagesResponse, ImageStreamEvent
+from tutuclient.types.models import Model, ModelList
+from tutuclient.wire.api_errors import error_of_answer, has_words, raise_if_error, read_value, unexpected
+from tutuclient.wire.chat import UNREADABLE, check_count, may_hold_error, seek_usage
+from tutuclient.wire.envelopes import not_understood, open_event, opened, read_opened
+from tutuclient.wire.lenient import OddTextError, fit_struct, mend_texts
+from tutuclient.wire.shapes import (
+    IMAGE_NAMES,
+    MODEL_NAMES,
+    VECTOR_NAMES,
+    chunk_in,
+    completion_in,
+    failure_in,
+    images_in,
+    is_shuffled,
+    model_in,
+    models_in,
+    no_models_in,
+    places_in_order,
+    texts_in,
+    vectors_in,
+)
+
+if TYPE_CHECKING:
+    from tutuclient.wire.envelopes import Pick
+    from tutuclient.wire.sse import Data
+
+A = TypeVar("A", bound=Answer)
+T = TypeVar("T")
+
+# The API takes 2,048 prompts, and several texts of each.
+_MOST_TEXTS = 100_000
+_decoders: dict[type[Answer], msgspec.json.Decoder[Any]] = {}
+
+
+def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object: bool = False) -> A:
+    """Read a whole answer of any page.
+
+    Args:
+        data: The body.
+        cls: What to make of it.
+        meta: How the call went.
+        any_object: Take an object also when it has nothing of what the class has.
+
+    Raises:
+        APIStatusError: It says that it is an error, or is one in place of the answer.
+        UnexpectedResponseError: It is none: HTML, an empty body, broken JSON.
+    """
+    if cls is ModelList and not any_object:
+        return cast("A", read_models(data, meta))
+    tree, found = read_opened(data, meta, _PICKS.get(cls) or _fields_of(cls))
+    if cls is Model and found is None and not any_object:
+        raise not_understood("an answer without a model", data, meta, tree)
+    names = cls.__struct_encode_fields__
+    nothing = all(tree.get(name) is None for name in names) and (tree.keys().isdisjoint(names) or has_words(tree))
+    if names and nothing and not any_object and found is None:
+        raise not_understood(f"an answer that has nothing of a {cls.__name__}", data, meta, tree)
+    return _remembered(fit_struct(tree, cls), data, tree, tree)
+
+
+def _fields_of(cls: type[Answer]) -> Pick:
+    """Make what knows an answer of a page by its fields."""
+    names = frozenset(cls.__struct_encode_fields__) - {"object", "success", "data"}
+
+    def pick(value: Any) -> dict[str, Any] | None:
+        return value if is_object(value) and names & value.keys() else None
+
+    return pick
+
+
+_PICKS: dict[type[Answer], Pick] = {
+    ChatCompletion: completion_in,
+    Completion: texts_in,
+    CreateEmbeddingResponse: vectors_in,
+    ImagesResponse: images_in,
+    Model: model_in,
+}
+
+
+def read_models(data: Data, meta: Meta) -> ModelList:
+    """Read a list of models. Raises as ``read_answer`` does, also when there is no list."""
+    models = _quickly(data, ModelList)
+    if models is not None and models.data and all(model.id for model in models.data):
+        return _remembered(models, data, data)
+    value = read_value(data, meta) if bytes(data[:64]).strip() else None
+    pick = no_models_in if opened(value, models_in, MODEL_NAMES) is None else models_in
+    tree, found = read_opened(data, meta, pick, MODEL_NAMES)
+    if found is None:
+        raise not_understood("an answer without a list of models", data, meta, tree)
+    if not found["data"]:
+        note(meta, "the relay lists no models")
+    return _remembered(fit_struct(found, ModelList), data, found, found)
+
+
+def read_as(data: Data, cls: type[T], meta: Meta) -> T:
+    """Read a whole answer, or an event, of a page that nobody here knows.
+
+    Args:
+        data: The answer.
+        cls: What to make of it: bytes and str take it as it is; one of our answers is read generously; a pydantic
+            model by itself; everything else that msgspec can make of JSON (dict, list, structs, dataclasses…) by it.
+        meta: How the call went.
+
+    Raises:
+        APIStatusError: It is an error in an answer's clothes.
+        UnexpectedResponseError: It is no such thing.
+    """
+    if cls is bytes or cls is str:
+        error = error_of_answer(data, meta) if bytes(data[:64]).lstrip()[:1] in {b"{", b"["} else None
+        if error is not None:
+            raise error
+        return cast("T", bytes(data) if cls is bytes else bytes(data).decode("utf-8", "replace"))
+    wanted: Any = cls  # It may be a generic alias too, such as list[int].
+    if isinstance(wanted, type) and issubclass(wanted, Answer):
+        return cast("T", read_answer(bytes(data), wanted, meta, any_object=True))
+    tree = read_value(data, meta)
+    if is_object(tree) or is_list(tree):
+        raise_if_error(tree, meta, loose=False)
+    validate = getattr(cls, "model_validate", None)
+    try:
+        return cast("T", validate(tree)) if validate is not None else msgspec.convert(tree, cls, strict=False)
+    except ValueError as error:  # msgspec's and pydantic's are both ones of it.
+        reason = printable(str(error), 200)
+    raise unexpected(f"what is no {getattr(cls, '__name__', cls)} ({reason})", data, meta)
+
+
+def read_text(data: Data, meta: Meta) -> Completion:
+    """Read a whole legacy completion. Raises as ``read_answer`` does, also when there are no choices."""
+    completion = _read_text_quickly(data, meta)
+    if completion is None or _is_shuffled(completion):
+        tree, _ = read_opened(data, meta, texts_in)
+        completion = _fit_texts(tree, data, meta, "an answer")
+        if not completion.choices:
+            raise not_understood("an answer without choices", data, meta, tree)
+    seek_usage(completion, data)
+    return completion
+
+
+def _fit_texts(tree: dict[str, Any], data: Data, meta: Meta, what: str) -> Completion:
+    try:
+        mended = mend_texts(tree)
+    except OddTextError as error:
+        raise unexpected(f"{what} with {error}", data, meta) from None
+    return _remembered(fit_struct(mended, Completion), data, mended, tree)
+
+
+def read_text_event(data: Data, meta: Meta) -> Completion | None:
+    """Read one event of a streamed legacy completion; None for what carries nothing. Raises as ``read_answer`` does."""
+    completion = _read_text_quickly(data, meta)
+    if completion is None:
+        value = read_value(data, meta)
+        if value is None or value in ([], {}):
+            return None
+        tree = open_event(value, meta, chunk_in)
+        if not is_object(tree):
+            raise unexpected("an event that is no JSON object", data, meta)
+        completion = _fit_texts(tree, data, meta, "an event")
+    seek_usage(completion, data)
+    return completion
+
+
+def _read_text_quickly(data: Data, meta: Meta) -> Completion | None:
+    check_count(data, meta)
+    completion = _quickly(data, Completion)
+    if completion is None or not _says_all(completion) or may_hold_error(data):
+        return None
+    if len(completion.choices) > _MOST_TEXTS:
+        raise unexpected(f"more than {_MOST_TEXTS:,} choices", b"", meta)
+    return _remembered(completion, data, data)
+
+
+def read_vectors(data: bytes | bytearray, meta: Meta, count: int | None) -> CreateEmbeddingResponse:
+    """Read the vectors of an answer.
+
+    Args:
+        data: The body.
+        meta: How the call went.
+        count: How many inputs there were, or None when that is not known. Another number of vectors could not be told
+            apart, so it is no answer.
+
+    Raises:
+        APIStatusError: It is an error in an answer's clothes.
+        UnexpectedResponseError: It is none, or the vectors are missing, broken, or not as many as the inputs.
+    """
+    answer = _quickly(data, CreateEmbeddingResponse)
+    if answer is not None and _has_vectors(answer):
+        if is_shuffled([each.index for each in answer.data]):
+            _put_in_order(answer, data)
+        else:
+            _remembered(answer, data, data)
+    else:
+        tree, picked = read_opened(data, meta, vectors_in, VECTOR_NAMES)
+        answer = fit_struct(picked or {}, CreateEmbeddingResponse)
+        if picked is None or len(answer.data) != len(picked["data"]) or not _has_vectors(answer):
+            raise not_understood("an answer without embeddings, or with broken ones", data, meta, tree)
+        _remembered(answer, data, picked, picked)
+    if count is not None and len(answer.data) != count:
+        raise unexpected(f"embeddings for {len(answer.data)} inputs in place of {count}", data, meta)
+    return answer
+
+
+def _put_in_order(answer: CreateEmbeddingResponse, data: Data) -> None:
+    """Put vectors in the order of their ``index``, unless one has none; cheap for millions of numbers."""
+    tree = cast("dict[str, Any]", read_json(data))
+    items: list[dict[str, Any]] = tree["data"]
+    places = places_in_order(items, "index")
+    msgspec.structs.force_setattr(answer, "data", [answer.data[place] for place in places])
+    tree["data"] = [items[place] for place in places]
+    _remembered(answer, data, tree, tree)
+
+
+def read_images(data: Data, meta: Meta) -> ImagesResponse:
+    """Read the images of an answer.
+
+    Of several, one that was not made has an ``error`` in its place.
+
+    Raises:
+        APIStatusError: It is an error, or all that was asked for failed.
+        UnexpectedResponseError: There is no image.
+    """
+    answer = _quickly(data, ImagesResponse)
+    images = [] if answer is None else answer.data
+    numbered = len(images) > 1 and bytes(data).find(b'"index"') >= 0
+    if answer is not None and images and not numbered and all(image.url or image.b64_json for image in images):
+        return _remembered(answer, data, data)
+    tree, picked = read_opened(data, meta, images_in, IMAGE_NAMES)
+    answer = fit_struct(picked or {}, ImagesResponse)
+    if not any(image.url or image.b64_json for image in answer.data):
+        failure = next((image.error for image in answer.data if image.error), None)
+        if failure is not None:
+            raise failed(failure, meta, tree)
+        raise not_understood("an answer without pictures", data, meta, tree)
+    for image in answer.data:
+        if image.error is not None:
+            note(meta, f"an image was not made: {printable(image.error.message or str(image.error.code), 200)}")
+    return _remembered(answer, data, picked or {}, picked)
+
+
+def failed(failure: ImageError, meta: Meta, body: object) -> APIStatusError:
+    """Make the error of a call of which nothing came but reasons why not."""
+    reason = {"message": failure.message or "the image was not made", "code": failure.code, "type": failure.type}
+    try:
+        raise_if_error({"error": {name: value for name, value in reason.items() if value}}, meta)
+    except APIStatusError as error:
+        error.body = body
+        return error.with_traceback(None)
+    return APIStatusError(reason["message"] or "", body=body)
+
+
+def read_image_events(name: str, data: Data, meta: Meta) -> list[ImageStreamEvent]:
+    """Read what one event of streamed images tells: mostly one image, a draft or a whole one.
+
+    Some relays send all images in a last event shaped like a whole answer.
+
+    Args:
+        name: What its ``event:`` line calls it, or ""; its own ``type`` comes first.
+        data: Its data.
+        meta: How the call went.
+
+    Returns:
+        An event for each image, for each that failed, for a usage and for the end; [] for what carries nothing.
+
+    Raises:
+        APIError: As ``read_answer`` does.
+    """
+    event = _quickly(data, ImageStreamEvent)
+    if event is not None and event.has_picture and event.error is None:
+        return [_named(_remembered(event, data, data), name)]
+    value = read_value(data, meta)
+    if value is None or value in ([], {}):
+        return []
+    failure = opened(value | {"type": value.get("type") or name} if is_object(value) else value, failure_in)
+    if failure is not None:
+        return [_event_of(failure, name, data)]
+    tree = open_event(value, meta, images_in, IMAGE_NAMES, name=name)
+    if not is_object(tree):
+        raise unexpected("an event that is no JSON object", data, meta)
+    if tree is not value:
+        return _events_of(tree, name, data)
+    event = _event_of(tree, name, data)
+    return [event] if event.usage or event.is_last else []
+
+
+def _events_of(tree: dict[str, Any], name: str, data: Data) -> list[ImageStreamEvent]:
+    """Make events of an event that is shaped like a whole answer; its usage goes with the last."""
+    outer = {key: value for key, value in tree.items() if key not in {"data", "usage"}}
+    outer.setdefault("created_at", outer.get("created"))
+    items = [item for item in tree["data"] if item.get("url") or item.get("b64_json") or item.get("error")]
+    events = [_event_of(outer | item, name, data) for item in items[:-1]]
+    usage = {"usage": tree["usage"]} if "usage" in tree else {}
+    return [*events, _event_of(outer | items[-1] | usage, name, data)]
+
+
+def _event_of(tree: dict[str, Any], name: str, data: Data) -> ImageStreamEvent:
+    return _named(_remembered(fit_struct(tree, ImageStreamEvent), data, tree, tree), name)
+
+
+def _named(event: ImageStreamEvent, name: str) -> ImageStreamEvent:
+    if not event.type:
+        msgspec.structs.force_setattr(event, "type", name)
+    return event
+
+
+def _says_all(completion: Completion) -> bool:
+    return bool(completion.choices) and all(choice.text for choice in completion.choices)
+
+
+def _has_vectors(answer: CreateEmbeddingResponse) -> bool:
+    """Say whether all vectors are there, and of one length."""
+    lengths = {len(each) for each in answer.data}
+    cut = any(isinstance(each.given, bytes) and len(each.given) % 4 for each in answer.data)
+    return len(lengths) == 1 and 0 not in lengths and not cut
+
+
+def _is_shuffled(completion: Completion) -> bool:
+    return is_shuffled([choice.index for choice in completion.choices])
+
+
+def _quickly(data: Data, cls: type[A]) -> A | None:
+    if cls not in _decoders:
+        _decoders[cls] = msgspec.json.Decoder(cls, strict=False)
+    try:
+        return None if too_deep(data) else cast("A", _decoders[cls].decode(data))
+    except UNREADABLE:
+        return None
+
+
+def _remembered(answer: A, data: Data, place: Data | dict[str, Any], tree: dict[str, Any] | None = None) -> A:
+    """Keep with an answer what it was read from, for ``raw``, ``to_dict`` and the ``extra`` of its parts."""
+    raw = bytes(data) if isinstance(data, memoryview) else data
+    keep(answer, {"raw": raw} if tree is None else {"raw": raw, "tree": tree})
+    _remember_places(answer, raw if tree is None else place, ())
+    return answer
+
+
+def _remember_places(struct: msgspec.Struct, place: object, path: tuple[str | int, ...]) -> None:
+    for name in struct.__struct_fields__:
+        value: Any = getattr(struct, name)
+        parts = value if is_list(value) else [value]
+        if not parts or not isinstance(parts[0], Nested):
+            continue
+        for number, part in enumerate(parts):
+            here = (*path, name, number) if parts is value else (*path, name)
+            keep(part, {"place": (place, here)})
+            _remember_places(part, place, here)

@@ -1,0 +1,319 @@
+"""Odd answers brought into the shape of the API: what fits is kept, and what does not decides over nothing else."""
+
+from __future__ import annotations
+
+import binascii
+import json
+import math
+import re
+import types
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from tutuclient.types.base import is_list, is_object
+from tutuclient.types.chat import THOUGHT_PARTS, thoughts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+_MOST_PLACES = 100
+_DEEPEST_NAMES = 8
+_INNER_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_IN_PLACE_OF_TEXT = ("output", "response", "answer", "generated_text", "output_text")
+_MOST_PARTS = 100_000
+_CAPITAL = re.compile(r"(?<![A-Z])[A-Z]")
+_TEXT_PARTS = (None, "", "text", "output_text")
+# Parts that may have a text which is not the answer's.
+_NO_TEXT = re.compile(r"reason|think|thought|tool|function|image|audio|video|file|error|refusal", re.IGNORECASE)
+
+
+class OddTextError(ValueError):
+    """What stands where an answer's text belongs is no text, and would be lost."""
+
+
+def mend_choices(tree: dict[str, Any], part: str) -> dict[str, Any]:
+    """Bring the choices of an odd answer into the shape of the API; ``part`` is "message" or "delta".
+
+    Raises:
+        OddTextError: Something that cannot be read stands where the text belongs.
+    """
+    mended = {name.lower(): value for name, value in _in_lower_case(tree).items()} | tree
+    choices = mended.get("choices")
+    kept = [_in_lower_case(choice) for choice in choices if is_object(choice)] if is_list(choices) else []
+    if part == "delta" and not kept and (any(choices) if is_list(choices) else choices):
+        raise OddTextError(f"choices that are {_kind(choices)}")
+    mended["choices"] = [_mend_choice(choice, part) for choice in kept]
+    return mended
+
+
+def _in_lower_case(value: Any, depth: int = _DEEPEST_NAMES) -> Any:
+    """Return JSON with names such as ``FinishReason`` as the API writes them; others are kept as they are.
+
+    Source: Tencent's own form of an answer, {"Response": {"Choices": [{"Message": {"Content": …}}]}}.
+    """
+    if is_list(value) and depth:
+        return [_in_lower_case(item, depth - 1) for item in value]
+    if not is_object(value) or not depth or not any(name[:1].isupper() for name in value):
+        return value
+    lower: dict[str, Any] = {}
+    for name, item in value.items():
+        if name[:1].isupper():
+            known = _INNER_CAPITAL.sub("_", name).lower()
+            # What a tool is called with has names of its own.
+            lower[known] = item if known in {"arguments", "input"} else _in_lower_case(item, depth - 1)
+    return lower | {name: item for name, item in value.items() if not name[:1].isupper()}
+
+
+def _in_snake_case(tree: dict[str, Any]) -> dict[str, Any]:
+    """Add the API's names to an object that has others, such as Tencent's ``FinishReason``."""
+    if not any(map(_CAPITAL.search, tree)):
+        return tree
+    return {_CAPITAL.sub(r"_\g<0>", name).lstrip("_").lower(): value for name, value in tree.items()} | tree
+
+
+def _mend_choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
+    choice = _in_snake_case(choice)
+    message, delta = _mend_message(choice, "message"), _mend_message(choice, "delta")
+    odd = next((name for name in _IN_PLACE_OF_TEXT if choice.get(name)), None)
+    if odd and not (message or delta or choice.get("text") or choice.get("content")):
+        raise OddTextError(f"a choice that has {odd!r} and no message")
+    text = choice.get("text") or choice.get("content")
+    if text is True or (text and not isinstance(text, str | int | float)):
+        raise OddTextError(f"a text that is {_kind(text)}")
+    beside = {} if text in (None, False) else {"content": text}
+    if part == "message":
+        said = next((said for said in (message, delta) if _says(said)), message or delta)
+        return choice | {"message": said if _says(said) else said | beside}
+    # A whole message stays one, apart from the delta: it may repeat what has come, and so may a text.
+    message = message or beside
+    return choice | {"delta": delta} | ({"message": message} if message else {})
+
+
+def _says(message: dict[str, Any]) -> bool:
+    return any(value for name, value in message.items() if name != "role")
+
+
+def _mend_message(choice: dict[str, Any], part: str) -> dict[str, Any]:
+    found = choice.get(part)
+    if not found:
+        return {}
+    if not is_object(found):
+        raise OddTextError(f"a {part} that is {_kind(found)}")
+    message = dict(_in_snake_case(found))
+    if not message.get("content") and isinstance(message.get("text"), str):
+        message["content"] = message["text"]
+    _mend_content(message)
+    for name in ("reasoning_content", "reasoning", "reasoning_text"):
+        if is_list(message.get(name)):
+            del message[name]
+        elif is_object(message.get(name)):
+            message[name] = thoughts_of(message[name]) or None
+    calls = message.get("tool_calls")
+    if is_list(calls):
+        message["tool_calls"] = [_mend_call(call) for call in calls if is_object(call)]
+    elif is_object(calls):
+        message["tool_calls"] = [_mend_call(calls)]
+    if is_object(message.get("function_call")):
+        message["function_call"] = _mend_function(message["function_call"])
+    return message
+
+
+def _mend_content(message: dict[str, Any]) -> None:
+    content = message.get("content")
+    if is_object(content):
+        if content and not (isinstance(content.get("type"), str) or "text" in content):
+            raise OddTextError("a content that is an object")
+        content = [content] if content else None
+        message["content"] = content
+    if is_list(content):
+        if len(content) > _MOST_PARTS:
+            raise OddTextError(f"a content of more than {_MOST_PARTS:,} parts")
+        message["parts"] = content
+        message["content"] = "".join(_text_of_part(item) for item in content)
+    elif content is True:
+        raise OddTextError("a content that is true")
+
+
+def _text_of_part(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    if part is None:
+        return ""
+    if not is_object(part):
+        raise OddTextError(f"a part of the content that is {_kind(part)}")
+    kind = part.get("type")
+    if kind not in _TEXT_PARTS and (not isinstance(kind, str) or kind in THOUGHT_PARTS or _NO_TEXT.search(kind)):
+        return ""
+    text = part.get("text")
+    if text is None and kind in _TEXT_PARTS:
+        text = part.get("content", part.get("value"))
+    if is_object(text):
+        text = text.get("value")
+    if text is None or isinstance(text, str):
+        return text or ""
+    raise OddTextError(f"a part of the content whose text is {_kind(text)}")
+
+
+def _kind(value: object) -> str:
+    """Name the kind of a JSON value, for an error."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    kinds: tuple[tuple[type, str], ...] = ((str, "a text"), (list, "a list"), (dict, "an object"))
+    return next((words for kind, words in kinds if isinstance(value, kind)), "a number")
+
+
+def mend_texts(tree: dict[str, Any]) -> dict[str, Any]:
+    """Bring an odd legacy completion into the shape of the API; some relays answer it as a chat.
+
+    Raises:
+        OddTextError: As ``mend_choices`` does.
+    """
+    mended = mend_choices(tree, "message")
+    mended["choices"] = [
+        choice | {"text": text if (text := choice.get("text")) else choice["message"].get("content")}
+        for choice in mended["choices"]
+    ]
+    return mended
+
+
+def find_usage(tree: Mapping[str, Any]) -> tuple[str | int, ...] | None:
+    """Find where an answer's JSON counts tokens, beside its usual place; None where it does not.
+
+    Sources: ``choices[0].usage`` (Moonshot), ``x_groq.usage`` (Groq).
+    """
+    places: list[tuple[str | int, ...]] = [("usage",), ("x_groq", "usage"), ("token_usage",), ("Usage",)]
+    places += [(outer, "usage") for outer in ("metadata", "meta")]
+    choices = tree.get("choices")
+    for number, choice in enumerate(choices[:_MOST_PLACES] if is_list(choices) else []):
+        if is_object(choice):
+            places += [("choices", number, "usage")]
+            places += [("choices", number, part, "usage") for part in ("message", "delta") if choice.get(part)]
+    return next((place for place in places if _counts(_at(tree, place))), None)
+
+
+def _at(tree: Any, place: tuple[str | int, ...]) -> Any:
+    for step in place:
+        if is_object(tree):
+            tree = tree.get(str(step))
+        elif is_list(tree) and isinstance(step, int):
+            tree = tree[step]
+        else:
+            return None
+    return tree
+
+
+def _counts(usage: Any) -> bool:
+    return is_object(usage) and any(
+        isinstance(number, int | float | str) and number not in (0, "", "0")
+        for name, number in usage.items()
+        if name.endswith("_tokens")
+    )
+
+
+def dicts(value: object) -> list[dict[str, Any]]:
+    """Give the objects of a list, and [] for what is none."""
+    items = value if is_list(value) else []
+    return [item for item in items if is_object(item)]
+
+
+def _mend_call(call: dict[str, Any]) -> dict[str, Any]:
+    function = call.get("function")
+    if is_object(function):
+        return call | {"function": _mend_function(function)}
+    # Without the function around them, or with its name alone.
+    flat: dict[str, Any] = {name: call[name] for name in ("name", "arguments") if call.get(name) is not None}
+    if isinstance(function, str):
+        flat.setdefault("name", function)
+    if not flat or is_object(call.get("custom")):
+        return call
+    return {name: value for name, value in call.items() if name not in flat} | {"function": _mend_function(flat)}
+
+
+def _mend_function(function: dict[str, Any]) -> dict[str, Any]:
+    arguments = function.get("arguments")
+    if is_object(arguments) or is_list(arguments):
+        return function | {"arguments": written(arguments)}
+    return function
+
+
+def written(value: object) -> str:
+    """Give text as it is, and anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+_SKIP = object()
+_hints: dict[type, list[tuple[str, str, Any]]] = {}
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def fit_struct(tree: Mapping[str, Any], cls: type[S]) -> S:
+    """Make a struct of whatever fits; a field that cannot be read keeps its default, and decides over no other."""
+    if cls not in _hints:
+        hints = get_type_hints(cls)
+        names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
+        _hints[cls] = [(name, key, hints[name]) for name, key in names]
+    fitted = {name: _fit(tree[key], hint) for name, key, hint in _hints[cls] if key in tree}
+    return cls(**{name: value for name, value in fitted.items() if value is not _SKIP})
+
+
+def _fit(value: Any, hint: Any) -> Any:
+    origin, kinds = get_origin(hint), get_args(hint)
+    fit: Any = _SKIP
+    if hint is Any:
+        fit = value
+    elif hint in _FITS:
+        fit = _FITS[hint](value)
+    elif origin is types.UnionType:
+        fit = next((fit for kind in kinds if (fit := _fit(value, kind)) is not _SKIP), _SKIP)
+    elif origin is list and is_list(value):
+        fit = [fit for item in value if (fit := _fit(item, kinds[0])) is not _SKIP]
+    elif origin is dict and is_object(value):
+        fit = value
+    elif isinstance(hint, type) and issubclass(hint, msgspec.Struct) and is_object(value):
+        fit = fit_struct(value, hint)
+    return fit
+
+
+def _fit_text(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else _SKIP
+
+
+def _fit_whole(value: Any) -> Any:
+    if isinstance(value, bool):
+        return _SKIP
+    try:
+        return int(float(value)) if isinstance(value, str) else int(value) if isinstance(value, int | float) else _SKIP
+    except (ValueError, OverflowError):
+        return _SKIP
+
+
+def _fit_real(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return _SKIP
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return _SKIP
+    return number if math.isfinite(number) else _SKIP
+
+
+def _fit_bytes(value: Any) -> Any:
+    try:
+        return binascii.a2b_base64(value, strict_mode=True) if isinstance(value, str) else _SKIP
+    except ValueError:
+        return _SKIP
+
+
+_FITS: dict[Any, Callable[[Any], Any]] = {
+    str: _fit_text,
+    int: _fit_whole,
+    float: _fit_real,
+    bytes: _fit_bytes,
+    bool: lambda value: value if isinstance(value, bool) else _SKIP,
+    type(None): lambda value: None if value is None else _SKIP,
+}
