@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import KEY, LONG, SKY, Done, Terminal, interrupted, one_line, process, read
 from tutuclient.cli import account
-from tutuclient.cli.running import in_options
+from tutuclient.cli.running import as_options
 from tutuclient.testing import Server, chunk, fails, rate_limited, raw, says, streams
 
 if TYPE_CHECKING:
@@ -198,4 +198,4 @@ def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
     ],
 )
 def test_advice_is_told_in_options(message: str, told: str) -> None:
-    assert in_options(message) == told
+    assert as_options(message) == told

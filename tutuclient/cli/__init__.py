@@ -6,13 +6,13 @@ is printed. The exit codes are for scripts::
 
     0    good
     1    something else went wrong
-    2    the command, a setting, a picture or a sound given cannot work; nothing was sent
+    2    the command, a setting, an image or a sound given cannot work; nothing was sent
     3    the key: wrong, not allowed to do this, or used up
     4    the relay refuses the request; sending it again does not help
     5    too much at once; wait, then try again
     6    no connection, or no time; nothing was done
     7    the outcome is unknown: it may have been done, and billed
-    8    the answer is none, holds no picture, or what it brought could not be saved
+    8    the answer is none, holds no image, or what it brought could not be saved
     130  Ctrl-C
 
 This room knows no HTTP. It imports the client inside of functions, because
@@ -41,20 +41,20 @@ _EPILOG = """\
 [bold]Exit codes[/bold]
 0: good.
 1: something else went wrong.
-2: the command, a setting, a picture or a sound given cannot work; nothing was sent.
+2: the command, a setting, an image or a sound given cannot work; nothing was sent.
 3: the key is wrong, may not do this, or is used up.
 4: the relay refuses the request; sending it again does not help.
 5: too much at once; wait, then try again.
 6: no connection, or no time; nothing was done.
 7: the outcome is unknown; it may have been done, and billed.
-8: the answer is none, holds no picture, or what it brought could not be saved.
+8: the answer is none, holds no image, or what it brought could not be saved.
 130: Ctrl-C.
 """
 
 app = typer.Typer(
     name="tutuclient",
     cls=Group,
-    help="Ask an OpenAI-compatible relay about pictures, have them edited, or chat with it. "
+    help="Ask an OpenAI-compatible relay about images, have them edited, or chat with it. "
     "The key and the address come from TUTU_API_KEY and TUTU_BASE_URL (else OPENAI_*). "
     "Without either, [bold]tutuclient demo[/bold] shows it all on this computer.",
     epilog=_EPILOG,
@@ -86,7 +86,7 @@ def _start(
         raise typer.Exit(2)
 
 
-_MAIN, _REST, _RELAY = "Pictures and words", "Images, sound, vectors", "The relay"
+_MAIN, _REST, _RELAY = "Images and words", "Images, sound, vectors", "The relay"
 for _panel, _commands in (
     (_MAIN, (chat.analyze, image_commands.edit, image_commands.generate, chat.chat)),
     (_REST, (audio.speech, audio.transcribe, audio.translate, embeddings.embed)),

@@ -19,24 +19,24 @@ from tutuclient.cli.arguments import (
     Model,
     Overwrite,
     Seconds,
-    client_of,
-    prompt_of,
-    stdin,
+    make_client,
+    read_prompt,
+    read_stdin,
 )
 from tutuclient.cli.output import (
-    Waiting,
-    amount,
+    Spinner,
     call_fields,
-    counts,
     end_line,
-    harmless,
+    human_size,
     note,
-    print_faint,
+    print_dim,
     print_json,
+    sanitize,
+    usage_fields,
     write,
 )
 from tutuclient.cli.output_files import Target
-from tutuclient.cli.running import in_one_line, run
+from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import ConfigError, SoundError, printable
 
 if TYPE_CHECKING:
@@ -128,10 +128,10 @@ def speech(
 
     Example: tutuclient speech "Good morning" -o morning.mp3
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         target = Target(output, overwrite, as_json, "sound")
         target.check()
-        words = prompt_of("-" if text is None else text, "text")
+        words = read_prompt("-" if text is None else text, "text")
         fields: SpeechFields = {}
         if asked := _ASKED_BY_SUFFIX.get(Path(output).suffix.lower()):
             fields["response_format"] = asked
@@ -142,24 +142,14 @@ def speech(
 
         async def work() -> None:
             started = time.monotonic()
-            async with client_of(api_key, base_url, timeout) as client:
-                with Waiting(model) as waiting:
+            async with make_client(api_key, base_url, timeout) as client:
+                with Spinner(model) as spinner:
                     opening = client.audio.speech.stream(model=model, voice=voice, input=words, **fields)
                     async with opening as sound:
-                        waiting.say(f"{model} speaks")
+                        spinner.update(f"{model} speaks")
                         place = await _keep(sound, target)
-            if place is None:
-                return
-            size = place.stat().st_size
-            if as_json:
-                described = {"path": str(place), "mime": sound.mime, "size_bytes": size}
-                call = call_fields(sound.meta.request_id, sound.meta.attempts, started)
-                print_json({**described, "usage": counts(sound.usage), "model": model, **call})
-            else:
-                write(f"{place}\n")
-                target.note_the_suffix(place, sound.mime)
-            if sys.stderr.isatty():
-                print_faint([f"{time.monotonic() - started:.1f} s", amount(size), sound.meta.request_id])
+            if place is not None:
+                _report_saved(sound, place, target, model, started)
 
         run(work())
 
@@ -171,10 +161,24 @@ async def _keep(sound: SoundStream, target: Target) -> Path | None:
             sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
         return None
-    if (name := target.taken(sound.mime)) is None:
+    if (name := target.conflicting_name(sound.mime)) is None:
         return await sound.save(target.output, overwrite=target.overwrite)
     place = await sound.save(f"{tempfile.gettempdir()}/")
     raise SoundError(f"{printable(name)} exists already; the sound is made and paid for, and here: {place}")
+
+
+def _report_saved(sound: SoundStream, place: Path, target: Target, model: str, started: float) -> None:
+    """Print where the audio is, for a person or as JSON."""
+    size = place.stat().st_size
+    if target.as_json:
+        saved = {"path": str(place), "mime": sound.mime, "size_bytes": size}
+        call = call_fields(sound.meta.request_id, sound.meta.attempts, started)
+        print_json({**saved, "usage": usage_fields(sound.usage), "model": model, **call})
+    else:
+        write(f"{place}\n")
+        target.note_suffix(place, sound.mime)
+    if sys.stderr.isatty():
+        print_dim([f"{time.monotonic() - started:.1f} s", human_size(size), sound.meta.request_id])
 
 
 def transcribe(
@@ -199,7 +203,7 @@ def transcribe(
 
     Example: tutuclient transcribe talk.mp3 --format srt > talk.srt
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         _must_fit(written, as_json=as_json)
         if stream and (as_json or written is not Written.text):
             raise ConfigError("--stream prints plain text as it comes: leave --json and --format away")
@@ -212,14 +216,14 @@ def transcribe(
 
         async def work() -> None:
             started = time.monotonic()
-            async with client_of(api_key, base_url, timeout) as client:
+            async with make_client(api_key, base_url, timeout) as client:
                 if stream:
                     opening = client.audio.transcriptions.create(file=sound, model=model, stream=True, **fields)
                     meta = await _show_events(opening, model)
                     if sys.stderr.isatty():
-                        print_faint([f"{time.monotonic() - started:.1f} s", model, meta.request_id])
+                        print_dim([f"{time.monotonic() - started:.1f} s", model, meta.request_id])
                     return
-                with Waiting(model):
+                with Spinner(model):
                     answer = await client.audio.transcriptions.create(
                         file=sound, model=model, response_format=_asked(written), **fields
                     )
@@ -244,15 +248,15 @@ def translate(
 
     Example: tutuclient translate talk.mp3
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         _must_fit(written, as_json=as_json)
         sound = _sound(file)
         fields: TranslationFields = {} if prompt is None else {"prompt": prompt}
 
         async def work() -> None:
             started = time.monotonic()
-            async with client_of(api_key, base_url, timeout) as client:
-                with Waiting(model):
+            async with make_client(api_key, base_url, timeout) as client:
+                with Spinner(model):
                     answer = await client.audio.translations.create(
                         file=sound, model=model, response_format=_asked(written), **fields
                     )
@@ -267,7 +271,7 @@ def _must_fit(written: Written, *, as_json: bool) -> None:
 
 
 def _sound(file: str) -> bytes | Path:
-    return stdin("recording") if file == "-" else Path(file)
+    return read_stdin("recording") if file == "-" else Path(file)
 
 
 def _asked(written: Written) -> Literal["json", "srt", "vtt", "verbose_json"]:
@@ -281,7 +285,7 @@ async def _show_events(opening: Awaitable[EventStream[TranscriptionStreamEvent]]
 
     shown = ""
     try:
-        with Waiting(model) as waiting:
+        with Spinner(model) as spinner:
             async with await opening as events:
                 async for event in events:
                     text = ""
@@ -290,9 +294,9 @@ async def _show_events(opening: Awaitable[EventStream[TranscriptionStreamEvent]]
                     elif isinstance(event, TranscriptionTextDoneEvent) and not shown:
                         text = event.text
                     if text:
-                        waiting.stop()
+                        spinner.stop()
                         shown = text
-                        write(harmless(text))
+                        write(sanitize(text))
     finally:
         end_line()
     return events.meta
@@ -300,17 +304,17 @@ async def _show_events(opening: Awaitable[EventStream[TranscriptionStreamEvent]]
 
 def _show(answer: Said | str, written: Written, model: str, started: float, *, as_json: bool) -> None:
     if isinstance(answer, str):
-        write(harmless(answer.rstrip("\n")) + "\n")
+        write(sanitize(answer.rstrip("\n")) + "\n")
     elif as_json:
         call = call_fields(answer.meta.request_id, answer.meta.attempts, started)
         usage: Usage | None = getattr(answer, "usage", None)  # A translation tells of none.
-        print_json({"text": answer.text, "usage": counts(usage), "model": model, **call})
+        print_json({"text": answer.text, "usage": usage_fields(usage), "model": model, **call})
     elif written is Written.text:
-        write(harmless(answer.text.strip()) + "\n")
+        write(sanitize(answer.text.strip()) + "\n")
         if not answer.text.strip():
             note("no words were heard")
     else:
         print_json(answer.to_dict())
     if sys.stderr.isatty():
         request_id = None if isinstance(answer, str) else answer.meta.request_id
-        print_faint([f"{time.monotonic() - started:.1f} s", model, request_id])
+        print_dim([f"{time.monotonic() - started:.1f} s", model, request_id])

@@ -69,13 +69,13 @@ def print_error(text: str) -> None:
     Console(stderr=True).print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 
-def print_faint(words: list[str | None]) -> None:
+def print_dim(words: list[str | None]) -> None:
     """Print words on stderr that are there to be overlooked, such as how long it took."""
     shown = " · ".join(printable(word, 200) for word in words if word)
     Console(stderr=True).print(Text(shown, "dim"), soft_wrap=True)
 
 
-def harmless(text: str) -> str:
+def sanitize(text: str) -> str:
     """Make streamed text safe to print: lines and tabs stay, returns go, what could move a cursor is written out."""
     lines = text.replace("\r", "").split("\n")
     return "\n".join("\t".join(printable(cell, len(cell)) for cell in line.split("\t")) for line in lines)
@@ -87,18 +87,18 @@ def last_line(text: str) -> str:
     return printable(next((line for line in reversed(lines) if line), ""), 200)
 
 
-def amount(size: int) -> str:
+def human_size(size: int) -> str:
     """Say how many bytes these are."""
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"  # noqa: PLR2004  (decimal units)
 
 
-def address(image: GeneratedImage) -> str:
-    """Say where a picture is that was not saved."""
+def location_of(image: GeneratedImage) -> str:
+    """Say where an image is that was not saved."""
     return printable(image.url, 4000) if image.url else f"its data are in the answer ({image.mime})"
 
 
-def described(image: GeneratedImage) -> dict[str, Any]:
-    """Describe a picture as JSON has it."""
+def image_fields(image: GeneratedImage) -> dict[str, Any]:
+    """Describe an image as JSON has it."""
     return {"url": image.url, "mime": image.mime, "size_bytes": image.size_bytes}
 
 
@@ -107,18 +107,18 @@ def call_fields(request_id: str | None, attempts: int, started: float) -> dict[s
     return {"request_id": request_id, "attempts": attempts, "elapsed": round(time.monotonic() - started, 3)}
 
 
-def counts(usage: Usage | None) -> dict[str, Any] | None:
+def usage_fields(usage: Usage | None) -> dict[str, Any] | None:
     """Describe what was used as JSON has it; None when the relay does not say."""
     names = ("prompt_tokens", "completion_tokens", "total_tokens", *(("seconds",) if hasattr(usage, "seconds") else ()))
     return None if usage is None else {name: getattr(usage, name) for name in names}
 
 
-def summary(answer: ChatCompletion, started: float, images: list[dict[str, Any]]) -> dict[str, Any]:
+def answer_fields(answer: ChatCompletion, started: float, images: list[dict[str, Any]]) -> dict[str, Any]:
     """Describe an answer as JSON has it."""
     return {
         "text": answer.text,
         "images": images,
-        "usage": counts(answer.usage),
+        "usage": usage_fields(answer.usage),
         "finish_reason": answer.finish_reason,
         "model": answer.model or None,
         **call_fields(answer.meta.request_id, answer.meta.attempts, started),
@@ -133,7 +133,7 @@ def print_json(value: dict[str, Any]) -> None:
     write(re.sub(unsafe, lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
-class Waiting:
+class Spinner:
     """A line on stderr that says what is waited for, and for how long; where that is no terminal, nothing."""
 
     def __init__(self, what: str) -> None:
@@ -166,7 +166,7 @@ class Waiting:
     ) -> None:
         self.stop()
 
-    def say(self, what: str) -> None:
+    def update(self, what: str) -> None:
         """Say something else."""
         if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], description=what)

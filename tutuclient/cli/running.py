@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from tutuclient import errors
-from tutuclient.cli.output import end_interrupted_line, harmless, print_error
+from tutuclient.cli.output import end_interrupted_line, print_error, sanitize
 from tutuclient.errors import TutuError, printable
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextmanager
-def in_one_line(*, debug: bool) -> Generator[None]:
+def reporting_errors(*, debug: bool) -> Generator[None]:
     """Make of whatever goes wrong one line and an exit code."""
     try:
         yield
@@ -83,7 +83,7 @@ def in_one_line(*, debug: bool) -> Generator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except Exception as error:  # noqa: BLE001  (a traceback is for those who ask for it, with --debug)
-        tell(error, debug=debug)
+        report_error(error, debug=debug)
         raise typer.Exit(exit_code(error)) from None
 
 
@@ -93,10 +93,10 @@ def exit_code(error: Exception) -> int:
     return _UNKNOWN if code not in _DECIDED and getattr(error, "outcome", None) == "unknown" else code
 
 
-def tell(error: Exception, *, debug: bool) -> None:
+def report_error(error: Exception, *, debug: bool) -> None:
     """Say in one line what went wrong and what to do, with a traceback before it for those who debug."""
     if debug:
-        sys.stderr.write(harmless("".join(traceback.format_exception(error))))
+        sys.stderr.write(sanitize("".join(traceback.format_exception(error))))
     if isinstance(error, OSError) and not isinstance(error, TutuError):
         print_error(f"the output could not be written: {error.strerror or printable(str(error))}")
         return
@@ -105,12 +105,12 @@ def tell(error: Exception, *, debug: bool) -> None:
             f"unexpected {type(error).__name__}: {printable(str(error))} (--debug shows where; please report it)"
         )
         return
-    print_error(explained(error))
+    print_error(error_message(error))
 
 
-def explained(error: TutuError) -> str:
+def error_message(error: TutuError) -> str:
     """Say in one line what went wrong, and what to do."""
-    words = [in_options(printable(error.message, 2000))]
+    words = [as_options(printable(error.message, 2000))]
     if isinstance(error, errors.NotFoundError) and not _is_about_models(error):
         words.append("(tutuclient models lists what there is)")
     elif isinstance(error, errors.InternalServerError):
@@ -137,7 +137,7 @@ def _was_a_get(error: TutuError) -> bool:
     return error.message.startswith("GET ") or (response is not None and response.asked[0] == "GET")
 
 
-def in_options(message: str) -> str:
+def as_options(message: str) -> str:
     """Say it in options where it was said in keywords: ``max_side=2048`` is --max-side 2048 here."""
     message = _IN_PYTHON.sub("--api-key KEY --base-url URL", message)
     message = re.sub(
