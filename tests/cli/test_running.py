@@ -85,7 +85,7 @@ def test_a_bug_of_ours_is_one_line_too(tutu: Callable[..., Done], monkeypatch: p
     def broken(*_: object) -> None:
         raise LookupError("of\nall things")
 
-    monkeypatch.setattr(account, "client_of", broken)
+    monkeypatch.setattr(account, "make_client", broken)
     done = tutu("models")
     assert (done.code, one_line(done.err)[:45]) == (1, "error: unexpected LookupError: of\\nall things")
     assert "in broken" in tutu("models", "--debug").err

@@ -71,7 +71,7 @@ def balance(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Say what is left on the key, as the relay counts it."""
+    """Show what is left on the key, as the relay counts it."""
     with reporting_errors(debug=debug):
 
         async def work() -> None:

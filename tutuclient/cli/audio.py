@@ -1,4 +1,4 @@
-"""The commands speech, transcribe and translate: sound out of text, and text out of sound."""
+"""The commands speech, transcribe and translate: audio from text, and text from audio."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
     Said = Transcription | TranscriptionVerbose | TranscriptionDiarized | Translation | TranslationVerbose
 
-# mp3 is what comes unasked, and some relays know no other word for it.
+# mp3 is the default, and some relays reject the field when it says so.
 _ASKED_BY_SUFFIX: dict[str, SpeechFormat] = {
     ".wav": "wav",
     ".flac": "flac",
@@ -71,7 +71,7 @@ _ASKED_BY_SUFFIX: dict[str, SpeechFormat] = {
 
 
 class Written(Enum):
-    """How what was said is written down."""
+    """The format of a transcript."""
 
     text = "text"
     json = "json"
@@ -104,8 +104,8 @@ def speech(
             "--output",
             "-o",
             metavar="OUT",
-            help="Where to save the sound: a file, whose ending asks for mp3, wav, flac, opus, aac or pcm; a folder; "
-            "or - for stdout, as it comes.",
+            help="Where to save the audio: a file, whose extension asks for mp3, wav, flac, opus, aac or pcm; "
+            "a folder; or - for stdout, as it comes.",
             show_default=False,
         ),
     ],
@@ -124,12 +124,12 @@ def speech(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Have a text read aloud, save the sound as it comes, print where.
+    """Speak a text, save the audio while it arrives, print where.
 
     Example: tutuclient speech "Good morning" -o morning.mp3
     """
     with reporting_errors(debug=debug):
-        target = Target(output, overwrite, as_json, "sound")
+        target = Target(output, overwrite, as_json, "audio")
         target.check()
         words = read_prompt("-" if text is None else text, "text")
         fields: SpeechFields = {}
@@ -146,7 +146,7 @@ def speech(
                 with Spinner(model) as spinner:
                     opening = client.audio.speech.stream(model=model, voice=voice, input=words, **fields)
                     async with opening as sound:
-                        spinner.update(f"{model} speaks")
+                        spinner.update(f"{model} is speaking")
                         place = await _keep(sound, target)
             if place is not None:
                 _report_saved(sound, place, target, model, started)
@@ -155,7 +155,7 @@ def speech(
 
 
 async def _keep(sound: SoundStream, target: Target) -> Path | None:
-    """Save a sound while it comes, or hand it on to stdout."""
+    """Save audio while it arrives, or write it to stdout. Return its path, or None for stdout."""
     if target.is_stdout:
         async for piece in sound:
             sys.stdout.buffer.write(piece)
@@ -164,7 +164,7 @@ async def _keep(sound: SoundStream, target: Target) -> Path | None:
     if (name := target.conflicting_name(sound.mime)) is None:
         return await sound.save(target.output, overwrite=target.overwrite)
     place = await sound.save(f"{tempfile.gettempdir()}/")
-    raise SoundError(f"{printable(name)} exists already; the sound is made and paid for, and here: {place}")
+    raise SoundError(f"{printable(name)} exists already; the audio is made and paid for, and is here: {place}")
 
 
 def _report_saved(sound: SoundStream, place: Path, target: Target, model: str, started: float) -> None:
@@ -199,14 +199,14 @@ def transcribe(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Write down what is said in a recording.
+    """Transcribe a recording.
 
     Example: tutuclient transcribe talk.mp3 --format srt > talk.srt
     """
     with reporting_errors(debug=debug):
         _must_fit(written, as_json=as_json)
         if stream and (as_json or written is not Written.text):
-            raise ConfigError("--stream prints plain text as it comes: leave --json and --format away")
+            raise ConfigError("--stream prints plain text as it comes: leave out --json and --format")
         sound = _sound(file)
         fields: TranscriptionFields = {}
         if language is not None:
@@ -244,7 +244,7 @@ def translate(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Write down in English what is said in a recording.
+    """Translate a recording into English text.
 
     Example: tutuclient translate talk.mp3
     """
@@ -267,7 +267,7 @@ def translate(
 
 def _must_fit(written: Written, *, as_json: bool) -> None:
     if as_json and written is not Written.text:
-        raise ConfigError(f"--json and --format {written.value} both say how to print it: choose one")
+        raise ConfigError(f"--json and --format {written.value} both choose the output format: pass one of them")
 
 
 def _sound(file: str) -> bytes | Path:
@@ -275,12 +275,12 @@ def _sound(file: str) -> bytes | Path:
 
 
 def _asked(written: Written) -> Literal["json", "srt", "vtt", "verbose_json"]:
-    """Ask for JSON where plain text is wanted: newer models know nothing else, and it says what was used."""
+    """Return the format to ask for: JSON for plain text, since newer models know no other and it reports the usage."""
     return "json" if written is Written.text else written.value
 
 
 async def _show_events(opening: Awaitable[EventStream[TranscriptionStreamEvent]], model: str) -> Meta:
-    """Print what is found as it comes."""
+    """Print the transcript as it arrives; return the call's metadata."""
     from tutuclient.types.audio import TranscriptionTextDeltaEvent, TranscriptionTextDoneEvent
 
     shown = ""
@@ -307,12 +307,12 @@ def _show(answer: Said | str, written: Written, model: str, started: float, *, a
         write(sanitize(answer.rstrip("\n")) + "\n")
     elif as_json:
         call = call_fields(answer.meta.request_id, answer.meta.attempts, started)
-        usage: Usage | None = getattr(answer, "usage", None)  # A translation tells of none.
+        usage: Usage | None = getattr(answer, "usage", None)  # A translation has none.
         print_json({"text": answer.text, "usage": usage_fields(usage), "model": model, **call})
     elif written is Written.text:
         write(sanitize(answer.text.strip()) + "\n")
         if not answer.text.strip():
-            note("no words were heard")
+            note("the transcript is empty: no words were heard")
     else:
         print_json(answer.to_dict())
     if sys.stderr.isatty():

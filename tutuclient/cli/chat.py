@@ -94,10 +94,10 @@ def analyze(
 def chat(
     prompt: Annotated[
         str | None,
-        typer.Argument(metavar="PROMPT", help="What to say; - or a pipe reads it from stdin.", show_default=False),
+        typer.Argument(metavar="PROMPT", help="The prompt; - or a pipe reads it from stdin.", show_default=False),
     ] = None,
     *,
-    system: Annotated[str | None, typer.Option(metavar="TEXT", help="What the model is told beforehand.")] = None,
+    system: Annotated[str | None, typer.Option(metavar="TEXT", help="The system message.")] = None,
     model: Model = "gpt-4o",
     max_tokens: MaxTokens = None,
     as_json: AsJson = False,
@@ -106,7 +106,7 @@ def chat(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Say something, or have a conversation.
+    """Send a prompt, or hold a conversation.
 
     Without a prompt, on a terminal, it is a conversation: Ctrl-C stops an answer, Ctrl-D ends it all.
     """
@@ -157,7 +157,7 @@ async def _show(opening: Awaitable[ChatStream], model: str) -> ChatCompletion:
 
 
 def _close_answer(answer: ChatCompletion, started: float) -> None:
-    """Say below an answer what its reader should know of it."""
+    """Print notes below an answer: how it ended, and how long it took."""
     if answer.finish_reason == "length":
         note("cut off at the token limit; --max-tokens gives the answer more room")
     elif answer.finish_reason not in {"stop", None}:
@@ -174,7 +174,7 @@ def _converse(
     *,
     debug: bool,
 ) -> None:
-    """Talk until Ctrl-D. What went wrong, or was stopped before it began, is not part of what was said."""
+    """Hold a conversation until Ctrl-D. A turn that failed or was stopped is not sent with the next one."""
     with suppress(ImportError):
         import readline  # noqa: F401  # pyright: ignore[reportUnusedImport]  (gives ``input`` its line editing)
 
@@ -187,7 +187,7 @@ def _converse(
         try:
             while True:
                 try:
-                    said = input("> ").strip()  # What is typed ends the line; Ctrl-C does not, and is told below.
+                    said = input("> ").strip()  # What is typed ends the line; Ctrl-C does not, and is handled below.
                 except EOFError:
                     write("\n")
                     return

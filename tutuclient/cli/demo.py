@@ -1,4 +1,4 @@
-"""The command demo: a whole round with the stand-in, and the telling of it."""
+"""The command demo: a whole round with the stand-in relay, explained step by step."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def demo(
 
 
 class _Demo:
-    """The round that ``demo`` shows, and the telling of it."""
+    """The round that ``demo`` shows, and what it prints."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         self._server = server
@@ -133,7 +133,7 @@ class _Demo:
         self._say(f"   TUTU_BASE_URL=http://127.0.0.1:8017/v1 TUTU_API_KEY=any {sys.executable} demo.py")
 
     def _draw(self) -> bytes:
-        """Make the image and the folder; files of these names that are not the demo's are left alone."""
+        """Draw the image and create the folder. Files of the demo's names that it did not write are left alone."""
         try:
             from tutuclient.testing import sample_picture
 
@@ -222,12 +222,12 @@ def _replace(path: Path, data: bytes) -> None:
     """Write a file beside its place and move it there, so that nothing is written through a link."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tutuclient-", delete=False) as part:
         part.write(data)
-    Path(part.name).chmod(0o644)  # Of its own accord it is for its owner only.
+    Path(part.name).chmod(0o644)  # A temporary file is readable by its owner only.
     Path(part.name).replace(path)
 
 
 def _side_by_side(before: bytes, after: bytes) -> bytes:
-    """Put two images on one sheet, with a gap between and a caption under each."""
+    """Draw two images side by side on one sheet, with a caption under each."""
     from PIL import Image, ImageDraw, ImageFont, ImageOps
 
     images = [Image.open(BytesIO(data)).convert("RGB") for data in (before, after)]

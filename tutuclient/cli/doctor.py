@@ -1,9 +1,9 @@
 """The command doctor: what this relay can do, what it cannot, and what to change.
 
 Each thing is tried as a program would use it, with the smallest question that
-can tell, and judged by what came back: an image's colours have to be named, a
-schema's odd names have to come back, a stream has to arrive bit by bit. What
-could not be told is called so.
+show it, and judged by what came back: an image's colours have to be named, a
+schema's unusual names have to come back, a stream has to arrive in pieces. What
+could not be found out is reported as such.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 60.0
 _BROKEN_ANSWER = 8
-# A stream that took so long can be told from one that was held back, if all of it came within this share of the time.
+# A stream that took at least so long was held back if all of it came within this share of the time.
 _LONG_ENOUGH_S = 0.5
 _AT_ONCE = 0.05
 _SHOWN_MODELS = 6
@@ -96,7 +96,7 @@ def doctor(
 ) -> None:
     """Find out what the relay can do, and what to change.
 
-    Asks a few short questions, which cost a few hundred tokens; an image is ordered only with --draw, and a sound
+    Asks a few short questions, which cost a few hundred tokens; an image is ordered only with --draw, and speech
     with --speak. The exit code is 0 when a chat about an image works.
 
     Example: tutuclient doctor --model gpt-4o-mini
@@ -151,7 +151,7 @@ class _Finding(NamedTuple):
 
 
 class _Doctor:
-    """Looks at one relay, check by check. What an earlier check found out a later one knows.
+    """The checks of one relay. What an earlier check found out a later one knows.
 
     Attributes:
         client: The client in use; another than the one given, when only another address works.
@@ -209,18 +209,18 @@ class _Doctor:
             if not isinstance(found, _NO_API):
                 await self.client.aclose()
                 self.client, self._models = client, found
-                advice = f"there is one at {url}: set {source.name} to it"
+                advice = f"the API is at {url}: set {source.name} to it"
                 return _Finding("no", f"{here}: no API there", advice, exit_code(first))
             await client.aclose()
         if isinstance(first, errors.NotFoundError):
-            return _Finding("partly", f"{here}; something answers, and it lists no models")
-        self.hopeless = "the address comes first"
+            return _Finding("partly", f"{here}; something answers there, but it does not list models")
+        self.hopeless = "not tried: the address has to work first"
         return _Finding("no", f"{here}: {error_message(first)}", _advice_on_address(asked, first), exit_code(first))
 
     async def models(self) -> _Finding:
-        """Say which models are listed, and whether the one to be asked is among them."""
+        """Check which models are listed, and whether the one to be asked is among them."""
         if isinstance(self._models, _ABOUT_THE_KEY):
-            return _Finding("untried", "they are not shown to this key")
+            return _Finding("untried", "this key may not list them")
         if isinstance(self._models, APIError):
             raise self._models
         names = sorted(model.id for model in self._models.data)
@@ -232,13 +232,13 @@ class _Doctor:
         return _Finding("partly", f"{count}; {missing}", "choose one of them with --model")
 
     async def key(self) -> _Finding:
-        """Say whether the key is taken, by asking something: some relays list models for everybody."""
+        """Check whether the key is accepted, by asking something: some relays list models for everybody."""
         try:
             if isinstance(self._models, _ABOUT_THE_KEY):
                 raise self._models
             self._first = await self._ask("Say hello in one word.")
         except _ABOUT_THE_KEY as error:
-            self.hopeless = "the key comes first"
+            self.hopeless = "not tried: the key has to work first"
             return _Finding("no", error_message(error), code=exit_code(error))
         except APIError as error:
             self._first = error
@@ -246,7 +246,7 @@ class _Doctor:
         return _Finding("yes", "accepted")
 
     async def chat(self) -> _Finding:
-        """Say what came of the first question."""
+        """Judge the answer to the first question."""
         if isinstance(self._first, APIError):
             self.hopeless = "a chat comes first"
             raise self._first
@@ -260,7 +260,7 @@ class _Doctor:
             answer, seen = await self._timed({})
         usage = "usage at its end" if answer.usage else "no usage"
         if answer.finish_reason is None:
-            usage += ", [DONE] and no finish_reason, so that a cut cannot be told from an end"
+            usage += ", [DONE] and no finish_reason, so a cut-off answer looks like a complete one"
         if not seen:
             return _Finding("no", f"a stream without text (finish_reason {answer.finish_reason})")
         whole, spread = seen[-1], seen[-1] - seen[0]
@@ -315,13 +315,13 @@ class _Doctor:
         return _Finding("no", seen, advice, _BROKEN_ANSWER)
 
     async def image_at(self, url: str | None) -> _Finding:
-        """Have the relay fetch an image. Only a person can say whether it is the one that was seen."""
+        """Check whether the relay fetches an image. Only a person can judge whether the model saw that one."""
         if url is None:
-            return _Finding("untried", "an address the relay can reach is needed (--picture)")
+            return _Finding("untried", "it needs a URL that the relay can reach (--picture)")
         question = "What does this image show? At most ten words."
         answer = await self.client.analyze(url, question, model=self._model, detail="low")
         self._count(answer)
-        return _Finding("yes", f"it was shown the address, and said: {_quoted(answer)}", "is that your image?")
+        return _Finding("yes", f"the model was given the URL, and answered: {_quoted(answer)}", "is that your image?")
 
     async def tools(self) -> _Finding:
         """See whether a tool that was offered is called."""
@@ -331,7 +331,7 @@ class _Doctor:
             name, arguments = call.function.name or "", call.function.arguments or ""
             if name == "get_weather" and _object(arguments) is not None:
                 return _Finding("yes", f"called {name}({printable(arguments, 60)})")
-            return _Finding("partly", f"called {printable(name, 60)}({printable(arguments, 60)}), which is no JSON")
+            return _Finding("partly", f"called {printable(name, 60)}({printable(arguments, 60)}), which is not JSON")
         advice = "use a model that knows tools; some relays drop the field on the way"
         return _Finding("no", f"the tool was not called; it said: {_quoted(answer)}", advice)
 
@@ -348,7 +348,7 @@ class _Doctor:
     async def draw(self, model: str | None) -> _Finding:
         """Order one image, if that was asked for, and keep it: it is paid for."""
         if model is None:
-            return _Finding("untried", "it costs an image (--draw)")
+            return _Finding("untried", "it would cost an image (--draw)")
         async with await self.client.generate("A small red circle on white.", model=model, stream=True) as stream:
             answer = await stream.completion()
         self._count(answer)
@@ -358,9 +358,9 @@ class _Doctor:
         return _Finding("yes", f"{size}kept: {place}")
 
     async def speak(self, model: str | None) -> _Finding:
-        """Have one word said, if that was asked for."""
+        """Order one spoken word, if that was asked for."""
         if model is None:
-            return _Finding("untried", "it costs a word of speech (--speak)")
+            return _Finding("untried", "it would cost a word of speech (--speak)")
         sound = await self.client.audio.speech.create(model=model, voice="alloy", input="Hello.")
         return _Finding("yes", f"{sound.mime}, {human_size(sound.size_bytes)}")
 
@@ -384,7 +384,7 @@ class _Doctor:
         return _Finding("yes", f"{_quoted(answer)} in {answer.meta.elapsed_s:.1f} s; {usage}")
 
     def summed_up(self, findings: list[_Finding]) -> str:
-        """Say in a sentence or two what the relay can do, and what it took to find out."""
+        """Return a sentence or two on what the relay can do, and what it cost to find out."""
         ground = [each for each in findings if each.name in _GROUNDWORK and each.result in {"partly", "no"}]
         able = [each for each in findings if each.name not in _GROUNDWORK]
         found = {"To put right": [each.name for each in ground]}
@@ -410,7 +410,7 @@ class _Doctor:
         }
 
 
-# --- what is asked, and how it is told -------------------------------------------------------------------------------
+# --- Questions, advice and output ------------------------------------------------------------------------------------
 
 _NO_API = (errors.NotFoundError, errors.APIResponseValidationError, errors.APIConnectionError)
 _ABOUT_THE_KEY = (errors.AuthenticationError, errors.PermissionDeniedError, errors.InsufficientQuotaError)
@@ -452,7 +452,7 @@ def _source(given: str | None) -> _Source:
 
 
 def _variants(url: str) -> list[str]:
-    """Give the other addresses at which the API of such an address may be; all on the same origin."""
+    """Return the other URLs at which this relay's API may be, all on the same origin."""
     scheme, _, rest = url.partition("://")
     host, _, path = rest.partition("/")
     head = f"{scheme}://{host}"
@@ -471,7 +471,7 @@ def _advice_on_address(url: str, error: TutuError) -> str:
     scheme, _, rest = url.partition("://")
     if isinstance(error, errors.APIResponseValidationError):
         ending = "" if url.endswith("/v1") else ", which mostly ends in /v1"
-        return f"this is no API; ask its operator for the address{ending}"
+        return f"this is not the API; ask the relay's operator for its address{ending}"
     if scheme == "https" and "TLS with the relay failed" in error.message:
         return f"if it has no TLS, use http://{rest}; the key then goes over the network for all to read"
     if scheme == "http" and error.outcome != "not_sent":
@@ -513,7 +513,7 @@ def _note_cost(model: str, image_model: str | None, speech_model: str | None) ->
     order += f"; and {printable(speech_model)} says one word" if speech_model else ""
     note(
         f"this asks {printable(model)} a few short questions, some 500 tokens (more if it thinks or looks closely)"
-        f"{order or '; no image is ordered, no sound'}"
+        f"{order or '; no image and no speech is ordered'}"
     )
 
 

@@ -46,7 +46,7 @@ def embed(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Make vectors of texts; in a pipe, one line of JSON a text, with "text" and "embedding".
+    """Embed texts as vectors; in a pipe, one line of JSON a text, with "text" and "embedding".
 
     Example: tutuclient embed "a red panda" "a cat"
     """
@@ -86,7 +86,7 @@ def embed(
 
 
 def _texts(texts: list[str] | None, file: Path | None) -> Iterator[str]:
-    """Give the texts one by one, so that a long file is never held whole; empty lines are left out."""
+    """Yield the texts one by one, so that a long file is never held whole. Empty lines are skipped."""
     given = list(texts or [])
     if given.count("-") > 1:
         raise ConfigError("stdin (-) was named twice")
@@ -115,7 +115,7 @@ def _show(text: str, vector: list[float]) -> None:
 
 
 def _summed(answers: list[CreateEmbeddingResponse], started: float) -> dict[str, Any]:
-    """Put together what several calls used; one that does not say leaves the sum unknown."""
+    """Return the sum of several calls' usage; None when one of them did not report it."""
     used = [usage_fields(answer.usage) for answer in answers]
     known = [each for each in used if each is not None]
     usage = None

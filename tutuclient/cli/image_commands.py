@@ -57,7 +57,7 @@ def edit(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Have an image changed, save the result, print where.
+    """Edit an image, save the result, print where.
 
     With several images, one is made of them all.
 
@@ -96,7 +96,7 @@ def generate(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Have an image made, save it, print where.
+    """Generate an image, save it, print where.
 
     Example: tutuclient generate "A red panda reading" -o panda.png
     """
@@ -129,12 +129,12 @@ async def _await_images(opening: Awaitable[ChatStream], model: str, spinner: Spi
     except errors.APIError as error:
         spinner.stop()
         for image in error.partial.images if error.partial else ():
-            note(f"an image had come before: {await save_to_temp(image)}")
+            note(f"an image that had arrived before the error is saved: {await save_to_temp(image)}")
         raise
 
 
 async def _draw(opening: Awaitable[ChatStream], model: str, target: Target) -> None:
-    """Wait for images, save them, and say where they are."""
+    """Wait for images, save them, and report where they are."""
     started = time.monotonic()
     with Spinner(model) as spinner:
         with warning_if_stopped(spinner):

@@ -1,4 +1,4 @@
-"""The commands images generate, images edit and images vary: the API's own pages for images."""
+"""The commands images generate, images edit and images vary: the API's image endpoints."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="images",
     cls=Group,
-    help="Make, edit and vary images by the API's own pages for it (dall-e, gpt-image). "
+    help="Make, edit and vary images with the image endpoints of the API (dall-e, gpt-image). "
     "Models that draw in a chat, gpt-4o-image for one, are behind [bold]tutuclient generate[/bold] and "
     "[bold]tutuclient edit[/bold].",
     rich_markup_mode="rich",
@@ -94,7 +94,7 @@ def generate(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Have images made, save them, print where.
+    """Generate images, save them, print where.
 
     Example: tutuclient images generate "A red panda reading" -o panda.png --size 1024x1024
     """
@@ -139,7 +139,7 @@ def edit(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Have an image changed, save the results, print where.
+    """Edit an image, save the results, print where.
 
     With several images, one is made of them all.
 
@@ -182,7 +182,7 @@ def vary(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Have an image varied, save the results, print where. Most relays have no such page.
+    """Order variations of an image, save them, print where. Most relays lack this endpoint.
 
     Example: tutuclient images vary cat.png -o cats/ -n 3
     """
@@ -201,15 +201,15 @@ def vary(
 
 
 def _choose(fields: ImageVariationFields, n: int, size: str | None) -> None:
-    """Add what was asked for: what is not sent is the relay's to choose."""
+    """Add the fields that were asked for; the relay has defaults for the others."""
     if n > 1:
         fields["n"] = n
     if size is not None:
-        fields["size"] = size.replace("×", "x")  # Relays refuse the sign that people copy.
+        fields["size"] = size.replace("×", "x")  # Relays reject the sign ×, which people copy from web pages.
 
 
 async def _order(order: Awaitable[ImagesResponse], model: str, target: Target) -> None:
-    """Wait for images, save them, and say where they are."""
+    """Wait for images, save them, and report where they are."""
     started = time.monotonic()
     with Spinner(model) as spinner:
         with warning_if_stopped(spinner):
@@ -238,7 +238,7 @@ async def _watch(opening: Awaitable[EventStream[ImageStreamEvent]], model: str, 
         except APIError:
             spinner.stop()
             for image in (image for event in whole for image in event.images):
-                note(f"an image had come before: {await save_to_temp(image)}")
+                note(f"an image that had arrived before the error is saved: {await save_to_temp(image)}")
             raise
         finally:
             spinner.stop()

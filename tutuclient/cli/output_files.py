@@ -1,4 +1,4 @@
-"""Keeping what is paid for: where it is to go, asked before anything is sent, and where it is when that failed."""
+"""Output files: checked before anything is sent, and never lost once they are paid for."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ _TRIED = 100  # names that are tried for an image beside the one that has its ow
 
 
 class Target(NamedTuple):
-    """Where it is to go.
+    """Where the output is to go.
 
     Attributes:
         output: A file, a folder, or ``-`` for stdout.
         overwrite: Replace what stands there.
         as_json: JSON is to be printed, so that stdout is taken.
-        what: What it is: "image" or "sound".
+        what: What is saved, for messages: "image" or "audio".
     """
 
     output: str
@@ -53,16 +53,16 @@ class Target(NamedTuple):
 
     @property
     def is_stdout(self) -> bool:
-        """Whether it goes to stdout."""
+        """True when the output goes to stdout."""
         return self.output == "-"
 
     @property
     def is_folder(self) -> bool:
-        """Whether it goes into a folder, under a name of its own."""
+        """True when it goes into a folder, under a name of its own."""
         return self.output.endswith(("/", os.sep)) or Path(self.output).is_dir()
 
     def check(self, count: int = 1, drafts: int = 0) -> None:
-        """Find out before anything is paid for whether so many, and so many drafts, can be saved.
+        """Check, before anything is paid for, that so many images and drafts can be saved.
 
         Raises:
             ConfigError: They cannot.
@@ -76,10 +76,10 @@ class Target(NamedTuple):
         if not folder.is_dir():
             raise ConfigError(f"the folder {shown} does not exist: make it first. Nothing was sent")
         if not os.access(folder, os.W_OK):
-            raise ConfigError(f"the folder {shown} may not be written to. Nothing was sent")
+            raise ConfigError(f"the folder {shown} is not writable. Nothing was sent")
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise ConfigError(
-                f"{printable(self.output)} is no file that a {self.what} can be saved in. Nothing was sent"
+                f"{printable(self.output)} is not a file: the {self.what} cannot be saved there. Nothing was sent"
             )
         if self.is_folder or self.overwrite:
             return
@@ -96,14 +96,14 @@ class Target(NamedTuple):
         if self.as_json:
             raise ConfigError("-o - and --json both want stdout: choose one")
         if sys.stdout.isatty():
-            raise ConfigError(f"-o - writes the {self.what} to stdout, and that is the terminal; name a file")
+            raise ConfigError(f"-o - writes the {self.what} to stdout, and stdout is the terminal; name a file")
 
     def path(self, number: int, count: int) -> str:
-        """Name the file of one of several, counted from 1."""
+        """Return the path of one of several, counted from 1."""
         return self.output if count == 1 else self._beside(str(number))
 
     def draft(self, number: int) -> Target:
-        """Give the place of a draft: beside it, under a name that says so."""
+        """Return the target of a draft: beside the output, ``draft`` in its name."""
         return self._replace(output=self._beside(f"draft-{number}"))
 
     def _beside(self, word: str) -> str:
@@ -114,7 +114,7 @@ class Target(NamedTuple):
         return str(path.with_name(f"{path.stem}-{word}{path.suffix}"))
 
     def conflicting_name(self, mime: str) -> str | None:
-        """Give the name that bytes of this type would get and may not have, as something else has it."""
+        """Return the path that bytes of this type would get, when it exists already; else None."""
         if self.is_folder or self.overwrite:
             return None
         from tutuclient.media.saving import named
@@ -124,14 +124,14 @@ class Target(NamedTuple):
         return str(name) if os.path.lexists(name) else None
 
     def note_suffix(self, place: Path, mime: str | None) -> None:
-        """Say so when the bytes are not what the name asked for."""
+        """Print a note when the bytes are of another type than the name asked for."""
         asked = "" if self.is_folder else Path(self.output).suffix.lower()
         if asked and asked != place.suffix.lower():
-            note(f"the relay sent {mime}, and the name says so")
+            note(f"the relay sent {mime}, so the extension is {place.suffix}")
 
 
 class SavedImage(NamedTuple):
-    """What became of one image: where it is, or what went wrong and where it is instead.
+    """One image: where it was saved, or why not, and where it is instead.
 
     Attributes:
         image: The image.
@@ -146,15 +146,15 @@ class SavedImage(NamedTuple):
     taken: str | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
+        """Return its fields for ``--json``."""
         more = {"error": self.error.message} if self.error else {}
         return {**image_fields(self.image), "path": str(self.place) if isinstance(self.place, Path) else None, **more}
 
     def report(self, target: Target) -> None:
-        """Print where it is; an image that is paid for must be found again."""
+        """Print where the image is. It is paid for, so it must be found again."""
         if self.error is not None:
             print_error(as_options(self.error.message.replace("; damaged=True keeps what came", "")))
-            note(f"it is made and paid for, and not ordered again: {self.place}")
+            note(f"it is paid for and will not be ordered again; it is here: {self.place}")
         elif target.is_stdout and self.place is not None:
             note(f"only the first image goes to stdout; another is here: {self.place}")
         elif isinstance(self.place, Path):
@@ -166,7 +166,7 @@ class SavedImage(NamedTuple):
 
 
 async def save_images(images: Sequence[GeneratedImage], target: Target, spinner: Spinner) -> list[SavedImage]:
-    """Save images, one after the other; say where each is, whatever happens."""
+    """Save images one after the other; when stopped, print where the others are."""
     kept: list[SavedImage] = []
     for number, image in enumerate(images, 1):
         spinner.update(f"saving image {number} of {len(images)}")
@@ -182,17 +182,17 @@ async def save_images(images: Sequence[GeneratedImage], target: Target, spinner:
 
 @contextmanager
 def warning_if_stopped(spinner: Spinner) -> Generator[None]:
-    """Say, when an order is stopped, that stopping may not have stopped it."""
+    """Print a note when an order is stopped: the relay may complete and bill it all the same."""
     try:
         yield
     except asyncio.CancelledError:
         spinner.stop()
-        note("stopped; what was ordered may be made and billed all the same: look into the relay's log")
+        note("stopped; the relay may complete and bill the order all the same: check its log")
         raise
 
 
 def report_saved(kept: Sequence[SavedImage], target: Target, described: dict[str, Any], started: float) -> None:
-    """Say where the images are, for a person or as JSON.
+    """Print where the images are, for a person or as JSON.
 
     Raises:
         Exit: One of them could not be saved there.
@@ -229,7 +229,7 @@ async def _keep(image: GeneratedImage, target: Target, number: int, count: int) 
             return SavedImage(image, await save_to_temp(image), error)
         taken = Path(cause.filename)
         place = await _beside(image, taken)
-        # The bytes choose the ending, and only now is it known which: what has that name is nobody's mistake.
+        # The extension follows the bytes, and only now is it known: that its name is taken is not the user's mistake.
         is_saved = taken.name != Path(wanted).name and isinstance(place, Path)
         return SavedImage(image, place, None if is_saved else error, str(taken))
 
@@ -242,7 +242,7 @@ async def _beside(image: GeneratedImage, path: Path, word: str = "") -> Path | s
         cause = error.__cause__
         if not isinstance(cause, FileExistsError) or not cause.filename:
             return await save_to_temp(image)
-        # The bytes choose the ending: what stands under that name is to be counted on from.
+        # The extension follows the bytes: count on from the name that is taken.
         path = path.with_suffix(Path(cause.filename).suffix)
     try:
         return await image.save(_free(path, word), damaged=True)
@@ -259,7 +259,7 @@ def _free(path: Path, word: str) -> Path:
 
 
 async def save_to_temp(image: GeneratedImage) -> Path | str:
-    """Leave an image that is paid for in the folder for passing things; return where it is, or its address."""
+    """Save an image to the folder for temporary files; return its path, or its URL when that fails too."""
     try:
         return await image.save(f"{tempfile.gettempdir()}/", damaged=True)
     except ImageDownloadError:
