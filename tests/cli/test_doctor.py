@@ -76,7 +76,7 @@ def test_our_relay_as_it_is_in_words(tutu: Callable[..., Done]) -> None:
     assert "\nyes      image (base64)   “This is a PNG picture of 96x96 pixels" in done.out
     assert "It can: chat, stream, image (base64)" in done.out
     assert done.err.startswith("note: this asks gpt-4o a few short questions, some 500 tokens")
-    assert "no picture is ordered" in done.err
+    assert "no image and no speech is ordered" in done.err
 
 
 def test_no_picture_is_ordered_unasked(tutu: Callable[..., Done], relay: Server) -> None:
