@@ -19,7 +19,7 @@ NAMES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).remove
 
 # From the ground up; a room imports from its own floor and those below it, annotations included.
 FLOORS = (
-    {"errors", "_meta"},
+    {"errors", "_meta", "_unset"},
     {"media", "_threads", "_descriptors"},
     {"types"},
     {"settings", "retry", "limits", "tools"},
