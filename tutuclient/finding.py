@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from tutuclient.downloads.fetch import Downloads
 from tutuclient.errors import NoImageError, printable
 from tutuclient.media.image import PICTURE_FILE, Base64, GeneratedImage, steps_of
+from tutuclient.media.kinds import AUDIO_EXTENSIONS
 from tutuclient.settings import UNSET, RetryPolicy
 from tutuclient.types.base import is_list, is_object
 from tutuclient.types.chat import ChatCompletionChunk
@@ -87,23 +88,8 @@ _URL = re.compile(
 _BRACKETED = re.compile(r"[(\[][^()\[\]]*[)\]]\Z")
 _END_OF_LINE = re.compile(r"[ \t.。!！*_~]{0,9}(?:\n|\r|\Z)")
 _ANY_EXTENSION = re.compile(r"[a-z][a-z0-9]{1,4}", re.IGNORECASE)
-_OTHER_MEDIA = (
-    *(
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".webm",
-        ".mkv",
-        ".avi",
-        ".m3u8",
-        ".mp3",
-        ".wav",
-        ".m4a",
-        ".ogg",
-        ".opus",
-        ".flac",
-        ".aac",
-    ),
+_NO_IMAGES = (
+    *(*AUDIO_EXTENSIONS, ".avi", ".m3u8"),
     *(".html", ".htm", ".pdf", ".zip", ".json", ".txt", ".md"),
 )
 _PROGRESS_LABEL = re.compile(
@@ -455,7 +441,7 @@ def _twin_keys(url: str) -> list[tuple[str, str]]:
 
 
 def _is_other_media(url: str) -> bool:
-    return steps_of(url)[-1].lower().endswith(_OTHER_MEDIA)
+    return steps_of(url)[-1].lower().endswith(_NO_IMAGES)
 
 
 def _declares_image(declared: str) -> bool:

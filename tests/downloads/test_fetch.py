@@ -24,8 +24,9 @@ from yarl import URL
 
 from tests.conftest import QUICK
 from tests.images import TINY_GIF, png
-from tutuclient.downloads.fetch import Downloads, is_public, must_be_picture, picture_mime, safe_url
+from tutuclient.downloads.fetch import Downloads, is_public, must_be_picture, safe_url
 from tutuclient.errors import ImageDownloadError
+from tutuclient.media.kinds import picture_mime
 from tutuclient.settings import UNSET, RetryPolicy, Timeout
 from tutuclient.testing.certificate import self_signed
 
@@ -196,19 +197,19 @@ async def test_believes_bytes_and_not_the_content_type(stranger: Stranger) -> No
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "empty"),
-        (b"\xef\xbb\xbf  <!DOCTYPE html><p>expired", "a web page"),
-        (b"<HTML>", "a web page"),
-        (b'<?xml version="1.0"?><Error/>', "XML"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
-        (b'{"error": "expired"}', "JSON"),
-        (b"%PDF-1.7", "a PDF"),
-        (b"\x1f\x8b\x08\x00", "gzip data"),
-        (b"PK\x03\x04", "a ZIP archive"),
-        (b"\x1aE\xdf\xa3\x01", "a video"),
-        (b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom", "a video"),
-        (b"link expired", "text"),
-        (b"\x00\x01\x02\x03", "data of no kind known here"),
+        (b"", "it is empty"),
+        (b"\xef\xbb\xbf  <!DOCTYPE html><p>expired", "it seems to be HTML"),
+        (b"<HTML>", "it seems to be HTML"),
+        (b'<?xml version="1.0"?><Error/>', "it seems to be XML"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "it seems to be SVG"),
+        (b'{"error": "expired"}', "it seems to be JSON"),
+        (b"%PDF-1.7", "it seems to be a PDF"),
+        (b"\x1f\x8b\x08\x00", "it seems to be gzip"),
+        (b"PK\x03\x04", "it seems to be a zip archive"),
+        (b"\x1aE\xdf\xa3\x01", "it seems to be a video"),
+        (b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom", "it seems to be a video"),
+        (b"link expired", "it seems to be text"),
+        (b"\x00\x01\x02\x03", "it seems to be of a kind not known here"),
     ],
 )
 async def test_says_what_came_instead_of_a_picture(stranger: Stranger, body: bytes, words: str) -> None:
@@ -218,13 +219,13 @@ async def test_says_what_came_instead_of_a_picture(stranger: Stranger, body: byt
     async def keep(piece: bytes) -> None:
         written.append(piece)
 
-    with pytest.raises(ImageDownloadError, match=rf"is no picture but {words}.* \(sent as image/png\)"):
+    with pytest.raises(ImageDownloadError, match=rf"is not an image: {words}.* \(sent as image/png\)"):
         await stranger.trusted().fetch_into(stranger.at("/a.png"), keep)
     assert written == []
 
 
 def test_the_sender_s_word_is_left_out_when_there_is_none() -> None:
-    with pytest.raises(ImageDownloadError, match=r"^it is no picture but JSON$"):
+    with pytest.raises(ImageDownloadError, match=r"^it is not an image: it seems to be JSON$"):
         must_be_picture(b"[]", "it")
 
 
@@ -298,7 +299,7 @@ async def test_a_compressed_answer_is_not_inflated(stranger: Stranger) -> None:
         return web.Response(body=b"\x1f\x8b" + bytes(100), headers={"Content-Encoding": "gzip"})
 
     stranger.pages["/a.png"] = squeezed
-    assert "gzip data" in await refusal(stranger.trusted(), stranger.at("/a.png"))
+    assert "it seems to be gzip" in await refusal(stranger.trusted(), stranger.at("/a.png"))
     assert stranger.asked[0].headers["Accept-Encoding"] == "identity"
 
 

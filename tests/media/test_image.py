@@ -147,9 +147,9 @@ async def test_decodes_any_length(length: int) -> None:
         (B64[:400] + "!!!!" + B64[400:] + "A" * 200_000, "the base64 is damaged or cut off"),
         (B64[:201] + "图" + B64[201:], "the base64 is damaged or cut off"),
         (B64[:200] + "A" * 201, "the base64 is damaged or cut off"),
-        (base64.b64encode(b"<svg></svg>").decode(), "is no picture but an SVG drawing"),
-        ("A", "is no picture but empty"),
-        ("!!!!", "is no picture but empty"),
+        (base64.b64encode(b"<svg></svg>").decode(), "is not an image: it seems to be SVG"),
+        ("A", "is not an image: it is empty"),
+        ("!!!!", "is not an image: it is empty"),
     ],
 )
 async def test_bad_data_are_an_error_and_leave_nothing(encoded: str, words: str, tmp_path: Path) -> None:

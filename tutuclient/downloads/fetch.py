@@ -28,7 +28,7 @@ import anyio
 from tutuclient._descriptors import DESCRIPTOR_S, NO_DESCRIPTORS, out_of_descriptors
 from tutuclient._threads import in_thread
 from tutuclient.errors import ImageDownloadError, printable
-from tutuclient.media import upload
+from tutuclient.media import kinds
 from tutuclient.media.endings import Ending
 from tutuclient.retry import retry_after_of
 from tutuclient.settings import UNSET, RetryPolicy, Timeout, Unset, clean_timeout
@@ -101,19 +101,6 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 _PLAIN_ADDRESS = re.compile(r"[!#-;=?-\[\]_a-z~]*")  # RFC 3986: nothing that would need quoting
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-_ICON = b"\0\0\1\0"
-_OTHER_SIGNATURES = (  # in lower case, as the bytes they are compared with
-    (b"<!doctype html", "a web page"),
-    (b"<html", "a web page"),
-    (b"<svg", "an SVG drawing, which is no bitmap"),
-    (b"<?xml", "XML"),
-    (b"{", "JSON"),
-    (b"[", "JSON"),
-    (b"%pdf", "a PDF"),
-    (b"\x1f\x8b", "gzip data"),
-    (b"pk\x03\x04", "a ZIP archive"),
-    (b"\x1ae\xdf\xa3", "a video"),  # Matroska and WebM
-)
 _WORDS: tuple[tuple[str, DownloadReason, str], ...] = (  # most specific first
     ("ClientConnectorDNSError", "unreachable", "the name of its host does not resolve"),
     ("ClientConnectorCertificateError", "untrusted", "its certificate cannot be trusted"),
@@ -128,21 +115,6 @@ _WORDS: tuple[tuple[str, DownloadReason, str], ...] = (  # most specific first
     ("ClientError", "unreachable", "the connection broke"),
     ("ClientConnectionError", "unreachable", "the connection broke"),
 )
-
-
-def picture_mime(head: bytes) -> str | None:
-    """Say what kind of picture begins with these bytes.
-
-    Args:
-        head: The first bytes, 64 or more where there are as many.
-
-    Returns:
-        The type of a PNG, JPEG, GIF, WebP, BMP, TIFF, AVIF, HEIC or ICO, else None. An SVG is none: it is a
-        program, not pixels.
-
-    Source: the signatures of the WHATWG MIME Sniffing standard, section 6.1, and of ISO/IEC 14496-12.
-    """
-    return "image/x-icon" if head.startswith(_ICON) else upload.picture_mime(head)  # Icons come, but are not sent.
 
 
 def safe_url(url: str) -> str:
@@ -580,7 +552,7 @@ class _Gate:
 
 
 def must_be_picture(head: bytes, shown: str, content_type: str | None = None, status: int | None = None) -> str:
-    """Return the type of the picture that begins with these bytes; see ``picture_mime``.
+    """Return the type of the picture that begins with these bytes; see ``kinds.picture_mime``.
 
     Args:
         head: The first bytes, 64 or more where there are as many.
@@ -591,25 +563,14 @@ def must_be_picture(head: bytes, shown: str, content_type: str | None = None, st
     Raises:
         ImageDownloadError: It is no picture; the message says what it is instead.
     """
-    mime = picture_mime(head)
+    mime = kinds.picture_mime(head)
     if mime is None:
         claim = "" if content_type is None else f" (sent as {printable(content_type, 60)})"
         # Nothing at all may be an image that was cut off before it began.
         reason: DownloadReason = "not_an_image" if head else "damaged"
-        raise ImageDownloadError(f"{shown} is no picture but {_what_it_is(head)}{claim}", reason=reason, status=status)
+        seems = f"it seems to be {kinds.seems(head).partition(';')[0]}" if head else "it is empty"
+        raise ImageDownloadError(f"{shown} is not an image: {seems}{claim}", reason=reason, status=status)
     return mime
-
-
-def _what_it_is(head: bytes) -> str:
-    if not head:
-        return "empty"
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    for signature, words in _OTHER_SIGNATURES:
-        if start.startswith(signature):
-            return words
-    if head[4:8] == b"ftyp":
-        return "a video"
-    return "text" if re.fullmatch(rb"[\t\n\r -~\x80-\xff]*", head) else "data of no kind known here"
 
 
 def _parse(url: str, base: URL | None = None) -> URL:

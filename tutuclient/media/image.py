@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 from urllib.parse import unquote
 
 from tutuclient._threads import in_thread
-from tutuclient.downloads.fetch import Downloads, must_be_picture, picture_mime, safe_url
+from tutuclient.downloads.fetch import Downloads, must_be_picture, safe_url
 from tutuclient.errors import ImageDownloadError, printable
 from tutuclient.media import saving
 from tutuclient.media.endings import Ending
+from tutuclient.media.kinds import PICTURE_ENDINGS, picture_mime
 from tutuclient.settings import UNSET
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ _ESCAPES = (
     *((f"&{name};", letter) for name, letter in (("plus", "+"), ("sol", "/"), ("equals", "="), ("NewLine", ""))),
 )
 PICTURE_FILE = re.compile(
-    rf"(?P<stem>[^/]*?)\.(?:{saving.PICTURE_ENDINGS})(?:[!~@][^/]*)?",
+    rf"(?P<stem>[^/]*?)\.(?:{PICTURE_ENDINGS})(?:[!~@][^/]*)?",
     re.IGNORECASE | re.DOTALL,
 )
 
