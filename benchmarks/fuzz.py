@@ -25,8 +25,9 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tutuclient import TutuError, __version__, wire
-from tutuclient.downloads.fetch import Downloads, safe_url
+from tutuclient.downloads.fetch import Downloads
 from tutuclient.finding import ImageFinder, find_images
+from tutuclient.media.addresses import safe_url
 from tutuclient.media.kinds import picture_mime
 from tutuclient.retry import retry_after_of
 from tutuclient.settings import clean_base_url, clean_headers, clean_key, clean_proxy

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from tutuclient.downloads.fetch import Downloads
 from tutuclient.errors import NoImageError, printable
-from tutuclient.media.image import PICTURE_FILE, Base64, GeneratedImage, steps_of
+from tutuclient.media.addresses import PICTURE_FILE, steps_of
+from tutuclient.media.encoded import Base64
+from tutuclient.media.image import GeneratedImage
 from tutuclient.media.kinds import AUDIO_EXTENSIONS
 from tutuclient.settings import UNSET, RetryPolicy
 from tutuclient.types.base import is_list, is_object

@@ -24,8 +24,9 @@ from yarl import URL
 
 from tests.conftest import QUICK
 from tests.images import TINY_GIF, png
-from tutuclient.downloads.fetch import Downloads, is_public, must_be_picture, safe_url
+from tutuclient.downloads.fetch import Downloads, is_public
 from tutuclient.errors import ImageDownloadError
+from tutuclient.media.image import must_be_picture
 from tutuclient.media.kinds import picture_mime
 from tutuclient.settings import UNSET, RetryPolicy, Timeout
 from tutuclient.testing.certificate import self_signed
@@ -936,33 +937,6 @@ def test_serves_one_event_loop_after_another() -> None:
 def test_is_made_without_aiohttp() -> None:
     code = "import sys, tutuclient.downloads.fetch as d; d.Downloads(); sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  (our own words)
-
-
-# What is shown
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("https://a.example/x.png", "https://a.example/x.png"),
-        ("https://a.example/x.png?sig=secret#secret", "https://a.example/x.png?…"),
-        ("https://a.example/x.png#secret", "https://a.example/x.png?…"),
-        ("HTTPS://me:secret@a.example/x", "HTTPS://…@a.example/x"),
-        ("https://a.example/\x1b[31m", "https://a.example/\\x1b[31m"),
-        ("data:image/png;base64," + "A" * 100, "data:image/png;base64,AAAAAAAA… (122 characters)"),
-    ],
-)
-def test_shows_addresses_without_their_secrets(url: str, shown: str) -> None:
-    assert safe_url(url) == shown
-
-
-@given(st.text())
-def test_shown_addresses_are_short_and_printable(text: str) -> None:
-    for url in (text, f"https://{text}", f"https://a.example/{text * 20}?{text}"):
-        shown = safe_url(url)
-        shown.encode()
-        assert "\n" not in shown
-        assert len(shown) < 2200
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,9 @@ import anyio
 from tutuclient._descriptors import DESCRIPTOR_S, NO_DESCRIPTORS, out_of_descriptors
 from tutuclient._threads import in_thread
 from tutuclient.errors import ImageDownloadError, printable
-from tutuclient.media import kinds
+from tutuclient.media.addresses import safe_url
 from tutuclient.media.endings import Ending
+from tutuclient.media.image import must_be_picture
 from tutuclient.retry import retry_after_of
 from tutuclient.settings import UNSET, RetryPolicy, Timeout, Unset, clean_timeout
 
@@ -115,14 +116,6 @@ _WORDS: tuple[tuple[str, DownloadReason, str], ...] = (  # most specific first
     ("ClientError", "unreachable", "the connection broke"),
     ("ClientConnectionError", "unreachable", "the connection broke"),
 )
-
-
-def safe_url(url: str) -> str:
-    """Show an address without what may be secret in it: credentials, query and fragment. It is short, one line."""
-    if not url.lower().startswith(("http://", "https://")):
-        return printable(url, 30)
-    address, cut, _ = re.sub(r"(?<=//)[^/?#]*@", "…@", url[:2048]).replace("#", "?").partition("?")
-    return printable(address, 200) + ("?…" if cut else "")
 
 
 def is_public(address: str) -> bool:
@@ -549,28 +542,6 @@ class _Gate:
             self.refused.append(str(address[0]))
             raise PermissionError(errno.EACCES, "not a public address")
         return socket.socket(family, kind, proto)
-
-
-def must_be_picture(head: bytes, shown: str, content_type: str | None = None, status: int | None = None) -> str:
-    """Return the type of the picture that begins with these bytes; see ``kinds.picture_mime``.
-
-    Args:
-        head: The first bytes, 64 or more where there are as many.
-        shown: What to call it in the error.
-        content_type: What its sender says it is, for the error alone.
-        status: The HTTP status it came with, for the error alone.
-
-    Raises:
-        ImageDownloadError: It is no picture; the message says what it is instead.
-    """
-    mime = kinds.picture_mime(head)
-    if mime is None:
-        claim = "" if content_type is None else f" (sent as {printable(content_type, 60)})"
-        # Nothing at all may be an image that was cut off before it began.
-        reason: DownloadReason = "not_an_image" if head else "damaged"
-        seems = f"it seems to be {kinds.seems(head).partition(';')[0]}" if head else "it is empty"
-        raise ImageDownloadError(f"{shown} is not an image: {seems}{claim}", reason=reason, status=status)
-    return mime
 
 
 def _parse(url: str, base: URL | None = None) -> URL:

@@ -8,184 +8,33 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-import itertools
-import re
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
-from urllib.parse import unquote
 
 from tutuclient._threads import in_thread
-from tutuclient.downloads.fetch import Downloads, must_be_picture, safe_url
 from tutuclient.errors import ImageDownloadError, printable
-from tutuclient.media import saving
+from tutuclient.media import kinds, saving
+from tutuclient.media.addresses import file_stem, safe_url
 from tutuclient.media.endings import Ending
-from tutuclient.media.kinds import PICTURE_ENDINGS, picture_mime
+from tutuclient.media.kinds import picture_mime
 from tutuclient.settings import UNSET
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Sequence, Sized
+    from collections.abc import Callable, Sized
     from pathlib import Path
 
+    from tutuclient.downloads.fetch import Downloads
+    from tutuclient.errors import DownloadReason
+    from tutuclient.media.encoded import Base64
     from tutuclient.settings import Timeout, Unset
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-_SLICE = 4 * 48 * 1024  # base64 characters decoded at a time: 144 KiB, some 0.2 ms
 _IN_PLACE = 32 * 1024  # base64 characters that may be decoded on the loop, and followed to the end
 _DIGESTED = 4_000_000  # base64 characters that are hashed for a repr, some ms
 _TO_DISK = 1024 * 1024  # bytes gathered before a thread writes them
-_RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # names Windows keeps for itself
 _UNDECODABLE = "cannot be decoded: the base64 is damaged or cut off"
-_NOISE = "= \t\r\n"
-_GOOD = re.compile(r"[A-Za-z0-9+/]*+")
-_ESCAPES = (
-    *((f"\\u00{code}", letter) for code, letter in (("2b", "+"), ("2B", "+"), ("2f", "/"), ("2F", "/"))),
-    *((f"\\u00{code}", letter) for code, letter in (("3d", "="), ("3D", "="))),
-    *((f"\\u00{code}", "") for code in ("0a", "0A", "0d", "0D", "09", "20")),
-    *((f"\\{letter}", "") for letter in "nrt"),
-    *((f"%{code}", letter) for code, letter in (("2B", "+"), ("2b", "+"), ("2F", "/"), ("2f", "/"))),
-    *((f"%{code}", letter) for code, letter in (("3D", "="), ("3d", "="), ("5F", "_"), ("2D", "-"))),
-    *((f"%{code}", "") for code in ("0A", "0a", "0D", "0d", "09", "20")),
-    *((f"&#{code};", letter) for code, letter in (("43", "+"), ("47", "/"), ("61", "="), ("x2B", "+"), ("x2b", "+"))),
-    *((f"&#{code};", letter) for code, letter in (("x2F", "/"), ("x2f", "/"), ("x3D", "="), ("x3d", "="))),
-    *((f"&#{code};", "") for code in ("10", "13", "9", "32", "xA", "xa", "xD", "xd", "x9", "x20")),
-    *((f"&{name};", letter) for name, letter in (("plus", "+"), ("sol", "/"), ("equals", "="), ("NewLine", ""))),
-)
-PICTURE_FILE = re.compile(
-    rf"(?P<stem>[^/]*?)\.(?:{PICTURE_ENDINGS})(?:[!~@][^/]*)?",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-class Base64:
-    """An image written out within a text. The text is kept, not copied; it is decoded in slices.
-
-    Args:
-        text: What it stands in.
-        start: Where it begins.
-        end: Where it ends at most; None is the end of the text.
-        doubts: Where it may end already, in order: it goes on from there only if no whole image has come by then.
-    """
-
-    __slots__ = ("_doubts", "_end", "_start", "_text")
-
-    def __init__(self, text: str, start: int = 0, end: int | None = None, doubts: Sequence[int] = ()) -> None:
-        end = len(text) if end is None else end
-        if any(text.find(mark, start, end) >= 0 for mark in "\\%& "):
-            places = (start, *doubts, end)
-            parts = [_plain(text[at:until]) for at, until in itertools.pairwise(places)]
-            doubts = list(itertools.accumulate(map(len, parts)))[:-1]
-            text, start = _with_pluses("".join(parts)), 0
-            end = len(text)
-        while end > start and text[end - 1] in _NOISE:
-            end -= 1
-        self._text, self._start, self._end = text, start, end
-        self._doubts = tuple(doubt for doubt in doubts if doubt < end)
-
-    def __reduce__(self) -> tuple[type[Base64], tuple[str, int, None, list[int]]]:
-        """Travel without the text that stands around the image."""
-        doubts = [doubt - self._start for doubt in self._doubts]
-        return Base64, (self._text[self._start : self._end], 0, None, doubts)
-
-    def __len__(self) -> int:
-        return self._end - self._start
-
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes it decodes to."""
-        place = (self._start, (*self._doubts, self._end)[0])
-        noise = sum(self._text.count(mark, *place) for mark in _NOISE if self._text.find(mark, *place) >= 0)
-        return (place[1] - self._start - noise) * 3 // 4
-
-    @property
-    def head(self) -> bytes:
-        """The first bytes, or b"" where they do not decode."""
-        piece = _alphabet(self._text[self._start : min(self._start + 400, self._end)])[:128]
-        with suppress(ValueError):
-            return binascii.a2b_base64(piece[: len(piece) // 4 * 4], strict_mode=True)
-        return b""
-
-    @property
-    def mime(self) -> str | None:
-        """What kind of picture its first bytes are, or None."""
-        return picture_mime(self.head)
-
-    def slices(self) -> Iterator[tuple[bytes, bool]]:
-        """Decode it, some 144 KiB at a time.
-
-        Yields:
-            Bytes, and whether the image may end with them.
-
-        Raises:
-            binascii.Error: It is no base64, or not all of it. What can be decoded before that has been yielded.
-        """
-        rest, ahead = "", 0
-        for begin, end in itertools.pairwise((self._start, *self._doubts, self._end)):
-            for at in range(begin, end, _SLICE):
-                piece = rest + _alphabet(self._text[at : min(at + _SLICE, end)])
-                whole = len(piece) // 4 * 4
-                rest = piece[whole:]
-                try:
-                    decoded = _strictly(piece[:whole])
-                except binascii.Error:
-                    good = len(_GOOD.match(piece)[0]) // 4 * 4  # type: ignore[index]  # It matches the empty text.
-                    yield binascii.a2b_base64(piece[:good])[ahead:], False
-                    raise
-                yield decoded[ahead:], False
-                ahead = 0 if decoded else ahead
-            if len(rest) == 1 and end < self._end:
-                continue  # No base64 ends like this.
-            last = _strictly(rest + "=" * (4 - len(rest))) if rest else b""
-            yield last[ahead:], True
-            ahead = max(ahead, len(last))
-
-    def digest(self) -> bytes:
-        """Name the text of it, to find the same picture written twice."""
-        name = hashlib.sha256()
-        for at in range(self._start, self._end, _SLICE):
-            name.update(self._text[at : min(at + _SLICE, self._end)].encode("utf-8", "surrogatepass"))
-        return name.digest()
-
-
-def _strictly(piece: str) -> bytes:
-    try:
-        return binascii.a2b_base64(piece, strict_mode=True)
-    except ValueError:  # Of letters beyond ASCII it says so in another class.
-        raise binascii.Error("no base64") from None
-
-
-def _alphabet(piece: str) -> str:
-    """Bring a piece of base64 to the standard alphabet: line ends and the URL-safe letters go."""
-    return "".join(piece.replace("-", "+").replace("_", "/").split())
-
-
-def _plain(text: str) -> str:
-    """Undo what JSON, twice too, HTML, addresses and forms do to base64."""
-    while "\\\\" in text:
-        text = text.replace("\\\\", "\\")
-    for escape, letter in _ESCAPES:
-        if escape[0] in text:
-            text = text.replace(escape, letter)
-    return text.replace("\\", "")
-
-
-def _with_pluses(text: str) -> str:
-    """Put the pluses back that a form made spaces of, unless the spaces are where lines are wrapped.
-
-    Source: RFC 1866, section 8.2.1; PHP's ``str_replace(" ", "+", …)`` before ``base64_decode`` is its usual remedy.
-    """
-    lines = text.split() if " " in text else []
-    if len(lines) < 2 or "+" in text or "\n" in text or "-" in text:  # noqa: PLR2004  (no space within)
-        return text
-    widths = {len(line) for line in lines[1:-1]}  # the first line may have begun before the data
-    if len(widths) > 1 or len(lines[-1]) > max(widths, default=len(lines[-1])):
-        return text.rstrip().replace(" ", "+")
-    # Base64 that is filled up has a multiple of four letters, and none has one more than that.
-    letters = sum(map(len, lines))
-    is_short = letters % 4 == 1 or (letters % 4 and lines[-1].endswith("="))
-    return text.rstrip().replace(" ", "+") if is_short else text
 
 
 class GeneratedImage:
@@ -307,7 +156,7 @@ class GeneratedImage:
         """
         async with saving.writing(path, "the picture", _not_saved, overwrite=overwrite) as part:
             mime = await self._fill(part, self._downloads.limited(timeout), damaged=damaged)
-            target = await in_thread(part.publish, mime, _stem(self.url))
+            target = await in_thread(part.publish, mime, file_stem(self.url))
         self.mime, self.size_bytes, self._sha256 = mime, part.size_bytes, part.sha256.hexdigest()
         return target
 
@@ -395,15 +244,23 @@ def _human(size: int) -> str:
     return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004  (as above)
 
 
-def _stem(url: str | None) -> str:
-    """Make a file's name, without extension, of an address: letters, digits, "-" and "_" of its last step, or ""."""
-    name = unquote(steps_of(url or "")[-1]).rpartition("/")[2]
-    if file := PICTURE_FILE.fullmatch(name):
-        name = file["stem"]
-    name = re.sub(r"[^\w-]+", "-", name.encode("utf-8", "ignore").decode())[:60].strip("-_")
-    return f"image-{name}" if _RESERVED.fullmatch(name) else name
+def must_be_picture(head: bytes, shown: str, content_type: str | None = None, status: int | None = None) -> str:
+    """Return the type of the picture that begins with these bytes; see ``kinds.picture_mime``.
 
+    Args:
+        head: The first bytes, 64 or more where there are as many.
+        shown: What to call it in the error.
+        content_type: What its sender says it is, for the error alone.
+        status: The HTTP status it came with, for the error alone.
 
-def steps_of(url: str) -> list[str]:
-    """Split the path of an address; query and fragment are no part of it. At least one step, "" if need be."""
-    return re.split(r"[?#]", url, maxsplit=1)[0].split("/")[3:] or [""]
+    Raises:
+        ImageDownloadError: It is no picture; the message says what it is instead.
+    """
+    mime = kinds.picture_mime(head)
+    if mime is None:
+        claim = "" if content_type is None else f" (sent as {printable(content_type, 60)})"
+        # Nothing at all may be an image that was cut off before it began.
+        reason: DownloadReason = "not_an_image" if head else "damaged"
+        seems = f"it seems to be {kinds.seems(head).partition(';')[0]}" if head else "it is empty"
+        raise ImageDownloadError(f"{shown} is not an image: {seems}{claim}", reason=reason, status=status)
+    return mime
