@@ -919,7 +919,6 @@ async def test_travels_by_pickle_and_holds_nothing(stranger: Stranger) -> None:
     await downloads.fetch(stranger.at("/a.png"))
     copy = pickle.loads(pickle.dumps(downloads))  # noqa: S301  (our own bytes)
     assert await copy.fetch(stranger.at("/a.png")) == PNG
-    await downloads.aclose()
     assert await downloads.fetch(stranger.at("/a.png")) == PNG
     gc.collect()
 

@@ -36,11 +36,14 @@ from tutuclient.settings import UNSET, RetryPolicy, Timeout, Unset, clean_timeou
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+    from typing import Self
 
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
     from yarl import URL
 
     from tutuclient.errors import DownloadReason
+    from tutuclient.media.image import TimeoutLike
+    from tutuclient.settings import Settings
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -187,6 +190,19 @@ class Downloads:
         self._proxy = proxy
         self._verify = verify
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Create what fetches the images of a client's answers, without its key and over connections of its own."""
+        return cls(
+            max_bytes=settings.max_response_bytes,
+            allow_private=settings.allow_private_downloads,
+            trusted_origins=(settings.base_url,),
+            proxy=settings.proxy,
+            verify=settings.verify,
+            timeout=settings.timeout,
+            retry=settings.retry,
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         """Travel without secrets: answers keep this, and answers go into journals and to other machines.
 
@@ -201,7 +217,7 @@ class Downloads:
             state["_verify"] = True
         return state
 
-    def limited(self, timeout: float | Timeout | Unset | None, retry: RetryPolicy | None = None) -> Downloads:
+    def limited(self, timeout: float | TimeoutLike | Unset | None, retry: RetryPolicy | None = None) -> Downloads:
         """Return the same with other limits; ``UNSET`` and None leave what is."""
         if timeout is UNSET and retry is None:
             return self
@@ -209,9 +225,6 @@ class Downloads:
         limits = self._timeout if timeout is UNSET else clean_timeout(timeout)
         other.__dict__.update(_timeout=limits, _retry=retry or self._retry)
         return other
-
-    async def aclose(self) -> None:
-        """Do nothing: a download closes what it opened. Here so that an owner need not know that."""
 
     async def fetch(self, url: str, second: str | None = None, *, damaged: bool = False) -> bytes:
         """Fetch a picture into memory. Arguments as for ``fetch_into``.

@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple
 
 from tutuclient._threads import in_thread
+from tutuclient._unset import UNSET
 from tutuclient.errors import ImageDownloadError, printable
 from tutuclient.media import kinds, saving
 from tutuclient.media.addresses import file_stem, safe_url
 from tutuclient.media.endings import Ending
 from tutuclient.media.kinds import picture_mime
-from tutuclient.settings import UNSET
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sized
+    from collections.abc import Awaitable, Callable, Sized
     from pathlib import Path
 
-    from tutuclient.downloads.fetch import Downloads
+    from tutuclient._unset import Unset
     from tutuclient.errors import DownloadReason
     from tutuclient.media.encoded import Base64
-    from tutuclient.settings import Timeout, Unset
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -35,6 +34,46 @@ _IN_PLACE = 32 * 1024  # base64 characters that may be decoded on the loop, and 
 _DIGESTED = 4_000_000  # base64 characters that are hashed for a repr, some ms
 _TO_DISK = 1024 * 1024  # bytes gathered before a thread writes them
 _UNDECODABLE = "cannot be decoded: the base64 is damaged or cut off"
+
+
+class TimeoutLike(Protocol):
+    """A ``Timeout``, as far as downloads keep to it; the settings stand above this module."""
+
+    @property
+    def total(self) -> float | None:
+        """Seconds for the whole download, attempts and pauses included."""
+
+    @property
+    def connect(self) -> float | None:
+        """Seconds for one connection."""
+
+    @property
+    def idle(self) -> float | None:
+        """Seconds of silence."""
+
+
+class Fetcher(Protocol):
+    """What fetches an image from its address: ``downloads.Downloads``, which knows the network and stands above."""
+
+    def limited(self, timeout: float | TimeoutLike | Unset | None) -> Fetcher:
+        """Return the same with other limits; ``UNSET`` leaves those that are."""
+        ...
+
+    async def fetch(self, url: str, second: str | None = None, *, damaged: bool = False) -> bytes:
+        """Fetch an image into memory; see ``Downloads.fetch``."""
+        ...
+
+    async def fetch_into(
+        self,
+        url: str,
+        write: Callable[[bytes], Awaitable[None]],
+        *,
+        begin: Callable[[], Awaitable[None]] | None = None,
+        second: str | None = None,
+        damaged: bool = False,
+    ) -> str:
+        """Fetch an image piece by piece and return its type; see ``Downloads.fetch_into``."""
+        ...
 
 
 class GeneratedImage:
@@ -57,7 +96,7 @@ class GeneratedImage:
 
     def __init__(
         self,
-        downloads: Downloads,
+        downloads: Fetcher,
         url: str | None = None,
         *,
         encoded: Base64 | None = None,
@@ -95,7 +134,7 @@ class GeneratedImage:
             self._sha256 = digest.hexdigest()
         return f"<{self.mime} {_human(self.size_bytes or 0)} sha256:{self._sha256[:8]}…>"
 
-    async def read(self, *, timeout: float | Timeout | Unset | None = UNSET, damaged: bool = False) -> bytes:
+    async def read(self, *, timeout: float | TimeoutLike | Unset | None = UNSET, damaged: bool = False) -> bytes:
         """Return the image's bytes; they are kept, so a second ``read`` costs nothing.
 
         A download that fails in passing (a 503, a reset, an image that is cut
@@ -128,7 +167,7 @@ class GeneratedImage:
         path: str | os.PathLike[str],
         *,
         overwrite: bool = False,
-        timeout: float | Timeout | Unset | None = UNSET,
+        timeout: float | TimeoutLike | Unset | None = UNSET,
         damaged: bool = False,
     ) -> Path:
         """Save the image, whole or not at all; return where.
@@ -160,7 +199,7 @@ class GeneratedImage:
         self.mime, self.size_bytes, self._sha256 = mime, part.size_bytes, part.sha256.hexdigest()
         return target
 
-    async def _fill(self, part: saving.Part, downloads: Downloads, *, damaged: bool) -> str:
+    async def _fill(self, part: saving.Part, downloads: Fetcher, *, damaged: bool) -> str:
         if self._data is not None:
             await in_thread(part.write, self._data)
             return self.mime or must_be_picture(self._data[:64], "the picture")
