@@ -34,7 +34,8 @@ from tutuclient import (
     UnexpectedResponseError,
     user,
 )
-from tutuclient.downloads.fetch import Downloads, is_public
+from tutuclient.downloads.fetch import Downloads
+from tutuclient.downloads.guard import is_public
 from tutuclient.testing import (
     FAULTS,
     draws,

@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import errno
-import ipaddress
 import itertools
 import random
-import re
-import socket
 import ssl
 import time
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -27,7 +23,9 @@ import anyio
 
 from tutuclient._descriptors import DESCRIPTOR_S, NO_DESCRIPTORS, out_of_descriptors
 from tutuclient._threads import in_thread
-from tutuclient.errors import ImageDownloadError, printable
+from tutuclient.downloads.exceptions import mapped_errors
+from tutuclient.downloads.guard import Guard, PublicSockets, parse
+from tutuclient.errors import ImageDownloadError
 from tutuclient.media.addresses import safe_url
 from tutuclient.media.endings import Ending
 from tutuclient.media.image import must_be_picture
@@ -35,13 +33,12 @@ from tutuclient.retry import retry_after_of
 from tutuclient.settings import UNSET, RetryPolicy, Timeout, Unset, clean_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
     from typing import Self
 
     from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
     from yarl import URL
 
-    from tutuclient.errors import DownloadReason
     from tutuclient.media.image import TimeoutLike
     from tutuclient.settings import Settings
 
@@ -54,94 +51,6 @@ _BROKEN = frozenset({"damaged", "timeout"})  # reasons that leave a part of an i
 _FOLLOWED = 8192  # bytes of an image whose end is looked for at a time
 _HELD = 0.002  # seconds that the looking may hold the event loop
 _HEAD_BYTES = 64  # enough for every signature below, the brands of an AVIF included
-
-_IPV4_INSIDE = tuple(
-    ipaddress.IPv4Network(network)
-    for network in (
-        "0.0.0.0/8",  # "this" network, RFC 791
-        "10.0.0.0/8",  # private, RFC 1918
-        "100.64.0.0/10",  # carrier-grade NAT, RFC 6598
-        "127.0.0.0/8",  # loopback
-        "169.254.0.0/16",  # link-local; the metadata services of clouds live here
-        "172.16.0.0/12",  # private, RFC 1918
-        "192.0.0.0/24",  # protocol assignments, RFC 6890
-        "192.0.2.0/24",  # documentation
-        "192.88.99.0/24",  # 6to4 relays, RFC 7526
-        "192.168.0.0/16",  # private, RFC 1918
-        "198.18.0.0/15",  # benchmarks, RFC 2544
-        "198.51.100.0/24",  # documentation
-        "203.0.113.0/24",  # documentation
-        "224.0.0.0/4",  # multicast
-        "240.0.0.0/4",  # reserved, broadcast included
-    )
-)
-_IPV6_GLOBAL = ipaddress.IPv6Network("2000::/3")
-_IPV6_INSIDE = tuple(
-    ipaddress.IPv6Network(network)
-    for network in (
-        "2001::/23",  # protocol assignments, Teredo among them: its IPv4 address is hidden in it
-        "2001:db8::/32",  # documentation
-        "2002::/16",  # 6to4: its IPv4 address is hidden in it
-        "3fff::/20",  # documentation, RFC 9637
-    )
-)
-_IPV4_WITHIN_IPV6 = tuple(
-    ipaddress.IPv6Network(network)
-    for network in (
-        "::ffff:0:0/96",  # IPv4-mapped
-        "64:ff9b::/96",  # NAT64, RFC 6052; 64:ff9b:1::/48 is for local use (RFC 8215) and no global address at all
-    )
-)
-# Reserved for use inside (RFC 2606, 6761, 6762 with its appendix G, 8375), the names that clusters and routers give
-# out, and the public names that lead to whatever address stands in them.
-_INSIDE_NAMES = (
-    *(".localhost", ".localdomain", ".local", ".internal", ".intranet", ".private", ".lan", ".home", ".home.arpa"),
-    *(".localnet", ".loc", ".priv", ".intra", ".dmz", ".vpn", ".test", ".fritz.box", ".mshome.net", ".ts.net"),
-    *(".cluster", ".default", ".consul", ".docker", ".k8s", ".vcap.me", ".traefik.me", ".lacolhost.com"),
-    *(".corp", ".svc", ".domain", ".workgroup", ".nip.io", ".sslip.io", ".xip.io", ".localtest.me", ".lvh.me"),
-)
-_HOST = re.compile(r"[a-z0-9._-]+")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-
-_PLAIN_ADDRESS = re.compile(r"[!#-;=?-\[\]_a-z~]*")  # RFC 3986: nothing that would need quoting
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
-_WORDS: tuple[tuple[str, DownloadReason, str], ...] = (  # most specific first
-    ("ClientConnectorDNSError", "unreachable", "the name of its host does not resolve"),
-    ("ClientConnectorCertificateError", "untrusted", "its certificate cannot be trusted"),
-    ("ClientSSLError", "unreachable", "TLS with its host failed"),
-    ("ClientProxyConnectionError", "proxy", "the proxy cannot be reached"),
-    ("ClientHttpProxyError", "proxy", "the proxy refuses to connect"),
-    ("ConnectionTimeoutError", "timeout", "no connection to its host in time"),
-    ("ServerTimeoutError", "timeout", "its host does not answer"),
-    ("ClientConnectorError", "unreachable", "its host cannot be reached"),
-    ("ClientPayloadError", "unreachable", "the connection broke before the picture was whole"),
-    ("InvalidURL", "bad_address", "it is no usable address"),
-    ("ClientError", "unreachable", "the connection broke"),
-    ("ClientConnectionError", "unreachable", "the connection broke"),
-)
-
-
-def is_public(address: str) -> bool:
-    """Say whether an IP address is one of the open internet.
-
-    Private, loopback, link-local, shared, multicast, reserved and documentation
-    addresses are not, nor is an IPv6 address that carries one of them inside.
-
-    Args:
-        address: In plain spelling, a zone (``%eth0``) allowed.
-
-    Raises:
-        ValueError: It is no IP address.
-
-    Source: IANA's special-purpose address registries, RFC 6890.
-    """
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        if any(ip in network for network in _IPV4_WITHIN_IPV6):
-            ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        else:
-            return ip in _IPV6_GLOBAL and not any(ip in network for network in _IPV6_INSIDE)
-    return not any(ip in network for network in _IPV4_INSIDE)
 
 
 class Downloads:
@@ -185,8 +94,7 @@ class Downloads:
         self._max_bytes = max_bytes
         self._timeout = clean_timeout(timeout)
         self._retry = retry or RetryPolicy(max_retries=0)
-        self._allow_private = allow_private
-        self._trusted = tuple(trusted_origins)
+        self._guard = Guard(allow_private=allow_private, trusted_origins=trusted_origins)
         self._proxy = proxy
         self._verify = verify
 
@@ -329,7 +237,7 @@ class Downloads:
             await asyncio.sleep(pause)
 
     async def _follow(self, url: str, download: _Download) -> str:
-        target = self._checked(_parse(url))
+        target = self._guard.checked(parse(url))
         status = 0
         for _ in range(_MAX_REDIRECTS + 1):
             async with self._opened(target) as response:
@@ -343,26 +251,10 @@ class Downloads:
                     reason="unavailable",
                     status=status,
                 )
-            target = self._checked(_parse(location, target))
+            target = self._guard.checked(parse(location, target))
         raise ImageDownloadError(
             f"{safe_url(url)} redirects more than {_MAX_REDIRECTS} times", reason="unavailable", status=status
         )
-
-    def _checked(self, target: URL) -> URL:
-        shown = safe_url(str(target))
-        if target.scheme not in {"http", "https"}:
-            raise ImageDownloadError(f"{shown} is not fetched: only http and https addresses are", reason="bad_address")
-        if target.raw_user is not None or target.raw_password is not None:
-            raise ImageDownloadError(f"{shown} is not fetched: the address carries credentials", reason="blocked")
-        if not target.raw_host:
-            raise ImageDownloadError(f"{shown} is not fetched: the address names no host", reason="bad_address")
-        if not self._trusts(target) and _names_inside(target.raw_host):
-            raise _refused(shown, target.raw_host)
-        return target
-
-    def _trusts(self, target: URL) -> bool:
-        host = (target.raw_host or "").lower()
-        return self._allow_private or (target.scheme, host, target.port) in map(_origin, self._trusted)
 
     @asynccontextmanager
     async def _opened(self, target: URL) -> AsyncGenerator[ClientResponse, None]:
@@ -371,10 +263,10 @@ class Downloads:
         shown = safe_url(str(target))
         verify = self._verify
         if isinstance(verify, str):
-            with _told(shown):
+            with mapped_errors(shown):
                 verify = await in_thread(_authorities, verify)
         # The proxy's own address is the caller's word; what lies behind it is beyond our sight.
-        gate = None if self._proxy or self._trusts(target) else _Gate()
+        gate = None if self._proxy or self._guard.trusts(target) else PublicSockets()
         connector = aiohttp.TCPConnector(ssl=verify, use_dns_cache=False, force_close=True, socket_factory=gate)
         async with aiohttp.ClientSession(
             connector=connector,
@@ -384,7 +276,7 @@ class Downloads:
             trust_env=False,
             auto_decompress=False,
         ) as session:
-            with _told(shown, gate):
+            with mapped_errors(shown, gate):
                 try:
                     response = await session.get(
                         target, allow_redirects=False, proxy=self._proxy, middlewares=(_only_once,)
@@ -407,7 +299,7 @@ class Downloads:
         size, head, mime = 0, b"", None
         ending: Ending | None = None
         while True:
-            with _told(shown, status=None if ending is None else status):
+            with mapped_errors(shown, status=None if ending is None else status):
                 piece = await response.content.readany()
             size += len(piece)
             if size > self._max_bytes:
@@ -539,113 +431,6 @@ def _failure(download: _Download, errors: list[ImageDownloadError]) -> ImageDown
     return error.with_details(attempts=download.attempts)
 
 
-class _Gate:
-    """Makes the sockets of one hop, to public addresses only; keeps in mind what it refused.
-
-    This is the one place every connection goes through, whether its address was
-    resolved or written out, in whatever spelling.
-    """
-
-    def __init__(self) -> None:
-        self.refused: list[str] = []
-
-    def __call__(self, info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
-        family, kind, proto, _, address = info
-        if not is_public(str(address[0])):
-            self.refused.append(str(address[0]))
-            raise PermissionError(errno.EACCES, "not a public address")
-        return socket.socket(family, kind, proto)
-
-
-def _parse(url: str, base: URL | None = None) -> URL:
-    """Read an address, one relative to ``base`` too, without changing a letter of a signed query."""
-    from yarl import URL  # noqa: PLC0415  (it comes with aiohttp, and is needed no sooner)
-
-    url = url.strip()
-    parsed: URL | None
-    try:
-        parsed = URL(url, encoded=_PLAIN_ADDRESS.fullmatch(url) is not None)
-        parsed = parsed if base is None else base.join(parsed)
-        usable = parsed.port != 0 and not _CONTROLS.search(url)
-    except (ValueError, IndexError):  # yarl means the former.
-        parsed, usable = None, False
-    if parsed is None or not usable:
-        raise ImageDownloadError(f"{safe_url(url)} is not fetched: it is no usable address", reason="bad_address")
-    return parsed
-
-
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def _names_inside(host: str) -> bool:
-    """Return whether a host's very text may point inside: an inside name, or an address by any reading.
-
-    Behind a proxy somebody else reads the host, so an address counts only in the
-    one spelling that all read alike, and a name only with the letters of names.
-    """
-    host = host.rstrip(".").lower()
-    if ":" in host:
-        try:
-            return "%" in host or not is_public(host)
-        except ValueError:
-            return True
-    if not _HOST.fullmatch(host):
-        return True
-    # A host whose last label is a number is an address, and nothing else: WHATWG URL, "ends in a number checker".
-    if _NUMBER.fullmatch(host.rpartition(".")[2]):
-        try:
-            return not is_public(host)  # Python reads four decimal numbers without leading zeros, and nothing else.
-        except ValueError:
-            return True
-    return "." not in host or f".{host}".endswith(_INSIDE_NAMES)
-
-
-def _refused(shown: str, where: str) -> ImageDownloadError:
-    return ImageDownloadError(
-        f"{shown} is not fetched: {printable(where, 80)} lies inside a private network, or may do so, "
-        "where an answer has no business; allow_private_downloads=True allows it",
-        reason="blocked",
-    )
-
-
 def _authorities(path: str) -> ssl.SSLContext:
     folder = Path(path).is_dir()
     return ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)
-
-
-@contextmanager
-def _told(shown: str, gate: _Gate | None = None, *, status: int | None = None) -> Generator[None, None, None]:
-    """Turn what the network raises into our error; a stranger's address and the proxy's stay out of it.
-
-    Args:
-        shown: The address, as errors show it.
-        gate: What was refused, if anything was.
-        status: That of an answer of which an image has begun to come.
-    """
-    import aiohttp  # noqa: PLC0415  (as above)
-
-    try:
-        yield
-    except (aiohttp.ClientError, OSError, ValueError) as error:
-        if gate is not None and gate.refused:
-            raise _refused(shown, gate.refused[0]) from None
-        unknown: tuple[DownloadReason, str] = ("bad_address", "it cannot be asked")
-        if isinstance(error, OSError):
-            unknown = ("unreachable", "it cannot be asked")
-        known: list[tuple[DownloadReason, str]]
-        known = [(why, words) for name, why, words in _WORDS if isinstance(error, getattr(aiohttp, name))]
-        reason: DownloadReason
-        reason, words = known[0] if known else unknown
-        kept = ""
-        if status is not None and reason == "unreachable":
-            reason, kept = "damaged", "; damaged=True keeps what came"
-        said = getattr(error, "strerror", None)
-        if reason == "unreachable" and out_of_descriptors(error):
-            words, said = NO_DESCRIPTORS, None
-        raise ImageDownloadError(
-            f"{shown} could not be fetched: {words}{f' ({printable(str(said), 200)})' if said else ''}{kept}",
-            reason=reason,
-            status=getattr(error, "status", None) if reason == "proxy" else status,
-        ) from None
