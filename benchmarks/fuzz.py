@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tutuclient import TutuError, __version__, wire
 from tutuclient.downloads.fetch import Downloads
-from tutuclient.downloads.guard import Guard, parse
+from tutuclient.downloads.guard import Guard, parse_address
 from tutuclient.finding import ImageFinder, find_images
 from tutuclient.media.addresses import safe_url
 from tutuclient.media.kinds import picture_mime
@@ -336,8 +336,8 @@ def _read_address(dice: random.Random) -> None:
 
 def _read_link(dice: random.Random) -> None:
     # The check that stands before every download, redirects included.
-    target = _GUARD.checked(parse(_text(dice, _ADDRESSES)))
-    _GUARD.checked(parse(_text(dice, _ADDRESSES), target))
+    target = _GUARD.checked(parse_address(_text(dice, _ADDRESSES)))
+    _GUARD.checked(parse_address(_text(dice, _ADDRESSES), target))
 
 
 _PACKED = tuple(

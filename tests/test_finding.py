@@ -149,7 +149,7 @@ def test_a_picture_that_is_not_there_is_told_with_what_the_relay_said() -> None:
     images = find_images(
         ChatCompletion(choices=[ChatChoice(message=ChatMessage(content="I may not draw\x1b[1m that."))])
     )
-    with pytest.raises(NoImageError, match=r"no picture; the relay said: I may not draw\\x1b\[1m that") as caught:
+    with pytest.raises(NoImageError, match=r"no image; the relay said: I may not draw\\x1b\[1m that") as caught:
         images[0]
     assert isinstance(caught.value, IndexError)
     assert images[:3] == []

@@ -45,7 +45,7 @@ async def test_names_no_proxy_in_errors(stranger: Stranger) -> None:
     stranger.pages["/a.png"] = 407
     downloads = Downloads(proxy=f"http://me:secret@127.0.0.1:{stranger.port}")
     message = await refusal(downloads, "https://pictures.example/a.png")
-    assert message == "https://pictures.example/a.png could not be fetched: the proxy refuses to connect"
+    assert message == "https://pictures.example/a.png could not be fetched: the proxy refused the connection"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"http://me:secret@127.0.0.1:{free.getsockname()[1]}"
@@ -60,7 +60,7 @@ async def test_an_address_no_library_takes_is_an_error_of_ours(monkeypatch: pyte
 
     monkeypatch.setattr(aiohttp.ClientSession, "get", fail)
     message = await refusal(Downloads(), "https://pictures.example/a.png")
-    assert message.endswith("could not be fetched: it cannot be asked")
+    assert message.endswith("could not be fetched: it cannot be requested")
 
 
 async def test_no_error_of_aiohttp_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,4 +75,6 @@ async def test_no_error_of_aiohttp_is_left_out(monkeypatch: pytest.MonkeyPatch) 
                 raise error
 
             monkeypatch.setattr(aiohttp.ClientSession, "get", fail)
-            assert "it cannot be asked" not in await refusal(Downloads(retry=QUICK), "https://pictures.example/a.png")
+            assert "it cannot be requested" not in await refusal(
+                Downloads(retry=QUICK), "https://pictures.example/a.png"
+            )

@@ -114,7 +114,7 @@ def test_answers_find_their_pictures_and_pickle_with_them() -> None:
     assert answer.images is answer.images
     copy = pickle.loads(pickle.dumps(answer))  # noqa: S301  (our own bytes)
     assert [repr(image) for image in copy.images] == [repr(image) for image in answer.images]
-    assert copy.images[0]._downloads._max_bytes == 7
+    assert copy.images[0]._fetcher._max_bytes == 7
 
 
 @pytest.mark.parametrize(

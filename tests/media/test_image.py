@@ -21,7 +21,7 @@ from tutuclient.downloads.fetch import Downloads
 from tutuclient.errors import ImageDownloadError
 from tutuclient.finding import ImageFinder, find_images
 from tutuclient.media import saving
-from tutuclient.media.image import GeneratedImage, must_be_picture
+from tutuclient.media.image import GeneratedImage, image_type_of
 from tutuclient.settings import RetryPolicy, Timeout
 from tutuclient.testing import Server, raw
 from tutuclient.testing import says as says_it
@@ -59,7 +59,7 @@ class FakeDownloads(Downloads):
             await download.write(JPEG + bytes(1_100_000))
             await download.write(JPEG)
             raise page
-        mime = must_be_picture(page[:64], url)
+        mime = image_type_of(page[:64], url)
         await download.begin(mime)
         for at in range(0, len(page), 200_000):
             await download.write(page[at : at + 200_000])
@@ -106,7 +106,7 @@ async def test_says_when_both_links_fail(tmp_path: Path) -> None:
     with pytest.raises(ImageDownloadError, match=r"^x expired$"):
         await image.read()
     image.download_url = "https://a.example/y"
-    with pytest.raises(ImageDownloadError, match=r"^x expired; and the second link: y expired$"):
+    with pytest.raises(ImageDownloadError, match=r"^x expired; and the second address: y expired$"):
         await image.save(tmp_path / "a.png")
     assert names_in(tmp_path) == []
 
@@ -125,7 +125,7 @@ async def test_says_when_both_links_fail(tmp_path: Path) -> None:
 )
 async def test_bad_data_are_an_error_and_leave_nothing(encoded: str, words: str, tmp_path: Path) -> None:
     [image] = find_images(says(None, images=[{"b64_json": encoded}]))
-    assert repr(image) == "GeneratedImage(<data that are no picture>)"
+    assert repr(image) == "GeneratedImage(<data that is not an image>)"
     for attempt in (image.read, lambda: image.save(tmp_path / "a.png")):
         with pytest.raises(ImageDownloadError, match=words):
             await attempt()
@@ -136,7 +136,7 @@ async def test_a_damaged_image_is_told_and_can_be_kept(tmp_path: Path) -> None:
     part = PNG[:-30]
     image = inline(part)
     for attempt in (image.read, lambda: image.save(tmp_path / "a.png")):
-        with pytest.raises(ImageDownloadError, match="the PNG does not go on to its end; damaged=True keeps") as caught:
+        with pytest.raises(ImageDownloadError, match="the PNG does not is incomplete; damaged=True keeps") as caught:
             await attempt()
         assert (caught.value.reason, caught.value.status) == ("damaged", None)
     assert names_in(tmp_path) == []

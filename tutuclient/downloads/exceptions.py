@@ -1,4 +1,4 @@
-"""What aiohttp and the system raise while an image is fetched, as errors of ours."""
+"""What aiohttp and the system raise while an image is fetched, mapped to ``ImageDownloadError``."""
 
 from __future__ import annotations
 
@@ -15,55 +15,55 @@ if TYPE_CHECKING:
     from tutuclient.downloads.guard import PublicSockets
     from tutuclient.errors import DownloadReason
 
-_WORDS: tuple[tuple[str, DownloadReason, str], ...] = (  # most specific first
+# By name, since aiohttp is imported with the first download only; most specific first.
+_CAUSES: tuple[tuple[str, DownloadReason, str], ...] = (
     ("ClientConnectorDNSError", "unreachable", "the name of its host does not resolve"),
     ("ClientConnectorCertificateError", "untrusted", "its certificate cannot be trusted"),
     ("ClientSSLError", "unreachable", "TLS with its host failed"),
     ("ClientProxyConnectionError", "proxy", "the proxy cannot be reached"),
-    ("ClientHttpProxyError", "proxy", "the proxy refuses to connect"),
-    ("ConnectionTimeoutError", "timeout", "no connection to its host in time"),
-    ("ServerTimeoutError", "timeout", "its host does not answer"),
+    ("ClientHttpProxyError", "proxy", "the proxy refused the connection"),
+    ("ConnectionTimeoutError", "timeout", "there was no connection to its host within timeout.connect"),
+    ("ServerTimeoutError", "timeout", "its host sent nothing within timeout.idle"),
     ("ClientConnectorError", "unreachable", "its host cannot be reached"),
-    ("ClientPayloadError", "unreachable", "the connection broke before the picture was whole"),
-    ("InvalidURL", "bad_address", "it is no usable address"),
+    ("ClientPayloadError", "unreachable", "the connection broke before the image was complete"),
+    ("InvalidURL", "bad_address", "it is not a usable address"),
     ("ClientError", "unreachable", "the connection broke"),
-    ("ClientConnectionError", "unreachable", "the connection broke"),
 )
 
 
 @contextmanager
 def mapped_errors(
-    shown: str, gate: PublicSockets | None = None, *, status: int | None = None
+    shown: str, sockets: PublicSockets | None = None, *, status: int | None = None
 ) -> Generator[None, None, None]:
-    """Turn what the network raises into our error; a stranger's address and the proxy's stay out of it.
+    """Raise what the network raises as an ``ImageDownloadError``.
+
+    Nothing is chained: aiohttp's exceptions hold the request, whose address and proxy may contain secrets.
 
     Args:
         shown: The address, as errors show it.
-        gate: What was refused, if anything was.
-        status: That of an answer of which an image has begun to come.
+        sockets: What creates the sockets, where addresses are guarded.
+        status: The HTTP status of an answer of which a part of the image has come.
     """
-    import aiohttp  # noqa: PLC0415  (as above)
+    import aiohttp  # noqa: PLC0415  (0.3 s that a client without images need not spend)
 
     try:
         yield
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        if gate is not None and gate.refused:
-            raise blocked(shown, gate.refused[0]) from None
-        unknown: tuple[DownloadReason, str] = ("bad_address", "it cannot be asked")
-        if isinstance(error, OSError):
-            unknown = ("unreachable", "it cannot be asked")
-        known: list[tuple[DownloadReason, str]]
-        known = [(why, words) for name, why, words in _WORDS if isinstance(error, getattr(aiohttp, name))]
-        reason: DownloadReason
-        reason, words = known[0] if known else unknown
-        kept = ""
+        if sockets is not None and sockets.refused:
+            raise blocked(shown, sockets.refused[0]) from None
+        reason: DownloadReason = "unreachable" if isinstance(error, OSError) else "bad_address"
+        words = "it cannot be requested"
+        known = [(why, what) for name, why, what in _CAUSES if isinstance(error, getattr(aiohttp, name))]
+        if known:
+            reason, words = known[0]
+        hint = ""
         if status is not None and reason == "unreachable":
-            reason, kept = "damaged", "; damaged=True keeps what came"
-        said = getattr(error, "strerror", None)
+            reason, hint = "damaged", "; damaged=True keeps what came"
+        detail = getattr(error, "strerror", None)
         if reason == "unreachable" and out_of_descriptors(error):
-            words, said = NO_DESCRIPTORS, None
+            words, detail = NO_DESCRIPTORS, None
         raise ImageDownloadError(
-            f"{shown} could not be fetched: {words}{f' ({printable(str(said), 200)})' if said else ''}{kept}",
+            f"{shown} could not be fetched: {words}{f' ({printable(str(detail), 200)})' if detail else ''}{hint}",
             reason=reason,
             status=getattr(error, "status", None) if reason == "proxy" else status,
         ) from None

@@ -1,16 +1,15 @@
-"""The guarded downloader: fetches a picture that an answer names, from a host nobody here knows.
+"""Fetching images from the addresses in an answer: redirects, retries, limits of time and size.
 
-The address comes from a model's text, so nothing about it is trusted: not its
-host, not where it redirects to, not how much it sends, not what it says it
-sends. Knows nothing of the API and of its key, and has a connection of its own
-for every hop, so that nothing of the client can reach a stranger.
+An address comes from a model's text, so nothing about it is trusted: not its
+host, not where it redirects to, not how much it sends, not the content type. Each
+request has a session and a connection of its own, so that neither the API key nor
+cookies can reach such a host.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
-import itertools
 import random
 import ssl
 import time
@@ -24,11 +23,11 @@ import anyio
 from tutuclient._descriptors import DESCRIPTOR_S, NO_DESCRIPTORS, out_of_descriptors
 from tutuclient._threads import in_thread
 from tutuclient.downloads.exceptions import mapped_errors
-from tutuclient.downloads.guard import Guard, PublicSockets, parse
+from tutuclient.downloads.guard import Guard, PublicSockets, parse_address
 from tutuclient.errors import ImageDownloadError
 from tutuclient.media.addresses import safe_url
 from tutuclient.media.endings import Ending
-from tutuclient.media.image import must_be_picture
+from tutuclient.media.image import image_type_of
 from tutuclient.retry import retry_after_of
 from tutuclient.settings import UNSET, RetryPolicy, Timeout, Unset, clean_timeout
 
@@ -44,38 +43,40 @@ if TYPE_CHECKING:
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_GONE = frozenset({401, 403, 404, 410})
-# Statuses that may be gone next time; of those of servers, all but "not implemented" and its kin.
-_PASSING = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505, 506, 508, 510, 511}
-_BROKEN = frozenset({"damaged", "timeout"})  # reasons that leave a part of an image, and may be gone next time
-_FOLLOWED = 8192  # bytes of an image whose end is looked for at a time
-_HELD = 0.002  # seconds that the looking may hold the event loop
-_HEAD_BYTES = 64  # enough for every signature below, the brands of an AVIF included
+_EXPIRED = frozenset({401, 403, 404, 410})
+# Of the server's errors all but those that a second request would meet again (501 Not Implemented, 505 HTTP Version Not
+# Supported, 506 Variant Also Negotiates, 508 Loop Detected, 510 Not Extended, 511 Network Authentication Required).
+_TRANSIENT = frozenset({408, 425, 429, *range(500, 600)}) - {501, 505, 506, 508, 510, 511}
+_INCOMPLETE = frozenset({"damaged", "timeout"})  # transient reasons that may leave a part of an image
+_SCANNED_BYTES = 8192  # scanned for the image's end before the clock is looked at
+_MAX_HOLD_S = 0.002  # that scanning may hold the event loop
+_HEAD_BYTES = 64  # enough for every signature in ``media.kinds``, the brands of an AVIF included
 
 
 class Downloads:
-    """Fetches pictures from strangers, with the care strangers deserve.
+    """Fetches images from hosts that are not trusted.
 
-    Each hop of a download has a connection of its own, without keys, cookies or
-    the environment's credentials; nothing is held between downloads. The
-    settings pickle (but for an ``SSLContext``), and one object serves any number
-    of event loops and of downloads at a time.
+    Each request of a download, redirects included, has a connection of its own,
+    without keys, cookies or credentials of the environment; nothing stays open
+    between downloads. An object can be used by any number of event loops and
+    downloads at a time, and can be pickled.
 
-    The address a name resolves to is checked in the moment a socket to it is
-    made, so a name that changes its mind between check and connection gains
-    nothing. Through a proxy the name is resolved by the proxy: then only names
-    (``localhost``, ``*.internal``…) and addresses written out are checked.
+    The IP address that a name resolves to is checked when a socket to it is
+    created; see ``guard.PublicSockets``. Through a proxy, the proxy resolves names:
+    then only names (``localhost``, ``*.internal``…) and addresses written out as
+    numbers are checked.
 
-    A download that fails in a way that may have passed the next time is tried
-    again: a GET costs nothing, and what it fetches is paid for.
+    A download that fails for a transient reason is tried again: a GET costs
+    nothing, and the image is paid for.
 
     Args:
-        max_bytes: The largest picture to accept.
-        timeout: The limits of one download: ``total`` holds over everything, attempts, pauses, redirects and writing
-            included; ``connect`` and ``idle`` for each hop. A number is the total, None takes it off.
-        allow_private: Fetch from private, loopback and other inside addresses as well.
-        trusted_origins: ``https://host[:port]``, and any path, of hosts that may stand inside, such as the relay's.
-        proxy: ``http://host:port`` of a proxy to go through, or None.
+        max_bytes: The largest image to accept.
+        timeout: The limits of one download: ``total`` is the deadline of all of it, attempts, pauses, redirects and
+            writing included; ``connect`` and ``idle`` are limits of each request. A number is the total, None removes
+            it.
+        allow_private: Also fetch from private, loopback and other addresses that are not public.
+        trusted_origins: ``https://host[:port]``, with any path, of hosts that may be private, such as the relay's.
+        proxy: ``http://host:port`` of a proxy to use, or None.
         verify: False trusts any certificate; a text is the path of a file or folder of authorities to trust.
         retry: How often to try again, and how long to pause; None tries once.
     """
@@ -100,7 +101,7 @@ class Downloads:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Create what fetches the images of a client's answers, without its key and over connections of its own."""
+        """Create the downloader for the answers of a client with these settings."""
         return cls(
             max_bytes=settings.max_response_bytes,
             allow_private=settings.allow_private_downloads,
@@ -112,10 +113,10 @@ class Downloads:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Travel without secrets: answers keep this, and answers go into journals and to other machines.
+        """Return the state without secrets: answers refer to it, and are pickled into files and to other machines.
 
-        A proxy's password stays behind, and an ``ssl.SSLContext`` becomes True; where they are needed, a download
-        fails after travelling and says so.
+        A proxy's password is removed, and an ``ssl.SSLContext``, which cannot be pickled, becomes True. Where they are
+        needed, downloads of the unpickled object fail, with ``reason`` ``proxy`` or ``untrusted``.
         """
         state = self.__dict__.copy()
         if self._proxy is not None and "@" in self._proxy:
@@ -126,7 +127,7 @@ class Downloads:
         return state
 
     def limited(self, timeout: float | TimeoutLike | Unset | None, retry: RetryPolicy | None = None) -> Downloads:
-        """Return the same with other limits; ``UNSET`` and None leave what is."""
+        """Return a copy with other limits; ``UNSET`` and None leave them as they are."""
         if timeout is UNSET and retry is None:
             return self
         other = copy.copy(self)
@@ -135,10 +136,10 @@ class Downloads:
         return other
 
     async def fetch(self, url: str, second: str | None = None, *, damaged: bool = False) -> bytes:
-        """Fetch a picture into memory. Arguments as for ``fetch_into``.
+        """Fetch an image into memory. Arguments as for ``fetch_into``.
 
         Raises:
-            ImageDownloadError: It could not be fetched, is too large, cut off, or no picture.
+            ImageDownloadError: It could not be fetched, is too large or damaged, or is not an image; see ``reason``.
         """
         data = bytearray()
 
@@ -160,21 +161,21 @@ class Downloads:
         second: str | None = None,
         damaged: bool = False,
     ) -> str:
-        """Fetch a picture piece by piece; memory stays flat whatever its size.
+        """Fetch an image piece by piece; memory does not grow with its size.
 
-        Nothing is written before the first bytes prove to be a picture's. What
-        was written when an error is raised is no whole picture.
+        Nothing is written before the first bytes are known to be an image's. What
+        was written when an error is raised is not a whole image.
 
         Args:
-            url: An http or https address, as an answer names it.
-            write: Takes each piece, in order; the next is read after it returns. Its errors come out as they are.
-            begin: Awaited before the first piece of each attempt: what was written before is to be forgotten. Without
-                it only the first attempt may write, and there is none after it.
-            second: Another address of the same picture, tried whenever the first fails.
-            damaged: When no attempt brought it whole, what the last one to bring any wrote is good enough.
+            url: An http or https address, as it is in the answer.
+            write: Called with each piece, in order; the next is read after it returns. Its errors are not caught.
+            begin: Called before the first piece of each attempt, to drop what an earlier one wrote. Without it there
+                is no attempt after one that has written.
+            second: Another address of the same image, tried whenever the first fails.
+            damaged: Return where no attempt brought the whole image, but the last that wrote brought a part.
 
         Returns:
-            The picture's type by its first bytes, such as ``image/png``.
+            The image's media type by its first bytes, such as ``image/png``.
 
         Raises:
             ImageDownloadError: As ``fetch``.
@@ -183,7 +184,7 @@ class Downloads:
         download = _Download(url, second, write, begin)
         with anyio.move_on_after(total):
             try:
-                return await self._try(download)
+                return await self._attempt(download)
             except ImageDownloadError as error:
                 if damaged and download.mime and error.reason != "too_large":
                     return download.mime
@@ -191,36 +192,35 @@ class Downloads:
         if damaged and download.mime:
             return download.mime
         raise ImageDownloadError(
-            f"{safe_url(url)} was not here within {total:g} s: try again, or allow more time",
+            f"{safe_url(url)} could not be fetched within {total:g} s: try again, or allow more time (timeout=)",
             reason="timeout",
             attempts=download.attempts,
         )
 
-    async def _try(self, download: _Download) -> str:
-        """Try each address in turn, as often as the policy and the deadline allow."""
+    async def _attempt(self, download: _Download) -> str:
+        """Try each address in turn, as often as the policy and the deadline allow; return the image's type."""
         until = anyio.current_effective_deadline()
         addresses = [download.url] if download.second is None else [download.url, download.second]
         last: dict[str, ImageDownloadError] = {}
-        for attempt in itertools.count(1):
-            download.attempts = attempt
+        while True:
+            attempt = download.attempts = download.attempts + 1
             for url in list(addresses):
                 try:
                     return await self._follow_with_descriptors(url, download)
                 except ImageDownloadError as error:
                     last[url] = error
                     if error.reason == "damaged" and download.mime is not None:
-                        download.cut = error
-                    if not _may_pass(error, self._retry) or download.is_closed:
+                        download.incomplete = error
+                    if not _is_transient(error, self._retry) or download.cannot_restart:
                         addresses.remove(url)
             pause = max((last[url].retry_after or 0.0 for url in addresses), default=0.0)
             pause += random.random() * min(self._retry.wait_max, self._retry.wait_initial * 2.0 ** min(attempt - 1, 60))
             if not addresses or attempt > self._retry.max_retries or anyio.current_time() + pause >= until:
                 raise _failure(download, list(last.values()))
             await asyncio.sleep(pause)
-        raise AssertionError  # pragma: no cover  (the loop has no end of its own)
 
     async def _follow_with_descriptors(self, url: str, download: _Download) -> str:
-        """Follow an address; while there are no file descriptors, wait: nothing was asked, so that is no attempt."""
+        """Follow an address. Wait while there are no file descriptors: nothing was sent, so it does not count."""
         waited = 0.0
         while True:
             try:
@@ -237,52 +237,53 @@ class Downloads:
             await asyncio.sleep(pause)
 
     async def _follow(self, url: str, download: _Download) -> str:
-        target = self._guard.checked(parse(url))
+        target = self._guard.checked(parse_address(url))
         status = 0
         for _ in range(_MAX_REDIRECTS + 1):
-            async with self._opened(target) as response:
+            async with self._open(target) as response:
                 status = response.status
                 if status not in _REDIRECTS:
                     return await self._receive(response, download)
                 location = response.headers.get("Location", "")
             if not location:
                 raise ImageDownloadError(
-                    f"{safe_url(str(target))} redirects ({status}) and does not say where to",
+                    f"{safe_url(str(target))} redirects (status {status}) without saying where to",
                     reason="unavailable",
                     status=status,
                 )
-            target = self._guard.checked(parse(location, target))
+            target = self._guard.checked(parse_address(location, target))
         raise ImageDownloadError(
             f"{safe_url(url)} redirects more than {_MAX_REDIRECTS} times", reason="unavailable", status=status
         )
 
     @asynccontextmanager
-    async def _opened(self, target: URL) -> AsyncGenerator[ClientResponse, None]:
-        import aiohttp  # noqa: PLC0415  (0.3 s that a client without pictures need not pay)
+    async def _open(self, target: URL) -> AsyncGenerator[ClientResponse, None]:
+        import aiohttp  # noqa: PLC0415  (0.3 s that a client without images need not spend)
 
         shown = safe_url(str(target))
         verify = self._verify
         if isinstance(verify, str):
             with mapped_errors(shown):
                 verify = await in_thread(_authorities, verify)
-        # The proxy's own address is the caller's word; what lies behind it is beyond our sight.
-        gate = None if self._proxy or self._guard.trusts(target) else PublicSockets()
-        connector = aiohttp.TCPConnector(ssl=verify, use_dns_cache=False, force_close=True, socket_factory=gate)
+        # The proxy's own address may be private: the caller chose it. What the proxy connects to cannot be seen here.
+        sockets = None if self._proxy or self._guard.trusts(target) else PublicSockets()
+        # A cached name could be older than the check of its address, and a reused connection would skip it.
+        connector = aiohttp.TCPConnector(ssl=verify, use_dns_cache=False, force_close=True, socket_factory=sockets)
         async with aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept-Encoding": "identity"},  # pictures are compressed already; a bomb stays small
+            headers={"Accept-Encoding": "identity"},  # images are compressed already, and a gzip bomb stays small
             timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout.connect, sock_read=self._timeout.idle),
             trust_env=False,
             auto_decompress=False,
         ) as session:
-            with mapped_errors(shown, gate):
+            with mapped_errors(shown, sockets):
                 try:
                     response = await session.get(
-                        target, allow_redirects=False, proxy=self._proxy, middlewares=(_only_once,)
+                        target, allow_redirects=False, proxy=self._proxy, middlewares=(_send_once,)
                     )
                 except _BrokenOnceError as broken:
-                    raise broken.error from None
+                    raise broken.error from None  # Mapped by the block around it.
             with closing(response):
                 yield response
 
@@ -290,7 +291,7 @@ class Downloads:
         shown, status = safe_url(str(response.url)), response.status
         _check_status(response, shown)
         too_large = ImageDownloadError(
-            f"{shown} is larger than {self._max_bytes} bytes, the most that is accepted",
+            f"{shown} is larger than {self._max_bytes} bytes (max_response_bytes= raises the limit)",
             reason="too_large",
             status=status,
         )
@@ -308,19 +309,19 @@ class Downloads:
                 head += piece
                 if piece and len(head) < _HEAD_BYTES:
                     continue
-                mime = must_be_picture(head, shown, response.headers.get("Content-Type"), status)
+                mime = image_type_of(head, shown, response.headers.get("Content-Type"), status)
                 ending = Ending(mime)
                 await download.begin(mime)
                 await download.write(head)
-                await _followed(ending, head)
+                await _scan(ending, head)
             elif piece:
                 await download.write(piece)
-                await _followed(ending, piece)
+                await _scan(ending, piece)
             if not piece and mime:
                 if ending.is_whole:
                     return mime
                 raise ImageDownloadError(
-                    f"{shown} is damaged: the {mime.removeprefix('image/').upper()} does not go on to its end; "
+                    f"{shown} is damaged: the {mime.removeprefix('image/').upper()} is incomplete; "
                     "damaged=True keeps what came",
                     reason="damaged",
                     status=status,
@@ -328,14 +329,21 @@ class Downloads:
 
 
 class _BrokenOnceError(Exception):
-    """Carries an error of the connection past aiohttp, which would send a GET a second time on its own account."""
+    """Carries an error of the connection past aiohttp, which would send the GET again uncounted.
+
+    ``ClientSession._request`` repeats an idempotent request once when a ``ClientOSError`` or a
+    ``ServerDisconnectedError`` ends it, on new connections too, and no public option turns that off.
+
+    Source: ``retry_persistent_connection`` in https://github.com/aio-libs/aiohttp/blob/v3.14.0/aiohttp/client.py.
+    """
 
     def __init__(self, error: Exception) -> None:
         super().__init__()
         self.error = error
 
 
-async def _only_once(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
+async def _send_once(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
+    """Send a request; a middleware of aiohttp's."""
     import aiohttp  # noqa: PLC0415  (as above)
 
     try:
@@ -345,12 +353,12 @@ async def _only_once(request: ClientRequest, send: ClientHandlerType) -> ClientR
 
 
 class _Download:
-    """One download, over all its attempts.
+    """The state of one download over all its attempts.
 
     Attributes:
-        cut: The error of the last attempt that brought a part of the image, or None.
+        incomplete: The error of the last attempt that brought a part of the image, or None.
         mime: The type of what has been written, or None while nothing has.
-        is_closed: Something was written that cannot be taken back.
+        cannot_restart: Whether something was written that cannot be taken back.
     """
 
     def __init__(
@@ -364,16 +372,16 @@ class _Download:
         self.second = second if second != url else None
         self.write = write
         self.attempts: int = 0
-        self.cut: ImageDownloadError | None = None
+        self.incomplete: ImageDownloadError | None = None
         self.mime: str | None = None
         self._begin = begin
 
     @property
-    def is_closed(self) -> bool:
+    def cannot_restart(self) -> bool:
         return self.mime is not None and self._begin is None
 
     async def begin(self, mime: str) -> None:
-        """Forget what an earlier attempt wrote: an image begins."""
+        """Drop what an earlier attempt wrote: an image begins."""
         if self._begin is not None:
             await self._begin()
         self.mime = mime
@@ -381,52 +389,56 @@ class _Download:
 
 def _check_status(response: ClientResponse, shown: str) -> None:
     status = response.status
-    if status in _GONE:
+    if status in _EXPIRED:
         raise ImageDownloadError(
-            f"{shown} answered {status}: the link may have expired, save pictures soon", reason="expired", status=status
+            f"{shown} answered {status}: the link may have expired; save images soon after they are made",
+            reason="expired",
+            status=status,
         )
     if not 200 <= status < 300:  # noqa: PLR2004  (the statuses of success, RFC 9110 section 15.3)
         asked = retry_after_of(response.headers, time.time())
         raise ImageDownloadError(f"{shown} answered {status}", reason="unavailable", status=status, retry_after=asked)
 
 
-async def _followed(ending: Ending, piece: bytes) -> None:
-    """Follow a piece to the image's end, and let the event loop go on where that takes longer than usual."""
+async def _scan(ending: Ending, piece: bytes) -> None:
+    """Look for the image's end in a piece, and let other tasks run where that takes long."""
     begun = time.perf_counter()
-    for at in range(0, len(piece), _FOLLOWED):
-        ending.feed(piece[at : at + _FOLLOWED])
-        if time.perf_counter() - begun > _HELD:
+    for at in range(0, len(piece), _SCANNED_BYTES):
+        ending.feed(piece[at : at + _SCANNED_BYTES])
+        if time.perf_counter() - begun > _MAX_HOLD_S:
             await asyncio.sleep(0)
             begun = time.perf_counter()
 
 
-def _may_pass(error: ImageDownloadError, policy: RetryPolicy) -> bool:
-    """Return whether another attempt may bring the image."""
+def _is_transient(error: ImageDownloadError, policy: RetryPolicy) -> bool:
+    """Return whether another attempt may succeed."""
     if error.retry_after is not None and error.retry_after > policy.retry_after_max:
         return False
     if error.reason in {"unavailable", "proxy"} and error.status is not None:
-        return error.status in _PASSING
-    return error.reason in _BROKEN or error.reason in {"unreachable", "proxy"}
+        return error.status in _TRANSIENT
+    return error.reason in _INCOMPLETE or error.reason in {"unreachable", "proxy"}
 
 
 def _failure(download: _Download, errors: list[ImageDownloadError]) -> ImageDownloadError:
-    """Make one error of those that the addresses ended with."""
+    """Combine the errors of the addresses into the one to raise."""
     error = errors[0]
     if len(errors) > 1:
         last = errors[-1]
-        # What to branch on is the better of the two news: an image that is cut off, or a host that may come back.
-        told = error if error.reason in _BROKEN or not _may_pass(last, RetryPolicy()) else last
+        # To branch on, the error with more hope: an image that is incomplete, or a host that may come back.
+        chosen = error if error.reason in _INCOMPLETE or not _is_transient(last, RetryPolicy()) else last
         error = ImageDownloadError(
-            f"{error.message}; and the second link: {last.message}",
-            reason=told.reason,
-            status=told.status,
-            retry_after=told.retry_after,
+            f"{error.message}; and the second address: {last.message}",
+            reason=chosen.reason,
+            status=chosen.status,
+            retry_after=chosen.retry_after,
         )
-    cut = download.cut
-    if cut is not None and error.reason not in _BROKEN and error.reason != "too_large":
-        # What there was of it is better news than why there was no more.
+    incomplete = download.incomplete
+    if incomplete is not None and error.reason not in _INCOMPLETE and error.reason != "too_large":
+        # That a part has come, and can be kept, matters more than why there was no more.
         error = ImageDownloadError(
-            f"{cut.message}; and when tried again: {error.message}", reason=cut.reason, status=cut.status
+            f"{incomplete.message}; and when tried again: {error.message}",
+            reason=incomplete.reason,
+            status=incomplete.status,
         )
     return error.with_details(attempts=download.attempts)
 

@@ -1,4 +1,11 @@
-"""Which addresses may be fetched from: http and https, of the open internet, or of hosts that are trusted."""
+"""Which addresses images may be fetched from: http and https ones, of the public internet or of trusted hosts.
+
+Addresses come from the text of a model, which whoever writes the prompt, or a page
+the model has read, can choose. Without this guard they could reach services of the
+private network that the client runs in (server-side request forgery).
+
+Source: OWASP, "Server-Side Request Forgery Prevention Cheat Sheet".
+"""
 
 from __future__ import annotations
 
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
-_IPV4_INSIDE = tuple(
+_NOT_PUBLIC_IPV4 = tuple(
     ipaddress.IPv4Network(network)
     for network in (
         "0.0.0.0/8",  # "this" network, RFC 791
@@ -37,8 +44,8 @@ _IPV4_INSIDE = tuple(
         "240.0.0.0/4",  # reserved, broadcast included
     )
 )
-_IPV6_GLOBAL = ipaddress.IPv6Network("2000::/3")
-_IPV6_INSIDE = tuple(
+_GLOBAL_IPV6 = ipaddress.IPv6Network("2000::/3")
+_NOT_PUBLIC_IPV6 = tuple(
     ipaddress.IPv6Network(network)
     for network in (
         "2001::/23",  # protocol assignments, Teredo among them: its IPv4 address is hidden in it
@@ -47,16 +54,16 @@ _IPV6_INSIDE = tuple(
         "3fff::/20",  # documentation, RFC 9637
     )
 )
-_IPV4_WITHIN_IPV6 = tuple(
+_IPV6_WITH_IPV4 = tuple(
     ipaddress.IPv6Network(network)
     for network in (
         "::ffff:0:0/96",  # IPv4-mapped
-        "64:ff9b::/96",  # NAT64, RFC 6052; 64:ff9b:1::/48 is for local use (RFC 8215) and no global address at all
+        "64:ff9b::/96",  # NAT64, RFC 6052; 64:ff9b:1::/48 is for local use (RFC 8215) and not global at all
     )
 )
-# Reserved for use inside (RFC 2606, 6761, 6762 with its appendix G, 8375), the names that clusters and routers give
-# out, and the public names that lead to whatever address stands in them.
-_INSIDE_NAMES = (
+# Names reserved for private use (RFC 2606, 6761, 6762 with its appendix G, 8375), those that clusters and routers
+# assign, and public names that resolve to whatever address is written in them.
+_PRIVATE_SUFFIXES = (
     *(".localhost", ".localdomain", ".local", ".internal", ".intranet", ".private", ".lan", ".home", ".home.arpa"),
     *(".localnet", ".loc", ".priv", ".intra", ".dmz", ".vpn", ".test", ".fritz.box", ".mshome.net", ".ts.net"),
     *(".cluster", ".default", ".consul", ".docker", ".k8s", ".vcap.me", ".traefik.me", ".lacolhost.com"),
@@ -65,39 +72,41 @@ _INSIDE_NAMES = (
 _HOST = re.compile(r"[a-z0-9._-]+")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
-_PLAIN_ADDRESS = re.compile(r"[!#-;=?-\[\]_a-z~]*")  # RFC 3986: nothing that would need quoting
+_NEEDS_NO_QUOTING = re.compile(r"[!#-;=?-\[\]_a-z~]*")  # RFC 3986, sections 2.2 and 2.3
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def is_public(address: str) -> bool:
-    """Say whether an IP address is one of the open internet.
+    """Return whether an IP address belongs to the public internet.
 
     Private, loopback, link-local, shared, multicast, reserved and documentation
-    addresses are not, nor is an IPv6 address that carries one of them inside.
+    addresses do not, nor does an IPv6 address in which one of them is embedded.
 
     Args:
-        address: In plain spelling, a zone (``%eth0``) allowed.
+        address: In its usual spelling; it may have a zone (``%eth0``).
 
     Raises:
-        ValueError: It is no IP address.
+        ValueError: It is not an IP address.
 
     Source: IANA's special-purpose address registries, RFC 6890.
     """
+    # Not ``ip.is_global``: its tables differ between versions of Python (CVE-2024-4032), and it does not look at the
+    # IPv4 address within a NAT64 address.
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
-        if any(ip in network for network in _IPV4_WITHIN_IPV6):
+        if any(ip in network for network in _IPV6_WITH_IPV4):
             ip = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         else:
-            return ip in _IPV6_GLOBAL and not any(ip in network for network in _IPV6_INSIDE)
-    return not any(ip in network for network in _IPV4_INSIDE)
+            return ip in _GLOBAL_IPV6 and not any(ip in network for network in _NOT_PUBLIC_IPV6)
+    return not any(ip in network for network in _NOT_PUBLIC_IPV4)
 
 
 class Guard:
-    """Lets pass what may be fetched.
+    """Checks addresses, redirects included, before anything is sent to them.
 
     Args:
-        allow_private: Fetch from private, loopback and other inside addresses as well.
-        trusted_origins: ``https://host[:port]``, and any path, of hosts that may stand inside, such as the relay's.
+        allow_private: Allow private, loopback and other addresses that are not public.
+        trusted_origins: ``https://host[:port]``, with any path, of hosts that may be private, such as the relay's.
     """
 
     def __init__(self, *, allow_private: bool, trusted_origins: Iterable[str]) -> None:
@@ -105,40 +114,47 @@ class Guard:
         self._trusted = tuple(trusted_origins)
 
     def checked(self, target: URL) -> URL:
-        """Return an address that may be fetched from.
+        """Return an address if it may be fetched from.
 
         Raises:
-            ImageDownloadError: It may not; ``reason`` is ``bad_address`` or ``blocked``.
+            ImageDownloadError: It may not be; ``reason`` is ``bad_address`` or ``blocked``.
         """
         shown = safe_url(str(target))
         if target.scheme not in {"http", "https"}:
             raise ImageDownloadError(f"{shown} is not fetched: only http and https addresses are", reason="bad_address")
         if target.raw_user is not None or target.raw_password is not None:
-            raise ImageDownloadError(f"{shown} is not fetched: the address carries credentials", reason="blocked")
+            raise ImageDownloadError(f"{shown} is not fetched: the address contains credentials", reason="blocked")
         if not target.raw_host:
-            raise ImageDownloadError(f"{shown} is not fetched: the address names no host", reason="bad_address")
-        if not self.trusts(target) and _names_inside(target.raw_host):
+            raise ImageDownloadError(f"{shown} is not fetched: the address has no host", reason="bad_address")
+        if not self.trusts(target) and _may_be_private(target.raw_host):
             raise blocked(shown, target.raw_host)
         return target
 
     def trusts(self, target: URL) -> bool:
-        """Return whether the caller vouches for a host, wherever it stands."""
+        """Return whether a host may have a private address."""
         host = (target.raw_host or "").lower()
         return self._allow_private or (target.scheme, host, target.port) in map(_origin, self._trusted)
 
 
 class PublicSockets:
-    """Makes the sockets of one hop, to public addresses only; keeps in mind what it refused.
+    """A ``socket_factory`` for aiohttp's connector that creates sockets to public addresses only.
 
-    This is the one place every connection goes through, whether its address was
-    resolved or written out, in whatever spelling.
+    Every connection passes here with the address that is connected to, whether it
+    was resolved or written out, in whatever spelling. So a name that resolves to
+    another address the second time (DNS rebinding) passes no check that the
+    connection does not.
+
+    Attributes:
+        refused: The addresses that were refused.
+
+    Source: https://docs.aiohttp.org/en/stable/client_reference.html, ``aiohttp.SocketFactoryType``.
     """
 
     def __init__(self) -> None:
         self.refused: list[str] = []
 
     def __call__(self, info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
-        """Create a socket for an address as ``getaddrinfo`` returns them; ``PermissionError`` where it is inside."""
+        """Create a socket for an entry of ``getaddrinfo``, or raise ``PermissionError`` where it is not public."""
         family, kind, proto, _, address = info
         if not is_public(str(address[0])):
             self.refused.append(str(address[0]))
@@ -146,20 +162,25 @@ class PublicSockets:
         return socket.socket(family, kind, proto)
 
 
-def parse(url: str, base: URL | None = None) -> URL:
-    """Read an address, one relative to ``base`` too, without changing a letter of a signed query."""
+def parse_address(url: str, base: URL | None = None) -> URL:
+    """Parse an address, or one relative to ``base``, without changing a character of a signed query.
+
+    Raises:
+        ImageDownloadError: It cannot be parsed; ``reason`` is ``bad_address``.
+    """
     from yarl import URL  # noqa: PLC0415  (it comes with aiohttp, and is needed no sooner)
 
     url = url.strip()
     parsed: URL | None
     try:
-        parsed = URL(url, encoded=_PLAIN_ADDRESS.fullmatch(url) is not None)
+        # yarl requotes an address that is not marked as encoded, and a signature over its query would no longer fit.
+        parsed = URL(url, encoded=_NEEDS_NO_QUOTING.fullmatch(url) is not None)
         parsed = parsed if base is None else base.join(parsed)
         usable = parsed.port != 0 and not _CONTROLS.search(url)
-    except (ValueError, IndexError):  # yarl means the former.
+    except (ValueError, IndexError):  # yarl documents ValueError, but "http://][[@" raises IndexError.
         parsed, usable = None, False
     if parsed is None or not usable:
-        raise ImageDownloadError(f"{safe_url(url)} is not fetched: it is no usable address", reason="bad_address")
+        raise ImageDownloadError(f"{safe_url(url)} is not fetched: it is not a usable address", reason="bad_address")
     return parsed
 
 
@@ -168,11 +189,12 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
-def _names_inside(host: str) -> bool:
-    """Return whether a host's very text may point inside: an inside name, or an address by any reading.
+def _may_be_private(host: str) -> bool:
+    """Return whether a host's text may stand for a private address: by its name, or by some reading as a number.
 
-    Behind a proxy somebody else reads the host, so an address counts only in the
-    one spelling that all read alike, and a name only with the letters of names.
+    Through a proxy it is the proxy that interprets the host. So an address is
+    accepted only in the one spelling that every program reads alike, and a name
+    only if it consists of letters that names have.
     """
     host = host.rstrip(".").lower()
     if ":" in host:
@@ -182,19 +204,19 @@ def _names_inside(host: str) -> bool:
             return True
     if not _HOST.fullmatch(host):
         return True
-    # A host whose last label is a number is an address, and nothing else: WHATWG URL, "ends in a number checker".
+    # A host whose last label is a number is an address and never a name: WHATWG URL, "ends in a number checker".
     if _NUMBER.fullmatch(host.rpartition(".")[2]):
         try:
-            return not is_public(host)  # Python reads four decimal numbers without leading zeros, and nothing else.
+            return not is_public(host)  # Python accepts four decimal numbers without leading zeros only.
         except ValueError:
             return True
-    return "." not in host or f".{host}".endswith(_INSIDE_NAMES)
+    return "." not in host or f".{host}".endswith(_PRIVATE_SUFFIXES)
 
 
 def blocked(shown: str, where: str) -> ImageDownloadError:
-    """Return the error of an address that leads inside, or may do so."""
+    """Create the error of an address that is private, or may be."""
     return ImageDownloadError(
-        f"{shown} is not fetched: {printable(where, 80)} lies inside a private network, or may do so, "
-        "where an answer has no business; allow_private_downloads=True allows it",
+        f"{shown} is not fetched: {printable(where, 80)} is, or may be, inside a private network; "
+        "allow_private_downloads=True allows it",
         reason="blocked",
     )

@@ -1,10 +1,12 @@
-"""The pictures in an answer, wherever the relay hid them.
+"""Finding the images in an answer.
 
-Chat models give pictures back in some fifteen forms: as parts beside the text,
-as markdown, as a bare address glued to Chinese text, as base64 of many
-megabytes. ``ImageFinder`` knows the forms and what only looks like one (progress
-lines, code, videos, the same file linked twice), and lists what the pages of
-images list.
+Chat models return images in some fifteen forms: as parts beside the text, as
+markdown, as a bare address next to Chinese text without a space, as base64 of
+many megabytes. ``ImageFinder`` knows them, and what only looks like one (lines
+of progress, code, videos, the same file linked twice). The images of the images
+endpoints it returns as they are listed.
+
+Source: .github/WIRE.md, sections 2.2 and 2.3.
 """
 
 from __future__ import annotations
@@ -28,17 +30,17 @@ if TYPE_CHECKING:
     from tutuclient.types import Answer, Image
 
 
-class Pictures(list[GeneratedImage]):
-    """The pictures of an answer, a list; taking one that is not there raises ``NoImageError``, an ``IndexError``.
+class ImageList(list[GeneratedImage]):
+    """The images of an answer, as a list. An index beyond its end raises ``NoImageError``, an ``IndexError``.
 
     Args:
-        images: The pictures.
-        said: The answer's text, for the error: a relay that makes no picture mostly says why.
+        images: The images.
+        text: The answer's text, for the error: where no image was made it mostly says why.
     """
 
-    def __init__(self, images: Iterable[GeneratedImage], said: str) -> None:
+    def __init__(self, images: Iterable[GeneratedImage], text: str) -> None:
         super().__init__(images)
-        self._said = said
+        self._text = text
 
     @overload
     def __getitem__(self, index: SupportsIndex, /) -> GeneratedImage: ...
@@ -50,23 +52,23 @@ class Pictures(list[GeneratedImage]):
         try:
             return super().__getitem__(index)
         except IndexError:
-            said = f"; the relay said: {printable(self._said, 300)}" if self._said else ""
-            count = f"{len(self)} pictures" if self else "no picture"
-        raise NoImageError(f"the answer holds {count}{said}")
+            text = f"; the relay said: {printable(self._text, 300)}" if self._text else ""
+            count = "no image" if not self else "one image" if len(self) == 1 else f"{len(self)} images"
+        raise NoImageError(f"the answer holds {count}{text}")
 
-    def __reduce__(self) -> tuple[type[Pictures], tuple[list[GeneratedImage], str]]:
-        return Pictures, (list(self), self._said)
+    def __reduce__(self) -> tuple[type[ImageList], tuple[list[GeneratedImage], str]]:
+        return ImageList, (list(self), self._text)
 
 
 class ImageFinder:
-    """Finds the pictures in an answer. It pickles, and so do the answers that keep it.
+    """Finds the images in an answer. It can be pickled, and so can the answers that refer to it.
 
     Args:
-        downloads: Fetches the pictures, when they are asked for.
-        made: The caller asked for a picture. Then an address without a picture's extension counts as well, if
-            nothing better is there and it stands where a picture would: alone on its line, behind a colon, or under
-            a label such as "下载". In other answers an address that is merely mentioned is no picture.
-        timeout: The limits of each download, the call's own; UNSET leaves those of ``downloads``.
+        downloads: Fetches the images, when they are read or saved.
+        made: Whether the call ordered an image. If so, and nothing better is there, an address without an image's
+            extension is one too where it stands alone on its line, behind a colon, or under a label such as "下载".
+            In other answers an address that is merely mentioned is not an image.
+        timeout: The limits of each download, those of the call; UNSET leaves those of ``downloads``.
         retry: How often a download is tried again; None leaves that of ``downloads``.
     """
 
@@ -82,26 +84,24 @@ class ImageFinder:
         self._timeout = timeout
         self._retry = retry
 
-    def __call__(self, answer: Answer) -> Pictures:
-        """Find the pictures, in order of appearance, each one once.
+    def __call__(self, answer: Answer) -> ImageList:
+        """Find the images, in order of appearance, each one once, in time linear in the size of the answer.
 
-        Looked through are, for each choice: ``message.images``, ``message.image``,
-        the parts of a list content, the text; of a chunk all but the text, since
-        an address may be cut there; and ``data`` of an answer shaped like the
-        images endpoint's. Takes time linear in the size of the answer.
+        Of each choice these are read: ``message.images``, ``message.image``, the
+        parts of a content that is a list, and the text; of a chunk all but the
+        text, in which an address may be cut. Of any other answer ``data`` is read.
+        The images of the images endpoints are returned as they are listed, one for one.
 
         Args:
             answer: A completion, a chunk, or any answer with ``data: [{url | b64_json}]``.
 
-        The pictures of the images pages are taken as they are listed, one for one.
-
         Returns:
-            What was found; [] when there is no picture.
+            The images; an empty list when there are none.
         """
         downloads = self.downloads.limited(self._timeout, self._retry)
         if isinstance(answer, ImagesResponse | ImageStreamEvent):
             listed = answer.data if isinstance(answer, ImagesResponse) else [answer]
-            return Pictures([_listed(downloads, each) for each in listed if each.url or each.b64_json], "")
+            return ImageList([_listed(downloads, each) for each in listed if each.url or each.b64_json], "")
         found = Found(downloads)
         texts: list[str] = []
         choices: list[Any] | None = getattr(answer, "choices", None)
@@ -119,13 +119,13 @@ class ImageFinder:
         if not found.images:
             for text in texts:
                 found.read_again(text, made=self.made)
-        return Pictures(found.images, "\n".join(texts))
+        return ImageList(found.images, "\n".join(texts))
 
 
 def _listed(downloads: Downloads, item: Image | ImageStreamEvent) -> GeneratedImage:
-    """Make a picture of what an images page lists: its data where they came, else its address.
+    """Create the image of an item that an images endpoint lists: of its data, or else of its address.
 
-    Relays write either into the other's field.
+    Relays write either of them into the field of the other.
     """
     urls: list[str] = []
     encoded: Base64 | None = None
@@ -145,14 +145,14 @@ def _listed(downloads: Downloads, item: Image | ImageStreamEvent) -> GeneratedIm
     return image
 
 
-def find_images(answer: Answer, *, made: bool = False) -> Pictures:
-    """Find the pictures in an answer that did not come from a client, such as one read from a journal.
+def find_images(answer: Answer, *, made: bool = False) -> ImageList:
+    """Find the images in an answer that did not come from a client, such as one read from a file.
 
     Args:
         answer: As for ``ImageFinder``.
-        made: The answer is one to a call for a picture; see ``ImageFinder``.
+        made: Whether the call ordered an image; see ``ImageFinder``.
 
     Returns:
-        The pictures, in order of appearance. They are fetched with the default guards and limits.
+        The images, in order of appearance. They are fetched with the default guards and limits.
     """
     return ImageFinder(Downloads(retry=RetryPolicy()), made)(answer)

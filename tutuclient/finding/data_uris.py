@@ -1,4 +1,4 @@
-"""Data URIs in a text: where their base64 begins and ends, however it is wrapped and escaped, cut out of the text."""
+"""Data URIs in a text: finding where their base64 begins and ends, however it is wrapped and escaped."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from functools import lru_cache
 
 from tutuclient.media.encoded import Base64
 
-# A text that is made to be slow to read must not hold the event loop: so much is looked at, and no more. No answer that
-# was seen has a hundredth of it.
-_MOST_DATA = 1000  # data URIs of a text
-# The forms of a text. Each pattern is possessive or bounded: no text makes one of them look twice at the same stretch.
+_MOST_DATA = 1000  # data URIs of a text; see the limits in ``text``
+# Each pattern is possessive or bounded, as those in ``text`` are, and for the same reason.
 _DATA_URI = re.compile(
     r"(?:(?<![A-Za-z0-9._~%$&+=@/?#;-])|(?<=\\[nrt])|(?<=\bsrc=))"
     r"data:\s?([\w.+*\\/-]{0,80})(?:\s?;\s?[\w.+-]{1,40}=(?:[\w.+%-]{0,80}|\"[^\"\n,;]{0,80}\")){0,4}\s?[;,]\s?base64\s?,",
@@ -23,15 +21,15 @@ _LETTER = re.compile(_ESCAPED)
 _SPACES = re.compile(rf"{_GAP}*+")
 _RUN = re.compile(rf"[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+")
 _FILLING = re.compile(r"(?:(?:=|%3[Dd]|\\{1,2}u003[Dd]|&\#(?:61|x3[Dd]);){1,2}+(?![A-Za-z0-9+/]))?+")
-# All that base64 may be written with, for where something closes it.
+# All characters that base64 may be written with, for data that something closes.
 _ANY_BASE64 = re.compile(
     r"[A-Za-z0-9+/_=\s-]*+(?:(?:\\{1,2}(?:[/nrt]|u00[0-9a-fA-F]{2})|%[0-9A-Fa-f]{2}|&\#x?[0-9A-Fa-f]{1,3};)[A-Za-z0-9+/_=\s-]*+)*+"
 )
 _SPLIT = re.compile(rf"{_GAP}++")
 CUT = "data:,"
 DATA = tuple(map(re.compile, ("data:", "DATA:", "Data:")))
-_NARROW = 4  # letters of the narrowest lines
-_WORD = 24  # letters in which a line of base64 may look like a word
+_NARROW = 4  # letters of the narrowest lines that base64 is wrapped into
+_WORD = 24  # letters of the longest line that may be a word of the text instead
 _LINES = re.compile(
     rf"(?:{_GAP}++(?=[A-Za-z0-9+/_-]{{24}}|(?:[A-Za-z0-9+/_-]|{_ESCAPED}){{24}})[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+)*+"
 )
@@ -40,7 +38,11 @@ _CLOSED_BY = {'"': '"', "'": "'", "(": ")", "<": ">", "`": "`", "[": "]", "“":
 
 
 def cut_data(text: str) -> tuple[str, dict[int, tuple[str, Base64]]]:
-    """Cut data URIs out, but for "data:,", so that nothing needs to go through megabytes of base64 again."""
+    """Replace data URIs by "data:,", so that no other pattern has to go through megabytes of base64.
+
+    Returns:
+        The text, and by the place of each "data:," in it the media type it declares and the data.
+    """
     cuts: dict[int, tuple[str, Base64]] = {}
     pieces: list[str] = []
     at = length = 0
@@ -58,22 +60,22 @@ def cut_data(text: str) -> tuple[str, dict[int, tuple[str, Base64]]]:
 
 
 def places(text: str, words: tuple[re.Pattern[str], ...], most: int) -> list[int]:
-    """Find where any of some words stand, in order; for letters of one case that costs next to nothing."""
+    """Find where some words are, in order. Patterns without flags search several times as fast as ignoring case."""
     found = [place.start() for word in words for place in itertools.islice(word.finditer(text), most)]
     return sorted(found)[:most]
 
 
 def _extent(text: str, uri: re.Match[str]) -> tuple[int, int, list[int]]:
-    """Find where the data of a data URI begin and end.
+    """Find where the data of a data URI begins and ends.
 
-    What closes it (a quote, a bracket) decides. Where nothing does, the lines of
-    base64 that follow belong to it; a last one that could as well be a word of
-    the text belongs to it only if the image is not whole without it.
+    A quote or a bracket before it is closed behind it. Otherwise the lines of
+    base64 that follow belong to it; a last line that could as well be a word of
+    the text does so only if the image is incomplete without it.
 
     Returns:
-        Where the data begin, where they end, and where they may end already.
+        Where the data begins, where it ends, and where it may end before that.
     """
-    start = _SPACES.match(text, uri.end()).end()  # type: ignore[union-attr]  # It matches the empty text, as all here.
+    start = _SPACES.match(text, uri.end()).end()  # type: ignore[union-attr]  # It matches "", as all of these do.
     while again := _DATA_URI.match(text, start):
         start = _SPACES.match(text, again.end()).end()  # type: ignore[union-attr]  # As above.
     run = _RUN.match(text, start).end()  # type: ignore[union-attr]  # As above.
@@ -93,45 +95,45 @@ def _extent(text: str, uri: re.Match[str]) -> tuple[int, int, list[int]]:
 
 
 def _wrapped(text: str, start: int, first: int, first_width: int) -> tuple[int, list[int]]:
-    """Find where base64 in lines ends, which nothing closes, from the end of its first line on.
+    """Find where base64 ends that is wrapped into lines and that nothing closes.
 
     Args:
-        text: What it stands in.
+        text: The text around it.
         start: Where it begins.
         first: Where its first line ends.
-        first_width: How long that is with what stands before the data.
+        first_width: The width of that line, with what is before the data.
 
     Returns:
-        Its end, and where it may end already.
+        Where it ends, and where it may end before that.
     """
     begin, end, _ = _line(text, first)
     width = end - begin
     lines, doubts = first, list[int]()
     if begin > first and width >= _WORD:
-        lines = _LINES.match(text, first).end()  # type: ignore[union-attr]  # It matches the empty text, as all here.
+        lines = _LINES.match(text, first).end()  # type: ignore[union-attr]  # It matches "", as all of these do.
     elif begin > first and max(first - start, _NARROW) <= width:
         lines = _narrow_lines(width).match(text, first).end()  # type: ignore[union-attr]  # As above.
     if lines > first:
         *_, last_but_one, last = _SPLIT.split(text[max(first - width, lines - 4096, start) : lines])
         written = len(last)
         last_but_one, last = _LETTER.sub("/", last_but_one), _LETTER.sub("/", last)
-        # One longer than those before it may be something else; so may a single one, and what is like a word.
+        # A last line longer than those before it may be something else; so may an only one, and one like a word.
         is_even = lines == end and width in {first - start, first_width}
         is_odd = len(last) > len(last_but_one) or lines == end
         if (is_odd and not is_even) or (len(last) < _WORD and _LIKE_A_WORD.fullmatch(last)):
             doubts = [lines - written]
         filled = _FILLING.match(text, lines).end()  # type: ignore[union-attr]
         if filled > lines:
-            return filled, []  # No text goes on like that.
+            return filled, []  # Text does not end in "=".
         if len(last) < len(last_but_one) and not doubts:
             return lines, []
     return _last_line(text, lines, doubts, is_first=lines == first)
 
 
 def _last_line(text: str, lines: int, doubts: list[int], *, is_first: bool) -> tuple[int, list[int]]:
-    """Read what follows the lines that are as long as each other; return as ``_wrapped`` does."""
+    """Find where base64 ends behind lines of equal width. Returns as ``_wrapped`` does."""
     begin, end, follows = _line(text, lines)
-    filled = _FILLING.match(text, end).end()  # type: ignore[union-attr]  # It matches the empty text.
+    filled = _FILLING.match(text, end).end()  # type: ignore[union-attr]  # It matches "".
     if begin in {end, lines} or end - begin >= _WORD:
         return lines, doubts
     if filled > end:
@@ -143,8 +145,8 @@ def _last_line(text: str, lines: int, doubts: list[int], *, is_first: bool) -> t
 
 
 def _line(text: str, at: int) -> tuple[int, int, str]:
-    """Find the next line of base64: where it begins and ends, and the character behind it."""
-    begin = _SPACES.match(text, at).end()  # type: ignore[union-attr]  # It matches the empty text.
+    """Find the next line of base64; return where it begins and ends, and the character behind it."""
+    begin = _SPACES.match(text, at).end()  # type: ignore[union-attr]  # It matches "".
     end = _RUN.match(text, begin).end()  # type: ignore[union-attr]  # As above.
     return begin, end, text[end : end + 1]
 

@@ -1,4 +1,4 @@
-"""Addresses and data in a text: in markdown and bare, but not in code, nor in the lines that tell of progress."""
+"""Scanning a text for addresses and data: in markdown and bare, but not in code, nor in lines of progress."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tutuclient.finding.data_uris import CUT, DATA, cut_data, places
-from tutuclient.media.addresses import PICTURE_FILE, steps_of
+from tutuclient.media.addresses import IMAGE_FILE, segments_of
 from tutuclient.media.encoded import Base64
 from tutuclient.types.images import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# A text that is made to be slow to read must not hold the event loop: so much is looked at, and no more. No answer that
-# was seen has a hundredth of it.
+# A text written to be slow to scan must not hold the event loop, so there are limits to what is looked at. No answer
+# seen so far has a hundredth of it.
 _MOST_LINKS = 2000  # addresses
 _MOST_MARKS = 20_000  # brackets, runs of backticks, quoted lines and fences, each
 _MOST_TEXT = 500_000  # characters at a text's beginning, and as many at its end, without the data
 _LABEL = 1000  # characters of a label or ALT text that are looked at and kept
 _HTTP = tuple(map(re.compile, ("http", "HTTP", "Http")))
-# The forms of a text. Each pattern is possessive or bounded: no text makes one of them look twice at the same stretch.
+# Each pattern has possessive (``*+``) or bounded quantifiers only, so that none backtracks over the same stretch:
+# otherwise a text could make it take quadratic time or worse. Source: https://docs.python.org/3/library/re.html.
 _LINE = re.compile(r"^[ \t]*+(?:>|(?P<fence>`{3,}+(?=[^`\n]*+$)|~{3,}+)(?P<info>[^\n]*+))[^\n]*+", re.MULTILINE)
 _TICKS = re.compile(r"`++")
 _BRACKET = re.compile(r"\\.|!?\[|\]\(?", re.DOTALL)
@@ -29,7 +30,7 @@ _TARGET = re.compile(
     r"\s{0,9}+(?:<(?P<angle>[^<>\n]*+)>|(?P<plain>[^\s()<>]*+(?:\([^\s()]*+\)[^\s()<>]*+)*+))"
     r"(?:\s{1,9}+(?:\"[^\"\n]*+\"|'[^'\n]*+'))?+\s{0,9}+\)",
 )
-# An address with spaces, which CommonMark takes between angle brackets only.
+# An address with spaces, which CommonMark allows between angle brackets only, and models write without them.
 _SPACED = re.compile(
     r"\s{0,9}+(?:(?P<angle>(?!))|(?P<plain>(?i:https?)://[^\s()<>\"]++(?:[ ]{1,3}[^\s()<>\"]++){1,40}+))[ ]?\)"
 )
@@ -44,16 +45,16 @@ _END_OF_LINE = re.compile(r"[ \t.。!！*_~]{0,9}(?:\n|\r|\Z)")
 
 
 class Mention(NamedTuple):
-    """An address or data in a text, and how it stands there.
+    """An address or data in a text, and what is around it.
 
     Attributes:
-        start: Its place in the text.
+        start: Where it begins in the text.
         target: The address, or the data.
-        declared: What a data URI says it is, or "".
-        label: The text between the brackets of markdown; None for what stands bare.
-        is_image: It is markdown's image syntax.
-        alone: It ends its line, and has nothing but a colon before it there, if that.
-        holds: The address of the image within the label, or None.
+        declared: The media type that a data URI declares, or "".
+        label: The text between the brackets of markdown; None where there is no markdown around it.
+        is_image: Whether it has markdown's syntax for images.
+        alone: Whether it ends its line and begins it, or stands behind a colon.
+        image_within: The address of the image within the label, or None.
     """
 
     start: int
@@ -62,32 +63,32 @@ class Mention(NamedTuple):
     label: str | None = None
     is_image: bool = False
     alone: bool = False
-    holds: str | None = None
+    image_within: str | None = None
 
 
 def may_hold_images(text: str) -> bool:
-    """Return whether a text has a link, an address or data; most have none, and need no more."""
+    """Return whether a text has a link, an address or data. Most have none, and this is much faster than a scan."""
     return "](" in text or any(word.search(text) for word in (*DATA, *_HTTP))
 
 
 def _unescape(url: str) -> str:
-    """Undo what JSON, markdown and HTML do to an address."""
+    """Undo the escapes that JSON, markdown and HTML put into an address."""
     return re.sub(r"\\([^A-Za-z0-9\s])", r"\1", url.replace("\\u0026", "&")).replace("&amp;", "&")
 
 
 def prepare(text: str, *, quoted: bool = False) -> tuple[str, dict[int, tuple[str, Base64]]]:
-    """Make a text ready: data are cut out, and what is not to be looked at is blank.
+    """Cut data out of a text, and replace what is not to be scanned by spaces.
 
-    Blank are code, fenced and within a line, and lines that begin with ">", which
-    is how relays tell of progress. A fence that is never closed is none: better a
-    picture too many than one lost.
+    That is code, in fences and within a line, and lines that begin with ">", in
+    which relays report progress. A fence that is never closed does not count:
+    one image too many is better than one lost.
 
     Args:
-        text: As it came.
-        quoted: Leave the lines with ">" instead of the others.
+        text: The text as it came.
+        quoted: Keep the lines with ">", and no others.
 
     Returns:
-        The text, and for the place of each "data:" in it what it declares to be and the data that followed.
+        The text, and by the place of each "data:" in it the media type it declares and the data that followed.
     """
     text, cuts = _shortened(*cut_data(text))
     code, quotes = _inline_code(text), list[tuple[int, int]]()
@@ -109,7 +110,7 @@ def prepare(text: str, *, quoted: bool = False) -> tuple[str, dict[int, tuple[st
 
 
 def _shortened(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[str, dict[int, tuple[str, Base64]]]:
-    """Cut the middle out of a text that is much longer than any answer, but not the data that were cut out of it."""
+    """Drop the middle of a text that is much longer than any answer, but keep the data that was cut out of it."""
     if len(text) <= 2 * _MOST_TEXT:
         return text, cuts
     behind = len(text) - _MOST_TEXT
@@ -128,7 +129,7 @@ def _shortened(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[str, dic
 
 
 def _inline_code(text: str) -> list[tuple[int, int]]:
-    """Find the code spans: from a run of backticks to the next one as long, on the same line.
+    """Find code spans: from a run of backticks to the next one of the same length, on the same line.
 
     Source: CommonMark 0.31, section 6.1, but for spans over several lines.
     """
@@ -151,7 +152,7 @@ def _inline_code(text: str) -> list[tuple[int, int]]:
 
 
 def _blank(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    """Put spaces in place of these stretches, so that the places of all others stay."""
+    """Replace stretches of a text by spaces, so that all others stay where they are."""
     pieces: list[str] = []
     at = 0
     for start, end in sorted(spans):
@@ -162,7 +163,7 @@ def _blank(text: str, spans: Iterable[tuple[int, int]]) -> str:
 
 
 def mentions(text: str, cuts: dict[int, tuple[str, Base64]]) -> list[Mention]:
-    """Find the addresses and data in a text made ready: markdown first, then what stands bare outside of it."""
+    """Find the addresses and data in a text that ``prepare`` returned: those of markdown, then all others."""
     found, spans = _in_markdown(text, cuts)
     text = _blank(text, spans)
     found += [
@@ -175,28 +176,28 @@ def mentions(text: str, cuts: dict[int, tuple[str, Base64]]) -> list[Mention]:
             continue
         at = match.end()
         if CUT in match[0]:
-            continue  # Something was cut out of it.
+            continue  # It contained data, so it is not an address.
         url = _without_remark(match[0].rstrip(".,;:!?*_~&"))
         before = text[max(0, match.start() - 16) : match.start()].rstrip(" \t*_~")
-        begins = before.endswith(("\n", ":", "：")) or (not before and match.start() < 16)  # noqa: PLR2004  (as above)
+        begins = before.endswith(("\n", ":", "：")) or (not before and match.start() < 16)  # noqa: PLR2004  (the window above)
         alone = begins and _END_OF_LINE.match(text, match.start() + len(url)) is not None
         found.append(Mention(match.start(), _unescape(url), alone=alone))
     return found
 
 
 def _without_remark(url: str) -> str:
-    """Remove what stands in brackets behind an address, unless the address is one of a picture's file with it."""
+    """Remove a remark in brackets behind an address, unless only with it the address is that of an image's file."""
     remark = _BRACKETED.search(url, max(0, len(url) - 202))
-    if remark and not PICTURE_FILE.fullmatch(steps_of(url)[-1]):
+    if remark and not IMAGE_FILE.fullmatch(segments_of(url)[-1]):
         bare = url[: remark.start()]
-        return bare if PICTURE_FILE.fullmatch(steps_of(bare)[-1]) else url
+        return bare if IMAGE_FILE.fullmatch(segments_of(bare)[-1]) else url
     return url
 
 
 def _in_markdown(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[list[Mention], list[tuple[int, int]]]:
-    """Find what markdown links to, and where its links stand.
+    """Find the targets of markdown's links and images, and the stretches of text that they occupy.
 
-    Source: CommonMark 0.31, sections 6.3 and 6.4, read generously.
+    Source: CommonMark 0.31, sections 6.3 and 6.4, read leniently.
     """
     target: str | Base64
     found: list[Mention] = []
@@ -223,8 +224,8 @@ def _in_markdown(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[list[M
             if not is_address(target) or CUT in link[group]:
                 declared, target = cuts.get(link.start(group)) or ("", Base64(text, *link.span(group)))
             label = text[inner : min(bracket.start(), inner + _LABEL)]
-            holds = image.target if image.start > start and isinstance(image.target, str) else None
-            mention = Mention(start, target, declared, label, text[start] == "!", holds=holds)
+            image_within = image.target if image.start > start and isinstance(image.target, str) else None
+            mention = Mention(start, target, declared, label, text[start] == "!", image_within=image_within)
             image = mention if mention.is_image else image
             found.append(mention)
     return found, spans

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _SLICE = 4 * 48 * 1024  # base64 characters decoded at a time: 144 KiB, some 0.2 ms
-_NOISE = "= \t\r\n"
-_GOOD = re.compile(r"[A-Za-z0-9+/]*+")
+_NOT_DATA = "= \t\r\n"
+_PLAIN_LETTERS = re.compile(r"[A-Za-z0-9+/]*+")
 _ESCAPES = (
     *((f"\\u00{code}", letter) for code, letter in (("2b", "+"), ("2B", "+"), ("2f", "/"), ("2F", "/"))),
     *((f"\\u00{code}", letter) for code, letter in (("3d", "="), ("3D", "="))),
@@ -33,13 +33,13 @@ _ESCAPES = (
 
 
 class Base64:
-    """An image written out within a text. The text is kept, not copied; it is decoded in slices.
+    """An image as base64 within a text. The text is referred to, not copied, and decoded in slices.
 
     Args:
-        text: What it stands in.
+        text: The text around it.
         start: Where it begins.
-        end: Where it ends at most; None is the end of the text.
-        doubts: Where it may end already, in order: it goes on from there only if no whole image has come by then.
+        end: Where it ends at the latest; None is the end of the text.
+        doubts: Where it may end before that, in order: it goes on from there only if no whole image has come by then.
     """
 
     __slots__ = ("_doubts", "_end", "_start", "_text")
@@ -48,17 +48,17 @@ class Base64:
         end = len(text) if end is None else end
         if any(text.find(mark, start, end) >= 0 for mark in "\\%& "):
             places = (start, *doubts, end)
-            parts = [_plain(text[at:until]) for at, until in itertools.pairwise(places)]
+            parts = [_unescape(text[at:until]) for at, until in itertools.pairwise(places)]
             doubts = list(itertools.accumulate(map(len, parts)))[:-1]
             text, start = _with_pluses("".join(parts)), 0
             end = len(text)
-        while end > start and text[end - 1] in _NOISE:
+        while end > start and text[end - 1] in _NOT_DATA:
             end -= 1
         self._text, self._start, self._end = text, start, end
         self._doubts = tuple(doubt for doubt in doubts if doubt < end)
 
     def __reduce__(self) -> tuple[type[Base64], tuple[str, int, None, list[int]]]:
-        """Travel without the text that stands around the image."""
+        """Pickle the image without the text around it, which may be long and is not the image's to carry."""
         doubts = [doubt - self._start for doubt in self._doubts]
         return Base64, (self._text[self._start : self._end], 0, None, doubts)
 
@@ -69,12 +69,12 @@ class Base64:
     def size_bytes(self) -> int:
         """How many bytes it decodes to."""
         place = (self._start, (*self._doubts, self._end)[0])
-        noise = sum(self._text.count(mark, *place) for mark in _NOISE if self._text.find(mark, *place) >= 0)
+        noise = sum(self._text.count(mark, *place) for mark in _NOT_DATA if self._text.find(mark, *place) >= 0)
         return (place[1] - self._start - noise) * 3 // 4
 
     @property
     def head(self) -> bytes:
-        """The first bytes, or b"" where they do not decode."""
+        """The first bytes, or b"" where they cannot be decoded."""
         piece = _alphabet(self._text[self._start : min(self._start + 400, self._end)])[:128]
         with suppress(ValueError):
             return binascii.a2b_base64(piece[: len(piece) // 4 * 4], strict_mode=True)
@@ -82,7 +82,7 @@ class Base64:
 
     @property
     def mime(self) -> str | None:
-        """What kind of picture its first bytes are, or None."""
+        """The media type by its first bytes, or None where they are not an image's."""
         return picture_mime(self.head)
 
     def slices(self) -> Iterator[tuple[bytes, bool]]:
@@ -92,7 +92,7 @@ class Base64:
             Bytes, and whether the image may end with them.
 
         Raises:
-            binascii.Error: It is no base64, or not all of it. What can be decoded before that has been yielded.
+            binascii.Error: Not all of it is base64. What can be decoded before that has been yielded.
         """
         rest, ahead = "", 0
         for begin, end in itertools.pairwise((self._start, *self._doubts, self._end)):
@@ -103,19 +103,19 @@ class Base64:
                 try:
                     decoded = _strictly(piece[:whole])
                 except binascii.Error:
-                    good = len(_GOOD.match(piece)[0]) // 4 * 4  # type: ignore[index]  # It matches the empty text.
+                    good = len(_PLAIN_LETTERS.match(piece)[0]) // 4 * 4  # type: ignore[index]  # It matches "", so never None.
                     yield binascii.a2b_base64(piece[:good])[ahead:], False
                     raise
                 yield decoded[ahead:], False
                 ahead = 0 if decoded else ahead
             if len(rest) == 1 and end < self._end:
-                continue  # No base64 ends like this.
+                continue  # Base64 never has one letter more than a multiple of four.
             last = _strictly(rest + "=" * (4 - len(rest))) if rest else b""
             yield last[ahead:], True
             ahead = max(ahead, len(last))
 
     def digest(self) -> bytes:
-        """Name the text of it, to find the same picture written twice."""
+        """Return a hash of its text, by which the same image is known when it is there twice."""
         name = hashlib.sha256()
         for at in range(self._start, self._end, _SLICE):
             name.update(self._text[at : min(at + _SLICE, self._end)].encode("utf-8", "surrogatepass"))
@@ -125,17 +125,17 @@ class Base64:
 def _strictly(piece: str) -> bytes:
     try:
         return binascii.a2b_base64(piece, strict_mode=True)
-    except ValueError:  # Of letters beyond ASCII it says so in another class.
-        raise binascii.Error("no base64") from None
+    except ValueError:  # binascii raises ValueError itself, not its subclass, for characters beyond ASCII.
+        raise binascii.Error("not base64") from None
 
 
 def _alphabet(piece: str) -> str:
-    """Bring a piece of base64 to the standard alphabet: line ends and the URL-safe letters go."""
+    """Return a piece of base64 in the standard alphabet, without white space (RFC 4648, section 5)."""
     return "".join(piece.replace("-", "+").replace("_", "/").split())
 
 
-def _plain(text: str) -> str:
-    """Undo what JSON, twice too, HTML, addresses and forms do to base64."""
+def _unescape(text: str) -> str:
+    """Undo the escapes that JSON (also twice), HTML, URLs and forms put into base64."""
     while "\\\\" in text:
         text = text.replace("\\\\", "\\")
     for escape, letter in _ESCAPES:
@@ -145,7 +145,7 @@ def _plain(text: str) -> str:
 
 
 def _with_pluses(text: str) -> str:
-    """Put the pluses back that a form made spaces of, unless the spaces are where lines are wrapped.
+    """Restore the pluses that a form turned into spaces, unless the spaces are where lines are wrapped.
 
     Source: RFC 1866, section 8.2.1; PHP's ``str_replace(" ", "+", …)`` before ``base64_decode`` is its usual remedy.
     """
@@ -155,7 +155,7 @@ def _with_pluses(text: str) -> str:
     widths = {len(line) for line in lines[1:-1]}  # the first line may have begun before the data
     if len(widths) > 1 or len(lines[-1]) > max(widths, default=len(lines[-1])):
         return text.rstrip().replace(" ", "+")
-    # Base64 that is filled up has a multiple of four letters, and none has one more than that.
+    # Padded base64 has a multiple of four letters, and none has one letter more than that.
     letters = sum(map(len, lines))
     is_short = letters % 4 == 1 or (letters % 4 and lines[-1].endswith("="))
     return text.rstrip().replace(" ", "+") if is_short else text

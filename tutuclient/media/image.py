@@ -1,7 +1,7 @@
-"""A picture of an answer: its address or its data, fetched safely, saved whole or not at all.
+"""An image of an answer: its address or its data, fetched when asked for, saved whole or not at all.
 
-Glad not to know the API: nothing here ever calls it, so a download that fails
-never makes, and bills, a picture again.
+Nothing here calls the API, so a download that fails never orders, and bills, an
+image again.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-_IN_PLACE = 32 * 1024  # base64 characters that may be decoded on the loop, and followed to the end
-_DIGESTED = 4_000_000  # base64 characters that are hashed for a repr, some ms
-_TO_DISK = 1024 * 1024  # bytes gathered before a thread writes them
+_MAX_ON_LOOP = 32 * 1024  # characters of base64, or bytes, that are handled without a thread
+_MAX_HASHED = 4_000_000  # characters of base64 that are hashed for a repr; they take some ms
+_WRITE_BYTES = 1024 * 1024  # collected before a thread writes them
 _UNDECODABLE = "cannot be decoded: the base64 is damaged or cut off"
 
 
 class TimeoutLike(Protocol):
-    """A ``Timeout``, as far as downloads keep to it; the settings stand above this module."""
+    """The limits of a ``Timeout`` that apply to downloads."""
 
     @property
     def total(self) -> float | None:
@@ -53,10 +53,10 @@ class TimeoutLike(Protocol):
 
 
 class Fetcher(Protocol):
-    """What fetches an image from its address: ``downloads.Downloads``, which knows the network and stands above."""
+    """What fetches an image from its address: ``downloads.fetch.Downloads``, which this module may not import."""
 
     def limited(self, timeout: float | TimeoutLike | Unset | None) -> Fetcher:
-        """Return the same with other limits; ``UNSET`` leaves those that are."""
+        """Return a copy with other limits; ``UNSET`` leaves them as they are."""
         ...
 
     async def fetch(self, url: str, second: str | None = None, *, damaged: bool = False) -> bytes:
@@ -77,26 +77,26 @@ class Fetcher(Protocol):
 
 
 class GeneratedImage:
-    """A picture of an answer: its address or its data, and the ways to get at the bytes.
+    """An image of an answer.
 
-    Nothing is fetched before ``read`` or ``save`` is called, and neither ever
-    calls the API. Links of relays expire, often within the hour: save soon.
+    Nothing is fetched before ``read`` or ``save`` is called, and neither calls the
+    API. Links of relays expire, often within the hour: save images soon.
 
     Attributes:
-        url: Where the picture is, or None when its data came with the answer.
+        url: The image's address, or None when its data came with the answer.
         download_url: A second address of the same file, tried when the first fails, or None.
         alt: What the answer calls it, or "".
-        mime: Its type by its first bytes, such as ``image/png``; None until they are here.
+        mime: Its media type by its first bytes, such as ``image/png``; None until they have been read.
         size_bytes: Its size, or None until it is known.
-        revised_prompt: The prompt the picture was really made from, or None when the relay does not say.
+        revised_prompt: The prompt that the image was made from, or None when the relay does not tell it.
     """
 
-    # What is not for others has slots, so that ``vars()``, and encoders that take it, see the attributes above alone.
-    __slots__ = ("__dict__", "__weakref__", "_data", "_downloads", "_encoded", "_sha256")
+    # Private attributes have slots, so that ``vars()``, and encoders that call it, see the public ones only.
+    __slots__ = ("__dict__", "__weakref__", "_data", "_encoded", "_fetcher", "_sha256")
 
     def __init__(
         self,
-        downloads: Fetcher,
+        fetcher: Fetcher,
         url: str | None = None,
         *,
         encoded: Base64 | None = None,
@@ -109,7 +109,7 @@ class GeneratedImage:
         self.mime = None if encoded is None else encoded.mime
         self.size_bytes = None if encoded is None else encoded.size_bytes
         self.revised_prompt = revised_prompt
-        self._downloads = downloads
+        self._fetcher = fetcher
         self._encoded = encoded
         self._data: bytes | None = None
         self._sha256: str | None = None
@@ -125,38 +125,38 @@ class GeneratedImage:
         return f"GeneratedImage({', '.join(shown)})"
 
     def _describe(self, encoded: Base64) -> str:
-        if self._sha256 is None and len(encoded) > _DIGESTED:
-            return f"<{self.mime} {_human(self.size_bytes or 0)}>"  # Hashing more would hold the event loop.
+        if self._sha256 is None and len(encoded) > _MAX_HASHED:
+            return f"<{self.mime} {_human(self.size_bytes or 0)}>"  # Hashing would hold the event loop.
         if self._sha256 is None:
             digest = hashlib.sha256()
             if not self.mime or _decoded_into(encoded, self.mime, digest.update) == _UNDECODABLE:
-                return "<data that are no picture>"
+                return "<data that is not an image>"
             self._sha256 = digest.hexdigest()
         return f"<{self.mime} {_human(self.size_bytes or 0)} sha256:{self._sha256[:8]}…>"
 
     async def read(self, *, timeout: float | TimeoutLike | Unset | None = UNSET, damaged: bool = False) -> bytes:
-        """Return the image's bytes; they are kept, so a second ``read`` costs nothing.
+        """Return the image's bytes. They are kept, so a second ``read`` costs nothing.
 
-        A download that fails in passing (a 503, a reset, an image that is cut
-        off) is tried again as ``max_retries`` says: it costs nothing.
+        A download that fails for a transient reason (a 503, a reset, an image that
+        is cut off) is tried again, as often as ``max_retries`` allows: it costs nothing.
 
         Args:
-            timeout: Limits of this download: seconds over everything, or a ``Timeout``; ``UNSET`` takes those of the
-                call that made the image, each download anew.
-            damaged: Return what there is of an image that is cut off or cannot be decoded to its end, after all
-                attempts. It is not kept.
+            timeout: Limits of this download: seconds for all of it, or a ``Timeout``; None is no limit. ``UNSET`` is
+                the limits of the call that made the image.
+            damaged: After all attempts, return what there is of an image that is cut off or cannot be decoded to its
+                end. It is not kept.
 
         Raises:
-            ImageDownloadError: It could not be fetched, is damaged, or what came is no image; see its ``reason``. The
-                answer stays good, and nothing is made again.
+            ImageDownloadError: It could not be fetched, is damaged, or is not an image; see ``reason``. The answer
+                stays valid, and nothing is ordered again.
         """
         if self._data is not None:
             return self._data
         if self._encoded is None:
-            data = await self._downloads.limited(timeout).fetch(self.url or "", self.download_url, damaged=damaged)
+            data = await self._fetcher.limited(timeout).fetch(self.url or "", self.download_url, damaged=damaged)
         else:
-            data = b"".join(await _elsewhere(self._encoded, _decoded, self._encoded, damaged))
-        if damaged and not await _elsewhere(data, _is_whole, data):
+            data = b"".join(await _in_thread_if_large(self._encoded, _decoded, self._encoded, damaged))
+        if damaged and not await _in_thread_if_large(data, _is_whole, data):
             return data
         self.mime, self.size_bytes = picture_mime(data[:64]), len(data)
         self._data = data
@@ -170,64 +170,64 @@ class GeneratedImage:
         timeout: float | TimeoutLike | Unset | None = UNSET,
         damaged: bool = False,
     ) -> Path:
-        """Save the image, whole or not at all; return where.
+        """Save the image, whole or not at all, and return its path.
 
-        It is written beside its final place under another name and moved there
-        when it is complete and on the disk. An existing file is never replaced
-        unless ``overwrite`` says so, and never written through a link.
+        It is written beside its final path under another name, and moved there
+        when it is complete and on the disk. An existing file is not replaced
+        without ``overwrite``, and a symbolic link is never written through.
 
         The extension follows the bytes, since relays send JPEG where PNG was
-        asked and programs go by the name: ``sky`` becomes ``sky.png``, and
-        ``sky.png`` becomes ``sky.jpg`` when a JPEG came. Go on with the path that
-        is returned.
+        asked for, and programs go by the name: ``sky`` becomes ``sky.png``, and
+        ``sky.png`` becomes ``sky.jpg`` when a JPEG came. So use the path that is
+        returned.
 
         Args:
-            path: The file to write. A folder (one that exists, or a text that ends with "/") gives the picture a
-                name of its own within it, and a number where that name is taken.
-            overwrite: Replace what stands there.
+            path: The file to write. In a folder (one that exists, or a text that ends with "/") the image gets a name
+                of its own, with a number where that name is taken.
+            overwrite: Replace an existing file.
             timeout: As for ``read``.
             damaged: Save what there is of an image that is cut off or cannot be decoded to its end: it is paid for.
 
         Raises:
-            ImageDownloadError: The image could not be fetched, is damaged or none; or the folder is missing, the name
-                is taken, the disk is full… The message says what to do, ``reason`` why, ``__cause__`` is the OSError
-                if there was one.
+            ImageDownloadError: The image could not be fetched, is damaged or is not an image; or the folder is
+                missing, the name is taken, the disk is full… The message says what to do, ``reason`` why, and
+                ``__cause__`` is the OSError if there was one.
         """
-        async with saving.writing(path, "the picture", _not_saved, overwrite=overwrite) as part:
-            mime = await self._fill(part, self._downloads.limited(timeout), damaged=damaged)
+        async with saving.writing(path, "the image", _not_saved, overwrite=overwrite) as part:
+            mime = await self._fill(part, self._fetcher.limited(timeout), damaged=damaged)
             target = await in_thread(part.publish, mime, file_stem(self.url))
         self.mime, self.size_bytes, self._sha256 = mime, part.size_bytes, part.sha256.hexdigest()
         return target
 
-    async def _fill(self, part: saving.Part, downloads: Fetcher, *, damaged: bool) -> str:
+    async def _fill(self, part: saving.Part, fetcher: Fetcher, *, damaged: bool) -> str:
         if self._data is not None:
             await in_thread(part.write, self._data)
-            return self.mime or must_be_picture(self._data[:64], "the picture")
+            return self.mime or image_type_of(self._data[:64], "the image")
         if self._encoded is not None:
             return await in_thread(_decode, self._encoded, part.write, damaged)
-        gathered = bytearray()
+        collected = bytearray()
 
         async def begin() -> None:
-            gathered.clear()
+            collected.clear()
             await in_thread(part.restart)
 
         async def write(piece: bytes) -> None:
-            gathered.extend(piece)
-            if len(gathered) >= _TO_DISK:
+            collected.extend(piece)
+            if len(collected) >= _WRITE_BYTES:
                 await flush()
 
         async def flush() -> None:
-            await in_thread(part.write, bytes(gathered))
-            gathered.clear()
+            await in_thread(part.write, bytes(collected))
+            collected.clear()
 
-        mime = await downloads.fetch_into(self.url or "", write, begin=begin, second=self.download_url, damaged=damaged)
+        mime = await fetcher.fetch_into(self.url or "", write, begin=begin, second=self.download_url, damaged=damaged)
         await flush()
         return mime
 
 
-async def _elsewhere(data: Sized, work: Callable[[*Ts], T], *args: *Ts) -> T:
-    """Do what takes long with large data in a thread."""
-    return await in_thread(work, *args) if len(data) > _IN_PLACE else work(*args)
+async def _in_thread_if_large(data: Sized, work: Callable[[*Ts], T], *args: *Ts) -> T:
+    """Run a function, in a thread where the data is large."""
+    return await in_thread(work, *args) if len(data) > _MAX_ON_LOOP else work(*args)
 
 
 def _not_saved(message: str) -> ImageDownloadError:
@@ -247,15 +247,18 @@ def _decoded(encoded: Base64, damaged: bool) -> list[bytes]:
 
 
 def _decode(encoded: Base64, write: Callable[[bytes], object], damaged: bool = False) -> str:
-    """Decode an image piece by piece, to its end; return its type.
+    """Decode an image piece by piece, to its end, and return its type.
 
     Args:
         encoded: The data.
-        write: Takes the pieces.
-        damaged: What can be decoded is enough.
+        write: Called with each piece.
+        damaged: Return where not all of it can be decoded.
+
+    Raises:
+        ImageDownloadError: It is not an image, or is damaged.
     """
     shown = "the data in the answer"
-    mime = must_be_picture(encoded.head, shown)
+    mime = image_type_of(encoded.head, shown)
     words = _decoded_into(encoded, mime, write)
     if words and not damaged:
         raise ImageDownloadError(f"{shown} {words}; damaged=True keeps what came", reason="damaged")
@@ -263,7 +266,7 @@ def _decode(encoded: Base64, write: Callable[[bytes], object], damaged: bool = F
 
 
 def _decoded_into(encoded: Base64, mime: str, write: Callable[[bytes], object]) -> str:
-    """Decode as far as it goes; return what is wrong, or ""."""
+    """Decode as far as possible; return what is wrong, or ""."""
     ending = Ending(mime)
     try:
         for piece, may_end in encoded.slices():
@@ -274,7 +277,7 @@ def _decoded_into(encoded: Base64, mime: str, write: Callable[[bytes], object]) 
                 return ""
     except binascii.Error:
         return _UNDECODABLE
-    return f"is damaged: the {mime.removeprefix('image/').upper()} does not go on to its end"
+    return f"is damaged: the {mime.removeprefix('image/').upper()} is incomplete"
 
 
 def _human(size: int) -> str:
@@ -283,22 +286,22 @@ def _human(size: int) -> str:
     return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004  (as above)
 
 
-def must_be_picture(head: bytes, shown: str, content_type: str | None = None, status: int | None = None) -> str:
-    """Return the type of the picture that begins with these bytes; see ``kinds.picture_mime``.
+def image_type_of(head: bytes, shown: str, content_type: str | None = None, status: int | None = None) -> str:
+    """Return the media type of the image that begins with these bytes; see ``kinds.picture_mime``.
 
     Args:
         head: The first bytes, 64 or more where there are as many.
         shown: What to call it in the error.
-        content_type: What its sender says it is, for the error alone.
-        status: The HTTP status it came with, for the error alone.
+        content_type: The type that its sender claims, for the error only.
+        status: The HTTP status it came with, for the error only.
 
     Raises:
-        ImageDownloadError: It is no picture; the message says what it is instead.
+        ImageDownloadError: It is not an image; the message tells what it seems to be.
     """
     mime = kinds.picture_mime(head)
     if mime is None:
         claim = "" if content_type is None else f" (sent as {printable(content_type, 60)})"
-        # Nothing at all may be an image that was cut off before it began.
+        # An empty answer may be an image that was cut off before it began, so a second attempt may bring it.
         reason: DownloadReason = "not_an_image" if head else "damaged"
         seems = f"it seems to be {kinds.seems(head).partition(';')[0]}" if head else "it is empty"
         raise ImageDownloadError(f"{shown} is not an image: {seems}{claim}", reason=reason, status=status)
