@@ -136,7 +136,7 @@ async def test_a_damaged_image_is_told_and_can_be_kept(tmp_path: Path) -> None:
     part = PNG[:-30]
     image = inline(part)
     for attempt in (image.read, lambda: image.save(tmp_path / "a.png")):
-        with pytest.raises(ImageDownloadError, match="the PNG does not is incomplete; damaged=True keeps") as caught:
+        with pytest.raises(ImageDownloadError, match="the PNG is incomplete; damaged=True keeps") as caught:
             await attempt()
         assert (caught.value.reason, caught.value.status) == ("damaged", None)
     assert names_in(tmp_path) == []
