@@ -176,7 +176,7 @@ async def test_an_answer_travels_without_the_proxys_password_and_without_its_tls
     secretive = TutuClient(KEY, "https://relay.example", proxy="http://me:hunter2@proxy.example:3128", verify=context)
     async with TutuClient(KEY, server.base_url) as client:
         answer = await client.chat.completions.create(model="m", messages=[user("hello")])
-        kept(answer)["origin"].find.downloads = secretive._transport.downloads
+        kept(answer)["origin"].find.downloads = secretive.chat.completions._downloads
         models = await client.models.list()
     packed = pickle.dumps(answer)
     assert b"hunter2" not in packed

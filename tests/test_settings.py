@@ -814,12 +814,6 @@ def test_no_proxy_is_none() -> None:
     assert clean_proxy(None) is None
 
 
-def test_unset_is_not_none_and_says_its_name() -> None:
-    assert repr(UNSET) == "UNSET"
-    assert not UNSET
-    assert pickle.loads(pickle.dumps(UNSET)) is UNSET  # noqa: S301  (our own bytes)
-
-
 def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError):
         settings(api_key=KEY).base_url = "x"  # type: ignore[misc]  # the point of it

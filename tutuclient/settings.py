@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from enum import Enum
 from functools import lru_cache
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
@@ -20,8 +19,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tutuclient._descriptors import default_connections
+from tutuclient._meta import Meta  # noqa: TC001  (msgspec reads annotations at run time)
+from tutuclient._unset import UNSET as UNSET  # noqa: PLC0414  (exported: who reads settings needs it too)
+from tutuclient._unset import Unset as Unset  # noqa: PLC0414  (as above)
+from tutuclient._unset import is_unset as is_unset  # noqa: PLC0414  (as above)
 from tutuclient.errors import ConfigError, printable
-from tutuclient.types.base import Meta  # noqa: TC001  (msgspec reads annotations at run time)
 
 if TYPE_CHECKING:
     import ssl
@@ -62,24 +64,6 @@ Middleware: TypeAlias = Callable[[Any, Callable[[Any], Awaitable[Any]]], Awaitab
 """``async def middleware(request, call_next)``: gives what ``await call_next(request)`` gives, or something else."""
 
 
-class Unset(Enum):
-    """Tells "not given" (the client's default) from None (off).
-
-    As a field of a request it is not sent; as a header it takes the client's away.
-    """
-
-    UNSET = ...  # Which no encoder knows: it cannot be sent by mistake.
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-    def __bool__(self) -> bool:
-        return False
-
-
-UNSET: Final = Unset.UNSET
-
-
 def _is_number(value: object) -> TypeGuard[float]:
     """Return whether something is a number; numpy's and the standard library's are."""
     return not isinstance(value, bool) and isinstance(value, Real)
@@ -87,11 +71,6 @@ def _is_number(value: object) -> TypeGuard[float]:
 
 def _is_whole(value: object) -> TypeGuard[int]:
     return not isinstance(value, bool) and isinstance(value, Integral)
-
-
-def is_unset(value: object) -> bool:
-    """Say whether something is ``UNSET``, also where the types do not have it: what openai calls omitted is."""
-    return value is UNSET
 
 
 class Secret(str):

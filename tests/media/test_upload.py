@@ -36,7 +36,8 @@ from starlette.datastructures import UploadFile
 from tutuclient import wire
 from tutuclient.errors import MediaError
 from tutuclient.media import upload as media
-from tutuclient.media.upload import Document, PictureSource, Recording, SoundSource, Upload, audio, image, sound_mime
+from tutuclient.media.kinds import sound_mime
+from tutuclient.media.upload import Document, PictureSource, Recording, SoundSource, Upload, audio, image
 from tutuclient.media.upload import file as file_part
 
 if TYPE_CHECKING:

@@ -15,7 +15,6 @@ Source: RFC 2397 (data URIs); RFC 4648, section 4 (base64, the alphabet relays d
 from __future__ import annotations
 
 import binascii
-import codecs
 import contextlib
 import hashlib
 import inspect
@@ -40,7 +39,7 @@ from anyio.lowlevel import RunVar, checkpoint
 from tutuclient._descriptors import NO_DESCRIPTORS, out_of_descriptors
 from tutuclient._threads import in_thread
 from tutuclient.errors import MediaError, printable
-from tutuclient.media import saving
+from tutuclient.media import kinds, saving
 from tutuclient.media.parts import AudioPart, FileData, FilePart, ImagePart, ImageURL, InputAudio
 
 if TYPE_CHECKING:
@@ -64,8 +63,6 @@ __all__ = [
     "audio",
     "file",
     "image",
-    "picture_mime",
-    "sound_mime",
 ]
 
 PictureSource: TypeAlias = (
@@ -88,7 +85,6 @@ MAX_STREAM_BYTES = 512 * 2**20
 MAX_PIXELS = 100_000_000
 """Pictures that declare more pixels (width x height) are not drawn anew, unless ``max_pixels=`` allows it."""
 
-_HEAD_BYTES = 512
 _LONGEST_SHOWN = 200
 _CHUNK_BYTES = 2**20
 _DIGEST_BYTES = 2 * 2**20
@@ -102,16 +98,13 @@ _SCHEMES = {
     "http": "a URL is not uploaded; give it to image(), and the relay fetches it.",
     "https": "a URL is not uploaded; give it to image(), and the relay fetches it.",
 }
-_BASE64 = re.compile(r"(iVBORw0KGg|/9j/|R0lGOD|UklGR|Qk|SUkq|TU0A|AAAA)[A-Za-z0-9+/=_\s-]{36,}")
-"""How the base64 of a picture begins."""
-
 _DECODED = re.compile(
     r"[\x89\ufffd\udc89]PNG|(\xff\xd8\xff|\ufffd{3}|\udcff\udcd8\udcff)|GIF8[79]a|RIFF.{4}WEBP", re.DOTALL
 )
 """How a picture begins whose bytes were decoded as text, by any of the usual ways."""
 
 _BYTES_LITERAL = re.compile(r"""b(['"]).*\1""", re.DOTALL)
-_PICTURE_NAME = re.compile(rf"\.(?:{saving.PICTURE_ENDINGS})\Z", re.IGNORECASE)
+_PICTURE_NAME = re.compile(rf"\.(?:{kinds.PICTURE_ENDINGS})\Z", re.IGNORECASE)
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -148,127 +141,6 @@ _SAVED_AS: dict[str, dict[str, Any]] = {
 _LIKE_PNG = {"RGBa": "RGBA", "PA": "RGBA", "La": "LA", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
 """Modes no PNG holds, and the nearest it does."""
 
-_STARTS = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"II*\0", "image/tiff"),
-    (b"MM\0*", "image/tiff"),
-    (b"II+\0", "image/tiff"),
-    (b"MM\0+", "image/tiff"),
-)
-_BRANDS = (
-    ({b"avif", b"avis"}, "image/avif"),
-    ({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"}, "image/heic"),
-    ({b"mif1", b"msf1"}, "image/heif"),
-)
-"""Of the ftyp box, the first hit first: AVIF and HEIC files name the brands of HEIF beside their own."""
-
-_SOUND_STARTS = (
-    (b"fLaC", "audio/flac"),
-    (b"OggS", "audio/ogg"),
-    (b"ADIF", "audio/aac"),
-    (b"#!AMR", "audio/amr"),
-    (b"caff", "audio/x-caf"),
-    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "audio/x-ms-wma"),
-    (b"\0\0\x01\xba", "video/mpeg"),
-)
-_NOT_KNOWN = "of a kind not known here"
-_ZEROS = "nothing but zeros, as after an interrupted download"
-_LAYER_ONE = "MPEG audio of layer I; convert it to MP3 first"
-_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
-_MOST_TAGS = 8
-_ID3 = re.compile(rb"ID3[\x02-\x04][^\xff][\0-\xff][\0-\x7f]{4}", re.DOTALL)
-_APE_TAG = re.compile(rb"APETAGEX[\xd0-\xff]\x07\0\0", re.DOTALL)
-_ID3_HEADER, _ID3_FOOTER_FLAG, _APE_HEADER = 10, 0x10, 32
-
-_OTHER_PICTURES = {
-    b"mif3": "a HEIF picture in its short form (mini)",
-    b"avci": "a HEIF picture with AVC in it",
-    b"avcs": "a HEIF picture with AVC in it",
-    b"vvic": "a HEIF picture with VVC in it",
-    b"vvis": "a HEIF picture with VVC in it",
-    b"evbi": "a HEIF picture with EVC in it",
-    b"evbs": "a HEIF picture with EVC in it",
-    b"jpeg": "a HEIF picture with JPEG in it",
-    b"jpgs": "a HEIF picture with JPEG in it",
-    b"j2ki": "a HEIF picture with JPEG 2000 in it",
-    b"j2is": "a HEIF picture with JPEG 2000 in it",
-    b"miaf": "a HEIF picture",
-    b"mif2": "a HEIF picture",
-    b"unif": "a HEIF picture",
-    b"jxl ": "a JPEG XL picture",
-    b"jp2 ": "a JPEG 2000 picture",
-    b"jpx ": "a JPEG 2000 picture",
-    b"crx ": "a raw photograph (CR3)",
-}
-"""Brands of pictures among those of the ftyp box that relays do not take (ISO/IEC 23008-12; MP4RA's list)."""
-
-_OTHERS = (
-    (re.compile(rb"%PDF-"), "a PDF; draw its pages first"),
-    (re.compile(rb"PK(\x03\x04|\x05\x06)"), "a zip archive, or an office document"),
-    (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an old office document (OLE)"),
-    (re.compile(rb"\x1f\x8b"), "gzip; unpack it first"),
-    (re.compile(rb"7z\xbc\xaf\x27\x1c|Rar!|\xfd7zXZ\0|BZh|\x28\xb5\x2f\xfd"), "an archive; unpack it first"),
-    (re.compile(rb"....ftyp", re.DOTALL), "a video (MP4 or QuickTime)"),
-    (re.compile(rb"\x1aE\xdf\xa3|RIFF....AVI |FLV\x01|\0\0\x01\xb3", re.DOTALL), "a video"),
-    (re.compile(rb"....[\x11\x12\x30\x31\x44]\xaf", re.DOTALL), "an animation (FLI or FLC); convert it first"),
-    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "a JPEG XL picture; convert it first"),
-    (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "a JPEG 2000 picture; convert it first"),
-    (re.compile(rb"8BPS"), "a Photoshop document; convert it first"),
-    (re.compile(rb"gimp xcf "), "a GIMP document; convert it first"),
-    (
-        re.compile(rb"P[1-6]\s+(#[^\n]*\n\s*)*\d+\s|P7\n(#[^\n]*\n)*WIDTH|P7 332|P[Ff]\r?\n\d"),
-        "a PNM picture (PBM, PGM, PPM, PAM or PFM); convert it first",
-    ),
-    (re.compile(rb"%!PS|\xc5\xd0\xd3\xc6|\x04%!PS"), "PostScript; draw it first"),
-    (re.compile(rb"SIMPLE  ="), "a FITS image; convert it first"),
-    (re.compile(rb"\s*/\* XPM|! XPM2"), "an XPM picture; convert it first"),
-    (re.compile(rb"\s*#define\s+\S+_width\s"), "an XBM picture; convert it first"),
-    (re.compile(rb"#\?(RADIANCE|RGBE)"), "a Radiance HDR picture; convert it first"),
-    (
-        re.compile(rb"FORM....(ILBM|PBM |ACBM|ANIM|RGBN|RGB8|DEEP)", re.DOTALL),
-        "an IFF picture (ILBM); convert it first",
-    ),
-    (re.compile(rb"(FORM|LIST|CAT )\0...[A-Z0-9 ]{4}", re.DOTALL), "an IFF file; convert it first"),
-    (re.compile(rb"[\x8a\x8b][MJ]NG\r\n\x1a\n"), "an MNG or JNG picture; convert it first"),
-    (re.compile(rb"qoif\0"), "a QOI picture; convert it first"),
-    (re.compile(rb"DDS \x7c"), "a DDS texture; convert it first"),
-    (re.compile(rb"\x76\x2f\x31\x01"), "an OpenEXR picture; convert it first"),
-    (re.compile(rb"\x0a[\0\x02-\x05]\x01[\x01\x02\x04\x08]"), "a PCX picture; convert it first"),
-    (re.compile(rb"\x01\xda[\0\x01][\x01\x02]\0[\x01-\x03]"), "an SGI picture; convert it first"),
-    (re.compile(rb"\x59\xa6\x6a\x95"), "a Sun raster picture; convert it first"),
-    (re.compile(rb"icns\0"), "a set of icons (ICNS); convert it first"),
-    (re.compile(rb"\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF", re.DOTALL), "a metafile (WMF or EMF); draw it first"),
-    (re.compile(rb"AT&TFORM"), "a DjVu document; draw its pages first"),
-    (re.compile(rb"FUJIFILMCCD-RAW|IIR[OS]\x08\0|MMOR\0|IIU\0"), "a raw photograph; develop it first"),
-    (re.compile(rb".{128}DICM", re.DOTALL), "a DICOM image; convert it first"),
-    (re.compile(rb"\x89HDF\r\n\x1a\n"), "an HDF5 file"),
-    (re.compile(rb"MThd"), "MIDI, which is notes and no sound; play it into a recording first"),
-    (re.compile(rb"MAC .[\x0e\x0f]", re.DOTALL), "Monkey's Audio; convert it to FLAC or MP3 first"),
-    (
-        re.compile(
-            rb"wvpk|TTA1\x01|TTA2\0|tBaK|OFR [\x0c-\x11]\0|MPCKS[HE]|MP\+[\x07\x17]|DSD \x1c|FRM8\0|\x0b\x77"
-            rb"|\.snd\0|\.ra\xfd|\.RMF\0|Creative Voice File\x1a"
-        ),
-        "a sound of a kind that relays do not take; convert it to MP3 or FLAC first",
-    ),
-    (re.compile(rb"\x7fELF|MZ"), "a program"),
-    (re.compile(rb"\0+\Z"), _ZEROS),
-)
-_TEXTS = (
-    (re.compile(r"\s*<(!doctype html|html|head|body)", re.IGNORECASE), "HTML, perhaps an error page that was saved"),
-    (
-        re.compile(r"\s*(<\?xml.*?\?>\s*)?(<!--.*?-->\s*)*<(!doctype )?svg", re.DOTALL | re.IGNORECASE),
-        "SVG; draw it first",
-    ),
-    (re.compile(r"\s*<\?xml"), "XML"),
-    (re.compile(r"\s*[{\[]"), "JSON"),
-    (re.compile(r"version https://git-lfs"), "a pointer of Git LFS; git lfs pull brings the picture"),
-    (re.compile(r"data:"), "a data URI in a file; give its text, or the bytes in it"),
-    (_BASE64, "base64; decode it first (base64.b64decode)"),
-)
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
@@ -554,12 +426,12 @@ class Upload:
     def _kind(self, head: bytes) -> str:
         """Tell the media type by the first bytes; refuse what is no picture, and say what it seems to be."""
         label = self._origin.label
-        if (mime := picture_mime(head)) is not None:
+        if (mime := kinds.picture_mime(head)) is not None and mime in kinds.SENT_IMAGES:
             return mime
         if not head:
             raise MediaError(f"{label} is empty.")
         raise MediaError(
-            f"{label} is no picture that can be sent; it seems to be {_seems(head)}."
+            f"{label} is no picture that can be sent; it seems to be {kinds.seems(head)}."
             " What can be sent: png, jpeg, gif, webp, bmp, tiff, avif and heic."
         )
 
@@ -619,7 +491,7 @@ class Recording(Upload):
     @property
     def format(self) -> str:
         """The short name of what it is, such as "mp3" or "wav"; once opened."""
-        return saving.EXTENSIONS.get(self.mime, (self.mime.rpartition("/")[2],))[0].removeprefix(".")
+        return kinds.EXTENSIONS.get(self.mime, (self.mime.rpartition("/")[2],))[0].removeprefix(".")
 
     def _lead(self) -> bytes:
         return b""
@@ -627,24 +499,24 @@ class Recording(Upload):
     async def _identify(self, size: int, head: bytes) -> str:
         """Read behind the tags that stand before a sound: its kind is what comes then."""
         at, begun, tags = 0, head, 0
-        while self._given_mime is None and (length := _tag_bytes(begun)) is not None and tags < _MOST_TAGS:
+        while self._given_mime is None and (length := kinds.tag_bytes(begun)) is not None and tags < kinds.MOST_TAGS:
             at, tags = at + length, tags + 1
             if at >= size:
                 raise MediaError(f"{self._origin.label} is nothing but a tag (ID3 or APE): no sound stands behind it.")
             async with self._origin.reading() as read:
-                begun = bytes(await read(at, min(_HEAD_BYTES, size - at)))
-        return (_tagged_sound_mime(begun) if tags else None) or self._kind(begun)
+                begun = bytes(await read(at, min(kinds.HEAD_BYTES, size - at)))
+        return (kinds.tagged_sound_mime(begun) if tags else None) or self._kind(begun)
 
     def _kind(self, head: bytes) -> str:
         label = self._origin.label
         if not head:
             raise MediaError(f"{label} is empty.")
-        if (mime := self._given_mime or sound_mime(head)) is not None:
+        if (mime := self._given_mime or kinds.sound_mime(head)) is not None:
             return mime
-        if (seems := _seems(head)).startswith(_NOT_KNOWN) and (mime := _mime_by_name(self.name or "")) is not None:
+        if kinds.described(head) is None and (mime := kinds.sound_mime_of_name(self.name or "")) is not None:
             return mime
         raise MediaError(
-            f"{label} is no sound that can be sent; it seems to be {seems}."
+            f"{label} is no sound that can be sent; it seems to be {kinds.seems(head)}."
             " What relays take: mp3, mp4, m4a, wav, webm, ogg and flac."
         )
 
@@ -755,7 +627,7 @@ class _File:
         with self.whole() as file, _readable(self.label):
             if self.state is None:
                 self.state = _state(file.fileno())
-            return self.state[0], file.read(_HEAD_BYTES)
+            return self.state[0], file.read(kinds.HEAD_BYTES)
 
     def whole(self) -> io.FileIO:
         with _readable(self.label, self.path):
@@ -887,7 +759,7 @@ class _Memory:
     async def look(self) -> tuple[int, bytes]:
         with self._view() as view:
             self._size = len(view)
-            return self._size, bytes(view[:_HEAD_BYTES])
+            return self._size, bytes(view[: kinds.HEAD_BYTES])
 
     @contextlib.asynccontextmanager
     async def reading(self) -> AsyncGenerator[_Read, None]:
@@ -932,7 +804,7 @@ class _DataURI(_Made):
 
     def __init__(self, uri: str) -> None:
         super().__init__(f"The data URI ({_amount(len(uri))})")
-        header, comma, _ = uri[:_HEAD_BYTES].partition(",")
+        header, comma, _ = uri[: kinds.HEAD_BYTES].partition(",")
         if not comma or not header.lower().endswith(";base64"):
             raise MediaError(f"{self.label} does not begin like 'data:image/png;base64,'; only base64 can be sent on.")
         self._uri = uri
@@ -993,7 +865,7 @@ class _Stream:
                     raise MediaError(
                         f"{self.label} has nothing after where it stands. Was it read before? Then seek(0)."
                     )
-                return state[0], self._take(0, min(_HEAD_BYTES, state[0]))
+                return state[0], self._take(0, min(kinds.HEAD_BYTES, state[0]))
             finally:
                 self._put_back()
 
@@ -1401,193 +1273,6 @@ def _web_address(text: str) -> str | None:
     return url
 
 
-def picture_mime(head: bytes) -> str | None:
-    """Tell a picture's media type by its first bytes; None for what is no picture."""
-    for start, mime in _STARTS:
-        if head.startswith(start):
-            return mime
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
-        return "image/bmp"
-    if head[4:8] == b"ftyp":
-        end = min(int.from_bytes(head[:4], "big"), len(head))
-        brands = {head[8:12], *(head[at : at + 4] for at in range(16, end, 4))}
-        for known, mime in _BRANDS:
-            if brands & known:
-                return mime
-    return None
-
-
-def sound_mime(head: bytes) -> str | None:
-    """Tell the media type of a sound, or of a film with sound, by its first bytes.
-
-    Args:
-        head: The first bytes, 64 or more where there are as many. A tag (ID3, APE) that ends in them is passed over:
-            the sound is what stands behind it.
-
-    Returns:
-        ``audio/mpeg`` (MP3), ``audio/wav``, ``audio/ogg`` (Opus too), ``audio/flac``, ``audio/aac``, ``audio/mp4``,
-        ``video/mp4``, ``video/webm`` and the like; None for what is no sound, and for sound without a header.
-
-    Source: the signatures of the WHATWG MIME Sniffing standard, section 6.2; ISO/IEC 11172-3, section 2.4.1.3 and
-    13818-7, annex 1.2, for the sync words of MP3 and ADTS.
-    """
-    at = 0
-    for _ in range(_MOST_TAGS):
-        if (length := _tag_bytes(head[at : at + _HEAD_BYTES])) is None:
-            break
-        at += length
-    if not at:
-        return _bare_sound_mime(head[:_HEAD_BYTES])
-    return _tagged_sound_mime(head[at : at + _HEAD_BYTES]) if at < len(head) else "audio/mpeg"
-
-
-def _tag_bytes(head: bytes) -> int | None:
-    """Return how long the tag is that these bytes begin with, its header included; None where there is none.
-
-    Source: id3.org, "ID3 tag version 2.4.0 - Main Structure", section 3.1; the APEv2 specification, "APE Tags Header".
-    """
-    if _ID3.match(head) and not head[5] & 0x0F:  # Flags that no version has are no tag.
-        size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-        return _ID3_HEADER + size + (_ID3_HEADER if head[5] & _ID3_FOOTER_FLAG else 0)
-    if _APE_TAG.match(head):
-        return _APE_HEADER + int.from_bytes(head[12:16], "little")
-    return None
-
-
-def _tagged_sound_mime(behind: bytes) -> str | None:
-    """Return the media type of what stands behind a tag."""
-    if (mime := _bare_sound_mime(behind)) is not None:
-        return mime
-    # An MP3 may begin with what decoders skip to find a frame.
-    return "audio/mpeg" if _seems(behind).startswith((_NOT_KNOWN, _ZEROS)) else None
-
-
-def _bare_sound_mime(head: bytes) -> str | None:
-    for start, mime in _SOUND_STARTS:
-        if head.startswith(start):
-            return mime
-    if head[:4] in {b"RIFF", b"RF64"} and head[8:12] == b"WAVE":
-        return "audio/wav"
-    if head[:4] == b"FORM" and head[8:12] in {b"AIFF", b"AIFC"}:
-        return "audio/aiff"
-    if head[:4] == b"\x1aE\xdf\xa3":
-        return "video/webm" if b"webm" in head[:64] else "video/x-matroska"
-    if head[4:8] == b"ftyp" and picture_mime(head) is None and _other_picture(head) is None:
-        brand = head[8:12]
-        return "video/quicktime" if brand == b"qt  " else "audio/mp4" if brand[:3] in {b"M4A", b"M4B"} else "video/mp4"
-    return _sync_mime(head)
-
-
-def _mime_by_name(name: str) -> str | None:
-    """Say what a sound is taken for whose bytes tell nothing: an mp3 may begin with rubbish."""
-    ending = f".{name.rpartition('.')[2].lower()}"
-    sounds = ((mime, endings) for mime, endings in saving.EXTENSIONS.items() if not mime.startswith("image/"))
-    return next((mime for mime, endings in sounds if ending in endings), None)
-
-
-def _sync_mime(head: bytes) -> str | None:
-    """Know MP3 and AAC by the header of a first frame: eleven or twelve bits are set, and what follows makes sense."""
-    if len(head) < 4 or head[0] != 0xFF:  # noqa: PLR2004  (the header's four bytes, the first all ones)
-        return None
-    if head[1] & 0xF6 == 0xF0:  # noqa: PLR2004  (ADTS: twelve ones, layer 0)
-        return "audio/aac"
-    # Layer 3 and 2, as bits; the first is nobody's.
-    return "audio/mpeg" if _is_frame(head) and head[1] >> 1 & 3 in {1, 2} else None
-
-
-def _is_frame(head: bytes) -> bool:
-    """Return whether these bytes are the header of a frame of MPEG audio (ISO/IEC 11172-3, section 2.4.1.3)."""
-    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    rate, frequency = head[2] >> 4, head[2] >> 2 & 3
-    synced = head[0] == 0xFF and head[1] >= 0xE0  # noqa: PLR2004  (eleven ones)
-    return synced and version != 1 and layer != 0 and rate not in {0, 15} and frequency != 3  # noqa: PLR2004  (not in use)
-
-
-def _is_layer_one(head: bytes, *, twice: bool = False) -> bool:
-    """Return whether these bytes begin with a frame of layer I, and a second one where that begins within them.
-
-    Its first two bytes may be those of the byte order mark of UTF-16. ``twice``: the second has to be there.
-    """
-    if len(head) < 4 or head[1] >> 1 & 3 != 3 or not _is_frame(head):  # noqa: PLR2004  (as above)
-        return False
-    first = head[1] >> 3 & 3 == 3  # noqa: PLR2004  (MPEG-1)
-    rates = range(0, 449, 32) if first else (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
-    halved = {3: 1, 2: 2, 0: 4}[head[1] >> 3 & 3]
-    frequency = (44_100, 48_000, 32_000)[head[2] >> 2 & 3] // halved
-    length = (12_000 * rates[head[2] >> 4] // frequency + (head[2] >> 1 & 1)) * 4
-    after = head[length : length + 2]
-    return (len(after) < 2 and not twice) or (after == head[:2])  # noqa: PLR2004  (a sync word's bytes)
-
-
-def _other_picture(head: bytes) -> str | None:
-    """Name a picture of the family of MP4 that relays do not take."""
-    if head[4:8] != b"ftyp":
-        return None
-    # In HEIF's short form the brand of what is in it stands in place of a version.
-    return _OTHER_PICTURES.get(head[8:12])
-
-
-def _is_icon(head: bytes) -> bool:
-    """Return whether it is an icon or a cursor: a count, and a first entry that lies behind the directory."""
-    count = int.from_bytes(head[4:6], "little")
-    if head[:2] != b"\0\0" or head[2:4] not in {b"\1\0", b"\2\0"} or not count:
-        return False
-    directory = 6 + 16 * count
-    return len(head) < 22 or int.from_bytes(head[18:22], "little") >= directory  # noqa: PLR2004  (with a first entry)
-
-
-def _is_tga(head: bytes) -> bool:
-    """Return whether it is a TGA, which has no signature: what its header says must make sense.
-
-    Source: Truevision TGA File Format Specification 2.0, "TGA File Header".
-    """
-    if len(head) < 18:  # noqa: PLR2004  (the header's length)
-        return False
-    mapped, kind, depth = head[1], head[2], head[16]
-    sides = int.from_bytes(head[12:14], "little"), int.from_bytes(head[14:16], "little")
-    if not all(sides) or head[17] & 0xC0:
-        return False
-    if mapped == 1:
-        return kind in {1, 9, 2, 10} and head[7] in {15, 16, 24, 32} and depth in {8, 15, 16, 24, 32}
-    return mapped == 0 and kind in {2, 3, 10, 11} and depth in {8, 15, 16, 24, 32}
-
-
-def _seems(head: bytes) -> str:
-    """Name what these bytes begin, for a refusal; what is to be done stands behind a semicolon."""
-    for kind, mime in (("picture", picture_mime(head)), ("sound", sound_mime(head))):
-        if mime is not None and not mime.startswith("video/"):
-            return f"a {kind} ({mime})"
-    if (picture := _other_picture(head)) is not None:
-        return f"{picture}; convert it first"
-    found = next((what for pattern, what in _OTHERS if pattern.match(head)), None)
-    return found or _seems_unsigned(head)
-
-
-def _seems_unsigned(head: bytes) -> str:
-    """Name what has no signature that could not be chance."""
-    if _is_icon(head):
-        return "an icon or a cursor; convert it first"
-    marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = None if _is_layer_one(head, twice=True) else _text_in(head, "utf-16" if marked else "utf-8-sig")
-    if text is not None:
-        return next((what for pattern, what in _TEXTS if pattern.match(text)), "text (UTF-16)" if marked else "text")
-    for fits, what in ((_is_layer_one, _LAYER_ONE), (_is_tga, "a TGA picture; convert it first")):
-        if fits(head):
-            return what
-    return f"{_NOT_KNOWN} (it begins with {head[:8].hex(' ')})"
-
-
-def _text_in(head: bytes, coding: str) -> str | None:
-    """Return the text that a file begins with; None where these bytes are no text."""
-    try:
-        text = codecs.getincrementaldecoder(coding)().decode(head)
-    except UnicodeDecodeError:
-        return None
-    return None if any(character < " " and character not in "\t\n\r\f\x1b" for character in text) else text
-
-
 def _binary(piece: object, label: str) -> bytes:
     if isinstance(piece, str):
         raise _in_text_mode(label)
@@ -1643,7 +1328,7 @@ def _path_hint(path: str) -> str:
         return ""
     if re.match(r"https?:[/\\]", path):
         return " A URL is given as a str, not as a Path."
-    if _BASE64.fullmatch(path[:200]):
+    if kinds.BASE64.fullmatch(path[:200]):
         return " It looks like base64: give base64.b64decode(…) of it, or write 'data:image/png;base64,' before it."
     if "\0" in path or "\ufffd" in path:
         return " It is no path but bytes decoded as text: give the bytes themselves."

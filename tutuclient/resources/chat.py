@@ -163,7 +163,7 @@ class Completions(Resource):
             makes_image: The call orders a picture, so it is not sent twice in silence; None judges by the model.
         """
         call = self._chat_call(body, extra_headers, extra_query, timeout, makes_image)
-        find, hear = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry), _ear(body)
+        find, hear = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry), _ear(body)
 
         def read(data: bytes | bytearray, reply: Reply) -> ChatCompletion:
             return _read(data, reply, Origin(reply.meta, find, hear), many=_many(body))
@@ -181,7 +181,7 @@ class Completions(Resource):
     ) -> ChatStream:
         """Send a request's fields and give the stream of its answer. Arguments as for ``send``."""
         call = self._chat_call(body | {"stream": True}, extra_headers, extra_query, timeout, makes_image)
-        find, hear = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry), _ear(body)
+        find, hear = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry), _ear(body)
 
         async def begin(reply: Reply) -> ChatStream:
             return await ChatStream.begin(reply, Origin(reply.meta, find, hear), many=_many(body))
@@ -271,7 +271,7 @@ class Completions(Resource):
     ) -> ChatCompletionStream[Any]:
         expected: Expected[Any] = Expected(body)
         call = self._chat_call(expected.body | {"stream": True}, headers, query, timeout, None)
-        find, hear = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry), _ear(body)
+        find, hear = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry), _ear(body)
 
         async def begin(reply: Reply) -> ChatCompletionStream[Any]:
             many = _many(body)

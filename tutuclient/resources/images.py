@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Unpack
 
+    from tutuclient._meta import Meta
     from tutuclient.media.upload import PictureSource
     from tutuclient.settings import Timeout
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 PictureFile: TypeAlias = (
@@ -328,7 +328,7 @@ class Images(Resource):
                     pass
             except APIError as error:
                 came: Any = reader.partial
-                error.partial = came
+                error.with_partial(came)
                 raise
             answer = _folded(reader.kept)
         else:
@@ -343,7 +343,7 @@ class Images(Resource):
         )
 
     def _finder(self, reply: Reply) -> ImageFinder:
-        return ImageFinder(self._transport.downloads, True, reply.call.timeout, reply.call.retry)
+        return ImageFinder(self._downloads, True, reply.call.timeout, reply.call.retry)
 
 
 class ImageReader(EventReader[ImageStreamEvent]):

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from tutuclient._meta import Meta
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 P = ParamSpec("P")
@@ -269,7 +269,7 @@ class OpenResponse(_Head, Generic[T]):
             except BaseException as error:
                 _close(reply)
                 if isinstance(error, TutuError):
-                    error.attempts = self.meta.attempts
+                    error.with_details(attempts=self.meta.attempts)
                     wire.without_key(error, reply.call.settings.api_key)
                 raise
             answer: object = result

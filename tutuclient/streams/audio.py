@@ -14,14 +14,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tutuclient import wire
+from tutuclient._meta import Meta
 from tutuclient._threads import in_thread
 from tutuclient.errors import APIError, ConfigError, SoundError
 from tutuclient.media import saving
-from tutuclient.media.upload import picture_mime, sound_mime
+from tutuclient.media.kinds import SENT_IMAGES, picture_mime, sound_mime
 from tutuclient.streams.chat import Stream
 from tutuclient.streams.events import EventReader
 from tutuclient.types.audio import SpeechAudioDeltaEvent, SpeechAudioDoneEvent, decode_base64
-from tutuclient.types.base import Meta
 
 if TYPE_CHECKING:
     import os
@@ -409,7 +409,8 @@ def _mime(head: bytes, content_type: str, asked: str) -> str | None:
     told = sound_mime(head)
     if told is not None and (asked not in _HEADERLESS or head[0] != 0xFF or label == told):  # noqa: PLR2004  (below)
         return told  # Samples may begin with the 0xFF of an MP3's frame by chance; no other header comes by chance.
-    if not head or _is_text(head) or picture_mime(head) is not None:
+    # Of an icon, which is not sent either, no more is asked than what quiet samples may begin with.
+    if not head or _is_text(head) or picture_mime(head) in SENT_IMAGES:
         return None
     if asked in _HEADERLESS:
         return "audio/pcm"

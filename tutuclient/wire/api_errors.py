@@ -15,6 +15,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from tutuclient import errors
+from tutuclient._meta import Headers, Meta, request_id_of
 from tutuclient.errors import (
     APIError,
     APIStatusError,
@@ -23,7 +24,7 @@ from tutuclient.errors import (
     UnexpectedResponseError,
     printable,
 )
-from tutuclient.types.base import Headers, Meta, is_list, is_object, read_json, request_id_of
+from tutuclient.types.base import is_list, is_object, read_json
 from tutuclient.wire import vendors
 from tutuclient.wire.lenient import dicts, written
 
@@ -193,14 +194,9 @@ def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | 
     location = meta.headers.get("location") if 300 <= status < 400 else None  # noqa: PLR2004  (redirects)
     if location:
         text = f"a redirect to {location.partition('?')[0]}; set base_url to where the relay really is"
-    error = _status_error(
-        cls, f"{what} answered {status}", text, no._replace(body=text if body is None else no.body), meta
-    )
-    error.status_code = status
-    error.retry_after = retry_after if retry_after is not None else _retry_delay(no.body)
-    if status in _UNKNOWN_STATUSES or error.code in _UNKNOWN_CODES or no.accepted:
-        error.outcome = "unknown"
-    return error
+    retry_after = _retry_delay(no.body) if retry_after is None else retry_after
+    no = no._replace(body=text if body is None else no.body)
+    return _status_error(cls, f"{what} answered {status}", text, no, meta, status=status, retry_after=retry_after)
 
 
 def _unframed(data: bytes) -> bytes:
@@ -211,19 +207,29 @@ def _unframed(data: bytes) -> bytes:
     return data if found is None else found[1]
 
 
-def _status_error(cls: type[APIStatusError], what: str, text: str, no: _No, meta: Meta) -> APIStatusError:
+def _status_error(
+    cls: type[APIStatusError], what: str, text: str, no: _No, meta: Meta, *, status: int, retry_after: float | None
+) -> APIStatusError:
     advice = _not_found_advice(meta, no, text) if issubclass(cls, errors.NotFoundError) else ""
     path = meta.asked[1].partition("?")[0].rstrip("/")
     rows = (*_ADVICE_OF_PATHS.get("/" + path.rpartition("/")[2], ()), *_ADVICE)
     advice = advice or next((words for kind, words in rows if issubclass(cls, kind)), "")
     message = f"{what}: {printable(text) or 'nothing more'}" + (f" ({advice})" if advice else "")
-    error = cls(message, body=no.body)
-    named = APIError(body=no.fields)
-    error.code = error.code or named.code
-    error.type, error.param = error.type or named.type, error.param or named.param
-    error.response = meta
-    error.request_id = request_id_of(meta.headers, text)
-    return error
+    said, named = APIError(body=no.body), APIError(body=no.fields)
+    code = said.code or named.code
+    maybe_done = status in _UNKNOWN_STATUSES or code in _UNKNOWN_CODES or no.accepted
+    return cls(
+        message,
+        body=no.body,
+        code=code,
+        param=said.param or named.param,
+        type=said.type or named.type,
+        response=meta,
+        status_code=status,
+        retry_after=retry_after,
+        outcome="unknown" if maybe_done else None,
+        request_id=request_id_of(meta.headers, text),
+    )
 
 
 def _not_found_advice(meta: Meta, no: _No, text: str) -> str:
@@ -633,9 +639,7 @@ def left_unread(message: str, data: Data, meta: Meta) -> APIError:
         tree = None
     if is_object(tree) and (_tells_of_order(tree) or (has_words(tree) and not tree.keys() & {"type", "event"})):
         return missing("a stream without an answer", tree, data, meta)
-    error = IncompleteStreamError(message, body=tree)
-    error.request_id = meta.request_id
-    return error
+    return IncompleteStreamError(message, body=tree, request_id=meta.request_id)
 
 
 def _succeeds(tree: Mapping[str, Any]) -> bool:
@@ -651,12 +655,8 @@ def _error_in_answer(no: _No, meta: Meta) -> APIStatusError:
     cls = _class_of(number, no)
     if cls is APIStatusError and fields.get("type") in ("server_error", "upstream_error"):
         cls = errors.InternalServerError
-    error = _status_error(cls, f"the relay answered {meta.status_code} with an error", text, no, meta)
-    error.status_code = number or cls.status_code or meta.status_code
-    error.retry_after = _retry_delay(no.body)
-    if error.code in _UNKNOWN_CODES or number in _UNKNOWN_STATUSES or no.accepted:
-        error.outcome = "unknown"
-    return error
+    what, status = f"the relay answered {meta.status_code} with an error", number or cls.status_code or meta.status_code
+    return _status_error(cls, what, text, no, meta, status=status, retry_after=_retry_delay(no.body))
 
 
 def _status_in(code: object) -> int:
@@ -758,14 +758,13 @@ def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
     # Escapes are for machines: what is said in Chinese is to be read.
     text = _text_of(written(body).encode("utf-8", "replace")[:4096] if is_object(body) and b"\\u" in start else start)
     said = f": {printable(text, 200)}" if text else ""
-    error = UnexpectedResponseError(
+    return UnexpectedResponseError(
         f"the relay answered {meta.status_code} with {kind}{said}" + (f" ({hint})" if hint else ""),
         body=body if is_object(body) else text or None,
+        hint=hint,
+        response=meta,
+        request_id=meta.request_id,
     )
-    error.hint = hint
-    error.response = meta
-    error.request_id = meta.request_id
-    return error
 
 
 def _page_hint(meta: Meta) -> str:

@@ -18,7 +18,7 @@ from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast, get_origin
 
 from tutuclient.errors import ConfigError, RequestWarning, printable
-from tutuclient.media.upload import picture_mime, sound_mime
+from tutuclient.media.kinds import picture_mime, sound_mime
 from tutuclient.settings import UNSET
 
 if TYPE_CHECKING:

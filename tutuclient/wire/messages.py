@@ -25,8 +25,8 @@ from uuid import UUID
 import msgspec
 
 from tutuclient.errors import ConfigError, printable
+from tutuclient.media.kinds import AUDIO_ENDINGS, PICTURE_ENDINGS
 from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart
-from tutuclient.media.saving import PICTURE_ENDINGS
 from tutuclient.media.upload import Document, Recording, Upload, audio
 from tutuclient.settings import is_unset
 from tutuclient.types.base import Answer, is_list, is_object
@@ -75,9 +75,7 @@ _PICTURE_PATH = re.compile(
     rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{PICTURE_ENDINGS}|svg)",
     re.IGNORECASE,
 )
-_SOUND_PATH = re.compile(
-    r"(?![a-z][a-z0-9+.-]+:)[^\n]{1,1000}\.(?:wav|mp3|m4a|mp4|ogg|oga|opus|flac|webm|aac|aiff?|wma)", re.IGNORECASE
-)
+_SOUND_PATH = re.compile(rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{AUDIO_ENDINGS})", re.IGNORECASE)
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _SCHEMES = frozenset(("https", "http:"))
 _WEB_SCHEMES = frozenset(("https", "http"))
