@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     )
     from tutuclient.finding import find_images
     from tutuclient.media.image import GeneratedImage
-    from tutuclient.media.upload import PictureSource, Recording, SoundSource, Upload, audio, file, image
+    from tutuclient.media.parts import audio, file, image
+    from tutuclient.media.upload import PictureSource, Recording, SoundSource, Upload
     from tutuclient.resources.responses import APIResponse, OpenResponse
     from tutuclient.resources.streaming import ChatCompletionStream
     from tutuclient.resources.tool_loop import ToolRun, ToolRunStream
@@ -138,7 +139,8 @@ _ROOMS = {
     "streams.events": ("EventStream",),
     "finding": ("find_images",),
     "media.image": ("GeneratedImage",),
-    "media.upload": ("PictureSource", "Recording", "SoundSource", "Upload", "audio", "file", "image"),
+    "media.parts": ("audio", "file", "image"),
+    "media.upload": ("PictureSource", "Recording", "SoundSource", "Upload"),
     "resources.responses": ("APIResponse", "OpenResponse"),
     "resources.tool_loop": ("ToolRun", "ToolRunStream"),
     "resources.streaming": ("ChatCompletionStream",),

@@ -12,7 +12,9 @@ import msgspec
 from tutuclient import __version__, wire
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.image import GeneratedImage
-from tutuclient.media.upload import PictureSource, image, named_picture
+from tutuclient.media.parts import image
+from tutuclient.media.sources import named_picture
+from tutuclient.media.upload import PictureSource  # noqa: TC001  (``get_type_hints`` reads the fields at run time)
 from tutuclient.resources import Account, Audio, Chat, Embeddings, Images, Models, TextCompletions
 from tutuclient.resources.parsing import refuse_format
 from tutuclient.settings import (

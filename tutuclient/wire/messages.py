@@ -26,8 +26,8 @@ import msgspec
 
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media.kinds import AUDIO_ENDINGS, PICTURE_ENDINGS
-from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart
-from tutuclient.media.upload import Document, Recording, Upload, audio
+from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart, audio
+from tutuclient.media.upload import Document, Recording, Upload
 from tutuclient.settings import is_unset
 from tutuclient.types.base import Answer, is_list, is_object
 from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
