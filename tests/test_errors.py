@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutuclient import errors
+from tutuclient._meta import Meta
 from tutuclient.errors import APIError, TutuError, printable
-from tutuclient.types.base import Meta
 from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage
 
 CLASSES = sorted(

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from tutuclient._descriptors import default_connections
+from tutuclient._meta import Meta  # noqa: TC001  (msgspec reads annotations at run time)
 from tutuclient.errors import ConfigError, printable
-from tutuclient.types.base import Meta  # noqa: TC001  (msgspec reads annotations at run time)
 
 if TYPE_CHECKING:
     import ssl

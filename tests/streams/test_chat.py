@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutuclient import errors, wire
+from tutuclient._meta import Meta
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
 from tutuclient.streams.chat import ChunkReader, Folder, fold, read_body, several
-from tutuclient.types.base import Meta, Origin, too_deep
+from tutuclient.types.base import Origin, too_deep
 from tutuclient.types.chat import (
     ChatAudio,
     ChatCompletion,

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from tutuclient import wire
-from tutuclient.types.base import Meta, Origin, kept
+from tutuclient._meta import Meta
+from tutuclient.types.base import Origin, kept
 from tutuclient.types.chat import (
     Annotation,
     ChatChoice,

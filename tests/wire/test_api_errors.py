@@ -10,8 +10,9 @@ import pytest
 
 from tests.wire.bodies import OK, completion, of_status
 from tutuclient import errors, wire
+from tutuclient._meta import Meta
 from tutuclient.errors import APIError, UnexpectedResponseError
-from tutuclient.types.base import Answer, Meta
+from tutuclient.types.base import Answer
 from tutuclient.types.models import Model, ModelList
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from tutuclient.types.completions import Completion, CompletionChoice, Completio
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from tutuclient._meta import Meta
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 _FIELDS = wire.names(CompletionFields, "stream")

@@ -15,11 +15,11 @@ from tutuclient.streams.events import EventReader, EventStream
 from tutuclient.types.base import Answer, Origin, kept
 
 if TYPE_CHECKING:
+    from tutuclient._meta import Meta
     from tutuclient.media.upload import PictureSource
     from tutuclient.settings import Timeout
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 T = TypeVar("T")

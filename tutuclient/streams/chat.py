@@ -60,9 +60,10 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, SupportsIndex
 
+    from tutuclient._meta import Meta
     from tutuclient.transport.deadlines import Watch
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta, Origin
+    from tutuclient.types.base import Origin
     from tutuclient.types.chat import TokenLogprob, Usage
 
 E = TypeVar("E")

@@ -19,8 +19,8 @@ from tutuclient.wire import sse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from tutuclient._meta import Meta
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
 
 E = TypeVar("E")
 

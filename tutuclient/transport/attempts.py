@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 
 from tutuclient import wire
 from tutuclient._descriptors import out_of_descriptors
+from tutuclient._meta import Headers, Meta
 from tutuclient.errors import (
     APIConnectionError,
     APIError,
@@ -29,7 +30,6 @@ from tutuclient.transport.deadlines import Watch
 from tutuclient.transport.middleware import through
 from tutuclient.transport.progress import Progress, progress_of_attempt
 from tutuclient.transport.reply import Reply
-from tutuclient.types.base import Headers, Meta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

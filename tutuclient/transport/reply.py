@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import aiohttp
     from multidict import CIMultiDictProxy
 
+    from tutuclient._meta import Meta
     from tutuclient.limits import Slots
     from tutuclient.transport.call import Call
     from tutuclient.transport.deadlines import Kind, Watch
-    from tutuclient.types.base import Meta
 
 
 # What stands in the header where nothing was encoded, beside the names of character sets. Sources: a gateway in front

@@ -15,6 +15,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from tutuclient import errors
+from tutuclient._meta import Headers, Meta, request_id_of
 from tutuclient.errors import (
     APIError,
     APIStatusError,
@@ -23,7 +24,7 @@ from tutuclient.errors import (
     UnexpectedResponseError,
     printable,
 )
-from tutuclient.types.base import Headers, Meta, is_list, is_object, read_json, request_id_of
+from tutuclient.types.base import is_list, is_object, read_json
 from tutuclient.wire import vendors
 from tutuclient.wire.lenient import dicts, written
 

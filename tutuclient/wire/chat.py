@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from tutuclient.errors import APIError, APIStatusError
-from tutuclient.types.base import PATIENT, Answer, Meta, is_list, is_object, keep, kept, read_json, too_deep
+from tutuclient.types.base import PATIENT, Answer, is_list, is_object, keep, kept, read_json, too_deep
 from tutuclient.types.chat import (
     ChatChoice,
     ChatCompletion,
@@ -32,6 +32,7 @@ from tutuclient.wire.shapes import chunk_in, completion_in, is_shuffled
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tutuclient._meta import Meta
     from tutuclient.types.completions import Completion
     from tutuclient.wire.sse import Data
 

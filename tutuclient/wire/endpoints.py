@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import msgspec
 
 from tutuclient.errors import APIStatusError, printable
-from tutuclient.types.base import Answer, Meta, Nested, is_list, is_object, keep, note, read_json, too_deep
+from tutuclient.types.base import Answer, Nested, is_list, is_object, keep, note, read_json, too_deep
 from tutuclient.types.chat import ChatCompletion
 from tutuclient.types.completions import Completion
 from tutuclient.types.embeddings import CreateEmbeddingResponse
@@ -40,6 +40,7 @@ from tutuclient.wire.shapes import (
 )
 
 if TYPE_CHECKING:
+    from tutuclient._meta import Meta
     from tutuclient.wire.envelopes import Pick
     from tutuclient.wire.sse import Data
 

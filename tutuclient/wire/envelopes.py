@@ -16,8 +16,8 @@ from tutuclient.wire.api_errors import missing, raise_if_error, raise_if_words, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tutuclient._meta import Meta
     from tutuclient.errors import APIError
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 Pick: TypeAlias = "Callable[[Any], dict[str, Any] | None]"

@@ -26,7 +26,7 @@ from tutuclient.types.audio import (
     Translation,
     TranslationVerbose,
 )
-from tutuclient.types.base import Answer, Meta, Nested, keep, read_json
+from tutuclient.types.base import Answer, Nested, keep, read_json
 from tutuclient.types.chat import Usage
 from tutuclient.wire.api_errors import error_event, in_utf8, missing, read_value, unexpected
 from tutuclient.wire.chat import remember_usage
@@ -37,6 +37,7 @@ from tutuclient.wire.shapes import event_in, said_in
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from tutuclient._meta import Meta
     from tutuclient.wire.sse import Data
 
 A = TypeVar("A", bound=Answer)
