@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from tutuclient.finding import find_images
+    from tutuclient.media.audio import Sound
     from tutuclient.media.image import GeneratedImage
     from tutuclient.media.parts import audio, file, image
     from tutuclient.media.upload import PictureSource, Recording, SoundSource, Upload
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     from tutuclient.resources.streaming import ChatCompletionStream
     from tutuclient.resources.tool_loop import ToolRun, ToolRunStream
     from tutuclient.settings import RetryPolicy, Spent, Timeout
-    from tutuclient.streams.audio import Sound, SoundStream
+    from tutuclient.streams.audio import SoundStream
     from tutuclient.streams.chat import ChatStream
     from tutuclient.streams.events import EventStream
     from tutuclient.tools import Tool
@@ -138,6 +139,7 @@ _ROOMS = {
     ),
     "streams.events": ("EventStream",),
     "finding": ("find_images",),
+    "media.audio": ("Sound",),
     "media.image": ("GeneratedImage",),
     "media.parts": ("audio", "file", "image"),
     "media.upload": ("PictureSource", "Recording", "SoundSource", "Upload"),
@@ -145,7 +147,7 @@ _ROOMS = {
     "resources.tool_loop": ("ToolRun", "ToolRunStream"),
     "resources.streaming": ("ChatCompletionStream",),
     "settings": ("RetryPolicy", "Spent", "Timeout"),
-    "streams.audio": ("Sound", "SoundStream"),
+    "streams.audio": ("SoundStream",),
     "streams.chat": ("ChatStream",),
     "tools": ("Tool",),
     "transport": ("Request",),

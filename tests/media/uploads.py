@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import os
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,14 @@ class Awaited:
 
     async def read(self, size: int = -1, /) -> bytes:
         return self._file.read(size)
+
+
+def wav(frames: int = 24_000, *, size: int | None = None) -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(24_000)
+        writer.writeframes(bytes(2 * frames))
+    data = file.getvalue()
+    return data if size is None else data[:40] + size.to_bytes(4, "little") + data[44:]
