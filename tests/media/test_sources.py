@@ -44,6 +44,7 @@ from tests.media.uploads import (
 from tutuclient.errors import MediaError
 from tutuclient.media import sources
 from tutuclient.media.parts import audio, image
+from tutuclient.media.sources import names_image
 from tutuclient.media.upload import PictureSource, Recording, Upload
 
 if TYPE_CHECKING:
@@ -723,3 +724,26 @@ async def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path, monke
     error = str(await refusal("What is in this picture?"))
     assert "There is no file What is in this picture?" in error
     assert "the picture comes first, then the prompt" in error
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat.png", " cat.PNG\n", "/photos/CAT.WebP", "photos\\cat.jpeg", "logo.svg", "s3://bucket/cat.png",
+        "https://host/cat", "HTTP://host/?a=b", "data:image/png;base64,iVBO",
+        "/my photos/cat.png", "~/图 片/cat.PNG", "./a b.png", "../a b.png", "C:\\My Photos\\cat.jpg",
+    ],
+)  # fmt: skip
+def test_the_name_of_an_image_is_known(text: str) -> None:
+    assert names_image(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "cat", "a cat", "cat.mp3", "Which of these is cat.png?", "Compare it with dog.png", "/imagine a cat.png",
+        "https://host/cat.png shows what?", "data: 1, 2, 3", "./a.png\nWhat is in b.png", None, b"cat.png", 5,
+    ],
+)  # fmt: skip
+def test_words_about_an_image_are_no_name_of_one(text: object) -> None:
+    assert not names_image(text)

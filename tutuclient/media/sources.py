@@ -56,7 +56,8 @@ _DECODED = re.compile(
 """How a picture begins whose bytes were decoded as text, by any of the usual ways."""
 
 _BYTES_LITERAL = re.compile(r"""b(['"]).*\1""", re.DOTALL)
-_PICTURE_NAME = re.compile(rf"\.(?:{kinds.PICTURE_ENDINGS})\Z", re.IGNORECASE)
+_IMAGE_NAME = re.compile(rf"\.(?:{kinds.PICTURE_ENDINGS}|svg)\Z", re.IGNORECASE)
+_ROOTED = re.compile(r"(?:~|\.\.?|[A-Za-z]:|/[^/\n]+)[/\\][^\n]*\Z")
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
@@ -511,13 +512,17 @@ def _file_object(source: Any, what: What) -> tuple[Content, str | None]:
     return (_Stream if seekable else _Flow)(source, label), name
 
 
-def named_picture(prompt: object) -> bool:
-    """Return whether what was given as a prompt is the name or the address of a picture, and nothing else."""
-    if not isinstance(prompt, str):
+def names_image(text: object) -> bool:
+    """Return whether text is the address, the data URI or the path of an image, and nothing else.
+
+    A path with spaces counts only when it begins as paths do ("~/my photos/cat.png"): prompts mention files, too.
+    """
+    if not isinstance(text, str):
         return False
-    text = prompt.strip()
-    addressed = re.match(r"https?://\S+\Z|data:image/", text, re.IGNORECASE) is not None
-    return addressed or (re.search(r"\s", text) is None and _PICTURE_NAME.search(text) is not None)
+    text = text.strip()
+    if re.match(r"https?://\S+\Z|data:image/", text, re.IGNORECASE):
+        return True
+    return _IMAGE_NAME.search(text) is not None and (re.search(r"\s", text) is None or _ROOTED.match(text) is not None)
 
 
 def web_address(text: str) -> str | None:
