@@ -25,7 +25,7 @@ from typing import Any, Generic, TypeGuard, TypeVar, cast, get_origin, get_type_
 import msgspec
 
 from tutuclient.errors import ConfigError, printable
-from tutuclient.types.base import DEEPEST, too_deep
+from tutuclient.types.json import DEEPEST, too_deep
 from tutuclient.wire.keywords import quoted, warn
 
 __all__ = ["Tool"]

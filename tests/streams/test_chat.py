@@ -20,7 +20,7 @@ from tutuclient import errors, wire
 from tutuclient._meta import Meta
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
 from tutuclient.streams.chat import ChunkReader, Folder, fold, read_body, several
-from tutuclient.types.base import Origin, too_deep
+from tutuclient.types.base import Origin
 from tutuclient.types.chat import (
     ChatAudio,
     ChatCompletion,
@@ -29,6 +29,7 @@ from tutuclient.types.chat import (
     TokenLogprob,
     TopLogprob,
 )
+from tutuclient.types.json import too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,8 +13,9 @@ from tutuclient.errors import ConfigError
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Timeout, Unset
-from tutuclient.types.base import Origin, is_list, kept
+from tutuclient.types.base import Origin, kept
 from tutuclient.types.embeddings import CreateEmbeddingResponse, EmbeddingFields
+from tutuclient.types.json import is_list
 
 if TYPE_CHECKING:
     from tutuclient.transport.reply import Reply

@@ -32,7 +32,7 @@ from tutuclient.errors import (
     UnexpectedResponseError,
 )
 from tutuclient.types.audio import join_base64
-from tutuclient.types.base import DEEPEST, is_list, is_object, keep, keep_pair, kept, read_json, too_deep
+from tutuclient.types.base import keep, keep_pair, kept
 from tutuclient.types.chat import (
     ChatAudio,
     ChatAudioDelta,
@@ -53,6 +53,7 @@ from tutuclient.types.chat import (
     is_thought,
     read_once,
 )
+from tutuclient.types.json import DEEPEST, is_list, is_object, read_json, too_deep
 from tutuclient.wire import sse
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from tutuclient import wire
+from tutuclient._meta import note
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError, printable
 from tutuclient.streams.chat import Stream, begin_reading, check_stray, decoded
-from tutuclient.types.base import note
 from tutuclient.types.chat import fuller
 from tutuclient.wire import sse
 

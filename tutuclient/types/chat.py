@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, cast
 
 import msgspec
 
-from tutuclient.types.base import Answer, Nested, Plain, is_list, is_object, kept, unknown_field
+from tutuclient.types.base import Answer, Nested, Plain, kept, unknown_field
+from tutuclient.types.json import is_list, is_object
 
 if TYPE_CHECKING:
     from tutuclient.media.image import GeneratedImage

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from tutuclient.types.base import Kept, Plain, keep, kept, too_deep
+from tutuclient.types.base import Kept, Plain, keep, kept
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, TokenLogprob
+from tutuclient.types.json import too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -24,7 +24,7 @@ from tutuclient.errors import (
     UnexpectedResponseError,
     printable,
 )
-from tutuclient.types.base import is_list, is_object, read_json
+from tutuclient.types.json import is_list, is_object, read_json
 from tutuclient.wire import vendors
 from tutuclient.wire.lenient import dicts, written
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from tutuclient.errors import APIError, APIStatusError
-from tutuclient.types.base import PATIENT, Answer, is_list, is_object, keep, kept, read_json, too_deep
+from tutuclient.types.base import Answer, keep, kept
 from tutuclient.types.chat import (
     ChatChoice,
     ChatCompletion,
@@ -24,6 +24,7 @@ from tutuclient.types.chat import (
     fullness,
     is_reason,
 )
+from tutuclient.types.json import PATIENT, is_list, is_object, read_json, too_deep
 from tutuclient.wire.api_errors import read_value, unexpected
 from tutuclient.wire.envelopes import not_understood, open_event, opened, read_opened
 from tutuclient.wire.lenient import OddTextError, find_usage, fit_struct, mend_choices

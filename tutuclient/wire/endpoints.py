@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from tutuclient._meta import note
 from tutuclient.errors import APIStatusError, printable
-from tutuclient.types.base import Answer, Nested, is_list, is_object, keep, note, read_json, too_deep
+from tutuclient.types.base import Answer, Nested, keep
 from tutuclient.types.chat import ChatCompletion
 from tutuclient.types.completions import Completion
 from tutuclient.types.embeddings import CreateEmbeddingResponse
 from tutuclient.types.images import ImageError, ImagesResponse, ImageStreamEvent
+from tutuclient.types.json import is_list, is_object, read_json, too_deep
 from tutuclient.types.models import Model, ModelList
 from tutuclient.wire.api_errors import error_of_answer, has_words, raise_if_error, read_value, unexpected
 from tutuclient.wire.chat import UNREADABLE, check_count, may_hold_error, seek_usage

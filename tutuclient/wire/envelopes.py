@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from tutuclient.errors import APIStatusError, UnexpectedResponseError, printable
-from tutuclient.types.base import is_list, is_object, read_json
+from tutuclient.types.json import is_list, is_object, read_json
 from tutuclient.wire.api_errors import missing, raise_if_error, raise_if_words, read_object, read_value, unexpected
 
 if TYPE_CHECKING:

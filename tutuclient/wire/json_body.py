@@ -23,8 +23,8 @@ from tutuclient import errors
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media.upload import Upload
 from tutuclient.settings import UNSET
-from tutuclient.types.base import is_list
 from tutuclient.types.chat import ChatMessage, FunctionCall, ToolCall, is_thought
+from tutuclient.types.json import is_list
 from tutuclient.wire.keywords import is_binary, quoted, warn
 from tutuclient.wire.messages import is_mapping, is_pydantic, ready
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 
 import msgspec
 
-from tutuclient.types.base import is_list, is_object
 from tutuclient.types.chat import THOUGHT_PARTS, thoughts_of
+from tutuclient.types.json import is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -29,8 +29,9 @@ from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, Inp
 from tutuclient.media.saving import PICTURE_ENDINGS
 from tutuclient.media.upload import Document, Recording, Upload, audio
 from tutuclient.settings import is_unset
-from tutuclient.types.base import Answer, is_list, is_object
+from tutuclient.types.base import Answer
 from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
+from tutuclient.types.json import is_list, is_object
 from tutuclient.wire.keywords import is_any, is_binary, nearest, quoted, warn
 
 # Source: the API's description 2.3.0, ChatCompletionRequestMessage.

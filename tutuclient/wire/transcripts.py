@@ -26,8 +26,9 @@ from tutuclient.types.audio import (
     Translation,
     TranslationVerbose,
 )
-from tutuclient.types.base import Answer, Nested, keep, read_json
+from tutuclient.types.base import Answer, Nested, keep
 from tutuclient.types.chat import Usage
+from tutuclient.types.json import read_json
 from tutuclient.wire.api_errors import error_event, in_utf8, missing, read_value, unexpected
 from tutuclient.wire.chat import remember_usage
 from tutuclient.wire.envelopes import not_understood, open_event, read_opened
