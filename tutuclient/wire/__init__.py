@@ -7,9 +7,6 @@ from tutuclient.wire.api_errors import (
     error_of_answer,
     error_of_status,
     left_unread,
-    too_large,
-    unexpected,
-    without_key,
 )
 from tutuclient.wire.chat import (
     MOST_CALLS,
@@ -30,6 +27,7 @@ from tutuclient.wire.chat import (
     too_many,
     written_chunks,
 )
+from tutuclient.wire.decoding import too_large, unexpected
 from tutuclient.wire.endpoints import (
     failed,
     read_answer,
@@ -57,6 +55,7 @@ from tutuclient.wire.json_body import (
 from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names, quoted
 from tutuclient.wire.lenient import fit_struct
 from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source
+from tutuclient.wire.redaction import without_key
 from tutuclient.wire.shapes import in_order
 from tutuclient.wire.transcripts import (
     PLAIN_FORMATS,

@@ -25,7 +25,7 @@ from tutuclient.types.chat import (
     is_reason,
 )
 from tutuclient.types.json import PATIENT, is_list, is_object, read_json, too_deep
-from tutuclient.wire.api_errors import read_value, unexpected
+from tutuclient.wire.decoding import read_value, unexpected
 from tutuclient.wire.envelopes import not_understood, open_event, opened, read_opened
 from tutuclient.wire.lenient import OddTextError, find_usage, fit_struct, mend_choices
 from tutuclient.wire.shapes import chunk_in, completion_in, is_shuffled

@@ -20,9 +20,11 @@ from tutuclient.types.embeddings import CreateEmbeddingResponse
 from tutuclient.types.images import ImageError, ImagesResponse, ImageStreamEvent
 from tutuclient.types.json import is_list, is_object, read_json, too_deep
 from tutuclient.types.models import Model, ModelList
-from tutuclient.wire.api_errors import error_of_answer, has_words, raise_if_error, read_value, unexpected
+from tutuclient.wire.api_errors import error_of_answer, raise_if_error
 from tutuclient.wire.chat import UNREADABLE, check_count, may_hold_error, seek_usage
+from tutuclient.wire.decoding import read_value, unexpected
 from tutuclient.wire.envelopes import not_understood, open_event, opened, read_opened
+from tutuclient.wire.error_detection import has_message
 from tutuclient.wire.lenient import OddTextError, fit_struct, mend_texts
 from tutuclient.wire.shapes import (
     IMAGE_NAMES,
@@ -73,7 +75,7 @@ def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object
     if cls is Model and found is None and not any_object:
         raise not_understood("an answer without a model", data, meta, tree)
     names = cls.__struct_encode_fields__
-    nothing = all(tree.get(name) is None for name in names) and (tree.keys().isdisjoint(names) or has_words(tree))
+    nothing = all(tree.get(name) is None for name in names) and (tree.keys().isdisjoint(names) or has_message(tree))
     if names and nothing and not any_object and found is None:
         raise not_understood(f"an answer that has nothing of a {cls.__name__}", data, meta, tree)
     return _remembered(fit_struct(tree, cls), data, tree, tree)

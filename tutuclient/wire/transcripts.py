@@ -29,8 +29,9 @@ from tutuclient.types.audio import (
 from tutuclient.types.base import Answer, Nested, keep
 from tutuclient.types.chat import Usage
 from tutuclient.types.json import read_json
-from tutuclient.wire.api_errors import error_event, in_utf8, missing, read_value, unexpected
+from tutuclient.wire.api_errors import error_event, missing
 from tutuclient.wire.chat import remember_usage
+from tutuclient.wire.decoding import in_utf8, read_value, unexpected
 from tutuclient.wire.envelopes import not_understood, open_event, read_opened
 from tutuclient.wire.lenient import fit_struct
 from tutuclient.wire.shapes import event_in, said_in
