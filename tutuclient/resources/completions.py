@@ -184,7 +184,8 @@ def _read(data: bytes | bytearray, reply: Reply, asked: int) -> Completion:
             events.extend(coming)  # One after the other, so what came before an error is there.
             reader.check_complete(strict=False)
         except APIError as error:
-            error.partial = _folded(events, asked) if events else None  # type: ignore[assignment]  # chat's elsewhere
+            came: Any = _folded(events, asked) if events else None
+            error.with_partial(came)
             raise
     completion = events[0] if coming is None else _folded(events, asked)
     kept(completion)["origin"] = Origin(reply.meta, no_pictures)

@@ -328,7 +328,7 @@ class Images(Resource):
                     pass
             except APIError as error:
                 came: Any = reader.partial
-                error.partial = came
+                error.with_partial(came)
                 raise
             answer = _folded(reader.kept)
         else:

@@ -189,30 +189,29 @@ def _is_parseable(tool: Tool | Mapping[str, Any]) -> bool:
 
 def _check_whole(choice: ChatChoice, completion: ChatCompletion) -> None:
     word = (choice.finish_reason or "").lower()
-    error: LengthFinishReasonError | ContentFilterFinishReasonError
     if word in _CUT_OFF:
-        error = LengthFinishReasonError(
+        raise LengthFinishReasonError(
             f"the answer was cut off at its limit of tokens (finish_reason {word!r}), so it cannot be parsed; raise"
-            " max_tokens. What came is in .completion"
+            " max_tokens. What came is in .completion",
+            completion=completion,
         )
-    elif word in _FILTERED:
-        error = ContentFilterFinishReasonError(
+    if word in _FILTERED:
+        raise ContentFilterFinishReasonError(
             f"the answer was cut off by a filter (finish_reason {word!r}), so it cannot be parsed; what came is in"
-            " .completion"
+            " .completion",
+            completion=completion,
         )
-    else:
-        return
-    error.completion = completion
-    error.attempts, error.request_id = completion.meta.attempts, completion.meta.request_id
-    raise error
 
 
 def _misfit(what: str, why: MisfitError, text: str, completion: ChatCompletion) -> NoReturn:
-    error = UnexpectedResponseError(f"{what}: {printable(str(why))}; it was: {printable(text, 200)}", body=text)
-    error.partial = completion
-    error.response = completion.meta
-    error.attempts, error.request_id = completion.meta.attempts, completion.meta.request_id
-    raise error
+    raise UnexpectedResponseError(
+        f"{what}: {printable(str(why))}; it was: {printable(text, 200)}",
+        body=text,
+        partial=completion,
+        response=completion.meta,
+        attempts=completion.meta.attempts,
+        request_id=completion.request_id,
+    )
 
 
 S = TypeVar("S", bound=Answer | Nested)

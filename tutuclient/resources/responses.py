@@ -269,7 +269,7 @@ class OpenResponse(_Head, Generic[T]):
             except BaseException as error:
                 _close(reply)
                 if isinstance(error, TutuError):
-                    error.attempts = self.meta.attempts
+                    error.with_details(attempts=self.meta.attempts)
                     wire.without_key(error, reply.call.settings.api_key)
                 raise
             answer: object = result

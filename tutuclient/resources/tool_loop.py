@@ -99,13 +99,11 @@ class _Rounds:
         if not calls or any(isinstance(self._tools.get(_name(call)), Mapping) for call in calls):
             return False
         if self.rounds >= self._max_rounds:
-            error = ToolRoundsError(
+            raise ToolRoundsError(
                 f"the model still asks for tools after {self.rounds} rounds (max_rounds); the conversation so far is in"
-                " .conversation"
+                " .conversation",
+                completion=completion,
             )
-            error.completion = completion
-            error.attempts, error.request_id = completion.meta.attempts, completion.meta.request_id
-            raise error
         self.messages += await self._call(calls)
         return True
 
@@ -174,7 +172,7 @@ async def run(
         while await rounds.goes_on(await ask(rounds.body)):
             pass
     except TutuError as error:
-        error.conversation = rounds.messages
+        error.with_details(conversation=rounds.messages)
         raise
     return rounds.result()
 
@@ -265,7 +263,7 @@ class ToolRunStream:
         try:
             self._stream = await self._open(self._rounds.body)
         except TutuError as error:
-            error.conversation = self._rounds.messages
+            error.with_details(conversation=self._rounds.messages)
             raise
         return self._stream
 
@@ -284,7 +282,7 @@ class ToolRunStream:
                     return
                 stream = await self._ask()
         except TutuError as error:
-            error.conversation = self._rounds.messages
+            error.with_details(conversation=self._rounds.messages)
             raise
 
 

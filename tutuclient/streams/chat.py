@@ -806,9 +806,7 @@ class ChunkReader:
             message = "the stream ended with [DONE] and without a finish_reason; what came is in .partial"
         else:
             message = "the stream ended in the middle: neither finish_reason nor [DONE] came; what came is in .partial"
-        error = IncompleteStreamError(message)
-        error.request_id = self.meta.request_id
-        raise error
+        raise IncompleteStreamError(message, request_id=self.meta.request_id)
 
     def feed(self, piece: bytes) -> Generator[ChatCompletionChunk, None, None]:
         """Give the chunks that the next bytes complete.
@@ -896,9 +894,9 @@ class ChunkReader:
             raise self._cut(words)
 
     def _cut(self, words: str) -> IncompleteStreamError:
-        cut = IncompleteStreamError(f"the stream ended within an event ({words}); what came is in .partial")
-        cut.request_id = self.meta.request_id
-        return cut
+        return IncompleteStreamError(
+            f"the stream ended within an event ({words}); what came is in .partial", request_id=self.meta.request_id
+        )
 
     def _as_chunk(self, completion: ChatCompletion) -> ChatCompletionChunk:
         """Make one chunk of a whole answer: some relays stream like that."""
@@ -1174,9 +1172,9 @@ def _telling(reader: ChunkReader) -> Generator[None, None, None]:
     try:
         yield
     except APIError as error:
-        error.partial = reader.partial or error.partial
+        error.with_partial(reader.partial)
         if reader.folder.said_something:
-            error.outcome = "unknown"
+            error.with_details(outcome="unknown")
         raise
 
 
@@ -1356,9 +1354,8 @@ class _Reading(Generic[E]):
             raise
         except TutuError as error:
             if isinstance(error, APIError):
-                error.partial = reader.partial or error.partial
-            error.attempts = reader.meta.attempts
-            error.outcome = "unknown"
+                error.with_partial(reader.partial)
+            error.with_details(attempts=reader.meta.attempts, outcome="unknown")
             piece = b""
             self.error = wire.without_key(error, reply.call.settings.api_key)
             raise
@@ -1412,8 +1409,7 @@ class _Reading(Generic[E]):
                 return b""
             if isinstance(error, APITimeoutError):
                 raise
-            cut = IncompleteStreamError(f"{error.message}; {self._what_is_left}")
-            cut.request_id = error.request_id
+            cut = IncompleteStreamError(f"{error.message}; {self._what_is_left}", request_id=error.request_id)
             cause = error.__cause__
         raise cut from cause
 

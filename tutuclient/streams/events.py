@@ -154,9 +154,7 @@ class EventReader(Generic[E]):
     def _incomplete(self, message: str) -> APIError:
         if not self.spoken:
             return wire.left_unread("the stream ended without a single event", self._unread, self.meta)
-        error = IncompleteStreamError(message)
-        error.request_id = self.meta.request_id
-        return error
+        return IncompleteStreamError(message, request_id=self.meta.request_id)
 
     def _typed(self, events: list[sse.Event]) -> Iterator[E]:
         try:
@@ -170,7 +168,7 @@ class EventReader(Generic[E]):
                         yield event
         except APIError as error:
             if self.spoken:
-                error.outcome = "unknown"  # Whatever it says, work has been done.
+                error.with_details(outcome="unknown")  # Whatever it says, work has been done.
             raise
 
     def _events(self, name: str | None, data: sse.Data) -> list[E]:

@@ -81,14 +81,9 @@ def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | 
     location = meta.headers.get("location") if 300 <= status < 400 else None  # noqa: PLR2004  (redirects)
     if location:
         text = f"a redirect to {location.partition('?')[0]}; set base_url to where the relay really is"
-    error = _status_error(
-        cls, f"{what} answered {status}", text, no._replace(body=text if body is None else no.body), meta
-    )
-    error.status_code = status
-    error.retry_after = retry_after if retry_after is not None else _retry_delay(no.body)
-    if status in _UNKNOWN_STATUSES or error.code in _UNKNOWN_CODES or no.accepted:
-        error.outcome = "unknown"
-    return error
+    retry_after = _retry_delay(no.body) if retry_after is None else retry_after
+    no = no._replace(body=text if body is None else no.body)
+    return _status_error(cls, f"{what} answered {status}", text, no, meta, status=status, retry_after=retry_after)
 
 
 def _unframed(data: bytes) -> bytes:
@@ -99,16 +94,33 @@ def _unframed(data: bytes) -> bytes:
     return data if found is None else found[1]
 
 
-def _status_error(cls: type[APIStatusError], what: str, text: str, no: FoundError, meta: Meta) -> APIStatusError:
+def _status_error(
+    cls: type[APIStatusError],
+    what: str,
+    text: str,
+    no: FoundError,
+    meta: Meta,
+    *,
+    status: int,
+    retry_after: float | None,
+) -> APIStatusError:
     advice = advice_for(cls, meta, no.fields.get("code"), text)
     message = f"{what}: {printable(text) or 'nothing more'}" + (f" ({advice})" if advice else "")
-    error = cls(message, body=no.body)
-    named = APIError(body=no.fields)
-    error.code = error.code or named.code
-    error.type, error.param = error.type or named.type, error.param or named.param
-    error.response = meta
-    error.request_id = request_id_of(meta.headers, text)
-    return error
+    said, named = APIError(body=no.body), APIError(body=no.fields)
+    code = said.code or named.code
+    maybe_done = status in _UNKNOWN_STATUSES or code in _UNKNOWN_CODES or no.accepted
+    return cls(
+        message,
+        body=no.body,
+        code=code,
+        param=said.param or named.param,
+        type=said.type or named.type,
+        response=meta,
+        status_code=status,
+        retry_after=retry_after,
+        outcome="unknown" if maybe_done else None,
+        request_id=request_id_of(meta.headers, text),
+    )
 
 
 def _retry_delay(body: object) -> float | None:
@@ -218,9 +230,7 @@ def left_unread(message: str, data: Data, meta: Meta) -> APIError:
         tree = None
     if is_object(tree) and (may_be_accepted(tree) or (has_message(tree) and not tree.keys() & {"type", "event"})):
         return missing("a stream without an answer", tree, data, meta)
-    error = IncompleteStreamError(message, body=tree)
-    error.request_id = meta.request_id
-    return error
+    return IncompleteStreamError(message, body=tree, request_id=meta.request_id)
 
 
 def _error_in_answer(no: FoundError, meta: Meta) -> APIStatusError:
@@ -231,12 +241,8 @@ def _error_in_answer(no: FoundError, meta: Meta) -> APIStatusError:
     cls = _class_of(number, no)
     if cls is APIStatusError and fields.get("type") in ("server_error", "upstream_error"):
         cls = errors.InternalServerError
-    error = _status_error(cls, f"the relay answered {meta.status_code} with an error", text, no, meta)
-    error.status_code = number or cls.status_code or meta.status_code
-    error.retry_after = _retry_delay(no.body)
-    if error.code in _UNKNOWN_CODES or number in _UNKNOWN_STATUSES or no.accepted:
-        error.outcome = "unknown"
-    return error
+    what, status = f"the relay answered {meta.status_code} with an error", number or cls.status_code or meta.status_code
+    return _status_error(cls, what, text, no, meta, status=status, retry_after=_retry_delay(no.body))
 
 
 def error_of_answer(data: Data, meta: Meta) -> APIError | None:

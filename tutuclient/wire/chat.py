@@ -199,7 +199,7 @@ def _keep_partial(error: APIError, value: Any) -> None:
     except OddTextError:
         return
     if any(_says_something(choice.message) for choice in partial.choices):
-        error.partial, error.outcome = partial, "unknown"
+        error.with_partial(partial).with_details(outcome="unknown")
 
 
 def seek_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: Data) -> None:

@@ -51,14 +51,13 @@ def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
     # Escapes are for machines: what is said in Chinese is to be read.
     text = text_of(written(body).encode("utf-8", "replace")[:4096] if is_object(body) and b"\\u" in start else start)
     said = f": {printable(text, 200)}" if text else ""
-    error = UnexpectedResponseError(
+    return UnexpectedResponseError(
         f"the relay answered {meta.status_code} with {kind}{said}" + (f" ({hint})" if hint else ""),
         body=body if is_object(body) else text or None,
+        hint=hint,
+        response=meta,
+        request_id=meta.request_id,
     )
-    error.hint = hint
-    error.response = meta
-    error.request_id = meta.request_id
-    return error
 
 
 def in_utf8(data: bytes, meta: Meta) -> bytes:

@@ -193,14 +193,13 @@ def not_understood(lacking: str, data: Data, meta: Meta, tree: object) -> APIErr
     error = missing(lacking, tree, data, meta) if is_object(tree) else unexpected(lacking, data, meta)
     if not isinstance(error, UnexpectedResponseError):
         return error
-    if not error.hint and is_object(tree) and tree:
+    message, hint = error.message, error.hint
+    if not hint and is_object(tree) and tree:
         names = printable(", ".join(sorted(tree)[:12]), 120)
-        error.hint = (
+        hint = (
             f"its fields are {names}; if what you asked for is among them, it is wrapped in an unknown way: .body has"
             " all of it"
         )
-        error.message = f"{error.message} ({error.hint})"
-        error.args = (error.message,)
-    if is_object(tree) or is_list(tree):
-        error.body = tree
-    return error
+        message = f"{message} ({hint})"
+    body = tree if is_object(tree) or is_list(tree) else error.body
+    return UnexpectedResponseError(message, body=body, hint=hint, response=meta, request_id=meta.request_id)
