@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tutuclient.diagnostics import quoted
 from tutuclient.wire.api_errors import (
     error_event,
     error_of_answer,
@@ -52,7 +53,7 @@ from tutuclient.wire.json_body import (
     refuse_infinite,
     sendable,
 )
-from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names, quoted
+from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names
 from tutuclient.wire.lenient import fit_struct
 from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source
 from tutuclient.wire.redaction import without_key
