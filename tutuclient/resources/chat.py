@@ -19,7 +19,9 @@ from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManag
 from tutuclient.resources.tool_loop import ToolRun, ToolRunStream, run
 from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.streams.audio import sound_in
-from tutuclient.streams.chat import ChatStream, fold, read_body, several
+from tutuclient.streams.bodies import fold, read_body
+from tutuclient.streams.chat import ChatStream
+from tutuclient.streams.folding import several
 from tutuclient.tools import sendable as written
 from tutuclient.types.base import Origin, kept
 from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage

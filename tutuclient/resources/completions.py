@@ -15,8 +15,8 @@ from tutuclient.errors import APIError
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Timeout, Unset
-from tutuclient.streams.chat import several
 from tutuclient.streams.events import EventReader, EventStream
+from tutuclient.streams.folding import several
 from tutuclient.types.base import Origin, kept
 from tutuclient.types.chat import fuller
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tutuclient.errors import ConfigError
 from tutuclient.resources.parsing import Expected  # noqa: TC001  (``get_type_hints`` reads annotations at run time)
-from tutuclient.streams.chat import ChatStream, Folder, ToolCalls
+from tutuclient.streams.chat import ChatStream
+from tutuclient.streams.folding import Folder
+from tutuclient.streams.tool_calls import ToolCalls
 from tutuclient.tools import MisfitError
 from tutuclient.types.base import keep
 from tutuclient.types.chat import ChatCompletion, read_once

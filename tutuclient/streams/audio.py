@@ -19,8 +19,8 @@ from tutuclient._threads import in_thread
 from tutuclient.errors import APIError, ConfigError, SoundError
 from tutuclient.media import saving
 from tutuclient.media.upload import picture_mime, sound_mime
-from tutuclient.streams.chat import Stream
 from tutuclient.streams.events import EventReader
+from tutuclient.streams.reading import Stream
 from tutuclient.types.audio import SpeechAudioDeltaEvent, SpeechAudioDoneEvent, decode_base64
 
 if TYPE_CHECKING:
