@@ -10,13 +10,13 @@ from tutuclient._meta import Meta
 from tutuclient.errors import APIError
 from tutuclient.streams.bodies import fold
 from tutuclient.streams.chat import ChunkReader
-from tutuclient.types.base import Origin
 from tutuclient.types.chat import (
     ChatCompletion,
     ChatCompletionChunk,
     TokenLogprob,
     TopLogprob,
 )
+from tutuclient.types.provenance import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,9 +10,10 @@ import pytest
 
 from tutuclient import ConfigError, wire
 from tutuclient._meta import Meta
-from tutuclient.types.base import Answer, Nested, Origin, kept
+from tutuclient.types.base import Answer, Nested
 from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, CustomCall, FunctionCall, ToolCall
 from tutuclient.types.models import Model
+from tutuclient.types.provenance import Origin, provenance, remember, set_origin
 
 
 class Page(Answer, frozen=True, kw_only=True):
@@ -26,7 +27,7 @@ class Part(Nested, frozen=True, kw_only=True):
 
 def page(raw: bytes, **fields: Any) -> Page:
     made = Page(**fields)
-    kept(made)["raw"] = raw
+    provenance(made).raw = raw
     return made
 
 
@@ -55,7 +56,7 @@ def test_an_answer_made_by_hand_has_only_its_fields() -> None:
 def test_raw_is_bytes_whatever_it_was_read_from() -> None:
     for raw in (b"{}", bytearray(b"{}"), memoryview(b"{}")):
         answer = Page()
-        kept(answer)["raw"] = raw
+        provenance(answer).raw = raw
         assert answer.raw == b"{}"
         assert type(answer.raw) is bytes
 
@@ -77,21 +78,21 @@ def test_raw_is_bytes_whatever_it_was_read_from() -> None:
 def test_extra_reads_what_a_strict_reader_refuses(value: bytes, read: object) -> None:
     raw = b'{"id": "1", "odd": %s}' % value
     part = Part()
-    kept(part)["place"] = (b'{"parts": [%s]}' % raw, ("parts", 0))
+    remember(part, (b'{"parts": [%s]}' % raw, ("parts", 0)))
     assert page(raw).extra == {"odd": read}
     assert part.extra == {"id": "1", "odd": read}
 
 
 def test_equal_is_what_has_equal_fields() -> None:
     here, there = page(b'{"a": 1}', id="1"), page(b'{"a": 2}', id="1")
-    kept(here)["origin"] = Origin(Meta(200), nothing)
+    set_origin(here, Origin(Meta(200), nothing))
     assert here == there
     assert here != Page(id="2")
 
 
 def test_an_answer_travels_with_where_it_came_from() -> None:
     answer = page(b'{"id": "1", "odd": true}', id="1")
-    kept(answer)["origin"] = Origin(Meta(200, {"X-Request-Id": "r"}, attempts=2), nothing)
+    set_origin(answer, Origin(Meta(200, {"X-Request-Id": "r"}, attempts=2), nothing))
     again = travelled(answer)
     assert again == answer
     assert (again.raw, again.extra) == (answer.raw, {"odd": True})
@@ -100,14 +101,14 @@ def test_an_answer_travels_with_where_it_came_from() -> None:
 
 def test_an_answer_read_from_a_view_travels() -> None:
     answer = Page()
-    kept(answer)["raw"] = memoryview(b'{"odd": 1}')
+    provenance(answer).raw = memoryview(b'{"odd": 1}')
     assert travelled(answer).extra == {"odd": 1}
 
 
 def test_a_part_finds_its_place_and_takes_it_along() -> None:
     tree = {"parts": [{"name": "a", "odd": 1}, {"name": "b", "cost": 0.5}]}
     part = Part(name="b")
-    kept(part)["place"] = (tree, ("parts", 1))
+    remember(part, (tree, ("parts", 1)))
     assert part.extra == {"cost": 0.5}
     again = travelled(part)
     assert again == part
@@ -200,7 +201,7 @@ def test_a_dump_is_written_as_openai_writes_it() -> None:
 
 def test_what_did_not_come_off_the_wire_is_dumped_from_its_fields() -> None:
     call = ToolCall(id="k", function=FunctionCall(name="f", arguments="{}"))
-    kept(call)["place"] = ({"sign": "s"}, ())
+    remember(call, ({"sign": "s"}, ()))
     message = ChatMessage(content="see", parts=[{"type": "text", "text": "see"}], tool_calls=[call], reasoning="hm")
     assert ChatCompletion(choices=[ChatChoice(message=message)]).to_dict()["choices"] == [
         {
@@ -223,7 +224,7 @@ def test_a_tool_that_is_no_function_has_none_in_its_dump() -> None:
 
 def test_an_answer_knows_its_request_id_by_both_names() -> None:
     answer = Page()
-    kept(answer)["origin"] = Origin(Meta(headers={"x-request-id": "r-1"}), nothing)
+    set_origin(answer, Origin(Meta(headers={"x-request-id": "r-1"}), nothing))
     assert answer.request_id == answer._request_id == "r-1"
     assert Page().request_id is None
 

@@ -10,13 +10,13 @@ from tutuclient import wire
 from tutuclient.errors import APIError
 from tutuclient.streams.chat import ChunkReader
 from tutuclient.streams.folding import one_choice
-from tutuclient.types.base import kept
+from tutuclient.types.provenance import set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from tutuclient.types.base import Origin
     from tutuclient.types.chat import ChatCompletion
+    from tutuclient.types.provenance import Origin
 
 _PIECE = 64 * 2**10
 
@@ -30,7 +30,7 @@ def read_body(data: bytes | bytearray, origin: Origin, *, many: int, max_bytes: 
     read = wire.read_completion_or_chunks(data, origin.meta)
     if not isinstance(read, list):  # Without a reader: nearly every call comes this way.
         completion = read if many or len(read.choices) == 1 else one_choice(read)
-        kept(completion)["origin"] = origin
+        set_origin(completion, origin)
         return completion
     reader = ChunkReader(origin, many=many, max_bytes=max_bytes)
     with _telling(reader):

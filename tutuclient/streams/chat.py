@@ -16,9 +16,9 @@ from tutuclient.streams.events import check_stray, decoded
 from tutuclient.streams.folding import Folder, as_delta, one_choice, says
 from tutuclient.streams.reading import Stream, begin_reading
 from tutuclient.streams.tool_calls import TooManyError
-from tutuclient.types.base import keep, keep_pair, kept
 from tutuclient.types.chat import ChatChunkChoice, ChatCompletion, ChatCompletionChunk, ChatDelta, is_reason
 from tutuclient.types.json import DEEPEST, too_deep
+from tutuclient.types.provenance import copy_provenance, remember, set_origin
 from tutuclient.wire import sse
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from tutuclient._meta import Meta
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Origin
     from tutuclient.types.chat import Usage
+    from tutuclient.types.provenance import Origin
 
 _ERROR = re.compile(rb'"error"')
 # Where a chunk that seems to add nothing may have its piece of the answer, or its error.
@@ -228,9 +228,9 @@ class ChunkReader:
             system_fingerprint=completion.system_fingerprint,
             service_tier=completion.service_tier,
         )
-        kept(completion)["origin"] = self._origin
+        set_origin(completion, self._origin)
         self.folder.add_whole(completion)
-        keep(chunk, {name: value for name, value in kept(completion).items() if name != "images"})
+        copy_provenance(completion, chunk)
         return chunk
 
     def _chunks(self, events: list[sse.Event]) -> Generator[ChatCompletionChunk, None, None]:
@@ -270,7 +270,7 @@ class ChunkReader:
                             and astuple(delta).count(None) == _ALL_BUT_ONE
                         ):
                             add(piece)
-                            keep_pair(chunk, (origin, data))
+                            remember(chunk, (origin, data))
                             yield chunk
                             continue
             yield from self._carefully("", data, chunk)
@@ -327,7 +327,7 @@ class ChunkReader:
     def _add(self, chunk: ChatCompletionChunk, data: sse.Data) -> None:
         if len(chunk.choices) > max(wire.MOST_CHOICES, self._many):
             raise wire.unexpected(f"more than {wire.MOST_CHOICES:,} choices", b"", self.meta)
-        keep(chunk, {"raw": data, **kept(chunk), "origin": self._origin})
+        set_origin(chunk, self._origin, data)
         if not chunk.choices:
             self._unread = data
         wire.seek_usage(chunk, data)

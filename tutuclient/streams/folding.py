@@ -12,7 +12,7 @@ from msgspec.structs import asdict, astuple, force_setattr, replace
 from tutuclient import wire
 from tutuclient.streams.tool_calls import ToolCalls, TooManyError
 from tutuclient.types.audio import join_base64
-from tutuclient.types.base import keep, kept
+from tutuclient.types.base import remember_part
 from tutuclient.types.chat import (
     ChatAudio,
     ChatAudioDelta,
@@ -31,6 +31,7 @@ from tutuclient.types.chat import (
     is_thought,
 )
 from tutuclient.types.json import is_list, is_object, read_json
+from tutuclient.types.provenance import copy_provenance, provenance, remember, set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -235,7 +236,7 @@ class _Choice:
             thoughts=self._whole_thoughts(),
         )
         if self.others:
-            keep(message, {"place": (self._whole_others(), ())})
+            remember(message, (self._whole_others(), ()))
         return ChatChoice(index=index, message=message, finish_reason=self.finish_reason, logprobs=logprobs)
 
 
@@ -346,8 +347,8 @@ class Folder:
         self._spoken += any(map(says, chunk.choices))
         if chunk.usage is not None:
             self.usage = fuller(self.usage, chunk.usage)
-            if "place" not in kept(chunk.usage):
-                wire.remember_usage(chunk.usage, chunk.raw)
+            if provenance(chunk.usage).place is None:
+                remember_part(chunk.usage, chunk.raw, ("usage",))
         if chunk.moderation is not None:
             self._moderation = chunk.moderation
         head = self._head
@@ -383,7 +384,7 @@ class Folder:
         force_setattr(choice, "delta", self._choice(index).news(as_delta(choice.message)))
 
     def _keep_frame(self, chunk: ChatCompletionChunk) -> None:
-        self._room -= len(kept(chunk).get("raw", b""))
+        self._room -= len(provenance(chunk).raw)
         if self._room > 0:
             self._frames.append(chunk)
         if len(self._frames) > _MOST_FRAMES:
@@ -392,7 +393,8 @@ class Folder:
     def _read_frames(self) -> None:
         frames, self._frames = self._frames, []
         for chunk in frames:
-            tree: dict[str, Any] = kept(chunk).get("tree") or (read_json(raw) if (raw := chunk.raw) else {})
+            known = provenance(chunk)
+            tree: dict[str, Any] = known.tree or (read_json(known.raw) if known.raw else {})
             self._unknown |= {name: value for name, value in tree.items() if name.lower() not in _KNOWN}
 
     def _remember_text(self) -> None:
@@ -458,9 +460,9 @@ class Folder:
             moderation=wire.fit_struct(self._moderation, Moderation) if is_object(self._moderation) else None,
         )
         self._read_frames()
-        kept(completion)["unknown"] = dict(self._unknown)
-        if (origin := kept(head).get("origin")) is not None:
-            kept(completion)["origin"] = origin
+        provenance(completion).unknown = dict(self._unknown)
+        if (origin := provenance(head).origin) is not None:
+            set_origin(completion, origin)
         return completion
 
 
@@ -545,9 +547,9 @@ def one_choice(completion: ChatCompletion) -> ChatCompletion:
     logprobs = next((choice.logprobs for choice in completion.choices if choice.logprobs is not None), None)
     choice = ChatChoice(message=message, finish_reason=reasons[-1] if reasons else None, logprobs=logprobs)
     # Without a path these are the unknown fields alone: what came of the others is no longer all of each.
-    kept(message)["place"] = ({name: value for each in reversed(messages) for name, value in each.extra.items()}, ())
+    remember(message, ({name: value for each in reversed(messages) for name, value in each.extra.items()}, ()))
     extras = (each.extra.items() for each in reversed(completion.choices))
-    kept(choice)["place"] = (dict(chain.from_iterable(extras)), ())
+    remember(choice, (dict(chain.from_iterable(extras)), ()))
     folded = replace(completion, choices=[choice])
-    keep(folded, dict(kept(completion)))
+    copy_provenance(completion, folded)
     return folded

@@ -6,8 +6,8 @@ import re
 from typing import Any
 
 from tutuclient import wire
-from tutuclient.types.base import keep
 from tutuclient.types.chat import FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta, read_once
+from tutuclient.types.provenance import remember
 
 _MARKS = re.compile(r'\\.?|["{}\[\]]', re.DOTALL)
 
@@ -151,7 +151,7 @@ class ToolCalls:
             kind = call["type"] or ("custom" if call["custom"] else "function")
             custom = call["custom"] and call["custom"] | {"input": "".join(call["input"])}
             made = ToolCall(id=call["id"], type=kind, function=function, custom=custom)
-            keep(made, {"place": (call["extra"], ())})
+            remember(made, (call["extra"], ()))
             done.append(made)
         return done
 

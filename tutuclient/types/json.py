@@ -12,6 +12,8 @@ import msgspec
 from tutuclient._meta import note
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tutuclient._meta import Meta
 
 _NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
@@ -64,6 +66,18 @@ def is_object(value: object) -> TypeGuard[dict[str, Any]]:
 def is_list(value: object) -> TypeGuard[list[Any]]:
     """Say whether a value of decoded JSON is a list."""
     return isinstance(value, list)
+
+
+def value_at(tree: Any, path: Iterable[str | int]) -> Any:
+    """Return what stands in decoded JSON at the end of a path of names and numbers, or None."""
+    for step in path:
+        if is_object(tree):
+            tree = tree.get(str(step))
+        elif is_list(tree) and isinstance(step, int):
+            tree = tree[step]
+        else:
+            return None
+    return tree
 
 
 def read_json(data: bytes | bytearray | memoryview, meta: Meta | None = None) -> Any:
