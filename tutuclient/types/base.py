@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 from collections.abc import Collection, Mapping
@@ -340,19 +339,22 @@ def remember_part(part: Nested, json: bytes | bytearray | dict[str, Any], path: 
         path: The names and numbers that lead down to the part.
     """
     remember(part, (json, path))
-    remember_parts(part, json, path)
+    if _fields_with_parts[type(part)]:
+        remember_parts(part, json, path)
 
 
 def remember_parts(
     struct: msgspec.Struct, json: bytes | bytearray | dict[str, Any], path: tuple[str | int, ...] = ()
 ) -> None:
     """Write where all parts of an answer, or of a part of one, stand; arguments as for ``remember_part``."""
-    for name, key in _fields_with_parts(type(struct)):
+    for name, key in _fields_with_parts[type(struct)]:
         value: Any = getattr(struct, name)
-        if isinstance(value, Nested):
+        if not value:
+            continue
+        if not isinstance(value, list):
             remember_part(value, json, (*path, key))
-        elif value and (not is_object(json) or _length(value_at(json, (*path, key))) == len(value)):
-            # Where one of a list did not fit and was left out, nothing tells which stands where.
+        # Where one of a list did not fit and was left out, nothing tells which stands where.
+        elif not isinstance(json, dict) or _length(value_at(json, (*path, key))) == len(value):
             for number, part in enumerate(value):
                 remember_part(part, json, (*path, key, number))
 
@@ -361,15 +363,20 @@ def _length(value: Any) -> int:
     return len(value) if is_list(value) else 0
 
 
-@functools.cache
-def _fields_with_parts(cls: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
-    """Return the fields of a class that hold a part or a list of them, each with its name on the wire.
+class _FieldsWithParts(dict[type[msgspec.Struct], tuple[tuple[str, str], ...]]):
+    """The fields of each class that hold a part or a list of them, with their names on the wire.
 
-    They are few of many, and every answer is gone through.
+    They are few of many, and every answer is gone through. A dict, since looking up is the half of it.
     """
-    hints = get_type_hints(cls)
-    names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
-    return tuple((name, key) for name, key in names if _names_part(hints[name]))
+
+    def __missing__(self, cls: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+        hints = get_type_hints(cls)
+        names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
+        found = self[cls] = tuple((name, key) for name, key in names if _names_part(hints[name]))
+        return found
+
+
+_fields_with_parts = _FieldsWithParts()
 
 
 def _names_part(hint: Any) -> bool:
