@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "x-generation-id", "x-litellm-call-id")
 _REQUEST_ID_IN_TEXT = re.compile(r"request id: ([\w.-]{1,128})", re.IGNORECASE)
@@ -52,6 +52,8 @@ class Headers(dict[str, str]):
 
 
 _NOTHING_ASKED = ("", "")
+# What encoders see of a ``Meta``.
+_SHOWN = ("status_code", "request_id", "attempts", "waited_s", "headers_s", "elapsed_s", "warnings")
 
 
 class Meta:
@@ -100,6 +102,39 @@ class Meta:
     def request_id(self) -> str | None:
         """The relay's name for this request, for its operator to look up; None when it gave none."""
         return request_id_of(self.headers)
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        # Pairs, for ``dict(meta)`` and for encoders that try it (FastAPI's does). The headers are not among them: they
+        # may hold cookies, and name the account at the upstream.
+        return ((name, getattr(self, name)) for name in _SHOWN)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema  # noqa: PLC0415  (whoever asks has it)
+
+        whole, text, seconds = core_schema.int_schema(), core_schema.str_schema(), core_schema.float_schema()
+        kinds = (whole, core_schema.nullable_schema(text), whole, seconds, seconds, seconds)
+        fields = dict(zip(_SHOWN, (*kinds, core_schema.tuple_variable_schema(text)), strict=True))
+        described = core_schema.typed_dict_schema(
+            {name: core_schema.typed_dict_field(kind, required=False) for name, kind in fields.items()},
+            config={"title": cls.__name__},
+        )
+
+        def read(value: dict[str, Any]) -> Meta:
+            return cls(**{name: field for name, field in value.items() if name != "request_id"})
+
+        return core_schema.union_schema(
+            [core_schema.is_instance_schema(cls), core_schema.no_info_after_validator_function(read, described)],
+            mode="left_to_right",
+            serialization=core_schema.plain_serializer_function_ser_schema(dict, return_schema=described),
+        )
+
+    @property
+    def __pydantic_serializer__(self) -> Any:
+        # pydantic asks for it where nothing says what a value is: in a dict, behind Any.
+        from pydantic import TypeAdapter  # noqa: PLC0415  (whoever asks has it)
+
+        return TypeAdapter(Meta).serializer
 
     def __repr__(self) -> str:
         return (
