@@ -12,9 +12,7 @@ from tutuclient.wire.api_errors import (
 from tutuclient.wire.chat import (
     MOST_CALLS,
     MOST_CHOICES,
-    UNREADABLE,
     apart,
-    check_count,
     chunk_of_line,
     decode_chunk,
     is_event_stream,
@@ -24,10 +22,9 @@ from tutuclient.wire.chat import (
     read_completion_or_chunks,
     says_done,
     seek_usage,
-    too_many,
     written_chunks,
 )
-from tutuclient.wire.decoding import too_large, unexpected
+from tutuclient.wire.decoding import UNREADABLE, check_count, too_large, too_many, unexpected
 from tutuclient.wire.endpoints import (
     failed,
     read_answer,

@@ -172,21 +172,20 @@ def raise_if_error(tree: dict[str, Any] | list[Any], meta: Meta, *, loose: bool 
         raise _error_in_answer(no, meta)
 
 
-def raise_if_words(tree: dict[str, Any], meta: Meta, name: str = "") -> None:
-    """Raise the error that an event of a stream is, also when it is nothing but words.
+def raise_if_message_alone(tree: dict[str, Any], meta: Meta, name: str = "") -> None:
+    """Raise the error that an event of a stream is when it is nothing but a message.
 
     An event of another kind, which its name or its ``type`` tells, may carry a
-    message and is passed over. What has neither, and says nothing else, is what
-    the relay writes in place of an answer.
+    message and is passed over. What has neither, and nothing else, is what the
+    relay writes in place of an answer.
 
     Args:
-        tree: The decoded event.
+        tree: The decoded event, in which ``raise_if_error`` found nothing.
         meta: How the call went.
         name: What its ``event:`` line calls it, or "".
     """
-    raise_if_error(tree, meta)
-    told_more = tree.keys() & {"choices", "object", "id", "type", "event"} or tree.get("data") is not None
-    if name in {"", "message"} and not told_more and not succeeds(tree) and not may_be_accepted(tree):
+    has_more = tree.keys() & {"choices", "object", "id", "type", "event"} or tree.get("data") is not None
+    if name in {"", "message"} and not has_more and not succeeds(tree) and not may_be_accepted(tree):
         fields = error_fields(tree)
         if fields.get("message") and not is_good_word(fields["message"]):
             raise _error_in_answer(FoundError(fields, tree, "code"), meta)

@@ -1,6 +1,6 @@
 """Answers in other shapes than the API's: bare lists, other names for the list, lists of texts, one in place of many.
 
-Each function here is a ``Pick`` for ``envelopes.opened``: it makes of a value the
+Each function here is a ``Pick`` for ``envelopes.unwrap``: it makes of a value the
 answer in the API's own shape, with the fields beside it kept, or says that the
 value has no such answer. What is missing or broken is never left out in silence.
 """
