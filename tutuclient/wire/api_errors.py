@@ -32,7 +32,7 @@ from tutuclient.wire.error_detection import (
     status_in,
     succeeds,
 )
-from tutuclient.wire.lenient import dicts, written
+from tutuclient.wire.lenient import as_text, objects_in
 
 if TYPE_CHECKING:
     from tutuclient.wire.sse import Data
@@ -128,7 +128,7 @@ def _retry_delay(body: object) -> float | None:
 
     Source: https://cloud.google.com/apis/design/errors, google.rpc.RetryInfo.
     """
-    details = dicts(body.get("details")) if is_object(body) else []
+    details = objects_in(body.get("details")) if is_object(body) else []
     said = next((item["retryDelay"] for item in details if isinstance(item.get("retryDelay"), str)), "")
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", said)
     return float(found[1]) if found else None
@@ -146,7 +146,7 @@ def _class_of(status: int, no: FoundError) -> type[APIStatusError]:
     found = vendors.class_over_code(message) or vendors.class_of_number(no.envelope, number.removesuffix(".0"))
     found = found or vendors.class_of_code(code) or vendors.class_of_code(kind)
     if found is None and is_object(body):
-        found = vendors.class_of_details(body, message + " " + written(body)[:LONGEST_BODY])
+        found = vendors.class_of_details(body, message + " " + as_text(body)[:LONGEST_BODY])
     found = found or vendors.class_of_words(message, status)
     if found is None and "{" in message:
         found = vendors.class_of_upstream(message)
@@ -191,7 +191,7 @@ def raise_if_message_alone(tree: dict[str, Any], meta: Meta, name: str = "") -> 
             raise _error_in_answer(FoundError(fields, tree, "code"), meta)
 
 
-def missing(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> APIError:
+def error_in_place(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> APIError:
     """Make the error of an object in which the endpoint's reader found nothing of what was asked for.
 
     Args:
@@ -228,7 +228,7 @@ def left_unread(message: str, data: Data, meta: Meta) -> APIError:
     except UnexpectedResponseError:
         tree = None
     if is_object(tree) and (may_be_accepted(tree) or (has_message(tree) and not tree.keys() & {"type", "event"})):
-        return missing("a stream without an answer", tree, data, meta)
+        return error_in_place("a stream without an answer", tree, data, meta)
     return IncompleteStreamError(message, body=tree, request_id=meta.request_id)
 
 

@@ -1,7 +1,7 @@
 """Bytes to structs, as generously as relays write.
 
 The quick way is a typed msgspec decoder; what it refuses goes once through a
-patient reader that mends what can be mended (odd types, a BOM, NaN, half
+patient reader that mends what can be normalized (odd types, a BOM, NaN, half
 surrogates, a second value behind the first), and what cannot is an error that
 says what came.
 """
@@ -28,7 +28,7 @@ from tutuclient.types.json import PATIENT, is_list, is_object, read_json, too_de
 from tutuclient.types.provenance import Provenance, provenance, remember
 from tutuclient.wire.decoding import UNREADABLE, check_count, decode_as, may_hold_error, read_value, unexpected
 from tutuclient.wire.envelopes import read_event, read_unwrapped, unrecognized, unwrap
-from tutuclient.wire.lenient import OddTextError, find_usage, fit_struct, mend_choices
+from tutuclient.wire.lenient import OddTextError, find_usage, fit_struct, normalize_choices
 from tutuclient.wire.shapes import chunk_in, completion_in, is_shuffled
 
 if TYPE_CHECKING:
@@ -111,14 +111,14 @@ def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
         remember(message, (raw, _FIRST_MESSAGE))
         if completion.usage is not None:
             remember_part(completion.usage, raw, ("usage",))
-    _seek_usage_if_empty(completion, raw)
+    _fill_usage_if_empty(completion, raw)
     return completion
 
 
 def _is_odd(choice: ChatChoice) -> bool:
     """Return whether a choice has to be read patiently: it says nothing, broke off, or calls a tool without a name."""
     message = choice.message
-    if not (message.content or _says_something(message)) or choice.finish_reason == "error":
+    if not (message.content or _has_output(message)) or choice.finish_reason == "error":
         return True
     calls = message.tool_calls
     return bool(calls) and any(not call.function.name and not call.custom for call in calls or ())
@@ -138,7 +138,7 @@ def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
         _keep_partial(error, read_value(raw, meta))
         raise
     try:
-        fitted = mend_choices(tree, "message")
+        fitted = normalize_choices(tree, "message")
     except OddTextError as error:
         raise unexpected(f"an answer with {error}", raw, meta) from None
     completion = fit_struct(fitted, ChatCompletion)
@@ -146,11 +146,11 @@ def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
         raise unrecognized("an answer without choices", raw, meta, tree)
     _check_counts(completion.choices, meta)
     remember_answer(completion, raw, tree, fitted)
-    _seek_usage_if_empty(completion, raw)
+    _fill_usage_if_empty(completion, raw)
     return completion
 
 
-def _seek_usage_if_empty(completion: ChatCompletion, raw: bytes) -> None:
+def _fill_usage_if_empty(completion: ChatCompletion, raw: bytes) -> None:
     usage = completion.usage
     if usage is None or not usage.total_tokens:  # Else it counts something, and nothing else is looked for.
         seek_usage(completion, raw)
@@ -162,10 +162,10 @@ def _keep_partial(error: APIError, value: Any) -> None:
     if tree is None:
         return
     try:
-        partial = fit_struct(mend_choices(tree, "message"), ChatCompletion)
+        partial = fit_struct(normalize_choices(tree, "message"), ChatCompletion)
     except OddTextError:
         return
-    if any(_says_something(choice.message) for choice in partial.choices):
+    if any(_has_output(choice.message) for choice in partial.choices):
         error.with_partial(partial).with_details(outcome="unknown")
 
 
@@ -185,11 +185,11 @@ def seek_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: D
     remember_part(usage, tree, path)
 
 
-def _says_something(message: ChatMessage) -> bool:
-    return bool(message.content or message.tool_calls or message.refusal or message.images or _sounds(message))
+def _has_output(message: ChatMessage) -> bool:
+    return bool(message.content or message.tool_calls or message.refusal or message.images or _has_audio(message))
 
 
-def _sounds(message: ChatMessage) -> bool:
+def _has_audio(message: ChatMessage) -> bool:
     return message.audio is not None and bool(message.audio.id or message.audio.data or message.audio.transcript)
 
 
@@ -217,12 +217,12 @@ def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | 
     if value is None:
         return None
     try:
-        mended = mend_choices(value, "delta")
+        normalized = normalize_choices(value, "delta")
     except OddTextError as error:
         raise unexpected(f"a chunk with {error}", data, meta) from None
-    chunk = fit_struct(mended, ChatCompletionChunk)
+    chunk = fit_struct(normalized, ChatCompletionChunk)
     if chunk.usage is not None:
-        remember_part(chunk.usage, mended, ("usage",))
+        remember_part(chunk.usage, normalized, ("usage",))
     remember(chunk, Provenance(raw=bytes(data), tree=value))
     return chunk
 

@@ -12,7 +12,7 @@ from tutuclient.types.base import Answer
 from tutuclient.types.json import is_object, read_json, too_deep
 from tutuclient.wire.advice import html_hint
 from tutuclient.wire.error_detection import may_be_accepted
-from tutuclient.wire.lenient import written
+from tutuclient.wire.lenient import as_text
 
 if TYPE_CHECKING:
     from tutuclient._meta import Meta
@@ -100,7 +100,7 @@ def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
         if is_object(body) and may_be_accepted(body):
             hint = "the order may have been taken on as a task, whose id is in .body: ask for it before you order again"
     # Escapes are for machines: what is said in Chinese is to be read.
-    text = text_of(written(body).encode("utf-8", "replace")[:4096] if is_object(body) and b"\\u" in start else start)
+    text = text_of(as_text(body).encode("utf-8", "replace")[:4096] if is_object(body) and b"\\u" in start else start)
     said = f": {printable(text, 200)}" if text else ""
     return UnexpectedResponseError(
         f"the relay answered {meta.status_code} with {kind}{said}" + (f" ({hint})" if hint else ""),

@@ -25,7 +25,7 @@ from tutuclient.wire.chat import seek_usage
 from tutuclient.wire.decoding import check_count, decode_as, may_hold_error, read_value, unexpected
 from tutuclient.wire.envelopes import read_event, read_unwrapped, unrecognized, unwrap, unwrap_event
 from tutuclient.wire.error_detection import has_message
-from tutuclient.wire.lenient import OddTextError, fit_struct, mend_texts
+from tutuclient.wire.lenient import OddTextError, fit_struct, normalize_texts
 from tutuclient.wire.shapes import (
     IMAGE_NAMES,
     MODEL_NAMES,
@@ -160,10 +160,10 @@ def read_text(data: Data, meta: Meta) -> Completion:
 
 def _fit_texts(tree: dict[str, Any], data: Data, meta: Meta, what: str) -> Completion:
     try:
-        mended = mend_texts(tree)
+        normalized = normalize_texts(tree)
     except OddTextError as error:
         raise unexpected(f"{what} with {error}", data, meta) from None
-    return remember_answer(fit_struct(mended, Completion), data, tree, mended)
+    return remember_answer(fit_struct(normalized, Completion), data, tree, normalized)
 
 
 def read_text_event(data: Data, meta: Meta) -> Completion | None:
@@ -181,7 +181,7 @@ def read_text_event(data: Data, meta: Meta) -> Completion | None:
 def _read_textdecode_as(data: Data, meta: Meta) -> Completion | None:
     check_count(data, meta)
     completion = decode_as(data, Completion)
-    if completion is None or not _says_all(completion) or may_hold_error(data):
+    if completion is None or not _has_all_texts(completion) or may_hold_error(data):
         return None
     if len(completion.choices) > _MOST_TEXTS:
         raise unexpected(f"more than {_MOST_TEXTS:,} choices", b"", meta)
@@ -318,7 +318,7 @@ def _named(event: ImageStreamEvent, name: str) -> ImageStreamEvent:
     return event
 
 
-def _says_all(completion: Completion) -> bool:
+def _has_all_texts(completion: Completion) -> bool:
     return bool(completion.choices) and all(choice.text for choice in completion.choices)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from tutuclient.errors import APIStatusError, UnexpectedResponseError, printable
 from tutuclient.types.json import is_list, is_object, read_json
-from tutuclient.wire.api_errors import missing, raise_if_error, raise_if_message_alone
+from tutuclient.wire.api_errors import error_in_place, raise_if_error, raise_if_message_alone
 from tutuclient.wire.decoding import read_value, unexpected
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def unrecognized(lacking: str, data: Data, meta: Meta, tree: object) -> APIError
         meta: How the call went.
         tree: The decoded body.
     """
-    error = missing(lacking, tree, data, meta) if is_object(tree) else unexpected(lacking, data, meta)
+    error = error_in_place(lacking, tree, data, meta) if is_object(tree) else unexpected(lacking, data, meta)
     if not isinstance(error, UnexpectedResponseError):
         return error
     message, hint = error.message, error.hint
