@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from tutuclient import errors
 from tutuclient._meta import Meta
 from tutuclient.errors import APIError, TutuError, printable
-from tutuclient.types.base import Origin, kept
 from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage
+from tutuclient.types.provenance import Origin, set_origin
 
 CLASSES = sorted(
     {
@@ -191,7 +191,7 @@ def test_what_had_come_before_an_answer_broke_off_stays_until_more_is_known() ->
 
 def test_an_answer_that_cannot_be_parsed_tells_how_its_call_went() -> None:
     completion = ChatCompletion(id="1")
-    kept(completion)["origin"] = Origin(Meta(200, {"x-request-id": "req-1"}, attempts=2), lambda _: [])
+    set_origin(completion, Origin(Meta(200, {"x-request-id": "req-1"}, attempts=2), lambda _: []))
     error = errors.LengthFinishReasonError("m", completion=completion)
     assert error.completion is completion
     assert (error.attempts, error.request_id, error.outcome) == (2, "req-1", "unknown")

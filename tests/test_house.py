@@ -22,7 +22,7 @@ FLOORS = (
     {"errors", "_meta", "_unset"},
     {"media", "_threads", "_descriptors"},
     {"types"},
-    {"settings", "retry", "limits", "tools"},
+    {"settings", "retry", "limits", "diagnostics", "tools"},
     {"wire"},
     {"transport"},
     {"downloads", "streams"},

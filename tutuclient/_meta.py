@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "x-generation-id", "x-litellm-call-id")
 _REQUEST_ID_IN_TEXT = re.compile(r"request id: ([\w.-]{1,128})", re.IGNORECASE)
+
+_MOST_WARNINGS = 20
+
+logger: logging.Logger = logging.getLogger("tutuclient")
 
 
 def request_id_of(headers: Mapping[str, str], message: str = "") -> str | None:
@@ -47,6 +52,8 @@ class Headers(dict[str, str]):
 
 
 _NOTHING_ASKED = ("", "")
+# What encoders see of a ``Meta``.
+_SHOWN = ("status_code", "request_id", "attempts", "waited_s", "headers_s", "elapsed_s", "warnings")
 
 
 class Meta:
@@ -96,6 +103,39 @@ class Meta:
         """The relay's id of this request, for its operator to look up; None when the relay sent none."""
         return request_id_of(self.headers)
 
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        # Pairs, for ``dict(meta)`` and for encoders that try it (FastAPI's does). The headers are not among them: they
+        # may hold cookies, and name the account at the upstream.
+        return ((name, getattr(self, name)) for name in _SHOWN)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema  # noqa: PLC0415  (whoever asks has it)
+
+        whole, text, seconds = core_schema.int_schema(), core_schema.str_schema(), core_schema.float_schema()
+        kinds = (whole, core_schema.nullable_schema(text), whole, seconds, seconds, seconds)
+        fields = dict(zip(_SHOWN, (*kinds, core_schema.tuple_variable_schema(text)), strict=True))
+        described = core_schema.typed_dict_schema(
+            {name: core_schema.typed_dict_field(kind, required=False) for name, kind in fields.items()},
+            config={"title": cls.__name__},
+        )
+
+        def read(value: dict[str, Any]) -> Meta:
+            return cls(**{name: field for name, field in value.items() if name != "request_id"})
+
+        return core_schema.union_schema(
+            [core_schema.is_instance_schema(cls), core_schema.no_info_after_validator_function(read, described)],
+            mode="left_to_right",
+            serialization=core_schema.plain_serializer_function_ser_schema(dict, return_schema=described),
+        )
+
+    @property
+    def __pydantic_serializer__(self) -> Any:
+        # pydantic asks for it where nothing says what a value is: in a dict, behind Any.
+        from pydantic import TypeAdapter  # noqa: PLC0415  (whoever asks has it)
+
+        return TypeAdapter(Meta).serializer
+
     def __repr__(self) -> str:
         return (
             f"Meta(status_code={self.status_code}, request_id={self.request_id!r}, attempts={self.attempts}, "
@@ -106,3 +146,10 @@ class Meta:
     def __reduce__(self) -> tuple[type[Meta], tuple[Any, ...]]:
         times = (self.waited_s, self.headers_s, self.elapsed_s)
         return Meta, (self.status_code, Headers(self.headers), self.attempts, *times, self.warnings)
+
+
+def note(meta: Meta, words: str) -> None:
+    """Note on an answer, and in the log, what is odd about it although it serves. Each oddity is noted once."""
+    if words not in meta.warnings and len(meta.warnings) < _MOST_WARNINGS:
+        meta.warnings += (words,)
+        logger.warning("%s (request id %s)", words, meta.request_id)

@@ -12,8 +12,8 @@ from tutuclient.media.addresses import IMAGE_FILE, segments_of
 from tutuclient.media.encoded import Base64
 from tutuclient.media.image import GeneratedImage
 from tutuclient.media.kinds import AUDIO_EXTENSIONS
-from tutuclient.types.base import is_list, is_object
 from tutuclient.types.images import address_of, data_start, is_address, unwrapped
+from tutuclient.types.json import is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -19,11 +19,13 @@ from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManag
 from tutuclient.resources.tool_loop import ToolRun, ToolRunStream, run
 from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.streams.audio import sound_in
-from tutuclient.streams.chat import ChatStream, fold, read_body, several
+from tutuclient.streams.bodies import fold, read_body
+from tutuclient.streams.chat import ChatStream
+from tutuclient.streams.folding import several
 from tutuclient.tools import sendable as written
-from tutuclient.types.base import Origin, kept
 from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage
 from tutuclient.types.parsed import ParsedChatCompletion  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
+from tutuclient.types.provenance import Origin, set_origin
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -504,5 +506,5 @@ def _read(data: bytes | bytearray, reply: Reply, origin: Origin, *, many: int) -
     if data[:1] == b"{" or not wire.is_event_stream(bytes(data[:64]), reply.content_type):
         return read_body(data, origin, many=many, max_bytes=reply.call.max_bytes)
     completion = fold(data, origin, many=many, max_bytes=reply.call.max_bytes)
-    kept(completion)["origin"] = origin
+    set_origin(completion, origin)
     return completion

@@ -15,11 +15,11 @@ from tutuclient.errors import APIError
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Timeout, Unset
-from tutuclient.streams.chat import several
 from tutuclient.streams.events import EventReader, EventStream
-from tutuclient.types.base import Origin, kept
+from tutuclient.streams.folding import several
 from tutuclient.types.chat import fuller
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
+from tutuclient.types.provenance import Origin, set_origin
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -188,7 +188,7 @@ def _read(data: bytes | bytearray, reply: Reply, asked: int) -> Completion:
             error.with_partial(came)
             raise
     completion = events[0] if coming is None else _folded(events, asked)
-    kept(completion)["origin"] = Origin(reply.meta, no_pictures)
+    set_origin(completion, Origin(reply.meta, no_pictures))
     return completion
 
 
@@ -199,12 +199,12 @@ def _reader(reply: Reply, asked: int) -> EventReader[Completion]:
     def read(_: str, data: Data, meta: Meta) -> Completion | None:
         event = wire.read_text_event(data, meta)
         if event is not None:
-            kept(event)["origin"] = origin
+            set_origin(event, origin)
         return event
 
     def whole(data: Data, meta: Meta) -> list[Completion]:
         completion = wire.read_text(data, meta)
-        kept(completion)["origin"] = origin
+        set_origin(completion, origin)
         return [completion]
 
     def last(event: Completion) -> bool:

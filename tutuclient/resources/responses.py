@@ -16,8 +16,8 @@ from tutuclient import wire
 from tutuclient._threads import in_thread
 from tutuclient.errors import APIConnectionError, TutuError
 from tutuclient.media.saving import writing
-from tutuclient.streams.chat import Stream
-from tutuclient.types.base import read_json
+from tutuclient.streams.reading import Stream
+from tutuclient.types.json import read_json
 
 if TYPE_CHECKING:
     import os

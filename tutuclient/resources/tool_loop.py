@@ -21,7 +21,7 @@ from tutuclient._threads import in_thread
 from tutuclient.errors import APIConnectionError, ConfigError, ToolRoundsError, TutuError, printable
 from tutuclient.media.parts import Message, TextPart
 from tutuclient.tools import MisfitError, Tool, toolbox
-from tutuclient.types.base import keep, kept
+from tutuclient.types.provenance import copy_provenance
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -298,10 +298,10 @@ def _with_ids(message: ChatMessage, rounds: int) -> ChatMessage:
     named: list[ToolCall] = []
     for place, call in enumerate(calls):
         again = call if call.id else msgspec.structs.replace(call, id=f"call_{rounds}_{place}")
-        keep(again, dict(kept(call)))
+        copy_provenance(call, again)
         named.append(again)
     mended = msgspec.structs.replace(message, tool_calls=named)
-    keep(mended, dict(kept(message)))
+    copy_provenance(message, mended)
     return mended
 
 

@@ -18,8 +18,8 @@ from tutuclient.errors import APIError, ConfigError, SoundError
 from tutuclient.media import saving
 from tutuclient.media.audio import HEAD_BYTES, Sound, is_text, mime_of_answer
 from tutuclient.media.kinds import picture_mime
-from tutuclient.streams.chat import Stream
 from tutuclient.streams.events import EventReader
+from tutuclient.streams.reading import Stream
 from tutuclient.types.audio import SpeechAudioDeltaEvent, SpeechAudioDoneEvent, decode_base64
 
 if TYPE_CHECKING:
