@@ -141,7 +141,7 @@ class _Choice:
             raws: list[dict[str, Any]] | str | None = raw().get("tool_calls")
             for number, piece in enumerate(delta.tool_calls):
                 fields = raws[number] if isinstance(raws, list) and len(raws) == len(delta.tool_calls) else {}
-                self.tools.add(piece, fields, of=of)
+                self.tools.add(piece, fields, choice=of)
         if delta.function_call:
             self.function_name = self.function_name or delta.function_call.name or ""
             self.function_arguments.append(delta.function_call.arguments or "")
