@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tutuclient.errors import APIError
-from tutuclient.streams.bodies import fold
 from tutuclient.streams.chat import ChunkReader
 from tutuclient.types.base import Meta, Origin
 from tutuclient.types.chat import (
@@ -57,10 +56,10 @@ END = delta(reason="stop")
 
 
 def folded(*frames: object, many: bool = False) -> ChatCompletion:
-    return fold(events(*frames), ORIGIN, many=many, max_bytes=2**20)
+    return fold(events(*frames), many=many)
 
 
-def reader(*, many: bool = False, max_bytes: int = 2**20) -> ChunkReader:
+def reader(*, many: int = False, max_bytes: int = 2**20) -> ChunkReader:
     return ChunkReader(ORIGIN, many=many, max_bytes=max_bytes)
 
 
@@ -155,3 +154,11 @@ NA_CLAUDE = [
 
 
 HELLO = [delta("", role="assistant"), delta("hel"), delta("lo"), also(END, usage=USAGE)]
+
+
+def fold(data: bytes, *, many: int = 0, max_bytes: int = 2**20) -> ChatCompletion:
+    """Read an event stream that has come whole."""
+    one = reader(many=many, max_bytes=max_bytes)
+    for _ in one.read_all(data):
+        pass
+    return one.folder.completion()

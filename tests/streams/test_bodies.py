@@ -7,18 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.streams.chunks import (
-    AZURE,
-    END,
-    HELLO,
-    ORIGIN,
-    delta,
-    events,
-    reader,
-)
+from tests.streams.chunks import AZURE, END, HELLO, ORIGIN, delta, events, fold, reader
 from tutuclient import wire
 from tutuclient.errors import IncompleteStreamError, UnexpectedResponseError
-from tutuclient.streams.bodies import fold, read_body
+from tutuclient.streams.bodies import read_body
 
 # --- a stream that is written as JSON (kind D: langchainjs PR 3241, chatbot-ui PR 1378) ------------------------------
 
@@ -43,7 +35,7 @@ def test_a_stream_written_as_json_is_read_to_its_end(written: Any, behind: bytes
     answer = read_body(body, ORIGIN, many=False, max_bytes=2**20)
     assert (answer.text, answer.finish_reason, answer.usage and answer.usage.total_tokens) == ("hello", "stop", 3)
     reading = reader()
-    texts = [chunk.text for chunk in reading.whole(body)]
+    texts = [chunk.text for chunk in reading.read_whole(body)]
     reading.check_complete(strict=True)
     assert "".join(texts) == "hello"
 
@@ -95,7 +87,7 @@ def test_one_value_that_has_a_message_or_a_reason_is_whole(value: dict[str, Any]
     body = json.dumps(value).encode()
     answer = read_body(body, ORIGIN, many=False, max_bytes=2**20)
     assert (answer.text, answer.raw) == ("hi", body)
-    assert "".join(chunk.text for chunk in reader().whole(body)) == "hi"
+    assert "".join(chunk.text for chunk in reader().read_whole(body)) == "hi"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +101,7 @@ def test_one_value_that_has_a_message_or_a_reason_is_whole(value: dict[str, Any]
 )
 def test_a_stream_written_as_json_is_read_whatever_is_around_it(written: str) -> None:
     assert read_body(written.encode(), ORIGIN, many=0, max_bytes=2**20).text == "hello"
-    assert "".join(chunk.text for chunk in reader().whole(written.encode())) == "hello"
+    assert "".join(chunk.text for chunk in reader().read_whole(written.encode())) == "hello"
 
 
 def test_a_lone_chunk_within_an_envelope_is_no_whole_answer() -> None:
@@ -146,7 +138,7 @@ def test_one_answer_over_several_choices_is_one() -> None:
     assert [call.id for call in answer.message.tool_calls or ()] == ["c1", "c2"]
     assert (answer.extra, answer.message.extra) == ({"odd": 1}, {"own": 5})
     assert wire.sendable([answer.message])[0]["tool_calls"] == [tool, other]
-    [chunk] = reader().whole(data)
+    [chunk] = reader().read_whole(data)
     assert (len(chunk.choices), chunk.text, len(chunk.choices[0].delta.tool_calls or ())) == (1, "I look.", 2)
     twice = {"choices": [{"index": n, "message": {"content": "I look."}} for n in range(2)]}
     assert read_body(json.dumps(twice).encode(), ORIGIN, many=0, max_bytes=2**20).text == "I look."
@@ -174,7 +166,7 @@ def test_more_than_any_answer_has_is_an_error() -> None:
         ([delta("hi"), delta(content=[None] * 100_001)], "100,000 parts", 0),
     ):
         with pytest.raises(UnexpectedResponseError, match=words) as caught:
-            fold(events(*frames), ORIGIN, many=many, max_bytes=2**22)
+            fold(events(*frames), many=many, max_bytes=2**22)
         assert caught.value.partial is not None
         assert caught.value.partial.text == "hi"
     whole = {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}] * 1001}

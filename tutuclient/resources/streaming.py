@@ -119,7 +119,7 @@ class ChatCompletionStream(ChatStream, Generic[T]):
         """
         if self._early is not None:
             self._early.add(chunk)
-            if self._early.said_something:
+            if self._early.progress:
                 self._early = None
 
     def _folded(self) -> ParsedChatCompletion[Any]:
