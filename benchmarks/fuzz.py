@@ -31,7 +31,7 @@ from tutuclient.retry import retry_after_of
 from tutuclient.settings import clean_base_url, clean_headers, clean_key, clean_proxy
 from tutuclient.streams.chat import ChunkReader
 from tutuclient.types import ChatChoice, ChatCompletion, ChatMessage, Meta, ModelList
-from tutuclient.types.base import Origin, kept
+from tutuclient.types.provenance import Origin, set_origin
 from tutuclient.wire.sse import Decoder
 
 if TYPE_CHECKING:
@@ -252,7 +252,7 @@ def _read_whole(dice: random.Random) -> None:
 
 
 def _with_origin(completion: ChatCompletion) -> ChatCompletion:
-    kept(completion)["origin"] = _ORIGIN
+    set_origin(completion, _ORIGIN)
     return completion
 
 

@@ -6,15 +6,16 @@ import json
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from tutuclient._meta import Meta
 from tutuclient.errors import APIError
 from tutuclient.streams.chat import ChunkReader
-from tutuclient.types.base import Meta, Origin
 from tutuclient.types.chat import (
     ChatCompletion,
     ChatCompletionChunk,
     TokenLogprob,
     TopLogprob,
 )
+from tutuclient.types.provenance import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

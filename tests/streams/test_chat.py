@@ -35,7 +35,7 @@ from tests.streams.chunks import (
 )
 from tutuclient import errors, wire
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
-from tutuclient.types.base import too_deep
+from tutuclient.types.json import too_deep
 
 if TYPE_CHECKING:
     from tutuclient.types.chat import (

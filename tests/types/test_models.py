@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from tutuclient import wire
+from tutuclient._meta import Meta
 from tutuclient.errors import (
     APIStatusError,
     AuthenticationError,
@@ -15,7 +16,6 @@ from tutuclient.errors import (
     RateLimitError,
     UnexpectedResponseError,
 )
-from tutuclient.types.base import Meta
 from tutuclient.types.models import Model, ModelList
 
 META = Meta(200)

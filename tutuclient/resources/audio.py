@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
     from typing import Unpack
 
+    from tutuclient._meta import Meta
     from tutuclient.media.upload import SoundSource
     from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Call, Transport
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
         TranslationFormat,
         TranslationVerbose,
     )
-    from tutuclient.types.base import Meta
 
 _SPEECH = wire.names(SpeechFields, "stream_format")
 _TRANSCRIPTION = wire.names(TranscriptionFields, "response_format", "stream")

@@ -23,9 +23,9 @@ from tutuclient.streams.bodies import read_body
 from tutuclient.streams.chat import ChatStream
 from tutuclient.streams.folding import several
 from tutuclient.tools import sendable as written
-from tutuclient.types.base import Origin
 from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage
 from tutuclient.types.parsed import ParsedChatCompletion  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
+from tutuclient.types.provenance import Origin
 
 if TYPE_CHECKING:
     from typing import Unpack

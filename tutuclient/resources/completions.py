@@ -17,15 +17,15 @@ from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.streams.events import EventReader, EventStream, stream_in
 from tutuclient.streams.folding import several
-from tutuclient.types.base import Origin, kept
 from tutuclient.types.chat import fuller
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
+from tutuclient.types.provenance import Origin, set_origin
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from tutuclient._meta import Meta
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 _FIELDS = wire.names(CompletionFields, "stream")
@@ -181,10 +181,11 @@ def _read(data: bytes | bytearray, reply: Reply, asked: int) -> Completion:
         try:
             events.extend(coming)  # One after the other, so what came before an error is there.
         except APIError as error:
-            error.partial = _folded(events, asked) if events else None  # type: ignore[assignment]  # chat's elsewhere
+            came: Any = _folded(events, asked) if events else None
+            error.with_partial(came)
             raise
         completion = _folded(events, asked)
-    kept(completion)["origin"] = Origin(reply.meta, no_pictures)
+    set_origin(completion, Origin(reply.meta, no_pictures))
     return completion
 
 
@@ -195,12 +196,12 @@ def _reader(reply: Reply, asked: int) -> EventReader[Completion]:
     def read(_: str, data: Data, meta: Meta) -> Completion | None:
         event = wire.read_text_event(data, meta)
         if event is not None:
-            kept(event)["origin"] = origin
+            set_origin(event, origin)
         return event
 
     def whole(data: Data, meta: Meta) -> list[Completion]:
         completion = wire.read_text(data, meta)
-        kept(completion)["origin"] = origin
+        set_origin(completion, origin)
         return [completion]
 
     def last(event: Completion) -> bool:

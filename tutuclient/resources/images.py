@@ -21,7 +21,6 @@ from tutuclient.resources.resource import Resource
 from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Unset, is_unset
 from tutuclient.streams.events import EventReader, EventStream, stream_in
-from tutuclient.types.base import Origin, keep, kept
 from tutuclient.types.images import (
     Image,
     ImageEditFields,
@@ -30,16 +29,17 @@ from tutuclient.types.images import (
     ImageStreamEvent,
     ImageVariationFields,
 )
+from tutuclient.types.provenance import Origin, copy_provenance, set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Unpack
 
+    from tutuclient._meta import Meta
     from tutuclient.media.upload import PictureSource
     from tutuclient.settings import Timeout
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 PictureFile: TypeAlias = (
@@ -328,7 +328,7 @@ class Images(Resource):
             for _ in events:  # The reader keeps them, without the drafts.
                 pass
             answer = _folded(reader.kept)
-        kept(answer)["origin"] = Origin(reply.meta, self._finder(reply))
+        set_origin(answer, Origin(reply.meta, self._finder(reply)))
         return answer
 
     def _reader(self, reply: Reply, count: int) -> ImageReader:
@@ -375,7 +375,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
         if not self._images:
             return None
         answer = _folded(self.kept)
-        kept(answer)["origin"] = self._origin
+        set_origin(answer, self._origin)
         return answer
 
     @property
@@ -408,7 +408,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
                 for field in ("b64_json", "url"):
                     msgspec.structs.force_setattr(event, field, None)
             events.append(event)
-            kept(event)["origin"] = self._origin
+            set_origin(event, self._origin)
             if not event.is_partial:
                 self.kept.append(event)
         return events
@@ -431,7 +431,8 @@ class ImageReader(EventReader[ImageStreamEvent]):
             _completed(image, answer, self._kind) for image in answer.data if image.url or image.b64_json or image.error
         ]
         for event in events:
-            keep(event, {**kept(answer), "origin": self._origin})
+            copy_provenance(answer, event)
+            set_origin(event, self._origin)
         self.kept = events
         return events
 

@@ -17,7 +17,7 @@ from tutuclient._threads import in_thread
 from tutuclient.errors import APIConnectionError, TutuError
 from tutuclient.media.saving import writing
 from tutuclient.streams.reading import Stream
-from tutuclient.types.base import read_json
+from tutuclient.types.json import read_json
 
 if TYPE_CHECKING:
     import os
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from tutuclient._meta import Meta
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -265,7 +265,7 @@ class OpenResponse(_Head, Generic[T]):
             except BaseException as error:
                 _close(reply)
                 if isinstance(error, TutuError):
-                    error.attempts = self.meta.attempts
+                    error.with_details(attempts=self.meta.attempts)
                     wire.without_key(error, reply.call.settings.api_key)
                 raise
             answer: object = result

@@ -16,7 +16,6 @@ from tutuclient.streams.chat import ChatStream
 from tutuclient.streams.folding import Folder
 from tutuclient.streams.tool_calls import ToolCalls
 from tutuclient.tools import MisfitError
-from tutuclient.types.base import keep
 from tutuclient.types.chat import ChatCompletion, read_once
 from tutuclient.types.events import (
     ChunkEvent,
@@ -32,6 +31,7 @@ from tutuclient.types.events import (
     RefusalDoneEvent,
     so_far,
 )
+from tutuclient.types.provenance import Provenance, remember
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Iterator
@@ -99,7 +99,7 @@ class ChatCompletionStream(ChatStream, Generic[T]):
             async for chunk in chunks:
                 self._follow(chunk)
                 whole = ChunkEvent(chunk=chunk)
-                keep(whole, {"fold": self._folded})
+                remember(whole, Provenance(cached=self._folded))
                 yield whole
                 for choice in chunk.choices:
                     index = choice.index if self._many else 0

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from tutuclient import wire
+from tutuclient._meta import Meta
 from tutuclient._threads import in_thread
 from tutuclient.errors import APIError, ConfigError, SoundError
 from tutuclient.media import saving
@@ -21,7 +22,6 @@ from tutuclient.media.upload import picture_mime, sound_mime
 from tutuclient.streams.events import EventReader, stream_in
 from tutuclient.streams.reading import Stream
 from tutuclient.types.audio import SpeechAudioDeltaEvent, SpeechAudioDoneEvent, decode_base64
-from tutuclient.types.base import Meta
 
 if TYPE_CHECKING:
     import os

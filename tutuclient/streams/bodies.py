@@ -8,13 +8,13 @@ from tutuclient import wire
 from tutuclient.streams.chat import ChunkReader
 from tutuclient.streams.events import stream_in
 from tutuclient.streams.folding import one_choice
-from tutuclient.types.base import kept
+from tutuclient.types.provenance import set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tutuclient.types.base import Origin
     from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk
+    from tutuclient.types.provenance import Origin
 
 
 def read_body(
@@ -42,7 +42,7 @@ def read_body(
         reader = ChunkReader(origin, many=many, max_bytes=max_bytes)
         return _folded(reader, reader.read_values(read))
     completion = read if many or len(read.choices) == 1 else one_choice(read)
-    kept(completion)["origin"] = origin
+    set_origin(completion, origin)
     return completion
 
 

@@ -14,15 +14,16 @@ from tutuclient.streams.events import BaseEventReader, begin_reading
 from tutuclient.streams.folding import Folder, as_delta, has_content, one_choice
 from tutuclient.streams.reading import Stream
 from tutuclient.streams.tool_calls import TooManyError
-from tutuclient.types.base import DEEPEST, keep, keep_pair, kept, too_deep
 from tutuclient.types.chat import ChatChunkChoice, ChatCompletion, ChatCompletionChunk, ChatDelta, is_reason
+from tutuclient.types.json import DEEPEST, too_deep
+from tutuclient.types.provenance import copy_provenance, remember, set_origin
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator
 
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Origin
     from tutuclient.types.chat import Usage
+    from tutuclient.types.provenance import Origin
     from tutuclient.wire import sse
 
 _ERROR = re.compile(rb'"error"')
@@ -135,9 +136,9 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
             system_fingerprint=completion.system_fingerprint,
             service_tier=completion.service_tier,
         )
-        kept(completion)["origin"] = self._origin
+        set_origin(completion, self._origin)
         self.folder.add_whole(completion)
-        keep(chunk, {name: value for name, value in kept(completion).items() if name != "images"})
+        copy_provenance(completion, chunk)
         return chunk
 
     def _read_unnamed(self, events: Iterable[sse.Data]) -> Iterator[ChatCompletionChunk]:
@@ -172,7 +173,7 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
                             and astuple(delta).count(None) == _ALL_BUT_ONE
                         ):
                             add(piece)
-                            keep_pair(chunk, (origin, data))
+                            remember(chunk, (origin, data))
                             yield chunk
                             continue
             if chunk is None:
@@ -236,7 +237,7 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
     def _add(self, chunk: ChatCompletionChunk, data: sse.Data) -> None:
         if len(chunk.choices) > max(wire.MOST_CHOICES, self._many):
             raise wire.unexpected(f"more than {wire.MOST_CHOICES:,} choices", b"", self.meta)
-        keep(chunk, {"raw": data, **kept(chunk), "origin": self._origin})
+        set_origin(chunk, self._origin, data)
         if not chunk.choices:
             self._unread = data
         wire.seek_usage(chunk, data)

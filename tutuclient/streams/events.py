@@ -13,17 +13,17 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from tutuclient import wire
+from tutuclient._meta import note
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError, printable
 from tutuclient.streams.reading import Stream
-from tutuclient.types.base import note
 from tutuclient.types.chat import fuller
 from tutuclient.wire import sse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from tutuclient._meta import Meta
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
 
 E = TypeVar("E")
 
@@ -197,7 +197,7 @@ class BaseEventReader(ABC, Generic[E]):
             yield from items
             self.check_complete(strict=False)
         except APIError as error:
-            error.partial = self.partial or error.partial
+            error.with_partial(self.partial)
             raise
 
     def _decoded(self, decode: Callable[..., list[sse.Event]], *piece: bytes) -> list[sse.Event]:
@@ -260,7 +260,7 @@ class BaseEventReader(ABC, Generic[E]):
     def _pass_over(self, error: APIError) -> None:
         """Raise the error of an event, unless the answer is complete: then it costs nothing of it."""
         if self.progress:
-            error.outcome = "unknown"  # Whatever it says, the model has begun to work.
+            error.with_details(outcome="unknown")  # Whatever it says, the model has begun to work.
         if not self.finished:
             raise error
 
@@ -289,9 +289,7 @@ class BaseEventReader(ABC, Generic[E]):
         """Return the error of a stream that ended early; when nothing had come, with the last event passed over."""
         if not self.progress:
             return wire.left_unread("the stream ended without a single event that has content", self._unread, self.meta)
-        error = IncompleteStreamError(message)
-        error.request_id = self.meta.request_id
-        return error
+        return IncompleteStreamError(message, request_id=self.meta.request_id)
 
 
 class EventReader(BaseEventReader[E]):

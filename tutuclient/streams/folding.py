@@ -15,7 +15,7 @@ from msgspec.structs import asdict, astuple, force_setattr, replace
 from tutuclient import wire
 from tutuclient.streams.tool_calls import ToolCalls, TooManyError
 from tutuclient.types.audio import join_base64
-from tutuclient.types.base import is_list, is_object, keep, kept, read_json
+from tutuclient.types.base import remember_part
 from tutuclient.types.chat import (
     ChatAudio,
     ChatAudioDelta,
@@ -33,6 +33,8 @@ from tutuclient.types.chat import (
     fuller,
     is_thought,
 )
+from tutuclient.types.json import is_list, is_object, read_json
+from tutuclient.types.provenance import copy_provenance, provenance, remember, set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -243,7 +245,7 @@ class _Choice:
             thoughts=self._whole_thoughts(),
         )
         if self.other_reasoning:
-            keep(message, {"place": (self._whole_other_reasoning(), ())})
+            remember(message, (self._whole_other_reasoning(), ()))
         return ChatChoice(index=index, message=message, finish_reason=self.finish_reason, logprobs=logprobs)
 
 
@@ -353,8 +355,8 @@ class Folder:
         self._progress += any(map(has_content, chunk.choices))
         if chunk.usage is not None:
             self.usage = fuller(self.usage, chunk.usage)
-            if "place" not in kept(chunk.usage):
-                wire.remember_usage(chunk.usage, chunk.raw)
+            if provenance(chunk.usage).place is None:
+                remember_part(chunk.usage, chunk.raw, ("usage",))
         if chunk.moderation is not None:
             self._moderation = chunk.moderation
         head = self._head
@@ -391,7 +393,7 @@ class Folder:
         force_setattr(choice, "delta", self._choice(index).new_in_message(as_delta(choice.message)))
 
     def _keep_frame(self, chunk: ChatCompletionChunk) -> None:
-        self._room -= len(kept(chunk).get("raw", b""))
+        self._room -= len(provenance(chunk).raw)
         if self._room > 0:
             self._frames.append(chunk)
         if len(self._frames) > _MOST_FRAMES:
@@ -400,7 +402,8 @@ class Folder:
     def _read_frames(self) -> None:
         frames, self._frames = self._frames, []
         for chunk in frames:
-            tree: dict[str, Any] = kept(chunk).get("tree") or (read_json(raw) if (raw := chunk.raw) else {})
+            known = provenance(chunk)
+            tree: dict[str, Any] = known.tree or (read_json(known.raw) if known.raw else {})
             self._unknown |= {name: value for name, value in tree.items() if name.lower() not in _KNOWN}
 
     def _choose_text(self) -> None:
@@ -462,9 +465,9 @@ class Folder:
             moderation=wire.fit_struct(self._moderation, Moderation) if is_object(self._moderation) else None,
         )
         self._read_frames()
-        kept(completion)["unknown"] = dict(self._unknown)
-        if (origin := kept(head).get("origin")) is not None:
-            kept(completion)["origin"] = origin
+        provenance(completion).unknown = dict(self._unknown)
+        if (origin := provenance(head).origin) is not None:
+            set_origin(completion, origin)
         return completion
 
 
@@ -549,9 +552,9 @@ def one_choice(completion: ChatCompletion) -> ChatCompletion:
     logprobs = next((choice.logprobs for choice in completion.choices if choice.logprobs is not None), None)
     choice = ChatChoice(message=message, finish_reason=reasons[-1] if reasons else None, logprobs=logprobs)
     # Only the unknown fields are kept as JSON: that of the known ones is no longer the whole of any field.
-    kept(message)["place"] = ({name: value for each in reversed(messages) for name, value in each.extra.items()}, ())
+    remember(message, ({name: value for each in reversed(messages) for name, value in each.extra.items()}, ()))
     extras = (each.extra.items() for each in reversed(completion.choices))
-    kept(choice)["place"] = (dict(chain.from_iterable(extras)), ())
+    remember(choice, (dict(chain.from_iterable(extras)), ()))
     folded = replace(completion, choices=[choice])
-    keep(folded, dict(kept(completion)))
+    copy_provenance(completion, folded)
     return folded

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from tutuclient._meta import Meta
     from tutuclient.transport.deadlines import Watch
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
 
 E = TypeVar("E")
 E_co = TypeVar("E_co", covariant=True)
@@ -205,9 +205,8 @@ class _Reading(Generic[E]):
             raise  # Of a second reader: the stream is the first one's, and goes on.
         except TutuError as error:
             if isinstance(error, APIError):
-                error.partial = reader.partial or error.partial
-            error.attempts = reader.meta.attempts
-            error.outcome = "unknown"
+                error.with_partial(reader.partial)
+            error.with_details(attempts=reader.meta.attempts, outcome="unknown")
             piece = b""
             self.error = wire.without_key(error, reply.call.settings.api_key)
             raise
@@ -262,8 +261,7 @@ class _Reading(Generic[E]):
                 return b""
             if isinstance(error, APITimeoutError):
                 raise
-            cut = IncompleteStreamError(f"{error.message}; {self._where_the_rest_is}")
-            cut.request_id = error.request_id
+            cut = IncompleteStreamError(f"{error.message}; {self._where_the_rest_is}", request_id=error.request_id)
             cause = error.__cause__
         raise cut from cause
 

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from tutuclient import wire
-from tutuclient.types.base import keep
 from tutuclient.types.chat import FunctionCall, FunctionCallDelta, ToolCall, ToolCallDelta, read_once
+from tutuclient.types.provenance import remember
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -113,7 +113,7 @@ class PartialCall:
         kind = self._type or ("custom" if self.custom else "function")
         custom: Any = self.custom and self.custom | {"input": "".join(self._input)}
         call = ToolCall(id=self.id, type=kind, function=function, custom=custom)
-        keep(call, {"place": (self._extra, ())})
+        remember(call, (self._extra, ()))
         return call
 
 

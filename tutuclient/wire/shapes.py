@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from tutuclient.types.base import is_list, is_object
 from tutuclient.types.images import looks_like_image
+from tutuclient.types.json import is_list, is_object
 from tutuclient.wire.envelopes import ENVELOPES
 from tutuclient.wire.lenient import written
 
