@@ -9,7 +9,7 @@ import pytest
 
 from tests.streams.chunks import AZURE, END, HELLO, ORIGIN, delta, events, fold, reader
 from tutuclient import wire
-from tutuclient.errors import IncompleteStreamError, UnexpectedResponseError
+from tutuclient.errors import APIStatusError, IncompleteStreamError, UnexpectedResponseError
 from tutuclient.streams.bodies import read_body
 
 # --- a stream that is written as JSON (kind D: langchainjs PR 3241, chatbot-ui PR 1378) ------------------------------
@@ -181,3 +181,62 @@ def test_more_than_any_answer_has_is_an_error() -> None:
     calls = {"choices": [{"message": {"tool_calls": many_calls}, "finish_reason": "stop"}]}
     with pytest.raises(UnexpectedResponseError, match="10,000 tool calls"):
         read_body(json.dumps(calls).encode(), ORIGIN, many=0, max_bytes=2**22)
+
+
+# --- Ollama's own lines (docs/api.md, "Generate a chat completion") --------------------------------------------------
+
+OLLAMA_END = {
+    "model": "m",
+    "created_at": "2025-08-04T19:22:45.499127Z",
+    "message": {"role": "assistant", "content": ""},
+    "done": True,
+    "done_reason": "length",
+    "prompt_eval_count": 26,
+    "eval_count": 2,
+}
+
+
+def ollama(content: str, **message: Any) -> dict[str, Any]:
+    return {"model": "m", "message": {"role": "assistant", "content": content} | message, "done": False}
+
+
+def lines(*values: object) -> bytes:
+    return b"".join(json.dumps(value).encode() + b"\n" for value in values)
+
+
+def test_lines_of_ollama_are_read_as_chunks() -> None:
+    tool = {"function": {"name": "weather", "arguments": {"city": "Oslo"}}}
+    body = lines(ollama("", thinking="hm"), ollama("he"), ollama("llo", tool_calls=[tool]), OLLAMA_END)
+    reading = reader()
+    assert reading.read_as_lines(body)
+    assert "".join(chunk.text for chunk in reading.read_all(body)) == "hello"
+    for answer in (reading.folder.completion(), read_body(body, ORIGIN, many=0, max_bytes=2**20)):
+        assert (answer.model, answer.text, answer.message.thinking, answer.finish_reason) == (
+            "m",
+            "hello",
+            "hm",
+            "length",
+        )
+        assert [call.function.arguments for call in answer.message.tool_calls or ()] == ['{"city": "Oslo"}']
+        assert answer.usage is not None
+        assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (26, 2, 28)
+
+
+def test_a_whole_answer_of_ollama_is_read() -> None:
+    body = lines(OLLAMA_END | {"message": {"role": "assistant", "content": "hello"}})
+    answer = read_body(body, ORIGIN, many=0, max_bytes=2**20)
+    assert (answer.text, answer.finish_reason, answer.extra["eval_count"]) == ("hello", "length", 2)
+    assert "".join(chunk.text for chunk in reader().read_whole(body)) == "hello"
+
+
+def test_lines_of_ollama_that_are_cut_are_an_incomplete_answer() -> None:
+    for body in (lines(ollama("he")), lines(ollama("he"), ollama("l"))):
+        with pytest.raises(IncompleteStreamError) as caught:
+            read_body(body, ORIGIN, many=0, max_bytes=2**20)
+        assert caught.value.partial is not None
+        assert caught.value.partial.text[:2] == "he"
+
+
+def test_an_error_among_the_lines_of_ollama_is_raised() -> None:
+    with pytest.raises(APIStatusError, match="out of memory"):
+        read_body(lines(ollama("he"), {"error": "out of memory"}), ORIGIN, many=0, max_bytes=2**20)
