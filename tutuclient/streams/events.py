@@ -241,7 +241,7 @@ class BaseEventReader(ABC, Generic[E]):
                     return
                 name, data = "", found  # A chunk whose "data:" is missing or damaged is a chunk all the same.
             # Values run together lack the blank line between events, or the line break (WIRE.md 3.1).
-            values = wire.apart(data)
+            values = wire.apart(data, self.meta)
             items = self._parse_one(name, data) if len(values) <= 1 else ()
         except APIError as error:
             self._pass_over(error)
