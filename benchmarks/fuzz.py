@@ -32,7 +32,6 @@ from tutuclient.media.addresses import safe_url
 from tutuclient.media.kinds import picture_mime
 from tutuclient.retry import retry_after_of
 from tutuclient.settings import clean_base_url, clean_headers, clean_key, clean_proxy
-from tutuclient.streams.bodies import fold
 from tutuclient.streams.chat import ChunkReader
 from tutuclient.types import ChatChoice, ChatCompletion, ChatMessage, Meta, ModelList
 from tutuclient.types.provenance import Origin, set_origin
@@ -285,7 +284,9 @@ def _read_stream(dice: random.Random) -> None:
 def _read_unasked(dice: random.Random) -> None:
     data = _stream(dice)
     if wire.is_event_stream(data[:64], "text/event-stream"):
-        _check(fold(data, _ORIGIN, many=False, max_bytes=MAX_BYTES), dice)
+        reader = ChunkReader(_ORIGIN, many=False, max_bytes=MAX_BYTES)
+        list(reader.read_all(data))
+        _check(reader.folder.completion(), dice)
 
 
 def _read_frame(dice: random.Random) -> None:
