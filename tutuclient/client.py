@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from operator import index
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, overload
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, TypeVar, overload
 
 from tutuclient import __version__, wire
 from tutuclient.errors import ConfigError, MediaError, printable
@@ -15,32 +13,16 @@ from tutuclient.media.image import GeneratedImage
 from tutuclient.media.upload import PictureSource, image, named_picture
 from tutuclient.resources import Account, Audio, Chat, Embeddings, Images, Models, TextCompletions
 from tutuclient.resources.parsing import refuse_format
-from tutuclient.settings import (
-    UNSET,
-    Settings,
-    Unset,
-    clean_headers,
-    clean_middleware,
-    clean_query,
-    clean_retry,
-    clean_timeout,
-    gather,
-    header_lines,
-    hidden,
-    merged_headers,
-    with_key,
-)
+from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
 from tutuclient.transport import Transport
 from tutuclient.types.chat import CallFields
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
     from typing import Self, Unpack
 
     from tutuclient.media.parts import ImagePart
-    from tutuclient.settings import Middleware, RetryPolicy, Spent, Timeout
+    from tutuclient.settings import Key, Timeout
     from tutuclient.streams.chat import ChatStream
     from tutuclient.streams.events import EventStream
     from tutuclient.types.account import Balance
@@ -50,8 +32,8 @@ T = TypeVar("T")
 Pictures: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | ImagePart]"
 """What the verbs take as pictures: a source, a part made by ``image(…)``, or several of these."""
 
+USER_AGENT: Final = f"tutuclient/{__version__}"
 _FIELDS = wire.names(CallFields, "model", "detail", "max_side", "stream", "images", "prompt")
-_MAX_RESPONSE_BYTES = 64 * 2**20
 
 
 class AnyFields(TypedDict, total=False):
@@ -103,51 +85,18 @@ class TutuClient:
         ConfigError: A setting is missing or cannot work.
     """
 
+    @with_keywords(Options)
     def __init__(
         self,
-        api_key: str | Callable[[], Awaitable[str] | str] | None = None,
+        api_key: Key | None = None,
         base_url: str | None = None,
-        *,
-        timeout: float | Timeout | Unset | None = UNSET,
-        max_retries: int | None = None,
-        retry: RetryPolicy | None = None,
-        max_connections: int | None = None,
-        max_concurrency: int | None = None,
-        max_response_bytes: int = _MAX_RESPONSE_BYTES,
-        default_headers: Mapping[str, str] | None = None,
-        default_query: Mapping[str, object] | None = None,
-        proxy: str | None = None,
-        verify: bool | str | ssl.SSLContext = True,
-        strict_finish: bool = False,
-        allow_private_downloads: bool = False,
-        middleware: Sequence[Middleware] = (),
-        attempt_middleware: Sequence[Middleware] = (),
-        on_usage: Callable[[Spent], object] | None = None,
+        **options: Unpack[Options],
     ) -> None:
         try:
-            settings = gather(
-                api_key=api_key,
-                base_url=base_url,
-                timeout=timeout,
-                max_retries=max_retries,
-                retry=retry,
-                max_connections=max_connections,
-                max_concurrency=max_concurrency,
-                max_response_bytes=max_response_bytes,
-                default_headers=default_headers,
-                default_query=default_query,
-                proxy=proxy,
-                verify=verify,
-                strict_finish=strict_finish,
-                allow_private_downloads=allow_private_downloads,
-                middleware=middleware,
-                attempt_middleware=attempt_middleware,
-                on_usage=on_usage,
-                user_agent=f"tutuclient/{__version__}",
-            )
+            settings = Settings.make(api_key, base_url, user_agent=USER_AGENT, **options)
         except Exception as error:  # noqa: BLE001  (what is of a wrong type raises anything)
             # Tracebacks with locals print this frame and those below it, and what was given may hold secrets.
-            del api_key, base_url, default_headers, default_query, proxy
+            del api_key, base_url, options
             error.__context__ = None
             raise error.with_traceback(None) from None
         self._bind(settings, Transport(settings))
@@ -202,48 +151,24 @@ class TutuClient:
         """The limits of a call."""
         return self._settings.timeout
 
-    def with_options(
-        self,
-        *,
-        timeout: float | Timeout | Unset | None = UNSET,
-        max_retries: int | None = None,
-        retry: RetryPolicy | None = None,
-        api_key: str | None = None,
-        default_headers: Mapping[str, str] | None = None,
-        default_query: Mapping[str, object] | None = None,
-        strict_finish: bool | None = None,
-        middleware: Sequence[Middleware] | None = None,
-        attempt_middleware: Sequence[Middleware] | None = None,
-        on_usage: Callable[[Spent], object] | None = None,
-    ) -> Self:
-        """Give a copy with other settings, sharing connections and limits. What is not given stays.
+    @with_keywords(Changes)
+    def with_options(self, *, api_key: Key | None = None, **changes: Unpack[Changes]) -> Self:
+        """Return a copy with other settings, sharing connections and limits. What is not given stays.
 
-        Closing any of the copies closes the connections of all.
+        Headers and query parameters are added to those of the client. Closing any of
+        the copies closes the connections of all.
+
+        Raises:
+            ConfigError: A setting cannot work.
         """
         api_key = hidden(api_key)  # Tracebacks with locals print this frame.
-        settings = self._settings if api_key is None else with_key(self._settings, api_key)
-        changes: dict[str, Any] = {} if api_key is None else {"key_source": None}
-        if timeout is not UNSET:
-            changes["timeout"] = clean_timeout(timeout)
-        if max_retries is not None or retry is not None:
-            base = settings.retry
-            changes["retry"] = (
-                clean_retry(max_retries, retry) if retry else msgspec.structs.replace(base, max_retries=max_retries)
-            )
-        if default_headers is not None:
-            headers = merged_headers(settings.headers, clean_headers(default_headers))
-            changes |= {"headers": headers, "header_lines": header_lines(headers)}
-        if default_query is not None:
-            changes["default_query"] = {**settings.default_query, **clean_query(default_query)}
-        for name, layers in (("middleware", middleware), ("attempt_middleware", attempt_middleware)):
-            if layers is not None:
-                changes[name] = clean_middleware(layers)
-        if strict_finish is not None:
-            changes["strict_finish"] = strict_finish
-        if on_usage is not None:
-            changes["on_usage"] = on_usage
+        return self._copy(self._settings.changed(api_key=api_key, **changes))
+
+    def _copy(self, settings: Settings) -> Self:
+        """Return a client with these settings, which shares the connections unless they go to another server."""
         copy = object.__new__(type(self))
-        copy._bind(msgspec.structs.replace(settings, **changes), self._transport)
+        shared = settings.base_url == self._settings.base_url or settings.origin == self._settings.origin
+        copy._bind(settings, self._transport if shared else Transport(settings))
         return copy
 
     async def balance(self, *, timeout: float | Timeout | Unset | None = UNSET) -> Balance:

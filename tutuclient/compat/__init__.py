@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 
-from tutuclient import __version__
-from tutuclient.client import TutuClient
+from tutuclient.client import USER_AGENT, TutuClient
 from tutuclient.compat import types
 from tutuclient.errors import (
     APIConnectionError,
@@ -43,36 +42,31 @@ from tutuclient.resources.resource import Resource
 from tutuclient.resources.responses import APIResponse as AsyncAPIResponse
 from tutuclient.settings import (
     UNSET,
+    Changes,
+    Options,
     Secret,
     Timeout,
     Unset,
-    clean_base_url,
-    clean_headers,
-    clean_key,
-    clean_query,
     header_lines,
+    hidden,
     is_unset,
-    merged_headers,
-    origin_of,
     own_headers,
-    with_key,
+    with_keywords,
 )
 from tutuclient.streams.chat import Stream as AsyncStream
 from tutuclient.tools import Tool
-from tutuclient.transport import Transport
 from tutuclient.types.base import Plain as BaseModel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Mapping
     from types import TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
     from tutuclient.resources import ChatStreamManager
     from tutuclient.resources.streaming import ChatCompletionStream
-    from tutuclient.settings import Settings
+    from tutuclient.settings import Key, Settings
+    from tutuclient.transport import Transport
     from tutuclient.types.parsed import ParsedChatCompletion
-
-    Key: TypeAlias = str | Callable[[], Awaitable[str] | str]
 
 __all__ = [
     "DEFAULT_MAX_RETRIES",
@@ -187,44 +181,31 @@ class AsyncOpenAI(TutuClient):
         ConfigError: A setting is missing, cannot work, or cannot be honoured. It is an ``OpenAIError`` too.
     """
 
+    @with_keywords(Options)
     def __init__(
         self,
         *,
         api_key: Key | None = None,
         organization: str | None = None,
         project: str | None = None,
-        webhook_secret: str | None = None,  # noqa: ARG002  (taken, as said above)
+        webhook_secret: str | None = None,  # noqa: ARG002  (accepted, as said above)
         base_url: object = None,
-        websocket_base_url: object = None,  # noqa: ARG002  (taken, as said above)
-        timeout: float | Timeout | Unset | None = UNSET,
-        max_retries: int | Unset | None = None,
-        default_headers: Mapping[str, str] | None = None,
-        default_query: Mapping[str, object] | None = None,
+        websocket_base_url: object = None,  # noqa: ARG002  (accepted, as said above)
         http_client: object = None,
         _strict_response_validation: bool = False,
-        **ours: Any,
+        **options: Unpack[Options],
     ) -> None:
-        # Tracebacks with locals print this frame, so no name in it holds the bare key.
-        key = Secret(api_key) if isinstance(api_key, str) else api_key
-        del api_key
+        api_key = hidden(api_key)  # Tracebacks with locals print this frame.
         try:
             _refuse_client(http_client)
             _refuse_strictness(strict=_strict_response_validation)
-            named = {
-                _ORGANIZATION: organization or os.environ.get("OPENAI_ORG_ID"),
-                _PROJECT: project or os.environ.get("OPENAI_PROJECT_ID"),
-            }
-            super().__init__(
-                _found(key),
-                _found_address(base_url),
-                timeout=timeout,
-                max_retries=max_retries if isinstance(max_retries, int) else None,
-                default_headers={**_without_none(named), **(default_headers or {})},
-                default_query=default_query,
-                **ours,
+            named = _named_headers(
+                organization or os.environ.get("OPENAI_ORG_ID"), project or os.environ.get("OPENAI_PROJECT_ID")
             )
+            options["default_headers"] = {**named, **(options.get("default_headers") or {})}
+            super().__init__(_found(api_key), _found_address(base_url), **options)
         except ConfigError as error:
-            del base_url, default_headers, default_query, ours  # As in ``TutuClient``: they may hold secrets.
+            del base_url, options  # As in ``TutuClient``: they may hold secrets.
             raise error.with_traceback(None) from None
 
     @property
@@ -281,25 +262,22 @@ class AsyncOpenAI(TutuClient):
         """``beta.chat``, the older name of ``chat``."""
         return _Beta(self.chat)
 
-    def with_options(
+    @with_keywords(Changes)
+    def with_options(  # pyright: ignore[reportIncompatibleMethodOverride]  (it compares names of ours with the whole TypedDict)
         self,
         *,
         api_key: Key | None = None,
         organization: str | None = None,
         project: str | None = None,
-        webhook_secret: str | None = None,  # noqa: ARG002  (taken, as for the client)
-        websocket_base_url: object = None,  # noqa: ARG002  (taken, as for the client)
+        webhook_secret: str | None = None,  # noqa: ARG002  (accepted, as by the client)
+        websocket_base_url: object = None,  # noqa: ARG002  (accepted, as by the client)
         base_url: object = None,
-        timeout: float | Timeout | Unset | None = UNSET,
         http_client: object = None,
-        max_retries: int | Unset | None = None,
-        default_headers: Mapping[str, str] | None = None,
         set_default_headers: Mapping[str, str] | None = None,
-        default_query: Mapping[str, object] | None = None,
         set_default_query: Mapping[str, object] | None = None,
-        **ours: Any,
+        **changes: Unpack[Changes],
     ) -> Self:
-        """Give a copy with other settings. What is not given stays.
+        """Return a copy with other settings. What is not given stays.
 
         It shares connections and limits, unless ``base_url`` is of another server:
         then it has its own, and is closed by itself.
@@ -311,54 +289,29 @@ class AsyncOpenAI(TutuClient):
             webhook_secret: As for the client.
             websocket_base_url: As for the client.
             base_url: As for the client. The key goes there.
-            timeout: As for the client.
             http_client: As for the client.
-            max_retries: As for the client.
-            default_headers: Headers to add.
-            set_default_headers: Headers in place of all that were given before.
-            default_query: Query parameters to add.
-            set_default_query: Query parameters in place of all that were given before.
-            **ours: Every other setting that ``TutuClient.with_options`` takes.
+            set_default_headers: Headers in place of all that were given before; ``default_headers`` adds to them.
+            set_default_query: Query parameters in place of all that were given before; ``default_query`` adds to them.
+            **changes: Every other setting that ``TutuClient.with_options`` takes.
 
         Raises:
             ConfigError: A setting cannot work.
         """
-        key = Secret(api_key) if isinstance(api_key, str) else api_key
-        del api_key
+        api_key = hidden(api_key)  # Tracebacks with locals print this frame.
         _refuse_client(http_client)
         for name, more, instead in (
-            ("headers", default_headers, set_default_headers),
-            ("query", default_query, set_default_query),
+            ("headers", changes.get("default_headers"), set_default_headers),
+            ("query", changes.get("default_query"), set_default_query),
         ):
             if more is not None and instead is not None:
                 raise ConfigError(f"give default_{name}= or set_default_{name}=, not both")
-        copy = super().with_options(
-            timeout=timeout,
-            max_retries=max_retries if isinstance(max_retries, int) else None,
-            **ours,
+        named = _named_headers(organization, project)
+        changes["default_headers"] = {**named, **(changes.get("default_headers") or set_default_headers or {})}
+        changes["default_query"] = changes.get("default_query") or set_default_query
+        settings = _cleared(
+            self._settings, headers=set_default_headers is not None, query=set_default_query is not None
         )
-        settings = copy._settings  # noqa: SLF001  (a copy of our own)
-        if key is not None:
-            settings = _with_key(settings, key)
-        headers: Mapping[str, str] = settings.headers
-        if set_default_headers is not None:
-            kept = {name: headers[name] for name in (_ORGANIZATION, _PROJECT) if name in headers}
-            headers = own_headers(Secret(settings.api_key), f"tutuclient/{__version__}") | kept
-        named = _without_none({_ORGANIZATION: organization, _PROJECT: project})
-        more_headers = clean_headers({**named, **(default_headers or set_default_headers or {})})
-        headers = merged_headers(headers, more_headers)
-        query: Mapping[str, str] = {} if set_default_query is not None else settings.default_query
-        address = _address(base_url)
-        settings = msgspec.structs.replace(
-            settings,
-            headers=headers,
-            header_lines=header_lines(headers),
-            default_query={**query, **clean_query(default_query or set_default_query or {})},
-            base_url=settings.base_url if address is None else clean_base_url(address),
-        )
-        elsewhere = origin_of(settings.base_url) != origin_of(self.base_url)
-        copy._bind(settings, Transport(settings) if elsewhere else self._transport)  # noqa: SLF001  (a copy of our own)
-        return copy
+        return self._copy(settings.changed(api_key=api_key, base_url=_address(base_url), **changes))
 
     copy = with_options
 
@@ -507,14 +460,17 @@ def _found_address(base_url: object) -> str:
     return os.environ.get("OPENAI_BASE_URL", "").strip() or DEFAULT_BASE_URL if address is None else address
 
 
-def _without_none(named: Mapping[str, str | None]) -> dict[str, str]:
-    return {name: value for name, value in named.items() if value}
+def _named_headers(organization: str | None, project: str | None) -> dict[str, str]:
+    return {name: value for name, value in ((_ORGANIZATION, organization), (_PROJECT, project)) if value}
 
 
-def _with_key(settings: Settings, key: Key) -> Settings:
-    if callable(key):
-        return msgspec.structs.replace(settings, key_source=key)
-    return msgspec.structs.replace(with_key(settings, clean_key(key)), key_source=None)
+def _cleared(settings: Settings, *, headers: bool, query: bool) -> Settings:
+    """Return settings without the headers, or the query parameters, that were given for all calls."""
+    if headers:
+        kept = {name: settings.headers[name] for name in (_ORGANIZATION, _PROJECT) if name in settings.headers}
+        own = own_headers(Secret(settings.api_key), USER_AGENT) | kept
+        settings = msgspec.structs.replace(settings, headers=own, header_lines=header_lines(own))
+    return msgspec.structs.replace(settings, default_query={}) if query else settings
 
 
 def __getattr__(name: str) -> NoReturn:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from tutuclient.errors import ConfigError
 from tutuclient.settings.secret import KEY_START, Secret, looks_like_key, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DEFAULT_BASE_URL: Final = "https://apinew.tutujin.com/v1"
 _ENDPOINTS = (
@@ -26,9 +29,93 @@ _ENDPOINTS = (
 )
 _SCHEME = re.compile(r"https?:|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _LOOPBACK = re.compile(r"(?:localhost|127\.[0-9.]+|\[::1\])(?:[:/]|$)", re.IGNORECASE)
+_BEARER = re.compile(r"^(?:authorization\s*:\s*)?bearer(?:\s+|$)", re.IGNORECASE)
 _QUOTES = "\"'“”‘’`"
 _ADDRESS = re.compile(rf"[a-z][a-z0-9+.-]*://|{_LOOPBACK.pattern}", re.IGNORECASE)
 _ADDRESS_END = re.compile(r"[.:][^/]*/(?:api/)?v\d+(?:/.*)?\Z", re.IGNORECASE)
+
+
+def find_credentials(api_key: object, base_url: object, getenv: Callable[[str], str | None]) -> tuple[Secret, str]:
+    """Return the key and the base URL from the arguments, else ``TUTU_*``, else ``OPENAI_*``, cleaned.
+
+    Args:
+        api_key: The key, or None. Of a function the key is "" here.
+        base_url: The base URL, or None.
+        getenv: Returns the value of a variable, or None.
+
+    Raises:
+        ConfigError: One of them is missing or cannot work, or the key would go where it does not belong.
+    """
+    asks = callable(api_key)
+    key, key_from = (Secret(""), "") if asks else _look_up("api_key", api_key, getenv)
+    url, url_from = _look_up("base_url", base_url, getenv)
+    _refuse_mixed(key_from, url_from, getenv)
+    if key_from is None:
+        raise ConfigError(
+            "no API key: pass api_key=…, or set TUTU_API_KEY (OPENAI_API_KEY is read too); "
+            "for a server that needs no key, pass any text"
+        )
+    if key_from == "OPENAI_API_KEY" and url_from is None:
+        raise ConfigError(
+            f"the key comes from OPENAI_API_KEY and no base URL is given, so it would go to {DEFAULT_BASE_URL}: "
+            "set OPENAI_BASE_URL to the relay that the key belongs to (or pass base_url=…), or set TUTU_API_KEY"
+        )
+    try:
+        url = clean_base_url(DEFAULT_BASE_URL if url_from is None else url, key)
+        return key if asks else clean_key(key), url
+    except ConfigError as error:
+        variable = key_from if error.message.startswith(("api_key", "the API key")) else url_from
+        if not variable:
+            raise
+        raise ConfigError(f"{error.message} (it comes from the environment, {variable})") from None
+
+
+def _look_up(name: str, value: object, getenv: Callable[[str], str | None]) -> tuple[Any, str | None]:
+    """Return a setting and the variable it comes from: "" for the argument, None where there is no such setting.
+
+    Raises:
+        ConfigError: The argument is empty text. What would stand in for it belongs to somebody else.
+    """
+    if value is not None:
+        if isinstance(value, str) and not value.strip():
+            raise ConfigError(
+                f"{name} is given and empty: leave it out (or pass None) to take TUTU_{name.upper()}, or fill it; most "
+                "often an empty one comes from a variable that was not set"
+            )
+        return value, ""
+    for variable in (f"TUTU_{name.upper()}", f"OPENAI_{name.upper()}"):
+        if found := Secret((getenv(variable) or "").strip()):
+            return found, variable
+    return Secret(""), None
+
+
+def _refuse_mixed(key_from: str | None, url_from: str | None, getenv: Callable[[str], str | None]) -> None:
+    """Refuse to let an empty variable send the key of one pair to the address of another.
+
+    An empty variable counts as not set, as in a shell. But where the other half
+    of its pair is in use, it was meant to be filled.
+
+    Args:
+        key_from: The variable the key comes from; "" for the argument, None for nowhere.
+        url_from: The variable the address comes from; "" for the argument, None for the default.
+        getenv: Returns the value of a variable, or None.
+
+    Raises:
+        ConfigError: ``TUTU_API_KEY`` or ``TUTU_BASE_URL`` is empty, and what would stand in for it is of another pair.
+    """
+    if key_from is None or (key_from == "OPENAI_API_KEY" and url_from == "OPENAI_BASE_URL"):
+        return
+    # OPENAI_* is looked at only where TUTU_* is not set or empty, so here what is set is empty.
+    if key_from == "OPENAI_API_KEY" and getenv("TUTU_API_KEY") is not None:
+        raise ConfigError(
+            "TUTU_API_KEY is set and empty, so the key of OPENAI_API_KEY would go to an address that is not "
+            "OPENAI_BASE_URL's: fill TUTU_API_KEY or unset it"
+        )
+    if url_from in {"OPENAI_BASE_URL", None} and getenv("TUTU_BASE_URL") is not None:
+        raise ConfigError(
+            f"TUTU_BASE_URL is set and empty, so the key would go to {url_from or DEFAULT_BASE_URL}: fill "
+            "TUTU_BASE_URL or unset it"
+        )
 
 
 def clean_key(text: object) -> Secret:
@@ -52,8 +139,7 @@ def clean_key(text: object) -> Secret:
 
 def _bare_key(text: str) -> Secret:
     key = text.strip().strip(_QUOTES).strip()
-    key = re.sub(r"^(?:authorization\s*:\s*)?bearer(?:\s+|$)", "", key, flags=re.IGNORECASE).strip(_QUOTES).strip()
-    return Secret(key)
+    return Secret(_BEARER.sub("", key).strip(_QUOTES).strip())
 
 
 def clean_base_url(text: object, key: object = "") -> str:
@@ -172,12 +258,10 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def clean_proxy(proxy: str | None) -> Secret | None:
-    """Check a proxy's address; it may hold a password, so it is kept from view."""
-    if proxy is None:
-        return None
-    if not isinstance(proxy, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
-        raise ConfigError(f"proxy must be an http:// or https:// address, not {type(proxy).__name__}")
+def clean_proxy(proxy: object, name: str = "proxy") -> Secret:
+    """Check a proxy's address. It may hold a password, so its ``repr`` is masked."""
+    if not isinstance(proxy, str):
+        raise ConfigError(f"{name} must be an http:// or https:// address, not {type(proxy).__name__}")
     address = Secret(proxy.strip())
     try:
         parts = urlsplit(address)
@@ -185,5 +269,5 @@ def clean_proxy(proxy: str | None) -> Secret | None:
     except ValueError:
         usable = False
     if not usable or not address.isprintable() or " " in address:
-        raise ConfigError("proxy must be an http:// or https:// address, such as http://proxy.example:3128")
+        raise ConfigError(f"{name} must be an http:// or https:// address, such as http://proxy.example:3128")
     return address

@@ -95,19 +95,21 @@ def merged_headers(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[
 
 
 # Headers that change how a request is written, or that a call writes itself.
-_SPECIAL_HEADERS = {
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "idempotency-key",
-    "te",
-    "upgrade",
-    "content-encoding",
-    "trailer",
-    "transfer-encoding",
-}
+_SPECIAL_HEADERS = frozenset(
+    (
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "idempotency-key",
+        "te",
+        "upgrade",
+        "content-encoding",
+        "trailer",
+        "transfer-encoding",
+    )
+)
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes | None:
@@ -117,7 +119,7 @@ def header_lines(headers: Mapping[str, str]) -> bytes | None:
 
     Source: RFC 9112, section 5.
     """
-    if any(name.lower() in _SPECIAL_HEADERS for name in headers):
+    if not _SPECIAL_HEADERS.isdisjoint(map(str.lower, headers)):
         return None
     return SecretBytes("".join(f"{name}: {value!s}\r\n" for name, value in headers.items()).encode())
 

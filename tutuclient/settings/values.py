@@ -130,12 +130,16 @@ def clean_timeout(timeout: object) -> Timeout:
     raise ConfigError(f"timeout must be a number of seconds, a Timeout or None; got {shown(timeout)}")
 
 
-def clean_retry(max_retries: int | None, retry: RetryPolicy | None) -> RetryPolicy:
-    """Make a ``RetryPolicy`` of the plain number or the struct, not of both."""
+def clean_retry(
+    max_retries: int | None,
+    retry: RetryPolicy | None,
+    base: RetryPolicy = RetryPolicy(),  # noqa: B008  (frozen)
+) -> RetryPolicy:
+    """Return a ``RetryPolicy``: the one that is given, or ``base`` with another ``max_retries``; not both."""
     if retry is not None and not isinstance(retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
         raise ConfigError(f"retry must be a RetryPolicy, such as RetryPolicy(max_retries=3); got {shown(retry)}")
     if max_retries is None:
-        return retry or RetryPolicy()
+        return retry or base
     if retry is not None:
         raise ConfigError("give max_retries= or retry=RetryPolicy(…), not both")
-    return RetryPolicy(max_retries=max_retries)
+    return msgspec.structs.replace(base, max_retries=max_retries)
