@@ -12,6 +12,7 @@ from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.image import GeneratedImage
 from tutuclient.media.upload import PictureSource, image, named_picture
 from tutuclient.resources import Account, Audio, Chat, Embeddings, Images, Models, TextCompletions
+from tutuclient.resources.generic import Others
 from tutuclient.resources.parsing import refuse_format
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
 from tutuclient.transport import Transport
@@ -141,6 +142,10 @@ class TutuClient:
     def _account(self) -> Account:
         return Account(self._settings, self._transport)
 
+    @cached_property
+    def _any_endpoint(self) -> Others:
+        return Others(self._settings, self._transport)
+
     @property
     def base_url(self) -> str:
         """Where the API is, as cleaned."""
@@ -209,7 +214,7 @@ class TutuClient:
 
     async def get(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
         """Get any page of the relay. Arguments and errors as for ``post``."""
-        return await self._account.send("GET", path, cast_to, **options)
+        return await self._any_endpoint.send("GET", path, cast_to, **options)
 
     @overload
     async def post(
@@ -245,20 +250,20 @@ class TutuClient:
             ConfigError: The address is another's, or the body cannot be written; nothing was sent.
             APIError: The relay said no, or gave no such answer.
         """
-        ask = self._account.open if stream else self._account.send
+        ask = self._any_endpoint.open if stream else self._any_endpoint.send
         return await ask("POST", path, cast_to, **options)
 
     async def put(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
         """Put to any page of the relay. Arguments and errors as for ``post``."""
-        return await self._account.send("PUT", path, cast_to, **options)
+        return await self._any_endpoint.send("PUT", path, cast_to, **options)
 
     async def patch(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
         """Patch any page of the relay. Arguments and errors as for ``post``."""
-        return await self._account.send("PATCH", path, cast_to, **options)
+        return await self._any_endpoint.send("PATCH", path, cast_to, **options)
 
     async def delete(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
         """Delete at any page of the relay. Arguments and errors as for ``post``."""
-        return await self._account.send("DELETE", path, cast_to, **options)
+        return await self._any_endpoint.send("DELETE", path, cast_to, **options)
 
     # --- the verbs -------------------------------------------------------------------------------------------------
 
