@@ -455,8 +455,8 @@ def test_an_error_about_an_argument_names_no_variable() -> None:
         ("https://{host}/v1", "filled in"),
         ("https://<your-relay>/v1", "filled in"),
         ("${TUTU_BASE_URL}", "filled in"),
-        ("None", "'None', and no address"),
-        ("undefined", "'undefined', and no address"),
+        ("None", "'None', which is not an address"),
+        ("undefined", "'undefined', which is not an address"),
     ],
 )
 def test_an_address_that_was_never_filled_in_is_told_so(address: str, words: str) -> None:

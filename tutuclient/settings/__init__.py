@@ -111,7 +111,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
 
 def _whole_number(value: object, name: str) -> int:
     if not is_whole(value) or value < 1:
-        raise ConfigError(f"{name} must be a whole number, 1 or more; got {shown(value)}")
+        raise ConfigError(f"{name} must be a whole number from 1 up; got {shown(value)}")
     return int(value)  # numpy's are numbers too.
 
 

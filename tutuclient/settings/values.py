@@ -1,4 +1,4 @@
-"""Settings with parts of their own: what is not given, the limits of a call, and when it is sent again."""
+"""Settings that are values of their own: ``UNSET``, ``Timeout`` and ``RetryPolicy``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from tutuclient.settings.secret import shown
 
 
 class Unset(Enum):
-    """Tells "not given" (the client's default) from None (off).
+    """The type of ``UNSET``: "not given" (the client's default), where None means "off".
 
-    As a field of a request it is not sent; as a header it takes the client's away.
+    A field of a request that is ``UNSET`` is not sent; a header that is ``UNSET``
+    removes the client's own.
     """
 
-    UNSET = ...  # Which no encoder knows: it cannot be sent by mistake.
+    UNSET = ...  # No encoder knows the value of Ellipsis, so it is never sent by mistake.
 
     def __repr__(self) -> str:
         return "UNSET"
@@ -32,7 +33,7 @@ UNSET: Final = Unset.UNSET
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    """Return whether something is a number; numpy's and the standard library's are."""
+    """Return whether something is a real number: numpy registers its own as such (PEP 3141)."""
     return not isinstance(value, bool) and isinstance(value, Real)
 
 
@@ -42,7 +43,7 @@ def is_whole(value: object) -> TypeGuard[int]:
 
 
 def is_unset(value: object) -> bool:
-    """Say whether something is ``UNSET``, also where the types do not have it: what openai calls omitted is."""
+    """Return whether something is ``UNSET``, also where its type does not say so, as with openai's ``omit``."""
     return value is UNSET
 
 
@@ -85,7 +86,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         retry_after_max: The longest ``Retry-After`` to sit out, in seconds; a longer one is raised at once.
         budget: Retries that the whole client may spend before successes earn new ones; None is no limit. Counted for
             the client as it was made, not for its copies.
-        resend_unknown: Send again what may already have been done, and billed. None: yes, unless it makes a picture.
+        resend_unknown: Send again what may already have been done, and billed. None: yes, unless it makes an image.
     """
 
     max_retries: int = 2
@@ -107,12 +108,15 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def clean_timeout(timeout: object) -> Timeout:
-    """Make a ``Timeout``: a number is the total deadline, None takes the deadline off.
+    """Return a ``Timeout``: a number is the total deadline, None removes the deadline.
 
-    A timeout of httpx, which the code of openai's users passes, is known by its
-    parts: ``read`` limits the silence before and within an answer. It has no
-    deadline, so there is one only to end what would never end: the usual, or
-    ``read`` where that is longer.
+    A timeout of httpx, which code written for openai passes, is known by its parts.
+    Its ``read`` limits the silence before and within an answer. It has no total, so
+    the default total is used, or ``read`` where that is longer, to end what would
+    never end.
+
+    Raises:
+        ConfigError: It is none of these.
     """
     if isinstance(timeout, Timeout):
         return timeout
@@ -135,11 +139,15 @@ def clean_retry(
     retry: RetryPolicy | None,
     base: RetryPolicy = RetryPolicy(),  # noqa: B008  (frozen)
 ) -> RetryPolicy:
-    """Return a ``RetryPolicy``: the one that is given, or ``base`` with another ``max_retries``; not both."""
+    """Return ``retry``, or ``base`` with another ``max_retries``.
+
+    Raises:
+        ConfigError: Both are given, or one is of a wrong type.
+    """
     if retry is not None and not isinstance(retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
         raise ConfigError(f"retry must be a RetryPolicy, such as RetryPolicy(max_retries=3); got {shown(retry)}")
     if max_retries is None:
         return retry or base
     if retry is not None:
-        raise ConfigError("give max_retries= or retry=RetryPolicy(…), not both")
+        raise ConfigError("pass max_retries= or retry=RetryPolicy(…), not both")
     return msgspec.structs.replace(base, max_retries=max_retries)
