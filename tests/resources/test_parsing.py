@@ -234,7 +234,7 @@ async def test_what_no_model_can_fill_in_is_not_sent(client: TutuClient, server:
     with pytest.raises(ConfigError, match="must be an object"):
         async with client.chat.completions.stream(model="m", messages=[user("hi")], response_format=int):
             pass
-    with pytest.raises(ConfigError, match="is no tool"):
+    with pytest.raises(ConfigError, match="is not a tool"):
         await client.chat.completions.create(model="m", messages=[user("hi")], tools=[5])  # type: ignore[list-item]  # what is refused
     assert server.requests == []
 
