@@ -538,7 +538,7 @@ def test_tools_are_found_by_their_names() -> None:
     [
         ([two, two], "two tools are called two"),
         ([two, {"type": "function", "function": {"name": "two"}}], "two tools are called two"),
-        ([5], "tools[0] is 5, which is not a tool"),
+        ([5], "is 5, which is not a tool"),
         (["two"], "which is not a tool"),
         (two, "tools must be a list"),
         ({"type": "function"}, "tools must be a list"),
