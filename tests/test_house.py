@@ -1,11 +1,9 @@
-"""The house: who may import whom, which library has its rooms where, a test file for each room, the front door."""
+"""The house: who may import whom, which library has its rooms where, a test file for each room."""
 
 from __future__ import annotations
 
 import ast
 import functools
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -215,20 +213,3 @@ def test_every_room_has_its_tests() -> None:
     # Names of other rooms' structs: tests/test_compat.py.
     behind |= {"compat/types/__init__.py", "compat/types/audio.py", "compat/types/chat.py"}
     assert set(without) <= behind
-
-
-def test_the_front_door_opens_every_name() -> None:
-    assert sorted(tutuclient.__all__) == list(tutuclient.__all__)
-    for name in tutuclient.__all__:
-        assert getattr(tutuclient, name) is not None
-    assert dir(tutuclient) == tutuclient.__all__
-    with pytest.raises(AttributeError):
-        _ = tutuclient.nothing_of_the_kind
-
-
-def test_importing_the_front_door_opens_no_room() -> None:
-    code = "import sys, tutuclient; print([name for name in sys.modules if name.startswith('tutuclient.')])"
-    done = subprocess.run(  # noqa: S603  (our own code)
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
