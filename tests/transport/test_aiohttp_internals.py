@@ -9,9 +9,8 @@ import pytest
 
 from tests.conftest import KEY, QUICK
 from tutuclient import APIStatusError, RateLimitError, TutuClient, UnexpectedResponseError, user, wire
-from tutuclient.testing import Recorded, Server, chunk, fails, raw, says, serve_in_thread, streams
+from tutuclient.testing import Recorded, Server, chunk, fails, raw, says, streams
 from tutuclient.transport import Call, aiohttp_internals
-from tutuclient.transport.aiohttp_internals import Handler
 
 if TYPE_CHECKING:
     from tutuclient import ChatCompletion
@@ -22,13 +21,13 @@ if TYPE_CHECKING:
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What went the short way."""
     requests: list[bytes] = []
-    ask = aiohttp_internals.ask
+    send = aiohttp_internals.send
 
-    async def noted(connection: Any, request: bytes, header_bytes: int) -> Any:
+    async def noted(connector: Any, target: Any, request: bytes, *args: Any) -> Any:
         requests.append(request)
-        return await ask(connection, request, header_bytes)
+        return await send(connector, target, request, *args)
 
-    monkeypatch.setattr(aiohttp_internals, "ask", noted)
+    monkeypatch.setattr(aiohttp_internals, "send", noted)
     return requests
 
 
@@ -160,42 +159,6 @@ async def test_a_long_header_is_taken_and_an_endless_one_refused(server: Server)
         server.answers(raw(429, headers={"X-Long": "x" * 60_000}))
         with pytest.raises(RateLimitError):
             await ask(client.with_options(max_retries=0))
-
-
-async def _flood(client: TutuClient, server: Server, count: int, delay: float, size: int = 1) -> tuple[str, int]:
-    """Read a stream of ``count`` pieces, and give its text and how many reads of the socket it took."""
-    server.answers(streams([*(chunk("x" * size) for _ in range(count)), chunk(finish_reason="stop")], delay=delay))
-    reads = 0
-    received = Handler.data_received
-
-    def counted(self: Handler, data: bytes) -> None:
-        nonlocal reads
-        reads += bool(data)
-        received(self, data)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Handler, "data_received", counted)
-        async with client.chat.completions.stream(model="m", messages=[user("hi")]) as stream:
-            return (await stream.completion()).text, reads
-
-
-async def test_a_flood_of_small_reads_is_taken_together() -> None:
-    with serve_in_thread() as server:
-        async with TutuClient(KEY, server.base_url) as flooded:
-            text, reads = await _flood(flooded, server, 400, 0.0005)
-    assert text == "x" * 400
-    assert reads < 120
-
-
-async def test_a_slow_stream_is_not_held_up(client: TutuClient, server: Server) -> None:
-    text, reads = await _flood(client, server, 20, 0.01)
-    assert text == "x" * 20
-    assert reads >= 20
-
-
-async def test_large_reads_are_not_held_up(client: TutuClient, server: Server) -> None:
-    text, _ = await _flood(client, server, 30, 0, 100_000)
-    assert len(text) == 3_000_000
 
 
 async def test_two_methods_of_one_address_are_kept_apart(

@@ -27,6 +27,9 @@ from tutuclient.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
+
+    from tutuclient.errors import TutuError
 
 
 class TooManyInterimError(aiohttp.ClientError):
@@ -85,6 +88,33 @@ _UNREAD: tuple[tuple[Callable[[BaseException], bool], str], ...] = (
 )
 # Their repr prints the request's headers; their str does not, so nobody notices.
 _UNCLEAN = (aiohttp.ClientResponseError, aiohttp.ClientHttpProxyError, aiohttp.ContentTypeError)
+
+
+class Translated:
+    """A block in which exceptions of aiohttp and the system are raised as errors of ours.
+
+    Args:
+        translate: Returns the error to raise for one of those in ``CAUGHT``.
+    """
+
+    __slots__ = ("_translate",)
+
+    def __init__(self, translate: Callable[[BaseException], TutuError]) -> None:
+        self._translate = translate
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if not isinstance(error, CAUGHT):
+            return
+        problem = self._translate(error)
+        try:
+            # One that was raised before, such as for a file that changed while it was sent, has its cause already.
+            raise problem from problem.__cause__ if problem.__traceback__ is not None else clean_cause(error)
+        finally:
+            # Python has just put aiohttp's exception there, which may hold the request's headers, and the key in them.
+            problem.__context__ = None
 
 
 def broken(
