@@ -28,6 +28,8 @@ from aiohttp.streams import StreamReader
 if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
+    from tutuclient.transport.connection import Connector, Guard, Progress
+
 PRIVATE_NAMES: Final = (
     (StreamReader, "_buffer"),
     (StreamReader, "_buffer_offset"),
@@ -96,12 +98,18 @@ class Response:
     The connection goes back to the pool by itself once the body has ended.
     """
 
-    __slots__ = ("_connection", "content", "headers", "status")
+    __slots__ = ("_connection", "_guard", "content", "headers", "status")
 
     def __init__(
-        self, connection: Connection, status: int, headers: CIMultiDictProxy[str], content: StreamReader
+        self,
+        connection: Connection,
+        guard: Guard,
+        status: int,
+        headers: CIMultiDictProxy[str],
+        content: StreamReader,
     ) -> None:
         self._connection: Connection | None = connection
+        self._guard: Guard = guard
         self.status: int = status
         self.headers: CIMultiDictProxy[str] = headers
         self.content: StreamReader = content
@@ -110,6 +118,7 @@ class Response:
     def _release(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
+            self._guard.release()
             connection.release()
 
     def close(self) -> None:
@@ -118,6 +127,7 @@ class Response:
         if connection is not None:
             if self.content.exception() is None:
                 self.content.set_exception(aiohttp.ClientConnectionError("the connection was closed"))
+            self._guard.release()
             connection.close()
 
 
@@ -127,11 +137,12 @@ def target(method: str, url: Any, loop: Any) -> aiohttp.ClientRequest:
 
 
 async def send(
-    connector: BaseConnector,
+    connector: Connector,
     target: aiohttp.ClientRequest,
     request: bytes,
     timeout: aiohttp.ClientTimeout,
     header_bytes: int,
+    progress: Progress,
 ) -> Response:
     """Send a request over a connection of the pool, and wait for the head of its answer.
 
@@ -141,12 +152,13 @@ async def send(
         request: Head and body.
         timeout: Its ``connect`` is the limit for a new connection.
         header_bytes: The longest header line to accept.
+        progress: The attempt's.
 
     Raises:
         aiohttp.ClientError, HttpProcessingError: As aiohttp does; the connection is given up.
     """
     try:
-        connection = await connector.connect(target, [], timeout)
+        connection, guard = await connector.acquire(target, [], timeout, progress)
     except TimeoutError as error:  # As ClientSession._request does.
         raise aiohttp.ConnectionTimeoutError from error
     try:
@@ -160,8 +172,9 @@ async def send(
         while True:
             message, content = await protocol.read()
             if not 100 <= message.code < 200 or message.code == 101:  # noqa: PLR2004  (interim answers: RFC 9110, section 15.2)
-                return Response(connection, message.code, message.headers, content)
+                return Response(connection, guard, message.code, message.headers, content)
     except BaseException:
+        guard.release()
         connection.close()
         raise
 

@@ -331,13 +331,9 @@ class Attempts:
         """Send the request and wait for the head of an answer."""
         progress = self._progress
         progress.begin_exchange()
-        token = progress_of_attempt.set(progress)
-        try:
-            with exceptions.Translated(self._translate):
-                fast = self._pool.fast_request(self._call) if url is self._call.url else None
-                response = await (self._request(url) if fast is None else self._fast_request(*fast))
-        finally:
-            progress_of_attempt.reset(token)
+        with exceptions.Translated(self._translate):
+            fast = self._pool.fast_request(self._call) if url is self._call.url else None
+            response = await (self._request(url) if fast is None else self._fast_request(*fast))
         if progress.connection is not None:
             progress.connection.receive_body(response.content)
         return response
@@ -364,7 +360,7 @@ class Attempts:
     def _fast_request(self, target: aiohttp.ClientRequest, request: bytes) -> Awaitable[aiohttp_internals.Response]:
         pool = self._pool
         timeout = pool.connect_timeout(self._call.timeout)
-        return aiohttp_internals.send(pool.connector, target, request, timeout, pool.header_bytes)
+        return aiohttp_internals.send(pool.connector, target, request, timeout, pool.header_bytes, self._progress)
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
         pool, call = self._pool, self._call
@@ -376,15 +372,19 @@ class Attempts:
             if data is None:
                 headers["Content-Length"] = str(call.body.size_bytes)
                 data = _Upload(call.body, self._progress)
-        return await session.request(
-            call.method,
-            pool.url(url),
-            data=data,
-            headers=headers,
-            allow_redirects=False,
-            timeout=pool.connect_timeout(call.timeout),
-            proxy=call.settings.proxy,
-        )
+        token = progress_of_attempt.set(self._progress)
+        try:
+            return await session.request(
+                call.method,
+                pool.url(url),
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                timeout=pool.connect_timeout(call.timeout),
+                proxy=call.settings.proxy,
+            )
+        finally:
+            progress_of_attempt.reset(token)
 
     async def _refusal(self, response: aiohttp.ClientResponse | aiohttp_internals.Response) -> APIError:
         """Read an answer that says no, and make its error."""

@@ -107,11 +107,12 @@ class Guard(asyncio.Protocol):
             self.failure = TooManyInterimError()
             self._transport.abort()
             return b""
-        head, end, rest = data.partition(b"\r\n\r\n")
-        if not rest:
+        end = data.find(b"\r\n\r\n")
+        # Behind a head that gives the body's length, nothing can be wrong.
+        if end < 0 or data.find(b"chunked", 0, end) < 0:
             return data
-        self._protocol.data_received(head + end)
-        return rest
+        self._protocol.data_received(data[: end + 4])
+        return data[end + 4 :]
 
     def eof_received(self) -> bool | None:
         """Pass on that the other side sends no more."""
@@ -253,38 +254,51 @@ class Connector(aiohttp.TCPConnector):
         self.guards: WeakSet[Guard] = WeakSet()
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
-        """Return an idle connection that can be used again, or a new one.
+        """Return a connection to aiohttp's session, which tells nobody but the connection's callbacks of its end.
 
         Raises:
-            aiohttp.ClientConnectionError: As aiohttp does; and when its session wants to send PUT, DELETE or GET a
+            aiohttp.ClientConnectionError: As ``acquire`` does; and when the session wants to send GET, PUT or DELETE a
                 second time on its own account: whether a request is repeated is up to ``Attempts``.
                 https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/client.py (retry_persistent_connection)
         """
         progress = progress_of_attempt.get()
         if progress is not None and progress.connection is not None:
             raise progress.connection.lost or aiohttp.ServerDisconnectedError
+        connection, guard = await self.acquire(req, traces, timeout, progress)
+        connection.add_callback(guard.release)
+        return connection
+
+    async def acquire(
+        self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout, progress: Progress | None
+    ) -> tuple[Connection, Guard]:
+        """Return an idle connection that can be used again, or a new one, and what guards it.
+
+        Whoever gives the connection up calls ``Guard.release`` before.
+
+        Raises:
+            aiohttp.ClientConnectionError: As aiohttp does.
+        """
         while True:
             connection = await super().connect(req, traces, timeout)
-            transport, protocol = connection.transport, connection.protocol
-            if transport is None or protocol is None:  # It was lost in this very moment.
+            protocol = connection.protocol
+            transport = None if protocol is None else protocol.transport
+            if protocol is None or transport is None:  # It was lost in this very moment.
                 connection.close()
                 raise aiohttp.ServerDisconnectedError
             guard = transport.get_protocol()
+            reused = isinstance(guard, Guard)
             if not isinstance(guard, Guard):
                 guard = self._guarded(transport)
-                reused = False
                 break
             # Bytes that came unasked would be read as the answer to the next request.
             if not protocol.should_close and not guard.has_unread_data:
                 guard.expect_response()
-                reused = True
                 break
             guard.abort()
             connection.close()
-        connection.add_callback(guard.release)
         if progress is not None:
             progress.connected, progress.reused, progress.connection = True, reused, guard
-        return connection
+        return connection, guard
 
     def _guarded(self, transport: Any) -> Guard:
         guard = Guard(transport)

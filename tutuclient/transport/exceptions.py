@@ -109,11 +109,14 @@ class Translated:
         if not isinstance(error, CAUGHT):
             return
         problem = self._translate(error)
+        # One that was raised before, such as for a file that changed while it was sent, has its cause already.
+        cause = problem.__cause__ if problem.__traceback__ is not None else clean_cause(error)
+        # aiohttp's exception may hold the request's headers, and the key in them. So it must stay neither in this
+        # frame, which tracebacks with locals print, nor where Python puts whatever is being handled during a raise.
+        del error, _, __
         try:
-            # One that was raised before, such as for a file that changed while it was sent, has its cause already.
-            raise problem from problem.__cause__ if problem.__traceback__ is not None else clean_cause(error)
+            raise problem from cause
         finally:
-            # Python has just put aiohttp's exception there, which may hold the request's headers, and the key in them.
             problem.__context__ = None
 
 
