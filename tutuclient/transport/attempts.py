@@ -378,7 +378,8 @@ class Attempts:
                 call.method,
                 pool.url(url),
                 data=data,
-                headers=headers,
+                # What watches may write them down, and a YAML of plain strings is all that vcrpy writes.
+                headers=_plain(headers) if aiohttp_internals.is_watched(session) else headers,
                 allow_redirects=False,
                 timeout=pool.connect_timeout(call.timeout),
                 proxy=call.settings.proxy,
@@ -408,6 +409,11 @@ class Attempts:
             response.close()
         meta.headers = Headers(meta.headers)
         return wire.error_of_status(call.what, data, meta, retry_after=retry_after_of(meta.headers, time.time()))
+
+
+def _plain(headers: dict[str, str]) -> dict[str, str]:
+    """Return headers whose values are strings and nothing more, so that they can be shown and serialized."""
+    return {name: str.__str__(value) for name, value in headers.items()}
 
 
 class _Upload:
