@@ -43,8 +43,8 @@ from tutuclient import (
     user,
 )
 from tutuclient.testing import FAULTS, Exchange, RawServer, Server, chunk, raw_server, says, self_signed, serve
+from tutuclient.testing.answers import encode_frame
 from tutuclient.testing.faults import TEXT
-from tutuclient.testing.script import encode_frame
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -20,7 +20,7 @@ from tutuclient.testing import (
     sends,
     streams,
 )
-from tutuclient.testing.script import media_type
+from tutuclient.testing.answers import media_type
 
 BODY: dict[str, Any] = {"model": "gpt-4o-image", "messages": [{"role": "user", "content": "a cat"}]}
 

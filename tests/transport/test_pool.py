@@ -24,7 +24,8 @@ from tutuclient import (
     user,
 )
 from tutuclient.testing import chunk, says, self_signed
-from tutuclient.testing.script import encode_frame, reset
+from tutuclient.testing.answers import encode_frame
+from tutuclient.testing.exchange import reset
 from tutuclient.transport.aiohttp_internals import Handler
 from tutuclient.transport.pool import Connector
 

@@ -16,14 +16,8 @@ if TYPE_CHECKING:
     from tutuclient.standin.endpoints.panel import MODELS_FORMS
     from tutuclient.standin.images import sample_picture
     from tutuclient.testing.account import Account
-    from tutuclient.testing.certificate import self_signed
-    from tutuclient.testing.faults import FAULTS, RETRY_AFTER_SHAPES, Fault, RawServer, raw_server
-    from tutuclient.testing.form import Form, FormFile
-    from tutuclient.testing.script import (
+    from tutuclient.testing.answers import (
         PICTURE_FORMS,
-        Exchange,
-        Recorded,
-        Scripted,
         chunk,
         draws,
         event,
@@ -34,6 +28,10 @@ if TYPE_CHECKING:
         sends,
         streams,
     )
+    from tutuclient.testing.certificate import self_signed
+    from tutuclient.testing.exchange import Exchange, Recorded, Scripted
+    from tutuclient.testing.faults import FAULTS, RETRY_AFTER_SHAPES, Fault, RawServer, raw_server
+    from tutuclient.testing.form import Form, FormFile
     from tutuclient.testing.server import Server, serve, serve_in_thread
 
 __all__ = [
@@ -69,9 +67,10 @@ __all__ = [
 
 _ROOMS = {
     "account": ("Account",),
-    "form": ("Form", "FormFile"),
     "certificate": ("self_signed",),
+    "exchange": ("Exchange", "Recorded", "Scripted"),
     "faults": ("FAULTS", "RETRY_AFTER_SHAPES", "Fault", "RawServer", "raw_server"),
+    "form": ("Form", "FormFile"),
     "server": ("Server", "serve", "serve_in_thread"),
 }
 _ROOM_OF = {name: f"{__name__}.{room}" for room, names in _ROOMS.items() for name in names} | {
@@ -84,7 +83,7 @@ _ROOM_OF = {name: f"{__name__}.{room}" for room, names in _ROOMS.items() for nam
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_ROOM_OF.get(name, f"{__name__}.script")), name)
+    value = getattr(import_module(_ROOM_OF.get(name, f"{__name__}.answers")), name)
     globals()[name] = value
     return value
 

@@ -24,17 +24,9 @@ from typing import Any, Self
 
 from aiohttp import hdrs, web
 
+from tutuclient.testing.answers import Says, Streams, chunk, encode_frame
 from tutuclient.testing.certificate import self_signed
-from tutuclient.testing.script import (
-    LONGEST_SILENCE_S,
-    Answer,
-    Exchange,
-    Says,
-    Streams,
-    chunk,
-    encode_frame,
-    reset,
-)
+from tutuclient.testing.exchange import LONGEST_SILENCE_S, Answer, Exchange, reset
 
 MOST_BYTES = 512 * 2**20
 """Where an endless answer ends after all."""

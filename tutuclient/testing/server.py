@@ -22,7 +22,8 @@ from aiohttp import hdrs, web
 from tutuclient.standin import endpoints
 from tutuclient.testing import faults
 from tutuclient.testing.account import Account
-from tutuclient.testing.script import INLINE_BYTES, Exchange, Recorded, Scripted, media_type
+from tutuclient.testing.answers import media_type
+from tutuclient.testing.exchange import INLINE_BYTES, Exchange, Recorded, Scripted
 
 _Handler = web.RequestHandler
 _HOSTED_BYTES = 256 * 2**20

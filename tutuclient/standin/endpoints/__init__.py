@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from tutuclient.standin.endpoints import audio, chat, images, panel, texts
-from tutuclient.testing.script import Exchange
+from tutuclient.testing.exchange import Exchange
 
 Page = Callable[[Exchange], Awaitable[web.StreamResponse]]
 

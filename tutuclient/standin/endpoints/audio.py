@@ -17,8 +17,10 @@ from tutuclient.standin import audio
 from tutuclient.standin.words import CJK
 from tutuclient.testing import lenient
 from tutuclient.testing.account import ANSWER_POINTS
+from tutuclient.testing.answers import Streams, event
+from tutuclient.testing.exchange import Exchange
 from tutuclient.testing.form import FormFile
-from tutuclient.testing.script import Exchange, Streams, event, logprob, tokens
+from tutuclient.testing.tokens import logprob, tokens
 
 _LONGEST_INPUT = 4096
 _PIECE_BYTES = 4096

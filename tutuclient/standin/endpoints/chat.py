@@ -14,7 +14,8 @@ from aiohttp import web
 from tutuclient.standin import brain, tools
 from tutuclient.testing import lenient
 from tutuclient.testing.account import ANSWER_POINTS, PICTURE_POINTS
-from tutuclient.testing.script import INLINE_BYTES, Answer, Exchange, Says, Stage, draws, fails
+from tutuclient.testing.answers import Says, draws, fails
+from tutuclient.testing.exchange import INLINE_BYTES, Answer, Exchange, Stage
 
 _GO_TYPES = {"stream": (bool, "bool"), "logprobs": (bool, "bool"), "max_tokens": (int, "uint"), "n": (int, "int"),
              "max_completion_tokens": (int, "uint"), "top_logprobs": (int, "int")}  # fmt: skip

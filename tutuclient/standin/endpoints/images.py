@@ -17,7 +17,9 @@ from tutuclient.standin import brain
 from tutuclient.standin.words import CJK
 from tutuclient.testing import lenient
 from tutuclient.testing.account import PICTURE_POINTS
-from tutuclient.testing.script import Exchange, Streams, event, tokens
+from tutuclient.testing.answers import Streams, event
+from tutuclient.testing.exchange import Exchange
+from tutuclient.testing.tokens import tokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image

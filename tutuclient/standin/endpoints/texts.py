@@ -12,7 +12,9 @@ from aiohttp import web
 from tutuclient.standin import brain, vectors
 from tutuclient.testing import lenient
 from tutuclient.testing.account import ANSWER_POINTS
-from tutuclient.testing.script import Exchange, Streams, logprob, tokens
+from tutuclient.testing.answers import Streams
+from tutuclient.testing.exchange import Exchange
+from tutuclient.testing.tokens import logprob, tokens
 
 _MOST_INPUTS = 2048
 _MOST_DIMENSIONS = 4096
