@@ -222,7 +222,7 @@ async def test_ends_an_endless_answer_after_all(server: Server, name: str) -> No
 
 
 async def test_endless_headers_end_after_all(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tutuclient.testing.faults.MOST_BYTES", 10_000)
+    monkeypatch.setattr("tutuclient.testing.faults.pieces.MOST_BYTES", 10_000)
     data, end = await meet(server, "endless_headers")
     assert (data.count(b"X-Padding"), end) == (9, "fin")
 
@@ -448,7 +448,7 @@ async def test_pings_forever(server: Server, after: int, words: int) -> None:
 
 
 async def test_pings_end_after_all(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tutuclient.testing.faults.LONGEST_SILENCE_S", 0.01)
+    monkeypatch.setattr("tutuclient.testing.faults.streams.LONGEST_SILENCE_S", 0.01)
     assert (await meet(server, "pings_forever", seconds=0.2))[1] == "fin"
 
 
