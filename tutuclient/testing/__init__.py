@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tutuclient.testing.account import Account
     from tutuclient.testing.answers import (
         PICTURE_FORMS,
-        chunk,
         draws,
         event,
         fails,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
         streams,
     )
     from tutuclient.testing.certificate import self_signed
+    from tutuclient.testing.chat import chunk
     from tutuclient.testing.exchange import Exchange, Recorded, Scripted
     from tutuclient.testing.faults import FAULTS, RETRY_AFTER_SHAPES, Fault, RawServer, raw_server
     from tutuclient.testing.form import Form, FormFile
@@ -67,6 +67,7 @@ __all__ = [
 
 _ROOMS = {
     "account": ("Account",),
+    "chat": ("chunk",),
     "certificate": ("self_signed",),
     "exchange": ("Exchange", "Recorded", "Scripted"),
     "faults": ("FAULTS", "RETRY_AFTER_SHAPES", "Fault", "RawServer", "raw_server"),

@@ -1,266 +1,41 @@
-"""The answers that tests script: a text, a stream, an image, an error, bytes as they are."""
+"""The answers that tests script: a text, a stream, an image, an error, or bytes as they are.
+
+Each function returns an object for ``server.answers``, which sends it when a request comes.
+"""
+
+from __future__ import annotations
 
 import asyncio
 import base64
-import struct
 import time
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from itertools import zip_longest
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from aiohttp import hdrs, web
+from aiohttp import hdrs
 
 from tutuclient.testing import lenient
-from tutuclient.testing.exchange import Answer, Exchange, compact_json
-from tutuclient.testing.tokens import logprob, prompt_tokens, tokens
+from tutuclient.testing.chat import TOP_FIELDS, choices, chunk
+from tutuclient.testing.chat import usage as usage_of
+from tutuclient.testing.exchange import Answer, Exchange, Played, compact_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from aiohttp import web
 
 PICTURE_FORMS = (
     "url", "bare", "markdown", "alt", "link", "b64", "images", "image", "parts", "raw_b64", "data", "progress",
 )  # fmt: skip
-"""The ways in which relays hand over a picture; ``draws`` says what each looks like."""
+"""The ways in which relays return an image in a chat; ``draws`` describes each."""
 
+Frame = Mapping[str, Any] | bytes | str
 Then = Literal["end", "fin", "reset", "hang"]
-_TOP_FIELDS = frozenset({"id", "object", "created", "model", "system_fingerprint", "service_tier"})
-_AUDIO_PIECE = 2**15  # Characters of base64: whole samples, so that each piece decodes by itself.
-_MOST_CHOICES = 16
 
-
-@dataclass(frozen=True)
-class _Choice:
-    """One of the answers to a chat, before it is sent whole or in deltas."""
-
-    index: int
-    pieces: Sequence[object]
-    content: object
-    message: Mapping[str, Any]
-    finish: object
-    top_logprobs: int | None
-
-    def whole(self) -> dict[str, Any]:
-        return {
-            "index": self.index,
-            "message": {"role": "assistant", "content": self.content, "refusal": None, **self.message},
-            "logprobs": self._logprobs(self.pieces),
-            "finish_reason": self.finish,
-        }
-
-    def frames(self, top: Mapping[str, Any]) -> list[dict[str, Any]]:
-        first = None if self.content is None else ""
-        frames = [chunk(None, index=self.index, **top, role="assistant")]
-        frames[0]["choices"][0]["delta"]["content"] = first
-        frames += [chunk(None, index=self.index, **top, **delta) for delta in _message_deltas(self.message)]
-        for piece in self.pieces:
-            frames.append(chunk(piece, index=self.index, **top))
-            frames[-1]["choices"][0]["logprobs"] = self._logprobs([piece])
-        frames.append(chunk(None, index=self.index, finish_reason=self.finish, **top))
-        return frames
-
-    def _logprobs(self, pieces: Sequence[object]) -> dict[str, Any] | None:
-        if self.top_logprobs is None:
-            return None
-        all_tokens = [each for each in self.pieces if isinstance(each, str)]
-        tokens = [each for each in pieces if isinstance(each, str)]
-        return {"content": [logprob(each, all_tokens, self.top_logprobs) for each in tokens], "refusal": None}
-
-
-@dataclass(frozen=True)
-class Says:
-    """A chat completion with a text of its own, whole or streamed as the request asks."""
-
-    content: str | list[dict[str, Any]] | None
-    delay: float = 0.0
-    token_delay: float | None = None
-    usage: bool | Mapping[str, Any] = True
-    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    max_tokens: int | None = None
-    numbered: bool = False
-
-    async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Answer with the text."""
-        if self.delay:
-            await asyncio.sleep(self.delay)
-        top = {
-            "id": f"chatcmpl-{exchange.request_id}",
-            "created": int(time.time()),
-            "model": exchange.payload.get("model", ""),
-            **{name: value for name, value in self.fields.items() if name in _TOP_FIELDS},
-        }
-        count = lenient.integer(exchange.payload.get("n")) or 1
-        choices = [
-            self._choice(index, exchange.payload) for index in range(count if 1 <= count <= _MOST_CHOICES else 1)
-        ]
-        usage = _usage(exchange, choices) if self.usage is True else self.usage or None
-        if exchange.wants_stream:
-            return await self._stream(exchange, choices, top=top, usage=usage)
-        whole = {
-            "id": top.pop("id"),
-            "object": "chat.completion",
-            **top,
-            "choices": [choice.whole() for choice in choices],
-        }
-        if usage is not None:
-            whole["usage"] = usage
-        return exchange.respond(whole)
-
-    def _choice(self, index: int, payload: Mapping[str, Any]) -> _Choice:
-        message = {n: v for n, v in self.fields.items() if n not in _TOP_FIELDS and n != "finish_reason"}
-        finish = "tool_calls" if message.get("tool_calls") else "stop"
-        finish = self.fields.get("finish_reason", "function_call" if message.get("function_call") else finish)
-        content: object = self.content
-        pieces: Sequence[object] = [] if content is None else [content]
-        if isinstance(content, str):
-            content = f"(Choice {index + 1}) {content}" if self.numbered and index else content
-            pieces = tokens(content)
-            if self.max_tokens is not None and len(pieces) > self.max_tokens:
-                pieces, finish = pieces[: self.max_tokens], "length"
-            content = "".join(map(str, pieces))
-        top_logprobs = min(max(lenient.integer(payload.get("top_logprobs")) or 0, 0), 20)
-        return _Choice(
-            index, pieces, content, message, finish, top_logprobs if payload.get("logprobs") is True else None
-        )
-
-    async def _stream(
-        self, exchange: Exchange, choices: Sequence[_Choice], *, top: dict[str, Any], usage: Mapping[str, Any] | None
-    ) -> web.StreamResponse:
-        # Choices take turns, as the pieces of several answers do on the wire.
-        turns = zip_longest(*(choice.frames(top) for choice in choices))
-        frames = [frame for turn in turns for frame in turn if frame is not None]
-        options = lenient.mapping(exchange.payload.get("stream_options"))
-        if usage is not None and options.get("include_usage") is True:
-            frames.append({**chunk(None, **top), "choices": [], "usage": dict(usage)})
-        delay = exchange.stage.token_delay if self.token_delay is None else self.token_delay
-        return await Streams(frames, chunk_sizes=exchange.stage.piece_bytes, delay=delay).play(exchange)
-
-
-@dataclass(frozen=True)
-class Raw:
-    """Status, headers and bytes as they are."""
-
-    status: int
-    body: bytes
-    headers: Mapping[str, str]
-    delay: float = 0.0
-
-    async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Answer with exactly this."""
-        if self.delay:
-            await asyncio.sleep(self.delay)
-        headers = dict(self.headers)
-        given = next((name for name in headers if name.lower() == "content-type"), None)
-        content_type = headers.pop(given) if given is not None else "application/json"
-        return exchange.respond(self.body, status=self.status, content_type=content_type, headers=headers)
-
-
-@dataclass(frozen=True)
-class Fails:
-    """An error in the envelope of new-api."""
-
-    status: int
-    message: str
-    code: object = None
-    type: str = "new_api_error"
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    delay: float = 0.0
-    param: str | None = ""
-
-    async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Answer with the error."""
-        if self.delay:
-            await asyncio.sleep(self.delay)
-        return exchange.error(
-            self.status, self.message, code=self.code, type=self.type, param=self.param, headers=self.headers
-        )
-
-
-@dataclass(frozen=True)
-class Streams:
-    """An event stream, frame by frame or in pieces of chosen lengths."""
-
-    frames: Sequence[Mapping[str, Any] | bytes | str]
-    chunk_sizes: int | Sequence[int] | None = None
-    delay: float = 0.0
-    done: bool = True
-    content_type: str = "text/event-stream"
-    then: Then = "end"
-    pause: float = 0.02
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Send the frames, then do what ``then`` says."""
-        response = await exchange.open_stream(self.content_type, self.headers)
-        encoded = [encode_frame(frame) for frame in self.frames] + [b"data: [DONE]\n\n"] * self.done
-        for piece in _cut(encoded, self.chunk_sizes):
-            await response.write(piece)
-            if self.delay:
-                await asyncio.sleep(self.delay)
-        return await self._finish(exchange, response)
-
-    async def _finish(self, exchange: Exchange, response: web.StreamResponse) -> web.StreamResponse:
-        if self.then == "end":
-            await response.write_eof()
-            return response
-        if self.then == "hang":
-            await exchange.silence()
-            return exchange.fin()
-        # What was written must have been read before the cut, or a client may rightly drop it.
-        await asyncio.sleep(self.pause)
-        return exchange.reset() if self.then == "reset" else exchange.fin()
-
-
-@dataclass(frozen=True)
-class Draws:
-    """A chat answer that carries a picture."""
-
-    picture: bytes | str
-    form: str | None = None
-    note: str = ""
-    language: str = "zh"
-    fields: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    delay: float = 0.0
-
-    async def play(self, exchange: Exchange) -> web.StreamResponse:
-        """Hand the picture over in the asked form: the answer's own, else the request's, else the server's."""
-        asked = exchange.payload.get("image_format")
-        form = self.form or (asked if asked in PICTURE_FORMS else exchange.stage.picture_form)
-        if isinstance(self.picture, bytes):
-            url, data = exchange.stage.host(self.picture), base64.b64encode(self.picture).decode()
-            inline = f"data:{media_type(self.picture)};base64,{data}"
-        else:
-            url = data = inline = self.picture
-        name = url.rsplit("/", 1)[-1]
-        part = {"type": "image_url", "index": 0, "image_url": {"url": inline, "detail": "auto"}}
-        if form == "data":
-            return exchange.respond(
-                {
-                    "created": int(time.time()),
-                    "model": exchange.payload.get("model", ""),
-                    "data": [{"url": url, "b64_json": "", "revised_prompt": ""}],
-                }
-            )
-        intro = "图像修改完成,请查看链接:" if self.language == "zh" else "The picture is ready, see the link:"
-        texts = {
-            "url": f"{intro}{url}",
-            "markdown": f"![{name}]({url})",
-            "alt": f"![{url}]({url})",
-            "link": f"[{'点击下载' if self.language == 'zh' else 'click to download'}]({url})",
-            "b64": f"![image]({inline})",
-            "progress": _progress(url, name),
-        }
-        fields = dict(self.fields)
-        content: str | list[dict[str, Any]] = "\n\n".join(filter(None, (self.note, texts.get(form, ""))))
-        if form == "bare":
-            content = url
-        elif form == "images":
-            fields["images"] = [part]
-        elif form == "image":
-            fields["image"] = {"url": inline}
-        elif form == "raw_b64":
-            fields["images"] = [{**part, "image_url": {"url": data}}]
-        elif form == "parts":
-            content = [{"type": "text", "text": content or intro}, part]
-        return await Says(content, delay=self.delay, fields=fields).play(exchange)
+_DONE = b"data: [DONE]\n\n"
+_ORANGE_PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP40KUBAAQQAaOxWwIjAAAAAElFTkSuQmCC"
+)
 
 
 def says(
@@ -281,14 +56,37 @@ def says(
         **fields: Further fields: ``finish_reason`` of the choice; ``id``, ``created``, ``model`` and the like of the
             answer; all others (``tool_calls``, ``reasoning_content``, ``images``) of the message or one delta.
     """
-    return Says(text, delay=delay, token_delay=token_delay, usage=usage, fields=fields)
+
+    async def play(exchange: Exchange) -> web.StreamResponse:
+        return await send_chat(exchange, text, fields, token_delay=token_delay, usage=usage)
+
+    return Played(play, delay)
 
 
 def raw(
     status: int = 200, body: bytes = b"", headers: Mapping[str, str] | None = None, *, delay: float = 0.0
 ) -> Answer:
     """Answer with this status, body and headers (``application/json`` unless they say otherwise)."""
-    return Raw(status, body, headers or {}, delay)
+    others = dict(headers or {})
+    named = next((name for name in others if name.lower() == "content-type"), None)
+    content_type = "application/json" if named is None else others.pop(named)
+
+    async def play(exchange: Exchange) -> web.StreamResponse:
+        return exchange.respond(body, status=status, content_type=content_type, headers=others)
+
+    return Played(play, delay)
+
+
+def sends(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None, delay: float = 0.0) -> Answer:
+    """Answer with a value as JSON: an embedding, a list of images, a balance, whatever the endpoint is.
+
+    Args:
+        value: The body, before it becomes JSON.
+        status: The HTTP status.
+        headers: Further headers; a ``Content-Type`` among them replaces ``application/json``.
+        delay: Seconds before the first byte.
+    """
+    return raw(status, compact_json(value), headers, delay=delay)
 
 
 def fails(
@@ -302,7 +100,11 @@ def fails(
     param: str | None = "",
 ) -> Answer:
     """Answer with an error as new-api words it: ``message`` gets the request id at its end."""
-    return Fails(status, message, code, type, headers or {}, delay, param)
+
+    async def play(exchange: Exchange) -> web.StreamResponse:
+        return exchange.error(status, message, code=code, type=type, param=param, headers=headers)
+
+    return Played(play, delay)
 
 
 def rate_limited(
@@ -317,12 +119,12 @@ def rate_limited(
         message: The relay's words.
         headers: Further headers, such as ``retry-after-ms``.
     """
-    given: dict[str, str] = {} if retry_after is None else {hdrs.RETRY_AFTER: str(retry_after)}
-    return Fails(429, message, code="rate_limit_exceeded", headers={**given, **(headers or {})})
+    asked: dict[str, str] = {} if retry_after is None else {hdrs.RETRY_AFTER: str(retry_after)}
+    return fails(429, message, code="rate_limit_exceeded", headers={**asked, **(headers or {})})
 
 
 def streams(
-    frames: Iterable[Mapping[str, Any] | bytes | str],
+    frames: Iterable[Frame],
     *,
     chunk_sizes: int | Sequence[int] | None = None,
     delay: float = 0.0,
@@ -344,7 +146,26 @@ def streams(
             client leaves.
         pause: Seconds between the last piece and the cut, so that the client has read the piece.
     """
-    return Streams(tuple(frames), chunk_sizes, delay, done, content_type, then, pause)
+    encoded = [*map(encode_frame, frames), *[_DONE] * done]
+
+    async def play(exchange: Exchange) -> web.StreamResponse:
+        response = await exchange.open_stream(content_type)
+        for piece in _cut(encoded, chunk_sizes):
+            await response.write(piece)
+            if delay:
+                await asyncio.sleep(delay)
+        if then == "end":
+            await response.write_eof()
+            return response
+        if then == "hang":
+            await exchange.silence()
+            return exchange.fin()
+        # A reset discards what the client has not read yet (RFC 9293, section 3.10.7.4), and a client may treat a FIN
+        # in the same way.
+        await asyncio.sleep(pause)
+        return exchange.reset() if then == "reset" else exchange.fin()
+
+    return Played(play)
 
 
 def draws(
@@ -356,10 +177,10 @@ def draws(
     delay: float = 0.0,
     **fields: Any,
 ) -> Answer:
-    """Answer with a picture, as an image model behind a relay does.
+    """Answer with an image, as an image model behind a relay does.
 
     Args:
-        picture: The picture's bytes (the server hosts them), an address to send as it is, or None for a PNG of one
+        picture: The image's bytes (the server hosts them), an address to send as it is, or None for a PNG of one
             orange pixel.
         form: One of ``PICTURE_FORMS``; None means the request's ``image_format``, else ``server.picture_form``.
             ``url`` glues the address to a sentence; ``bare`` is the address alone; ``markdown`` is ``![name](url)``;
@@ -367,8 +188,8 @@ def draws(
             a data URI; ``images`` and ``image`` are fields of the message; ``raw_b64`` is ``images`` without the
             ``data:`` prefix; ``parts`` makes the content a list; ``data`` is the shape of the images endpoints;
             ``progress`` is the whole log of a slow job.
-        note: A text before the picture.
-        language: ``"zh"`` or ``"en"``, for the words around the picture.
+        note: A text before the image.
+        language: ``"zh"`` or ``"en"``, for the words around the image.
         delay: Seconds before the first byte.
         **fields: Further fields, as for ``says``.
 
@@ -377,23 +198,74 @@ def draws(
     """
     if form is not None and form not in PICTURE_FORMS:
         raise ValueError(f"no picture form {form!r}; there are {', '.join(PICTURE_FORMS)}")
-    return Draws(_ORANGE_PIXEL if picture is None else picture, form, note, language, fields, delay)
+    image = _ORANGE_PIXEL if picture is None else picture
+
+    async def play(exchange: Exchange) -> web.StreamResponse:
+        asked = exchange.payload.get("image_format")
+        chosen = form or (asked if asked in PICTURE_FORMS else exchange.stage.picture_form)
+        return await _send_image(exchange, image, chosen, note=note, zh=language == "zh", fields=fields)
+
+    return Played(play, delay)
 
 
-def sends(value: object, *, status: int = 200, headers: Mapping[str, str] | None = None, delay: float = 0.0) -> Answer:
-    """Answer with a value as JSON: an embedding, a list of pictures, a balance, whatever the endpoint is.
+async def send_chat(
+    exchange: Exchange,
+    content: str | list[dict[str, Any]] | None,
+    fields: Mapping[str, Any],
+    *,
+    token_delay: float | None = None,
+    usage: bool | Mapping[str, Any] = True,
+    max_tokens: int | None = None,
+    numbered: bool = False,
+) -> web.StreamResponse:
+    """Answer with a chat completion, whole or streamed as the request asks.
 
     Args:
-        value: The body, before it becomes JSON.
-        status: The HTTP status.
-        headers: Further headers; a ``Content-Type`` among them replaces ``application/json``.
-        delay: Seconds before the first byte.
+        exchange: The request.
+        content: What the assistant says: a text, parts, or None beside calls and audio.
+        fields: As for ``says``.
+        token_delay: As for ``says``.
+        usage: As for ``says``.
+        max_tokens: Cut the text after so many tokens.
+        numbered: Whether texts after the first begin with their number, when several are asked for.
     """
-    return Raw(status, compact_json(value), headers or {}, delay)
+    top: dict[str, Any] = {
+        "id": f"chatcmpl-{exchange.request_id}",
+        "created": int(time.time()),
+        "model": exchange.payload.get("model", ""),
+        **{name: value for name, value in fields.items() if name in TOP_FIELDS},
+    }
+    built = choices(exchange.payload, content, fields, max_tokens=max_tokens, numbered=numbered)
+    counted = usage_of(exchange.payload, built) if usage is True else usage or None
+    if not exchange.wants_stream:
+        whole = {"id": top["id"], "object": "chat.completion", **top, "choices": [choice.whole() for choice in built]}
+        return exchange.respond(whole if counted is None else {**whole, "usage": counted})
+    # Choices take turns, as the chunks of several choices do on the wire.
+    turns = zip_longest(*(choice.chunks(top) for choice in built))
+    frames = [frame for turn in turns for frame in turn if frame is not None]
+    if counted is not None and lenient.mapping(exchange.payload.get("stream_options")).get("include_usage") is True:
+        frames.append({**chunk(None, **top), "choices": [], "usage": dict(counted)})
+    return await send_events(exchange, frames, delay=token_delay)
+
+
+async def send_events(
+    exchange: Exchange, frames: Iterable[Frame], *, done: bool = True, delay: float | None = None
+) -> web.StreamResponse:
+    """Answer with an event stream, in pieces of the server's ``piece_bytes`` and at its ``token_delay``.
+
+    Args:
+        exchange: The request.
+        frames: As for ``streams``.
+        done: As for ``streams``.
+        delay: Seconds after each piece in place of the server's.
+    """
+    stage = exchange.stage
+    pace = stage.token_delay if delay is None else delay
+    return await streams(frames, chunk_sizes=stage.piece_bytes, delay=pace, done=done).play(exchange)
 
 
 def event(fields: Mapping[str, Any], name: str | None = None) -> bytes:
-    """Make one typed event for ``streams``: an ``event:`` line and the object in its ``data:`` line.
+    """Build one typed event for ``streams``: an ``event:`` line and the object in its ``data:`` line.
 
     Args:
         fields: The object.
@@ -403,118 +275,56 @@ def event(fields: Mapping[str, Any], name: str | None = None) -> bytes:
     return b"event: " + named.encode() + b"\n" + encode_frame(fields)
 
 
-def chunk(content: object = None, *, index: int = 0, finish_reason: object = None, **fields: Any) -> dict[str, Any]:
-    """Make one ``chat.completion.chunk`` object for ``streams``.
-
-    Args:
-        content: The delta's content; None leaves it out.
-        index: The choice's index.
-        finish_reason: The choice's reason to end, on its last chunk.
-        **fields: ``id``, ``created``, ``model`` and the like replace the chunk's own; all others join the delta.
-    """
-    delta = {name: value for name, value in fields.items() if name not in _TOP_FIELDS}
-    if content is not None:
-        delta["content"] = content
-    return {
-        "id": "chatcmpl-scripted",
-        "object": "chat.completion.chunk",
-        "created": 1767225600,
-        "model": "scripted",
-        **{name: value for name, value in fields.items() if name in _TOP_FIELDS},
-        "choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}],
-    }
-
-
-def encode_frame(frame: Mapping[str, Any] | bytes | str) -> bytes:
-    """Make one event of an object or a text; leave bytes alone."""
+def encode_frame(frame: Frame) -> bytes:
+    """Encode an object or a text as one event; bytes are returned as they are."""
     if isinstance(frame, bytes):
         return frame
     return b"data: " + (frame.encode() if isinstance(frame, str) else compact_json(frame)) + b"\n\n"
 
 
-def media_type(picture: bytes) -> str:
-    """Name a picture's media type by its first bytes."""
-    if picture.startswith(b"\xff\xd8"):
+def media_type(image: bytes) -> str:
+    """Return an image's media type by its first bytes; what is unknown is called PNG."""
+    if image.startswith(b"\xff\xd8"):
         return "image/jpeg"
-    if picture[:4] == b"RIFF" and picture[8:12] == b"WEBP":
+    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
         return "image/webp"
-    return "image/gif" if picture.startswith(b"GIF8") else "image/png"
+    return "image/gif" if image.startswith(b"GIF8") else "image/png"
 
 
-def _message_deltas(message: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """Cut a message's fields into deltas: what grows in pieces, all others at once."""
-    at_once = dict(message)
-    calls, audio = at_once.pop("tool_calls", None), at_once.pop("audio", None)
-    thoughts = {name: at_once.pop(name) for name in ("reasoning_content", "reasoning") if at_once.get(name)}
-    if at_once:
-        yield at_once
-    for name, thought in thoughts.items():
-        yield from ({name: piece} for piece in (tokens(thought) if isinstance(thought, str) else [thought]))
-    for place, call in enumerate(lenient.objects(calls)):
-        yield from _call_deltas(place, call)
-    if audio is not None:
-        yield from ({"audio": piece} for piece in _audio_pieces(lenient.mapping(audio)))
-
-
-def _call_deltas(place: int, call: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    """Send a call's name first and what it is called with in pieces after it."""
-    for kind, grows in (("function", "arguments"), ("custom", "input")):
-        inner = lenient.mapping(call.get(kind))
-        written = inner.get(grows)
-        if isinstance(written, str):
-            yield {"tool_calls": [{"index": place, **call, kind: {**inner, grows: ""}}]}
-            cuts = range(0, len(written), 12)
-            yield from (
-                {"tool_calls": [{"index": place, kind: {grows: written[start : start + 12]}}]} for start in cuts
-            )
-            return
-    yield {"tool_calls": [{"index": place, **call}]}
-
-
-def _audio_pieces(audio: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
-    data, transcript = str(audio.get("data", "")), str(audio.get("transcript", ""))
-    yield {"id": audio.get("id")}
-    yield from ({"transcript": piece} for piece in tokens(transcript))
-    yield from ({"data": data[start : start + _AUDIO_PIECE]} for start in range(0, len(data), _AUDIO_PIECE))
-    yield {"expires_at": audio.get("expires_at")}
-
-
-def _cut(frames: Sequence[bytes], sizes: int | Sequence[int] | None) -> Iterable[bytes]:
-    if sizes is None:
-        yield from frames
-        return
-    data = b"".join(frames)
-    lengths = [sizes] if isinstance(sizes, int) else list(sizes)
-    start = 0
-    while start < len(data):
-        length = lengths.pop(0) if len(lengths) > 1 else lengths[0]
-        yield data[start : start + length]
-        start += length
-
-
-def _usage(exchange: Exchange, choices: Sequence[_Choice]) -> dict[str, Any]:
-    """Count what was said, thought and called; new-api adds 7 a call."""
-    said = sum(len(choice.pieces) for choice in choices)
-    message = choices[0].message
-    thought = message.get("reasoning_content")
-    reasoning = len(tokens(thought)) * len(choices) if isinstance(thought, str) else 0
-    spoken = message.get("audio")
-    audio = len(tokens(str(lenient.mapping(spoken).get("transcript", "")))) * 4 * len(choices) if spoken else 0
-    calls = [each.get("function", each.get("custom")) for each in lenient.objects(message.get("tool_calls"))]
-    called = sum(7 + len(tokens(str(lenient.mapping(call)))) for call in calls) * len(choices)
-    prompt, completion = prompt_tokens(exchange.payload), said + reasoning + audio + called
-    usage: dict[str, Any] = {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
+async def _send_image(
+    exchange: Exchange, image: bytes | str, form: str, *, note: str, zh: bool, fields: dict[str, Any]
+) -> web.StreamResponse:
+    if isinstance(image, bytes):
+        url, data = exchange.stage.host(image), base64.b64encode(image).decode()
+        inline = f"data:{media_type(image)};base64,{data}"
+    else:
+        url = data = inline = image
+    if form == "data":
+        listed = [{"url": url, "b64_json": "", "revised_prompt": ""}]
+        model = exchange.payload.get("model", "")
+        return exchange.respond({"created": int(time.time()), "model": model, "data": listed})
+    name = url.rsplit("/", 1)[-1]
+    part = {"type": "image_url", "index": 0, "image_url": {"url": inline, "detail": "auto"}}
+    intro = "图像修改完成,请查看链接:" if zh else "The image is ready, see the link:"
+    texts = {
+        "url": f"{intro}{url}",
+        "markdown": f"![{name}]({url})",
+        "alt": f"![{url}]({url})",
+        "link": f"[{'点击下载' if zh else 'click to download'}]({url})",
+        "b64": f"![image]({inline})",
+        "progress": _progress(url, name),
     }
-    if reasoning or audio:
-        usage["completion_tokens_details"] = {
-            "reasoning_tokens": reasoning,
-            "audio_tokens": audio,
-            "text_tokens": completion - reasoning - audio,
-        }
-    return usage
+    in_message: dict[str, Any] = {
+        "images": {"images": [part]},
+        "image": {"image": {"url": inline}},
+        "raw_b64": {"images": [{**part, "image_url": {"url": data}}]},
+    }
+    content: str | list[dict[str, Any]] = "\n\n".join(filter(None, (note, texts.get(form, ""))))
+    if form == "bare":
+        content = url
+    elif form == "parts":
+        content = [{"type": "text", "text": content or intro}, part]
+    return await send_chat(exchange, content, {**fields, **in_message.get(form, {})})
 
 
 def _progress(url: str, name: str) -> str:
@@ -531,13 +341,14 @@ def _progress(url: str, name: str) -> str:
     )
 
 
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-_ORANGE_PIXEL = (
-    b"\x89PNG\r\n\x1a\n"
-    + _png_chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0))
-    + _png_chunk(b"IDAT", zlib.compress(b"\0\xf0\x8a\x28"))
-    + _png_chunk(b"IEND", b"")
-)
+def _cut(frames: Sequence[bytes], sizes: int | Sequence[int] | None) -> Iterator[bytes]:
+    if sizes is None:
+        yield from frames
+        return
+    data = b"".join(frames)
+    lengths = [sizes] if isinstance(sizes, int) else list(sizes)
+    start = 0
+    while start < len(data):
+        length = lengths.pop(0) if len(lengths) > 1 else lengths[0]
+        yield data[start : start + length]
+        start += length

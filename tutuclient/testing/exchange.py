@@ -10,7 +10,7 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -280,11 +280,32 @@ class _Sent(web.StreamResponse):
 
 
 class Answer(Protocol):
-    """Something that answers one request."""
+    """What answers one request; ``answers`` and ``faults`` build them, and any object with this method is one."""
 
-    async def play(self, exchange: Exchange) -> web.StreamResponse:
+    def play(self, exchange: Exchange, /) -> Awaitable[web.StreamResponse]:
         """Answer the request of this exchange."""
         ...
+
+
+@dataclass(frozen=True)
+class Played:
+    """An answer that is one coroutine function.
+
+    Attributes:
+        send: The function.
+        delay: Seconds before it is called.
+        reads_body: Whether the request's body is read before that.
+    """
+
+    send: Callable[[Exchange], Awaitable[web.StreamResponse]]
+    delay: float = 0.0
+    reads_body: bool = True
+
+    async def play(self, exchange: Exchange, /) -> web.StreamResponse:
+        """Answer the request of this exchange."""
+        if self.delay:
+            await asyncio.sleep(self.delay)
+        return await self.send(exchange)
 
 
 Scripted = Answer | Callable[[Recorded], Answer]

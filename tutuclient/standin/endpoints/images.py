@@ -17,7 +17,7 @@ from tutuclient.standin import brain
 from tutuclient.standin.words import CJK
 from tutuclient.testing import lenient
 from tutuclient.testing.account import PICTURE_POINTS
-from tutuclient.testing.answers import Streams, event
+from tutuclient.testing.answers import event, send_events
 from tutuclient.testing.exchange import Exchange
 from tutuclient.testing.tokens import tokens
 
@@ -177,8 +177,7 @@ async def _answer(exchange: Exchange, order: _Order, draw: Draw, events: str) ->
     exchange.stage.account.charge(PICTURE_POINTS * len(drawn))
     if streamed:
         frames = await exchange.stage.work(lambda: list(_events(order, drawn, events)))
-        delay, pieces = exchange.stage.token_delay, exchange.stage.piece_bytes
-        return await Streams(frames, chunk_sizes=pieces, delay=delay, done=False).play(exchange)
+        return await send_events(exchange, frames, done=False)
     encoded = order.fields.get("response_format") or ("b64_json" if order.newer else "url")
     data = [
         {

@@ -6,7 +6,13 @@ client to read, and stop when it leaves or at ``MOST_BYTES`` and ``LONGEST_SILEN
 what a client should make of any of it.
 """
 
-from tutuclient.testing.faults import before, bodies, reuse, statuses, streams  # noqa: F401  (each adds its faults)
+# Each of these adds its faults to the table.
+from tutuclient.testing.faults import (  # noqa: F401
+    before,  # pyright: ignore[reportUnusedImport]
+    bodies,  # pyright: ignore[reportUnusedImport]
+    reuse,  # pyright: ignore[reportUnusedImport]
+    streams,  # pyright: ignore[reportUnusedImport]
+)
 from tutuclient.testing.faults.connecting import RawServer, raw_server
 from tutuclient.testing.faults.pieces import TEXT
 from tutuclient.testing.faults.registry import FAULTS, Fault, answer

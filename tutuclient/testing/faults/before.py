@@ -6,7 +6,7 @@ from itertools import repeat
 from aiohttp import web
 
 from tutuclient.testing.exchange import LONGEST_SILENCE_S, Exchange
-from tutuclient.testing.faults.pieces import completion, head, length, send_all, to_json
+from tutuclient.testing.faults.pieces import MOST_BYTES, completion, good, head, send_all, to_json
 from tutuclient.testing.faults.registry import fault
 
 
@@ -53,8 +53,7 @@ async def garbage(exchange: Exchange) -> web.StreamResponse:
 @fault("before the answer")
 async def two_lengths(exchange: Exchange) -> web.StreamResponse:
     """A good body under two Content-Length headers that differ."""
-    body = to_json(completion())
-    await exchange.send(head(exchange, length(body), f"Content-Length: {len(body) - 7}") + body)
+    await exchange.send(good(exchange, "Content-Length: 7"))
     return exchange.fin()
 
 
@@ -69,26 +68,24 @@ async def bad_chunk_size(exchange: Exchange, *, seconds: float = LONGEST_SILENCE
 @fault("before the answer")
 async def slow_headers(exchange: Exchange, *, seconds: float = 0.05) -> web.StreamResponse:
     """The header block byte by byte, ``seconds`` apart: slow-loris."""
-    body = to_json(completion())
-    for byte in head(exchange, length(body)) + body:
+    for byte in good(exchange):
         await exchange.send(bytes([byte]))
         await asyncio.sleep(seconds)
     return exchange.fin()
 
 
 @fault("before the answer")
-async def endless_headers(exchange: Exchange) -> web.StreamResponse:
-    """Header after header, without end."""
+async def endless_headers(exchange: Exchange, *, size: int = MOST_BYTES) -> web.StreamResponse:
+    """Header after header for ``size`` bytes, and FIN."""
     await exchange.send(b"HTTP/1.1 200 OK\r\n")
-    await send_all(exchange, repeat(b"X-Padding: " + b"a" * 1000 + b"\r\n"))
+    await send_all(exchange, repeat(b"X-Padding: " + b"a" * 1000 + b"\r\n"), size)
     return exchange.fin()
 
 
 @fault("before the answer")
 async def huge_headers(exchange: Exchange, *, size: int = 2**20) -> web.StreamResponse:
     """One header of ``size`` bytes, and a good body."""
-    body = to_json(completion())
-    await exchange.send(head(exchange, length(body), f"X-Padding: {'a' * size}") + body)
+    await exchange.send(good(exchange, f"X-Padding: {'a' * size}"))
     return exchange.fin()
 
 
@@ -102,7 +99,7 @@ async def early_413(exchange: Exchange, *, after: int = 2**16, seconds: float = 
     error = {"message": "http: request body too large", "type": "new_api_error", "code": "read_request_body_failed"}
     body = to_json({"error": error})
     status = "413 Request Entity Too Large"
-    await exchange.send(head(exchange, length(body), "Connection: close", status=status) + body)
+    await exchange.send(head(exchange, f"Content-Length: {len(body)}", "Connection: close", status=status) + body)
     await asyncio.sleep(seconds)
     return exchange.fin()
 
@@ -113,8 +110,7 @@ _INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
 @fault("before the answer")
 async def interim_answers(exchange: Exchange) -> web.StreamResponse:
     """100 and 102 before a good answer."""
-    body = to_json(completion())
-    await exchange.send(_INTERIM + head(exchange, length(body)) + body)
+    await exchange.send(_INTERIM + good(exchange))
     return exchange.fin()
 
 
@@ -134,7 +130,7 @@ async def interim_then_reset(exchange: Exchange) -> web.StreamResponse:
 
 
 @fault("before the answer")
-async def endless_interim(exchange: Exchange) -> web.StreamResponse:
-    """102 after 102, without end."""
-    await send_all(exchange, repeat(_INTERIM * 10))
+async def endless_interim(exchange: Exchange, *, size: int = MOST_BYTES) -> web.StreamResponse:
+    """102 after 102 for ``size`` bytes, and FIN."""
+    await send_all(exchange, repeat(_INTERIM * 10), size)
     return exchange.fin()

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tutuclient.testing.answers import chunk
+from tutuclient.testing.chat import chunk
 from tutuclient.testing.exchange import Exchange
 
 MOST_BYTES = 512 * 2**20
@@ -17,6 +17,7 @@ TEXT = "one two three four five six"
 
 
 def completion(text: str = TEXT, **replaced: Any) -> dict[str, Any]:
+    """Build a good answer; keywords replace its fields."""
     return {
         "id": "chatcmpl-fault",
         "object": "chat.completion",
@@ -29,6 +30,7 @@ def completion(text: str = TEXT, **replaced: Any) -> dict[str, Any]:
 
 
 def to_json(value: object) -> bytes:
+    """Encode a value as Python does: spaces after colons, lone surrogates and NaN as they are."""
     return json.dumps(value).encode()
 
 
@@ -43,57 +45,70 @@ def head(exchange: Exchange, *lines: str, status: str = "200 OK", content_type: 
     return "\r\n".join([*block, "", ""]).encode("latin-1")
 
 
-def length(body: bytes) -> str:
-    return f"Content-Length: {len(body)}"
+def good(exchange: Exchange, *lines: str, text: str = TEXT, body_bytes: int | None = None) -> bytes:
+    """Write a good answer by hand.
+
+    Args:
+        exchange: The request that is answered.
+        *lines: Further header lines, after the right Content-Length.
+        text: What it says.
+        body_bytes: Cut the body after so many bytes; the Content-Length stays that of the whole.
+    """
+    body = to_json(completion(text))
+    return head(exchange, f"Content-Length: {len(body)}", *lines) + body[:body_bytes]
 
 
 def words(number: int | None = None) -> list[str]:
+    """Cut ``TEXT`` into its words, each with its space; a number takes so many, from the start again when they end."""
     first, *rest = TEXT.split(" ")
     cut = [first, *(f" {word}" for word in rest)]
     return cut if number is None else [cut[place % len(cut)] for place in range(number)]
 
 
 def deltas(number: int | None = None) -> list[dict[str, Any]]:
-    """Make the first chunks of a good stream: the role, then so many words (None: all of ``TEXT``)."""
+    """Build the first chunks of a good stream: the role, then so many words (None: all of ``TEXT``)."""
     return [chunk("", role="assistant"), *(chunk(word) for word in words(number))]
 
 
 STOP = chunk(finish_reason="stop")
 DONE = b"data: [DONE]\n\n"
 PROVIDER_ERROR = {"message": "Provider returned error", "code": 502, "metadata": {"raw": "upstream fell over"}}
+"""OpenRouter's error of an upstream, which stands in a choice."""
 
 
-async def send_all(exchange: Exchange, pieces: Iterable[bytes]) -> None:
-    """Send pieces while the client reads, up to ``MOST_BYTES``."""
-    left = MOST_BYTES
+async def send_all(exchange: Exchange, pieces: Iterable[bytes], most: int = MOST_BYTES) -> None:
+    """Send pieces while the client reads, at most so many bytes of them."""
+    left = most
     for piece in pieces:
         if (left := left - len(piece)) < 0:
             break
         await exchange.send(piece)
-        # Draining an empty buffer does not yield, and a client that left must be noticed.
+        # drain() returns at once while the transport's buffer is low, and without a turn of the loop nobody would
+        # notice that the client has left.
         await asyncio.sleep(0)
 
 
 def chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Frame each piece as an HTTP chunk; the last chunk, which ends a body, is the caller's."""
     for piece in pieces:
         yield b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
 def gzip(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Compress pieces, each flushed, so that no more than one at a time holds up the event loop."""
     packer = zlib.compressobj(level=9, wbits=31)
     for piece in pieces:
-        # Flushed, so that no more than a piece at a time holds the loop.
         yield packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH)
     yield packer.flush()
 
 
 def repeated(size: int, unit: bytes = b" " * 2**20) -> Iterator[bytes]:
+    """Repeat a piece until there are ``size`` bytes; the last one is cut."""
     for start in range(0, size, len(unit)):
         yield unit[: size - start]
 
 
 async def raw_stream(exchange: Exchange, pieces: Iterable[bytes], *lines: str) -> None:
     """Send an event stream by hand, chunked, without its last chunk."""
-    block = head(exchange, "Transfer-Encoding: chunked", *lines, content_type="text/event-stream")
-    await exchange.send(block)
+    await exchange.send(head(exchange, "Transfer-Encoding: chunked", *lines, content_type="text/event-stream"))
     await send_all(exchange, chunked(pieces))

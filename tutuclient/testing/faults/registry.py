@@ -3,11 +3,12 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from tutuclient.testing.exchange import Answer, Exchange
+from tutuclient.testing.exchange import Answer, Played
 
 Play = Callable[..., Awaitable[web.StreamResponse]]
 
@@ -36,25 +37,8 @@ FAULTS: dict[str, Fault] = {}
 """Every fault by its name."""
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A fault with its options, queued for a request."""
-
-    fault: Fault
-    options: Mapping[str, Any]
-
-    @property
-    def reads_body(self) -> bool:
-        return self.fault.reads_body
-
-    async def play(self, exchange: Exchange) -> web.StreamResponse:
-        if self.fault.play is None:
-            raise ValueError(f"the fault {self.fault.name!r} is one of connecting: play it with raw_server")
-        return await self.fault.play(exchange, **self.options)
-
-
 def answer(name: str, **options: Any) -> Answer:
-    """Make the answer that plays a fault.
+    """Build the answer that plays a fault.
 
     Args:
         name: Its name in ``FAULTS``.
@@ -66,10 +50,15 @@ def answer(name: str, **options: Any) -> Answer:
     fault = known(name, options)
     if fault.play is None:
         raise ValueError(f"the fault {name!r} is one of connecting: play it with raw_server({name!r})")
-    return Planned(fault, options)
+    return Played(partial(fault.play, **options), reads_body=fault.reads_body)
 
 
 def known(name: str, options: Mapping[str, Any]) -> Fault:
+    """Return the fault of a name.
+
+    Raises:
+        ValueError: There is no such fault, or it has no such option.
+    """
     fault = FAULTS.get(name)
     if fault is None:
         raise ValueError(f"no fault {name!r}; there are {', '.join(FAULTS)}")
@@ -80,6 +69,7 @@ def known(name: str, options: Mapping[str, Any]) -> Fault:
 
 
 def add(name: str, group: str, description: str, play: Play, *, reads_body: bool = True) -> None:
+    """Register a fault; the keyword-only parameters of ``play`` are its options."""
     parameters = inspect.signature(play).parameters.values()
     options = {each.name: each.default for each in parameters if each.kind is each.KEYWORD_ONLY}
     FAULTS[name] = Fault(name, group, description, options, reads_body, play)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from tutuclient.testing.exchange import Exchange, reset
-from tutuclient.testing.faults.pieces import completion, head, length, to_json
+from tutuclient.testing.faults.pieces import good
 from tutuclient.testing.faults.registry import fault
 
 
@@ -14,8 +14,7 @@ async def _and_later(
     exchange: Exchange, seconds: float, act: Callable[[asyncio.Transport], object], *lines: str
 ) -> web.StreamResponse:
     """Answer well, keep the connection, and do something to it later if it is still there."""
-    body = to_json(completion())
-    await exchange.send(head(exchange, length(body), *lines) + body)
+    await exchange.send(good(exchange, *lines))
     transport = exchange.request.transport
     if transport is None:
         raise ConnectionResetError("the client is gone")
@@ -87,6 +86,5 @@ async def unasked_answer(
     exchange: Exchange, *, text: str = "this answer was not asked for", seconds: float = 0.02
 ) -> web.StreamResponse:
     """A good answer, and ``seconds`` later a second whole one that says ``text``, on the connection left open."""
-    body = to_json(completion(text))
-    second = head(exchange, length(body)) + body
+    second = good(exchange, text=text)
     return await _and_later(exchange, seconds, lambda transport: transport.write(second))

@@ -7,10 +7,10 @@ from email.utils import format_datetime
 
 from aiohttp import hdrs, web
 
-from tutuclient.testing.answers import Says
+from tutuclient.testing.answers import says
 from tutuclient.testing.exchange import Exchange
 from tutuclient.testing.faults.pieces import TEXT
-from tutuclient.testing.faults.registry import FAULTS, Planned, fault
+from tutuclient.testing.faults.registry import answer, fault
 
 RETRY_AFTER_SHAPES: Mapping[str, Mapping[str, str]] = {
     "seconds": {"Retry-After": "1"},
@@ -69,8 +69,8 @@ async def brownout(exchange: Exchange, *, share: float = 0.3, seed: int = 0) -> 
     """A ``share`` of the requests, chosen by ``seed``, meets mixed faults; the others get an answer of ``TEXT``."""
     dice = random.Random(f"{seed}/{exchange.recorded.index}")
     if dice.random() >= share:
-        return await Says(TEXT).play(exchange)
-    return await Planned(FAULTS[dice.choice(_MIXED)], {}).play(exchange)
+        return await says(TEXT).play(exchange)
+    return await answer(dice.choice(_MIXED)).play(exchange)
 
 
 _MIXED = ("status", "empty_429", "burst", "reset_after_request", "fin_after_request", "half_headers", "short_body")
