@@ -57,6 +57,7 @@ LIBRARIES = {
         "_threads",
         "_descriptors",
     },
+    "trustme": {"testing"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

@@ -22,12 +22,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from tests.certificates import self_signed
 from tests.conftest import QUICK
 from tests.images import TINY_GIF, png
 from tutuclient.downloads.fetch import Downloads, is_public, must_be_picture, picture_mime, safe_url
 from tutuclient.errors import ImageDownloadError
 from tutuclient.settings import UNSET, RetryPolicy, Timeout
-from tutuclient.testing.certificate import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.certificates import self_signed
 from tests.conftest import KEY, QUICK
 from tests.images import png
 from tutuclient import (
@@ -23,7 +24,7 @@ from tutuclient import (
     UnexpectedResponseError,
     user,
 )
-from tutuclient.testing import chunk, says, self_signed
+from tutuclient.testing import chunk, says
 from tutuclient.testing.answers import encode_frame
 from tutuclient.testing.exchange import reset
 from tutuclient.transport.aiohttp_internals import Handler

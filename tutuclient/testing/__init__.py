@@ -27,7 +27,6 @@ if TYPE_CHECKING:
         sends,
         streams,
     )
-    from tutuclient.testing.certificate import self_signed
     from tutuclient.testing.chat import chunk
     from tutuclient.testing.exchange import Exchange, Recorded, Scripted
     from tutuclient.testing.faults import FAULTS, RETRY_AFTER_SHAPES, Fault, RawServer, raw_server
@@ -58,7 +57,6 @@ __all__ = [
     "sample_picture",
     "sample_sound",
     "says",
-    "self_signed",
     "sends",
     "serve",
     "serve_in_thread",
@@ -68,7 +66,6 @@ __all__ = [
 _ROOMS = {
     "account": ("Account",),
     "chat": ("chunk",),
-    "certificate": ("self_signed",),
     "exchange": ("Exchange", "Recorded", "Scripted"),
     "faults": ("FAULTS", "RETRY_AFTER_SHAPES", "Fault", "RawServer", "raw_server"),
     "form": ("Form", "FormFile"),

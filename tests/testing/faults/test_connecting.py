@@ -1,10 +1,12 @@
 import asyncio
 import ssl
+import sys
 import time
 
 import aiohttp
 import pytest
 
+from tests.certificates import self_signed
 from tests.testing.faults.wire import BODY, End, line
 from tutuclient.testing import raw_server
 
@@ -73,3 +75,21 @@ async def test_connecting_faults_fail_for_a_real_client(http: aiohttp.ClientSess
         async with raw_server(name) as server:
             with pytest.raises((aiohttp.ClientError, ssl.SSLError, OSError)):
                 await http.post(f"{server.base_url}/chat/completions", json=BODY)
+
+
+async def test_a_certificate_may_be_brought_along(http: aiohttp.ClientSession) -> None:
+    context, authority = self_signed()
+    async with raw_server("tls_self_signed", ssl_context=context) as server:
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await http.post(f"{server.base_url}/chat/completions", json=BODY)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                trusting = ssl.create_default_context(cadata=authority)
+                await http.post(f"{server.base_url}/chat/completions", json=BODY, ssl=trusting)
+
+
+async def test_says_what_is_missing_where_no_certificate_can_be_issued(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "trustme", None)
+    with pytest.raises(ValueError, match=r"pass raw_server\(…, ssl_context=…\), or pip install trustme"):
+        async with raw_server("tls_self_signed"):
+            pass

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncGenerator
 from types import TracebackType
 from typing import Self
 
-from tutuclient.testing.certificate import self_signed
 from tutuclient.testing.exchange import reset
 from tutuclient.testing.faults.registry import FAULTS, Fault, known
 
@@ -19,10 +19,11 @@ class RawServer:
         connections: How many connections were accepted so far.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, ssl_context: ssl.SSLContext | None = None) -> None:
         self.connections: int = 0
         self.base_url: str = ""
         self._name = name
+        self._tls = ssl_context
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._fillers: list[socket.socket] = []
@@ -41,8 +42,7 @@ class RawServer:
         elif self._name == "syn_unanswered":
             await self._fill(port)
         else:
-            tls = self_signed()[0] if self._name == "tls_self_signed" else None
-            self._server = await asyncio.start_server(self._accepted, sock=self._listener, ssl=tls)
+            self._server = await asyncio.start_server(self._accepted, sock=self._listener, ssl=self._tls)
         return self
 
     async def __aexit__(
@@ -118,16 +118,33 @@ for _name, _description in _CONNECTING.items():
 
 
 @contextlib.asynccontextmanager
-async def raw_server(name: str) -> AsyncGenerator[RawServer, None]:
+async def raw_server(name: str, ssl_context: ssl.SSLContext | None = None) -> AsyncGenerator[RawServer, None]:
     """Run a server that fails at connecting, in the running event loop until the block ends.
 
     Args:
         name: A fault of the group "connecting".
+        ssl_context: What ``tls_self_signed`` shows its certificate with, which the client must not trust; the other
+            faults have no use for it. None has trustme issue one.
 
     Raises:
-        ValueError: There is no such fault, or ``server.faults`` plays it.
+        ValueError: There is no such fault, ``server.faults`` plays it, or it needs ``ssl_context``, as trustme is not
+            installed.
     """
     if known(name, {}).group != "connecting":
         raise ValueError(f"the fault {name!r} needs a request first: queue it with server.faults({name!r})")
-    async with RawServer(name) as server:
+    tls = None if name != "tls_self_signed" else ssl_context or _untrusted_context()
+    async with RawServer(name, tls) as server:
         yield server
+
+
+def _untrusted_context() -> ssl.SSLContext:
+    """Return a context with a certificate of an authority that nobody knows."""
+    try:
+        import trustme  # noqa: PLC0415  (it need not be installed, and only this fault uses it)
+    except ImportError as error:
+        raise ValueError(
+            "the fault 'tls_self_signed' needs a certificate: pass raw_server(…, ssl_context=…), or pip install trustme"
+        ) from error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    return context
