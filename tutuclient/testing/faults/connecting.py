@@ -146,5 +146,6 @@ def _untrusted_context() -> ssl.SSLContext:
             "the fault 'tls_self_signed' needs a certificate: pass raw_server(…, ssl_context=…), or pip install trustme"
         ) from error
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    # Its stub names pyOpenSSL's context too, which need not be installed.
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     return context
