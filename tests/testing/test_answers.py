@@ -178,7 +178,7 @@ async def test_streams_a_picture_in_one_fat_delta(server: Server, http: aiohttp.
 
 
 def test_draws_in_no_unknown_form() -> None:
-    with pytest.raises(ValueError, match="no picture form 'jpeg'"):
+    with pytest.raises(ValueError, match="no image form 'jpeg'"):
         draws(form="jpeg")
 
 

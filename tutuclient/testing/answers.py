@@ -197,7 +197,7 @@ def draws(
         ValueError: There is no such form.
     """
     if form is not None and form not in PICTURE_FORMS:
-        raise ValueError(f"no picture form {form!r}; there are {', '.join(PICTURE_FORMS)}")
+        raise ValueError(f"no image form {form!r}; there are {', '.join(PICTURE_FORMS)}")
     image = _ORANGE_PIXEL if picture is None else picture
 
     async def play(exchange: Exchange) -> web.StreamResponse:

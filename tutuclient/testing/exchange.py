@@ -45,7 +45,7 @@ class Recorded:
         path: The decoded path, without the query.
         query: The query's fields.
         headers: The headers; names in any case.
-        connection: A number for the TCP connection, so that two requests on one connection can be told.
+        connection: The number of its TCP connection; requests on the same connection share it.
         started_at: When its headers had arrived, on ``time.monotonic()``.
         body: The first 1 MiB of its body.
         size_bytes: The length of the whole body, as far as it was read.
@@ -71,10 +71,10 @@ class Recorded:
 
     @property
     def json(self) -> Any:
-        """Decode the body.
+        """The decoded body.
 
         Raises:
-            ValueError: It is no JSON, or longer than the 1 MiB that is kept.
+            ValueError: It is not JSON, or longer than the 1 MiB that is kept.
         """
         if self.size_bytes > len(self.body):
             raise ValueError(f"only {len(self.body)} of the body's {self.size_bytes} bytes were kept")
@@ -82,7 +82,7 @@ class Recorded:
 
 
 class Stage(Protocol):
-    """What an answer may ask of the server around it."""
+    """What an answer may use of the server that runs it."""
 
     origin: str
     token_delay: float
@@ -92,11 +92,11 @@ class Stage(Protocol):
     account: Account
 
     def host(self, data: bytes, name: str | None = None) -> str:
-        """Keep a picture and return the address it can be fetched from."""
+        """Keep an image and return the address it can be fetched from."""
         ...
 
     def fetch(self, url: str) -> bytes | None:
-        """Give the picture behind an address of this server; None for all others."""
+        """Return the image behind an address of this server; None for all others."""
         ...
 
     async def work(self, job: Callable[[], T]) -> T:
@@ -125,7 +125,7 @@ class Exchange:
 
     @property
     def payload(self) -> dict[str, Any]:
-        """The body's JSON object; empty when it is none."""
+        """The body's JSON object; empty when the body is not an object."""
         return self.decode()[0]
 
     @property
@@ -144,7 +144,7 @@ class Exchange:
 
     @property
     def form(self) -> Form:
-        """The body's fields and files; empty when it is no form."""
+        """The body's fields and files; empty when the body is not a form."""
         return self.decode_form()[0]
 
     @property
@@ -153,7 +153,7 @@ class Exchange:
         return self.decode_form()[1]
 
     def decode_form(self) -> tuple[Form, str | None]:
-        """Take a form apart once and record it; a long one is better taken apart in a worker thread."""
+        """Parse the body as a form once, and record it; a long one is better parsed in a worker thread."""
         if self._form is None:
             try:
                 self._form = parse(self.request.headers.get(hdrs.CONTENT_TYPE, ""), self.body), None
@@ -168,7 +168,7 @@ class Exchange:
         return self.payload.get("stream") is True
 
     async def read_body(self) -> bool:
-        """Read the request's body and note its size and digest; say whether it was within the server's limit."""
+        """Read the request's body, record its size and digest, and return whether it is within the server's limit."""
         recorded, digest = self.recorded, hashlib.sha256()
         pieces: list[bytes] = []
         async for piece in self.request.content.iter_any():
@@ -191,7 +191,7 @@ class Exchange:
         content_type: str = "application/json; charset=utf-8",
         headers: Mapping[str, str] | None = None,
     ) -> web.Response:
-        """Make a whole answer; a body that is not bytes becomes JSON."""
+        """Build a whole answer; a body that is not bytes becomes JSON."""
         data = body if isinstance(body, bytes) else compact_json(body)
         return web.Response(status=status, body=data, headers=self._headers(content_type, headers))
 
@@ -205,7 +205,7 @@ class Exchange:
         param: str | None = "",
         headers: Mapping[str, str] | None = None,
     ) -> web.Response:
-        """Make an error answer in the envelope and with the words of new-api."""
+        """Build an error answer in new-api's envelope, the request id at the message's end as it writes it."""
         error = {"message": f"{message} (request id: {self.request_id})", "type": type, "param": param, "code": code}
         return self.respond({"error": error}, status=status, headers=headers)
 
@@ -227,18 +227,20 @@ class Exchange:
         transport = self.request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
+        # aiohttp's writer frames what it is given; faults need bytes as they are. Its drain still applies, since the
+        # transport and the flow control behind both are the same.
         transport.write(data)
         await self.request.writer.drain()
 
     async def silence(self, seconds: float = LONGEST_SILENCE_S) -> None:
-        """Say nothing until the client leaves (which cancels this), at most for so many seconds."""
+        """Wait without an answer until the client leaves (which cancels this), at most for so many seconds."""
         await asyncio.sleep(min(seconds, LONGEST_SILENCE_S))
 
     def fin(self) -> web.StreamResponse:
         """Close the connection after what was written."""
         self.ended_here = True
         if self.request.transport is not None:
-            self.request.transport.close()
+            self.request.transport.close()  # Sends what is buffered first, unlike abort().
         return self.sent()
 
     def reset(self) -> web.StreamResponse:
@@ -250,7 +252,7 @@ class Exchange:
         return self.sent()
 
     def sent(self, *, keep_alive: bool = False) -> web.StreamResponse:
-        """Tell aiohttp that the answer has been written already."""
+        """Return a response by which aiohttp knows that the answer has been written already."""
         return _Sent(keep_alive=keep_alive)
 
     def _headers(self, content_type: str, extra: Mapping[str, str] | None) -> dict[str, str]:
@@ -258,7 +260,11 @@ class Exchange:
 
 
 class _Sent(web.StreamResponse):
-    """A response whose bytes are on their way already."""
+    """A response whose bytes have been written by hand.
+
+    aiohttp's RequestHandler.finish_response calls ``prepare`` and ``write_eof`` on whatever a handler returns and then
+    asks ``keep_alive``, so these three are overridden to write nothing.
+    """
 
     def __init__(self, *, keep_alive: bool) -> None:
         super().__init__()
@@ -309,7 +315,7 @@ Scripted = Answer | Callable[[Recorded], Answer]
 
 
 def reset(transport: asyncio.BaseTransport) -> None:
-    """Close a connection with RST: SO_LINGER with no time to linger."""
+    """Close a connection with RST: a close with SO_LINGER on and a time of 0 discards what is queued (socket(7))."""
     transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     if isinstance(transport, asyncio.Transport):
         transport.abort()

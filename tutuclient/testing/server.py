@@ -212,6 +212,7 @@ class Server:
         with contextlib.suppress(TimeoutError):
             await self.until(lambda: not self._connections and not self._in_flight, timeout=0.5)
         await self._web.shutdown(0.05)
+        # Transports close their sockets by call_soon; without this turn of the loop they would warn of being unclosed.
         await asyncio.sleep(0)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -239,9 +240,10 @@ class Server:
         status: int | None = None
         try:
             response = await self._answer(exchange, downloads=downloads)
+            # aiohttp would do so after this returns, but then nobody could tell a whole answer from a cut one.
             await response.prepare(request)
             await response.write_eof()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError:  # By aiohttp: the connection is lost, or the server closes.
             recorded.aborted = not (exchange.ended_here or self._closing)
             raise
         except (ConnectionError, web.RequestPayloadError):
@@ -261,6 +263,7 @@ class Server:
         request = exchange.request
         script = None
         if not downloads and (error := self._key_error(exchange)) is not None:
+            # So that it is recorded, and the connection can be used again; who expects 100 has not sent it yet.
             if hdrs.EXPECT not in request.headers:
                 await exchange.read_body()
             return error
@@ -272,6 +275,7 @@ class Server:
             if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
                 await exchange.send(b"HTTP/1.1 100 Continue\r\n\r\n")
             if not await exchange.read_body():
+                # Go's http.MaxBytesReader, in new-api's envelope; it closes the connection too.
                 too_large = exchange.error(413, "http: request body too large", code="read_request_body_failed")
                 too_large.force_close()
                 return too_large

@@ -1,4 +1,4 @@
-"""What a text costs: tokens, counted as the stand-in does, and their probabilities."""
+"""Tokens without a tokenizer: how many a text has, and their made-up probabilities."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ _TOKEN = re.compile(rf"\s*(?:\.\.\d+|[{_CJK}]|[^\s.{_CJK}]+|\.)|\s+")
 
 
 def tokens(text: str) -> list[str]:
-    """Cut a text into what a model might call tokens; joined they are the text again."""
+    """Cut a text into tokens much like a model's; joined they are the text again."""
     return _TOKEN.findall(text)
 
 
@@ -36,7 +36,7 @@ def _bytes(token: str) -> list[int]:
 
 
 def prompt_tokens(payload: Mapping[str, Any]) -> int:
-    """Count a chat's tokens as this stand-in does: one a word or CJK character, 85 a picture or sound."""
+    """Count a chat's tokens as this stand-in does: one a word or CJK character, 85 an image or audio part."""
     counted = 0
     for message in lenient.objects(payload.get("messages")):
         content = message.get("content")

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tutuclient.standin import brain, tools
 from tutuclient.testing import lenient
-from tutuclient.testing.account import ANSWER_POINTS, PICTURE_POINTS
+from tutuclient.testing.account import ANSWER_POINTS, IMAGE_POINTS
 from tutuclient.testing.answers import draws, fails, send_chat
 from tutuclient.testing.exchange import INLINE_BYTES, Answer, Exchange, Played, Stage
 
@@ -114,4 +114,4 @@ def _audio(spoken: bytes, transcript: str) -> dict[str, Any]:
 
 
 def _charge(stage: Stage, *, pictured: bool) -> None:
-    stage.account.charge(PICTURE_POINTS if pictured else ANSWER_POINTS)
+    stage.account.charge(IMAGE_POINTS if pictured else ANSWER_POINTS)

@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from tutuclient.standin import brain
 from tutuclient.standin.words import CJK
 from tutuclient.testing import lenient
-from tutuclient.testing.account import PICTURE_POINTS
+from tutuclient.testing.account import IMAGE_POINTS
 from tutuclient.testing.answers import event, send_events
 from tutuclient.testing.exchange import Exchange
 from tutuclient.testing.tokens import tokens
@@ -174,7 +174,7 @@ async def _answer(exchange: Exchange, order: _Order, draw: Draw, events: str) ->
         drawn = await exchange.stage.work(lambda: draw(order))
     except brain.CannotSeeError as error:
         return _refused(exchange, str(error))
-    exchange.stage.account.charge(PICTURE_POINTS * len(drawn))
+    exchange.stage.account.charge(IMAGE_POINTS * len(drawn))
     if streamed:
         frames = await exchange.stage.work(lambda: list(_events(order, drawn, events)))
         return await send_events(exchange, frames, done=False)

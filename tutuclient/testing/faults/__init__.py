@@ -1,9 +1,8 @@
-"""What can go wrong between a client and a relay, every fault by a name, to be played on loopback.
+"""What can go wrong between a client and a relay: faults by name, played on loopback.
 
-``FAULTS`` lists them. Those of the group "connecting" need no HTTP and are played by ``raw_server``; all others by
-``server.faults(name)`` on a server that otherwise behaves. Endless things are made piece by piece, wait for the
-client to read, and stop when it leaves or at ``MOST_BYTES`` and ``LONGEST_SILENCE_S``. This room is glad not to know
-what a client should make of any of it.
+``FAULTS`` lists them. Those of the group "connecting" need no HTTP and are played by ``raw_server``, all others by
+``server.faults(name)`` on a server that otherwise answers well. Endless faults send piece by piece at the client's
+pace, and stop when it leaves, after 512 MiB or after 60 seconds of silence.
 """
 
 # Each of these adds its faults to the table.

@@ -12,7 +12,7 @@ from tutuclient.testing.faults.registry import fault
 
 @fault("before the answer")
 async def no_answer(exchange: Exchange, *, seconds: float = LONGEST_SILENCE_S) -> web.StreamResponse:
-    """The request is read and nothing is said (for ``seconds``, then FIN)."""
+    """The request is read, and nothing is sent (for ``seconds``, then FIN)."""
     await exchange.silence(seconds)
     return exchange.fin()
 
@@ -45,7 +45,7 @@ async def half_headers(exchange: Exchange) -> web.StreamResponse:
 
 @fault("before the answer")
 async def garbage(exchange: Exchange) -> web.StreamResponse:
-    """Bytes that are no HTTP, and FIN."""
+    """Bytes that are not HTTP, and FIN."""
     await exchange.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 not HTTP\r\n\r\n")
     return exchange.fin()
 
@@ -59,7 +59,7 @@ async def two_lengths(exchange: Exchange) -> web.StreamResponse:
 
 @fault("before the answer")
 async def bad_chunk_size(exchange: Exchange, *, seconds: float = LONGEST_SILENCE_S) -> web.StreamResponse:
-    """A chunk size that is no hexadecimal number, and then silence on the open connection (for ``seconds``)."""
+    """A chunk size that is not a hexadecimal number, and then silence on the open connection (for ``seconds``)."""
     await exchange.send(head(exchange, "Transfer-Encoding: chunked") + b"zz\r\n" + to_json(completion()) + b"\r\n")
     await exchange.silence(seconds)
     return exchange.fin()

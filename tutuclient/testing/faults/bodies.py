@@ -78,7 +78,7 @@ async def gzip_label_on_plain(exchange: Exchange) -> web.StreamResponse:
 
 @fault("body")
 async def gzip_bomb(exchange: Exchange, *, size: int = 2**28) -> web.StreamResponse:
-    """Some 1000 times as many blanks (``size`` bytes) as are sent, by gzip, and no JSON."""
+    """Some 1000 times as many blanks (``size`` bytes) as are sent, by gzip, and not JSON."""
     await exchange.send(head(exchange, "Transfer-Encoding: chunked", "Content-Encoding: gzip"))
     await send_all(exchange, chunked(gzip(repeated(size))))
     await exchange.send(b"0\r\n\r\n")
@@ -207,6 +207,6 @@ async def huge_integer(exchange: Exchange, *, digits: int = 5000) -> web.StreamR
 
 @fault("body")
 async def encoding_none(exchange: Exchange, *, encoding: str = "none") -> web.StreamResponse:
-    """A good answer under ``Content-Encoding: none``, which is no encoding."""
+    """A good answer under ``Content-Encoding: none``, which names no encoding."""
     await exchange.send(good(exchange, f"Content-Encoding: {encoding}"))
     return exchange.fin()

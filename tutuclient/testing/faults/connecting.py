@@ -13,7 +13,7 @@ from tutuclient.testing.faults.registry import FAULTS, Fault, known
 
 
 class RawServer:
-    """Something that listens (or does not) and speaks no HTTP; ``raw_server`` makes one.
+    """A server that listens (or does not) and speaks no HTTP; ``raw_server`` creates one.
 
     Attributes:
         connections: How many connections were accepted so far.
@@ -38,7 +38,7 @@ class RawServer:
         self.base_url = f"{scheme}://127.0.0.1:{port}/v1"
         self._server: asyncio.Server | None = None
         if self._name == "refused":
-            self._listener.close()
+            self._listener.close()  # Its port was free a moment ago, so nobody else listens there.
         elif self._name == "syn_unanswered":
             await self._fill(port)
         else:
@@ -61,7 +61,11 @@ class RawServer:
         await asyncio.sleep(0)  # The transports' sockets close one turn of the loop after them.
 
     async def _fill(self, port: int) -> None:
-        """Fill the queue of connections nobody accepts, so that the kernel leaves further SYNs unanswered."""
+        """Fill the queue of connections nobody accepts, so that the kernel leaves further SYNs unanswered.
+
+        Linux drops a SYN while the accept queue is full (net.ipv4.tcp_abort_on_overflow is 0), and a backlog of 0 still
+        queues one or two: listen(2), tcp(7).
+        """
         for _ in range(8):
             filler = socket.socket()
             filler.setblocking(False)
@@ -93,7 +97,7 @@ class RawServer:
                 case "accept_silent" | "tls_stall" | "tls_self_signed":
                     while await reader.read(2**16):
                         pass
-                case _:  # "accept_close" and the rest say nothing.
+                case _:  # "accept_close" sends nothing.
                     pass
         self._open.discard(writer)
         writer.close()
@@ -105,12 +109,12 @@ _CONNECTING = {
     "syn_unanswered": "The SYN gets no answer, because the queue of connections is full (Linux).",
     "accept_close": "Accepted, and FIN at once.",
     "accept_reset": "Accepted, and RST at once.",
-    "accept_silent": "Accepted, whatever is sent is read, and nothing is ever said.",
-    "accept_garbage": "Accepted, greeted with bytes that are no HTTP, FIN.",
+    "accept_silent": "Accepted, whatever is sent is read, and nothing is ever sent.",
+    "accept_garbage": "Accepted, greeted with bytes that are not HTTP, FIN.",
     "tls_stall": "An https address where the handshake is never answered.",
     "tls_reset": "An https address where the handshake's first bytes meet RST.",
-    "tls_plain_http": "An https address where plain HTTP is spoken.",
-    "tls_self_signed": "An https address whose certificate nobody has signed; a client that goes on hears nothing.",
+    "tls_plain_http": "An https address where the server speaks plain HTTP.",
+    "tls_self_signed": "An https address with a certificate of an unknown authority; who goes on gets no answer.",
     "tls_garbage": "An https address where the handshake is answered with garbage, FIN.",
 }
 for _name, _description in _CONNECTING.items():

@@ -21,7 +21,7 @@ class Fault:
         name: What ``server.faults`` and ``raw_server`` know it by.
         group: "connecting", "before the answer", "body", "stream", "status" or "reuse".
         description: One line on what happens.
-        options: What it can be told, with the defaults.
+        options: Its options, with their defaults.
         reads_body: Whether the request's body is read before it begins.
     """
 

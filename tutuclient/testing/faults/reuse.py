@@ -18,6 +18,7 @@ async def _and_later(
     transport = exchange.request.transport
     if transport is None:
         raise ConnectionResetError("the client is gone")
+    # Not at once: the client must first see the answer, and take the connection for idle.
     asyncio.get_running_loop().call_later(seconds, lambda: transport.is_closing() or act(transport))
     return exchange.sent(keep_alive=True)
 
@@ -41,7 +42,10 @@ async def reset_at_reuse(exchange: Exchange) -> web.StreamResponse:
 
 
 class _EndAtFirstByte(asyncio.Protocol):
-    """Stand in front of aiohttp's protocol on an idle connection, and end it when anything comes."""
+    """Replace aiohttp's protocol on an idle connection, and end the connection when anything comes.
+
+    aiohttp's RequestHandler must still learn that the connection is lost, or closing the server would wait for it.
+    """
 
     def __init__(self, transport: asyncio.Transport, end: Callable[[asyncio.Transport], object]) -> None:
         self._transport, self._behind, self._end = transport, transport.get_protocol(), end
@@ -59,7 +63,7 @@ class _EndAtFirstByte(asyncio.Protocol):
 
 @fault("reuse")
 async def half_close(exchange: Exchange) -> web.StreamResponse:
-    """A good answer that keeps the connection alive, then FIN of the server's half; it reads on and says no more."""
+    """A good answer that keeps the connection alive, then FIN of the server's half; it reads on and sends no more."""
 
     def close_half(transport: asyncio.Transport) -> None:
         transport.write_eof()
@@ -77,7 +81,7 @@ async def lying_keep_alive(exchange: Exchange) -> web.StreamResponse:
 
 @fault("reuse")
 async def surplus_bytes(exchange: Exchange, *, seconds: float = 0.02) -> web.StreamResponse:
-    """A good answer, and ``seconds`` later bytes that belong to none, on the connection left open."""
+    """A good answer, and ``seconds`` later bytes that belong to no answer, on the connection left open."""
     return await _and_later(exchange, seconds, lambda transport: transport.write(b"surplus"))
 
 

@@ -36,13 +36,13 @@ async def status(
     exchange: Exchange,
     *,
     status: int = 503,
-    message: str = "the stand-in was told to fail",
+    message: str = "the relay was scripted to fail",
     code: object = None,
     retry_after: float | str | None = None,
     retry_after_shape: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
-    """Any ``status`` in new-api's envelope, with ``retry_after`` as it is or one of ``RETRY_AFTER_SHAPES``."""
+    """Any ``status`` in new-api's envelope, with ``retry_after`` or one of ``RETRY_AFTER_SHAPES``."""
     shape: Mapping[str, str] = RETRY_AFTER_SHAPES[retry_after_shape] if retry_after_shape else {}
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
     asked = {name: value.replace("{soon}", soon) for name, value in shape.items()}
