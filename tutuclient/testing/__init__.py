@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tutuclient.standin.audio import sample_sound
+    from tutuclient.standin.drawing import sample_picture
     from tutuclient.standin.endpoints.panel import MODELS_FORMS
-    from tutuclient.standin.images import sample_picture
     from tutuclient.standin.relay import serve, serve_in_thread
     from tutuclient.testing.account import Account
     from tutuclient.testing.answers import (
@@ -67,7 +67,7 @@ __all__ = [
 _MODULES = {
     "tutuclient.standin.audio": ("sample_sound",),
     "tutuclient.standin.endpoints.panel": ("MODELS_FORMS",),
-    "tutuclient.standin.images": ("sample_picture",),
+    "tutuclient.standin.drawing": ("sample_picture",),
     "tutuclient.standin.relay": ("serve", "serve_in_thread"),
     "tutuclient.testing.account": ("Account",),
     "tutuclient.testing.chat": ("chunk",),
