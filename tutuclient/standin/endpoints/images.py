@@ -201,9 +201,7 @@ def _events(order: _Order, drawn: list[bytes], events: str) -> Iterator[bytes]:
     for picture in drawn:
         shared = {"created_at": int(time.time()), **_said(order, picture)}
         for index in range(order.partial):
-            draft = base64.b64encode(
-                brain.pillow("editing").draft(picture, order.partial - index, kind=order.kind)
-            ).decode()
+            draft = base64.b64encode(editing.draft(picture, order.partial - index, kind=order.kind)).decode()
             fields = {"type": f"{events}.partial_image", "b64_json": draft, "partial_image_index": index}
             yield event({**fields, **shared})
         final = base64.b64encode(picture).decode()
