@@ -22,6 +22,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.certificates import self_signed
 from tests.conftest import QUICK
 from tutuclient import (
     APIStatusError,
@@ -44,7 +45,6 @@ from tutuclient.testing import (
     raw_server,
     sample_picture,
     says,
-    self_signed,
     serve,
     serve_in_thread,
     streams,

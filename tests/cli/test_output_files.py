@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tutuclient.testing import Recorded
-    from tutuclient.testing.script import Answer
+    from tutuclient.testing.exchange import Answer
 
 
 def test_several_pictures_are_numbered(tutu: Callable[..., Done], relay: Server) -> None:

@@ -20,6 +20,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.certificates import self_signed
 from tests.conftest import QUICK
 from tests.downloads.hosts import PNG, Stranger, refusal, stranger_at_work
 from tests.images import TINY_GIF, png
@@ -28,7 +29,6 @@ from tutuclient.errors import ImageDownloadError
 from tutuclient.media.image import image_type_of
 from tutuclient.media.kinds import picture_mime
 from tutuclient.settings import UNSET, RetryPolicy, Timeout
-from tutuclient.testing.certificate import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

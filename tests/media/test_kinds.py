@@ -47,7 +47,7 @@ from tutuclient import TutuClient, find_images
 from tutuclient.errors import ConfigError
 from tutuclient.media.kinds import EXTENSIONS
 from tutuclient.testing import Server, raw, says
-from tutuclient.testing.script import media_type
+from tutuclient.testing.answers import media_type
 from tutuclient.types import ChatChoice, ChatCompletion, ChatMessage
 
 

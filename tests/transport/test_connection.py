@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp.client_proto import ResponseHandler
 
+from tests.certificates import self_signed
 from tests.conftest import KEY, QUICK
 from tests.images import png
 from tutuclient import (
@@ -24,8 +25,9 @@ from tutuclient import (
     UnexpectedResponseError,
     user,
 )
-from tutuclient.testing import chunk, says, self_signed
-from tutuclient.testing.script import encode_frame, reset
+from tutuclient.testing import chunk, says
+from tutuclient.testing.answers import encode_frame
+from tutuclient.testing.exchange import reset
 from tutuclient.transport.connection import Guard
 
 if TYPE_CHECKING:
