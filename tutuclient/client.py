@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from operator import index
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 import msgspec
 
@@ -13,7 +13,8 @@ from tutuclient import __version__, wire
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.image import GeneratedImage
 from tutuclient.media.upload import PictureSource, image, named_picture
-from tutuclient.resources import Account, Audio, Chat, Embeddings, Images, Models, TextCompletions
+from tutuclient.resources import Account, AnyEndpoint, Audio, Chat, Embeddings, Images, Models, TextCompletions
+from tutuclient.resources.options import RequestOptions
 from tutuclient.resources.parsing import refuse_format
 from tutuclient.settings import (
     UNSET,
@@ -54,15 +55,12 @@ _FIELDS = wire.names(CallFields, "model", "detail", "max_side", "stream", "image
 _MAX_RESPONSE_BYTES = 64 * 2**20
 
 
-class AnyFields(TypedDict, total=False):
+class AnyFields(RequestOptions, total=False):
     """What ``get``, ``post`` and their like take; ``TutuClient.post`` tells them."""
 
     body: Mapping[str, Any] | None
     files: Mapping[str, PictureSource] | None
     makes_image: bool
-    extra_headers: Mapping[str, str] | None
-    extra_query: Mapping[str, object] | None
-    timeout: float | Timeout | Unset | None
 
 
 class TutuClient:
@@ -192,6 +190,10 @@ class TutuClient:
     def _account(self) -> Account:
         return Account(self._settings, self._transport)
 
+    @cached_property
+    def _any(self) -> AnyEndpoint:
+        return AnyEndpoint(self._settings, self._transport)
+
     @property
     def base_url(self) -> str:
         """Where the API is, as cleaned."""
@@ -284,7 +286,7 @@ class TutuClient:
 
     async def get(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
         """Get any page of the relay. Arguments and errors as for ``post``."""
-        return await self._account.send("GET", path, cast_to, **options)
+        return await self._any.send("GET", path, cast_to, **options)
 
     @overload
     async def post(
@@ -320,20 +322,20 @@ class TutuClient:
             ConfigError: The address is another's, or the body cannot be written; nothing was sent.
             APIError: The relay said no, or gave no such answer.
         """
-        ask = self._account.open if stream else self._account.send
+        ask = self._any.open if stream else self._any.send
         return await ask("POST", path, cast_to, **options)
 
     async def put(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
         """Put to any page of the relay. Arguments and errors as for ``post``."""
-        return await self._account.send("PUT", path, cast_to, **options)
+        return await self._any.send("PUT", path, cast_to, **options)
 
     async def patch(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
         """Patch any page of the relay. Arguments and errors as for ``post``."""
-        return await self._account.send("PATCH", path, cast_to, **options)
+        return await self._any.send("PATCH", path, cast_to, **options)
 
     async def delete(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
         """Delete at any page of the relay. Arguments and errors as for ``post``."""
-        return await self._account.send("DELETE", path, cast_to, **options)
+        return await self._any.send("DELETE", path, cast_to, **options)
 
     # --- the verbs -------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""One small class for each page of the API; they turn keywords into calls and answers into structs."""
+"""One small class for each endpoint of the API: keywords become calls, and answers structs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from tutuclient.resources.audio import Audio, Speech, Transcriptions, Translatio
 from tutuclient.resources.chat import Chat, Completions
 from tutuclient.resources.completions import TextCompletions
 from tutuclient.resources.embeddings import Embeddings
+from tutuclient.resources.generic import AnyEndpoint
 from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
 from tutuclient.resources.streaming import ChatStreamManager
 
 __all__ = [
     "Account",
+    "AnyEndpoint",
     "Audio",
     "Chat",
     "ChatStreamManager",

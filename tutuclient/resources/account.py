@@ -9,7 +9,8 @@ import math
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from tutuclient.errors import APIError, NotFoundError, UnexpectedResponseError, printable
-from tutuclient.resources.generic import Others
+from tutuclient.resources.generic import AnyEndpoint
+from tutuclient.resources.resource import Resource
 from tutuclient.types.account import Balance
 
 if TYPE_CHECKING:
@@ -22,23 +23,26 @@ _NO_LIMIT = 100_000_000.0
 _CENTS = 100
 
 
-class Account(Others):
-    """The relay's billing pages."""
+class Account(Resource):
+    """The relay's billing endpoints."""
 
     async def balance(self, timeout: float | Timeout | Unset | None) -> Balance:
-        """Ask what is left on the key; see ``TutuClient.balance``."""
+        """Return what is left on the key; see ``TutuClient.balance``."""
         try:
             return await self._by_billing(timeout)
-        except (NotFoundError, UnexpectedResponseError) as error:  # It has no such pages: newer relays have another.
+        except (NotFoundError, UnexpectedResponseError) as error:  # Newer relays have another endpoint in its place.
             try:
                 return await self._by_token(timeout)
             except APIError:
                 raise error from None
 
+    async def _get(self, address: str, timeout: float | Timeout | Unset | None) -> _Fields:
+        return await AnyEndpoint(self._settings, self._transport).send("GET", address, _Fields, timeout=timeout)
+
     async def _by_billing(self, timeout: float | Timeout | Unset | None) -> Balance:
-        asked = await self.send("GET", "/dashboard/billing/subscription", _Fields, timeout=timeout)
+        asked = await self._get("/dashboard/billing/subscription", timeout)
         granted = _figures(asked, "hard_limit_usd")
-        spent = await self.send("GET", "/dashboard/billing/usage", _Fields, timeout=timeout)
+        spent = await self._get("/dashboard/billing/usage", timeout)
         spent = _layer(spent, "total_usage") or spent
         limit, cents = _number(granted.get("hard_limit_usd")), _number(spent.get("total_usage"))
         used = None if cents is None else cents / _CENTS
@@ -55,14 +59,14 @@ class Account(Others):
     async def _unit(self, timeout: float | Timeout | Unset | None) -> str:
         """Ask what the figures are counted in: the pages themselves call everything USD."""
         try:
-            answer = await self.send("GET", f"{self._settings.origin}/api/status", _Fields, timeout=timeout)
+            answer = await self._get(f"{self._settings.origin}/api/status", timeout)
         except APIError:
             return ""
         says = _part(answer, "data").get("display_in_currency")
         return "" if says is None else "USD" if says else "points"
 
     async def _by_token(self, timeout: float | Timeout | Unset | None) -> Balance:
-        answer = await self.send("GET", f"{self._settings.origin}/api/usage/token", _Fields, timeout=timeout)
+        answer = await self._get(f"{self._settings.origin}/api/usage/token", timeout)
         data = _figures(answer, "total_available", "unlimited_quota")
         unlimited = data.get("unlimited_quota") is True
         return Balance(

@@ -7,37 +7,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, Unpack, cast, overload
 
 from tutuclient import wire
-from tutuclient.finding import ImageFinder
-from tutuclient.media.parts import Message  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
+from tutuclient.media.parts import Message
+from tutuclient.resources.endpoint import Endpoint, stamped
+from tutuclient.resources.options import CallOptions, RequestOptions
 from tutuclient.resources.parsing import Expected, refuse_format
 from tutuclient.resources.resource import Resource
-from tutuclient.resources.responses import further, opened, raw
+from tutuclient.resources.responses import further
 from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
 from tutuclient.resources.tool_loop import ToolRun, ToolRunStream, run
-from tutuclient.settings import UNSET, Timeout, Unset
+from tutuclient.resources.views import View, opened, raw, viewed
+from tutuclient.settings import UNSET, Unset
 from tutuclient.streams.audio import sound_in
 from tutuclient.streams.chat import ChatStream, fold, read_body, several
-from tutuclient.tools import sendable as written
-from tutuclient.types.base import Origin, kept
-from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage
+from tutuclient.tools import sendable as sendable_tools
+from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage, ParseFields, RunFields
 from tutuclient.types.parsed import ParsedChatCompletion  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
 
 if TYPE_CHECKING:
-    from typing import Unpack
-
+    from tutuclient.resources.endpoint import RequestInfo
     from tutuclient.settings import Settings
     from tutuclient.streams.audio import Sound
-    from tutuclient.transport import Call, Transport
+    from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.chat import ParseFields, RunFields
 
 T = TypeVar("T")
+_Messages: TypeAlias = Iterable[Mapping[str, Any] | Message | ChatMessage]
 
-_FIELDS = wire.names(ChatFields, "stream")
-_RUN_FIELDS = wire.names(ChatFields, "stream", "max_rounds", "raise_tool_errors")
+
+class _Fields(ChatFields, CallOptions, total=False):
+    """The keywords of ``create``."""
+
+
+class _ParseFields(ParseFields, CallOptions, total=False):
+    """The keywords of ``parse`` and ``stream``, whose format is an argument of its own."""
+
+
+class _RunFields(RunFields, CallOptions, total=False):
+    """The keywords of ``run_tools``, whose tools are an argument of their own."""
 
 
 class Completions(Resource):
@@ -52,28 +61,17 @@ class Completions(Resource):
         "delete": 'client.delete("/chat/completions/ID", cast_to=dict) deletes one',
     }
 
-    @property
-    def with_raw_response(self) -> CompletionsRaw:
-        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
-        return CompletionsRaw(self._giving("raw"))
-
-    @property
-    def with_streaming_response(self) -> CompletionsOpen:
-        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
-        return CompletionsOpen(self._giving("open"))
+    with_raw_response = viewed("raw", lambda: CompletionsRaw)
+    with_streaming_response = viewed("open", lambda: CompletionsOpen)
 
     @overload
     async def create(
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         stream: Literal[False] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
+        **fields: Unpack[_Fields],
     ) -> ChatCompletion: ...
 
     @overload
@@ -81,13 +79,9 @@ class Completions(Resource):
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         stream: Literal[True],
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
+        **fields: Unpack[_Fields],
     ) -> ChatStream: ...
 
     @overload
@@ -95,25 +89,17 @@ class Completions(Resource):
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         stream: bool | None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
+        **fields: Unpack[_Fields],
     ) -> ChatCompletion | ChatStream: ...
 
     async def create(
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         stream: bool | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
         **fields: Any,
     ) -> ChatCompletion | ChatStream:
         """Ask a model.
@@ -123,10 +109,6 @@ class Completions(Resource):
             messages: The conversation, oldest first: dicts, ``Message`` structs, or the message of an earlier answer.
                 A picture is an ``image(…)`` part; a path in place of its address is read while it is sent.
             stream: Give a ``ChatStream`` once the first chunk is there, in place of the whole ``ChatCompletion``.
-            extra_body: Fields to put into the body, over those given as keywords.
-            extra_headers: Headers for this call, over the client's.
-            extra_query: Query parameters for this call, over the client's.
-            timeout: Seconds until the deadline, a ``Timeout``, or None for no limit; the client's when not given.
             **fields: Every field of ``ChatFields``, and whatever else the relay understands; sent as it is given.
 
         Raises:
@@ -136,93 +118,36 @@ class Completions(Resource):
 
         Cancelling frees the connection at once; what the relay had begun it may still bill.
         """
-        wire.check_keywords(fields, _FIELDS, "chat.completions.create")
-        body = wire.given({"model": model, "messages": messages, **fields, **wire.added(extra_body)})
-        if wire.is_asked(stream):
-            body["stream"] = True
+        body, options = _CHAT.split({"model": model, "messages": messages}, fields, stream)
         refuse_format(body)
-        ask = self.open if body.get("stream") is True else self.send
-        return await ask(body, extra_headers=extra_headers, extra_query=extra_query, timeout=timeout)
+        return await self._request(_CHAT, body, **options)
 
     async def send(
-        self,
-        body: dict[str, Any],
-        *,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        makes_image: bool | None = None,
+        self, body: dict[str, Any], *, makes_image: bool | None = None, **options: Unpack[RequestOptions]
     ) -> ChatCompletion:
         """Send a request's fields and read the whole answer.
 
         Args:
             body: The fields, ``model`` and ``messages`` among them.
-            extra_headers: As for ``create``.
-            extra_query: As for ``create``.
-            timeout: As for ``create``.
-            makes_image: The call orders a picture, so it is not sent twice in silence; None judges by the model.
+            makes_image: The request orders an image, so it is not sent twice in silence; None judges by the model.
+            **options: ``extra_headers``, ``extra_query`` and ``timeout``, as for ``create``.
         """
-        call = self._chat_call(body, extra_headers, extra_query, timeout, makes_image)
-        find, hear = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry), _ear(body)
-
-        def read(data: bytes | bytearray, reply: Reply) -> ChatCompletion:
-            return _read(data, reply, Origin(reply.meta, find, hear), many=_many(body))
-
-        return await self._send(call, read)
+        return await self._whole(_CHAT, body, makes_image=makes_image, **options)
 
     async def open(
-        self,
-        body: dict[str, Any],
-        *,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        makes_image: bool | None = None,
+        self, body: dict[str, Any], *, makes_image: bool | None = None, **options: Unpack[RequestOptions]
     ) -> ChatStream:
-        """Send a request's fields and give the stream of its answer. Arguments as for ``send``."""
-        call = self._chat_call(body | {"stream": True}, extra_headers, extra_query, timeout, makes_image)
-        find, hear = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry), _ear(body)
-
-        async def begin(reply: Reply) -> ChatStream:
-            return await ChatStream.begin(reply, Origin(reply.meta, find, hear), many=_many(body))
-
-        return await self._open(call, begin)
-
-    def _chat_call(
-        self,
-        body: dict[str, Any],
-        headers: Mapping[str, str] | None,
-        query: Mapping[str, object] | None,
-        timeout: float | Timeout | Unset | None,
-        makes_image: bool | None,
-    ) -> Call:
-        wire.check_model(body)
-        fields = body | {"messages": wire.sendable(body.get("messages"))}
-        if "tools" in body:
-            fields["tools"] = written(body["tools"])
-        return self._call(
-            "POST",
-            "/chat/completions",
-            fields=fields,
-            headers=headers,
-            query=query,
-            timeout=timeout,
-            makes_image=wire.makes_image(body) if makes_image is None else makes_image,
-            stream=body.get("stream") is True,
-        )
+        """Send a request's fields and return the stream of its answer. Arguments as for ``send``."""
+        return await self._streamed(_CHAT, body | {"stream": True}, makes_image=makes_image, **options)
 
     @overload
     def stream(
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         response_format: type[T],
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ParseFields],
+        **fields: Unpack[_ParseFields],
     ) -> ChatStreamManager[T]: ...
 
     @overload
@@ -230,25 +155,17 @@ class Completions(Resource):
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         response_format: Mapping[str, Any] | Unset = UNSET,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ParseFields],
+        **fields: Unpack[_ParseFields],
     ) -> ChatStreamManager[None]: ...
 
     def stream(
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         response_format: Any = UNSET,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
         **fields: Any,
     ) -> ChatStreamManager[Any]:
         """Ask a model and read the answer as it comes: ``async with client.chat.completions.stream(…) as stream``.
@@ -258,40 +175,28 @@ class Completions(Resource):
         ``await stream.completion()`` has the answer as that type in ``.parsed``.
         Iterating gives chunks, ``stream.events()`` openai's events.
         """
-        wire.check_keywords(fields, _FIELDS, "chat.completions.stream")
-        body = _body(model, messages, response_format, fields, extra_body)
-        return ChatStreamManager(self._open_typed(body, extra_headers, extra_query, timeout))
+        named = {"model": model, "messages": messages, "response_format": response_format}
+        body, options = _STREAM.split(named, fields)
+        return ChatStreamManager(self._open_typed(body, options))
 
-    async def _open_typed(
-        self,
-        body: dict[str, Any],
-        headers: Mapping[str, str] | None,
-        query: Mapping[str, object] | None,
-        timeout: float | Timeout | Unset | None,
-    ) -> ChatCompletionStream[Any]:
+    async def _open_typed(self, body: dict[str, Any], options: RequestOptions) -> ChatCompletionStream[Any]:
         expected: Expected[Any] = Expected(body)
-        call = self._chat_call(expected.body | {"stream": True}, headers, query, timeout, None)
-        find, hear = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry), _ear(body)
+        many = _many(body)
 
-        async def begin(reply: Reply) -> ChatCompletionStream[Any]:
-            many = _many(body)
-            stream = await ChatCompletionStream.begin(reply, Origin(reply.meta, find, hear), many=many)
+        async def begin(reply: Reply, info: RequestInfo) -> ChatCompletionStream[Any]:
+            stream = await ChatCompletionStream.begin(reply, info.origin(reply, _audio_finder(body)), many=many)
             return cast("ChatCompletionStream[Any]", stream).expecting(expected, many=many)
 
-        return await self._open(call, begin)
+        return await self._streamed(_STREAM.with_stream(begin), expected.body | {"stream": True}, **options)
 
     @overload
     async def parse(
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         response_format: type[T],
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ParseFields],
+        **fields: Unpack[_ParseFields],
     ) -> ParsedChatCompletion[T]: ...
 
     @overload
@@ -299,25 +204,17 @@ class Completions(Resource):
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         response_format: Mapping[str, Any] | Unset = UNSET,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ParseFields],
+        **fields: Unpack[_ParseFields],
     ) -> ParsedChatCompletion[None]: ...
 
     async def parse(
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         response_format: Any = UNSET,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
         **fields: Any,
     ) -> ParsedChatCompletion[Any]:
         """Ask a model for an answer of a type, and read it as that type.
@@ -330,10 +227,6 @@ class Completions(Resource):
             model: As for ``create``.
             messages: As for ``create``.
             response_format: A msgspec Struct, a dataclass, a TypedDict or a pydantic model; its strict schema is sent.
-            extra_body: As for ``create``.
-            extra_headers: As for ``create``.
-            extra_query: As for ``create``.
-            timeout: As for ``create``.
             **fields: As for ``create``.
 
         Returns:
@@ -347,28 +240,22 @@ class Completions(Resource):
             UnexpectedResponseError: The answer does not fit; the message says where, and it is in ``partial``.
             APIError: As for ``create``.
         """
-        wire.check_keywords(fields, _FIELDS, "chat.completions.parse")
-        expected: Expected[Any] = Expected(_body(model, messages, response_format, fields, extra_body))
-        completion = await self.send(
-            expected.body, extra_headers=extra_headers, extra_query=extra_query, timeout=timeout
-        )
-        return further(completion, expected.read)
+        named = {"model": model, "messages": messages, "response_format": response_format}
+        body, options = _PARSE.split(named, fields)
+        expected: Expected[Any] = Expected(body)
+        return further(await self.send(expected.body, **options), expected.read)
 
     @overload
     def run_tools(
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         tools: Iterable[Mapping[str, Any] | Callable[..., Any]],
         max_rounds: int = 10,
         raise_tool_errors: bool = False,
         stream: Literal[False] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[RunFields],
+        **fields: Unpack[_RunFields],
     ) -> Coroutine[Any, Any, ToolRun]: ...
 
     @overload
@@ -376,31 +263,23 @@ class Completions(Resource):
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         tools: Iterable[Mapping[str, Any] | Callable[..., Any]],
         max_rounds: int = 10,
         raise_tool_errors: bool = False,
         stream: Literal[True],
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[RunFields],
+        **fields: Unpack[_RunFields],
     ) -> ToolRunStream: ...
 
     def run_tools(
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         tools: Iterable[Mapping[str, Any] | Callable[..., Any]],
         max_rounds: int = 10,
         raise_tool_errors: bool = False,
         stream: bool | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
         **fields: Any,
     ) -> Coroutine[Any, Any, ToolRun] | ToolRunStream:
         """Ask a model, call the tools it asks for, tell it the results, until it answers without.
@@ -425,10 +304,6 @@ class Completions(Resource):
             max_rounds: How many requests may be made.
             raise_tool_errors: Let what a tool raises leave the run, the others being cancelled.
             stream: Stream the answers.
-            extra_body: As for ``create``.
-            extra_headers: As for ``create``.
-            extra_query: As for ``create``.
-            timeout: As for ``create``, for each round by itself.
             **fields: As for ``create``, for each round. A ``tool_choice`` that forces a call holds for the first.
 
         Raises:
@@ -438,29 +313,25 @@ class Completions(Resource):
 
         Cancelling cancels the tools that run; of one in a thread the result is no longer waited for.
         """
-        wire.check_keywords(fields, _RUN_FIELDS, "chat.completions.run_tools")
-        body = wire.given({"model": model, "messages": messages, **fields, "tools": tools, **wire.added(extra_body)})
-        more: dict[str, Any] = {"extra_headers": extra_headers, "extra_query": extra_query, "timeout": timeout}
+        body, options = _RUN.split({"model": model, "messages": messages, "tools": tools}, fields)
         limits: dict[str, Any] = {"max_rounds": max_rounds, "raise_tool_errors": raise_tool_errors}
         if wire.is_asked(stream):
-            return ToolRunStream(body, partial(self.open, **more), **limits)
-        return run(body, partial(self.send, **more), **limits)
+            return ToolRunStream(body, partial(self.open, **options), **limits)
+        return run(body, partial(self.send, **options), **limits)
 
 
-class CompletionsRaw:
+class CompletionsRaw(View):
     """``client.chat.completions.with_raw_response``."""
 
-    def __init__(self, page: Completions) -> None:
-        self.create = raw(page.create)
-        self.parse = raw(page.parse)
+    create = raw(Completions.create)
+    parse = raw(Completions.parse)
 
 
-class CompletionsOpen:
+class CompletionsOpen(View):
     """``client.chat.completions.with_streaming_response``."""
 
-    def __init__(self, page: Completions) -> None:
-        self.create = opened(page.create)
-        self.parse = opened(page.parse)
+    create = opened(Completions.create)
+    parse = opened(Completions.parse)
 
 
 class Chat(Resource):
@@ -471,15 +342,12 @@ class Chat(Resource):
         self.completions: Completions = Completions(settings, transport)
 
 
-def _body(
-    model: str,
-    messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-    response_format: Any,
-    fields: Mapping[str, Any],
-    extra_body: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    named = {"model": model, "messages": messages, "response_format": response_format}
-    return wire.given({**named, **fields, **wire.added(extra_body)})
+def _prepare(body: dict[str, Any]) -> dict[str, Any]:
+    wire.check_model(body)
+    fields = body | {"messages": wire.sendable(body.get("messages"))}
+    if "tools" in body:
+        fields["tools"] = sendable_tools(body["tools"])
+    return fields
 
 
 def _many(body: Mapping[str, Any]) -> int:
@@ -487,22 +355,40 @@ def _many(body: Mapping[str, Any]) -> int:
     return several(body.get("n"))
 
 
-_HEAR = partial(sound_in, asked="")
+_FIND_AUDIO = partial(sound_in, asked="")
 
 
-def _ear(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
-    """Give what finds the sound in an answer: raw samples have no header, so it has to know what was asked for."""
-    given: Mapping[str, Any] | str | None = body.get("audio")
-    if given is None:
-        return _HEAR
-    asked: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+def _audio_finder(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
+    """Return what finds the audio in an answer: raw samples have no header, so it has to know what was asked for."""
+    audio: Mapping[str, Any] | str | None = body.get("audio")
+    if audio is None:
+        return _FIND_AUDIO
+    asked: Mapping[str, Any] = audio if isinstance(audio, Mapping) else {}
     return partial(sound_in, asked=str(asked.get("format") or ""))
 
 
-def _read(data: bytes | bytearray, reply: Reply, origin: Origin, *, many: int) -> ChatCompletion:
+def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> ChatCompletion:
+    origin = info.origin(reply, _audio_finder(info.body))
+    many, max_bytes = _many(info.body), reply.call.max_bytes
     # An object is no event stream, whatever the header says; asking for that takes a twentieth of all the reading.
     if data[:1] == b"{" or not wire.is_event_stream(bytes(data[:64]), reply.content_type):
-        return read_body(data, origin, many=many, max_bytes=reply.call.max_bytes)
-    completion = fold(data, origin, many=many, max_bytes=reply.call.max_bytes)
-    kept(completion)["origin"] = origin
-    return completion
+        return read_body(data, origin, many=many, max_bytes=max_bytes)
+    return stamped(fold(data, origin, many=many, max_bytes=max_bytes), reply, origin)
+
+
+async def _begin(reply: Reply, info: RequestInfo) -> ChatStream:
+    return await ChatStream.begin(reply, info.origin(reply, _audio_finder(info.body)), many=_many(info.body))
+
+
+_CHAT = Endpoint(
+    "chat.completions.create",
+    "/chat/completions",
+    known=wire.names(ChatFields, "stream"),
+    prepare=_prepare,
+    makes_image=wire.makes_image,
+    read=_read,
+    begin=_begin,
+)
+_PARSE = _CHAT.for_call("chat.completions.parse")
+_STREAM = _CHAT.for_call("chat.completions.stream")
+_RUN = _CHAT.for_call("chat.completions.run_tools", "max_rounds", "raise_tool_errors")

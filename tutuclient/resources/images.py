@@ -1,6 +1,6 @@
-"""Images: made from words, edited, varied; whole, or as a stream of drafts.
+"""Images: generated from text, edited, varied; whole, or as a stream of drafts.
 
-Each of these calls orders a picture, so none is sent again when it may have been
+Each of these calls orders an image, so none is sent again when it may have been
 done, whatever the model is called.
 
 Source: ``POST /images/generations``, ``/images/edits`` and ``/images/variations``.
@@ -8,20 +8,20 @@ Source: ``POST /images/generations``, ``/images/edits`` and ``/images/variations
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeAlias, TypeGuard, Unpack, cast, overload
 
 import msgspec
 
 from tutuclient import wire
 from tutuclient.errors import APIError, MediaError
-from tutuclient.finding import ImageFinder
 from tutuclient.media.upload import Upload
+from tutuclient.resources.endpoint import Endpoint, events, stamped
+from tutuclient.resources.options import CallOptions
 from tutuclient.resources.resource import Resource
-from tutuclient.resources.responses import opened, raw
-from tutuclient.settings import UNSET, Unset, is_unset
+from tutuclient.resources.views import View, opened, raw, viewed
+from tutuclient.settings import is_unset
 from tutuclient.streams.events import EventReader, EventStream
-from tutuclient.types.base import Origin, keep, kept
+from tutuclient.types.base import keep, kept
 from tutuclient.types.images import (
     Image,
     ImageEditFields,
@@ -32,117 +32,74 @@ from tutuclient.types.images import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from typing import Unpack
+    from collections.abc import Sequence
 
     from tutuclient.media.upload import PictureSource
-    from tutuclient.settings import Timeout
-    from tutuclient.transport import Call
+    from tutuclient.resources.endpoint import RequestInfo
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
+    from tutuclient.types.base import Meta, Origin
     from tutuclient.wire.sse import Data
 
 PictureFile: TypeAlias = (
     "PictureSource | tuple[str | None, PictureSource] | tuple[str | None, PictureSource, str | None]"
 )
-"""A picture to be sent as the file of a form: a source, or a name and a source. Its media type is seen by its bytes."""
+"""An image to be sent as the file of a form: a source, or a name and a source. Its bytes say what media type it is."""
 
 _MASKS = frozenset({"image/png"})
-_GENERATE = wire.names(ImageGenerateFields, "prompt", "stream")
-_EDIT = wire.names(ImageEditFields, "prompt", "stream", "mask")
-_VARIATION = wire.names(ImageVariationFields)
+
+
+class _GenerateFields(ImageGenerateFields, CallOptions, total=False):
+    """The keywords of ``images.generate``."""
+
+
+class _EditFields(ImageEditFields, CallOptions, total=False):
+    """The keywords of ``images.edit``."""
+
+
+class _VariationFields(ImageVariationFields, CallOptions, total=False):
+    """The keywords of ``images.create_variation``."""
 
 
 class Images(Resource):
     """``client.images``."""
 
-    @property
-    def with_raw_response(self) -> ImagesRaw:
-        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
-        return ImagesRaw(self._giving("raw"))
-
-    @property
-    def with_streaming_response(self) -> ImagesOpen:
-        """Give answers open, to be read in pieces: ``async with ….generate(…) as response``."""
-        return ImagesOpen(self._giving("open"))
+    with_raw_response = viewed("raw", lambda: ImagesRaw)
+    with_streaming_response = viewed("open", lambda: ImagesOpen)
 
     @overload
     async def generate(
-        self,
-        *,
-        prompt: str,
-        stream: Literal[False] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ImageGenerateFields],
+        self, *, prompt: str, stream: Literal[False] | None = None, **fields: Unpack[_GenerateFields]
     ) -> ImagesResponse: ...
 
     @overload
     async def generate(
-        self,
-        *,
-        prompt: str,
-        stream: Literal[True],
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ImageGenerateFields],
+        self, *, prompt: str, stream: Literal[True], **fields: Unpack[_GenerateFields]
     ) -> EventStream[ImageStreamEvent]: ...
 
     @overload
     async def generate(
-        self,
-        *,
-        prompt: str,
-        stream: bool | None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ImageGenerateFields],
+        self, *, prompt: str, stream: bool | None, **fields: Unpack[_GenerateFields]
     ) -> ImagesResponse | EventStream[ImageStreamEvent]: ...
 
     async def generate(
-        self,
-        *,
-        prompt: str,
-        stream: bool | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Any,
+        self, *, prompt: str, stream: bool | None = None, **fields: Any
     ) -> ImagesResponse | EventStream[ImageStreamEvent]:
-        """Have pictures made; they are in ``.images`` of the answer.
+        """Generate images; they are in ``.images`` of the answer.
 
         Args:
             prompt: What to draw.
-            stream: Give an ``EventStream`` of drafts (``partial_images=1`` to 3) and the pictures in place of the whole
-                answer. A relay that does not forward such streams gives the pictures as one event each.
-            extra_body: As for ``chat.completions.create``.
-            extra_headers: As for ``chat.completions.create``.
-            extra_query: As for ``chat.completions.create``.
-            timeout: As for ``chat.completions.create``; drawing may take minutes.
-            **fields: Every field of ``ImageGenerateFields``, and whatever else the relay understands. ``size`` is
-                written with the letter x: ``1024x1024``.
+            stream: Return an ``EventStream`` of drafts (``partial_images=1`` to 3) and the images in place of the whole
+                answer. A relay that does not forward such streams sends the images as one event each.
+            **fields: Every field of ``ImageGenerateFields``, the options of ``CallOptions``, and whatever else the
+                relay understands. ``size`` is written with the letter x: ``1024x1024``. Drawing may take minutes.
 
         Raises:
             ConfigError: The request cannot be written; nothing was sent.
-            OutcomeUnknownError: The connection broke; the pictures may have been made.
-            UnexpectedResponseError: There is no picture in the answer.
-            APIError: The relay said no, or gave no whole answer.
-
-        Source: ``POST /images/generations``.
+            OutcomeUnknownError: The connection broke; the images may have been made.
+            UnexpectedResponseError: There is no image in the answer.
+            APIError: The relay answered with an error, or with no whole answer.
         """
-        wire.check_keywords(fields, _GENERATE, "images.generate")
-        body = wire.given({"prompt": prompt, **fields, **wire.added(extra_body)})
-        wire.check_text(body.get("prompt"), "prompt")
-        if wire.is_asked(stream):
-            body["stream"] = True
-        return await self._order("/images/generations", body, None, extra_headers, extra_query, timeout)
+        return await self._ask(_GENERATE, {"prompt": prompt}, fields, stream=stream)
 
     @overload
     async def edit(
@@ -153,11 +110,7 @@ class Images(Resource):
         mask: PictureFile | None = None,
         markup: PictureFile | None = None,
         stream: Literal[False] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ImageEditFields],
+        **fields: Unpack[_EditFields],
     ) -> ImagesResponse: ...
 
     @overload
@@ -169,11 +122,7 @@ class Images(Resource):
         mask: PictureFile | None = None,
         markup: PictureFile | None = None,
         stream: Literal[True],
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ImageEditFields],
+        **fields: Unpack[_EditFields],
     ) -> EventStream[ImageStreamEvent]: ...
 
     @overload
@@ -185,11 +134,7 @@ class Images(Resource):
         mask: PictureFile | None = None,
         markup: PictureFile | None = None,
         stream: bool | None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ImageEditFields],
+        **fields: Unpack[_EditFields],
     ) -> ImagesResponse | EventStream[ImageStreamEvent]: ...
 
     async def edit(
@@ -200,150 +145,62 @@ class Images(Resource):
         mask: PictureFile | None = None,
         markup: PictureFile | None = None,
         stream: bool | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
         **fields: Any,
     ) -> ImagesResponse | EventStream[ImageStreamEvent]:
-        """Have one or several pictures changed; the results are in ``.images`` of the answer.
+        """Edit one or several images; the results are in ``.images`` of the answer.
 
         Args:
             image: A path, a data URI, bytes, an open binary file or a Pillow image, or ``(name, bytes or file)``; or
                 several, up to 16. They are sent as files, so an http(s) address is none: ``client.edit`` takes those.
             prompt: What to change.
-            mask: A PNG of the first picture's size; what is transparent in it is drawn anew.
-            markup: A transparent picture of the first picture's size, laid over it to show what is meant; what knows it
-                takes no ``mask`` beside it.
+            mask: A PNG of the first image's size; what is transparent in it is drawn anew.
+            markup: A transparent image of the first image's size, laid over it to show what is meant; a relay that
+                knows it takes no ``mask`` beside it.
             stream: As for ``generate``.
-            extra_body: Further fields of the form, over those given as keywords.
-            extra_headers: As for ``generate``.
-            extra_query: As for ``generate``.
-            timeout: As for ``generate``.
-            **fields: Every field of ``ImageEditFields``, and whatever else the relay understands.
+            **fields: Every field of ``ImageEditFields``, the options of ``CallOptions``, and whatever else the
+                relay understands.
 
         Raises:
-            MediaError: A picture cannot be used; nothing was sent.
-            APIError: As for ``generate``. An older relay answers 501: it has no such page.
-
-        Source: ``POST /images/edits``.
+            MediaError: An image cannot be used; nothing was sent.
+            APIError: As for ``generate``. An older relay answers 501: it has no such endpoint.
         """
         files = _files(image)
         if mask is not None and not is_unset(mask):
             files.append(wire.FormFile("mask", _upload(mask, "mask"), _MASKS))
         if markup is not None and not is_unset(markup):
             files.append(wire.FormFile("markup", _upload(markup, "markup")))
-        wire.check_keywords(fields, _EDIT, "images.edit")
-        body = wire.given({"prompt": prompt, **fields, **wire.added(extra_body)})
-        wire.check_text(body.get("prompt"), "prompt", empty=True)
-        if wire.is_asked(stream):
-            body["stream"] = True
-        return await self._order("/images/edits", body, files, extra_headers, extra_query, timeout)
+        return await self._ask(_EDIT, {"prompt": prompt}, fields, stream=stream, files=files)
 
-    async def create_variation(
-        self,
-        *,
-        image: PictureFile,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ImageVariationFields],
-    ) -> ImagesResponse:
-        """Have variations of a picture made; they are in ``.images`` of the answer.
+    async def create_variation(self, *, image: PictureFile, **fields: Unpack[_VariationFields]) -> ImagesResponse:
+        """Create variations of an image; they are in ``.images`` of the answer.
 
         Args:
             image: As for ``edit``; OpenAI takes a square PNG of less than 4 MB.
-            extra_body: As for ``edit``.
-            extra_headers: As for ``generate``.
-            extra_query: As for ``generate``.
-            timeout: As for ``generate``.
-            **fields: Every field of ``ImageVariationFields``, and whatever else the relay understands.
+            **fields: Every field of ``ImageVariationFields``, the options of ``CallOptions``, and whatever else the
+                relay understands.
 
         Raises:
-            MediaError: The picture cannot be used; nothing was sent.
-            APIError: As for ``generate``. Most relays answer 501: they have no such page.
-
-        Source: ``POST /images/variations``.
+            MediaError: The image cannot be used; nothing was sent.
+            APIError: As for ``generate``. Most relays answer 501: they have no such endpoint.
         """
-        wire.check_keywords(fields, _VARIATION, "images.create_variation")
-        files = [wire.FormFile("image", _upload(image, "image"))]
-        call = self._order_call(
-            "/images/variations",
-            wire.given({**fields, **wire.added(extra_body)}),
-            files,
-            extra_headers,
-            extra_query,
-            timeout,
-        )
-        return await self._send(call, self._read)
+        keywords: dict[str, Any] = {**fields}
+        return await self._ask(_VARIATION, {}, keywords, files=[wire.FormFile("image", _upload(image, "image"))])
 
-    async def _order(
-        self,
-        path: str,
-        body: dict[str, Any],
-        files: list[wire.FormFile] | None,
-        headers: Mapping[str, str] | None,
-        query: Mapping[str, object] | None,
-        timeout: float | Timeout | Unset | None,
-    ) -> ImagesResponse | EventStream[ImageStreamEvent]:
-        """Order pictures; ``files`` makes it a form."""
-        call = self._order_call(path, body, files, headers, query, timeout)
-        asked = body.get("n")
-        count = asked if isinstance(asked, int) else 1
-        if not call.stream:
-            return await self._send(call, partial(self._read, count=count))
 
-        async def begin(reply: Reply) -> EventStream[ImageStreamEvent]:
-            return await EventStream[ImageStreamEvent].begin(reply, self._reader(reply, count))
+class ImagesRaw(View):
+    """``client.images.with_raw_response``."""
 
-        return await self._open(call, begin)
+    generate = raw(Images.generate)
+    edit = raw(Images.edit)
+    create_variation = raw(Images.create_variation)
 
-    def _order_call(
-        self,
-        path: str,
-        body: dict[str, Any],
-        files: list[wire.FormFile] | None,
-        headers: Mapping[str, str] | None,
-        query: Mapping[str, object] | None,
-        timeout: float | Timeout | Unset | None,
-    ) -> Call:
-        return self._call(
-            "POST",
-            path,
-            fields=body if files is None else None,
-            form=None if files is None else wire.form(body, files),
-            headers=headers,
-            query=query,
-            timeout=timeout,
-            makes_image=True,
-            stream=body.get("stream") is True,
-        )
 
-    def _read(self, data: bytes | bytearray, reply: Reply, count: int = 1) -> ImagesResponse:
-        if wire.is_event_stream(bytes(data[:64]), reply.content_type):
-            reader = self._reader(reply, count)
-            try:
-                for _ in reader.all(data):
-                    pass
-            except APIError as error:
-                came: Any = reader.partial
-                error.partial = came
-                raise
-            answer = _folded(reader.kept)
-        else:
-            answer = wire.read_images(data, reply.meta)
-        kept(answer)["origin"] = Origin(reply.meta, self._finder(reply))
-        return answer
+class ImagesOpen(View):
+    """``client.images.with_streaming_response``."""
 
-    def _reader(self, reply: Reply, count: int) -> ImageReader:
-        kind = "image_edit" if reply.call.what.endswith("edits") else "image_generation"
-        return ImageReader(
-            Origin(reply.meta, self._finder(reply)), kind=kind, count=count, max_bytes=reply.call.max_bytes
-        )
-
-    def _finder(self, reply: Reply) -> ImageFinder:
-        return ImageFinder(self._transport.downloads, True, reply.call.timeout, reply.call.retry)
+    generate = opened(Images.generate)
+    edit = opened(Images.edit)
+    create_variation = opened(Images.create_variation)
 
 
 class ImageReader(EventReader[ImageStreamEvent]):
@@ -441,24 +298,6 @@ class ImageReader(EventReader[ImageStreamEvent]):
         return events
 
 
-class ImagesRaw:
-    """``client.images.with_raw_response``."""
-
-    def __init__(self, page: Images) -> None:
-        self.generate = raw(page.generate)
-        self.edit = raw(page.edit)
-        self.create_variation = raw(page.create_variation)
-
-
-class ImagesOpen:
-    """``client.images.with_streaming_response``."""
-
-    def __init__(self, page: Images) -> None:
-        self.generate = opened(page.generate)
-        self.edit = opened(page.edit)
-        self.create_variation = opened(page.create_variation)
-
-
 def _completed(image: Image, answer: ImagesResponse, kind: str) -> ImageStreamEvent:
     """Make the event of a picture that came whole: many relays do not forward streams of pictures."""
     return ImageStreamEvent(
@@ -499,6 +338,37 @@ def _folded(events: list[ImageStreamEvent]) -> ImagesResponse:
     )
 
 
+def _prepare(body: dict[str, Any]) -> dict[str, Any]:
+    wire.check_text(body.get("prompt"), "prompt")
+    return body
+
+
+def _prepare_edit(body: dict[str, Any]) -> dict[str, Any]:
+    wire.check_text(body.get("prompt"), "prompt", empty=True)
+    return body
+
+
+def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> ImagesResponse:
+    if not wire.is_event_stream(bytes(data[:64]), reply.content_type):
+        return stamped(wire.read_images(data, reply.meta), reply, info.origin(reply))
+    reader = _reader(reply, info)
+    try:
+        for _ in reader.all(data):
+            pass
+    except APIError as error:
+        came: Any = reader.partial
+        error.partial = came
+        raise
+    return stamped(_folded(reader.kept), reply, info.origin(reply))
+
+
+def _reader(reply: Reply, info: RequestInfo) -> ImageReader:
+    kind = "image_edit" if reply.call.what.endswith("edits") else "image_generation"
+    asked = info.body.get("n")
+    count = asked if isinstance(asked, int) else 1
+    return ImageReader(info.origin(reply), kind=kind, count=count, max_bytes=reply.call.max_bytes)
+
+
 def _files(image: PictureFile | Sequence[PictureFile]) -> list[wire.FormFile]:
     """Give the pictures of a form: one as ``image``, several as ``image[]`` each; relays read one or the other."""
     several = isinstance(image, list | tuple) and not _is_named(image)
@@ -536,3 +406,30 @@ def _is_named(source: object) -> TypeGuard[tuple[str | None, PictureSource]]:
         and isinstance(parts[0], str | None)
         and (isinstance(parts[1], bytes | bytearray) or hasattr(parts[1], "read"))
     )
+
+
+_GENERATE = Endpoint(
+    "images.generate",
+    "/images/generations",
+    known=wire.names(ImageGenerateFields, "prompt", "stream"),
+    prepare=_prepare,
+    makes_image=True,
+    read=_read,
+    begin=events(_reader),
+)
+_EDIT = Endpoint(
+    "images.edit",
+    "/images/edits",
+    known=wire.names(ImageEditFields, "prompt", "stream", "mask"),
+    prepare=_prepare_edit,
+    makes_image=True,
+    read=_read,
+    begin=events(_reader),
+)
+_VARIATION: Endpoint[ImagesResponse, Never] = Endpoint(
+    "images.create_variation",
+    "/images/variations",
+    known=wire.names(ImageVariationFields),
+    makes_image=True,
+    read=_read,
+)

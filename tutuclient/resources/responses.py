@@ -1,7 +1,6 @@
 """Answers as they came: whole with their bytes (``with_raw_response``), or open, to be read in pieces.
 
-``raw`` and ``opened`` give a page's methods the types that go with that; what the
-methods do is ``Resource``'s. The names are openai's.
+The names are openai's. Which calls return them, ``views`` declares.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import codecs
 import copy
 from contextlib import aclosing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from tutuclient import wire
 from tutuclient._threads import in_thread
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
-P = ParamSpec("P")
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -361,17 +359,3 @@ def further(given: T, read: Callable[[T], U]) -> U:
     if isinstance(response, APIResponse | OpenResponse):
         return cast("U", cast("APIResponse[T] | OpenResponse[T]", response).further(read))
     return read(given)
-
-
-def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[APIResponse[T]]]:
-    """Type a method of a page that gives its answers raw."""
-    return cast("Callable[P, Awaitable[APIResponse[T]]]", method)
-
-
-def opened(method: Callable[P, Awaitable[T]]) -> Callable[P, OpenResponseManager[T]]:
-    """Make of a method of a page that gives its answers open one that is entered."""
-
-    def enter(*args: P.args, **kwargs: P.kwargs) -> OpenResponseManager[T]:
-        return OpenResponseManager(cast("Coroutine[Any, Any, OpenResponse[T]]", method(*args, **kwargs)))
-
-    return enter
