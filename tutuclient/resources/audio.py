@@ -63,6 +63,12 @@ class _TranscriptionFields(TranscriptionFields, CallOptions, total=False):
     """The keywords of ``audio.transcriptions.create``."""
 
 
+class _WholeTranscriptionFields(_TranscriptionFields, total=False):
+    """The same, for an answer that is not streamed."""
+
+    stream: Literal[False] | None
+
+
 class _TranslationFields(TranslationFields, CallOptions, total=False):
     """The keywords of ``audio.translations.create``."""
 
@@ -165,8 +171,7 @@ class Transcriptions(Resource):
         file: SoundFile,
         model: str,
         response_format: Literal["json"] | None = None,
-        stream: Literal[False] | None = None,
-        **fields: Unpack[_TranscriptionFields],
+        **fields: Unpack[_WholeTranscriptionFields],
     ) -> Transcription: ...
 
     @overload
@@ -176,8 +181,7 @@ class Transcriptions(Resource):
         file: SoundFile,
         model: str,
         response_format: Literal["verbose_json"],
-        stream: Literal[False] | None = None,
-        **fields: Unpack[_TranscriptionFields],
+        **fields: Unpack[_WholeTranscriptionFields],
     ) -> TranscriptionVerbose: ...
 
     @overload
@@ -187,8 +191,7 @@ class Transcriptions(Resource):
         file: SoundFile,
         model: str,
         response_format: Literal["diarized_json"],
-        stream: Literal[False] | None = None,
-        **fields: Unpack[_TranscriptionFields],
+        **fields: Unpack[_WholeTranscriptionFields],
     ) -> TranscriptionDiarized: ...
 
     @overload
@@ -198,8 +201,7 @@ class Transcriptions(Resource):
         file: SoundFile,
         model: str,
         response_format: Literal["text", "srt", "vtt"],
-        stream: Literal[False] | None = None,
-        **fields: Unpack[_TranscriptionFields],
+        **fields: Unpack[_WholeTranscriptionFields],
     ) -> str: ...
 
     @overload
@@ -220,8 +222,7 @@ class Transcriptions(Resource):
         file: SoundFile,
         model: str,
         response_format: AudioResponseFormat | None = None,
-        stream: Literal[False] | None = None,
-        **fields: Unpack[_TranscriptionFields],
+        **fields: Unpack[_WholeTranscriptionFields],
     ) -> Transcription | TranscriptionVerbose | TranscriptionDiarized | str: ...
 
     @overload
@@ -326,12 +327,7 @@ class Translations(Resource):
     ) -> Translation | TranslationVerbose | str: ...
 
     async def create(
-        self,
-        *,
-        file: SoundFile,
-        model: str,
-        response_format: TranslationFormat | None = None,
-        **fields: Any,
+        self, *, file: SoundFile, model: str, response_format: TranslationFormat | None = None, **fields: Any
     ) -> Translation | TranslationVerbose | str:
         """Write down in English what is said in a recording.
 

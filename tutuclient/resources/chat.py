@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _Messages: TypeAlias = Iterable[Mapping[str, Any] | Message | ChatMessage]
+_Tools: TypeAlias = Iterable[Mapping[str, Any] | Callable[..., Any]]
 
 
 class _Fields(ChatFields, CallOptions, total=False):
@@ -47,6 +48,9 @@ class _ParseFields(ParseFields, CallOptions, total=False):
 
 class _RunFields(RunFields, CallOptions, total=False):
     """The keywords of ``run_tools``, whose tools are an argument of their own."""
+
+    max_rounds: int
+    raise_tool_errors: bool
 
 
 class Completions(Resource):
@@ -66,41 +70,21 @@ class Completions(Resource):
 
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        stream: Literal[False] | None = None,
-        **fields: Unpack[_Fields],
+        self, *, model: str, messages: _Messages, stream: Literal[False] | None = None, **fields: Unpack[_Fields]
     ) -> ChatCompletion: ...
 
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        stream: Literal[True],
-        **fields: Unpack[_Fields],
+        self, *, model: str, messages: _Messages, stream: Literal[True], **fields: Unpack[_Fields]
     ) -> ChatStream: ...
 
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        stream: bool | None,
-        **fields: Unpack[_Fields],
+        self, *, model: str, messages: _Messages, stream: bool | None, **fields: Unpack[_Fields]
     ) -> ChatCompletion | ChatStream: ...
 
     async def create(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        stream: bool | None = None,
-        **fields: Any,
+        self, *, model: str, messages: _Messages, stream: bool | None = None, **fields: Any
     ) -> ChatCompletion | ChatStream:
         """Ask a model.
 
@@ -142,12 +126,7 @@ class Completions(Resource):
 
     @overload
     def stream(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        response_format: type[T],
-        **fields: Unpack[_ParseFields],
+        self, *, model: str, messages: _Messages, response_format: type[T], **fields: Unpack[_ParseFields]
     ) -> ChatStreamManager[T]: ...
 
     @overload
@@ -161,12 +140,7 @@ class Completions(Resource):
     ) -> ChatStreamManager[None]: ...
 
     def stream(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        response_format: Any = UNSET,
-        **fields: Any,
+        self, *, model: str, messages: _Messages, response_format: Any = UNSET, **fields: Any
     ) -> ChatStreamManager[Any]:
         """Ask a model and read the answer as it comes: ``async with client.chat.completions.stream(…) as stream``.
 
@@ -191,12 +165,7 @@ class Completions(Resource):
 
     @overload
     async def parse(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        response_format: type[T],
-        **fields: Unpack[_ParseFields],
+        self, *, model: str, messages: _Messages, response_format: type[T], **fields: Unpack[_ParseFields]
     ) -> ParsedChatCompletion[T]: ...
 
     @overload
@@ -210,12 +179,7 @@ class Completions(Resource):
     ) -> ParsedChatCompletion[None]: ...
 
     async def parse(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        response_format: Any = UNSET,
-        **fields: Any,
+        self, *, model: str, messages: _Messages, response_format: Any = UNSET, **fields: Any
     ) -> ParsedChatCompletion[Any]:
         """Ask a model for an answer of a type, and read it as that type.
 
@@ -251,24 +215,14 @@ class Completions(Resource):
         *,
         model: str,
         messages: _Messages,
-        tools: Iterable[Mapping[str, Any] | Callable[..., Any]],
-        max_rounds: int = 10,
-        raise_tool_errors: bool = False,
+        tools: _Tools,
         stream: Literal[False] | None = None,
         **fields: Unpack[_RunFields],
     ) -> Coroutine[Any, Any, ToolRun]: ...
 
     @overload
     def run_tools(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        tools: Iterable[Mapping[str, Any] | Callable[..., Any]],
-        max_rounds: int = 10,
-        raise_tool_errors: bool = False,
-        stream: Literal[True],
-        **fields: Unpack[_RunFields],
+        self, *, model: str, messages: _Messages, tools: _Tools, stream: Literal[True], **fields: Unpack[_RunFields]
     ) -> ToolRunStream: ...
 
     def run_tools(
@@ -276,7 +230,7 @@ class Completions(Resource):
         *,
         model: str,
         messages: _Messages,
-        tools: Iterable[Mapping[str, Any] | Callable[..., Any]],
+        tools: _Tools,
         max_rounds: int = 10,
         raise_tool_errors: bool = False,
         stream: bool | None = None,

@@ -45,6 +45,7 @@ PictureFile: TypeAlias = (
 )
 """An image to be sent as the file of a form: a source, or a name and a source. Its bytes say what media type it is."""
 
+_Pictures: TypeAlias = "PictureFile | Sequence[PictureFile]"
 _MASKS = frozenset({"image/png"})
 
 
@@ -54,6 +55,9 @@ class _GenerateFields(ImageGenerateFields, CallOptions, total=False):
 
 class _EditFields(ImageEditFields, CallOptions, total=False):
     """The keywords of ``images.edit``."""
+
+    mask: PictureFile | None
+    markup: PictureFile | None
 
 
 class _VariationFields(ImageVariationFields, CallOptions, total=False):
@@ -103,44 +107,23 @@ class Images(Resource):
 
     @overload
     async def edit(
-        self,
-        *,
-        image: PictureFile | Sequence[PictureFile],
-        prompt: str,
-        mask: PictureFile | None = None,
-        markup: PictureFile | None = None,
-        stream: Literal[False] | None = None,
-        **fields: Unpack[_EditFields],
+        self, *, image: _Pictures, prompt: str, stream: Literal[False] | None = None, **fields: Unpack[_EditFields]
     ) -> ImagesResponse: ...
 
     @overload
     async def edit(
-        self,
-        *,
-        image: PictureFile | Sequence[PictureFile],
-        prompt: str,
-        mask: PictureFile | None = None,
-        markup: PictureFile | None = None,
-        stream: Literal[True],
-        **fields: Unpack[_EditFields],
+        self, *, image: _Pictures, prompt: str, stream: Literal[True], **fields: Unpack[_EditFields]
     ) -> EventStream[ImageStreamEvent]: ...
 
     @overload
     async def edit(
-        self,
-        *,
-        image: PictureFile | Sequence[PictureFile],
-        prompt: str,
-        mask: PictureFile | None = None,
-        markup: PictureFile | None = None,
-        stream: bool | None,
-        **fields: Unpack[_EditFields],
+        self, *, image: _Pictures, prompt: str, stream: bool | None, **fields: Unpack[_EditFields]
     ) -> ImagesResponse | EventStream[ImageStreamEvent]: ...
 
     async def edit(
         self,
         *,
-        image: PictureFile | Sequence[PictureFile],
+        image: _Pictures,
         prompt: str,
         mask: PictureFile | None = None,
         markup: PictureFile | None = None,
@@ -369,7 +352,7 @@ def _reader(reply: Reply, info: RequestInfo) -> ImageReader:
     return ImageReader(info.origin(reply), kind=kind, count=count, max_bytes=reply.call.max_bytes)
 
 
-def _files(image: PictureFile | Sequence[PictureFile]) -> list[wire.FormFile]:
+def _files(image: _Pictures) -> list[wire.FormFile]:
     """Give the pictures of a form: one as ``image``, several as ``image[]`` each; relays read one or the other."""
     several = isinstance(image, list | tuple) and not _is_named(image)
     sources = cast("Sequence[PictureFile]", image if several else [image])
