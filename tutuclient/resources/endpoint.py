@@ -39,6 +39,11 @@ class RequestInfo:
         self.body = body
         self._transport = transport
 
+    @property
+    def response_format(self) -> str:
+        """The format that was asked for, "" for none."""
+        return str(self.body.get("response_format") or "")
+
     def origin(self, reply: Reply, hear: Callable[[ChatCompletion], Sound | None] | None = None) -> Origin:
         """Return where an answer comes from: how the call went, and what finds its images and its audio."""
         call = reply.call
