@@ -172,7 +172,7 @@ async def test_two_paths_in_a_tuple_are_two_pictures(client: TutuClient, server:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"image": "https://h.example/a.png"}, "image is an address, and this page takes files"),
+        ({"image": "https://h.example/a.png"}, "image is an address, and this endpoint takes files"),
         ({"image": PNG, "mask": " HTTP://h.example/a.png"}, "mask is an address"),
         ({"image": PNG, "mask": JPEG}, "mask must be image/png"),
         ({"image": PNG, "markup": "https://h.example/a.png"}, "markup is an address"),

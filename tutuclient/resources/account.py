@@ -1,6 +1,6 @@
-"""The account behind the key, as far as the key may ask.
+"""The account behind the key, as far as the key has access.
 
-Source: new-api's and one-api's billing pages, which follow those of OpenAI's old dashboard.
+Source: new-api's and one-api's billing endpoints, which follow those of OpenAI's old dashboard.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _Fields: TypeAlias = dict[str, Any]
 
-# What new-api says in place of "no limit".
+# The limit, in USD, that new-api reports for a key without one.
 _NO_LIMIT = 100_000_000.0
 _CENTS = 100
 
@@ -57,13 +57,13 @@ class Account(Resource):
         )
 
     async def _unit(self, timeout: float | Timeout | Unset | None) -> str:
-        """Ask what the figures are counted in: the pages themselves call everything USD."""
+        """Return the unit of the figures: the billing endpoints call all of them USD."""
         try:
             answer = await self._get(f"{self._settings.origin}/api/status", timeout)
         except APIError:
             return ""
-        says = _part(answer, "data").get("display_in_currency")
-        return "" if says is None else "USD" if says else "points"
+        in_currency = _part(answer, "data").get("display_in_currency")
+        return "" if in_currency is None else "USD" if in_currency else "points"
 
     async def _by_token(self, timeout: float | Timeout | Unset | None) -> Balance:
         answer = await self._get(f"{self._settings.origin}/api/usage/token", timeout)
@@ -88,13 +88,13 @@ def _figures(fields: _Fields, *names: str) -> _Fields:
     """Return the part of an answer that has a figure of one of these names, be it in an envelope.
 
     Raises:
-        UnexpectedResponseError: It has none: an account of nothing is not told as one.
+        UnexpectedResponseError: No part has one, so that its balance is not taken for 0.
     """
     found = _layer(fields, *names)
     if found is not None:
         return found
     shown = printable(", ".join(sorted(fields)[:12]), 120) or "nothing"
-    raise UnexpectedResponseError(f"the relay answered with no {names[0]} but {shown}", body=fields)
+    raise UnexpectedResponseError(f"the answer has no {names[0]} but {shown}", body=fields)
 
 
 def _layer(fields: _Fields, *names: str) -> _Fields | None:
@@ -118,6 +118,6 @@ def _number(value: object) -> float | None:
 
 
 def _moment(value: object) -> int | None:
-    """Read epoch seconds; 0 and less are new-api's word for never."""
+    """Read epoch seconds; new-api writes 0 or less for never."""
     number = _number(value)
     return None if number is None or number <= 0 else int(number)

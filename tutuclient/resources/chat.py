@@ -56,7 +56,7 @@ class _RunFields(RunFields, CallOptions, total=False):
 class Completions(Resource):
     """``client.chat.completions``."""
 
-    # Few relays keep answers; those that do are asked by the path.
+    # Few relays store answers, so these have no methods of their own.
     ELSEWHERE: ClassVar[Mapping[str, str]] = {
         "retrieve": 'client.get("/chat/completions/ID", cast_to=ChatCompletion) asks for a stored answer',
         "update": 'client.post("/chat/completions/ID", body={"metadata": {…}}, cast_to=ChatCompletion) changes one',
@@ -91,16 +91,19 @@ class Completions(Resource):
         Args:
             model: The model's name, as the relay lists it.
             messages: The conversation, oldest first: dicts, ``Message`` structs, or the message of an earlier answer.
-                A picture is an ``image(…)`` part; a path in place of its address is read while it is sent.
-            stream: Give a ``ChatStream`` once the first chunk is there, in place of the whole ``ChatCompletion``.
-            **fields: Every field of ``ChatFields``, and whatever else the relay understands; sent as it is given.
+                An image is an ``image(…)`` part; a path in place of its address is read while it is sent.
+            stream: Return a ``ChatStream`` once the first chunk is there, in place of the whole ``ChatCompletion``.
+            **fields: Every field of ``ChatFields``, and whatever else the relay understands; they are sent unchanged.
+                Also the options of every call (``CallOptions``): ``extra_body``, fields over those passed as keywords;
+                ``extra_headers`` and ``extra_query``, over the client's; ``timeout``, seconds until the deadline, a
+                ``Timeout``, or None for no limit, the client's when not passed.
 
         Raises:
             ConfigError: The request cannot be written; nothing was sent.
-            MediaError: A picture cannot be used; nothing was sent.
-            APIError: The relay said no, or gave no whole answer; see ``outcome``.
+            MediaError: An image cannot be used; nothing was sent.
+            APIError: The relay answered with an error, or with no whole answer; see ``outcome``.
 
-        Cancelling frees the connection at once; what the relay had begun it may still bill.
+        Cancelling frees the connection at once; the relay may still bill what it had begun.
         """
         body, options = _CHAT.split({"model": model, "messages": messages}, fields, stream)
         refuse_format(body)
@@ -147,7 +150,7 @@ class Completions(Resource):
         Takes the arguments of ``create``, and raises as it does when the block is
         entered. ``response_format`` may be a type, as for ``parse``; then
         ``await stream.completion()`` has the answer as that type in ``.parsed``.
-        Iterating gives chunks, ``stream.events()`` openai's events.
+        Iterating yields chunks, ``stream.events()`` openai's events.
         """
         named = {"model": model, "messages": messages, "response_format": response_format}
         body, options = _STREAM.split(named, fields)
@@ -181,11 +184,11 @@ class Completions(Resource):
     async def parse(
         self, *, model: str, messages: _Messages, response_format: Any = UNSET, **fields: Any
     ) -> ParsedChatCompletion[Any]:
-        """Ask a model for an answer of a type, and read it as that type.
+        """Ask a model for an answer of a type, and parse it as that type.
 
-        Its text is read as ``response_format``, the arguments of tools by their
-        functions' types. What does not fit is an error, and is not asked for again,
-        since it was billed.
+        Its text is parsed as ``response_format``, the arguments of tools by their
+        functions' types. An answer that does not fit is an error, and is not asked
+        for again, since it was billed.
 
         Args:
             model: As for ``create``.
@@ -194,11 +197,11 @@ class Completions(Resource):
             **fields: As for ``create``.
 
         Returns:
-            The answer, with ``parsed``: None when the model refused (``message.refusal``) or called tools, whose
-            ``function.parsed_arguments`` have been read.
+            The answer, with ``parsed``: None when the model refused (``message.refusal``) or called tools; then
+            ``function.parsed_arguments`` of each call are set.
 
         Raises:
-            ConfigError: No schema can be made of the type or of a tool; nothing was sent.
+            ConfigError: There is no schema for the type or for a tool; nothing was sent.
             LengthFinishReasonError: The answer was cut off at its limit; it is in ``completion``.
             ContentFilterFinishReasonError: The answer was cut off by a filter; it is in ``completion``.
             UnexpectedResponseError: The answer does not fit; the message says where, and it is in ``partial``.
@@ -236,36 +239,36 @@ class Completions(Resource):
         stream: bool | None = None,
         **fields: Any,
     ) -> Coroutine[Any, Any, ToolRun] | ToolRunStream:
-        """Ask a model, call the tools it asks for, tell it the results, until it answers without.
+        """Ask a model, call the tools it asks for, and send it the results, until it answers without asking for more.
 
         The tools of one round are called together: async ones on the loop, sync
         ones in worker threads, both with the caller's context variables. A result
         that is text goes to the model as it is, parts of a message (``image(…)``)
         as parts, everything else as JSON. A tool that raises, a tool that does not
-        exist and arguments that do not fit are told to the model, as
-        ``{"error": "…"}``. A tool given as a dict cannot be called here: when the
+        exist and arguments that do not fit are results too, sent to the model as
+        ``{"error": "…"}``. A tool passed as a dict cannot be called here: when the
         model asks for it the run ends, and the calls are in ``completion``. Of
         several choices (``n``) the first counts.
 
-        ``await run_tools(…)`` gives the whole run;
+        ``await run_tools(…)`` returns the whole run;
         ``async with run_tools(…, stream=True) as run`` one that is iterated over
         for the chunks of all rounds.
 
         Args:
             model: As for ``create``.
             messages: The conversation so far.
-            tools: Functions, ``Tool(…)`` for one with a name or a description of its own, and dicts.
+            tools: Functions; ``Tool(…)`` for a function under another name or description; and dicts.
             max_rounds: How many requests may be made.
-            raise_tool_errors: Let what a tool raises leave the run, the others being cancelled.
+            raise_tool_errors: Raise what a tool raises, and cancel the other tools.
             stream: Stream the answers.
             **fields: As for ``create``, for each round. A ``tool_choice`` that forces a call holds for the first.
 
         Raises:
-            ConfigError: No schema can be made of a tool; nothing was sent.
+            ConfigError: There is no schema for a tool; nothing was sent.
             ToolRoundsError: The model still asked for tools when the rounds were over.
             APIError: As for ``create``. This and the other errors have the messages so far in ``conversation``.
 
-        Cancelling cancels the tools that run; of one in a thread the result is no longer waited for.
+        Cancelling cancels the tools that run; a tool in a thread cannot be stopped, so its result is discarded.
         """
         body, options = _RUN.split({"model": model, "messages": messages, "tools": tools}, fields)
         limits: dict[str, Any] = {"max_rounds": max_rounds, "raise_tool_errors": raise_tool_errors}
@@ -313,7 +316,7 @@ _FIND_AUDIO = partial(sound_in, asked="")
 
 
 def _audio_finder(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
-    """Return what finds the audio in an answer: raw samples have no header, so it has to know what was asked for."""
+    """Return what finds the audio in an answer: raw samples have no header, so it has to know the format asked for."""
     audio: Mapping[str, Any] | str | None = body.get("audio")
     if audio is None:
         return _FIND_AUDIO
@@ -324,7 +327,8 @@ def _audio_finder(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound |
 def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> ChatCompletion:
     origin = info.origin(reply, _audio_finder(info.body))
     many, max_bytes = _many(info.body), reply.call.max_bytes
-    # An object is no event stream, whatever the header says; asking for that takes a twentieth of all the reading.
+    # A JSON object is no event stream, whatever its Content-Type says. This check is before ``is_event_stream`` because
+    # that would add a twentieth to the time of reading a small answer.
     if data[:1] == b"{" or not wire.is_event_stream(bytes(data[:64]), reply.content_type):
         return read_body(data, origin, many=many, max_bytes=max_bytes)
     return stamped(fold(data, origin, many=many, max_bytes=max_bytes), reply, origin)

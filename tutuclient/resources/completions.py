@@ -1,4 +1,4 @@
-"""Legacy completions: a text goes on, whole or as a stream.
+"""Legacy completions: a text is continued, whole or as a stream.
 
 Source: ``POST /completions``.
 """
@@ -121,10 +121,10 @@ def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> Completio
         events = [wire.read_text(data, reply.meta)]
     if coming is not None:
         try:
-            events.extend(coming)  # One after the other, so what came before an error is there.
+            events.extend(coming)  # It appends one by one, so those before an error are in ``events`` when it raises.
             reader.check_complete(strict=False)
         except APIError as error:
-            error.partial = _folded(events, asked) if events else None  # type: ignore[assignment]  # chat's elsewhere
+            error.partial = _folded(events, asked) if events else None  # type: ignore[assignment]  # typed for chats
             raise
     return stamped(events[0] if coming is None else _folded(events, asked), reply)
 
@@ -156,7 +156,7 @@ def _reader(reply: Reply, info: RequestInfo) -> EventReader[Completion]:
 
 
 def _folded(events: list[Completion], asked: int) -> Completion:
-    """Make an answer of a stream that nobody asked for."""
+    """Fold the events of a stream into a whole answer: some relays stream although nobody asked for it."""
     texts: defaultdict[int, list[str]] = defaultdict(list)
     reasons: dict[int, str | None] = {}
     for choice in (choice for event in events for choice in event.choices):

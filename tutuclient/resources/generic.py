@@ -102,7 +102,7 @@ class AnyEndpoint(Resource):
 
 def _fields(body: Any) -> Any:
     if wire.is_any(body, str, bytes, bytearray, memoryview):
-        raise ConfigError(f"body is {wire.quoted(body)}: write what it says as a dict, which is sent as JSON")
+        raise ConfigError(f"body is {wire.quoted(body)}: write it as a dict, which is sent as JSON")
     # It may be a list too, where an endpoint of the relay's own wants one.
     return wire.given(dict(cast("Mapping[str, Any]", body))) if isinstance(body, Mapping) else body
 
@@ -124,7 +124,7 @@ def _is_within(address: str, origin: str) -> bool:
             and "@" not in urlsplit(address).netloc
             and origin_of(address) == origin
         )
-    except ValueError:  # It is no address.
+    except ValueError:  # ``urlsplit`` raises for what is not an address.
         return False
 
 

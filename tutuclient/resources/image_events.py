@@ -46,7 +46,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
 
     @property
     def partial(self) -> ImagesResponse | None:
-        """The images that have come whole; they are paid for, whatever becomes of the rest."""
+        """The images that came whole: they are paid for, whatever becomes of the rest. None when there is none yet."""
         if not self._images:
             return None
         answer = folded(self.kept)
@@ -60,8 +60,13 @@ class ImageReader(EventReader[ImageStreamEvent]):
     def check_complete(self, *, strict: bool) -> None:
         """Raise when an image is missing, or when all failed.
 
-        An end that is well-formed is one behind any image that came whole, unless it
-        came as one of several, of which the relay says itself when the last has come.
+        Fewer images than were asked for are an answer too, since models may draw fewer. So a well-formed end of the
+        stream is accepted behind any whole image, unless the images came as ones of several: Volcengine, which sends
+        them so, sends another event behind the last.
+
+        Raises:
+            APIStatusError: All images failed.
+            IncompleteStreamError: An image is missing.
         """
         images = self._images
         failure = next((event.error for event in self.kept if event.error), None)
@@ -69,7 +74,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
             raise wire.failed(failure, self.meta, [event.to_dict() for event in self.kept])
         if not images:
             raise self._incomplete("the stream ended, and no image had come")
-        if self.finished or (images and (self.done or not all(event.is_one_of_several for event in self.kept))):
+        if self.finished or self.done or not all(event.is_one_of_several for event in self.kept):
             return
         super().check_complete(strict=strict)
 
@@ -80,6 +85,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
             if self._repeats(event, before):
                 if event.usage is None:
                     continue
+                # Only the usage is new. The struct is frozen, so msgspec has to be forced to drop the image.
                 for field in ("b64_json", "url"):
                     msgspec.structs.force_setattr(event, field, None)
             events.append(event)
@@ -112,7 +118,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
 
 
 def _completed(image: Image, answer: ImagesResponse, kind: str) -> ImageStreamEvent:
-    """Make the event of a picture that came whole: many relays do not forward streams of pictures."""
+    """Return the event of an image from a whole answer: many relays do not forward streams of images."""
     return ImageStreamEvent(
         type=f"{kind}.completed" if image.error is None else f"{kind}.partial_failed",
         error=image.error,
@@ -129,7 +135,7 @@ def _completed(image: Image, answer: ImagesResponse, kind: str) -> ImageStreamEv
 
 
 def folded(events: list[ImageStreamEvent]) -> ImagesResponse:
-    """Make an answer of the events of a stream but its drafts."""
+    """Fold the events of a stream, without its drafts, into a whole answer."""
     last = events[-1]
     items = [
         {"index": event.extra.get("image_index") if event.raw.find(b'"image_index"') >= 0 else None, "event": event}

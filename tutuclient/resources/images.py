@@ -40,7 +40,7 @@ PictureFile: TypeAlias = (
 )
 """An image to be sent as the file of a form: a source, or a name and a source. Its bytes say what media type it is."""
 
-_Pictures: TypeAlias = "PictureFile | Sequence[PictureFile]"
+_Images: TypeAlias = "PictureFile | Sequence[PictureFile]"
 _MASKS = frozenset({"image/png"})
 
 
@@ -102,23 +102,23 @@ class Images(Resource):
 
     @overload
     async def edit(
-        self, *, image: _Pictures, prompt: str, stream: Literal[False] | None = None, **fields: Unpack[_EditFields]
+        self, *, image: _Images, prompt: str, stream: Literal[False] | None = None, **fields: Unpack[_EditFields]
     ) -> ImagesResponse: ...
 
     @overload
     async def edit(
-        self, *, image: _Pictures, prompt: str, stream: Literal[True], **fields: Unpack[_EditFields]
+        self, *, image: _Images, prompt: str, stream: Literal[True], **fields: Unpack[_EditFields]
     ) -> EventStream[ImageStreamEvent]: ...
 
     @overload
     async def edit(
-        self, *, image: _Pictures, prompt: str, stream: bool | None, **fields: Unpack[_EditFields]
+        self, *, image: _Images, prompt: str, stream: bool | None, **fields: Unpack[_EditFields]
     ) -> ImagesResponse | EventStream[ImageStreamEvent]: ...
 
     async def edit(
         self,
         *,
-        image: _Pictures,
+        image: _Images,
         prompt: str,
         mask: PictureFile | None = None,
         markup: PictureFile | None = None,
@@ -129,7 +129,7 @@ class Images(Resource):
 
         Args:
             image: A path, a data URI, bytes, an open binary file or a Pillow image, or ``(name, bytes or file)``; or
-                several, up to 16. They are sent as files, so an http(s) address is none: ``client.edit`` takes those.
+                several, up to 16. They are sent as files; for an http(s) address there is ``client.edit``.
             prompt: What to change.
             mask: A PNG of the first image's size; what is transparent in it is drawn anew.
             markup: A transparent image of the first image's size, laid over it to show what is meant; a relay that
@@ -199,8 +199,8 @@ def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> ImagesRes
         for _ in reader.all(data):
             pass
     except APIError as error:
-        came: Any = reader.partial
-        error.partial = came
+        partial: Any = reader.partial  # The attribute is typed for the answers of chats, which most errors are about.
+        error.partial = partial
         raise
     return stamped(folded(reader.kept), reply, info.origin(reply))
 
@@ -212,12 +212,12 @@ def _reader(reply: Reply, info: RequestInfo) -> ImageReader:
     return ImageReader(info.origin(reply), kind=kind, count=count, max_bytes=reply.call.max_bytes)
 
 
-def _files(image: _Pictures) -> list[wire.FormFile]:
-    """Give the pictures of a form: one as ``image``, several as ``image[]`` each; relays read one or the other."""
+def _files(image: _Images) -> list[wire.FormFile]:
+    """Return the images of a form: one as ``image``, several as ``image[]`` each, as relays read them."""
     several = isinstance(image, list | tuple) and not _is_named(image)
     sources = cast("Sequence[PictureFile]", image if several else [image])
     if not sources:
-        raise MediaError("no picture was given: the list is empty")
+        raise MediaError("no image was passed: the list is empty")
     field = "image" if len(sources) == 1 else "image[]"
     return [wire.FormFile(field, _upload(source, "image")) for source in sources]
 
@@ -227,19 +227,19 @@ def _upload(source: PictureFile, what: str) -> Upload:
         upload = _upload(source[1], what)
         upload.name = source[0] or upload.name
         return upload
-    given = cast("PictureSource", source)
-    if isinstance(given, str) and given.strip()[:8].lower().startswith(("http://", "https://")):
+    content = cast("PictureSource", source)
+    if isinstance(content, str) and content.strip()[:8].lower().startswith(("http://", "https://")):
         raise MediaError(
-            f"{what} is an address, and this page takes files: fetch it and give its bytes, or have a chat model edit"
-            " it with client.edit(…)."
+            f"{what} is an address, and this endpoint takes files: download it and pass its bytes, or call"
+            " client.edit(…), which sends the address to a chat model"
         )
-    return given if isinstance(given, Upload) else Upload(given)
+    return content if isinstance(content, Upload) else Upload(content)
 
 
 def _is_named(source: object) -> TypeGuard[tuple[str | None, PictureSource]]:
-    """Say whether this is a file as the openai package takes one: its name, what is in it, and what that does not say.
+    """Return whether this is a file as the openai package takes one: a tuple of name, content and perhaps media type.
 
-    Two paths in a tuple are two pictures.
+    The content has to be bytes or a file: a tuple of two paths is two images.
     """
     if not isinstance(source, tuple):
         return False

@@ -114,7 +114,7 @@ def _step(model: Any) -> str:
     try:
         return quote(model, safe="")
     except UnicodeEncodeError:
-        raise ConfigError(f"models.retrieve: {model!r} holds half a surrogate, which is no text to send") from None
+        raise ConfigError(f"models.retrieve: {model!r} holds half a surrogate, which cannot be sent") from None
 
 
 def _read_list(data: bytes | bytearray, reply: Reply, _: RequestInfo) -> ModelList:

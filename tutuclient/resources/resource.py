@@ -41,7 +41,7 @@ class Resource:
         self._transport = transport
         self._returns: Literal["answer", "raw", "open"] = "answer"
 
-    if not TYPE_CHECKING:  # A checker knows which calls there are.
+    if not TYPE_CHECKING:  # Seen by a type checker, it would allow any attribute.
 
         def __getattr__(self, name: str) -> NoReturn:
             if name in self.ELSEWHERE:
