@@ -100,8 +100,8 @@ class _Rounds:
             return False
         if self.rounds >= self._max_rounds:
             error = ToolRoundsError(
-                f"the model still asks for tools after {self.rounds} rounds (max_rounds): allow more, or continue with the"
-                " messages in .conversation"
+                f"the model still asks for tools after {self.rounds} rounds (max_rounds): allow more, or continue with"
+                " the messages in .conversation"
             )
             error.completion = completion
             error.attempts, error.request_id = completion.meta.attempts, completion.meta.request_id
@@ -150,9 +150,10 @@ class _Rounds:
                     value = await value
             return _content(value)
         except get_cancelled_exc_class():
-            # asyncio has one CancelledError for two cases: the run is cancelled, or the tool cancelled itself or awaited a
-            # cancelled task. Only in the first has anyio cancelled the task group of ``_call``, whose deadline is then
-            # minus infinity: https://anyio.readthedocs.io/en/stable/api.html#anyio.current_effective_deadline
+            # asyncio has one CancelledError for two cases: the run is cancelled, or the tool cancelled itself or
+            # awaited a cancelled task. Only in the first has anyio cancelled the task group of ``_call``, whose
+            # deadline is minus infinity then:
+            # https://anyio.readthedocs.io/en/stable/api.html#anyio.current_effective_deadline
             if current_effective_deadline() == -math.inf:
                 raise
             return _error("the tool was cancelled")
