@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from operator import index
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from tutuclient import __version__, wire
 from tutuclient.errors import ConfigError, MediaError, printable
@@ -13,8 +13,8 @@ from tutuclient.media.image import GeneratedImage
 from tutuclient.media.parts import image
 from tutuclient.media.sources import names_image
 from tutuclient.media.upload import PictureSource  # noqa: TC001  (``get_type_hints`` reads the fields at run time)
-from tutuclient.resources import Account, Audio, Chat, Embeddings, Images, Models, TextCompletions
-from tutuclient.resources.generic import Others
+from tutuclient.resources import Account, AnyEndpoint, Audio, Chat, Embeddings, Images, Models, TextCompletions
+from tutuclient.resources.options import RequestOptions
 from tutuclient.resources.parsing import refuse_format
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
 from tutuclient.transport import Transport
@@ -39,15 +39,12 @@ USER_AGENT: Final = f"tutuclient/{__version__}"
 _FIELDS = wire.names(CallFields, "model", "detail", "max_side", "stream", "images", "prompt")
 
 
-class AnyFields(TypedDict, total=False):
+class AnyFields(RequestOptions, total=False):
     """The keywords of ``get``, ``post``, ``put``, ``patch`` and ``delete``; ``TutuClient.post`` explains them."""
 
     body: Mapping[str, Any] | None
     files: Mapping[str, PictureSource] | None
     makes_image: bool
-    extra_headers: Mapping[str, str] | None
-    extra_query: Mapping[str, object] | None
-    timeout: float | Timeout | Unset | None
 
 
 class TutuClient:
@@ -147,8 +144,8 @@ class TutuClient:
         return Account(self._settings, self._transport)
 
     @cached_property
-    def _any_endpoint(self) -> Others:
-        return Others(self._settings, self._transport)
+    def _any_endpoint(self) -> AnyEndpoint:
+        return AnyEndpoint(self._settings, self._transport)
 
     @property
     def base_url(self) -> str:
