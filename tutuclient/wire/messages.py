@@ -31,7 +31,7 @@ from tutuclient.media.saving import PICTURE_ENDINGS
 from tutuclient.media.upload import Document, Recording, Upload, audio
 from tutuclient.settings import is_unset
 from tutuclient.types.base import Answer
-from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
+from tutuclient.types.chat import ChatChoice, ChatMessage, FunctionCall, ToolCall, is_thought
 from tutuclient.types.json import is_list, is_object
 from tutuclient.wire.keywords import is_any, nearest
 
@@ -88,6 +88,82 @@ _HEAD = 200
 _DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/]{3}", re.IGNORECASE)
 # str() of bytes, by itself or behind the start of a data URI.
 _OF_BYTES = re.compile(r"""(?:\A|;base64,\s*)b['"]""")
+
+
+def sendable(messages: object) -> list[Any]:
+    """Make messages ready to be written: an answer's message goes back as the API wants to see it again.
+
+    Its content goes back as it came (progress lines and links included, which
+    relays need to go on editing), its tool calls with the fields that only the
+    relay understands (Gemini's thought signatures). What the model thought goes back
+    beside tool calls, where Kimi, DeepSeek and OpenRouter ask for it, and nowhere
+    else, where deepseek-reasoner refuses it. A plain dict is the caller's own word.
+
+    Raises:
+        ConfigError: There are no messages, text was given where a list of them belongs, or one is nonsense.
+
+    Source: DeepSeek's guide "Thinking mode", "Tool calls"; OpenRouter's "Preserving reasoning blocks";
+        OpenRouterTeam/ai-sdk-provider#423.
+    """
+    if not is_list(messages) and (isinstance(messages, str | bytes) or is_mapping(messages) or not is_row(messages)):
+        raise ConfigError(
+            f'messages is {quoted(messages)}, and must be a list, such as [{{"role": "user", "content": "…"}}]'
+        )
+    done = [
+        _message_to_send(message) if isinstance(message, ChatMessage) else prepared(message, number)
+        for number, message in enumerate(messages)
+    ]
+    if not done:
+        raise ConfigError("messages is empty: give at least one message")
+    return done
+
+
+def _message_to_send(message: ChatMessage) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "role": message.role or "assistant",
+        "content": message.content if message.parts is None else message.parts,
+    }
+    if message.refusal:
+        fields["refusal"] = message.refusal
+    if message.tool_calls:
+        fields["tool_calls"] = [_call_to_send(call) for call in message.tool_calls]
+        fields |= _thoughts(message)
+    if message.function_call:
+        fields["function_call"] = _function_to_send(message.function_call)
+    if message.audio is not None and message.audio.id:
+        fields["audio"] = {"id": message.audio.id}
+    return fields
+
+
+def _thoughts(message: ChatMessage) -> dict[str, Any]:
+    """Return what the model thought, under every name that it came by; an empty text too, which Kimi wants back."""
+    named = {
+        written: value
+        for name, written in zip(message.__struct_fields__, message.__struct_encode_fields__, strict=True)
+        if is_thought(written) and (value := getattr(message, name)) is not None
+    }
+    return named | {name: value for name, value in message.extra.items() if is_thought(name) and value is not None}
+
+
+def _call_to_send(call: ToolCall) -> dict[str, Any]:
+    fields: dict[str, Any] = {"id": call.id, "type": call.type}
+    if call.custom is not None:
+        fields["custom"] = call.custom
+    else:
+        fields["function"] = _function_to_send(call.function)
+    return fields | call.extra
+
+
+def _function_to_send(function: FunctionCall) -> dict[str, str]:
+    # Templates of llama.cpp and vLLM read the arguments as a JSON object, and neither "" nor null is one.
+    arguments = function.arguments if function.arguments.strip() not in {"", "null"} else "{}"
+    return {"name": function.name, "arguments": arguments}
+
+
+def is_row(value: object) -> TypeGuard[Iterable[Any]]:
+    """Return whether something is a row of values: no source of an image, and no struct, which is one of its fields."""
+    lone = hasattr(value, "read") or isinstance(value, os.PathLike | msgspec.Struct)
+    return not lone and isinstance(value, Iterable)
 
 
 def prepared(message: Any, number: int) -> Any:
