@@ -19,10 +19,10 @@ _IMAGE_MODEL = re.compile(
 
 
 def check_model(fields: Mapping[str, Any]) -> None:
-    """Refuse a request that names no model: some relays answer with one of their own choice, and bill it.
+    """Raise an error for a request that names no model: some relays answer with one of their own choice, and bill it.
 
     Raises:
-        ConfigError: ``model`` is no text, or empty.
+        ConfigError: ``model`` is not text, or empty.
     """
     model = fields.get("model")
     if not isinstance(model, str) or not (bare := model.strip()):
@@ -32,15 +32,15 @@ def check_model(fields: Mapping[str, Any]) -> None:
 
 
 def check_text(value: Any, field: str, *, empty: bool = False) -> None:
-    """Refuse what JSON would make text of though it is no text: bytes become base64, a path the file it names.
+    """Raise an error for what JSON would write as text though it is not: bytes as base64, a path as the file's content.
 
     Args:
-        value: What was given; a list is looked at elsewhere.
+        value: The field's value; a list is checked elsewhere.
         field: Its name, for the message.
-        empty: Let "" and None pass.
+        empty: Accept "" and None.
 
     Raises:
-        ConfigError: It says nothing; the message names the field.
+        ConfigError: It is empty, or not text; the message names the field.
     """
     if isinstance(value, str):
         if empty or value.strip():
@@ -54,9 +54,9 @@ def check_text(value: Any, field: str, *, empty: bool = False) -> None:
 
 
 def makes_image(fields: Mapping[str, Any]) -> bool:
-    """Say whether a chat request orders a picture, by its model's name and its modalities.
+    """Return whether a chat request orders an image, by its model's name and its modalities.
 
-    Such a request is never sent twice in silence: a second picture is paid for.
+    Such a request is never sent twice in silence: a second image is billed too.
     """
     modalities = fields.get("modalities")
     if modalities is not None and isinstance(modalities, Iterable) and "image" in modalities:

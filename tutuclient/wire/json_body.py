@@ -1,7 +1,6 @@
-"""Requests on their way to bytes: JSON in which pictures stand that are read only while they are sent.
+"""Requests as JSON, whose images and other files are read only while they are sent.
 
-Glad not to know where the bytes go. A body is opened before each attempt and
-gives its pieces as often as there are attempts.
+A body is opened before each attempt, and yields its pieces once for each.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _PIECE = 192 * 2**10
 
 
 class Body:
-    """The JSON of a request, in segments: text, and pictures that are read only while they are sent.
+    """The JSON of a request, in segments: text, and files that are read only while they are sent.
 
     Attributes:
         content_type: What the request's header says of it.
@@ -44,10 +43,10 @@ class Body:
         self.segments: list[bytes | Upload] = segments
 
     async def open(self) -> None:
-        """Check every picture, before each attempt; small ones become part of the text.
+        """Check every file, before each attempt; small ones become part of the text.
 
         Raises:
-            MediaError: A picture cannot be used, or has changed since the last attempt.
+            MediaError: A file cannot be used, or has changed since the last attempt.
         """
         segments: list[bytes | Upload] = []
         for segment in self.segments:
@@ -75,7 +74,7 @@ class Body:
         return sum(len(part) if isinstance(part, bytes) else self._size_of(part) for part in self.segments)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Give the body from its start, in pieces of some 192 KiB at most where uploads are sent."""
+        """Yield the body from its start, in pieces of some 192 KiB at most where uploads are sent."""
         for part in self.segments:
             if isinstance(part, bytes):
                 for at in range(0, len(part), _PIECE):
@@ -106,7 +105,7 @@ def joined(segments: list[bytes | Upload]) -> list[bytes | Upload]:
 
 
 def given(fields: dict[str, Any]) -> dict[str, Any]:
-    """Give the fields of a request without those that are ``UNSET``, which is what openai calls omitted."""
+    """Return the fields of a request without those that are ``UNSET``, which is what openai calls omitted."""
     for value in fields.values():
         if value is UNSET:
             return {name: value for name, value in fields.items() if value is not UNSET}
@@ -114,7 +113,7 @@ def given(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def encode(fields: Mapping[str, Any]) -> Body:
-    """Write a request's fields as JSON. Pictures, paths and our structs may stand anywhere in it.
+    """Write a request's fields as JSON. Images, paths and our structs may stand anywhere in it.
 
     Raises:
         ConfigError: Something in it has no place in JSON.
@@ -164,7 +163,7 @@ def _unknown(value: Any) -> NoReturn:
     raise TypeError(type(value).__name__)
 
 
-# Made once: it knows nothing but what msgspec knows, which most requests are made of.
+# Created once: it knows nothing but what msgspec knows, which is all of most requests.
 _QUICK = msgspec.json.Encoder(enc_hook=_unknown, decimal_format="number")
 
 
@@ -173,11 +172,11 @@ def _json(value: Any, hook: Callable[[Any], Any]) -> bytes:
 
 
 def _check_numbers(text: bytes, fields: Any, rows: Iterable[list[Any]]) -> None:
-    """Refuse NaN and infinity, where what was written may come of one.
+    """Raise an error for NaN and infinity, where what was written may come of one.
 
     msgspec writes null for a float that JSON cannot have, and a Decimal's word as it is.
     """
-    # Thrice ``find``: ``in`` asks bytes for their buffer first, which takes as long again.
+    # ``find`` and not ``in``, which asks for a buffer of its left operand first and takes twice as long.
     if text.find(b"null") >= 0 or text.find(b"NaN") >= 0 or text.find(b"Infinity") >= 0:
         refuse_infinite(fields, "")
         for row in rows:
@@ -185,7 +184,7 @@ def _check_numbers(text: bytes, fields: Any, rows: Iterable[list[Any]]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return what JSON has for a value that msgspec does not know by itself; None for what pictures are given as.
+    """Return what JSON has for a value that msgspec does not know by itself; None for what an image is given as.
 
     Numbers of numpy, of torch and of the standard library are numbers, their
     arrays lists, mappings of any kind objects, pydantic's models what they dump.
@@ -228,7 +227,7 @@ _PLAIN: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
 
 
 def refuse_infinite(value: Any, place: str) -> None:
-    """Refuse NaN and infinity: JSON has no word for them, and null means something else.
+    """Raise an error for NaN and infinity: JSON has no word for them, and null means something else.
 
     Args:
         value: Anything that is to be written.
@@ -242,8 +241,8 @@ def refuse_infinite(value: Any, place: str) -> None:
             written = str(value).lower()
             name = "NaN" if "nan" in written else "-Infinity" if written[0] == "-" else "Infinity"
             raise ConfigError(
-                f"the request cannot be written as JSON: {place or 'it'} is {name}, which is no number that JSON has; "
-                "leave it out, or write one"
+                f"the request cannot be written as JSON: {place or 'it'} is {name}, which JSON has no number for; "
+                "leave it out, or write a number"
             )
     else:
         for step, item in _items(value) or ():
