@@ -110,7 +110,7 @@ async def test_an_error_in_an_answers_clothes_is_one_for_every_type(
 
 async def test_what_does_not_fit_says_where(server: Server, client: TutuClient) -> None:
     server.answers(sends({"x": "one"}), sends({"bad": 1}))
-    with pytest.raises(UnexpectedResponseError, match=r"no Point .*x"):
+    with pytest.raises(UnexpectedResponseError, match=r"not a Point .*x"):
         await client.get("/p", cast_to=Point)
     with pytest.raises(UnexpectedResponseError, match="bad is not allowed"):
         await client.get("/p", cast_to=Model)

@@ -231,7 +231,7 @@ async def test_a_page_the_relay_does_not_have_is_told(client: TutuClient, server
 @pytest.mark.parametrize("body", [b'{"created":5,"data":[]}', b'{"data":[{"url":"","b64_json":""}]}', b"{}"])
 async def test_an_answer_without_a_picture_is_an_error(client: TutuClient, server: Server, body: bytes) -> None:
     server.answers(raw(body=body))
-    with pytest.raises(UnexpectedResponseError, match="without pictures") as caught:
+    with pytest.raises(UnexpectedResponseError, match="without images") as caught:
         await client.images.generate(prompt="a cat")
     assert (caught.value.outcome, len(server.requests)) == ("unknown", 1)
 

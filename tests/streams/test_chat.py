@@ -296,12 +296,12 @@ BROKEN: dict[str, tuple[bytes, type[APIError], str]] = {
     "HTML that is no event": (b"<html>\n", UnexpectedResponseError, "HTML"),
     "words that are no event": (b"upstream gone\n", UnexpectedResponseError, "upstream gone"),
     "words with a colon": (b"upstream error: gone\n", UnexpectedResponseError, "gone"),
-    "plain text as data": (b"data: upstream gone\n\n", UnexpectedResponseError, "no JSON: upstream gone"),
+    "plain text as data": (b"data: upstream gone\n\n", UnexpectedResponseError, "not JSON: upstream gone"),
     "a list": (b"data: [1]\n\n", UnexpectedResponseError, "not a JSON object"),
-    "broken JSON": (b'data: {"choices":[\n\n', UnexpectedResponseError, "no JSON"),
+    "broken JSON": (b'data: {"choices":[\n\n', UnexpectedResponseError, "not JSON"),
     "deep": (b"data: " + b"[" * 9000 + b"\n\n", UnexpectedResponseError, "too deeply"),
     "long line": (b"data: " + b"x" * 30_000 + b"\n\n", UnexpectedResponseError, "over 20,000 bytes"),
-    "chunk and then garbage": (b'data: {"choices":[]} oops\n\n', UnexpectedResponseError, "no JSON: oops"),
+    "chunk and then garbage": (b'data: {"choices":[]} oops\n\n', UnexpectedResponseError, "not JSON: oops"),
 }
 
 

@@ -36,22 +36,19 @@ from tutuclient.wire.endpoints import (
     read_vectors,
 )
 from tutuclient.wire.envelopes import error_without_answer
+from tutuclient.wire.fields import check_model, check_text, makes_image
 from tutuclient.wire.form_body import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
 from tutuclient.wire.json_body import (
     Body,
-    check_model,
-    check_text,
     encode,
     given,
-    makes_image,
     plain,
     refuse_infinite,
-    sendable,
 )
 from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names
 from tutuclient.wire.lenient import fit_struct
-from tutuclient.wire.messages import check_detail, is_part, is_source
+from tutuclient.wire.messages import check_detail, is_part, is_source, sendable
 from tutuclient.wire.redaction import without_key
 from tutuclient.wire.shapes import in_order
 from tutuclient.wire.transcripts import (

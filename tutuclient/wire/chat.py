@@ -1,9 +1,11 @@
-"""Bytes to structs, as generously as relays write.
+"""Chat completions and their chunks: bytes to structs, as generously as relays write.
 
-The quick way is a typed msgspec decoder; what it refuses goes once through a
-patient reader that mends what can be normalized (odd types, a BOM, NaN, half
-surrogates, a second value behind the first), and what cannot is an error that
-says what came.
+The quick way is a typed msgspec decoder. What that cannot decode is read once
+more as plain JSON and normalized (odd types, a BOM, NaN, half surrogates, a
+second value behind the first); what cannot be normalized is an error that names
+what came.
+
+Sources: .github/WIRE.md, sections 1.5, 1.6, 3.3, 3.4 and 5.
 """
 
 from __future__ import annotations
@@ -56,11 +58,14 @@ MOST_CALLS = 10_000
 """How many tool calls a choice may have."""
 
 decode_chunk: Callable[[Data], ChatCompletionChunk] = msgspec.json.Decoder(ChatCompletionChunk, strict=False).decode
-"""The quick way from an event's data to a chunk; on ``UNREADABLE`` take ``read_chunk``."""
+"""The quick way from an event's data to a chunk; ``read_chunk`` reads what raises one of ``UNREADABLE``."""
 
 
 def is_event_stream(data: bytes, content_type: str = "") -> bool:
-    """Say whether these first bytes of a body are an event stream, whatever the header says."""
+    """Return whether the first bytes of a body are an event stream, whatever the header is.
+
+    Source: .github/WIRE.md, section 3.4: streams come where none was asked for, and the other way round.
+    """
     start = data[:64].lstrip(b"\xef\xbb\xbf\r\n\t ")
     if start.startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
         return True
@@ -68,7 +73,7 @@ def is_event_stream(data: bytes, content_type: str = "") -> bool:
 
 
 def says_done(data: Data) -> bool:
-    """Return whether data say that a stream is over: ``[DONE]``, also in quotes."""
+    """Return whether data mean that a stream is over: ``[DONE]``, also in quotes."""
     return _DONE.match(bytes(data[:64])) is not None
 
 
@@ -76,15 +81,15 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
     """Read a whole chat completion.
 
     Raises:
-        APIStatusError: It is an error in an answer's clothes.
-        UnexpectedResponseError: It is none: HTML, an empty body, broken JSON, no choices.
+        APIStatusError: It is an error under a good status.
+        UnexpectedResponseError: It is not an answer but HTML, an empty body, broken JSON, JSON without choices.
     """
     raw = bytes(data)
     return _read_quickly(raw, meta) or _read_patiently(raw, meta)
 
 
 def read_completion_or_chunks(data: Data, meta: Meta) -> ChatCompletion | list[bytes]:
-    """Read a whole chat completion, or take apart a stream of chunks that is written as JSON.
+    """Read a whole chat completion, or split a stream of chunks that is written as JSON.
 
     Raises:
         APIStatusError: As ``read_completion`` does.
@@ -119,7 +124,7 @@ def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
 
 
 def _is_odd(choice: ChatChoice) -> bool:
-    """Return whether a choice has to be read patiently: it says nothing, broke off, or calls a tool without a name."""
+    """Return whether a choice has to be read patiently: it is empty, broke off, or calls a tool without a name."""
     message = choice.message
     if not (message.content or _has_output(message)) or choice.finish_reason == "error":
         return True
@@ -155,12 +160,12 @@ def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
 
 def _fill_usage_if_empty(completion: ChatCompletion, raw: bytes) -> None:
     usage = completion.usage
-    if usage is None or not usage.total_tokens:  # Else it counts something, and nothing else is looked for.
+    if usage is None or not usage.total_tokens:  # Else it counts something already.
         seek_usage(completion, raw)
 
 
 def _keep_partial(error: APIError, value: Any) -> None:
-    """Keep with an error what came before it, where an answer broke off: it has been made, and is paid for."""
+    """Add to an error what came before it, where an answer broke off: it has been made, and is paid for."""
     tree = unwrap(value, completion_in)
     if tree is None:
         return
@@ -173,7 +178,7 @@ def _keep_partial(error: APIError, value: Any) -> None:
 
 
 def seek_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: Data) -> None:
-    """Fill an empty ``usage`` with what an answer counts elsewhere."""
+    """Fill an empty ``usage`` with what an answer counts elsewhere (.github/WIRE.md, section 3.3; litellm#1571)."""
     if fullness(answer.usage) > 1:
         return
     edges = bytes(raw) if len(raw) <= 2 * _EDGE else bytes(raw[:_EDGE]) + bytes(raw[-_EDGE:])
@@ -214,7 +219,7 @@ def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | 
 
     Raises:
         APIError: It is an error object.
-        UnexpectedResponseError: It is no JSON, or nothing that belongs into a stream of chunks.
+        UnexpectedResponseError: It is not JSON, or nothing that belongs into a stream of chunks.
     """
     value = read_event(data, meta, chunk_in, name=name)
     if value is None:
@@ -231,12 +236,14 @@ def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | 
 
 
 def apart(data: Data, meta: Meta) -> list[bytes]:
-    """Take JSON values apart that stand in one event: some servers forget the blank line between two events.
+    """Split the JSON values in one event: some servers forget the blank line between two events.
 
     What follows the last value is returned as it is, so that nothing is dropped in silence.
 
     Raises:
         UnexpectedResponseError: There are more values than any answer has.
+
+    Source: .github/WIRE.md, section 3.1.
     """
     if too_deep(data):
         return [bytes(data)]
@@ -275,11 +282,11 @@ def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
 def written_chunks(data: Data, meta: Meta) -> list[bytes] | None:
     """Split a body that is a stream, and is written as JSON: values in lines, run together, or in an array.
 
-    One value that has a message is a whole answer, and so is a first one that says why it ended, whatever stands behind
-    it.
+    One value that has a message is a whole answer, and so is a first one that has a finish reason, whatever stands
+    behind it.
 
     Returns:
-        The values, the last of which may be cut; None when the body is no such thing.
+        The values, the last of which may be cut; None when the body is not such a stream.
 
     Raises:
         UnexpectedResponseError: It has more values than any answer.
@@ -340,7 +347,7 @@ def choices_of(part: Data) -> list[dict[str, Any]]:
 
 
 def chunk_of_line(line: Data) -> bytes | None:
-    """Return the chunk in a line that is no field of an event stream: bare, or behind a damaged name of a field."""
+    """Return the chunk in a line that is not a field of an event stream: bare, or behind a damaged field name."""
     text = bytes(line)
     if b"{" not in text:
         return None
