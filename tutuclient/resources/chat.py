@@ -28,8 +28,8 @@ from tutuclient.types.parsed import ParsedChatCompletion  # noqa: TC001  (``get_
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from tutuclient.media.audio import Sound
     from tutuclient.settings import Settings
-    from tutuclient.streams.audio import Sound
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
     from tutuclient.types.chat import ParseFields, RunFields

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from types import MemberDescriptorType
     from typing import Self
 
+    from tutuclient.media.audio import Sound
     from tutuclient.media.image import GeneratedImage
-    from tutuclient.streams.audio import Sound
 
 _NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 

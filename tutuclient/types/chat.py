@@ -17,8 +17,8 @@ import msgspec
 from tutuclient.types.base import Answer, Nested, Plain, is_list, is_object, kept, unknown_field
 
 if TYPE_CHECKING:
+    from tutuclient.media.audio import Sound
     from tutuclient.media.image import GeneratedImage
-    from tutuclient.streams.audio import Sound
     from tutuclient.types.base import Origin
 
 

@@ -56,7 +56,7 @@ from tutuclient.wire.json_body import (
 )
 from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names, quoted
 from tutuclient.wire.lenient import fit_struct
-from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source
+from tutuclient.wire.messages import check_detail, is_part, is_source
 from tutuclient.wire.shapes import in_order
 from tutuclient.wire.transcripts import (
     PLAIN_FORMATS,
@@ -104,7 +104,6 @@ __all__ = [
     "is_event_stream",
     "is_first_chunk",
     "is_part",
-    "is_picture_text",
     "is_source",
     "left_unread",
     "makes_image",

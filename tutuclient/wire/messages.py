@@ -26,8 +26,8 @@ import msgspec
 
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media.kinds import AUDIO_ENDINGS, PICTURE_ENDINGS
-from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart
-from tutuclient.media.upload import Document, Recording, Upload, audio
+from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart, audio
+from tutuclient.media.upload import Document, Recording, Upload
 from tutuclient.settings import is_unset
 from tutuclient.types.base import Answer, is_list, is_object
 from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
@@ -76,7 +76,6 @@ _PICTURE_PATH = re.compile(
     re.IGNORECASE,
 )
 _SOUND_PATH = re.compile(rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{AUDIO_ENDINGS})", re.IGNORECASE)
-_WEB = re.compile(r"https?://", re.IGNORECASE)
 _SCHEMES = frozenset(("https", "http:"))
 _WEB_SCHEMES = frozenset(("https", "http"))
 _BARE_HOST = re.compile(r"www\.[^\s/]+\.[^\s/]+", re.IGNORECASE)
@@ -195,14 +194,6 @@ def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
 def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Return whether something has names and values."""
     return isinstance(value, Mapping)
-
-
-def is_picture_text(text: str) -> bool:
-    """Return whether text is what a picture is given as: an address, a data URI, or a path that ends as pictures do."""
-    text = text.strip()
-    if text[:5].lower() == "data:" or _WEB.match(text):
-        return " " not in text
-    return bool(_PICTURE_PATH.fullmatch(text)) and (" " not in text or text[:1] in "/~." or text[1:3] in {":\\", ":/"})
 
 
 def unpacked(value: Any) -> dict[str, Any] | None:
