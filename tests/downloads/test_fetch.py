@@ -17,16 +17,12 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 from aiohttp import web
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.conftest import QUICK
 from tests.downloads.hosts import PNG, UntrustedHost, refusal, untrusted_host
 from tests.images import TINY_GIF, png
 from tutuclient.downloads.fetch import Downloads
 from tutuclient.errors import ImageDownloadError
-from tutuclient.media.image import image_type_of
-from tutuclient.media.kinds import picture_mime
 from tutuclient.settings import UNSET, RetryPolicy, Timeout
 from tutuclient.testing.certificate import self_signed
 
@@ -147,11 +143,6 @@ async def test_says_what_came_instead_of_a_image(host: UntrustedHost, body: byte
     with pytest.raises(ImageDownloadError, match=rf"is not an image: {words}.* \(sent as image/png\)"):
         await host.trusted().fetch_into(host.at("/a.png"), keep)
     assert written == []
-
-
-def test_the_sender_s_word_is_left_out_when_there_is_none() -> None:
-    with pytest.raises(ImageDownloadError, match=r"^it is not an image: it seems to be JSON$"):
-        image_type_of(b"[]", "it")
 
 
 @pytest.mark.parametrize(
@@ -614,38 +605,3 @@ def test_serves_one_event_loop_after_another() -> None:
 def test_is_made_without_aiohttp() -> None:
     code = "import sys, tutuclient.downloads.fetch as d; d.Downloads(); sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  (our own words)
-
-
-@pytest.mark.parametrize(
-    ("head", "mime"),
-    [
-        (PNG[:64], "image/png"),
-        (b"\xff\xd8\xff\xe0", "image/jpeg"),
-        (b"GIF87a", "image/gif"),
-        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
-        (b"RIFF\x00\x00\x00\x00WAVEfmt ", None),
-        (b"BM" + bytes(12) + b"\x28\x00\x00\x00", "image/bmp"),
-        (b"BM, a car maker", None),
-        (b"II*\x00", "image/tiff"),
-        (b"MM\x00*", "image/tiff"),
-        (b"II+\x00", "image/tiff"),
-        (b"MM\x00+", "image/tiff"),
-        (b"\x00\x00\x01\x00", "image/x-icon"),
-        (b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00mif1", "image/avif"),
-        (b"\x00\x00\x00\x1cftypmif1\x00\x00\x00\x00heicmif1", "image/heic"),
-        (b"\x00\x00\x00\x14ftypmif1\x00\x00\x00\x00miaf", "image/heif"),
-        (b"\x00\x00\x00\x14ftypisom\x00\x00\x00\x00mp42avif", None),
-        (b"<svg", None),
-        (b"", None),
-    ],
-)
-def test_knows_images_by_their_first_bytes(head: bytes, mime: str | None) -> None:
-    assert picture_mime(head) == mime
-
-
-@given(st.binary(max_size=80))
-def test_any_bytes_have_a_type_or_none(head: bytes) -> None:
-    assert (
-        picture_mime(head) in {None, "image/jpeg", "image/gif", "image/x-icon", "image/tiff", "image/bmp"}
-        or len(head) > 7
-    )

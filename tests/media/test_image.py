@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.conftest import QUICK
 from tests.images import jpeg, png
@@ -22,6 +24,7 @@ from tutuclient.errors import ImageDownloadError
 from tutuclient.finding import ImageFinder, find_images
 from tutuclient.media import saving
 from tutuclient.media.image import GeneratedImage, image_type_of
+from tutuclient.media.kinds import picture_mime
 from tutuclient.settings import RetryPolicy, Timeout
 from tutuclient.testing import Server, raw
 from tutuclient.testing import says as says_it
@@ -351,3 +354,43 @@ async def test_shows_data_by_type_size_and_digest(size: int, shown: str) -> None
 
 async def test_shows_no_digest_of_data_whose_hashing_would_hold_the_loop() -> None:
     assert repr(inline(PNG[:100] + bytes(4_000_000))) == "GeneratedImage(<image/png 4.0 MB>)"
+
+
+def test_the_sender_s_word_is_left_out_when_there_is_none() -> None:
+    with pytest.raises(ImageDownloadError, match=r"^it is not an image: it seems to be JSON$"):
+        image_type_of(b"[]", "it")
+
+
+@pytest.mark.parametrize(
+    ("head", "mime"),
+    [
+        (PNG[:64], "image/png"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"GIF87a", "image/gif"),
+        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", None),
+        (b"BM" + bytes(12) + b"\x28\x00\x00\x00", "image/bmp"),
+        (b"BM, a car maker", None),
+        (b"II*\x00", "image/tiff"),
+        (b"MM\x00*", "image/tiff"),
+        (b"II+\x00", "image/tiff"),
+        (b"MM\x00+", "image/tiff"),
+        (b"\x00\x00\x01\x00", "image/x-icon"),
+        (b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00mif1", "image/avif"),
+        (b"\x00\x00\x00\x1cftypmif1\x00\x00\x00\x00heicmif1", "image/heic"),
+        (b"\x00\x00\x00\x14ftypmif1\x00\x00\x00\x00miaf", "image/heif"),
+        (b"\x00\x00\x00\x14ftypisom\x00\x00\x00\x00mp42avif", None),
+        (b"<svg", None),
+        (b"", None),
+    ],
+)
+def test_knows_images_by_their_first_bytes(head: bytes, mime: str | None) -> None:
+    assert picture_mime(head) == mime
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_have_a_type_or_none(head: bytes) -> None:
+    assert (
+        picture_mime(head) in {None, "image/jpeg", "image/gif", "image/x-icon", "image/tiff", "image/bmp"}
+        or len(head) > 7
+    )
