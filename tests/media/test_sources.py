@@ -215,7 +215,7 @@ async def test_files_that_cannot_be_read_are_refused(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert "There is no file cat.png." in str(await refusal("cat.png"))
     assert isinstance((await refusal(Path("cat.png"))).__cause__, FileNotFoundError)
-    assert str(await refusal(".")) == ". is a directory. Give the files in it, one by one."
+    assert str(await refusal(".")) == ". is a directory. Pass the files in it, one by one."
     (tmp_path / "empty.png").touch()
     assert "empty.png is empty" in str(await refusal("empty.png"))
     assert "cannot be read: File name too long" in str(await refusal("x" * 300))
@@ -230,7 +230,7 @@ async def test_hints_for_what_looks_like_something_else() -> None:
         error = str(await refusal(source))
         assert "looks like base64" in error
         assert text[:200] not in error
-    assert "A URL is given as a str" in str(await refusal(Path("https://host/cat.png")))
+    assert "A URL is passed as a str" in str(await refusal(Path("https://host/cat.png")))
     assert "base64" not in str(await refusal("a/very/long/path/of/folders/that/are/not/there/and/no/file"))
 
 
@@ -240,7 +240,7 @@ async def test_a_forbidden_file_is_refused(file: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "open", forbid)  # Tests may run as root, whom a file's mode does not stop.
     error = await refusal(file)
-    assert "may not be read. Check its rights" in str(error)
+    assert "may not be read. Check its permissions" in str(error)
     assert isinstance(error.__cause__, PermissionError)
 
 
@@ -275,18 +275,18 @@ async def test_broken_base64_is_refused(payload: str, why: str, small_pieces: in
 
 
 async def test_files_opened_as_text_are_refused(file: Path) -> None:
-    with opening(file, "r") as handle, pytest.raises(MediaError, match=r"cat.png is open as text.*'rb'"):
+    with opening(file, "r") as handle, pytest.raises(MediaError, match=r"cat.png is open in text mode.*'rb'"):
         Upload(cast("Any", handle))
     with tempfile.SpooledTemporaryFile(mode="w+") as opened_text:
         opened_text.write("x" * 10)
         opened_text.seek(0)
-        assert "open as text" in str(await refusal(opened_text))
+        assert "open in text mode" in str(await refusal(opened_text))
 
     class Words:
         def read(self, _: int) -> str:
             return "words"
 
-    assert "open as text" in str(await refusal(Words()))
+    assert "open in text mode" in str(await refusal(Words()))
 
 
 async def test_closed_and_finished_file_objects_are_refused(file: Path) -> None:
@@ -668,13 +668,13 @@ async def test_a_read_that_gives_more_than_it_was_asked_for_is_refused(small_pie
             pass
 
 
-# What people give by mistake.
+# What people pass by mistake.
 
 
 @pytest.mark.parametrize("given", ["", "  ", "\n"])
 def test_an_empty_text_is_quoted(given: str) -> None:
     for make in (image, audio, Upload, Recording):
-        with pytest.raises(MediaError, match=r"An empty text \('[^']*'\) is no (picture|sound): give a path"):
+        with pytest.raises(MediaError, match=r"An empty text \('[^']*'\) is not (an image|audio): pass a path"):
             make(given)
 
 
@@ -694,7 +694,7 @@ def test_an_empty_text_is_quoted(given: str) -> None:
     ],
 )
 async def test_bytes_that_were_decoded_are_told(given: str) -> None:
-    with pytest.raises(MediaError, match="(decoded as text|text of a bytes object).*give (the|its) bytes") as caught:
+    with pytest.raises(MediaError, match="(decoded as text|text of a bytes object).*pass (the|its) bytes") as caught:
         await Upload(given).open()
     assert len(str(caught.value)) < 500
     assert str(caught.value).isprintable()
@@ -723,7 +723,7 @@ async def test_a_missing_file_says_where_it_was_looked_for(tmp_path: Path, monke
     assert str(await refusal(tmp_path / "cat.png")) == f"There is no file {tmp_path / 'cat.png'}."
     error = str(await refusal("What is in this picture?"))
     assert "There is no file What is in this picture?" in error
-    assert "the picture comes first, then the prompt" in error
+    assert "the image comes first, then the prompt" in error
 
 
 @pytest.mark.parametrize(

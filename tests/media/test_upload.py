@@ -80,13 +80,13 @@ async def test_only_a_small_picture_in_memory_is_given_inline(tmp_path: Path) ->
 
 async def test_descriptions_name_it_and_never_show_it(file: Path) -> None:
     upload = Upload(file)
-    assert upload.describe() == "<picture cat.png, not opened yet>"
+    assert upload.describe() == "<image cat.png, not opened yet>"
     await upload.open()
     assert upload.describe() == repr(upload) == "<image/png 1.0 kB cat.png>"
     assert repr(image(upload).image_url).count("<image/png 1.0 kB cat.png>") == 1
 
     unnamed = Upload(PNG)
-    assert unnamed.describe() == "<picture, not opened yet>"
+    assert unnamed.describe() == "<image, not opened yet>"
     await unnamed.open()
     assert unnamed.describe() == "<image/png 8 B sha256:4c4b6a3be131…>"
 
@@ -98,7 +98,7 @@ async def test_descriptions_name_it_and_never_show_it(file: Path) -> None:
     await opened.open()
     assert opened.describe() == "<image/png 1.0 MB>"
 
-    assert Upload("a\x1bb/c\nd.png").describe() == r"<picture c\nd.png, not opened yet>"
+    assert Upload("a\x1bb/c\nd.png").describe() == r"<image c\nd.png, not opened yet>"
     assert Upload(UploadFile(io.BytesIO(DATA), filename="../../cat.png")).name == "cat.png"
 
 
@@ -149,13 +149,13 @@ async def test_a_sound_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="is a directory"):
         await Recording(tmp_path).open()
     for address in ("https://host/talk.mp3", "s3://bucket/talk.mp3"):
-        with pytest.raises(MediaError, match="is not opened here: Fetch it and give its bytes"):
+        with pytest.raises(MediaError, match="is not opened here: Fetch it and pass its bytes"):
             Recording(address)
     with pytest.raises(MediaError, match="without file://"):
         Recording("file:///talk.mp3")
-    with pytest.raises(MediaError, match="A Image is not a sound"):
+    with pytest.raises(MediaError, match="A Image is not audio"):
         Recording(cast("Any", Image.new("L", (1, 1))))
-    with pytest.raises(MediaError, match="The sound given as bytes is no sound"):
+    with pytest.raises(MediaError, match="The audio passed as bytes is not audio"):
         await Recording(b"words").open()
 
 
@@ -229,9 +229,9 @@ async def test_a_recording_of_an_upload_reads_what_the_upload_reads(file: Path) 
     upload = Upload(Awaited(MP3))
     one, other = Recording(upload), Recording(upload, name="b.mp3")
     assert await sent(one) == await sent(other) == base64.b64encode(MP3)
-    with pytest.raises(MediaError, match="it seems to be a sound .audio/mpeg."):
+    with pytest.raises(MediaError, match="it seems to be audio .audio/mpeg."):
         await upload.open()
-    with pytest.raises(MediaError, match="it seems to be a picture"):
+    with pytest.raises(MediaError, match="it seems to be an image"):
         await Recording(Upload(file)).open()
 
 
