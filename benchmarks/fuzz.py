@@ -30,9 +30,9 @@ from tutuclient.finding import ImageFinder, find_images
 from tutuclient.media.kinds import picture_mime
 from tutuclient.retry import retry_after_of
 from tutuclient.settings import clean_base_url, clean_headers, clean_key, clean_proxy
-from tutuclient.streams.chat import ChunkReader, fold
+from tutuclient.streams.chat import ChunkReader
 from tutuclient.types import ChatChoice, ChatCompletion, ChatMessage, Meta, ModelList
-from tutuclient.types.base import Origin, kept
+from tutuclient.types.provenance import Origin, set_origin
 from tutuclient.wire.sse import Decoder
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def _read_whole(dice: random.Random) -> None:
 
 
 def _with_origin(completion: ChatCompletion) -> ChatCompletion:
-    kept(completion)["origin"] = _ORIGIN
+    set_origin(completion, _ORIGIN)
     return completion
 
 
@@ -281,7 +281,9 @@ def _read_stream(dice: random.Random) -> None:
 def _read_unasked(dice: random.Random) -> None:
     data = _stream(dice)
     if wire.is_event_stream(data[:64], "text/event-stream"):
-        _check(fold(data, _ORIGIN, many=False, max_bytes=MAX_BYTES), dice)
+        reader = ChunkReader(_ORIGIN, many=False, max_bytes=MAX_BYTES)
+        list(reader.read_all(data))
+        _check(reader.folder.completion(), dice)
 
 
 def _read_frame(dice: random.Random) -> None:

@@ -28,7 +28,7 @@ from tutuclient.types import (
     ImagesResponse,
     Meta,
 )
-from tutuclient.types.base import Origin, kept
+from tutuclient.types.provenance import Origin, provenance, set_origin
 
 PNG = png(bytes(range(256)) * 3)
 JPEG = jpeg(bytes(range(255, 0, -1)) * 3)
@@ -586,7 +586,7 @@ def test_an_extension_is_not_asked_of_a_field() -> None:
 
 async def test_reads_an_answer_shaped_like_the_images_endpoint() -> None:
     answer = ChatCompletion()
-    kept(answer)["tree"] = {
+    provenance(answer).tree = {
         "data": [
             {"url": "https://a.example/1", "b64_json": "", "revised_prompt": "a red kite"},
             {"url": "", "b64_json": B64, "revised_prompt": ""},
@@ -608,7 +608,7 @@ def test_of_a_chunk_only_what_is_beside_the_text() -> None:
 
 def test_answers_find_their_pictures_and_pickle_with_them() -> None:
     answer = says(f"![a](https://a.example/1.png) ![b]({DATA_URI})")
-    kept(answer)["origin"] = Origin(Meta(), ImageFinder(Downloads(max_bytes=7), made=True))
+    set_origin(answer, Origin(Meta(), ImageFinder(Downloads(max_bytes=7), made=True)))
     assert answer.images is answer.images
     copy = pickle.loads(pickle.dumps(answer))  # noqa: S301  (our own bytes)
     assert [repr(image) for image in copy.images] == [repr(image) for image in answer.images]

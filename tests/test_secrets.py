@@ -48,7 +48,7 @@ from tutuclient.testing import (
     serve_in_thread,
     streams,
 )
-from tutuclient.types.base import Kept, kept
+from tutuclient.types.provenance import Traced, provenance
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -100,7 +100,7 @@ def parts_of(value: Any) -> list[Any]:
     if not type(value).__module__.startswith("tutuclient.types"):
         return []
     names = getattr(type(value), "__slots__", ()) or getattr(type(value), "__struct_fields__", ())
-    hidden = kept(value) if isinstance(value, Kept) else {}
+    hidden = vars(provenance(value)) if isinstance(value, Traced) else {}
     return [getattr(value, name, None) for name in names] + [getattr(value, "__dict__", {}), hidden]
 
 

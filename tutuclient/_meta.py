@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
 
 _REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "x-generation-id", "x-litellm-call-id")
 _REQUEST_ID_IN_TEXT = re.compile(r"request id: ([\w.-]{1,128})", re.IGNORECASE)
+
+_MOST_WARNINGS = 20
+
+logger: logging.Logger = logging.getLogger("tutuclient")
 
 
 def request_id_of(headers: Mapping[str, str], message: str = "") -> str | None:
@@ -106,3 +111,10 @@ class Meta:
     def __reduce__(self) -> tuple[type[Meta], tuple[Any, ...]]:
         times = (self.waited_s, self.headers_s, self.elapsed_s)
         return Meta, (self.status_code, Headers(self.headers), self.attempts, *times, self.warnings)
+
+
+def note(meta: Meta, words: str) -> None:
+    """Note on an answer, and in the log, what is odd about it although it serves. Each oddity is noted once."""
+    if words not in meta.warnings and len(meta.warnings) < _MOST_WARNINGS:
+        meta.warnings += (words,)
+        logger.warning("%s (request id %s)", words, meta.request_id)

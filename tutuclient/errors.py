@@ -44,10 +44,13 @@ no JSON; who raises which is said in ``wire`` and ``transport``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast
 
 if TYPE_CHECKING:
-    from tutuclient.types import ChatCompletion, Meta
+    from typing import Self, Unpack
+
+    from tutuclient._meta import Meta
+    from tutuclient.types import ChatCompletion
 
 Outcome: TypeAlias = Literal["not_sent", "rejected", "unknown"]
 """What became of a failed call.
@@ -102,8 +105,32 @@ def printable(text: str, limit: int = 500) -> str:
     return short if len(text) <= limit else f"{short}… ({len(text)} characters)"
 
 
+class Details(TypedDict, total=False):
+    """What every error is told when it is created; see ``TutuError``."""
+
+    outcome: Outcome | None
+    attempts: int
+    request_id: str | None
+
+
+class APIDetails(Details, total=False):
+    """What every ``APIError`` is told when it is created; see there."""
+
+    body: object
+    code: str | None
+    param: str | None
+    type: str | None
+    partial: ChatCompletion | None
+
+
 class TutuError(Exception):
     """The root: whatever tutuclient raises is one of these.
+
+    Args:
+        message: See ``message``.
+        outcome: See ``outcome``; None leaves what the class says of most errors of its kind.
+        attempts: See ``attempts``.
+        request_id: See ``request_id``.
 
     Attributes:
         message: What was asked, what came back, what to try.
@@ -115,13 +142,36 @@ class TutuError(Exception):
     """
 
     outcome: Outcome | None = None
-    attempts: int = 0
-    request_id: str | None = None
-    conversation: list[Any] | None = None
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(
+        self, message: str = "", *, outcome: Outcome | None = None, attempts: int = 0, request_id: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
+        self.attempts = attempts
+        self.request_id = request_id
+        self.conversation: list[Any] | None = None
+        if outcome is not None:
+            self.outcome = outcome
+
+    def with_details(
+        self,
+        *,
+        outcome: Outcome | None = None,
+        attempts: int | None = None,
+        request_id: str | None = None,
+        conversation: list[Any] | None = None,
+    ) -> Self:
+        """Add what only those further up know of an error already raised; None leaves a detail as it is.
+
+        Returns:
+            The error itself, as ``with_traceback`` does.
+        """
+        self.outcome = self.outcome if outcome is None else outcome
+        self.attempts = self.attempts if attempts is None else attempts
+        self.request_id = self.request_id if request_id is None else request_id
+        self.conversation = self.conversation if conversation is None else conversation
+        return self
 
 
 OpenAIError = TutuError
@@ -154,6 +204,7 @@ class ImageDownloadError(TutuError):
         reason: See ``reason``.
         status: See ``status``.
         retry_after: See ``retry_after``.
+        details: As for ``TutuError``.
 
     Attributes:
         reason: Why, to branch on: one of ``DownloadReason``; None where nobody said.
@@ -169,8 +220,9 @@ class ImageDownloadError(TutuError):
         reason: DownloadReason | None = None,
         status: int | None = None,
         retry_after: float | None = None,
+        **details: Unpack[Details],
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, **details)
         self.reason: DownloadReason | None = reason
         self.status: int | None = status
         self.retry_after: float | None = retry_after
@@ -187,7 +239,27 @@ class NoImageError(TutuError, IndexError):
     """A picture was taken from an answer that holds none, or not so many; the message has what the relay said."""
 
 
-class LengthFinishReasonError(TutuError):
+class _CompletionError(TutuError):
+    """An answer came whole and was billed, and does not serve.
+
+    Args:
+        message: What is wrong with it, and what to try.
+        completion: The answer; its ``meta`` tells the error's ``attempts`` and ``request_id``.
+        details: As for ``TutuError``.
+    """
+
+    outcome: Outcome | None = "unknown"
+
+    def __init__(
+        self, message: str = "", *, completion: ChatCompletion | None = None, **details: Unpack[Details]
+    ) -> None:
+        if completion is not None:  # A pickled error is created without it, and gets it back with its attributes.
+            self.completion: ChatCompletion = completion
+            details = {"attempts": completion.meta.attempts, "request_id": completion.request_id, **details}
+        super().__init__(message, **details)
+
+
+class LengthFinishReasonError(_CompletionError):
     """The answer was cut off at ``max_tokens`` or at the end of the model's context, so it cannot be parsed.
 
     It came whole and was billed; sending the same again meets the same limit.
@@ -196,24 +268,16 @@ class LengthFinishReasonError(TutuError):
         completion: The answer, as far as it goes.
     """
 
-    outcome: Outcome | None = "unknown"
-    if TYPE_CHECKING:  # At run time there is no such name: structs stand above errors.
-        completion: ChatCompletion
 
-
-class ContentFilterFinishReasonError(TutuError):
+class ContentFilterFinishReasonError(_CompletionError):
     """The answer was cut off by a content filter, so it cannot be parsed.
 
     Attributes:
         completion: The answer, as far as it goes.
     """
 
-    outcome: Outcome | None = "unknown"
-    if TYPE_CHECKING:
-        completion: ChatCompletion
 
-
-class ToolRoundsError(TutuError):
+class ToolRoundsError(_CompletionError):
     """The model still asked for tools when ``max_rounds`` of ``run_tools`` were over.
 
     What it asked for last has not been called. All rounds were answered, and
@@ -223,13 +287,18 @@ class ToolRoundsError(TutuError):
         completion: The last answer.
     """
 
-    outcome: Outcome | None = "unknown"
-    if TYPE_CHECKING:
-        completion: ChatCompletion
-
 
 class APIError(TutuError):
     """A call that was made, or tried, and brought no good answer.
+
+    Args:
+        message: What went wrong, and what to try.
+        body: See ``body``.
+        code: See ``code``; None is the body's.
+        param: See ``param``; likewise.
+        type: See ``type``; likewise.
+        partial: See ``partial``.
+        details: As for ``TutuError``.
 
     Attributes:
         body: The decoded error object of the relay with all it says (its ``error`` member where there is one; the
@@ -241,22 +310,46 @@ class APIError(TutuError):
         partial: What had arrived of an answer when it broke off, folded; None when nothing had.
     """
 
-    if TYPE_CHECKING:
-        partial: ChatCompletion | None
-    partial = None
-
-    def __init__(self, message: str = "", *, body: object = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        body: object = None,
+        code: str | None = None,
+        param: str | None = None,
+        type: str | None = None,  # noqa: A002  (the API's name)
+        partial: ChatCompletion | None = None,
+        **details: Unpack[Details],
+    ) -> None:
+        super().__init__(message, **details)
         self.body = body
         fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-        code, param, kind = fields.get("code"), fields.get("param"), fields.get("type")
-        self.code: str | None = None if code is None or isinstance(code, bool | list | dict) else str(code)
-        self.param: str | None = param if isinstance(param, str) else None
-        self.type: str | None = kind if isinstance(kind, str) else None
+        said_code, said_param, said_type = fields.get("code"), fields.get("param"), fields.get("type")
+        if code is None and said_code is not None and not isinstance(said_code, bool | list | dict):
+            code = str(said_code)
+        self.code: str | None = code
+        self.param: str | None = said_param if param is None and isinstance(said_param, str) else param
+        self.type: str | None = said_type if type is None and isinstance(said_type, str) else type
+        self.partial: ChatCompletion | None = partial
+
+    def with_partial(self, partial: ChatCompletion | None) -> Self:
+        """Add what had arrived of the answer when the error was raised; None leaves what is there.
+
+        Returns:
+            The error itself, as ``with_details`` does.
+        """
+        self.partial = partial or self.partial
+        return self
 
 
 class APIResponseValidationError(APIError):
-    """The relay answered with success, and the answer is none.
+    """The relay answered with success, and the answer is not what was asked for.
+
+    Args:
+        message: What came, and what to try.
+        response: See ``response``.
+        hint: See ``hint``.
+        details: As for ``APIError``.
 
     Attributes:
         response: The answer's status, headers and timings, or None inside a stream.
@@ -264,10 +357,13 @@ class APIResponseValidationError(APIError):
     """
 
     outcome: Outcome | None = "unknown"
-    if TYPE_CHECKING:
-        response: Meta | None
-    response = None
-    hint: str = ""
+
+    def __init__(
+        self, message: str = "", *, response: Meta | None = None, hint: str = "", **details: Unpack[APIDetails]
+    ) -> None:
+        super().__init__(message, **details)
+        self.response: Meta | None = response
+        self.hint: str = hint
 
     @property
     def status_code(self) -> int | None:
@@ -280,7 +376,14 @@ class UnexpectedResponseError(APIResponseValidationError):
 
 
 class APIStatusError(APIError):
-    """The relay said no, by its status or by an error object under status 200.
+    """The relay answered with an error, by its status or by an error object under status 200.
+
+    Args:
+        message: What the relay said, and what to try.
+        response: See ``response``.
+        status_code: See ``status_code``; None is the status the class stands for.
+        retry_after: See ``retry_after``.
+        details: As for ``APIError``.
 
     Attributes:
         response: The answer's status, headers and timings, or None inside a stream.
@@ -289,11 +392,22 @@ class APIStatusError(APIError):
     """
 
     outcome: Outcome | None = "rejected"
-    if TYPE_CHECKING:
-        response: Meta | None
-    response = None
     status_code: int = 0
-    retry_after: float | None = None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        response: Meta | None = None,
+        status_code: int | None = None,
+        retry_after: float | None = None,
+        **details: Unpack[APIDetails],
+    ) -> None:
+        super().__init__(message, **details)
+        self.response: Meta | None = response
+        self.retry_after: float | None = retry_after
+        if status_code is not None:
+            self.status_code = status_code
 
 
 class BadRequestError(APIStatusError):

@@ -20,9 +20,9 @@ from tutuclient.errors import NoImageError, printable
 from tutuclient.media.image import PICTURE_FILE, Base64, GeneratedImage, steps_of
 from tutuclient.media.kinds import AUDIO_EXTENSIONS
 from tutuclient.settings import UNSET, RetryPolicy
-from tutuclient.types.base import is_list, is_object
 from tutuclient.types.chat import ChatCompletionChunk
 from tutuclient.types.images import ImagesResponse, ImageStreamEvent, address_of, data_start, is_address, unwrapped
+from tutuclient.types.json import is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,13 +6,7 @@ slot gives it back, and whoever hears from the relay says so.
 
 from __future__ import annotations
 
-from typing import TypeVar, TypeVarTuple
-
 import anyio
-import anyio.lowlevel
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 
 class Slots:

@@ -253,7 +253,7 @@ async def test_a_cut_sound_is_an_error_and_no_file(
 async def test_what_was_cut_says_so(client: TutuClient, server: Server) -> None:
     server.answers(sounds(MP3[:2000], then="fin"))
     async with speaking(client) as speech:
-        with pytest.raises(IncompleteStreamError, match="the answer is not whole"):
+        with pytest.raises(IncompleteStreamError, match="the answer is incomplete"):
             await speech.read()
 
 

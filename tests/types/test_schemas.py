@@ -54,9 +54,10 @@ from tutuclient.types import (
     Transcription,
     Usage,
 )
-from tutuclient.types.base import Kept, Origin, Plain, keep, kept
+from tutuclient.types.base import Plain
 from tutuclient.types.chat import TopLogprob
 from tutuclient.types.events import ChunkEvent, ContentDeltaEvent, so_far
+from tutuclient.types.provenance import Origin, Traced, provenance, remember, set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +116,7 @@ def nothing(_: object) -> list[Any]:
 def completion() -> ChatCompletion:
     meta = Meta(200, {"x-request-id": SECRET})
     answer = wire.read_completion(RAW, meta)
-    kept(answer)["origin"] = Origin(meta, nothing)
+    set_origin(answer, Origin(meta, nothing))
     return answer
 
 
@@ -137,7 +138,7 @@ def models() -> ModelList:
 def chunk() -> ChatCompletionChunk:
     raw = json.dumps({"choices": [{"delta": {"content": "x", "node": SECRET}}], "node": SECRET}).encode()
     made = wire.decode_chunk(raw)
-    keep(made, {"origin": Origin(Meta(), nothing), "raw": raw})
+    remember(made, (Origin(Meta(), nothing), raw))
     return made
 
 
@@ -236,7 +237,7 @@ def test_a_whole_answer_travels_whole() -> None:
 def test_a_copy_is_one_of_its_own() -> None:
     answer = completion()
     again = copy.copy(answer)
-    kept(again)["raw"] = b"{}"
+    provenance(again).raw = b"{}"
     assert answer.raw == RAW
     assert copy.copy(answer.usage).extra == {"cost": SECRET}  # type: ignore[union-attr]  # it has one
 
@@ -249,9 +250,9 @@ def test_one_with_other_fields_came_from_nowhere() -> None:
 def test_what_is_kept_is_let_go_of_with_its_struct() -> None:
     held = [SECRET]
     before = sys.getrefcount(held)
-    structs: list[Kept] = [Usage(), ChatMessage(), ChatCompletion()]
+    structs: list[Traced] = [Usage(), ChatMessage(), ChatCompletion()]
     for struct in structs:
-        keep(struct, {"place": held})
+        remember(struct, ({"held": held}, ()))
     assert sys.getrefcount(held) == before + 3
     del struct
     structs.clear()
@@ -493,7 +494,7 @@ def test_every_struct_has_a_schema() -> None:
             )
             seen += 1
     assert seen > 40
-    assert issubclass(ChatCompletion, Kept)
+    assert issubclass(ChatCompletion, Traced)
 
 
 def test_pydantic_is_not_imported_for_it() -> None:

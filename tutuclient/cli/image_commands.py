@@ -144,7 +144,8 @@ async def _draw(opening: Awaitable[ChatStream], model: str, target: Target) -> N
     if not kept:
         if target.as_json:
             print_json(described)
-        missing = NoImageError(f"the answer holds no picture; the relay said: {printable(answer.text) or 'nothing'}")
-        missing.request_id = answer.meta.request_id
-        raise missing
+        raise NoImageError(
+            f"the answer holds no picture; the relay said: {printable(answer.text) or 'nothing'}",
+            request_id=answer.request_id,
+        )
     finish(kept, target, described, started)

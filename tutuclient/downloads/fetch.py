@@ -276,11 +276,11 @@ class Downloads:
                 raise
         if damaged and download.mime:
             return download.mime
-        late = ImageDownloadError(
-            f"{safe_url(url)} was not here within {total:g} s: try again, or allow more time", reason="timeout"
+        raise ImageDownloadError(
+            f"{safe_url(url)} was not here within {total:g} s: try again, or allow more time",
+            reason="timeout",
+            attempts=download.attempts,
         )
-        late.attempts = download.attempts
-        raise late
 
     async def _try(self, download: _Download) -> str:
         """Try each address in turn, as often as the policy and the deadline allow."""
@@ -530,8 +530,7 @@ def _failure(download: _Download, errors: list[ImageDownloadError]) -> ImageDown
         error = ImageDownloadError(
             f"{cut.message}; and when tried again: {error.message}", reason=cut.reason, status=cut.status
         )
-    error.attempts = download.attempts
-    return error
+    return error.with_details(attempts=download.attempts)
 
 
 class _Gate:

@@ -10,7 +10,8 @@ from tutuclient import wire
 from tutuclient.resources.responses import APIResponse, OpenResponse
 from tutuclient.settings import UNSET, Unset, clean_headers, clean_query, clean_timeout
 from tutuclient.transport import Call
-from tutuclient.types.base import Answer, Origin, kept
+from tutuclient.types.base import Answer
+from tutuclient.types.provenance import Origin, set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -158,7 +159,7 @@ def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:
 
 def stamped(answer: A, reply: Reply) -> A:
     """Note on an answer how its call went."""
-    kept(answer)["origin"] = Origin(reply.meta, no_pictures)
+    set_origin(answer, Origin(reply.meta, no_pictures))
     return answer
 
 

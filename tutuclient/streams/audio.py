@@ -18,8 +18,8 @@ from tutuclient.errors import APIError, ConfigError, SoundError
 from tutuclient.media import saving
 from tutuclient.media.audio import HEAD_BYTES, Sound, is_text, mime_of_answer
 from tutuclient.media.kinds import picture_mime
-from tutuclient.streams.chat import Stream
-from tutuclient.streams.events import EventReader
+from tutuclient.streams.events import EventReader, stream_in
+from tutuclient.streams.reading import Stream
 from tutuclient.types.audio import SpeechAudioDeltaEvent, SpeechAudioDoneEvent, decode_base64
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from tutuclient.transport.reply import Reply
     from tutuclient.types.audio import AudioUsage, SpeechStreamEvent
     from tutuclient.types.chat import ChatCompletion
-    from tutuclient.wire.sse import Data
 
 _TO_DISK = 1024 * 1024
 
@@ -173,7 +172,7 @@ class _SoundReader:
         unwraps: The body is an event stream, and the sound is inside.
         done: The last event has come.
         finished: The same; whether a bare sound is whole is HTTP's to say.
-        spoken: How many pieces have come.
+        progress: How many pieces have come.
         usage: What the last event said of the usage.
     """
 
@@ -184,7 +183,7 @@ class _SoundReader:
         self._reader = speech_reader("", reply.content_type, reply.meta, self._most) if events else None
         self.meta: Meta = reply.meta
         self.unwraps = events
-        self.spoken: int = 0
+        self.progress: int = 0
         self.usage: AudioUsage | None = None
 
     @property
@@ -194,17 +193,14 @@ class _SoundReader:
     finished = done
 
     @property
-    def unfinished(self) -> int:
-        return 0 if self._reader is None else self._reader.unfinished
+    def buffered(self) -> int:
+        return 0 if self._reader is None else self._reader.buffered
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         return self._bounded((piece,) if self._reader is None else self._sound(self._reader.feed(piece)))
 
     def end(self) -> Iterator[bytes]:
         return self._bounded(() if self._reader is None else self._sound(self._reader.end()))
-
-    def whole(self, data: Data) -> tuple[bytes, ...]:
-        return (bytes(data),)
 
     def check_complete(self, *, strict: bool) -> None:
         if self._reader is not None:
@@ -222,7 +218,7 @@ class _SoundReader:
             self._left -= len(piece)
             if self._left < 0:
                 raise wire.too_large("a sound", self._most, self.meta)
-            self.spoken += 1
+            self.progress += 1
             yield piece
 
 
@@ -245,7 +241,7 @@ def speech_reader(asked: str, content_type: str, meta: Meta, max_bytes: int) -> 
         yield SpeechAudioDeltaEvent(audio=base64.b64encode(sound.content).decode())
         yield SpeechAudioDoneEvent()
 
-    return EventReader(meta, read=wire.read_speech_event, last=_is_last, whole=whole, max_bytes=max_bytes)
+    return EventReader(meta, read=wire.read_speech_event, is_last=_is_last, read_whole=whole, max_bytes=max_bytes)
 
 
 def _is_last(event: SpeechStreamEvent) -> bool:
@@ -268,14 +264,16 @@ def read_sound(data: bytes | bytearray, asked: str, content_type: str, meta: Met
         IncompleteStreamError: It came in events, and the last is missing.
     """
     head = bytes(data[:HEAD_BYTES])
-    if not _is_event_stream(head, content_type):
+    reader = speech_reader(asked, content_type, meta, max_bytes)
+    events = stream_in(data, content_type, reader) if is_text(head) else None
+    if events is None:
         mime = mime_of_answer(data, content_type, asked)
         if mime is None:
             raise _refusal(data, meta)
         return Sound(bytes(data), mime, meta=meta)
     pieces: list[bytes] = []
     usage: AudioUsage | None = None
-    for event in speech_reader(asked, content_type, meta, max_bytes).all(data):
+    for event in events:
         if isinstance(event, SpeechAudioDoneEvent):
             usage = event.usage
         else:

@@ -121,8 +121,7 @@ class Reply:
                     return b""
                 problem = self._broken(EOFError("the compressed body is cut off"))
                 cause = None
-            problem.request_id = self.meta.request_id
-            raise problem from cause
+            raise problem.with_details(request_id=self.meta.request_id) from cause
 
     def _broken(self, error: BaseException) -> APIError:
         return exceptions.broken(error, self.call.what, connected=True, sent=True, makes_image=self.call.makes_image)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from tutuclient.diagnostics import quoted
 from tutuclient.wire.api_errors import (
     error_event,
     error_of_answer,
     error_of_status,
     left_unread,
-    too_large,
-    unexpected,
-    without_key,
 )
 from tutuclient.wire.chat import (
     MOST_CALLS,
@@ -24,12 +22,12 @@ from tutuclient.wire.chat import (
     read_chunk,
     read_completion,
     read_completion_or_chunks,
-    remember_usage,
     says_done,
     seek_usage,
     too_many,
     written_chunks,
 )
+from tutuclient.wire.decoding import too_large, unexpected
 from tutuclient.wire.endpoints import (
     failed,
     read_answer,
@@ -54,9 +52,10 @@ from tutuclient.wire.json_body import (
     refuse_infinite,
     sendable,
 )
-from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names, quoted
+from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names
 from tutuclient.wire.lenient import fit_struct
 from tutuclient.wire.messages import check_detail, is_part, is_source
+from tutuclient.wire.redaction import without_key
 from tutuclient.wire.shapes import in_order
 from tutuclient.wire.transcripts import (
     PLAIN_FORMATS,
@@ -125,7 +124,6 @@ __all__ = [
     "read_translation",
     "read_vectors",
     "refuse_infinite",
-    "remember_usage",
     "says_done",
     "seek_usage",
     "sendable",

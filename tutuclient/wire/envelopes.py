@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from tutuclient.errors import APIStatusError, UnexpectedResponseError, printable
-from tutuclient.types.base import is_list, is_object, read_json
-from tutuclient.wire.api_errors import missing, raise_if_error, raise_if_words, read_object, read_value, unexpected
+from tutuclient.types.json import is_list, is_object, read_json
+from tutuclient.wire.api_errors import missing, raise_if_error, raise_if_words
+from tutuclient.wire.decoding import read_value, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +101,9 @@ def read_opened(
         APIStatusError: It is an error, or there is one in the place of the answer.
         UnexpectedResponseError: It is no JSON object, and no answer that ``pick`` knows.
     """
-    value = read_value(data, meta) if bytes(data[:4096]).strip() else read_object(data, meta)
+    if not bytes(data[:4096]).strip() and not bytes(data).strip():
+        raise unexpected("an empty body", data, meta)
+    value = read_value(data, meta)
     if _are_errors(value):
         raise_if_error(value, meta)
     found = opened(value, pick, names)
@@ -110,7 +113,11 @@ def read_opened(
     if is_object(value):
         raise_if_error(value, meta)
     raise_if_wrapped(value, meta)
-    return read_object(data, meta), None
+    if is_list(value):
+        raise_if_error(value, meta)
+    if not is_object(value):
+        raise unexpected(f"JSON that is no object but {type(value).__name__}", data, meta)
+    return value, None
 
 
 def _are_errors(value: Any) -> TypeGuard[list[Any]]:
@@ -186,14 +193,13 @@ def not_understood(lacking: str, data: Data, meta: Meta, tree: object) -> APIErr
     error = missing(lacking, tree, data, meta) if is_object(tree) else unexpected(lacking, data, meta)
     if not isinstance(error, UnexpectedResponseError):
         return error
-    if not error.hint and is_object(tree) and tree:
+    message, hint = error.message, error.hint
+    if not hint and is_object(tree) and tree:
         names = printable(", ".join(sorted(tree)[:12]), 120)
-        error.hint = (
+        hint = (
             f"its fields are {names}; if what you asked for is among them, it is wrapped in an unknown way: .body has"
             " all of it"
         )
-        error.message = f"{error.message} ({error.hint})"
-        error.args = (error.message,)
-    if is_object(tree) or is_list(tree):
-        error.body = tree
-    return error
+        message = f"{message} ({hint})"
+    body = tree if is_object(tree) or is_list(tree) else error.body
+    return UnexpectedResponseError(message, body=body, hint=hint, response=meta, request_id=meta.request_id)

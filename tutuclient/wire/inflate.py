@@ -6,7 +6,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from tutuclient.errors import printable
-from tutuclient.wire.api_errors import too_large, unexpected
+from tutuclient.wire.decoding import too_large, unexpected
 
 if TYPE_CHECKING:
     from tutuclient._meta import Meta

@@ -20,12 +20,12 @@ from typing import Any, NoReturn, TypeGuard, cast
 import msgspec
 
 from tutuclient import errors
+from tutuclient.diagnostics import is_binary, quoted, warn
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media.upload import Upload
 from tutuclient.settings import UNSET
-from tutuclient.types.base import is_list
 from tutuclient.types.chat import ChatMessage, FunctionCall, ToolCall, is_thought
-from tutuclient.wire.keywords import is_binary, quoted, warn
+from tutuclient.types.json import is_list
 from tutuclient.wire.messages import is_mapping, is_pydantic, ready
 
 _MARK = os.urandom(12).hex()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 
 import msgspec
 
-from tutuclient.types.base import is_list, is_object
 from tutuclient.types.chat import THOUGHT_PARTS, thoughts_of
+from tutuclient.types.json import is_list, is_object, value_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -190,18 +190,7 @@ def find_usage(tree: Mapping[str, Any]) -> tuple[str | int, ...] | None:
         if is_object(choice):
             places += [("choices", number, "usage")]
             places += [("choices", number, part, "usage") for part in ("message", "delta") if choice.get(part)]
-    return next((place for place in places if _counts(_at(tree, place))), None)
-
-
-def _at(tree: Any, place: tuple[str | int, ...]) -> Any:
-    for step in place:
-        if is_object(tree):
-            tree = tree.get(str(step))
-        elif is_list(tree) and isinstance(step, int):
-            tree = tree[step]
-        else:
-            return None
-    return tree
+    return next((place for place in places if _counts(value_at(tree, place))), None)
 
 
 def _counts(usage: Any) -> bool:

@@ -24,14 +24,16 @@ from uuid import UUID
 
 import msgspec
 
+from tutuclient.diagnostics import is_binary, quoted, warn
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media.kinds import AUDIO_ENDINGS, PICTURE_ENDINGS
 from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart, audio
 from tutuclient.media.upload import Document, Recording, Upload
 from tutuclient.settings import is_unset
-from tutuclient.types.base import Answer, is_list, is_object
+from tutuclient.types.base import Answer
 from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
-from tutuclient.wire.keywords import is_any, is_binary, nearest, quoted, warn
+from tutuclient.types.json import is_list, is_object
+from tutuclient.wire.keywords import is_any, nearest
 
 # Source: the API's description 2.3.0, ChatCompletionRequestMessage.
 ROLES: Final = frozenset(("user", "system", "assistant", "tool", "developer", "function"))

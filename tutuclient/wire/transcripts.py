@@ -26,16 +26,16 @@ from tutuclient.types.audio import (
     Translation,
     TranslationVerbose,
 )
-from tutuclient.types.base import Answer, Nested, keep, read_json
-from tutuclient.types.chat import Usage
-from tutuclient.wire.api_errors import error_event, in_utf8, missing, read_value, unexpected
-from tutuclient.wire.chat import remember_usage
+from tutuclient.types.base import Answer, remember_answer
+from tutuclient.types.json import read_json
+from tutuclient.wire.api_errors import error_event, missing
+from tutuclient.wire.decoding import in_utf8, read_value, unexpected
 from tutuclient.wire.envelopes import not_understood, open_event, read_opened
 from tutuclient.wire.lenient import fit_struct
 from tutuclient.wire.shapes import event_in, said_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from tutuclient._meta import Meta
     from tutuclient.wire.sse import Data
@@ -135,7 +135,7 @@ def read_transcription_event(kind: str, data: Data, meta: Meta) -> Transcription
     if cls is None:
         # A relay that cannot stream writes the whole answer into one event.
         cls = next((event for field, event in _BY_FIELD if isinstance(tree.get(field), str)), None)
-    return None if cls is None else _kept(fit_struct(tree, cls), data, tree)
+    return None if cls is None else remember_answer(fit_struct(tree, cls), data, tree)
 
 
 def transcription_events(body: bytes, meta: Meta, *, form: str) -> Iterator[TranscriptionStreamEvent]:
@@ -146,7 +146,7 @@ def transcription_events(body: bytes, meta: Meta, *, form: str) -> Iterator[Tran
         return
     for part in said.segments if isinstance(said, TranscriptionDiarized) else ():
         yield fit_struct(asdict(part), TranscriptionTextSegmentEvent)
-    yield _kept(
+    yield remember_answer(
         fit_struct(said.to_dict() | {"type": "transcript.text.done"}, TranscriptionTextDoneEvent), body, said.to_dict()
     )
 
@@ -181,7 +181,7 @@ def read_speech_event(kind: str, data: Data, meta: Meta) -> SpeechStreamEvent | 
     tree = _event(kind, data, meta)
     name = str(tree.get("type") or kind)
     if name == "speech.audio.done":
-        return _kept(fit_struct(tree, SpeechAudioDoneEvent), data, tree)
+        return remember_answer(fit_struct(tree, SpeechAudioDoneEvent), data, tree)
     if not tree.get("audio") and name != "speech.audio.delta":
         return None
     event = fit_struct(tree, SpeechAudioDeltaEvent)
@@ -190,7 +190,7 @@ def read_speech_event(kind: str, data: Data, meta: Meta) -> SpeechStreamEvent | 
     except ValueError:
         broken = unexpected("a piece of sound whose base64 is broken", data, meta)
     else:
-        return _kept(event, data, tree)
+        return remember_answer(event, data, tree)
     raise broken
 
 
@@ -211,18 +211,4 @@ def _said(data: Data, cls: type[A], meta: Meta) -> A:
     tree, found = read_opened(raw, meta, said_in)
     if found is None:
         raise not_understood("JSON without a text", raw, meta, tree)
-    return _kept(fit_struct(tree, cls), raw, tree)
-
-
-def _kept(answer: A, data: Data, tree: dict[str, Any]) -> A:
-    """Keep what an answer was made of, for its ``raw`` and ``extra`` and those of its parts."""
-    keep(answer, {"raw": bytes(data), "tree": tree})
-    usage = getattr(answer, "usage", None)
-    if isinstance(usage, Usage):
-        remember_usage(usage, tree)
-    for name in ("segments", "words"):
-        parts: Sequence[Nested] = getattr(answer, name, None) or ()
-        if len(parts) == len(tree.get(name) or ()):
-            for number, part in enumerate(parts):
-                keep(part, {"place": (tree, (name, number))})
-    return answer
+    return remember_answer(fit_struct(tree, cls), raw, tree)

@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tutuclient import errors
-from tutuclient.types.base import is_object
+from tutuclient.types.json import is_object
 from tutuclient.wire.lenient import dicts
 
 if TYPE_CHECKING:
