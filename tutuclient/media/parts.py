@@ -134,19 +134,18 @@ def image(
 
     Source: ``POST /chat/completions``, part ``image_url``.
     """
-    from tutuclient.media.sources import web_address  # noqa: PLC0415  (types load this, and need no uploads)
-    from tutuclient.media.upload import Upload, shown_image  # noqa: PLC0415  (as above)
+    from tutuclient.media import upload  # noqa: PLC0415  (types load this module, and need no uploads)
 
-    if (shown := shown_image(source)) is not None:
+    if (shown := upload.shown_image(source)) is not None:
         closely = cast("Literal['auto', 'low', 'high'] | None", shown[1] or detail)
         return image(shown[0], detail=closely, max_side=max_side, max_pixels=max_pixels)
-    if isinstance(source, Upload):
+    if isinstance(source, upload.Upload):
         if max_side is not None:
             raise MediaError("max_side belongs to the Upload: write Upload(source, max_side=…).")
         return ImagePart(ImageURL(source, detail))
-    url = web_address(source) if isinstance(source, str) else None
+    url = upload.sources.web_address(source) if isinstance(source, str) else None
     if url is None:
-        return ImagePart(ImageURL(Upload(source, max_side=max_side, max_pixels=max_pixels), detail))
+        return ImagePart(ImageURL(upload.Upload(source, max_side=max_side, max_pixels=max_pixels), detail))
     if max_side is not None:
         raise MediaError(
             f"max_side cannot be applied to {printable(url, 120)}: the relay fetches a URL by itself."
@@ -168,14 +167,14 @@ def audio(source: SoundSource, *, format: str | None = None) -> AudioPart:  # no
 
     Source: ``POST /chat/completions``, part ``input_audio``.
     """
-    from tutuclient.media.upload import FormatOf, Recording  # noqa: PLC0415  (as in image)
+    from tutuclient.media import upload  # noqa: PLC0415  (as in image)
 
     recording = (
         source
-        if isinstance(source, Recording) and not format
-        else Recording(source, mime=f"audio/{format}" if format else None)
+        if isinstance(source, upload.Recording) and not format
+        else upload.Recording(source, mime=f"audio/{format}" if format else None)
     )
-    return AudioPart(InputAudio(recording, format or FormatOf(recording)))
+    return AudioPart(InputAudio(recording, format or upload.FormatOf(recording)))
 
 
 def file(source: PictureSource, *, filename: str | None = None) -> FilePart:
@@ -190,9 +189,9 @@ def file(source: PictureSource, *, filename: str | None = None) -> FilePart:
 
     Source: ``POST /chat/completions``, part ``file``; relays want both name and content.
     """
-    from tutuclient.media.upload import Document  # noqa: PLC0415  (as in image)
+    from tutuclient.media import upload  # noqa: PLC0415  (as in image)
 
-    document = Document(source, name=filename)
+    document = upload.Document(source, name=filename)
     if not document.name:
         raise MediaError("a file needs a name for the model to go by: file(…, filename='report.pdf').")
     return FilePart(FileData(document.name, document))

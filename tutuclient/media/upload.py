@@ -430,6 +430,7 @@ def shown_image(source: object) -> tuple[str | Upload, str | None] | None:
         fields = cast("dict[str, Any]", shown) if isinstance(shown, dict) else {"url": shown}
         url, detail = fields.get("url"), fields.get("detail")
     else:  # An ImagePart is known by its fields, since its module imports this one.
-        shown = getattr(source, "image_url", None)
+        if (shown := getattr(source, "image_url", None)) is None:
+            return None
         url, detail = getattr(shown, "url", None), getattr(shown, "detail", None)
     return (url, detail) if isinstance(url, str | Upload) else None
