@@ -11,7 +11,6 @@ import os
 import stat
 import tempfile
 import threading
-import tracemalloc
 import zipfile
 from contextlib import aclosing
 from pathlib import Path
@@ -357,66 +356,6 @@ def with_failing_seek(read: Callable[..., int]) -> Callable[..., int]:
 
 
 # Memory, files and the loop.
-
-
-async def test_a_large_file_takes_little_memory(tmp_path: Path) -> None:
-    path = put(tmp_path / "large.png", png(20 * 2**20))
-    upload = Upload(path)
-    tracemalloc.start()
-    try:
-        await upload.open()
-        total = 0
-        async for piece in upload.pieces():
-            total += len(piece)
-            assert len(piece) <= 192 * 1024 + 30
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert total == upload.encoded_size
-    assert peak < 2 * 2**20
-
-
-@pytest.mark.parametrize("make", [bytes, bytearray, memoryview])
-async def test_bytes_are_not_copied(make: Callable[[bytes], Any]) -> None:
-    source = make(png(20 * 2**20))
-    tracemalloc.start()
-    try:
-        upload = Upload(source)
-        await upload.open()
-        async for _ in upload.pieces():
-            pass
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 2 * 2**20
-
-
-@pytest.mark.parametrize("kind", ["path", "bytes", "BytesIO", "data URI"])
-async def test_the_loop_has_its_turn_between_pieces(kind: str, tmp_path: Path, small_pieces: int) -> None:
-    path = put(tmp_path / "cat.png", DATA)
-    upload = Upload(SOURCES[kind](path))
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(count)
-        if kind == "data URI":  # Decoding is the work here, and done when it is opened.
-            await upload.open()
-            assert turns >= len(DATA) // small_pieces
-        await upload.open()
-        await anyio.sleep(0.001)  # The counter is on its way.
-        before = turns
-        pieces = 0
-        async for _ in upload.pieces():
-            pieces += 1
-            assert turns - before >= pieces - 1
-        group.cancel_scope.cancel()
-    assert pieces == -(-len(DATA) // small_pieces)
 
 
 @needs_proc

@@ -9,8 +9,10 @@ import io
 import pickle
 import sys
 import traceback
+import tracemalloc
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
 import pytest
 from PIL import Image
 from starlette.datastructures import UploadFile
@@ -38,7 +40,7 @@ from tutuclient.media.parts import image
 from tutuclient.media.upload import Document, PictureSource, Recording, Upload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
     from types import ModuleType
 
@@ -275,3 +277,67 @@ async def test_a_file_must_stay_what_it_was(tmp_path: Path) -> None:
     replace(path, b"other")
     with pytest.raises(MediaError, match="changed"):
         await document.open()
+
+
+# Memory and the loop.
+
+
+async def test_a_large_file_takes_little_memory(tmp_path: Path) -> None:
+    path = put(tmp_path / "large.png", png(20 * 2**20))
+    upload = Upload(path)
+    tracemalloc.start()
+    try:
+        await upload.open()
+        total = 0
+        async for piece in upload.pieces():
+            total += len(piece)
+            assert len(piece) <= 192 * 1024 + 30
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert total == upload.encoded_size
+    assert peak < 2 * 2**20
+
+
+@pytest.mark.parametrize("make", [bytes, bytearray, memoryview])
+async def test_bytes_are_not_copied(make: Callable[[bytes], Any]) -> None:
+    source = make(png(20 * 2**20))
+    tracemalloc.start()
+    try:
+        upload = Upload(source)
+        await upload.open()
+        async for _ in upload.pieces():
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * 2**20
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes", "BytesIO", "data URI"])
+async def test_the_loop_has_its_turn_between_pieces(kind: str, tmp_path: Path, small_pieces: int) -> None:
+    path = put(tmp_path / "cat.png", DATA)
+    kinds: dict[str, Any] = {"path": path, "bytes": DATA, "BytesIO": io.BytesIO(DATA), "data URI": uri(DATA).decode()}
+    upload = Upload(kinds[kind])
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(count)
+        if kind == "data URI":  # Decoding is the work here, and done when it is opened.
+            await upload.open()
+            assert turns >= len(DATA) // small_pieces
+        await upload.open()
+        await anyio.sleep(0.001)  # The counter is on its way.
+        before = turns
+        pieces = 0
+        async for _ in upload.pieces():
+            pieces += 1
+            assert turns - before >= pieces - 1
+        group.cancel_scope.cancel()
+    assert pieces == -(-len(DATA) // small_pieces)

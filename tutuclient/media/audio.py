@@ -186,7 +186,7 @@ def _seconds_of_wav(data: bytes) -> float | None:
     at, per_second = 12, 0
     while at + 8 <= len(data):
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        if name == b"fmt ":
+        if name == b"fmt ":  # Bytes per second stand at 8 in the chunk, behind its format, channels and sample rate.
             per_second = int.from_bytes(data[at + 16 : at + 20], "little")
         elif name == b"data":
             return min(size or len(data), len(data) - at - 8) / per_second if per_second else None

@@ -273,8 +273,8 @@ def sound_mime(head: bytes) -> str | None:
             break
         at += length
     if not at:
-        return _bare_sound_mime(head[:HEAD_BYTES])
-    return tagged_sound_mime(head[at : at + HEAD_BYTES]) if at < len(head) else "audio/mpeg"
+        return _bare_audio_mime(head[:HEAD_BYTES])
+    return tagged_audio_mime(head[at : at + HEAD_BYTES]) if at < len(head) else "audio/mpeg"
 
 
 def tag_bytes(head: bytes) -> int | None:
@@ -290,15 +290,15 @@ def tag_bytes(head: bytes) -> int | None:
     return None
 
 
-def tagged_sound_mime(behind: bytes) -> str | None:
+def tagged_audio_mime(behind: bytes) -> str | None:
     """Return the media type of what stands behind a tag."""
-    if (mime := _bare_sound_mime(behind)) is not None:
+    if (mime := _bare_audio_mime(behind)) is not None:
         return mime
     # An MP3 may begin with what decoders skip to find a frame.
     return "audio/mpeg" if described(behind) in {None, _ZEROS} else None
 
 
-def _bare_sound_mime(head: bytes) -> str | None:
+def _bare_audio_mime(head: bytes) -> str | None:
     for kind in AUDIO:
         if _begins(head, kind):
             return kind.mime
@@ -308,7 +308,7 @@ def _bare_sound_mime(head: bytes) -> str | None:
     return _sync_mime(head)
 
 
-def sound_mime_of_name(name: str) -> str | None:
+def audio_mime_of_name(name: str) -> str | None:
     """Return what audio is taken for whose bytes do not tell, by its name: an MP3 may begin with anything."""
     ending = f".{name.rpartition('.')[2].lower()}"
     return next((kind.mime for kind in (*AUDIO, SAMPLES) if ending in kind.extensions), None)

@@ -357,7 +357,7 @@ class Recording(Upload):
                 raise MediaError(f"{self._origin.label} is nothing but a tag (ID3 or APE): no audio follows it.")
             async with self._origin.reading() as read:
                 begun = bytes(await read(at, min(kinds.HEAD_BYTES, size - at)))
-        return (kinds.tagged_sound_mime(begun) if tags else None) or self._kind(begun)
+        return (kinds.tagged_audio_mime(begun) if tags else None) or self._kind(begun)
 
     def _kind(self, head: bytes) -> str:
         label = self._origin.label
@@ -365,7 +365,7 @@ class Recording(Upload):
             raise MediaError(f"{label} is empty.")
         if (mime := self._given_mime or kinds.sound_mime(head)) is not None:
             return mime
-        if kinds.described(head) is None and (mime := kinds.sound_mime_of_name(self.name or "")) is not None:
+        if kinds.described(head) is None and (mime := kinds.audio_mime_of_name(self.name or "")) is not None:
             return mime
         raise MediaError(
             f"{label} is not audio that can be sent; it seems to be {kinds.seems(head)}."

@@ -67,9 +67,12 @@ class SoundStream(Stream[bytes]):
         Raises:
             APIError: It is not audio.
         """
+        # Nothing has been handed out before these bytes are here, so that errors and other kinds of body still fail the
+        # attempt: once the caller has had a byte, the call cannot be sent again.
         head = await _read_head(reply)
         reader = _AudioReader(reply, events=_is_event_stream(head, reply.content_type))
         begun, piece = b"".join(reader.feed(head)), head
+        # In events the audio itself begins later, and its first event may be shorter than a header.
         while len(begun) < HEAD_BYTES and piece and not reader.done:
             piece = await reply.piece()
             begun += b"".join(reader.feed(piece) if piece else reader.end())
@@ -78,6 +81,7 @@ class SoundStream(Stream[bytes]):
             if reader.unwraps:
                 reader.check_complete(strict=False)
             raise _error_of(await reply.read(begun) if begun and not reader.unwraps else begun, reply.meta)
+        # From here on any task may read, at any time: a limit that passes fails the stream and cancels nobody.
         reply.watch.ease()
         reply.watch.hand_over(reply.fail)
         return cls(reply, reader, begun, mime)
@@ -147,6 +151,7 @@ class SoundStream(Stream[bytes]):
             return await (await self.sound()).save(path, overwrite=overwrite)
         self._check_untouched()
         async with saving.writing(path, "the audio", SoundError, overwrite=overwrite) as part:
+            # Relays send pieces of some kB, and a thread for each would take longer than the writing.
             gathered = bytearray()
             async for piece in self:
                 gathered += piece
@@ -213,6 +218,7 @@ class _AudioReader:
                 yield event.data
 
     def _bounded(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        # The limit of the body does not hold for a stream, whose length nobody knows.
         for piece in pieces:
             self._left -= len(piece)
             if self._left < 0:
