@@ -396,7 +396,7 @@ def described(head: bytes) -> str | None:
 def _described_unsigned(head: bytes) -> str | None:
     """Return what these bytes seem to be, by what is no signature: the text in them, or headers that make sense."""
     if _is_icon(head):
-        return "an icon or a cursor; convert it first"
+        return "an icon or a cursor; convert it to PNG first"
     marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = None if _is_layer_one(head, twice=True) else _text_in(head, "utf-16" if marked else "utf-8-sig")
     if text is not None:

@@ -134,7 +134,7 @@ def image(
 
     Source: ``POST /chat/completions``, part ``image_url``.
     """
-    from tutuclient.media import upload  # noqa: PLC0415  (types load this module, and need no uploads)
+    from tutuclient.media import sources, upload  # noqa: PLC0415  (types load this module, and need no uploads)
 
     if (shown := upload.shown_image(source)) is not None:
         closely = cast("Literal['auto', 'low', 'high'] | None", shown[1] or detail)
@@ -143,7 +143,7 @@ def image(
         if max_side is not None:
             raise MediaError("max_side belongs to the Upload: write Upload(source, max_side=…).")
         return ImagePart(ImageURL(source, detail))
-    url = upload.sources.web_address(source) if isinstance(source, str) else None
+    url = sources.web_address(source) if isinstance(source, str) else None
     if url is None:
         return ImagePart(ImageURL(upload.Upload(source, max_side=max_side, max_pixels=max_pixels), detail))
     if max_side is not None:
