@@ -177,7 +177,7 @@ async def test_two_paths_in_a_tuple_are_two_pictures(client: TutuClient, server:
         ({"image": PNG, "mask": JPEG}, "mask must be image/png"),
         ({"image": PNG, "markup": "https://h.example/a.png"}, "markup is an address"),
         ({"image": []}, "the list is empty"),
-        ({"image": b"text"}, "is no picture"),
+        ({"image": b"text"}, "is not an image"),
         ({"image": "missing.png"}, "There is no file"),
     ],
 )
