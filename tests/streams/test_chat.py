@@ -292,7 +292,7 @@ BROKEN: dict[str, tuple[bytes, type[APIError], str]] = {
         errors.RateLimitError,
         "bad",
     ),
-    "JSON that is no event": (b'{"a":1}\n', UnexpectedResponseError, "no event"),
+    "JSON that is no event": (b'{"a":1}\n', UnexpectedResponseError, "not an event"),
     "HTML that is no event": (b"<html>\n", UnexpectedResponseError, "HTML"),
     "words that are no event": (b"upstream gone\n", UnexpectedResponseError, "upstream gone"),
     "words with a colon": (b"upstream error: gone\n", UnexpectedResponseError, "gone"),

@@ -109,7 +109,7 @@ def test_what_came_before_an_error_is_yielded_first() -> None:
     with pytest.raises(InternalServerError, match="boom") as caught:
         next(events)
     assert caught.value.outcome == "unknown"
-    with pytest.raises(UnexpectedResponseError, match="a line that is no event"):
+    with pytest.raises(UnexpectedResponseError, match="a line that is not an event"):
         list(reader().read_all(b"oops\n"))
 
 

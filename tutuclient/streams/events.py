@@ -271,10 +271,10 @@ class BaseEventReader(ABC, Generic[E]):
             UnexpectedResponseError: It is text, not a field of some later standard.
         """
         if line.lstrip()[:1] in {b"{", b"[", b"<"}:
-            raise wire.error_of_answer(line, self.meta) or wire.unexpected("a line that is no event", line, self.meta)
+            raise wire.error_of_answer(line, self.meta) or wire.unexpected("a line that is not an event", line, self.meta)
         name, colon, _ = line.partition(b":")
         if not colon or b" " in name:
-            raise wire.unexpected("a line that is no event", line, self.meta)
+            raise wire.unexpected("a line that is not an event", line, self.meta)
 
     def _torn(self, error: UnexpectedResponseError) -> APIError:
         """Return the error of bytes that ended within an event, which could not be parsed."""
