@@ -297,7 +297,7 @@ BROKEN: dict[str, tuple[bytes, type[APIError], str]] = {
     "words that are no event": (b"upstream gone\n", UnexpectedResponseError, "upstream gone"),
     "words with a colon": (b"upstream error: gone\n", UnexpectedResponseError, "gone"),
     "plain text as data": (b"data: upstream gone\n\n", UnexpectedResponseError, "no JSON: upstream gone"),
-    "a list": (b"data: [1]\n\n", UnexpectedResponseError, "no JSON object"),
+    "a list": (b"data: [1]\n\n", UnexpectedResponseError, "not a JSON object"),
     "broken JSON": (b'data: {"choices":[\n\n', UnexpectedResponseError, "no JSON"),
     "deep": (b"data: " + b"[" * 9000 + b"\n\n", UnexpectedResponseError, "too deeply"),
     "long line": (b"data: " + b"x" * 30_000 + b"\n\n", UnexpectedResponseError, "over 20,000 bytes"),

@@ -588,10 +588,46 @@ def test_a_picture_in_a_conversation_is_shown_and_not_read() -> None:
     assert "cat.png" in str(seen["content"][0]["image_url"]["url"])
 
 
-def test_how_a_call_went_does_not_leave_by_an_encoder() -> None:
-    """Its headers, and what holds it beside the raw answer, are for the caller."""
-    meta: Any = Meta(200, {"Set-Cookie": "secret"})
-    with pytest.raises(TypeError):
-        dict(meta)
+CALL = {
+    "status_code": 200,
+    "request_id": "r",
+    "attempts": 2,
+    "waited_s": 0.0,
+    "headers_s": 0.5,
+    "elapsed_s": 1.0,
+    "warnings": ["odd"],
+}
+
+
+def test_how_a_call_went_is_sent_without_its_headers() -> None:
+    """They are for the caller: they may hold cookies, and name the account at the upstream."""
+    meta = Meta(200, {"x-request-id": "r", "Set-Cookie": SECRET}, 2, 0.0, 0.5, 1.0, ("odd",))
+    app = FastAPI()
+
+    @app.get("/bare")
+    async def bare():  # type: ignore[no-untyped-def]  # noqa: ANN202  (an endpoint as people write it)
+        return {"meta": meta}
+
+    @app.get("/any")
+    async def anything() -> dict[str, Any]:
+        return {"meta": meta}
+
+    class Reply(BaseModel):
+        meta: Meta
+
+    @app.get("/held", response_model=Reply)
+    async def held():  # type: ignore[no-untyped-def]  # noqa: ANN202  (the same)
+        return {"meta": meta}
+
+    site = TestClient(app)
+    for path in ("/bare", "/any", "/held"):
+        given = site.get(path)
+        assert (given.status_code, given.json()) == (200, {"meta": CALL})
+        assert SECRET not in given.text
+    assert site.get("/openapi.json").json()["components"]["schemas"]["Reply"]
+    assert dict(meta) == CALL | {"warnings": ("odd",)}
     with pytest.raises(TypeError):
         vars(meta)
+    again = TypeAdapter(Meta).validate_json(TypeAdapter(Meta).dump_json(meta))
+    assert (again.status_code, again.attempts, again.warnings) == (200, 2, ("odd",))
+    assert TypeAdapter(Meta).validate_python(meta) is meta

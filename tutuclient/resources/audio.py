@@ -18,7 +18,7 @@ from tutuclient.media.upload import Recording
 from tutuclient.resources.resource import Resource, stamped
 from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Unset
-from tutuclient.streams.audio import Sound, SoundStream, read_sound, speech_reader
+from tutuclient.streams.audio import SoundStream, read_sound, speech_reader
 from tutuclient.streams.events import EventReader, EventStream, stream_in
 from tutuclient.types.audio import (
     SpeechFields,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from tutuclient._meta import Meta
+    from tutuclient.media.audio import Sound
     from tutuclient.media.upload import SoundSource
     from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Call, Transport

@@ -30,8 +30,8 @@ from tutuclient.types.provenance import Origin
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from tutuclient.media.audio import Sound
     from tutuclient.settings import Settings
-    from tutuclient.streams.audio import Sound
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
     from tutuclient.types.chat import ParseFields, RunFields
@@ -165,7 +165,7 @@ class Completions(Resource):
             makes_image: The call orders a picture, so it is not sent twice in silence; None judges by the model.
         """
         call = self._chat_call(body, extra_headers, extra_query, timeout, makes_image)
-        find, hear = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry), _ear(body)
+        find, hear = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry), _ear(body)
 
         def read(data: bytes | bytearray, reply: Reply) -> ChatCompletion:
             origin = Origin(reply.meta, find, hear)
@@ -184,7 +184,7 @@ class Completions(Resource):
     ) -> ChatStream:
         """Send a request's fields and give the stream of its answer. Arguments as for ``send``."""
         call = self._chat_call(body | {"stream": True}, extra_headers, extra_query, timeout, makes_image)
-        find, hear = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry), _ear(body)
+        find, hear = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry), _ear(body)
 
         async def begin(reply: Reply) -> ChatStream:
             return await ChatStream.begin(reply, Origin(reply.meta, find, hear), many=_many(body))
@@ -274,7 +274,7 @@ class Completions(Resource):
     ) -> ChatCompletionStream[Any]:
         expected: Expected[Any] = Expected(body)
         call = self._chat_call(expected.body | {"stream": True}, headers, query, timeout, None)
-        find, hear = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry), _ear(body)
+        find, hear = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry), _ear(body)
 
         async def begin(reply: Reply) -> ChatCompletionStream[Any]:
             many = _many(body)

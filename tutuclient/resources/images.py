@@ -338,7 +338,7 @@ class Images(Resource):
         )
 
     def _finder(self, reply: Reply) -> ImageFinder:
-        return ImageFinder(self._transport.downloads, True, reply.call.timeout, reply.call.retry)
+        return ImageFinder(self._downloads, True, reply.call.timeout, reply.call.retry)
 
 
 class ImageReader(EventReader[ImageStreamEvent]):

@@ -271,7 +271,9 @@ class BaseEventReader(ABC, Generic[E]):
             UnexpectedResponseError: It is text, not a field of some later standard.
         """
         if line.lstrip()[:1] in {b"{", b"[", b"<"}:
-            raise wire.error_of_answer(line, self.meta) or wire.unexpected("a line that is not an event", line, self.meta)
+            raise wire.error_of_answer(line, self.meta) or wire.unexpected(
+                "a line that is not an event", line, self.meta
+            )
         name, colon, _ = line.partition(b":")
         if not colon or b" " in name:
             raise wire.unexpected("a line that is not an event", line, self.meta)

@@ -12,9 +12,7 @@ from tutuclient.wire.api_errors import (
 from tutuclient.wire.chat import (
     MOST_CALLS,
     MOST_CHOICES,
-    UNREADABLE,
     apart,
-    check_count,
     chunk_of_line,
     decode_chunk,
     is_event_stream,
@@ -24,10 +22,9 @@ from tutuclient.wire.chat import (
     read_completion_or_chunks,
     says_done,
     seek_usage,
-    too_many,
     written_chunks,
 )
-from tutuclient.wire.decoding import too_large, unexpected
+from tutuclient.wire.decoding import UNREADABLE, check_count, too_large, too_many, unexpected
 from tutuclient.wire.endpoints import (
     failed,
     read_answer,
@@ -54,7 +51,7 @@ from tutuclient.wire.json_body import (
 )
 from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names
 from tutuclient.wire.lenient import fit_struct
-from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source
+from tutuclient.wire.messages import check_detail, is_part, is_source
 from tutuclient.wire.redaction import without_key
 from tutuclient.wire.shapes import in_order
 from tutuclient.wire.transcripts import (
@@ -103,7 +100,6 @@ __all__ = [
     "is_event_stream",
     "is_first_chunk",
     "is_part",
-    "is_picture_text",
     "is_source",
     "left_unread",
     "makes_image",

@@ -32,7 +32,7 @@ from tutuclient.wire.error_detection import (
     status_in,
     succeeds,
 )
-from tutuclient.wire.lenient import dicts, written
+from tutuclient.wire.lenient import as_text, objects_in
 
 if TYPE_CHECKING:
     from tutuclient.wire.sse import Data
@@ -128,7 +128,7 @@ def _retry_delay(body: object) -> float | None:
 
     Source: https://cloud.google.com/apis/design/errors, google.rpc.RetryInfo.
     """
-    details = dicts(body.get("details")) if is_object(body) else []
+    details = objects_in(body.get("details")) if is_object(body) else []
     said = next((item["retryDelay"] for item in details if isinstance(item.get("retryDelay"), str)), "")
     found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", said)
     return float(found[1]) if found else None
@@ -146,7 +146,7 @@ def _class_of(status: int, no: FoundError) -> type[APIStatusError]:
     found = vendors.class_over_code(message) or vendors.class_of_number(no.envelope, number.removesuffix(".0"))
     found = found or vendors.class_of_code(code) or vendors.class_of_code(kind)
     if found is None and is_object(body):
-        found = vendors.class_of_details(body, message + " " + written(body)[:LONGEST_BODY])
+        found = vendors.class_of_details(body, message + " " + as_text(body)[:LONGEST_BODY])
     found = found or vendors.class_of_words(message, status)
     if found is None and "{" in message:
         found = vendors.class_of_upstream(message)
@@ -172,27 +172,26 @@ def raise_if_error(tree: dict[str, Any] | list[Any], meta: Meta, *, loose: bool 
         raise _error_in_answer(no, meta)
 
 
-def raise_if_words(tree: dict[str, Any], meta: Meta, name: str = "") -> None:
-    """Raise the error that an event of a stream is, also when it is nothing but words.
+def raise_if_message_alone(tree: dict[str, Any], meta: Meta, name: str = "") -> None:
+    """Raise the error that an event of a stream is when it is nothing but a message.
 
     An event of another kind, which its name or its ``type`` tells, may carry a
-    message and is passed over. What has neither, and says nothing else, is what
-    the relay writes in place of an answer.
+    message and is passed over. What has neither, and nothing else, is what the
+    relay writes in place of an answer.
 
     Args:
-        tree: The decoded event.
+        tree: The decoded event, in which ``raise_if_error`` found nothing.
         meta: How the call went.
         name: What its ``event:`` line calls it, or "".
     """
-    raise_if_error(tree, meta)
-    told_more = tree.keys() & {"choices", "object", "id", "type", "event"} or tree.get("data") is not None
-    if name in {"", "message"} and not told_more and not succeeds(tree) and not may_be_accepted(tree):
+    has_more = tree.keys() & {"choices", "object", "id", "type", "event"} or tree.get("data") is not None
+    if name in {"", "message"} and not has_more and not succeeds(tree) and not may_be_accepted(tree):
         fields = error_fields(tree)
         if fields.get("message") and not is_good_word(fields["message"]):
             raise _error_in_answer(FoundError(fields, tree, "code"), meta)
 
 
-def missing(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> APIError:
+def error_in_place(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> APIError:
     """Make the error of an object in which the endpoint's reader found nothing of what was asked for.
 
     Args:
@@ -229,7 +228,7 @@ def left_unread(message: str, data: Data, meta: Meta) -> APIError:
     except UnexpectedResponseError:
         tree = None
     if is_object(tree) and (may_be_accepted(tree) or (has_message(tree) and not tree.keys() & {"type", "event"})):
-        return missing("a stream without an answer", tree, data, meta)
+        return error_in_place("a stream without an answer", tree, data, meta)
     return IncompleteStreamError(message, body=tree, request_id=meta.request_id)
 
 

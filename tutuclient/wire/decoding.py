@@ -3,24 +3,75 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
 
 from tutuclient.errors import UnexpectedResponseError, printable
-from tutuclient.types.json import is_object, read_json
+from tutuclient.types.base import Answer
+from tutuclient.types.json import is_object, read_json, too_deep
 from tutuclient.wire.advice import html_hint
 from tutuclient.wire.error_detection import may_be_accepted
-from tutuclient.wire.lenient import written
+from tutuclient.wire.lenient import as_text
 
 if TYPE_CHECKING:
     from tutuclient._meta import Meta
     from tutuclient.wire.sse import Data
 
+A = TypeVar("A", bound=Answer)
+
 _TITLE = re.compile(rb"<title[^>]*>(.{0,300}?)</title", re.IGNORECASE | re.DOTALL)
 # What is longer is no error's JSON, but an answer that lacks something.
 LONGEST_BODY = 2**20
+_LONG = 2**20
+_MOST_OBJECTS = 500_000
+_ERROR = b'"error"'
+_ERROR_EDGE = 8 * 2**10
 _GB = re.compile(rb"(?:[\x00-\x7f]|[\xa1-\xf7][\xa1-\xfe])*[\xa1-\xf7]?")
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*(gb\w+|x-gbk|cp936)", re.IGNORECASE)
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*(?:gb\w+|x-gbk|cp936)", re.IGNORECASE)
+
+_decoders: dict[type[Answer], msgspec.json.Decoder[Any]] = {}
+
+UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What msgspec raises on what it refuses: a ``ValidationError`` is a ``DecodeError`` too."""
+
+
+def decode_as(data: Data, cls: type[A]) -> A | None:
+    """Decode an answer that is as the API has it, the quick way; None for one that has to be read patiently."""
+    decoder = _decoders.get(cls)
+    if decoder is None:
+        # Not strict: relays write numbers as text, and whole ones with a fraction (.github/WIRE.md, section 5).
+        decoder = _decoders[cls] = msgspec.json.Decoder(cls, strict=False)
+    try:
+        return None if too_deep(data) else cast("A", decoder.decode(data))
+    except UNREADABLE:
+        return None
+
+
+def too_many(data: Data) -> bool:
+    """Return whether there are more objects than any answer has."""
+    return len(data) > _LONG and bytes(data).count(b"{") > _MOST_OBJECTS
+
+
+def check_count(data: Data, meta: Meta) -> None:
+    """Check how many objects there are before a decoder makes something of each: a byte may cost a hundred.
+
+    Raises:
+        UnexpectedResponseError: There are more than any answer has.
+    """
+    if too_many(data):
+        raise unexpected(f"more than {_MOST_OBJECTS:,} objects in one answer", b"", meta)
+
+
+def may_hold_error(raw: Data) -> bool:
+    """Return whether a good answer may have an error within: in a choice, or as the reason why it ended.
+
+    In a long one, whose length is the content's, only its beginning and end are looked at.
+    """
+    if len(raw) <= 2 * _ERROR_EDGE:
+        return bytes(raw).find(_ERROR) >= 0
+    return bytes(raw[:_ERROR_EDGE]).find(_ERROR) >= 0 or bytes(raw[-_ERROR_EDGE:]).find(_ERROR) >= 0
 
 
 def read_value(data: Data, meta: Meta) -> Any:
@@ -49,7 +100,7 @@ def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
         if is_object(body) and may_be_accepted(body):
             hint = "the order may have been taken on as a task, whose id is in .body: ask for it before you order again"
     # Escapes are for machines: what is said in Chinese is to be read.
-    text = text_of(written(body).encode("utf-8", "replace")[:4096] if is_object(body) and b"\\u" in start else start)
+    text = text_of(as_text(body).encode("utf-8", "replace")[:4096] if is_object(body) and b"\\u" in start else start)
     said = f": {printable(text, 200)}" if text else ""
     return UnexpectedResponseError(
         f"the relay answered {meta.status_code} with {kind}{said}" + (f" ({hint})" if hint else ""),

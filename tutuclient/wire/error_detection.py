@@ -4,7 +4,7 @@ Under a good status an object is an error when it says so: an ``error`` that is
 not empty, at the top or in a choice, ``success: false``, a code that does not
 mean success. Words such as ``message`` decide nothing: they are the reason only
 where the endpoint's own reader finds nothing of what was asked for
-(``api_errors.missing``).
+(``api_errors.error_in_place``).
 
 Sources: .github/WIRE.md, sections 3.5 and 4.2.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tutuclient.types.json import is_list, is_object
 from tutuclient.wire import vendors
-from tutuclient.wire.lenient import dicts, written
+from tutuclient.wire.lenient import as_text, objects_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -70,7 +70,7 @@ _ACCEPTED = frozenset(
         "running",
     ]
 )
-_TAKEN_ON = re.compile(
+_ACCEPTED_WORDS = re.compile(
     r"已提交|提交成功|排队中|处理中|生成中"
     r"|(?:been|was|successfully|task|request|order|job) submitted|submitted successfully|\bqueued\b|in progress"
     r"|being (?:processed|generated|made)|is processing",
@@ -122,7 +122,7 @@ def find_error(value: Any, *, failed: bool = False, loose: bool = True) -> Found
 
 def _find_in_object(tree: Mapping[str, Any], *, failed: bool = False) -> FoundError | None:
     for no in _explicit_errors(tree, failed=failed):
-        accepted = _may_have_accepted(tree)
+        accepted = _has_task(tree)
         # What was taken on is told beside the error, so its body is all of it.
         return no._replace(accepted=True, body=dict(tree)) if accepted else no
     return None
@@ -133,8 +133,8 @@ def _explicit_errors(tree: Mapping[str, Any], *, failed: bool) -> Iterator[Found
     whole = dict(tree)
     error = tree.get("error") or tree.get("Error")
     has_output = not failed and _has_output(tree)
-    broken_off = [choice for choice in dicts(tree.get("choices")) if _broke_off(choice, has_output=has_output)]
-    ends_in_error = any(choice.get("finish_reason") == "error" for choice in dicts(tree.get("choices")))
+    broken_off = [choice for choice in objects_in(tree.get("choices")) if _broke_off(choice, has_output=has_output)]
+    ends_in_error = any(choice.get("finish_reason") == "error" for choice in objects_in(tree.get("choices")))
     if isinstance(error, str) and error.strip() and not _is_no_error(error):
         rest = {name: value for name, value in whole.items() if name not in {"error", "message"}}
         reasons = (tree.get(name) for name in ("message", "error_description", "detail", "msg"))
@@ -145,7 +145,7 @@ def _explicit_errors(tree: Mapping[str, Any], *, failed: bool) -> Iterator[Found
         yield FoundError(_with_code(error_fields(error), tree), error, "error")
     if is_list(error) and error and not has_output:
         inner = error[0]
-        yield FoundError(error_fields(inner) if is_object(inner) else {"message": written(error)}, whole)
+        yield FoundError(error_fields(inner) if is_object(inner) else {"message": as_text(error)}, whole)
     for choice in broken_off:
         own: Any = choice.get("error")
         if is_object(own):
@@ -243,7 +243,7 @@ def _in_response(tree: dict[str, Any]) -> FoundError | None:
         inner: Any = (value.get("error") or value.get("Error")) if is_object(value) else None
         if inner:
             fields = error_fields(inner) if is_object(inner) else {}
-            fields["message"] = fields.get("message") or written(inner)
+            fields["message"] = fields.get("message") or as_text(inner)
             return FoundError(
                 {"message": fields["message"]} if outer == "response" else fields, tree, code=fields.get("code")
             )
@@ -321,7 +321,7 @@ def _has_result(tree: Mapping[str, Any]) -> bool:
     return any(tree.get(name) for name in ("data", "result", "output", "choices", "results", "images", *_TASK_IDS))
 
 
-def _may_have_accepted(tree: Mapping[str, Any]) -> bool:
+def _has_task(tree: Mapping[str, Any]) -> bool:
     """Return whether an answer shows that work may have been taken on: a task's id, or a state of one that goes on."""
     data = tree.get("data")
     parts: list[Any] = [tree, *(tree.get(name) for name in ("data", "output", "result", "task", "job"))]
@@ -340,7 +340,7 @@ def _may_have_accepted(tree: Mapping[str, Any]) -> bool:
 
 def may_be_accepted(tree: Mapping[str, Any]) -> bool:
     """Return whether an object without an explicit no tells of an order that was taken on, be it in words alone."""
-    return _may_have_accepted(tree) or _TAKEN_ON.search(str(error_fields(tree).get("message") or "")) is not None
+    return _has_task(tree) or _ACCEPTED_WORDS.search(str(error_fields(tree).get("message") or "")) is not None
 
 
 def _names_an_error(error: dict[str, Any]) -> bool:
@@ -354,9 +354,9 @@ def _names_an_error(error: dict[str, Any]) -> bool:
 
 def _has_output(tree: Mapping[str, Any]) -> bool:
     """Say whether there is something that was asked for, beside the error."""
-    if any(map(has_text, dicts(tree.get("choices")))):
+    if any(map(has_text, objects_in(tree.get("choices")))):
         return True
-    return any(item.get(name) for item in dicts(tree.get("data")) for name in ("url", "b64_json", "embedding"))
+    return any(item.get(name) for item in objects_in(tree.get("data")) for name in ("url", "b64_json", "embedding"))
 
 
 def has_text(choice: dict[str, Any]) -> bool:
@@ -373,14 +373,14 @@ def error_fields(tree: Mapping[str, Any]) -> dict[str, Any]:
     for name in (*_MESSAGE_FIELDS, *_ERROR_MESSAGE_FIELDS, "status_msg", "Message", "title"):
         value = tree.get(name)
         if value:
-            fields["message"] = written(value)
+            fields["message"] = as_text(value)
             break
     else:
         for outer, inner in (("header", "message"), ("response", "error")):
             value = tree.get(outer)
             found = value.get(inner) if is_object(value) else None
             if found:
-                fields["message"] = written(found.get("message") or found if is_object(found) else found)
+                fields["message"] = as_text(found.get("message") or found if is_object(found) else found)
                 break
     if "code" not in fields and tree.get("Code"):
         fields["code"] = tree["Code"]

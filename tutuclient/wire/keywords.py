@@ -122,18 +122,18 @@ def _check_value(name: str, value: Any) -> None:
     if name == "size" and is_any(value, tuple, list):
         raise ConfigError(f'{name} is {quoted(value)}: write text, "1024x1024"')
     if name not in _BINARY:
-        _refuse_bytes(name, value)
+        _reject_bytes(name, value)
 
 
-def _refuse_bytes(place: str, value: Any) -> None:
+def _reject_bytes(place: str, value: Any) -> None:
     if is_any(value, bytes, bytearray, memoryview):
         raise ConfigError(f"{place} is {quoted(value)}: write text (.decode())")
     if is_any(value, list, tuple):
         for number, item in enumerate(value):
-            _refuse_bytes(f"{place}[{number}]", item)
+            _reject_bytes(f"{place}[{number}]", item)
     elif place == "metadata" and is_any(value, dict):
         for name, item in value.items():
-            _refuse_bytes(f"{place}.{name}", item)
+            _reject_bytes(f"{place}.{name}", item)
 
 
 def _check_choice(choice: Any, tools: Any) -> None:

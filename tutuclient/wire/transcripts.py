@@ -28,11 +28,11 @@ from tutuclient.types.audio import (
 )
 from tutuclient.types.base import Answer, remember_answer
 from tutuclient.types.json import read_json
-from tutuclient.wire.api_errors import error_event, missing
-from tutuclient.wire.decoding import in_utf8, read_value, unexpected
-from tutuclient.wire.envelopes import not_understood, open_event, read_opened
+from tutuclient.wire.api_errors import error_event, error_in_place
+from tutuclient.wire.decoding import in_utf8, unexpected
+from tutuclient.wire.envelopes import read_event, read_unwrapped, unrecognized
 from tutuclient.wire.lenient import fit_struct
-from tutuclient.wire.shapes import event_in, said_in
+from tutuclient.wire.shapes import audio_event_in, transcription_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,14 +84,14 @@ def read_transcription(
     """
     if form in PLAIN_FORMATS:
         return read_plain(data, form, meta)
-    return _said(data, _TRANSCRIPTIONS.get(form, Transcription), meta)
+    return _read_json(data, _TRANSCRIPTIONS.get(form, Transcription), meta)
 
 
 def read_translation(data: Data, form: str, meta: Meta) -> Translation | TranslationVerbose | str:
     """Read a whole translation. Arguments and errors as for ``read_transcription``."""
     if form in PLAIN_FORMATS:
         return read_plain(data, form, meta)
-    return _said(data, _TRANSLATIONS.get(form, Translation), meta)
+    return _read_json(data, _TRANSLATIONS.get(form, Translation), meta)
 
 
 def read_plain(data: Data, form: str, meta: Meta) -> str:
@@ -106,10 +106,10 @@ def read_plain(data: Data, form: str, meta: Meta) -> str:
     if _HTML.match(raw[:256]):
         raise unexpected("HTML", raw, meta)
     if _JSON.match(raw[:256]):
-        tree, _ = read_opened(raw, meta, said_in)
+        tree, _ = read_unwrapped(raw, meta, transcription_in)
         said = tree.get("text")
         if not isinstance(said, str) or (form != "text" and not _CUE.search(said)):
-            raise missing(f"JSON where {form} was asked for", tree, raw, meta)
+            raise error_in_place(f"JSON where {form} was asked for", tree, raw, meta)
         return said
     text = in_utf8(raw, meta).decode("utf-8", "replace").removeprefix("\ufeff")
     return text.removesuffix("\n").removesuffix("\r") if form == "text" else text
@@ -197,18 +197,12 @@ def read_speech_event(kind: str, data: Data, meta: Meta) -> SpeechStreamEvent | 
 def _event(kind: str, data: Data, meta: Meta) -> dict[str, Any]:
     if kind == "error":
         raise error_event(data, meta)
-    tree = read_value(data, meta)
-    if tree is None or tree == []:
-        return {}
-    tree = open_event(tree, meta, event_in, name=kind)
-    if not isinstance(tree, dict):
-        raise unexpected("an event that is no JSON object", data, meta)
-    return cast("dict[str, Any]", tree)
+    return read_event(data, meta, audio_event_in, name=kind) or {}
 
 
-def _said(data: Data, cls: type[A], meta: Meta) -> A:
+def _read_json(data: Data, cls: type[A], meta: Meta) -> A:
     raw = bytes(data)
-    tree, found = read_opened(raw, meta, said_in)
+    tree, found = read_unwrapped(raw, meta, transcription_in)
     if found is None:
-        raise not_understood("JSON without a text", raw, meta, tree)
+        raise unrecognized("JSON without a text", raw, meta, tree)
     return remember_answer(fit_struct(tree, cls), raw, tree)
