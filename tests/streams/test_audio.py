@@ -152,7 +152,7 @@ def test_events_without_a_whole_sound_are_an_error(events: list[Any], cls: type[
 def test_a_line_that_is_no_event_is_an_error() -> None:
     with pytest.raises(InternalServerError, match="boom"):
         read(lines(EVENTS[:1]) + b'{"error": {"message": "boom", "type": "server_error"}}\n')
-    with pytest.raises(UnexpectedResponseError, match="a line that is no event"):
+    with pytest.raises(UnexpectedResponseError, match="a line that is not an event"):
         read(lines(EVENTS[:1]) + b"oops\n")
 
 
