@@ -291,12 +291,13 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """A package of ours, which calls what is public by its public name as soon as the module with it is imported.
+    """A package of ours, which sets the public name of what is public as soon as the module that defines it is imported.
 
     Tracebacks, reprs and pickles name classes and functions by ``__module__``. With
     the module that defines them they would change, and pickles break, whenever a
     class moves. The import system sets each module as an attribute of its package
-    when it has run it: that is the moment.
+    when it has run it: that is the moment. The price is that ``inspect.getsource``,
+    which asks ``sys.modules[cls.__module__]``, finds functions and methods, not classes.
 
     Sources: https://docs.python.org/3/reference/import.html#submodules, and for the class of a module
     https://docs.python.org/3/reference/datamodel.html#customizing-module-attribute-access.

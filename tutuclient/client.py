@@ -34,7 +34,6 @@ ImageSources: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | 
 """What ``analyze`` and ``edit`` take as images: a source, a part made by ``image(…)``, or several of these."""
 
 USER_AGENT: Final = f"tutuclient/{__version__}"
-_FIELDS = wire.names(CallFields, "model", "detail", "max_side", "stream", "images", "prompt")
 
 
 class AnyFields(TypedDict, total=False):
@@ -46,6 +45,23 @@ class AnyFields(TypedDict, total=False):
     extra_headers: Mapping[str, str] | None
     extra_query: Mapping[str, object] | None
     timeout: float | Timeout | Unset | None
+
+
+class TaskFields(CallFields, total=False):
+    """The keywords of ``generate``, which explains them."""
+
+    model: str
+    timeout: float | Timeout | Unset | None
+
+
+class ImageTaskFields(TaskFields, total=False):
+    """The keywords of ``analyze`` and ``edit``, which explain them."""
+
+    detail: Literal["auto", "low", "high"] | None
+    max_side: int | None
+
+
+_FIELDS = wire.names(ImageTaskFields, "stream", "images", "prompt")
 
 
 class TutuClient:
@@ -275,40 +291,18 @@ class TutuClient:
         images: ImageSources,
         prompt: str,
         *,
-        model: str = "gpt-4o",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
         stream: Literal[False] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        **fields: Unpack[ImageTaskFields],
     ) -> ChatCompletion: ...
 
     @overload
     async def analyze(
-        self,
-        images: ImageSources,
-        prompt: str,
-        *,
-        model: str = "gpt-4o",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
-        stream: Literal[True],
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, images: ImageSources, prompt: str, *, stream: Literal[True], **fields: Unpack[ImageTaskFields]
     ) -> ChatStream: ...
 
     @overload
     async def analyze(
-        self,
-        images: ImageSources,
-        prompt: str,
-        *,
-        model: str = "gpt-4o",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
-        stream: bool | None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, images: ImageSources, prompt: str, *, stream: bool | None, **fields: Unpack[ImageTaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
     async def analyze(
@@ -351,40 +345,18 @@ class TutuClient:
         images: ImageSources,
         prompt: str,
         *,
-        model: str = "gpt-4o-image",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
         stream: Literal[False] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        **fields: Unpack[ImageTaskFields],
     ) -> ChatCompletion: ...
 
     @overload
     async def edit(
-        self,
-        images: ImageSources,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
-        stream: Literal[True],
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, images: ImageSources, prompt: str, *, stream: Literal[True], **fields: Unpack[ImageTaskFields]
     ) -> ChatStream: ...
 
     @overload
     async def edit(
-        self,
-        images: ImageSources,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
-        stream: bool | None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, images: ImageSources, prompt: str, *, stream: bool | None, **fields: Unpack[ImageTaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
     async def edit(
@@ -427,35 +399,15 @@ class TutuClient:
 
     @overload
     async def generate(
-        self,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        stream: Literal[False] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, prompt: str, *, stream: Literal[False] | None = None, **fields: Unpack[TaskFields]
     ) -> ChatCompletion: ...
 
     @overload
-    async def generate(
-        self,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        stream: Literal[True],
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
-    ) -> ChatStream: ...
+    async def generate(self, prompt: str, *, stream: Literal[True], **fields: Unpack[TaskFields]) -> ChatStream: ...
 
     @overload
     async def generate(
-        self,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        stream: bool | None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, prompt: str, *, stream: bool | None, **fields: Unpack[TaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
     async def generate(
