@@ -291,7 +291,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """A package of ours, which sets the public name of what is public as soon as the module that defines it is imported.
+    """A package of ours: it sets the public names of classes and functions when the module with them is imported.
 
     Tracebacks, reprs and pickles name classes and functions by ``__module__``. With
     the module that defines them they would change, and pickles break, whenever a
