@@ -36,7 +36,6 @@ ImageSources: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | 
 """What ``analyze`` and ``edit`` take as images: a source, a part made by ``image(…)``, or several of these."""
 
 USER_AGENT: Final = f"tutuclient/{__version__}"
-_FIELDS = wire.names(CallFields, "model", "detail", "max_side", "stream", "images", "prompt")
 
 
 class AnyFields(RequestOptions, total=False):
@@ -45,6 +44,23 @@ class AnyFields(RequestOptions, total=False):
     body: Mapping[str, Any] | None
     files: Mapping[str, PictureSource] | None
     makes_image: bool
+
+
+class TaskFields(CallFields, total=False):
+    """The keywords of ``generate``, which explains them."""
+
+    model: str
+    timeout: float | Timeout | Unset | None
+
+
+class ImageTaskFields(TaskFields, total=False):
+    """The keywords of ``analyze`` and ``edit``, which explain them."""
+
+    detail: Literal["auto", "low", "high"] | None
+    max_side: int | None
+
+
+_FIELDS = wire.names(ImageTaskFields, "stream", "images", "prompt")
 
 
 class TutuClient:
@@ -274,40 +290,18 @@ class TutuClient:
         images: ImageSources,
         prompt: str,
         *,
-        model: str = "gpt-4o",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
         stream: Literal[False] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        **fields: Unpack[ImageTaskFields],
     ) -> ChatCompletion: ...
 
     @overload
     async def analyze(
-        self,
-        images: ImageSources,
-        prompt: str,
-        *,
-        model: str = "gpt-4o",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
-        stream: Literal[True],
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, images: ImageSources, prompt: str, *, stream: Literal[True], **fields: Unpack[ImageTaskFields]
     ) -> ChatStream: ...
 
     @overload
     async def analyze(
-        self,
-        images: ImageSources,
-        prompt: str,
-        *,
-        model: str = "gpt-4o",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
-        stream: bool | None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, images: ImageSources, prompt: str, *, stream: bool | None, **fields: Unpack[ImageTaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
     async def analyze(
@@ -350,40 +344,18 @@ class TutuClient:
         images: ImageSources,
         prompt: str,
         *,
-        model: str = "gpt-4o-image",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
         stream: Literal[False] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        **fields: Unpack[ImageTaskFields],
     ) -> ChatCompletion: ...
 
     @overload
     async def edit(
-        self,
-        images: ImageSources,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
-        stream: Literal[True],
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, images: ImageSources, prompt: str, *, stream: Literal[True], **fields: Unpack[ImageTaskFields]
     ) -> ChatStream: ...
 
     @overload
     async def edit(
-        self,
-        images: ImageSources,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
-        stream: bool | None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, images: ImageSources, prompt: str, *, stream: bool | None, **fields: Unpack[ImageTaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
     async def edit(
@@ -426,35 +398,15 @@ class TutuClient:
 
     @overload
     async def generate(
-        self,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        stream: Literal[False] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, prompt: str, *, stream: Literal[False] | None = None, **fields: Unpack[TaskFields]
     ) -> ChatCompletion: ...
 
     @overload
-    async def generate(
-        self,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        stream: Literal[True],
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
-    ) -> ChatStream: ...
+    async def generate(self, prompt: str, *, stream: Literal[True], **fields: Unpack[TaskFields]) -> ChatStream: ...
 
     @overload
     async def generate(
-        self,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        stream: bool | None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, prompt: str, *, stream: bool | None, **fields: Unpack[TaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
     async def generate(
