@@ -14,10 +14,10 @@ from tutuclient.transport import aiohttp_internals, exceptions
 if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
+    from tutuclient._meta import Meta
     from tutuclient.limits import Slots
     from tutuclient.transport.call import Call
     from tutuclient.transport.deadlines import Kind, Watch
-    from tutuclient.types.base import Meta
 
 
 # What stands in the header where nothing was encoded, beside the names of character sets. Sources: a gateway in front
@@ -140,8 +140,7 @@ class Reply:
         problem = self._late or exceptions.broken(
             error, self.call.what, connected=True, sent=True, makes_image=self.call.makes_image
         )
-        problem.request_id = self.meta.request_id
-        return problem
+        return problem.with_details(request_id=self.meta.request_id)
 
     async def read(self, begun: bytes = b"") -> bytes | bytearray:
         """Read the whole body.
