@@ -52,13 +52,15 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from tutuclient.finding import find_images
+    from tutuclient.media.audio import Sound
     from tutuclient.media.image import GeneratedImage
-    from tutuclient.media.upload import PictureSource, Recording, SoundSource, Upload, audio, file, image
+    from tutuclient.media.parts import audio, file, image
+    from tutuclient.media.upload import PictureSource, Recording, SoundSource, Upload
     from tutuclient.resources.responses import APIResponse, OpenResponse
     from tutuclient.resources.streaming import ChatCompletionStream
     from tutuclient.resources.tool_loop import ToolRun, ToolRunStream
     from tutuclient.settings import RetryPolicy, Spent, Timeout
-    from tutuclient.streams.audio import Sound, SoundStream
+    from tutuclient.streams.audio import SoundStream
     from tutuclient.streams.chat import ChatStream
     from tutuclient.streams.events import EventStream
     from tutuclient.tools import Tool
@@ -137,13 +139,15 @@ _ROOMS = {
     ),
     "streams.events": ("EventStream",),
     "finding": ("find_images",),
+    "media.audio": ("Sound",),
     "media.image": ("GeneratedImage",),
-    "media.upload": ("PictureSource", "Recording", "SoundSource", "Upload", "audio", "file", "image"),
+    "media.parts": ("audio", "file", "image"),
+    "media.upload": ("PictureSource", "Recording", "SoundSource", "Upload"),
     "resources.responses": ("APIResponse", "OpenResponse"),
     "resources.tool_loop": ("ToolRun", "ToolRunStream"),
     "resources.streaming": ("ChatCompletionStream",),
     "settings": ("RetryPolicy", "Spent", "Timeout"),
-    "streams.audio": ("Sound", "SoundStream"),
+    "streams.audio": ("SoundStream",),
     "streams.chat": ("ChatStream",),
     "tools": ("Tool",),
     "transport": ("Request",),

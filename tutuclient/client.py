@@ -12,7 +12,9 @@ import msgspec
 from tutuclient import __version__, wire
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.image import GeneratedImage
-from tutuclient.media.upload import PictureSource, image, named_picture
+from tutuclient.media.parts import image
+from tutuclient.media.sources import names_image
+from tutuclient.media.upload import PictureSource  # noqa: TC001  (``get_type_hints`` reads the fields at run time)
 from tutuclient.resources import Account, AnyEndpoint, Audio, Chat, Embeddings, Images, Models, TextCompletions
 from tutuclient.resources.options import RequestOptions
 from tutuclient.resources.parsing import refuse_format
@@ -538,7 +540,7 @@ class TutuClient:
         **fields: Any,
     ) -> ChatCompletion | ChatStream:
         """Have a picture made; it is in ``.images`` of the answer. Arguments and errors as for ``edit``."""
-        if named_picture(prompt):
+        if names_image(prompt):
             raise MediaError(
                 f"{printable(prompt, 80)} stands where the prompt belongs, and names a picture. To have it changed:"
                 " edit('cat.jpg', 'Put a blue sky behind it')."
@@ -642,8 +644,8 @@ def _side(max_side: Any) -> int | None:
 
 def _prompt(prompt: object, images: object = None) -> str:
     """Check what is asked, before anything is paid for."""
-    asks = isinstance(images, str) and not wire.is_picture_text(images)
-    shows = wire.is_picture_text(prompt) if isinstance(prompt, str) else wire.is_part(prompt) or _is_binary(prompt)
+    asks = isinstance(images, str) and not names_image(images)
+    shows = names_image(prompt) or wire.is_part(prompt) or _is_binary(prompt)
     if asks and shows:
         raise ConfigError(
             f"the prompt is {wire.quoted(prompt)} and images is {wire.quoted(images)}: they seem to be swapped; "
@@ -651,7 +653,7 @@ def _prompt(prompt: object, images: object = None) -> str:
         )
     if not isinstance(prompt, str) or not prompt.strip():
         raise ConfigError(f"the prompt must be text that says something; got {wire.quoted(prompt)}")
-    if images is not None and named_picture(prompt):
+    if images is not None and names_image(prompt):
         raise MediaError(
             f"{printable(prompt, 80)} stands where the prompt belongs, and names a picture: pictures come first,"
             " several in a list, then the prompt, as in (['cat.jpg', 'dog.jpg'], 'What is in these pictures?')."

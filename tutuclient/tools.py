@@ -24,9 +24,9 @@ from typing import Any, Generic, TypeGuard, TypeVar, cast, get_origin, get_type_
 
 import msgspec
 
+from tutuclient.diagnostics import quoted, warn
 from tutuclient.errors import ConfigError, printable
-from tutuclient.types.base import DEEPEST, too_deep
-from tutuclient.wire.keywords import quoted, warn
+from tutuclient.types.json import DEEPEST, too_deep
 
 __all__ = ["Tool"]
 

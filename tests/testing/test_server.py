@@ -123,10 +123,10 @@ async def test_edits_the_seed_picture_and_hands_out_a_link_that_works(
 
 
 async def test_hosts_a_download_twin_of_every_picture(server: Server, http: aiohttp.ClientSession) -> None:
-    url = server.host(b"\xff\xd8 jpeg")
+    url = server.host(b"\xff\xd8\xff jpeg")
     assert url.endswith(".jpg")
     async with http.get(url.replace("/files/", "/files/download/")) as answer:
-        assert (answer.content_type, await answer.read()) == ("image/jpeg", b"\xff\xd8 jpeg")
+        assert (answer.content_type, await answer.read()) == ("image/jpeg", b"\xff\xd8\xff jpeg")
 
 
 async def test_forgets_the_oldest_pictures(

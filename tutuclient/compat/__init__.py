@@ -57,7 +57,7 @@ from tutuclient.settings import (
     own_headers,
     with_key,
 )
-from tutuclient.streams.chat import Stream as AsyncStream
+from tutuclient.streams.reading import Stream as AsyncStream
 from tutuclient.tools import Tool
 from tutuclient.transport import Transport
 from tutuclient.types.base import Plain as BaseModel

@@ -18,12 +18,13 @@ from tutuclient.resources.options import CallOptions
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.transcriptions import Transcriptions, Translations
 from tutuclient.resources.views import View, opened, raw, viewed
-from tutuclient.streams.audio import Sound, SoundStream, read_sound, speech_reader
+from tutuclient.streams.audio import SoundStream, read_sound, speech_reader
 from tutuclient.types.audio import SpeechFields, SpeechStreamEvent
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
+    from tutuclient.media.audio import Sound
     from tutuclient.resources.endpoint import RequestInfo
     from tutuclient.settings import Settings
     from tutuclient.streams.events import EventReader, EventStream

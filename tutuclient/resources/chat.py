@@ -21,15 +21,17 @@ from tutuclient.resources.tool_loop import ToolRun, ToolRunStream, run
 from tutuclient.resources.views import View, opened, raw, viewed
 from tutuclient.settings import UNSET, Unset
 from tutuclient.streams.audio import sound_in
-from tutuclient.streams.chat import ChatStream, fold, read_body, several
+from tutuclient.streams.bodies import fold, read_body
+from tutuclient.streams.chat import ChatStream
+from tutuclient.streams.folding import several
 from tutuclient.tools import sendable as sendable_tools
 from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage, ParseFields, RunFields
 from tutuclient.types.parsed import ParsedChatCompletion  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
 
 if TYPE_CHECKING:
+    from tutuclient.media.audio import Sound
     from tutuclient.resources.endpoint import RequestInfo
     from tutuclient.settings import Settings
-    from tutuclient.streams.audio import Sound
     from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply
 

@@ -16,18 +16,18 @@ from tutuclient.resources.endpoint import Endpoint, events, no_images, stamped
 from tutuclient.resources.options import CallOptions
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.views import View, opened, raw, viewed
-from tutuclient.streams.chat import several
 from tutuclient.streams.events import EventReader, EventStream
-from tutuclient.types.base import Origin
+from tutuclient.streams.folding import several
 from tutuclient.types.chat import fuller
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
+from tutuclient.types.provenance import Origin
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from tutuclient._meta import Meta
     from tutuclient.resources.endpoint import RequestInfo
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 _Prompt: TypeAlias = "str | Iterable[str] | Iterable[int] | Iterable[Iterable[int]] | None"
@@ -124,7 +124,10 @@ def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> Completio
             events.extend(coming)  # It appends one by one, so those before an error are in ``events`` when it raises.
             reader.check_complete(strict=False)
         except APIError as error:
-            error.partial = _folded(events, asked) if events else None  # type: ignore[assignment]  # typed for chats
+            partial: Any = (
+                _folded(events, asked) if events else None
+            )  # The attribute is typed for the answers of chats.
+            error.with_partial(partial)
             raise
     return stamped(events[0] if coming is None else _folded(events, asked), reply)
 

@@ -14,8 +14,8 @@ from tutuclient.resources.endpoint import Endpoint, stamped
 from tutuclient.resources.options import CallOptions
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.views import View, opened, raw, viewed
-from tutuclient.types.base import is_list
 from tutuclient.types.embeddings import CreateEmbeddingResponse, EmbeddingFields
+from tutuclient.types.json import is_list
 
 if TYPE_CHECKING:
     from tutuclient.resources.endpoint import RequestInfo

@@ -9,14 +9,15 @@ from tutuclient import wire
 from tutuclient.finding import ImageFinder
 from tutuclient.resources.options import REQUEST_OPTIONS, RequestOptions
 from tutuclient.streams.events import EventReader, EventStream
-from tutuclient.types.base import Answer, Origin, kept
+from tutuclient.types.base import Answer
+from tutuclient.types.provenance import Origin, set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from tutuclient.downloads.fetch import Downloads
+    from tutuclient.media.audio import Sound
     from tutuclient.media.image import GeneratedImage
-    from tutuclient.streams.audio import Sound
-    from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply
     from tutuclient.types.chat import ChatCompletion
 
@@ -33,11 +34,11 @@ class RequestInfo:
         body: The fields, before they were encoded.
     """
 
-    __slots__ = ("_transport", "body")
+    __slots__ = ("_downloads", "body")
 
-    def __init__(self, body: Any, transport: Transport) -> None:
+    def __init__(self, body: Any, downloads: Downloads) -> None:
         self.body = body
-        self._transport = transport
+        self._downloads = downloads
 
     @property
     def response_format(self) -> str:
@@ -47,7 +48,7 @@ class RequestInfo:
     def origin(self, reply: Reply, hear: Callable[[ChatCompletion], Sound | None] | None = None) -> Origin:
         """Return where an answer comes from: how the call went, and what finds its images and its audio."""
         call = reply.call
-        find = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry)
+        find = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry)
         return Origin(reply.meta, find) if hear is None else Origin(reply.meta, find, hear)
 
 
@@ -171,5 +172,5 @@ def no_images(_: object) -> list[GeneratedImage]:
 def stamped(answer: T, reply: Reply, origin: Origin | None = None) -> T:
     """Note on an answer where it comes from; text and bytes keep no notes."""
     if isinstance(answer, Answer):
-        kept(answer)["origin"] = Origin(reply.meta, no_images) if origin is None else origin
+        set_origin(answer, Origin(reply.meta, no_images) if origin is None else origin)
     return answer

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Unpack
 
+    from tutuclient._meta import Meta
     from tutuclient.media.upload import PictureSource
     from tutuclient.resources.endpoint import RequestInfo
     from tutuclient.resources.options import RequestOptions
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 T = TypeVar("T")

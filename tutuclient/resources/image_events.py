@@ -8,11 +8,12 @@ import msgspec
 
 from tutuclient import wire
 from tutuclient.streams.events import EventReader
-from tutuclient.types.base import keep, kept
 from tutuclient.types.images import Image, ImagesResponse, ImageStreamEvent
+from tutuclient.types.provenance import copy_provenance, set_origin
 
 if TYPE_CHECKING:
-    from tutuclient.types.base import Meta, Origin
+    from tutuclient._meta import Meta
+    from tutuclient.types.provenance import Origin
     from tutuclient.wire.sse import Data
 
 
@@ -50,7 +51,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
         if not self._images:
             return None
         answer = folded(self.kept)
-        kept(answer)["origin"] = self._origin
+        set_origin(answer, self._origin)
         return answer
 
     @property
@@ -89,7 +90,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
                 for field in ("b64_json", "url"):
                     msgspec.structs.force_setattr(event, field, None)
             events.append(event)
-            kept(event)["origin"] = self._origin
+            set_origin(event, self._origin)
             if not event.is_partial:
                 self.kept.append(event)
         return events
@@ -112,7 +113,8 @@ class ImageReader(EventReader[ImageStreamEvent]):
             _completed(image, answer, self._kind) for image in answer.data if image.url or image.b64_json or image.error
         ]
         for event in events:
-            keep(event, {**kept(answer), "origin": self._origin})
+            copy_provenance(answer, event)
+            set_origin(event, self._origin)
         self.kept = events
         return events
 

@@ -199,8 +199,8 @@ def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> ImagesRes
         for _ in reader.all(data):
             pass
     except APIError as error:
-        partial: Any = reader.partial  # The attribute is typed for the answers of chats, which most errors are about.
-        error.partial = partial
+        partial: Any = reader.partial  # The attribute is typed for the answers of chats.
+        error.with_partial(partial)
         raise
     return stamped(folded(reader.kept), reply, info.origin(reply))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar, cast
 from urllib.parse import urlencode
 
 from tutuclient import wire
+from tutuclient.downloads.fetch import Downloads
 from tutuclient.resources.endpoint import RequestInfo
 from tutuclient.resources.options import REQUEST_OPTIONS
 from tutuclient.resources.responses import APIResponse, OpenResponse
@@ -40,6 +42,10 @@ class Resource:
         self._settings = settings
         self._transport = transport
         self._returns: Literal["answer", "raw", "open"] = "answer"
+
+    @cached_property
+    def _downloads(self) -> Downloads:
+        return Downloads.of(self._settings)
 
     if not TYPE_CHECKING:  # Seen by a type checker, it would allow any attribute.
 
@@ -109,7 +115,7 @@ class Resource:
             **options: The options of the call.
         """
         call = self._call(endpoint, body, files, makes_image, options, stream=False)
-        return self._send(call, endpoint.read, RequestInfo(body, self._transport))
+        return self._send(call, endpoint.read, RequestInfo(body, self._downloads))
 
     def _streamed(
         self,
@@ -125,7 +131,7 @@ class Resource:
         if begin is None:
             raise TypeError(f"{endpoint.call} has no stream: its declaration has no begin=")
         call = self._call(endpoint, body, files, makes_image, options, stream=True)
-        return self._open(call, begin, RequestInfo(body, self._transport))
+        return self._open(call, begin, RequestInfo(body, self._downloads))
 
     def _call(
         self,

@@ -15,8 +15,8 @@ from tutuclient import wire
 from tutuclient._threads import in_thread
 from tutuclient.errors import APIConnectionError, TutuError
 from tutuclient.media.saving import writing
-from tutuclient.streams.chat import Stream
-from tutuclient.types.base import read_json
+from tutuclient.streams.reading import Stream
+from tutuclient.types.json import read_json
 
 if TYPE_CHECKING:
     import os
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from tutuclient._meta import Meta
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 T = TypeVar("T")
@@ -269,7 +269,7 @@ class OpenResponse(_Head, Generic[T]):
             except BaseException as error:
                 _close(reply)
                 if isinstance(error, TutuError):
-                    error.attempts = self.meta.attempts
+                    error.with_details(attempts=self.meta.attempts)
                     wire.without_key(error, reply.call.settings.api_key)
                 raise
             answer: object = result

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tutuclient.errors import ConfigError
 from tutuclient.resources.parsing import Expected  # noqa: TC001  (``get_type_hints`` reads annotations at run time)
-from tutuclient.streams.chat import ChatStream, Folder, ToolCalls
+from tutuclient.streams.chat import ChatStream
+from tutuclient.streams.folding import Folder
+from tutuclient.streams.tool_calls import ToolCalls
 from tutuclient.tools import MisfitError
-from tutuclient.types.base import keep
 from tutuclient.types.chat import ChatCompletion, read_once
 from tutuclient.types.events import (
     ChunkEvent,
@@ -30,6 +31,7 @@ from tutuclient.types.events import (
     RefusalDoneEvent,
     so_far,
 )
+from tutuclient.types.provenance import Provenance, remember
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Iterator
@@ -97,7 +99,7 @@ class ChatCompletionStream(ChatStream, Generic[T]):
             async for chunk in chunks:
                 self._follow(chunk)
                 whole = ChunkEvent(chunk=chunk)
-                keep(whole, {"fold": self._folded})
+                remember(whole, Provenance(cached=self._folded))
                 yield whole
                 for choice in chunk.choices:
                     index = choice.index if self._many else 0

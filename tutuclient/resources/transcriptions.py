@@ -28,11 +28,11 @@ from tutuclient.types.audio import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tutuclient._meta import Meta
     from tutuclient.media.upload import SoundSource
     from tutuclient.resources.endpoint import RequestInfo
     from tutuclient.transport.reply import Reply
     from tutuclient.types.audio import AudioResponseFormat, Translation, TranslationFormat, TranslationVerbose
-    from tutuclient.types.base import Meta
 
 _Transcribed: TypeAlias = Transcription | TranscriptionVerbose | TranscriptionDiarized | str
 

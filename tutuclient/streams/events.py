@@ -10,17 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from tutuclient import wire
+from tutuclient._meta import note
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError, printable
-from tutuclient.streams.chat import Stream, begin_reading, check_stray, decoded
-from tutuclient.types.base import note
+from tutuclient.streams.reading import Stream, begin_reading
 from tutuclient.types.chat import fuller
 from tutuclient.wire import sse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from tutuclient._meta import Meta
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
 
 E = TypeVar("E")
 
@@ -154,9 +154,7 @@ class EventReader(Generic[E]):
     def _incomplete(self, message: str) -> APIError:
         if not self.spoken:
             return wire.left_unread("the stream ended without a single event", self._unread, self.meta)
-        error = IncompleteStreamError(message)
-        error.request_id = self.meta.request_id
-        return error
+        return IncompleteStreamError(message, request_id=self.meta.request_id)
 
     def _typed(self, events: list[sse.Event]) -> Iterator[E]:
         try:
@@ -170,7 +168,7 @@ class EventReader(Generic[E]):
                         yield event
         except APIError as error:
             if self.spoken:
-                error.outcome = "unknown"  # Whatever it says, work has been done.
+                error.with_details(outcome="unknown")  # Whatever it says, work has been done.
             raise
 
     def _events(self, name: str | None, data: sse.Data) -> list[E]:
@@ -200,6 +198,32 @@ class EventReader(Generic[E]):
         if not events or not (self._says is None or any(map(self._says, events))):
             self._unread = data
         return events
+
+
+def decoded(meta: Meta, decode: Callable[..., list[sse.Event]], *piece: bytes) -> list[sse.Event]:
+    """Have a stream's decoder feed on bytes, or flush.
+
+    Raises:
+        UnexpectedResponseError: A line or an event is too long.
+    """
+    try:
+        return decode(*piece)
+    except sse.EventTooLargeError as error:
+        raise wire.unexpected(f"a stream in which {error}", b"", meta) from None
+
+
+def check_stray(line: bytes, meta: Meta) -> None:
+    """Look at a line that is no field of an event stream: relays write bare errors into streams.
+
+    Raises:
+        APIError: It is an error.
+        UnexpectedResponseError: It is text, not a field of some later standard.
+    """
+    if line.lstrip()[:1] in {b"{", b"[", b"<"}:
+        raise wire.error_of_answer(line, meta) or wire.unexpected("a line that is no event", line, meta)
+    name, colon, _ = line.partition(b":")
+    if not colon or b" " in name:
+        raise wire.unexpected("a line that is no event", line, meta)
 
 
 class EventStream(Stream[E]):

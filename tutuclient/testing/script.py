@@ -24,6 +24,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from aiohttp import hdrs, web
 from multidict import CIMultiDictProxy, MultiMapping
 
+from tutuclient.media.kinds import HEAD_BYTES, picture_mime
 from tutuclient.testing import lenient
 from tutuclient.testing.account import Account
 from tutuclient.testing.form import Form, parse
@@ -717,11 +718,7 @@ def encode_frame(frame: Mapping[str, Any] | bytes | str) -> bytes:
 
 def media_type(picture: bytes) -> str:
     """Name a picture's media type by its first bytes."""
-    if picture.startswith(b"\xff\xd8"):
-        return "image/jpeg"
-    if picture[:4] == b"RIFF" and picture[8:12] == b"WEBP":
-        return "image/webp"
-    return "image/gif" if picture.startswith(b"GIF8") else "image/png"
+    return picture_mime(picture[:HEAD_BYTES]) or "image/png"
 
 
 def reset(transport: asyncio.BaseTransport) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 
 from aiohttp import hdrs, web
 
+from tutuclient.media.kinds import EXTENSIONS
 from tutuclient.standin import endpoints
 from tutuclient.testing import faults
 from tutuclient.testing.account import Account
@@ -129,7 +130,7 @@ class Server:
             data: The picture's bytes.
             name: The file name; None makes one up.
         """
-        chosen = name or f"{secrets.token_hex(8)}.{media_type(data).removeprefix('image/').replace('jpeg', 'jpg')}"
+        chosen = name or f"{secrets.token_hex(8)}{EXTENSIONS[media_type(data)][0]}"
         with self._lock:
             self._files[chosen] = data
             while len(self._files) > 1 and sum(map(len, self._files.values())) > _HOSTED_BYTES:

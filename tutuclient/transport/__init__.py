@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 from tutuclient._threads import in_thread
-from tutuclient.downloads.fetch import Downloads
 from tutuclient.errors import ConfigError
 from tutuclient.transport.call import Call
 from tutuclient.transport.middleware import Request, through
@@ -48,20 +46,6 @@ class Transport:
         self._settings = settings
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
         self.closed = False
-
-    @cached_property
-    def downloads(self) -> Downloads:
-        """What fetches pictures, without the key and over connections of its own."""
-        settings = self._settings
-        return Downloads(
-            max_bytes=settings.max_response_bytes,
-            allow_private=settings.allow_private_downloads,
-            trusted_origins=(settings.base_url,),
-            proxy=settings.proxy,
-            verify=settings.verify,
-            timeout=settings.timeout,
-            retry=settings.retry,
-        )
 
     def __reduce__(self) -> tuple[type[Transport], tuple[Settings]]:
         return Transport, (self._settings,)

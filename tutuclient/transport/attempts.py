@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 
 from tutuclient import wire
 from tutuclient._descriptors import out_of_descriptors
+from tutuclient._meta import Headers, Meta
 from tutuclient.errors import (
     APIConnectionError,
     APIError,
@@ -29,7 +30,6 @@ from tutuclient.transport.deadlines import Watch
 from tutuclient.transport.middleware import through
 from tutuclient.transport.progress import Progress, progress_of_attempt
 from tutuclient.transport.reply import Reply
-from tutuclient.types.base import Headers, Meta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -92,10 +92,8 @@ class Attempts:
                     self._pool.budget.put_back(spent)
                     kept = call.stream
                     return result
-                error.attempts = meta.attempts
                 maybe_done = maybe_done or error.outcome == "unknown"
-                if maybe_done:
-                    error.outcome = "unknown"
+                error.with_details(attempts=meta.attempts, outcome="unknown" if maybe_done else None)
                 spent = await self._pause(error)
         finally:
             if not kept:
@@ -130,9 +128,12 @@ class Attempts:
         return not call.once and (call.harmless or worth_repeating(error, call.retry, makes_image=call.makes_image))
 
     def _closed(self, error: TutuError) -> TutuError:
-        closed = APIConnectionError(f"{self._call.what}: the client was closed while the call was running")
-        closed.attempts, closed.request_id, closed.outcome = error.attempts, error.request_id, error.outcome
-        return closed
+        return APIConnectionError(
+            f"{self._call.what}: the client was closed while the call was running",
+            outcome=error.outcome,
+            attempts=error.attempts,
+            request_id=error.request_id,
+        )
 
     def _cost(self, error: TutuError) -> int:
         """Say what a retry after ``error`` takes from the budget, and have everybody keep the pause it asks for."""
@@ -237,13 +238,12 @@ class Attempts:
 
     async def _keep_pause(self, seconds: float) -> None:
         if seconds >= self._watch.left():
-            error = RateLimitError(
+            raise RateLimitError(
                 f"{self._call.what}: not sent: the relay asked all calls to pause, for {seconds:.1f} s yet, which is "
-                "beyond the deadline (timeout=)"
+                "beyond the deadline (timeout=)",
+                outcome="not_sent",
+                retry_after=seconds,
             )
-            error.outcome = "not_sent"
-            error.retry_after = seconds
-            raise error
         await asyncio.sleep(seconds)
         self._meta.waited_s += seconds
 
@@ -253,8 +253,7 @@ class Attempts:
         error = exceptions.timed_out(
             kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image, looked_up=looked_up
         )
-        error.request_id = self._meta.request_id
-        return error
+        return error.with_details(request_id=self._meta.request_id)
 
     async def _open_with_descriptors(self, error: TutuError) -> Reply:
         """Open an answer; while there are no file descriptors, wait until other calls have given some back.

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     import aiohttp
     from multidict import CIMultiDictProxy
 
+    from tutuclient._meta import Meta
     from tutuclient.limits import Slots
     from tutuclient.transport.call import Call
     from tutuclient.transport.deadlines import Kind, Watch
-    from tutuclient.types.base import Meta
 
 
 # What stands in the header where nothing was encoded, beside the names of character sets. Sources: a gateway in front
@@ -121,8 +121,7 @@ class Reply:
                     return b""
                 problem = self._broken(EOFError("the compressed body is cut off"))
                 cause = None
-            problem.request_id = self.meta.request_id
-            raise problem from cause
+            raise problem.with_details(request_id=self.meta.request_id) from cause
 
     def _broken(self, error: BaseException) -> APIError:
         return exceptions.broken(error, self.call.what, connected=True, sent=True, makes_image=self.call.makes_image)

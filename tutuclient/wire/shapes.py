@@ -1,6 +1,6 @@
 """Answers in other shapes than the API's: bare lists, other names for the list, lists of texts, one in place of many.
 
-Each function here is a ``Pick`` for ``envelopes.opened``: it makes of a value the
+Each function here is a ``Pick`` for ``envelopes.unwrap``: it makes of a value the
 answer in the API's own shape, with the fields beside it kept, or says that the
 value has no such answer. What is missing or broken is never left out in silence.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from tutuclient.types.base import is_list, is_object
 from tutuclient.types.images import looks_like_image
+from tutuclient.types.json import is_list, is_object
 from tutuclient.wire.envelopes import ENVELOPES
-from tutuclient.wire.lenient import written
+from tutuclient.wire.lenient import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -118,12 +118,12 @@ def _with_choices_in_order(tree: dict[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------- transcripts
 
 
-def said_in(value: Any) -> dict[str, Any] | None:
+def transcription_in(value: Any) -> dict[str, Any] | None:
     """Pick a transcription: it has a text, or segments."""
     return value if is_object(value) and ("text" in value or is_list(value.get("segments"))) else None
 
 
-def event_in(value: Any) -> dict[str, Any] | None:
+def audio_event_in(value: Any) -> dict[str, Any] | None:
     """Pick an event of a streamed transcription or speech."""
     if not is_object(value):
         return None
@@ -401,13 +401,13 @@ def _failure(item: dict[str, Any]) -> dict[str, Any] | None:
     error = item.get("error")
     if is_object(error) and error:
         words = next((error[name] for name in _WORDS if error.get(name)), None)
-        return error | ({} if words is None else {"message": written(words)})
+        return error | ({} if words is None else {"message": as_text(words)})
     code, status = item.get("code"), item.get("status") or item.get("state")
     words = error or next((item[name] for name in _WORDS if item.get(name)), None)
     by_code = bool(words and code) and str(code).lower() not in SUCCESS
     if not (error or by_code or (isinstance(status, str) and _SAYS_FAILED.search(status))):
         return None
-    return {"message": written(words or status)} | ({"code": code} if code else {})
+    return {"message": as_text(words or status)} | ({"code": code} if code else {})
 
 
 def failure_in(value: Any) -> dict[str, Any] | None:
