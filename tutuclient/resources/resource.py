@@ -152,7 +152,7 @@ class Resource:
             headers = {**endpoint.headers, **(headers or {})}
         queries = {**settings.default_query, **clean_query(query)} if query else settings.default_query
         timeout = options.get("timeout", UNSET)
-        fields = endpoint.prepared(body)
+        fields = endpoint.prepare(body)
         form = None if files is None else wire.form({} if fields is None else fields, files)
         return Call(
             settings,
