@@ -39,8 +39,8 @@ class _Fields(SpeechFields, CallOptions, total=False):
 class Speech(Resource):
     """``client.audio.speech``."""
 
-    with_raw_response = viewed("raw", lambda: SpeechRaw)
-    with_streaming_response = viewed("open", lambda: SpeechOpen)
+    with_raw_response = viewed("raw", lambda: _Raw)
+    with_streaming_response = viewed("open", lambda: _Open)
 
     @overload
     async def create(
@@ -109,15 +109,11 @@ class Speech(Resource):
             yield stream
 
 
-class SpeechRaw(View):
-    """``client.audio.speech.with_raw_response``."""
-
+class _Raw(View):
     create = raw(Speech.create)
 
 
-class SpeechOpen(View):
-    """``client.audio.speech.with_streaming_response``."""
-
+class _Open(View):
     create = opened(Speech.create)
 
 

@@ -67,8 +67,8 @@ class Completions(Resource):
         "delete": 'client.delete("/chat/completions/ID", cast_to=dict) deletes one',
     }
 
-    with_raw_response = viewed("raw", lambda: CompletionsRaw)
-    with_streaming_response = viewed("open", lambda: CompletionsOpen)
+    with_raw_response = viewed("raw", lambda: _Raw)
+    with_streaming_response = viewed("open", lambda: _Open)
 
     @overload
     async def create(
@@ -279,16 +279,12 @@ class Completions(Resource):
         return run(body, partial(self.send, **options), **limits)
 
 
-class CompletionsRaw(View):
-    """``client.chat.completions.with_raw_response``."""
-
+class _Raw(View):
     create = raw(Completions.create)
     parse = raw(Completions.parse)
 
 
-class CompletionsOpen(View):
-    """``client.chat.completions.with_streaming_response``."""
-
+class _Open(View):
     create = opened(Completions.create)
     parse = opened(Completions.parse)
 

@@ -40,8 +40,8 @@ class _Fields(CompletionFields, CallOptions, total=False):
 class TextCompletions(Resource):
     """``client.completions``."""
 
-    with_raw_response = viewed("raw", lambda: TextCompletionsRaw)
-    with_streaming_response = viewed("open", lambda: TextCompletionsOpen)
+    with_raw_response = viewed("raw", lambda: _Raw)
+    with_streaming_response = viewed("open", lambda: _Open)
 
     @overload
     async def create(
@@ -78,15 +78,11 @@ class TextCompletions(Resource):
         return await self._ask(_CREATE, {"model": model, "prompt": prompt}, fields, stream=stream)
 
 
-class TextCompletionsRaw(View):
-    """``client.completions.with_raw_response``."""
-
+class _Raw(View):
     create = raw(TextCompletions.create)
 
 
-class TextCompletionsOpen(View):
-    """``client.completions.with_streaming_response``."""
-
+class _Open(View):
     create = opened(TextCompletions.create)
 
 

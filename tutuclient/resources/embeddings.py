@@ -29,8 +29,8 @@ class _Fields(EmbeddingFields, CallOptions, total=False):
 class Embeddings(Resource):
     """``client.embeddings``."""
 
-    with_raw_response = viewed("raw", lambda: EmbeddingsRaw)
-    with_streaming_response = viewed("open", lambda: EmbeddingsOpen)
+    with_raw_response = viewed("raw", lambda: _Raw)
+    with_streaming_response = viewed("open", lambda: _Open)
 
     async def create(
         self,
@@ -63,15 +63,11 @@ class Embeddings(Resource):
         return await self._ask(_CREATE, {"input": _inputs(input), "model": model}, keywords)
 
 
-class EmbeddingsRaw(View):
-    """``client.embeddings.with_raw_response``."""
-
+class _Raw(View):
     create = raw(Embeddings.create)
 
 
-class EmbeddingsOpen(View):
-    """``client.embeddings.with_streaming_response``."""
-
+class _Open(View):
     create = opened(Embeddings.create)
 
 

@@ -88,10 +88,10 @@ class Endpoint(Generic[T, S]):
         self.begin = begin
         self.method = method
         self.headers = headers
+        self.prepare: Callable[[Any], Any] = prepare or _unchanged
+        self.makes_image: Callable[[Any], bool] = makes_image if callable(makes_image) else lambda _: makes_image
+        self.streams: Callable[[Any], bool] = _never if begin is None else streams or _asks_for_stream
         self._known = known
-        self._makes_image = makes_image
-        self._prepare = prepare
-        self._streams = streams
 
     def at(self, path: str) -> Endpoint[T, S]:
         """Return this endpoint at a path that names one thing of many, such as ``/models/gpt-4o``."""
@@ -133,24 +133,17 @@ class Endpoint(Generic[T, S]):
             body["stream"] = True
         return body, options
 
-    def prepared(self, body: Any) -> Any:
-        """Return the fields as they are to be encoded.
 
-        Raises:
-            ConfigError, MediaError: They cannot be sent.
-        """
-        return body if self._prepare is None else self._prepare(body)
+def _unchanged(body: Any) -> Any:
+    return body
 
-    def makes_image(self, body: Any) -> bool:
-        """Return whether a request orders an image."""
-        ordered = self._makes_image
-        return ordered if isinstance(ordered, bool) else ordered(body)
 
-    def streams(self, body: Mapping[str, Any]) -> bool:
-        """Return whether a request asks for a stream, and the endpoint has one."""
-        if self.begin is None:
-            return False
-        return body.get("stream") is True if self._streams is None else self._streams(body)
+def _asks_for_stream(body: Any) -> bool:
+    return body.get("stream") is True
+
+
+def _never(_: object) -> bool:
+    return False
 
 
 def events(

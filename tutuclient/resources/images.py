@@ -63,8 +63,8 @@ class _VariationFields(ImageVariationFields, CallOptions, total=False):
 class Images(Resource):
     """``client.images``."""
 
-    with_raw_response = viewed("raw", lambda: ImagesRaw)
-    with_streaming_response = viewed("open", lambda: ImagesOpen)
+    with_raw_response = viewed("raw", lambda: _Raw)
+    with_streaming_response = viewed("open", lambda: _Open)
 
     @overload
     async def generate(
@@ -166,17 +166,13 @@ class Images(Resource):
         return await self._ask(_VARIATION, {}, keywords, files=[wire.FormFile("image", _upload(image, "image"))])
 
 
-class ImagesRaw(View):
-    """``client.images.with_raw_response``."""
-
+class _Raw(View):
     generate = raw(Images.generate)
     edit = raw(Images.edit)
     create_variation = raw(Images.create_variation)
 
 
-class ImagesOpen(View):
-    """``client.images.with_streaming_response``."""
-
+class _Open(View):
     generate = opened(Images.generate)
     edit = opened(Images.edit)
     create_variation = opened(Images.create_variation)

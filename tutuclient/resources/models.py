@@ -31,8 +31,8 @@ class Models(Resource):
         "delete": 'client.delete("/models/ID", cast_to=dict) deletes a model of yours'
     }
 
-    with_raw_response = viewed("raw", lambda: ModelsRaw)
-    with_streaming_response = viewed("open", lambda: ModelsOpen)
+    with_raw_response = viewed("raw", lambda: _Raw)
+    with_streaming_response = viewed("open", lambda: _Open)
 
     def list(self, **options: Unpack[RequestOptions]) -> Listing:
         """List the models, in the relay's order, which may differ from call to call.
@@ -91,16 +91,12 @@ class Listing(Coroutine[Any, Any, ModelList]):
         self._asking.close()
 
 
-class ModelsRaw(View):
-    """``client.models.with_raw_response``."""
-
+class _Raw(View):
     list = raw(Models.list)
     retrieve = raw(Models.retrieve)
 
 
-class ModelsOpen(View):
-    """``client.models.with_streaming_response``."""
-
+class _Open(View):
     list = opened(Models.list)
     retrieve = opened(Models.retrieve)
 

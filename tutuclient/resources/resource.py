@@ -45,7 +45,6 @@ class Resource:
 
     @cached_property
     def _downloads(self) -> Downloads:
-        """What fetches the images of answers."""
         return Downloads.of(self._settings)
 
     if not TYPE_CHECKING:  # Seen by a type checker, it would allow any attribute.
@@ -153,7 +152,7 @@ class Resource:
             headers = {**endpoint.headers, **(headers or {})}
         queries = {**settings.default_query, **clean_query(query)} if query else settings.default_query
         timeout = options.get("timeout", UNSET)
-        fields = endpoint.prepared(body)
+        fields = endpoint.prepare(body)
         form = None if files is None else wire.form({} if fields is None else fields, files)
         return Call(
             settings,

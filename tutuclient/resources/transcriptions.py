@@ -57,8 +57,8 @@ class _TranslationFields(TranslationFields, CallOptions, total=False):
 class Transcriptions(Resource):
     """``client.audio.transcriptions``."""
 
-    with_raw_response = viewed("raw", lambda: TranscriptionsRaw)
-    with_streaming_response = viewed("open", lambda: TranscriptionsOpen)
+    with_raw_response = viewed("raw", lambda: _TranscriptionsRaw)
+    with_streaming_response = viewed("open", lambda: _TranscriptionsOpen)
 
     @overload
     async def create(
@@ -152,23 +152,19 @@ class Transcriptions(Resource):
         return await self._ask(_TRANSCRIPTION, _arguments(model, response_format), fields, stream=stream, files=files)
 
 
-class TranscriptionsRaw(View):
-    """``client.audio.transcriptions.with_raw_response``."""
-
+class _TranscriptionsRaw(View):
     create = raw(Transcriptions.create)
 
 
-class TranscriptionsOpen(View):
-    """``client.audio.transcriptions.with_streaming_response``."""
-
+class _TranscriptionsOpen(View):
     create = opened(Transcriptions.create)
 
 
 class Translations(Resource):
     """``client.audio.translations``."""
 
-    with_raw_response = viewed("raw", lambda: TranslationsRaw)
-    with_streaming_response = viewed("open", lambda: TranslationsOpen)
+    with_raw_response = viewed("raw", lambda: _TranslationsRaw)
+    with_streaming_response = viewed("open", lambda: _TranslationsOpen)
 
     @overload
     async def create(
@@ -222,15 +218,11 @@ class Translations(Resource):
         return await self._ask(_TRANSLATION, _arguments(model, response_format), fields, files=files)
 
 
-class TranslationsRaw(View):
-    """``client.audio.translations.with_raw_response``."""
-
+class _TranslationsRaw(View):
     create = raw(Translations.create)
 
 
-class TranslationsOpen(View):
-    """``client.audio.translations.with_streaming_response``."""
-
+class _TranslationsOpen(View):
     create = opened(Translations.create)
 
 

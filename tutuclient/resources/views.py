@@ -4,15 +4,14 @@ A view has the calls of its endpoint under the same names, with the same argumen
 A file of an endpoint declares it next to the endpoint:
 
     class Embeddings(Resource):
-        with_raw_response = viewed("raw", lambda: EmbeddingsRaw)
-        with_streaming_response = viewed("open", lambda: EmbeddingsOpen)
+        with_raw_response = viewed("raw", lambda: _Raw)
+        with_streaming_response = viewed("open", lambda: _Open)
         …
 
-    class EmbeddingsRaw(View):
+    class _Raw(View):
         create = raw(Embeddings.create)
 
-
-    class EmbeddingsOpen(View):
+    class _Open(View):
         create = opened(Embeddings.create)
 """
 
