@@ -87,8 +87,8 @@ def is_watched(session: aiohttp.ClientSession) -> bool:
     That is ``trace_configs`` (OpenTelemetry, Sentry), or another function in the place of ``ClientSession._request``
     (vcrpy, aioresponses, ddtrace). A wrapper pretends to be what it wraps, so its type and its file are looked at.
     """
-    request = type(session)._request
-    own = type(request) is FunctionType and request.__code__.co_filename == aiohttp.client.__file__
+    request = getattr(type(session), "_request", None)  # The public path asks too, where the name may be gone.
+    own = request is None or (type(request) is FunctionType and request.__code__.co_filename == aiohttp.client.__file__)
     return not own or bool(session.trace_configs)
 
 
