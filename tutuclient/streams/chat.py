@@ -104,7 +104,7 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
         return (self._chunk_of(read if self._many else one_choice(read)),)
 
     def _chunk_of(self, completion: ChatCompletion) -> ChatCompletionChunk:
-        """Make one chunk of a whole answer."""
+        """Build the one chunk of a whole answer."""
         choices = [
             ChatChunkChoice(
                 index=choice.index,

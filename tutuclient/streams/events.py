@@ -153,7 +153,7 @@ class BaseEventReader(ABC, Generic[E]):
         return self._with_partial(chain(chain.from_iterable(map(self.feed, steps)), self.end()))
 
     def read_as_lines(self, first: bytes) -> bool:
-        """Switch to lines of JSON if a body that is no event stream begins with a chunk; return whether it does.
+        """Switch to lines of JSON if a body that is not an event stream begins with a chunk; return whether it does.
 
         Some relays write chunks as NDJSON, or as the lines of an array (langchainjs PR 3241, chatbot-ui PR 1378).
         """
