@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 import re
 import traceback
@@ -12,15 +13,18 @@ import msgspec
 import pytest
 
 from tutuclient.client import TutuClient
+from tutuclient.compat import AsyncOpenAI
 from tutuclient.errors import ConfigError
 from tutuclient.settings import (
     DEFAULT_BASE_URL,
     UNSET,
+    Changes,
+    Options,
+    RetryPolicy,
     Secret,
     Settings,
     Timeout,
     clean_timeout,
-    gather,
     header_lines,
 )
 
@@ -30,28 +34,8 @@ if TYPE_CHECKING:
 KEY = "sk-0123456789abcdefSECRET"
 
 
-def settings(environ: Mapping[str, str] | None = None, **changes: Any) -> Settings:
-    arguments: dict[str, Any] = {
-        "api_key": None,
-        "base_url": None,
-        "timeout": UNSET,
-        "max_retries": None,
-        "retry": None,
-        "max_connections": 8,
-        "max_concurrency": None,
-        "max_response_bytes": 1000,
-        "default_headers": None,
-        "default_query": None,
-        "proxy": None,
-        "verify": True,
-        "strict_finish": False,
-        "allow_private_downloads": False,
-        "middleware": (),
-        "attempt_middleware": (),
-        "on_usage": None,
-        "user_agent": "tutuclient/1",
-    }
-    return gather(**arguments | changes, environ=environ or {})
+def settings(environ: Mapping[str, str] | None = None, **options: Any) -> Settings:
+    return Settings.make(user_agent="tutuclient/1", getenv=(environ or {}).get, **options)
 
 
 def refusal(environ: Mapping[str, str] | None = None, **changes: Any) -> ConfigError:
@@ -118,22 +102,8 @@ def test_a_missing_key_is_said_with_what_to_do(environ: dict[str, str]) -> None:
 
 def test_reads_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUTU_API_KEY", KEY)
-    given_names = dict.fromkeys(("api_key", "base_url", "max_retries", "retry", "proxy"))
-    found = gather(
-        **given_names,  # type: ignore[arg-type]  # all of them may be None
-        timeout=3,
-        max_connections=1,
-        max_concurrency=1,
-        max_response_bytes=1,
-        default_headers=None,
-        default_query=None,
-        verify=False,
-        strict_finish=True,
-        allow_private_downloads=True,
-        middleware=(),
-        attempt_middleware=(),
-        on_usage=None,
-        user_agent="x",
+    found = Settings.make(
+        user_agent="x", timeout=3, verify=False, strict_finish=True, allow_private_downloads=True, max_retries=None
     )
     assert found.api_key == KEY
     assert (found.timeout.total, found.verify, found.strict_finish, found.allow_private_downloads) == (
@@ -368,7 +338,7 @@ def test_refuses_a_key_that_is_no_text(value: Any) -> None:
 )
 def test_tracebacks_with_locals_do_not_show_the_key(environ: dict[str, str], arguments: dict[str, Any]) -> None:
     shown = frames_of_ours(refusal(environ, **arguments))
-    assert "gather" in shown
+    assert "make" in shown
     assert "SECRET" not in shown
 
 
@@ -485,8 +455,8 @@ def test_an_error_about_an_argument_names_no_variable() -> None:
         ("https://{host}/v1", "filled in"),
         ("https://<your-relay>/v1", "filled in"),
         ("${TUTU_BASE_URL}", "filled in"),
-        ("None", "'None', and no address"),
-        ("undefined", "'undefined', and no address"),
+        ("None", "'None', which is not an address"),
+        ("undefined", "'undefined', which is not an address"),
     ],
 )
 def test_an_address_that_was_never_filled_in_is_told_so(address: str, words: str) -> None:
@@ -515,7 +485,7 @@ def test_takes_the_urls_of_other_libraries() -> None:
         ({"retry": 3}, "retry must be a RetryPolicy, such as RetryPolicy(max_retries=3); got 3"),
         ({"retry": {"max_retries": 1}}, "retry must be a RetryPolicy"),
         ({"max_retries": True}, "max_retries must be a whole number from 0 up; got True"),
-        ({"on_usage": "log"}, "on_usage is a function of a Spent, such as a list's append; got 'log'"),
+        ({"on_usage": "log"}, "on_usage must be a function of a Spent, such as a list's append; got 'log'"),
         ({"strict_finish": "no"}, "strict_finish must be True or False; got 'no'"),
         ({"allow_private_downloads": "false"}, "allow_private_downloads must be True or False; got 'false'"),
         ({"default_headers": {"X-Team": 5}}, "the value of header 'X-Team' is an int: write text"),
@@ -538,3 +508,98 @@ def test_numbers_of_other_libraries_are_numbers(seconds: Fraction) -> None:
     )
     assert made.timeout.total == float(seconds)
     assert (made.max_concurrency, type(made.max_concurrency)) == (3, int)
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+def test_every_keyword_is_a_setting_and_every_setting_has_a_keyword() -> None:
+    put_together = {"max_retries": "retry", "default_headers": "headers"}
+    keywords = {put_together.get(name, name) for name in Options.__annotations__}
+    assert keywords | {"api_key", "base_url", "header_lines", "key_source"} == set(Settings.__struct_fields__)
+
+
+@pytest.mark.parametrize("name", [*Options.__annotations__])
+@pytest.mark.parametrize("value", [None, UNSET])
+def test_what_is_not_given_has_its_default(name: str, value: Any) -> None:
+    made = settings(api_key=KEY, **{name: value})
+    if name == "timeout" and value is None:
+        assert made.timeout == Timeout(total=None)
+    else:
+        assert made == settings(api_key=KEY)
+
+
+@pytest.mark.parametrize("name", [*Changes.__annotations__])
+def test_what_is_not_given_stays(name: str) -> None:
+    unset: Any = {name: UNSET if name == "timeout" else None}
+    made = settings(
+        api_key=KEY,
+        timeout=3,
+        max_retries=5,
+        default_headers={"X-A": "1"},
+        default_query={"a": 1},
+        strict_finish=True,
+        middleware=[print],
+        attempt_middleware=[print],
+        on_usage=print,
+    )
+    assert made.changed(**unset) == made
+    assert made.changed() == made
+
+
+def test_changes_are_added_or_take_the_place_of_what_was() -> None:
+    made = settings(api_key=KEY, default_headers={"X-A": "1"}, default_query={"a": 1}, retry=RetryPolicy(budget=7))
+    changed = made.changed(api_key="other", default_headers={"X-B": "2"}, default_query={"b": 2}, max_retries=0)
+    assert changed.headers == {**made.headers, "X-B": "2", "Authorization": "Bearer other"}
+    assert changed.default_query == {"a": "1", "b": "2"}
+    assert changed.retry == RetryPolicy(max_retries=0, budget=7)
+    assert made.changed(api_key=lambda: "later").key_source is not None
+    assert made.changed(api_key=lambda: "later").changed(api_key="now").key_source is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"strict_finish": "no"}, "strict_finish must be True or False"),
+        ({"on_usage": "log"}, "on_usage must be a function"),
+        ({"attempt_middleware": print}, "attempt_middleware must be a list"),
+        ({"max_retries": 1, "retry": RetryPolicy()}, "not both"),
+    ],
+)
+def test_a_change_is_checked_as_a_setting_is(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        TutuClient(KEY).with_options(**changes)
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "words"),
+    [
+        (TutuClient, "timout", r"TutuClient\(\) got an unexpected keyword argument 'timout'; did you mean 'timeout'\?"),
+        (TutuClient, "azure_deployment", r"TutuClient\(\) got an unexpected keyword argument 'azure_deployment'$"),
+        (TutuClient(KEY).with_options, "max_retry", r"with_options\(\) got .*; did you mean 'max_retries'\?"),
+        (
+            TutuClient(KEY).with_options,
+            "proxy",
+            r"with_options\(\) cannot change proxy, .* another TutuClient\(proxy=…\)",
+        ),
+    ],
+)
+def test_a_keyword_that_is_no_setting_is_an_error(call: Any, name: str, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        call(**{"api_key": KEY, name: 1})
+
+
+@pytest.mark.parametrize(
+    ("call", "keywords"),
+    [
+        (TutuClient, {"api_key", "base_url", *Options.__annotations__}),
+        (TutuClient.with_options, {"self", "api_key", *Changes.__annotations__}),
+        (AsyncOpenAI, {"api_key", "organization", *Options.__annotations__}),
+        (AsyncOpenAI.with_options, {"api_key", "set_default_headers", *Changes.__annotations__}),
+    ],
+)
+def test_a_signature_shows_every_keyword(call: Any, keywords: set[str]) -> None:
+    parameters = inspect.signature(call).parameters
+    assert keywords <= set(parameters)
+    assert not any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    assert parameters["timeout"].annotation == "float | Timeout | Unset | None"

@@ -18,10 +18,10 @@ logger: logging.Logger = logging.getLogger("tutuclient")
 
 
 def request_id_of(headers: Mapping[str, str], message: str = "") -> str | None:
-    """Find the relay's name for a request: in the headers first, in an error's text last.
+    """Find the relay's id of a request: in the headers first, then in an error's text, then Cloudflare's.
 
-    Chained relays each append theirs to the message; the last one is the
-    nearest to us, whose operator can look it up.
+    Chained relays each append theirs to the message. The last one is that of the
+    relay that was called, whose operator can look it up.
     """
     for name in _REQUEST_ID_HEADERS:
         if value := headers.get(name):
@@ -32,7 +32,7 @@ def request_id_of(headers: Mapping[str, str], message: str = "") -> str | None:
 
 
 class Headers(dict[str, str]):
-    """Headers that travel: looked up in any case, as on the wire."""
+    """Headers that can be pickled, looked up without regard to case as aiohttp's are."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         super().__init__((name.lower(), value) for name, value in headers.items())
@@ -44,7 +44,7 @@ class Headers(dict[str, str]):
         return isinstance(name, str) and super().__contains__(name.lower())
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Give a header's value, or ``default``."""
+        """Return a header's value, or ``default``."""
         return super().get(name.lower(), default)
 
     def __reduce__(self) -> tuple[type[Headers], tuple[dict[str, str]]]:
@@ -67,8 +67,8 @@ class Meta:
             that the relay asked for.
         headers_s: Seconds from the call to the answer's headers.
         elapsed_s: Seconds from the call to the end of the answer; for a stream still open, to its headers.
-        warnings: What is odd about the answer although it serves: something behind its end, NaN in place of a number,
-            one of several images that was not made. Mostly ().
+        warnings: What is odd about an answer that can be used all the same: something behind its end, NaN in place of
+            a number, one of several images that was not made. Mostly ().
     """
 
     __slots__ = ("asked", "attempts", "elapsed_s", "headers", "headers_s", "status_code", "waited_s", "warnings")
@@ -90,7 +90,7 @@ class Meta:
         self.headers_s: float = headers_s
         self.elapsed_s: float = elapsed_s
         self.warnings: tuple[str, ...] = warnings
-        # Method and address, for the advice in errors; not part of what is shown or pickled.
+        # Method and URL, for the advice in errors. Neither repr nor pickle has them: a URL may hold what is secret.
         self.asked: tuple[str, str] = _NOTHING_ASKED
 
     @property
@@ -100,7 +100,7 @@ class Meta:
 
     @property
     def request_id(self) -> str | None:
-        """The relay's name for this request, for its operator to look up; None when it gave none."""
+        """The relay's id of this request, for its operator to look up; None when the relay sent none."""
         return request_id_of(self.headers)
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ import warnings
 from typing import Any, TypeGuard, cast
 
 from tutuclient.errors import RequestWarning, printable
-from tutuclient.media.upload import picture_mime, sound_mime
+from tutuclient.media.kinds import picture_mime, sound_mime
 
 _SHOWN = 60
 _HEAD_BYTES = 512

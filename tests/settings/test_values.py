@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from tutuclient._unset import UNSET
 from tutuclient.errors import ConfigError
-from tutuclient.settings.values import UNSET, RetryPolicy, Timeout, clean_retry, clean_timeout
+from tutuclient.settings.values import RetryPolicy, Timeout, clean_retry, clean_timeout
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from tutuclient._meta import Meta
 from tutuclient.errors import APIError
-from tutuclient.streams.bodies import fold
 from tutuclient.streams.chat import ChunkReader
 from tutuclient.types.chat import (
     ChatCompletion,
@@ -58,10 +57,10 @@ END = delta(reason="stop")
 
 
 def folded(*frames: object, many: bool = False) -> ChatCompletion:
-    return fold(events(*frames), ORIGIN, many=many, max_bytes=2**20)
+    return fold(events(*frames), many=many)
 
 
-def reader(*, many: bool = False, max_bytes: int = 2**20) -> ChunkReader:
+def reader(*, many: int = False, max_bytes: int = 2**20) -> ChunkReader:
     return ChunkReader(ORIGIN, many=many, max_bytes=max_bytes)
 
 
@@ -156,3 +155,11 @@ NA_CLAUDE = [
 
 
 HELLO = [delta("", role="assistant"), delta("hel"), delta("lo"), also(END, usage=USAGE)]
+
+
+def fold(data: bytes, *, many: int = 0, max_bytes: int = 2**20) -> ChatCompletion:
+    """Read an event stream that has come whole."""
+    one = reader(many=many, max_bytes=max_bytes)
+    for _ in one.read_all(data):
+        pass
+    return one.folder.completion()

@@ -7,18 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.streams.chunks import (
-    AZURE,
-    END,
-    HELLO,
-    ORIGIN,
-    delta,
-    events,
-    reader,
-)
+from tests.streams.chunks import AZURE, END, HELLO, ORIGIN, delta, events, fold, reader
 from tutuclient import wire
-from tutuclient.errors import IncompleteStreamError, UnexpectedResponseError
-from tutuclient.streams.bodies import fold, read_body
+from tutuclient.errors import APIStatusError, IncompleteStreamError, UnexpectedResponseError
+from tutuclient.streams.bodies import read_body
 
 # --- a stream that is written as JSON (kind D: langchainjs PR 3241, chatbot-ui PR 1378) ------------------------------
 
@@ -43,7 +35,7 @@ def test_a_stream_written_as_json_is_read_to_its_end(written: Any, behind: bytes
     answer = read_body(body, ORIGIN, many=False, max_bytes=2**20)
     assert (answer.text, answer.finish_reason, answer.usage and answer.usage.total_tokens) == ("hello", "stop", 3)
     reading = reader()
-    texts = [chunk.text for chunk in reading.whole(body)]
+    texts = [chunk.text for chunk in reading.read_whole(body)]
     reading.check_complete(strict=True)
     assert "".join(texts) == "hello"
 
@@ -95,7 +87,7 @@ def test_one_value_that_has_a_message_or_a_reason_is_whole(value: dict[str, Any]
     body = json.dumps(value).encode()
     answer = read_body(body, ORIGIN, many=False, max_bytes=2**20)
     assert (answer.text, answer.raw) == ("hi", body)
-    assert "".join(chunk.text for chunk in reader().whole(body)) == "hi"
+    assert "".join(chunk.text for chunk in reader().read_whole(body)) == "hi"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +101,7 @@ def test_one_value_that_has_a_message_or_a_reason_is_whole(value: dict[str, Any]
 )
 def test_a_stream_written_as_json_is_read_whatever_is_around_it(written: str) -> None:
     assert read_body(written.encode(), ORIGIN, many=0, max_bytes=2**20).text == "hello"
-    assert "".join(chunk.text for chunk in reader().whole(written.encode())) == "hello"
+    assert "".join(chunk.text for chunk in reader().read_whole(written.encode())) == "hello"
 
 
 def test_a_lone_chunk_within_an_envelope_is_no_whole_answer() -> None:
@@ -146,7 +138,7 @@ def test_one_answer_over_several_choices_is_one() -> None:
     assert [call.id for call in answer.message.tool_calls or ()] == ["c1", "c2"]
     assert (answer.extra, answer.message.extra) == ({"odd": 1}, {"own": 5})
     assert wire.sendable([answer.message])[0]["tool_calls"] == [tool, other]
-    [chunk] = reader().whole(data)
+    [chunk] = reader().read_whole(data)
     assert (len(chunk.choices), chunk.text, len(chunk.choices[0].delta.tool_calls or ())) == (1, "I look.", 2)
     twice = {"choices": [{"index": n, "message": {"content": "I look."}} for n in range(2)]}
     assert read_body(json.dumps(twice).encode(), ORIGIN, many=0, max_bytes=2**20).text == "I look."
@@ -174,7 +166,7 @@ def test_more_than_any_answer_has_is_an_error() -> None:
         ([delta("hi"), delta(content=[None] * 100_001)], "100,000 parts", 0),
     ):
         with pytest.raises(UnexpectedResponseError, match=words) as caught:
-            fold(events(*frames), ORIGIN, many=many, max_bytes=2**22)
+            fold(events(*frames), many=many, max_bytes=2**22)
         assert caught.value.partial is not None
         assert caught.value.partial.text == "hi"
     whole = {"choices": [{"message": {"content": "a"}, "finish_reason": "stop"}] * 1001}
@@ -189,3 +181,71 @@ def test_more_than_any_answer_has_is_an_error() -> None:
     calls = {"choices": [{"message": {"tool_calls": many_calls}, "finish_reason": "stop"}]}
     with pytest.raises(UnexpectedResponseError, match="10,000 tool calls"):
         read_body(json.dumps(calls).encode(), ORIGIN, many=0, max_bytes=2**22)
+
+
+@pytest.mark.parametrize("value", [b"{}", b"1 ", json.dumps(delta("a")).encode()[:-1] + b', "x": 1}'])
+def test_more_values_than_any_answer_has_are_an_error(value: bytes) -> None:
+    """Each is read on its own: 490,000 of them held the event loop for seconds."""
+    values = json.dumps(delta("hi")).encode() + value * 100_000
+    for body in (values, b"data: " + values + b"\n\n"):
+        with pytest.raises(UnexpectedResponseError, match="more than 100,000 JSON values"):
+            read_body(body, ORIGIN, many=0, max_bytes=2**26)
+
+
+# --- Ollama's own lines (docs/api.md, "Generate a chat completion") --------------------------------------------------
+
+OLLAMA_END = {
+    "model": "m",
+    "created_at": "2025-08-04T19:22:45.499127Z",
+    "message": {"role": "assistant", "content": ""},
+    "done": True,
+    "done_reason": "length",
+    "prompt_eval_count": 26,
+    "eval_count": 2,
+}
+
+
+def ollama(content: str, **message: Any) -> dict[str, Any]:
+    return {"model": "m", "message": {"role": "assistant", "content": content} | message, "done": False}
+
+
+def lines(*values: object) -> bytes:
+    return b"".join(json.dumps(value).encode() + b"\n" for value in values)
+
+
+def test_lines_of_ollama_are_read_as_chunks() -> None:
+    tool = {"function": {"name": "weather", "arguments": {"city": "Oslo"}}}
+    body = lines(ollama("", thinking="hm"), ollama("he"), ollama("llo", tool_calls=[tool]), OLLAMA_END)
+    reading = reader()
+    assert reading.read_as_lines(body)
+    assert "".join(chunk.text for chunk in reading.read_all(body)) == "hello"
+    for answer in (reading.folder.completion(), read_body(body, ORIGIN, many=0, max_bytes=2**20)):
+        assert (answer.model, answer.text, answer.message.thinking, answer.finish_reason) == (
+            "m",
+            "hello",
+            "hm",
+            "length",
+        )
+        assert [call.function.arguments for call in answer.message.tool_calls or ()] == ['{"city": "Oslo"}']
+        assert answer.usage is not None
+        assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (26, 2, 28)
+
+
+def test_a_whole_answer_of_ollama_is_read() -> None:
+    body = lines(OLLAMA_END | {"message": {"role": "assistant", "content": "hello"}})
+    answer = read_body(body, ORIGIN, many=0, max_bytes=2**20)
+    assert (answer.text, answer.finish_reason, answer.extra["eval_count"]) == ("hello", "length", 2)
+    assert "".join(chunk.text for chunk in reader().read_whole(body)) == "hello"
+
+
+def test_lines_of_ollama_that_are_cut_are_an_incomplete_answer() -> None:
+    for body in (lines(ollama("he")), lines(ollama("he"), ollama("l"))):
+        with pytest.raises(IncompleteStreamError) as caught:
+            read_body(body, ORIGIN, many=0, max_bytes=2**20)
+        assert caught.value.partial is not None
+        assert caught.value.partial.text[:2] == "he"
+
+
+def test_an_error_among_the_lines_of_ollama_is_raised() -> None:
+    with pytest.raises(APIStatusError, match="out of memory"):
+        read_body(lines(ollama("he"), {"error": "out of memory"}), ORIGIN, many=0, max_bytes=2**20)

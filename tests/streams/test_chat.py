@@ -21,7 +21,6 @@ from tests.streams.chunks import (
     META,
     NA_CLAUDE,
     NORMAL,
-    ORIGIN,
     OSLO,
     USAGE,
     also,
@@ -29,13 +28,13 @@ from tests.streams.chunks import (
     chunks_of,
     delta,
     events,
+    fold,
     folded,
     reader,
     tools,
 )
 from tutuclient import errors, wire
 from tutuclient.errors import APIError, IncompleteStreamError, UnexpectedResponseError
-from tutuclient.streams.bodies import fold
 from tutuclient.types.json import too_deep
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def test_gives_every_chunk_with_its_json_and_the_meta_of_the_call() -> None:
 )
 def test_done_is_the_end_and_nothing_behind_it_counts(tail: bytes) -> None:
     for reason in ("stop", None):
-        answer = fold(events(delta("hi", reason=reason)) + tail, ORIGIN, many=False, max_bytes=1000)
+        answer = fold(events(delta("hi", reason=reason)) + tail, many=False, max_bytes=1000)
         assert (answer.text, answer.finish_reason) == ("hi", reason)
 
 
@@ -138,9 +137,9 @@ def test_events_glued_to_a_line_are_read(glue: bytes) -> None:
     said = [json.dumps(frame).encode() for frame in (delta("i"), END)]
     for last in (b"[DONE]", b'"[DONE]"', b"{}", b"oops"):
         stream = events(delta("h")) + b"data: " + glue.join([*said, last]) + b"\n\n"
-        assert fold(stream, ORIGIN, many=False, max_bytes=2000).text == "hi"
+        assert fold(stream, many=False, max_bytes=2000).text == "hi"
     done = events(delta("h")) + b"data: " + glue.join([said[0], b"[DONE]"]) + b"\n\n"
-    answer = fold(done, ORIGIN, many=False, max_bytes=2000)
+    answer = fold(done, many=False, max_bytes=2000)
     assert (answer.text, answer.finish_reason) == ("hi", None)
 
 
@@ -163,12 +162,12 @@ def test_a_reason_that_is_none_ends_nothing(word: str) -> None:
     for many in (0, 2):
         stream = events(delta("he", reason=word), delta("llo", reason=word))
         with pytest.raises(IncompleteStreamError) as caught:
-            fold(stream, ORIGIN, many=many, max_bytes=2000)
+            fold(stream, many=many, max_bytes=2000)
         assert caught.value.partial is not None
         assert (caught.value.partial.text, caught.value.partial.finish_reason) == ("hello", None)
     found, ended = chunks_of(events(delta("he", reason=word), END))
     assert ([chunk.finish_reason for chunk in found], ended) == ([None, "stop"], None)
-    answer = fold(stream + b"data: [DONE]\n\n", ORIGIN, many=False, max_bytes=2000)
+    answer = fold(stream + b"data: [DONE]\n\n", many=False, max_bytes=2000)
     assert (answer.text, answer.finish_reason) == ("hello", None)
 
 
@@ -230,8 +229,8 @@ def test_knows_a_whole_answer_from_a_cut_one(frames: list[object], complete: boo
 @pytest.mark.parametrize(
     ("frames", "words"),
     [
-        ([], "without a single piece"),
-        ([delta("hi")], "in the middle"),
+        ([], "without a single event"),
+        ([delta("hi")], "ended early"),
         ([delta("hi"), DONE], "without a finish_reason"),
     ],
 )
@@ -244,12 +243,12 @@ def test_says_how_a_stream_was_cut(frames: list[object], words: str) -> None:
 
 def test_what_was_cut_within_an_event_is_cut() -> None:
     with pytest.raises(IncompleteStreamError, match="within an event") as caught:
-        fold(events(delta("hi")) + b'data: {"choices":[{"del', ORIGIN, many=False, max_bytes=1000)
+        fold(events(delta("hi")) + b'data: {"choices":[{"del', many=False, max_bytes=1000)
     assert caught.value.partial is not None
     assert (caught.value.partial.text, caught.value.request_id) == ("hi", "r1")
     with pytest.raises(UnexpectedResponseError):
-        fold(b'data: {"choices":[{"del', ORIGIN, many=False, max_bytes=1000)
-    whole = fold(events(delta("hi", reason="stop")) + b'data: {"us', ORIGIN, many=False, max_bytes=1000)
+        fold(b'data: {"choices":[{"del', many=False, max_bytes=1000)
+    whole = fold(events(delta("hi", reason="stop")) + b'data: {"us', many=False, max_bytes=1000)
     assert (whole.text, whole.usage) == ("hi", None)
 
 
@@ -324,7 +323,7 @@ def test_an_error_raises_after_what_came_before_it(
 @pytest.mark.parametrize("frame", [frame for name, (frame, _, _) in BROKEN.items() if name != "long line"])
 def test_a_broken_stream_raises_with_what_had_come(frame: bytes) -> None:
     with pytest.raises(APIError) as caught:
-        fold(events(delta("hi")) + frame + b"\n", ORIGIN, many=False, max_bytes=20_000)
+        fold(events(delta("hi")) + frame + b"\n", many=False, max_bytes=20_000)
     assert caught.value.partial is not None
     assert caught.value.partial.text == "hi"
 
@@ -360,7 +359,7 @@ def test_a_frame_that_looks_like_an_error_and_is_none_is_read(frame: object) -> 
 @pytest.mark.parametrize("line", [b"color: red", b"Data: x", b"x:y", b": PING", b"id: 5", b"retry: 5"])
 def test_unknown_fields_and_pings_are_passed_over(line: bytes) -> None:
     stream = line + b"\n\n" + events(delta("hi"), END)
-    assert fold(stream, ORIGIN, many=False, max_bytes=1000).text == "hi"
+    assert fold(stream, many=False, max_bytes=1000).text == "hi"
 
 
 # --- frames run together ---------------------------------------------------------------------------------------------
@@ -383,7 +382,7 @@ def test_unknown_fields_and_pings_are_passed_over(line: bytes) -> None:
     ],
 )
 def test_events_run_together_or_apart_are_read_whole(stream: bytes, text: str) -> None:
-    answer = fold(stream, ORIGIN, many=False, max_bytes=10_000)
+    answer = fold(stream, many=False, max_bytes=10_000)
     assert (answer.text, answer.finish_reason) == (text, "stop")
     assert text or tools(answer)
 
@@ -426,7 +425,7 @@ def test_a_whole_answer_is_one_chunk_and_stays_whole() -> None:
         annotations=[1],
     )
     reading = reader()
-    [chunk] = reading.whole(completion.raw)
+    [chunk] = reading.read_whole(completion.raw)
     assert (chunk.id, chunk.created, chunk.model, chunk.text, chunk.thinking) == ("c1", 5, "m", "hi", "hm")
     assert (chunk.finish_reason, chunk.usage, chunk.extra) == ("stop", completion.usage, {"odd": 1})
     said = chunk.choices[0].delta
@@ -446,7 +445,7 @@ def test_a_whole_answer_is_one_chunk_and_stays_whole() -> None:
 def test_a_whole_answer_of_pictures_without_choices_stays_whole_too() -> None:
     completion = wire.read_completion(b'{"created":1,"data":[{"url":"https://h/a.png"}]}', META)
     reading = reader()
-    assert [chunk.choices for chunk in reading.whole(completion.raw)] == [[]]
+    assert [chunk.choices for chunk in reading.read_whole(completion.raw)] == [[]]
     reading.check_complete(strict=True)
     assert reading.folder.completion().to_dict()["data"] == [{"url": "https://h/a.png"}]
 
@@ -455,7 +454,7 @@ def test_a_whole_answer_of_pictures_without_choices_stays_whole_too() -> None:
 def test_what_is_between_lines_of_json_is_passed_over(between: str) -> None:
     reading = reader()
     stream = between.join(map(json.dumps, (delta("he"), delta("llo"), END))).encode()
-    assert reading.by_line(stream)
+    assert reading.read_as_lines(stream)
     assert "".join(chunk.text for chunk in chain(reading.feed(stream), reading.end())) == "hello"
 
 
@@ -464,26 +463,26 @@ def test_a_line_behind_the_last_event_costs_nothing_of_it(line: str) -> None:
     """Also where the blank line between them is missing."""
     for between in ("\n", "\n\n"):
         stream = events(delta("hello"), END).strip() + between.encode() + line.encode() + b"\n\n"
-        answer = fold(stream, ORIGIN, many=0, max_bytes=2**20)
+        answer = fold(stream, many=0, max_bytes=2**20)
         assert (answer.text, answer.finish_reason) == ("hello", "stop")
 
 
 @pytest.mark.parametrize("name", ["\0data:", " data: ", "Data: ", "data : ", "\ufeffdata: ", "", "\tdata:"])
 def test_a_chunk_is_read_whatever_its_field_is_called(name: str) -> None:
     stream = events(delta("h")) + f"{name}{json.dumps(delta('i'))}\n\n".encode() + events(END)
-    assert fold(stream, ORIGIN, many=0, max_bytes=2**20).text == "hi"
+    assert fold(stream, many=0, max_bytes=2**20).text == "hi"
 
 
 def test_bare_json_behind_an_event_comes_behind_it() -> None:
     stream = "data: " + "\n".join(map(json.dumps, (delta("he"), delta("llo"), END)))
-    assert fold(stream.encode(), ORIGIN, many=0, max_bytes=2**20).text == "hello"
+    assert fold(stream.encode(), many=0, max_bytes=2**20).text == "hello"
 
 
 def test_what_cannot_be_read_within_lines_of_json_is_said() -> None:
     lines = [json.dumps(delta("h")), "{oops", json.dumps(delta("i")), json.dumps(END)]
     for body in ("\n".join(lines), "\n".join([*lines[:2], *lines[3:]])):
         reading = reader()
-        assert reading.by_line(body.encode())
+        assert reading.read_as_lines(body.encode())
         with pytest.raises(UnexpectedResponseError, match="oops"):
             list(reading.feed(body.encode()))
         assert reading.partial is not None
@@ -492,7 +491,7 @@ def test_what_cannot_be_read_within_lines_of_json_is_said() -> None:
 
 def test_a_chunk_whose_data_is_missing_is_read_too() -> None:
     stream = b": PING\n\n" + b"\n".join(json.dumps(frame).encode() for frame in HELLO) + b"\n"
-    assert fold(stream, ORIGIN, many=False, max_bytes=2**20).text == "hello"
+    assert fold(stream, many=False, max_bytes=2**20).text == "hello"
 
 
 # --- any cut ---------------------------------------------------------------------------------------------------------
@@ -531,7 +530,7 @@ def test_cuts_change_nothing(written: list[object], line_end: str, tail: bytes, 
 )
 def test_any_bytes_are_chunks_or_one_of_our_errors(stream: bytes) -> None:
     with contextlib.suppress(errors.APIStatusError, UnexpectedResponseError, IncompleteStreamError):
-        answer = fold(stream, ORIGIN, many=False, max_bytes=50)
+        answer = fold(stream, many=False, max_bytes=50)
         assert answer.text.encode().decode() == answer.text
 
 

@@ -44,7 +44,7 @@ async def open_stream(client: TutuClient, **fields: Any) -> EventStream[Transcri
     return stream
 
 
-def reader(max_bytes: int = 1000, *, goes_on: bool = False) -> EventReader[Any]:
+def reader(max_bytes: int = 1000, *, more_after_last: bool = False) -> EventReader[Any]:
     def read(kind: str, data: Any, _: Meta) -> Any:
         value = json.loads(bytes(data))
         return (kind, value) if value else None
@@ -53,7 +53,12 @@ def reader(max_bytes: int = 1000, *, goes_on: bool = False) -> EventReader[Any]:
         yield json.loads(body)
 
     return EventReader(
-        Meta(200), read=read, last=lambda one: one[1] == 9, whole=whole, max_bytes=max_bytes, goes_on=goes_on
+        Meta(200),
+        read=read,
+        is_last=lambda one: one[1] == 9,
+        read_whole=whole,
+        max_bytes=max_bytes,
+        more_after_last=more_after_last,
     )
 
 
@@ -69,48 +74,48 @@ def test_events_are_read_whatever_the_cuts(size: int) -> None:
     events = [event for at in range(0, len(body), size) for event in one.feed(body[at : at + size])]
     assert events == [("x", 1), ("", 2), ("", 3), ("", 9)]
     assert list(one.end()) == []
-    assert (one.done, one.spoken) == (True, 4)
-    assert list(reader().all(body)) == events
+    assert (one.done, one.progress) == (True, 4)
+    assert list(reader().read_all(body)) == events
 
 
 def test_done_is_an_end_once_something_has_come() -> None:
-    assert list(reader().all(b"data: 1\n\ndata: [DONE]\n\ndata: 2\n\n")) == [("", 1)]
-    assert list(reader().all(b"data: 1\n\ndata: [DONE]")) == [("", 1)]
+    assert list(reader().read_all(b"data: 1\n\ndata: [DONE]\n\ndata: 2\n\n")) == [("", 1)]
+    assert list(reader().read_all(b"data: 1\n\ndata: [DONE]")) == [("", 1)]
     with pytest.raises(IncompleteStreamError, match="without a single event"):
-        list(reader().all(b"data: [DONE]\n\n"))
+        list(reader().read_all(b"data: [DONE]\n\n"))
     with pytest.raises(IncompleteStreamError, match="its last event did not come"):
-        list(reader().all(b"data: 1\n\n"))
+        list(reader().read_all(b"data: 1\n\n"))
 
 
 def test_where_something_may_follow_the_last_event_only_done_is_the_end() -> None:
     body = b"data: 1\n\ndata: 9\n\ndata: 4\n\ndata: [DONE]\n\ndata: 5\n\n"
-    assert list(reader(goes_on=True).all(body)) == [("", 1), ("", 9), ("", 4)]
-    assert list(reader(goes_on=True).all(b"data: 1\n\ndata: [DONE]\n\n")) == [("", 1)]
-    one = reader(goes_on=True)
+    assert list(reader(more_after_last=True).read_all(body)) == [("", 1), ("", 9), ("", 4)]
+    assert list(reader(more_after_last=True).read_all(b"data: 1\n\ndata: [DONE]\n\n")) == [("", 1)]
+    one = reader(more_after_last=True)
     list(one.feed(b"data: 1\n\ndata: [DONE]\n\n"))
     with pytest.raises(IncompleteStreamError):
         one.check_complete(strict=True)
 
 
 def test_what_is_torn_behind_the_last_event_costs_nothing() -> None:
-    assert list(reader().all(b"data: 9\n\ndata: {")) == [("", 9)]
+    assert list(reader().read_all(b"data: 9\n\ndata: {")) == [("", 9)]
     with pytest.raises(IncompleteStreamError, match="its last event did not come"):
-        list(reader().all(b"data: 1\n\n: ping"))
+        list(reader().read_all(b"data: 1\n\n: ping"))
 
 
 def test_what_came_before_an_error_is_given_first() -> None:
-    events = reader().all(b'data: 1\n\n{"error": {"message": "boom", "type": "server_error"}}\n')
+    events = reader().read_all(b'data: 1\n\n{"error": {"message": "boom", "type": "server_error"}}\n')
     assert next(events) == ("", 1)
     with pytest.raises(InternalServerError, match="boom") as caught:
         next(events)
     assert caught.value.outcome == "unknown"
     with pytest.raises(UnexpectedResponseError, match="a line that is no event"):
-        list(reader().all(b"oops\n"))
+        list(reader().read_all(b"oops\n"))
 
 
 def test_what_is_too_long_is_refused() -> None:
     with pytest.raises(UnexpectedResponseError, match="over 1,000 bytes"):
-        list(reader().all(b"data: " + b"1" * 1100))
+        list(reader().read_all(b"data: " + b"1" * 1100))
     with pytest.raises(UnexpectedResponseError, match="a stream of more than 1,500 bytes"):
         list(reader().feed(b"data: 1\n\n" * 200))
 

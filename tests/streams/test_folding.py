@@ -23,12 +23,13 @@ from tests.streams.chunks import (
     chunks_of,
     delta,
     events,
+    fold,
     folded,
     noisy,
 )
 from tutuclient import wire
 from tutuclient.errors import IncompleteStreamError
-from tutuclient.streams.bodies import fold, read_body
+from tutuclient.streams.bodies import read_body
 from tutuclient.streams.folding import Folder, several
 from tutuclient.types.chat import (
     ChatAudio,
@@ -364,11 +365,11 @@ def test_what_a_chunk_says_of_the_whole_answer_is_kept() -> None:
 def test_every_choice_that_was_asked_for_must_have_ended(asked: int) -> None:
     stream = events(noisy(0, "a", "stop"), noisy(1, "b", "stop"), noisy(2, "c", "length"))
     if asked <= 3:
-        assert len(fold(stream, ORIGIN, many=asked, max_bytes=1000).choices) == 3
+        assert len(fold(stream, many=asked, max_bytes=1000).choices) == 3
     else:
         with pytest.raises(IncompleteStreamError):
-            fold(stream, ORIGIN, many=asked, max_bytes=1000)
-    assert len(fold(stream + b"data: [DONE]\n\n", ORIGIN, many=asked, max_bytes=1000).choices) == 3
+            fold(stream, many=asked, max_bytes=1000)
+    assert len(fold(stream + b"data: [DONE]\n\n", many=asked, max_bytes=1000).choices) == 3
 
 
 def test_keeps_choices_apart_where_several_were_asked_for() -> None:
@@ -383,8 +384,8 @@ def test_keeps_choices_apart_where_several_were_asked_for() -> None:
 def test_of_several_choices_all_must_have_ended() -> None:
     stream = events(noisy(0, "a", "stop"), noisy(1, "b"))
     with pytest.raises(IncompleteStreamError):
-        fold(stream, ORIGIN, many=True, max_bytes=1000)
-    assert fold(stream, ORIGIN, many=False, max_bytes=1000).text == "ab"
+        fold(stream, many=True, max_bytes=1000)
+    assert fold(stream, many=False, max_bytes=1000).text == "ab"
 
 
 THOUGHTS: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
@@ -499,7 +500,7 @@ def test_thoughts_that_are_an_object_are_read() -> None:
 def test_folding_needs_no_reader() -> None:
     folder = Folder()
     assert not folder.finished
-    assert not folder.said_something
+    assert folder.progress == 0
     assert folder.completion() == ChatCompletion(object="chat.completion")
     folder.add(ChatCompletionChunk(id="c1"))
     assert (folder.began, folder.completion().id) == (True, "c1")

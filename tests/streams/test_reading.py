@@ -220,3 +220,12 @@ async def test_a_stream_that_is_left_is_closed_at_once(
     assert server.open_connections == 0
     with pytest.raises(APIConnectionError, match="closed before its end"):
         await anext(stream)
+
+
+async def test_lines_of_ollama_come_as_they_are_sent(client: TutuClient, server: Server) -> None:
+    line = b'{"model":"m","message":{"role":"assistant","content":"%b"},"done":%b}\n'
+    first, last = line % (b"hel", b"false"), line % (b"lo", b"true")
+    server.answers(streams([first, last], done=False, content_type="application/x-ndjson", delay=0.05))
+    messages = [{"role": "user", "content": "x"}]
+    async with await client.chat.completions.create(model="m", messages=messages, stream=True) as stream:
+        assert [piece async for piece in stream.text()] == ["hel", "lo"]

@@ -11,20 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.streams.chunks import (
-    END,
-    NA_CLAUDE,
-    ORIGIN,
-    OSLO,
-    TURIN,
-    call,
-    delta,
-    events,
-    folded,
-    tools,
-)
+from tests.streams.chunks import END, NA_CLAUDE, OSLO, TURIN, call, delta, events, fold, folded, tools
 from tutuclient import wire
-from tutuclient.streams.bodies import fold
 
 TOOLS: dict[str, tuple[list[object], list[tuple[str, str, str]]]] = {
     "normal": (
@@ -307,7 +295,7 @@ def test_arguments_repeated_without_end_are_read_in_linear_time(index: int | Non
     """Each repetition once joined all that had come: 500,000 pieces took minutes."""
     again = events(call(index=index, id="c1", name="a", arguments=json.dumps({"x": "y" * 1000}))) * 5000
     began = time.process_time()
-    fold(events(delta("hi")) + again + events(END), ORIGIN, many=0, max_bytes=2**24)
+    fold(events(delta("hi")) + again + events(END), many=0, max_bytes=2**24)
     assert time.process_time() - began < 5
 
 

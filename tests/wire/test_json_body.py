@@ -23,8 +23,9 @@ import pytest
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError, MediaError
-from tutuclient.media.parts import user
-from tutuclient.media.upload import INLINE_BYTES, PIECE_BYTES, Upload, image
+from tutuclient.media.parts import image, user
+from tutuclient.media.sources import PIECE_BYTES
+from tutuclient.media.upload import INLINE_BYTES, Upload
 from tutuclient.settings import UNSET, Secret
 
 if TYPE_CHECKING:

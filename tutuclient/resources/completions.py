@@ -15,7 +15,7 @@ from tutuclient.errors import APIError
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Timeout, Unset
-from tutuclient.streams.events import EventReader, EventStream
+from tutuclient.streams.events import EventReader, EventStream, stream_in
 from tutuclient.streams.folding import several
 from tutuclient.types.chat import fuller
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
@@ -171,23 +171,20 @@ def _asked(body: Mapping[str, Any]) -> int:
 
 def _read(data: bytes | bytearray, reply: Reply, asked: int) -> Completion:
     reader = _reader(reply, asked)
-    events: list[Completion] = []
-    if wire.is_event_stream(bytes(data[:64]), reply.content_type):
-        coming: Iterable[Completion] | None = reader.all(data)
-    elif wire.written_chunks(data, reply.meta):
-        coming = reader.whole(data)
+    coming: Iterable[Completion] | None = stream_in(data, reply.content_type, reader)
+    if coming is None and (values := wire.written_chunks(data, reply.meta)):
+        coming = reader.read_values(values)
+    if coming is None:
+        completion = wire.read_text(data, reply.meta)
     else:
-        coming = None
-        events = [wire.read_text(data, reply.meta)]
-    if coming is not None:
+        events: list[Completion] = []
         try:
             events.extend(coming)  # One after the other, so what came before an error is there.
-            reader.check_complete(strict=False)
         except APIError as error:
             came: Any = _folded(events, asked) if events else None
             error.with_partial(came)
             raise
-    completion = events[0] if coming is None else _folded(events, asked)
+        completion = _folded(events, asked)
     set_origin(completion, Origin(reply.meta, no_pictures))
     return completion
 
@@ -214,11 +211,11 @@ def _reader(reply: Reply, asked: int) -> EventReader[Completion]:
     return EventReader(
         reply.meta,
         read=read,
-        last=last,
-        whole=whole,
+        is_last=last,
+        read_whole=whole,
         max_bytes=reply.call.max_bytes,
-        goes_on=True,
-        says=lambda event: bool(event.choices),
+        more_after_last=True,
+        has_content=lambda event: bool(event.choices),
     )
 
 

@@ -76,7 +76,7 @@ class Others(Resource):
 
         async def begin(reply: Reply) -> EventStream[T]:
             reader = EventReader(
-                reply.meta, read=read, last=_never, whole=whole, max_bytes=call.max_bytes, end_is_enough=True
+                reply.meta, read=read, is_last=_never, read_whole=whole, max_bytes=call.max_bytes, eof_completes=True
             )
             return await EventStream[T].begin(reply, reader)
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard, cast, over
 import msgspec
 
 from tutuclient import wire
-from tutuclient.errors import APIError, MediaError
+from tutuclient.errors import MediaError
 from tutuclient.finding import ImageFinder
 from tutuclient.media.upload import Upload
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Unset, is_unset
-from tutuclient.streams.events import EventReader, EventStream
+from tutuclient.streams.events import EventReader, EventStream, stream_in
 from tutuclient.types.images import (
     Image,
     ImageEditFields,
@@ -321,18 +321,13 @@ class Images(Resource):
         )
 
     def _read(self, data: bytes | bytearray, reply: Reply, count: int = 1) -> ImagesResponse:
-        if wire.is_event_stream(bytes(data[:64]), reply.content_type):
-            reader = self._reader(reply, count)
-            try:
-                for _ in reader.all(data):
-                    pass
-            except APIError as error:
-                came: Any = reader.partial
-                error.with_partial(came)
-                raise
-            answer = _folded(reader.kept)
-        else:
+        reader = self._reader(reply, count)
+        if (events := stream_in(data, reply.content_type, reader)) is None:
             answer = wire.read_images(data, reply.meta)
+        else:
+            for _ in events:  # The reader keeps them, without the drafts.
+                pass
+            answer = _folded(reader.kept)
         set_origin(answer, Origin(reply.meta, self._finder(reply)))
         return answer
 
@@ -343,7 +338,7 @@ class Images(Resource):
         )
 
     def _finder(self, reply: Reply) -> ImageFinder:
-        return ImageFinder(self._transport.downloads, True, reply.call.timeout, reply.call.retry)
+        return ImageFinder(self._downloads, True, reply.call.timeout, reply.call.retry)
 
 
 class ImageReader(EventReader[ImageStreamEvent]):
@@ -363,11 +358,11 @@ class ImageReader(EventReader[ImageStreamEvent]):
         super().__init__(
             origin.meta,
             read=self._stamped,
-            last=self._is_last,
-            whole=self._whole_answer,
+            is_last=self._is_last,
+            read_whole=self._whole_answer,
             max_bytes=max_bytes,
-            goes_on=True,
-            done_is_enough=False,
+            more_after_last=True,
+            done_completes=False,
         )
         self._origin = origin
         self._kind = kind

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar, cast
 from urllib.parse import urlencode
 
 from tutuclient import wire
+from tutuclient.downloads.fetch import Downloads
 from tutuclient.resources.responses import APIResponse, OpenResponse
 from tutuclient.settings import UNSET, Unset, clean_headers, clean_query, clean_timeout
 from tutuclient.transport import Call
@@ -39,6 +41,11 @@ class Resource:
         self._settings = settings
         self._transport = transport
         self._gives: Literal["answer", "raw", "open"] = "answer"
+
+    @cached_property
+    def _downloads(self) -> Downloads:
+        """What fetches the images of answers."""
+        return Downloads.of(self._settings)
 
     if not TYPE_CHECKING:  # A checker knows which calls there are.
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from tutuclient._meta import Meta
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
-    from tutuclient.wire.sse import Data
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -146,23 +145,20 @@ class _Bytes:
 
     done = False
     finished = False
-    unfinished = 0
+    buffered = 0
     partial = None
     usage = None
 
     def __init__(self, meta: Meta) -> None:
         self.meta = meta
-        self.spoken = 0
+        self.progress = 0
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        self.spoken += 1
+        self.progress += 1
         return iter((piece,))
 
     def end(self) -> Iterator[bytes]:
         return iter(())
-
-    def whole(self, data: Data) -> tuple[bytes, ...]:
-        return (bytes(data),)
 
     def check_complete(self, *, strict: bool) -> None:
         pass

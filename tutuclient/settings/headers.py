@@ -6,27 +6,27 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from tutuclient._unset import is_unset
 from tutuclient.errors import ConfigError
 from tutuclient.settings.secret import Secret, SecretBytes, shown
-from tutuclient.settings.values import is_unset
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_HALF = re.compile(r"[\ud800-\udfff]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def own_headers(key: Secret, user_agent: str) -> dict[str, str]:
-    """Give the headers that a client sends of itself."""
+    """Return the headers that every client sends."""
     return {
         "Accept": "application/json",
-        "Accept-Encoding": "identity",
+        "Accept-Encoding": "identity",  # Proxies that compress may hold a stream back (.github/WIRE.md, section 3.2).
         "Authorization": bearer(key),
         "User-Agent": user_agent,
     }
 
 
 def bearer(key: str) -> Secret:
-    """Write a key as the header Authorization has it."""
+    """Return the value of the header Authorization that carries a key."""
     return Secret(f"Bearer {key!s}")
 
 
@@ -52,80 +52,72 @@ _FRAMING_HEADERS = frozenset(
 
 
 def clean_headers(headers: Mapping[Any, Any]) -> dict[str, str]:
-    """Check names and values of headers; a line break in one could smuggle a second request.
+    """Return headers, their names and values checked: a line break in one could smuggle a second request.
 
     Raises:
-        ConfigError: One cannot be sent, or says how the request is written, which is the client's to say.
+        ConfigError: One cannot be sent, or controls how the request is framed, which only the client may do.
     """
     if not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
-        raise ConfigError(f"headers are a mapping of names to texts; got a {type(headers).__name__}")
+        raise ConfigError(f"headers must be a mapping of names to text; got {_kind_of(headers)}")
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-            raise ConfigError(f"{shown(name)} cannot be the name of a header")
+            raise ConfigError(f"the name of a header must be ASCII letters, digits and hyphens; got {shown(name)}")
         # Servers that hand headers on as CGI variables cannot tell "_" from "-" (RFC 3875, section 4.1.18).
         if not is_unset(value) and name.lower().replace("_", "-") in _FRAMING_HEADERS:
             raise ConfigError(
-                f"the header {name!r} says how a request is written on the connection, which is for the client to do: "
+                f"the header {name!r} controls how a request is framed on the connection, which is the client's task: "
                 "leave it out"
             )
-        unfit = not isinstance(value, str) or _CONTROL.search(value) or _HALF.search(value)
+        unfit = not isinstance(value, str) or _CONTROL.search(value) or _SURROGATE.search(value)
         if not is_unset(value) and unfit:
             if not isinstance(value, str):
                 raise ConfigError(
                     f"the value of header {shown(name)} is {_kind_of(value)}: write text"
-                    + (", or leave it out; UNSET takes the client's away" if value is None else "")
+                    + (", or leave it out; UNSET removes the client's" if value is None else "")
                 )
             raise ConfigError(
-                f"the value of header {shown(name)} must be text without line breaks, control characters or half "
+                f"the value of header {shown(name)} must be text without line breaks, control characters or lone "
                 "surrogates"
             )
     return {name: value if is_unset(value) else Secret(value) for name, value in headers.items()}
 
 
 def _kind_of(value: object) -> str:
-    """Return what something is, and nothing of it: it may be a secret."""
+    """Return the type of a value in words, and nothing of the value: it may be a secret."""
     name = type(value).__name__
     return "None" if value is None else f"{'an' if name[:1] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def merged_headers(headers: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
-    """Put headers over others; names count without regard to case, so none is sent twice. ``UNSET`` takes one away."""
+    """Merge headers, the later ones winning; case does not count, so none is sent twice. ``UNSET`` removes one."""
     merged = {name.lower(): (name, value) for name, value in (*headers.items(), *more.items())}
     return {name: value for name, value in merged.values() if not is_unset(value)}
 
 
-# Headers that change how a request is written, or that a call writes itself.
-_SPECIAL_HEADERS = {
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "idempotency-key",
-    "te",
-    "upgrade",
-    "content-encoding",
-    "trailer",
-    "transfer-encoding",
-}
+# A call writes these itself.
+_SPECIAL_HEADERS = _FRAMING_HEADERS | {"content-type", "idempotency-key"}
 
 
 def header_lines(headers: Mapping[str, str]) -> bytes | None:
-    """Write headers once for all calls, or None when one of them changes how a request is written.
+    """Return headers as they are sent, encoded once for all calls; None when one of them is for each call to write.
 
-    Names and values have been checked: no line break can be in them.
+    Names and values have been checked: there is no line break in them.
 
     Source: RFC 9112, section 5.
     """
-    if any(name.lower() in _SPECIAL_HEADERS for name in headers):
+    if not _SPECIAL_HEADERS.isdisjoint(map(str.lower, headers)):
         return None
     return SecretBytes("".join(f"{name}: {value!s}\r\n" for name, value in headers.items()).encode())
 
 
 def clean_query(query: Mapping[str, object]) -> dict[str, str]:
-    """Make texts of query parameters: true and false as JSON writes them, None and ``UNSET`` left out."""
+    """Return query parameters as text: true and false as in JSON, None and ``UNSET`` left out.
+
+    Raises:
+        ConfigError: They are not a mapping, or cannot be encoded.
+    """
     if not isinstance(query, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
-        raise ConfigError(f"query parameters are a mapping of names to values; got a {type(query).__name__}")
+        raise ConfigError(f"query parameters must be a mapping of names to values; got {_kind_of(query)}")
     words = {True: "true", False: "false"}
     texts = {
         str(name): words[value] if isinstance(value, bool) else str(value)
@@ -133,6 +125,6 @@ def clean_query(query: Mapping[str, object]) -> dict[str, str]:
         if value is not None and not is_unset(value)
     }
     for name, text in texts.items():
-        if _HALF.search(name + text):
-            raise ConfigError(f"the query parameter {name!r} holds half a surrogate, which is no text that can be sent")
+        if _SURROGATE.search(name + text):
+            raise ConfigError(f"the query parameter {name!r} contains a lone surrogate, which UTF-8 cannot encode")
     return texts

@@ -15,9 +15,9 @@ _LONG_RANDOM = re.compile(r"(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-
 
 
 class Secret(str):
-    """Text that shows itself to nobody who only looks: its ``repr`` is masked.
+    """Text whose ``repr`` is masked.
 
-    Tracebacks with locals, debuggers and logs print ``repr``; sending needs ``str``.
+    Tracebacks with locals, debuggers and logs print ``repr``; what sends it asks for ``str``.
     """
 
     __slots__ = ()
@@ -27,7 +27,7 @@ class Secret(str):
 
 
 class SecretBytes(bytes):
-    """The same for bytes."""
+    """Bytes whose ``repr`` is masked."""
 
     __slots__ = ()
 
@@ -36,12 +36,12 @@ class SecretBytes(bytes):
 
 
 def hidden(value: Any) -> Any:
-    """Give text, or bytes in its place, that does not show itself; anything else as it is."""
+    """Return text or bytes with a masked ``repr``; anything else as it is."""
     return Secret(value) if isinstance(value, str) else SecretBytes(value) if isinstance(value, bytes) else value
 
 
 def shown(value: object) -> str:
-    """Return what a message may quote of a setting: short, printable, and never what looks like a key."""
+    """Return a setting as a message may quote it: short, printable, and without what looks like a key."""
     text = _KEY_INSIDE.sub("***", repr(hidden(value) if looks_like_key(value) else value))
     return printable(_LONG_RANDOM.sub("***", text), 80)
 

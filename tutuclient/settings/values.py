@@ -1,49 +1,26 @@
-"""Settings with parts of their own: what is not given, the limits of a call, and when it is sent again."""
+"""Settings that are values of their own: ``UNSET``, ``Timeout`` and ``RetryPolicy``."""
 
 from __future__ import annotations
 
 import math
-from enum import Enum
 from numbers import Integral, Real
-from typing import Any, Final, TypeGuard
+from typing import Any, TypeGuard
 
 import msgspec
 
+from tutuclient._unset import UNSET
 from tutuclient.errors import ConfigError
 from tutuclient.settings.secret import shown
 
 
-class Unset(Enum):
-    """Tells "not given" (the client's default) from None (off).
-
-    As a field of a request it is not sent; as a header it takes the client's away.
-    """
-
-    UNSET = ...  # Which no encoder knows: it cannot be sent by mistake.
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-    def __bool__(self) -> bool:
-        return False
-
-
-UNSET: Final = Unset.UNSET
-
-
 def _is_number(value: object) -> TypeGuard[float]:
-    """Return whether something is a number; numpy's and the standard library's are."""
+    """Return whether something is a real number: numpy registers its own as such (PEP 3141)."""
     return not isinstance(value, bool) and isinstance(value, Real)
 
 
 def is_whole(value: object) -> TypeGuard[int]:
     """Return whether something is a whole number, numpy's included."""
     return not isinstance(value, bool) and isinstance(value, Integral)
-
-
-def is_unset(value: object) -> bool:
-    """Say whether something is ``UNSET``, also where the types do not have it: what openai calls omitted is."""
-    return value is UNSET
 
 
 class Timeout(msgspec.Struct, frozen=True):
@@ -85,7 +62,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         retry_after_max: The longest ``Retry-After`` to sit out, in seconds; a longer one is raised at once.
         budget: Retries that the whole client may spend before successes earn new ones; None is no limit. Counted for
             the client as it was made, not for its copies.
-        resend_unknown: Send again what may already have been done, and billed. None: yes, unless it makes a picture.
+        resend_unknown: Send again what may already have been done, and billed. None: yes, unless it makes an image.
     """
 
     max_retries: int = 2
@@ -107,12 +84,15 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def clean_timeout(timeout: object) -> Timeout:
-    """Make a ``Timeout``: a number is the total deadline, None takes the deadline off.
+    """Return a ``Timeout``: a number is the total deadline, None removes the deadline.
 
-    A timeout of httpx, which the code of openai's users passes, is known by its
-    parts: ``read`` limits the silence before and within an answer. It has no
-    deadline, so there is one only to end what would never end: the usual, or
-    ``read`` where that is longer.
+    A timeout of httpx, which code written for openai passes, is known by its parts.
+    Its ``read`` limits the silence before and within an answer. It has no total, so
+    the default total is used, or ``read`` where that is longer, to end what would
+    never end.
+
+    Raises:
+        ConfigError: It is none of these.
     """
     if isinstance(timeout, Timeout):
         return timeout
@@ -130,12 +110,20 @@ def clean_timeout(timeout: object) -> Timeout:
     raise ConfigError(f"timeout must be a number of seconds, a Timeout or None; got {shown(timeout)}")
 
 
-def clean_retry(max_retries: int | None, retry: RetryPolicy | None) -> RetryPolicy:
-    """Make a ``RetryPolicy`` of the plain number or the struct, not of both."""
+def clean_retry(
+    max_retries: int | None,
+    retry: RetryPolicy | None,
+    base: RetryPolicy = RetryPolicy(),  # noqa: B008  (frozen)
+) -> RetryPolicy:
+    """Return ``retry``, or ``base`` with another ``max_retries``.
+
+    Raises:
+        ConfigError: Both are given, or one is of a wrong type.
+    """
     if retry is not None and not isinstance(retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
         raise ConfigError(f"retry must be a RetryPolicy, such as RetryPolicy(max_retries=3); got {shown(retry)}")
     if max_retries is None:
-        return retry or RetryPolicy()
+        return retry or base
     if retry is not None:
-        raise ConfigError("give max_retries= or retry=RetryPolicy(…), not both")
-    return RetryPolicy(max_retries=max_retries)
+        raise ConfigError("pass max_retries= or retry=RetryPolicy(…), not both")
+    return msgspec.structs.replace(base, max_retries=max_retries)

@@ -1,214 +1,122 @@
-"""A streamed chat completion: bytes into chunks, and the stream that users hold."""
+"""A streamed chat completion: the reader that makes chunks of its events, and the stream that users hold."""
 
 from __future__ import annotations
 
-import operator
 import re
 from contextlib import aclosing
-from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
 from msgspec.structs import astuple, force_setattr
 
 from tutuclient import wire
-from tutuclient.errors import APIStatusError, IncompleteStreamError, UnexpectedResponseError
-from tutuclient.streams.events import check_stray, decoded
-from tutuclient.streams.folding import Folder, as_delta, one_choice, says
-from tutuclient.streams.reading import Stream, begin_reading
+from tutuclient.errors import APIError, APIStatusError
+from tutuclient.streams.events import BaseEventReader, begin_reading
+from tutuclient.streams.folding import Folder, as_delta, has_content, one_choice
+from tutuclient.streams.reading import Stream
 from tutuclient.streams.tool_calls import TooManyError
 from tutuclient.types.chat import ChatChunkChoice, ChatCompletion, ChatCompletionChunk, ChatDelta, is_reason
 from tutuclient.types.json import DEEPEST, too_deep
 from tutuclient.types.provenance import copy_provenance, remember, set_origin
-from tutuclient.wire import sse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Iterable, Iterator
 
-    from tutuclient._meta import Meta
     from tutuclient.transport.reply import Reply
     from tutuclient.types.chat import Usage
     from tutuclient.types.provenance import Origin
+    from tutuclient.wire import sse
 
 _ERROR = re.compile(rb'"error"')
-# Where a chunk that seems to add nothing may have its piece of the answer, or its error.
-_MORE_THAN_SILENCE = re.compile(rb'"(?:error|message|success|text)"|"\w*[A-Z]\w*"\s*:|"content"\s*+:\s*+(?!""|null)')
-# Nearly every chunk is known not to be nested too deeply by a look at its end: no list begins there, one before that
-# takes a byte at least, and an object takes four anywhere.
+# Where a chunk that seems to be empty may have its text or its error all the same: under another name, in another case
+# (Tencent's "Choices"), or as a content that msgspec did not accept.
+_MAY_HAVE_MORE = re.compile(rb'"(?:error|message|success|text)"|"\w*[A-Z]\w*"\s*:|"content"\s*+:\s*+(?!""|null)')
+# msgspec recurses in C: JSON nested too deeply crashes a small stack, so its depth is checked first (``DEEPEST``).
+# Counting brackets would cost as much as decoding, but nearly every chunk is known to be flat enough: behind _LISTS_END
+# there is no "[", each list before it takes a byte at least, and each object takes four ('{"":').
 _LISTS_END = 224
-_SHORT = 4 * (DEEPEST - 2) - 3 * _LISTS_END
-# Looking for a number in bytes takes a tenth of the time of looking for bytes in bytes.
+_FLAT_ENOUGH = 4 * (DEEPEST - 2) - 3 * _LISTS_END
+# CPython searches bytes for an int by memchr, which takes a tenth of the time of searching for bytes.
 _OPEN = ord("[")
-# So many chunks without content are kept back for the first that has some.
-# How many fields of a delta are None when only one is not.
+# The number of a delta's fields that are None when it has a single one.
 _ALL_BUT_ONE = len(ChatDelta.__struct_fields__) - 1
-# Fields of a delta that this client has no name for, and that have to go back with tool calls.
-_OTHER_THOUGHTS = re.compile(
+# Reasoning under names that ``ChatDelta`` does not have: it has to go back with tool calls (WIRE.md 3.3, items 9, 10).
+_OTHER_REASONING = re.compile(
     rb'"(?!finish_reason"|reasoning(?:_content|_details|_text|_tokens)?"|thinking")'
     rb'(?:\w*(?:reason|think|thought|signature)\w*|extra_content|encrypted_content)"\s*:',
     re.IGNORECASE,
 )
 
 
-class ChunkReader:
-    """Bytes to chunks: the decoder of one streamed answer, without any waiting.
+class ChunkReader(BaseEventReader[ChatCompletionChunk]):
+    """Reads the chunks of one streamed chat completion, and folds them.
+
+    Args:
+        origin: Where the chunks come from.
+        many: As for ``Folder``.
+        max_bytes: As for ``BaseEventReader``.
 
     Attributes:
-        done: ``[DONE]`` has come; nothing behind it counts.
-        folder: What has come so far.
+        folder: The answer as far as it has come.
     """
 
     def __init__(self, origin: Origin, *, many: int, max_bytes: int) -> None:
-        self._decoder: sse.Decoder | sse.Lines = sse.Decoder(max_bytes)
+        super().__init__(origin.meta, max_bytes)
         self._many = many
         self._origin = origin
-        # Room for the frames around an answer that is as large as it may be, or 400,000 pieces of text.
-        self._most = self._left = max_bytes + max_bytes // 2
-        self._unread: sse.Data = b""
-        self.done: bool = False
         self.folder: Folder = Folder(many=many)
 
     @property
-    def meta(self) -> Meta:
-        """How the call went."""
-        return self._origin.meta
-
-    @property
     def partial(self) -> ChatCompletion | None:
-        """What has come so far, folded; None when nothing has."""
+        """The answer as far as it has come, folded; None when nothing has."""
         return self.folder.completion() if self.folder.began else None
 
     @property
-    def spoken(self) -> int:
-        """A number that grows with every chunk that carries something of the answer."""
-        return self.folder.spoken
+    def progress(self) -> int:
+        """A number that is 0 at first, and grows with every chunk that carries something of the answer."""
+        return self.folder.progress
 
     @property
     def finished(self) -> bool:
-        """Whether nothing of the answer is missing, however the bytes end."""
+        """Whether each choice has a ``finish_reason``, or the answer came whole."""
         return self.folder.finished
 
     @property
     def usage(self) -> Usage | None:
-        """What the relay says the answer used, so far."""
+        """The usage that the relay has reported so far."""
         return self.folder.usage
 
-    @property
-    def unfinished(self) -> int:
-        """How many bytes have come of an event whose end has not."""
-        return self._decoder.unfinished
-
     def check_complete(self, *, strict: bool) -> None:
-        """Raise when the stream has ended and is not a whole answer.
+        """Raise when the bytes have ended and the answer is not complete.
 
         Args:
-            strict: ``[DONE]`` alone is not enough: relays write it after cut-offs of their own too.
+            strict: ``[DONE]`` alone does not complete an answer: relays also write it after a timeout or a cut of
+                their own (WIRE.md 3.1).
 
         Raises:
-            IncompleteStreamError: It stopped before its answer was complete.
+            IncompleteStreamError: The stream ended before the answer was complete.
         """
-        folder = self.folder
-        if folder.finished or (self.done and folder.said_something and not strict):
+        if self.finished or (self.done and self.progress and not strict):
             return
-        if not folder.said_something:
-            raise wire.left_unread("the stream ended without a single piece of an answer", self._unread, self.meta)
         if self.done:
             message = "the stream ended with [DONE] and without a finish_reason; what came is in .partial"
         else:
-            message = "the stream ended in the middle: neither finish_reason nor [DONE] came; what came is in .partial"
-        raise IncompleteStreamError(message, request_id=self.meta.request_id)
+            message = "the stream ended early: neither a finish_reason nor [DONE] came; what came is in .partial"
+        raise self._incomplete(message)
 
-    def feed(self, piece: bytes) -> Generator[ChatCompletionChunk, None, None]:
-        """Give the chunks that the next bytes complete.
-
-        Raises:
-            APIError: The relay sent an error, or what is no chunk.
-            UnexpectedResponseError: A line, an event or the whole stream is too long.
-        """
-        plain = self._decoder.feed_plain(piece)
-        try:
-            events = [] if plain else decoded(self.meta, self._decoder.feed_lines, piece)
-            self._left -= len(piece)
-            if self._left < 0:
-                raise wire.too_large("a stream", self._most, self.meta)
-        except UnexpectedResponseError:
-            if not self.folder.finished:
-                raise
-            self.done = True  # The answer is whole, and what comes behind it is none of it.
-            events = []
-        return self._unnamed(plain) if plain else self._chunks(events)
-
-    def end(self) -> Generator[ChatCompletionChunk, None, None]:
-        """Give what is left when the bytes are over.
-
-        Raises:
-            IncompleteStreamError: They ended within an event, and no choice had said why it ended.
-        """
-        events = decoded(self.meta, self._decoder.flush)
-        try:
-            yield from self._chunks(events)
-        except UnexpectedResponseError as error:
-            if self.folder.finished:
-                return
-            if not self.folder.said_something:
-                raise
-            words = error.message
-        else:
-            return
-        raise self._cut(words)
-
-    def by_line(self, piece: bytes) -> bool:
-        """Read lines of JSON from now on, if the first bytes of a body that is no event stream begin with a chunk."""
-        line, end, _ = piece.partition(b"\n")
-        if not end or not wire.is_first_chunk(line, self.meta):
-            return False
-        self._decoder = sse.Lines(self._decoder.max_bytes)
-        return True
-
-    def whole(self, data: sse.Data) -> Iterable[ChatCompletionChunk]:
+    def read_whole(self, data: sse.Data) -> Iterable[ChatCompletionChunk]:
         """Read a whole answer that came in place of a stream, or a stream that is written as JSON.
 
         Raises:
-            APIError: It is an error, or no answer.
+            APIError: It is an error, or not a chat completion.
         """
         read = wire.read_completion_or_chunks(data, self.meta)
         if isinstance(read, list):
-            return self.pieces(read)
+            return self.read_values(read)
         self.done = True
-        return (self._as_chunk(read if self._many else one_choice(read)),)
+        return (self._chunk_of(read if self._many else one_choice(read)),)
 
-    def pieces(self, values: list[bytes]) -> Iterable[ChatCompletionChunk]:
-        """Read the values of a stream that is written as JSON.
-
-        Raises:
-            APIError: As ``feed`` does, and when nothing of an answer is among them.
-        """
-        chunks, early = self._read_values(values), list[ChatCompletionChunk]()
-        for chunk in chunks:
-            early.append(chunk)
-            if self.spoken:
-                return chain(early, chunks)
-        self.check_complete(strict=True)
-        return early
-
-    def _read_values(self, values: list[bytes]) -> Generator[ChatCompletionChunk, None, None]:
-        for number, value in enumerate(values):
-            try:
-                yield from self._chunks([("", value)])
-            except UnexpectedResponseError as error:
-                if number < len(values) - 1 or not self.folder.said_something:
-                    raise
-                words = error.message
-            else:
-                continue
-            raise self._cut(words)
-
-    def _cut(self, words: str) -> IncompleteStreamError:
-        return IncompleteStreamError(
-            f"the stream ended within an event ({words}); what came is in .partial", request_id=self.meta.request_id
-        )
-
-    def _as_chunk(self, completion: ChatCompletion) -> ChatCompletionChunk:
-        """Make one chunk of a whole answer: some relays stream like that."""
+    def _chunk_of(self, completion: ChatCompletion) -> ChatCompletionChunk:
+        """Make one chunk of a whole answer."""
         choices = [
             ChatChunkChoice(
                 index=choice.index,
@@ -233,22 +141,17 @@ class ChunkReader:
         copy_provenance(completion, chunk)
         return chunk
 
-    def _chunks(self, events: list[sse.Event]) -> Generator[ChatCompletionChunk, None, None]:
-        for kind, alike in groupby(events, operator.itemgetter(0)):
-            data = [data for _, data in alike]
-            yield from self._unnamed(data) if kind == "" else self._named(kind, data)
+    def _read_unnamed(self, events: Iterable[sse.Data]) -> Iterator[ChatCompletionChunk]:
+        """Read events without a name: chunks, nearly all of which are a piece of text or reasoning and nothing else.
 
-    def _unnamed(self, events: Iterable[sse.Data]) -> Generator[ChatCompletionChunk, None, None]:
-        """Take events without a name: chunks, nearly all of which are a piece of text or of thought and nothing else.
-
-        What is done for each token stands here, and calls as little as it can.
+        This is what each token costs, so the common case is written out here, with as few calls as it can do.
         """
         decode, origin, folder = wire.decode_chunk, self._origin, self.folder
         text = folder.text
         add_text, add_thought = (folder.thoughts if text is None else text).append, folder.thoughts.append
         for data in () if self.done else events:
             chunk: ChatCompletionChunk | None = None
-            if (len(data) < _SHORT and _OPEN not in data[_LISTS_END:]) or not _too_much(data):
+            if (len(data) < _FLAT_ENOUGH and _OPEN not in data[_LISTS_END:]) or not _is_too_large(data):
                 try:
                     chunk = decode(data)
                 except wire.UNREADABLE:
@@ -273,56 +176,63 @@ class ChunkReader:
                             remember(chunk, (origin, data))
                             yield chunk
                             continue
-            yield from self._carefully("", data, chunk)
+            if chunk is None:
+                yield from self._read_event("", data)
+            else:
+                yield from self._checked(data, chunk)
             if self.done:
                 return
             text = folder.text
             add_text, add_thought = (folder.thoughts if text is None else text).append, folder.thoughts.append
 
-    def _named(self, kind: str | None, events: Iterable[sse.Data]) -> Generator[ChatCompletionChunk, None, None]:
-        for data in events:
-            if self.done:
-                return
-            yield from self._carefully(kind, data, None)
-
-    def _carefully(
-        self, kind: str | None, data: sse.Data, chunk: ChatCompletionChunk | None
-    ) -> Generator[ChatCompletionChunk, None, None]:
-        """Take an event that is not just a piece of text; ``chunk`` is what the quick way made of it, if anything."""
-        if chunk is None and wire.says_done(data):
-            self.done = True
-            return
+    def _checked(self, data: sse.Data, chunk: ChatCompletionChunk) -> Iterable[ChatCompletionChunk]:
+        """Check and fold a chunk that was decoded and is not just a piece of text."""
         try:
-            found = self._read_one(kind, data, chunk)
-        except UnexpectedResponseError:
-            if not self.folder.finished:
-                raise
-            return  # What cannot be read behind the end costs nothing of the answer.
-        if isinstance(found, list):
-            yield from self._chunks(found)
-        elif found is not None:
-            yield found
+            return self._fold("", data, chunk)
+        except APIError as error:
+            self._pass_over(error)
+            return ()
 
-    def _read_one(
-        self, kind: str | None, data: sse.Data, chunk: ChatCompletionChunk | None
-    ) -> ChatCompletionChunk | list[sse.Event] | None:
-        """Read an event patiently; return its chunk, or the events that were run together in it."""
-        if chunk is None:
-            wire.check_count(data, self.meta)
-            if kind is None:
-                found = wire.chunk_of_line(data)
-                if found is None:
-                    check_stray(bytes(data), self.meta)
-                    return None
-                kind, data = "", found  # A chunk whose "data:" is missing or damaged is one all the same.
-            if len(parts := wire.apart(data)) > 1:
-                return [(kind, part) for part in parts]
+    def _parse(self, name: str, data: sse.Data) -> Iterable[ChatCompletionChunk]:
+        return self._fold(name, data, None)
+
+    def _parse_whole(self, data: sse.Data) -> Iterable[ChatCompletionChunk]:
+        return self.read_whole(data)
+
+    def _pass_over(self, error: APIError) -> None:
+        """Raise an error object even behind the end: it is the relay's own word about the whole answer."""
+        super()._pass_over(error)
+        if isinstance(error, APIStatusError):
+            raise error
+
+    def _fold(self, name: str, data: sse.Data, chunk: ChatCompletionChunk | None) -> Iterable[ChatCompletionChunk]:
         plain = chunk is not None and chunk.choices and chunk.choices[0].delta.content
-        if not plain or kind == "error" or _ERROR.search(data):
-            chunk = self._look_closer(kind or "", data, chunk)
-        if chunk is not None:
-            self._add(chunk, data)
-        return chunk
+        if not plain or _ERROR.search(data):
+            chunk = self._look_closer(name, data, chunk)
+        if chunk is None:
+            return ()
+        self._add(chunk, data)
+        return (chunk,)
+
+    def _look_closer(self, name: str, data: sse.Data, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
+        """Read an event that is not a plain piece of text: an empty frame, an odd one, an error.
+
+        Args:
+            name: The event's name, or "".
+            data: Its data.
+            chunk: What msgspec decoded, or None where it could not.
+        """
+        # Some relays put the usage into the envelope around a delta: then it is not the final frame of usage alone.
+        if chunk is not None and (chunk.choices or (chunk.usage and b'"delta"' not in bytes(data))):
+            empty = not all(any(astuple(choice.delta)[1:]) for choice in chunk.choices)
+            if not (_MAY_HAVE_MORE if empty else _ERROR).search(data) and not any(map(_lacks_function, chunk.choices)):
+                return chunk
+        try:
+            return wire.read_chunk(data, self.meta, name)
+        except APIStatusError:
+            if chunk is not None and any(map(has_content, chunk.choices)):
+                self.folder.add(chunk)  # What came beside the error has come (OpenRouter; WIRE.md 3.5).
+            raise
 
     def _add(self, chunk: ChatCompletionChunk, data: sse.Data) -> None:
         if len(chunk.choices) > max(wire.MOST_CHOICES, self._many):
@@ -333,53 +243,36 @@ class ChunkReader:
         wire.seek_usage(chunk, data)
         try:
             for choice in chunk.choices:
+                # DashScope and others write "null" and its like for a reason that is not there (WIRE.md 3.3, item 5).
                 if choice.finish_reason is not None and not is_reason(choice.finish_reason):
                     force_setattr(choice, "finish_reason", None)
                 if choice.message is not None:
-                    self.folder.settle(choice)
+                    self.folder.merge_message(choice)
             self.folder.add(chunk)
-            if _OTHER_THOUGHTS.search(data):
-                self.folder.add_others(chunk)
+            if _OTHER_REASONING.search(data):
+                self.folder.add_other_reasoning(chunk)
         except TooManyError as error:
             raise wire.unexpected(str(error), b"", self.meta) from None
 
-    def _look_closer(self, kind: str, data: sse.Data, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
-        """Read what is no plain piece of text: a mere frame, an odd one, an error."""
-        if kind == "error":
-            raise wire.error_event(data, self.meta)
-        # A usage may stand in the envelope around a piece.
-        if chunk is not None and (chunk.choices or (chunk.usage and b'"delta"' not in bytes(data))):
-            silent = not all(any(astuple(choice.delta)[1:]) for choice in chunk.choices)
-            if not (_MORE_THAN_SILENCE if silent else _ERROR).search(data) and not any(
-                map(_calls_oddly, chunk.choices)
-            ):
-                return chunk
-        if not bytes(data[:64]).strip() and not bytes(data).strip():
-            return None
-        try:
-            return wire.read_chunk(data, self.meta, kind)
-        except APIStatusError:
-            if chunk is not None and any(map(says, chunk.choices)):
-                self.folder.add(chunk)  # What came beside the error has come.
-            raise
 
-
-def _too_much(data: sse.Data) -> bool:
+def _is_too_large(data: sse.Data) -> bool:
     return wire.too_many(data) or too_deep(data)
 
 
-def _calls_oddly(choice: ChatChunkChoice) -> bool:
+def _lacks_function(choice: ChatChunkChoice) -> bool:
     """Return whether a tool call has neither a function nor a custom tool: its name may stand beside them."""
     calls = choice.delta.tool_calls
     return bool(calls) and any(call.function is None and call.custom is None for call in calls or ())
 
 
 class ChatStream(Stream[ChatCompletionChunk]):
-    """A streamed chat completion: iterate over it for chunks, or take ``text()`` or ``completion()``.
+    """A streamed chat completion: iterate over it for chunks, or call ``text()`` or ``completion()``.
 
-    Everything of ``Stream`` holds. What has come stays in ``partial``, and every
-    error that is raised while it is read carries it.
+    Everything of ``Stream`` holds. The answer so far is in ``partial``, and every
+    error that is raised while the stream is read carries it.
     """
+
+    _after_end = "; await completion() returns the whole answer"
 
     def __init__(self, reply: Reply, reader: ChunkReader, pending: Iterator[ChatCompletionChunk]) -> None:
         super().__init__(reply, reader, pending)
@@ -387,17 +280,17 @@ class ChatStream(Stream[ChatCompletionChunk]):
 
     @classmethod
     async def begin(cls, reply: Reply, origin: Origin, *, many: int) -> ChatStream:
-        """Read as far as the first content."""
+        """Read as far as the first content, so that a call that fails before it can still be tried again."""
         reader = ChunkReader(origin, many=many, max_bytes=reply.call.max_bytes)
         return cls(reply, reader, await begin_reading(reply, reader))
 
     @property
     def partial(self) -> ChatCompletion | None:
-        """What has come so far, folded; None when nothing has."""
+        """The answer as far as it has come, folded; None when nothing has."""
         return self._folder.completion() if self._folder.began else None
 
     def text(self) -> AsyncGenerator[str, None]:
-        """Give the text of the first choice as it comes, in the relay's pieces; empty ones are left out."""
+        """Return the text of the first choice as it comes, in the relay's pieces; empty ones are left out."""
         return self._loop(self._text)
 
     async def _text(self, reading: AsyncGenerator[ChatCompletionChunk, None]) -> AsyncGenerator[str, None]:
@@ -409,7 +302,7 @@ class ChatStream(Stream[ChatCompletionChunk]):
                     yield piece
 
     async def completion(self) -> ChatCompletion:
-        """Read to the end and give the whole answer: text, tool calls, pictures and usage folded.
+        """Read to the end and return the whole answer: text, tool calls, images and usage folded.
 
         Raises:
             APIError: The stream broke, now or before.

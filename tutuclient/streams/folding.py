@@ -1,4 +1,7 @@
-"""Chunks folded into the completion they are the pieces of."""
+"""Chunks folded into the completion that they are the pieces of.
+
+A piece is appended to a list and joined when somebody asks, so that a chunk costs the same however long the answer is.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,9 @@ if TYPE_CHECKING:
 
     from tutuclient.types.chat import TokenLogprob, Usage
 
-# What of a thought comes in pieces.
+# The fields of a block of reasoning that come in pieces.
 _IN_PIECES = ("text", "summary", "thinking")
-# Where the fields of a delta begin that hardly any has.
+# Where those fields of a delta begin that hardly any chunk has: one look at the rest spares a look at each.
 _REST = ChatDelta.__struct_fields__.index("annotations")
 
 
@@ -66,13 +69,14 @@ class _Choice:
         self.audio_pieces: dict[str, list[str]] = {"data": [], "transcript": []}
         self.logprobs: tuple[list[TokenLogprob], list[TokenLogprob]] | None = None
         self.finish_reason: str | None = None
-        self.by_message = False
-        self.others: dict[str, list[Any]] = {}
-        self.thinks_nothing = False
+        self.from_messages = False
+        self.other_reasoning: dict[str, list[Any]] = {}
+        self.has_empty_reasoning = False
 
     def add(self, choice: ChatChunkChoice, raw: Callable[[], dict[str, Any]]) -> None:
         delta = choice.delta
-        # Of one answer over several choices that with the calls has the reason: the text's may come behind it.
+        # Of one answer over several choices (see ``one_choice``) the choice with the calls has the reason that counts;
+        # that of the text may come after it.
         if choice.finish_reason and not (self.finish_reason in _CALLING and choice.finish_reason == "stop"):
             self.finish_reason = choice.finish_reason
         if choice.logprobs:
@@ -90,21 +94,25 @@ class _Choice:
         if any(astuple(delta)[_REST:]):
             self._add_rest(delta)
 
-    def add_others(self, delta: dict[str, Any]) -> None:
-        """Add the fields of a delta that nobody here understands, and that have to go back with tool calls."""
+    def add_other_reasoning(self, delta: dict[str, Any]) -> None:
+        """Add reasoning under names that ``ChatDelta`` does not have: it has to go back with tool calls."""
         for name, value in delta.items():
             if value is not None and is_thought(name) and name not in _DELTA_FIELDS:
-                pieces = self.others.setdefault(name, [])
-                if value not in pieces[-1:]:
+                pieces = self.other_reasoning.setdefault(name, [])
+                if value not in pieces[-1:]:  # copilot-api repeats its reasoning_opaque in some chunks.
                     pieces.append(value)
                     _check_count(pieces)
 
-    def news(self, delta: ChatDelta) -> ChatDelta:
-        """Return what a message adds that stands where a delta belongs: it may repeat what has come in deltas."""
-        if self.by_message or not self.said_something:
-            self.by_message = True  # Relays that write "message" for "delta" in every chunk.
+    def new_in_message(self, delta: ChatDelta) -> ChatDelta:
+        """Return what a message in place of a delta adds: it may repeat what has come in deltas (WIRE.md 3.3, item 12).
+
+        Args:
+            delta: The whole message as a delta.
+        """
+        if self.from_messages or not self.has_content:
+            self.from_messages = True  # This relay writes "message" for "delta" in every chunk.
             return delta
-        new: dict[str, Any] = {name: _rest(getattr(delta, name), getattr(self, name)) for name in _TEXTS}
+        new: dict[str, Any] = {name: _new_text(getattr(delta, name), getattr(self, name)) for name in _TEXTS}
         for name, known in (("images", self.images), *self.lists.items()):
             items: Any = getattr(delta, name)
             new[name] = [item for item in items if item not in known] if is_list(items) else items
@@ -127,23 +135,23 @@ class _Choice:
         if delta.reasoning_content:
             self.reasoning_content.append(delta.reasoning_content)
         elif delta.reasoning_content is not None:
-            self.thinks_nothing = True  # Kimi wants that back too.
+            self.has_empty_reasoning = True  # Kimi wants even an empty one back with tool calls.
         if delta.reasoning:
             self.reasoning.append(delta.reasoning)
 
     def _add_parts(self, delta: ChatDelta) -> None:
-        # Mistral sends its thoughts as a list of parts and then its answer as text: the parts keep both, in order.
+        # Mistral sends its reasoning as a list of parts and then its answer as text: the parts keep both, in order.
         if not self.parts and self.content:
             self.parts.append({"type": "text", "text": "".join(self.content)})
         self.parts += delta.parts or ([{"type": "text", "text": delta.content}] if delta.content else [])
         _check_count(self.parts)
 
-    def _add_calls(self, delta: ChatDelta, raw: Callable[[], dict[str, Any]], of: int) -> None:
+    def _add_calls(self, delta: ChatDelta, raw: Callable[[], dict[str, Any]], number: int) -> None:
         if delta.tool_calls:
             raws: list[dict[str, Any]] | str | None = raw().get("tool_calls")
-            for number, piece in enumerate(delta.tool_calls):
-                fields = raws[number] if isinstance(raws, list) and len(raws) == len(delta.tool_calls) else {}
-                self.tools.add(piece, fields, of=of)
+            for place, piece in enumerate(delta.tool_calls):
+                fields = raws[place] if isinstance(raws, list) and len(raws) == len(delta.tool_calls) else {}
+                self.tools.add(piece, fields, choice=number)
         if delta.function_call:
             self.function_name = self.function_name or delta.function_call.name or ""
             self.function_arguments.append(delta.function_call.arguments or "")
@@ -153,9 +161,9 @@ class _Choice:
             self.reasoning_text.append(delta.reasoning_text)
         if delta.thoughts:
             self.thoughts.append(delta.thoughts)
-        for pictures in (delta.images, delta.image):
-            if pictures:
-                self.images += pictures if isinstance(pictures, list) else [pictures]
+        for images in (delta.images, delta.image):  # WIRE.md 2.2, forms 9 to 12.
+            if images:
+                self.images += images if isinstance(images, list) else [images]
         _check_count(self.images)
         for name, items in self.lists.items():
             more: list[Any] | str | None = getattr(delta, name)
@@ -180,17 +188,17 @@ class _Choice:
         _check_count(refusal, _MOST_TOKENS)
 
     @property
-    def said_something(self) -> bool:
+    def has_content(self) -> bool:
         reasoning = self.reasoning_content or self.reasoning or self.reasoning_text or self.thoughts
         reasoning = reasoning or self.lists["reasoning_details"]
-        said = self.content or self.parts or self.refusal or self.tools.calls or self.function_arguments or self.images
-        heard = self.audio or any(self.audio_pieces.values())
-        return bool(said or heard or reasoning or self.finish_reason)
+        text = self.content or self.parts or self.refusal or self.tools.calls or self.function_arguments or self.images
+        audio = self.audio or any(self.audio_pieces.values())
+        return bool(text or audio or reasoning or self.finish_reason)
 
     def _whole_audio(self) -> dict[str, Any]:
         pieces = self.audio_pieces
-        spoken = {"data": join_base64(pieces["data"]), "transcript": "".join(pieces["transcript"])}
-        return self.audio | {name: text for name, text in spoken.items() if text}
+        joined = {"data": join_base64(pieces["data"]), "transcript": "".join(pieces["transcript"])}
+        return self.audio | {name: text for name, text in joined.items() if text}
 
     def _whole_thoughts(self) -> Any:
         texts = [thought for thought in self.thoughts if isinstance(thought, str)]
@@ -199,10 +207,10 @@ class _Choice:
         lists: list[list[Any]] = [thought if is_list(thought) else [thought] for thought in self.thoughts]
         return list(chain.from_iterable(lists))
 
-    def _whole_others(self) -> dict[str, Any]:
-        """Join what came in pieces: texts and lists; of anything else the last counts."""
+    def _whole_other_reasoning(self) -> dict[str, Any]:
+        """Join texts and lists, which come in pieces; of anything else the last counts."""
         whole: dict[str, Any] = {}
-        for name, pieces in self.others.items():
+        for name, pieces in self.other_reasoning.items():
             if all(isinstance(piece, str) for piece in pieces):
                 whole[name] = "".join(pieces)
             elif all(map(is_list, pieces)):
@@ -218,25 +226,26 @@ class _Choice:
         function = None
         if self.function_name or self.function_arguments:
             function = FunctionCall(name=self.function_name, arguments="".join(self.function_arguments))
-        said_nothing = bool(calls or function or self.images or audio or self.refusal) and not self.content
+        # The API has null, not "", where a message has no text because it has something else (WIRE.md 5, "content").
+        no_text = bool(calls or function or self.images or audio or self.refusal) and not self.content
         message = ChatMessage(
             role=self.role or "assistant",
-            content=None if said_nothing else "".join(self.content),
+            content=None if no_text else "".join(self.content),
             parts=self.parts or None,
             refusal="".join(self.refusal) or None,
             tool_calls=calls or None,
             function_call=function,
             annotations=self.lists["annotations"] or None,
             audio=wire.fit_struct(audio, ChatAudio) if audio else None,
-            reasoning_content="".join(self.reasoning_content) or ("" if calls and self.thinks_nothing else None),
+            reasoning_content="".join(self.reasoning_content) or ("" if calls and self.has_empty_reasoning else None),
             reasoning="".join(self.reasoning) or None,
             reasoning_details=_joined_blocks(self.lists["reasoning_details"]) or None,
             images=self.images or None,
             reasoning_text="".join(self.reasoning_text) or None,
             thoughts=self._whole_thoughts(),
         )
-        if self.others:
-            remember(message, (self._whole_others(), ()))
+        if self.other_reasoning:
+            remember(message, (self._whole_other_reasoning(), ()))
         return ChatChoice(index=index, message=message, finish_reason=self.finish_reason, logprobs=logprobs)
 
 
@@ -245,7 +254,7 @@ _TEXTS = ("content", "reasoning_content", "reasoning", "reasoning_text", "refusa
 _MOST_ITEMS = 100_000
 _MOST_TOKENS = 500_000
 _MOST_FRAMES = 20
-# So much is looked through for unknown fields of the answer: parsed, it takes ten times the room.
+# Bytes of frames that are parsed for the answer's unknown fields: parsed JSON takes ten times its size.
 _FRAMES_BYTES = 2**20
 
 
@@ -255,7 +264,7 @@ def _check_count(items: list[Any], most: int = _MOST_ITEMS) -> None:
 
 
 def _joined_blocks(items: list[Any]) -> list[Any]:
-    """Join the pieces of thoughts to the blocks they are of: a signature holds for a whole block alone.
+    """Join pieces of reasoning to their blocks: a signature is valid for a whole block only.
 
     Sources: agno#8794, OpenRouterTeam/ai-sdk-provider#423 ("Invalid signature in thinking block").
     """
@@ -266,7 +275,7 @@ def _joined_blocks(items: list[Any]) -> list[Any]:
         if is_object(item):
             place = (str(item.get("type")), str(item.get("index")))
             block = last.get(place)
-            # Without a number only what comes one after the other belongs together.
+            # Without a number only pieces that come one after the other belong together.
             if block is not None and not (item.get("index") is not None or block is blocks[-1]):
                 block = None
             if block is None or not _continues(block, item):
@@ -296,11 +305,10 @@ def _joined_block(block: list[dict[str, Any]]) -> dict[str, Any]:
     return whole
 
 
-def _rest(text: str | None, pieces: list[str]) -> str | None:
-    """Return what of a text has not come yet.
+def _new_text(text: str | None, pieces: list[str]) -> str | None:
+    """Return the part of a text that has not come in pieces yet.
 
-    The pieces that have come are joined in place: else a relay that sends a message with every chunk would have all of
-    them joined anew for each.
+    The pieces are joined in place: a relay that sends a message with every chunk would have them joined anew each time.
     """
     if not text or not pieces:
         return text
@@ -313,18 +321,18 @@ def _rest(text: str | None, pieces: list[str]) -> str | None:
 
 
 class Folder:
-    """Folds chunks into the completion they are the pieces of.
+    """Folds chunks into the completion that they are the pieces of.
 
     Args:
         many: How many choices the request asked for (``n`` over 1; True when that is not known). Otherwise all chunks
-            belong to one, whatever number a relay writes on them.
+            belong to one, whatever number a relay writes on them (WIRE.md 3.3, item 7).
 
     Attributes:
-        text: Where a chunk's text is to be put when the chunk has one choice, and nothing but text: that is ``add`` for
-            nearly all chunks. None while more is to be learnt from them.
-        thoughts: The same for what a model thinks aloud, when there is a ``text``.
-        many: As it was given.
-        usage: The last one that came.
+        many: The argument.
+        usage: The last usage that came.
+        text: The list that takes the text of a chunk with one choice and nothing but text: appending to it is all that
+            ``add`` would do for nearly every chunk. None while a chunk may still add to the answer's frame.
+        thoughts: The same for ``reasoning_content``, while ``text`` is not None.
     """
 
     def __init__(self, *, many: int = False) -> None:
@@ -339,12 +347,12 @@ class Folder:
         self.usage: Usage | None = None
         self.text: list[str] | None = None
         self.thoughts: list[str] = []
-        self._spoken = 0
+        self._progress = 0
         self._only: _Choice | None = None
 
     def add(self, chunk: ChatCompletionChunk) -> None:
-        """Take the next chunk."""
-        self._spoken += any(map(says, chunk.choices))
+        """Add the next chunk."""
+        self._progress += any(map(has_content, chunk.choices))
         if chunk.usage is not None:
             self.usage = fuller(self.usage, chunk.usage)
             if provenance(chunk.usage).place is None:
@@ -352,7 +360,8 @@ class Folder:
         if chunk.moderation is not None:
             self._moderation = chunk.moderation
         head = self._head
-        # Parsing each chunk once more would cost as much again: what is said of the whole answer stands in its frame.
+        # Unknown fields of the whole answer (citations, provider) are looked for in the first and last chunks and those
+        # without choices: parsing every chunk once more would double its cost.
         if head is None or chunk.usage is not None or not chunk.choices or chunk.choices[0].finish_reason:
             self._keep_frame(chunk)
         if head is None or (chunk.id and not head.id) or (chunk.model and not head.model):
@@ -360,13 +369,13 @@ class Folder:
         for number, choice in enumerate(chunk.choices):
             index = choice.index if self.many else 0
             self._choice(index).add(choice, partial(_raw_delta, chunk, number))
-        self._remember_text()
+        self._choose_text()
 
-    def add_others(self, chunk: ChatCompletionChunk) -> None:
-        """Add the fields of a chunk's deltas that have to go back with tool calls and have no name here."""
+    def add_other_reasoning(self, chunk: ChatCompletionChunk) -> None:
+        """Add reasoning in a chunk's deltas under names that ``ChatDelta`` does not have."""
         for number, choice in enumerate(chunk.choices):
             for delta in _raw_deltas(chunk, number)[:1]:
-                self._choice(choice.index if self.many else 0).add_others(delta)
+                self._choice(choice.index if self.many else 0).add_other_reasoning(delta)
 
     def _choice(self, index: int) -> _Choice:
         folded = self._choices.get(index)
@@ -376,12 +385,12 @@ class Folder:
             folded = self._choices[index] = _Choice()
         return folded
 
-    def settle(self, choice: ChatChunkChoice) -> None:
-        """Put into a chunk's empty delta what the whole message beside it adds to what has come."""
+    def merge_message(self, choice: ChatChunkChoice) -> None:
+        """Put into a choice's empty delta what the whole message beside it adds to what has come."""
         if choice.message is None or any(astuple(choice.delta)[1:]):
             return
         index = choice.index if self.many else 0
-        force_setattr(choice, "delta", self._choice(index).news(as_delta(choice.message)))
+        force_setattr(choice, "delta", self._choice(index).new_in_message(as_delta(choice.message)))
 
     def _keep_frame(self, chunk: ChatCompletionChunk) -> None:
         self._room -= len(provenance(chunk).raw)
@@ -397,8 +406,8 @@ class Folder:
             tree: dict[str, Any] = known.tree or (read_json(known.raw) if known.raw else {})
             self._unknown |= {name: value for name, value in tree.items() if name.lower() not in _KNOWN}
 
-    def _remember_text(self) -> None:
-        """Say where pieces of mere text go from now on."""
+    def _choose_text(self) -> None:
+        """Set where pieces of mere text go from now on."""
         self.text, head = None, self._head
         if self.many or len(self._choices) != 1 or head is None or not (head.id and head.model):
             return
@@ -407,8 +416,8 @@ class Folder:
             self._only, self.text, self.thoughts = only, only.content, only.reasoning_content
 
     def add_whole(self, completion: ChatCompletion) -> None:
-        """Take a whole answer in place of chunks."""
-        self._spoken += 1
+        """Set a whole answer, which came in place of chunks."""
+        self._progress += 1
         self._whole = completion
 
     def first_text(self, chunk: ChatCompletionChunk) -> str:
@@ -422,29 +431,25 @@ class Folder:
         return self._head is not None or self._whole is not None
 
     @property
-    def spoken(self) -> int:
+    def progress(self) -> int:
         """A number that is 0 at first, and grows with every chunk that carries something of the answer.
 
-        Frames with a role alone, and empty ones that some servers send to keep the connection alive, do not.
+        Frames with a role alone do not count, nor empty ones, which some servers send to keep the connection alive
+        (WIRE.md 3.3, item 11).
         """
         only = self._only
-        return self._spoken if only is None else self._spoken + len(only.content) + len(only.reasoning_content)
+        return self._progress if only is None else self._progress + len(only.content) + len(only.reasoning_content)
 
     @property
     def finished(self) -> bool:
-        """Whether there are choices and each has said why it ended, or the answer came whole."""
+        """Whether there are choices and each has a ``finish_reason``, or the answer came whole."""
         if self._whole is not None:
             return True
         choices = self._choices
         return len(choices) >= max(self.many, 1) and all(choice.finish_reason for choice in choices.values())
 
-    @property
-    def said_something(self) -> bool:
-        """Whether anything of an answer has come, beyond frames and counters."""
-        return any(choice.said_something for choice in self._choices.values())
-
     def completion(self) -> ChatCompletion:
-        """Give the completion as far as it has come. A usage that never came is None."""
+        """Return the completion as far as it has come. A usage that never came is None."""
         if self._whole is not None:
             return self._whole
         head = self._head or ChatCompletionChunk()
@@ -466,7 +471,7 @@ class Folder:
         return completion
 
 
-def says(choice: ChatChunkChoice) -> bool:
+def has_content(choice: ChatChunkChoice) -> bool:
     """Return whether a choice of a chunk carries something of the answer, beyond a role."""
     return bool(choice.finish_reason) or any(astuple(choice.delta)[1:])
 
@@ -483,13 +488,13 @@ def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
 
 
 def _raw_deltas(chunk: ChatCompletionChunk, number: int) -> list[dict[str, Any]]:
-    """Return the delta and the message of a chunk's choice as they came, as far as they are there."""
+    """Return the JSON of a choice's delta and message, as far as they are there."""
     choices: list[Any] | str | None = chunk.to_dict().get("choices")
     choice: dict[str, Any] | str = (
         choices[number] if isinstance(choices, list) and len(choices) == len(chunk.choices) else {}
     )
-    said: list[Any] = [choice.get("delta"), choice.get("message")] if is_object(choice) else []
-    return [delta for delta in said if is_object(delta)]
+    both: list[Any] = [choice.get("delta"), choice.get("message")] if is_object(choice) else []
+    return [delta for delta in both if is_object(delta)]
 
 
 def as_delta(message: ChatMessage) -> ChatDelta:
@@ -510,8 +515,8 @@ def _as_piece(function: FunctionCall) -> FunctionCallDelta:
 
 
 def several(n: object) -> int:
-    """Return a request's ``n`` if it is over 1, else 0; relays read digits as a number too."""
-    if n is None:  # Nearly every request; the error that it would be below costs more than all of this.
+    """Return a request's ``n`` if it is over 1, else 0; relays accept digits in a string too."""
+    if n is None:  # Nearly every request; raising and catching below would cost more than all the rest.
         return 0
     try:
         number = int(n) if isinstance(n, str) else operator.index(cast("SupportsIndex", n))
@@ -521,7 +526,7 @@ def several(n: object) -> int:
 
 
 def one_choice(completion: ChatCompletion) -> ChatCompletion:
-    """Make one choice of several that nobody asked for: text in one, tool calls in the next (Copilot's Claude).
+    """Merge several choices that nobody asked for: text in one, tool calls in the next (Copilot's Claude).
 
     Sources: zeroclaw PR 2136, nanobot PR 1555, litellm PR 35444.
     """
@@ -546,7 +551,7 @@ def one_choice(completion: ChatCompletion) -> ChatCompletion:
     reasons = [choice.finish_reason for choice in callers or completion.choices if choice.finish_reason]
     logprobs = next((choice.logprobs for choice in completion.choices if choice.logprobs is not None), None)
     choice = ChatChoice(message=message, finish_reason=reasons[-1] if reasons else None, logprobs=logprobs)
-    # Without a path these are the unknown fields alone: what came of the others is no longer all of each.
+    # Only the unknown fields are kept as JSON: that of the known ones is no longer the whole of any field.
     remember(message, ({name: value for each in reversed(messages) for name, value in each.extra.items()}, ()))
     extras = (each.extra.items() for each in reversed(completion.choices))
     remember(choice, (dict(chain.from_iterable(extras)), ()))

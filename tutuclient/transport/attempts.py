@@ -26,17 +26,17 @@ from tutuclient.limits import RetryBudget
 from tutuclient.retry import next_delay, retry_after_of, worth_repeating
 from tutuclient.settings import origin_of, with_key
 from tutuclient.transport import aiohttp_internals, exceptions
+from tutuclient.transport.connection import Guard, Progress, progress_of_attempt
 from tutuclient.transport.deadlines import Watch
 from tutuclient.transport.middleware import through
-from tutuclient.transport.progress import Progress, progress_of_attempt
 from tutuclient.transport.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     import aiohttp
-    from aiohttp.client_proto import ResponseHandler
 
+    from tutuclient.limits import Slots
     from tutuclient.transport.call import Call
     from tutuclient.transport.pool import Pool
     from tutuclient.wire import Body
@@ -314,7 +314,7 @@ class Attempts:
 
     def _reply(self, response: aiohttp.ClientResponse | aiohttp_internals.Response) -> Reply:
         try:
-            reply = Reply(response, self._call, self._meta, self._watch, self._pool.slots, self._started)
+            reply = self._new_reply(response, self._pool.slots)
         except UnexpectedResponseError:
             response.close()
             raise
@@ -322,36 +322,47 @@ class Attempts:
             self._watch.ease()
         return reply
 
+    def _new_reply(self, response: aiohttp.ClientResponse | aiohttp_internals.Response, slots: Slots | None) -> Reply:
+        fast_path = self._pool.fast_path
+        return Reply(response, self._call, self._meta, self._watch, slots, self._started, fast_path=fast_path)
+
     async def _exchange(self, url: str) -> aiohttp.ClientResponse | aiohttp_internals.Response:
-        """Send the request, the short way where there is one, and wait for the head of an answer."""
-        call, progress = self._call, self._progress
-        idle = self._pool.take_idle(call) if url is call.url else None
-        try:
-            if idle is not None:
-                progress.connected = progress.reused = True
-                progress.protocol = idle[0].protocol
-                return await aiohttp_internals.ask(*idle, self._pool.header_bytes)
-            return await self._request(url)
-        except exceptions.CAUGHT as error:
-            if isinstance(error, TutuError):
-                raise
-            silent = not getattr(progress.protocol, "answered", True)
-            progress.stale = progress.reused and silent and isinstance(error, exceptions.DIED)
-            problem = progress.failure or exceptions.broken(
-                error,
-                call.what,
-                connected=progress.connected,
-                sent=progress.sent,
-                makes_image=call.makes_image,
-                stale=progress.stale and call.once,
-                proxied=call.settings.proxy is not None,
-                looked_up="" if progress.connected else self._pool.looked_up(call),
-            )
-            cause = None if progress.failure is not None else exceptions.clean_cause(error)
-        raise problem from cause
+        """Send the request and wait for the head of an answer."""
+        progress = self._progress
+        progress.begin_exchange()
+        with exceptions.Translated(self._translate):
+            fast = self._pool.fast_request(self._call) if url is self._call.url else None
+            response = await (self._request(url) if fast is None else self._fast_request(*fast))
+        if progress.connection is not None:
+            progress.connection.receive_body(response.content)
+        return response
+
+    def _translate(self, error: BaseException) -> TutuError:
+        if isinstance(error, TutuError):
+            return error
+        call, progress, connection = self._call, self._progress, self._progress.connection
+        if connection is not None and connection.failure is not None:
+            error = connection.failure
+        silent = connection is not None and not connection.answered
+        progress.stale = progress.reused and silent and isinstance(error, exceptions.DIED)
+        return progress.failure or exceptions.broken(
+            error,
+            call.what,
+            connected=progress.connected,
+            sent=progress.sent,
+            makes_image=call.makes_image,
+            stale=progress.stale and call.once,
+            proxied=call.settings.proxy is not None,
+            looked_up="" if progress.connected else self._pool.looked_up(call),
+        )
+
+    def _fast_request(self, target: aiohttp.ClientRequest, request: bytes) -> Awaitable[aiohttp_internals.Response]:
+        pool = self._pool
+        timeout = pool.connect_timeout(self._call.timeout)
+        return aiohttp_internals.send(pool.connector, target, request, timeout, pool.header_bytes, self._progress)
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
-        pool, call, progress = self._pool, self._call, self._progress
+        pool, call = self._pool, self._call
         session = pool.session_once if call.makes_image else pool.session
         headers = call.headers
         data: bytes | AsyncIterator[bytes] | None = None
@@ -359,14 +370,15 @@ class Attempts:
             data = call.body.plain
             if data is None:
                 headers["Content-Length"] = str(call.body.size_bytes)
-                data = _Told(call.body, progress)
-        token = progress_of_attempt.set(progress)
+                data = _Upload(call.body, self._progress)
+        token = progress_of_attempt.set(self._progress)
         try:
             return await session.request(
                 call.method,
                 pool.url(url),
                 data=data,
-                headers=headers,
+                # What watches may write them down, and a YAML of plain strings is all that vcrpy writes.
+                headers=_plain(headers) if aiohttp_internals.is_watched(session) else headers,
                 allow_redirects=False,
                 timeout=pool.connect_timeout(call.timeout),
                 proxy=call.settings.proxy,
@@ -384,7 +396,7 @@ class Attempts:
         self._watch.ease()
         try:
             # It gets no slots: the attempt still holds its own, and gives it back itself.
-            reply = Reply(response, call, meta, self._watch, None, self._started)
+            reply = self._new_reply(response, None)
             bell = self._loop.call_later(min(_ERROR_S, self._watch.left() / 2), reply.fail, "tail")
             try:
                 data = await reply.read_start(_ERROR_BYTES)
@@ -398,7 +410,12 @@ class Attempts:
         return wire.error_of_status(call.what, data, meta, retry_after=retry_after_of(meta.headers, time.time()))
 
 
-class _Told:
+def _plain(headers: dict[str, str]) -> dict[str, str]:
+    """Return headers whose values are strings and nothing more, so that they can be shown and serialized."""
+    return {name: str.__str__(value) for name, value in headers.items()}
+
+
+class _Upload:
     """A body's pieces as they are sent; notes whether it was sent to its end, and what stopped it.
 
     Not a generator: aiohttp drops those that it has not read to their end, and a file would stay open until the garbage
@@ -412,7 +429,7 @@ class _Told:
         progress.sent = False
         progress.body = self
 
-    def __aiter__(self) -> _Told:
+    def __aiter__(self) -> _Upload:
         return self
 
     async def __anext__(self) -> bytes:
@@ -429,7 +446,7 @@ class _Told:
         finally:
             self._busy = False
         for _ in range(_TURNS):
-            if not _answers(progress.protocol):
+            if not _answers(progress.connection):
                 break
             await asyncio.sleep(0)  # Let the loop read it: within TLS a failed write would take it away.
         return piece
@@ -440,14 +457,10 @@ class _Told:
             await self._pieces.aclose()
 
 
-def _answers(protocol: ResponseHandler | None) -> bool:
+def _answers(connection: Guard | None) -> bool:
     """Return whether an answer waits in the socket that the loop has not read yet."""
-    transport = None if protocol is None else protocol.transport
     return (
-        transport is not None
-        and not transport.is_closing()
-        and not getattr(protocol, "answered", True)
-        and aiohttp_internals.stirs(protocol)
+        connection is not None and not connection.is_closing and not connection.answered and connection.has_unread_data
     )
 
 

@@ -27,6 +27,9 @@ from tutuclient.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
+
+    from tutuclient.errors import TutuError
 
 
 class TooManyInterimError(aiohttp.ClientError):
@@ -85,6 +88,36 @@ _UNREAD: tuple[tuple[Callable[[BaseException], bool], str], ...] = (
 )
 # Their repr prints the request's headers; their str does not, so nobody notices.
 _UNCLEAN = (aiohttp.ClientResponseError, aiohttp.ClientHttpProxyError, aiohttp.ContentTypeError)
+
+
+class Translated:
+    """A block in which exceptions of aiohttp and the system are raised as errors of ours.
+
+    Args:
+        translate: Returns the error to raise for one of those in ``CAUGHT``.
+    """
+
+    __slots__ = ("_translate",)
+
+    def __init__(self, translate: Callable[[BaseException], TutuError]) -> None:
+        self._translate = translate
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if not isinstance(error, CAUGHT):
+            return
+        problem = self._translate(error)
+        # One that was raised before, such as for a file that changed while it was sent, has its cause already.
+        cause = problem.__cause__ if problem.__traceback__ is not None else clean_cause(error)
+        # aiohttp's exception may hold the request's headers, and the key in them. So it must stay neither in this
+        # frame, which tracebacks with locals print, nor where Python puts whatever is being handled during a raise.
+        del error, _, __
+        try:
+            raise problem from cause
+        finally:
+            problem.__context__ = None
 
 
 def broken(

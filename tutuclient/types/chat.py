@@ -19,8 +19,8 @@ from tutuclient.types.json import is_list, is_object
 from tutuclient.types.provenance import provenance
 
 if TYPE_CHECKING:
+    from tutuclient.media.audio import Sound
     from tutuclient.media.image import GeneratedImage
-    from tutuclient.streams.audio import Sound
 
 
 # What serializers write where there is no reason: a word in place of null (DashScope, qwen behind relays).

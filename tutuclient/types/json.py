@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from tutuclient._meta import Meta
 
-_NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_AS_BRACES = bytes.maketrans(b"[]", b"{}")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_OPEN = ord("{")
 _LONG = 64 * 2**10
 _ERROR_BEHIND = re.compile(r'\{\s*"error"\s*:')
 
@@ -34,15 +37,19 @@ def too_deep(data: bytes | bytearray | memoryview) -> bool:
     text = bytes(data) if isinstance(data, memoryview) else data
     if text.count(b"[") + text.count(b"{") <= DEEPEST:
         return False
+    # The innermost pairs are removed level by level, in C: a loop over a million brackets holds the event loop for half
+    # a second, and an answer is checked several times on its way.
+    brackets = _STRINGS.sub(b"", text).translate(_AS_BRACES, _NO_BRACKETS)
+    for level in range(DEEPEST):
+        if brackets.count(b"{") + level <= DEEPEST:
+            return False
+        brackets = brackets.replace(b"{}", b"")
+    # Too deep, or unbalanced.
     depth = 0
-    for mark in _NESTING.finditer(text):
-        first = text[mark.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > DEEPEST:
-                return True
-        elif first in b"]}":
-            depth -= 1
+    for bracket in _STRINGS.sub(b"", text).translate(_AS_BRACES, _NO_BRACKETS):
+        depth += 1 if bracket == _OPEN else -1
+        if depth > DEEPEST:
+            return True
     return False
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from types import MemberDescriptorType
 
     from tutuclient._meta import Meta
+    from tutuclient.media.audio import Sound
     from tutuclient.media.image import GeneratedImage
-    from tutuclient.streams.audio import Sound
 
 Raw: TypeAlias = bytes | bytearray | memoryview
 Place: TypeAlias = tuple[Any, tuple[str | int, ...]]

@@ -48,7 +48,7 @@ from tutuclient.wire.json_body import (
 )
 from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names
 from tutuclient.wire.lenient import fit_struct
-from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source, sendable
+from tutuclient.wire.messages import check_detail, is_part, is_source, sendable
 from tutuclient.wire.redaction import without_key
 from tutuclient.wire.shapes import in_order
 from tutuclient.wire.transcripts import (
@@ -97,7 +97,6 @@ __all__ = [
     "is_event_stream",
     "is_first_chunk",
     "is_part",
-    "is_picture_text",
     "is_source",
     "left_unread",
     "makes_image",

@@ -45,8 +45,11 @@ A = TypeVar("A", bound=Answer)
 _BEHIND_VALUE = re.compile(r"[\s\ufeff]*+(?:data:[\s\ufeff]*+)*+")
 _BETWEEN_VALUES = re.compile(r"[\s\ufeff,]*+(?:data:[\s\ufeff]*+)*+")
 _USAGE = re.compile(rb'"(?:token_)?[uU]sage"\s*:\s*\{')
+# The names that a chunk has one of, the API's or Ollama's, also in JSON within text.
+_CHUNK = re.compile(rb"[cC]hoices|done")
 _DONE = re.compile(rb"""[\s"']*\[DONE\]""", re.IGNORECASE)
 _EDGE = 2**16
+_MOST_VALUES = 100_000
 _FIRST_CHOICE = ("choices", 0)
 _FIRST_MESSAGE = ("choices", 0, "message")
 MOST_CHOICES = 1000
@@ -232,10 +235,13 @@ def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | 
     return chunk
 
 
-def apart(data: Data) -> list[bytes]:
+def apart(data: Data, meta: Meta) -> list[bytes]:
     """Split the JSON values in one event: some servers forget the blank line between two events.
 
     What follows the last value is returned as it is, so that nothing is dropped in silence.
+
+    Raises:
+        UnexpectedResponseError: There are more values than any answer has.
 
     Source: .github/WIRE.md, section 3.1.
     """
@@ -244,17 +250,21 @@ def apart(data: Data) -> list[bytes]:
     try:
         msgspec.json.decode(data)
     except UNREADABLE:
-        return _values(data, _BEHIND_VALUE)
+        return _values(data, _BEHIND_VALUE, meta)
     return [bytes(data)]
 
 
-def _values(data: Data, between: re.Pattern[str]) -> list[bytes]:
+def _values(data: Data, between: re.Pattern[str], meta: Meta) -> list[bytes]:
     text = bytes(data).decode("utf-8", "replace").lstrip("\ufeff \t\r\n\x1e")
     parts: list[bytes] = []
     at = 0
     if between is _BETWEEN_VALUES and text.startswith("["):
         at = _end_of(between, text, 1)
     while at < len(text):
+        if (
+            len(parts) == _MOST_VALUES
+        ):  # Each is read on its own, in Python: tiny ones would hold the event loop for long.
+            raise unexpected(f"more than {_MOST_VALUES:,} JSON values in one answer", b"", meta)
         try:
             _, end = PATIENT.raw_decode(text, at)
         except (ValueError, RecursionError):
@@ -282,10 +292,10 @@ def written_chunks(data: Data, meta: Meta) -> list[bytes] | None:
         UnexpectedResponseError: It has more values than any answer.
     """
     start = _first_of(data)
-    if start not in {b"{", b"[", b'"'} or too_deep(data):
+    if start not in {b"{", b"[", b'"'} or not _CHUNK.search(data) or too_deep(data):
         return None
     check_count(data, meta)
-    parts = _values(data, _BETWEEN_VALUES)
+    parts = _values(data, _BETWEEN_VALUES, meta)
     if len(parts) == 1 and not choices_of(parts[0]):
         parts = _wrapped_chunks(parts[0]) or parts
     if start == b"[" and parts and parts[-1].strip() == b"]":

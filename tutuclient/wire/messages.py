@@ -26,9 +26,9 @@ import msgspec
 
 from tutuclient.diagnostics import is_binary, quoted, warn
 from tutuclient.errors import ConfigError, printable
-from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart
-from tutuclient.media.saving import PICTURE_ENDINGS
-from tutuclient.media.upload import Document, Recording, Upload, audio
+from tutuclient.media.kinds import AUDIO_ENDINGS, PICTURE_ENDINGS
+from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart, audio
+from tutuclient.media.upload import Document, Recording, Upload
 from tutuclient.settings import is_unset
 from tutuclient.types.base import Answer
 from tutuclient.types.chat import ChatChoice, ChatMessage, FunctionCall, ToolCall, is_thought
@@ -77,10 +77,7 @@ _IMAGE_PATH = re.compile(
     rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{PICTURE_ENDINGS}|svg)",
     re.IGNORECASE,
 )
-_AUDIO_PATH = re.compile(
-    r"(?![a-z][a-z0-9+.-]+:)[^\n]{1,1000}\.(?:wav|mp3|m4a|mp4|ogg|oga|opus|flac|webm|aac|aiff?|wma)", re.IGNORECASE
-)
-_WEB = re.compile(r"https?://", re.IGNORECASE)
+_AUDIO_PATH = re.compile(rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{AUDIO_ENDINGS})", re.IGNORECASE)
 _SCHEMES = frozenset(("https", "http:"))
 _WEB_SCHEMES = frozenset(("https", "http"))
 _BARE_HOST = re.compile(r"www\.[^\s/]+\.[^\s/]+", re.IGNORECASE)
@@ -276,14 +273,6 @@ def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
 def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Return whether something has names and values."""
     return isinstance(value, Mapping)
-
-
-def is_picture_text(text: str) -> bool:
-    """Return whether text can stand for an image: an address, a data URI, or a path with the ending of an image."""
-    text = text.strip()
-    if text[:5].lower() == "data:" or _WEB.match(text):
-        return " " not in text
-    return bool(_IMAGE_PATH.fullmatch(text)) and (" " not in text or text[:1] in "/~." or text[1:3] in {":\\", ":/"})
 
 
 def unpacked(value: Any) -> dict[str, Any] | None:

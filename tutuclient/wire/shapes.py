@@ -83,7 +83,7 @@ def choices_in(value: Any) -> dict[str, Any] | None:
 
 def chunk_in(value: Any) -> dict[str, Any] | None:
     """Pick an event of a streamed answer: it has the list of choices, be it empty."""
-    return None if _choices(value) is None else value
+    return value if _choices(value) is not None else _from_ollama(value, "delta")
 
 
 def completion_in(value: Any) -> dict[str, Any] | None:
@@ -92,6 +92,8 @@ def completion_in(value: Any) -> dict[str, Any] | None:
         return _with_choices_in_order(value)
     if not is_object(value):
         return None
+    if value.get("done") is True and (answer := _from_ollama(value, "message")) is not None:
+        return answer
     images = value.get("data")
     listed = is_list(images) and any(is_object(one) and (one.get("url") or one.get("b64_json")) for one in images)
     return value if listed else None
@@ -100,6 +102,22 @@ def completion_in(value: Any) -> dict[str, Any] | None:
 def texts_in(value: Any) -> dict[str, Any] | None:
     """Pick a legacy completion."""
     return None if choices_in(value) is None else _with_choices_in_order(value)
+
+
+def _from_ollama(value: Any, part: str) -> dict[str, Any] | None:
+    """Return an answer of Ollama's own API in the API's shape, or None; ``part`` is "message" or "delta".
+
+    Source: https://github.com/ollama/ollama/blob/main/docs/api.md, "Generate a chat completion".
+    """
+    if not is_object(value) or not is_object(value.get("message")) or not isinstance(value.get("done"), bool):
+        return None
+    reason = (value.get("done_reason") or "stop") if value["done"] else None
+    kept = {name: item for name, item in value.items() if name not in {"message", "done", "done_reason"}}
+    answer = kept | {"choices": [{"index": 0, part: value["message"], "finish_reason": reason}]}
+    asked, made = value.get("prompt_eval_count"), value.get("eval_count")
+    if isinstance(asked, int) and isinstance(made, int):
+        answer["usage"] = {"prompt_tokens": asked, "completion_tokens": made, "total_tokens": asked + made}
+    return answer
 
 
 def _choices(value: Any) -> list[Any] | None:

@@ -5,6 +5,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.testing.conftest import nothing_is_logged_as_an_error  # noqa: F401  (a fixture)
 from tutuclient.testing import Server
 
 Post = Callable[..., Awaitable[Any]]

@@ -20,7 +20,7 @@ from tutuclient.testing import (
     sends,
     streams,
 )
-from tutuclient.testing.script import media_type
+from tutuclient.testing.answers import media_type
 
 BODY: dict[str, Any] = {"model": "gpt-4o-image", "messages": [{"role": "user", "content": "a cat"}]}
 
@@ -162,7 +162,7 @@ async def test_draws_as_the_request_or_the_server_likes(server: Server, http: ai
     assert (await message(http, server, draws(elsewhere)))["content"] == f"![x.png]({elsewhere})"
     assert (await message(http, server, draws(elsewhere), image_format="bare"))["content"] == elsewhere
     words = await message(http, server, draws(elsewhere, form="url", language="en", note="Done."))
-    assert words["content"] == f"Done.\n\nThe picture is ready, see the link:{elsewhere}"
+    assert words["content"] == f"Done.\n\nThe image is ready, see the link:{elsewhere}"
 
 
 async def test_draws_a_pixel_when_given_no_picture(server: Server, http: aiohttp.ClientSession) -> None:
@@ -178,16 +178,8 @@ async def test_streams_a_picture_in_one_fat_delta(server: Server, http: aiohttp.
 
 
 def test_draws_in_no_unknown_form() -> None:
-    with pytest.raises(ValueError, match="no picture form 'jpeg'"):
+    with pytest.raises(ValueError, match="no image form 'jpeg'"):
         draws(form="jpeg")
-
-
-def test_makes_chunks() -> None:
-    made = chunk("a", index=1, finish_reason="stop", model="m", reasoning_content="r")
-    assert made["model"] == "m"
-    assert made["choices"] == [
-        {"index": 1, "delta": {"reasoning_content": "r", "content": "a"}, "logprobs": None, "finish_reason": "stop"}
-    ]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
+from tests.certificates import self_signed
 from tests.conftest import KEY, QUICK
 from tests.images import png
 from tutuclient import (
@@ -23,10 +25,10 @@ from tutuclient import (
     UnexpectedResponseError,
     user,
 )
-from tutuclient.testing import chunk, says, self_signed
-from tutuclient.testing.script import encode_frame, reset
-from tutuclient.transport.aiohttp_internals import Handler
-from tutuclient.transport.pool import Connector
+from tutuclient.testing import chunk, says
+from tutuclient.testing.answers import encode_frame
+from tutuclient.testing.exchange import reset
+from tutuclient.transport.connection import Guard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -142,6 +144,35 @@ async def test_an_image_on_its_way_in_one_http_chunk_is_no_silence(end: str) -> 
         assert (await stream.completion()).text == "x" * 400_000
 
 
+class Wire(asyncio.Transport):
+    """A transport without a socket."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._protocol: asyncio.BaseProtocol = ResponseHandler(asyncio.get_running_loop())
+        self._protocol.connection_made(self)
+        self._protocol.set_response_params()
+        self._closing = False
+        self.guard = Guard(self)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.inner: Any = self._protocol
+        self._protocol = protocol
+
+    def is_closing(self) -> bool:
+        return self._closing
+
+    def close(self) -> None:
+        self._closing = True  # Within TLS that is not the end yet.
+
+    def abort(self) -> None:
+        self._closing = True
+        self._protocol.connection_lost(None)
+
+
 CONTENTS = [b"data: {}\n\n", b"\r\n5\r\nx\r\n", b"\r", b"a" * 300, b"0\r\n\r\n", b"b" * 5000]
 _PLAIN = framed(*CONTENTS)
 
@@ -158,47 +189,50 @@ _PLAIN = framed(*CONTENTS)
 )
 @pytest.mark.parametrize("size", [1, 2, 7, 100_000])
 async def test_http_chunks_come_out_whole_wherever_they_are_cut(body: bytes, size: int) -> None:
-    handler = Handler(asyncio.get_running_loop())
-    handler.set_response_params()
+    wire = Wire()
     answer = CHUNKED + body
     for start in range(0, len(answer), size):
-        handler.data_received(answer[start : start + size])
-    _, payload = await handler.read()
+        wire.guard.data_received(answer[start : start + size])
+    _, payload = await wire.inner.read()
     assert await payload.read() == b"".join(CONTENTS)
-    assert not handler.should_close
+    assert not wire.inner.should_close
 
 
+@pytest.mark.parametrize("told", ["before", "behind"])
 @pytest.mark.parametrize("rest", [b"+5\r\nhello\r\n", b"0x5\r\nhello\r\n", b"nonsense", b"\xff\xff\xff\xff"])
-async def test_a_bad_size_of_a_chunk_fails_the_body_at_once(rest: bytes) -> None:
-    handler = Handler(asyncio.get_running_loop())
-    handler.set_response_params()
-    handler.data_received(CHUNKED + framed(b"first") + rest)
-    _, payload = await handler.read()
+async def test_a_bad_size_of_a_chunk_fails_the_body_at_once(rest: bytes, told: str) -> None:
+    wire = Wire()
+    wire.guard.data_received(CHUNKED + framed(b"first") + (rest if told == "behind" else b""))
+    _, payload = await wire.inner.read()
+    wire.guard.receive_body(payload)
+    if told == "before":
+        wire.guard.data_received(rest)
     with pytest.raises(Exception, match="rules of HTTP"):
         await payload.read()
-    assert handler.should_close
+    assert wire.inner.should_close
 
 
 async def test_a_whole_body_stays_whole_when_the_connection_is_lost_behind_it() -> None:
-    handler = Handler(asyncio.get_running_loop())
-    handler.set_response_params()
-    handler.data_received(CHUNKED + framed(b"hello") + b"0\r\n\r\n")
-    _, payload = await handler.read()
-    handler.connection_lost(None)
+    wire = Wire()
+    wire.guard.data_received(CHUNKED + framed(b"hello") + b"0\r\n\r\n")
+    _, payload = await wire.inner.read()
+    wire.guard.receive_body(payload)
+    wire.abort()
     assert payload.exception() is None
     assert await payload.read() == b"hello"
 
 
-async def test_a_connection_that_breaks_while_it_is_closed_is_reported_to_nobody() -> None:
+async def test_calls_that_are_ended_by_closing_are_reported_to_nobody(server: Server) -> None:
     loop = asyncio.get_running_loop()
     reported: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: reported.append(context))
-    closing = Connector()
-    closing._acquired.add(Handler(loop))
-    [breaking] = closing._acquired
-    closing.close_now()
-    breaking.connection_lost(ConnectionResetError())
-    del breaking, closing
+    server.answers(*[says("late", delay=5)] * 2)
+    client = TutuClient(KEY, server.base_url, max_retries=0)
+    calls = [asyncio.create_task(client.chat.completions.create(model="m", messages=MESSAGES)) for _ in range(2)]
+    await server.wait_requests(2)
+    await client.aclose()
+    assert [type(each) for each in await asyncio.gather(*calls, return_exceptions=True)] == [APIConnectionError] * 2
+    del client, calls
     gc.collect()
     await asyncio.sleep(0)
     assert reported == []
