@@ -186,6 +186,7 @@ _DEFINED_IN = {
     ),
 }
 _MODULE_OF = {name: module for module, names in _DEFINED_IN.items() for name in names}
+_PACKAGES = {module.rpartition(".")[0] for module in _DEFINED_IN}
 
 __all__ = [
     "APIConnectionError",
@@ -295,12 +296,13 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """A package of ours, which calls what is public by its public name as soon as the module with it is imported.
+    """A package of ours: it sets the public names of classes and functions when the module with them is imported.
 
     Tracebacks, reprs and pickles name classes and functions by ``__module__``. With
     the module that defines them they would change, and pickles break, whenever a
     class moves. The import system sets each module as an attribute of its package
-    when it has run it: that is the moment.
+    when it has run it: that is the moment. The price is that ``inspect.getsource``,
+    which asks ``sys.modules[cls.__module__]``, finds functions and methods, not classes.
 
     Sources: https://docs.python.org/3/reference/import.html#submodules, and for the class of a module
     https://docs.python.org/3/reference/datamodel.html#customizing-module-attribute-access.
@@ -314,13 +316,14 @@ class _Package(ModuleType):
 
 def _publish(module: ModuleType) -> None:
     """Give the public classes and functions of a module their public name, and those of its own modules."""
-    for name in _DEFINED_IN.get(module.__name__.removeprefix(f"{__name__}."), ()):
+    path = module.__name__.removeprefix(f"{__name__}.")
+    for name in _DEFINED_IN.get(path, ()):
         value = getattr(module, name)
         if isinstance(value, type):
             _bind_annotations(value)
         if isinstance(value, type | FunctionType):  # Aliases, such as of Literal, have no module of their own.
             value.__module__ = __name__
-    if hasattr(module, "__path__"):
+    if path in _PACKAGES:  # No others: CPython reads attributes faster of modules that have the class of modules.
         module.__class__ = _Package
         for inner in [*vars(module).values()]:  # Imported while the package itself was being run.
             if isinstance(inner, ModuleType) and inner.__name__.startswith(f"{module.__name__}."):

@@ -9,46 +9,46 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from tests.downloads.hosts import PNG, Stranger, names, refusal
+from tests.downloads.hosts import PNG, UntrustedHost, names, refusal
 from tutuclient.downloads.fetch import Downloads
 from tutuclient.downloads.guard import Guard, is_public
 
 
-async def test_loopback_is_refused_by_default(stranger: Stranger) -> None:
-    message = await refusal(Downloads(), stranger.at("/a.png"))
+async def test_loopback_is_refused_by_default(host: UntrustedHost) -> None:
+    message = await refusal(Downloads(), host.at("/a.png"))
     assert "allow_private_downloads=True allows it" in message
-    assert stranger.asked == []
+    assert host.asked == []
 
 
-async def test_trust_is_for_the_very_origin(stranger: Stranger) -> None:
-    downloads = Downloads(
-        trusted_origins={f"http://127.0.0.1:{stranger.port + 1}", f"https://127.0.0.1:{stranger.port}"}
-    )
-    assert "inside a private network" in await refusal(downloads, stranger.at("/a.png"))
+async def test_trust_is_for_the_very_origin(host: UntrustedHost) -> None:
+    downloads = Downloads(trusted_origins={f"http://127.0.0.1:{host.port + 1}", f"https://127.0.0.1:{host.port}"})
+    assert "inside a private network" in await refusal(downloads, host.at("/a.png"))
     guard = Guard(allow_private=False, trusted_origins=["https://relay.example/v1"])
     assert guard.trusts(URL("https://relay.example:443/a.png"))
     assert not guard.trusts(URL("http://relay.example/a.png"))
 
 
 async def test_a_public_name_with_a_private_address_is_refused(
-    stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+    host: UntrustedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names(monkeypatch, "127.0.0.1")
-    message = await refusal(Downloads(), f"http://pictures.example:{stranger.port}/a.png")
+    message = await refusal(Downloads(), f"http://pictures.example:{host.port}/a.png")
     assert "127.0.0.1 is, or may be, inside a private network" in message
-    assert stranger.asked == []
-    assert await Downloads(allow_private=True).fetch(f"http://pictures.example:{stranger.port}/a.png") == PNG
+    assert host.asked == []
+    assert await Downloads(allow_private=True).fetch(f"http://pictures.example:{host.port}/a.png") == PNG
 
 
 async def test_private_ones_among_several_addresses_are_not_tried(
-    stranger: Stranger, monkeypatch: pytest.MonkeyPatch
+    host: UntrustedHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names(monkeypatch, "127.0.0.1", "::1", "10.0.0.1")
-    assert "inside a private network" in await refusal(Downloads(), f"http://pictures.example:{stranger.port}/a.png")
-    assert stranger.asked == []
+    assert "inside a private network" in await refusal(Downloads(), f"http://pictures.example:{host.port}/a.png")
+    assert host.asked == []
 
 
-async def test_the_address_checked_is_the_one_connected_to(stranger: Stranger, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_address_checked_is_the_one_connected_to(
+    host: UntrustedHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answers = iter(["8.8.8.8", "127.0.0.1"])
     tried: list[Any] = []
 
@@ -61,9 +61,9 @@ async def test_the_address_checked_is_the_one_connected_to(stranger: Stranger, m
 
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
     monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", sock_connect)
-    message = await refusal(Downloads(), f"http://pictures.example:{stranger.port}/a.png")
+    message = await refusal(Downloads(), f"http://pictures.example:{host.port}/a.png")
     assert "its host cannot be reached (refused)" in message
-    assert tried == [("8.8.8.8", stranger.port)]
+    assert tried == [("8.8.8.8", host.port)]
 
 
 @pytest.mark.parametrize(
@@ -145,11 +145,13 @@ def test_names_and_addresses_of_the_open_internet_pass(host: str) -> None:
     assert Guard(allow_private=False, trusted_origins=()).checked(url) is url
 
 
-@pytest.mark.parametrize("host", ["0x7f000001", "0177.0.0.1", "127.1", "2130706433", "①②⑦.0.0.1"])
-async def test_the_gate_alone_would_do(stranger: Stranger, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+@pytest.mark.parametrize("spelling", ["0x7f000001", "0177.0.0.1", "127.1", "2130706433", "①②⑦.0.0.1"])
+async def test_the_check_of_sockets_alone_would_do(
+    host: UntrustedHost, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
     monkeypatch.setattr("tutuclient.downloads.guard._may_be_private", lambda _: False)
-    await refusal(Downloads(), f"http://{host}:{stranger.port}/a.png")
-    assert stranger.asked == []
+    await refusal(Downloads(), f"http://{spelling}:{host.port}/a.png")
+    assert host.asked == []
 
 
 @pytest.mark.parametrize(

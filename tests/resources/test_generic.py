@@ -198,8 +198,8 @@ async def test_what_is_paid_for_by_the_piece_is_not_sent_twice(server: Server, c
         (5, {}, "the path is 5"),
         ("/models", {"cast_to": "dict"}, "cast_to is 'dict': write a type"),
         ("/models", {"cast_to": {}}, "cast_to is a dict: write a type"),
-        ("/models", {"body": "x"}, "body is 'x': write what it says as a dict"),
-        ("/models", {"body": b"x"}, "body is 1 bytes: write what it says as a dict"),
+        ("/models", {"body": "x"}, "body is 'x': write it as a dict"),
+        ("/models", {"body": b"x"}, "body is 1 bytes: write it as a dict"),
     ],
 )
 async def test_what_no_page_takes_is_refused(server: Server, path: Any, more: dict[str, Any], words: str) -> None:

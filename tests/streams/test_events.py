@@ -103,17 +103,17 @@ def test_what_is_torn_behind_the_last_event_costs_nothing() -> None:
         list(reader().read_all(b"data: 1\n\n: ping"))
 
 
-def test_what_came_before_an_error_is_given_first() -> None:
+def test_what_came_before_an_error_is_yielded_first() -> None:
     events = reader().read_all(b'data: 1\n\n{"error": {"message": "boom", "type": "server_error"}}\n')
     assert next(events) == ("", 1)
     with pytest.raises(InternalServerError, match="boom") as caught:
         next(events)
     assert caught.value.outcome == "unknown"
-    with pytest.raises(UnexpectedResponseError, match="a line that is no event"):
+    with pytest.raises(UnexpectedResponseError, match="a line that is not an event"):
         list(reader().read_all(b"oops\n"))
 
 
-def test_what_is_too_long_is_refused() -> None:
+def test_what_is_too_long_is_an_error() -> None:
     with pytest.raises(UnexpectedResponseError, match="over 1,000 bytes"):
         list(reader().read_all(b"data: " + b"1" * 1100))
     with pytest.raises(UnexpectedResponseError, match="a stream of more than 1,500 bytes"):

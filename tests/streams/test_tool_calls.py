@@ -281,7 +281,7 @@ TOOLS: dict[str, tuple[list[object], list[tuple[str, str, str]]]] = {
 
 
 @pytest.mark.parametrize(("frames", "expected"), TOOLS.values(), ids=TOOLS)
-def test_puts_tool_calls_together_however_they_are_numbered(
+def test_tool_calls_are_put_together_however_they_are_numbered(
     frames: list[object], expected: list[tuple[str, str, str]]
 ) -> None:
     answer = folded(*frames, END)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tutuclient.testing import says
-from tutuclient.transport.deadlines import Alarm, Watch
+from tutuclient.transport.deadlines import Timer, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def watch(total: float | None) -> Watch:
     task = asyncio.current_task()
     assert task is not None
-    return Watch(Alarm(asyncio.get_running_loop()), task, total)
+    return Watch(Timer(asyncio.get_running_loop()), task, total)
 
 
 async def late(watched: Watch, seconds: float = 1) -> Kind | None:
@@ -113,22 +113,22 @@ async def test_all_calls_share_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
         return call_at(at, ring)
 
     monkeypatch.setattr(loop, "call_at", counted)
-    alarm = Alarm(loop)
-    watches = [Watch(alarm, task, 10) for _ in range(100)]
+    timer = Timer(loop)
+    watches = [Watch(timer, task, 10) for _ in range(100)]
     for watched in watches:
         watched.limit("first_token", 5)
         watched.stop()
     assert len(set_at) == 2
-    alarm.stop()
+    timer.stop()
 
 
 async def test_each_call_is_told_of_its_own_limit() -> None:
-    alarm, told = Alarm(asyncio.get_running_loop()), []
+    timer, told = Timer(asyncio.get_running_loop()), []
 
     async def work(name: str, seconds: float) -> None:
         task = asyncio.current_task()
         assert task is not None
-        watched = Watch(alarm, task, seconds)
+        watched = Watch(timer, task, seconds)
         told.append((name, await late(watched)))
         watched.stop()
 
@@ -140,11 +140,11 @@ async def test_each_call_is_told_of_its_own_limit() -> None:
 
 
 async def test_a_deadline_fires_once() -> None:
-    alarm, task = Alarm(asyncio.get_running_loop()), asyncio.current_task()
+    timer, task = Timer(asyncio.get_running_loop()), asyncio.current_task()
     assert task is not None
-    watched = Watch(alarm, task, 0.01)
+    watched = Watch(timer, task, 0.01)
     assert await late(watched) == "total"
-    alarm.ring_by(alarm.loop.time() + 0.01)
+    timer.wake_by(timer.loop.time() + 0.01)
     assert await late(watched, 0.03) is None
 
 
@@ -152,8 +152,8 @@ async def test_a_call_that_nobody_holds_any_more_is_told_nothing() -> None:
     told: list[Kind] = []
     task = asyncio.current_task()
     assert task is not None
-    alarm = Alarm(asyncio.get_running_loop())
-    watched = Watch(alarm, task, 0.01)
+    timer = Timer(asyncio.get_running_loop())
+    watched = Watch(timer, task, 0.01)
     watched.hand_over(told.append)
     del watched
     await asyncio.sleep(0.03)
@@ -165,6 +165,6 @@ async def test_a_closed_client_leaves_no_timer(client: TutuClient, server: Serve
     await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
     pool = client._transport.pool
     assert pool is not None
-    assert pool.alarm._handle is not None
+    assert pool.timer._handle is not None
     await client.aclose()
-    assert pool.alarm._handle is None
+    assert pool.timer._handle is None

@@ -241,7 +241,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         api_key, base_url = hidden(api_key), hidden(base_url)
         key, url = find_credentials(api_key, base_url, getenv)
         headers = own_headers(key, user_agent)
-        fields = _fields(options, _OPTIONS, RetryPolicy(), headers)
+        fields = _fields(options, _OPTIONS, _RETRY, headers)
         if "header_lines" not in fields:
             fields |= {"headers": headers, "header_lines": header_lines(headers)}
         return cls(api_key=key, base_url=url, key_source=api_key if callable(api_key) else None, **fields)
@@ -275,6 +275,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     for name, hint in get_type_hints(Settings, include_extras=True).items()
     if hasattr(hint, "__metadata__")
 }
+_RETRY = RetryPolicy()
 _OPTIONS, _CHANGES = frozenset(Options.__annotations__), frozenset(Changes.__annotations__)
 
 

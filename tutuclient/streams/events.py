@@ -70,9 +70,9 @@ class BaseEventReader(ABC, Generic[E]):
         """The usage that the relay has reported so far, or None."""
 
     @property
-    @abstractmethod
     def partial(self) -> Any:
         """The answer as far as it has come; None when nothing has, or when items are not kept."""
+        return None
 
     @abstractmethod
     def check_complete(self, *, strict: bool) -> None:
@@ -95,8 +95,14 @@ class BaseEventReader(ABC, Generic[E]):
         """
 
     @abstractmethod
-    def _parse_whole(self, data: sse.Data) -> Iterable[E]:
-        """Parse a whole answer, and note that it is complete."""
+    def read_whole(self, data: sse.Data) -> Iterable[E]:
+        """Read a whole answer that came in place of a stream: not every relay forwards streams (WIRE.md 3.4).
+
+        A body that has the events of a stream, written as JSON, is read as one.
+
+        Raises:
+            APIError: It is an error, or not an answer of this endpoint.
+        """
 
     @property
     def buffered(self) -> int:
@@ -156,15 +162,6 @@ class BaseEventReader(ABC, Generic[E]):
             return False
         self._decoder = sse.Lines(self._decoder.max_bytes)
         return True
-
-    def read_whole(self, data: sse.Data) -> Iterable[E]:
-        """Read a whole answer that came in place of a stream: not every relay forwards streams (WIRE.md 3.4).
-
-        Raises:
-            APIError: It is an error, or not an answer of this endpoint.
-        """
-        values = wire.written_chunks(data, self.meta)
-        return self.read_values(values) if values else self._parse_whole(data)
 
     def read_values(self, values: list[bytes]) -> Iterable[E]:
         """Read the events of a stream that is written as JSON values in place of event-stream lines.
@@ -274,10 +271,12 @@ class BaseEventReader(ABC, Generic[E]):
             UnexpectedResponseError: It is text, not a field of some later standard.
         """
         if line.lstrip()[:1] in {b"{", b"[", b"<"}:
-            raise wire.error_of_answer(line, self.meta) or wire.unexpected("a line that is no event", line, self.meta)
+            raise wire.error_of_answer(line, self.meta) or wire.unexpected(
+                "a line that is not an event", line, self.meta
+            )
         name, colon, _ = line.partition(b":")
         if not colon or b" " in name:
-            raise wire.unexpected("a line that is no event", line, self.meta)
+            raise wire.unexpected("a line that is not an event", line, self.meta)
 
     def _torn(self, error: UnexpectedResponseError) -> APIError:
         """Return the error of bytes that ended within an event, which could not be parsed."""
@@ -349,17 +348,8 @@ class EventReader(BaseEventReader[E]):
         """The usage of the last event that reports one."""
         return self._usage
 
-    @property
-    def partial(self) -> Any:
-        """None: each event has been handed on, and none is kept."""
-        return None
-
     def check_complete(self, *, strict: bool) -> None:
-        """Raise when the stream has ended and its last event has not come.
-
-        Raises:
-            IncompleteStreamError: The last event is missing.
-        """
+        """Raise when the stream has ended and its last event has not come; see ``BaseEventReader``."""
         if self._eof_completes and self.progress:
             return
         if self.finished or (self._done_completes and self.done and self.progress and not strict):
@@ -379,7 +369,10 @@ class EventReader(BaseEventReader[E]):
         self.done = self._finished and not self._more_after_last
         return events
 
-    def _parse_whole(self, data: sse.Data) -> list[E]:
+    def read_whole(self, data: sse.Data) -> Iterable[E]:
+        """Read a whole answer; see ``BaseEventReader``."""
+        if values := wire.written_chunks(data, self.meta):
+            return self.read_values(values)
         events = list(self._make_events(bytes(data), self.meta))
         for event in events:
             self._note_usage(event)

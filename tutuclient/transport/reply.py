@@ -1,4 +1,4 @@
-"""An open answer: its head has come, its body is being read."""
+"""A reply: the answer to an attempt whose head has come and whose body is being read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tutuclient.transport.deadlines import Kind, Watch
 
 
-# What stands in the header where nothing was encoded, beside the names of character sets. Sources: a gateway in front
+# What Content-Encoding says where nothing is encoded, beside the names of character sets. Sources: a gateway in front
 # of Dify ("none"), chat routes of Next.js and Flask ("utf-8"); RFC 2045 (the encodings of mail).
 _NO_CODINGS = frozenset(
     {"", "identity", "none", "null", "no", "false", "off", "plain", "text", "chunked", "7bit", "8bit", "binary"}
@@ -40,7 +40,7 @@ def _is_no_coding(word: str) -> bool:
     if word in _NO_CODINGS:
         return True
     try:
-        "".encode(word)  # Which knows the names of character sets, and of no compression.
+        "".encode(word)  # Python knows the names of character sets here, and of no compression.
     except (LookupError, ValueError):
         return False
     return True
@@ -63,7 +63,7 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
 
 
 class Reply:
-    """The answer to one attempt, holding a connection and a slot until it is read or given up.
+    """The answer to one attempt, which holds a connection and a slot until it is closed.
 
     Attributes:
         call: What was asked.
@@ -118,11 +118,11 @@ class Reply:
         return self.meta.headers.get("Content-Type", "").lower()
 
     async def piece(self) -> bytes:
-        """Give the next bytes of the body, as many as have come; b"" at its end.
+        """Return the next bytes of the body, as many as have come; b"" at its end.
 
         Raises:
             APIConnectionError: The body broke off, or a limit passed.
-            UnexpectedResponseError: It is compressed and cannot be undone.
+            UnexpectedResponseError: It is compressed, and cannot be decompressed.
         """
         with self._errors:
             piece = await self._read(self._content)
@@ -153,7 +153,7 @@ class Reply:
         """
         data: bytes | bytearray = begun or await self.piece()
         limit = self.call.max_bytes
-        # Whether compressed data are whole is known only to who asks behind their last piece.
+        # Only a read behind the last piece checks that compressed data are whole.
         while data and not (self._content.at_eof() and self._inflater is None):
             piece = await self.piece()
             if not piece:
@@ -168,7 +168,7 @@ class Reply:
         return data
 
     async def read_start(self, limit: int) -> bytes:
-        """Read an error's body as far as it is worth reading; where it breaks off it ends."""
+        """Read the beginning of an error's body, or what there is of it when it breaks off."""
         data = b""
         try:
             while len(data) < limit and (piece := await self.piece()):
@@ -184,12 +184,12 @@ class Reply:
 
     @property
     def is_open(self) -> bool:
-        """Whether it still holds its connection and slot."""
+        """Whether it still holds its connection and its slot."""
         return self._response is not None
 
     def fail(self, kind: Kind) -> None:
-        """Fail the read that is waiting, or the next one, and give connection and slot back: a limit has passed."""
-        self._late = exceptions.timed_out(
+        """Close it because a limit has expired, and fail the read that waits, or the next one."""
+        self._late = exceptions.timeout_error(
             kind, self.call.what, self.call.seconds(kind), sent=True, makes_image=self.call.makes_image
         )
         self._content.set_exception(self._late)
@@ -200,7 +200,7 @@ class Reply:
         self.meta.elapsed_s = self.watch.now() - self._started
 
     def close(self) -> None:
-        """Give connection and slot back; a body not read to its end costs the connection. Safe to call twice."""
+        """Release connection and slot; the connection is closed if the body is not read to its end. May be repeated."""
         response, self._response = self._response, None
         if response is not None:
             response.close()
@@ -208,7 +208,7 @@ class Reply:
                 self._slots.release()
 
     def drop(self) -> None:
-        """Close it from a finaliser, which may run in any thread: the loop has to hear of it in its own."""
+        """Close it from a finalizer, which may run in any thread, while a loop must be called in its own."""
         loop = self.watch.loop
         if loop.is_running() and threading.get_ident() != self._thread:
             loop.call_soon_threadsafe(self._end)

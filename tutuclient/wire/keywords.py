@@ -16,33 +16,27 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_origin
 
 from tutuclient.diagnostics import quoted, warn
 from tutuclient.errors import ConfigError
-from tutuclient.settings import UNSET
+from tutuclient.settings import UNSET, Changes, Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _CALL = frozenset(("extra_body", "extra_headers", "extra_query", "timeout"))
 
-# What is a setting of the client, or openai's and requests' name for one of ours.
-_SETTINGS: Final = {
-    "api_key": "with_options(api_key=…)",
-    "base_url": "TutuClient(base_url=…)",
-    "default_headers": "extra_headers=",
-    "default_query": "extra_query=",
-    "headers": "extra_headers=",
-    "http_client": "TutuClient(proxy=…, verify=…)",
-    "max_concurrency": "TutuClient(max_concurrency=…)",
-    "max_connections": "TutuClient(max_connections=…)",
-    "max_retries": "with_options(max_retries=…)",
-    "middleware": "with_options(middleware=…)",
-    "on_usage": "with_options(on_usage=…)",
-    "proxies": "TutuClient(proxy=…)",
-    "proxy": "TutuClient(proxy=…)",
-    "request_timeout": "timeout=",
-    "retry": "with_options(retry=…)",
-    "strict_finish": "with_options(strict_finish=…)",
-    "verify": "TutuClient(verify=…)",
-}
+# Settings of the client, and names that openai and requests have for one of ours, each with what to write instead.
+_SETTINGS: Final = (
+    {name: f"TutuClient({name}=…)" for name in Options.__annotations__}
+    | {name: f"with_options({name}=…)" for name in ("api_key", *Changes.__annotations__)}
+    | {
+        "base_url": "TutuClient(base_url=…)",
+        "default_headers": "extra_headers=",
+        "default_query": "extra_query=",
+        "headers": "extra_headers=",
+        "http_client": "TutuClient(proxy=…, verify=…)",
+        "proxies": "TutuClient(proxy=…)",
+        "request_timeout": "timeout=",
+    }
+)
 
 # Fields that relays and servers have, and that are near to one of the API's. Sources: vLLM, SGLang, llama.cpp and
 # Ollama ("OpenAI-compatible server", extra parameters), DashScope, SiliconFlow, Volcengine, Gemini and new-api.
