@@ -42,7 +42,7 @@ def gives(value: object, content_type: str = "application/json") -> Any:
 # Speech.
 
 
-async def test_a_speech_is_a_sound(client: TutuClient, server: Server, tmp_path: Path) -> None:
+async def test_a_speech_is_audio(client: TutuClient, server: Server, tmp_path: Path) -> None:
     server.answers(gives(MP3, "audio/mpeg"))
     sound = await client.audio.speech.create(
         **ASK, response_format="mp3", speed=1.5, instructions="softly", extra_body={"own": 1}
@@ -110,7 +110,7 @@ async def test_a_speech_that_was_refused_is_an_error(client: TutuClient, server:
 # In a chat.
 
 
-async def test_a_sound_is_sent_in_a_message(client: TutuClient, server: Server, tmp_path: Path) -> None:
+async def test_audio_is_sent_in_a_message(client: TutuClient, server: Server, tmp_path: Path) -> None:
     path = tmp_path / "talk.wav"
     path.write_bytes(WAV + bytes(200_000))
     part = audio(path)

@@ -56,7 +56,7 @@ class Model:
         return cls(value)
 
 
-async def test_a_page_of_the_relays_own_is_read_as_the_type_asked_for(server: Server, client: TutuClient) -> None:
+async def test_an_endpoint_of_the_relays_own_is_read_as_the_type_asked_for(server: Server, client: TutuClient) -> None:
     server.answers(sends({"results": [{"index": 1, "relevance_score": "0.5", "more": 1}]}))
     ranking = await client.post(
         "/rerank",
@@ -202,7 +202,7 @@ async def test_what_is_paid_for_by_the_piece_is_not_sent_twice(server: Server, c
         ("/models", {"body": b"x"}, "body is 1 bytes: write it as a dict"),
     ],
 )
-async def test_what_no_page_takes_is_refused(server: Server, path: Any, more: dict[str, Any], words: str) -> None:
+async def test_what_no_endpoint_takes_is_refused(server: Server, path: Any, more: dict[str, Any], words: str) -> None:
     async with TutuClient("any", server.base_url) as client:
         with pytest.raises(ConfigError, match=re.escape(words)):
             await client.post(path, **{"cast_to": dict, **more})

@@ -49,7 +49,7 @@ def final(kind: str = "image_generation", **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("page", ["generate", "edit"])
-async def test_drafts_come_before_the_picture(client: TutuClient, server: Server, tmp_path: Path, page: str) -> None:
+async def test_drafts_come_before_the_image(client: TutuClient, server: Server, tmp_path: Path, page: str) -> None:
     kind = "image_generation" if page == "generate" else "image_edit"
     named = [f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode() for each in (draft(0, kind), final(kind))]
     server.answers(streams([*named], done=False))
@@ -74,7 +74,7 @@ async def test_drafts_come_before_the_picture(client: TutuClient, server: Server
         assert [entry.value for entry in form_of(request)[:3]] == ["a hat", "1", "true"]
 
 
-async def test_every_picture_of_a_stream_is_given(client: TutuClient, server: Server) -> None:
+async def test_every_image_of_a_stream_is_given(client: TutuClient, server: Server) -> None:
     server.answers(
         streams([final(), {"type": "keepalive"}, draft(0), final(b64_json=None, url="https://h.example/a.png")])
     )
@@ -119,7 +119,7 @@ async def test_a_stream_of_drafts_alone_is_an_error(client: TutuClient, server: 
     assert len(server.requests) == 2
 
 
-async def test_a_stream_of_a_picture_is_not_begun_again_in_silence(client: TutuClient, server: Server) -> None:
+async def test_a_stream_of_an_image_is_not_begun_again_in_silence(client: TutuClient, server: Server) -> None:
     server.faults("fin_after_request", times=3)
     with pytest.raises(OutcomeUnknownError):
         await client.images.generate(prompt="a cat", stream=True)

@@ -1,4 +1,4 @@
-"""The pages of images over a real socket: forms in pieces, pictures as everywhere, and nothing ordered twice."""
+"""The endpoints of images over a real socket: forms in pieces, images as everywhere, and nothing ordered twice."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def form_of(request: Recorded) -> list[Entry]:
     return entries_of(request.headers["Content-Type"], request.body)
 
 
-async def test_generates_pictures_that_are_read_and_saved_as_everywhere(
+async def test_generates_images_that_are_read_and_saved_as_everywhere(
     client: TutuClient, server: Server, tmp_path: Path
 ) -> None:
     url = server.host(PNG, "cat.png")
@@ -111,7 +111,7 @@ async def test_sends_every_kind_of_source_as_a_file(
     assert server.requests[0].path == f"/v1/images/{'edits' if page == 'edit' else 'variations'}"
 
 
-async def test_several_pictures_and_a_mask_have_fields_of_their_own(client: TutuClient, server: Server) -> None:
+async def test_several_images_and_a_mask_have_fields_of_their_own(client: TutuClient, server: Server) -> None:
     server.answers(lists({"b64_json": B64}))
     drawn = Pillow.new("RGB", (3, 2))
     answer = await client.images.edit(
@@ -143,7 +143,7 @@ async def test_several_pictures_and_a_mask_have_fields_of_their_own(client: Tutu
         (NOT_GIVEN, None),
     ],
 )
-async def test_a_markup_is_any_picture(  # Source: openai-python 3.57, ``images.edit(markup=FileTypes)``.
+async def test_a_markup_is_any_image(  # Source: openai-python 3.57, ``images.edit(markup=FileTypes)``.
     client: TutuClient, server: Server, tmp_path: Path, markup: Any, entry: Entry | None
 ) -> None:
     server.answers(lists({"b64_json": B64}))
@@ -153,13 +153,13 @@ async def test_a_markup_is_any_picture(  # Source: openai-python 3.57, ``images.
     assert sent[1:] == ([] if entry is None else [entry])
 
 
-async def test_one_picture_in_a_list_is_one_picture(client: TutuClient, server: Server) -> None:
+async def test_one_image_in_a_list_is_one_image(client: TutuClient, server: Server) -> None:
     server.answers(lists({"b64_json": B64}))
     await client.images.edit(image=[PNG], prompt="a hat")
     assert [entry.name for entry in form_of(server.requests[0])] == ["prompt", "image"]
 
 
-async def test_two_paths_in_a_tuple_are_two_pictures(client: TutuClient, server: Server, tmp_path: Path) -> None:
+async def test_two_paths_in_a_tuple_are_two_images(client: TutuClient, server: Server, tmp_path: Path) -> None:
     server.answers(lists({"b64_json": B64}), lists({"b64_json": B64}))
     path = saved(tmp_path)
     await client.images.edit(image=(str(path), path), prompt="a hat")
@@ -198,7 +198,7 @@ def orders(client: TutuClient) -> list[Callable[[], Any]]:
 
 
 @pytest.mark.parametrize("page", range(3))
-async def test_no_picture_is_ordered_twice_in_silence(client: TutuClient, server: Server, page: int) -> None:
+async def test_no_image_is_ordered_twice_in_silence(client: TutuClient, server: Server, page: int) -> None:
     server.faults("fin_after_request", times=3)
     with pytest.raises(OutcomeUnknownError):
         await orders(client)[page]()
@@ -221,7 +221,7 @@ async def test_a_refused_order_is_sent_again_with_all_of_its_form(
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
 
 
-async def test_a_page_the_relay_does_not_have_is_told(client: TutuClient, server: Server) -> None:
+async def test_an_endpoint_the_relay_does_not_have_is_told(client: TutuClient, server: Server) -> None:
     server.answers(*[fails(501, "API not implemented", code="api_not_implemented")] * 3)
     with pytest.raises(InternalServerError) as caught:
         await client.images.create_variation(image=PNG)
@@ -229,7 +229,7 @@ async def test_a_page_the_relay_does_not_have_is_told(client: TutuClient, server
 
 
 @pytest.mark.parametrize("body", [b'{"created":5,"data":[]}', b'{"data":[{"url":"","b64_json":""}]}', b"{}"])
-async def test_an_answer_without_a_picture_is_an_error(client: TutuClient, server: Server, body: bytes) -> None:
+async def test_an_answer_without_an_image_is_an_error(client: TutuClient, server: Server, body: bytes) -> None:
     server.answers(raw(body=body))
     with pytest.raises(UnexpectedResponseError, match="without images") as caught:
         await client.images.generate(prompt="a cat")
@@ -255,7 +255,7 @@ async def drain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-async def test_a_large_picture_is_never_held_whole(tmp_path: Path) -> None:
+async def test_a_large_image_is_never_held_whole(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     path.write_bytes(PNG + bytes(20 * 2**20))
     server = await asyncio.start_server(drain, "127.0.0.1", 0)

@@ -33,7 +33,7 @@ class Account(Resource):
         except (NotFoundError, UnexpectedResponseError) as error:  # Newer relays have another endpoint in its place.
             try:
                 return await self._by_token(timeout)
-            except APIError:
+            except APIError:  # It has neither; the error of the endpoint that was asked first is shown.
                 raise error from None
 
     async def _get(self, address: str, timeout: float | Timeout | Unset | None) -> _Fields:

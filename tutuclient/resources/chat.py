@@ -299,6 +299,7 @@ class Chat(Resource):
 
 def _prepare(body: dict[str, Any]) -> dict[str, Any]:
     wire.check_model(body)
+    # A copy: ``send`` and ``open`` are passed a dict that is the caller's own.
     fields = body | {"messages": wire.sendable(body.get("messages"))}
     if "tools" in body:
         fields["tools"] = sendable_tools(body["tools"])

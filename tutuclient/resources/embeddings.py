@@ -94,6 +94,7 @@ def _inputs(texts: Any) -> str | list[Any]:
 
 def _prepare(body: dict[str, Any]) -> dict[str, Any]:
     wire.check_model(body)
+    # Not among the named fields of the call, from which a caller's UNSET (openai's ``omit``) would remove it.
     body.setdefault("encoding_format", "base64")
     return body
 

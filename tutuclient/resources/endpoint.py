@@ -125,6 +125,7 @@ class Endpoint(Generic[T, S]):
         Raises:
             ConfigError: A keyword has a value that the API cannot have.
         """
+        # ``keywords`` are the ``**fields`` of the call, so this dict is nobody else's.
         extra_body = wire.added(keywords.pop("extra_body", None))
         options: Any = {name: keywords.pop(name) for name in REQUEST_OPTIONS if name in keywords}
         wire.check_keywords(keywords, self._known, self.call)

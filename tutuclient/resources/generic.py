@@ -117,7 +117,10 @@ def _form_files(files: Mapping[str, PictureSource] | None) -> list[wire.FormFile
 
 
 def _is_within(address: str, origin: str) -> bool:
-    """Return whether an address is the relay's, with nothing before the host's name that could be taken for one."""
+    """Return whether an address is the relay's, with nothing before the host's name that could be taken for one.
+
+    In ``https://relay.example@evil.example/`` the host is the second name (RFC 3986, section 3.2.1).
+    """
     try:
         return (
             address.startswith(("http://", "https://"))

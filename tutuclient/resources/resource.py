@@ -143,6 +143,7 @@ class Resource:
         *,
         stream: bool,
     ) -> Call:
+        # Passed on as ``**options``, a keyword that nobody knows would be reported under the name of a private method.
         for name in options:
             if name not in REQUEST_OPTIONS:
                 raise TypeError(f"{endpoint.call}() got an unexpected keyword argument {name!r}")
@@ -197,6 +198,7 @@ class Resource:
         return cast("S", await opening)
 
     async def _opened(self, call: Call, parse: Callable[[Reply], Awaitable[T]]) -> OpenResponse[T]:
+        # The transport closes a reply once ``use`` has returned, unless the call streams. This one is read after that.
         call.stream = True
 
         async def use(reply: Reply) -> OpenResponse[T]:

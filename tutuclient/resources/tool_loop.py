@@ -143,8 +143,9 @@ class _Rounds:
             if tool.is_async:
                 value = await tool.run(arguments)
             else:
+                # A thread cannot be stopped, and a cancelled run must not wait for it.
                 value = await in_thread(tool.run, arguments, abandon_on_cancel=True)
-                if inspect.isawaitable(value):
+                if inspect.isawaitable(value):  # A plain function that returns a coroutine, such as a partial of one.
                     value = await value
             return _content(value)
         except get_cancelled_exc_class():

@@ -267,6 +267,7 @@ def _is_plain(form: str, reply: Reply) -> bool:
 
 def _reader(reply: Reply, info: RequestInfo) -> EventReader[TranscriptionStreamEvent]:
     def whole(body: bytes, meta: Meta) -> Iterable[TranscriptionStreamEvent]:
+        # litellm's proxy sends the event stream as the ``text`` of a whole answer.
         wrapped = wire.wrapped_events(body)
         if wrapped is not None:
             return _reader(reply, info).read_all(wrapped)
