@@ -351,7 +351,7 @@ def remember_parts(
         value: Any = getattr(struct, name)
         if not value:
             continue
-        if not isinstance(value, list):
+        if not is_list(value):
             remember_part(value, json, (*path, key))
         # Where one of a list did not fit and was left out, nothing tells which stands where.
         elif not isinstance(json, dict) or _length(value_at(json, (*path, key))) == len(value):
