@@ -204,6 +204,7 @@ class BaseEventReader(ABC, Generic[E]):
             raise wire.unexpected(f"a stream in which {error}", b"", self.meta) from None
 
     def _read_events(self, events: list[sse.Event]) -> Iterator[E]:
+        # Unnamed events that follow each other are read in one loop: for chats that is the fast one.
         for name, alike in groupby(events, operator.itemgetter(0)):
             parts = [data for _, data in alike]
             if name == "":
@@ -411,8 +412,9 @@ async def begin_reading(reply: Reply, reader: BaseEventReader[E]) -> Iterator[E]
         The items that have come.
     """
     piece = await reply.piece()
-    while piece.isspace():
+    while piece.isspace():  # Blank lines keep a connection open, and do not tell what will come.
         piece = await reply.piece()
+    # An empty body under this header is a stream that has been cut; under any other it is not an answer.
     plain = piece[:6] == b"data: " or wire.is_event_stream(piece, reply.content_type)
     if plain or reader.read_as_lines(piece) or (not piece and "event-stream" in reply.content_type):
         pending = await _read_until_content(reply, reader, piece)
@@ -432,6 +434,7 @@ async def _read_until_content(reply: Reply, reader: BaseEventReader[E], piece: b
             if reader.progress or len(early) > _MOST_EMPTY:
                 return chain(early, items)
         if reader.done or not piece:
+            # [DONE] alone completes nothing: new-api writes it for an upstream that did not stream (WIRE.md 3.4).
             reader.check_complete(strict=True)
         piece = await reply.piece()
 

@@ -186,6 +186,7 @@ class _Reading(Generic[E]):
         stream lives as long as its loop, and its ``__del__`` does not close it in the middle.
         """
         reply, reader = self._start(token), self.reader
+        # b"" would be the end of the body; what has come before this loop is pending.
         idle, piece = _IdleTimer(reply.watch, reply.call.timeout.idle), b"\n"
         try:
             while True:
@@ -207,7 +208,7 @@ class _Reading(Generic[E]):
             if isinstance(error, APIError):
                 error.with_partial(reader.partial)
             error.with_details(attempts=reader.meta.attempts, outcome="unknown")
-            piece = b""
+            piece = b""  # The traceback keeps this frame, and would keep the bytes read last.
             self.error = wire.without_key(error, reply.call.settings.api_key)
             raise
         finally:
