@@ -125,6 +125,7 @@ def _unchecked(value: object, _: str) -> object:
     return value
 
 
+# Calls have timeouts and query parameters of their own, which are checked without a name.
 def _timeout(value: object, _: str) -> Timeout:
     return clean_timeout(value)
 
@@ -294,8 +295,8 @@ def _fields(
     """
     if not given:
         return {}
-    if unknown := given.keys() - known:
-        raise TypeError(_unknown(min(unknown), known))
+    if not known.issuperset(given):
+        raise TypeError(_unknown(min(given.keys() - known), known))
     fields: dict[str, Any] = {}
     parts: dict[str, Any] = {}
     for name, value in given.items():
@@ -313,6 +314,7 @@ def _fields(
 
 
 def _unknown(name: str, known: frozenset[str]) -> str:
+    """Return the message about a keyword that is not among those known."""
     call = "TutuClient()" if known is _OPTIONS else "with_options()"
     if name in _OPTIONS:
         return f"{call} cannot change {name}, which all copies of a client share: build another TutuClient({name}=…)"
