@@ -28,7 +28,8 @@ from tutuclient import TutuError, __version__, wire
 from tutuclient.downloads.fetch import Downloads, picture_mime, safe_url
 from tutuclient.finding import ImageFinder, find_images
 from tutuclient.retry import retry_after_of
-from tutuclient.settings import clean_base_url, clean_headers, clean_key, clean_proxy
+from tutuclient.settings import clean_headers
+from tutuclient.settings.credentials import clean_base_url, clean_key, clean_proxy
 from tutuclient.streams.chat import ChunkReader, fold
 from tutuclient.types import ChatChoice, ChatCompletion, ChatMessage, Meta, ModelList
 from tutuclient.types.base import Origin, kept

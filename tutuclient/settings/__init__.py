@@ -31,7 +31,7 @@ from tutuclient.settings.headers import (
     merged_headers,
     own_headers,
 )
-from tutuclient.settings.secret import Secret, SecretBytes, hidden, looks_like_key, shown
+from tutuclient.settings.secret import Secret, SecretBytes, hidden, shown
 from tutuclient.settings.values import (
     UNSET,
     RetryPolicy,
@@ -62,21 +62,15 @@ __all__ = [
     "Spent",
     "Timeout",
     "Unset",
-    "clean_base_url",
     "clean_headers",
-    "clean_key",
-    "clean_proxy",
     "clean_query",
-    "clean_retry",
     "clean_timeout",
     "header_lines",
     "hidden",
     "is_unset",
-    "looks_like_key",
     "merged_headers",
     "origin_of",
     "own_headers",
-    "shown",
     "with_key",
     "with_keywords",
 ]
