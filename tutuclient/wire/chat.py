@@ -31,7 +31,7 @@ from tutuclient.types.provenance import Provenance, provenance, remember
 from tutuclient.wire.decoding import UNREADABLE, check_count, decode_as, may_hold_error, read_value, unexpected
 from tutuclient.wire.envelopes import read_event, read_unwrapped, unrecognized, unwrap
 from tutuclient.wire.lenient import OddTextError, find_usage, fit_struct, normalize_choices
-from tutuclient.wire.shapes import chunk_in, completion_in, is_shuffled
+from tutuclient.wire.shapes import chunk_in, completion_in, has_images, is_shuffled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,7 +150,7 @@ def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
     except OddTextError as error:
         raise unexpected(f"an answer with {error}", raw, meta) from None
     completion = fit_struct(fitted, ChatCompletion)
-    if not completion.choices and not _has_images_data(tree):
+    if not completion.choices and not has_images(tree):
         raise unrecognized("an answer without choices", raw, meta, tree)
     _check_counts(completion.choices, meta)
     remember_answer(completion, raw, tree, fitted)
@@ -199,11 +199,6 @@ def _has_output(message: ChatMessage) -> bool:
 
 def _has_audio(message: ChatMessage) -> bool:
     return message.audio is not None and bool(message.audio.id or message.audio.data or message.audio.transcript)
-
-
-def _has_images_data(tree: dict[str, Any]) -> bool:
-    data = tree.get("data")
-    return is_list(data) and any(is_object(item) and (item.get("url") or item.get("b64_json")) for item in data)
 
 
 def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | None:

@@ -94,9 +94,13 @@ def completion_in(value: Any) -> dict[str, Any] | None:
         return None
     if value.get("done") is True and (answer := _from_ollama(value, "message")) is not None:
         return answer
-    images = value.get("data")
-    listed = is_list(images) and any(is_object(one) and (one.get("url") or one.get("b64_json")) for one in images)
-    return value if listed else None
+    return value if has_images(value) else None
+
+
+def has_images(tree: dict[str, Any]) -> bool:
+    """Return whether an object lists images as the images endpoint does (.github/WIRE.md, section 2.2, form 14)."""
+    images = tree.get("data")
+    return is_list(images) and any(is_object(one) and (one.get("url") or one.get("b64_json")) for one in images)
 
 
 def texts_in(value: Any) -> dict[str, Any] | None:
