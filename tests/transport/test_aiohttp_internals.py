@@ -21,7 +21,14 @@ from aiohttp.streams import StreamReader
 import tutuclient
 from tests.conftest import KEY, QUICK
 from tests.images import png
-from tutuclient import APIStatusError, RateLimitError, TutuClient, UnexpectedResponseError, user, wire
+from tutuclient import (
+    APIStatusError,
+    RateLimitError,
+    TutuClient,
+    UnexpectedResponseError,
+    user,
+    wire,
+)
 from tutuclient.testing import Recorded, Server, chunk, fails, raw, says, serve_in_thread, streams
 from tutuclient.transport import Call, aiohttp_internals
 

@@ -125,6 +125,8 @@ class Endpoint(Generic[T, S]):
         Raises:
             ConfigError: A keyword has a value that the API cannot have.
         """
+        if not keywords and stream is None:
+            return wire.given({**arguments}), {}
         # ``keywords`` are the ``**fields`` of the call, so this dict is nobody else's.
         extra_body = wire.added(keywords.pop("extra_body", None))
         options: Any = {name: keywords.pop(name) for name in REQUEST_OPTIONS if name in keywords}

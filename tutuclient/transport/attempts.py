@@ -328,11 +328,15 @@ class Attempts:
 
     async def _exchange(self, url: str) -> aiohttp.ClientResponse | aiohttp_internals.Response:
         """Send the request and wait for the head of an answer."""
-        progress = self._progress
+        pool, progress = self._pool, self._progress
         progress.begin_exchange()
         with exceptions.Translated(self._translate):
-            fast = self._pool.fast_request(self._call) if url is self._call.url else None
-            response = await (self._request(url) if fast is None else self._fast_request(*fast))
+            fast = pool.fast_request(self._call) if url is self._call.url else None
+            if fast is None:
+                response: aiohttp.ClientResponse | aiohttp_internals.Response = await self._request(url)
+            else:
+                timeout = pool.connect_timeout(self._call.timeout)
+                response = await aiohttp_internals.send(pool.connector, *fast, timeout, pool.header_bytes, progress)
         if progress.connection is not None:
             progress.connection.receive_body(response.content)
         return response
@@ -355,11 +359,6 @@ class Attempts:
             proxied=call.settings.proxy is not None,
             resolving="" if progress.connected else self._pool.resolving(call),
         )
-
-    def _fast_request(self, target: aiohttp.ClientRequest, request: bytes) -> Awaitable[aiohttp_internals.Response]:
-        pool = self._pool
-        timeout = pool.connect_timeout(self._call.timeout)
-        return aiohttp_internals.send(pool.connector, target, request, timeout, pool.header_bytes, self._progress)
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
         pool, call = self._pool, self._call

@@ -88,6 +88,9 @@ class Guard(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass on what has come from the socket."""
+        if not self.in_use:  # Bytes that come unasked would be read as the answer to the next request.
+            self._transport.abort()
+            return
         if self._awaits_head:
             data = self._receive_head(data)
         self._protocol.data_received(data)
@@ -292,8 +295,7 @@ class Connector(aiohttp.TCPConnector):
             if not isinstance(guard, Guard):
                 guard = self._guarded(transport)
                 break
-            # Bytes that came unasked would be read as the answer to the next request.
-            if not protocol.should_close and not guard.has_unread_data:
+            if not guard.has_unread_data:
                 guard.expect_response()
                 break
             guard.abort()

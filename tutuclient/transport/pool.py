@@ -109,7 +109,7 @@ class Pool:
         if found is None:
             url = self.url(call.url)
             start = f"{call.method} {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}\r\n".encode()
-            found = aiohttp_internals.target(call.method, url, self.loop), start
+            found = aiohttp_internals.Target(call.method, url, loop=self.loop), start
             if len(self._targets) > _MANY:
                 self._targets.clear()
             self._targets[call.method, call.url] = found

@@ -74,7 +74,6 @@ class Reply:
     __slots__ = (
         "__weakref__",
         "_content",
-        "_errors",
         "_inflater",
         "_late",
         "_read",
@@ -101,7 +100,6 @@ class Reply:
         self._response: aiohttp.ClientResponse | aiohttp_internals.Response | None = response
         self._content = response.content
         self._read = aiohttp_internals.read if fast_path else _read
-        self._errors = exceptions.Translated(self._translate)
         self._slots = slots
         self._started = started
         self._late: APITimeoutError | None = None
@@ -124,7 +122,7 @@ class Reply:
             APIConnectionError: The body broke off, or a limit passed.
             UnexpectedResponseError: It is compressed, and cannot be decompressed.
         """
-        with self._errors:
+        with exceptions.Translated(self._translate):
             piece = await self._read(self._content)
             if self._inflater is None:
                 return piece

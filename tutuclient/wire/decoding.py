@@ -107,7 +107,7 @@ def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
         except (ValueError, RecursionError):
             body = None
         if is_object(body) and may_be_accepted(body):
-            hint = "it may have been accepted as a task, whose id is in .body: ask for that before you send it again"
+            hint = "it may have been accepted as a task, whose id is in .body: ask for that before you order again"
     # A person is to read the message, so Chinese that came as \u escapes is written out.
     text = text_of(as_text(body).encode("utf-8", "replace")[:4096] if is_object(body) and b"\\u" in start else start)
     shown = f": {printable(text, 200)}" if text else ""
