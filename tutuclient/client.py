@@ -447,12 +447,12 @@ class TutuClient:
             makes_image: True where the call asks for an image, whatever the model is called; None to tell by the model.
         """
         more = {name: fields.pop(name) for name in ("extra_headers", "extra_query") if name in fields}
-        extra_body: Mapping[str, Any] = wire.added(fields.pop("extra_body", None))
-        body = wire.given({"model": model, "messages": [message], **fields, **extra_body})
+        extra_body: Mapping[str, Any] = wire.checked_extra_body(fields.pop("extra_body", None))
+        body = wire.without_unset({"model": model, "messages": [message], **fields, **extra_body})
         refuse_format(body)
         ask = (
             self.chat.completions.open
-            if wire.is_asked(stream) or body.get("stream") is True
+            if wire.is_stream_asked(stream) or body.get("stream") is True
             else self.chat.completions.send
         )
         return await ask(body, timeout=timeout, makes_image=makes_image, **more)

@@ -24,7 +24,7 @@ from tutuclient.errors import ImageDownloadError
 from tutuclient.finding import ImageFinder, find_images
 from tutuclient.media import saving
 from tutuclient.media.image import GeneratedImage, image_type_of
-from tutuclient.media.kinds import picture_mime
+from tutuclient.media.kinds import image_mime
 from tutuclient.settings import RetryPolicy, Timeout
 from tutuclient.testing import Server, raw
 from tutuclient.testing import says as says_it
@@ -385,12 +385,12 @@ def test_the_sender_s_word_is_left_out_when_there_is_none() -> None:
     ],
 )
 def test_knows_images_by_their_first_bytes(head: bytes, mime: str | None) -> None:
-    assert picture_mime(head) == mime
+    assert image_mime(head) == mime
 
 
 @given(st.binary(max_size=80))
 def test_any_bytes_have_a_type_or_none(head: bytes) -> None:
     assert (
-        picture_mime(head) in {None, "image/jpeg", "image/gif", "image/x-icon", "image/tiff", "image/bmp"}
+        image_mime(head) in {None, "image/jpeg", "image/gif", "image/x-icon", "image/tiff", "image/bmp"}
         or len(head) > 7
     )

@@ -30,7 +30,7 @@ from tests.media.uploads import (
 )
 from tutuclient import wire
 from tutuclient.errors import MediaError
-from tutuclient.media.kinds import sound_mime
+from tutuclient.media.kinds import audio_mime
 from tutuclient.media.upload import Recording, Upload
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def test_the_path_of_audio_is_told_from_its_base64(row: Row, folder: str) -> Non
     for extension in EXTENSIONS[row.mime]:
         part = {"type": "input_audio", "input_audio": {"data": f"{folder}it{extension}", "format": "wav"}}
         with pytest.raises(ConfigError, match=r"audio\(source\)"):
-            wire.sendable([{"role": "user", "content": [part]}])
+            wire.prepared_messages([{"role": "user", "content": [part]}])
 
 
 # What the first bytes tell.
@@ -405,7 +405,7 @@ async def test_what_stands_behind_a_tag_is_what_it_is(tag: bytes, sound: bytes, 
         recording = Recording(source)
         assert await sent(recording) == base64.b64encode(data)
         assert recording.mime == mime
-    assert sound_mime(data) == mime
+    assert audio_mime(data) == mime
     given = Recording(data, mime="audio/x-own")
     await given.open()
     assert given.mime == "audio/x-own"
@@ -442,7 +442,7 @@ async def test_a_tag_is_checked_and_what_is_no_sound_behind_it_is_named(
 
 @pytest.mark.parametrize(("data", "seems"), NO_SOUNDS, ids=[seems for _, seems in NO_SOUNDS])
 async def test_what_is_no_sound_is_refused_and_named(data: bytes, seems: str, tmp_path: Path) -> None:
-    assert sound_mime(data) is None
+    assert audio_mime(data) is None
     for source in (data, put(tmp_path / "talk.mp3", data)):
         with pytest.raises(MediaError, match=seems) as caught:
             await Recording(source).open()

@@ -31,7 +31,7 @@ from tutuclient import (
     find_images,
     user,
 )
-from tutuclient.streams.audio import read_sound, sound_in
+from tutuclient.streams.audio import audio_in, read_audio
 from tutuclient.testing import Server, chunk, rate_limited, raw, streams
 from tutuclient.types import ChatAudio, ChatChoice, ChatCompletion, ChatMessage, Meta
 
@@ -52,7 +52,7 @@ def names(folder: Path) -> list[str]:
 
 
 def read(data: bytes, asked: str = "", content_type: str = "audio/mpeg") -> Sound:
-    return read_sound(data, asked, content_type, META, 2**20)
+    return read_audio(data, asked, content_type, META, 2**20)
 
 
 def event(kind: str, **fields: Any) -> dict[str, Any]:
@@ -446,9 +446,9 @@ async def test_an_answer_without_sound_has_none(client: TutuClient) -> None:
 
 def test_a_damaged_sound_is_an_error() -> None:
     with pytest.raises(SoundError, match="damaged"):
-        sound_in(said(ChatAudio(data="!!!!")), asked="wav")
-    assert sound_in(said(ChatAudio(id="a")), asked="wav") is None
-    assert sound_in(said(None), asked="wav") is None
-    sound = sound_in(said(ChatAudio(data=base64.b64encode(b"words").decode())), asked="wav")
+        audio_in(said(ChatAudio(data="!!!!")), asked="wav")
+    assert audio_in(said(ChatAudio(id="a")), asked="wav") is None
+    assert audio_in(said(None), asked="wav") is None
+    sound = audio_in(said(ChatAudio(data=base64.b64encode(b"words").decode())), asked="wav")
     assert sound is not None
     assert sound.mime == "application/octet-stream"

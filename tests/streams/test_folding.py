@@ -463,9 +463,9 @@ def test_thoughts_of_a_stream_go_back_with_its_tool_calls(said: list[dict[str, A
     """Kind I."""
     pieces = [delta(**fields) for fields in said]
     answer = folded(*pieces, call(index=0, id="c1", name="a", arguments="{}"), END)
-    [sent] = wire.sendable([answer.message])
+    [sent] = wire.prepared_messages([answer.message])
     assert {name: sent[name] for name in sent if name not in {"role", "content", "tool_calls"}} == expected
-    [sent] = wire.sendable([folded(*pieces, delta("hi"), END).message])
+    [sent] = wire.prepared_messages([folded(*pieces, delta("hi"), END).message])
     assert sent == {"role": "assistant", "content": "hi"}
 
 

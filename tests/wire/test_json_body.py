@@ -247,9 +247,9 @@ def test_a_request_that_holds_itself_is_refused() -> None:
 
 
 def test_fields_that_are_not_given_are_left_out() -> None:
-    assert wire.given({"a": 1, "b": UNSET, "c": None, "d": UNSET}) == {"a": 1, "c": None}
+    assert wire.without_unset({"a": 1, "b": UNSET, "c": None, "d": UNSET}) == {"a": 1, "c": None}
     fields = {"a": 1, "c": None}
-    assert wire.given(fields) is fields
+    assert wire.without_unset(fields) is fields
 
 
 @pytest.mark.parametrize("fields", [{"a": {"b": UNSET}}, {"a": [UNSET]}, {"a": ...}])

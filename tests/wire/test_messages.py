@@ -48,7 +48,7 @@ ANSWER = wire.read_completion(completion(), OK)
 
 
 async def written(messages: Any) -> Any:
-    body = wire.encode({"messages": wire.sendable(messages)})
+    body = wire.encode({"messages": wire.prepared_messages(messages)})
     await body.open()
     return json.loads(b"".join([piece async for piece in body.pieces()]))["messages"]
 
@@ -314,7 +314,7 @@ NONSENSE: dict[str, tuple[Any, str, str, str]] = {
 def test_nonsense_is_named_with_its_place(row: tuple[Any, str, str, str]) -> None:
     messages, place, quote, advice = row
     with pytest.raises(ConfigError) as caught:
-        wire.sendable(messages)
+        wire.prepared_messages(messages)
     text = str(caught.value)
     assert text.startswith((f"{place} ", f"{place}:"))
     assert quote in text
@@ -447,7 +447,7 @@ AS_IT_IS: list[Any] = [
 def test_everything_else_goes_as_it_is(message: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (ready,) = wire.sendable([message])
+        (ready,) = wire.prepared_messages([message])
     assert ready is message
 
 
@@ -477,7 +477,7 @@ def test_everything_else_goes_as_it_is(message: Any) -> None:
 )
 def test_what_is_nearly_a_name_is_sent_with_a_warning(message: Any, place: str, near: str) -> None:
     with pytest.warns(RequestWarning) as caught:
-        (ready,) = wire.sendable([message])
+        (ready,) = wire.prepared_messages([message])
     assert ready is message
     (warning,) = caught
     assert place in str(warning.message)
@@ -487,7 +487,7 @@ def test_what_is_nearly_a_name_is_sent_with_a_warning(message: Any, place: str, 
 
 def test_an_answer_is_not_looked_into() -> None:
     odd = ChatMessage(role="asistant", parts=[{"text": 5}])
-    assert wire.sendable([odd]) == [{"role": "asistant", "content": [{"text": 5}]}]
+    assert wire.prepared_messages([odd]) == [{"role": "asistant", "content": [{"text": 5}]}]
     assert isinstance(ANSWER, ChatCompletion)
 
 
@@ -508,18 +508,18 @@ def test_an_answer_is_not_looked_into() -> None:
 )
 def test_what_a_relay_would_pass_over_is_sent_with_a_warning(message: Any, words: str) -> None:
     with pytest.warns(RequestWarning, match=re.escape(words)):
-        wire.sendable([message])
+        wire.prepared_messages([message])
 
 
 @pytest.mark.parametrize("messages", ["hi", b"bytes", {"role": "user"}, None, 5, user("hi"), [], iter(())])
 def test_messages_are_a_list_that_is_not_empty(messages: Any) -> None:
     with pytest.raises(ConfigError, match="messages"):
-        wire.sendable(messages)
+        wire.prepared_messages(messages)
 
 
 def test_messages_of_the_caller_go_as_they_are() -> None:
     messages = [{"role": "user", "content": [{"type": "video_url", "video_url": "https://v"}]}, user("hi")]
-    ready = wire.sendable(iter(messages))
+    ready = wire.prepared_messages(iter(messages))
     assert ready == messages
     assert ready[0] is messages[0]
 

@@ -9,7 +9,7 @@ from tutuclient._meta import Meta
 from tutuclient._threads import in_thread
 from tutuclient.errors import SoundError
 from tutuclient.media import saving
-from tutuclient.media.kinds import SENT_IMAGES, picture_mime, sound_mime
+from tutuclient.media.kinds import SENT_IMAGES, audio_mime, image_mime
 
 if TYPE_CHECKING:
     import os
@@ -153,12 +153,12 @@ def mime_of_answer(data: bytes | bytearray, content_type: str, asked: str) -> st
     # What it is follows the tag, which may be long.
     head = bytes(data) if data.startswith((b"ID3", b"APETAGEX")) else bytes(data[:HEAD_BYTES])
     label = content_type.partition(";")[0].strip()
-    mime = sound_mime(head)
+    mime = audio_mime(head)
     # Samples may begin with the 0xFF of an MP3's frame by chance; no other header comes by chance.
     if mime is not None and (asked not in _HEADERLESS or head[0] != 0xFF or label == mime):  # noqa: PLR2004  (as said)
         return mime
     # An icon, which is not sent either, has no more of a signature than what quiet samples may begin with.
-    if not head or is_text(head) or picture_mime(head) in SENT_IMAGES:
+    if not head or is_text(head) or image_mime(head) in SENT_IMAGES:
         return None
     if asked in _HEADERLESS:
         return "audio/pcm"

@@ -131,7 +131,7 @@ AUDIO_EXTENSIONS: tuple[str, ...] = _endings(AUDIO)
 AUDIO_ENDINGS: str = "|".join(ending[1:] for ending in AUDIO_EXTENSIONS)
 """The same without the dot: the alternatives of a regular expression."""
 
-PICTURE_ENDINGS: str = "|".join(ending[1:] for ending in _endings(IMAGES))
+IMAGE_ENDINGS: str = "|".join(ending[1:] for ending in _endings(IMAGES))
 """How the names of images end, without the dot: the alternatives of a regular expression."""
 
 # Of n bytes the first 4n/3 letters of their base64 are known. Every ftyp box begins with zeros, its length.
@@ -224,7 +224,7 @@ _TEXTS: tuple[tuple[str, str], ...] = (
 )
 
 
-def picture_mime(head: bytes) -> str | None:
+def image_mime(head: bytes) -> str | None:
     """Return an image's media type by its first bytes; None for everything else.
 
     Args:
@@ -253,7 +253,7 @@ def _begins(head: bytes, kind: Kind) -> bool:
     return kind.check is None or kind.check(head)
 
 
-def sound_mime(head: bytes) -> str | None:
+def audio_mime(head: bytes) -> str | None:
     """Return the media type of audio, or of a film with audio, by its first bytes; None for everything else.
 
     Args:
@@ -302,7 +302,7 @@ def _bare_audio_mime(head: bytes) -> str | None:
     for kind in AUDIO:
         if _begins(head, kind):
             return kind.mime
-    if head[4:8] == b"ftyp" and picture_mime(head) is None and _other_image(head) is None:
+    if head[4:8] == b"ftyp" and image_mime(head) is None and _other_image(head) is None:
         branded = (kind.mime for kind in AUDIO if kind.brands and head.startswith(tuple(kind.brands), 8))
         return next(branded, "video/mp4")
     return _sync_mime(head)
@@ -381,7 +381,7 @@ def seems(head: bytes) -> str:
 
 def described(head: bytes) -> str | None:
     """Return what these bytes seem to be, as ``seems`` does; None for what is not known."""
-    image, audio = picture_mime(head), sound_mime(head)
+    image, audio = image_mime(head), audio_mime(head)
     if image in SENT_IMAGES:
         return f"an image ({image})"
     if audio is not None and not audio.startswith("video/"):

@@ -56,7 +56,7 @@ _DECODED = re.compile(
 """How an image begins whose bytes were decoded as text: as Latin-1, with replacements, or with surrogate escapes."""
 
 _BYTES_LITERAL = re.compile(r"""b(['"]).*\1""", re.DOTALL)
-_IMAGE_NAME = re.compile(rf"\.(?:{kinds.PICTURE_ENDINGS}|svg)\Z", re.IGNORECASE)
+_IMAGE_NAME = re.compile(rf"\.(?:{kinds.IMAGE_ENDINGS}|svg)\Z", re.IGNORECASE)
 _ROOTED = re.compile(r"(?:~|\.\.?|[A-Za-z]:|/[^/\n]+)[/\\][^\n]*\Z")
 # Linux 4.14 and later; elsewhere every slice is read in a thread.
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)

@@ -276,7 +276,7 @@ class Upload:
     def _kind(self, head: bytes) -> str:
         """Return the media type by the first bytes; raise for what is not an image, with what it seems to be."""
         label = self._origin.label
-        if (mime := kinds.picture_mime(head)) is not None and mime in kinds.SENT_IMAGES:
+        if (mime := kinds.image_mime(head)) is not None and mime in kinds.SENT_IMAGES:
             return mime
         if not head:
             raise MediaError(f"{label} is empty.")
@@ -363,7 +363,7 @@ class Recording(Upload):
         label = self._origin.label
         if not head:
             raise MediaError(f"{label} is empty.")
-        if (mime := self._given_mime or kinds.sound_mime(head)) is not None:
+        if (mime := self._given_mime or kinds.audio_mime(head)) is not None:
             return mime
         if kinds.described(head) is None and (mime := kinds.audio_mime_of_name(self.name or "")) is not None:
             return mime

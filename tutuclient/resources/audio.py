@@ -18,7 +18,7 @@ from tutuclient.resources.options import CallOptions
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.transcriptions import Transcriptions, Translations
 from tutuclient.resources.views import View, opened, raw, viewed
-from tutuclient.streams.audio import SoundStream, read_sound, speech_reader
+from tutuclient.streams.audio import SoundStream, read_audio, speech_reader
 from tutuclient.types.audio import SpeechFields, SpeechStreamEvent
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _prepare(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> Sound:
-    return read_sound(data, info.response_format, reply.content_type, reply.meta, reply.call.max_bytes)
+    return read_audio(data, info.response_format, reply.content_type, reply.meta, reply.call.max_bytes)
 
 
 def _reader(reply: Reply, info: RequestInfo) -> EventReader[SpeechStreamEvent]:

@@ -20,7 +20,7 @@ from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManag
 from tutuclient.resources.tool_loop import ToolRun, ToolRunStream, run
 from tutuclient.resources.views import View, opened, raw, viewed
 from tutuclient.settings import UNSET, Unset
-from tutuclient.streams.audio import sound_in
+from tutuclient.streams.audio import audio_in
 from tutuclient.streams.bodies import read_body
 from tutuclient.streams.chat import ChatStream
 from tutuclient.streams.folding import several
@@ -274,7 +274,7 @@ class Completions(Resource):
         """
         body, options = _RUN.split({"model": model, "messages": messages, "tools": tools}, fields)
         limits: dict[str, Any] = {"max_rounds": max_rounds, "raise_tool_errors": raise_tool_errors}
-        if wire.is_asked(stream):
+        if wire.is_stream_asked(stream):
             return ToolRunStream(body, partial(self.open, **options), **limits)
         return run(body, partial(self.send, **options), **limits)
 
@@ -300,7 +300,7 @@ class Chat(Resource):
 def _prepare(body: dict[str, Any]) -> dict[str, Any]:
     wire.check_model(body)
     # A copy: ``send`` and ``open`` are passed a dict that is the caller's own.
-    fields = body | {"messages": wire.sendable(body.get("messages"))}
+    fields = body | {"messages": wire.prepared_messages(body.get("messages"))}
     if "tools" in body:
         fields["tools"] = sendable_tools(body["tools"])
     return fields
@@ -311,7 +311,7 @@ def _many(body: Mapping[str, Any]) -> int:
     return several(body.get("n"))
 
 
-_FIND_AUDIO = partial(sound_in, asked="")
+_FIND_AUDIO = partial(audio_in, asked="")
 
 
 def _audio_finder(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
@@ -320,7 +320,7 @@ def _audio_finder(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound |
     if audio is None:
         return _FIND_AUDIO
     asked: Mapping[str, Any] = audio if isinstance(audio, Mapping) else {}
-    return partial(sound_in, asked=str(asked.get("format") or ""))
+    return partial(audio_in, asked=str(asked.get("format") or ""))
 
 
 def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> ChatCompletion:

@@ -108,7 +108,7 @@ def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> Completio
     asked = _asked(info.body)
     reader = _reader(reply, info)
     coming: Iterable[Completion] | None = stream_in(data, reply.content_type, reader)
-    if coming is None and (values := wire.written_chunks(data, reply.meta)):
+    if coming is None and (values := wire.split_json_stream(data, reply.meta)):
         coming = reader.read_values(values)
     if coming is None:
         return stamped(wire.read_text(data, reply.meta), reply)

@@ -126,13 +126,13 @@ class Endpoint(Generic[T, S]):
             ConfigError: A keyword has a value that the API cannot have.
         """
         if not keywords and stream is None:
-            return wire.given({**arguments}), {}
+            return wire.without_unset({**arguments}), {}
         # ``keywords`` are the ``**fields`` of the call, so this dict is nobody else's.
-        extra_body = wire.added(keywords.pop("extra_body", None))
+        extra_body = wire.checked_extra_body(keywords.pop("extra_body", None))
         options: Any = {name: keywords.pop(name) for name in REQUEST_OPTIONS if name in keywords}
         wire.check_keywords(keywords, self._known, self.call)
-        body = wire.given({**arguments, **keywords, **extra_body})
-        if wire.is_asked(stream):
+        body = wire.without_unset({**arguments, **keywords, **extra_body})
+        if wire.is_stream_asked(stream):
             body["stream"] = True
         return body, options
 

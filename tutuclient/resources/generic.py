@@ -104,7 +104,7 @@ def _fields(body: Any) -> Any:
     if wire.is_any(body, str, bytes, bytearray, memoryview):
         raise ConfigError(f"body is {wire.quoted(body)}: write it as a dict, which is sent as JSON")
     # It may be a list too, where an endpoint of the relay's own wants one.
-    return wire.given(dict(cast("Mapping[str, Any]", body))) if isinstance(body, Mapping) else body
+    return wire.without_unset(dict(cast("Mapping[str, Any]", body))) if isinstance(body, Mapping) else body
 
 
 def _form_files(files: Mapping[str, PictureSource] | None) -> list[wire.FormFile] | None:

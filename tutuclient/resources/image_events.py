@@ -72,7 +72,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
         images = self._images
         failure = next((event.error for event in self.kept if event.error), None)
         if failure is not None and not images:
-            raise wire.failed(failure, self.meta, [event.to_dict() for event in self.kept])
+            raise wire.error_of_image(failure, self.meta, [event.to_dict() for event in self.kept])
         if not images:
             raise self._incomplete("the stream ended, and no image had come")
         if self.finished or self.done or not all(event.is_one_of_several for event in self.kept):

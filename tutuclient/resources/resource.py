@@ -210,5 +210,5 @@ class Resource:
 def _reported(call: Call, answer: T, reply: Reply) -> T:
     """Report to the caller's ``on_usage`` what an answer used."""
     if call.settings.on_usage is not None:
-        call.tell_usage(getattr(answer, "usage", None), reply.meta)
+        call.report_usage(getattr(answer, "usage", None), reply.meta)
     return answer

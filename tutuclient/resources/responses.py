@@ -173,8 +173,8 @@ class OpenResponse(_Head, Generic[T]):
         super().__init__(reply.meta, reply.call)
         # The caller reads the body at its own pace, perhaps in another task. So the deadline for the first token ends
         # here, and when the total one passes it fails the reading, in place of cancelling the task that made the call.
-        reply.watch.ease()
-        reply.watch.hand_over(reply.fail)
+        reply.limits.ease()
+        reply.limits.hand_over(reply.fail)
         self._reply: Reply | None = reply
         self._parse = parse
         self._longest = reply.call.max_bytes
@@ -326,7 +326,7 @@ class OpenResponse(_Head, Generic[T]):
 
 
 def _close(reply: Reply) -> None:
-    reply.watch.stop()
+    reply.limits.stop()
     reply.close()
 
 

@@ -69,7 +69,7 @@ class _Rounds:
     def __init__(self, body: Mapping[str, Any], *, max_rounds: int, raise_tool_errors: bool) -> None:
         if max_rounds < 1:
             raise ConfigError(f"max_rounds is {max_rounds!r}: allow at least one request")
-        self.messages: list[Said] = wire.sendable(body.get("messages"))
+        self.messages: list[Said] = wire.prepared_messages(body.get("messages"))
         self.completion: ChatCompletion | None = None
         self.rounds = 0
         self.usage: Usage | None = None
@@ -320,13 +320,13 @@ def _content(value: Any) -> str | list[Any]:
         items = cast("list[Any]", value)
         if any(map(_is_part, items)) and all(isinstance(item, str) or _is_part(item) for item in items):
             return [TextPart(item) if isinstance(item, str) else item for item in items]
-    wire.refuse_infinite(value, "")
+    wire.check_finite(value, "")
     return msgspec.json.Encoder(enc_hook=_plain, decimal_format="number").encode(value).decode()
 
 
 def _plain(value: Any) -> Any:
     """Return what JSON has for a value; it has nothing for an open file or an image."""
-    if (found := wire.plain(value)) is None:
+    if (found := wire.json_value(value)) is None:
         raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
     return found
 

@@ -16,7 +16,7 @@ from tutuclient._threads import in_thread
 from tutuclient.errors import APIError, ConfigError, SoundError
 from tutuclient.media import saving
 from tutuclient.media.audio import HEAD_BYTES, Sound, is_text, mime_of_answer
-from tutuclient.media.kinds import picture_mime
+from tutuclient.media.kinds import image_mime
 from tutuclient.streams.events import EventReader, stream_in
 from tutuclient.streams.reading import Stream
 from tutuclient.types.audio import SpeechAudioDeltaEvent, SpeechAudioDoneEvent, decode_base64
@@ -82,8 +82,8 @@ class SoundStream(Stream[bytes]):
                 reader.check_complete(strict=False)
             raise _error_of(await reply.read(begun) if begun and not reader.unwraps else begun, reply.meta)
         # From here on any task may read, at any time: a limit that passes fails the stream and cancels nobody.
-        reply.watch.ease()
-        reply.watch.hand_over(reply.fail)
+        reply.limits.ease()
+        reply.limits.hand_over(reply.fail)
         return cls(reply, reader, begun, mime)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -238,11 +238,11 @@ async def _read_head(reply: Reply) -> bytes:
 def speech_reader(asked: str, content_type: str, meta: Meta, max_bytes: int) -> EventReader[SpeechStreamEvent]:
     """Return a reader of the events of a speech. Audio that came without events becomes two of them.
 
-    Arguments are those of ``read_sound``.
+    Arguments are those of ``read_audio``.
     """
 
     def whole(body: bytes, meta: Meta) -> Iterator[SpeechStreamEvent]:
-        sound = read_sound(body, asked, content_type, meta, max_bytes)
+        sound = read_audio(body, asked, content_type, meta, max_bytes)
         yield SpeechAudioDeltaEvent(audio=base64.b64encode(sound.content).decode())
         yield SpeechAudioDoneEvent()
 
@@ -253,7 +253,7 @@ def _is_last(event: SpeechStreamEvent) -> bool:
     return isinstance(event, SpeechAudioDoneEvent)
 
 
-def read_sound(data: bytes | bytearray, asked: str, content_type: str, meta: Meta, max_bytes: int) -> Sound:
+def read_audio(data: bytes | bytearray, asked: str, content_type: str, meta: Meta, max_bytes: int) -> Sound:
     """Read a whole body that should be audio.
 
     Args:
@@ -290,7 +290,7 @@ def read_sound(data: bytes | bytearray, asked: str, content_type: str, meta: Met
     return Sound(content, mime, meta=meta, usage=usage)
 
 
-def sound_in(completion: ChatCompletion, *, asked: str) -> Sound | None:
+def audio_in(completion: ChatCompletion, *, asked: str) -> Sound | None:
     """Return the audio of a chat's answer, None when its first choice has none.
 
     Args:
@@ -322,7 +322,7 @@ def _error_of(data: bytes | bytearray, meta: Meta) -> APIError:
     head = bytes(data[:HEAD_BYTES])
     if not head.strip():
         return wire.unexpected("an empty body", b"", meta)
-    if (image := picture_mime(head)) is not None:
+    if (image := image_mime(head)) is not None:
         return wire.unexpected(f"an image ({image}) in place of audio", b"", meta)
     if is_text(head):
         return wire.unexpected("text in place of audio", data, meta)

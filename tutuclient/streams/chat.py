@@ -225,7 +225,7 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
         set_origin(chunk, self._origin, data)
         if not chunk.choices:
             self._unread = data
-        wire.seek_usage(chunk, data)
+        wire.fill_usage(chunk, data)
         try:
             for choice in chunk.choices:
                 # DashScope and others write "null" and its like for a reason that is not there (WIRE.md 3.3, item 5).

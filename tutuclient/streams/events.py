@@ -227,7 +227,7 @@ class BaseEventReader(ABC, Generic[E]):
         """
         if self.done:
             return
-        if wire.says_done(data):
+        if wire.is_done_mark(data):
             self.done = True
             return
         try:
@@ -239,7 +239,7 @@ class BaseEventReader(ABC, Generic[E]):
                     return
                 name, data = "", found  # A chunk whose "data:" is missing or damaged is a chunk all the same.
             # Values run together lack the blank line between events, or the line break (WIRE.md 3.1).
-            values = wire.apart(data, self.meta)
+            values = wire.split_values(data, self.meta)
             items = self._parse_one(name, data) if len(values) <= 1 else ()
         except APIError as error:
             self._pass_over(error)
@@ -288,7 +288,9 @@ class BaseEventReader(ABC, Generic[E]):
     def _incomplete(self, message: str) -> APIError:
         """Return the error of a stream that ended early; when nothing had come, with the last event passed over."""
         if not self.progress:
-            return wire.left_unread("the stream ended without a single event that has content", self._unread, self.meta)
+            return wire.error_of_empty_stream(
+                "the stream ended without a single event that has content", self._unread, self.meta
+            )
         return IncompleteStreamError(message, request_id=self.meta.request_id)
 
 
@@ -372,7 +374,7 @@ class EventReader(BaseEventReader[E]):
 
     def read_whole(self, data: sse.Data) -> Iterable[E]:
         """Read a whole answer; see ``BaseEventReader``."""
-        if values := wire.written_chunks(data, self.meta):
+        if values := wire.split_json_stream(data, self.meta):
             return self.read_values(values)
         events = list(self._make_events(bytes(data), self.meta))
         for event in events:
@@ -420,8 +422,8 @@ async def begin_reading(reply: Reply, reader: BaseEventReader[E]) -> Iterator[E]
         pending = await _read_until_content(reply, reader, piece)
     else:
         pending = iter(reader.read_whole(await reply.read(piece)))
-    reply.watch.ease()
-    reply.watch.hand_over(reply.fail)
+    reply.limits.ease()
+    reply.limits.hand_over(reply.fail)
     return pending
 
 

@@ -56,7 +56,7 @@ class Transport:
         Args:
             call: What to send.
             use: Builds the result from an open reply. What it raises fails the attempt. For a call that streams, the
-                result has to close the reply and its watch.
+                result has to close the reply and stop its limits.
 
         Raises:
             TutuError: The error of the last attempt, with ``outcome``, ``attempts`` and ``request_id``.
@@ -108,5 +108,5 @@ class Transport:
                     gone.abandon()
             pool = self._pools[running] = Pool(self._settings)
             self.closed = False
-            await pool.watch_shutdown()
+            await pool.close_at_shutdown()
         return pool

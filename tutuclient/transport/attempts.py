@@ -27,7 +27,7 @@ from tutuclient.retry import next_delay, retry_after_of, worth_repeating
 from tutuclient.settings import origin_of, with_key
 from tutuclient.transport import aiohttp_internals, exceptions
 from tutuclient.transport.connection import Guard, Progress, progress_of_attempt
-from tutuclient.transport.deadlines import Watch
+from tutuclient.transport.deadlines import Limits
 from tutuclient.transport.middleware import through
 from tutuclient.transport.reply import Reply
 
@@ -60,7 +60,7 @@ _TURNS = 3
 class Attempts:
     """All attempts of one call, under one deadline."""
 
-    __slots__ = ("_call", "_loop", "_meta", "_pool", "_progress", "_started", "_watch")
+    __slots__ = ("_call", "_limits", "_loop", "_meta", "_pool", "_progress", "_started")
 
     def __init__(self, pool: Pool, call: Call) -> None:
         task = asyncio.current_task()
@@ -72,11 +72,11 @@ class Attempts:
         self._started = pool.loop.time()
         self._meta = Meta()
         self._progress = Progress()
-        self._watch = Watch(pool.timer, task, call.timeout.total)
+        self._limits = Limits(pool.timer, task, call.timeout.total)
 
     async def run(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         """Run attempts until one succeeds, or another is not worth it, or the deadline has no room for it."""
-        call, watch = self._call, self._watch
+        call, limits = self._call, self._limits
         maybe_done = False
         kept = False
         spent = 0
@@ -97,18 +97,18 @@ class Attempts:
                 spent = await self._pause(error)
         finally:
             if not kept:
-                watch.stop()
+                limits.stop()
 
     async def _pause(self, error: TutuError) -> int:
         """Wait until the call may be repeated after ``error``, or raise it; return what that took from the budget."""
-        call, watch, attempts = self._call, self._watch, self._meta.attempts
+        call, limits, attempts = self._call, self._limits, self._meta.attempts
         if self._pool.closed and isinstance(error, APIConnectionError):
             raise self._closed(error)
         if self._progress.stale and attempts == 1 and self._is_free(error):
             return 0  # The connection was stale, which says nothing of the relay: that costs no retry.
         cost = self._cost(error)
         delay = next_delay(error, attempts, call.retry, makes_image=call.makes_image)
-        if delay is None or delay >= watch.left():
+        if delay is None or delay >= limits.left():
             raise error
         if not self._pool.budget.take(cost):
             error.add_note("not tried again: the client's budget for retries is used up (RetryPolicy.budget)")
@@ -117,7 +117,7 @@ class Attempts:
         try:
             await asyncio.sleep(delay)
         except asyncio.CancelledError:
-            if watch.caught() is None:
+            if limits.caught() is None:
                 raise
             raise error from None
         return cost
@@ -151,11 +151,11 @@ class Attempts:
         async def attempt(_: Call) -> T:
             return await self._attempt(use)
 
-        call, watch = self._call, self._watch
+        call, limits = self._call, self._limits
         try:
             result: T = await through(call.settings.attempt_middleware, call, self._meta.attempts, attempt)
         except asyncio.CancelledError:
-            kind = watch.caught()
+            kind = limits.caught()
             if kind is None:
                 raise
         else:
@@ -166,7 +166,7 @@ class Attempts:
         slots = self._pool.slots
         if not slots.acquire_nowait():
             await self._wait_for_slot()
-        call, watch = self._call, self._watch
+        call, limits = self._call, self._limits
         self._progress = Progress()
         reply: Reply | None = None
         try:
@@ -174,7 +174,7 @@ class Attempts:
                 await self._keep_pause(pause)
             if call.settings.key_source is not None:
                 await self._renew_key(call.settings.key_source)
-            watch.limit("first_token", call.timeout.first_token)
+            limits.limit("first_token", call.timeout.first_token)
             try:
                 reply = await self._open()
             except TutuError as error:
@@ -182,13 +182,13 @@ class Attempts:
             result = await use(reply)
         except asyncio.CancelledError:
             self._give_up(reply)
-            kind = watch.caught()
+            kind = limits.caught()
             if kind is None:
                 raise
             late = kind
         except BaseException:
             self._give_up(reply)
-            watch.ease()
+            limits.ease()
             raise
         else:
             self._finish(reply)
@@ -203,7 +203,7 @@ class Attempts:
         if self._call.stream:
             self._pool.streams.add(reply)
         else:
-            self._watch.ease()
+            self._limits.ease()
             reply.close()
 
     async def _renew_key(self, source: Callable[[], Awaitable[str] | str]) -> None:
@@ -223,21 +223,21 @@ class Attempts:
             reply.close()
 
     async def _wait_for_slot(self) -> None:
-        watch, began = self._watch, self._loop.time()
-        watch.limit("pool", self._call.timeout.pool)
+        limits, began = self._limits, self._loop.time()
+        limits.limit("pool", self._call.timeout.pool)
         try:
             await self._pool.slots.acquire()
         except asyncio.CancelledError:
-            kind = watch.caught()
+            kind = limits.caught()
             if kind is None:
                 raise
             late = exceptions.timeout_error("pool", self._call.what, self._call.seconds(kind), sent=False)
             raise late from None
-        watch.ease()
+        limits.ease()
         self._meta.waited_s += self._loop.time() - began
 
     async def _keep_pause(self, seconds: float) -> None:
-        if seconds >= self._watch.left():
+        if seconds >= self._limits.left():
             raise RateLimitError(
                 f"{self._call.what}: not sent: the relay asked all calls to pause, for {seconds:.1f} s yet, which is "
                 "beyond the deadline (timeout=)",
@@ -276,17 +276,17 @@ class Attempts:
             if futile > _FUTILE_S:
                 raise lacking from cause
             logger.debug("%s: no file descriptors are left; again in %.2f s", self._call.what, delay)
-            self._watch.ease()
+            self._limits.ease()
             try:
                 await asyncio.sleep(delay)
             except asyncio.CancelledError:
-                if self._watch.caught() is None:
+                if self._limits.caught() is None:
                     raise
                 raise lacking from cause
             self._meta.waited_s += delay
             await self._end_body(None)
             self._progress = Progress()
-            self._watch.limit("first_token", self._call.timeout.first_token)
+            self._limits.limit("first_token", self._call.timeout.first_token)
             try:
                 return await self._open()
             except TutuError as again:
@@ -319,12 +319,12 @@ class Attempts:
             response.close()
             raise
         if not self._call.stream:  # Its head is its first token.
-            self._watch.ease()
+            self._limits.ease()
         return reply
 
     def _new_reply(self, response: aiohttp.ClientResponse | aiohttp_internals.Response, slots: Slots | None) -> Reply:
         fast_path = self._pool.fast_path
-        return Reply(response, self._call, self._meta, self._watch, slots, self._started, fast_path=fast_path)
+        return Reply(response, self._call, self._meta, self._limits, slots, self._started, fast_path=fast_path)
 
     async def _exchange(self, url: str) -> aiohttp.ClientResponse | aiohttp_internals.Response:
         """Send the request and wait for the head of an answer."""
@@ -392,11 +392,11 @@ class Attempts:
             response.close()
             return exceptions.proxy_error(call.what, response.status)
         data = b""
-        self._watch.ease()
+        self._limits.ease()
         try:
             # Without slots: the attempt still holds its own, and releases it itself.
             reply = self._new_reply(response, None)
-            timer = self._loop.call_later(min(_ERROR_S, self._watch.left() / 2), reply.fail, "tail")
+            timer = self._loop.call_later(min(_ERROR_S, self._limits.left() / 2), reply.fail, "tail")
             try:
                 data = await reply.read_start(_ERROR_BYTES)
             finally:

@@ -116,7 +116,7 @@ class Call:
         """Return how many seconds a limit has, for messages; None for one that the caller cannot set."""
         return getattr(self.timeout, kind, None)
 
-    def tell_usage(self, usage: object, meta: Meta) -> None:
+    def report_usage(self, usage: object, meta: Meta) -> None:
         """Call the caller's hook with what an answer used, if there is a hook and the relay reports it.
 
         What the hook raises is logged: an answer that was paid for must not be lost over it.

@@ -25,22 +25,22 @@ class Timer:
         loop: The running loop.
     """
 
-    __slots__ = ("_at", "_handle", "_watches", "loop")
+    __slots__ = ("_at", "_handle", "_limits", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
-        self._watches: WeakSet[Watch] = WeakSet()
+        self._limits: WeakSet[Limits] = WeakSet()
         self._handle: asyncio.TimerHandle | None = None
         self._at = math.inf
 
-    def add(self, watch: Watch) -> None:
-        """Wake a call's watch when its limits expire, until it is discarded or garbage."""
-        self._watches.add(watch)
-        self.wake_by(watch.at)
+    def add(self, limits: Limits) -> None:
+        """Call ``expire`` of a call's limits when one has passed, until they are discarded or garbage."""
+        self._limits.add(limits)
+        self.wake_by(limits.at)
 
-    def discard(self, watch: Watch) -> None:
-        """Wake a watch no more."""
-        self._watches.discard(watch)
+    def discard(self, limits: Limits) -> None:
+        """Forget a call's limits."""
+        self._limits.discard(limits)
 
     def wake_by(self, at: float) -> None:
         """Go off at this time of the loop's clock, or before."""
@@ -60,15 +60,15 @@ class Timer:
         self._handle = None
         self._at = following = math.inf
         now = self.loop.time()
-        for watch in self._watches:
-            if watch.at <= now:
-                self.loop.call_soon(watch.expire)
+        for limits in self._limits:
+            if limits.at <= now:
+                self.loop.call_soon(limits.expire)
             else:
-                following = min(following, watch.at)
+                following = min(following, limits.at)
         self.wake_by(following)
 
 
-class Watch:
+class Limits:
     """The limits of one call.
 
     While the call runs in its caller's task, a limit that expires cancels the task, and ``caught`` turns that

@@ -76,7 +76,7 @@ class Pool:
         self.connectors.append(connector)
         return _session(connector)
 
-    async def watch_shutdown(self) -> None:
+    async def close_at_shutdown(self) -> None:
         """Make the loop close the connections when it shuts down and nobody has closed the client.
 
         ``asyncio.run`` closes the async generators that are alive before it closes the loop, and ``_guardian`` is one:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tutuclient._meta import Meta
     from tutuclient.limits import Slots
     from tutuclient.transport.call import Call
-    from tutuclient.transport.deadlines import Kind, Watch
+    from tutuclient.transport.deadlines import Kind, Limits
 
 
 # What Content-Encoding says where nothing is encoded, beside the names of character sets. Sources: a gateway in front
@@ -68,7 +68,7 @@ class Reply:
     Attributes:
         call: What was asked.
         meta: Status, headers and timings so far.
-        watch: The call's limits.
+        limits: The call's limits.
     """
 
     __slots__ = (
@@ -82,8 +82,8 @@ class Reply:
         "_started",
         "_thread",
         "call",
+        "limits",
         "meta",
-        "watch",
     )
 
     def __init__(
@@ -91,7 +91,7 @@ class Reply:
         response: aiohttp.ClientResponse | aiohttp_internals.Response,
         call: Call,
         meta: Meta,
-        watch: Watch,
+        limits: Limits,
         slots: Slots | None,
         started: float,
         *,
@@ -106,7 +106,7 @@ class Reply:
         self._thread = threading.get_ident()
         self.call: Call = call
         self.meta: Meta = meta
-        self.watch: Watch = watch
+        self.limits: Limits = limits
         encoding = coding_of(response.headers) if "Content-Encoding" in response.headers else ""
         self._inflater = wire.Inflater(encoding, call.max_bytes, meta) if encoding else None
 
@@ -195,7 +195,7 @@ class Reply:
 
     def stamp(self) -> None:
         """Note that the answer has been read to its end."""
-        self.meta.elapsed_s = self.watch.now() - self._started
+        self.meta.elapsed_s = self.limits.now() - self._started
 
     def close(self) -> None:
         """Release connection and slot; the connection is closed if the body is not read to its end. May be repeated."""
@@ -207,12 +207,12 @@ class Reply:
 
     def drop(self) -> None:
         """Close it from a finalizer, which may run in any thread, while a loop must be called in its own."""
-        loop = self.watch.loop
+        loop = self.limits.loop
         if loop.is_running() and threading.get_ident() != self._thread:
             loop.call_soon_threadsafe(self._end)
         else:
             self._end()
 
     def _end(self) -> None:
-        self.watch.stop()
+        self.limits.stop()
         self.close()

@@ -219,7 +219,7 @@ def error_in_place(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> A
     return unexpected(kind, data, meta)
 
 
-def left_unread(message: str, data: Data, meta: Meta) -> APIError:
+def error_of_empty_stream(message: str, data: Data, meta: Meta) -> APIError:
     """Build the error of a stream that ended with nothing of an answer.
 
     Args:

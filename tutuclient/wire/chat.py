@@ -72,7 +72,7 @@ def is_event_stream(data: bytes, content_type: str = "") -> bool:
     return content_type.startswith("text/event-stream") and not start.startswith((b"{", b"[", b"<")) and bool(start)
 
 
-def says_done(data: Data) -> bool:
+def is_done_mark(data: Data) -> bool:
     """Return whether data mean that a stream is over: ``[DONE]``, also in quotes."""
     return _DONE.match(bytes(data[:64])) is not None
 
@@ -96,7 +96,7 @@ def read_completion_or_chunks(data: Data, meta: Meta) -> ChatCompletion | list[b
         UnexpectedResponseError: Likewise.
     """
     raw = bytes(data)
-    return _read_quickly(raw, meta) or written_chunks(raw, meta) or _read_patiently(raw, meta)
+    return _read_quickly(raw, meta) or split_json_stream(raw, meta) or _read_patiently(raw, meta)
 
 
 def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
@@ -161,7 +161,7 @@ def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
 def _fill_usage_if_empty(completion: ChatCompletion, raw: bytes) -> None:
     usage = completion.usage
     if usage is None or not usage.total_tokens:  # Else it counts something already.
-        seek_usage(completion, raw)
+        fill_usage(completion, raw)
 
 
 def _keep_partial(error: APIError, value: Any) -> None:
@@ -177,7 +177,7 @@ def _keep_partial(error: APIError, value: Any) -> None:
         error.with_partial(partial).with_details(outcome="unknown")
 
 
-def seek_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: Data) -> None:
+def fill_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: Data) -> None:
     """Fill an empty ``usage`` with what an answer counts elsewhere (.github/WIRE.md, section 3.3; litellm#1571)."""
     if fullness(answer.usage) > 1:
         return
@@ -230,7 +230,7 @@ def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | 
     return chunk
 
 
-def apart(data: Data, meta: Meta) -> list[bytes]:
+def split_values(data: Data, meta: Meta) -> list[bytes]:
     """Split the JSON values in one event: some servers forget the blank line between two events.
 
     What follows the last value is returned as it is, so that nothing is dropped in silence.
@@ -274,7 +274,7 @@ def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
     return at if match is None else match.end()
 
 
-def written_chunks(data: Data, meta: Meta) -> list[bytes] | None:
+def split_json_stream(data: Data, meta: Meta) -> list[bytes] | None:
     """Split a body that is a stream, and is written as JSON: values in lines, run together, or in an array.
 
     One value that has a message is a whole answer, and so is a first one that has a finish reason, whatever stands
@@ -309,7 +309,7 @@ _MOST_LOOKS = 10
 
 def is_first_chunk(line: Data, meta: Meta) -> bool:
     """Return whether a line of JSON is the beginning of a stream, and cannot be a whole answer."""
-    return _first_of(line) == b"{" and written_chunks(line, meta) is not None
+    return _first_of(line) == b"{" and split_json_stream(line, meta) is not None
 
 
 def _first_of(data: Data) -> bytes:

@@ -23,7 +23,7 @@ from tutuclient.types.images import ImageError, ImagesResponse, ImageStreamEvent
 from tutuclient.types.json import is_list, is_object, read_json
 from tutuclient.types.models import Model, ModelList
 from tutuclient.wire.api_errors import error_of_answer, raise_if_error
-from tutuclient.wire.chat import seek_usage
+from tutuclient.wire.chat import fill_usage
 from tutuclient.wire.decoding import check_count, decode_as, may_hold_error, read_value, unexpected
 from tutuclient.wire.envelopes import read_event, read_unwrapped, unrecognized, unwrap, unwrap_event
 from tutuclient.wire.error_detection import has_message
@@ -157,7 +157,7 @@ def read_text(data: Data, meta: Meta) -> Completion:
         completion = _fit_texts(tree, data, meta, "an answer")
         if not completion.choices:
             raise unrecognized("an answer without choices", data, meta, tree)
-    seek_usage(completion, data)
+    fill_usage(completion, data)
     return completion
 
 
@@ -177,7 +177,7 @@ def read_text_event(data: Data, meta: Meta) -> Completion | None:
         if tree is None:
             return None
         completion = _fit_texts(tree, data, meta, "an event")
-    seek_usage(completion, data)
+    fill_usage(completion, data)
     return completion
 
 
@@ -250,7 +250,7 @@ def read_images(data: Data, meta: Meta) -> ImagesResponse:
     if not any(image.url or image.b64_json for image in answer.data):
         failure = next((image.error for image in answer.data if image.error), None)
         if failure is not None:
-            raise failed(failure, meta, tree)
+            raise error_of_image(failure, meta, tree)
         raise unrecognized("an answer without images", data, meta, tree)
     for image in answer.data:
         if image.error is not None:
@@ -258,7 +258,7 @@ def read_images(data: Data, meta: Meta) -> ImagesResponse:
     return remember_answer(answer, data, picked)
 
 
-def failed(failure: ImageError, meta: Meta, body: object) -> APIStatusError:
+def error_of_image(failure: ImageError, meta: Meta, body: object) -> APIStatusError:
     """Build the error of a call none of whose images was made."""
     reason = {"message": failure.message or "the image was not made", "code": failure.code, "type": failure.type}
     try:

@@ -23,7 +23,7 @@ from tutuclient.diagnostics import is_binary, quoted
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.upload import Upload
 from tutuclient.settings import UNSET
-from tutuclient.wire.json_body import Body, joined, plain
+from tutuclient.wire.json_body import Body, joined, json_value
 from tutuclient.wire.messages import unpacked
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _plain(name: str, value: object) -> Any:
         return fields
     found: Any = None
     try:
-        found = None if is_binary(value) else plain(value)
+        found = None if is_binary(value) else json_value(value)
     except TypeError:
         found = None
     if found is None or isinstance(found, type(value)):

@@ -104,7 +104,7 @@ def joined(segments: list[bytes | Upload]) -> list[bytes | Upload]:
     return [*result, b"".join(text)]
 
 
-def given(fields: dict[str, Any]) -> dict[str, Any]:
+def without_unset(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a request without those that are ``UNSET``, which is what openai calls omitted."""
     for value in fields.values():
         if value is UNSET:
@@ -136,7 +136,7 @@ def _encode_patiently(fields: Mapping[str, Any]) -> Body:
 
     def stand_in(value: Any) -> Any:
         if not isinstance(value, Upload):
-            found: Any = plain(value)
+            found: Any = json_value(value)
             if is_list(found):
                 rows.append(found)
             if found is not None:
@@ -178,12 +178,12 @@ def _check_numbers(text: bytes, fields: Any, rows: Iterable[list[Any]]) -> None:
     """
     # ``find`` and not ``in``, which asks for a buffer of its left operand first and takes twice as long.
     if text.find(b"null") >= 0 or text.find(b"NaN") >= 0 or text.find(b"Infinity") >= 0:
-        refuse_infinite(fields, "")
+        check_finite(fields, "")
         for row in rows:
-            refuse_infinite(row, "a list in the request")
+            check_finite(row, "a list in the request")
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Return what JSON has for a value that msgspec does not know by itself; None for what an image is given as.
 
     Numbers of numpy, of torch and of the standard library are numbers, their
@@ -226,7 +226,7 @@ _PLAIN: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
 )
 
 
-def refuse_infinite(value: Any, place: str) -> None:
+def check_finite(value: Any, place: str) -> None:
     """Raise an error for NaN and infinity: JSON has no word for them, and null means something else.
 
     Args:
@@ -247,7 +247,7 @@ def refuse_infinite(value: Any, place: str) -> None:
     else:
         for step, item in _items(value) or ():
             if type(item) is not str and type(item) is not int:
-                refuse_infinite(item, _joined_place(place, step))
+                check_finite(item, _joined_place(place, step))
 
 
 def _items(value: Any) -> Iterable[tuple[str | int, Any]] | None:
@@ -279,7 +279,7 @@ def _unwritable(fields: Any, error: Exception) -> str:
     def stand_in(value: Any) -> Any:
         if isinstance(value, Upload):
             return ""
-        found = plain(value)
+        found = json_value(value)
         if found is None:
             Upload(value)
             return ""

@@ -212,7 +212,7 @@ _NUMBERS = frozenset(
 _BINARY = frozenset(("audio", "file", "files", "image", "images", "mask", "markup", "extra_body"))
 
 
-def added(fields: Any) -> Mapping[str, Any]:
+def checked_extra_body(fields: Any) -> Mapping[str, Any]:
     """Return what ``extra_body=`` puts into the body; {} for None.
 
     Raises:
@@ -225,7 +225,7 @@ def added(fields: Any) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", fields)
 
 
-def is_asked(stream: Any) -> bool:
+def is_stream_asked(stream: Any) -> bool:
     """Return whether a stream is asked for.
 
     Raises:

@@ -26,7 +26,7 @@ import msgspec
 
 from tutuclient.diagnostics import is_binary, quoted, warn
 from tutuclient.errors import ConfigError, printable
-from tutuclient.media.kinds import AUDIO_ENDINGS, PICTURE_ENDINGS
+from tutuclient.media.kinds import AUDIO_ENDINGS, IMAGE_ENDINGS
 from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart, audio
 from tutuclient.media.upload import Document, Recording, Upload
 from tutuclient.settings import is_unset
@@ -74,7 +74,7 @@ _KINDS = (
     "reference",
 )
 _IMAGE_PATH = re.compile(
-    rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{PICTURE_ENDINGS}|svg)",
+    rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{IMAGE_ENDINGS}|svg)",
     re.IGNORECASE,
 )
 _AUDIO_PATH = re.compile(rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{AUDIO_ENDINGS})", re.IGNORECASE)
@@ -87,7 +87,7 @@ _DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/]{3}", re.IGNOR
 _OF_BYTES = re.compile(r"""(?:\A|;base64,\s*)b['"]""")
 
 
-def sendable(messages: object) -> list[Any]:
+def prepared_messages(messages: object) -> list[Any]:
     """Return messages that can be written; an answer's message goes back as the API wants to see it again.
 
     Its content goes back as it came (progress lines and links included, which
