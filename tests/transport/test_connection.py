@@ -42,6 +42,8 @@ MESSAGES = [user("hi")]
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 MODELS = b'{"object": "list", "data": [{"id": "m"}]}'
 GET = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(MODELS), MODELS)
+ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER)
 
 
 def framed(*contents: bytes) -> bytes:
@@ -293,6 +295,26 @@ async def test_an_answer_nobody_asked_for_behind_a_chunked_one_is_given_to_nobod
     assert caplog.records == []
 
 
+@pytest.mark.parametrize(
+    "head", [HEAD, CHUNKED.replace(b"text/event-stream", b"application/json")], ids=["sized", "chunked"]
+)
+async def test_an_answer_nobody_asked_for_that_comes_with_the_end_of_another_is_given_to_nobody(head: bytes) -> None:
+    met = 0
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        nonlocal met
+        met += 1
+        body = ANSWER.replace(b"hello", b"%05d" % met)
+        whole = head + (body if head == HEAD else framed(body) + b"0\r\n\r\n")
+        writer.write(whole[:-3])
+        await asyncio.sleep(0.01)
+        writer.write(whole[-3:] + HEAD + ANSWER)
+
+    async with relay(answer) as url, TutuClient(KEY, url, max_retries=0) as client:
+        texts = [(await client.chat.completions.create(model="m", messages=MESSAGES)).text for _ in range(3)]
+    assert texts == ["00001", "00002", "00003"]
+
+
 async def test_a_slow_reader_holds_the_relay_back(server: Server, client: TutuClient) -> None:
     server.faults("flood")
     async with client.chat.completions.stream(model="m", messages=MESSAGES) as stream:
@@ -306,8 +328,6 @@ async def test_a_slow_reader_holds_the_relay_back(server: Server, client: TutuCl
         assert reply._content.total_bytes < 4 * 2**20
 
 
-ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}'
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER)
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nX-A: b\r\n\r\n"
 
 

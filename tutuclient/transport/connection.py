@@ -295,7 +295,8 @@ class Connector(aiohttp.TCPConnector):
             if not isinstance(guard, Guard):
                 guard = self._guarded(transport)
                 break
-            if not guard.has_unread_data:
+            # What came with the end of the last response, in the same read, lies in the protocol already.
+            if not (protocol.should_close or guard.has_unread_data):
                 guard.expect_response()
                 break
             guard.abort()
