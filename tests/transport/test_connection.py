@@ -315,6 +315,30 @@ async def test_an_answer_nobody_asked_for_that_comes_with_the_end_of_another_is_
     assert texts == ["00001", "00002", "00003"]
 
 
+@pytest.mark.parametrize("head", [b"Content-Length: 5\r\nTransfer-Encoding: chunked", b"Content-Length: x"])
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_a_head_that_breaks_the_rules_is_an_error_of_ours(head: bytes, secure: bool) -> None:
+    tls, pem = self_signed()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + framed(MODELS))
+        await reader.read()
+        writer.close()
+
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls if secure else None)
+    url = f"http{'s' if secure else ''}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    trusted = ssl.create_default_context(cadata=pem)
+    async with listener, TutuClient(KEY, url, verify=trusted, max_retries=0) as client:
+        with pytest.raises(APIConnectionError, match="rules of HTTP"):
+            await client.models.list()
+        await asyncio.sleep(0.01)
+    gc.collect()
+    assert reported == []
+
+
 async def test_a_slow_reader_holds_the_relay_back(server: Server, client: TutuClient) -> None:
     server.faults("flood")
     async with client.chat.completions.stream(model="m", messages=MESSAGES) as stream:
@@ -558,6 +582,8 @@ async def test_an_early_413_is_told_as_one(how: str, after: int, secure: bool, t
     tls, pem = self_signed()
     trusted = ssl.create_default_context(cadata=pem)
     posts = 0
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal posts
@@ -589,3 +615,4 @@ async def test_an_early_413_is_told_as_one(how: str, after: int, secure: bool, t
             assert caught.value.attempts == 1
             assert posts == number + 1
     await asyncio.sleep(0.02)
+    assert reported == []
