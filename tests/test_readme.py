@@ -107,12 +107,12 @@ def test_the_web_app_answers(relay: Server) -> None:
         assert answer.status_code == 200
         assert "PNG" in answer.json()["text"]
         assert answer.json()["request_id"]
-        refused = web.post("/describe", content=b"no picture at all")
+        refused = web.post("/describe", content=b"no image at all")
         assert refused.status_code == 400
         assert "text" in refused.json()["error"]
         told = web.post("/narrate", content=sample_picture()).text
         assert told.count("data: ") > 10
-        assert "event: error" in web.post("/narrate", content=b"no picture at all").text
+        assert "event: error" in web.post("/narrate", content=b"no image at all").text
         relay.answers(says("x", finish_reason="stop"))
         assert web.post("/describe", content=sample_picture()).json()["text"] == "x"
 
