@@ -21,7 +21,6 @@ from tutuclient.transport import Transport
 from tutuclient.types.chat import CallFields
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self, Unpack
 
     from tutuclient.media.parts import ImagePart
@@ -215,9 +214,7 @@ class TutuClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:

@@ -59,7 +59,6 @@ from tutuclient.types.base import Plain as BaseModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from types import TracebackType
     from typing import Self, Unpack
 
     from tutuclient.resources import ChatStreamManager
@@ -354,10 +353,8 @@ class _Events:
     async def __aenter__(self) -> _EventStream:
         return _EventStream(await self._manager.__aenter__())
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._manager.__aexit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        await self._manager.__aexit__()
 
 
 class _EventStream:
