@@ -209,8 +209,8 @@ class Server:
     async def __aexit__(self, *_: object) -> None:
         self._closing = True
         self._listener.close()
-        for _, transport in list(self._connections.values()):
-            transport.abort()
+        for connection in list(self._connections.values()):
+            connection[1].abort()
         with contextlib.suppress(TimeoutError):
             await self.until(lambda: not self._connections and not self._in_flight, timeout=0.5)
         await self._web.shutdown(0.05)
