@@ -37,7 +37,7 @@ from tutuclient.errors import (
     RateLimitError,
     UnprocessableEntityError,
 )
-from tutuclient.resources import Chat, Completions
+from tutuclient.resources.chat import Chat, Completions
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.responses import APIResponse as AsyncAPIResponse
 from tutuclient.settings import (
@@ -61,8 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from typing import Self, Unpack
 
-    from tutuclient.resources import ChatStreamManager
-    from tutuclient.resources.streaming import ChatCompletionStream
+    from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
     from tutuclient.settings import Key, Settings
     from tutuclient.transport import Transport
     from tutuclient.types.parsed import ParsedChatCompletion
