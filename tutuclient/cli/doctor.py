@@ -71,18 +71,21 @@ Result = Literal["yes", "partly", "no", "untried"]
 _STYLES = {"yes": "green", "partly": "yellow", "no": "bold red", "untried": "dim"}
 
 
+ImageUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--image-url",
+        "--picture",
+        metavar="URL",
+        help="An image that the relay can reach, to see whether it fetches images.",
+    ),
+]
+
+
 def doctor(
     *,
     model: Model = "gpt-4o",
-    image_url: Annotated[
-        str | None,
-        typer.Option(
-            "--image-url",
-            "--picture",
-            metavar="URL",
-            help="An image that the relay can reach, to see whether it fetches images.",
-        ),
-    ] = None,
+    image_url: ImageUrl = None,
     draw: Annotated[
         bool, typer.Option("--draw", help="Order one image as well. That is paid for like any other.")
     ] = False,
