@@ -44,6 +44,7 @@ def decode_as(data: Data, cls: type[A]) -> A | None:
         # Not strict: relays write numbers as text, and whole ones with a fraction (.github/WIRE.md, section 5).
         decoder = _decoders[cls] = msgspec.json.Decoder(cls, strict=False)
     try:
+        # Checked first: msgspec recurses in C, and a thread with a small stack would crash before its own limit.
         return None if too_deep(data) else cast("A", decoder.decode(data))
     except UNREADABLE:
         return None

@@ -67,6 +67,8 @@ def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object
     if cls is ModelList and not any_object:
         return cast("A", read_models(data, meta))
     tree, found = read_unwrapped(data, meta, _PICKS.get(cls) or _fields_of(cls))
+    # An unknown model is an error under status 200, or an object that has nothing of one (.github/WIRE.md, section
+    # 1.10).
     if cls is Model and found is None and not any_object:
         raise unrecognized("an answer without a model", data, meta, tree)
     names = cls.__struct_encode_fields__
@@ -101,6 +103,7 @@ def read_models(data: Data, meta: Meta) -> ModelList:
     if models is not None and models.data and all(model.id for model in models.data):
         return remember_answer(models, data)
     value = read_value(data, meta) if bytes(data[:64]).strip() else None
+    # An empty list counts only where no list with models is found: envelopes have empty lists beside the full one.
     pick = no_models_in if unwrap(value, models_in, MODEL_NAMES) is None else models_in
     tree, found = read_unwrapped(data, meta, pick, MODEL_NAMES)
     if found is None:
@@ -195,6 +198,8 @@ def read_vectors(data: bytes | bytearray, meta: Meta, count: int | None) -> Crea
     """
     answer = decode_as(data, CreateEmbeddingResponse)
     if answer is not None and _has_vectors(answer):
+        # Trusted only where it is a permutation: one-api's Gemini channel writes 0 everywhere (.github/WIRE.md, section
+        # 1.8).
         if is_shuffled([each.index for each in answer.data]):
             _put_in_order(answer, data)
         else:
@@ -231,6 +236,7 @@ def read_images(data: Data, meta: Meta) -> ImagesResponse:
     """
     answer = decode_as(data, ImagesResponse)
     images = [] if answer is None else answer.data
+    # ``Image`` has no ``index``, so the quick way would leave shuffled images as they came.
     numbered = len(images) > 1 and bytes(data).find(b'"index"') >= 0
     if answer is not None and images and not numbered and all(image.url or image.b64_json for image in images):
         return remember_answer(answer, data)

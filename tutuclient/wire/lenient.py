@@ -45,6 +45,8 @@ def normalize_choices(tree: dict[str, Any], part: str) -> dict[str, Any]:
     normalized = {name.lower(): value for name, value in _in_lower_case(tree).items()} | tree
     choices = normalized.get("choices")
     kept = [_in_lower_case(choice) for choice in choices if is_object(choice)] if is_list(choices) else []
+    # null and [] are frames of their own: Azure's first, new-api's last with the usage, and those it has emptied
+    # (.github/WIRE.md, sections 3.3 and 3.5).
     if part == "delta" and not kept and (any(choices) if is_list(choices) else choices):
         raise OddTextError(f"choices that are {_kind(choices)}")
     normalized["choices"] = [_normalize_choice(choice, part) for choice in kept]
@@ -224,6 +226,7 @@ def _normalize_call(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _normalize_function(function: dict[str, Any]) -> dict[str, Any]:
+    # They may be JSON itself in place of its text (.github/WIRE.md, section 3.3, 8).
     arguments = function.get("arguments")
     if is_object(arguments) or is_list(arguments):
         return function | {"arguments": as_text(arguments)}
@@ -279,6 +282,7 @@ def _fit_whole(value: Any) -> Any:
     if isinstance(value, bool):
         return _SKIP
     try:
+        # Whole numbers come as text and with a fraction of zero (.github/WIRE.md, section 5).
         return int(float(value)) if isinstance(value, str) else int(value) if isinstance(value, int | float) else _SKIP
     except (ValueError, OverflowError):
         return _SKIP

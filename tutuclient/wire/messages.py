@@ -128,6 +128,7 @@ def _message_to_send(message: ChatMessage) -> dict[str, Any]:
         fields |= _thoughts(message)
     if message.function_call:
         fields["function_call"] = _function_to_send(message.function_call)
+    # The API takes the id alone back, and not the data (.github/WIRE.md, section 1.4).
     if message.audio is not None and message.audio.id:
         fields["audio"] = {"id": message.audio.id}
     return fields
