@@ -186,6 +186,7 @@ E = TypeVar("E", bound=_Event)
 
 def so_far(event: E, pieces: Sequence[Any]) -> E:
     """Return an event with the pieces of which it is the last; the list may go on growing."""
+    # The list itself, not a copy: a copy at each event would take quadratic time over a stream.
     remember(event, Provenance(cached=(pieces, len(pieces))))
     return event
 
