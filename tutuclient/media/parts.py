@@ -44,6 +44,7 @@ class InputAudio(Part, frozen=True):
     """Audio as bare base64, and the name of its format: wav or mp3, and on some relays others."""
 
     data: Any
+    # Both are needed: new-api skips audio that lacks one on the channels it converts (.github/WIRE.md, section 2.1).
     format: Any
 
 
@@ -192,6 +193,7 @@ def file(source: PictureSource, *, filename: str | None = None) -> FilePart:
     from tutuclient.media import upload  # noqa: PLC0415  (as in image)
 
     document = upload.Document(source, name=filename)
+    # On channels that new-api converts, a file without a name is dropped (.github/WIRE.md, section 2.1).
     if not document.name:
         raise MediaError("a file needs a name for the model to go by: file(…, filename='report.pdf').")
     return FilePart(FileData(document.name, document))
