@@ -152,7 +152,17 @@ class Transcription(Answer, frozen=True, kw_only=True):
     usage: AudioUsage | None = None
 
 
-class TranscriptionVerbose(Answer, frozen=True, kw_only=True):
+class _Verbose(Answer, frozen=True, kw_only=True):
+    OWN = frozenset({"task"})
+
+    task: str = ""
+    language: str = ""
+    duration: float | None = None
+    text: str = ""
+    segments: list[TranscriptionSegment] | None = None
+
+
+class TranscriptionVerbose(_Verbose, frozen=True, kw_only=True):
     """What was said and when, in the format ``verbose_json``.
 
     Attributes:
@@ -162,13 +172,6 @@ class TranscriptionVerbose(Answer, frozen=True, kw_only=True):
         words: Single words, or None unless ``timestamp_granularities`` asked for them.
     """
 
-    OWN = frozenset({"task"})
-
-    task: str = ""
-    language: str = ""
-    duration: float | None = None
-    text: str = ""
-    segments: list[TranscriptionSegment] | None = None
     words: list[TranscriptionWord] | None = None
     usage: AudioUsage | None = None
 
@@ -189,16 +192,8 @@ class Translation(Answer, frozen=True, kw_only=True):
     text: str = ""
 
 
-class TranslationVerbose(Answer, frozen=True, kw_only=True):
+class TranslationVerbose(_Verbose, frozen=True, kw_only=True):
     """What was said and when, in English, in the format ``verbose_json``. Fields as in ``TranscriptionVerbose``."""
-
-    OWN = frozenset({"task"})
-
-    task: str = ""
-    language: str = ""
-    duration: float | None = None
-    text: str = ""
-    segments: list[TranscriptionSegment] | None = None
 
 
 class TranscriptionTextDeltaEvent(Answer, frozen=True, kw_only=True):
