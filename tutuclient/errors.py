@@ -142,10 +142,10 @@ class TutuError(Exception):
     def __init__(
         self, message: str = "", *, outcome: Outcome | None = None, attempts: int = 0, request_id: str | None = None
     ) -> None:
-        super().__init__(message)
         # Only the message is positional: ``BaseException.__reduce__`` creates the error from its ``args``, and restores
         # all else from ``__dict__``, so that subclasses with keywords of their own need no ``__reduce__`` (CPython:
         # Objects/exceptions.c).
+        super().__init__(message)
         self.message = message
         self.attempts = attempts
         self.request_id = request_id
@@ -353,7 +353,7 @@ class APIStatusError(APIError):
 
     Attributes:
         response: The answer's status, headers and timings, or None inside a stream.
-        status_code: The HTTP status; for an error object under status 200, the usual status of the class.
+        status_code: The HTTP status; the usual one of the class by default, and for an error object under status 200.
         retry_after: Seconds that the relay asks to wait, or None.
     """
 

@@ -225,6 +225,7 @@ class Tool:
         if self._whole:
             return arguments
         rest = dict(arguments)
+        # Parameters before a "/" have no names in a call, though the model writes all of them by name.
         args = [rest.pop(name) for name in self._positional if name in rest]
         return self.function(*args, **rest)
 

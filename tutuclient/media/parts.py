@@ -85,6 +85,7 @@ def _content(parts: tuple[Any, ...]) -> str | list[Any]:
                 f"a {type(part).__name__} is not a part of a message: write text as str, an image as image(…), "
                 "audio as audio(…), a file as file(…)"
             )
+    # Text alone stays text, the form that every upstream reads; parts are for what is more than text.
     if len(parts) == 1 and isinstance(parts[0], str):
         return parts[0]
     return [TextPart(part) if isinstance(part, str) else part for part in parts]

@@ -322,6 +322,7 @@ class _DataURI(Made):
         data = bytearray()
         characters = PIECE_BYTES // 3 * 4
         for start in range(self._start, len(self._uri), characters):
+            # Padding ends a piece; the next one would be decoded as if it began a new file.
             if len(data) % 3:
                 raise self._broken("there is padding ('=') in the middle of it")
             data += self._decode(self._uri[start : start + characters])

@@ -98,6 +98,8 @@ def read_completion_or_chunks(data: Data, meta: Meta) -> ChatCompletion | list[b
         UnexpectedResponseError: Likewise.
     """
     raw = bytes(data)
+    # A stream that was asked for may come as one answer, or as chunks that are labelled JSON (.github/WIRE.md, section
+    # 3.4).
     return _read_quickly(raw, meta) or split_json_stream(raw, meta) or _read_patiently(raw, meta)
 
 

@@ -259,6 +259,7 @@ def error_of_image(failure: ImageError, meta: Meta, body: object) -> APIStatusEr
     try:
         raise_if_error({"error": {name: value for name, value in reason.items() if value}}, meta)
     except APIStatusError as error:
+        # All of it, and not the one image's reason alone: each may have failed of something else.
         error.body = body
         return error.with_traceback(None)
     return APIStatusError(reason["message"] or "", body=body)
@@ -282,6 +283,8 @@ def read_image_events(name: str, data: Data, meta: Meta) -> list[ImageStreamEven
     value = read_value(data, meta)
     if value is None or value in ([], {}):
         return []
+    # Before the pick: a failed image is not the end of the others, as Volcengine's stream shows
+    # (``shapes.failure_in``).
     failure = unwrap(value | {"type": value.get("type") or name} if is_object(value) else value, failure_in)
     if failure is not None:
         return [_event_of(failure, name, data)]

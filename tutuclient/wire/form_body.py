@@ -130,6 +130,7 @@ def _leaves(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str | Uploa
     for name, value in items:
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
             raise TypeError(f"{name!r} is not a name of a field")
+        # A form has no null, and text in its place would be a value.
         if value is None or value is UNSET:
             continue
         if isinstance(value, Enum):

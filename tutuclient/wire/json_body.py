@@ -199,6 +199,7 @@ def json_value(value: Any) -> Any:
         raise TypeError("within a field, what has no value has to be left out")
     if isinstance(value, type):
         raise TypeError("a class has no place in a request; an instance may have")
+    # The first that fits counts: an array of numpy is an Iterable too, and a mapping iterates over its names.
     for fits, write in _PLAIN:
         if fits(value):
             return write(value)
@@ -288,6 +289,7 @@ def _unwritable(fields: Any, error: Exception) -> str:
             return ""
         return found
 
+    # From the outside inwards, each step to the part that msgspec does not write either: what remains is the cause.
     for _ in range(_DEEPEST):
         for step, item in _items(value) or ():
             try:

@@ -146,6 +146,8 @@ def transcription_events(body: bytes, meta: Meta, *, form: str) -> Iterator[Tran
     if isinstance(whole, str):
         yield TranscriptionTextDoneEvent(text=whole)
         return
+    # new-api buffers a transcription, and some relays cannot stream at all (.github/WIRE.md, section 1.2): the events
+    # are made of the whole.
     for part in whole.segments if isinstance(whole, TranscriptionDiarized) else ():
         yield fit_struct(asdict(part), TranscriptionTextSegmentEvent)
     yield remember_answer(
