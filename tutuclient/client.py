@@ -440,16 +440,7 @@ class TutuClient:
         fields: dict[str, Any],
         makes_image: bool | None,
     ) -> ChatCompletion | ChatStream:
-        """Send one message.
-
-        Args:
-            model: The model's name.
-            message: The message.
-            stream: Whether to return a stream.
-            timeout: As for every call.
-            fields: Further fields of the request, and the options of every call.
-            makes_image: True where the call asks for an image, whatever the model is called; None to tell by the model.
-        """
+        """Send one message. ``fields`` has the options too; ``makes_image=None`` judges by the model."""
         more = {name: fields.pop(name) for name in ("extra_headers", "extra_query") if name in fields}
         extra_body: Mapping[str, Any] = wire.checked_extra_body(fields.pop("extra_body", None))
         body = wire.without_unset({"model": model, "messages": [message], **fields, **extra_body})

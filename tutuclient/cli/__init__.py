@@ -2,18 +2,7 @@
 
 Answers go to stdout, plain where it is no terminal; notes and errors go to
 stderr, an error in one line. Whatever a relay sends is sanitized before it is
-printed. The exit codes are for scripts::
-
-    0    success
-    1    something else went wrong
-    2    the command, a setting, an image or a recording is invalid; nothing was sent
-    3    the key is wrong, may not do this, or has no quota left
-    4    the relay rejected the request; sending it again does not help
-    5    too many requests; wait, then try again
-    6    no connection, or a deadline passed; nothing was done
-    7    the outcome is unknown: it may have been done, and billed
-    8    the answer is invalid, has no image, or what it has could not be saved
-    130  Ctrl-C
+printed. The exit codes, which ``--help`` lists, are for scripts.
 
 It knows nothing of HTTP. The client is imported inside functions, so that
 ``--help`` does not import aiohttp.

@@ -119,8 +119,7 @@ def is_file(name: str) -> bool:
 
 def read_stdin(what: str) -> bytes:
     """Read what is piped in; ``what`` names it in errors."""
-    if sys.stdin.isatty():
-        raise ConfigError(f"no {what}: stdin (-) is the terminal; pipe the {what} in")
+    _check_piped(what)
     if not (data := sys.stdin.buffer.read()).strip():
         raise ConfigError(f"no {what}: stdin is empty")
     return data
@@ -128,9 +127,13 @@ def read_stdin(what: str) -> bytes:
 
 def stdin_lines(what: str) -> Iterator[str]:
     """Read what is piped in line by line, as it comes; ``what`` names it in errors."""
+    _check_piped(what)
+    return TextIOWrapper(sys.stdin.buffer, "utf-8-sig", "replace")
+
+
+def _check_piped(what: str) -> None:
     if sys.stdin.isatty():
         raise ConfigError(f"no {what}: stdin (-) is the terminal; pipe the {what} in")
-    return TextIOWrapper(sys.stdin.buffer, "utf-8-sig", "replace")
 
 
 def read_prompt(text: str, what: str = "prompt") -> str:

@@ -193,12 +193,12 @@ class _Doctor:
                 finding = _Finding("no", error_message(error), advice, code)
         return finding._replace(name=name)
 
-    async def address(self, given: str | None, client_at: Callable[[str], TutuClient]) -> _Finding:
+    async def address(self, option: str | None, client_at: Callable[[str], TutuClient]) -> _Finding:
         """Find the API: where it was said to be, with ``/v1`` and without."""
         asked = self.client.base_url
-        source = _source(given)
-        pasted = f" (given as {printable(source.url, 200)})" if source.url and source.url.rstrip("/") != asked else ""
-        here = f"{asked}, from {source.name}{pasted}"
+        source, written = _source(option)
+        pasted = f" (given as {printable(written, 200)})" if written and written.rstrip("/") != asked else ""
+        here = f"{asked}, from {source}{pasted}"
         self._models = first = await _list(self.client)
         if not isinstance(first, _NO_API):
             return _Finding("yes", here)
@@ -209,7 +209,7 @@ class _Doctor:
             if not isinstance(found, _NO_API):
                 await self.client.aclose()
                 self.client, self._models = client, found
-                advice = f"the API is at {url}: set {source.name} to it"
+                advice = f"the API is at {url}: set {source} to it"
                 return _Finding("no", f"{here}: no API there", advice, exit_code(first))
             await client.aclose()
         if isinstance(first, errors.NotFoundError):
@@ -438,18 +438,12 @@ async def _list(client: TutuClient) -> ModelList | APIError:
         return error
 
 
-class _Source(NamedTuple):
-    """Where the address comes from, and how it was written there."""
-
-    name: str
-    url: str
-
-
-def _source(given: str | None) -> _Source:
-    if given:
-        return _Source("--base-url", given)
+def _source(option: str | None) -> tuple[str, str]:
+    """Return where the address comes from, and how it was written there."""
+    if option:
+        return "--base-url", option
     named = next((name for name in ("TUTU_BASE_URL", "OPENAI_BASE_URL") if os.environ.get(name)), None)
-    return _Source(named, os.environ[named]) if named else _Source("the default (TUTU_BASE_URL is not set)", "")
+    return (named, os.environ[named]) if named else ("the default (TUTU_BASE_URL is not set)", "")
 
 
 def _variants(url: str) -> list[str]:
@@ -541,18 +535,14 @@ def _report(doctor: _Doctor, findings: list[_Finding], *, as_json: bool) -> int:
     if doctor.hopeless:
         _show(_Finding("untried", doctor.hopeless, name="all else"))
     write("\n")
-    Console().print(Text(doctor.summed_up(findings)), soft_wrap=_in_a_pipe())
+    Console().print(Text(doctor.summed_up(findings)), soft_wrap=not sys.stdout.isatty())
     return code
-
-
-def _in_a_pipe() -> bool:
-    return not sys.stdout.isatty()
 
 
 def _show(finding: _Finding) -> None:
     """Print a line of the table, or what fits of it side by side."""
     advice = f"→ {finding.advice}" if finding.advice else ""
-    if _in_a_pipe():
+    if not sys.stdout.isatty():
         write(f"{finding.result:<8} {finding.name:<16} {' '.join(filter(None, (finding.detail, advice)))}\n")
         return
     console = Console(highlight=False)

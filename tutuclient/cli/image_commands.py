@@ -25,13 +25,7 @@ from tutuclient.cli.arguments import (
     read_prompt,
     split_arguments,
 )
-from tutuclient.cli.output import (
-    Spinner,
-    answer_fields,
-    last_line,
-    note,
-    print_json,
-)
+from tutuclient.cli.output import Spinner, answer_fields, last_line, note, print_json
 from tutuclient.cli.output_files import Target, report_saved, save_images, save_to_temp, warning_if_stopped
 from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import NoImageError, printable

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
         ImageStreamEvent,
         ImagesUsage,
         ImageVariationFields,
-        Meta,
     )
 
 app = typer.Typer(
@@ -102,10 +101,8 @@ def generate(
         target = Target(output, overwrite, as_json)
         target.check(n, partial)
         text = read_prompt(prompt)
-        fields: ImageGenerateFields = {"model": model}
+        fields: ImageGenerateFields = {"model": model} if quality is None else {"model": model, "quality": quality}
         _choose(fields, n, size)
-        if quality is not None:
-            fields["quality"] = quality
 
         async def work() -> None:
             async with make_client(api_key, base_url, timeout) as client:
@@ -149,10 +146,8 @@ def edit(
         target = Target(output, overwrite, as_json)
         target.check(n, partial)
         images, prompt = split_arguments(arguments, "images edit cat.png")
-        fields: ImageEditFields = {"model": model}
+        fields: ImageEditFields = {"model": model} if quality is None else {"model": model, "quality": quality}
         _choose(fields, n, size)
-        if quality is not None:
-            fields["quality"] = quality
 
         async def work() -> None:
             async with make_client(api_key, base_url, timeout) as client:
@@ -216,7 +211,8 @@ async def _order(order: Awaitable[ImagesResponse], model: str, target: Target) -
             answer = await order
         kept = await save_images(answer.images, target, spinner)
     described = _described(kept, [each.revised_prompt for each in answer.data], answer.usage)
-    report_saved(kept, target, {**described, "model": model, **_call(answer.meta, started)}, started)
+    call = call_fields(answer.meta.request_id, answer.meta.attempts, started)
+    report_saved(kept, target, {**described, "model": model, **call}, started)
 
 
 async def _watch(opening: Awaitable[EventStream[ImageStreamEvent]], model: str, target: Target) -> None:
@@ -247,13 +243,10 @@ async def _watch(opening: Awaitable[EventStream[ImageStreamEvent]], model: str, 
     usage = next((event.usage for event in whole if event.usage), None)
     described = _described(kept, [event.revised_prompt for event in whole], usage)
     described["drafts"] = [each.as_json() for each in drafts]
-    report_saved(kept, target, {**described, "model": model, **_call(events.meta, started)}, started)
+    call = call_fields(events.meta.request_id, events.meta.attempts, started)
+    report_saved(kept, target, {**described, "model": model, **call}, started)
 
 
 def _described(kept: Sequence[SavedImage], prompts: Sequence[str | None], usage: ImagesUsage | None) -> dict[str, Any]:
     images = [{**each.as_json(), "revised_prompt": prompt} for each, prompt in zip(kept, prompts, strict=False)]
     return {"images": images, "usage": usage_fields(usage)}
-
-
-def _call(meta: Meta, started: float) -> dict[str, Any]:
-    return call_fields(meta.request_id, meta.attempts, started)

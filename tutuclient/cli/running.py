@@ -88,7 +88,7 @@ def reporting_errors(*, debug: bool) -> Generator[None]:
 
 
 def exit_code(error: Exception) -> int:
-    """Return the exit code of an error, as the docstring of ``tutuclient.cli`` lists them."""
+    """Return the exit code of an error, as ``tutuclient --help`` lists them."""
     code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
     return _UNKNOWN if code not in _DECIDED and getattr(error, "outcome", None) == "unknown" else code
 

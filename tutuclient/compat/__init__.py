@@ -117,7 +117,6 @@ _NO_HTTP_CLIENT = (
 )
 _SYNC = "tutuclient is for asyncio and has no synchronous client: use AsyncOpenAI and await its calls"
 _AZURE = "Azure's deployment URLs are not supported, its /openai/v1 URL is: AsyncOpenAI(base_url=…, api_key=…)"
-_HTTPX = "http_client= is not supported, as the connections are aiohttp's: pass proxy=, verify= and max_connections="
 _ELSEWHERE = {
     "OpenAI": _SYNC,
     "Client": _SYNC,
@@ -126,11 +125,11 @@ _ELSEWHERE = {
     "BedrockOpenAI": _SYNC,
     "AsyncAzureOpenAI": _AZURE,
     "AsyncBedrockOpenAI": "Bedrock's request signatures are not supported",
-    "DefaultAioHttpClient": _HTTPX,
-    "DefaultAsyncHttpx2Client": _HTTPX,
-    "DefaultAsyncHttpxClient": _HTTPX,
-    "DefaultHttpx2Client": _HTTPX,
-    "DefaultHttpxClient": _HTTPX,
+    "DefaultAioHttpClient": _NO_HTTP_CLIENT,
+    "DefaultAsyncHttpx2Client": _NO_HTTP_CLIENT,
+    "DefaultAsyncHttpxClient": _NO_HTTP_CLIENT,
+    "DefaultHttpx2Client": _NO_HTTP_CLIENT,
+    "DefaultHttpxClient": _NO_HTTP_CLIENT,
 }
 _LOW_LEVEL = frozenset(("get_api_list", "request"))
 # Resources of openai's client that relays do not have.
@@ -192,8 +191,7 @@ class AsyncOpenAI(TutuClient):
     ) -> None:
         api_key = hidden(api_key)  # Tracebacks with locals print this frame.
         try:
-            _refuse_client(http_client)
-            _refuse_strictness(strict=_strict_response_validation)
+            _check_client(http_client, strict=_strict_response_validation)
             named = _named_headers(
                 organization or os.environ.get("OPENAI_ORG_ID"), project or os.environ.get("OPENAI_PROJECT_ID")
             )
@@ -293,7 +291,7 @@ class AsyncOpenAI(TutuClient):
             ConfigError: A setting cannot work.
         """
         api_key = hidden(api_key)  # Tracebacks with locals print this frame.
-        _refuse_client(http_client)
+        _check_client(http_client)
         for name, more, instead in (
             ("headers", changes.get("default_headers"), set_default_headers),
             ("query", changes.get("default_query"), set_default_query),
@@ -420,12 +418,9 @@ def pydantic_function_tool(model: type[Any], *, name: str | None = None, descrip
     return Tool(model, name=name, description=description, strict=True)
 
 
-def _refuse_client(http_client: object) -> None:
+def _check_client(http_client: object, *, strict: bool = False) -> None:
     if http_client is not None:
         raise ConfigError(_NO_HTTP_CLIENT)
-
-
-def _refuse_strictness(*, strict: bool) -> None:
     if strict:
         raise ConfigError("_strict_response_validation=True is not supported: answers are always read generously")
 

@@ -35,14 +35,10 @@ _CAUSES: tuple[tuple[str, DownloadReason, str], ...] = (
 def mapped_errors(
     shown: str, sockets: PublicSockets | None = None, *, status: int | None = None
 ) -> Generator[None, None, None]:
-    """Raise what the network raises as an ``ImageDownloadError``.
+    """Raise what the network raises as an ``ImageDownloadError`` about the address ``shown``.
 
     Nothing is chained: aiohttp's exceptions hold the request, whose address and proxy may contain secrets.
-
-    Args:
-        shown: The address, as errors show it.
-        sockets: What creates the sockets, where addresses are guarded.
-        status: The HTTP status of an answer of which a part of the image has come.
+    ``status`` is that of an answer of which a part of the image has come.
     """
     import aiohttp  # noqa: PLC0415  (0.3 s that a client without images need not spend)
 

@@ -91,12 +91,6 @@ class ImageFinder:
         parts of a content that is a list, and the text; of a chunk all but the
         text, in which an address may be cut. Of any other answer ``data`` is read.
         The images of the images endpoints are returned as they are listed, one for one.
-
-        Args:
-            answer: A completion, a chunk, or any answer with ``data: [{url | b64_json}]``.
-
-        Returns:
-            The images; an empty list when there are none.
         """
         downloads = self.downloads.limited(self._timeout, self._retry)
         if isinstance(answer, ImagesResponse | ImageStreamEvent):

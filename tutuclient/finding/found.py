@@ -72,16 +72,10 @@ class Found:
                 any(self.read_field(each.get(key), is_data=True) for key in (*_FILE_KEYS, *_FIELD_KEYS))
 
     def read_field(self, value: Any, depth: int = 5, *, is_data: bool = False, prompt: str | None = None) -> bool:
-        """Read the value of a field for images: an address, a data URI, base64, or lists and objects of those.
+        """Read a field for images: an address, a data URI, base64 (``is_data``), or lists and objects of those.
 
-        Args:
-            value: The value.
-            depth: How many levels of lists and objects to read.
-            is_data: Whether the field is one for base64.
-            prompt: The prompt that the image was made from, where the level above names it.
-
-        Returns:
-            Whether it is an image, one that is known already included.
+        Return whether it is an image, one that is known already included. ``prompt`` is what the image was made from,
+        where the level above names it.
         """
         if isinstance(value, str):
             return self._read_string(value, is_data=is_data, prompt=prompt)

@@ -91,7 +91,7 @@ class AnyEndpoint(Resource):
             return EventReader(
                 reply.meta,
                 read=event,
-                is_last=_never,  # Nothing is known of these events, so the stream is whole where HTTP says so.
+                is_last=lambda _: False,  # Nothing is known of these events, so the stream is whole where HTTP says so.
                 read_whole=lambda data, meta: [event("", data, meta)],
                 max_bytes=reply.call.max_bytes,
                 eof_completes=True,
@@ -129,7 +129,3 @@ def _is_within(address: str, origin: str) -> bool:
         )
     except ValueError:  # ``urlsplit`` raises for what is not an address.
         return False
-
-
-def _never(_: object) -> bool:
-    return False

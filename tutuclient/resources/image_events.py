@@ -25,9 +25,6 @@ class ImageReader(EventReader[ImageStreamEvent]):
         kind: What the events of this endpoint are called: ``image_generation`` or ``image_edit``.
         count: How many images were asked for.
         max_bytes: As for ``EventReader``.
-
-    Attributes:
-        kept: All but the drafts.
     """
 
     def __init__(self, origin: Origin, *, kind: str, count: int, max_bytes: int) -> None:
@@ -43,7 +40,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
         self._origin = origin
         self._kind = kind
         self._count = count
-        self.kept: list[ImageStreamEvent] = []
+        self.kept: list[ImageStreamEvent] = []  # All but the drafts.
 
     @property
     def partial(self) -> ImagesResponse | None:

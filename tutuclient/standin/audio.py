@@ -67,15 +67,7 @@ class Recording:
 
 
 def speak(text: str, *, speed: float = 1.0) -> bytes:
-    """Create the tones of a text, one a syllable: longer texts last longer, faster ones shorter.
-
-    Args:
-        text: The text.
-        speed: How many times as fast as usual, 0.25 to 4.
-
-    Returns:
-        Samples without a header: 24 kHz, 16 bits, one channel, little-endian.
-    """
+    """Create the tones of a text, one a syllable: 24 kHz, 16 bits, one channel, little-endian, without a header."""
     return b"".join(_tones(text, speed)) or _tone(0, round(_SENTENCE_S * RATE))
 
 
@@ -99,10 +91,7 @@ def sample_sound(text: str = "One small step. 一小步。") -> bytes:
 
 
 def listen(data: bytes) -> Recording:
-    """Measure a recording.
-
-    Args:
-        data: A WAV file of 8, 16, 24 or 32 bit PCM.
+    """Measure a WAV file of 8, 16, 24 or 32 bit PCM.
 
     Raises:
         ValueError: It is something else, is broken, or lasts too long; the message says which.

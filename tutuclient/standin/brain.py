@@ -25,6 +25,7 @@ _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.ASCI
 _PAIR = re.compile(r"(\w[\w -]{0,40}?)\s*[:=：＝]\s*(\"[^\"\n]+\"|[^,，;；。!！?？\n]+)")
 
 Fetch = Callable[[str], bytes | None]
+"""Returns the bytes behind an http address, None when it is not the server's own."""
 
 
 class BadImageError(Exception):
@@ -66,10 +67,6 @@ class Reply:
 
 def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
     """Answer a chat completion request.
-
-    Args:
-        request: The request's body, decoded.
-        fetch: Returns the bytes behind an http address, or None when it is not the server's own.
 
     Raises:
         BadImageError: An image is broken, too large or out of reach, or Pillow is missing.
@@ -115,12 +112,7 @@ def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
 
 
 def stopped(text: str, stop: object) -> str:
-    """Cut a text before the first of its stop words.
-
-    Args:
-        text: The text.
-        stop: A text, an array of them, or anything else for none.
-    """
+    """Cut a text before the first of its stop words: one, an array of them, or anything else for none."""
     places = [text.find(word) for word in lenient.strings(stop) if word and word in text]
     return text[: min(places)] if places else text
 
@@ -143,14 +135,14 @@ def _draw(prompt: str, urls: list[str], fetch: Fetch, *, zh: bool) -> tuple[byte
     """Return an image and a note of what was done: the last image edited, or a new one."""
     drawn: tuple[bytes, str]
     if urls:
-        drawn = pillow("editing").edit(_look(urls[-1], fetch), prompt, zh=zh)
+        drawn = pillow("editing").edit(decode(image_bytes(urls[-1], fetch)), prompt, zh=zh)
     else:
         drawn = pillow("drawing").generate(prompt, zh=zh)
     return drawn
 
 
 def _described_images(urls: list[str], fetch: Fetch, *, zh: bool) -> list[str]:
-    described = [str(pillow("images").describe(_look(url, fetch), zh=zh)) for url in urls]
+    described = [str(pillow("images").describe(decode(image_bytes(url, fetch)), zh=zh)) for url in urls]
     if len(described) > 1:
         return [f"{'图' if zh else 'Image '}{number}: {text}" for number, text in enumerate(described, 1)]
     return described
@@ -220,11 +212,6 @@ def _speech(request: Mapping[str, Any], text: str) -> bytes:
         raise BadAudioError(f"this stand-in has no encoder for {kind!r}; it makes wav and pcm16")
     samples = audio.speak(text)
     return samples if kind == "pcm16" else audio.wav(samples, text)
-
-
-def _look(url: str, fetch: Fetch) -> "Image":
-    """Decode the image behind an address."""
-    return decode(image_bytes(url, fetch))
 
 
 def decode(data: bytes) -> "Image":

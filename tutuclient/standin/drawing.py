@@ -33,11 +33,7 @@ _GROUND_COLOUR = re.compile(r"\w{2}的?背景|背景[是为用]\w{2}|\w+ (?:back
 def generate(prompt: str, *, zh: bool, size: tuple[int, int] = (768, 512), clear: bool = False) -> tuple[bytes, str]:
     """Draw the things and colours that a prompt names; without any, a pattern that only this prompt gets.
 
-    Args:
-        prompt: What to draw, in Chinese or English.
-        zh: Whether the note is in Chinese.
-        size: Width and height in pixels.
-        clear: Whether to leave the ground transparent.
+    ``size`` is in pixels; ``clear`` leaves the ground transparent; with ``zh`` the note is in Chinese.
     """
     behind = _GROUND_COLOUR.search(prompt)
     wall = colour_in(behind[0]) if behind else None
@@ -68,14 +64,7 @@ def generate(prompt: str, *, zh: bool, size: tuple[int, int] = (768, 512), clear
 
 
 def draw_sky(size: tuple[int, int]) -> Image.Image:
-    """Draw a blue sky with white clouds.
-
-    Args:
-        size: Width and height in pixels.
-
-    Returns:
-        An opaque "RGBA" image, the same for the same size.
-    """
+    """Draw a blue sky with white clouds, opaque "RGBA", the same for the same size."""
     width, height = size
     fade = resized(Image.linear_gradient("L"), size)
     sky = Image.composite(Image.new("RGB", size, (214, 236, 252)), Image.new("RGB", size, (58, 134, 224)), fade)

@@ -41,11 +41,7 @@ _MIRROR = re.compile(r"翻转|镜像|\bflip|\bmirror", re.IGNORECASE)
 def edit(image: Image.Image, prompt: str, *, zh: bool, mask: Image.Image | None = None) -> tuple[bytes, str]:
     """Edit an image as far as the prompt can be read, and return a PNG and a note of what was done.
 
-    Args:
-        image: The image.
-        prompt: What to do, in Chinese or English.
-        zh: Whether the note is in Chinese.
-        mask: An image of the same size with alpha; only where it is transparent is anything changed.
+    Only where ``mask``, of the same size, is transparent is anything changed; with ``zh`` the note is in Chinese.
     """
     image = rgba(upright(image))
     image.thumbnail((MAX_SIDE, MAX_SIDE))
@@ -56,12 +52,7 @@ def edit(image: Image.Image, prompt: str, *, zh: bool, mask: Image.Image | None 
         done += more
     if not done:
         image = ImageOps.expand(image, max(4, min(image.size) // 24), (*COLOURS["orange"][1], 255))
-        done = [
-            (
-                "没看懂这个修改要求,只给图片加了画框",
-                "I could not read that edit, so I only framed the image",
-            )
-        ]
+        done = [("没看懂这个修改要求,只给图片加了画框", "I could not read that edit, so I only framed the image")]
     if mask is not None:
         kept = resized(upright(mask).getchannel("A"), before.size)
         changed = image if image.size == before.size else ImageOps.fit(image, before.size)
@@ -83,10 +74,8 @@ def _change_background(image: Image.Image, prompt: str) -> tuple[Image.Image, Do
     if sky:
         ground, done = draw_sky(image.size), ("把背景换成了蓝天白云", "put a blue sky with white clouds behind it")
     elif _TRANSPARENT.search(prompt):
-        ground, done = (
-            Image.new("RGBA", image.size, (0, 0, 0, 0)),
-            ("把背景变成了透明", "made the background transparent"),
-        )
+        ground = Image.new("RGBA", image.size, (0, 0, 0, 0))
+        done = ("把背景变成了透明", "made the background transparent")
     elif _BLUR.search(prompt):
         ground = image.filter(ImageFilter.GaussianBlur(max(4, max(image.size) / 80)))
         done = ("把背景模糊了", "blurred the background")

@@ -21,10 +21,7 @@ Colour = tuple[int, int, int]
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode an image, after a look at its size and, where the format has any, its checksums.
-
-    Args:
-        data: A PNG, JPEG, WebP, GIF, BMP or TIFF file.
+    """Decode a PNG, JPEG, WebP, GIF, BMP or TIFF, after a look at its size and its checksums, where it has any.
 
     Raises:
         ValueError: It has another format, is broken, or has more than ``MAX_PIXELS``.
@@ -193,13 +190,9 @@ SKY = re.compile(r"蓝天|白云|天空|云朵|\bsky\b|\bclouds?\b", re.IGNORECA
 
 
 def encode(data: bytes, *, kind: str, size: tuple[int, int] | None = None, quality: int | None = None) -> bytes:
-    """Encode an image in a size and format.
+    """Encode a PNG as ``"png"``, ``"jpeg"`` (transparent parts become white) or ``"webp"``, in another size.
 
-    Args:
-        data: The image as PNG.
-        kind: ``"png"``, ``"jpeg"`` or ``"webp"``; JPEG gets a white ground where the image is transparent.
-        size: Width and height in pixels; None leaves them. What does not fit is cut off at the edges.
-        quality: 0 to 100 for JPEG and WebP; None for the usual.
+    What does not fit into the size is cut off at the edges. ``quality`` is 0 to 100, for JPEG and WebP.
     """
     image = decode(data)
     if kind == "png" and size in {None, image.size}:

@@ -38,12 +38,7 @@ _FORMATS = {
 
 
 def fill(schema: Mapping[str, Any], words: Words) -> Any:
-    """Build a value that fits.
-
-    Args:
-        schema: The schema, its ``$defs`` within; what it leaves open may be anything.
-        words: The prompt's words; each is used once.
-    """
+    """Build a value that fits a schema, its ``$defs`` within, of the prompt's words; each is used once."""
     return _Filler(schema, words).value(schema, "", 0)
 
 

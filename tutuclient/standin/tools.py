@@ -39,11 +39,7 @@ class BadToolsError(Exception):
 
 
 def calls(request: Mapping[str, Any], prompt: str) -> list[dict[str, Any]]:
-    """Return the calls that a request asks for, as ``tool_calls`` of a message.
-
-    Args:
-        request: The chat request; ``functions`` count as tools.
-        prompt: The last user message's text.
+    """Return the calls that a request asks for, as ``tool_calls`` of a message; ``prompt`` is the last user message's.
 
     Raises:
         BadToolsError: A tool has no name, a strict schema is not strict, or ``tool_choice`` names no tool.

@@ -18,14 +18,9 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
 
 
 def embed(text: str, dimensions: int) -> list[float]:
-    """Compute a text's vector, of norm 1.
+    """Compute a text's vector, of norm 1 and with ``dimensions`` (at least 1) floats; case does not matter.
 
-    Args:
-        text: The text; upper and lower case are alike.
-        dimensions: How many numbers; at least 1.
-
-    Returns:
-        ``dimensions`` floats. A text without any word gets a vector of its own too.
+    A text without any word gets a vector of its own too.
     """
     counted: Counter[str] = Counter()
     for word in _WORD.findall(text.lower()):

@@ -48,16 +48,7 @@ _OTHER_REASONING = re.compile(
 
 
 class ChunkReader(BaseEventReader[ChatCompletionChunk]):
-    """Reads the chunks of one streamed chat completion, and folds them.
-
-    Args:
-        origin: Where the chunks come from.
-        many: As for ``Folder``.
-        max_bytes: As for ``BaseEventReader``.
-
-    Attributes:
-        folder: The answer as far as it has come.
-    """
+    """Reads the chunks of one streamed chat completion, and folds them; ``many`` is as for ``Folder``."""
 
     def __init__(self, origin: Origin, *, many: int, max_bytes: int) -> None:
         super().__init__(origin.meta, max_bytes)
@@ -200,13 +191,7 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
         return (chunk,)
 
     def _look_closer(self, name: str, data: sse.Data, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
-        """Read an event that is not a plain piece of text: an empty frame, an odd one, an error.
-
-        Args:
-            name: The event's name, or "".
-            data: Its data.
-            chunk: What msgspec decoded, or None where it could not.
-        """
+        """Read an event that is not a plain piece of text; ``chunk`` is None where msgspec could not decode it."""
         # Some relays put the usage into the envelope around a delta: then it is not the final frame of usage alone.
         if chunk is not None and (chunk.choices or (chunk.usage and b'"delta"' not in bytes(data))):
             empty = not all(any(astuple(choice.delta)[1:]) for choice in chunk.choices)

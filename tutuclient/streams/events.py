@@ -398,9 +398,6 @@ def stream_in(data: bytes | bytearray, content_type: str, reader: BaseEventReade
     """Read the event stream that came where a whole answer was asked for; None when the body is not a stream.
 
     new-api switches to a stream whenever its upstream does (WIRE.md 3.4).
-
-    Raises:
-        APIError: While it is read, as a stream would, with ``partial``.
     """
     return reader.read_all(data) if wire.is_event_stream(bytes(data[:64]), content_type) else None
 
@@ -408,10 +405,7 @@ def stream_in(data: bytes | bytearray, content_type: str, reader: BaseEventReade
 async def begin_reading(reply: Reply, reader: BaseEventReader[E]) -> Iterator[E]:
     """Read as far as the first content, so that a call that fails before it can still be tried again.
 
-    The reply is the stream's to close from here on.
-
-    Returns:
-        The items that have come.
+    Returns the items that have come. The reply is the stream's to close from here on.
     """
     piece = await reply.piece()
     while piece.isspace():  # Blank lines keep a connection open, and do not tell what will come.

@@ -104,11 +104,7 @@ class _Choice:
                     _check_count(pieces)
 
     def new_in_message(self, delta: ChatDelta) -> ChatDelta:
-        """Return what a message in place of a delta adds: it may repeat what has come in deltas (WIRE.md 3.3, item 12).
-
-        Args:
-            delta: The whole message as a delta.
-        """
+        """Return what a message in place of a delta adds: it may repeat what came in deltas (WIRE.md 3.3, item 12)."""
         if self.from_messages or not self.has_content:
             self.from_messages = True  # This relay writes "message" for "delta" in every chunk.
             return delta
@@ -477,8 +473,6 @@ def has_content(choice: ChatChunkChoice) -> bool:
 
 
 _KNOWN = frozenset(ChatCompletionChunk.__struct_encode_fields__)
-
-
 _DELTA_FIELDS = frozenset(ChatDelta.__struct_encode_fields__)
 
 

@@ -1,6 +1,6 @@
 """A streamed answer while it is read: one loop at a time, the idle timeout, and a connection freed when it is left.
 
-No HTTP and no event streams here: bytes come from a ``Reply``, and a ``Reader`` makes items of them.
+No HTTP and no event streams here: bytes come from a ``Reply``, and a reader makes items of them.
 """
 
 from __future__ import annotations
@@ -43,55 +43,26 @@ _TAIL_BYTES = 64 * 2**10
 _LONGEST_PING = 4096
 
 
-class Reader(Protocol[E_co]):
-    """Makes items of the bytes of one streamed answer, without I/O."""
+class _Reader(Protocol[E_co]):
+    """Makes items of the bytes of a streamed answer, without I/O; ``events.BaseEventReader`` documents the members."""
 
     @property
-    def done(self) -> bool:
-        """Whether the relay has ended the stream; nothing behind that is read."""
-        ...
-
+    def done(self) -> bool: ...
     @property
-    def meta(self) -> Meta:
-        """How the call went."""
-        ...
-
+    def meta(self) -> Meta: ...
     @property
-    def partial(self) -> Any:
-        """The answer as far as it has come; None when nothing has, or when items are not kept."""
-        ...
-
+    def partial(self) -> Any: ...
     @property
-    def progress(self) -> int:
-        """A number that is 0 at first, and grows with every item that carries something of the answer."""
-        ...
-
+    def progress(self) -> int: ...
     @property
-    def finished(self) -> bool:
-        """Whether the answer is complete, however the bytes end."""
-        ...
-
+    def finished(self) -> bool: ...
     @property
-    def usage(self) -> Any:
-        """The usage that the relay has reported so far, or None."""
-        ...
-
+    def usage(self) -> Any: ...
     @property
-    def buffered(self) -> int:
-        """The number of bytes held of an event whose end has not come."""
-        ...
-
-    def feed(self, piece: bytes) -> Iterator[E_co]:
-        """Read the items that the next bytes complete."""
-        ...
-
-    def end(self) -> Iterator[E_co]:
-        """Read what is left when the bytes have ended."""
-        ...
-
-    def check_complete(self, *, strict: bool) -> None:
-        """Raise when the bytes have ended and the answer is not complete."""
-        ...
+    def buffered(self) -> int: ...
+    def feed(self, piece: bytes) -> Iterator[E_co]: ...
+    def end(self) -> Iterator[E_co]: ...
+    def check_complete(self, *, strict: bool) -> None: ...
 
 
 class _Reading(Generic[E]):
@@ -103,7 +74,7 @@ class _Reading(Generic[E]):
     the same error.
     """
 
-    def __init__(self, reply: Reply, reader: Reader[E], pending: Iterator[E], after_end: str) -> None:
+    def __init__(self, reply: Reply, reader: _Reader[E], pending: Iterator[E], after_end: str) -> None:
         self.reply: Reply | None = reply
         self.reader = reader
         self.pending = pending
@@ -292,11 +263,7 @@ class _IdleTimer:
         self.running = False
 
     def resume(self, progress: int) -> None:
-        """Wait for more; the full limit holds again if content has come since the last wait.
-
-        Args:
-            progress: That of the reader.
-        """
+        """Wait for more; the full limit holds again if the reader's ``progress`` has grown since the last wait."""
         if progress != self._progress:
             self._progress, self._used = progress, 0.0
         self._limits.limit("idle", None if self._limit is None else self._limit - self._used)
@@ -339,7 +306,7 @@ class Stream(Generic[E]):
 
     _after_end = ""
 
-    def __init__(self, reply: Reply, reader: Reader[E], pending: Iterator[E]) -> None:
+    def __init__(self, reply: Reply, reader: _Reader[E], pending: Iterator[E]) -> None:
         self._reading = _Reading(reply, reader, pending, self._after_end)
         self._iterator: AsyncGenerator[E, None] | None = None
         self._token: object = None

@@ -219,17 +219,7 @@ async def send_chat(
     max_tokens: int | None = None,
     numbered: bool = False,
 ) -> web.StreamResponse:
-    """Answer with a chat completion, whole or streamed as the request asks.
-
-    Args:
-        exchange: The request.
-        content: What the assistant says: a text, parts, or None beside calls and audio.
-        fields: As for ``says``.
-        token_delay: As for ``says``.
-        usage: As for ``says``.
-        max_tokens: Cut the text after so many tokens.
-        numbered: Whether texts after the first begin with their number, when several are asked for.
-    """
+    """Answer with a chat completion, whole or streamed; arguments as for ``says`` and ``chat.choices``."""
     top: dict[str, Any] = {
         "id": f"chatcmpl-{exchange.request_id}",
         "created": int(time.time()),
@@ -252,14 +242,7 @@ async def send_chat(
 async def send_events(
     exchange: Exchange, frames: Iterable[Frame], *, done: bool = True, delay: float | None = None
 ) -> web.StreamResponse:
-    """Answer with an event stream, in pieces of the server's ``piece_bytes`` and at its ``token_delay``.
-
-    Args:
-        exchange: The request.
-        frames: As for ``streams``.
-        done: As for ``streams``.
-        delay: Seconds after each piece in place of the server's.
-    """
+    """Answer with an event stream, as ``streams`` does, in pieces of the server's ``piece_bytes``, at its pace."""
     stage = exchange.stage
     pace = stage.token_delay if delay is None else delay
     return await streams(frames, chunk_sizes=stage.piece_bytes, delay=pace, done=done).play(exchange)

@@ -71,11 +71,7 @@ class Form:
 
 
 def parse(content_type: str, body: bytes) -> Form:
-    """Parse a form's body.
-
-    Args:
-        content_type: The request's Content-Type, which names the boundary.
-        body: The whole body.
+    """Parse a form's body; the request's Content-Type names the boundary.
 
     Raises:
         ValueError: It is not a multipart form, has no boundary, or ends too early; the message is Go's.

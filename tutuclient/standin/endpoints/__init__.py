@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from tutuclient.standin.endpoints import audio, chat, images, panel, texts
+from tutuclient.testing.account import Account
 from tutuclient.testing.exchange import Exchange
 
 Endpoint = Callable[[Exchange], Awaitable[web.StreamResponse]]
@@ -29,11 +30,11 @@ _FORMS: dict[str, Endpoint] = {
 }
 _OPEN: dict[str, Endpoint] = {
     "/v1/models": panel.models,
-    "/v1/dashboard/billing/subscription": panel.subscription,
-    "/v1/dashboard/billing/usage": panel.usage,
-    "/dashboard/billing/subscription": panel.subscription,
-    "/dashboard/billing/usage": panel.usage,
-    "/api/usage/token": panel.token_usage,
+    "/v1/dashboard/billing/subscription": panel.billing(Account.subscription),
+    "/v1/dashboard/billing/usage": panel.billing(Account.usage),
+    "/dashboard/billing/subscription": panel.billing(Account.subscription),
+    "/dashboard/billing/usage": panel.billing(Account.usage),
+    "/api/usage/token": panel.billing(Account.token_usage),
     "/api/status": panel.status,
 }
 # The model that new-api takes when a request names none.

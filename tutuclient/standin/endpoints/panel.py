@@ -1,10 +1,11 @@
 """The endpoints about the relay itself: its models, and the account behind the key."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
-from tutuclient.testing.account import POINTS_PER_UNIT
+from tutuclient.testing.account import POINTS_PER_UNIT, Account
 from tutuclient.testing.exchange import Exchange
 
 MODELS = {
@@ -48,19 +49,13 @@ async def model(exchange: Exchange) -> web.StreamResponse:
     return exchange.error(200, message, code="model_not_found", type="invalid_request_error", param="model")
 
 
-async def subscription(exchange: Exchange) -> web.StreamResponse:
-    """GET /v1/dashboard/billing/subscription, also without /v1."""
-    return exchange.respond(exchange.stage.account.subscription())
+def billing(read: Callable[[Account], object]) -> Callable[[Exchange], Awaitable[web.StreamResponse]]:
+    """Return an endpoint that answers with what ``read`` returns of the account; dates in a query change nothing."""
 
+    async def answer(exchange: Exchange) -> web.StreamResponse:
+        return exchange.respond(read(exchange.stage.account))
 
-async def usage(exchange: Exchange) -> web.StreamResponse:
-    """GET /v1/dashboard/billing/usage, also without /v1; the dates of its query change nothing."""
-    return exchange.respond(exchange.stage.account.usage())
-
-
-async def token_usage(exchange: Exchange) -> web.StreamResponse:
-    """GET /api/usage/token."""
-    return exchange.respond(exchange.stage.account.token_usage())
+    return answer
 
 
 async def status(exchange: Exchange) -> web.StreamResponse:
