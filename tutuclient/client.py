@@ -194,6 +194,7 @@ class TutuClient:
 
     def _copy(self, settings: Settings) -> Self:
         """Return a client with these settings, which shares the connections unless they go to another server."""
+        # Not by ``__init__``, which would read the environment again and check what has been checked.
         copy = object.__new__(type(self))
         shared = settings.base_url == self._settings.base_url or settings.origin == self._settings.origin
         copy._bind(settings, self._transport if shared else Transport(settings))
@@ -429,6 +430,7 @@ class TutuClient:
                 " image: edit('cat.jpg', 'Put a blue sky behind it')."
             )
         wire.check_keywords(fields, _FIELDS, "generate")
+        # A chat model draws (WIRE.md 2.2): the relay's way, where OpenAI has ``images.generate``.
         return await self._ask(model, {"role": "user", "content": _prompt(prompt)}, stream, timeout, fields, True)
 
     async def _ask(
@@ -444,6 +446,7 @@ class TutuClient:
         more = {name: fields.pop(name) for name in ("extra_headers", "extra_query") if name in fields}
         extra_body: Mapping[str, Any] = wire.checked_extra_body(fields.pop("extra_body", None))
         body = wire.without_unset({"model": model, "messages": [message], **fields, **extra_body})
+        # ``response_format`` may have come by ``extra_body``, so it is looked for where the body is complete.
         refuse_format(body)
         ask = (
             self.chat.completions.open
@@ -468,6 +471,7 @@ def _question(
         _image_part(source, f"images[{place}]" if several else "images", detail, side)
         for place, source in enumerate(sources)
     ]
+    # The text comes first, as in the samples of the relay's documentation (WIRE.md 1.11).
     return {"role": "user", "content": [{"type": "text", "text": text}, *parts]}
 
 
@@ -475,6 +479,7 @@ def _sources(images: Any) -> list[Any]:
     """Return the images that were given, one by one, as they were given."""
     if isinstance(images, Mapping) or wire.is_part(images) or wire.is_source(images):
         return [images]
+    # An array of numpy iterates over its rows, and each would be taken for an image.
     if hasattr(images, "dtype"):
         raise MediaError(f"images is {wire.quoted(images)}: pass it as PIL.Image.fromarray(array)")
     if isinstance(images, str | bytes | bytearray | memoryview) or not isinstance(images, Iterable):
@@ -517,6 +522,7 @@ def _side(max_side: Any) -> int | None:
     if max_side is None:
         return None
     try:
+        # ``True`` is an int too, and no number of pixels.
         side = 0 if isinstance(max_side, bool) else index(max_side)
     except TypeError:
         side = 0

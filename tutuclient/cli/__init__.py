@@ -48,6 +48,8 @@ app = typer.Typer(
     "Without either, [bold]tutuclient demo[/bold] shows it all on this computer.",
     epilog=_EPILOG,
     rich_markup_mode="rich",
+    # typer's tracebacks fill the screen and may print local variables, the key among them:
+    # https://typer.tiangolo.com/tutorial/exceptions.
     pretty_exceptions_enable=False,
 )
 
@@ -69,8 +71,12 @@ def _start(
     del version  # Handled by its callback.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
+            # Answers are in any language, and a terminal or a pipe may have an encoding that lacks it: an error in the
+            # middle of an answer would lose the rest of what was paid for.
             stream.reconfigure(errors="backslashreplace")
     if context.invoked_subcommand is None:
+        # With ``rich_markup_mode`` this prints the help itself, and returns an empty text
+        # (typer.rich_utils.rich_format_help).
         context.get_help()
         raise typer.Exit(2)
 
@@ -93,6 +99,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows the program's name; None takes the process's own.
     """
     try:
+        # On its own typer prints usage errors in a frame of several lines, and exits; scripts want one line, and a code
+        # to branch on. Without ``standalone_mode`` it raises those, and returns the code of ``typer.Exit``
+        # (typer.core._main).
         return int(app(arguments, prog_name="tutuclient", standalone_mode=False) or 0)
     except KeyboardInterrupt:
         return INTERRUPTED

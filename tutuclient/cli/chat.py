@@ -183,6 +183,7 @@ def _converse(
         return await _show(stream, model)
 
     note(f"a conversation with {printable(model)}; Ctrl-C stops an answer, Ctrl-D ends it")
+    # One loop for the whole conversation: connections belong to a loop, and each turn would need a handshake.
     with new_runner() as runner:
         try:
             while True:
@@ -195,6 +196,8 @@ def _converse(
                     continue
                 messages.append({"role": "user", "content": said})
                 try:
+                    # The relay's own message and not just its text: models that draw or think want it back as it was
+                    # (WIRE.md 2.1 and 3.3).
                     messages.append(runner.run(answer()).message)
                 except KeyboardInterrupt:
                     end_interrupted_line()

@@ -210,6 +210,7 @@ class _Margin:
     def write(self, text: str) -> None:
         for part in re.split(r"(\n)", text):
             size = cell_len(part)
+            # A terminal breaks lines in the middle of the margin; so they are broken before it would.
             if part == "\n" or (self._width and self._at + size > self._width - 1):
                 write("\n")
                 self._at = 0

@@ -255,6 +255,7 @@ class _Doctor:
     async def stream(self) -> _Finding:
         """See whether an answer comes as it is made."""
         try:
+            # Without the field, new-api swallows the usage at the end of a stream (WIRE.md 3.3, item 3).
             answer, seen = await self._timed({"stream_options": {"include_usage": True}})
         except errors.BadRequestError:  # Some take no such field; the stream itself may be well.
             answer, seen = await self._timed({})
@@ -286,6 +287,7 @@ class _Doctor:
 
     async def _timed(self, fields: ChatFields) -> tuple[ChatCompletion, list[float]]:
         """Ask for a stream; note after how many seconds each piece of its text came."""
+        # Long enough to take some time, and short enough to cost next to nothing.
         message = {"role": "user", "content": "Count from 1 to 40, with spaces between the numbers."}
         started, seen = time.monotonic(), list[float]()
         opening = self.client.chat.completions.create(model=self._model, messages=[message], stream=True, **fields)
@@ -299,6 +301,7 @@ class _Doctor:
 
     async def image(self) -> _Finding:
         """Show stripes of colours drawn by lot: who names these and no others has seen them."""
+        # By lot, or a model that sees nothing could be right by guessing the usual ones.
         drawn = random.sample(list(_COLOURS), 3)
         answer = await self.client.analyze(
             _stripes([_COLOURS[name][0] for name in drawn]),
@@ -349,6 +352,8 @@ class _Doctor:
         """Order one image, if that was asked for, and keep it: it is paid for."""
         if model is None:
             return _Finding("untried", "it would cost an image (--draw)")
+        # As a stream, because a silent request is cut by proxies after 100 s and the image is billed all the same
+        # (WIRE.md 4.3).
         async with await self.client.generate("A small red circle on white.", model=model, stream=True) as stream:
             answer = await stream.completion()
         self._count(answer)
@@ -433,6 +438,7 @@ _BESIDE = 27  # Columns of what stands beside the text.
 
 async def _list(client: TutuClient) -> ModelList | APIError:
     try:
+        # Once: this may be one of several spellings of an address, and the next is tried at once.
         return await client.with_options(max_retries=0).models.list()
     except APIError as error:
         return error

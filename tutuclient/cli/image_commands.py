@@ -117,6 +117,8 @@ async def _await_images(opening: Awaitable[ChatStream], model: str, spinner: Spi
         async with await opening as stream:
             text = ""
             async for chunk in stream:
+                # The last line is all that is shown, and a chunk may hold a whole image as base64 (WIRE.md 2.3, rule
+                # 12).
                 text = (text + chunk.text)[-2000:]
                 spinner.update(f"{model} {last_line(text)}")
             return await stream.completion()

@@ -49,6 +49,7 @@ def serve(
                 f"    export TUTU_API_KEY={'…' if key else 'any'}\n"
                 '    tutuclient chat "Hello"\n'
             )
+            # A relay that listens everywhere answers everyone, be it without a model.
             if not key and host not in {"127.0.0.1", "::1", "localhost"}:
                 note("other computers may reach it, and it asks for no key (--key)")
             await asyncio.Event().wait()
@@ -75,6 +76,7 @@ async def relay(host: str, port: int, key: str | None) -> AsyncGenerator[Server]
 
     from tutuclient.testing import serve as start
 
+    # Not ``async with start(…)``: an OSError of the block within would be taken for one of listening.
     async with AsyncExitStack() as stack:
         try:
             server = await stack.enter_async_context(start(host, port, key))

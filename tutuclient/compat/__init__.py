@@ -306,6 +306,7 @@ class AsyncOpenAI(TutuClient):
         )
         return self._copy(settings.changed(api_key=api_key, base_url=_address(base_url), **changes))
 
+    # openai's client has it under both names.
     copy = with_options
 
     if not TYPE_CHECKING:  # A type checker would take every name for an attribute.
@@ -359,6 +360,8 @@ class _EventStream:
 
     def __init__(self, stream: ChatCompletionStream[Any]) -> None:
         self._stream = stream
+        # openai's package makes an event of a piece of text that is "" too, and code written for it may count on the
+        # first.
         self._events = stream.events(empty=True)
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -394,6 +397,7 @@ class _View:
         resource = getattr(self._resource, name)
         if not isinstance(resource, Resource):
             raise AttributeError(f"{self._how} has no {name}: it has resources and their calls only")  # noqa: TRY004  (it is an attribute)
+        # ``chat`` and ``audio`` have no calls of their own, only resources that have some.
         return getattr(resource, self._how, None) or _View(resource, self._how)
 
 
@@ -455,6 +459,7 @@ def _named_headers(organization: str | None, project: str | None) -> dict[str, s
 def _cleared(settings: Settings, *, headers: bool, query: bool) -> Settings:
     """Return settings without the headers, or the query parameters, that were given before."""
     if headers:
+        # openai keeps these two apart from the headers that a caller passed, so replacing those leaves them.
         kept = {name: settings.headers[name] for name in (_ORGANIZATION, _PROJECT) if name in settings.headers}
         own = own_headers(Secret(settings.api_key), USER_AGENT) | kept
         settings = msgspec.structs.replace(settings, headers=own, header_lines=header_lines(own))

@@ -44,7 +44,11 @@ def mapped_errors(
 
     try:
         yield
+    # A ValueError comes from yarl and from the codec of host names (IDNA), for an address that cannot be written on the
+    # wire.
     except (aiohttp.ClientError, OSError, ValueError) as error:
+        # aiohttp reports the PermissionError of ``PublicSockets`` as a failure to connect, so the guard itself is asked
+        # first.
         if sockets is not None and sockets.refused:
             raise blocked(shown, sockets.refused[0]) from None
         reason: DownloadReason = "unreachable" if isinstance(error, OSError) else "bad_address"
@@ -54,6 +58,7 @@ def mapped_errors(
                 reason, words = cause, description
                 break
         hint = ""
+        # A part of the image has come, so the host was reached: what is there can be kept.
         if status is not None and reason == "unreachable":
             reason, hint = "damaged", "; damaged=True keeps what came"
         detail = getattr(error, "strerror", None)

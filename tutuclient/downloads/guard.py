@@ -196,9 +196,11 @@ def _may_be_private(host: str) -> bool:
     accepted only in the one spelling that every program reads alike, and a name
     only if it consists of letters that names have.
     """
+    # A dot at the end makes a name absolute, and would hide its suffix from the table below.
     host = host.rstrip(".").lower()
     if ":" in host:
         try:
+            # A zone names an interface of this machine (RFC 4007, section 11), so the address is not a public one.
             return "%" in host or not is_public(host)
         except ValueError:
             return True
@@ -210,6 +212,7 @@ def _may_be_private(host: str) -> bool:
             return not is_public(host)  # Python accepts four decimal numbers without leading zeros only.
         except ValueError:
             return True
+    # Resolvers complete a name without a dot by the search domains of their network: resolv.conf(5), "search".
     return "." not in host or f".{host}".endswith(_PRIVATE_SUFFIXES)
 
 

@@ -44,6 +44,7 @@ class RequestInfo:
     def origin(self, reply: Reply, hear: Callable[[ChatCompletion], Sound | None] | None = None) -> Origin:
         """Return where an answer comes from: how the call went, and what finds its images and its audio."""
         call = reply.call
+        # The limits of the call hold for its images too; they are downloaded later, when somebody wants them.
         find = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry)
         return Origin(reply.meta, find) if hear is None else Origin(reply.meta, find, hear)
 

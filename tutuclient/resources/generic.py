@@ -73,6 +73,7 @@ class AnyEndpoint(Resource):
             )
         if not isinstance(path, str):
             raise ConfigError(f'the path is {wire.quoted(path)}: write text, such as "/models"')
+        # A line break would end the request line, and what follows "#" is never sent (RFC 3986, section 3.5).
         if not path.isprintable() or "#" in path:
             raise ConfigError(f"{path!r} has a line break, a control character or a # inside; write it as %0A, %23…")
         if not path.startswith("/") and not _is_within(path, self._settings.origin):
@@ -110,6 +111,7 @@ def _fields(body: Any) -> Any:
 def _form_files(files: Mapping[str, PictureSource] | None) -> list[wire.FormFile] | None:
     if files is None:
         return None
+    # Every file of a form gets a name: relays take no file without one, and upstreams see little else (WIRE.md 1.2).
     documents = {field: Document(source) for field, source in files.items()}
     for field, document in documents.items():
         document.name = document.name or field

@@ -101,6 +101,7 @@ def _step(model: Any) -> str:
     if model.strip() in {"", ".", ".."}:  # The dots are steps of a path, not names in it (RFC 3986, section 5.2.4).
         raise ConfigError("models.retrieve needs the id of a model")
     try:
+        # Ids hold "/", ":" and CJK (WIRE.md 1.10); a "/" that is not escaped would be a step of the path.
         return quote(model, safe="")
     except UnicodeEncodeError:
         raise ConfigError(f"models.retrieve: {model!r} holds half a surrogate, which cannot be sent") from None

@@ -180,6 +180,7 @@ def _is_parseable(tool: Tool | Mapping[str, Any]) -> bool:
 
 
 def _check_whole(choice: ChatChoice, completion: ChatCompletion) -> None:
+    # Gemini's reasons come in capitals (WIRE.md 3.3, item 5).
     word = (choice.finish_reason or "").lower()
     if word in _CUT_OFF:
         raise LengthFinishReasonError(

@@ -134,6 +134,7 @@ class Resource:
         settings = self._settings
         headers, query = options.get("extra_headers"), options.get("extra_query")
         if endpoint.headers is not None:
+            # What a caller passes is meant for this call, and wins over what the endpoint always sends.
             headers = {**endpoint.headers, **(headers or {})}
         queries = {**settings.default_query, **clean_query(query)} if query else settings.default_query
         timeout = options.get("timeout", UNSET)
@@ -143,6 +144,7 @@ class Resource:
             settings,
             endpoint.method,
             endpoint.path,
+            # A form writes its own fields, so the call keeps the others only for what reads them as JSON.
             body=form if form is not None or fields is None else wire.encode(fields),
             fields=fields if form is None else None,
             headers=clean_headers(headers) if headers else None,

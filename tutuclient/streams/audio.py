@@ -235,6 +235,8 @@ def speech_reader(asked: str, content_type: str, meta: Meta, max_bytes: int) -> 
 
     def whole(body: bytes, meta: Meta) -> Iterator[SpeechStreamEvent]:
         sound = read_audio(body, asked, content_type, meta, max_bytes)
+        # Encoded again, because the field of the API's event is base64: whoever reads the events need not know how they
+        # came.
         yield SpeechAudioDeltaEvent(audio=base64.b64encode(sound.content).decode())
         yield SpeechAudioDoneEvent()
 
@@ -257,6 +259,7 @@ def read_audio(data: bytes | bytearray, asked: str, content_type: str, meta: Met
     """
     head = bytes(data[:HEAD_BYTES])
     reader = speech_reader(asked, content_type, meta, max_bytes)
+    # Audio never begins like text, so megabytes of it are not searched for events.
     events = stream_in(data, content_type, reader) if is_text(head) else None
     if events is None:
         mime = mime_of_answer(data, content_type, asked)
@@ -300,6 +303,7 @@ def _error_of(data: bytes | bytearray, meta: Meta) -> APIError:
     head = bytes(data[:HEAD_BYTES])
     if not head.strip():
         return wire.unexpected("an empty body", b"", meta)
+    # A model that draws may have been asked by mistake, and "something else" would not say so.
     if (image := image_mime(head)) is not None:
         return wire.unexpected(f"an image ({image}) in place of audio", b"", meta)
     if is_text(head):

@@ -33,6 +33,7 @@ def read_body(
     if isinstance(read, list):
         reader = ChunkReader(origin, many=many, max_bytes=max_bytes)
         return _folded(reader, reader.read_values(read))
+    # A relay may split one answer over several choices (WIRE.md 3.3, item 7).
     completion = read if many or len(read.choices) == 1 else one_choice(read)
     set_origin(completion, origin)
     return completion

@@ -116,6 +116,7 @@ class BaseEventReader(ABC, Generic[E]):
             APIError: The relay sent an error, or something that is not an event of this endpoint.
             UnexpectedResponseError: A line, an event or the whole stream is too long.
         """
+        # Nearly every read holds whole events of one unnamed "data:" line each: for those the decoder keeps no state.
         plain = self._decoder.feed_plain(piece)
         events: list[sse.Event] = []
         try:
@@ -227,6 +228,7 @@ class BaseEventReader(ABC, Generic[E]):
         """
         if self.done:
             return
+        # It may have spaces before it, and more bytes behind it that are none of the answer's (WIRE.md 3.1).
         if wire.is_done_mark(data):
             self.done = True
             return
@@ -251,8 +253,11 @@ class BaseEventReader(ABC, Generic[E]):
 
     def _parse_one(self, name: str, data: sse.Data) -> Iterable[E]:
         if name == "error":
+            # Claude-style and image streams name their errors so, and the object within may lack an "error" key
+            # (WIRE.md 3.5).
             raise wire.error_event(data, self.meta)
         blank = not bytes(data[:64]).strip() and not bytes(data).strip()
+        # Servers send empty data lines to keep a connection open (WIRE.md 3.1).
         return () if blank else self._parse(name, data)
 
     def _pass_over(self, error: APIError) -> None:
@@ -368,12 +373,14 @@ class EventReader(BaseEventReader[E]):
         self._progress += content
         for event in events:
             self._note_usage(event)
+            # ``_is_last`` is asked for every event, as it may have to count them.
             self._finished = self._is_last(event) or self._finished
         self.done = self._finished and not self._more_after_last
         return events
 
     def read_whole(self, data: sse.Data) -> Iterable[E]:
         """Read a whole answer; see ``BaseEventReader``."""
+        # The events of a stream, written as an array or one after the other.
         if values := wire.split_json_stream(data, self.meta):
             return self.read_values(values)
         events = list(self._make_events(bytes(data), self.meta))
@@ -417,6 +424,7 @@ async def begin_reading(reply: Reply, reader: BaseEventReader[E]) -> Iterator[E]
     else:
         pending = iter(reader.read_whole(await reply.read(piece)))
     reply.limits.ease()
+    # From here on any task may read, at any time: a limit that passes fails the stream and cancels nobody.
     reply.limits.hand_over(reply.fail)
     return pending
 

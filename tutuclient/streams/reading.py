@@ -141,6 +141,7 @@ class _Reading(Generic[E]):
             return
         if self.reply.limits.loop is not asyncio.get_running_loop():
             raise ConfigError("the stream was opened in another event loop; read it there")
+        # Two tasks in one ``__anext__`` would share the bytes between them.
         if self._is_waiting:
             raise ConfigError("the stream is being read already: one loop at a time may read it")
         if self._current in (None, token):
@@ -167,6 +168,8 @@ class _Reading(Generic[E]):
                 if reader.done or not piece:
                     break
                 piece = await self._read_more(reply, token, idle)
+            # The bytes have ended, and with that alone nothing is known: relays end streams that they have cut (WIRE.md
+            # 3.1).
             reader.check_complete(strict=reply.call.settings.strict_finish)
             self.complete = True
             reply.stamp()
@@ -228,6 +231,8 @@ class _Reading(Generic[E]):
         try:
             return await reply.piece()
         except APIConnectionError as error:
+            # The reset of a relay that does not wait for its last bytes to be read takes nothing from an answer that is
+            # whole.
             if self.reader.finished:
                 return b""
             if isinstance(error, APITimeoutError):
@@ -276,6 +281,7 @@ async def _read_tail(reply: Reply) -> None:
     left = _TAIL_BYTES
     if reply.at_end:
         return
+    # Some servers leave the connection open behind [DONE]: the answer is here, and must not wait for that.
     reply.limits.limit("tail", _TAIL_S)
     try:
         while left > 0 and not reply.at_end and (piece := await reply.piece()):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+# WIRE.md 2.2 has a source for each.
 PICTURE_FORMS = (
     "url", "bare", "markdown", "alt", "link", "b64", "images", "image", "parts", "raw_b64", "data", "progress",
 )  # fmt: skip
@@ -203,6 +204,7 @@ def draws(
 
     async def play(exchange: Exchange) -> web.StreamResponse:
         asked = exchange.payload.get("image_format")
+        # A request may choose too, so that any client can be tried with each form without a script.
         chosen = form or (asked if asked in PICTURE_FORMS else exchange.stage.picture_form)
         return await _send_image(exchange, image, chosen, note=note, zh=language == "zh", fields=fields)
 
@@ -235,6 +237,7 @@ async def send_chat(
     turns = zip_longest(*(choice.chunks(top) for choice in built))
     frames = [frame for turn in turns for frame in turn if frame is not None]
     if counted is not None and lenient.mapping(exchange.payload.get("stream_options")).get("include_usage") is True:
+        # The usage has a frame of its own, without choices, and only where it was asked for (WIRE.md 3.3, item 3).
         frames.append({**chunk(None, **top), "choices": [], "usage": dict(counted)})
     return await send_events(exchange, frames, delay=token_delay)
 
@@ -280,6 +283,7 @@ async def _send_image(
     else:
         url = data = inline = image
     if form == "data":
+        # new-api writes both fields, the unused one empty (WIRE.md 1.9).
         listed = [{"url": url, "b64_json": "", "revised_prompt": ""}]
         model = exchange.payload.get("model", "")
         return exchange.respond({"created": int(time.time()), "model": model, "data": listed})
@@ -311,6 +315,8 @@ def _progress(url: str, name: str) -> str:
     """Write the log of a slow image job, as relays in front of image models stream it."""
     origin = url.rsplit("/", 1)[0]
     return (
+        # The skeleton is that of WIRE.md 2.3: a fenced prologue, quoted lines, numbers run together, and the file
+        # linked twice.
         f'```json\n{{\n  "prompt": "stand-in",\n  "ratio": "1:1",\n  "n": 1\n}}\n```\n\n'
         f"> ID: `task_01{name[:8]}`\n"
         f">[数据预览]({origin}/web/task_01) | [原始数据]({origin}/source/task_01)\n\n"

@@ -7,6 +7,7 @@ from typing import Any
 
 from tutuclient.testing import lenient
 
+# Models have about one token for each of these characters, and their texts have no spaces.
 _CJK = "\u3000-\u9fff\uff00-\uffef"
 _TOKEN = re.compile(rf"\s*(?:\.\.\d+|[{_CJK}]|[^\s.{_CJK}]+|\.)|\s+")
 
