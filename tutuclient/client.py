@@ -22,7 +22,7 @@ from tutuclient.resources.generic import AnyEndpoint
 from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
 from tutuclient.resources.options import RequestOptions
-from tutuclient.resources.parsing import refuse_format
+from tutuclient.resources.parsing import check_untyped
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
 from tutuclient.transport import Transport
 from tutuclient.types.chat import CallFields
@@ -119,7 +119,7 @@ class TutuClient:
         try:
             settings = Settings.make(api_key, base_url, user_agent=USER_AGENT, **options)
         except Exception as error:  # noqa: BLE001  (what is of a wrong type raises anything)
-            # Tracebacks with locals print this frame and those below it, and what was given may hold secrets.
+            # Tracebacks with locals print this frame and those below it, and the arguments may hold secrets.
             del api_key, base_url, options
             error.__context__ = None
             raise error.with_traceback(None) from None
@@ -181,7 +181,7 @@ class TutuClient:
 
     @with_keywords(Changes)
     def with_options(self, *, api_key: Key | None = None, **changes: Unpack[Changes]) -> Self:
-        """Return a copy with other settings, sharing connections and limits. What is not given stays.
+        """Return a copy with other settings, sharing connections and limits. What is not passed stays.
 
         Headers and query parameters are added to those of the client. Closing any of
         the copies closes the connections of all.
@@ -447,7 +447,7 @@ class TutuClient:
         extra_body: Mapping[str, Any] = wire.checked_extra_body(fields.pop("extra_body", None))
         body = wire.without_unset({"model": model, "messages": [message], **fields, **extra_body})
         # ``response_format`` may have come by ``extra_body``, so it is looked for where the body is complete.
-        refuse_format(body)
+        check_untyped(body)
         ask = (
             self.chat.completions.open
             if wire.is_stream_asked(stream) or body.get("stream") is True
@@ -476,7 +476,7 @@ def _question(
 
 
 def _sources(images: Any) -> list[Any]:
-    """Return the images that were given, one by one, as they were given."""
+    """Return the images one by one, as they were passed."""
     if isinstance(images, Mapping) or wire.is_part(images) or wire.is_source(images):
         return [images]
     # An array of numpy iterates over its rows, and each would be taken for an image.
@@ -486,7 +486,7 @@ def _sources(images: Any) -> list[Any]:
         return [images]
     sources: list[Any] = [*images]
     if not sources:
-        raise MediaError("no image was given: the list is empty")
+        raise MediaError("no image was passed: the list is empty")
     return sources
 
 

@@ -160,7 +160,7 @@ class _Doctor:
     """The checks of one relay. What an earlier check found out a later one knows.
 
     Attributes:
-        client: The client in use; another than the one given, when only another address works.
+        client: The client in use; another than the first, when only another address works.
         hopeless: Why there is no use in trying more, or "".
     """
 
@@ -203,7 +203,7 @@ class _Doctor:
         """Find the API: where it was said to be, with ``/v1`` and without."""
         asked = self.client.base_url
         source, written = _source(option)
-        pasted = f" (given as {printable(written, 200)})" if written and written.rstrip("/") != asked else ""
+        pasted = f" (written as {printable(written, 200)})" if written and written.rstrip("/") != asked else ""
         here = f"{asked}, from {source}{pasted}"
         self._models = first = await _list(self.client)
         if not isinstance(first, _NO_API):
@@ -330,7 +330,7 @@ class _Doctor:
         question = "What does this image show? At most ten words."
         answer = await self.client.analyze(url, question, model=self._model, detail="low")
         self._count(answer)
-        return _Finding("yes", f"the model was given the URL, and answered: {_quoted(answer)}", "is that your image?")
+        return _Finding("yes", f"the model got the URL, and answered: {_quoted(answer)}", "is that your image?")
 
     async def tools(self) -> _Finding:
         """See whether a tool that was offered is called."""

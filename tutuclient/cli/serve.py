@@ -44,7 +44,7 @@ def serve(
                 server.on_answered = _tell
             write(
                 f"A stand-in relay, with no model in it: {server.base_url}\n"
-                f"{'It takes one key, the one given.' if key else 'It takes any key.'} Ctrl-C ends it.\n\n"
+                f"{'It takes one key, that of --key.' if key else 'It takes any key.'} Ctrl-C ends it.\n\n"
                 f"    export TUTU_BASE_URL={server.base_url}\n"
                 f"    export TUTU_API_KEY={'…' if key else 'any'}\n"
                 '    tutuclient chat "Hello"\n'

@@ -270,7 +270,7 @@ class AsyncOpenAI(TutuClient):
         set_default_query: Mapping[str, object] | None = None,
         **changes: Unpack[Changes],
     ) -> Self:
-        """Return a copy with other settings. What is not given stays.
+        """Return a copy with other settings. What is not passed stays.
 
         It shares connections and limits, unless ``base_url`` is another server's:
         then it has its own, and has to be closed too.
@@ -283,8 +283,8 @@ class AsyncOpenAI(TutuClient):
             websocket_base_url: As for the client.
             base_url: As for the client. The key goes there.
             http_client: As for the client.
-            set_default_headers: Headers that replace all given before, where ``default_headers`` adds to them.
-            set_default_query: Query parameters that replace all given before, where ``default_query`` adds to them.
+            set_default_headers: Headers that replace all earlier ones, where ``default_headers`` adds to them.
+            set_default_query: Query parameters that replace all earlier ones, where ``default_query`` adds to them.
             **changes: As for ``TutuClient.with_options``.
 
         Raises:
@@ -432,7 +432,7 @@ def _check_client(http_client: object, *, strict: bool = False) -> None:
 def _found(key: Key | None) -> Key:
     """Return the key, else OPENAI_API_KEY: not TUTU_API_KEY, as a relay's key must not go to api.openai.com."""
     if key is not None:
-        return key  # An empty one too, which ``Settings.make`` refuses.
+        return key  # An empty one too, which ``Settings.make`` rejects.
     found = Secret(os.environ.get("OPENAI_API_KEY", "").strip())
     if not found:
         raise ConfigError(
@@ -442,12 +442,12 @@ def _found(key: Key | None) -> Key:
 
 
 def _address(base_url: object) -> str | None:
-    """Return an address as text, also of the URL objects of other libraries; None where none is given."""
+    """Return an address as text, also of the URL objects of other libraries; None where none is passed."""
     return None if base_url is None or is_unset(base_url) else str(base_url)
 
 
 def _found_address(base_url: object) -> str:
-    """Return the address, else OPENAI_BASE_URL, else openai's; an empty one too, which ``Settings.make`` refuses."""
+    """Return the address, else OPENAI_BASE_URL, else openai's; an empty one too, which ``Settings.make`` rejects."""
     address = _address(base_url)
     return os.environ.get("OPENAI_BASE_URL", "").strip() or DEFAULT_BASE_URL if address is None else address
 
@@ -457,7 +457,7 @@ def _named_headers(organization: str | None, project: str | None) -> dict[str, s
 
 
 def _cleared(settings: Settings, *, headers: bool, query: bool) -> Settings:
-    """Return settings without the headers, or the query parameters, that were given before."""
+    """Return settings without the headers, or the query parameters, that were set before."""
     if headers:
         # openai keeps these two apart from the headers that a caller passed, so replacing those leaves them.
         kept = {name: settings.headers[name] for name in (_ORGANIZATION, _PROJECT) if name in settings.headers}

@@ -21,7 +21,7 @@ _CAUSES: tuple[tuple[str, DownloadReason, str], ...] = (
     ("ClientConnectorCertificateError", "untrusted", "its certificate cannot be trusted"),
     ("ClientSSLError", "unreachable", "TLS with its host failed"),
     ("ClientProxyConnectionError", "proxy", "the proxy cannot be reached"),
-    ("ClientHttpProxyError", "proxy", "the proxy refused the connection"),
+    ("ClientHttpProxyError", "proxy", "the proxy rejected the connection"),
     ("ConnectionTimeoutError", "timeout", "there was no connection to its host within timeout.connect"),
     ("ServerTimeoutError", "timeout", "its host sent nothing within timeout.idle"),
     ("ClientConnectorError", "unreachable", "its host cannot be reached"),
@@ -49,8 +49,8 @@ def mapped_errors(
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # aiohttp reports the PermissionError of ``PublicSockets`` as a failure to connect, so the guard itself is asked
         # first.
-        if sockets is not None and sockets.refused:
-            raise blocked(shown, sockets.refused[0]) from None
+        if sockets is not None and sockets.blocked:
+            raise blocked(shown, sockets.blocked[0]) from None
         reason: DownloadReason = "unreachable" if isinstance(error, OSError) else "bad_address"
         words = "it cannot be requested"
         for name, cause, description in _CAUSES:

@@ -121,8 +121,8 @@ class Found:
 
     def read_again(self, text: str, *, made: bool) -> None:
         """Read what may be an image, for an answer in which nothing else is."""
-        # Lines of progress are quotes, and hold drafts and links to pages (WIRE.md 2.3, rules 1 and 3): only markdown's
-        # images among them count, and only where there is nothing else.
+        # Lines of progress are quotes, and hold drafts and links to a job's log (WIRE.md 2.3, rules 1 and 3): only
+        # markdown's images among them count, and only where there is nothing else.
         if ">" in text:
             self._add((mention for mention in mentions(*prepare(text, quoted=True)) if mention.is_image), self._certain)
         if made and not self.images:

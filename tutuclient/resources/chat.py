@@ -1,6 +1,6 @@
 """Chat completions: whole, or as a stream.
 
-Source: the relay's pages "Chat(分析图片)" and "Chat(修改图片)"; ``POST /chat/completions``.
+Source: the relay's documentation, "Chat(分析图片)" and "Chat(修改图片)"; ``POST /chat/completions``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tutuclient import wire
 from tutuclient.media.parts import Message
 from tutuclient.resources.endpoint import Endpoint
 from tutuclient.resources.options import CallOptions, RequestOptions
-from tutuclient.resources.parsing import Expected, refuse_format
+from tutuclient.resources.parsing import Expected, check_untyped
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.responses import further
 from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
@@ -110,7 +110,7 @@ class Completions(Resource):
         Cancelling frees the connection at once; the relay may still bill what it had begun.
         """
         body, options = _CHAT.split({"model": model, "messages": messages}, fields, stream)
-        refuse_format(body)
+        check_untyped(body)
         return await self._request(_CHAT, body, **options)
 
     async def send(

@@ -42,7 +42,7 @@ class AnyEndpoint(Resource):
         makes_image: bool = False,
         **options: Unpack[RequestOptions],
     ) -> Coroutine[Any, Any, T]:
-        """Make a call and read its whole answer; ``TutuClient.post`` documents the arguments."""
+        """Send a request and read its whole answer; ``TutuClient.post`` documents the arguments."""
         endpoint, fields = self._endpoint(method, path, cast_to), _fields(body)
         return self._whole(endpoint, fields, _form_files(files), makes_image=makes_image, **options)
 
@@ -57,7 +57,7 @@ class AnyEndpoint(Resource):
         makes_image: bool = False,
         **options: Unpack[RequestOptions],
     ) -> Coroutine[Any, Any, EventStream[T]]:
-        """Make a call and return the stream of its events. Arguments as for ``send``."""
+        """Send a request and return the stream of its events. Arguments as for ``send``."""
         endpoint, fields = self._endpoint(method, path, cast_to), _fields(body)
         return self._streamed(endpoint, fields, _form_files(files), makes_image=makes_image, **options)
 

@@ -159,7 +159,7 @@ def _begun(text: str, read: Callable[[str], Any] | None) -> Any:
         return partial_json(text)
 
 
-def refuse_format(body: Mapping[str, Any]) -> None:
+def check_untyped(body: Mapping[str, Any]) -> None:
     """Raise a ``ConfigError`` where ``response_format`` is a type, and the answer will not be parsed."""
     asked = body.get("response_format")
     if asked is None:

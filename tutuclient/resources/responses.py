@@ -268,7 +268,7 @@ class OpenResponse(_Head, Generic[T]):
                 _close(reply)
                 if isinstance(error, TutuError):
                     error.with_details(attempts=self.meta.attempts)
-                    # Relays echo keys in their messages (WIRE.md 6). The transport removes them from its errors; this one
+                    # Relays echo keys in messages (WIRE.md 6). The transport removes them from its errors; this one
                     # is raised behind it.
                     wire.without_key(error, reply.call.settings.api_key)
                 raise

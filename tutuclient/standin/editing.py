@@ -180,8 +180,8 @@ def _change_tones(image: Image.Image, prompt: str) -> tuple[Image.Image, Done]:
 def _change_place(image: Image.Image, prompt: str) -> tuple[Image.Image, Done]:
     done: Done = []
     if _ROTATE.search(prompt):
-        given = _DEGREES.search(prompt)
-        degrees = int(given[1]) % 360 if given else 90
+        number = _DEGREES.search(prompt)
+        degrees = int(number[1]) % 360 if number else 90
         counter = _COUNTER.search(prompt) is not None
         image = image.rotate(degrees if counter else -degrees, expand=True)
         done.append((f"{'逆' if counter else '顺'}时针旋转了 {degrees} 度",

@@ -304,7 +304,7 @@ class EventReader(BaseEventReader[E]):
 
     Args:
         meta: How the call went.
-        read: Parses one event, given its name ("" for none) and its data: into a struct, None for an event that carries
+        read: Parses one event of its name ("" for none) and its data, into a struct, None for an event that carries
             nothing, or a list where one event reports several. Raises an ``APIError`` for an error object, and for what
             is not an event of this endpoint.
         is_last: Returns whether the answer is complete with this event.

@@ -389,7 +389,7 @@ class Folder:
         return folded
 
     def merge_message(self, choice: ChatChunkChoice) -> None:
-        """Put into a choice's empty delta what the whole message beside it adds to what has come."""
+        """Add to a choice's empty delta what the whole message beside it adds to what has come."""
         if choice.message is None or any(astuple(choice.delta)[1:]):
             return
         index = choice.index if self.many else 0

@@ -236,8 +236,8 @@ class Exchange:
         transport = self.request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
-        # aiohttp's writer frames what it is given; faults need bytes as they are. Its drain still applies, since the
-        # transport and the flow control behind both are the same.
+        # aiohttp's writer frames what is written to it; faults need bytes as they are. Its drain still applies, since
+        # the transport and the flow control behind both are the same.
         transport.write(data)
         await self.request.writer.drain()
 

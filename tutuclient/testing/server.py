@@ -118,7 +118,7 @@ class Server:
         Args:
             *scripted: What ``says``, ``fails``, ``streams`` and the like return, or functions that take the
                 ``Recorded`` request and return such a thing.
-            path: When given, these answers are for requests to exactly this path (``/v1/files/a.png``, say), of which
+            path: When passed, these answers are for requests to exactly this path (``/v1/files/a.png``, say), of which
                 every path may have its own queue. Otherwise they are for all requests but downloads of images.
         """
         (self._scripts if path is None else self._scripts_by_path[path]).extend(scripted)

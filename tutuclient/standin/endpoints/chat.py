@@ -73,7 +73,7 @@ def _unanswered(messages: list[dict[str, Any]]) -> str | None:
 
 
 def _reply(exchange: Exchange) -> Answer:
-    """Have the brain answer; in a worker thread when there are images or audio, which take time."""
+    """Call the brain; in a worker thread when there are images or audio, which take time."""
     payload, stage = exchange.payload, exchange.stage
     try:
         reply = brain.answer(payload, stage.fetch)
