@@ -18,10 +18,9 @@ from tutuclient.resources.audio import Audio
 from tutuclient.resources.chat import Chat
 from tutuclient.resources.completions import TextCompletions
 from tutuclient.resources.embeddings import Embeddings
-from tutuclient.resources.generic import AnyEndpoint
+from tutuclient.resources.generic import AnyEndpoint, AnyFields
 from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
-from tutuclient.resources.options import RequestOptions
 from tutuclient.resources.parsing import check_untyped
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
 from tutuclient.transport import Transport
@@ -42,14 +41,6 @@ ImageSources: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | 
 """What ``analyze`` and ``edit`` take as images: a source, a part made by ``image(…)``, or several of these."""
 
 USER_AGENT: Final = f"tutuclient/{__version__}"
-
-
-class AnyFields(RequestOptions, total=False):
-    """The keywords of ``get``, ``post``, ``put``, ``patch`` and ``delete``; ``TutuClient.post`` explains them."""
-
-    body: Mapping[str, Any] | None
-    files: Mapping[str, PictureSource] | None
-    makes_image: bool
 
 
 class TaskFields(CallFields, total=False):
@@ -378,18 +369,10 @@ class TutuClient:
         """Change one or several images; the result is in ``.images`` of the answer.
 
         Whatever the model is called, the call is not repeated when the first may have
-        been done: a second image would be paid for.
-
-        Args:
-            images: As for ``analyze``.
-            prompt: What to change.
-            model: A model that takes and draws images.
-            detail: As for ``analyze``.
-            max_side: As for ``analyze``.
-            stream: Return a ``ChatStream`` of the relay's progress; ``await stream.completion()`` has the images. A
-                stream outlives proxies, which cut silent requests after 100 s.
-            timeout: As for ``chat.completions.create``; drawing may take minutes.
-            **fields: Further fields of the request.
+        been done: a second image would be paid for. Arguments as for ``analyze``; the
+        model has to take and draw images, which may take minutes. With ``stream`` the
+        relay's progress comes, and ``await stream.completion()`` has the images: a
+        stream outlives proxies, which cut silent requests after 100 s.
 
         Raises:
             MediaError: An image cannot be used; nothing was sent.

@@ -275,17 +275,8 @@ class AsyncOpenAI(TutuClient):
         It shares connections and limits, unless ``base_url`` is another server's:
         then it has its own, and has to be closed too.
 
-        Args:
-            api_key: As for the client.
-            organization: As for the client.
-            project: As for the client.
-            webhook_secret: As for the client.
-            websocket_base_url: As for the client.
-            base_url: As for the client. The key goes there.
-            http_client: As for the client.
-            set_default_headers: Headers that replace all earlier ones, where ``default_headers`` adds to them.
-            set_default_query: Query parameters that replace all earlier ones, where ``default_query`` adds to them.
-            **changes: As for ``TutuClient.with_options``.
+        Keywords are those of the client and of ``TutuClient.with_options``. ``set_default_headers`` and
+        ``set_default_query`` replace all earlier ones, where ``default_headers`` and ``default_query`` add to them.
 
         Raises:
             ConfigError: A setting cannot work.

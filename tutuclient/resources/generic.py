@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
-from tutuclient.media.upload import Document
+from tutuclient.media.upload import Document, PictureSource
 from tutuclient.resources.endpoint import Endpoint, events, stamped
+from tutuclient.resources.options import RequestOptions
 from tutuclient.resources.resource import Resource
 from tutuclient.settings import origin_of
 from tutuclient.streams.events import EventReader, EventStream
@@ -19,47 +20,33 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from tutuclient._meta import Meta
-    from tutuclient.media.upload import PictureSource
     from tutuclient.resources.endpoint import RequestInfo
-    from tutuclient.resources.options import RequestOptions
     from tutuclient.transport.reply import Reply
     from tutuclient.wire.sse import Data
 
 T = TypeVar("T")
 
 
+class AnyFields(RequestOptions, total=False):
+    """The keywords of ``get``, ``post``, ``put``, ``patch`` and ``delete``; ``TutuClient.post`` explains them."""
+
+    body: Mapping[str, Any] | None
+    files: Mapping[str, PictureSource] | None
+    makes_image: bool
+
+
 class AnyEndpoint(Resource):
     """The endpoints that have no class of their own here."""
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        cast_to: type[T],
-        *,
-        body: Mapping[str, Any] | None = None,
-        files: Mapping[str, PictureSource] | None = None,
-        makes_image: bool = False,
-        **options: Unpack[RequestOptions],
-    ) -> Coroutine[Any, Any, T]:
+    def send(self, method: str, path: str, cast_to: type[T], **options: Unpack[AnyFields]) -> Coroutine[Any, Any, T]:
         """Send a request and read its whole answer; ``TutuClient.post`` documents the arguments."""
-        endpoint, fields = self._endpoint(method, path, cast_to), _fields(body)
-        return self._whole(endpoint, fields, _form_files(files), makes_image=makes_image, **options)
+        return self._whole(self._endpoint(method, path, cast_to), **_arguments(options))
 
     def open(
-        self,
-        method: str,
-        path: str,
-        cast_to: type[T],
-        *,
-        body: Mapping[str, Any] | None = None,
-        files: Mapping[str, PictureSource] | None = None,
-        makes_image: bool = False,
-        **options: Unpack[RequestOptions],
+        self, method: str, path: str, cast_to: type[T], **options: Unpack[AnyFields]
     ) -> Coroutine[Any, Any, EventStream[T]]:
         """Send a request and return the stream of its events. Arguments as for ``send``."""
-        endpoint, fields = self._endpoint(method, path, cast_to), _fields(body)
-        return self._streamed(endpoint, fields, _form_files(files), makes_image=makes_image, **options)
+        return self._streamed(self._endpoint(method, path, cast_to), **_arguments(options))
 
     def _endpoint(self, method: str, path: Any, cast_to: type[T]) -> Endpoint[T, EventStream[T]]:
         """Declare an endpoint for one call.
@@ -99,6 +86,11 @@ class AnyEndpoint(Resource):
             )
 
         return Endpoint(f"client.{method.lower()}", path, method=method, read=read, begin=events(reader))
+
+
+def _arguments(options: AnyFields) -> dict[str, Any]:
+    body, files = _fields(options.get("body")), _form_files(options.get("files"))
+    return {"makes_image": False, **options, "body": body, "files": files}
 
 
 def _fields(body: Any) -> Any:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import hdrs, web
 
@@ -25,8 +26,8 @@ _JSON: dict[str, Endpoint] = {
 _FORMS: dict[str, Endpoint] = {
     "/v1/images/edits": images.edit,
     "/v1/images/variations": images.vary,
-    "/v1/audio/transcriptions": audio.transcribe,
-    "/v1/audio/translations": audio.translate,
+    "/v1/audio/transcriptions": partial(audio.write, task="transcribe"),
+    "/v1/audio/translations": partial(audio.write, task="translate"),
 }
 _OPEN: dict[str, Endpoint] = {
     "/v1/models": panel.models,

@@ -81,16 +81,6 @@ def _speech_error(payload: Mapping[str, Any], model: str) -> str | None:
     return next((message for message, met in wrong.items() if met), None)
 
 
-async def transcribe(exchange: Exchange) -> web.StreamResponse:
-    """POST /v1/audio/transcriptions: what was measured, or the text of a recording that this relay created."""
-    return await _written(exchange, "transcribe")
-
-
-async def translate(exchange: Exchange) -> web.StreamResponse:
-    """POST /v1/audio/translations: the same in English, as far as a stand-in has any."""
-    return await _written(exchange, "translate")
-
-
 @dataclass(frozen=True)
 class _Line:
     """A sentence of a recording, its start and end in seconds."""
@@ -100,7 +90,11 @@ class _Line:
     end: float
 
 
-async def _written(exchange: Exchange, task: str) -> web.StreamResponse:
+async def write(exchange: Exchange, *, task: str) -> web.StreamResponse:
+    """POST /v1/audio/transcriptions and translations: what was measured, or the text of a recording made here.
+
+    The task is to "transcribe" or to "translate", as far as a stand-in has any English.
+    """
     form, model = exchange.form, exchange.model
     kind = form.fields.get("response_format") or "json"
     diarizes = task == "transcribe" and "diarize" in model
