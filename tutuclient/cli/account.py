@@ -121,7 +121,7 @@ def _show(found: Sequence[Model]) -> None:
     if not sys.stdout.isatty():
         write("".join(f"{printable(each.id)}\n" for each in found))
         return
-    # Imported here, as it takes longer than all else that this command does in a pipe.
+    # Imported for a terminal only: in a pipe there is no table.
     from rich.table import Table
 
     table = Table("model", "owner", "endpoints", box=None, pad_edge=False, header_style="bold")

@@ -92,6 +92,7 @@ def make_client(api_key: str | None, base_url: str | None, timeout: float | None
 
 def split_arguments(arguments: list[str], example: str) -> tuple[list[str | bytes], str]:
     """Separate the images from the prompt, which is the last argument; read an image that is piped in."""
+    # typer cannot tell the last of several arguments from the others, so the command does.
     *names, prompt = arguments
     usage = f'images first, then the prompt in quotes: tutuclient {example} "…"'
     if is_file(prompt):
@@ -103,6 +104,7 @@ def split_arguments(arguments: list[str], example: str) -> tuple[list[str | byte
     if not prompt.strip():
         raise ConfigError("the prompt is empty")
     for name in names:
+        # A word without a dot or a slash that is no file is mostly a prompt without quotes.
         if name != "-" and not re.search(r"[./\\:]", name) and not is_file(name):
             raise ConfigError(f"there is no file {printable(name)}; {usage}")
     if names.count("-") > 1:
@@ -139,6 +141,7 @@ def _check_piped(what: str) -> None:
 def read_prompt(text: str, what: str = "prompt") -> str:
     """Return the prompt, read from stdin when it is ``-``; ``what`` names it in errors."""
     if text == "-":
+        # PowerShell and editors on Windows put a byte order mark before UTF-8.
         return read_stdin(what).decode("utf-8-sig", "replace").strip()
     if not text.strip():
         raise ConfigError(f"the {what} is empty")

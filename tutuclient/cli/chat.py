@@ -113,6 +113,7 @@ def chat(
     with reporting_errors(debug=debug):
         messages: list[dict[str, str] | ChatMessage] = [{"role": "system", "content": system}] if system else []
         fields: ChatFields = {} if max_tokens is None else {"max_tokens": max_tokens}
+        # In a pipe there is nobody to hold a conversation with.
         if prompt is None and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
             _converse(make_client(api_key, base_url, timeout), messages, model, fields, debug=debug)
             return
@@ -127,6 +128,7 @@ def chat(
                         answer = await ask(model=model, messages=messages, **fields)
                     print_json(answer_fields(answer, started, [image_fields(image) for image in answer.images]))
                     return
+                # A stream, whatever is printed: people see an answer begin, and no proxy cuts a silent request.
                 opening = ask(model=model, messages=messages, stream=True, **fields)
                 _close_answer(await _show(opening, model), started)
 

@@ -111,6 +111,7 @@ class _Demo:
         """Draw, ask, edit, save."""
         from tutuclient.client import TutuClient
 
+        # Drawn before anything is printed, so that a missing Pillow is one line.
         image = self._draw()
         self._say("tutuclient demo: a whole round on this computer, without key and network.", style="bold")
         self._step("1 The relay", self._server.base_url)
@@ -148,6 +149,7 @@ class _Demo:
             self._folder.mkdir(parents=True, exist_ok=True)
             taken = [name for name in _DEMO_FILES if os.path.lexists(self._folder / name)]
             program = self._folder / "demo.py"
+            # An earlier demo's files may be replaced; a user's file that happens to have such a name may not.
             own = program.is_file() and program.read_bytes().startswith(_PROGRAM_HEAD.encode())
         if taken and not own:
             raise ConfigError(

@@ -60,6 +60,7 @@ def embed(
             answers: list[CreateEmbeddingResponse] = []
             done = 0
             async with make_client(api_key, base_url, timeout) as client:
+                # Batch by batch, so that a pipe that never ends is embedded as it comes.
                 while batch := list(islice(lines, _AT_ONCE)):
                     with Spinner(f"{model} {done} done"):
                         try:

@@ -51,6 +51,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+# The API's own limits (WIRE.md 1.9).
 _MOST, _MOST_DRAFTS = 10, 3
 Count = Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, max=_MOST, help="How many images to order.")]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="Such as 1024x1024, or auto; else the relay's own.")]
@@ -226,6 +227,7 @@ async def _watch(opening: Awaitable[EventStream[ImageStreamEvent]], model: str, 
                 async with await opening as events:
                     async for event in events:
                         if event.is_partial:
+                            # At once, since a draft is worth nothing once the image is there.
                             drafts += await save_images(event.images, target.draft(len(drafts) + 1), spinner)
                             spinner.update(f"{model} draft {len(drafts)}: {drafts[-1].place}")
                         else:

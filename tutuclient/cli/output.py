@@ -145,7 +145,7 @@ class Spinner:
 
     def __enter__(self) -> Self:
         console = Console(stderr=True)
-        # Not ``isatty``: rich also looks at TERM=dumb and at continuous integration, where a spinner fills the log.
+        # Not ``isatty`` alone: rich also knows terminals that cannot redraw a line (TERM=dumb).
         if console.is_interactive:
             from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
             from rich.table import Column
@@ -158,8 +158,8 @@ class Spinner:
                 console=console,
                 expand=True,
                 transient=True,
-                # Otherwise rich replaces sys.stdout while the spinner turns (rich.live.Live.start), and text that is
-                # streamed would pass through its markup and its width.
+                # Otherwise rich replaces sys.stdout while the spinner turns (rich.live.Live.start), by a proxy that
+                # keeps streamed text back until its line ends (rich.file_proxy.FileProxy.write).
                 redirect_stdout=False,
                 redirect_stderr=False,
             )

@@ -144,7 +144,6 @@ class Resource:
             settings,
             endpoint.method,
             endpoint.path,
-            # A form writes its own fields, so the call keeps the others only for what reads them as JSON.
             body=form if form is not None or fields is None else wire.encode(fields),
             fields=fields if form is None else None,
             headers=clean_headers(headers) if headers else None,

@@ -79,6 +79,7 @@ def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
     language = "zh" if zh else "en"
     modalities = lenient.strings(request.get("modalities"))
     reasoning = _reasoning(request, prompt, zh=zh)
+    # By the model's name, as with gpt-4o-image: relays have no field that orders an image in a chat (WIRE.md 1.11).
     if "image" in str(request.get("model", "")) or "image" in modalities:
         image, note = _draw(prompt, urls, fetch, zh=zh)
         text = f"{note}{'(离线替身,不是模型)' if zh else ' (Offline stand-in, no model.)'}"
@@ -90,6 +91,7 @@ def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
     observed = [*_described_images(urls, fetch, zh=zh), *_described_audio(request, zh=zh)]
     if schema is not None:
         context = "\n".join([prompt, *observed, *(result for _, result in results)])
+        # ``json_object`` asks for any object (WIRE.md 1.3), so the pairs that the prompt writes out are as good as any.
         value = schemas.fill(schema, Words(context)) if schema else _pairs(context)
         return Reply(json.dumps(value, ensure_ascii=False), language=language, reasoning=reasoning)
     if results:
@@ -105,6 +107,7 @@ def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
         text = f"我是离线替身,不是模型。你说的是:「{prompt}」"
     else:
         text = f'I am an offline stand-in, no model. You said: "{prompt}"'
+    # The API cuts before a stop word, and leaves it out.
     text = stopped(text, request.get("stop"))
     if "audio" in modalities:
         return Reply("", language=language, reasoning=reasoning, audio=_speech(request, text), transcript=text)
@@ -120,6 +123,7 @@ def stopped(text: str, stop: object) -> str:
 def _read(request: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Return the last user message's text, and the addresses of its images (or of the last message that has any)."""
     prompt, urls = "", list[str]()
+    # A follow-up in words is about the image before it, as in a conversation with a model.
     for message in reversed(lenient.objects(request.get("messages"))):
         if message.get("role") != "user":
             continue
@@ -234,6 +238,7 @@ def pillow(module: str) -> Any:
         BadImageError: Pillow is missing.
     """
     try:
+        # Imported when first needed: Pillow is an extra, and a relay that is asked no images does without.
         return import_module(f"tutuclient.standin.{module}")
     except ImportError as error:
         raise BadImageError('looking at images needs Pillow: pip install pillow (the extra "images")') from error

@@ -38,6 +38,7 @@ def generate(prompt: str, *, zh: bool, size: tuple[int, int] = (768, 512), clear
     behind = _GROUND_COLOUR.search(prompt)
     wall = colour_in(behind[0]) if behind else None
     rest = prompt.replace(behind[0], " ") if behind else prompt
+    # Not ``hash``, which differs from process to process: the same prompt has to get the same image.
     dice = hashlib.sha256(prompt.encode("utf-8", "replace")).digest()
     start = 0
     things: list[tuple[str, str]] = []
@@ -52,6 +53,7 @@ def generate(prompt: str, *, zh: bool, size: tuple[int, int] = (768, 512), clear
         things = [(("circle", "star", "square", "triangle", "heart")[byte % 5], colour)
                   for byte, colour in zip(dice[5:10], colours, strict=True)]  # fmt: skip
     things = things[:5]
+    # A light wall of one colour, which an edit can find and replace.
     ground: Image.Image | tuple[int, ...] = (*(COLOURS[wall][1] if wall else (247, 242, 233)), 255)
     if clear:
         ground = (0, 0, 0, 0)
@@ -100,6 +102,7 @@ def sample_picture() -> bytes:
 
 def _scene(size: tuple[int, int], ground: Image.Image | tuple[int, ...], things: list[tuple[str, Colour]]) -> bytes:
     """Draw things side by side on a hill; larger first, for smooth edges. A transparent ground has no hill."""
+    # Pillow draws shapes without smooth edges; shrinking a larger image makes them.
     larger = 3 if max(size) <= 768 else 2 if max(size) <= MAX_SIDE else 1  # noqa: PLR2004 - as memory allows.
     width, height = size[0] * larger, size[1] * larger
     large = (

@@ -54,6 +54,7 @@ def edit(image: Image.Image, prompt: str, *, zh: bool, mask: Image.Image | None 
         image = ImageOps.expand(image, max(4, min(image.size) // 24), (*COLOURS["orange"][1], 255))
         done = [("没看懂这个修改要求,只给图片加了画框", "I could not read that edit, so I only framed the image")]
     if mask is not None:
+        # The rule of the API: where the mask is transparent, the image may change.
         kept = resized(upright(mask).getchannel("A"), before.size)
         changed = image if image.size == before.size else ImageOps.fit(image, before.size)
         image = Image.composite(before, changed, kept)
@@ -107,8 +108,10 @@ def _background_mask(image: Image.Image) -> Image.Image | None:
     """
     clear = where(image.getchannel("A"), range(128))
     rgb = image.convert("RGB")
+    # What is connected is searched in a small copy: pixel by pixel in Python, a photo would take minutes.
     small = resized(rgb, (min(160, rgb.width), min(160, rgb.height)), Image.Resampling.NEAREST)
     width, height = small.size
+    # Not the lower border: what the image shows mostly stands on it.
     rim = [(x, 0) for x in range(width)] + [(x, y) for y in range(height * 3 // 5) for x in (0, width - 1)]
     colours = _palette([small.getpixel(spot) for spot in rim])
     like = Image.new("L", rgb.size, 0)
@@ -116,7 +119,10 @@ def _background_mask(image: Image.Image) -> Image.Image | None:
         difference = ImageChops.difference(rgb, Image.new("RGB", rgb.size, colour)).split()
         worst = ImageChops.lighter(ImageChops.lighter(difference[0], difference[1]), difference[2])
         like = ImageChops.lighter(like, where(worst, range(31)))
+    # Only what touches the rim is background: a white cat keeps its colour before a white wall, unless it touches the
+    # rim.
     reached = _connected(resized(like, small.size, Image.Resampling.NEAREST), rim)
+    # The small mask is coarse: it is grown, and then cut to the pixels that really look like the border.
     near = resized(reached.filter(ImageFilter.MaxFilter(5)), rgb.size, Image.Resampling.BILINEAR)
     mask = ImageChops.darker(like, where(near, range(1, 256)))
     mask = ImageChops.lighter(mask, clear).filter(ImageFilter.MaxFilter(3))

@@ -58,7 +58,7 @@ class Account:
             "soft_limit_usd": limit,
             "hard_limit_usd": limit,
             "system_hard_limit_usd": limit,
-            # new-api writes 0 for a key that never ends (WIRE.md 6).
+            # new-api writes 0 for a key that never ends.
             "access_until": 0,
         }
 

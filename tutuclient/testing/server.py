@@ -204,8 +204,7 @@ class Server:
         # nobody needs any more.
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="tutu-relay")
         self._web = _Web(self._handle, self._connection_changed)
-        # Not ``web.run_app`` or a runner, which install signal handlers or log; tests open hundreds of connections at a
-        # time, so the backlog is long.
+        # A long backlog, since tests open hundreds of connections at a time.
         self._listener = await loop.create_server(self._web, self._host, self._port, ssl=self._tls, backlog=1024)
         name, port, *_ = self._listener.sockets[0].getsockname()
         scheme = "http" if self._tls is None else "https"

@@ -46,6 +46,7 @@ async def model(exchange: Exchange) -> web.StreamResponse:
     if MODELS.get(name, "custom") != "custom":
         return exchange.respond(_model(name, newer=exchange.stage.models_form == "both"))
     message = f"The model '{name}' does not exist"
+    # 200, as new-api and one-api answer (WIRE.md 1.10): a client that trusts the status reads a model without a name.
     return exchange.error(200, message, code="model_not_found", type="invalid_request_error", param="model")
 
 
@@ -79,8 +80,10 @@ def _model(name: str, *, newer: bool) -> dict[str, Any]:
     described: dict[str, Any] = {
         "id": name,
         "object": "model",
+        # The constant that new-api has for every model (WIRE.md 1.10).
         "created": 1626777600,
         "owned_by": MODELS.get(name, "custom"),
+        # one-api sends null for models that an operator added (WIRE.md 1.10).
         "permission": None,
         "root": name,
         "parent": None,
