@@ -25,8 +25,8 @@ RUNNABLE = [number for number, example in enumerate(EXAMPLES) if "asyncio.run" i
 
 @pytest.fixture
 def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    (tmp_path / "pictures").mkdir()
-    for name in ("cat.jpg", "pictures/a.jpg", "pictures/b.jpg"):
+    (tmp_path / "images").mkdir()
+    for name in ("cat.jpg", "images/a.jpg", "images/b.jpg"):
         (tmp_path / name).write_bytes(sample_picture())
     with serve_in_thread(key="sk-readme") as server:
         monkeypatch.setenv("TUTU_API_KEY", "sk-readme")
@@ -111,12 +111,12 @@ def test_the_web_app_answers(relay: Server) -> None:
         assert answer.status_code == 200
         assert "PNG" in answer.json()["text"]
         assert answer.json()["request_id"]
-        refused = web.post("/describe", content=b"no picture at all")
+        refused = web.post("/describe", content=b"no image at all")
         assert refused.status_code == 400
         assert "text" in refused.json()["error"]
         told = web.post("/narrate", content=sample_picture()).text
         assert told.count("data: ") > 10
-        assert "event: error" in web.post("/narrate", content=b"no picture at all").text
+        assert "event: error" in web.post("/narrate", content=b"no image at all").text
         relay.answers(says("x", finish_reason="stop"))
         assert web.post("/describe", content=sample_picture()).json()["text"] == "x"
 

@@ -13,7 +13,14 @@ from tutuclient.media.image import GeneratedImage
 from tutuclient.media.parts import image
 from tutuclient.media.sources import names_image
 from tutuclient.media.upload import PictureSource  # noqa: TC001  (``get_type_hints`` reads the fields at run time)
-from tutuclient.resources import Account, AnyEndpoint, Audio, Chat, Embeddings, Images, Models, TextCompletions
+from tutuclient.resources.account import Account
+from tutuclient.resources.audio import Audio
+from tutuclient.resources.chat import Chat
+from tutuclient.resources.completions import TextCompletions
+from tutuclient.resources.embeddings import Embeddings
+from tutuclient.resources.generic import AnyEndpoint
+from tutuclient.resources.images import Images
+from tutuclient.resources.models import Models
 from tutuclient.resources.options import RequestOptions
 from tutuclient.resources.parsing import refuse_format
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
@@ -21,7 +28,6 @@ from tutuclient.transport import Transport
 from tutuclient.types.chat import CallFields
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self, Unpack
 
     from tutuclient.media.parts import ImagePart
@@ -215,9 +221,7 @@ class TutuClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:

@@ -15,7 +15,7 @@ _HEAD_BYTES = 512
 
 
 def quoted(value: object) -> str:
-    """Return a few words that show what was given: short text and numbers as they are, everything else by its type."""
+    """Return a few words that show a value: short text and numbers as they are, everything else by its type."""
     if isinstance(value, str):
         return printable(repr(str(value[: _SHOWN + 1])[:_SHOWN]), _SHOWN + 2) + ("…" if len(value) > _SHOWN else "")
     if is_binary(value):

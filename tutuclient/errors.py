@@ -128,15 +128,10 @@ class APIDetails(Details, total=False):
 class TutuError(Exception):
     """The root: whatever tutuclient raises is one of these.
 
-    Args:
-        message: See ``message``.
-        outcome: See ``outcome``; None is the usual one of the class.
-        attempts: See ``attempts``.
-        request_id: See ``request_id``.
-
     Attributes:
         message: What was asked, what came back, what to try.
-        outcome: Whether the call may have been carried out, or None where none was to be made.
+        outcome: Whether the call may have been carried out, or None where none was to be made. Each class has its
+            usual one, which the argument replaces.
         attempts: How often the call was tried; 0 when it failed before the first attempt.
         request_id: The relay's id of the last attempt, or None.
         conversation: The messages so far, to be sent again, of an error within ``run_tools``; else None.
@@ -200,13 +195,6 @@ class ImageDownloadError(TutuError):
     The answer itself is good and paid for; the call is not made again. The
     address stays in the image's ``url``.
 
-    Args:
-        message: What went wrong, and what to try.
-        reason: See ``reason``.
-        status: See ``status``.
-        retry_after: See ``retry_after``.
-        details: As for ``TutuError``.
-
     Attributes:
         reason: Why, to branch on: one of ``DownloadReason``, or None.
         status: The HTTP status of the image's host, or of the proxy where that answered with an error; or None.
@@ -241,13 +229,7 @@ class NoImageError(TutuError, IndexError):
 
 
 class _CompletionError(TutuError):
-    """An answer came whole and was billed, and cannot be used.
-
-    Args:
-        message: What is wrong with it, and what to try.
-        completion: The answer; ``attempts`` and ``request_id`` are those of its ``meta``.
-        details: As for ``TutuError``.
-    """
+    """An answer came whole and was billed, and cannot be used; ``attempts`` and ``request_id`` are its ``meta``'s."""
 
     outcome: Outcome | None = "unknown"
 
@@ -292,21 +274,12 @@ class ToolRoundsError(_CompletionError):
 class APIError(TutuError):
     """A call that was made, or tried, and did not return an answer.
 
-    Args:
-        message: What went wrong, and what to try.
-        body: See ``body``.
-        code: See ``code``; None is the body's.
-        param: See ``param``; likewise.
-        type: See ``type``; likewise.
-        partial: See ``partial``.
-        details: As for ``TutuError``.
-
     Attributes:
         body: The relay's decoded error object: the ``error`` member of its answer where there is one; the whole answer
             where that also describes a task, or lacks what was asked for. Else the answer's text, or None.
-        code: The error's ``code`` as text, or None.
-        param: The error's ``param``, or None.
-        type: The error's ``type``, or None.
+        code: The error's ``code`` as text, or None: the argument's, else the one in ``body``.
+        param: The error's ``param``, or None; likewise.
+        type: The error's ``type``, or None; likewise.
         partial: The part of an answer that had arrived when it broke off, folded into one; None when nothing had.
     """
 
@@ -345,12 +318,6 @@ class APIError(TutuError):
 class APIResponseValidationError(APIError):
     """The relay answered with a status of success, but the answer is not what was asked for.
 
-    Args:
-        message: What came, and what to try.
-        response: See ``response``.
-        hint: See ``hint``.
-        details: As for ``APIError``.
-
     Attributes:
         response: The answer's status, headers and timings, or None inside a stream.
         hint: What is probably wrong, and what to try; or "".
@@ -377,13 +344,6 @@ class UnexpectedResponseError(APIResponseValidationError):
 
 class APIStatusError(APIError):
     """The relay answered with an error, by its status or by an error object under status 200.
-
-    Args:
-        message: The relay's message, and what to try.
-        response: See ``response``.
-        status_code: See ``status_code``; None is the usual status of the class.
-        retry_after: See ``retry_after``.
-        details: As for ``APIError``.
 
     Attributes:
         response: The answer's status, headers and timings, or None inside a stream.

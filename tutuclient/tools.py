@@ -25,7 +25,7 @@ import msgspec
 
 from tutuclient.diagnostics import quoted, warn
 from tutuclient.errors import ConfigError, printable
-from tutuclient.types.json import DEEPEST, too_deep
+from tutuclient.types.json import DEEPEST, is_list, is_object, too_deep
 
 __all__ = ["Tool"]
 
@@ -197,7 +197,7 @@ class Tool:
 
     @property
     def is_async(self) -> bool:
-        """Whether calling it returns an awaitable."""
+        """Return whether calling it returns an awaitable."""
         inner = _unwrapped(self.function)
         called = inner if inspect.isroutine(inner) or _is_class(inner) else _class_of(inner).__call__
         return inspect.iscoroutinefunction(called)
@@ -306,7 +306,7 @@ def toolbox(tools: Iterable[Any]) -> dict[str, Tool | Mapping[str, Any]]:
             entry = cast("Mapping[str, Any]", tool)
             _check_entry(entry, f"tools[{place}]")
             function = entry.get(str(entry.get("type", "function")))
-            name = str(function.get("name", "")) if _is_dict(function) else ""
+            name = str(function.get("name", "")) if is_object(function) else ""
             boxed: Tool | Mapping[str, Any] = entry
         elif callable(tool):
             boxed = tool if isinstance(tool, Tool) else Tool(tool)
@@ -380,14 +380,6 @@ def plain(value: Any) -> Any:
 # --- schemas -------------------------------------------------------------------------------------------------------
 
 
-def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
-
-
 def _is_class(value: object) -> TypeGuard[type[Any]]:
     return isinstance(value, type)
 
@@ -452,10 +444,10 @@ def _rooted(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _references(schema: Any) -> set[str]:
-    if _is_dict(schema):
+    if is_object(schema):
         mine = {schema["$ref"]} if isinstance(schema.get("$ref"), str) else set[str]()
         return mine.union(*map(_references, schema.values()))
-    return set[str]().union(*map(_references, schema)) if _is_list(schema) else set()
+    return set[str]().union(*map(_references, schema)) if is_list(schema) else set()
 
 
 def strictened(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -472,7 +464,7 @@ def strictened(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _strict(schema: dict[str, Any], definitions: Mapping[str, Any], within: frozenset[str]) -> dict[str, Any]:
     words = _without_default({("anyOf" if word == "oneOf" else word): value for word, value in schema.items()})
-    if _is_list(parts := words.get("allOf")) and len(parts) == 1:
+    if is_list(parts := words.get("allOf")) and len(parts) == 1:
         words = {**words.pop("allOf")[0], **words}
     reference = words.get("$ref")
     if isinstance(reference, str) and len(words) > 1:
@@ -487,7 +479,7 @@ def _strict(schema: dict[str, Any], definitions: Mapping[str, Any], within: froz
             words[word] = {name: _strict(inner, definitions, within) for name, inner in value.items()}
         elif word in {"anyOf", "allOf", "prefixItems"}:
             words[word] = [_strict(inner, definitions, within) for inner in value]
-        elif word == "items" and _is_dict(value):
+        elif word == "items" and is_object(value):
             words[word] = _strict(value, definitions, within)
     if "enum" in words and "type" not in words:
         kinds = sorted({_JSON_TYPES[type(value)] for value in words["enum"]})
@@ -507,7 +499,7 @@ def _without_default(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _can_be_strict(schema: Any) -> bool:
-    if not _is_dict(schema) or not schema or not schema.keys() <= _STRICT_WORDS:
+    if not is_object(schema) or not schema or not schema.keys() <= _STRICT_WORDS:
         return False
     words = schema
     if words.get("type") == "object" and ("properties" not in words or words.get("additionalProperties") is not False):
@@ -520,7 +512,7 @@ def _can_be_strict(schema: Any) -> bool:
 
 
 def _validated(kind: Any, value: Any) -> Any:
-    """Return a pydantic model of decoded JSON: a hook for msgspec's decoder. ``_schema`` has refused other types."""
+    """Return a pydantic model of decoded JSON: a hook for msgspec's decoder. ``_schema`` has rejected other types."""
     return _validated_by(kind.model_validate, value)
 
 

@@ -82,7 +82,8 @@ def test_an_answer_with_nothing_in_it_is_an_error(tutu: Callable[..., Done], rel
     relay.answers(streams([chunk(refusal="I will not"), chunk(finish_reason="stop")]))
     done = tutu("chat", "hi")
     assert (done.code, done.out) == (8, "")
-    assert "the answer holds no text (I will not)" in one_line(done.err)
+    assert "the answer holds no text (I will not), and was billed" in one_line(done.err)
+    assert "request id" in done.err
 
 
 def test_chat_answers_once(tutu: Callable[..., Done], relay: Server) -> None:

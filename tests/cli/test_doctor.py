@@ -52,7 +52,7 @@ def test_a_relay_that_is_well(tutu: Callable[..., Done], relay: Server) -> None:
         calls("get_weather", '{"city": "Oslo"}'),
         says(TOWN),
     )
-    done = tutu("doctor", "--json", "--picture", "https://pictures.example/cat.jpg")
+    done = tutu("doctor", "--json", "--image-url", "https://pictures.example/cat.jpg")
     assert done.code == 0
     assert done.json["works"] is True
     assert done.json["total_tokens"] > 0
@@ -299,15 +299,15 @@ def test_a_picture_by_its_address(tutu: Callable[..., Done], relay: Server) -> N
     done = tutu("doctor", "--json", "--picture", relay.host(sample_picture(), "cat.png"))
     result, detail = checks(done)["image (URL)"]
     assert (result, "is that your image?" in detail) == ("yes", True)
-    done = tutu("doctor", "--json", "--picture", "https://pictures.example/cat.jpg")
+    done = tutu("doctor", "--json", "--image-url", "https://pictures.example/cat.jpg")
     assert (done.code, checks(done)["image (URL)"][0]) == (0, "no")
     assert "give images as files" in checks(done)["image (URL)"][1]
 
 
 def test_a_picture_without_an_address(tutu: Callable[..., Done], relay: Server) -> None:
-    done = tutu("doctor", "--picture", "cat.png")
+    done = tutu("doctor", "--image-url", "cat.png")
     assert (done.code, relay.requests) == (2, [])
-    assert "--picture takes the http:// or https:// URL" in one_line(done.err)
+    assert "--image-url takes the http:// or https:// URL" in one_line(done.err)
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,8 @@ def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
             "connection timeout, server.base_url and {'my_api_key': 1}",
         ),
         ("pass overwrite=True", "pass --overwrite"),
+        ("it is wrapped in an unknown way: .body has all of it)", "it is wrapped in an unknown way)"),
+        ("the stream ended early; what came is in .partial", "the stream ended early"),
     ],
 )
 def test_advice_is_told_in_options(message: str, told: str) -> None:

@@ -42,6 +42,8 @@ MESSAGES = [user("hi")]
 CHUNKED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 MODELS = b'{"object": "list", "data": [{"id": "m"}]}'
 GET = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(MODELS), MODELS)
+ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER)
 
 
 def framed(*contents: bytes) -> bytes:
@@ -293,6 +295,50 @@ async def test_an_answer_nobody_asked_for_behind_a_chunked_one_is_given_to_nobod
     assert caplog.records == []
 
 
+@pytest.mark.parametrize(
+    "head", [HEAD, CHUNKED.replace(b"text/event-stream", b"application/json")], ids=["sized", "chunked"]
+)
+async def test_an_answer_nobody_asked_for_that_comes_with_the_end_of_another_is_given_to_nobody(head: bytes) -> None:
+    met = 0
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        nonlocal met
+        met += 1
+        body = ANSWER.replace(b"hello", b"%05d" % met)
+        whole = head + (body if head == HEAD else framed(body) + b"0\r\n\r\n")
+        writer.write(whole[:-3])
+        await asyncio.sleep(0.01)
+        writer.write(whole[-3:] + HEAD + ANSWER)
+
+    async with relay(answer) as url, TutuClient(KEY, url, max_retries=0) as client:
+        texts = [(await client.chat.completions.create(model="m", messages=MESSAGES)).text for _ in range(3)]
+    assert texts == ["00001", "00002", "00003"]
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 5\r\nTransfer-Encoding: chunked", b"Content-Length: x"])
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_a_head_that_breaks_the_rules_is_an_error_of_ours(head: bytes, secure: bool) -> None:
+    tls, pem = self_signed()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + framed(MODELS))
+        await reader.read()
+        writer.close()
+
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls if secure else None)
+    url = f"http{'s' if secure else ''}://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    trusted = ssl.create_default_context(cadata=pem)
+    async with listener, TutuClient(KEY, url, verify=trusted, max_retries=0) as client:
+        with pytest.raises(APIConnectionError, match="rules of HTTP"):
+            await client.models.list()
+        await asyncio.sleep(0.01)
+    gc.collect()
+    assert reported == []
+
+
 async def test_a_slow_reader_holds_the_relay_back(server: Server, client: TutuClient) -> None:
     server.faults("flood")
     async with client.chat.completions.stream(model="m", messages=MESSAGES) as stream:
@@ -306,8 +352,6 @@ async def test_a_slow_reader_holds_the_relay_back(server: Server, client: TutuCl
         assert reply._content.total_bytes < 4 * 2**20
 
 
-ANSWER = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hello"},"finish_reason":"stop"}]}'
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER)
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nX-A: b\r\n\r\n"
 
 
@@ -542,6 +586,8 @@ async def test_an_early_413_is_told_as_one(how: str, after: int, secure: bool, t
     tls, pem = self_signed()
     trusted = ssl.create_default_context(cadata=pem)
     posts = 0
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal posts
@@ -573,3 +619,4 @@ async def test_an_early_413_is_told_as_one(how: str, after: int, secure: bool, t
             assert caught.value.attempts == 1
             assert posts == number + 1
     await asyncio.sleep(0.02)
+    assert reported == []

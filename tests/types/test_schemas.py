@@ -38,7 +38,10 @@ from tutuclient import Balance, image, types, user, wire
 from tutuclient.downloads.fetch import Downloads
 from tutuclient.finding import ImageFinder
 from tutuclient.media.parts import TextPart
-from tutuclient.resources import Completions, Embeddings, Models, TextCompletions
+from tutuclient.resources.chat import Completions
+from tutuclient.resources.completions import TextCompletions
+from tutuclient.resources.embeddings import Embeddings
+from tutuclient.resources.models import Models
 from tutuclient.resources.parsing import Expected
 from tutuclient.types import (
     ChatCompletion,

@@ -152,7 +152,11 @@ async def _show(opening: Awaitable[ChatStream], model: str) -> ChatCompletion:
             write(f"{location_of(image)}\n")
         if not answer.images:
             said = answer.message.refusal or f"finish_reason: {answer.finish_reason}"
-            raise errors.UnexpectedResponseError(f"the answer holds no text ({printable(said)})")
+            raise errors.UnexpectedResponseError(
+                f"the answer holds no text ({printable(said)}), and was billed: change the prompt or the --model",
+                attempts=answer.meta.attempts,
+                request_id=answer.request_id,
+            )
     return answer
 
 

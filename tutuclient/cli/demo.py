@@ -69,7 +69,9 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for the images.")] = Path(
         "tutuclient-demo"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The relay's port; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="The relay's port; 0 takes a free one.")
+    ] = 0,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the relay running at the end, until Ctrl-C.")] = False,
     debug: Debug = False,
 ) -> None:

@@ -1,7 +1,7 @@
 """The command doctor: what this relay can do, what it cannot, and what to change.
 
 Each thing is tried as a program would use it, with the smallest question that
-show it, and judged by what came back: an image's colours have to be named, a
+shows it, and judged by what came back: an image's colours have to be named, a
 schema's unusual names have to come back, a stream has to arrive in pieces. What
 could not be found out is reported as such.
 """
@@ -77,7 +77,10 @@ def doctor(
     image_url: Annotated[
         str | None,
         typer.Option(
-            "--picture", metavar="URL", help="An image that the relay can reach, to see whether it fetches images."
+            "--image-url",
+            "--picture",
+            metavar="URL",
+            help="An image that the relay can reach, to see whether it fetches images.",
         ),
     ] = None,
     draw: Annotated[
@@ -96,14 +99,14 @@ def doctor(
 ) -> None:
     """Find out what the relay can do, and what to change.
 
-    Asks a few short questions, which cost a few hundred tokens; an image is ordered only with --draw, and speech
-    with --speak. The exit code is 0 when a chat about an image works.
+    Asks a few short questions, which cost a few hundred tokens. Only --draw orders an image, only --speak speech.
+    The exit code is 0 when a chat about an image works.
 
     Example: tutuclient doctor --model gpt-4o-mini
     """
     with reporting_errors(debug=debug):
         if image_url is not None and not image_url.startswith(("http://", "https://")):
-            raise ConfigError("--picture takes the http:// or https:// URL of an image that the relay can reach")
+            raise ConfigError("--image-url takes the http:// or https:// URL of an image that the relay can reach")
         image_model_asked, speech_model_asked = image_model if draw else None, speech_model if speak else None
 
         def connect(url: str | None) -> TutuClient:
@@ -317,7 +320,7 @@ class _Doctor:
     async def image_at(self, url: str | None) -> _Finding:
         """Check whether the relay fetches an image. Only a person can judge whether the model saw that one."""
         if url is None:
-            return _Finding("untried", "it needs a URL that the relay can reach (--picture)")
+            return _Finding("untried", "it needs a URL that the relay can reach (--image-url)")
         question = "What does this image show? At most ten words."
         answer = await self.client.analyze(url, question, model=self._model, detail="low")
         self._count(answer)

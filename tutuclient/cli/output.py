@@ -14,7 +14,6 @@ from rich.text import Text
 from tutuclient.errors import printable
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
     from rich.progress import Progress
@@ -161,9 +160,7 @@ class Spinner:
             self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def update(self, what: str) -> None:

@@ -145,13 +145,16 @@ def as_options(message: str) -> str:
         lambda found: f"--{(found[1] or found[3]).replace('_', '-')}{f' {found[2]}' if found[2] else ''}",
         message,
     )
-    message = re.sub(r"; pass default_query=[^;]*|leave it out \(or pass None\) to", _left_out, message)
+    message = _FOR_PYTHON.sub(_left_out, message)
     return message.replace("overwrite=True", "--overwrite")
 
 
 _IN_PYTHON = re.compile(r"TutuClient\(api_key, base_url\)")
+_FOR_PYTHON = re.compile(
+    r"; pass default_query=[^;]*|: \.body has all of it|; what came is in \.partial|leave it out \(or pass None\) to"
+)
 
 
 def _left_out(found: re.Match[str]) -> str:
     """Return what is left of advice that is for Python only."""
-    return "" if found[0].startswith(";") else "leave it out to"
+    return "" if found[0].startswith((";", ":")) else "leave it out to"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def serve(
     *,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8017,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 takes a free one.")] = 8017,
     key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The one key to accept. Without it every key is good.")
     ] = None,

@@ -37,7 +37,7 @@ from tutuclient.errors import (
     RateLimitError,
     UnprocessableEntityError,
 )
-from tutuclient.resources import Chat, Completions
+from tutuclient.resources.chat import Chat, Completions
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.responses import APIResponse as AsyncAPIResponse
 from tutuclient.settings import (
@@ -59,11 +59,9 @@ from tutuclient.types.base import Plain as BaseModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from types import TracebackType
     from typing import Self, Unpack
 
-    from tutuclient.resources import ChatStreamManager
-    from tutuclient.resources.streaming import ChatCompletionStream
+    from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
     from tutuclient.settings import Key, Settings
     from tutuclient.transport import Transport
     from tutuclient.types.parsed import ParsedChatCompletion
@@ -354,10 +352,8 @@ class _Events:
     async def __aenter__(self) -> _EventStream:
         return _EventStream(await self._manager.__aenter__())
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._manager.__aexit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        await self._manager.__aexit__()
 
 
 class _EventStream:

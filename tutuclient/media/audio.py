@@ -30,11 +30,11 @@ class SpeechUsage(Protocol):
 
     @property
     def type(self) -> str | None:
-        """What is billed: "tokens" or "duration"."""
+        """The unit that is billed: "tokens" or "duration"."""
 
     @property
     def seconds(self) -> float | None:
-        """How many seconds are billed, where it is the duration."""
+        """Seconds that are billed, where it is the duration."""
 
     @property
     def input_tokens(self) -> int | None:
@@ -86,7 +86,7 @@ class Sound:
 
     @property
     def seconds(self) -> float | None:
-        """How long a WAV lasts; None for a broken WAV and for all else, whose header has no length."""
+        """The length of a WAV in seconds; None for a broken WAV and for all else, whose header has no length."""
         return _seconds_of_wav(self.content) if self.mime == "audio/wav" else None
 
     async def read(self) -> bytes:

@@ -247,7 +247,7 @@ def image_mime(head: bytes) -> str | None:
 
 
 def _begins(head: bytes, kind: Kind) -> bool:
-    """Return whether a file begins with the signature of a kind. An ftyp box is none: its brands are many."""
+    """Return whether a file begins with the signature of a kind. An ftyp box is not one: its brands are many."""
     if not head.startswith(kind.starts) or (kind.forms and head[8:12] not in kind.forms):
         return False
     return kind.check is None or kind.check(head)

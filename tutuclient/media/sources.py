@@ -463,7 +463,7 @@ def content_of(source: object, what: What) -> tuple[Content, str | None]:
         text = source.strip()
         if not text:
             raise MediaError(f"An empty text ({source[:20]!r}) is not {_NOUNS[what]}: pass {_ACCEPTED[what]}.")
-        _refuse_decoded(source, what)
+        _check_decoded(source, what)
         if text[:5].lower() == "data:":
             return _DataURI(text), None
         if scheme := re.match(r"([a-zA-Z][a-zA-Z0-9+.-]+)://", text):
@@ -483,7 +483,7 @@ def content_of(source: object, what: What) -> tuple[Content, str | None]:
     return _file_object(source, what)
 
 
-def _refuse_decoded(text: str, what: What) -> None:
+def _check_decoded(text: str, what: What) -> None:
     """Raise for bytes of a file that somebody turned into text."""
     shown = printable(text, 40)
     if _BYTES_LITERAL.fullmatch(text):

@@ -10,7 +10,7 @@ Source: ``POST /audio/speech``.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Required, Unpack, overload
 
 from tutuclient import wire
 from tutuclient.resources.endpoint import Endpoint, events
@@ -32,8 +32,16 @@ if TYPE_CHECKING:
     from tutuclient.transport.reply import Reply
 
 
-class _Fields(SpeechFields, CallOptions, total=False):
+class _StreamFields(SpeechFields, CallOptions, total=False):
+    """The keywords of ``audio.speech.stream`` that are no arguments of its own."""
+
+
+class _Fields(_StreamFields, total=False):
     """The keywords of ``audio.speech.create``."""
+
+    model: Required[str]
+    voice: Required[str | Mapping[str, str]]
+    input: Required[str]
 
 
 class Speech(Resource):
@@ -43,25 +51,11 @@ class Speech(Resource):
     with_streaming_response = viewed("open", lambda: _Open)
 
     @overload
-    async def create(
-        self,
-        *,
-        model: str,
-        voice: str | Mapping[str, str],
-        input: str,
-        stream_format: Literal["audio"] | None = None,
-        **fields: Unpack[_Fields],
-    ) -> Sound: ...
+    async def create(self, *, stream_format: Literal["audio"] | None = None, **fields: Unpack[_Fields]) -> Sound: ...
 
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        voice: str | Mapping[str, str],
-        input: str,
-        stream_format: Literal["sse"],
-        **fields: Unpack[_Fields],
+        self, *, stream_format: Literal["sse"], **fields: Unpack[_Fields]
     ) -> EventStream[SpeechStreamEvent]: ...
 
     async def create(
@@ -97,7 +91,7 @@ class Speech(Resource):
         voice: str | Mapping[str, str],
         input: str,  # noqa: A002  (the API's own name)
         stream_format: Literal["sse", "audio"] | None = None,
-        **fields: Unpack[_Fields],
+        **fields: Unpack[_StreamFields],
     ) -> AsyncGenerator[SoundStream]:
         """Read a text aloud, and read the audio as it comes: ``async with speech.stream(…) as sound``.
 

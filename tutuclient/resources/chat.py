@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Required, TypeAlias, TypeVar, Unpack, cast, overload
 
 from tutuclient import wire
 from tutuclient.media.parts import Message
@@ -40,17 +40,25 @@ _Messages: TypeAlias = Iterable[Mapping[str, Any] | Message | ChatMessage]
 _Tools: TypeAlias = Iterable[Mapping[str, Any] | Callable[..., Any]]
 
 
-class _Fields(ChatFields, CallOptions, total=False):
+class _Question(CallOptions, total=False):
+    """The keywords of every call here."""
+
+    model: Required[str]
+    messages: Required[_Messages]
+
+
+class _Fields(ChatFields, _Question, total=False):
     """The keywords of ``create``."""
 
 
-class _ParseFields(ParseFields, CallOptions, total=False):
+class _ParseFields(ParseFields, _Question, total=False):
     """The keywords of ``parse`` and ``stream``, whose format is an argument of its own."""
 
 
-class _RunFields(RunFields, CallOptions, total=False):
-    """The keywords of ``run_tools``, whose tools are an argument of their own."""
+class _RunFields(RunFields, _Question, total=False):
+    """The keywords of ``run_tools``."""
 
+    tools: Required[_Tools]
     max_rounds: int
     raise_tool_errors: bool
 
@@ -71,19 +79,13 @@ class Completions(Resource):
     with_streaming_response = viewed("open", lambda: _Open)
 
     @overload
-    async def create(
-        self, *, model: str, messages: _Messages, stream: Literal[False] | None = None, **fields: Unpack[_Fields]
-    ) -> ChatCompletion: ...
+    async def create(self, *, stream: Literal[False] | None = None, **fields: Unpack[_Fields]) -> ChatCompletion: ...
 
     @overload
-    async def create(
-        self, *, model: str, messages: _Messages, stream: Literal[True], **fields: Unpack[_Fields]
-    ) -> ChatStream: ...
+    async def create(self, *, stream: Literal[True], **fields: Unpack[_Fields]) -> ChatStream: ...
 
     @overload
-    async def create(
-        self, *, model: str, messages: _Messages, stream: bool | None, **fields: Unpack[_Fields]
-    ) -> ChatCompletion | ChatStream: ...
+    async def create(self, *, stream: bool | None, **fields: Unpack[_Fields]) -> ChatCompletion | ChatStream: ...
 
     async def create(
         self, *, model: str, messages: _Messages, stream: bool | None = None, **fields: Any
@@ -130,18 +132,11 @@ class Completions(Resource):
         return await self._streamed(_CHAT, body | {"stream": True}, makes_image=makes_image, **options)
 
     @overload
-    def stream(
-        self, *, model: str, messages: _Messages, response_format: type[T], **fields: Unpack[_ParseFields]
-    ) -> ChatStreamManager[T]: ...
+    def stream(self, *, response_format: type[T], **fields: Unpack[_ParseFields]) -> ChatStreamManager[T]: ...
 
     @overload
     def stream(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        response_format: Mapping[str, Any] | Unset = UNSET,
-        **fields: Unpack[_ParseFields],
+        self, *, response_format: Mapping[str, Any] | Unset = UNSET, **fields: Unpack[_ParseFields]
     ) -> ChatStreamManager[None]: ...
 
     def stream(
@@ -169,18 +164,11 @@ class Completions(Resource):
         return await self._streamed(_STREAM.with_stream(begin), expected.body | {"stream": True}, **options)
 
     @overload
-    async def parse(
-        self, *, model: str, messages: _Messages, response_format: type[T], **fields: Unpack[_ParseFields]
-    ) -> ParsedChatCompletion[T]: ...
+    async def parse(self, *, response_format: type[T], **fields: Unpack[_ParseFields]) -> ParsedChatCompletion[T]: ...
 
     @overload
     async def parse(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        response_format: Mapping[str, Any] | Unset = UNSET,
-        **fields: Unpack[_ParseFields],
+        self, *, response_format: Mapping[str, Any] | Unset = UNSET, **fields: Unpack[_ParseFields]
     ) -> ParsedChatCompletion[None]: ...
 
     async def parse(
@@ -216,19 +204,11 @@ class Completions(Resource):
 
     @overload
     def run_tools(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        tools: _Tools,
-        stream: Literal[False] | None = None,
-        **fields: Unpack[_RunFields],
+        self, *, stream: Literal[False] | None = None, **fields: Unpack[_RunFields]
     ) -> Coroutine[Any, Any, ToolRun]: ...
 
     @overload
-    def run_tools(
-        self, *, model: str, messages: _Messages, tools: _Tools, stream: Literal[True], **fields: Unpack[_RunFields]
-    ) -> ToolRunStream: ...
+    def run_tools(self, *, stream: Literal[True], **fields: Unpack[_RunFields]) -> ToolRunStream: ...
 
     def run_tools(
         self,

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from tutuclient._meta import Meta
     from tutuclient.transport import Call
@@ -341,9 +340,7 @@ class OpenResponseManager(Generic[T]):
         self._response = await self._call
         return self._response
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._response is not None:
             await self._response.aclose()
 

@@ -35,7 +35,6 @@ from tutuclient.types.provenance import Provenance, remember
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Iterator
-    from types import TracebackType
     from typing import Self
 
     from tutuclient.types.chat import ChatChunkChoice, ChatCompletionChunk, ChoiceLogprobs, TokenLogprob, ToolCallDelta
@@ -142,9 +141,7 @@ class ChatStreamManager(Generic[T]):
         self._stream = await self._opening
         return self._stream
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._stream is not None:
             await self._stream.aclose()
 

@@ -25,7 +25,6 @@ from tutuclient.types.provenance import copy_provenance
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-    from types import TracebackType
     from typing import Self
 
     from tutuclient.streams.chat import ChatStream
@@ -236,9 +235,7 @@ class ToolRunStream:
         await self._ask()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._left = True
         await self._chunks.aclose()
         if self._stream is not None:

@@ -50,7 +50,7 @@ def find_credentials(api_key: object, base_url: object, getenv: Callable[[str], 
     is_later = callable(api_key)
     key, key_from = (Secret(""), "") if is_later else _look_up("api_key", api_key, getenv)
     url, url_from = _look_up("base_url", base_url, getenv)
-    _refuse_mixed(key_from, url_from, getenv)
+    _check_mixed(key_from, url_from, getenv)
     if key_from is None:
         raise ConfigError(
             "no API key: pass api_key=…, or set TUTU_API_KEY (OPENAI_API_KEY is read too); "
@@ -90,7 +90,7 @@ def _look_up(name: str, value: object, getenv: Callable[[str], str | None]) -> t
     return Secret(""), None
 
 
-def _refuse_mixed(key_from: str | None, url_from: str | None, getenv: Callable[[str], str | None]) -> None:
+def _check_mixed(key_from: str | None, url_from: str | None, getenv: Callable[[str], str | None]) -> None:
     """Check that no empty variable makes the key of one account go to the address of another.
 
     An empty variable counts as not set, as in a shell. But where the other variable
@@ -151,7 +151,7 @@ def clean_base_url(text: object, key: object = "") -> str:
     """Return the base URL that was meant: of a bare host, a trailing slash, the whole address of an endpoint.
 
     ``/v1`` is added only when there is no path; any other path is kept as it is.
-    What may be a key is refused and never shown: it would be looked up in DNS, and
+    What may be a key is an error, and never shown: it would be looked up in DNS, and
     stand in every error.
 
     Args:
@@ -184,7 +184,7 @@ def _clean_address(text: str) -> str:
     url = Secret(text.strip().strip(_QUOTES).strip())
     if not url or not url.isprintable() or any(mark.isspace() for mark in url) or "\\" in url:
         raise ConfigError("base_url is empty, or has spaces, line breaks or control characters inside")
-    _refuse_placeholder(url)
+    _check_placeholder(url)
     if _is_key(url):
         raise ConfigError(
             "base_url looks like a key, not like a host: was it swapped with api_key? The order is "
@@ -214,7 +214,7 @@ def _clean_address(text: str) -> str:
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path or '/v1'}"
 
 
-def _refuse_placeholder(url: str) -> None:
+def _check_placeholder(url: str) -> None:
     """Check an address for placeholders that nobody has filled in.
 
     Raises:

@@ -92,7 +92,7 @@ def clean_timeout(timeout: object) -> Timeout:
     never end.
 
     Raises:
-        ConfigError: It is none of these.
+        ConfigError: It is something else.
     """
     if isinstance(timeout, Timeout):
         return timeout
@@ -118,7 +118,7 @@ def clean_retry(
     """Return ``retry``, or ``base`` with another ``max_retries``.
 
     Raises:
-        ConfigError: Both are given, or one is of a wrong type.
+        ConfigError: Both were passed, or one is of a wrong type.
     """
     if retry is not None and not isinstance(retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
         raise ConfigError(f"retry must be a RetryPolicy, such as RetryPolicy(max_retries=3); got {shown(retry)}")

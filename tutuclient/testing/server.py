@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import count, pairwise
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aiohttp import hdrs, web
@@ -207,13 +206,11 @@ class Server:
         self.origin = f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._closing = True
         self._listener.close()
-        for _, transport in list(self._connections.values()):
-            transport.abort()
+        for connection in list(self._connections.values()):
+            connection[1].abort()
         with contextlib.suppress(TimeoutError):
             await self.until(lambda: not self._connections and not self._in_flight, timeout=0.5)
         await self._web.shutdown(0.05)

@@ -55,6 +55,8 @@ class Guard(asyncio.Protocol):
         "_is_interim",
         "_poll",
         "_protocol",
+        "_socket",
+        "_tls",
         "_transport",
         "answered",
         "body",
@@ -66,6 +68,10 @@ class Guard(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._protocol: Any = transport.get_protocol()
+        # A transport of TLS that was closed twice cannot be asked any more: it has let go of its SSLProtocol.
+        # https://github.com/python/cpython/blob/3.11/Lib/asyncio/sslproto.py (_SSLProtocolTransport.close)
+        self._socket: Any = transport.get_extra_info("socket")
+        self._tls = transport.get_extra_info("ssl_object") is not None
         self._poll: Any = None
         self.failure: Exception | None = None
         self.lost: aiohttp.ClientError | None = None
@@ -161,13 +167,11 @@ class Guard(asyncio.Protocol):
         A server that refuses an upload answers early and closes: its answer explains more than "broken pipe". Within
         TLS the socket is out of reach; there the sender looks before each write, see ``attempts``.
         """
-        transport = self._transport
-        sock = transport.get_extra_info("socket")
-        if sock is None or transport.get_extra_info("ssl_object") is not None:
+        if self._socket is None or self._tls:
             return
         left = READ_SIZE * 4
         with contextlib.suppress(OSError, AttributeError):  # Nothing more has come; or on Windows, there is no os.read.
-            while left > 0 and (data := os.read(sock.fileno(), READ_SIZE)):
+            while left > 0 and (data := os.read(self._socket.fileno(), READ_SIZE)):
                 left -= len(data)
                 self.data_received(data)
 
@@ -179,7 +183,7 @@ class Guard(asyncio.Protocol):
         """
         body, self.body, self.in_use = self.body, None, False
         unread = not self.answered or (body is not None and not body.is_eof())
-        if unread or self._transport.get_write_buffer_size():
+        if unread or self._transport.is_closing() or self._transport.get_write_buffer_size():
             self._transport.abort()
 
     def abort(self) -> None:
@@ -200,11 +204,10 @@ class Guard(asyncio.Protocol):
         """
         if self._poll is None:
             make_poll = getattr(select, "poll", None)  # Windows has none.
-            sock = self._transport.get_extra_info("socket")
-            if make_poll is None or sock is None:
+            if make_poll is None or self._socket is None:
                 return False
             self._poll = make_poll()
-            self._poll.register(sock.fileno(), select.POLLIN)
+            self._poll.register(self._socket.fileno(), select.POLLIN)
         return bool(self._poll.poll(0))
 
 
@@ -295,7 +298,8 @@ class Connector(aiohttp.TCPConnector):
             if not isinstance(guard, Guard):
                 guard = self._guarded(transport)
                 break
-            if not guard.has_unread_data:
+            # What came with the end of the last response, in the same read, lies in the protocol already.
+            if not (protocol.should_close or guard.has_unread_data):
                 guard.expect_response()
                 break
             guard.abort()

@@ -32,7 +32,7 @@ TranslationFormat: TypeAlias = Literal["json", "text", "srt", "verbose_json", "v
 class SpeechFields(TypedDict, total=False):
     """Every field of a speech beside ``model``, ``voice``, ``input`` and ``stream_format``.
 
-    A field that is not given is not sent. Relays drop what they do not know,
+    A field without a value is not sent. Relays drop what they do not know,
     ``instructions`` for one.
     """
 

@@ -87,7 +87,8 @@ class Plain(msgspec.Struct, frozen=True):
             exclude_none: As for ``model_dump``.
             **more: As for ``model_dump``.
         """
-        _check_keywords(more)
+        if unknown := more.keys() - _PYDANTIC:
+            raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
         tree = self._as_came() if exclude_unset else self._filled(self._tree())
         return cast("dict[str, Any]", without_none(tree)) if exclude_none or exclude_defaults else tree
 
@@ -131,7 +132,7 @@ class Plain(msgspec.Struct, frozen=True):
         return _text(self.to_dict(**options), indent)
 
     def model_dump_json(self, *, indent: int | None = None, ensure_ascii: bool = False, **options: Any) -> str:
-        """Return ``model_dump`` as JSON text, on one line unless ``indent`` is given."""
+        """Return ``model_dump`` as JSON text, on one line unless ``indent`` is passed."""
         tree = self.model_dump(**options)
         return json.dumps(tree, indent=indent) if ensure_ascii else _text(tree, indent)
 
@@ -185,11 +186,6 @@ def _text(tree: dict[str, Any], indent: int | None) -> str:
     return (line if indent is None else msgspec.json.format(line, indent=indent)).decode()
 
 
-def _check_keywords(more: Mapping[str, Any]) -> None:
-    if unknown := more.keys() - _PYDANTIC:
-        raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
-
-
 # Keywords of pydantic that change nothing where everything is plain JSON.
 _PYDANTIC = frozenset(
     (
@@ -227,7 +223,7 @@ class Answer(Plain, Traced, kw_only=True, frozen=True):
 
     @property
     def meta(self) -> Meta:
-        """How the call went. A struct that did not come off the wire has an empty one."""
+        """The status, headers and timings of the call. A struct that did not come off the wire has an empty one."""
         origin = provenance(self).origin
         return Meta() if origin is None else origin.meta
 
@@ -313,16 +309,10 @@ A = TypeVar("A", bound=Answer)
 
 
 def remember_answer(answer: A, raw: Raw, tree: dict[str, Any] | None = None, fitted: dict[str, Any] | None = None) -> A:
-    """Write of an answer and its parts which JSON they were read from.
+    """Write of an answer and its parts which JSON they were read from, and return the answer.
 
-    Args:
-        answer: The answer.
-        raw: The JSON as it came.
-        tree: The same as plain dicts, where it had to be decoded so.
-        fitted: What the fields were read from, where that is not ``tree``.
-
-    Returns:
-        The answer.
+    ``tree`` is ``raw`` as plain dicts, where it had to be decoded so; ``fitted`` is what the fields were read from,
+    where that is not ``tree``.
     """
     raw = bytes(raw) if isinstance(raw, memoryview) else raw
     remember(answer, (None, raw) if tree is None else Provenance(raw=raw, tree=tree))
@@ -331,13 +321,7 @@ def remember_answer(answer: A, raw: Raw, tree: dict[str, Any] | None = None, fit
 
 
 def remember_part(part: Nested, json: bytes | bytearray | dict[str, Any], path: tuple[str | int, ...]) -> None:
-    """Write where a part of an answer stands in the answer's JSON, and where its own parts do.
-
-    Args:
-        part: The part.
-        json: The answer's JSON, as bytes or as plain dicts.
-        path: The names and numbers that lead down to the part.
-    """
+    """Write where a part of an answer stands in the answer's JSON, and where its own parts do."""
     remember(part, (json, path))
     if _fields_with_parts[type(part)]:
         remember_parts(part, json, path)
@@ -354,13 +338,9 @@ def remember_parts(
         if not is_list(value):
             remember_part(value, json, (*path, key))
         # Where one of a list did not fit and was left out, nothing tells which stands where.
-        elif not isinstance(json, dict) or _length(value_at(json, (*path, key))) == len(value):
+        elif not isinstance(json, dict) or (is_list(came := value_at(json, (*path, key))) and len(came) == len(value)):
             for number, part in enumerate(value):
                 remember_part(part, json, (*path, key, number))
-
-
-def _length(value: Any) -> int:
-    return len(value) if is_list(value) else 0
 
 
 class _FieldsWithParts(dict[type[msgspec.Struct], tuple[tuple[str, str], ...]]):

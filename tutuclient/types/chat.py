@@ -164,7 +164,7 @@ class ParseFields(CommonFields, total=False):
 class ChatFields(RunFields, ParseFields, total=False):
     """Every field of a chat request beside ``model``, ``messages`` and ``stream``.
 
-    A field that is not given is not sent; None is sent as null. Keywords that
+    A field without a value is not sent; None is sent as null. Keywords that
     are not listed here go into the body as they are: relays have fields of their
     own (``enable_thinking``, ``top_k``, ``size``…). Typed code passes those in
     ``extra_body``. ``tools`` may be plain functions too.
@@ -268,7 +268,7 @@ class Record(dict[str, Any]):
 
 
 class URLCitation(Record):
-    """The web page that a stretch of a message's text comes from; the indices count characters of the text."""
+    """The web address that a stretch of a message's text comes from; the indices count characters of the text."""
 
     url: str
     title: str
@@ -406,7 +406,7 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
 
     @property
     def thinking(self) -> str:
-        """What the model thought aloud, whichever field or part the relay puts it in, or ""."""
+        """The thoughts that the model wrote, whichever field or part the relay puts it in, or ""."""
         return _thinking(self)
 
     def _filled(self, tree: dict[str, Any] | None) -> dict[str, Any]:
@@ -532,7 +532,7 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
             SoundError: Its base64 is damaged.
         """
         origin = provenance(self).origin
-        return None if origin is None or origin.hear is None else origin.hear(self)
+        return None if origin is None or origin.find_audio is None else origin.find_audio(self)
 
 
 class FunctionCallDelta(Plain, frozen=True, kw_only=True, gc=False):
@@ -625,7 +625,7 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
 
     @property
     def thinking(self) -> str:
-        """What this chunk adds to what the model thinks aloud, or ""."""
+        """The thoughts that this chunk adds, or ""."""
         return _thinking(self.choices[0].delta) if self.choices else ""
 
     @property

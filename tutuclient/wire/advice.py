@@ -45,11 +45,7 @@ _VERSION = re.compile(r"/v\d+[a-z0-9]*(?=/|$)")
 def advice_for(cls: type[APIStatusError], meta: Meta, code: object, text: str) -> str:
     """Return what to try after an error of a class, or "" where nothing is known to help.
 
-    Args:
-        cls: The class of the error.
-        meta: How the call went; its method and address decide where the same class means different things.
-        code: The error's code, or None.
-        text: The error's message.
+    The method and address in ``meta`` decide where the same class means different things.
     """
     if issubclass(cls, errors.NotFoundError):
         return _not_found_advice(meta, code, text)
@@ -76,7 +72,7 @@ def _not_found_advice(meta: Meta, code: object, text: str) -> str:
 
 
 def html_hint(meta: Meta) -> str:
-    """Return what is probably wrong with an address that answered with a web page (.github/WIRE.md, section 3.4)."""
+    """Return what is probably wrong with an address that answered with HTML (.github/WIRE.md, section 3.4)."""
     _, url = meta.asked
     versions = _VERSION.findall(url.partition("?")[0])
     if not versions:
@@ -84,6 +80,6 @@ def html_hint(meta: Meta) -> str:
     if len(versions) > 1:
         return f"base_url is probably wrong: the path has {versions[0]} and {versions[1]}"
     return (
-        f"base_url ends in {versions[0]} already, and a web page came: check its host, and whether the relay has this "
+        f"base_url ends in {versions[0]} already, and HTML came: check its host, and whether the relay has this "
         "endpoint"
     )

@@ -167,10 +167,7 @@ def _class_of(status: int, error: FoundError) -> type[APIStatusError]:
 def raise_if_error(tree: dict[str, Any] | list[Any], meta: Meta, *, loose: bool = True) -> None:
     """Raise the error that is in an answer, in whatever envelope; do nothing when there is none.
 
-    Args:
-        tree: The decoded answer.
-        meta: How the call went.
-        loose: As for ``find_error``.
+    ``loose`` is as for ``find_error``.
     """
     found = find_error(tree, loose=loose)
     if found is not None:
@@ -178,16 +175,11 @@ def raise_if_error(tree: dict[str, Any] | list[Any], meta: Meta, *, loose: bool 
 
 
 def raise_if_message_alone(tree: dict[str, Any], meta: Meta, name: str = "") -> None:
-    """Raise the error that an event of a stream is when it is nothing but a message.
+    """Raise the error that an event of a stream is when it is nothing but a message; ``raise_if_error`` found none.
 
-    An event with a name or a ``type`` of its own may carry a message and is
-    passed over (janhq/jan#8280). One that has neither, and nothing else, is what
-    the relay writes in place of an answer (.github/WIRE.md, section 3.5).
-
-    Args:
-        tree: The decoded event, in which ``raise_if_error`` found nothing.
-        meta: How the call went.
-        name: What its ``event:`` line calls it, or "".
+    An event with a name (its ``event:`` line) or a ``type`` of its own may carry a
+    message and is passed over (janhq/jan#8280). One that has neither, and nothing
+    else, is what the relay writes in place of an answer (.github/WIRE.md, section 3.5).
     """
     has_more = tree.keys() & {"choices", "object", "id", "type", "event"} or tree.get("data") is not None
     if name in {"", "message"} and not has_more and not succeeds(tree) and not may_be_accepted(tree):
@@ -201,8 +193,8 @@ def error_in_place(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> A
 
     Args:
         kind: What it is in its place, such as "an answer without choices".
-        tree: The decoded answer, in which ``find_error`` found nothing.
-        data: Its bytes.
+        tree: The decoded ``data``, in which ``find_error`` found nothing.
+        data: The answer.
         meta: How the call went.
 
     Returns:
@@ -222,11 +214,8 @@ def error_in_place(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> A
 def error_of_empty_stream(message: str, data: Data, meta: Meta) -> APIError:
     """Build the error of a stream that ended with nothing of an answer.
 
-    Args:
-        message: The error's message.
-        data: The last event that was passed over, b"" for none: where it shows an accepted task, or has a message and
-            no type of its own, it is what the relay answered.
-        meta: How the call went.
+    ``data`` is the last event that was passed over, b"" for none: where it shows an accepted task, or has a message
+    and no type of its own, it is what the relay answered.
     """
     try:
         tree = read_value(data, meta) if data else None

@@ -202,12 +202,7 @@ def _has_audio(message: ChatMessage) -> bool:
 
 
 def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | None:
-    """Read one event's data patiently.
-
-    Args:
-        data: The event's data.
-        meta: How the call went.
-        name: What its ``event:`` line calls it, or "".
+    """Read one event's data patiently; ``name`` is what its ``event:`` line calls it, or "".
 
     Returns:
         The chunk, or None for what carries nothing: ``{}``, ``null``, ``[]``, an empty object of a relay.

@@ -86,13 +86,8 @@ def read_value(data: Data, meta: Meta) -> Any:
 def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
     """Build the error of a body that is not an answer; it names what came instead.
 
-    Args:
-        kind: What it is in the place of an answer, such as "an empty body".
-        data: The body.
-        meta: How the call went.
-
-    Returns:
-        The error; its ``body`` is the whole of a JSON object, else the beginning of the text.
+    ``kind`` is what it is in the place of an answer, such as "an empty body". The error's ``body`` is the whole of a
+    JSON object, else the beginning of the text.
     """
     body: Any = None
     start = in_utf8(bytes(data[:4096]), meta)

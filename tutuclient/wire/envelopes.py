@@ -115,14 +115,7 @@ def read_unwrapped(
 def read_event(
     data: Data, meta: Meta, pick: Pick, names: frozenset[str] = ENVELOPES, *, name: str = ""
 ) -> dict[str, Any] | None:
-    """Read the data of an event, and unwrap it.
-
-    Args:
-        data: The event's data.
-        meta: How the call went.
-        pick: Recognizes the event.
-        names: The fields to look into.
-        name: What its ``event:`` line calls it, or "".
+    """Read the data of an event, and unwrap it; ``name`` is what its ``event:`` line calls it, or "".
 
     Returns:
         The event, or the object as it came when ``pick`` recognizes nothing in there; None for what carries nothing:
@@ -178,10 +171,7 @@ def raise_if_wrapped(value: Any, meta: Meta, layers: int = _LAYERS) -> None:
 def error_without_answer(kind: str, data: Data, meta: Meta) -> APIError | None:
     """Build the error of JSON that came in place of an answer of another kind; None when it is not an object.
 
-    Args:
-        kind: What it is, such as "text in place of audio".
-        data: The body.
-        meta: How the call went.
+    ``kind`` is what it is, such as "text in place of audio".
     """
     try:
         value = read_value(data, meta)
@@ -199,11 +189,7 @@ def error_without_answer(kind: str, data: Data, meta: Meta) -> APIError | None:
 def unrecognized(lacking: str, data: Data, meta: Meta, tree: object) -> APIError:
     """Build the error of an answer in which the endpoint's reader finds nothing: with all of it, and a hint.
 
-    Args:
-        lacking: What came, such as "an answer without choices".
-        data: The body.
-        meta: How the call went.
-        tree: The decoded body.
+    ``lacking`` is what came, such as "an answer without choices"; ``tree`` is the decoded ``data``.
     """
     error = error_in_place(lacking, tree, data, meta) if is_object(tree) else unexpected(lacking, data, meta)
     if not isinstance(error, UnexpectedResponseError):

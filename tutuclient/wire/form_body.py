@@ -60,7 +60,7 @@ class Form(Body):
 
     @property
     def is_ready(self) -> bool:
-        """Whether it can be sent without ``open``: never, since that looks at the files."""
+        """Return whether it can be sent without ``open``: never, since that looks at the files."""
         return False
 
     async def open(self) -> None:
@@ -79,7 +79,12 @@ class Form(Body):
                 f'Content-Disposition: form-data; name="{_escaped(field)}"; filename="{_escaped(upload.filename)}"\r\n'
                 f"Content-Type: {upload.mime}\r\n\r\n"
             )
-            segments += (b"--%s\r\n%s" % (self._boundary, _utf8(head)), upload.raw_inline() or upload, b"\r\n")
+            # The bytes of a file name that are no UTF-8 are marked as unreadable, as browsers do.
+            segments += (
+                b"--%s\r\n%s" % (self._boundary, head.encode("utf-8", "replace")),
+                upload.raw_inline() or upload,
+                b"\r\n",
+            )
         segments.append(b"--%s--\r\n" % self._boundary)
         self.segments = joined(segments)
 
@@ -174,8 +179,3 @@ def _escaped(name: str) -> str:
     use in a name, and a backslash is read as an escape by some (Go, Python).
     """
     return name.translate(_ESCAPES)
-
-
-def _utf8(head: str) -> bytes:
-    """Write a header; the bytes of a file name that are no UTF-8 are marked as unreadable, as browsers do."""
-    return head.encode("utf-8", "replace")

@@ -65,7 +65,7 @@ class Body:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it can be sent without ``open``: all of it is in memory."""
+        """Return whether it can be sent without ``open``: all of it is in memory."""
         return self.plain is not None
 
     @property
@@ -184,7 +184,7 @@ def _check_numbers(text: bytes, fields: Any, rows: Iterable[list[Any]]) -> None:
 
 
 def json_value(value: Any) -> Any:
-    """Return what JSON has for a value that msgspec does not know by itself; None for what an image is given as.
+    """Return what JSON has for a value that msgspec does not know by itself; None for what stands for an image.
 
     Numbers of numpy, of torch and of the standard library are numbers, their
     arrays lists, mappings of any kind objects, pydantic's models what they dump.
@@ -193,7 +193,7 @@ def json_value(value: Any) -> Any:
         TypeError: There is nothing in JSON for it.
     """
     if value is UNSET.value:
-        raise TypeError("within a field, what is not given has to be left out")
+        raise TypeError("within a field, what has no value has to be left out")
     if isinstance(value, type):
         raise TypeError("a class has no place in a request; an instance may have")
     for fits, write in _PLAIN:

@@ -76,21 +76,21 @@ def names(fields: type[Any], *more: str) -> frozenset[str]:
     return frozenset((*fields.__annotations__, *more)) | _CALL
 
 
-def check_keywords(given: Iterable[str], known: frozenset[str], call: str) -> None:
+def check_keywords(written: Iterable[str], known: frozenset[str], call: str) -> None:
     """Warn of keywords that are nearly fields of an endpoint.
 
     Args:
-        given: The names of the keywords that the endpoint does not take as arguments.
+        written: The names of the keywords that the endpoint does not take as arguments.
         known: What ``names`` returns for the endpoint.
         call: How the call is written, for the message.
     """
-    if not given:
+    if not written:
         return
-    for name in given:
+    for name in written:
         if name not in known:
-            _check(name, known, frozenset(given), call)
-    if isinstance(given, dict):
-        fields = cast("dict[str, object]", given)
+            _check(name, known, frozenset(written), call)
+    if isinstance(written, dict):
+        fields = cast("dict[str, object]", written)
         for name, value in fields.items():
             kind = type(value)
             if kind in _PLAIN or (kind is str and name not in _NUMBERS):
@@ -139,7 +139,8 @@ def _check_choice(choice: Any, tools: Any) -> None:
         raise ConfigError(f"tool_choice is {quoted(choice)}: write {named}")
     if not isinstance(choice, str) or choice in _CHOICES:
         return
-    if choice in {getattr(tool, "__name__", None) or getattr(tool, "name", None) for tool in _row(tools)}:
+    row = cast("Iterable[Any]", tools) if isinstance(tools, list | tuple) else ()
+    if choice in {getattr(tool, "__name__", None) or getattr(tool, "name", None) for tool in row}:
         warn(
             f"tool_choice is {quoted(choice)}, the name of a tool, and is sent as it is; did you mean "
             f'{{"type": "function", "function": {{"name": "{choice}"}}}}?'
@@ -181,10 +182,6 @@ def check_format(asked: Any) -> None:
 
 # Sources: the API's description 2.3.0, ResponseFormat…; vLLM's and SGLang's structural tags and grammars.
 _FORMATS = frozenset(("text", "json_object", "json_schema", "structural_tag", "grammar", "regex", "python"))
-
-
-def _row(tools: Any) -> Iterable[Any]:
-    return cast("Iterable[Any]", tools) if isinstance(tools, list | tuple) else ()
 
 
 # Mistral's is "any".
@@ -238,10 +235,10 @@ def is_stream_asked(stream: Any) -> bool:
     return bool(stream)
 
 
-def _check(name: str, known: frozenset[str], given: frozenset[str], call: str) -> None:
+def _check(name: str, known: frozenset[str], written: frozenset[str], call: str) -> None:
     if setting := _SETTINGS.get(name):
         warn(f"{call}: {name}= is not a field of a request, and goes into the body as it is; did you mean {setting}?")
-    elif (near := nearest(name, known)) and near not in given:
+    elif (near := nearest(name, known)) and near not in written:
         warn(
             f"{call}: {name}= is not a field that the API has, and goes into the body as it is; did you mean {near}=? "
             f'extra_body={{"{name}": …}} sends it without this warning'

@@ -482,29 +482,29 @@ def _dict_part(part: Mapping[str, Any], place: str) -> Any:
 
 def _check_file(part: Mapping[str, Any], place: str) -> None:
     """Raise an error for a file that is empty, or is a path that the relay cannot open."""
-    given: Any = part.get("file")
-    if isinstance(given, FilePart | msgspec.Struct):
+    document: Any = part.get("file")
+    if isinstance(document, FilePart | msgspec.Struct):
         return
-    if not is_mapping(given):
-        if given is None and part.keys() - {"type", "file"}:  # A relay's own spelling.
+    if not is_mapping(document):
+        if document is None and part.keys() - {"type", "file"}:  # A relay's own spelling.
             return
         _reject_field(part, "file", place, "write the part file(source)")
-    data = given.get("file_data")
+    data = document.get("file_data")
     if is_any(data, bytes, bytearray, memoryview, os.PathLike) or callable(getattr(data, "read", None)):
         _reject(f"{place}.file.file_data", data, "write the part file(source)")
-    if not given:
+    if not document:
         raise ConfigError(f"{place}.file is empty: write the part file(source)")
 
 
 def _image_part(part: Mapping[str, Any], place: str) -> Any:
-    given = part.get("image_url")
-    if isinstance(given, ImagePart):
-        return _part(given, place)
-    if is_binary(given) or is_source(given):
-        given = {"url": given}
-    if not isinstance(given, str | Mapping | ImageURL):
+    shown = part.get("image_url")
+    if isinstance(shown, ImagePart):
+        return _part(shown, place)
+    if is_binary(shown) or is_source(shown):
+        shown = {"url": shown}
+    if not isinstance(shown, str | Mapping | ImageURL):
         _reject_field(part, "image_url", place, 'write "image_url": {"url": "https://…"}, or the part image(source)')
-    image = _image_url(given, f"{place}.image_url")
+    image = _image_url(shown, f"{place}.image_url")
     if "detail" in part:
         warn(
             f"{place}.detail stands beside image_url, where no API looks; did you mean "
@@ -579,19 +579,20 @@ def _check_address(url: str, place: str) -> None:
 
 
 def _audio_part(part: Mapping[str, Any], place: str) -> Any:
-    given: Any = part.get("input_audio")
-    if isinstance(given, AudioPart):
-        return given
-    if not (is_mapping(given) or isinstance(given, InputAudio)):
+    value: Any = part.get("input_audio")
+    if isinstance(value, AudioPart):
+        return value
+    if not (is_mapping(value) or isinstance(value, InputAudio)):
         _reject_field(
             part,
             "input_audio",
             place,
             'write the part audio(source), or "input_audio": {"data": base64, "format": "wav"}',
         )
-    fields: Mapping[str, Any] = {"data": given.data, "format": given.format} if isinstance(given, InputAudio) else given
+    fields: Mapping[str, Any] = {"data": value.data, "format": value.format} if isinstance(value, InputAudio) else value
     data: Any = fields.get("data")
-    if isinstance(data, str) and _is_not_audio(data[: _HEAD * 5].strip()):
+    head = data[: _HEAD * 5].strip() if isinstance(data, str) else "…"
+    if not head or _AUDIO_PATH.fullmatch(head) or _OF_BYTES.search(head):
         _reject(f"{place}.input_audio.data", data, "write the part audio(source), or base64 of the audio")
     if isinstance(data, str | bytes | bytearray | memoryview | Upload):
         return part if is_object(part) else dict(part)
@@ -600,10 +601,6 @@ def _audio_part(part: Mapping[str, Any], place: str) -> Any:
     if not is_source(data):
         _reject(f"{place}.input_audio.data", data, "write the part audio(source)")
     return audio(data, format=fields.get("format"))
-
-
-def _is_not_audio(head: str) -> bool:
-    return not head or bool(_AUDIO_PATH.fullmatch(head) or _OF_BYTES.search(head))
 
 
 def is_part(value: object) -> TypeGuard[Any]:

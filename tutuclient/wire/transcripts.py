@@ -118,15 +118,9 @@ def read_plain(data: Data, form: str, meta: Meta) -> str:
 
 
 def read_transcription_event(kind: str, data: Data, meta: Meta) -> TranscriptionStreamEvent | None:
-    """Read an event of a streamed transcription.
+    """Read an event of a streamed transcription; None for what carries nothing.
 
-    Args:
-        kind: The name in its ``event:`` line, or "". The JSON's ``type`` comes first.
-        data: Its data.
-        meta: How the call went.
-
-    Returns:
-        The event, or None for what carries nothing.
+    The JSON's ``type`` counts more than ``kind``, the name in its ``event:`` line, or "".
 
     Raises:
         APIError: It is an error.

@@ -5,7 +5,6 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncGenerator
-from types import TracebackType
 from typing import Self
 
 from tutuclient.testing.exchange import reset
@@ -45,9 +44,7 @@ class RawServer:
             self._server = await asyncio.start_server(self._accepted, sock=self._listener, ssl=self._tls)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._name == "dns_failure":
             return
         if self._server is not None:
