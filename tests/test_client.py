@@ -92,6 +92,7 @@ async def test_copies_share_connections_and_slots(client: TutuClient, server: Se
     assert len({seen.connection for seen in server.requests}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closing", ["", "await client.aclose()", "client = None; gc.collect()"])
 @pytest.mark.parametrize("streams", [False, True])
 def test_a_client_never_closed_says_nothing(relay: Server, closing: str, streams: bool) -> None:

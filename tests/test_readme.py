@@ -40,6 +40,7 @@ def test_the_readme_has_examples() -> None:
     assert len(RUNNABLE) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", [pytest.param(EXAMPLES[number], id=str(number)) for number in RUNNABLE])
 def test_an_example_runs_as_it_stands(relay: Server, example: str) -> None:
     done = subprocess.run(  # noqa: S603  (our own README)
@@ -76,12 +77,14 @@ def checked(*command: str) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_examples_are_typed_by_mypys_strictest_word(examples: Path) -> None:
     cache = ROOT / ".mypy_cache" / "readme"
     assert not checked("mypy", "--strict", "--config-file=", f"--cache-dir={cache}", str(examples))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_examples_are_typed_by_pyrights_strictest_word(examples: Path) -> None:
     settings = {"typeCheckingMode": "strict", "pythonVersion": "3.11", "include": ["."]}
@@ -89,6 +92,7 @@ def test_the_examples_are_typed_by_pyrights_strictest_word(examples: Path) -> No
     assert not checked("pyright", f"--project={examples}", f"--pythonpath={sys.executable}")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_checker_finds_a_keyword_that_is_misspelt(tmp_path: Path) -> None:
     (example,) = (example for example in EXAMPLES if "enable_thinking" in example)

@@ -8,13 +8,10 @@ import contextlib
 import gc
 import json
 import logging
-import os
 import pickle
 import re
 import socket
 import ssl
-import subprocess
-import sys
 import traceback
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -840,19 +837,17 @@ async def test_a_server_s_words_are_one_harmless_line(server: Server, log: Log, 
 
 
 @pytest.mark.parametrize("where", FORGERIES)
-def test_the_command_line_prints_no_escapes(where: str) -> None:
-    pytest.importorskip("typer")
+def test_the_command_line_prints_no_escapes(
+    where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cli = pytest.importorskip("tutuclient.cli", exc_type=ImportError)
+    monkeypatch.setenv("TUTU_API_KEY", KEY)
     with serve_in_thread() as server:
         server.answers(*[FORGERIES[where]] * 3)
-        done = subprocess.run(  # noqa: S603  (our own code)
-            [sys.executable, "-m", "tutuclient", "ask", "hello", "--base-url", server.base_url],
-            env=os.environ | {"TUTU_API_KEY": KEY, "NO_COLOR": "1", "TERM": "dumb"},
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
-    assert done.returncode != 0
-    shown = (done.stdout + done.stderr).decode()
+        code = cli.run(["chat", "hello", "--base-url", server.base_url])
+        assert server.requests
+    shown = "".join(capfd.readouterr())
+    assert code != 0
     assert_clean(shown)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]", shown)
     assert "\n2026-01-01 ERROR" not in shown

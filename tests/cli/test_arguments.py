@@ -67,6 +67,7 @@ def test_the_key_is_needed_and_never_shown(tutu: Callable[..., Done], monkeypatc
     assert "secret" not in one_line(done.err)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [(("analyze", "-", "what"), "no image: stdin (-) is the terminal"), (("chat", "--json"), "no prompt: stdin")],

@@ -88,6 +88,7 @@ def test_speech_as_json(tutu: Callable[..., Done], relay: Server) -> None:
     assert (done.code, done.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_speech_goes_to_stdout_as_it_comes(relay: Server) -> None:
     relay.answers(sounds())
     with Path("out.wav").open("wb") as out:
@@ -137,6 +138,7 @@ def test_an_error_that_calls_itself_a_sound(tutu: Callable[..., Done], relay: Se
     assert (done.code, "no such voice" in one_line(done.err)) == (1, True)
 
 
+@pytest.mark.slow
 def test_a_sound_is_not_written_to_a_terminal(relay: Server) -> None:
     with Terminal("speech", "hi", "-o", "-") as terminal:
         assert terminal.end() == 2
@@ -144,6 +146,7 @@ def test_a_sound_is_not_written_to_a_terminal(relay: Server) -> None:
     assert relay.requests == []
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_how_much_was_said(relay: Server) -> None:
     relay.answers(sounds())
     with Terminal("speech", "hi", "-o", "hi.wav") as terminal:
@@ -177,6 +180,7 @@ def test_transcribe_reads_a_recording_from_stdin(tutu: Callable[..., Done], rela
     assert tutu("transcribe", "-") == (2, "", "error: no recording: stdin is empty\n")
 
 
+@pytest.mark.slow
 def test_a_transcription_is_printed_as_it_comes(relay: Server) -> None:
     events = [
         {"type": "transcript.text.delta", "delta": "Good \x1b[2J"},
@@ -204,6 +208,7 @@ def test_what_is_streamed_is_text(tutu: Callable[..., Done], relay: Server, more
     assert "leave out --json and --format" in one_line(done.err)
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_transcription_as_it_comes(relay: Server) -> None:
     relay.answers(streams([{"type": "transcript.text.done", "text": "Good day."}], done=False))
     with Terminal("transcribe", "talk.wav", "--stream") as terminal:
@@ -264,6 +269,7 @@ def test_a_recording_that_is_refused(tutu: Callable[..., Done], relay: Server) -
     assert (done.code, "Invalid file format." in one_line(done.err)) == (4, True)
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_what_was_heard(relay: Server) -> None:
     relay.answers(raw(200, json.dumps(SAID).encode(), delay=0.3))
     with Terminal("transcribe", "talk.wav") as terminal:

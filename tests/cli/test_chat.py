@@ -94,6 +94,7 @@ def test_chat_answers_once(tutu: Callable[..., Done], relay: Server) -> None:
     assert sent["messages"][0] == {"role": "system", "content": "Be brief"}
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_what_is_waited_for_and_a_summary(relay: Server) -> None:
     relay.answers(
         streams([chunk(reasoning_content="hm"), chunk("one "), chunk("two"), chunk(finish_reason="stop")], delay=0.4)
@@ -137,6 +138,7 @@ def test_a_conversation(relay: Server) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_interrupting_a_conversation_at_its_prompt_ends_it() -> None:
     with Terminal("chat") as terminal:
         terminal.wait_for("> ")

@@ -347,6 +347,7 @@ def test_the_picture_needs_no_pillow_and_is_one() -> None:
 # --- on a terminal --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_table(relay: Server) -> None:
     spoils(relay, says("hello"), says("1 2 3"), says("red"), says("It rains."))
     with Terminal("doctor") as terminal:
@@ -356,6 +357,7 @@ def test_a_terminal_shows_a_table(relay: Server) -> None:
     assert re.search(r"\r\n +→ use a model that knows tools", terminal.plain)
 
 
+@pytest.mark.slow
 def test_a_narrow_terminal_shows_it_one_below_the_other() -> None:
     with Terminal("doctor", COLUMNS="44", NO_COLOR="1") as terminal:
         assert terminal.end() == 0
@@ -364,6 +366,7 @@ def test_a_narrow_terminal_shows_it_one_below_the_other() -> None:
     assert re.search(r"\r\nIt can: [^\r]{10,36}\r\n", terminal.plain)
 
 
+@pytest.mark.slow
 def test_interrupting_the_doctor(relay: Server) -> None:
     relay.answers(MODELS, says("late", delay=30))
     with Terminal("doctor") as terminal:
@@ -374,6 +377,7 @@ def test_interrupting_the_doctor(relay: Server) -> None:
     assert "Traceback" not in terminal.shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 70])
 def test_a_path_is_never_broken_over_two_lines(tmp_path: Path, columns: int) -> None:
     folder = tmp_path / "a-folder-with-quite-a-long-name" / "and-another-one-within-it"

@@ -104,6 +104,7 @@ def test_texts_that_are_none(tutu: Callable[..., Done], relay: Server, arguments
     assert relay.requests == []
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_beginning_of_each_vector(relay: Server) -> None:
     relay.answers(counted)
     with Terminal("embed", "a red panda\x1b[2J") as terminal:
@@ -111,6 +112,7 @@ def test_a_terminal_shows_the_beginning_of_each_vector(relay: Server) -> None:
     assert "a red panda\\x1b[2J · 2 numbers: 0.0000 0.5000 …\r\n" in terminal.plain
 
 
+@pytest.mark.slow
 def test_a_terminal_is_not_read_for_a_pipe() -> None:
     with Terminal("embed") as terminal:
         assert terminal.end() == 2

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.cli.conftest import LONG, SKY, Done, Terminal, interrupted, one_line, process, size_of, taken_from
 from tutuclient.testing import Server, chunk, draws, sample_picture, says, streams
 
@@ -70,6 +72,7 @@ def test_a_picture_that_had_come_before_the_stream_broke_is_not_lost(tutu: Calla
     assert "billed" in error
 
 
+@pytest.mark.slow
 def test_interrupting_an_order_says_that_it_may_be_billed(relay: Server) -> None:
     relay.answers(draws(delay=30))
     with process("edit", "cat.png", SKY, "-o", "sky.png") as started:
@@ -79,6 +82,7 @@ def test_interrupting_an_order_says_that_it_may_be_billed(relay: Server) -> None
     assert "bill the order all the same" in done.err
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_relays_progress(relay: Server) -> None:
     relay.answers(
         streams(

@@ -188,6 +188,7 @@ def test_drafts_are_saved_beside_the_picture(
     assert b"partial_images" in relay.requests[0].body
 
 
+@pytest.mark.slow
 def test_a_draft_is_there_before_the_picture(relay: Server, pictures: list[bytes]) -> None:
     relay.answers(streams(events(pictures[0], final=None), done=False, then="hang"))
     with process("images", "generate", "cat", "-o", "a.png", "--partial", "1") as started:
@@ -232,6 +233,7 @@ def test_drafts_need_room(tutu: Callable[..., Done], relay: Server) -> None:
     assert relay.requests == []
 
 
+@pytest.mark.slow
 def test_interrupting_an_order_says_that_it_may_be_billed(relay: Server) -> None:
     relay.answers(raw(200, b"{}", delay=30))
     with process("images", "generate", "cat", "-o", "a.png") as started:
@@ -247,6 +249,7 @@ def test_images_alone_shows_its_help(tutu: Callable[..., Done]) -> None:
     assert "Usage: tutuclient images" in done.out
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_what_is_waited_for_and_a_summary(relay: Server) -> None:
     relay.answers(gives(relay.host(sample_picture()), delay=0.4))
     with Terminal("images", "generate", "cat", "-o", "a.png") as terminal:

@@ -27,6 +27,7 @@ def test_several_pictures_are_numbered(tutu: Callable[..., Done], relay: Server)
     assert tutu("edit", "cat.png", "both", "-o", "folder").out == "folder/one.png\nfolder/two.png\n"
 
 
+@pytest.mark.slow
 def test_the_picture_goes_to_stdout(relay: Server) -> None:
     one, two = (relay.host(sample_picture(), f"{name}.png") for name in ("one", "two"))
     relay.answers(says(f"![a]({one})\n![b]({two})"))
@@ -144,6 +145,7 @@ def test_a_damaged_image_is_kept_beside_and_told(tutu: Callable[..., Done], rela
     assert "damaged" in image["error"]
 
 
+@pytest.mark.slow
 def test_interrupting_a_download_says_where_the_picture_is(relay: Server) -> None:
     address = f"{relay.base_url}/files/slow.png"
     relay.answers(draws(address))
@@ -161,6 +163,7 @@ def test_a_device_is_no_file_to_save_in(tutu: Callable[..., Done]) -> None:
     assert "the image cannot be saved there" in done.err
 
 
+@pytest.mark.slow
 def test_a_picture_is_not_written_to_a_terminal(relay: Server) -> None:
     with Terminal("generate", "cat", "-o", "-") as terminal:
         assert terminal.end() == 2

@@ -536,6 +536,7 @@ async def test_a_second_address_is_tried_before_any_pause() -> None:
     assert (caught.value.reason, len(asked), len(asked_too)) == ("damaged", 1, 3)
 
 
+@pytest.mark.slow
 async def test_looking_for_the_end_does_not_hold_the_loop(host: UntrustedHost) -> None:
     # What is slowest to follow: blocks of one byte.
     hostile = b"GIF89a\1\0\1\0\0\0\0" + b"!x\0" * 700_000 + b";"

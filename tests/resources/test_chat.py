@@ -102,6 +102,7 @@ async def test_the_cuts_between_reads_do_not_matter(client: TutuClient, server: 
         assert (await stream.completion()).text == "你好，世界"
 
 
+@pytest.mark.slow
 async def test_a_line_of_16_mib_is_read(client: TutuClient, server: Server) -> None:
     big = "x" * (16 * 2**20)
     server.answers(streams([chunk(big), chunk(finish_reason="stop")]))

@@ -183,6 +183,7 @@ def test_more_than_any_answer_has_is_an_error() -> None:
         read_body(json.dumps(calls).encode(), ORIGIN, many=0, max_bytes=2**22)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [b"{}", b"1 ", json.dumps(delta("a")).encode()[:-1] + b', "x": 1}'])
 def test_more_values_than_any_answer_has_are_an_error(value: bytes) -> None:
     """Each is read on its own: 490,000 of them held the event loop for seconds."""

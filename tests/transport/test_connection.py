@@ -394,6 +394,7 @@ async def test_a_call_on_a_used_connection_is_sent_again_only_when_not_one_byte_
         assert (posts, getattr(error, "outcome", None)) == (1, "unknown"), tape[:length]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["fin", "rst"])
 @pytest.mark.parametrize(
     "policy",
@@ -490,6 +491,7 @@ async def test_each_attempt_is_one_request(method: str) -> None:
     assert asked == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reused", [False, True], ids=["new", "reused"])
 @pytest.mark.parametrize("line", [b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103 Early Hints\nLink: x\n\n"])
 async def test_interim_answers_without_end_are_given_up(reused: bool, line: bytes) -> None:
@@ -576,7 +578,9 @@ async def refuse_early(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-@pytest.mark.parametrize("after", [0, 1_000, 200_000, 1_000_000])
+@pytest.mark.parametrize(
+    "after", [0, *(pytest.param(size, marks=pytest.mark.slow) for size in (1_000, 200_000)), 1_000_000]
+)
 @pytest.mark.parametrize("how", ["file", "order", "text", "reused"])
 async def test_an_early_413_is_told_as_one(how: str, after: int, secure: bool, tmp_path: Path) -> None:
     tls, pem = self_signed()

@@ -40,7 +40,9 @@ def test_reads_whatever_holds_bytes(kind: Callable[[bytes], Any]) -> None:
     assert wire.read_completion(kind(b"\xef\xbb\xbf" + completion()), OK).text == "hi"
 
 
-@pytest.mark.parametrize("depth", [*range(245, 260), *range(940, 1010, 7), 100_000])
+@pytest.mark.parametrize(
+    "depth", [*range(245, 260), *range(940, 1010, 7), pytest.param(100_000, marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize(
     "frame",
     [

@@ -227,6 +227,7 @@ trees = st.recursive(
 )
 
 
+@pytest.mark.slow
 @every_reader
 @given(data=st.binary(max_size=30) | st.dictionaries(words, trees).map(lambda tree: json.dumps(tree).encode()))
 def test_any_bytes_are_an_answer_or_one_of_our_errors(read: Callable[[bytes], Answer | None], data: bytes) -> None:

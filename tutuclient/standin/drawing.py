@@ -1,5 +1,6 @@
 """Drawings of the things that a prompt names, and the sample image of demonstrations. They need Pillow."""
 
+import functools
 import hashlib
 import math
 import re
@@ -88,6 +89,7 @@ def draw_sky(size: tuple[int, int]) -> Image.Image:
     return sky.convert("RGBA")
 
 
+@functools.cache  # A tenth of a second to draw, and test suites ask for it in every test.
 def sample_picture() -> bytes:
     """Draw the image that demonstrations use: an orange cat on a hill before a plain light wall.
 
