@@ -113,11 +113,16 @@ def _from_ollama(value: Any, part: str) -> dict[str, Any] | None:
 
     Source: https://github.com/ollama/ollama/blob/main/docs/api.md, "Generate a chat completion".
     """
-    if not is_object(value) or not is_object(value.get("message")) or not isinstance(value.get("done"), bool):
+    if not is_object(value) or not isinstance(value.get("done"), bool):
+        return None
+    # The last line of a stream may have no message (docs/api.md until 2025); one of /api/generate has a response.
+    is_end = part == "delta" and value["done"] and "model" in value and "response" not in value
+    message = value.get("message", {} if is_end else None)
+    if not is_object(message):
         return None
     reason = (value.get("done_reason") or "stop") if value["done"] else None
     kept = {name: item for name, item in value.items() if name not in {"message", "done", "done_reason"}}
-    answer = kept | {"choices": [{"index": 0, part: value["message"], "finish_reason": reason}]}
+    answer = kept | {"choices": [{"index": 0, part: message, "finish_reason": reason}]}
     asked, made = value.get("prompt_eval_count"), value.get("eval_count")
     if isinstance(asked, int) and isinstance(made, int):
         answer["usage"] = {"prompt_tokens": asked, "completion_tokens": made, "total_tokens": asked + made}
