@@ -14,7 +14,6 @@ tests of transport run both ways.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 from types import FunctionType
@@ -148,10 +147,14 @@ class Target(aiohttp.ClientRequest):
     aiohttp builds the key of its pool anew each time it is asked for, and compares it part by part.
     """
 
-    @functools.cached_property
+    _key: ConnectionKey | None = None
+
+    @property
     def connection_key(self) -> ConnectionKey:
         """The key under which the pool keeps connections to this address."""
-        return super().connection_key
+        if self._key is None:
+            self._key = super().connection_key
+        return self._key
 
 
 async def send(
