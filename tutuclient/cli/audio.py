@@ -29,8 +29,8 @@ from tutuclient.cli.output import (
     end_line,
     human_size,
     note,
-    print_dim,
     print_json,
+    print_times,
     sanitize,
     usage_fields,
     write,
@@ -178,8 +178,7 @@ def _report_saved(sound: SoundStream, place: Path, target: Target, model: str, s
     else:
         write(f"{place}\n")
         target.note_suffix(place, sound.mime)
-    if sys.stderr.isatty():
-        print_dim([f"{time.monotonic() - started:.1f} s", human_size(size), sound.meta.request_id])
+    print_times(started, human_size(size), sound.meta.request_id)
 
 
 def transcribe(
@@ -221,8 +220,7 @@ def transcribe(
                 if stream:
                     opening = client.audio.transcriptions.create(file=sound, model=model, stream=True, **fields)
                     meta = await _show_events(opening, model)
-                    if sys.stderr.isatty():
-                        print_dim([f"{time.monotonic() - started:.1f} s", model, meta.request_id])
+                    print_times(started, model, meta.request_id)
                     return
                 with Spinner(model):
                     answer = await client.audio.transcriptions.create(
@@ -318,6 +316,4 @@ def _show(answer: Said | str, written: Written, model: str, started: float, *, a
             note("the transcript is empty: no words were heard")
     else:
         print_json(answer.to_dict())
-    if sys.stderr.isatty():
-        request_id = None if isinstance(answer, str) else answer.meta.request_id
-        print_dim([f"{time.monotonic() - started:.1f} s", model, request_id])
+    print_times(started, model, None if isinstance(answer, str) else answer.meta.request_id)

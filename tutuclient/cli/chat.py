@@ -34,8 +34,8 @@ from tutuclient.cli.output import (
     image_fields,
     location_of,
     note,
-    print_dim,
     print_json,
+    print_times,
     sanitize,
     write,
 )
@@ -168,8 +168,7 @@ def _close_answer(answer: ChatCompletion, started: float) -> None:
         note("cut off at the token limit; --max-tokens gives the answer more room")
     elif answer.finish_reason not in {"stop", None}:
         note(f"the answer ended with finish_reason {printable(str(answer.finish_reason), 80)}")
-    if sys.stderr.isatty():
-        print_dim([f"{time.monotonic() - started:.1f} s", answer.model, answer.meta.request_id])
+    print_times(started, answer.model, answer.meta.request_id)
 
 
 def _converse(

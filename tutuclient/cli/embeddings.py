@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tutuclient.cli.arguments import ApiKey, AsJson, BaseUrl, Debug, Model, Seconds, make_client, stdin_lines
-from tutuclient.cli.output import Spinner, call_fields, note, print_dim, print_json, usage_fields, write
+from tutuclient.cli.output import Spinner, call_fields, note, print_json, print_times, usage_fields, write
 from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import ConfigError, TutuError, printable
 
@@ -80,8 +80,8 @@ def embed(
                 raise ConfigError("no texts: there are only empty lines")
             if as_json:
                 print_json({"embeddings": rows, **_summed(answers, started)})
-            elif sys.stderr.isatty():
-                print_dim([f"{time.monotonic() - started:.1f} s", answers[-1].model, answers[-1].meta.request_id])
+            else:
+                print_times(started, answers[-1].model, answers[-1].meta.request_id)
 
         run(work())
 

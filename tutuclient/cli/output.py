@@ -76,6 +76,12 @@ def print_dim(words: list[str | None]) -> None:
     Console(stderr=True).print(Text(shown, "dim"), soft_wrap=True)
 
 
+def print_times(started: float, *details: str | None) -> None:
+    """Print on a terminal how long a call took, and details; ``started`` is of ``time.monotonic()``."""
+    if sys.stderr.isatty():
+        print_dim([f"{time.monotonic() - started:.1f} s", *details])
+
+
 def sanitize(text: str) -> str:
     """Return text that is safe to print: newlines and tabs stay, carriage returns go, other controls are escaped."""
     # A carriage return would let an answer overwrite what was printed before it on the same line.

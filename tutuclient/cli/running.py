@@ -99,6 +99,7 @@ def report_error(error: Exception, *, debug: bool) -> None:
     """Print in one line what went wrong and what to do, with a traceback before it under ``--debug``."""
     if debug:
         sys.stderr.write(sanitize("".join(traceback.format_exception(error))))
+    # An ``APITimeoutError`` is a TimeoutError, and with that an OSError too.
     if isinstance(error, OSError) and not isinstance(error, TutuError):
         print_error(f"the output could not be written: {error.strerror or printable(str(error))}")
         return

@@ -273,6 +273,7 @@ class Downloads:
         sockets = None if self._proxy or self._guard.trusts(target) else PublicSockets()
         # A cached name could be older than the check of its address, and a reused connection would skip it.
         connector = aiohttp.TCPConnector(ssl=verify, use_dns_cache=False, force_close=True, socket_factory=sockets)
+        # A session for each request: nothing of one host, be it a cookie or a kept connection, is there for the next.
         async with aiohttp.ClientSession(
             connector=connector,
             # The hosts are strangers to each other: no cookie of one may reach another.

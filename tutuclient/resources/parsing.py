@@ -213,6 +213,7 @@ S = TypeVar("S", bound=Answer | Nested)
 def _as(kind: type[S], struct: Answer | Nested, **more: Any) -> S:
     """Return a struct as one of a subclass, with all that is kept with it."""
     fields = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    # ``msgspec.structs.replace`` keeps the class, and this is to become a subclass of it.
     copy = kind(**(fields | more))
     copy_provenance(struct, copy)
     return copy

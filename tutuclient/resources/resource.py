@@ -41,6 +41,7 @@ class Resource:
     def __init__(self, settings: Settings, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
+        # Kept on the resource, so that a method of an endpoint is written once and has three faces (``views``).
         self._returns: Literal["answer", "raw", "open"] = "answer"
 
     @cached_property
@@ -137,6 +138,7 @@ class Resource:
             # What a caller passes is meant for this call, and wins over what the endpoint always sends.
             headers = {**endpoint.headers, **(headers or {})}
         queries = {**settings.default_query, **clean_query(query)} if query else settings.default_query
+        # UNSET and not None, which is a value of its own: no limit at all.
         timeout = options.get("timeout", UNSET)
         fields = endpoint.prepare(body)
         form = None if files is None else wire.form({} if fields is None else fields, files)

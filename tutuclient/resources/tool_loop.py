@@ -97,6 +97,7 @@ class _Rounds:
         # A tool passed as a dict cannot be called here, so the run ends, and its caller sees the calls.
         if not calls or any(isinstance(self._tools.get(_name(call)), Mapping) for call in calls):
             return False
+        # Checked before the tools are called: their results could not be sent any more.
         if self.rounds >= self._max_rounds:
             raise ToolRoundsError(
                 f"the model still asks for tools after {self.rounds} rounds (max_rounds): allow more, or continue with"
@@ -317,6 +318,7 @@ def _content(value: Any) -> str | list[Any]:
         items = cast("list[Any]", value)
         if any(map(_is_part, items)) and all(isinstance(item, str) or _is_part(item) for item in items):
             return [TextPart(item) if isinstance(item, str) else item for item in items]
+    # NaN and infinity are no JSON (RFC 8259, section 6), and msgspec writes null for them.
     wire.check_finite(value, "")
     return msgspec.json.Encoder(enc_hook=_plain, decimal_format="number").encode(value).decode()
 

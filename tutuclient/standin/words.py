@@ -62,12 +62,9 @@ _NOT_NAMES = frozenset({"Celsius", "Fahrenheit", "Monday", "Tuesday", "Wednesday
 
 
 class Words:
-    """The words of a text, handed out in order; each is handed out once.
+    """The words of a text, or the ``names`` passed for them, handed out in order; each is handed out once.
 
-    Args:
-        text: The prompt.
-        without: Words in lower case that are no names here, such as those of a tool's own description.
-        names: The names to hand out instead of the text's own.
+    ``without`` are words in lower case that are no names here, such as those of a tool's own description.
     """
 
     def __init__(self, text: str, *, without: Collection[str] = (), names: Collection[str] | None = None) -> None:

@@ -46,6 +46,7 @@ class PartialCall:
 
     def add(self, piece: ToolCallDelta, name: str, arguments: str, raw: Mapping[str, Any]) -> None:
         """Add a piece."""
+        # The first id counts: relays that make a new one for each piece still mean one call.
         self.id = self.id or piece.id or ""
         self._type = self._type or piece.type or ""
         self.name = self.name or name

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-# WIRE.md 2.2 has a source for each.
+# WIRE.md 2.2 and 2.3 say where each was seen.
 PICTURE_FORMS = (
     "url", "bare", "markdown", "alt", "link", "b64", "images", "image", "parts", "raw_b64", "data", "progress",
 )  # fmt: skip

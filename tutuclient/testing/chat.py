@@ -81,12 +81,8 @@ def choices(
 ) -> list[Choice]:
     """Build as many choices as a request asks for with ``n``, with ``logprobs`` if it asks for them.
 
-    Args:
-        payload: The request.
-        content: What all of them say.
-        fields: ``finish_reason``, and the message's fields.
-        max_tokens: Cut a text after so many tokens.
-        numbered: Whether all but the first text begin with their number.
+    ``fields`` are ``finish_reason`` and those of the message; ``max_tokens`` cuts the text; ``numbered`` puts a number
+    before all texts but the first.
     """
     message = {name: value for name, value in fields.items() if name not in TOP_FIELDS and name != "finish_reason"}
     usual = "tool_calls" if message.get("tool_calls") else "function_call" if message.get("function_call") else "stop"

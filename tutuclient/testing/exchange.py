@@ -300,13 +300,7 @@ class Answer(Protocol):
 
 @dataclass(frozen=True)
 class Played:
-    """An answer that is one coroutine function.
-
-    Attributes:
-        send: The function.
-        delay: Seconds before it is called.
-        reads_body: Whether the request's body is read before that.
-    """
+    """An answer that is one coroutine function, called ``delay`` seconds after the request (and its body) has come."""
 
     send: Callable[[Exchange], Awaitable[web.StreamResponse]]
     delay: float = 0.0

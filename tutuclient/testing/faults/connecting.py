@@ -54,6 +54,8 @@ class RawServer:
         for filler in self._fillers:
             filler.close()
         self._listener.close()
+        # ``Server.wait_closed`` waits for no handlers in Python 3.11, and a task that is left warns when its loop
+        # closes.
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.sleep(0)  # The transports' sockets close one turn of the loop after them.
 
