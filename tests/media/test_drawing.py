@@ -34,16 +34,12 @@ from tests.media.uploads import (
     uri,
 )
 from tutuclient.errors import MediaError
-from tutuclient.media import drawing
-from tutuclient.media import upload as upload_module
 from tutuclient.media.parts import image
 from tutuclient.media.upload import Upload
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
-
-    from tutuclient.media.sources import Content
 
 
 # Pillow.
@@ -425,15 +421,15 @@ async def test_a_pillow_image_that_cannot_be_read_is_refused(tmp_path: Path) -> 
 
 async def test_a_picture_is_drawn_once_for_several_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = 0
-    real = drawing._written
+    uploads = [Upload(picture("PNG"), max_side=10), Upload(Image.new("RGB", (40, 20)), max_side=10)]
+    real = Image.Image.save
 
-    def counted(*args: Any) -> bytes:
+    def counted(*args: Any, **options: Any) -> None:
         nonlocal drawn
         drawn += 1
-        return real(*args)
+        real(*args, **options)
 
-    monkeypatch.setattr(drawing, "_written", counted)
-    uploads = [Upload(picture("PNG"), max_side=10), Upload(Image.new("RGB", (40, 20)), max_side=10)]
+    monkeypatch.setattr(Image.Image, "save", counted)
     for upload in uploads:
         async with anyio.create_task_group() as group:
             group.start_soon(sent, upload)
@@ -445,25 +441,26 @@ async def test_a_picture_is_drawn_once_for_several_passes(monkeypatch: pytest.Mo
 async def test_no_more_pictures_are_drawn_at_a_time_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     lock, now, most = threading.Lock(), 0, 0
-    real = drawing.fitted
+    real = Image.Image.save
     both = threading.Barrier(2)
+    uploads = [Upload(picture("PNG"), max_side=10) for _ in range(8)]
 
-    def watched(content: Content, max_side: int) -> bytes | None:
+    def watched(*args: Any, **options: Any) -> None:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
         both.wait(5)
         try:
-            return real(content, max_side)
+            real(*args, **options)
         finally:
             with lock:
                 now -= 1
 
-    monkeypatch.setattr(upload_module, "fitted", watched)
+    monkeypatch.setattr(Image.Image, "save", watched)
     async with anyio.create_task_group() as group:
-        for _ in range(8):
-            group.start_soon(Upload(picture("PNG"), max_side=10).open)
+        for upload in uploads:
+            group.start_soon(upload.open)
     assert most == 2
 
 

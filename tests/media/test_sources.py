@@ -206,7 +206,7 @@ async def test_empty_pictures_are_refused(source: Any) -> None:
 async def test_a_file_that_was_empty_when_it_was_measured_is_refused(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_state", lambda _: (0, 0, 0))
+    monkeypatch.setattr(os, "fstat", lambda _: os.stat_result([0] * 10))
     assert "is empty" in str(await refusal(file))
 
 
@@ -336,23 +336,14 @@ async def test_a_disk_that_fails_is_told(file: Path, monkeypatch: pytest.MonkeyP
     def fail(*_: object) -> int:
         raise OSError(errno.EIO, "Input/output error")
 
+    class Failing(io.FileIO):
+        seek = fail
+
     monkeypatch.setattr(os, "preadv", fail, raising=False)
-    monkeypatch.setattr(sources._Pass, "_from_disk", with_failing_seek(sources._Pass._from_disk))
+    monkeypatch.setattr(io, "FileIO", Failing)
     with pytest.raises(MediaError, match=r"cat.png cannot be read: Input/output error") as caught:
         await sent(upload)
     assert isinstance(caught.value.__cause__, OSError)
-
-
-def with_failing_seek(read: Callable[..., int]) -> Callable[..., int]:
-    class Failing(io.FileIO):
-        def seek(self, *_: object) -> int:
-            raise OSError(errno.EIO, "Input/output error")
-
-    def from_disk(self: Any, into: memoryview, at: int) -> int:
-        self.file = self._files.enter_context(Failing(self._source.path))
-        return read(self, into, at)
-
-    return from_disk
 
 
 # Memory, files and the loop.
@@ -407,18 +398,23 @@ async def test_cancelling_while_a_thread_reads_waits_for_nothing_and_closes(
     before = fds()
     reading, go_on, done = threading.Event(), threading.Event(), threading.Event()
 
-    def slowly(method: Callable[..., Any]) -> Callable[..., Any]:
-        def slow(*args: Any) -> Any:
-            result = method(*args)
-            reading.set()
-            go_on.wait(5)
-            done.set()
-            return result
+    def wait() -> None:
+        reading.set()
+        go_on.wait(5)
+        done.set()
 
-        return slow
+    class Slow(io.FileIO):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            if at == "open":
+                wait()
 
-    name = "open" if at == "open" else "_from_disk"
-    monkeypatch.setattr(sources._Pass, name, slowly(getattr(sources._Pass, name)))
+        def readinto(self, into: Any, /) -> int:
+            if at == "read":
+                wait()
+            return super().readinto(into)
+
+    monkeypatch.setattr(io, "FileIO", Slow)
     scope = anyio.CancelScope()
 
     async def one() -> None:
@@ -482,7 +478,7 @@ async def test_every_way_of_reading_a_file(
     system: str, tmp_path: Path, small_pieces: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = put(tmp_path / "cat.png", DATA)
-    real = getattr(os, "preadv", None)
+    real, nowait = getattr(os, "preadv", None), getattr(os, "RWF_NOWAIT", None)
     asked = 0
 
     def preadv(descriptor: int, buffers: list[memoryview], offset: int, flags: int) -> int:
@@ -493,12 +489,12 @@ async def test_every_way_of_reading_a_file(
         if system == "not cached" or (system == "half cached" and asked % 2):
             raise BlockingIOError
         assert real is not None
-        assert flags == os.RWF_NOWAIT
+        assert flags == nowait
         cut = buffers[0][:5] if system == "half cached" else buffers[0]
         return cast("int", real(descriptor, [cut], offset))
 
     if system == "knows nothing of it":
-        monkeypatch.setattr(sources, "_NOWAIT", 0)
+        monkeypatch.delattr(os, "RWF_NOWAIT", raising=False)
     monkeypatch.setattr(os, "preadv", preadv, raising=False)
     assert await sent(Upload(path)) == uri(DATA)
     pieces = -(-len(DATA) // small_pieces)
@@ -568,7 +564,7 @@ async def test_the_end_of_a_file_is_seen_even_where_nothing_tells_of_it(
     file: Path, small_pieces: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert small_pieces
-    monkeypatch.setattr(sources, "_state", lambda _: (1000, 0, 0))
+    monkeypatch.setattr(os, "fstat", lambda _: os.stat_result([0] * 6 + [1000] + [0] * 3))
     upload = Upload(file)
     await upload.open()
     os.truncate(file, 500)
