@@ -114,7 +114,7 @@ async def test_the_check_of_sockets_alone_would_do(
         ("https://pictures.example\\@127.0.0.1/", "not a usable address"),
     ],
 )
-async def test_refuses_addresses_that_are_none(url: str, words: str) -> None:
+async def test_refuses_invalid_addresses(url: str, words: str) -> None:
     message = await refusal(Downloads(), url)
     assert words in message
     assert "secret" not in message

@@ -136,7 +136,7 @@ async def test_bad_data_are_an_error_and_leave_nothing(encoded: str, words: str,
     assert names_in(tmp_path) == []
 
 
-async def test_a_damaged_image_is_told_and_can_be_kept(tmp_path: Path) -> None:
+async def test_a_damaged_image_is_reported_and_can_be_kept(tmp_path: Path) -> None:
     part = PNG[:-30]
     image = inline(part)
     for attempt in (image.read, lambda: image.save(tmp_path / "a.png")):
@@ -172,7 +172,7 @@ async def test_limits_are_those_of_the_call_or_given() -> None:
     assert asked == [(Timeout(3), RetryPolicy(max_retries=5)), (Timeout(7), RetryPolicy(max_retries=5))]
 
 
-async def test_a_host_that_stalls_holds_nobody_longer_than_the_client_says(server: Server) -> None:
+async def test_a_stalled_host_is_left_at_the_clients_deadline(server: Server) -> None:
     url = server.host(PNG, "slow.png")
     server.answers(says_it(f"![a]({url})"), says_it(f"![a]({url})"))
     server.answers(*[raw(200, b"", delay=30)] * 4, path="/v1/files/slow.png")

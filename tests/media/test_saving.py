@@ -221,7 +221,7 @@ def test_nothing_is_opened_after_the_end(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
-async def test_the_passing_name_is_no_way_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_link_under_the_temporary_name_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, "token_hex", lambda _: "known")
     (tmp_path / "outside").write_bytes(b"precious")
     (tmp_path / ".tutuclient-known.part").symlink_to(tmp_path / "outside")

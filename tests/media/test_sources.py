@@ -199,7 +199,7 @@ def test_any_size_in_any_pieces(rest: bytes, third: int, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("source", [b"", bytearray(), memoryview(b""), "data:image/png;base64,", OneWay(b"")])
-async def test_empty_pictures_are_refused(source: Any) -> None:
+async def test_empty_images_are_refused(source: Any) -> None:
     assert "is empty" in str(await refusal(source))
 
 
@@ -329,7 +329,7 @@ async def test_what_can_be_read_once_is_not_begun_again_after_a_failure() -> Non
         await upload.open()
 
 
-async def test_a_disk_that_fails_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_disk_that_fails_is_reported(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = Upload(file)
     await upload.open()
 
@@ -463,7 +463,7 @@ async def test_a_cancelled_pass_puts_the_file_object_back() -> None:
     assert source.tell() == 0
 
 
-async def test_a_file_object_closed_on_the_way_is_told(small_pieces: int) -> None:
+async def test_a_file_object_closed_on_the_way_is_reported(small_pieces: int) -> None:
     assert small_pieces
     source = io.BytesIO(DATA)
     upload = Upload(source)
@@ -628,7 +628,7 @@ def test_an_empty_text_is_quoted(given: str) -> None:
         (b"RIFF\x10\0\0\0WEBPVP8 ").decode("latin-1"),
     ],
 )
-async def test_bytes_that_were_decoded_are_told(given: str) -> None:
+async def test_bytes_that_were_decoded_are_reported(given: str) -> None:
     with pytest.raises(MediaError, match="(decoded as text|text of a bytes object).*pass (the|its) bytes") as caught:
         await Upload(given).open()
     assert len(str(caught.value)) < 500
@@ -680,5 +680,5 @@ def test_the_name_of_an_image_is_known(text: str) -> None:
         "https://host/cat.png shows what?", "data: 1, 2, 3", "./a.png\nWhat is in b.png", None, b"cat.png", 5,
     ],
 )  # fmt: skip
-def test_words_about_an_image_are_no_name_of_one(text: object) -> None:
+def test_words_about_an_image_are_not_its_name(text: object) -> None:
     assert not names_image(text)

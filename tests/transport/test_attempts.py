@@ -65,7 +65,7 @@ async def test_calls_in_a_row_share_a_connection(client: TutuClient, server: Ser
     assert len({seen.connection for seen in server.requests}) == 1
 
 
-async def test_orders_of_pictures_go_over_connections_of_their_own(client: TutuClient, server: Server) -> None:
+async def test_orders_of_images_go_over_connections_of_their_own(client: TutuClient, server: Server) -> None:
     for _ in range(3):
         await order(client)
     assert len({seen.connection for seen in server.requests}) == 3
@@ -88,7 +88,7 @@ async def test_connections_limit_calls_too(server: Server) -> None:
     assert server.peak_in_flight == 2
 
 
-async def test_waiting_for_a_slot_is_told_apart_from_a_slow_relay(server: Server) -> None:
+async def test_waiting_for_a_slot_is_distinguished_from_a_slow_relay(server: Server) -> None:
     server.answers(says("x", delay=1))
     async with TutuClient(KEY, server.base_url, max_concurrency=1, max_retries=0) as client:
         slow = asyncio.create_task(ask(client))
@@ -143,7 +143,7 @@ async def test_cancelling_frees_the_connection_at_once(client: TutuClient, serve
     assert server.open_connections == 0
 
 
-async def test_a_cancelled_wait_for_a_slot_costs_none(server: Server) -> None:
+async def test_a_cancelled_wait_for_a_slot_leaks_no_slot(server: Server) -> None:
     server.answers(says("x", delay=0.3))
     async with TutuClient(KEY, server.base_url, max_concurrency=1) as client:
         first = asyncio.create_task(ask(client))
@@ -195,9 +195,7 @@ async def test_an_idle_connection_that_died_before_is_not_used(client: TutuClien
 
 
 @pytest.mark.parametrize("fault", ["close_at_reuse", "reset_at_reuse", "lying_keep_alive"])
-async def test_an_idle_connection_that_dies_in_use_is_not_the_callers_trouble(
-    client: TutuClient, server: Server, fault: str
-) -> None:
+async def test_an_idle_connection_that_dies_in_use_is_replaced(client: TutuClient, server: Server, fault: str) -> None:
     server.faults(fault)
     free_only = client.with_options(retry=RetryPolicy(wait_initial=30))  # Sent again at once, or in half a minute.
     for _ in range(3):
@@ -288,7 +286,7 @@ async def test_an_answer_over_the_limit_is_not_read_to_its_end(server: Server) -
     assert len(server.requests) == 1
 
 
-async def test_a_huge_error_body_is_cut_and_the_status_told(client: TutuClient, server: Server) -> None:
+async def test_a_huge_error_body_is_cut_and_the_status_reported(client: TutuClient, server: Server) -> None:
     server.faults("huge_error_body", times=3)
     with pytest.raises(APIStatusError) as caught:
         await ask(client)
@@ -323,7 +321,7 @@ async def test_no_slot_and_no_task_is_left_behind(client: TutuClient, server: Se
     assert [task for task in asyncio.all_tasks() if "RequestHandler" not in repr(task)] == [asyncio.current_task()]
 
 
-async def test_a_rate_limit_that_stays_is_told_with_the_attempts(client: TutuClient, server: Server) -> None:
+async def test_a_rate_limit_that_stays_is_reported_with_the_attempts(client: TutuClient, server: Server) -> None:
     server.answers(*[rate_limited(retry_after=0)] * 3)
     with pytest.raises(RateLimitError) as caught:
         await ask(client)
@@ -371,7 +369,7 @@ async def test_a_pause_the_relay_asks_for_is_kept_by_all_calls_and_they_return_s
     assert all(answer.meta.waited_s > 0.1 for answer in others)
 
 
-async def test_in_a_storm_of_refusals_every_item_gets_its_own_answer(server: Server) -> None:
+async def test_under_many_rate_limits_every_item_gets_its_own_answer(server: Server) -> None:
     opens = time.monotonic() + 0.4
 
     def limited(seen: Recorded) -> Any:
@@ -389,7 +387,7 @@ async def test_in_a_storm_of_refusals_every_item_gets_its_own_answer(server: Ser
     assert len(server.requests) <= 260
 
 
-async def test_a_pause_beyond_the_deadline_is_told_at_once(server: Server) -> None:
+async def test_a_pause_beyond_the_deadline_is_reported_at_once(server: Server) -> None:
     server.answers(rate_limited(retry_after=5))
     async with TutuClient(KEY, server.base_url) as client:
         first = asyncio.create_task(ask(client))
@@ -428,7 +426,7 @@ async def test_the_deadline_takes_the_slot_from_a_reader_that_sleeps(server: Ser
             await anext(stream)
 
 
-async def test_waiting_for_a_slot_until_the_deadline_is_told_as_that(server: Server) -> None:
+async def test_waiting_for_a_slot_until_the_deadline_is_reported_as_that(server: Server) -> None:
     server.answers(says("x", delay=0.5))
     async with TutuClient(KEY, server.base_url, max_concurrency=1, max_retries=0) as client:
         slow = asyncio.create_task(ask(client))
@@ -466,7 +464,7 @@ async def test_an_answer_that_may_have_no_body_is_an_error_of_ours(
         assert (await ask(client)).text
 
 
-async def test_a_refusal_whose_words_stall_is_still_a_refusal() -> None:
+async def test_an_error_whose_body_stalls_is_still_that_error() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b'HTTP/1.1 400 Bad Request\r\nContent-Length: 99\r\n\r\n{"error":')
@@ -493,7 +491,7 @@ async def test_a_reader_that_takes_its_time_loses_nothing_that_had_come(client: 
     assert text == "one two three"
 
 
-async def test_a_picture_on_its_way_is_no_silence(client: TutuClient, server: Server) -> None:
+async def test_an_arriving_image_does_not_count_as_idle(client: TutuClient, server: Server) -> None:
     big = [chunk("a"), chunk("x" * 400_000), chunk(finish_reason="stop")]
     server.answers(streams(big, chunk_sizes=20_000, delay=0.05))
     async with client.chat.completions.stream(model="m", messages=[user("hi")], timeout=Timeout(idle=0.3)) as stream:
@@ -507,7 +505,7 @@ async def test_a_picture_on_its_way_is_no_silence(client: TutuClient, server: Se
 @pytest.mark.parametrize(
     ("scheme", "status"), [("http", 407), *(("https", status) for status in (302, 400, 403, 407, 502, 503))]
 )
-async def test_a_refusal_of_the_proxy_names_proxy(scheme: str, status: int) -> None:
+async def test_an_error_of_the_proxy_names_proxy(scheme: str, status: int) -> None:
     asked = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -565,7 +563,7 @@ async def test_a_dns_that_is_silent_is_named(limits: Timeout, monkeypatch: pytes
     assert caught.value.outcome == "not_sent"
 
 
-async def test_a_connection_that_is_not_made_in_time_is_no_matter_of_dns() -> None:
+async def test_a_connect_timeout_is_not_reported_as_dns() -> None:
     async with (
         raw_server("tls_stall") as slow,
         TutuClient(KEY, slow.base_url, verify=False, max_retries=0) as client,
@@ -575,7 +573,7 @@ async def test_a_connection_that_is_not_made_in_time_is_no_matter_of_dns() -> No
     assert "DNS" not in str(caught.value)
 
 
-async def test_an_upload_whose_connection_breaks_is_told_in_plain_words(tmp_path: Path) -> None:
+async def test_an_upload_whose_connection_breaks_is_reported_in_plain_words(tmp_path: Path) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.transport.abort()
@@ -622,7 +620,7 @@ async def test_a_path_with_steps_out_of_the_base_url_is_refused(path: str, clien
     assert server.requests == []
 
 
-async def test_full_stops_that_are_no_steps_are_sent(client: TutuClient, server: Server) -> None:
+async def test_dots_that_are_no_path_steps_are_sent(client: TutuClient, server: Server) -> None:
     for path in ("/x..y/z", "/x/...", "/x?from=../y", "/x/%2e%2e%2e", "/x/a;..", "/x/%252e"):
         server.answers(raw(body=b"{}", headers={"Content-Type": "application/json"}))
         assert await client.get(path, cast_to=object) == {}
