@@ -1,4 +1,4 @@
-"""What ``tutuclient.limits`` promises: no more slots than the limit and none leaked, a budget for retries, one pause for all calls."""
+"""What ``tutuclient.limits`` promises: as many slots as allowed and none lost, a budget for retries, one pause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages of a request: invalid ones are named with their place, shorthands are expanded, the rest is sent unchanged."""
+"""Messages of a request: invalid ones are named with their place, shorthands are expanded, the rest is unchanged."""
 
 from __future__ import annotations
 
