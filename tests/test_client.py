@@ -251,7 +251,7 @@ UNUSABLE: list[tuple[tuple[Any, ...], dict[str, Any], list[str]]] = [
     ((5, "What?"), {}, ["images is 5", "pass a path"]),
     ((object(), "What?"), {}, ["object", "path"]),
     (([], "What?"), {}, ["the list is empty"]),
-    ((iter(()), "What?"), {}, ["no image was given", "the list is empty"]),
+    ((iter(()), "What?"), {}, ["no image was passed", "the list is empty"]),
     (([PNG, ""], "What?"), {}, ["images[1] is ''", "pass a path"]),
     (([PNG, None], "What?"), {}, ["images[1] is None"]),
     (([[PNG]], "What?"), {}, ["images[0] is a list"]),

@@ -142,6 +142,9 @@ class TutuError(Exception):
     def __init__(
         self, message: str = "", *, outcome: Outcome | None = None, attempts: int = 0, request_id: str | None = None
     ) -> None:
+        # Only the message is positional: ``BaseException.__reduce__`` creates the error from its ``args``, and restores
+        # all else from ``__dict__``, so that subclasses with keywords of their own need no ``__reduce__`` (CPython:
+        # Objects/exceptions.c).
         super().__init__(message)
         self.message = message
         self.attempts = attempts
@@ -170,6 +173,7 @@ class TutuError(Exception):
         return self
 
 
+# openai's name of the root, for ``except`` clauses that were written for its package.
 OpenAIError = TutuError
 
 
@@ -298,6 +302,8 @@ class APIError(TutuError):
         self.body = body
         fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
         said_code, said_param, said_type = fields.get("code"), fields.get("param"), fields.get("type")
+        # new-api writes codes of any JSON type, such as 500 and null (.github/WIRE.md, section 4.1); its usage endpoint
+        # writes true for success (section 6).
         if code is None and said_code is not None and not isinstance(said_code, bool | list | dict):
             code = str(said_code)
         self.code: str | None = code
@@ -347,7 +353,7 @@ class APIStatusError(APIError):
 
     Attributes:
         response: The answer's status, headers and timings, or None inside a stream.
-        status_code: The HTTP status; for an error object under status 200, the usual status of the class.
+        status_code: The HTTP status; the usual one of the class by default, and for an error object under status 200.
         retry_after: Seconds that the relay asks to wait, or None.
     """
 
@@ -442,6 +448,7 @@ class APIConnectionError(APIError):
     outcome: Outcome | None = "unknown"
 
 
+# A relay may finish, and bill, what it has begun, although its answer never arrives (QuantumNous/new-api#4364).
 class OutcomeUnknownError(APIConnectionError):
     """The connection broke after an image was ordered: it may have been made and billed.
 
@@ -454,6 +461,8 @@ class IncompleteStreamError(APIConnectionError):
     """The stream ended before the answer was complete; ``partial`` has what came."""
 
 
+# ``OSError.__new__`` reads an errno out of two arguments or more
+# (https://docs.python.org/3/library/exceptions.html#OSError); there is one here, so it stays a message.
 class APITimeoutError(APIConnectionError, TimeoutError):
     """A limit of ``timeout`` passed; the message says which one."""
 

@@ -23,6 +23,8 @@ class Slots:
 
     def __init__(self, total: int) -> None:
         self.total: int = total
+        # fast_acquire: otherwise anyio gives the event loop a turn at each call, though a slot is mostly free.
+        # max_value: a slot that is released twice raises, in place of letting one call more through.
         self._semaphore = anyio.Semaphore(total, max_value=total, fast_acquire=True)
 
     @property
@@ -41,6 +43,8 @@ class Slots:
 
     def acquire_nowait(self) -> bool:
         """Acquire a slot without waiting, if one is free; return whether it was acquired."""
+        # Looked at first: anyio raises WouldBlock where none is free, and an exception costs more than this look.
+        # Whoever waits already is not overtaken, since the value is 0 as long as somebody does.
         if self._semaphore.value == 0:
             return False
         self._semaphore.acquire_nowait()
@@ -67,6 +71,8 @@ class RetryBudget:
 
     __slots__ = ("_capacity", "_left")
 
+    # botocore/retries/standard.py, RetryQuotaChecker: _RETRY_COST, _TIMEOUT_RETRY_REQUEST and _NO_RETRY_INCREMENT. A
+    # timeout costs more, since the server may still be working on the first request.
     COST = 5
     COST_OF_TIMEOUT = 10
     REWARD = 1
@@ -110,6 +116,7 @@ class CoolDown:
         """Start a pause of ``seconds`` for all calls; one that lasts longer already stays."""
         if now + seconds > self._until:
             self._until = now + seconds
+            # The longer the pause, the more calls have gathered behind it.
             self._spread = min(1.0, 0.05 + seconds / 4)
 
     def wait(self, now: float, unit: float) -> float:

@@ -97,6 +97,7 @@ class Shape(Generic[T]):
             MisfitError: It does not fit; the message says where.
         """
         fenced = _FENCE.fullmatch(text)
+        # A half surrogate, which JSON's escapes allow (.github/WIRE.md, section 5), has no UTF-8.
         data = (fenced[1] if fenced else text).encode("utf-8", "replace")
         if too_deep(data):
             raise MisfitError(f"JSON nested deeper than {DEEPEST} levels")
@@ -224,6 +225,7 @@ class Tool:
         if self._whole:
             return arguments
         rest = dict(arguments)
+        # Parameters before a "/" have no names in a call, though the model writes all of them by name.
         args = [rest.pop(name) for name in self._positional if name in rest]
         return self.function(*args, **rest)
 
@@ -240,6 +242,7 @@ class Tool:
             default = msgspec.NODEFAULT if required else msgspec.UNSET
             fields.append((field, hints[parameter.name], msgspec.field(default=default, name=parameter.name)))
         self._positional = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+        # A parameter that the model invented is an error, which it is told: dropped, it would be missed in the result.
         kind = msgspec.defstruct(self.name, fields, kw_only=True, forbid_unknown_fields=True)
         self._shape = Shape(kind, f"the tool {self.name}")
         schema = {word: value for word, value in self._shape.schema.items() if word != "title"}
@@ -439,6 +442,7 @@ def _rooted(schema: dict[str, Any]) -> dict[str, Any]:
         root = {**definitions[name], **root}
         others = [root, *(definition for other, definition in definitions.items() if other != name)]
         if not any(reference in _references(part) for part in others):
+            # Nothing else refers to the root, so its definition would only be sent, and billed, a second time.
             del definitions[name]
     return {**root, "$defs": definitions} if definitions else root
 
@@ -463,6 +467,7 @@ def strictened(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _strict(schema: dict[str, Any], definitions: Mapping[str, Any], within: frozenset[str]) -> dict[str, Any]:
+    # pydantic writes oneOf for unions that have a discriminator; strict mode knows anyOf alone.
     words = _without_default({("anyOf" if word == "oneOf" else word): value for word, value in schema.items()})
     if is_list(parts := words.get("allOf")) and len(parts) == 1:
         words = {**words.pop("allOf")[0], **words}
@@ -481,10 +486,12 @@ def _strict(schema: dict[str, Any], definitions: Mapping[str, Any], within: froz
             words[word] = [_strict(inner, definitions, within) for inner in value]
         elif word == "items" and is_object(value):
             words[word] = _strict(value, definitions, within)
+    # msgspec writes the values of an Enum or a Literal without their type, which strict mode asks for.
     if "enum" in words and "type" not in words:
         kinds = sorted({_JSON_TYPES[type(value)] for value in words["enum"]})
         words["type"] = kinds[0] if len(kinds) == 1 else kinds
     if "properties" in words:
+        # Strict mode has neither optional fields nor open objects.
         words["required"] = list(words["properties"])
         words.setdefault("additionalProperties", False)
     return words
@@ -525,6 +532,7 @@ def _validated_by(validate: Callable[[Any], Any], value: Any) -> Any:
     try:
         return validate(value)
     except ValueError as error:
+        # pydantic's ValidationError is a ValueError, and known by its method: pydantic is not imported.
         listed = getattr(error, "errors", None)
         if not callable(listed):
             raise MisfitError(str(error)) from None
@@ -546,6 +554,8 @@ def _unwrapped(function: Any) -> Any:
 def _hints(function: Any) -> dict[str, Any]:
     """Return the resolved annotations of the parameters alone: the return type is often imported for checkers only."""
     written: Mapping[str, Any] = getattr(function, "__annotations__", {})
+    # ``get_type_hints`` resolves all annotations of a function or none; it accepts anything that has
+    # ``__annotations__`` (https://docs.python.org/3/library/typing.html#typing.get_type_hints).
     parameters = SimpleNamespace(__annotations__={name: hint for name, hint in written.items() if name != "return"})
     return get_type_hints(parameters, getattr(function, "__globals__", {}), include_extras=True)
 

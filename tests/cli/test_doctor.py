@@ -121,7 +121,7 @@ def test_addresses_as_people_paste_them(tutu: Callable[..., Done], relay: Server
     assert done.code == 0
     assert checks(done)["address"][0] == "yes"
     assert done.json["base_url"] == relay.base_url
-    assert (f"(given as {relay.origin}{pasted})" in done.out) == (pasted != "/v1/")
+    assert (f"(written as {relay.origin}{pasted})" in done.out) == (pasted != "/v1/")
 
 
 @pytest.mark.parametrize(("wrong", "code"), [("/panel", 8), ("/panel/v1", 8), ("/v1/deeper", 4)])

@@ -232,6 +232,12 @@ def test_lines_of_ollama_are_read_as_chunks() -> None:
         assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (26, 2, 28)
 
 
+def test_the_last_line_of_ollama_may_have_no_message() -> None:
+    body = lines(ollama("he"), ollama("llo"), {name: OLLAMA_END[name] for name in OLLAMA_END if name != "message"})
+    answer = read_body(body, ORIGIN, many=0, max_bytes=2**20)
+    assert (answer.text, answer.finish_reason) == ("hello", "length")
+
+
 def test_a_whole_answer_of_ollama_is_read() -> None:
     body = lines(OLLAMA_END | {"message": {"role": "assistant", "content": "hello"}})
     answer = read_body(body, ORIGIN, many=0, max_bytes=2**20)

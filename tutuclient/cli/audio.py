@@ -159,6 +159,7 @@ async def _keep(sound: SoundStream, target: Target) -> Path | None:
     if target.is_stdout:
         async for piece in sound:
             sys.stdout.buffer.write(piece)
+            # A player at the other end of the pipe can begin with the first piece.
             sys.stdout.buffer.flush()
         return None
     if (name := target.conflicting_name(sound.mime)) is None:
@@ -291,6 +292,8 @@ async def _show_events(opening: Awaitable[EventStream[TranscriptionStreamEvent]]
                     text = ""
                     if isinstance(event, TranscriptionTextDeltaEvent):
                         text = event.delta
+                    # A model that does not stream sends all of it in the last event (WIRE.md 1.2), which repeats the
+                    # pieces of others.
                     elif isinstance(event, TranscriptionTextDoneEvent) and not shown:
                         text = event.text
                     if text:

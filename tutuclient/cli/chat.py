@@ -113,6 +113,7 @@ def chat(
     with reporting_errors(debug=debug):
         messages: list[dict[str, str] | ChatMessage] = [{"role": "system", "content": system}] if system else []
         fields: ChatFields = {} if max_tokens is None else {"max_tokens": max_tokens}
+        # In a pipe there is nobody to hold a conversation with.
         if prompt is None and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
             _converse(make_client(api_key, base_url, timeout), messages, model, fields, debug=debug)
             return
@@ -127,6 +128,7 @@ def chat(
                         answer = await ask(model=model, messages=messages, **fields)
                     print_json(answer_fields(answer, started, [image_fields(image) for image in answer.images]))
                     return
+                # A stream, whatever is printed: people see an answer begin, and no proxy cuts a silent request.
                 opening = ask(model=model, messages=messages, stream=True, **fields)
                 _close_answer(await _show(opening, model), started)
 
@@ -187,6 +189,7 @@ def _converse(
         return await _show(stream, model)
 
     note(f"a conversation with {printable(model)}; Ctrl-C stops an answer, Ctrl-D ends it")
+    # One loop for the whole conversation: connections belong to a loop, and each turn would need a handshake.
     with new_runner() as runner:
         try:
             while True:
@@ -199,6 +202,8 @@ def _converse(
                     continue
                 messages.append({"role": "user", "content": said})
                 try:
+                    # The relay's own message and not just its text: models that draw or think want it back as it was
+                    # (WIRE.md 2.1 and 3.3).
                     messages.append(runner.run(answer()).message)
                 except KeyboardInterrupt:
                     end_interrupted_line()

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 def _bare(params: Iterable[Any]) -> None:
     """Remove ``<bool>`` from flags, and ``<list[str]>`` from arguments, whose metavar says more."""
     for param in params:
+        # An empty metavar is printed as nothing; None makes typer print the name of the type.
         if getattr(param, "is_flag", False) and param.metavar is None:
             param.metavar = ""
         elif param.param_type_name == "argument":
             param.get_usage_pieces = _usage(param)
+            # Set on the parameter, since typer has no option for it; older versions print no type, and lack the method
+            # (typer.rich_utils._print_options_panel).
             if hasattr(param, "display_type_rich"):
                 param.display_type_rich = _no_type
 

@@ -60,6 +60,7 @@ def embed(
             answers: list[CreateEmbeddingResponse] = []
             done = 0
             async with make_client(api_key, base_url, timeout) as client:
+                # Batch by batch, so that a pipe that never ends is embedded as it comes.
                 while batch := list(islice(lines, _AT_ONCE)):
                     with Spinner(f"{model} {done} done"):
                         try:
@@ -87,12 +88,12 @@ def embed(
 
 def _texts(texts: list[str] | None, file: Path | None) -> Iterator[str]:
     """Yield the texts one by one, so that a long file is never held whole. Empty lines are skipped."""
-    given = list(texts or [])
-    if given.count("-") > 1:
+    sources = list(texts or [])
+    if sources.count("-") > 1:
         raise ConfigError("stdin (-) was named twice")
-    if not given and file is None:
-        given = ["-"]
-    parts = [stdin_lines("text") if text == "-" else iter([text]) for text in given]
+    if not sources and file is None:
+        sources = ["-"]
+    parts = [stdin_lines("text") if text == "-" else iter([text]) for text in sources]
     if file is not None:
         parts.append(_lines(file))
     return (text.rstrip("\r\n") for text in chain.from_iterable(parts) if text.strip())

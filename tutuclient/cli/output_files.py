@@ -75,6 +75,7 @@ class Target(NamedTuple):
         shown = printable(str(folder))
         if not folder.is_dir():
             raise ConfigError(f"the folder {shown} does not exist: make it first. Nothing was sent")
+        # Checked before the order, since an image that cannot be saved has to be paid for all the same.
         if not os.access(folder, os.W_OK):
             raise ConfigError(f"the folder {shown} is not writable. Nothing was sent")
         if path.exists() and not (path.is_file() or path.is_dir()):
@@ -206,6 +207,7 @@ def report_saved(kept: Sequence[SavedImage], target: Target, described: dict[str
         print_dim(
             [f"{time.monotonic() - started:.1f} s", human_size(size), described["model"], described["request_id"]]
         )
+    # Only now: each image that could be saved has been, and was reported.
     if any(each.error for each in kept):
         raise typer.Exit(8)
 

@@ -59,6 +59,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on an event loop of its own. Ctrl-C cancels it, which closes its connections."""
     with new_runner() as runner:
         try:
+            # The first Ctrl-C cancels the coroutine, and KeyboardInterrupt is raised when that has ended:
+            # https://docs.python.org/3/library/asyncio-runner.html#handling-keyboard-interruption.
             return runner.run(work)
         except KeyboardInterrupt:
             # A name look-up in a thread cannot be cancelled, and Python would wait for it.
@@ -88,7 +90,7 @@ def reporting_errors(*, debug: bool) -> Generator[None]:
 
 
 def exit_code(error: Exception) -> int:
-    """Return the exit code of an error, as the docstring of ``tutuclient.cli`` lists them."""
+    """Return the exit code of an error, as ``tutuclient --help`` lists them."""
     code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
     return _UNKNOWN if code not in _DECIDED and getattr(error, "outcome", None) == "unknown" else code
 
@@ -117,6 +119,7 @@ def error_message(error: TutuError) -> str:
         words.append("(an error of the relay: try again later)")
     elif isinstance(error, errors.RateLimitError) and error.retry_after:
         words.append(f"(the relay asks to wait {error.retry_after:g} s)")
+    # A GET costs nothing, so nobody has to look into the relay's log for one.
     if error.outcome == "unknown" and "billed" not in error.message and not _was_a_get(error):
         words.append("(it may have been done and billed: check the relay's log before you repeat it)")
     if error.attempts > 1:
@@ -139,6 +142,7 @@ def _was_a_get(error: TutuError) -> bool:
 
 def as_options(message: str) -> str:
     """Return a message with command line options for Python keywords: ``--max-side 2048`` for ``max_side=2048``."""
+    # Errors are written for programs; a person at the command line has options in place of keywords.
     message = _IN_PYTHON.sub("--api-key KEY --base-url URL", message)
     message = re.sub(
         r"(?<![\w.])(?:(api_key|base_url|max_side|timeout)=(\d+|…)?|(api_key|base_url|max_side)(?![\w(]))",

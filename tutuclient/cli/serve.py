@@ -44,11 +44,12 @@ def serve(
                 server.on_answered = _tell
             write(
                 f"A stand-in relay, with no model in it: {server.base_url}\n"
-                f"{'It takes one key, the one given.' if key else 'It takes any key.'} Ctrl-C ends it.\n\n"
+                f"{'It takes one key, that of --key.' if key else 'It takes any key.'} Ctrl-C ends it.\n\n"
                 f"    export TUTU_BASE_URL={server.base_url}\n"
                 f"    export TUTU_API_KEY={'…' if key else 'any'}\n"
                 '    tutuclient chat "Hello"\n'
             )
+            # A relay that listens everywhere answers everyone, be it without a model.
             if not key and host not in {"127.0.0.1", "::1", "localhost"}:
                 note("other computers may reach it, and it asks for no key (--key)")
             await asyncio.Event().wait()
@@ -75,6 +76,7 @@ async def relay(host: str, port: int, key: str | None) -> AsyncGenerator[Server]
 
     from tutuclient.testing import serve as start
 
+    # Not ``async with start(…)``: an OSError of the block within would be taken for one of listening.
     async with AsyncExitStack() as stack:
         try:
             server = await stack.enter_async_context(start(host, port, key))

@@ -189,6 +189,8 @@ def _seconds_of_wav(data: bytes) -> float | None:
         if name == b"fmt ":  # Bytes per second stand at 8 in the chunk, behind its format, channels and sample rate.
             per_second = int.from_bytes(data[at + 16 : at + 20], "little")
         elif name == b"data":
+            # Where the length was not known in time, streaming encoders write 0 or 0xFFFFFFFF.
             return min(size or len(data), len(data) - at - 8) / per_second if per_second else None
+        # RIFF fills chunks up to an even length.
         at += 8 + size + size % 2
     return None

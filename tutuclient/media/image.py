@@ -158,6 +158,7 @@ class GeneratedImage:
             data = await self._fetcher.limited(timeout).fetch(self.url or "", self.download_url, damaged=damaged)
         else:
             data = b"".join(await _in_thread_if_large(self._encoded, _decoded, self._encoded, damaged))
+        # Not kept: a later ``read`` without ``damaged`` has to raise again, or to fetch the rest.
         if damaged and not await _in_thread_if_large(data, _is_whole, data):
             return data
         self.mime, self.size_bytes = image_mime(data[:64]), len(data)
@@ -208,6 +209,7 @@ class GeneratedImage:
             return self.mime or image_type_of(self._data[:64], "the image")
         if self._encoded is not None:
             return await in_thread(_decode, self._encoded, part.write, damaged)
+        # A thread for each piece that the network brings would cost more than writing it.
         collected = bytearray()
 
         async def begin() -> None:

@@ -334,6 +334,8 @@ class Recording(Upload):
         The extension follows the bytes, since many upstreams see nothing else. Where the caller passed the media type,
         the name stays as it is.
         """
+        # new-api passes on the name of a file and drops its media type, so upstreams see the extension alone
+        # (.github/WIRE.md, section 1.2).
         mime, name = self.mime, self.name or "sound"
         if self._own_mime is not None and self.name:
             return name
@@ -351,6 +353,8 @@ class Recording(Upload):
     async def _identify(self, size: int, head: bytes) -> str:
         """Read on behind the tags (cover art may take megabytes): what stands there is what it is."""
         at, begun, tags = 0, head, 0
+        # An ID3 tag may hold a cover of megabytes, and several may stand in a row: the signature stands behind them
+        # all.
         while self._own_mime is None and (length := kinds.tag_bytes(begun)) is not None and tags < kinds.MOST_TAGS:
             at, tags = at + length, tags + 1
             if at >= size:

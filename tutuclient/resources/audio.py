@@ -128,6 +128,7 @@ def _arguments(model: str, voice: str | Mapping[str, str], text: str, stream_for
 
 def _prepare(body: dict[str, Any]) -> dict[str, Any]:
     wire.check_model(body)
+    # Not its length: the limit is 4096 characters at OpenAI, and 4096 bytes in one-api (WIRE.md 1.1).
     wire.check_text(body.get("input"), "input")
     return body
 
@@ -148,10 +149,12 @@ _CREATE = Endpoint(
     "audio.speech",
     "/audio/speech",
     known=wire.names(SpeechFields, "stream_format"),
+    # As openai's package asks (WIRE.md 1.1): a relay forwards it to its upstream as it is (WIRE.md 1).
     headers={"Accept": "application/octet-stream"},
     prepare=_prepare,
     streams=lambda body: body.get("stream_format") == "sse",
     read=_read,
     begin=events(_reader),
 )
+# The same request; only what is made of the answer differs.
 _STREAM = _CREATE.with_stream(_begin)

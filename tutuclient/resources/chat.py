@@ -1,6 +1,6 @@
 """Chat completions: whole, or as a stream.
 
-Source: the relay's pages "Chat(分析图片)" and "Chat(修改图片)"; ``POST /chat/completions``.
+Source: the relay's documentation, "Chat(分析图片)" and "Chat(修改图片)"; ``POST /chat/completions``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tutuclient import wire
 from tutuclient.media.parts import Message
 from tutuclient.resources.endpoint import Endpoint
 from tutuclient.resources.options import CallOptions, RequestOptions
-from tutuclient.resources.parsing import Expected, refuse_format
+from tutuclient.resources.parsing import Expected, check_untyped
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.responses import further
 from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
@@ -110,7 +110,7 @@ class Completions(Resource):
         Cancelling frees the connection at once; the relay may still bill what it had begun.
         """
         body, options = _CHAT.split({"model": model, "messages": messages}, fields, stream)
-        refuse_format(body)
+        check_untyped(body)
         return await self._request(_CHAT, body, **options)
 
     async def send(
@@ -157,6 +157,8 @@ class Completions(Resource):
         expected: Expected[Any] = Expected(body)
         many = _many(body)
 
+        # The stream has to know the type and the number of choices that were asked for, so it is made for this call
+        # alone.
         async def begin(reply: Reply, info: RequestInfo) -> ChatCompletionStream[Any]:
             stream = await ChatCompletionStream.begin(reply, info.origin(reply, _audio_finder(body)), many=many)
             return cast("ChatCompletionStream[Any]", stream).expecting(expected, many=many)
@@ -200,6 +202,8 @@ class Completions(Resource):
         named = {"model": model, "messages": messages, "response_format": response_format}
         body, options = _PARSE.split(named, fields)
         expected: Expected[Any] = Expected(body)
+        # Behind the transport: an answer that does not fit must not count as a failed attempt, which would order it
+        # again.
         return further(await self.send(expected.body, **options), expected.read)
 
     @overload
@@ -318,6 +322,7 @@ _CHAT = Endpoint(
     "/chat/completions",
     known=wire.names(ChatFields, "stream"),
     prepare=_prepare,
+    # Models that draw are on this path too, so their names decide (WIRE.md 2.2).
     makes_image=wire.makes_image,
     read=_read,
     begin=_begin,

@@ -333,6 +333,7 @@ def _is_part(value: Any) -> bool:
         return value.__struct_config__.tag in _PART_KINDS
     fields: Mapping[str, Any] = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
     kind = fields.get("type")
+    # A tool's own object may have a "type" as well; a part also has a field of that name (WIRE.md 2.1).
     return isinstance(kind, str) and kind in _PART_KINDS and kind in fields
 
 

@@ -187,6 +187,7 @@ class _TranslationsOpen(View):
 
 def _arguments(model: str, response_format: str | None) -> dict[str, Any]:
     """Return the named fields of a form; the model comes first, as relays read it."""
+    # new-api rebuilds a form with the model first, too (WIRE.md 1.2).
     return {"model": model} if response_format is None else {"model": model, "response_format": response_format}
 
 
@@ -199,6 +200,7 @@ def _recording(file: SoundFile) -> Recording:
     """Return the recording of a file, whatever it is passed as."""
     if not isinstance(file, tuple):
         return file if isinstance(file, Recording) else Recording(file)
+    # openai's package takes tuples too; a fourth item, the part's headers, has no place in this client's forms.
     if len(file) not in {2, 3}:
         raise ConfigError(f"a file as a tuple is (name, content) or (name, content, media type); got {len(file)} items")
     name, source, *mime = file

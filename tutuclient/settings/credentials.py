@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT_BASE_URL: Final = "https://apinew.tutujin.com/v1"
+# Documentation shows whole addresses, and people paste them as the base URL (.github/WIRE.md, section 6).
 _ENDPOINTS = (
     "/chat/completions",
     "/completions",
@@ -84,6 +85,7 @@ def _look_up(name: str, value: object, getenv: Callable[[str], str | None]) -> t
                 "an empty value often comes from a variable that was not set"
             )
         return value, ""
+    # Stripped: a variable that was filled from a file ends in a line break, which no header can have.
     for variable in (f"TUTU_{name.upper()}", f"OPENAI_{name.upper()}"):
         if found := Secret((getenv(variable) or "").strip()):
             return found, variable
@@ -135,6 +137,8 @@ def clean_key(text: object) -> Secret:
         )
     if not key:
         raise ConfigError("the API key is empty without its spaces, quotes and 'Bearer': copy it again")
+    # A "-" inside is not rejected, although new-api takes what follows one for a channel and answers 403: keys of other
+    # vendors have several (.github/WIRE.md, section 6).
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError(
             "the API key has a line break, a space or a character that is not ASCII inside: copy it again, alone"
@@ -194,6 +198,7 @@ def _clean_address(text: str) -> str:
         url = Secret(f"{'http' if _LOOPBACK.match(url) else 'https'}://{url!s}")
     try:
         parts = urlsplit(url)
+        # Read here, since ``port`` parses its text only when it is asked for, and raises ValueError then.
         port = parts.port
     except ValueError:
         raise ConfigError("base_url is not an address: its host or its port cannot be read") from None
@@ -205,12 +210,16 @@ def _clean_address(text: str) -> str:
         raise ConfigError("base_url must not contain a user name or password: pass the key as api_key")
     if parts.query or parts.fragment:
         raise ConfigError("base_url must not have a ?query or a #fragment: pass query parameters as default_query=")
+    # A doubled slash is not forgiven: /v1//chat/completions is 404, //v1/… the panel's HTML under 200 (.github/WIRE.md,
+    # section 4.6).
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
     for endpoint in _ENDPOINTS:
         if path.endswith(endpoint):
             path = path.removesuffix(endpoint)
             break
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    # Without /v1 new-api and one-api answer with the HTML of their panel, and status 200 (.github/WIRE.md, section
+    # 3.4).
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path or '/v1'}"
 
 

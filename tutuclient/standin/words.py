@@ -151,8 +151,10 @@ def _singular(word: str) -> str:
 
 def _names(text: str, without: frozenset[str]) -> list[str]:
     quoted = [str(next(filter(None, found.groups()))) for found in _QUOTED.finditer(text)]
+    # Who quotes has said what counts; everything else would be noise.
     if quoted:
         return quoted
+    # The parts of a link or a date are no names.
     bare = _DATE.sub(" ", _LINK.sub(" ", text))
 
     def is_name(word: str) -> bool:

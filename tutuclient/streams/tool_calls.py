@@ -128,16 +128,7 @@ class ToolCalls:
         self._by_index: dict[tuple[int, int] | int, PartialCall] = {}
 
     def add(self, piece: ToolCallDelta, raw: Mapping[str, Any], *, choice: int = 0) -> PartialCall:
-        """Add the next piece.
-
-        Args:
-            piece: The piece.
-            raw: Its JSON, {} where that is not known.
-            choice: The number that the relay writes on its choice.
-
-        Returns:
-            The call that it belongs to.
-        """
+        """Add the next piece, with its JSON ({} where that is not known), and return the call that it belongs to."""
         name = (piece.function.name if piece.function else None) or ""
         arguments = (piece.function.arguments if piece.function else None) or ""
         call = self._find(piece, name, arguments, choice)

@@ -46,6 +46,7 @@ class Choice:
         return {
             "index": self.index,
             "message": {"role": "assistant", "content": self.content, "refusal": None, **self.message},
+            # Null where none were asked for: new-api always writes the field (WIRE.md 5).
             "logprobs": self._logprobs(self.pieces),
             "finish_reason": self.finish,
         }
@@ -53,6 +54,7 @@ class Choice:
     def chunks(self, top: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return its chunks: the role, the message's other fields, the content piece by piece, the reason to end."""
         chunks = [chunk(None, index=self.index, **top, role="assistant")]
+        # OpenAI's first delta has the role and an empty content (WIRE.md 3.3).
         chunks[0]["choices"][0]["delta"]["content"] = None if self.content is None else ""
         chunks += [chunk(None, index=self.index, **top, **delta) for delta in _deltas(self.message)]
         for piece in self.pieces:
@@ -172,6 +174,7 @@ def _call_deltas(index: int, call: Mapping[str, Any]) -> Iterable[dict[str, Any]
         inner = lenient.mapping(call.get(kind))
         written = inner.get(grows)
         if isinstance(written, str):
+            # The first piece has id, type and name, the later ones an index and arguments alone (WIRE.md 3.3, item 8).
             yield {"tool_calls": [{"index": index, **call, kind: {**inner, grows: ""}}]}
             for start in range(0, len(written), _ARGUMENTS_PIECE):
                 piece = {grows: written[start : start + _ARGUMENTS_PIECE]}

@@ -46,6 +46,7 @@ class Plain(msgspec.Struct, frozen=True):
             return self._fields()
 
     def __copy__(self) -> Self:
+        # ``replace`` knows fields alone: the slot without a name, where provenance stands, is copied by itself.
         made = msgspec.structs.replace(self)
         old, new = cast("tuple[object, object]", (self, made))
         if isinstance(old, Traced) and isinstance(new, Traced):
@@ -258,6 +259,7 @@ class Answer(Plain, Traced, kw_only=True, frozen=True):
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        # A copy, since a bytearray is pickled as such, and ``raw`` is bytes to whoever unpickles it.
         known = copy(provenance(self))
         known.raw = bytes(known.raw)
         return _rebuild, (type(self), fields, known)
@@ -314,6 +316,7 @@ def remember_answer(answer: A, raw: Raw, tree: dict[str, Any] | None = None, fit
     ``tree`` is ``raw`` as plain dicts, where it had to be decoded so; ``fitted`` is what the fields were read from,
     where that is not ``tree``.
     """
+    # A view cannot be pickled, and keeps the whole buffer of the stream alive.
     raw = bytes(raw) if isinstance(raw, memoryview) else raw
     remember(answer, (None, raw) if tree is None else Provenance(raw=raw, tree=tree))
     remember_parts(answer, raw if tree is None else tree if fitted is None else fitted)

@@ -59,6 +59,8 @@ def data_start(text: str) -> tuple[int, str | None]:
     """
     declared: str | None = None
     start = _SPACES.match(text).end()  # type: ignore[union-attr]  # It matches the empty text.
+    # one-api's Replicate channel puts a data URI into ``b64_json`` (.github/WIRE.md, section 1.9), and a client that
+    # adds its own start makes two.
     while uri := _DATA_URI.match(text, start):
         declared = declared or uri["declared"] or uri["left"] or ""
         start = uri.end()
@@ -196,6 +198,7 @@ class Image(Nested, frozen=True, kw_only=True):
     error: ImageError | None = None
 
     def __post_init__(self) -> None:
+        # new-api's struct writes all its fields, "" where there is nothing (.github/WIRE.md, section 1.9).
         if self.revised_prompt == "":  # Relays write "" for what there is not.
             msgspec.structs.force_setattr(self, "revised_prompt", None)
         _sort_out(self)

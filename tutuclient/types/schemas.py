@@ -45,6 +45,7 @@ def core_schema_of(cls: Any, source: Any, handler: Any, dump: Callable[[Any], An
 
     def serialize(value: Any, info: Any) -> Any:
         tree: Any = dump(value)
+        # The same for all three: what did not come is None in our structs.
         if info.exclude_none or info.exclude_unset or info.exclude_defaults:
             tree = without_none(tree)
         chosen = info.include is not None or info.exclude
@@ -53,6 +54,7 @@ def core_schema_of(cls: Any, source: Any, handler: Any, dump: Callable[[Any], An
     return core_schema.no_info_wrap_validator_function(
         validate,
         described,
+        # The id tells apart two classes of one name, such as those that two functions define.
         ref=f"{cls.__module__}.{title}:{id(cls)}",
         serialization=core_schema.plain_serializer_function_ser_schema(serialize, info_arg=True),
     )

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _ADVICE: tuple[tuple[type[APIStatusError], str], ...] = (
     (errors.AuthenticationError, "check the key: api_key=, or TUTU_API_KEY"),
+    # Also of a 401 or 403: exhausted keys and accounts come under those (.github/WIRE.md, section 4.3).
     (errors.InsufficientQuotaError, "the account or the key is used up: top it up; waiting does not help"),
     (errors.PermissionDeniedError, "the key may not do this: look at its models, its group and its allowed addresses"),
     (errors.PayloadTooLargeError, "send smaller images: max_side=2048, or a URL instead of the file"),
@@ -63,6 +64,8 @@ def _not_found_advice(meta: Meta, code: object, text: str) -> str:
     )
     if path.endswith("/models"):
         return f"the relay lists no models there; {base}"
+    # new-api says of a model without a channel, and of a custom one on retrieve, that it is not found (.github/WIRE.md,
+    # sections 1.10 and 4.3).
     about_model = code == "model_not_found" or "model" in text.casefold() or "模型" in text
     if about_model or (method == "GET" and "/models/" in path):
         return "check the model's name"
@@ -74,6 +77,7 @@ def _not_found_advice(meta: Meta, code: object, text: str) -> str:
 def html_hint(meta: Meta) -> str:
     """Return what is probably wrong with an address that answered with HTML (.github/WIRE.md, section 3.4)."""
     _, url = meta.asked
+    # Without /v1 the panel's HTML comes under 200; with it twice, 404 (.github/WIRE.md, section 6).
     versions = _VERSION.findall(url.partition("?")[0])
     if not versions:
         return "base_url is probably wrong: most relays want it to end in /v1"

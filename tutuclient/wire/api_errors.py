@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: errors.BadRequestError,
     401: errors.AuthenticationError,
+    # An empty balance (.github/WIRE.md, section 4.3).
     402: errors.InsufficientQuotaError,
     403: errors.PermissionDeniedError,
     404: errors.NotFoundError,
@@ -79,6 +80,7 @@ def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | 
     if not fields.get("message"):
         fields = fields | {"message": text}
     cls = _class_of(status, found._replace(fields=fields))
+    # Not followed: a POST becomes a GET without a body on 301 (.github/WIRE.md, section 4.6).
     location = meta.headers.get("location") if 300 <= status < 400 else None  # noqa: PLR2004  (redirects)
     if location:
         text = f"a redirect to {location.partition('?')[0]}; set base_url to where the relay really is"
@@ -124,6 +126,7 @@ def _status_error(
         status_code=status,
         retry_after=retry_after,
         outcome="unknown" if maybe_done else None,
+        # new-api writes it behind the message, since errors lose the upstream's headers (.github/WIRE.md, section 4.5).
         request_id=request_id_of(meta.headers, text),
     )
 
@@ -147,8 +150,10 @@ def _class_of(status: int, error: FoundError) -> type[APIStatusError]:
     fields, body = error.fields, error.body
     message = str(fields.get("message") or "")
     code, kind = (str(fields.get(name) or "") for name in ("code", "type"))
+    # Any whole number may come with a fraction of zero (.github/WIRE.md, section 5).
     number = str(error.code if error.code is not None else code)
     found = vendors.class_over_code(message) or vendors.class_of_number(error.envelope, number.removesuffix(".0"))
+    # new-api writes the same word into both, or a type and no code (.github/WIRE.md, section 4.1).
     found = found or vendors.class_of_code(code) or vendors.class_of_code(kind)
     if found is None and is_object(body):
         found = vendors.class_of_details(body, message + " " + as_text(body)[:LONGEST_BODY])
@@ -232,6 +237,8 @@ def _error_in_answer(found: FoundError, meta: Meta) -> APIStatusError:
     number = status_in(code)
     text = str(fields.get("message") or "")
     cls = _class_of(number, found)
+    # Where the code is a word that nothing knows, the type still tells that it was the server (.github/WIRE.md, section
+    # 4.1).
     if cls is APIStatusError and fields.get("type") in ("server_error", "upstream_error"):
         cls = errors.InternalServerError
     what, status = f"the relay answered {meta.status_code} with an error", number or cls.status_code or meta.status_code

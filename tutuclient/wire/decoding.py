@@ -44,6 +44,7 @@ def decode_as(data: Data, cls: type[A]) -> A | None:
         # Not strict: relays write numbers as text, and whole ones with a fraction (.github/WIRE.md, section 5).
         decoder = _decoders[cls] = msgspec.json.Decoder(cls, strict=False)
     try:
+        # Checked first: msgspec recurses in C, and a thread with a small stack would crash before its own limit.
         return None if too_deep(data) else cast("A", decoder.decode(data))
     except UNREADABLE:
         return None
@@ -94,6 +95,7 @@ def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
     hint = ""
     text_start = start.lstrip(b"\xef\xbb\xbf\r\n\t ")
     if text_start.startswith(b"<"):
+        # A panel's index under 200, or a proxy's error (.github/WIRE.md, sections 3.4 and 4.4).
         kind = "HTML"
         hint = html_hint(meta)
     elif text_start.startswith(b"{") and len(data) <= LONGEST_BODY:
@@ -126,6 +128,7 @@ def in_utf8(data: bytes, meta: Meta) -> bytes:
     try:
         data.decode()
     except UnicodeDecodeError as error:
+        # Only the beginning of a long body is read, and may end within a character.
         cut = error.reason == "unexpected end of data" and error.start > len(data) - 4
         if cut and not _is_gbk(data, meta):
             return data

@@ -67,6 +67,8 @@ def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object
     if cls is ModelList and not any_object:
         return cast("A", read_models(data, meta))
     tree, found = read_unwrapped(data, meta, _PICKS.get(cls) or _fields_of(cls))
+    # An unknown model is an error under status 200, or an object that has nothing of one (.github/WIRE.md, section
+    # 1.10).
     if cls is Model and found is None and not any_object:
         raise unrecognized("an answer without a model", data, meta, tree)
     names = cls.__struct_encode_fields__
@@ -101,6 +103,7 @@ def read_models(data: Data, meta: Meta) -> ModelList:
     if models is not None and models.data and all(model.id for model in models.data):
         return remember_answer(models, data)
     value = read_value(data, meta) if bytes(data[:64]).strip() else None
+    # An empty list counts only where no list with models is found: envelopes have empty lists beside the full one.
     pick = no_models_in if unwrap(value, models_in, MODEL_NAMES) is None else models_in
     tree, found = read_unwrapped(data, meta, pick, MODEL_NAMES)
     if found is None:
@@ -195,6 +198,8 @@ def read_vectors(data: bytes | bytearray, meta: Meta, count: int | None) -> Crea
     """
     answer = decode_as(data, CreateEmbeddingResponse)
     if answer is not None and _has_vectors(answer):
+        # Trusted only where it is a permutation: one-api's Gemini channel writes 0 everywhere (.github/WIRE.md, section
+        # 1.8).
         if is_shuffled([each.index for each in answer.data]):
             _put_in_order(answer, data)
         else:
@@ -231,6 +236,7 @@ def read_images(data: Data, meta: Meta) -> ImagesResponse:
     """
     answer = decode_as(data, ImagesResponse)
     images = [] if answer is None else answer.data
+    # ``Image`` has no ``index``, so the quick way would leave shuffled images as they came.
     numbered = len(images) > 1 and bytes(data).find(b'"index"') >= 0
     if answer is not None and images and not numbered and all(image.url or image.b64_json for image in images):
         return remember_answer(answer, data)
@@ -253,6 +259,7 @@ def error_of_image(failure: ImageError, meta: Meta, body: object) -> APIStatusEr
     try:
         raise_if_error({"error": {name: value for name, value in reason.items() if value}}, meta)
     except APIStatusError as error:
+        # All of it, and not the one image's reason alone: each may have failed of something else.
         error.body = body
         return error.with_traceback(None)
     return APIStatusError(reason["message"] or "", body=body)
@@ -276,6 +283,8 @@ def read_image_events(name: str, data: Data, meta: Meta) -> list[ImageStreamEven
     value = read_value(data, meta)
     if value is None or value in ([], {}):
         return []
+    # Before the pick: a failed image is not the end of the others, as Volcengine's stream shows
+    # (``shapes.failure_in``).
     failure = unwrap(value | {"type": value.get("type") or name} if is_object(value) else value, failure_in)
     if failure is not None:
         return [_event_of(failure, name, data)]

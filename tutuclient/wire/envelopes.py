@@ -68,6 +68,7 @@ def _inner(value: Any, names: frozenset[str]) -> list[tuple[str, Any]]:
         parsed = _json_in(value)
         return [] if parsed is None else [("", parsed)]
     if is_list(value):
+        # Of a list of several nothing tells which one is the answer.
         return [("", value[0])] if len(value) == 1 else []
     if is_object(value) and len(value) <= _LONGEST_ENVELOPE:
         return [
@@ -101,6 +102,7 @@ def read_unwrapped(
         APIStatusError: It is an error, or there is one in the place of the answer.
         UnexpectedResponseError: It is not a JSON object, and not an answer that ``pick`` recognizes.
     """
+    # The beginning first, without a copy of the rest: most bodies are long, and few begin with 4 KiB of white space.
     if not bytes(data[:4096]).strip() and not bytes(data).strip():
         raise unexpected("an empty body", data, meta)
     value = read_value(data, meta)
@@ -143,6 +145,7 @@ def unwrap_event(
 
 
 def _unwrap_or_raise(value: Any, meta: Meta, pick: Pick, names: frozenset[str]) -> dict[str, Any] | None:
+    # Gemini's endpoint for OpenAI's clients answers with a list of one error; ``unwrap`` would look inside it.
     if _are_errors(value):
         raise_if_error(value, meta)
     found = unwrap(value, pick, names)

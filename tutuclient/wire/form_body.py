@@ -105,6 +105,8 @@ def form(fields: Mapping[str, Any], files: Iterable[FormFile] = ()) -> Form:
     Raises:
         ConfigError: Something in it has no place in a form.
     """
+    # Random, since no file is searched for it before it is sent (RFC 2046, section 5.1.1, asks for one that is not in
+    # the data).
     boundary = f"tutu-{os.urandom(16).hex()}"
     uploads: list[FormFile] = []
     text: list[str] = []
@@ -119,6 +121,7 @@ def form(fields: Mapping[str, Any], files: Iterable[FormFile] = ()) -> Form:
         written = "".join(text).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"the request cannot be written as a form: {printable(str(error))}") from error
+    # Files last: a relay that goes by ``model`` has read it before megabytes come.
     return Form(written, [*uploads, *files], boundary)
 
 
@@ -127,6 +130,7 @@ def _leaves(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str | Uploa
     for name, value in items:
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
             raise TypeError(f"{name!r} is not a name of a field")
+        # A form has no null, and text in its place would be a value.
         if value is None or value is UNSET:
             continue
         if isinstance(value, Enum):
@@ -137,6 +141,7 @@ def _leaves(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str | Uploa
             yield name, _number(name, value)
         elif isinstance(value, Mapping):
             inner = cast("Mapping[str, Any]", value)
+            # The brackets of openai's package, which relays parse (.github/WIRE.md, section 1.2).
             yield from _leaves((f"{name}[{key}]", item) for key, item in inner.items())
         elif type(value) in _ROWS:
             yield from _leaves((f"{name}[]", item) for item in value)

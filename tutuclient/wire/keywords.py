@@ -132,6 +132,7 @@ def _reject_bytes(place: str, value: Any) -> None:
 
 def _check_choice(choice: Any, tools: Any) -> None:
     """Raise an error for a tool where its name belongs, and warn of a word that is nearly one of the API's."""
+    # ``tools`` takes functions, so people pass one here as well.
     if isinstance(choice, bool) or callable(choice):
         name = getattr(choice, "__name__", None) or getattr(choice, "name", "…")
         word = '"auto", "none" or "required"'
@@ -255,9 +256,11 @@ def nearest(name: str, known: frozenset[str]) -> str | None:
     if name in _RELAYS_OWN:
         return None
     bare = _bare(name)
+    # Sorted, so that of two equally near names always the same one is named.
     for field in sorted(known):
         if _bare(field) == bare:
             return field
+    # Names of up to three letters, such as "n", differ from each other by hardly more than a mistake.
     limit = 0 if len(bare) < 4 else 1 if len(bare) < 6 else 2  # noqa: PLR2004  (as the docstring says)
     found = min(((_mistakes(bare, _bare(field), limit), field) for field in known), default=(1, ""))
     return found[1] if found[0] <= limit else None

@@ -128,6 +128,7 @@ def _message_to_send(message: ChatMessage) -> dict[str, Any]:
         fields |= _thoughts(message)
     if message.function_call:
         fields["function_call"] = _function_to_send(message.function_call)
+    # The API takes the id alone back, and not the data (.github/WIRE.md, section 1.4).
     if message.audio is not None and message.audio.id:
         fields["audio"] = {"id": message.audio.id}
     return fields
@@ -149,6 +150,7 @@ def _call_to_send(call: ToolCall) -> dict[str, Any]:
         fields["custom"] = call.custom
     else:
         fields["function"] = _function_to_send(call.function)
+    # Gemini's thought signatures are among them (.github/WIRE.md, section 3.3, 9).
     return fields | call.extra
 
 
@@ -181,6 +183,7 @@ def prepared(message: Any, number: int) -> Any:
         role, content = message.role, message.content
     else:
         return _prepare_other(message, number)
+    # ``type() is`` and not ``isinstance``: this is the way of every message, and subclasses are looked at behind it.
     if type(role) is not str or role not in ROLES:
         _check_role(message, role, number)
     if role == "tool" and (message.get("tool_call_id") if kind is dict else message.tool_call_id) is None:
@@ -401,6 +404,7 @@ def _parts(parts: list[Any], role: str, number: int) -> list[Any]:
         if role == "assistant" and is_object(part):
             continue
         new = _part(part, f"messages[{number}].content[{place}]")
+        # Copied only here: the caller's list is never changed, and mostly sent as it is.
         if new is not part:
             made = [*parts] if made is parts else made
             made[place] = new
@@ -475,6 +479,7 @@ def _dict_part(part: Mapping[str, Any], place: str) -> Any:
         return _audio_part(part, place)
     elif kind == "file":
         _check_file(part, place)
+    # A warning alone: relays have kinds of their own, such as video_url (.github/WIRE.md, section 2.1).
     elif kind not in _KINDS and (near := _near(kind, _KINDS)):
         warn(f"{place}.type is {quoted(kind)}; did you mean {near!r}? It is sent as it is")
     return part if is_object(part) else dict(part)
@@ -563,9 +568,12 @@ def _check_address(url: str, place: str) -> None:
             f"{place} is {quoted(url)}, the text of a bytes object: write .decode() in place of str(…), or the part "
             "image(source)"
         )
+    # Not the whole address is searched: a data URI may have megabytes, and its comma stands near the beginning.
     comma = url.find(",")
     if head[:5].lower() == "data:" and (comma < 0 or not url[comma + 1 : comma + _HEAD].strip()):
         raise ConfigError(f"{place} is {quoted(url)}, a data URI without data: write the part image(source)")
+    # A relay that cannot download the address, to count its tokens, answers 500 and hides why (.github/WIRE.md, section
+    # 2.1): so the mistake is named here.
     if _BARE_HOST.match(head):
         raise ConfigError(f"{place} is {quoted(url)}: an address begins with https://")
     scheme, colon, _ = head.partition(":")

@@ -66,6 +66,7 @@ class RawServer:
         for _ in range(8):
             filler = socket.socket()
             filler.setblocking(False)
+            # Without waiting: the last of them are never accepted, and a connect that waits would hang.
             filler.connect_ex(("127.0.0.1", port))
             self._fillers.append(filler)
         await asyncio.sleep(0.01)
@@ -84,6 +85,7 @@ class RawServer:
                 case "accept_garbage" | "tls_garbage":
                     writer.write(b"\x00\xff\x13\x37 welcome to nowhere\r\n")
                     await writer.drain()
+                # After the first byte of the handshake, or the client might see the answer before it has sent anything.
                 case "tls_plain_http":
                     await reader.read(1)
                     writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
