@@ -1,4 +1,4 @@
-"""``import tutuclient``: every public name is there, costs nothing until it is used, and outlives its module."""
+"""``import tutuclient``: every public name is there, is imported only when used, and survives pickling by that name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``tutuclient.limits`` promises: no slot too many and none lost, no storm of retries, one pause for all."""
+"""What ``tutuclient.limits`` promises: as many slots as allowed and none lost, a budget for retries, one pause."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_a_budget_stays_within_its_bounds(steps: list[tuple[bool, int]]) -> None
 # --- pauses ----------------------------------------------------------------------------------------------------------
 
 
-def test_nobody_waits_unasked() -> None:
+def test_there_is_no_delay_by_default() -> None:
     assert CoolDown().wait(0.0, 1.0) == 0.0
     assert CoolDown().wait(1e9, 1.0) == 0.0
 

@@ -71,7 +71,7 @@ def test_a_balance_that_ends_or_is_not_told(tutu: Callable[..., Done], relay: Se
     assert tutu("balance").out == "the relay does not say what is left, ends 2027-01-15 08:00 UTC\n"
 
 
-def test_a_relay_without_billing_pages(tutu: Callable[..., Done], relay: Server) -> None:
+def test_a_relay_without_billing_endpoints(tutu: Callable[..., Done], relay: Server) -> None:
     relay.answers(*[raw(404, b'{"error": {"message": "Invalid URL"}}')] * 2)
     assert tutu("balance").code == 4
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         (("notes.txt", "what"), "notes.txt"),
     ],
 )
-def test_pictures_and_prompt_are_checked_before_anything_is_sent(
+def test_images_and_prompt_are_checked_before_anything_is_sent(
     tutu: Callable[..., Done], relay: Server, arguments: tuple[str, ...], words: str
 ) -> None:
     Path("notes.txt").write_text("no picture")

@@ -1,4 +1,4 @@
-"""speech, transcribe, translate: sound saved as it comes, words printed as they are asked for."""
+"""speech, transcribe, translate: audio saved as it arrives, text printed in the format asked for."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_speech_that_breaks_off_leaves_no_file(tutu: Callable[..., Done], relay:
     assert sorted(os.listdir()) == ["cat.png", "talk.wav"]  # noqa: PTH208  (names are what is looked at)
 
 
-def test_an_error_that_calls_itself_a_sound(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_error_that_calls_itself_audio(tutu: Callable[..., Done], relay: Server) -> None:
     error = json.dumps({"error": {"message": "no such voice", "type": "invalid_request_error"}})
     relay.answers(raw(200, error.encode(), {"Content-Type": "audio/mpeg"}))
     done = tutu("speech", "hi", "-o", "hi.mp3")
@@ -139,7 +139,7 @@ def test_an_error_that_calls_itself_a_sound(tutu: Callable[..., Done], relay: Se
 
 
 @pytest.mark.slow
-def test_a_sound_is_not_written_to_a_terminal(relay: Server) -> None:
+def test_audio_is_not_written_to_a_terminal(relay: Server) -> None:
     with Terminal("speech", "hi", "-o", "-") as terminal:
         assert terminal.end() == 2
     assert "stdout is the terminal; name a file" in terminal.plain

@@ -1,4 +1,4 @@
-"""The door: help, version, wrong usage, a missing extra, and what no command caught."""
+"""The entry point: help, version, wrong usage, a missing extra, and errors that no command caught."""
 
 from __future__ import annotations
 

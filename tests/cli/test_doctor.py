@@ -79,12 +79,12 @@ def test_our_relay_as_it_is_in_words(tutu: Callable[..., Done]) -> None:
     assert "no image and no speech is ordered" in done.err
 
 
-def test_no_picture_is_ordered_unasked(tutu: Callable[..., Done], relay: Server) -> None:
+def test_no_image_is_ordered_unasked(tutu: Callable[..., Done], relay: Server) -> None:
     tutu("doctor")
     assert {seen.json["model"] for seen in relay.requests[1:]} == {"gpt-4o"}
 
 
-def test_a_picture_that_was_ordered_is_kept(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_image_that_was_ordered_is_kept(tutu: Callable[..., Done], relay: Server) -> None:
     done = tutu("doctor", "--draw", "--json")
     assert "gpt-4o-image draws one image, paid for like any other" in done.err
     result, detail = checks(done)["drawing"]
@@ -146,7 +146,7 @@ def test_an_address_whose_api_has_no_v1(tutu: Callable[..., Done], relay: Server
     assert checks(done)["address"][1].endswith(f"the API is at {relay.origin}/api: set --base-url to it")
 
 
-def test_pages_everywhere(tutu: Callable[..., Done], relay: Server) -> None:
+def test_html_everywhere(tutu: Callable[..., Done], relay: Server) -> None:
     relay.answers(*[raw(200, b"<html><title>Panel</title>")] * 9)
     done = tutu("doctor")
     assert done.code == 8
@@ -163,7 +163,7 @@ def test_a_relay_that_lists_no_models(tutu: Callable[..., Done], relay: Server) 
     assert (found["address"][0], found["models"][0], found["chat"][0]) == ("partly", "no", "yes")
 
 
-def test_nobody_listens(tutu: Callable[..., Done]) -> None:
+def test_nothing_listens_at_the_address(tutu: Callable[..., Done]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     done = tutu("doctor", "--base-url", f"http://127.0.0.1:{port}")
@@ -288,14 +288,14 @@ def test_a_model_that_does_not_see(tutu: Callable[..., Done], relay: Server, sai
     assert f"and said: “{said}”" in detail
 
 
-def test_a_picture_that_is_refused(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_image_that_is_refused(tutu: Callable[..., Done], relay: Server) -> None:
     spoils(relay, says("hello"), says("1 2 3"), fails(400, "no images, please"))
     done = tutu("doctor", "--json")
     assert (done.code, checks(done)["image (base64)"][0]) == (4, "no")
     assert checks(done)["JSON schema"][0] != "untried"
 
 
-def test_a_picture_by_its_address(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_image_by_its_address(tutu: Callable[..., Done], relay: Server) -> None:
     done = tutu("doctor", "--json", "--picture", relay.host(sample_picture(), "cat.png"))
     result, detail = checks(done)["image (URL)"]
     assert (result, "is that your image?" in detail) == ("yes", True)
@@ -304,7 +304,7 @@ def test_a_picture_by_its_address(tutu: Callable[..., Done], relay: Server) -> N
     assert "give images as files" in checks(done)["image (URL)"][1]
 
 
-def test_a_picture_without_an_address(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_image_without_an_address(tutu: Callable[..., Done], relay: Server) -> None:
     done = tutu("doctor", "--image-url", "cat.png")
     assert (done.code, relay.requests) == (2, [])
     assert "--image-url takes the http:// or https:// URL" in one_line(done.err)
@@ -336,7 +336,7 @@ def test_schemas(tutu: Callable[..., Done], relay: Server, said: str, result: st
     assert checks(tutu("doctor", "--json"))["JSON schema"][0] == result
 
 
-def test_the_picture_needs_no_pillow_and_is_one() -> None:
+def test_the_image_needs_no_pillow_and_is_one() -> None:
     with Image.open(BytesIO(doctor._stripes([(1, 2, 3), (4, 5, 6), (7, 8, 9)]))) as picture:
         assert (picture.format, picture.size, picture.mode) == ("PNG", (96, 96), "RGB")
         assert [picture.getpixel((x, 95)) for x in (0, 31, 32, 63, 64, 95)] == [

@@ -97,7 +97,9 @@ def test_fewer_vectors_than_texts_are_an_error(tutu: Callable[..., Done], relay:
         ((" ",), ""),
     ],
 )
-def test_texts_that_are_none(tutu: Callable[..., Done], relay: Server, arguments: tuple[str, ...], words: str) -> None:
+def test_empty_or_invalid_texts_are_refused(
+    tutu: Callable[..., Done], relay: Server, arguments: tuple[str, ...], words: str
+) -> None:
     done = tutu("embed", *arguments, stdin=b"\n \n")
     assert (done.code, done.out) == (2, "")
     assert words in one_line(done.err)

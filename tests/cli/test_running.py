@@ -203,5 +203,5 @@ def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
         ("the stream ended early; what came is in .partial", "the stream ended early"),
     ],
 )
-def test_advice_is_told_in_options(message: str, told: str) -> None:
+def test_advice_is_reported_in_options(message: str, told: str) -> None:
     assert as_options(message) == told

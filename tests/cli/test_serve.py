@@ -59,7 +59,7 @@ def test_an_address_that_is_not_ours(tutu: Callable[..., Done]) -> None:
 
 
 @pytest.mark.slow
-def test_every_request_is_told_when_it_is_wished() -> None:
+def test_verbose_prints_every_request() -> None:
     with process("serve", "--port", "0", "--verbose") as started:
         address = re.findall(r"http://\S+/v1", read(started, "Ctrl-C ends it."))[0]
         assert finished("chat", "hi", "--base-url", address).code == 0
@@ -71,7 +71,7 @@ def test_every_request_is_told_when_it_is_wished() -> None:
 
 
 @pytest.mark.slow
-def test_no_request_is_told_otherwise() -> None:
+def test_requests_are_not_printed_by_default() -> None:
     with process("serve", "--port", "0") as started:
         address = re.findall(r"http://\S+/v1", read(started, "Ctrl-C ends it."))[0]
         assert finished("chat", "hi", "--base-url", address).code == 0

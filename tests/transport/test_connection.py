@@ -125,7 +125,7 @@ async def test_what_had_come_of_an_http_chunk_stands_in_partial(end: str) -> Non
 
 
 @pytest.mark.parametrize("end", ["deltas", "whole"])
-async def test_an_image_on_its_way_in_one_http_chunk_is_no_silence(end: str) -> None:
+async def test_an_arriving_image_in_one_http_chunk_does_not_count_as_idle(end: str) -> None:
     big = [encode_frame(chunk("x" * 400_000)), encode_frame(chunk(finish_reason="stop"))]
     body = b"".join(big) if end == "deltas" else ANSWER.replace(b"hello", b"x" * 400_000)
     head = CHUNKED if end == "deltas" else CHUNKED.replace(b"text/event-stream", b"application/json")
@@ -424,7 +424,7 @@ async def test_calls_that_the_caller_repeats_himself_share_a_connection(server: 
 
 @pytest.mark.parametrize("end", ["fin", "rst"])
 @pytest.mark.parametrize("headers", [None, {"X-Own": "1"}], ids=["short", "long"])
-async def test_an_idle_connection_that_dies_is_told_to_who_forbids_repeats(
+async def test_an_idle_connection_that_dies_is_an_error_where_repeats_are_forbidden(
     headers: dict[str, str] | None, end: str
 ) -> None:
     met: list[int] = []
@@ -531,7 +531,7 @@ async def test_a_hundred_interim_answers_are_passed_over(reused: bool) -> None:
     ["none", "", "identity", "Identity ", "utf-8", "UTF8", "identity, none", "null", "iso-8859-1", "8bit", '"none"'],
 )
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
-async def test_an_encoding_that_is_none_is_none(encoding: str, streamed: bool) -> None:
+async def test_an_encoding_that_changes_nothing_is_accepted(encoding: str, streamed: bool) -> None:
     body = b"".join(map(encode_frame, (chunk("hel"), chunk("lo"), chunk(finish_reason="stop")))) if streamed else ANSWER
     kind = "text/event-stream" if streamed else "application/json"
     lines = "HTTP/1.1 200 OK", f"Content-Type: {kind}", f"Content-Encoding: {encoding}", f"Content-Length: {len(body)}"
@@ -582,7 +582,7 @@ async def refuse_early(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     "after", [0, *(pytest.param(size, marks=pytest.mark.slow) for size in (1_000, 200_000)), 1_000_000]
 )
 @pytest.mark.parametrize("how", ["file", "order", "text", "reused"])
-async def test_an_early_413_is_told_as_one(how: str, after: int, secure: bool, tmp_path: Path) -> None:
+async def test_an_early_413_is_reported_as_a_413(how: str, after: int, secure: bool, tmp_path: Path) -> None:
     tls, pem = self_signed()
     trusted = ssl.create_default_context(cadata=pem)
     posts = 0

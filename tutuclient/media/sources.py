@@ -58,8 +58,6 @@ _DECODED = re.compile(
 _BYTES_LITERAL = re.compile(r"""b(['"]).*\1""", re.DOTALL)
 _IMAGE_NAME = re.compile(rf"\.(?:{kinds.IMAGE_ENDINGS}|svg)\Z", re.IGNORECASE)
 _ROOTED = re.compile(r"(?:~|\.\.?|[A-Za-z]:|/[^/\n]+)[/\\][^\n]*\Z")
-# Linux 4.14 and later; elsewhere every slice is read in a thread.
-_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
 What: TypeAlias = Literal["audio", "file", "image"]
@@ -201,7 +199,7 @@ class _Pass:
         self._source = source
         self._files = contextlib.ExitStack()
         self._buffer = memoryview(b"")
-        self._nowait = bool(_NOWAIT)
+        self._nowait = getattr(os, "RWF_NOWAIT", 0)  # Linux 4.14 and later; elsewhere every slice is read in a thread.
         self.lease = _Lease(threading.Lock(), self._files.close)
 
     def open(self) -> None:
@@ -228,11 +226,11 @@ class _Pass:
         if not self._nowait:
             return None
         try:
-            count = os.preadv(self.file.fileno(), [into], at, _NOWAIT)
+            count = os.preadv(self.file.fileno(), [into], at, self._nowait)
         except BlockingIOError:
             return None
         except OSError:
-            self._nowait = False  # Not every file system supports it. A true error of the disk is met in the thread.
+            self._nowait = 0  # Not every file system supports it. A true error of the disk is met in the thread.
             return None
         return self._checked(count)
 
