@@ -179,17 +179,14 @@ async def send(
         aiohttp.ClientError, HttpProcessingError: As aiohttp does; the connection is given up.
     """
     try:
-        connection, guard = await connector.acquire(target, [], timeout, progress)
+        connection, protocol, guard = await connector.acquire(target, [], timeout, progress)
     except TimeoutError as error:  # As ClientSession._request does.
         raise aiohttp.ConnectionTimeoutError from error
     try:
-        protocol = connection.protocol
-        if protocol is None or protocol.transport is None:
-            raise aiohttp.ServerDisconnectedError  # noqa: TRY301  (the same end as for one that is lost a moment later)
         protocol.set_response_params(
             auto_decompress=False, read_until_eof=True, max_line_size=header_bytes, max_field_size=header_bytes
         )
-        protocol.transport.write(request)
+        guard.transport.write(request)
         while True:
             message, content = await protocol.read()
             if not 100 <= message.code < 200 or message.code == 101:  # noqa: PLR2004  (interim answers: RFC 9110, section 15.2)

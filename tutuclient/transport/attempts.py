@@ -70,7 +70,7 @@ class Attempts:
         self._loop = pool.loop
         self._call = call
         self._started = pool.loop.time()
-        self._meta = Meta()
+        self._meta = Meta(attempts=1)
         self._progress = Progress()
         self._limits = Limits(pool.timer, task, call.timeout.total)
 
@@ -82,7 +82,7 @@ class Attempts:
         spent = 0
         try:
             while True:
-                self._meta = meta = Meta(attempts=self._meta.attempts + 1, waited_s=self._meta.waited_s)
+                meta = self._meta
                 wrapped = call.settings.attempt_middleware
                 try:
                     result = await (self._wrapped(use) if wrapped else self._attempt(use))
@@ -95,6 +95,7 @@ class Attempts:
                 maybe_done = maybe_done or error.outcome == "unknown"
                 error.with_details(attempts=meta.attempts, outcome="unknown" if maybe_done else None)
                 spent = await self._pause(error)
+                self._meta = Meta(attempts=meta.attempts + 1, waited_s=meta.waited_s)
         finally:
             if not kept:
                 limits.stop()
