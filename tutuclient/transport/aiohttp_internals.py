@@ -149,7 +149,7 @@ class Target(aiohttp.ClientRequest):
     """
 
     @functools.cached_property
-    def connection_key(self) -> ConnectionKey:
+    def connection_key(self) -> ConnectionKey:  # pyright: ignore[reportIncompatibleMethodOverride]  (a property to whoever reads it)
         """The key under which the pool keeps connections to this address."""
         return super().connection_key
 
