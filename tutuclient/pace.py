@@ -1,0 +1,417 @@
+"""How fast, and how many at once: learnt from what the relay refuses, within what the caller allows.
+
+A pure state machine: it never sleeps and knows no clock but the one passed in, so that the simulation in the tests runs
+the same code as the client. Three parts have to agree before a request starts:
+
+* The **pacer** spaces starts. It is unlimited until the first refusal; then it keeps to the rate that the relay has
+  admitted lately, and searches upwards from there along CUBIC's curve (RFC 9438, section 4.2).
+* The **window** bounds the requests in flight. It grows by one per success until the first sign of overload, later by
+  one per window of successes. A refusal trims it to what the rate needs by Little's law.
+* The **gate** is closed while the relay refuses everything: for its ``Retry-After``, or until a probe is admitted.
+
+One pace belongs to one base URL and key: relays count per user or token, not per model.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from typing import Final, NamedTuple
+
+FIRST_WINDOW: Final = 8
+
+_SEARCH_S: Final = 20.0  # K of CUBIC: seconds of use after which the rate is back where it was refused
+_CUT: Final = 0.95  # beta of CUBIC; TCP's 0.7 would give away some 15 % of a steady token bucket
+_BOLD: Final = 1.03  # growth per second once the old rate has been passed for as long again
+_LATELY_S: Final = 5.0
+_LONG_S: Final = 180.0
+_STEP_S: Final = 0.1
+_USED: Final = 0.7  # of the rate or window: while less is used, the absence of refusals proves nothing
+_BURST_S: Final = 0.1  # how far starts may lag behind the pacer and still catch up; timers are late by some ms
+_OVERLOAD_CUT: Final = 0.7
+_BRAKE_CUT: Final = 0.8
+_WINDOW_CUT: Final = 0.95
+_ROOM: Final = 1.1  # of what Little's law asks for
+_GATE_S: Final = 2.0  # from here on a Retry-After concerns everybody's requests, not one
+_STREAK: Final = 3  # refusals in a row that close the gate
+_PROBE_MOST_S: Final = 15.0
+_FEW: Final = 3  # admissions of the long run that teach nothing
+_BRAKE: Final = 2.0  # times the slow mean of the latency
+_FAST, _SLOW = 0.07, 0.002  # weights of the two means
+_SAMPLES: Final = 64  # the first answers to arrive are the quick ones: the mean is biased until then
+_STEADY: Final = 5  # answers that have to agree before rate headers are believed
+_LOW: Final = 0.2  # of the limit: while more is left, headers ask for nothing
+_MINUTE: Final = 60.0
+
+
+class Ticket(NamedTuple):
+    """A request that was admitted; it is handed back with its outcome.
+
+    Attributes:
+        at: When it started.
+        epoch: How often the pace had been cut by then. Only what started after a cut can ask for another.
+        probe: It asks whether a relay that refused everything has opened again.
+        tokens: How many tokens were set aside for it.
+    """
+
+    at: float
+    epoch: int
+    probe: bool
+    tokens: float
+
+
+class Stated(NamedTuple):
+    """A limit as the relay stated it in a refusal.
+
+    Attributes:
+        requests: At most so many, in flight or within ``seconds``; None when it did not say how many.
+        seconds: The length of a sliding window; None for a limit on requests in flight.
+    """
+
+    requests: int | None
+    seconds: float | None
+
+
+class _Counter:
+    """Admissions of the last three minutes, in steps of a tenth of a second."""
+
+    __slots__ = ("_began", "_counts", "_last")
+
+    def __init__(self) -> None:
+        self._counts: deque[int] = deque([0] * int(_LONG_S / _STEP_S), int(_LONG_S / _STEP_S))
+        self._last = 0
+        self._began = math.inf
+
+    def add(self, now: float, at: float, amount: int) -> None:
+        """Add to what was admitted at a time; what is too long ago is left out."""
+        self._forward(now)
+        self._began = min(self._began, at)
+        back = self._last - int(at / _STEP_S)
+        if back < len(self._counts):
+            self._counts[-1 - back] += amount
+
+    def rate(self, now: float, seconds: float) -> float:
+        """Return admissions per second over the last ``seconds``, or since the first one."""
+        self._forward(now)
+        steps = int(seconds / _STEP_S)
+        total = sum(self._counts[-1 - back] for back in range(min(steps, len(self._counts))))
+        return total / min(max(now - self._began, _STEP_S) + _STEP_S, seconds)
+
+    def _forward(self, now: float) -> None:
+        number = int(now / _STEP_S)
+        for _ in range(min(number - self._last, len(self._counts))):
+            self._counts.append(0)
+        self._last = max(number, self._last)
+
+
+class _Tokens:
+    """A bucket of tokens that fills by the minute; an estimate is set aside, and settled when the answer is there."""
+
+    def __init__(self, per_minute: float) -> None:
+        self._rate = per_minute / _MINUTE
+        self._most = self._rate * 10
+        self._level = self._most
+        self._at = 0.0
+        self._mean = 0.0
+
+    def estimate(self) -> float:
+        return self._mean or 1000.0
+
+    def wait(self, now: float) -> float:
+        self._level = min(self._most, self._level + (now - self._at) * self._rate)
+        self._at = now
+        # A request larger than the bucket starts when the bucket is full, and leaves a debt.
+        return max(0.0, min(self.estimate(), self._most) - self._level) / self._rate
+
+    def take(self, tokens: float) -> None:
+        self._level -= tokens
+
+    def settle(self, reserved: float, used: float | None) -> None:
+        if used is None:
+            return
+        self._level += reserved - used
+        self._mean += (used - self._mean) * 0.1 if self._mean else used
+
+
+class Pace:
+    """The pace of one base URL and key.
+
+    Args:
+        rate: The most starts per second; None for no limit but the relay's.
+        tokens_per_minute: The most tokens per minute, prompts and answers together.
+        window: The most requests in flight.
+        first_window: How many while nothing is known of the relay.
+        draw: A source of numbers from 0 to 1.
+
+    Attributes:
+        rate: Starts per second as learnt; infinite while nothing has been refused.
+        window: Requests in flight as learnt.
+        in_flight: How many requests are.
+        started: Requests admitted so far.
+        refusals: How many of them the relay refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        rate: float | None = None,
+        tokens_per_minute: float | None = None,
+        window: int = 512,
+        first_window: int = FIRST_WINDOW,
+        draw: random.Random | None = None,
+    ) -> None:
+        self.rate = math.inf
+        self.window = float(min(window, first_window))
+        self.in_flight = 0
+        self.started = 0
+        self.refusals = 0
+        self._cap = rate or math.inf
+        self._tokens = _Tokens(tokens_per_minute) if tokens_per_minute else None
+        self._most = window
+        self._draw = draw or random.Random()
+        self._admissions = _Counter()
+        # The pacer.
+        self._next = -math.inf
+        self._goal = math.inf
+        self._searched = 0.0
+        self._seen = 0.0
+        self._epoch = 0
+        # The window.
+        self._slow_start = True
+        self._is_slow = False
+        self._fast = self._slow = 0.0
+        self._samples = 0
+        self._braked = -math.inf
+        # The gate.
+        self._gate = -math.inf
+        self._streak = 0
+        self._admitted_at = 0.0
+        self._admitted_rate = math.inf
+        self._refused_at = -math.inf
+        self._probe_wait = 0.0
+        self._probing = False
+        # What the relay states.
+        self._log: deque[float] | None = None
+        self._log_s = 0.0
+        self._header_limit = 0
+        self._header_agreed = 0
+        self._header_rate = math.inf
+        self._header_until = -math.inf
+
+    # --- Before a request ---
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next start: 0 for now, infinity until something in flight has ended."""
+        if self.in_flight >= max(1, int(self.window)):
+            return math.inf
+        if self._probe_wait:
+            return math.inf if self._probing else max(0.0, self._gate - now)
+        wait = max(0.0, self._gate - now, self._next - now)
+        if self._tokens is not None:
+            wait = max(wait, self._tokens.wait(now))
+        if self._log is not None and len(self._log) == self._log.maxlen:
+            wait = max(wait, self._log[0] + self._log_s - now)
+        return wait
+
+    def start(self, now: float) -> Ticket:
+        """Admit a request: ``wait`` has returned 0."""
+        self._advance(now)
+        self.in_flight += 1
+        self.started += 1
+        self._admissions.add(now, now, 1)
+        rate = min(self._cap, self.rate, self._header_rate if now < self._header_until else math.inf)
+        if rate < math.inf:
+            self._next = max(self._next, now - _BURST_S) + 1 / rate
+        tokens = 0.0
+        if self._tokens is not None:
+            tokens = self._tokens.estimate()
+            self._tokens.take(tokens)
+        if self._log is not None:
+            self._log.append(now)
+        self._probing = bool(self._probe_wait)
+        return Ticket(now, self._epoch, self._probing, tokens)
+
+    def _advance(self, now: float) -> None:
+        """Move along the curve. Time counts only while the rate is used: an idle client must not earn a burst."""
+        passed, self._seen = now - self._seen, now
+        if self.rate == math.inf:
+            return
+        if self._admissions.rate(now, _LATELY_S) >= _USED * min(self.rate, self._cap):
+            self._searched += passed
+        beyond = self._searched - _SEARCH_S
+        if beyond <= _SEARCH_S:
+            self.rate = self._goal * (1 + (1 - _CUT) * (beyond / _SEARCH_S) ** 3)
+        else:
+            self.rate = self._goal * (2 - _CUT) * _BOLD ** (beyond - _SEARCH_S)
+
+    # --- After it ---
+
+    def succeeded(self, ticket: Ticket, now: float, tokens: int | None = None) -> None:
+        """Note that a request was admitted and answered. An error about its contents is an answer too."""
+        was_full = self.in_flight >= _USED * self.window
+        self._end(ticket, now, tokens)
+        self._admitted_at = max(self._admitted_at, ticket.at)
+        self._admitted_rate = self.rate
+        if ticket.at >= self._refused_at:
+            self._streak = 0
+        if ticket.probe:
+            self._reopen(now)
+        if self._slow_start:
+            self.window += 1
+        elif was_full:
+            self.window += 1 / self.window
+        if not self._is_slow:
+            # The window must not strangle a rate that is not refused.
+            self.window = max(self.window, self._needed())
+        self.window = min(self.window, self._most)
+        self._brake(now - ticket.at, now)
+
+    def refused(
+        self, ticket: Ticket, now: float, retry_after: float | None = None, stated: Stated | None = None
+    ) -> None:
+        """Note a 429, or what means the same: the request was not done, and the relay wants fewer.
+
+        Args:
+            ticket: The request.
+            now: The clock.
+            retry_after: What the relay asks to wait, in seconds.
+            stated: The limit that it states.
+        """
+        self._end(ticket, now, 0)
+        self.refusals += 1
+        self._streak += 1
+        self._refused_at = max(self._refused_at, ticket.at)
+        self._admissions.add(now, ticket.at, -1)
+        self._slow_start = False
+        if stated is not None and stated.seconds is None:
+            self._trim_to_flights(stated, ticket)
+            return
+        if stated is not None:
+            self._believe(stated, ticket, now)
+        if ticket.epoch == self._epoch and not self._probe_wait:
+            self._cut(now)
+        if retry_after is not None and (retry_after >= _GATE_S or self._streak >= _STREAK):
+            self._close(now + retry_after + self._draw.random() * min(1.0, 0.1 * retry_after))
+        self.window = max(1.0, min(self.window, max(_WINDOW_CUT * (self.in_flight + 1), self._needed())))
+        if ticket.probe:
+            self._probe_wait = min(_PROBE_MOST_S, self._probe_wait * 2)
+            self._gate = max(self._gate, now + self._probe_wait)
+        elif retry_after is None and not self._probe_wait and self._is_closed(now):
+            self._probe_wait = 1.0
+            self._gate = now + self._probe_wait
+
+    def overloaded(self, ticket: Ticket, now: float, retry_after: float | None = None) -> None:
+        """Note a 503, a deadline that passed or a connection that broke: too much at once."""
+        self._end(ticket, now, None)
+        self._slow_start = False
+        self._is_slow = True
+        if ticket.epoch == self._epoch:
+            self._epoch += 1
+            self.window = max(1.0, self.window * _OVERLOAD_CUT)
+        if retry_after is not None and retry_after >= _GATE_S:
+            self._close(now + retry_after)
+        if ticket.probe:
+            self._gate = max(self._gate, now + self._probe_wait)
+
+    def dropped(self, ticket: Ticket, now: float) -> None:
+        """Note that a request was cancelled: it tells nothing of the relay."""
+        self._end(ticket, now, None)
+
+    def _end(self, ticket: Ticket, now: float, tokens: int | None) -> None:
+        self.in_flight -= 1
+        self._advance(now)
+        if ticket.probe:
+            self._probing = False
+        if self._tokens is not None:
+            self._tokens.settle(ticket.tokens, tokens)
+
+    # --- The pacer ---
+
+    def _cut(self, now: float) -> None:
+        lately = self._admissions.rate(now, _LATELY_S)
+        before = min(self.rate, self._cap)
+        self._goal = max(lately, 0.5 * before if before < math.inf else 1 / _LATELY_S)
+        self._searched = 0.0
+        self._epoch += 1
+        self.rate = self._goal * _CUT
+        self._next = max(self._next, now + 1 / self.rate)
+
+    # --- The window ---
+
+    def _needed(self) -> float:
+        """Return the requests in flight that the rate needs, by Little's law, and some more."""
+        return _ROOM * self.rate * self._fast if self._samples and self.rate < math.inf else 0.0
+
+    def _brake(self, latency: float, now: float) -> None:
+        """Shrink the window while answers take twice as long as they did: the relay queues what it cannot do."""
+        self._samples += 1
+        if self._samples <= _SAMPLES:
+            self._fast = self._slow = self._slow + (latency - self._slow) / self._samples
+            return
+        self._fast += (latency - self._fast) * _FAST
+        self._slow += (latency - self._slow) * _SLOW
+        if self._fast > _BRAKE * self._slow and now > self._braked + self._fast:
+            self._braked = now
+            self._is_slow = True
+            self._slow_start = False
+            self.window = max(1.0, self.window * _BRAKE_CUT)
+
+    def _trim_to_flights(self, stated: Stated, ticket: Ticket) -> None:
+        """Set the window by a limit on requests in flight, which says nothing of the rate."""
+        self._is_slow = True
+        if ticket.epoch == self._epoch:
+            self._epoch += 1
+            self.window = float(max(1, min(self.window, stated.requests or self.in_flight)))
+
+    # --- The gate ---
+
+    def _close(self, until: float) -> None:
+        self._gate = max(self._gate, until)
+
+    def _is_closed(self, now: float) -> bool:
+        """Return whether everything is refused: long enough that at the rate before, some would have been admitted."""
+        return self._streak >= _STREAK and now - self._admitted_at >= max(1.0, 3 / self._admitted_rate)
+
+    def _reopen(self, now: float) -> None:
+        """Go on as in the long run, for while everything was refused the last seconds say nothing. Else begin anew."""
+        self._probe_wait, self._streak, self._searched = 0.0, 0, 0.0
+        self._next = now
+        if self._admissions.rate(now, _LONG_S) * _LONG_S <= _FEW:
+            self.rate = self._goal = math.inf
+            self.window = min(self.window, float(FIRST_WINDOW))
+            self._slow_start = True
+            return
+        self._goal = max(self._goal, self._admissions.rate(now, _LONG_S))
+        self.rate = self._goal * _CUT
+
+    # --- What the relay states ---
+
+    def _believe(self, stated: Stated, ticket: Ticket, now: float) -> None:
+        """Keep a log of our own of the sliding window that was stated; forget it when it does not explain a refusal."""
+        requests, seconds = stated.requests, stated.seconds
+        if not requests or not seconds:
+            return
+        if self._log is not None and (self._log.maxlen, self._log_s) == (requests, seconds):
+            if ticket.epoch == self._epoch and sum(at > now - seconds for at in self._log) < requests:
+                self._log = None  # Others use the key too, or it counts something else.
+            return
+        self._log, self._log_s = deque(maxlen=requests), seconds
+
+    def headers(self, now: float, *, limit: int, remaining: int, reset: float, window: bool) -> None:
+        """Note what an answer's rate limit headers say. They can lower the rate, and never raise it.
+
+        Args:
+            now: The clock.
+            limit: The most requests.
+            remaining: How many of them are left.
+            reset: Seconds until all of them are there again.
+            window: They come back all at once at that time; otherwise little by little.
+        """
+        self._header_agreed = self._header_agreed + 1 if limit == self._header_limit else 1
+        self._header_limit = limit
+        if self._header_agreed < _STEADY or reset <= 0 or remaining > _LOW * limit:
+            return
+        left = max(0, remaining - self.in_flight)
+        self._header_rate = max((left if window else limit - remaining) / reset, 1 / reset)
+        self._header_until = now + reset
