@@ -1,0 +1,118 @@
+"""What ``transport.admission`` promises: fair, none lost and none too many, calls before items, and no busy waiting."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tutuclient.pace import Pace
+from tutuclient.transport.admission import Admission, Slot
+
+
+def admission(window: int = 1, rate: float | None = None) -> Admission:
+    return Admission(asyncio.get_running_loop(), Pace(rate=rate, window=window, first_window=window))
+
+
+async def order(gate: Admission, wanted: list[tuple[str, bool]]) -> list[str]:
+    """Have them all wait, give the one slot back each time it is taken, and return the order in which they got it."""
+    held = gate.acquire_nowait()
+    assert held is not None
+    served: list[str] = []
+
+    async def one(name: str, item: bool) -> None:
+        slot = await gate.acquire(item=item)
+        served.append(name)
+        slot.release()
+
+    async with asyncio.TaskGroup() as group:
+        for name, item in wanted:
+            group.create_task(one(name, item))
+        await asyncio.sleep(0)
+        held.release()
+    return served
+
+
+async def test_serves_in_the_order_of_coming() -> None:
+    assert await order(admission(), [(name, False) for name in "abcde"]) == list("abcde")
+
+
+async def test_calls_go_before_items_and_items_do_not_starve() -> None:
+    calls = [(f"call{number}", False) for number in range(20)]
+    items = [(f"item{number}", True) for number in range(3)]
+    served = await order(admission(), items + calls)
+    assert served[0].startswith("call")
+    assert [served.index(f"item{number}") for number in range(3)] == [7, 15, 22]
+
+
+async def test_who_comes_later_does_not_slip_past() -> None:
+    gate = admission()
+    held = gate.acquire_nowait()
+    assert held is not None
+    waiting = asyncio.ensure_future(gate.acquire())
+    await asyncio.sleep(0)
+    held.release()
+    assert gate.acquire_nowait() is None
+    assert isinstance(await waiting, Slot)
+
+
+async def test_cancelling_who_waits_takes_no_slot() -> None:
+    gate = admission()
+    held = gate.acquire_nowait()
+    assert held is not None
+    waiting = asyncio.ensure_future(gate.acquire())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.sleep(0)
+    held.release()
+    assert gate.waiting == 0
+    assert gate.acquire_nowait() is not None
+
+
+async def test_cancelling_at_the_moment_of_the_turn_passes_it_on() -> None:
+    gate = admission()
+    held = gate.acquire_nowait()
+    assert held is not None
+    first, second = asyncio.ensure_future(gate.acquire()), asyncio.ensure_future(gate.acquire())
+    await asyncio.sleep(0)
+    held.release()
+    first.cancel()
+    await asyncio.wait_for(second, 1)
+    assert gate.pace.in_flight == 1
+
+
+async def test_a_slot_given_back_twice_is_given_back_once() -> None:
+    gate = admission(window=2)
+    slot = gate.acquire_nowait()
+    assert slot is not None
+    slot.release()
+    slot.release()
+    slot.refused(None, None)
+    assert gate.pace.in_flight == 0
+
+
+async def test_starts_are_spaced_by_one_timer() -> None:
+    gate = admission(window=100, rate=100)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    slots = await asyncio.gather(*(gate.acquire() for _ in range(31)))
+    took = loop.time() - began
+    assert 0.15 < took < 0.6  # 31 starts at 100 a second, less the burst that the pacer allows.
+    for slot in slots:
+        slot.release()
+
+
+@pytest.mark.parametrize("window", [1, 3, 10])
+async def test_never_more_at_once_than_the_window(window: int) -> None:
+    gate = admission(window)
+    most = 0
+
+    async def one() -> None:
+        nonlocal most
+        slot = gate.acquire_nowait() or await gate.acquire()
+        most = max(most, gate.pace.in_flight)
+        await asyncio.sleep(0)
+        slot.release()
+
+    await asyncio.gather(*(one() for _ in range(100)))
+    assert (most, gate.pace.in_flight) == (window, 0)

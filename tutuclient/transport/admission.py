@@ -1,0 +1,129 @@
+"""Who may start next: calls wait here for the pace and for a slot, in the order in which they came."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from typing import TYPE_CHECKING, Final, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tutuclient.pace import Pace, Stated, Ticket
+
+# Of so many starts one is an item's of a run, however many calls made one by one are waiting.
+_RUN_SHARE: Final = 8
+
+Waiter = asyncio.Future["Ticket"]
+
+
+class Slot:
+    """A call's leave to have a request in flight. It is given back once, with what became of the request."""
+
+    __slots__ = ("_admission", "_ticket")
+
+    def __init__(self, admission: Admission, ticket: Ticket) -> None:
+        self._admission = admission
+        self._ticket: Ticket | None = ticket
+
+    def _take(self) -> Ticket | None:
+        ticket, self._ticket = self._ticket, None
+        return ticket
+
+    def release(self, outcome: Literal["done", "overloaded", "dropped"] = "done", tokens: int | None = None) -> None:
+        """Give it back; doing so again has no effect."""
+        if (ticket := self._take()) is not None:
+            self._admission.release(ticket, outcome, tokens)
+
+    def refused(self, retry_after: float | None, stated: Stated | None) -> None:
+        """Give it back because the relay did not admit the request."""
+        if (ticket := self._take()) is not None:
+            self._admission.refused(ticket, retry_after, stated)
+
+
+class Admission:
+    """Admits calls as a pace allows: fair within a lane, and calls made one by one before the items of runs.
+
+    It belongs to one event loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pace: Pace) -> None:
+        self.pace = pace
+        self._loop = loop
+        self._calls: deque[Waiter] = deque()
+        self._items: deque[Waiter] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._since_item = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait to start."""
+        return sum(not each.done() for each in (*self._calls, *self._items))
+
+    def acquire_nowait(self) -> Slot | None:
+        """Return a slot if one is free now and nobody waits; else None."""
+        now = self._loop.time()
+        if self._calls or self._items or self.pace.wait(now) > 0:
+            return None
+        return Slot(self, self.pace.start(now))
+
+    async def acquire(self, *, item: bool = False) -> Slot:
+        """Wait for a slot. Cancelling takes none.
+
+        Args:
+            item: It is for an item of a run, which gives way to calls made one by one.
+        """
+        waiter: Waiter = self._loop.create_future()
+        (self._items if item else self._calls).append(waiter)
+        self._admit()
+        try:
+            return Slot(self, await waiter)
+        except asyncio.CancelledError:
+            # Cancelled in the same turn of the loop in which it was admitted: the slot goes on to the next one.
+            if waiter.done() and not waiter.cancelled():
+                self.release(waiter.result(), "dropped")
+            raise
+
+    def release(self, ticket: Ticket, outcome: str, tokens: int | None = None) -> None:
+        """Tell the pace what became of a request, and admit who can start now."""
+        now = self._loop.time()
+        if outcome == "done":
+            self.pace.succeeded(ticket, now, tokens)
+        elif outcome == "overloaded":
+            self.pace.overloaded(ticket, now)
+        else:
+            self.pace.dropped(ticket, now)
+        self._admit()
+
+    def refused(self, ticket: Ticket, retry_after: float | None, stated: Stated | None) -> None:
+        """Tell the pace that the relay did not admit a request, and admit who can start now."""
+        self.pace.refused(ticket, self._loop.time(), retry_after, stated)
+        self._admit()
+
+    def _admit(self) -> None:
+        """Start those who wait, as far as the pace allows; have the loop call again when the next one may."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for lane in self._lanes():
+            now = self._loop.time()
+            if (wait := self.pace.wait(now)) > 0:
+                if wait < math.inf:
+                    self._timer = self._loop.call_later(wait, self._admit)
+                return
+            lane.popleft().set_result(self.pace.start(now))
+            self._since_item = 0 if lane is self._items else self._since_item + 1
+
+    def _lanes(self) -> Iterator[deque[Waiter]]:
+        """Yield the lane whose first waiter is next, as long as somebody waits."""
+        while True:
+            for lane in (self._calls, self._items):
+                while lane and lane[0].done():  # It was cancelled.
+                    lane.popleft()
+            if self._items and (not self._calls or self._since_item >= _RUN_SHARE - 1):
+                yield self._items
+            elif self._calls:
+                yield self._calls
+            else:
+                return
