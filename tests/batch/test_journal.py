@@ -1,4 +1,4 @@
-"""What ``batch.journal`` promises: what was acknowledged is there after any crash, and nothing torn is taken for true."""
+"""What ``batch.journal`` promises: what was acknowledged is there after any crash, and nothing torn counts as whole."""
 
 from __future__ import annotations
 
