@@ -25,13 +25,16 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tutuclient import TutuError, __version__, wire
-from tutuclient.downloads.fetch import Downloads, picture_mime, safe_url
+from tutuclient.downloads.fetch import Downloads
+from tutuclient.downloads.guard import Guard, parse_address
 from tutuclient.finding import ImageFinder, find_images
+from tutuclient.media.addresses import safe_url
+from tutuclient.media.kinds import picture_mime
 from tutuclient.retry import retry_after_of
 from tutuclient.settings import clean_base_url, clean_headers, clean_key, clean_proxy
-from tutuclient.streams.chat import ChunkReader, fold
+from tutuclient.streams.chat import ChunkReader
 from tutuclient.types import ChatChoice, ChatCompletion, ChatMessage, Meta, ModelList
-from tutuclient.types.base import Origin, kept
+from tutuclient.types.provenance import Origin, set_origin
 from tutuclient.wire.sse import Decoder
 
 if TYPE_CHECKING:
@@ -44,6 +47,7 @@ LINEAR = 6.0
 _PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(64))
 _B64 = base64.b64encode(_PNG).decode()
 _FINDER = ImageFinder(Downloads(), made=True)
+_GUARD = Guard(allow_private=False, trusted_origins=())
 _ORIGIN = Origin(Meta(200, {}, 1), _FINDER)
 
 
@@ -252,7 +256,7 @@ def _read_whole(dice: random.Random) -> None:
 
 
 def _with_origin(completion: ChatCompletion) -> ChatCompletion:
-    kept(completion)["origin"] = _ORIGIN
+    set_origin(completion, _ORIGIN)
     return completion
 
 
@@ -280,7 +284,9 @@ def _read_stream(dice: random.Random) -> None:
 def _read_unasked(dice: random.Random) -> None:
     data = _stream(dice)
     if wire.is_event_stream(data[:64], "text/event-stream"):
-        _check(fold(data, _ORIGIN, many=False, max_bytes=MAX_BYTES), dice)
+        reader = ChunkReader(_ORIGIN, many=False, max_bytes=MAX_BYTES)
+        list(reader.read_all(data))
+        _check(reader.folder.completion(), dice)
 
 
 def _read_frame(dice: random.Random) -> None:
@@ -332,11 +338,8 @@ def _read_address(dice: random.Random) -> None:
 
 def _read_link(dice: random.Random) -> None:
     # The check that stands before every download, redirects included.
-    from tutuclient.downloads.fetch import _parse  # noqa: PLC0415  (the room's own door is behind a socket)
-
-    guard = Downloads()
-    target = guard._checked(_parse(_text(dice, _ADDRESSES)))  # noqa: SLF001  (as above)
-    guard._checked(_parse(_text(dice, _ADDRESSES), target))  # noqa: SLF001  (what is fuzzed is inside)
+    target = _GUARD.checked(parse_address(_text(dice, _ADDRESSES)))
+    _GUARD.checked(parse_address(_text(dice, _ADDRESSES), target))
 
 
 _PACKED = tuple(

@@ -26,13 +26,13 @@ import json
 import os
 import re
 import socket
+import ssl
 import sys
 import time
 from itertools import count
 from typing import TYPE_CHECKING
 
 from benchmarks import answers
-from tutuclient.testing.certificate import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -216,7 +216,7 @@ async def serve(*, tls: bool) -> None:
     """Serve until the input ends; the first line of the output tells ``port`` and ``certificate`` ("" without TLS)."""
     loop = asyncio.get_running_loop()
     sent = Answers()
-    context, certificate = self_signed() if tls else (None, "")
+    context, certificate = _certified() if tls else (None, "")
     listener = await loop.create_server(lambda: Connection(sent.play), "127.0.0.1", 0, backlog=2048, ssl=context)
     port = listener.sockets[0].getsockname()[1]
     sys.stdout.write(json.dumps({"port": port, "certificate": certificate}) + "\n")
@@ -225,6 +225,16 @@ async def serve(*, tls: bool) -> None:
     await loop.run_in_executor(None, sys.stdin.read)
     pacing.cancel()
     listener.close()
+
+
+def _certified() -> tuple[ssl.SSLContext, str]:
+    """Return a context with a certificate for 127.0.0.1, and the authority to trust as PEM."""
+    import trustme  # noqa: PLC0415  (only --tls needs it)
+
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context, authority.cert_pem.bytes().decode()
 
 
 def pin(core: int) -> None:

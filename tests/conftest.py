@@ -42,6 +42,13 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    """A bare aiohttp client, for tests of the relay itself."""
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture
 async def client(server: Server) -> AsyncIterator[TutuClient]:
     async with TutuClient(KEY, server.base_url, retry=QUICK) as client:
         yield client

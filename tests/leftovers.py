@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from tutuclient import TutuClient
     from tutuclient.testing import Server
+    from tutuclient.transport.connection import Guard
 
 # The relay plays in the same loop, in tasks of its own.
 _OF_THE_RELAY = ("RequestHandler.", "RawServer.")
@@ -25,15 +26,25 @@ def leftovers(client: TutuClient) -> list[str]:
         found.append(f"{pool.slots.total - pool.slots.free} slots")
     found += [f"{pool.slots.waiting} waiting for a slot"] * bool(pool.slots.waiting)
     for connector in pool.connectors:
-        found += [f"connection in use {protocol!r}" for protocol in connector._acquired]
+        found += [f"connection in use {guard!r}" for guard in connector.guards if guard.in_use]
     return found
 
 
 def bad_idle(client: TutuClient) -> list[str]:
-    """Name the connections that wait to be used again and must not be."""
+    """Name the connections that wait to be used again and must not be.
+
+    Those that are closed are still in the pool, of which aiohttp tells nothing in public.
+    """
     pool = client._transport.pool
-    idle = [] if pool is None else [idle for each in pool.connectors for idle in each._conns.values()]
-    return [repr(protocol) for each in idle for protocol, _ in each if _is_bad(protocol)]
+    waiting = [] if pool is None else [waiting for each in pool.connectors for waiting in each._conns.values()]
+    return [repr(protocol) for each in waiting for protocol, _ in each if _is_bad(protocol)]
+
+
+def idle(client: TutuClient) -> list[Guard]:
+    """Return the connections that wait to be used again."""
+    pool = client._transport.pool
+    guards = [] if pool is None else [guard for each in pool.connectors for guard in each.guards]
+    return [guard for guard in guards if not guard.in_use and not guard.is_closing]
 
 
 async def nothing_left(client: TutuClient, seconds: float = 1.0) -> list[str]:
@@ -46,10 +57,10 @@ async def closed(client: TutuClient, server: Server, seconds: float = 1.0) -> li
     """Give what the relay still works on or holds open for nobody, once it is nothing or the time is over."""
 
     def found() -> list[str]:
-        pool = client._transport.pool
-        idle = 0 if pool is None else sum(len(idle) for each in pool.connectors for idle in each._conns.values())
         open_ = server.open_connections
-        return [f"{server.in_flight} in flight"] * bool(server.in_flight) + [f"{open_} open"] * (open_ > idle)
+        return [f"{server.in_flight} in flight"] * bool(server.in_flight) + [f"{open_} open"] * (
+            open_ > len(idle(client))
+        )
 
     await until(lambda: not found(), seconds)
     return found()

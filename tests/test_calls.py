@@ -302,7 +302,7 @@ async def test_a_prompt_that_says_nothing_is_not_paid_for(
 
 async def test_no_picture_is_not_paid_for(mocked: Mocked, mocked_client: TutuClient) -> None:
     for verb in (mocked_client.analyze, mocked_client.edit):
-        with pytest.raises(MediaError, match="no picture"):
+        with pytest.raises(MediaError, match="no image"):
             await verb([], "what?")
     assert mocked.sent == []
 

@@ -21,7 +21,7 @@ import pytest
 from tests.conftest import KEY
 from tutuclient import ConfigError, MediaError, Request, Timeout, TutuClient, TutuError, Upload, image, user
 from tutuclient.testing import Server, sample_picture, says, serve_in_thread
-from tutuclient.types.base import kept
+from tutuclient.types.provenance import provenance
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -176,7 +176,8 @@ async def test_an_answer_travels_without_the_proxys_password_and_without_its_tls
     secretive = TutuClient(KEY, "https://relay.example", proxy="http://me:hunter2@proxy.example:3128", verify=context)
     async with TutuClient(KEY, server.base_url) as client:
         answer = await client.chat.completions.create(model="m", messages=[user("hello")])
-        kept(answer)["origin"].find.downloads = secretive._transport.downloads
+        find: Any = provenance(answer).origin.find  # type: ignore[union-attr]  # it came from a call
+        find.downloads = secretive.chat.completions._downloads
         models = await client.models.list()
     packed = pickle.dumps(answer)
     assert b"hunter2" not in packed
@@ -243,14 +244,14 @@ async def test_a_number_of_numpy_is_a_number_of_pixels(server: Server) -> None:
 
 # Each row: the arguments, what the error says.
 UNUSABLE: list[tuple[tuple[Any, ...], dict[str, Any], list[str]]] = [
-    (("", "What?"), {}, ["images is ''", "give a path"]),
-    ((" \n", "What?"), {}, ["images is ' \\n'", "give a path"]),
-    ((None, "What?"), {}, ["images is None", "give a path"]),
-    ((5, "What?"), {}, ["images is 5", "give a path"]),
+    (("", "What?"), {}, ["images is ''", "pass a path"]),
+    ((" \n", "What?"), {}, ["images is ' \\n'", "pass a path"]),
+    ((None, "What?"), {}, ["images is None", "pass a path"]),
+    ((5, "What?"), {}, ["images is 5", "pass a path"]),
     ((object(), "What?"), {}, ["object", "path"]),
     (([], "What?"), {}, ["the list is empty"]),
-    ((iter(()), "What?"), {}, ["no picture was given", "the list is empty"]),
-    (([PNG, ""], "What?"), {}, ["images[1] is ''", "give a path"]),
+    ((iter(()), "What?"), {}, ["no image was given", "the list is empty"]),
+    (([PNG, ""], "What?"), {}, ["images[1] is ''", "pass a path"]),
     (([PNG, None], "What?"), {}, ["images[1] is None"]),
     (([[PNG]], "What?"), {}, ["images[0] is a list"]),
     (([PNG, "ftp://h/a.png"], "What?"), {}, ["images[1]", "ftp://h/a.png"]),
@@ -300,7 +301,7 @@ async def test_a_picture_of_an_answer_is_fetched_first(server: Server) -> None:
     async with TutuClient(KEY, server.base_url) as client:
         (made,) = (await client.generate("a red panda")).images
         again: Any = made
-        with pytest.raises(MediaError, match=r"await picture\.read\(\)"):
+        with pytest.raises(MediaError, match=r"await image\.read\(\)"):
             await client.analyze(again, "What?")
         assert (await client.analyze(await made.read(), "What?")).text
 

@@ -12,14 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutuclient import errors
+from tutuclient._meta import Meta
 from tutuclient.errors import APIError, TutuError, printable
-from tutuclient.types.base import Meta
 from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage
+from tutuclient.types.provenance import Origin, set_origin
 
 CLASSES = sorted(
-    {cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubclass(cls, TutuError)},
+    {
+        cls
+        for name, cls in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(cls, TutuError) and not name.startswith("_")
+    },
     key=lambda cls: cls.__name__,
 )
+
+WITH_COMPLETION = (errors.LengthFinishReasonError, errors.ContentFilterFinishReasonError, errors.ToolRoundsError)
 
 
 def drawn() -> dict[str, str]:
@@ -36,10 +43,7 @@ def drawn() -> dict[str, str]:
 
 
 def test_the_tree_is_the_one_that_is_drawn() -> None:
-    real = {
-        cls.__name__: "" if cls is TutuError else next(base.__name__ for base in cls.__bases__ if base in CLASSES)
-        for cls in CLASSES
-    }
+    real = {cls.__name__: next((base.__name__ for base in cls.__mro__[1:] if base in CLASSES), "") for cls in CLASSES}
     assert drawn() == real
     assert errors.OpenAIError is TutuError
 
@@ -129,18 +133,22 @@ def test_a_class_stands_for_a_status(cls: type[errors.APIStatusError], status: i
     assert cls().status_code == status
 
 
-def filled(cls: type[TutuError]) -> TutuError:
-    error = cls("断了") if not issubclass(cls, APIError) else cls("断了", body={"code": 7, "param": "p", "type": "t"})
-    error.attempts, error.request_id, error.outcome = 3, "req-1", "unknown"
-    if isinstance(error, APIError):
-        error.partial = ChatCompletion(choices=[ChatChoice(message=ChatMessage(content="half"))])
-    if isinstance(error, errors.APIStatusError | errors.APIResponseValidationError):
-        error.response = Meta(503, {"x-request-id": "req-1"}, attempts=3)
-    if isinstance(error, errors.APIStatusError):
-        error.status_code, error.retry_after = 503, 1.5
-    if isinstance(error, errors.APIResponseValidationError):
-        error.hint = "look"
-    return error
+def filled(cls: type[Any]) -> Any:
+    details: dict[str, Any] = {"outcome": "unknown", "attempts": 3, "request_id": "req-1"}
+    completion = ChatCompletion(choices=[ChatChoice(message=ChatMessage(content="half"))])
+    if issubclass(cls, WITH_COMPLETION):
+        details |= {"completion": completion}
+    if issubclass(cls, APIError):
+        details |= {"body": {"code": 7, "param": "p", "type": "t"}, "partial": completion}
+    if issubclass(cls, errors.APIStatusError | errors.APIResponseValidationError):
+        details |= {"response": Meta(503, {"x-request-id": "req-1"}, attempts=3)}
+    if issubclass(cls, errors.APIStatusError):
+        details |= {"status_code": 503, "retry_after": 1.5}
+    if issubclass(cls, errors.APIResponseValidationError):
+        details |= {"hint": "look"}
+    if issubclass(cls, errors.ImageDownloadError):
+        details |= {"reason": "expired", "status": 404, "retry_after": 1.5}
+    return cls("断了", **details)
 
 
 def shown(error: TutuError) -> dict[str, Any]:
@@ -154,6 +162,39 @@ def test_travels_with_all_it_knows(cls: type[TutuError]) -> None:
     assert type(again) is cls
     assert shown(again) == shown(error)
     assert again.message == str(again) == "断了"
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_has_what_it_was_created_with(cls: type[TutuError]) -> None:
+    error = filled(cls)
+    assert (error.message, error.outcome, error.attempts, error.request_id) == ("断了", "unknown", 3, "req-1")
+    with pytest.raises(TypeError, match="atempts"):
+        cls("m", atempts=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_details_that_become_known_later_are_added_and_others_stay(cls: type[TutuError]) -> None:
+    error = filled(cls)
+    assert error.with_details(attempts=4, conversation=["hi"]) is error
+    assert (error.outcome, error.attempts, error.request_id) == ("unknown", 4, "req-1")
+    assert error.with_details().conversation == ["hi"]
+    assert error.with_details(outcome="rejected", request_id="req-2").request_id == "req-2"
+    assert (error.outcome, error.attempts) == ("rejected", 4)
+
+
+def test_what_had_come_before_an_answer_broke_off_stays_until_more_is_known() -> None:
+    less, more = ChatCompletion(id="less"), ChatCompletion(id="more")
+    error = APIError("m", partial=less)
+    assert error.with_partial(None).partial is less
+    assert error.with_partial(more).partial is more
+
+
+def test_an_answer_that_cannot_be_parsed_tells_how_its_call_went() -> None:
+    completion = ChatCompletion(id="1")
+    set_origin(completion, Origin(Meta(200, {"x-request-id": "req-1"}, attempts=2), lambda _: []))
+    error = errors.LengthFinishReasonError("m", completion=completion)
+    assert error.completion is completion
+    assert (error.attempts, error.request_id, error.outcome) == (2, "req-1", "unknown")
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -179,13 +220,13 @@ def test_needs_no_arguments(cls: type[TutuError]) -> None:
 def test_reads_code_param_and_type_of_a_body(body: object, code: str, param: str, kind: str) -> None:
     error = APIError("m", body=body)
     assert (error.body, error.code, error.param, error.type) == (body, code, param, kind)
+    error = APIError("m", body=body, code="own c", param="own p", type="own t")
+    assert (error.body, error.code, error.param, error.type) == (body, "own c", "own p", "own t")
 
 
 def test_an_answer_that_is_none_has_the_status_of_its_response() -> None:
-    error = errors.UnexpectedResponseError("HTML")
-    assert error.status_code is None
-    error.response = Meta(200)
-    assert error.status_code == 200
+    assert errors.UnexpectedResponseError("HTML").status_code is None
+    assert errors.UnexpectedResponseError("HTML", response=Meta(200)).status_code == 200
 
 
 @pytest.mark.parametrize(

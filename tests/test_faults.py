@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import aiohttp
 import pytest
 
+from tests.certificates import self_signed
 from tests.conftest import KEY, QUICK
 from tests.leftovers import bad_idle, closed, nothing_left, until
 from tutuclient import (
@@ -42,9 +43,9 @@ from tutuclient import (
     UnexpectedResponseError,
     user,
 )
-from tutuclient.testing import FAULTS, Exchange, RawServer, Server, chunk, raw_server, says, self_signed, serve
+from tutuclient.testing import FAULTS, Exchange, RawServer, Server, chunk, raw_server, says, serve
+from tutuclient.testing.answers import encode_frame
 from tutuclient.testing.faults import TEXT
-from tutuclient.testing.script import encode_frame
 
 if TYPE_CHECKING:
     from aiohttp import web

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tutuclient import errors, wire
+from tutuclient._meta import Meta
 from tutuclient.retry import next_delay, retry_after_of, worth_repeating
 from tutuclient.settings import RetryPolicy
-from tutuclient.types.base import Meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -22,6 +22,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.certificates import self_signed
 from tests.conftest import QUICK
 from tutuclient import (
     APIStatusError,
@@ -34,7 +35,8 @@ from tutuclient import (
     UnexpectedResponseError,
     user,
 )
-from tutuclient.downloads.fetch import Downloads, is_public
+from tutuclient.downloads.fetch import Downloads
+from tutuclient.downloads.guard import is_public
 from tutuclient.testing import (
     FAULTS,
     draws,
@@ -43,12 +45,11 @@ from tutuclient.testing import (
     raw_server,
     sample_picture,
     says,
-    self_signed,
     serve,
     serve_in_thread,
     streams,
 )
-from tutuclient.types.base import Kept, kept
+from tutuclient.types.provenance import Traced, provenance
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -100,7 +101,7 @@ def parts_of(value: Any) -> list[Any]:
     if not type(value).__module__.startswith("tutuclient.types"):
         return []
     names = getattr(type(value), "__slots__", ()) or getattr(type(value), "__struct_fields__", ())
-    hidden = kept(value) if isinstance(value, Kept) else {}
+    hidden = vars(provenance(value)) if isinstance(value, Traced) else {}
     return [getattr(value, name, None) for name in names] + [getattr(value, "__dict__", {}), hidden]
 
 
@@ -669,7 +670,7 @@ async def test_no_name_leads_inside(monkeypatch: pytest.MonkeyPatch, address: st
 @pytest.mark.parametrize("address", INSIDE)
 async def test_no_address_written_out_leads_inside(address: str) -> None:
     host = f"[{address.replace('%', '%25')}]" if ":" in address else address
-    with pytest.raises(ImageDownloadError, match=r"inside a private network|no usable address"):
+    with pytest.raises(ImageDownloadError, match=r"inside a private network|not a usable address"):
         await Downloads(timeout=2).fetch(f"http://{host}/a.png")
 
 

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import inspect
 import pickle
 import re
 import traceback
 from fractions import Fraction
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tutuclient.client import TutuClient
+from tutuclient.compat import AsyncOpenAI
 from tutuclient.errors import ConfigError
 from tutuclient.settings import (
     DEFAULT_BASE_URL,
     UNSET,
+    Changes,
+    Options,
     RetryPolicy,
     Secret,
     Settings,
     Timeout,
-    clean_base_url,
-    clean_headers,
-    clean_key,
-    clean_proxy,
-    clean_query,
-    clean_retry,
     clean_timeout,
-    gather,
     header_lines,
-    merged_headers,
-    origin_of,
 )
 
 if TYPE_CHECKING:
@@ -43,28 +34,8 @@ if TYPE_CHECKING:
 KEY = "sk-0123456789abcdefSECRET"
 
 
-def settings(environ: Mapping[str, str] | None = None, **changes: Any) -> Settings:
-    arguments: dict[str, Any] = {
-        "api_key": None,
-        "base_url": None,
-        "timeout": UNSET,
-        "max_retries": None,
-        "retry": None,
-        "max_connections": 8,
-        "max_concurrency": None,
-        "max_response_bytes": 1000,
-        "default_headers": None,
-        "default_query": None,
-        "proxy": None,
-        "verify": True,
-        "strict_finish": False,
-        "allow_private_downloads": False,
-        "middleware": (),
-        "attempt_middleware": (),
-        "on_usage": None,
-        "user_agent": "tutuclient/1",
-    }
-    return gather(**arguments | changes, environ=environ or {})
+def settings(environ: Mapping[str, str] | None = None, **options: Any) -> Settings:
+    return Settings.make(user_agent="tutuclient/1", getenv=(environ or {}).get, **options)
 
 
 def refusal(environ: Mapping[str, str] | None = None, **changes: Any) -> ConfigError:
@@ -131,22 +102,8 @@ def test_a_missing_key_is_said_with_what_to_do(environ: dict[str, str]) -> None:
 
 def test_reads_the_environment_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUTU_API_KEY", KEY)
-    given_names = dict.fromkeys(("api_key", "base_url", "max_retries", "retry", "proxy"))
-    found = gather(
-        **given_names,  # type: ignore[arg-type]  # all of them may be None
-        timeout=3,
-        max_connections=1,
-        max_concurrency=1,
-        max_response_bytes=1,
-        default_headers=None,
-        default_query=None,
-        verify=False,
-        strict_finish=True,
-        allow_private_downloads=True,
-        middleware=(),
-        attempt_middleware=(),
-        on_usage=None,
-        user_agent="x",
+    found = Settings.make(
+        user_agent="x", timeout=3, verify=False, strict_finish=True, allow_private_downloads=True, max_retries=None
     )
     assert found.api_key == KEY
     assert (found.timeout.total, found.verify, found.strict_finish, found.allow_private_downloads) == (
@@ -334,170 +291,11 @@ def test_a_key_in_any_other_setting_is_not_shown(changes: dict[str, Any]) -> Non
     assert "SECRET" not in f"{error} {error!r} {vars(error)} {pickle.dumps(error)!r}"
 
 
-# --- base URLs -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("pasted", "clean"),
-    [
-        ("https://relay.example", "https://relay.example/v1"),
-        ("https://relay.example/", "https://relay.example/v1"),
-        ("https://relay.example/v1", "https://relay.example/v1"),
-        ("https://relay.example/v1/", "https://relay.example/v1"),
-        ("https://relay.example/v1///", "https://relay.example/v1"),
-        ("https://relay.example//v1", "https://relay.example/v1"),
-        ("https://relay.example//", "https://relay.example/v1"),
-        ("relay.example", "https://relay.example/v1"),
-        ("relay.example/api", "https://relay.example/api"),
-        ("relay.example:8443", "https://relay.example:8443/v1"),
-        ("localhost:8000", "http://localhost:8000/v1"),
-        ("LocalHost", "http://localhost/v1"),
-        ("127.0.0.1:8000/v1", "http://127.0.0.1:8000/v1"),
-        ("[::1]:8000", "http://[::1]:8000/v1"),
-        ("localhost.example", "https://localhost.example/v1"),
-        ("127.0.0.1.example", "https://127.0.0.1.example/v1"),
-        ("[2001:db8::1]", "https://[2001:db8::1]/v1"),
-        ("http://[2001:DB8::1]:8080/v1", "http://[2001:db8::1]:8080/v1"),
-        ("https://relay.example/v1/chat/completions", "https://relay.example/v1"),
-        ("https://relay.example/v1/chat/completions/", "https://relay.example/v1"),
-        ("https://relay.example/v1//chat/completions", "https://relay.example/v1"),
-        ("https://relay.example/chat/completions", "https://relay.example/v1"),
-        ("https://relay.example/v1/completions", "https://relay.example/v1"),
-        ("https://relay.example/v1/embeddings", "https://relay.example/v1"),
-        ("https://relay.example/v1/images/generations", "https://relay.example/v1"),
-        ("https://relay.example/v1/images/edits", "https://relay.example/v1"),
-        ("https://relay.example/v1/images/variations", "https://relay.example/v1"),
-        ("https://relay.example/v1/audio/speech", "https://relay.example/v1"),
-        ("https://relay.example/v1/audio/transcriptions", "https://relay.example/v1"),
-        ("https://relay.example/v1/audio/translations", "https://relay.example/v1"),
-        ("https://relay.example/v1/models", "https://relay.example/v1"),
-        ("https://relay.example/v1/responses", "https://relay.example/v1"),
-        ("https://relay.example/api/v1", "https://relay.example/api/v1"),
-        ("https://relay.example/openai/v1/", "https://relay.example/openai/v1"),
-        ("https://relay.example/openai/v1/chat/completions", "https://relay.example/openai/v1"),
-        ("https://relay.example/v1beta", "https://relay.example/v1beta"),
-        ("https://relay.example/mymodels", "https://relay.example/mymodels"),
-        ("https://relay.example/v1?", "https://relay.example/v1"),
-        ("HTTPS://Relay.Example/V1", "https://relay.example/V1"),
-        ("HTTP://RELAY.EXAMPLE:80", "http://relay.example:80/v1"),
-        ("https://relay.example:443/v1", "https://relay.example:443/v1"),
-        ("  https://relay.example/v1\n", "https://relay.example/v1"),
-        ("'https://relay.example/v1'", "https://relay.example/v1"),
-        ("“https://relay.example/v1”", "https://relay.example/v1"),
-        ("`https://relay.example/v1 `", "https://relay.example/v1"),
-        ("https://中转.example/v1", "https://中转.example/v1"),
-        ("https://xn--fiq228c.example", "https://xn--fiq228c.example/v1"),
-        (DEFAULT_BASE_URL, DEFAULT_BASE_URL),
-    ],
-)
-def test_makes_a_base_url_of_what_was_pasted(pasted: str, clean: str) -> None:
-    assert clean_base_url(pasted) == clean
-    assert clean_base_url(clean) == clean
-
-
-@pytest.mark.parametrize(
-    "pasted",
-    [
-        "",
-        " ",
-        "''",
-        "https://",
-        "https:///v1",
-        "https:/relay.example/v1",
-        "https:relay.example",
-        "ftp://relay.example/v1",
-        "file:///etc/passwd",
-        "://relay.example",
-        "https://user:hunter2@relay.example/v1",
-        "https://user@relay.example",
-        "https://@relay.example",
-        "https://relay.example/v1?key=1",
-        "https://relay.example/v1#top",
-        "https://relay example/v1",
-        "https://relay.example/v1\r\nX: y",
-        "https://relay.example/v1\nX",
-        "https://relay.example/\x00",
-        "https://relay.example/\tv1",
-        "https://relay.example\\v1",
-        "https://relay\u200b.example",
-        "https://relay.example\u3000/v1",
-        "https://relay.example:port/v1",
-        "https://relay.example:99999/v1",
-        "https://[::1/v1",
-        "https://[nowhere]/v1",
-        "https://user:hunter2@ex\u2100mple.com",
-    ],
-)
-def test_refuses_a_base_url_that_cannot_be_meant(pasted: str) -> None:
-    with pytest.raises(ConfigError, match="base_url") as caught:
-        clean_base_url(pasted)
-    assert str(caught.value).isprintable()
-    assert "hunter2" not in str(caught.value)
-
-
-@pytest.mark.parametrize("value", [5, b"https://relay.example", ["https://relay.example"]])
-def test_refuses_a_base_url_that_is_no_text(value: Any) -> None:
-    with pytest.raises(ConfigError, match=f"not {type(value).__name__}"):
-        clean_base_url(value)
-
-
-@given(text=st.text(max_size=40) | st.text("htps:/@[].?#\\ v1:8", max_size=25))
-def test_any_text_is_a_base_url_or_refused(text: str) -> None:
-    try:
-        clean = clean_base_url(text)
-    except ConfigError:
-        return
-    assert clean == clean_base_url(clean)
-    assert not clean.endswith("/")
-
-
-@pytest.mark.parametrize(
-    ("url", "origin"),
-    [
-        ("https://relay.example/v1", "https://relay.example:443"),
-        ("http://Relay.example/v1", "http://relay.example:80"),
-        ("https://relay.example:8443", "https://relay.example:8443"),
-        ("http://[::1]:8000/v1", "http://[::1]:8000"),
-        ("https:", "https://:443"),
-    ],
-)
-def test_an_origin_has_its_port_written(url: str, origin: str) -> None:
-    assert origin_of(url) == origin
-
-
 def test_settings_know_the_origin_of_the_relay() -> None:
     assert settings(api_key=KEY, base_url="Relay.example").origin == "https://relay.example:443"
 
 
 # --- the key ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "pasted",
-    [
-        KEY,
-        f"  {KEY}\n",
-        f'"{KEY}"',
-        f"'{KEY}'",
-        f"“{KEY}”",
-        f"`{KEY}`",
-        f"Bearer {KEY}",
-        f"bearer   {KEY}",
-        f"BEARER\t{KEY}",
-        f"Authorization: Bearer {KEY}",
-        f"authorization:bearer {KEY}",
-        f'"Bearer {KEY}"',
-        f'Bearer "{KEY}"',
-        f"\u00a0{KEY}\u3000",
-    ],
-)
-def test_takes_off_what_comes_along_with_a_key(pasted: str) -> None:
-    assert str(clean_key(pasted)) == KEY
-
-
-@pytest.mark.parametrize("key", ["any", "EMPTY", "bearerless", "sk-a.b_c~d+e/f==", "{'a':1}"])
-def test_leaves_other_keys_alone(key: str) -> None:
-    assert str(clean_key(key)) == key
 
 
 @pytest.mark.parametrize(
@@ -517,12 +315,6 @@ def test_leaves_other_keys_alone(key: str) -> None:
 def test_refuses_a_mangled_key_without_showing_it(pasted: str) -> None:
     error = refusal(api_key=pasted)
     assert KEY[:6] not in str(error) + repr(error) + frames_of_ours(error)
-
-
-@pytest.mark.parametrize("pasted", ["", " ", '""', "Bearer", "Bearer ", "Authorization: Bearer"])
-def test_refuses_a_key_of_which_nothing_is_left(pasted: str) -> None:
-    with pytest.raises(ConfigError, match="empty"):
-        clean_key(pasted)
 
 
 @pytest.mark.parametrize("value", [b"sk-bytes", 5])
@@ -546,7 +338,7 @@ def test_refuses_a_key_that_is_no_text(value: Any) -> None:
 )
 def test_tracebacks_with_locals_do_not_show_the_key(environ: dict[str, str], arguments: dict[str, Any]) -> None:
     shown = frames_of_ours(refusal(environ, **arguments))
-    assert "gather" in shown
+    assert "make" in shown
     assert "SECRET" not in shown
 
 
@@ -585,12 +377,6 @@ def test_nothing_that_only_looks_sees_a_secret() -> None:
         assert "***" in shown
 
 
-def test_a_secret_is_sent_as_it_is() -> None:
-    assert str(Secret(KEY)) == f"{Secret(KEY)}" == KEY
-    assert json.dumps(Secret(KEY)) == f'"{KEY}"'
-    assert type(str(Secret(KEY))) is str
-
-
 def test_settings_travel() -> None:
     found = settings(api_key=KEY, default_headers={"X-A": "1"}, timeout=3, proxy="http://proxy.example")
     again = pickle.loads(pickle.dumps(found))  # noqa: S301  (our own bytes)
@@ -617,10 +403,6 @@ def test_own_headers_win_whatever_their_case() -> None:
     assert sorted(headers) == ["Accept", "Accept-Encoding", "User-Agent", "X-A", "authorization"]
 
 
-def test_no_header_is_sent_twice() -> None:
-    assert merged_headers({"A": "1", "b": "2"}, {"a": "3", "B": "4", "b": "5"}) == {"a": "3", "b": "5"}
-
-
 def test_headers_are_written_once_and_hidden() -> None:
     lines = header_lines(settings(api_key=KEY, default_headers={"X-Title": "图"}).headers)
     assert lines is not None
@@ -635,214 +417,16 @@ def test_headers_are_written_once_and_hidden() -> None:
     assert "SECRET" not in repr(lines) + repr([lines])
 
 
-@pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "Expect", "Idempotency-Key"])
-def test_headers_that_change_how_a_request_is_written_are_left_to_each_call(name: str) -> None:
-    assert header_lines({"Accept": "*/*", name: "x"}) is None
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"": "x"},
-        {"X A": "x"},
-        {"X:A": "x"},
-        {"X-Ä": "x"},
-        {"X\r\nY": "x"},
-        {5: "x"},
-        {"X": "a\r\nY: b"},
-        {"X": "a\nb"},
-        {"X": "\x00"},
-        {"X": "\x7f"},
-        {"X": 5},
-        {"X": None},
-        {"X": b"x"},
-        {"X": "\ud800"},
-    ],
-)
-def test_refuses_headers_that_could_smuggle(headers: Any) -> None:
-    with pytest.raises(ConfigError, match="header") as caught:
-        clean_headers(headers)
-    assert str(caught.value).isprintable()
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "Content-Length",
-        "content-length",
-        "Transfer-Encoding",
-        "TRANSFER-ENCODING",
-        "Host",
-        "Connection",
-        "Keep-Alive",
-        "Proxy-Connection",
-        "Expect",
-        "Upgrade",
-        "TE",
-        "Trailer",
-        "HTTP2-Settings",
-        "Content-Encoding",
-        "Content_Length",
-        "transfer_encoding",
-    ],
-)
-def test_headers_that_say_how_a_request_is_written_are_the_clients(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name}.*leave it out") as caught:
-        clean_headers({"X-A": "1", name: "5"})
-    assert caught.value.outcome == "not_sent"
-    with pytest.raises(ConfigError, match=name):
-        TutuClient(KEY, default_headers={name: "5"})
-    with pytest.raises(ConfigError, match=name):
-        TutuClient(KEY).with_options(default_headers={name: "5"})
-    not_given: Any = UNSET
-    assert dict[str, Any](clean_headers({name: not_given})) == {name: UNSET}
-
-
-@pytest.mark.parametrize(
-    "name", ["Content-Type", "Accept-Encoding", "Cookie", "Idempotency-Key", "X-Host", "Authorization"]
-)
-def test_other_headers_are_the_callers(name: str) -> None:
-    assert clean_headers({name: "x"}) == {name: "x"}
-
-
-def test_takes_headers_with_tabs_and_words_of_any_language() -> None:
-    assert clean_headers({"X-Title": "图\t像"}) == {"X-Title": "图\t像"}
-
-
-@pytest.mark.parametrize("query", [{"a": "\ud800"}, {"\udfff": 1}])
-def test_refuses_query_parameters_that_are_no_text(query: Any) -> None:
-    with pytest.raises(ConfigError, match="query") as caught:
-        clean_query(query)
-    assert str(caught.value).isprintable()
-
-
-def test_writes_query_parameters_as_json_does() -> None:
-    assert clean_query({"a": True, "b": False, "c": None, "d": 1, "e": 1.5, "f": "x"}) == {
-        "a": "true",
-        "b": "false",
-        "d": "1",
-        "e": "1.5",
-        "f": "x",
-    }
-
-
-@pytest.mark.parametrize(
-    ("timeout", "total"), [(UNSET, 600.0), (None, None), (5, 5), (0.5, 0.5), (float("inf"), float("inf"))]
-)
-def test_a_number_is_the_deadline(timeout: Any, total: float | None) -> None:
-    assert clean_timeout(timeout) == Timeout(total=total)
-
-
 def test_a_timeout_is_taken_as_it_is() -> None:
     timeout = Timeout(total=None, connect=1, pool=2, first_token=3, idle=4)
     assert clean_timeout(timeout) is timeout
     assert settings(api_key=KEY, timeout=timeout).timeout is timeout
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("nan"), True, "5", [5]])
-def test_refuses_a_timeout_that_is_no_time(timeout: Any) -> None:
-    with pytest.raises(ConfigError, match="timeout"):
-        clean_timeout(timeout)
-
-
-@pytest.mark.parametrize("name", ["total", "connect", "pool", "first_token", "idle"])
-@pytest.mark.parametrize("value", [0, -0.1, float("nan"), "5"])
-def test_says_which_part_of_a_timeout_is_wrong(name: str, value: Any) -> None:
-    with pytest.raises(ConfigError, match=f"timeout: {name}"):
-        Timeout(**{name: value})
-
-
-def test_max_retries_and_a_policy_exclude_each_other() -> None:
-    policy = RetryPolicy(max_retries=5)
-    assert clean_retry(None, None) == RetryPolicy()
-    assert clean_retry(None, policy) is policy
-    assert clean_retry(0, None) == RetryPolicy(max_retries=0)
-    with pytest.raises(ConfigError, match="not both"):
-        clean_retry(3, policy)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [{"max_retries": value} for value in (-1, 1.5, "2", None)]
-    + [{"budget": value} for value in (-1, 1.5, "2")]
-    + [
-        {name: value}
-        for name in ("wait_initial", "wait_max", "retry_after_max")
-        for value in (-1, float("nan"), float("inf"), "2", None)
-    ],
-    ids=str,
-)
-def test_refuses_a_policy_without_sense(fields: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=next(iter(fields))):
-        RetryPolicy(**fields)
-
-
-def test_a_policy_may_wait_no_time_at_all() -> None:
-    assert RetryPolicy(wait_initial=0, wait_max=0, retry_after_max=0, max_retries=0, budget=0).wait_max == 0
-    assert RetryPolicy(budget=None).budget is None
-
-
-@pytest.mark.parametrize("proxy", ["http://proxy.example:3128", " https://me:word@proxy.example ", "http://[::1]:8080"])
-def test_takes_a_proxy_and_hides_it(proxy: str) -> None:
-    clean = clean_proxy(proxy)
-    assert clean is not None
-    assert str(clean) == proxy.strip()
-    assert repr(clean) == "'***'"
-
-
-@pytest.mark.parametrize(
-    "proxy",
-    [
-        "",
-        "proxy.example:3128",
-        "socks5://proxy.example",
-        "http://",
-        "http://proxy.example\r\nX: y",
-        "http://proxy.example\tx",
-        "http://proxy example",
-        "http://[::1",
-        "http://proxy.example:port",
-        "http://proxy.example:0",
-    ],
-)
-def test_refuses_a_proxy_that_is_none(proxy: str) -> None:
-    with pytest.raises(ConfigError, match="proxy must be"):
-        clean_proxy(proxy)
-
-
-def test_no_proxy_is_none() -> None:
-    assert clean_proxy(None) is None
-
-
-def test_unset_is_not_none_and_says_its_name() -> None:
-    assert repr(UNSET) == "UNSET"
-    assert not UNSET
-    assert pickle.loads(pickle.dumps(UNSET)) is UNSET  # noqa: S301  (our own bytes)
-
-
 def test_settings_are_frozen() -> None:
     with pytest.raises(AttributeError):
         settings(api_key=KEY).base_url = "x"  # type: ignore[misc]  # the point of it
     assert isinstance(settings(api_key=KEY), msgspec.Struct)
-
-
-def test_the_total_comes_first() -> None:
-    assert Timeout(60, connect=5) == Timeout(total=60, connect=5)
-
-
-def test_what_is_not_given_takes_a_header_and_a_parameter_away() -> None:
-    removed: Any = UNSET
-    assert merged_headers({"Accept": "a", "User-Agent": "u"}, clean_headers({"user-agent": removed})) == {"Accept": "a"}
-    assert clean_query({"a": 1, "b": UNSET, "c": None}) == {"a": "1"}
-
-
-@pytest.mark.parametrize(
-    ("read", "total"),
-    [(60, 600.0), (1200, 1200), (None, None)],
-)
-def test_a_timeout_of_httpx_is_known_by_its_parts(read: float | None, total: float | None) -> None:
-    of_httpx: Any = SimpleNamespace(connect=5, read=read, write=7, pool=None)
-    assert clean_timeout(of_httpx) == Timeout(total, connect=5, pool=None, first_token=read, idle=read)
 
 
 @pytest.mark.parametrize(
@@ -871,8 +455,8 @@ def test_an_error_about_an_argument_names_no_variable() -> None:
         ("https://{host}/v1", "filled in"),
         ("https://<your-relay>/v1", "filled in"),
         ("${TUTU_BASE_URL}", "filled in"),
-        ("None", "'None', and no address"),
-        ("undefined", "'undefined', and no address"),
+        ("None", "'None', which is not an address"),
+        ("undefined", "'undefined', which is not an address"),
     ],
 )
 def test_an_address_that_was_never_filled_in_is_told_so(address: str, words: str) -> None:
@@ -901,7 +485,7 @@ def test_takes_the_urls_of_other_libraries() -> None:
         ({"retry": 3}, "retry must be a RetryPolicy, such as RetryPolicy(max_retries=3); got 3"),
         ({"retry": {"max_retries": 1}}, "retry must be a RetryPolicy"),
         ({"max_retries": True}, "max_retries must be a whole number from 0 up; got True"),
-        ({"on_usage": "log"}, "on_usage is a function of a Spent, such as a list's append; got 'log'"),
+        ({"on_usage": "log"}, "on_usage must be a function of a Spent, such as a list's append; got 'log'"),
         ({"strict_finish": "no"}, "strict_finish must be True or False; got 'no'"),
         ({"allow_private_downloads": "false"}, "allow_private_downloads must be True or False; got 'false'"),
         ({"default_headers": {"X-Team": 5}}, "the value of header 'X-Team' is an int: write text"),
@@ -924,3 +508,98 @@ def test_numbers_of_other_libraries_are_numbers(seconds: Fraction) -> None:
     )
     assert made.timeout.total == float(seconds)
     assert (made.max_concurrency, type(made.max_concurrency)) == (3, int)
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+def test_every_keyword_is_a_setting_and_every_setting_has_a_keyword() -> None:
+    put_together = {"max_retries": "retry", "default_headers": "headers"}
+    keywords = {put_together.get(name, name) for name in Options.__annotations__}
+    assert keywords | {"api_key", "base_url", "header_lines", "key_source"} == set(Settings.__struct_fields__)
+
+
+@pytest.mark.parametrize("name", [*Options.__annotations__])
+@pytest.mark.parametrize("value", [None, UNSET])
+def test_what_is_not_given_has_its_default(name: str, value: Any) -> None:
+    made = settings(api_key=KEY, **{name: value})
+    if name == "timeout" and value is None:
+        assert made.timeout == Timeout(total=None)
+    else:
+        assert made == settings(api_key=KEY)
+
+
+@pytest.mark.parametrize("name", [*Changes.__annotations__])
+def test_what_is_not_given_stays(name: str) -> None:
+    unset: Any = {name: UNSET if name == "timeout" else None}
+    made = settings(
+        api_key=KEY,
+        timeout=3,
+        max_retries=5,
+        default_headers={"X-A": "1"},
+        default_query={"a": 1},
+        strict_finish=True,
+        middleware=[print],
+        attempt_middleware=[print],
+        on_usage=print,
+    )
+    assert made.changed(**unset) == made
+    assert made.changed() == made
+
+
+def test_changes_are_added_or_take_the_place_of_what_was() -> None:
+    made = settings(api_key=KEY, default_headers={"X-A": "1"}, default_query={"a": 1}, retry=RetryPolicy(budget=7))
+    changed = made.changed(api_key="other", default_headers={"X-B": "2"}, default_query={"b": 2}, max_retries=0)
+    assert changed.headers == {**made.headers, "X-B": "2", "Authorization": "Bearer other"}
+    assert changed.default_query == {"a": "1", "b": "2"}
+    assert changed.retry == RetryPolicy(max_retries=0, budget=7)
+    assert made.changed(api_key=lambda: "later").key_source is not None
+    assert made.changed(api_key=lambda: "later").changed(api_key="now").key_source is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"strict_finish": "no"}, "strict_finish must be True or False"),
+        ({"on_usage": "log"}, "on_usage must be a function"),
+        ({"attempt_middleware": print}, "attempt_middleware must be a list"),
+        ({"max_retries": 1, "retry": RetryPolicy()}, "not both"),
+    ],
+)
+def test_a_change_is_checked_as_a_setting_is(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        TutuClient(KEY).with_options(**changes)
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "words"),
+    [
+        (TutuClient, "timout", r"TutuClient\(\) got an unexpected keyword argument 'timout'; did you mean 'timeout'\?"),
+        (TutuClient, "azure_deployment", r"TutuClient\(\) got an unexpected keyword argument 'azure_deployment'$"),
+        (TutuClient(KEY).with_options, "max_retry", r"with_options\(\) got .*; did you mean 'max_retries'\?"),
+        (
+            TutuClient(KEY).with_options,
+            "proxy",
+            r"with_options\(\) cannot change proxy, .* another TutuClient\(proxy=…\)",
+        ),
+    ],
+)
+def test_a_keyword_that_is_no_setting_is_an_error(call: Any, name: str, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        call(**{"api_key": KEY, name: 1})
+
+
+@pytest.mark.parametrize(
+    ("call", "keywords"),
+    [
+        (TutuClient, {"api_key", "base_url", *Options.__annotations__}),
+        (TutuClient.with_options, {"self", "api_key", *Changes.__annotations__}),
+        (AsyncOpenAI, {"api_key", "organization", *Options.__annotations__}),
+        (AsyncOpenAI.with_options, {"api_key", "set_default_headers", *Changes.__annotations__}),
+    ],
+)
+def test_a_signature_shows_every_keyword(call: Any, keywords: set[str]) -> None:
+    parameters = inspect.signature(call).parameters
+    assert keywords <= set(parameters)
+    assert not any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    assert parameters["timeout"].annotation == "float | Timeout | Unset | None"

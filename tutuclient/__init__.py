@@ -1,13 +1,15 @@
-"""An asyncio-first client for OpenAI-compatible relays.
+"""An asyncio client for OpenAI-compatible relays.
 
-Every public name is here; the rooms behind it open on first use (PEP 562), so
-that ``import tutuclient`` costs next to nothing.
+Every public name is here. The module that defines it is imported when the name
+is first used (PEP 562), so that ``import tutuclient`` costs next to nothing.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+import sys
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, ForwardRef
 
 __version__ = "0.1.0"
 
@@ -52,13 +54,15 @@ if TYPE_CHECKING:
         UnprocessableEntityError,
     )
     from tutuclient.finding import find_images
+    from tutuclient.media.audio import Sound
     from tutuclient.media.image import GeneratedImage
-    from tutuclient.media.upload import PictureSource, Recording, SoundSource, Upload, audio, file, image
+    from tutuclient.media.parts import audio, file, image
+    from tutuclient.media.upload import PictureSource, Recording, SoundSource, Upload
     from tutuclient.resources.responses import APIResponse, OpenResponse
     from tutuclient.resources.streaming import ChatCompletionStream
     from tutuclient.resources.tool_loop import ToolRun, ToolRunStream
     from tutuclient.settings import RetryPolicy, Spent, Timeout
-    from tutuclient.streams.audio import Sound, SoundStream
+    from tutuclient.streams.audio import SoundStream
     from tutuclient.streams.chat import ChatStream
     from tutuclient.streams.events import EventStream
     from tutuclient.tools import Tool
@@ -95,7 +99,7 @@ if TYPE_CHECKING:
         user,
     )
 
-_ROOMS = {
+_DEFINED_IN = {
     "client": ("TutuClient",),
     "errors": (
         "APIConnectionError",
@@ -137,13 +141,15 @@ _ROOMS = {
     ),
     "streams.events": ("EventStream",),
     "finding": ("find_images",),
+    "media.audio": ("Sound",),
     "media.image": ("GeneratedImage",),
-    "media.upload": ("PictureSource", "Recording", "SoundSource", "Upload", "audio", "file", "image"),
+    "media.parts": ("audio", "file", "image"),
+    "media.upload": ("PictureSource", "Recording", "SoundSource", "Upload"),
     "resources.responses": ("APIResponse", "OpenResponse"),
     "resources.tool_loop": ("ToolRun", "ToolRunStream"),
     "resources.streaming": ("ChatCompletionStream",),
     "settings": ("RetryPolicy", "Spent", "Timeout"),
-    "streams.audio": ("Sound", "SoundStream"),
+    "streams.audio": ("SoundStream",),
     "streams.chat": ("ChatStream",),
     "tools": ("Tool",),
     "transport": ("Request",),
@@ -179,7 +185,7 @@ _ROOMS = {
         "user",
     ),
 }
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+_MODULE_OF = {name: module for module, names in _DEFINED_IN.items() for name in names}
 
 __all__ = [
     "APIConnectionError",
@@ -276,13 +282,61 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    room = _ROOM_OF.get(name)
-    if room is None:
+    module = _MODULE_OF.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{room}"), name)
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     return __all__
+
+
+class _Package(ModuleType):
+    """A package of ours, which calls what is public by its public name as soon as the module with it is imported.
+
+    Tracebacks, reprs and pickles name classes and functions by ``__module__``. With
+    the module that defines them they would change, and pickles break, whenever a
+    class moves. The import system sets each module as an attribute of its package
+    when it has run it: that is the moment.
+
+    Sources: https://docs.python.org/3/reference/import.html#submodules, and for the class of a module
+    https://docs.python.org/3/reference/datamodel.html#customizing-module-attribute-access.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if isinstance(value, ModuleType) and value.__name__ == f"{self.__name__}.{name}":
+            _publish(value)
+
+
+def _publish(module: ModuleType) -> None:
+    """Give the public classes and functions of a module their public name, and those of its own modules."""
+    for name in _DEFINED_IN.get(module.__name__.removeprefix(f"{__name__}."), ()):
+        value = getattr(module, name)
+        if isinstance(value, type):
+            _bind_annotations(value)
+        if isinstance(value, type | FunctionType):  # Aliases, such as of Literal, have no module of their own.
+            value.__module__ = __name__
+    if hasattr(module, "__path__"):
+        module.__class__ = _Package
+        for inner in [*vars(module).values()]:  # Imported while the package itself was being run.
+            if isinstance(inner, ModuleType) and inner.__name__.startswith(f"{module.__name__}."):
+                _publish(inner)
+
+
+def _bind_annotations(cls: type) -> None:
+    """Write into a class's annotations where their names are to be found.
+
+    They are text, which ``typing`` and msgspec evaluate in ``sys.modules[cls.__module__]``,
+    soon the wrong module. A ``ForwardRef`` remembers the right one.
+    """
+    hints = vars(cls).get("__annotations__", {})
+    for name, hint in hints.items():
+        if isinstance(hint, str):
+            hints[name] = ForwardRef(hint, is_argument=False, module=cls.__module__, is_class=True)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,18 +1,15 @@
-"""File descriptors: how many connections a process can afford, and whether something failed for want of one."""
+"""File descriptors: how many connections a process has room for, and whether something failed for lack of one."""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
-from typing import Final, TypeVar, TypeVarTuple
+from typing import Final
 
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
-
-
-# How long something of ours that is no call, such as fetching or saving an image, waits for a descriptor.
 DESCRIPTOR_S: Final = 30.0
+"""Seconds that work beside a call, such as fetching or saving an image, waits for a descriptor."""
+
 _MOST_CONNECTIONS: Final = 512
 _OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 NO_DESCRIPTORS: Final = (
@@ -23,7 +20,7 @@ NO_DESCRIPTORS: Final = (
 def default_connections() -> int:
     """Return how many connections the process has file descriptors for: at most 512.
 
-    An upload takes two, a socket and a file; some are left for the rest of the process.
+    An upload needs two, a socket and a file. Some, at least 32, are left for the rest of the process.
     """
     try:
         import resource  # noqa: PLC0415  (Windows has none, and no such limit)
@@ -40,13 +37,14 @@ def default_connections() -> int:
 def out_of_descriptors(error: BaseException) -> bool:
     """Return whether something failed because the process, or the system, has no file descriptors left.
 
-    A name that cannot be looked up says nothing of it, so then one is tried for.
+    The whole chain of exceptions is looked at, since aiohttp and anyio wrap the ``OSError``.
     """
     link: BaseException | None = error
     while link is not None:
         inner = getattr(link, "os_error", link)
         if getattr(inner, "errno", None) in _OUT_OF_DESCRIPTORS:
             return True
+        # getaddrinfo fails without a descriptor too, but its errors have codes of their own (EAI_*) and no errno.
         if isinstance(inner, socket.gaierror):
             return _none_left()
         link = link.__cause__ or link.__context__

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
-
 # As many as anyio and Starlette use: they wait for disks, not for processors.
 _THREADS: Final = 40
 _executors: dict[asyncio.AbstractEventLoop, tuple[ThreadPoolExecutor, AsyncGenerator[None, None]]] = {}
@@ -39,24 +38,27 @@ async def in_thread(
 ) -> T:
     """Run a function in a thread of the running loop's own executor.
 
-    Not anyio's ``to_thread.run_sync``: its threads end with the loop's root task, which under ``nest_asyncio`` never
-    ends, and then the process never exits. These end with the loop's shutdown, and at the latest with the interpreter.
+    anyio's ``to_thread.run_sync`` is not used: its threads end with the loop's root task, which never ends under
+    ``nest_asyncio``, and then the process does not exit. These threads end with the loop's shutdown, and at the latest
+    with the interpreter. Source: https://github.com/agronholm/anyio, ``WorkerThread`` in ``_backends/_asyncio.py``.
 
     Args:
         do: The function. It sees the caller's context variables.
         args: Its arguments.
-        abandon_on_cancel: Cancelling leaves the thread to itself. Otherwise an anyio scope waits for it; asyncio's
-            ``Task.cancel`` never does.
-        limiter: How many may run at once, beyond the executor's own limit.
-        opens: It opens files, and may be run again from its beginning: while the process has no descriptors left, wait
-            for one, for up to 30 s.
+        abandon_on_cancel: Whether cancelling returns while the function still runs. If not, an anyio scope waits for
+            it; asyncio's ``Task.cancel`` never does.
+        limiter: Limits how many run at once, beyond the executor's own limit.
+        opens: Whether it opens files, and can be run again from its beginning. Then it is, for up to 30 s, while the
+            process has no file descriptors left.
     """
     async with limiter or contextlib.nullcontext():
         waited = 0.0
         while True:
             work = partial(copy_context().run, do, *args)
             try:
-                await anyio.lowlevel.checkpoint()  # The first one has anyio import a module.
+                # Raises what has been cancelled before a thread starts. It opens files itself: anyio imports its
+                # backend with the first checkpoint, which fails, too, without a descriptor.
+                await anyio.lowlevel.checkpoint()
                 with anyio.CancelScope(shield=not abandon_on_cancel):
                     return await asyncio.get_running_loop().run_in_executor(await _executor(), work)
             except Exception as error:
@@ -82,15 +84,21 @@ async def _executor() -> ThreadPoolExecutor:
 
 
 def closes_generators() -> bool:
-    """Return whether the running loop knows of async generators, and so closes those that are left at its shutdown.
+    """Return whether the running loop closes the async generators that are left at its shutdown.
 
-    Under ``nest_asyncio`` it does not, and the interpreter complains of one that awaits something while it is closed.
+    Under ``nest_asyncio`` it installs no hooks for them (PEP 525), and the interpreter warns of a generator that awaits
+    something while it is finalized.
     """
     return sys.get_asyncgen_hooks().finalizer is not None
 
 
 async def _until_shutdown(executor: ThreadPoolExecutor) -> AsyncGenerator[None, None]:
-    """Close the executor when the loop shuts down: ``asyncio.run`` closes all async generators, and this is one."""
+    """Close the executor when the loop shuts down.
+
+    A loop has no public callback for that. But ``asyncio.run`` ends with ``loop.shutdown_asyncgens()``, which closes
+    every async generator that has been started, and so runs the ``finally`` of this one.
+    Source: https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.shutdown_asyncgens.
+    """
     try:
         yield
     finally:

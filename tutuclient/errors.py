@@ -1,24 +1,24 @@
-"""Everything that can go wrong, as a tree; nothing else leaves the house.
+"""The tree of everything that tutuclient raises.
 
-The names and the catches are openai-python's; our additions are subclasses, so
-that existing ``except`` clauses go on working::
+The names, and what an ``except`` clause catches, are openai-python's; our
+additions are subclasses, so that existing clauses go on working::
 
     TutuError (= OpenAIError)
     ├── ConfigError                          also ValueError: settings or arguments that cannot work
-    ├── MediaError                           also ValueError: a picture or sound given to us cannot be used
-    ├── ImageDownloadError                   a picture in an answer could not be fetched or saved
-    ├── SoundError                           a sound in an answer could not be decoded or saved
-    ├── NoImageError                         also IndexError: the answer holds no such picture
+    ├── MediaError                           also ValueError: an image, audio or file passed to a call cannot be used
+    ├── ImageDownloadError                   an image in an answer could not be fetched or saved
+    ├── SoundError                           audio in an answer could not be decoded or saved
+    ├── NoImageError                         also IndexError: the answer holds no such image
     ├── LengthFinishReasonError              the answer was cut off at its limit, so it cannot be parsed
     ├── ContentFilterFinishReasonError       the answer was cut off by a filter, so it cannot be parsed
     ├── ToolRoundsError                      the model went on asking for tools
     └── APIError                             the call was made, or tried
         ├── APIResponseValidationError
         │   └── UnexpectedResponseError      HTML, an empty body, broken JSON; see ``hint``
-        ├── APIStatusError                   the relay said no
+        ├── APIStatusError                   the relay answered with an error
         │   ├── BadRequestError              400
         │   │   ├── ContextLengthError       the prompt is too long for the model
-        │   │   └── ContentPolicyError       refused for what it says or shows
+        │   │   └── ContentPolicyError       rejected for what it says or shows
         │   ├── AuthenticationError          401
         │   ├── PermissionDeniedError        403
         │   ├── NotFoundError                404
@@ -28,29 +28,31 @@ that existing ``except`` clauses go on working::
         │   ├── RateLimitError               429
         │   │   └── InsufficientQuotaError   the account is empty: waiting does not help
         │   └── InternalServerError          5xx
-        └── APIConnectionError               no answer, or not all of it
-            ├── OutcomeUnknownError          a picture may have been made and billed; not sent again
+        └── APIConnectionError               no answer, or only a part of one
+            ├── OutcomeUnknownError          an image may have been made and billed; not sent again
             ├── IncompleteStreamError        the stream stopped before the answer was complete
             └── APITimeoutError              also TimeoutError
                 ├── PoolTimeoutError         no free slot in time; nothing was sent
                 ├── FirstTokenTimeoutError   the relay took too long to begin
-                └── StreamIdleTimeoutError   the stream fell silent
+                └── StreamIdleTimeoutError   the stream sent nothing for too long
 
-``RequestWarning`` is no error: it tells of a request that is sent all the same.
+``RequestWarning`` is not part of the tree: it is a warning about a request that is sent all the same.
 
-Every error pickles, and none carries the key. This room knows no network and
-no JSON; who raises which is said in ``wire`` and ``transport``.
+Every error can be pickled, and none carries the API key.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict, cast
 
 if TYPE_CHECKING:
-    from tutuclient.types import ChatCompletion, Meta
+    from typing import Self, Unpack
+
+    from tutuclient._meta import Meta
+    from tutuclient.types import ChatCompletion
 
 Outcome: TypeAlias = Literal["not_sent", "rejected", "unknown"]
-"""What became of a failed call.
+"""Whether a failed call may have been carried out.
 
 ``not_sent``: the relay cannot have done the work. ``rejected``: it answered that
 it did not. ``unknown``: it may have done it, and may have billed it.
@@ -70,19 +72,22 @@ DownloadReason: TypeAlias = Literal[
     "unavailable",
     "not_saved",
 ]
-"""Why an image could not be had.
+"""Why an image could not be fetched or saved.
 
-``expired``: its host answers 401, 403, 404 or 410. ``blocked``: the address lies
-inside a private network or carries credentials. ``bad_address``: it is no http
-or https address that can be used. ``too_large``: it has more bytes than are
-accepted. ``not_an_image``: something else came. ``damaged``: it is cut off, or its
-base64 cannot be decoded; ``save(damaged=True)`` keeps what came. ``timeout``: a limit
-of ``timeout`` passed. ``unreachable``: no connection to its host, or it broke.
-``untrusted``: the certificate of its host. ``proxy``: the proxy cannot be reached or
-refuses. ``unavailable``: its host answers another status, or redirects without end.
-``not_saved``: the disk, the folder or the name.
+``expired``: its host answered 401, 403, 404 or 410. ``blocked``: the address is
+inside a private network, or contains credentials. ``bad_address``: it is not a
+usable http or https address. ``too_large``: it has more bytes than are accepted.
+``not_an_image``: something else came. ``damaged``: it is cut off, or its base64
+cannot be decoded; ``save(damaged=True)`` keeps what came. ``timeout``: a limit of
+``timeout`` passed. ``unreachable``: its host cannot be reached, or the connection
+broke. ``untrusted``: the certificate of its host cannot be trusted. ``proxy``: the
+proxy cannot be reached, or answered with an error. ``unavailable``: its host
+answered another status, or redirects without end. ``not_saved``: the file could
+not be written.
 """
 
+# What could forge a line of a log, or change how a terminal shows one: C0 and C1 controls with the escape character
+# among them, the line and paragraph separators, and Unicode's marks and overrides of the writing direction.
 _UNSAFE = (
     {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))}
     | {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
@@ -92,36 +97,82 @@ _UNSAFE = (
 
 
 def printable(text: str, limit: int = 500) -> str:
-    """Make a server's text safe to print and to log: one line, no escapes, no lone surrogates.
+    """Return a server's text as one line that is safe to print and to log, without escapes and lone surrogates.
 
     Args:
         text: Whatever came over the wire.
-        limit: Characters to keep; what is cut is said.
+        limit: Characters to keep; of a longer text the length is added.
     """
     short = text[:limit].translate(_UNSAFE).encode("utf-8", "backslashreplace").decode()
     return short if len(text) <= limit else f"{short}… ({len(text)} characters)"
 
 
+class Details(TypedDict, total=False):
+    """Keyword arguments of every error; see ``TutuError``."""
+
+    outcome: Outcome | None
+    attempts: int
+    request_id: str | None
+
+
+class APIDetails(Details, total=False):
+    """Keyword arguments of every ``APIError``; see there."""
+
+    body: object
+    code: str | None
+    param: str | None
+    type: str | None
+    partial: ChatCompletion | None
+
+
 class TutuError(Exception):
     """The root: whatever tutuclient raises is one of these.
 
+    Args:
+        message: See ``message``.
+        outcome: See ``outcome``; None is the usual one of the class.
+        attempts: See ``attempts``.
+        request_id: See ``request_id``.
+
     Attributes:
         message: What was asked, what came back, what to try.
-        outcome: What became of the call, or None where nothing was to be sent.
-        attempts: How often the call was tried; 0 when it never came to that.
-        request_id: The relay's name for the last attempt, or None.
-        conversation: Of what fails within ``run_tools``, the messages as far as they had come, to be sent again; else
-            None.
+        outcome: Whether the call may have been carried out, or None where none was to be made.
+        attempts: How often the call was tried; 0 when it failed before the first attempt.
+        request_id: The relay's id of the last attempt, or None.
+        conversation: The messages so far, to be sent again, of an error within ``run_tools``; else None.
     """
 
     outcome: Outcome | None = None
-    attempts: int = 0
-    request_id: str | None = None
-    conversation: list[Any] | None = None
 
-    def __init__(self, message: str = "") -> None:
+    def __init__(
+        self, message: str = "", *, outcome: Outcome | None = None, attempts: int = 0, request_id: str | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
+        self.attempts = attempts
+        self.request_id = request_id
+        self.conversation: list[Any] | None = None
+        if outcome is not None:
+            self.outcome = outcome
+
+    def with_details(
+        self,
+        *,
+        outcome: Outcome | None = None,
+        attempts: int | None = None,
+        request_id: str | None = None,
+        conversation: list[Any] | None = None,
+    ) -> Self:
+        """Add what became known only after the error was created; None leaves a detail as it is.
+
+        Returns:
+            The error itself, as ``with_traceback`` does.
+        """
+        self.outcome = self.outcome if outcome is None else outcome
+        self.attempts = self.attempts if attempts is None else attempts
+        self.request_id = self.request_id if request_id is None else request_id
+        self.conversation = self.conversation if conversation is None else conversation
+        return self
 
 
 OpenAIError = TutuError
@@ -134,11 +185,11 @@ class ConfigError(TutuError, ValueError):
 
 
 class RequestWarning(UserWarning):
-    """Something in a request is nearly a name that the API has; it is sent as it is, and probably ignored."""
+    """A name in a request is close to one that the API has; it is sent as it is, and probably ignored."""
 
 
 class MediaError(TutuError, ValueError):
-    """A picture, a sound or another file given to a call cannot be used; nothing was sent."""
+    """An image, audio or another file passed to a call cannot be used; nothing was sent."""
 
     outcome: Outcome | None = "not_sent"
 
@@ -154,11 +205,12 @@ class ImageDownloadError(TutuError):
         reason: See ``reason``.
         status: See ``status``.
         retry_after: See ``retry_after``.
+        details: As for ``TutuError``.
 
     Attributes:
-        reason: Why, to branch on: one of ``DownloadReason``; None where nobody said.
-        status: The HTTP status of the image's host (or of the proxy, when that refuses), or None.
-        retry_after: Seconds its host asks to wait, or None.
+        reason: Why, to branch on: one of ``DownloadReason``, or None.
+        status: The HTTP status of the image's host, or of the proxy where that answered with an error; or None.
+        retry_after: Seconds that the host asks to wait, or None.
         attempts: How often the download was tried.
     """
 
@@ -169,105 +221,149 @@ class ImageDownloadError(TutuError):
         reason: DownloadReason | None = None,
         status: int | None = None,
         retry_after: float | None = None,
+        **details: Unpack[Details],
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, **details)
         self.reason: DownloadReason | None = reason
         self.status: int | None = status
         self.retry_after: float | None = retry_after
 
 
 class SoundError(TutuError):
-    """A sound in an answer could not be decoded or saved.
+    """Audio in an answer could not be decoded or saved.
 
     The answer itself is paid for; the call is not made again.
     """
 
 
 class NoImageError(TutuError, IndexError):
-    """A picture was taken from an answer that holds none, or not so many; the message has what the relay said."""
+    """An answer holds no image, or fewer than the index asks for; the message quotes the answer's text."""
 
 
-class LengthFinishReasonError(TutuError):
+class _CompletionError(TutuError):
+    """An answer came whole and was billed, and cannot be used.
+
+    Args:
+        message: What is wrong with it, and what to try.
+        completion: The answer; ``attempts`` and ``request_id`` are those of its ``meta``.
+        details: As for ``TutuError``.
+    """
+
+    outcome: Outcome | None = "unknown"
+
+    def __init__(
+        self, message: str = "", *, completion: ChatCompletion | None = None, **details: Unpack[Details]
+    ) -> None:
+        if completion is not None:  # Unpickling creates the error from its message, and then restores its attributes.
+            self.completion: ChatCompletion = completion
+            details = {"attempts": completion.meta.attempts, "request_id": completion.request_id, **details}
+        super().__init__(message, **details)
+
+
+class LengthFinishReasonError(_CompletionError):
     """The answer was cut off at ``max_tokens`` or at the end of the model's context, so it cannot be parsed.
 
-    It came whole and was billed; sending the same again meets the same limit.
+    It was billed; the same request would meet the same limit again.
 
     Attributes:
         completion: The answer, as far as it goes.
     """
 
-    outcome: Outcome | None = "unknown"
-    if TYPE_CHECKING:  # At run time there is no such name: structs stand above errors.
-        completion: ChatCompletion
 
-
-class ContentFilterFinishReasonError(TutuError):
+class ContentFilterFinishReasonError(_CompletionError):
     """The answer was cut off by a content filter, so it cannot be parsed.
 
     Attributes:
         completion: The answer, as far as it goes.
     """
 
-    outcome: Outcome | None = "unknown"
-    if TYPE_CHECKING:
-        completion: ChatCompletion
 
-
-class ToolRoundsError(TutuError):
+class ToolRoundsError(_CompletionError):
     """The model still asked for tools when ``max_rounds`` of ``run_tools`` were over.
 
-    What it asked for last has not been called. All rounds were answered, and
-    billed; ``conversation`` has everything, its last message being ``completion.message``.
+    The tools it asked for last were not called. All rounds were answered and
+    billed; ``conversation`` has all messages, of which ``completion.message`` is the last.
 
     Attributes:
         completion: The last answer.
     """
 
-    outcome: Outcome | None = "unknown"
-    if TYPE_CHECKING:
-        completion: ChatCompletion
-
 
 class APIError(TutuError):
-    """A call that was made, or tried, and brought no good answer.
+    """A call that was made, or tried, and did not return an answer.
+
+    Args:
+        message: What went wrong, and what to try.
+        body: See ``body``.
+        code: See ``code``; None is the body's.
+        param: See ``param``; likewise.
+        type: See ``type``; likewise.
+        partial: See ``partial``.
+        details: As for ``TutuError``.
 
     Attributes:
-        body: The decoded error object of the relay with all it says (its ``error`` member where there is one; the
-            whole answer where that tells of a task too, and in place of an answer that lacks what was asked for), or
-            its text, or None.
+        body: The relay's decoded error object: the ``error`` member of its answer where there is one; the whole answer
+            where that also describes a task, or lacks what was asked for. Else the answer's text, or None.
         code: The error's ``code`` as text, or None.
         param: The error's ``param``, or None.
         type: The error's ``type``, or None.
-        partial: What had arrived of an answer when it broke off, folded; None when nothing had.
+        partial: The part of an answer that had arrived when it broke off, folded into one; None when nothing had.
     """
 
-    if TYPE_CHECKING:
-        partial: ChatCompletion | None
-    partial = None
-
-    def __init__(self, message: str = "", *, body: object = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        body: object = None,
+        code: str | None = None,
+        param: str | None = None,
+        type: str | None = None,  # noqa: A002  (the API's name)
+        partial: ChatCompletion | None = None,
+        **details: Unpack[Details],
+    ) -> None:
+        super().__init__(message, **details)
         self.body = body
         fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
-        code, param, kind = fields.get("code"), fields.get("param"), fields.get("type")
-        self.code: str | None = None if code is None or isinstance(code, bool | list | dict) else str(code)
-        self.param: str | None = param if isinstance(param, str) else None
-        self.type: str | None = kind if isinstance(kind, str) else None
+        said_code, said_param, said_type = fields.get("code"), fields.get("param"), fields.get("type")
+        if code is None and said_code is not None and not isinstance(said_code, bool | list | dict):
+            code = str(said_code)
+        self.code: str | None = code
+        self.param: str | None = said_param if param is None and isinstance(said_param, str) else param
+        self.type: str | None = said_type if type is None and isinstance(said_type, str) else type
+        self.partial: ChatCompletion | None = partial
+
+    def with_partial(self, partial: ChatCompletion | None) -> Self:
+        """Add the part of the answer that had arrived before the error; None leaves ``partial`` as it is.
+
+        Returns:
+            The error itself, as ``with_details`` does.
+        """
+        self.partial = partial or self.partial
+        return self
 
 
 class APIResponseValidationError(APIError):
-    """The relay answered with success, and the answer is none.
+    """The relay answered with a status of success, but the answer is not what was asked for.
+
+    Args:
+        message: What came, and what to try.
+        response: See ``response``.
+        hint: See ``hint``.
+        details: As for ``APIError``.
 
     Attributes:
         response: The answer's status, headers and timings, or None inside a stream.
-        hint: What is probably wrong and what to try, or "".
+        hint: What is probably wrong, and what to try; or "".
     """
 
     outcome: Outcome | None = "unknown"
-    if TYPE_CHECKING:
-        response: Meta | None
-    response = None
-    hint: str = ""
+
+    def __init__(
+        self, message: str = "", *, response: Meta | None = None, hint: str = "", **details: Unpack[APIDetails]
+    ) -> None:
+        super().__init__(message, **details)
+        self.response: Meta | None = response
+        self.hint: str = hint
 
     @property
     def status_code(self) -> int | None:
@@ -276,28 +372,46 @@ class APIResponseValidationError(APIError):
 
 
 class UnexpectedResponseError(APIResponseValidationError):
-    """HTML, an empty body, broken JSON, too much of it: not what was asked for."""
+    """HTML, an empty body, broken JSON or too large a body came in place of what was asked for."""
 
 
 class APIStatusError(APIError):
-    """The relay said no, by its status or by an error object under status 200.
+    """The relay answered with an error, by its status or by an error object under status 200.
+
+    Args:
+        message: The relay's message, and what to try.
+        response: See ``response``.
+        status_code: See ``status_code``; None is the usual status of the class.
+        retry_after: See ``retry_after``.
+        details: As for ``APIError``.
 
     Attributes:
         response: The answer's status, headers and timings, or None inside a stream.
-        status_code: The HTTP status; for an error object under status 200, the status the class stands for.
-        retry_after: Seconds the relay asks to wait, or None.
+        status_code: The HTTP status; for an error object under status 200, the usual status of the class.
+        retry_after: Seconds that the relay asks to wait, or None.
     """
 
     outcome: Outcome | None = "rejected"
-    if TYPE_CHECKING:
-        response: Meta | None
-    response = None
     status_code: int = 0
-    retry_after: float | None = None
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        response: Meta | None = None,
+        status_code: int | None = None,
+        retry_after: float | None = None,
+        **details: Unpack[APIDetails],
+    ) -> None:
+        super().__init__(message, **details)
+        self.response: Meta | None = response
+        self.retry_after: float | None = retry_after
+        if status_code is not None:
+            self.status_code = status_code
 
 
 class BadRequestError(APIStatusError):
-    """400: the relay does not accept the request; sending it again does not help."""
+    """400: the relay rejects the request; sending it again does not help."""
 
     status_code = 400
 
@@ -307,7 +421,7 @@ class ContextLengthError(BadRequestError):
 
 
 class ContentPolicyError(BadRequestError):
-    """Refused for what the prompt, a picture or the answer says or shows."""
+    """The prompt, an image or the answer was rejected for what it says or shows."""
 
 
 class AuthenticationError(APIStatusError):
@@ -317,82 +431,82 @@ class AuthenticationError(APIStatusError):
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key may not do this: model, group, address or balance."""
+    """403: the key may not do this; the model, the key's group, the client's IP address or the balance may be why."""
 
     status_code = 403
 
 
 class NotFoundError(APIStatusError):
-    """404: no such path or model; a wrong base URL is the usual cause."""
+    """404: there is no such path or model; a wrong ``base_url`` is the usual cause."""
 
     status_code = 404
 
 
 class ConflictError(APIStatusError):
-    """409: the request meets another one."""
+    """409: the request conflicts with another one."""
 
     status_code = 409
 
 
 class PayloadTooLargeError(APIStatusError):
-    """413: the request is larger than the relay takes; send a smaller picture (``max_side=``)."""
+    """413: the request is larger than the relay accepts; send a smaller image (``max_side=``)."""
 
     status_code = 413
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: understood, and not acceptable."""
+    """422: the relay understood the request, and cannot process it."""
 
     status_code = 422
 
 
 class RateLimitError(APIStatusError):
-    """429: too much at once; see ``retry_after``."""
+    """429: too many requests, or too many tokens, in a short time; see ``retry_after``."""
 
     status_code = 429
 
 
 class InsufficientQuotaError(RateLimitError):
-    """The account or the key is empty: only topping up helps."""
+    """The account or the key has no balance left; waiting does not help."""
 
 
 class InternalServerError(APIStatusError):
-    """5xx: the relay, or what stands behind it, is in trouble."""
+    """5xx: the relay, or the model's server behind it, failed."""
 
     status_code = 500
 
 
 class APIConnectionError(APIError):
-    """No connection, or it broke before the answer was whole."""
+    """There was no connection, or it broke before the answer was complete."""
 
     outcome: Outcome | None = "unknown"
 
 
 class OutcomeUnknownError(APIConnectionError):
-    """The connection broke after a picture was ordered: it may have been made and billed.
+    """The connection broke after an image was ordered: it may have been made and billed.
 
-    It was not sent again. Look into the relay's log before you repeat the call,
+    The call was not sent again. Look into the relay's log before you repeat it,
     or allow repeating with ``RetryPolicy(resend_unknown=True)``.
     """
 
 
 class IncompleteStreamError(APIConnectionError):
-    """The stream stopped before the answer was complete; ``partial`` holds what came."""
+    """The stream ended before the answer was complete; ``partial`` has what came."""
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """A limit of ``timeout`` passed; the message says which."""
+    """A limit of ``timeout`` passed; the message says which one."""
 
 
 class PoolTimeoutError(APITimeoutError):
-    """No slot became free in time: the client is busy, not the relay slow."""
+    """No slot became free within ``timeout.pool``: the client is busy; nothing was sent."""
 
     outcome: Outcome | None = "not_sent"
 
 
 class FirstTokenTimeoutError(APITimeoutError):
-    """The relay took the call and sent nothing of the answer in time."""
+    """The relay accepted the call, and sent nothing of the answer within ``timeout.first_token``."""
 
 
 class StreamIdleTimeoutError(APITimeoutError):
-    """A stream that had begun carried no content for longer than ``idle``."""
+    """A stream that had begun sent no content for longer than ``timeout.idle``."""

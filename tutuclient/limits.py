@@ -1,28 +1,22 @@
-"""How much at once, how often again, and when not at all: what all calls of a client share.
+"""Limits that all calls of a client share: calls at a time, retries, and pauses that the relay asks for.
 
-Knows no calls, no network, and no clock but the one passed in: whoever takes a
-slot gives it back, and whoever hears from the relay says so.
+Nothing here reads a clock or knows of calls: the time is passed in, and whoever
+acquires a slot releases it.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar, TypeVarTuple
-
 import anyio
-import anyio.lowlevel
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 
 class Slots:
-    """A fixed number of calls in flight, over the whole client.
+    """A fixed number of calls at a time, over the whole client.
 
-    Fair: who waits longest is next, and nobody who comes later slips past. It
-    belongs to the event loop it is first waited on.
+    It is fair: the task that has waited longest is next. It belongs to the event
+    loop in which it is first waited for.
 
     Args:
-        total: How many slots there are.
+        total: The number of slots.
     """
 
     __slots__ = ("_semaphore", "total")
@@ -33,40 +27,40 @@ class Slots:
 
     @property
     def free(self) -> int:
-        """How many slots nobody holds."""
+        """The number of slots that are free."""
         return self._semaphore.value
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for a slot."""
+        """The number of calls that wait for a slot."""
         return self._semaphore.statistics().tasks_waiting
 
     async def acquire(self) -> None:
-        """Take a slot, or wait for one. Cancelling while waiting takes none."""
+        """Acquire a slot, or wait for one. A task that is cancelled while it waits does not acquire one."""
         await self._semaphore.acquire()
 
     def acquire_nowait(self) -> bool:
-        """Take a slot if one is free and nobody waits for it."""
+        """Acquire a slot without waiting, if one is free; return whether it was acquired."""
         if self._semaphore.value == 0:
             return False
         self._semaphore.acquire_nowait()
         return True
 
     def release(self) -> None:
-        """Give a slot back; it goes to who has waited longest."""
+        """Release a slot; the task that has waited longest gets it."""
         self._semaphore.release()
 
 
 class RetryBudget:
-    """How many retries a client may spend, over all its calls: in an outage most calls fail at once.
+    """The number of retries that all calls of a client have together, so that an outage does not multiply its load.
 
-    A token bucket. A retry takes from it, one after a timeout twice as much; a
-    success puts back what its last retry took, or a fifth of a retry when it
-    needed none. Empty, it lets nobody retry. Refusals for being too many (429)
-    cost nothing: the pause the relay asks for limits them.
+    It is a token bucket. A retry takes tokens, one after a timeout twice as many; a
+    success returns those of its last retry, or a fifth of a retry's when it needed
+    none. While there are too few, no call is retried. Retries after 429 (too many
+    requests) take nothing: the pause that the relay asks for limits them.
 
     Args:
-        retries: How many retries it holds when full; None is no limit.
+        retries: The number of retries when it is full; None is no limit.
 
     Source: botocore's standard retry mode, with its costs (5, 10 and 1).
     """
@@ -82,11 +76,11 @@ class RetryBudget:
 
     @property
     def left(self) -> int | None:
-        """What is left, in fifths of a retry; None without a limit."""
+        """The tokens left, five for a retry; None without a limit."""
         return self._left
 
     def take(self, cost: int) -> bool:
-        """Take ``cost`` for a retry, or say that there is not enough."""
+        """Take tokens for a retry; return whether there were enough."""
         if self._left is None:
             return True
         if cost > self._left:
@@ -95,15 +89,15 @@ class RetryBudget:
         return True
 
     def put_back(self, cost: int) -> None:
-        """Reward a success: ``cost`` is what its last retry took, 0 when it needed none."""
+        """Return tokens after a success: ``cost`` is what its last retry took, 0 when it needed none."""
         if self._left is not None and self._capacity is not None:
             self._left = min(self._capacity, self._left + (cost or self.REWARD))
 
 
 class CoolDown:
-    """A pause the relay asked for, kept by all calls of a client.
+    """A pause that the relay asked for, and that all calls of a client observe.
 
-    After it they start again spread out, not together.
+    After it they start spread over some time, so that they do not exceed the same limit together again.
     """
 
     __slots__ = ("_spread", "_until")
@@ -113,16 +107,16 @@ class CoolDown:
         self._spread = 0.0
 
     def ask(self, now: float, seconds: float) -> None:
-        """Keep everybody from starting for ``seconds`` from ``now``; a longer pause already kept stays."""
+        """Let no call start for ``seconds`` from ``now``; a longer pause that lasts already stays."""
         if now + seconds > self._until:
             self._until = now + seconds
             self._spread = min(1.0, 0.05 + seconds / 4)
 
     def wait(self, now: float, unit: float) -> float:
-        """Say how many seconds a call that would start ``now`` has to wait.
+        """Return how many seconds a call that would start ``now`` has to wait.
 
         Args:
-            now: The loop's clock.
-            unit: A number from 0 to 1 that says where in the spread the call comes.
+            now: The time of the loop's clock.
+            unit: A random number from 0 to 1: where in the spread the call starts.
         """
         return self._until - now + unit * self._spread if now < self._until else 0.0

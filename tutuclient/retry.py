@@ -1,7 +1,4 @@
-"""Pure: is it worth trying again, and after how many seconds.
-
-Knows errors and policies; no clock but the one passed in, no network.
-"""
+"""Whether a call is worth another attempt, and after how many seconds. Neither clock nor network are used."""
 
 from __future__ import annotations
 
@@ -27,11 +24,13 @@ if TYPE_CHECKING:
 
     from tutuclient.settings import RetryPolicy
 
-# 501 and 505 to 511 will be said again; so will these codes, whatever their status.
+# Without 501 and 505 to 511, which a second request would get again. 520 to 524 are Cloudflare's, and Anthropic's API
+# sends 529 while it is overloaded.
 _RETRIED_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504, *range(520, 525), 529})
 _FINAL = (ContentPolicyError, ContextLengthError, InsufficientQuotaError, NotFoundError)
-# Trust does not come by itself, nor does a proxy's password; and for descriptors the attempt has waited already.
+# A certificate or a proxy's password stays wrong, and for file descriptors the attempt has waited already.
 _FINAL_CONNECTIONS = frozenset({"certificate", "proxy", "too_many_open_files"})
+# Errors that a second request would meet again, whatever their status. Source: .github/WIRE.md, section 4.3.
 _FINAL_CODES = frozenset(
     {
         "api_not_implemented",
@@ -53,21 +52,21 @@ def next_delay(
     makes_image: bool,
     random_unit: float | None = None,
 ) -> float | None:
-    """Say how long to wait before trying again, or that trying again is no use.
+    """Return how long to wait before the next attempt, or None when there is to be none.
 
-    The server's word comes first: a pause is never shorter than ``Retry-After``,
-    and a ``Retry-After`` beyond ``policy.retry_after_max`` ends the call at once.
-    On top comes full jitter, so that callers do not return together.
+    A pause is never shorter than the server's ``Retry-After``, and a
+    ``Retry-After`` beyond ``policy.retry_after_max`` ends the call at once. Full
+    jitter is added, so that clients do not return together.
 
     Args:
-        error: How the last attempt ended.
-        attempt: Attempts made so far, the first being 1.
+        error: The error of the last attempt.
+        attempt: The number of attempts so far, at least 1.
         policy: The caller's limits; all its waits are seconds.
-        makes_image: The call orders a picture, so a second one would be paid for.
-        random_unit: A number from 0 to 1 to use for the jitter; drawn when None.
+        makes_image: Whether the call orders an image, so that a second one would be billed.
+        random_unit: A number from 0 to 1 to use for the jitter; a random one when None.
 
     Returns:
-        Seconds to wait, or None when the caller should be shown ``error``.
+        Seconds to wait, or None when ``error`` is to be raised.
 
     Source: RFC 9110, section 10.2.3; "Exponential Backoff And Jitter", AWS Architecture Blog.
     """
@@ -81,7 +80,7 @@ def next_delay(
 
 
 def worth_repeating(error: TutuError, policy: RetryPolicy, *, makes_image: bool) -> bool:
-    """Say whether the same call may be sent again after ``error``: it could succeed, and is not paid for twice."""
+    """Return whether the same call may be sent again after ``error``: it could succeed, and is not billed twice."""
     may_change = False
     if isinstance(error, APIStatusError):
         may_change = _status_may_change(error)
@@ -93,6 +92,7 @@ def worth_repeating(error: TutuError, policy: RetryPolicy, *, makes_image: bool)
 
 
 def _status_may_change(error: APIStatusError) -> bool:
+    # OpenAI's servers decide by this header, over the status (openai-python, ``_should_retry``).
     word = error.response.headers.get("x-should-retry") if error.response is not None else None
     if isinstance(error, _FINAL) or error.code in _FINAL_CODES or word == "false":
         return False
@@ -100,18 +100,18 @@ def _status_may_change(error: APIStatusError) -> bool:
 
 
 def retry_after_of(headers: Mapping[str, str], now: float) -> float | None:
-    """Read how many seconds the server asks to wait, in any of the shapes servers use.
+    """Return how many seconds the server asks to wait.
 
-    ``retry-after-ms`` (a number of milliseconds) comes before ``retry-after``
-    (seconds, whole or not, or an HTTP date). A date that has passed, 0 and
-    negative numbers mean now.
+    ``retry-after-ms`` (a number of milliseconds) takes precedence over
+    ``retry-after`` (seconds, whole or not, or an HTTP date). A date that has
+    passed, 0 and negative numbers mean now.
 
     Args:
         headers: The answer's headers.
-        now: The wall clock, in seconds since the epoch.
+        now: The wall clock's time, in seconds since the epoch.
 
     Returns:
-        Seconds, finite and not negative; None for no word, or none that can be understood.
+        Seconds, finite and not negative; None without either header, or where it cannot be parsed.
 
     Source: RFC 9110, section 10.2.3; openai-python for ``retry-after-ms``.
     """
@@ -124,14 +124,14 @@ def retry_after_of(headers: Mapping[str, str], now: float) -> float | None:
     seconds = _number(text)
     if seconds is not None:
         return seconds
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415  (slow, and loaded by aiohttp once an answer is there)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  (slow to import; with an answer aiohttp has done so)
 
     try:
         moment = parsedate_to_datetime(text.strip())
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)  # HTTP knows no other zone; "-0000" and none at all mean it too.
+        moment = moment.replace(tzinfo=UTC)  # HTTP dates are in GMT, also where the zone is "-0000" or missing.
     return max(0.0, moment.timestamp() - now)
 
 

@@ -1,12 +1,11 @@
-"""Functions into tools and types into formats, and what a model wrote back into Python's values.
+"""Functions as tools, types as response formats, and what a model wrote as Python values.
 
 A ``Tool`` is a function that a model may call: its schema comes from the
-signature and the docstring, the arguments that the model writes are read against
-the same types. A ``Shape`` is a type that the model is to fill in. Both know
+signature and the docstring, and the arguments that the model writes are read by
+the same types. A ``Shape`` is a type whose values a model is to write. Both accept
 msgspec's types (structs, dataclasses, TypedDicts, enums, ``Literal``, unions,
 ``Annotated`` with ``msgspec.Meta``) and models of pydantic, which is never
-imported: a class is one of its models when it has their methods. Glad not to know
-who calls the tools, nor how anything is sent.
+imported: a class is one of its models when it has their methods.
 
 Source: ``POST /chat/completions``, ``tools`` and ``response_format``; JSON Schema
 2020-12, of which strict mode takes a part.
@@ -24,9 +23,9 @@ from typing import Any, Generic, TypeGuard, TypeVar, cast, get_origin, get_type_
 
 import msgspec
 
+from tutuclient.diagnostics import quoted, warn
 from tutuclient.errors import ConfigError, printable
-from tutuclient.types.base import DEEPEST, too_deep
-from tutuclient.wire.keywords import quoted, warn
+from tutuclient.types.json import DEEPEST, too_deep
 
 __all__ = ["Tool"]
 
@@ -40,7 +39,7 @@ _SECTION = re.compile(
 )
 _ARGUMENTS = ("Args", "Arguments", "Parameters", "Params", "Keyword Args", "Keyword Arguments", "Other Parameters")
 _ARGUMENT = re.compile(r"(\w+)\s*(?:\(.*?\))?\s*:\s*(.*)")
-# What strict mode knows. A schema with other words, or with objects of any fields, cannot be strict.
+# The keywords of strict mode. A schema with others, or with objects of any fields, cannot be strict.
 _STRICT_WORDS = frozenset(
     {"$defs", "$ref", "additionalProperties", "anyOf", "const", "description", "enum", "exclusiveMaximum"}
     | {"exclusiveMinimum", "format", "items", "maxItems", "maximum", "minItems", "minimum", "multipleOf", "pattern"}
@@ -52,22 +51,22 @@ _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", float: "number", 
 
 
 class MisfitError(ValueError):
-    """What a model wrote does not fit the type it was asked for; the text says where, for the model to read."""
+    """A model wrote what does not fit the type it was asked for; the message says where, for the model to read."""
 
 
 class Shape(Generic[T]):
-    """A type whose values a model is to write: its schema, and how to read what came.
+    """A type whose values a model is to write: its schema, and how to read its values.
 
     Args:
-        kind: A msgspec Struct, a dataclass, a TypedDict, or a model of pydantic: what is an object in JSON.
-        what: What it stands for in errors, such as "response_format".
+        kind: A msgspec Struct, a dataclass, a TypedDict, or a model of pydantic: a type that is an object in JSON.
+        what: Its name in error messages, such as "response_format".
 
     Attributes:
-        name: The type's name, as the API allows names to be.
-        schema: Its JSON Schema, with the root in place and all others in ``$defs``.
+        name: The type's name, in the characters that the API allows.
+        schema: Its JSON Schema, with the root in place and all other types in ``$defs``.
 
     Raises:
-        ConfigError: A model cannot write such a thing.
+        ConfigError: The type has no JSON Schema, or is not an object in JSON.
     """
 
     def __init__(self, kind: type[T], what: str) -> None:
@@ -85,64 +84,64 @@ class Shape(Generic[T]):
             raise ConfigError(f"{what}: {printable(str(error))}") from error
         if self.schema.get("type") != "object" or "properties" not in self.schema:
             raise ConfigError(
-                f"{what} must be an object with fields of its own (a msgspec Struct, a dataclass, a TypedDict or a"
-                f" pydantic model), and {printable(str(kind), 80)} is none; put it into a field of one"
+                f"{what} must be a type with fields (a msgspec Struct, a dataclass, a TypedDict or a pydantic model),"
+                f" which {printable(str(kind), 80)} is not: make it a field of such a type"
             )
 
     def read(self, text: str) -> T:
-        """Read what the model wrote. A fence of Markdown around it is taken off; nothing missing is made up.
+        """Read a value that a model wrote, also within a fence of Markdown. Nothing that is missing is added.
 
-        First by the types as they are, then as generously as answers are read: "5" is taken for 5.
+        It is read strictly first, then as leniently as answers are: "5" for 5.
 
         Raises:
-            MisfitError: It does not fit; the text says where.
+            MisfitError: It does not fit; the message says where.
         """
         fenced = _FENCE.fullmatch(text)
         data = (fenced[1] if fenced else text).encode("utf-8", "replace")
         if too_deep(data):
             raise MisfitError(f"JSON nested deeper than {DEEPEST} levels")
         if not self._decoders:
-            return cast("T", _said(cast("Any", self.kind).model_validate_json, data))
-        exactly, generously = self._decoders
+            return cast("T", _validated_by(cast("Any", self.kind).model_validate_json, data))
+        strict, lenient = self._decoders
         try:
-            return exactly.decode(data)
+            return strict.decode(data)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             misfit = error
         try:
-            return generously.decode(data)
+            return lenient.decode(data)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             raise MisfitError(str(misfit)) from None
 
 
 class Tool:
-    """A function that a model may call; ``tools=`` takes plain functions too, and makes one of each.
+    """A function that a model may call; ``tools=`` takes plain functions too, and builds a ``Tool`` of each.
 
-    The schema comes from the signature, and from the docstring in Google's
-    style: what stands before its sections describes the tool, what its ``Args``
-    say describes each parameter (``Annotated[…, msgspec.Meta(description=…)]``
-    goes before). It is strict, so that the model cannot write anything else, where
-    the types can be said in strict mode; then a default stands in the description.
-    ``dict[str, int]`` and ``Any`` cannot, for example.
+    The schema comes from the signature, and from the docstring in Google's style:
+    the text before its sections describes the tool, its ``Args`` describe the
+    parameters (``Annotated[…, msgspec.Meta(description=…)]`` has priority). The
+    schema is strict, so that the model cannot write anything else, where strict mode
+    has the types; a default is then part of the description. It does not have
+    ``dict[str, int]`` and ``Any``, for example.
 
-    A bound method has no ``self`` left; what ``functools.partial`` has bound the
-    model does not see. In place of a function a class may stand whose fields are the
-    parameters, such as a Struct or a pydantic model; calling it gives an instance.
+    Of a bound method the model does not see ``self``, and of ``functools.partial``
+    not what is bound. In place of a function a class can be passed whose fields are
+    the parameters, such as a Struct or a pydantic model; calling it returns an instance.
 
     Args:
         function: The function, sync or async, every parameter annotated.
-        name: What the model calls it, up to 64 letters, digits, ``_`` and ``-``; the function's own name by default.
+        name: Its name for the model, up to 64 letters, digits, ``_`` and ``-``; the function's own name by default.
         description: What it does; the docstring by default.
-        strict: None for strict where the types allow it; True refuses those that do not; False is never strict.
+        strict: None for strict where the types allow it; True raises an error where they do not; False is never strict.
 
     Attributes:
-        function: As given.
-        name: As above.
+        function: The function as it was passed.
+        name: Its name for the model.
         strict: Whether the schema is strict.
         schema: The whole entry of ``tools``.
 
     Raises:
-        ConfigError: A parameter has no annotation, or one that no JSON stands for; it takes ``*args`` or ``**kwargs``;
-            there is no name that the API allows.
+        ConfigError: A parameter has no annotation, or one without a JSON Schema; the function takes ``*args`` or
+            ``**kwargs``; its name is not one that the API allows.
     """
 
     def __init__(
@@ -174,20 +173,20 @@ class Tool:
         self.strict: bool = _can_be_strict(closed) if strict is None else strict
         if self.strict and not _can_be_strict(closed):
             raise ConfigError(
-                f"the tool {self.name} cannot be strict: its parameters hold objects of any fields, or limits that"
-                " strict mode does not know; leave strict out"
+                f"the tool {self.name} cannot be strict: its parameters contain objects of any fields, or limits that"
+                " strict mode does not have; leave strict out"
             )
         if self.strict:
             schema = closed
-        made: dict[str, Any] = {"name": self.name}
-        if said := doc if description is None else description:
-            made["description"] = said
-        made["parameters"] = {
+        entry: dict[str, Any] = {"name": self.name}
+        if text := doc if description is None else description:
+            entry["description"] = text
+        entry["parameters"] = {
             word: value for word, value in schema.items() if word != "title" and (word != "description" or not doc)
         }
         if self.strict:
-            made["strict"] = True
-        self.schema: dict[str, Any] = {"type": "function", "function": made}
+            entry["strict"] = True
+        self.schema: dict[str, Any] = {"type": "function", "function": entry}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function as it is."""
@@ -198,7 +197,7 @@ class Tool:
 
     @property
     def is_async(self) -> bool:
-        """Whether calling it gives something to await."""
+        """Whether calling it returns an awaitable."""
         inner = _unwrapped(self.function)
         called = inner if inspect.isroutine(inner) or _is_class(inner) else _class_of(inner).__call__
         return inspect.iscoroutinefunction(called)
@@ -207,21 +206,21 @@ class Tool:
         """Read the arguments that a model wrote.
 
         Returns:
-            A dict of the parameters the model has given, with values of the annotated types; an instance where the
+            A dict of the parameters that the model wrote, with values of the annotated types; an instance where the
             tool is a class.
 
         Raises:
             MisfitError: They do not fit.
         """
-        # Relays write nothing at all where a tool takes nothing.
+        # Relays send no arguments, or null, for a tool without parameters.
         value = self._shape.read(text if text.strip() not in {"", "null"} else "{}")
         if self._whole:
             return value
-        given = {name: getattr(value, field) for name, field in self._fields.items()}
-        return {name: value for name, value in given.items() if value is not msgspec.UNSET}
+        arguments = {name: getattr(value, field) for name, field in self._fields.items()}
+        return {name: value for name, value in arguments.items() if value is not msgspec.UNSET}
 
     def run(self, arguments: Any) -> Any:
-        """Call the function with arguments that ``read`` gave; of an async one this gives what is to be awaited."""
+        """Call the function with what ``read`` returned; the result of an async function is to be awaited."""
         if self._whole:
             return arguments
         rest = dict(arguments)
@@ -229,12 +228,12 @@ class Tool:
         return self.function(*args, **rest)
 
     def _from_signature(self, described: Mapping[str, str]) -> dict[str, Any]:
-        """Make a struct of the parameters, and describe it."""
+        """Build a struct of the parameters, and return its schema."""
         parameters, hints = self._parameters()
         fields: list[Any] = []
         self._fields: dict[str, str] = {}
         for number, parameter in enumerate(parameters):
-            # Names of its own, as a parameter may be called what a struct's field may not.
+            # A parameter may have a name that a struct's field cannot, such as "__init__": the field's is a number.
             field = f"p{number}"
             self._fields[parameter.name] = field
             required = parameter.default is parameter.empty
@@ -261,8 +260,8 @@ class Tool:
             signature = inspect.signature(self.function)
         except NameError as error:
             raise ConfigError(
-                f"the tool {self.name}: {printable(str(error))}; its annotations must name what is defined in its"
-                " module, at run time"
+                f"the tool {self.name}: {printable(str(error))}; the names in its annotations must exist in its module"
+                " at run time, not only under TYPE_CHECKING"
             ) from error
         except (TypeError, ValueError) as error:
             raise ConfigError(f"the tool {self.name}: {printable(str(error))}") from error
@@ -271,12 +270,12 @@ class Tool:
         for parameter in parameters:
             if parameter.kind in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}:
                 raise ConfigError(
-                    f"the tool {self.name} takes {parameter}, and a model can fill in only parameters that have names"
+                    f"the tool {self.name} takes {parameter}, but a model can only write parameters that have names"
                 )
             if parameter.name not in hints:
                 raise ConfigError(
-                    f"the tool {self.name}: the parameter {parameter.name} has no annotation, so the model could not"
-                    " know what to write; annotate it (Any if it may be anything)"
+                    f"the tool {self.name}: the parameter {parameter.name} has no annotation, so its schema is unknown;"
+                    " annotate it (with Any if it may be anything)"
                 )
         return parameters, hints
 
@@ -289,55 +288,54 @@ def _parameter_schema(schema: dict[str, Any], parameter: inspect.Parameter, desc
         try:
             words["default"] = msgspec.json.decode(msgspec.json.encode(parameter.default, enc_hook=plain))
         except (TypeError, ValueError, RecursionError):
-            words.pop("default", None)  # No JSON stands for it; the parameter is optional all the same.
+            words.pop("default", None)  # It cannot be written as JSON; the parameter is optional all the same.
     return words
 
 
 def toolbox(tools: Iterable[Any]) -> dict[str, Tool | Mapping[str, Any]]:
-    """Make tools of plain functions, and find all by their names; dicts stay as they are.
+    """Return tools by their names: a ``Tool`` of each function, and dicts as they are.
 
     Raises:
-        ConfigError: One is neither, or two have one name.
+        ConfigError: One is neither, or two have the same name.
     """
     if isinstance(tools, str | bytes | Mapping) or not isinstance(tools, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
         raise ConfigError(f"tools must be a list of functions, Tool(…) or dicts; got {quoted(cast('object', tools))}")
     box: dict[str, Tool | Mapping[str, Any]] = {}
     for place, tool in enumerate(tools):
         if isinstance(tool, Mapping):
-            given = cast("Mapping[str, Any]", tool)
-            _check_given(given, f"tools[{place}]")
-            named = given.get(str(given.get("type", "function")))
-            name = str(named.get("name", "")) if _is_dict(named) else ""
-            made: Tool | Mapping[str, Any] = given
+            entry = cast("Mapping[str, Any]", tool)
+            _check_entry(entry, f"tools[{place}]")
+            function = entry.get(str(entry.get("type", "function")))
+            name = str(function.get("name", "")) if _is_dict(function) else ""
+            boxed: Tool | Mapping[str, Any] = entry
         elif callable(tool):
-            made = tool if isinstance(tool, Tool) else Tool(tool)
-            name = made.name
+            boxed = tool if isinstance(tool, Tool) else Tool(tool)
+            name = boxed.name
         else:
             raise ConfigError(
-                f"tools[{place}] is {quoted(tool)}, and a {type(tool).__name__} is no tool: give a function, Tool(…) "
-                "or a dict"
+                f"tools[{place}] is {quoted(tool)}, which is not a tool: pass a function, Tool(…) or a dict"
             )
         if name and name in box:
             raise ConfigError(f"two tools are called {printable(name, 80)}; write Tool(function, name='…') for one")
-        box[name or f"#{len(box)}"] = made  # What has no name the relay can judge.
+        box[name or f"#{len(box)}"] = boxed  # Whether a tool without a name is valid is for the relay to say.
     return box
 
 
-def _check_given(tool: Mapping[str, Any], place: str) -> None:
-    """Find the function of a tool that is given as a dict; kinds of a relay's own are its own.
+def _check_entry(tool: Mapping[str, Any], place: str) -> None:
+    """Check that a tool written as a dict describes a function. Other types of tools are the relay's own.
 
     Raises:
-        ConfigError: It is a function that says nothing of itself.
+        ConfigError: It does not.
     """
     kind = tool.get("type")
     function: Any = tool.get("function")
     if callable(function):
-        raise ConfigError(f"{place}.function is {quoted(function)}: give the function itself as the tool")
+        raise ConfigError(f"{place}.function is {quoted(function)}: pass the function itself as the tool")
     if function is not None or (kind is not None and kind != "function"):
         return
     if "name" in tool:
         warn(
-            f"{place} has its name beside type, as other APIs want it, and is sent as it is; did you mean "
+            f"{place} has its name beside type, as in other APIs, and is sent as it is; did you mean "
             '{"type": "function", "function": {"name": …, "description": …, "parameters": …}}?'
         )
     elif kind == "function":
@@ -345,10 +343,10 @@ def _check_given(tool: Mapping[str, Any], place: str) -> None:
 
 
 def sendable(tools: Iterable[Any] | None) -> list[Mapping[str, Any]] | None:
-    """Write ``tools`` as the API wants them.
+    """Return ``tools`` as the API takes them.
 
     Raises:
-        ConfigError: As ``toolbox``.
+        ConfigError: As for ``toolbox``.
     """
     if tools is None:
         return None
@@ -356,12 +354,12 @@ def sendable(tools: Iterable[Any] | None) -> list[Mapping[str, Any]] | None:
 
 
 def is_format(value: object) -> bool:
-    """Say whether a ``response_format`` is a type, and not the API's own dict."""
+    """Return whether a ``response_format`` is a type, rather than the API's own dict."""
     return isinstance(value, type) or get_origin(value) is not None
 
 
 def response_format(shape: Shape[Any]) -> dict[str, Any]:
-    """Write a type as the API's ``response_format``, strict."""
+    """Return the API's ``response_format`` for a type, strict."""
     return {
         "type": "json_schema",
         "json_schema": {"name": shape.name, "schema": strictened(shape.schema), "strict": True},
@@ -369,10 +367,10 @@ def response_format(shape: Shape[Any]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Give plain dicts and lists of a pydantic model, for msgspec's encoder.
+    """Return plain dicts and lists of a pydantic model: a hook for msgspec's encoder.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is not a pydantic model.
     """
     if _is_pydantic(type(value)):
         return value.model_dump(mode="json")
@@ -405,7 +403,7 @@ def _is_pydantic(kind: Any) -> bool:
 
 
 def _holds_data(kind: Any) -> bool:
-    """Say whether a class is one whose fields a model can fill in."""
+    """Return whether a class is one whose fields a model can write."""
     return _is_class(kind) and (
         issubclass(kind, msgspec.Struct)
         or dataclasses.is_dataclass(kind)
@@ -424,23 +422,23 @@ def _schema(kind: Any) -> dict[str, Any]:
 
     def of_pydantic(custom: Any) -> dict[str, Any]:
         if not _is_pydantic(custom):
-            raise TypeError(f"no JSON stands for the type {printable(str(custom), 80)}")
+            raise TypeError(f"the type {printable(str(custom), 80)} has no JSON Schema")
         schema = _pydantic_schema(custom)
         for name, definition in schema.pop("$defs", {}).items():
             if inner.setdefault(name, definition) != definition:
-                raise TypeError(f"two types are called {name}; give one another name")
+                raise TypeError(f"two types are called {name}; rename one of them")
         return schema
 
     (root,), definitions = msgspec.json.schema_components(
         [kind], schema_hook=of_pydantic, ref_template="#/$defs/{name}"
     )
     if clash := sorted(name for name in inner.keys() & definitions.keys() if inner[name] != definitions[name]):
-        raise TypeError(f"two types are called {clash[0]}; give one another name")
+        raise TypeError(f"two types are called {clash[0]}; rename one of them")
     return {**root, "$defs": {**definitions, **inner}}
 
 
 def _rooted(schema: dict[str, Any]) -> dict[str, Any]:
-    """Put the root in its place, where a schema begins with a reference to it."""
+    """Return a schema whose root stands at its top, where msgspec and pydantic may write a reference to it."""
     definitions: dict[str, Any] = dict(schema.get("$defs", {}))
     root = {word: value for word, value in schema.items() if word != "$defs"}
     reference = root.pop("$ref", None)
@@ -461,10 +459,10 @@ def _references(schema: Any) -> set[str]:
 
 
 def strictened(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring a schema into the form of strict mode: every object closed, every field required, no defaults.
+    """Return a schema in the form of strict mode: every object closed, every field required, no defaults.
 
-    A default that is not null is told in the field's description. Objects of any
-    fields stay what they are: closed, they could hold nothing.
+    A default that is not null becomes part of the field's description. Objects of
+    any fields stay what they are: closed, they could not have any.
 
     Source: openai's guide "Structured model outputs".
     """
@@ -478,7 +476,7 @@ def _strict(schema: dict[str, Any], definitions: Mapping[str, Any], within: froz
         words = {**words.pop("allOf")[0], **words}
     reference = words.get("$ref")
     if isinstance(reference, str) and len(words) > 1:
-        # Strict mode allows nothing beside a reference, so what is meant takes its place; within itself it cannot.
+        # Strict mode allows nothing beside a reference, so the definition takes its place, except within itself.
         name = reference.removeprefix("#/$defs/")
         if reference in within or name not in definitions:
             return {"$ref": reference}
@@ -503,8 +501,8 @@ def _strict(schema: dict[str, Any], definitions: Mapping[str, Any], within: froz
 def _without_default(schema: dict[str, Any]) -> dict[str, Any]:
     words = {word: value for word, value in schema.items() if word not in _DROPPED}
     if (default := schema.get("default")) is not None:
-        said = f"(default: {msgspec.json.encode(default).decode()})"
-        words["description"] = f"{words['description']} {said}" if words.get("description") else said
+        note = f"(default: {msgspec.json.encode(default).decode()})"
+        words["description"] = f"{words['description']} {note}" if words.get("description") else note
     return words
 
 
@@ -522,12 +520,16 @@ def _can_be_strict(schema: Any) -> bool:
 
 
 def _validated(kind: Any, value: Any) -> Any:
-    """Make a pydantic model of decoded JSON, for msgspec's decoder; other kinds have been refused before."""
-    return _said(kind.model_validate, value)
+    """Return a pydantic model of decoded JSON: a hook for msgspec's decoder. ``_schema`` has refused other types."""
+    return _validated_by(kind.model_validate, value)
 
 
-def _said(validate: Callable[[Any], Any], value: Any) -> Any:
-    """Validate by pydantic, whose errors are long and name its documentation."""
+def _validated_by(validate: Callable[[Any], Any], value: Any) -> Any:
+    """Return what pydantic makes of a value.
+
+    Raises:
+        MisfitError: It does not fit. pydantic's own message is long, and links to its documentation.
+    """
     try:
         return validate(value)
     except ValueError as error:
@@ -536,8 +538,8 @@ def _said(validate: Callable[[Any], Any], value: Any) -> Any:
             raise MisfitError(str(error)) from None
         found = cast("list[dict[str, Any]]", listed(include_url=False, include_context=False, include_input=False))
         places = ("".join(f"[{s}]" if isinstance(s, int) else f".{s}" for s in one["loc"]) for one in found)
-        said = "; ".join(f"{one['msg']} - at `${place}`" for one, place in zip(found, places, strict=True))
-    raise MisfitError(said)
+        text = "; ".join(f"{one['msg']} - at `${place}`" for one, place in zip(found, places, strict=True))
+    raise MisfitError(text)
 
 
 # --- signatures ----------------------------------------------------------------------------------------------------
@@ -550,7 +552,7 @@ def _unwrapped(function: Any) -> Any:
 
 
 def _hints(function: Any) -> dict[str, Any]:
-    """Resolve the annotations of the parameters alone: what it returns is often imported for type checkers only."""
+    """Return the resolved annotations of the parameters alone: the return type is often imported for checkers only."""
     written: Mapping[str, Any] = getattr(function, "__annotations__", {})
     parameters = SimpleNamespace(__annotations__={name: hint for name, hint in written.items() if name != "return"})
     return get_type_hints(parameters, getattr(function, "__globals__", {}), include_extras=True)
@@ -573,14 +575,14 @@ def _docstring(function: Any) -> str:
 
 
 def _described(doc: str) -> tuple[str, dict[str, str]]:
-    """Take a docstring in Google's style apart: what stands outside its sections, and what Args say of each."""
+    """Return the text of a docstring in Google's style that is outside its sections, and what its Args say of each."""
     prose: list[str] = []
-    said: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {}
     section, name, indent = "", "", 0
     for line in doc.splitlines():
         text = line.strip()
-        if found := _SECTION.fullmatch(line):
-            section, name, indent = found[1], "", 0
+        if header := _SECTION.fullmatch(line):
+            section, name, indent = header[1], "", 0
             continue
         if text and not line[0].isspace():
             section = ""
@@ -591,7 +593,7 @@ def _described(doc: str) -> tuple[str, dict[str, str]]:
             indent = indent or depth
             if depth <= indent and (entry := _ARGUMENT.fullmatch(text)):
                 name = entry[1]
-                said[name] = [entry[2]]
+                found[name] = [entry[2]]
             elif name:
-                said[name].append(text)
-    return "\n".join(prose).strip(), {name: " ".join(filter(None, lines)) for name, lines in said.items()}
+                found[name].append(text)
+    return "\n".join(prose).strip(), {name: " ".join(filter(None, lines)) for name, lines in found.items()}

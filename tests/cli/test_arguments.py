@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     ("arguments", "words"),
     [
         (("cat.png",), "the last argument is the prompt, and cat.png is a file"),
-        (("what is it",), "a picture and a prompt are needed"),
+        (("what is it",), "an image and a prompt are needed"),
         (("cat.png", "cat.png"), "and cat.png is a file"),
-        (("what is it?", "https://example.com/cat.png"), "is an address"),
-        (("cat.png", "what", "is", "it"), "there is no file what; pictures first"),
+        (("what is it?", "https://example.com/cat.png"), "is a URL"),
+        (("cat.png", "what", "is", "it"), "there is no file what; images first"),
         (("cat.png", " "), "the prompt is empty"),
-        (("-", "-", "compare"), "was named twice"),
-        (("-", "what"), "no picture: stdin is empty"),
+        (("-", "-", "compare"), "is named twice"),
+        (("-", "what"), "no image: stdin is empty"),
         (("dog.png", "what"), "dog.png"),
         (("cat.png", "x" * 5000), ""),
         (("notes.txt", "what"), "notes.txt"),
@@ -69,7 +69,7 @@ def test_the_key_is_needed_and_never_shown(tutu: Callable[..., Done], monkeypatc
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [(("analyze", "-", "what"), "no picture: stdin (-) is the terminal"), (("chat", "--json"), "no prompt: stdin")],
+    [(("analyze", "-", "what"), "no image: stdin (-) is the terminal"), (("chat", "--json"), "no prompt: stdin")],
 )
 def test_a_terminal_is_not_read_for_a_pipe(arguments: tuple[str, ...], words: str) -> None:
     with Terminal(*arguments) as terminal:

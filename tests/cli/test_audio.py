@@ -66,7 +66,7 @@ def test_speech_is_saved_and_says_where(tutu: Callable[..., Done], relay: Server
 def test_speech_names_the_file_by_its_bytes_and_says_so(tutu: Callable[..., Done], relay: Server) -> None:
     relay.answers(sounds())
     done = tutu("speech", "hi", "-o", "hi.mp3", "-m", "gpt-4o-mini-tts", "--instructions", "Whisper.")
-    assert done == (0, "hi.wav\n", "note: the relay sent audio/wav, and the name says so\n")
+    assert done == (0, "hi.wav\n", "note: the relay sent audio/wav, so the extension is .wav\n")
     sent = relay.requests[0].json
     assert ("response_format" in sent, sent["instructions"]) == (False, "Whisper.")
 
@@ -102,7 +102,7 @@ def test_speech_refuses_before_it_costs_anything(tutu: Callable[..., Done], rela
         (("hi", "-o", "there.mp3"), "there.mp3 exists already"),
         (("hi", "-o", "missing/a.mp3"), "the folder missing does not exist"),
         (("hi", "-o", "-", "--json"), "both want stdout"),
-        (("hi", "-o", os.devnull, "--overwrite"), "no file that a sound can be saved in"),
+        (("hi", "-o", os.devnull, "--overwrite"), "the audio cannot be saved there"),
         ((" ", "-o", "a.mp3"), "the text is empty"),
     ):
         done = tutu("speech", *arguments)
@@ -140,7 +140,7 @@ def test_an_error_that_calls_itself_a_sound(tutu: Callable[..., Done], relay: Se
 def test_a_sound_is_not_written_to_a_terminal(relay: Server) -> None:
     with Terminal("speech", "hi", "-o", "-") as terminal:
         assert terminal.end() == 2
-    assert "that is the terminal; name a file" in terminal.plain
+    assert "stdout is the terminal; name a file" in terminal.plain
     assert relay.requests == []
 
 
@@ -201,7 +201,7 @@ def test_a_model_that_does_not_stream_gives_it_all_at_the_end(tutu: Callable[...
 def test_what_is_streamed_is_text(tutu: Callable[..., Done], relay: Server, more: str) -> None:
     done = tutu("transcribe", "talk.wav", "--stream", more)
     assert (done.code, relay.requests) == (2, [])
-    assert "leave --json and --format away" in one_line(done.err)
+    assert "leave out --json and --format" in one_line(done.err)
 
 
 def test_a_terminal_shows_a_transcription_as_it_comes(relay: Server) -> None:
@@ -238,7 +238,7 @@ def test_what_was_said_as_json(tutu: Callable[..., Done], relay: Server, command
 
 def test_a_recording_without_words(tutu: Callable[..., Done], relay: Server) -> None:
     relay.answers(raw(200, b'{"text": ""}'))
-    assert tutu("transcribe", "talk.wav") == (0, "\n", "note: no words were heard\n")
+    assert tutu("transcribe", "talk.wav") == (0, "\n", "note: the transcript is empty: no words were heard\n")
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_a_recording_without_words(tutu: Callable[..., Done], relay: Server) -> 
     [
         (("missing.mp3",), "missing.mp3"),
         (("cat.png",), "cat.png"),
-        (("talk.wav", "--json", "--format", "srt"), "--json and --format srt both say how to print it"),
+        (("talk.wav", "--json", "--format", "srt"), "--json and --format srt both choose the output format"),
     ],
 )
 def test_recordings_are_checked_before_anything_is_sent(

@@ -73,10 +73,10 @@ def _names_the_colours(seen: Recorded) -> Any:
 def test_our_relay_as_it_is_in_words(tutu: Callable[..., Done]) -> None:
     done = tutu("doctor")
     assert done.code == 0
-    assert "\nyes      picture (base64) “This is a PNG picture of 96x96 pixels" in done.out
-    assert "It can: chat, stream, picture (base64)" in done.out
+    assert "\nyes      image (base64)   “This is a PNG picture of 96x96 pixels" in done.out
+    assert "It can: chat, stream, image (base64)" in done.out
     assert done.err.startswith("note: this asks gpt-4o a few short questions, some 500 tokens")
-    assert "no picture is ordered" in done.err
+    assert "no image and no speech is ordered" in done.err
 
 
 def test_no_picture_is_ordered_unasked(tutu: Callable[..., Done], relay: Server) -> None:
@@ -86,7 +86,7 @@ def test_no_picture_is_ordered_unasked(tutu: Callable[..., Done], relay: Server)
 
 def test_a_picture_that_was_ordered_is_kept(tutu: Callable[..., Done], relay: Server) -> None:
     done = tutu("doctor", "--draw", "--json")
-    assert "gpt-4o-image draws one picture, paid for like any other" in done.err
+    assert "gpt-4o-image draws one image, paid for like any other" in done.err
     result, detail = checks(done)["drawing"]
     assert result == "yes"
     place = detail.rpartition(" → ")[0].rpartition("kept: ")[2]
@@ -132,8 +132,8 @@ def test_an_address_beside_the_api_is_put_right(
     done = tutu("doctor", "--json")
     result, detail = checks(done)["address"]
     assert (done.code, result) == (code, "no")
-    assert detail.endswith(f"there is one at {relay.base_url}: set TUTU_BASE_URL to it")
-    assert checks(done)["picture (base64)"][0] == "yes"
+    assert detail.endswith(f"the API is at {relay.base_url}: set TUTU_BASE_URL to it")
+    assert checks(done)["image (base64)"][0] == "yes"
     assert {seen.headers["Authorization"] for seen in relay.requests} == {"Bearer sk-test-0123456789abcdef"}
 
 
@@ -143,15 +143,15 @@ def test_an_address_whose_api_has_no_v1(tutu: Callable[..., Done], relay: Server
     relay.answers(page, path="/api/v1/models")
     relay.answers(MODELS, path="/api/models")
     done = tutu("doctor", "--json", "--base-url", f"{relay.origin}/api/v1")
-    assert checks(done)["address"][1].endswith(f"there is one at {relay.origin}/api: set --base-url to it")
+    assert checks(done)["address"][1].endswith(f"the API is at {relay.origin}/api: set --base-url to it")
 
 
 def test_pages_everywhere(tutu: Callable[..., Done], relay: Server) -> None:
     relay.answers(*[raw(200, b"<html><title>Panel</title>")] * 9)
     done = tutu("doctor")
     assert done.code == 8
-    assert "→ this is no API; ask its operator for the address" in done.out
-    assert "\nuntried  all else         the address comes first\n" in done.out
+    assert "→ this is not the API; ask the relay's operator for its address" in done.out
+    assert "\nuntried  all else         not tried: the address has to work first\n" in done.out
     assert "To put right: address. Not tried: chat" in done.out
 
 
@@ -196,7 +196,7 @@ def test_a_wrong_key(tutu: Callable[..., Done]) -> None:
     assert done.code == 3
     assert (found["address"][0], found["models"][0], found["key"][0]) == ("yes", "untried", "no")
     assert "check the key: --api-key, or TUTU_API_KEY" in found["key"][1]
-    assert found["chat"] == ("untried", "the key comes first → None")
+    assert found["chat"] == ("untried", "not tried: the key has to work first → None")
 
 
 def test_a_key_that_is_asked_for_only_by_a_chat(tutu: Callable[..., Done], relay: Server) -> None:
@@ -254,7 +254,7 @@ def test_a_relay_that_counts_nothing(tutu: Callable[..., Done], relay: Server) -
             r"held back: 0\.\d s of nothing, then 3 pieces in \d+ ms;.*nginx",
         ),
         (raw(200, json.dumps(ANSWER).encode()), "partly", r"JSON in place of a stream, after .*; no usage"),
-        (streams([chunk("1 "), chunk("2")]), "yes", r"usage, \[DONE\] and no finish_reason, so that a cut"),
+        (streams([chunk("1 "), chunk("2")]), "yes", r"usage, \[DONE\] and no finish_reason, so a cut-off"),
         (streams([chunk("all"), chunk(finish_reason="stop")]), "partly", "one piece with all of it"),
         (streams([chunk(refusal="no"), chunk(finish_reason="stop")]), "no", "a stream without text"),
         (streams([chunk("1 "), chunk("2")], done=False, then="reset"), "no", "broke off.*ask for whole answers"),
@@ -283,7 +283,7 @@ def test_a_relay_that_knows_no_stream_options(tutu: Callable[..., Done], relay: 
 def test_a_model_that_does_not_see(tutu: Callable[..., Done], relay: Server, said: str) -> None:
     spoils(relay, says("hello"), says("1 2 3"), says(said))
     done = tutu("doctor", "--json")
-    result, detail = checks(done)["picture (base64)"]
+    result, detail = checks(done)["image (base64)"]
     assert (done.code, result) == (8, "no")
     assert f"and said: “{said}”" in detail
 
@@ -291,30 +291,30 @@ def test_a_model_that_does_not_see(tutu: Callable[..., Done], relay: Server, sai
 def test_a_picture_that_is_refused(tutu: Callable[..., Done], relay: Server) -> None:
     spoils(relay, says("hello"), says("1 2 3"), fails(400, "no images, please"))
     done = tutu("doctor", "--json")
-    assert (done.code, checks(done)["picture (base64)"][0]) == (4, "no")
+    assert (done.code, checks(done)["image (base64)"][0]) == (4, "no")
     assert checks(done)["JSON schema"][0] != "untried"
 
 
 def test_a_picture_by_its_address(tutu: Callable[..., Done], relay: Server) -> None:
     done = tutu("doctor", "--json", "--picture", relay.host(sample_picture(), "cat.png"))
-    result, detail = checks(done)["picture (URL)"]
-    assert (result, "is that your picture?" in detail) == ("yes", True)
+    result, detail = checks(done)["image (URL)"]
+    assert (result, "is that your image?" in detail) == ("yes", True)
     done = tutu("doctor", "--json", "--picture", "https://pictures.example/cat.jpg")
-    assert (done.code, checks(done)["picture (URL)"][0]) == (0, "no")
-    assert "give pictures as files" in checks(done)["picture (URL)"][1]
+    assert (done.code, checks(done)["image (URL)"][0]) == (0, "no")
+    assert "give images as files" in checks(done)["image (URL)"][1]
 
 
 def test_a_picture_without_an_address(tutu: Callable[..., Done], relay: Server) -> None:
     done = tutu("doctor", "--picture", "cat.png")
     assert (done.code, relay.requests) == (2, [])
-    assert "--picture takes the http:// or https:// address" in one_line(done.err)
+    assert "--picture takes the http:// or https:// URL" in one_line(done.err)
 
 
 @pytest.mark.parametrize(
     ("answer", "result", "words"),
     [
         (calls("get_weather", '{"city": "Oslo"}'), "yes", 'called get_weather({"city": "Oslo"})'),
-        (calls("get_weather", "Oslo"), "partly", "which is no JSON"),
+        (calls("get_weather", "Oslo"), "partly", "which is not JSON"),
         (calls("weather", '{"city": "Oslo"}'), "partly", "called weather"),
         (says("It rains."), "no", "it said: “It rains.” → use a model that knows tools"),
         (fails(400, "tools are not supported"), "no", "try another --model, or do without"),
@@ -361,7 +361,7 @@ def test_a_narrow_terminal_shows_it_one_below_the_other() -> None:
         assert terminal.end() == 0
     assert re.search(r"yes  key *\r\n  accepted *\r\n", terminal.plain)
     assert "\x1b[32m" not in terminal.shown
-    assert re.search(r"\r\nIt can: [^\r]{10,35}\r\n", terminal.plain)
+    assert re.search(r"\r\nIt can: [^\r]{10,36}\r\n", terminal.plain)
 
 
 def test_interrupting_the_doctor(relay: Server) -> None:

@@ -14,7 +14,7 @@ from tutuclient.testing import Recorded, Server, fails, raw
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tutuclient.testing.script import Answer
+    from tutuclient.testing.exchange import Answer
 
 
 def counted(seen: Recorded) -> Answer:

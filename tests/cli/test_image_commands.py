@@ -28,7 +28,7 @@ def test_generate_saves_the_picture_and_says_when_its_name_is_another(tutu: Call
     assert tutu("generate", "a red cat", "-o", "cat.jpg") == (
         0,
         "cat.png\n",
-        "note: the relay sent image/png, and the name says so\n",
+        "note: the relay sent image/png, so the extension is .png\n",
     )
 
 
@@ -52,7 +52,7 @@ def test_no_picture_says_what_the_relay_said(tutu: Callable[..., Done], relay: S
     relay.answers(says("抱歉,我不能\nedit"), says("no"))
     done = tutu("edit", "cat.png", SKY, "-o", "sky.png")
     assert (done.code, done.out) == (8, "")
-    assert "no picture; the relay said: 抱歉,我不能\\nedit [request id " in one_line(done.err)
+    assert "no image; the relay said: 抱歉,我不能\\nedit [request id " in one_line(done.err)
     assert not Path("sky.png").exists()
     done = tutu("edit", "cat.png", SKY, "-o", "sky.png", "--json")
     assert (done.code, done.json["text"], done.json["images"]) == (8, "no", [])
@@ -64,7 +64,9 @@ def test_a_picture_that_had_come_before_the_stream_broke_is_not_lost(tutu: Calla
     done = tutu("edit", "cat.png", SKY, "-o", "sky.png")
     assert done.code == 7
     note, error = done.err.splitlines()
-    assert taken_from(note.removeprefix("note: a picture had come before: ")) == sample_picture()
+    assert (
+        taken_from(note.removeprefix("note: an image that had arrived before the error is saved: ")) == sample_picture()
+    )
     assert "billed" in error
 
 
@@ -74,7 +76,7 @@ def test_interrupting_an_order_says_that_it_may_be_billed(relay: Server) -> None
         asyncio.run(relay.wait_requests(1, LONG))
         done = interrupted(started)
     assert (done.code, done.out) == (130, "")
-    assert "billed all the same" in done.err
+    assert "bill the order all the same" in done.err
 
 
 def test_a_terminal_shows_the_relays_progress(relay: Server) -> None:

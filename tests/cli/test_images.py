@@ -92,7 +92,7 @@ def test_vary_orders_variations(tutu: Callable[..., Done], relay: Server) -> Non
         (("edit", "missing.png", "a hat", "-o", "a.png"), "missing.png"),
         (("edit", "https://pictures.example/cat.png", "a hat", "-o", "a.png"), "is an address"),
         (("edit", "cat.png", "a hat", "--mask", "notes.txt", "-o", "a.png"), "notes.txt"),
-        (("vary", "-", "-o", "a.png"), "no picture: stdin is empty"),
+        (("vary", "-", "-o", "a.png"), "no image: stdin is empty"),
         (("vary", "cat.png", "-o", "missing/a.png"), "the folder missing does not exist"),
         (("vary", "cat.png", "-o", "a.png", "--n", "11"), "(see tutuclient images vary --help)"),
     ],
@@ -142,7 +142,7 @@ def test_a_picture_that_cannot_be_fetched_keeps_its_address(tutu: Callable[..., 
     relay.answers(gives(good, gone))
     done = tutu("images", "generate", "cat", "-o", "a.png", "-n", "2")
     assert (done.code, done.out) == (8, "a-1.png\n")
-    assert f"paid for, and not ordered again: {gone}" in done.err
+    assert f"it is here: {gone}" in done.err
     assert len(relay.requests) == 1
 
 
@@ -197,7 +197,7 @@ def test_a_draft_is_there_before_the_picture(relay: Server, pictures: list[bytes
             time.sleep(0.05)
         done = interrupted(started)
     assert (done.code, done.out) == (130, "a-draft-1.png\n")
-    assert "billed all the same" in done.err
+    assert "bill the order all the same" in done.err
 
 
 def test_drafts_as_json(tutu: Callable[..., Done], relay: Server, pictures: list[bytes]) -> None:
@@ -238,7 +238,7 @@ def test_interrupting_an_order_says_that_it_may_be_billed(relay: Server) -> None
         asyncio.run(relay.wait_requests(1, 20))
         done = interrupted(started)
     assert (done.code, done.out) == (130, "")
-    assert "billed all the same" in done.err
+    assert "bill the order all the same" in done.err
 
 
 def test_images_alone_shows_its_help(tutu: Callable[..., Done]) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tutuclient.testing import Recorded
-    from tutuclient.testing.script import Answer
+    from tutuclient.testing.exchange import Answer
 
 
 def test_several_pictures_are_numbered(tutu: Callable[..., Done], relay: Server) -> None:
@@ -49,7 +49,7 @@ def test_edit_refuses_before_it_costs_anything(tutu: Callable[..., Done], relay:
         ("-o", "-", "--json"): "both want stdout",
     }
     if not os.access("closed", os.W_OK):  # Root may write anywhere.
-        cases["-o", "closed/sky.png"] = "the folder closed may not be written to"
+        cases["-o", "closed/sky.png"] = "the folder closed is not writable"
     for output, words in cases.items():
         done = tutu("edit", "cat.png", SKY, *output)
         assert (done.code, done.out) == (2, "")
@@ -61,7 +61,7 @@ def test_a_folder_that_may_not_be_written_to(
     tutu: Callable[..., Done], relay: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert "the folder . may not be written to" in tutu("generate", "cat", "-o", "sky.png").err
+    assert "the folder . is not writable" in tutu("generate", "cat", "-o", "sky.png").err
     assert relay.requests == []
 
 
@@ -75,7 +75,7 @@ def test_a_picture_that_cannot_be_fetched_keeps_its_address(tutu: Callable[..., 
     relay.answers(draws(address), draws(address))
     done = tutu("edit", "cat.png", SKY, "-o", "sky.png")
     assert (done.code, done.out) == (8, "")
-    assert f"paid for, and not ordered again: {address}" in done.err
+    assert f"it is here: {address}" in done.err
     (image,) = tutu("edit", "cat.png", SKY, "-o", "sky.png", "--json").json["images"]
     assert (image["url"], image["path"]) == (address, None)
     assert image["error"]
@@ -91,7 +91,7 @@ def test_a_picture_whose_name_was_taken_meanwhile_is_kept_elsewhere(tutu: Callab
     done = tutu("edit", "cat.png", SKY, "-o", "sky.png")
     assert (done.code, done.out) == (8, "")
     assert "sky.png exists already: choose another name, or pass --overwrite" in done.err
-    assert taken_from(done.err.rpartition("again: ")[2]) == sample_picture()
+    assert taken_from(done.err.rpartition("it is here: ")[2]) == sample_picture()
 
 
 @pytest.mark.parametrize("form", ["b64", "url"])
@@ -115,7 +115,7 @@ def test_a_damaged_image_never_leaves_the_folder_it_was_meant_for(tutu: Callable
     relay.answers(*[draws(part, form="b64")] * 3)
     for name in ("sky-damaged.png", "sky-damaged-2.png", "sky-damaged-3.png"):
         done = tutu("edit", "cat.png", SKY, "-o", "sky.jpg")
-        assert f"paid for, and not ordered again: {name}" in done.err
+        assert f"it is here: {name}" in done.err
         assert "damaged=True" not in done.err
         assert Path(name).read_bytes() == part
 
@@ -125,7 +125,7 @@ def test_a_damaged_image_for_stdout_gets_no_name_like_an_option(tutu: Callable[.
     relay.answers(draws(part, form="b64"))
     done = tutu("edit", "cat.png", SKY, "-o", "-")
     assert (done.code, done.out) == (8, "")
-    [place] = [line.rpartition(": ")[2] for line in done.err.splitlines() if "not ordered again" in line]
+    [place] = [line.rpartition(": ")[2] for line in done.err.splitlines() if "it is here" in line]
     assert Path(place).read_bytes() == part
     assert not Path(place).name.startswith("-")
     Path(place).unlink()
@@ -136,8 +136,8 @@ def test_a_damaged_image_is_kept_beside_and_told(tutu: Callable[..., Done], rela
     relay.answers(*[draws(part, form="b64")] * 2)
     done = tutu("edit", "cat.png", SKY, "-o", "sky.png")
     assert (done.code, done.out) == (8, "")
-    assert "does not go on to its end" in done.err
-    assert "paid for, and not ordered again: sky-damaged.png" in done.err
+    assert "is incomplete" in done.err
+    assert "it is here: sky-damaged.png" in done.err
     assert Path("sky-damaged.png").read_bytes() == part
     (image,) = tutu("edit", "cat.png", SKY, "-o", "sky.png", "--json").json["images"]
     assert image["path"] == "sky-damaged-2.png"
@@ -158,11 +158,11 @@ def test_interrupting_a_download_says_where_the_picture_is(relay: Server) -> Non
 def test_a_device_is_no_file_to_save_in(tutu: Callable[..., Done]) -> None:
     done = tutu("edit", "cat.png", SKY, "-o", os.devnull, "--overwrite")
     assert (done.code, done.out) == (2, "")
-    assert "no file that a picture can be saved in" in done.err
+    assert "the image cannot be saved there" in done.err
 
 
 def test_a_picture_is_not_written_to_a_terminal(relay: Server) -> None:
     with Terminal("generate", "cat", "-o", "-") as terminal:
         assert terminal.end() == 2
-    assert "that is the terminal; name a file" in terminal.shown
+    assert "stdout is the terminal; name a file" in terminal.shown
     assert relay.requests == []

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.conftest import KEY, LONG, SKY, Done, Terminal, interrupted, one_line, process, read
 from tutuclient.cli import account
-from tutuclient.cli.running import in_options
+from tutuclient.cli.running import as_options
 from tutuclient.testing import Server, chunk, fails, rate_limited, raw, says, streams
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def test_a_bug_of_ours_is_one_line_too(tutu: Callable[..., Done], monkeypatch: p
     def broken(*_: object) -> None:
         raise LookupError("of\nall things")
 
-    monkeypatch.setattr(account, "client_of", broken)
+    monkeypatch.setattr(account, "make_client", broken)
     done = tutu("models")
     assert (done.code, one_line(done.err)[:45]) == (1, "error: unexpected LookupError: of\\nall things")
     assert "in broken" in tutu("models", "--debug").err
@@ -198,4 +198,4 @@ def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
     ],
 )
 def test_advice_is_told_in_options(message: str, told: str) -> None:
-    assert in_options(message) == told
+    assert as_options(message) == told

@@ -14,77 +14,25 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import aiohttp
 import anyio
 import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from yarl import URL
 
+from tests.certificates import self_signed
 from tests.conftest import QUICK
+from tests.downloads.hosts import PNG, Stranger, refusal, stranger_at_work
 from tests.images import TINY_GIF, png
-from tutuclient.downloads.fetch import Downloads, is_public, must_be_picture, picture_mime, safe_url
+from tutuclient.downloads.fetch import Downloads
 from tutuclient.errors import ImageDownloadError
+from tutuclient.media.image import image_type_of
+from tutuclient.media.kinds import picture_mime
 from tutuclient.settings import UNSET, RetryPolicy, Timeout
-from tutuclient.testing.certificate import self_signed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-PNG = png(bytes(range(256)) * 40)
-
-
-class Stranger:
-    """A server on loopback: ``pages`` maps paths to answers, ``asked`` keeps the requests."""
-
-    def __init__(self) -> None:
-        self.pages: dict[str, Any] = {"/a.png": PNG}
-        self.asked: list[web.Request] = []
-        self.port = 0
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(request)
-        page = self.pages.get(request.path, 404)
-        if callable(page):
-            made: web.StreamResponse = await page(request)
-            return made
-        if isinstance(page, int):
-            return web.Response(status=page)
-        if isinstance(page, str):
-            return web.Response(status=302, headers={"Location": page})
-        return web.Response(body=page, content_type="image/png")
-
-    @property
-    def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def at(self, path: str) -> str:
-        return self.origin + path
-
-    def trusted(self, **settings: Any) -> Downloads:
-        return Downloads(trusted_origins={self.origin}, **{"retry": QUICK, **settings})
-
-
-@asynccontextmanager
-async def stranger_at_work(tls: ssl.SSLContext | None = None) -> AsyncIterator[Stranger]:
-    stranger = Stranger()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", stranger.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-    await site.start()
-    stranger.port = runner.addresses[0][1]
-    yield stranger
-    await runner.cleanup()
-
-
-@pytest.fixture
-async def stranger() -> AsyncIterator[Stranger]:
-    async with stranger_at_work() as stranger:
-        yield stranger
 
 
 @asynccontextmanager
@@ -105,28 +53,6 @@ async def raw_server(answer: bytes, *, hold: bool = False) -> AsyncIterator[str]
     waiting.set()
     server.close()
     await asyncio.sleep(0.01)
-
-
-def names(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """Make every name resolve to these addresses."""
-
-    async def getaddrinfo(_loop: object, _host: str, port: int, **_options: Any) -> list[Any]:
-        return [
-            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
-            if ":" in address
-            else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
-            for address in addresses
-        ]
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
-
-
-async def refusal(downloads: Downloads, url: str) -> str:
-    with pytest.raises(ImageDownloadError) as caught:
-        await downloads.fetch(url)
-    assert caught.value.__cause__ is None
-    assert caught.value.message.isprintable()
-    return caught.value.message
 
 
 # What comes
@@ -196,19 +122,19 @@ async def test_believes_bytes_and_not_the_content_type(stranger: Stranger) -> No
 @pytest.mark.parametrize(
     ("body", "words"),
     [
-        (b"", "empty"),
-        (b"\xef\xbb\xbf  <!DOCTYPE html><p>expired", "a web page"),
-        (b"<HTML>", "a web page"),
-        (b'<?xml version="1.0"?><Error/>', "XML"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
-        (b'{"error": "expired"}', "JSON"),
-        (b"%PDF-1.7", "a PDF"),
-        (b"\x1f\x8b\x08\x00", "gzip data"),
-        (b"PK\x03\x04", "a ZIP archive"),
-        (b"\x1aE\xdf\xa3\x01", "a video"),
-        (b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom", "a video"),
-        (b"link expired", "text"),
-        (b"\x00\x01\x02\x03", "data of no kind known here"),
+        (b"", "it is empty"),
+        (b"\xef\xbb\xbf  <!DOCTYPE html><p>expired", "it seems to be HTML"),
+        (b"<HTML>", "it seems to be HTML"),
+        (b'<?xml version="1.0"?><Error/>', "it seems to be XML"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "it seems to be SVG"),
+        (b'{"error": "expired"}', "it seems to be JSON"),
+        (b"%PDF-1.7", "it seems to be a PDF"),
+        (b"\x1f\x8b\x08\x00", "it seems to be gzip"),
+        (b"PK\x03\x04", "it seems to be a zip archive"),
+        (b"\x1aE\xdf\xa3\x01", "it seems to be a video"),
+        (b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom", "it seems to be a video"),
+        (b"link expired", "it seems to be text"),
+        (b"\x00\x01\x02\x03", "it seems to be of a kind not known here"),
     ],
 )
 async def test_says_what_came_instead_of_a_picture(stranger: Stranger, body: bytes, words: str) -> None:
@@ -218,14 +144,14 @@ async def test_says_what_came_instead_of_a_picture(stranger: Stranger, body: byt
     async def keep(piece: bytes) -> None:
         written.append(piece)
 
-    with pytest.raises(ImageDownloadError, match=rf"is no picture but {words}.* \(sent as image/png\)"):
+    with pytest.raises(ImageDownloadError, match=rf"is not an image: {words}.* \(sent as image/png\)"):
         await stranger.trusted().fetch_into(stranger.at("/a.png"), keep)
     assert written == []
 
 
 def test_the_sender_s_word_is_left_out_when_there_is_none() -> None:
-    with pytest.raises(ImageDownloadError, match=r"^it is no picture but JSON$"):
-        must_be_picture(b"[]", "it")
+    with pytest.raises(ImageDownloadError, match=r"^it is not an image: it seems to be JSON$"):
+        image_type_of(b"[]", "it")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +168,7 @@ async def test_refuses_what_says_it_is_too_large_before_reading_it(stranger: Str
     async with raw_server(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", hold=True) as url:
         assert "larger than 1000 bytes" in await refusal(Downloads(allow_private=True, max_bytes=1000, timeout=1), url)
     message = await refusal(stranger.trusted(max_bytes=len(PNG) - 1), stranger.at("/a.png"))
-    assert message.endswith(f"is larger than {len(PNG) - 1} bytes, the most that is accepted")
+    assert message.endswith(f"is larger than {len(PNG) - 1} bytes (max_response_bytes= raises the limit)")
     assert await stranger.trusted(max_bytes=len(PNG)).fetch(stranger.at("/a.png")) == PNG
 
 
@@ -290,7 +216,7 @@ async def test_a_broken_answer_is_an_error_of_ours(answer: bytes) -> None:
 async def test_the_deadline_ends_any_silence(answer: bytes) -> None:
     async with raw_server(answer, hold=True) as url:
         message = await refusal(Downloads(allow_private=True, timeout=0.1), url)
-    assert "was not here within 0.1 s" in message or "could not be fetched" in message
+    assert "could not be fetched within 0.1 s" in message or "could not be fetched" in message
 
 
 async def test_a_compressed_answer_is_not_inflated(stranger: Stranger) -> None:
@@ -298,7 +224,7 @@ async def test_a_compressed_answer_is_not_inflated(stranger: Stranger) -> None:
         return web.Response(body=b"\x1f\x8b" + bytes(100), headers={"Content-Encoding": "gzip"})
 
     stranger.pages["/a.png"] = squeezed
-    assert "gzip data" in await refusal(stranger.trusted(), stranger.at("/a.png"))
+    assert "it seems to be gzip" in await refusal(stranger.trusted(), stranger.at("/a.png"))
     assert stranger.asked[0].headers["Accept-Encoding"] == "identity"
 
 
@@ -351,12 +277,12 @@ async def test_gives_up_on_a_chain_of_redirects(stranger: Stranger) -> None:
 @pytest.mark.parametrize(
     ("location", "words"),
     [
-        ("http://127.0.0.1:1/a.png", "127.0.0.1 lies inside a private network"),
-        ("http://169.254.169.254/latest/meta-data", "169.254.169.254 lies inside"),
-        ("//localhost/x", "localhost lies inside"),
+        ("http://127.0.0.1:1/a.png", "127.0.0.1 is, or may be, inside a private network"),
+        ("http://169.254.169.254/latest/meta-data", "169.254.169.254 is, or may be, inside"),
+        ("//localhost/x", "localhost is, or may be, inside"),
         ("file:///etc/passwd", "only http and https"),
-        ("http://me:secret@pictures.example/", "carries credentials"),
-        ("http://[oops", "no usable address"),
+        ("http://me:secret@pictures.example/", "contains credentials"),
+        ("http://[oops", "not a usable address"),
     ],
 )
 async def test_every_hop_is_checked(stranger: Stranger, location: str, words: str) -> None:
@@ -368,221 +294,10 @@ async def test_every_hop_is_checked(stranger: Stranger, location: str, words: st
 
 async def test_a_redirect_must_say_where_to(stranger: Stranger) -> None:
     stranger.pages["/1"] = 302
-    assert "does not say where to" in await refusal(stranger.trusted(), stranger.at("/1"))
-
-
-async def test_loopback_is_refused_by_default(stranger: Stranger) -> None:
-    message = await refusal(Downloads(), stranger.at("/a.png"))
-    assert "allow_private_downloads=True allows it" in message
-    assert stranger.asked == []
-
-
-async def test_trust_is_for_the_very_origin(stranger: Stranger) -> None:
-    downloads = Downloads(
-        trusted_origins={f"http://127.0.0.1:{stranger.port + 1}", f"https://127.0.0.1:{stranger.port}"}
-    )
-    assert "lies inside" in await refusal(downloads, stranger.at("/a.png"))
-    trusting = Downloads(trusted_origins=["https://relay.example/v1"])
-    assert trusting._trusts(URL("https://relay.example:443/a.png"))
-    assert not trusting._trusts(URL("http://relay.example/a.png"))
-
-
-async def test_a_public_name_with_a_private_address_is_refused(
-    stranger: Stranger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names(monkeypatch, "127.0.0.1")
-    message = await refusal(Downloads(), f"http://pictures.example:{stranger.port}/a.png")
-    assert "127.0.0.1 lies inside a private network" in message
-    assert stranger.asked == []
-    assert await Downloads(allow_private=True).fetch(f"http://pictures.example:{stranger.port}/a.png") == PNG
-
-
-async def test_private_ones_among_several_addresses_are_not_tried(
-    stranger: Stranger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names(monkeypatch, "127.0.0.1", "::1", "10.0.0.1")
-    assert "lies inside" in await refusal(Downloads(), f"http://pictures.example:{stranger.port}/a.png")
-    assert stranger.asked == []
-
-
-async def test_the_address_checked_is_the_one_connected_to(stranger: Stranger, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter(["8.8.8.8", "127.0.0.1"])
-    tried: list[Any] = []
-
-    async def getaddrinfo(_loop: object, _host: str, port: int, **_options: Any) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), port))]
-
-    async def sock_connect(_loop: object, _sock: socket.socket, address: Any) -> None:
-        tried.append(address)
-        raise ConnectionRefusedError(111, "refused")
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
-    monkeypatch.setattr(asyncio.SelectorEventLoop, "sock_connect", sock_connect)
-    message = await refusal(Downloads(), f"http://pictures.example:{stranger.port}/a.png")
-    assert "its host cannot be reached (refused)" in message
-    assert tried == [("8.8.8.8", stranger.port)]
-
-
-@pytest.mark.parametrize(
-    "host",
-    [
-        *("127.0.0.1", "127.1", "127.0.1", "0x7f000001", "0x7f.1", "0177.0.0.1", "017700000001", "2130706433", "0"),
-        *(
-            "127.0.0.1.",
-            "localhost",
-            "LOCALHOST.",
-            "a.localhost",
-            "printer.local",
-            "0127.0.0.1",  # decimal to some, octal to others
-            "127.0.0.01",
-            "0x08.0x08.0x08.0x08",
-            "134744072",
-            "8.8.8.8%00.example.com",
-            "127.0.0.1%00.example.com",
-            "127.0.0.1%2500.example.com",
-            "a%20b.example.com",
-            "127.0.0.1.0",
-            "1.2.3.4.5",
-            "127..0.0.1",
-            "example.127",
-            "example.0x7f",
-            "0x",
-            "api.prod.svc",
-            "db.svc.cluster.local",
-            "kubernetes.default",
-            "vault.node.consul",
-            "nas.fritz.box",
-            "box.tail1234.ts.net",
-            "10-0-0-1.traefik.me",
-            "wiki.dmz",
-            "app.test",
-            "router.localdomain",
-            "files.corp",
-            "nas.home",
-            "nas.home.",
-            "wiki.intranet",
-            "x.private",
-            "x.lan",
-            "host.docker.internal",
-            "router.home.arpa",
-            "127.0.0.1.nip.io",
-            "7f000001.nip.io",
-            "10-0-0-1.sslip.io",
-            "localtest.me",
-            "a.lvh.me",
-            "metadata.google.internal",
-            "intranet",
-        ),
-        *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[fe80::1%25lo]", "[fd00::1]", "[ff02::1]"),
-        *("[64:ff9b::7f00:1]", "[64:ff9b:1::1]", "[2002:7f00:1::]", "[2001::1]", "[2001:db8::1]", "[::127.0.0.1]"),
-        *("[fec0::1]", "[100::1]", "[2606:4700::1111%25eth0]"),
-        *(
-            "１２７.0.0.1",
-            "①②⑦.0.0.1",
-            "127。0。0。1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "100.64.0.1",
-            "169.254.1.1",
-        ),
-        *("0.0.0.0", "255.255.255.255", "224.0.0.1", "198.18.0.1", "192.0.2.1", "203.0.113.9"),  # noqa: S104  (never bound)
-    ],
-)
-@pytest.mark.parametrize("proxy", [None, "http://127.0.0.1:1"])
-async def test_no_spelling_of_an_inside_address_passes(host: str, proxy: str | None) -> None:
-    assert "lies inside a private network" in await refusal(Downloads(proxy=proxy), f"http://{host}/a.png")
-
-
-@pytest.mark.parametrize(
-    "host", ["pictures.example", "a.svc.example", "x-home.example", "1.example.com", "xn--fiq228c.example", "8.8.8.8"]
-)
-def test_names_and_addresses_of_the_open_internet_pass(host: str) -> None:
-    url = URL(f"https://{host}/a.png")
-    assert Downloads()._checked(url) is url
-
-
-@pytest.mark.parametrize("host", ["0x7f000001", "0177.0.0.1", "127.1", "2130706433", "①②⑦.0.0.1"])
-async def test_the_gate_alone_would_do(stranger: Stranger, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    monkeypatch.setattr("tutuclient.downloads.fetch._names_inside", lambda _: False)
-    await refusal(Downloads(), f"http://{host}:{stranger.port}/a.png")
-    assert stranger.asked == []
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("8.8.8.8", True),
-        ("100.63.255.255", True),
-        ("100.128.0.0", True),
-        ("172.32.0.1", True),
-        ("2606:4700::1111", True),
-        ("64:ff9b::808:808", True),
-        ("::ffff:8.8.8.8", True),
-        ("fe80::1%eth0", False),
-        ("64:ff9b::a00:1", False),
-        ("2002:808:808::1", False),
-        ("3fff::1", False),
-        ("4000::1", False),
-    ],
-)
-def test_knows_the_open_internet(address: str, public: bool) -> None:
-    assert is_public(address) is public
-
-
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("ftp://pictures.example/a.png", "only http and https"),
-        ("file:///etc/passwd", "only http and https"),
-        ("data:image/png;base64,iVBORw0KGgo=", "only http and https"),
-        ("a.png", "only http and https"),
-        ("", "only http and https"),
-        ("http:///a.png", "names no host"),
-        ("http:a.png", "names no host"),
-        ("https://me@pictures.example/a.png", "carries credentials"),
-        ("https://me:secret@pictures.example/a.png", "carries credentials"),
-        ("https://:secret@pictures.example/a.png", "carries credentials"),
-        ("https://pictures.example/\r\nX-Key: 1", "no usable address"),
-        ("https://pictures.example/\x00", "no usable address"),
-        ("https://pictures.example:99999/", "no usable address"),
-        ("https://pictures.example:0/", "no usable address"),
-        ("https://\ud83d.example/", "no usable address"),
-        ("https://pictures.example\\@127.0.0.1/", "no usable address"),
-    ],
-)
-async def test_refuses_addresses_that_are_none(url: str, words: str) -> None:
-    message = await refusal(Downloads(), url)
-    assert words in message
-    assert "secret" not in message
+    assert "without saying where to" in await refusal(stranger.trusted(), stranger.at("/1"))
 
 
 # What goes wrong
-
-
-async def test_says_when_nobody_is_there() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/a.png?sig=secret"
-        message = await refusal(Downloads(allow_private=True, retry=QUICK), url)
-    assert "a.png?… could not be fetched: its host cannot be reached (Connect call failed" in message
-    assert "secret" not in message
-
-
-async def test_says_when_a_name_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
-        raise socket.gaierror(-2, "Name or service not known")
-
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
-    assert "does not resolve (Name or service not known)" in await refusal(
-        Downloads(retry=QUICK), "https://pictures.example/a.png"
-    )
-
-
-async def test_says_when_tls_fails(stranger: Stranger) -> None:
-    url = stranger.at("/a.png").replace("http:", "https:")
-    assert "TLS with its host failed" in await refusal(Downloads(allow_private=True, retry=QUICK), url)
-    assert "TLS with its host failed" in await refusal(Downloads(allow_private=True, verify=False, retry=QUICK), url)
 
 
 async def test_authorities_may_be_a_file_a_folder_or_a_context(tmp_path: Path) -> None:
@@ -605,43 +320,6 @@ async def test_goes_through_a_proxy(stranger: Stranger) -> None:
     downloads = Downloads(proxy=stranger.origin)
     assert await downloads.fetch("http://pictures.example/a.png") == PNG
     assert stranger.asked[0].headers["Host"] == "pictures.example"
-
-
-async def test_names_no_proxy_in_errors(stranger: Stranger) -> None:
-    stranger.pages["/a.png"] = 407
-    downloads = Downloads(proxy=f"http://me:secret@127.0.0.1:{stranger.port}")
-    message = await refusal(downloads, "https://pictures.example/a.png")
-    assert message == "https://pictures.example/a.png could not be fetched: the proxy refuses to connect"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        nobody = f"http://me:secret@127.0.0.1:{free.getsockname()[1]}"
-        message = await refusal(Downloads(proxy=nobody, retry=QUICK), "https://pictures.example/a.png")
-    assert "the proxy cannot be reached" in message
-    assert "secret" not in message
-
-
-async def test_an_address_no_library_takes_is_an_error_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise ValueError("odd")
-
-    monkeypatch.setattr(aiohttp.ClientSession, "get", fail)
-    message = await refusal(Downloads(), "https://pictures.example/a.png")
-    assert message.endswith("could not be fetched: it cannot be asked")
-
-
-async def test_no_error_of_aiohttp_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def walk(cls: type[Exception]) -> list[type[Exception]]:
-        return [cls, *(deeper for child in cls.__subclasses__() for deeper in walk(child))]
-
-    for cls in walk(aiohttp.ClientError):
-        if cls.__module__.startswith("aiohttp."):
-            error = cls.__new__(cls)
-
-            def fail(*_: Any, error: Exception = error, **__: Any) -> None:
-                raise error
-
-            monkeypatch.setattr(aiohttp.ClientSession, "get", fail)
-            assert "it cannot be asked" not in await refusal(Downloads(retry=QUICK), "https://pictures.example/a.png")
 
 
 # Trying again, and why it went wrong
@@ -815,7 +493,9 @@ async def test_connecting_has_its_own_limit(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
     downloads = Downloads(timeout=Timeout(connect=0.1), retry=QUICK)
     with anyio.fail_after(3):
-        assert "no connection to its host in time" in await refusal(downloads, "https://pictures.example/a.png")
+        assert "no connection to its host within timeout.connect" in await refusal(
+            downloads, "https://pictures.example/a.png"
+        )
 
 
 async def test_other_limits_make_another_downloader() -> None:
@@ -860,7 +540,7 @@ async def test_a_second_address_is_tried_before_any_pause() -> None:
         assert await downloads.fetch(url, second) == PNG
         assert (len(asked), len(asked_too)) == (2, 2)
     async with raw_answers(status(404)) as (url, asked), raw_answers(RAW_PART) as (second, asked_too):
-        with pytest.raises(ImageDownloadError, match=r"answered 404.*; and the second link: .* could not") as caught:
+        with pytest.raises(ImageDownloadError, match=r"answered 404.*; and the second address: .* could not") as caught:
             await Downloads(allow_private=True, retry=QUICK).fetch(url, second)
     assert (caught.value.reason, len(asked), len(asked_too)) == ("damaged", 1, 3)
 
@@ -917,7 +597,6 @@ async def test_travels_by_pickle_and_holds_nothing(stranger: Stranger) -> None:
     await downloads.fetch(stranger.at("/a.png"))
     copy = pickle.loads(pickle.dumps(downloads))  # noqa: S301  (our own bytes)
     assert await copy.fetch(stranger.at("/a.png")) == PNG
-    await downloads.aclose()
     assert await downloads.fetch(stranger.at("/a.png")) == PNG
     gc.collect()
 
@@ -935,33 +614,6 @@ def test_serves_one_event_loop_after_another() -> None:
 def test_is_made_without_aiohttp() -> None:
     code = "import sys, tutuclient.downloads.fetch as d; d.Downloads(); sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  (our own words)
-
-
-# What is shown
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("https://a.example/x.png", "https://a.example/x.png"),
-        ("https://a.example/x.png?sig=secret#secret", "https://a.example/x.png?…"),
-        ("https://a.example/x.png#secret", "https://a.example/x.png?…"),
-        ("HTTPS://me:secret@a.example/x", "HTTPS://…@a.example/x"),
-        ("https://a.example/\x1b[31m", "https://a.example/\\x1b[31m"),
-        ("data:image/png;base64," + "A" * 100, "data:image/png;base64,AAAAAAAA… (122 characters)"),
-    ],
-)
-def test_shows_addresses_without_their_secrets(url: str, shown: str) -> None:
-    assert safe_url(url) == shown
-
-
-@given(st.text())
-def test_shown_addresses_are_short_and_printable(text: str) -> None:
-    for url in (text, f"https://{text}", f"https://a.example/{text * 20}?{text}"):
-        shown = safe_url(url)
-        shown.encode()
-        assert "\n" not in shown
-        assert len(shown) < 2200
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from tutuclient.downloads.fetch import picture_mime
 from tutuclient.media.endings import Ending
+from tutuclient.media.kinds import picture_mime
 
 SIZE = (97, 61)
 

@@ -409,7 +409,7 @@ async def test_done_without_a_reason_is_taken_and_no_reason_invented(client: Tut
 @pytest.mark.parametrize("frames", [[], [b": PING\n\n"], ["{}"], [{"choices": [], "usage": {"total_tokens": 1}}]])
 async def test_a_stream_of_nothing_is_an_error(client: TutuClient, server: Server, frames: list[Any]) -> None:
     server.answers(*[streams(frames)] * 3)
-    with pytest.raises(IncompleteStreamError, match="without a single piece"):
+    with pytest.raises(IncompleteStreamError, match="without a single event"):
         async with client.chat.completions.stream(model="m", messages=[user("hi")]) as stream:
             await stream.completion()
 

@@ -20,7 +20,7 @@ from tutuclient.testing import fails, raw, streams
 if TYPE_CHECKING:
     from tutuclient import TutuClient
     from tutuclient.testing import Server
-    from tutuclient.testing.script import Answer
+    from tutuclient.testing.exchange import Answer
 
 
 def completes(*texts: str, **fields: Any) -> Answer:

@@ -14,7 +14,7 @@ from tutuclient import ConfigError, InternalServerError, TutuClient, UnexpectedR
 from tutuclient.testing import Server, fails, raw
 
 if TYPE_CHECKING:
-    from tutuclient.testing.script import Answer
+    from tutuclient.testing.exchange import Answer
 
 
 def answers(*vectors: list[float], as_text: bool = False, **fields: Any) -> Answer:

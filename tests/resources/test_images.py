@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tutuclient.testing import Server
-    from tutuclient.testing.script import Answer, Recorded
+    from tutuclient.testing.exchange import Answer, Recorded
     from tutuclient.types import ImageStreamEvent
 
 PNG = png(bytes(range(256)))

@@ -229,12 +229,12 @@ async def test_create_gives_answers_as_they_come(client: TutuClient, server: Ser
 
 
 async def test_what_no_model_can_fill_in_is_not_sent(client: TutuClient, server: Server) -> None:
-    with pytest.raises(ConfigError, match="must be an object"):
+    with pytest.raises(ConfigError, match="must be a type with fields"):
         await client.chat.completions.parse(model="m", messages=[user("hi")], response_format=list[int])
-    with pytest.raises(ConfigError, match="must be an object"):
+    with pytest.raises(ConfigError, match="must be a type with fields"):
         async with client.chat.completions.stream(model="m", messages=[user("hi")], response_format=int):
             pass
-    with pytest.raises(ConfigError, match="is no tool"):
+    with pytest.raises(ConfigError, match="is not a tool"):
         await client.chat.completions.create(model="m", messages=[user("hi")], tools=[5])  # type: ignore[list-item]  # what is refused
     assert server.requests == []
 

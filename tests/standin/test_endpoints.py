@@ -75,7 +75,8 @@ async def test_records_long_forms_too_and_keeps_little_of_them(server: Server, h
 async def test_only_pictures_need_pillow(
     server: Server, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "tutuclient.standin.images", raising=False)
+    for module in ("drawing", "editing", "images"):
+        monkeypatch.delitem(sys.modules, f"tutuclient.standin.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "PIL", None)
     for path, body in WITHOUT_PILLOW.items():
         async with http.post(f"{server.base_url}{path}", json=body) as answer:

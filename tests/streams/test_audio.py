@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
 import json
 import pickle
 import tracemalloc
-import wave
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import KEY
+from tests.media.uploads import wav
 from tutuclient import (
     APIConnectionError,
     APIError,
@@ -46,17 +45,6 @@ MP3 = b"ID3\x04\0\0\0\0\0\0" + bytes(range(256)) * 20
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(90)
 SAMPLES = bytes(range(1, 255)) * 2
 ASK: dict[str, Any] = {"model": "tts-1", "voice": "alloy", "input": "hi"}
-
-
-def wav(frames: int = 24_000, *, size: int | None = None) -> bytes:
-    file = io.BytesIO()
-    with wave.open(file, "wb") as writer:
-        writer.setnchannels(1)
-        writer.setsampwidth(2)
-        writer.setframerate(24_000)
-        writer.writeframes(bytes(2 * frames))
-    data = file.getvalue()
-    return data if size is None else data[:40] + size.to_bytes(4, "little") + data[44:]
 
 
 def names(folder: Path) -> list[str]:
@@ -100,34 +88,6 @@ def sounds(*pieces: bytes, **how: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("data", "asked", "label", "mime"),
-    [
-        (MP3, "", "application/octet-stream", "audio/mpeg"),
-        (b"\xff\xfb\x90\x64" + SAMPLES, "mp3", "audio/mpeg", "audio/mpeg"),
-        (wav(), "mp3", "audio/mpeg", "audio/wav"),
-        (wav(), "pcm", "audio/pcm", "audio/wav"),
-        (b"OggS\0\x02" + SAMPLES, "opus", "audio/opus", "audio/ogg"),
-        (b"fLaC\0\0\0\x22", "flac", "audio/flac", "audio/flac"),
-        (b"\xff\xf1\x50\x80" + SAMPLES, "aac", "audio/aac", "audio/aac"),
-        (SAMPLES, "pcm", "audio/pcm", "audio/pcm"),
-        (SAMPLES, "pcm", "application/json", "audio/pcm"),
-        (SAMPLES, "", "audio/pcm; rate=24000", "audio/pcm"),
-        (SAMPLES, "", "audio/x-unheard-of", "audio/x-unheard-of"),
-        (SAMPLES, "mp3", "application/octet-stream", "application/octet-stream"),
-        (SAMPLES, "mp3", "", "application/octet-stream"),
-        (bytes(1000), "pcm", "audio/pcm", "audio/pcm"),
-        (b"\xff\xfb\x90\x64" + SAMPLES, "pcm", "audio/pcm", "audio/pcm"),
-        (b"\xff\xfb\x90\x64" + SAMPLES, "pcm", "audio/mpeg", "audio/mpeg"),
-        (b"{\0" + SAMPLES, "pcm", "audio/pcm", "audio/pcm"),
-        (b":\0" + SAMPLES, "pcm", "audio/pcm", "audio/pcm"),
-    ],
-)
-def test_a_sound_is_told_by_its_bytes_then_by_its_label(data: bytes, asked: str, label: str, mime: str) -> None:
-    sound = read(data, asked, label)
-    assert (sound.content, sound.mime, sound.size_bytes) == (data, mime, len(data))
-
-
-@pytest.mark.parametrize(
     ("data", "cls", "says"),
     [
         (b'{"error": {"message": "no channel", "code": "500"}}', InternalServerError, "no channel"),
@@ -154,22 +114,6 @@ async def test_what_is_no_sound_is_an_error_whatever_it_is_called(
 def test_data_of_another_kind_are_no_sound() -> None:
     with pytest.raises(UnexpectedResponseError, match="no sound"):
         read(SAMPLES, "", "application/zip")
-
-
-@pytest.mark.parametrize(
-    ("data", "seconds"),
-    [
-        (wav(), 1.0),
-        (wav(12_000, size=0xFFFFFFFF), 0.5),
-        (wav(12_000, size=0), 0.5),
-        (wav()[:12] + b"LIST\x03\0\0\0abc\0" + wav()[12:], 1.0),
-        (wav()[:30], None),
-        (wav()[:28] + bytes(4) + wav()[32:], None),
-        (MP3, None),
-    ],
-)
-def test_a_wav_says_how_long_it_sounds(data: bytes, seconds: float | None) -> None:
-    assert read(data).seconds == seconds
 
 
 # In events.
@@ -210,51 +154,6 @@ def test_a_line_that_is_no_event_is_an_error() -> None:
         read(lines(EVENTS[:1]) + b'{"error": {"message": "boom", "type": "server_error"}}\n')
     with pytest.raises(UnexpectedResponseError, match="a line that is no event"):
         read(lines(EVENTS[:1]) + b"oops\n")
-
-
-# Reading and saving.
-
-
-async def test_a_sound_is_read_in_every_way() -> None:
-    sound = read(MP3)
-    assert await sound.read() == await sound.aread() == sound.content == MP3
-    assert list(sound.iter_bytes(4000)) == [MP3[:4000], MP3[4000:]]
-    assert b"".join(sound.iter_bytes()) == MP3
-    assert [piece async for piece in sound.aiter_bytes(4000)] == [MP3[:4000], MP3[4000:]]
-    assert list(sound.iter_bytes(2565)) == [MP3[:2565], MP3[2565:]]
-    assert repr(sound) == "<Sound audio/mpeg, 5,130 bytes>"
-    copy = pickle.loads(pickle.dumps(sound))  # noqa: S301  (our own)
-    assert (copy.content, copy.mime, copy.meta.status_code) == (MP3, "audio/mpeg", 200)
-    assert Sound(MP3, "audio/mpeg").meta.status_code == 0
-
-
-async def test_a_saved_sound_is_called_by_what_it_is(tmp_path: Path) -> None:
-    sound = read(wav())
-    saved = await sound.save(tmp_path / "talk.mp3")
-    assert saved == tmp_path / "talk.wav"
-    assert saved.read_bytes() == wav()
-    named = await sound.save(tmp_path)
-    assert named.name.startswith("audio-")
-    assert named.suffix == ".wav"
-    with pytest.raises(SoundError, match=r"talk\.wav exists already"):
-        await sound.save(tmp_path / "talk.mp3")
-    await read(wav(10)).save(tmp_path / "talk.wav", overwrite=True)
-    assert saved.read_bytes() == wav(10)
-    assert (await read(b"OggS\0\x02" + SAMPLES).save(tmp_path / "a.opus")).name == "a.opus"
-    assert (await read(SAMPLES, "pcm").save(tmp_path / "a.wav")).name == "a.pcm"
-    with pytest.raises(SoundError, match="the sound could not be saved as .*: its folder does not exist"):
-        await sound.save(tmp_path / "no" / "talk.wav")
-
-
-def test_writing_to_a_file_takes_just_this_name(tmp_path: Path) -> None:
-    sound = read(wav())
-    for _ in range(2):
-        sound.write_to_file(tmp_path / "talk.mp3")
-    assert (tmp_path / "talk.mp3").read_bytes() == wav()
-    for place, says in ((tmp_path, "a folder is in the way"), (tmp_path / "no" / "a", "its folder does not exist")):
-        with pytest.raises(SoundError, match=says):
-            sound.write_to_file(place)
-    assert names(tmp_path) == ["talk.mp3"]
 
 
 # As it comes.
@@ -354,7 +253,7 @@ async def test_a_cut_sound_is_an_error_and_no_file(
 async def test_what_was_cut_says_so(client: TutuClient, server: Server) -> None:
     server.answers(sounds(MP3[:2000], then="fin"))
     async with speaking(client) as speech:
-        with pytest.raises(IncompleteStreamError, match="the answer is not whole"):
+        with pytest.raises(IncompleteStreamError, match="the answer is incomplete"):
             await speech.read()
 
 

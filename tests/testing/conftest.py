@@ -1,22 +1,7 @@
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
-import aiohttp
 import pytest
-
-from tutuclient.testing import Server, serve
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with serve() as server:
-        yield server
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
 
 
 @pytest.fixture(autouse=True)

@@ -123,16 +123,14 @@ async def test_edits_the_seed_picture_and_hands_out_a_link_that_works(
 
 
 async def test_hosts_a_download_twin_of_every_picture(server: Server, http: aiohttp.ClientSession) -> None:
-    url = server.host(b"\xff\xd8 jpeg")
+    url = server.host(b"\xff\xd8\xff jpeg")
     assert url.endswith(".jpg")
     async with http.get(url.replace("/files/", "/files/download/")) as answer:
-        assert (answer.content_type, await answer.read()) == ("image/jpeg", b"\xff\xd8 jpeg")
+        assert (answer.content_type, await answer.read()) == ("image/jpeg", b"\xff\xd8\xff jpeg")
 
 
-async def test_forgets_the_oldest_pictures(
-    server: Server, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tutuclient.testing.server._HOSTED_BYTES", 10)
+async def test_forgets_the_oldest_images(server: Server, http: aiohttp.ClientSession) -> None:
+    server.hosted_bytes = 10
     first, second = server.host(b"123456"), server.host(b"12345")
     async with http.get(first) as old, http.get(second) as new:
         assert (old.status, new.status) == (404, 200)
@@ -208,7 +206,7 @@ async def test_wants_its_key_for_all_but_pictures_and_health(http: aiohttp.Clien
         ("GET", "/v1/models/nope", 200, "The model 'nope' does not exist"),
         ("POST", "/v1/x", 404, "Invalid URL (POST /v1/x)"),
         ("GET", "/v1/chat/completions", 404, "Invalid URL (GET /v1/chat/completions)"),
-        ("GET", "/v1/files/nope.png", 404, "no such picture"),
+        ("GET", "/v1/files/nope.png", 404, "no such image"),
         ("POST", "/chat/completions", 200, "<!doctype html>"),
         ("GET", "/", 200, "<title>New API</title>"),
         ("POST", "/v1/chat/completions/", 307, ""),
@@ -400,8 +398,7 @@ def test_a_thread_that_cannot_listen_says_so() -> None:
             pass
 
 
-def test_resets_to_a_clean_slate() -> None:
-    server = Server("127.0.0.1", 0, None, 1000, None)
+async def test_resets_to_a_clean_slate(server: Server) -> None:
     server.token_delay, server.picture_form = 1.0, "b64"
     server.answers(rate_limited(1))
     server.reset()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.certificates import self_signed
 from tests.conftest import KEY, QUICK
 from tutuclient import (
     APIConnectionError,
@@ -37,7 +38,6 @@ from tutuclient.testing import (
     raw,
     raw_server,
     says,
-    self_signed,
     serve,
     serve_in_thread,
     streams,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
+from tests.certificates import self_signed
 from tests.conftest import KEY, QUICK
 from tests.images import png
 from tests.leftovers import closed, nothing_left, until
@@ -33,7 +34,6 @@ from tutuclient.testing import (
     fails,
     rate_limited,
     says,
-    self_signed,
     serve_in_thread,
     streams,
 )

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import pickle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tutuclient import ConfigError, wire
-from tutuclient.types.base import DEEPEST, Answer, Meta, Nested, Origin, kept, read_json, request_id_of, too_deep
+from tutuclient._meta import Meta
+from tutuclient.types.base import Answer, Nested
 from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, CustomCall, FunctionCall, ToolCall
 from tutuclient.types.models import Model
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tutuclient.types.provenance import Origin, provenance, remember, set_origin
 
 
 class Page(Answer, frozen=True, kw_only=True):
@@ -31,7 +27,7 @@ class Part(Nested, frozen=True, kw_only=True):
 
 def page(raw: bytes, **fields: Any) -> Page:
     made = Page(**fields)
-    kept(made)["raw"] = raw
+    provenance(made).raw = raw
     return made
 
 
@@ -60,7 +56,7 @@ def test_an_answer_made_by_hand_has_only_its_fields() -> None:
 def test_raw_is_bytes_whatever_it_was_read_from() -> None:
     for raw in (b"{}", bytearray(b"{}"), memoryview(b"{}")):
         answer = Page()
-        kept(answer)["raw"] = raw
+        provenance(answer).raw = raw
         assert answer.raw == b"{}"
         assert type(answer.raw) is bytes
 
@@ -82,21 +78,21 @@ def test_raw_is_bytes_whatever_it_was_read_from() -> None:
 def test_extra_reads_what_a_strict_reader_refuses(value: bytes, read: object) -> None:
     raw = b'{"id": "1", "odd": %s}' % value
     part = Part()
-    kept(part)["place"] = (b'{"parts": [%s]}' % raw, ("parts", 0))
+    remember(part, (b'{"parts": [%s]}' % raw, ("parts", 0)))
     assert page(raw).extra == {"odd": read}
     assert part.extra == {"id": "1", "odd": read}
 
 
 def test_equal_is_what_has_equal_fields() -> None:
     here, there = page(b'{"a": 1}', id="1"), page(b'{"a": 2}', id="1")
-    kept(here)["origin"] = Origin(Meta(200), nothing)
+    set_origin(here, Origin(Meta(200), nothing))
     assert here == there
     assert here != Page(id="2")
 
 
 def test_an_answer_travels_with_where_it_came_from() -> None:
     answer = page(b'{"id": "1", "odd": true}', id="1")
-    kept(answer)["origin"] = Origin(Meta(200, {"X-Request-Id": "r"}, attempts=2), nothing)
+    set_origin(answer, Origin(Meta(200, {"X-Request-Id": "r"}, attempts=2), nothing))
     again = travelled(answer)
     assert again == answer
     assert (again.raw, again.extra) == (answer.raw, {"odd": True})
@@ -105,14 +101,14 @@ def test_an_answer_travels_with_where_it_came_from() -> None:
 
 def test_an_answer_read_from_a_view_travels() -> None:
     answer = Page()
-    kept(answer)["raw"] = memoryview(b'{"odd": 1}')
+    provenance(answer).raw = memoryview(b'{"odd": 1}')
     assert travelled(answer).extra == {"odd": 1}
 
 
 def test_a_part_finds_its_place_and_takes_it_along() -> None:
     tree = {"parts": [{"name": "a", "odd": 1}, {"name": "b", "cost": 0.5}]}
     part = Part(name="b")
-    kept(part)["place"] = (tree, ("parts", 1))
+    remember(part, (tree, ("parts", 1)))
     assert part.extra == {"cost": 0.5}
     again = travelled(part)
     assert again == part
@@ -124,117 +120,8 @@ def test_a_part_without_a_place_has_nothing_more() -> None:
     assert travelled(Part(name="a")).extra == {}
 
 
-@pytest.mark.parametrize(
-    ("headers", "message", "found"),
-    [
-        ({"x-request-id": "a", "x-oneapi-request-id": "b", "x-generation-id": "c", "cf-ray": "d"}, "", "a"),
-        ({"x-oneapi-request-id": "b", "cf-ray": "d"}, "(request id: e)", "b"),
-        ({"x-generation-id": "c"}, "", "c"),
-        ({"x-litellm-call-id": "l", "cf-ray": "d"}, "", "l"),
-        ({"x-request-id": "", "x-generation-id": "c"}, "", "c"),
-        ({}, "no (request id: 2026ab) (request id: 2027cd)", "2027cd"),
-        ({"cf-ray": "d"}, "no (Request ID: 2026ab)", "2026ab"),
-        ({"cf-ray": "d"}, "no", "d"),
-        ({}, "", None),
-    ],
-)
-def test_finds_the_relays_name_for_a_request(headers: dict[str, str], message: str, found: str | None) -> None:
-    assert request_id_of(headers, message) == found
-
-
-def test_meta_tells_how_a_call_went() -> None:
-    meta = Meta(200, {"x-request-id": "r"}, attempts=2, waited_s=0.25, headers_s=0.5, elapsed_s=1.0)
-    assert meta.status == meta.status_code == 200
-    assert repr(meta) == (
-        "Meta(status_code=200, request_id='r', attempts=2, waited_s=0.250, headers_s=0.500, elapsed_s=1.000)"
-    )
-    assert repr(travelled(meta)) == repr(meta)
-
-
-def test_meta_travels_with_names_in_lower_case() -> None:
-    assert travelled(Meta(200, {"X-Request-ID": "r"})).request_id == "r"
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        (b'{"a": 1}', {"a": 1}),
-        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
-        (b' \r\n\t{"a": 1}', {"a": 1}),
-        (b'{"a": 1}{"b": 2}', {"a": 1}),
-        (b'{"a": 1}\ntail', {"a": 1}),
-        (b"[1, 2.5, NaN]", [1, 2.5, None]),
-        (b"null", None),
-        (b"1" * 399 + b" x", int("1" * 399)),
-        (b"1" * 400 + b" x", None),
-        (b"1.5e3 x", 1500.0),
-    ],
-)
-def test_reads_json_as_generously_as_it_is_written(text: bytes, value: object) -> None:
-    assert read_json(text) == value
-    assert read_json(memoryview(text)) == value
-
-
-@pytest.mark.parametrize("text", [b"", b" ", b"<html>", b"{", b'{"a"', b"nul", b"\xff", b"'a'"])
-def test_what_is_no_json_is_no_json(text: bytes) -> None:
-    with pytest.raises(ValueError, match=r"line 1|Expecting|Unterminated"):
-        read_json(text)
-
-
-@given(data=st.binary(max_size=40) | st.text(st.characters(), max_size=40).map(lambda s: s.encode("utf-8", "replace")))
-def test_any_bytes_are_json_or_no_json(data: bytes) -> None:
-    with contextlib.suppress(ValueError):
-        read_json(data)
-
-
-@pytest.mark.parametrize(
-    ("text", "deep"),
-    [
-        (b"[" * DEEPEST + b"]" * DEEPEST, False),
-        (b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1), True),
-        (b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1), True),
-        (b"[" * 100_000, True),
-        (b"[" + b"[]," * 999 + b"[]]", False),
-        (b'["' + b"[{" * 999 + b'"]', False),
-        (b'["\\"' + b"[" * 999 + b'"]', False),
-        (b'["\\\\",' + b"[" * 999 + b"]" * 1000, True),
-        (b'["' + b"A" * 99_999 + b'"]', False),
-        (b'["' + b"A" * 99_999 + b'",' + b"[" * (DEEPEST - 1) + b"]" * DEEPEST, False),
-        (b'["' + b"A" * 99_999 + b'",' + b"[" * DEEPEST + b"]" * (DEEPEST + 1), True),
-        (b'["' + b"A" * 99_999 + b'",' + b'[{"":' * 200 + b"1" + b"}]" * 200 + b"]", True),
-    ],
-    ids=[
-        "deepest",
-        "deeper",
-        "objects",
-        "cut",
-        "wide",
-        "in a string",
-        "behind an escape",
-        "behind an escaped escape",
-        "a picture",
-        "deepest behind a picture",
-        "deeper behind a picture",
-        "both kinds behind a picture",
-    ],
-)
-@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_a_nesting_too_deep_is_said_before_it_is_read(text: bytes, deep: bool, kind: Callable[[bytes], Any]) -> None:
-    assert too_deep(kind(text)) is deep
-    with pytest.raises(RecursionError, match="too deeply") if deep else contextlib.nullcontext():
-        read_json(kind(text))
-
-
 def test_a_model_is_an_answer_too() -> None:
     assert isinstance(Model(), Answer)
-
-
-def test_headers_that_travelled_are_found_in_any_case() -> None:
-    meta = pickle.loads(pickle.dumps(Meta(headers={"X-Request-Id": "r"})))  # noqa: S301  (our own bytes)
-    assert meta.headers["X-Request-ID"] == meta.headers.get("x-request-id") == "r"
-    assert "X-REQUEST-ID" in meta.headers
-    assert 5 not in meta.headers
-    assert pickle.loads(pickle.dumps(meta)).headers == {"x-request-id": "r"}  # noqa: S301  (our own bytes)
 
 
 COMPLETION = b"""{"id": "c", "choices": [{"index": 0, "message": {"role": "assistant", "content": null, "thought": "t",
@@ -314,7 +201,7 @@ def test_a_dump_is_written_as_openai_writes_it() -> None:
 
 def test_what_did_not_come_off_the_wire_is_dumped_from_its_fields() -> None:
     call = ToolCall(id="k", function=FunctionCall(name="f", arguments="{}"))
-    kept(call)["place"] = ({"sign": "s"}, ())
+    remember(call, ({"sign": "s"}, ()))
     message = ChatMessage(content="see", parts=[{"type": "text", "text": "see"}], tool_calls=[call], reasoning="hm")
     assert ChatCompletion(choices=[ChatChoice(message=message)]).to_dict()["choices"] == [
         {
@@ -337,7 +224,7 @@ def test_a_tool_that_is_no_function_has_none_in_its_dump() -> None:
 
 def test_an_answer_knows_its_request_id_by_both_names() -> None:
     answer = Page()
-    kept(answer)["origin"] = Origin(Meta(headers={"x-request-id": "r-1"}), nothing)
+    set_origin(answer, Origin(Meta(headers={"x-request-id": "r-1"}), nothing))
     assert answer.request_id == answer._request_id == "r-1"
     assert Page().request_id is None
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from tutuclient import wire
-from tutuclient.types.base import Meta, Origin, kept
+from tutuclient._meta import Meta
 from tutuclient.types.chat import (
     Annotation,
     ChatChoice,
@@ -26,6 +26,7 @@ from tutuclient.types.chat import (
     ToolCall,
     Usage,
 )
+from tutuclient.types.provenance import Origin, set_origin
 
 META = Meta(200, {"x-request-id": "r1"}, attempts=1)
 TREE = {
@@ -56,7 +57,7 @@ def first_two(answer: Any) -> list[Any]:
 def read(*, patiently: bool) -> ChatCompletion:
     body = json.dumps(TREE).encode()
     answer = wire.read_completion(b"\xef\xbb\xbf" + body if patiently else body, META)
-    kept(answer)["origin"] = Origin(META, first_two)
+    set_origin(answer, Origin(META, first_two))
     return answer
 
 
@@ -118,7 +119,7 @@ def test_an_answer_without_choices_has_nothing_to_say() -> None:
 def test_pictures_are_looked_for_once() -> None:
     asked: list[Any] = []
     answer = ChatCompletion()
-    kept(answer)["origin"] = Origin(META, lambda found: asked.append(found) or [])  # type: ignore[func-returns-value]  # None is what it gives
+    set_origin(answer, Origin(META, lambda found: asked.append(found) or []))  # type: ignore[func-returns-value]  # None is what it gives
     assert answer.images is answer.images
     assert asked == [answer]
 
@@ -127,7 +128,7 @@ def test_a_chunk_has_the_same_short_ways() -> None:
     said = ChatDelta(content="h", reasoning="hm")
     chunk = ChatCompletionChunk(choices=[ChatChunkChoice(delta=said, finish_reason="stop")])
     assert (chunk.text, chunk.thinking, chunk.finish_reason, chunk.images) == ("h", "hm", "stop", [])
-    kept(chunk)["origin"] = Origin(META, first_two)
+    set_origin(chunk, Origin(META, first_two))
     assert chunk.images == ["ChatCompletionChunk", 1]
 
 

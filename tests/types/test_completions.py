@@ -6,7 +6,7 @@ import json
 import pickle
 
 from tutuclient import wire
-from tutuclient.types.base import Meta
+from tutuclient._meta import Meta
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionLogprobs
 
 

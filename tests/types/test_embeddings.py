@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from tutuclient import wire
+from tutuclient._meta import Meta
 from tutuclient.errors import ConfigError
-from tutuclient.types.base import Meta
 from tutuclient.types.embeddings import CreateEmbeddingResponse, Embedding
 
 NUMBERS = [0.5, -1.0, 2.0]

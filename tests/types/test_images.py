@@ -13,7 +13,7 @@ from tutuclient.downloads.fetch import Downloads
 from tutuclient.errors import NoImageError
 from tutuclient.finding import ImageFinder, find_images
 from tutuclient.types import Image, ImagesResponse, ImageStreamEvent, ImagesUsage, Meta
-from tutuclient.types.base import Origin, kept
+from tutuclient.types.provenance import Origin, set_origin
 
 PNG = png(bytes(50))
 B64 = base64.b64encode(PNG).decode()
@@ -54,7 +54,7 @@ def test_an_answer_finds_its_pictures_once_and_travels_with_them() -> None:
     assert answer.images == []
     origin = Origin(Meta(200), ImageFinder(Downloads(), made=True))
     answer = ImagesResponse(data=[Image(b64_json=B64)])
-    kept(answer)["origin"] = origin
+    set_origin(answer, origin)
     assert answer.images[0] is answer.images[0]
     with pytest.raises(NoImageError):
         answer.images[1]

@@ -8,6 +8,7 @@ import pickle
 import pytest
 
 from tutuclient import wire
+from tutuclient._meta import Meta
 from tutuclient.errors import (
     APIStatusError,
     AuthenticationError,
@@ -15,7 +16,6 @@ from tutuclient.errors import (
     RateLimitError,
     UnexpectedResponseError,
 )
-from tutuclient.types.base import Meta
 from tutuclient.types.models import Model, ModelList
 
 META = Meta(200)
@@ -52,11 +52,11 @@ def test_reads_every_relays_list(body: bytes, names: list[str]) -> None:
         (b"", UnexpectedResponseError, "empty body"),
         (b'{"detail_of": "nothing"}', UnexpectedResponseError, "without a list of models"),
         (b'{"object": "list"}', UnexpectedResponseError, "without a list of models"),
-        (b'[{"odd": 1}]', UnexpectedResponseError, "no object but list"),
+        (b'[{"odd": 1}]', UnexpectedResponseError, "not an object but list"),
         (b'{"code": 401, "data": []}', AuthenticationError, "check the key"),
         (b'{"data": [{"odd": 1}]}', UnexpectedResponseError, "without a list of models"),
         (b'{"data": {"error": {"message": "no token", "code": 429}}}', RateLimitError, "no token"),
-        (b"5", UnexpectedResponseError, "no object but int"),
+        (b"5", UnexpectedResponseError, "not an object but int"),
     ],
 )
 def test_an_error_is_no_list(body: bytes, cls: type[Exception], words: str) -> None:

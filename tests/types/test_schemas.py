@@ -54,9 +54,10 @@ from tutuclient.types import (
     Transcription,
     Usage,
 )
-from tutuclient.types.base import Kept, Origin, Plain, keep, kept
+from tutuclient.types.base import Plain
 from tutuclient.types.chat import TopLogprob
 from tutuclient.types.events import ChunkEvent, ContentDeltaEvent, so_far
+from tutuclient.types.provenance import Origin, Traced, provenance, remember, set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,7 +116,7 @@ def nothing(_: object) -> list[Any]:
 def completion() -> ChatCompletion:
     meta = Meta(200, {"x-request-id": SECRET})
     answer = wire.read_completion(RAW, meta)
-    kept(answer)["origin"] = Origin(meta, nothing)
+    set_origin(answer, Origin(meta, nothing))
     return answer
 
 
@@ -137,7 +138,7 @@ def models() -> ModelList:
 def chunk() -> ChatCompletionChunk:
     raw = json.dumps({"choices": [{"delta": {"content": "x", "node": SECRET}}], "node": SECRET}).encode()
     made = wire.decode_chunk(raw)
-    keep(made, {"origin": Origin(Meta(), nothing), "raw": raw})
+    remember(made, (Origin(Meta(), nothing), raw))
     return made
 
 
@@ -236,7 +237,7 @@ def test_a_whole_answer_travels_whole() -> None:
 def test_a_copy_is_one_of_its_own() -> None:
     answer = completion()
     again = copy.copy(answer)
-    kept(again)["raw"] = b"{}"
+    provenance(again).raw = b"{}"
     assert answer.raw == RAW
     assert copy.copy(answer.usage).extra == {"cost": SECRET}  # type: ignore[union-attr]  # it has one
 
@@ -249,9 +250,9 @@ def test_one_with_other_fields_came_from_nowhere() -> None:
 def test_what_is_kept_is_let_go_of_with_its_struct() -> None:
     held = [SECRET]
     before = sys.getrefcount(held)
-    structs: list[Kept] = [Usage(), ChatMessage(), ChatCompletion()]
+    structs: list[Traced] = [Usage(), ChatMessage(), ChatCompletion()]
     for struct in structs:
-        keep(struct, {"place": held})
+        remember(struct, ({"held": held}, ()))
     assert sys.getrefcount(held) == before + 3
     del struct
     structs.clear()
@@ -493,7 +494,7 @@ def test_every_struct_has_a_schema() -> None:
             )
             seen += 1
     assert seen > 40
-    assert issubclass(ChatCompletion, Kept)
+    assert issubclass(ChatCompletion, Traced)
 
 
 def test_pydantic_is_not_imported_for_it() -> None:
@@ -587,10 +588,46 @@ def test_a_picture_in_a_conversation_is_shown_and_not_read() -> None:
     assert "cat.png" in str(seen["content"][0]["image_url"]["url"])
 
 
-def test_how_a_call_went_does_not_leave_by_an_encoder() -> None:
-    """Its headers, and what holds it beside the raw answer, are for the caller."""
-    meta: Any = Meta(200, {"Set-Cookie": "secret"})
-    with pytest.raises(TypeError):
-        dict(meta)
+CALL = {
+    "status_code": 200,
+    "request_id": "r",
+    "attempts": 2,
+    "waited_s": 0.0,
+    "headers_s": 0.5,
+    "elapsed_s": 1.0,
+    "warnings": ["odd"],
+}
+
+
+def test_how_a_call_went_is_sent_without_its_headers() -> None:
+    """They are for the caller: they may hold cookies, and name the account at the upstream."""
+    meta = Meta(200, {"x-request-id": "r", "Set-Cookie": SECRET}, 2, 0.0, 0.5, 1.0, ("odd",))
+    app = FastAPI()
+
+    @app.get("/bare")
+    async def bare():  # type: ignore[no-untyped-def]  # noqa: ANN202  (an endpoint as people write it)
+        return {"meta": meta}
+
+    @app.get("/any")
+    async def anything() -> dict[str, Any]:
+        return {"meta": meta}
+
+    class Reply(BaseModel):
+        meta: Meta
+
+    @app.get("/held", response_model=Reply)
+    async def held():  # type: ignore[no-untyped-def]  # noqa: ANN202  (the same)
+        return {"meta": meta}
+
+    site = TestClient(app)
+    for path in ("/bare", "/any", "/held"):
+        given = site.get(path)
+        assert (given.status_code, given.json()) == (200, {"meta": CALL})
+        assert SECRET not in given.text
+    assert site.get("/openapi.json").json()["components"]["schemas"]["Reply"]
+    assert dict(meta) == CALL | {"warnings": ("odd",)}
     with pytest.raises(TypeError):
         vars(meta)
+    again = TypeAdapter(Meta).validate_json(TypeAdapter(Meta).dump_json(meta))
+    assert (again.status_code, again.attempts, again.warnings) == (200, 2, ("odd",))
+    assert TypeAdapter(Meta).validate_python(meta) is meta

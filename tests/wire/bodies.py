@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tutuclient import wire
-from tutuclient.types.base import Meta
+from tutuclient._meta import Meta
 
 if TYPE_CHECKING:
     from tutuclient.errors import APIStatusError

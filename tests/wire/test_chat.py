@@ -155,7 +155,7 @@ def test_reads_a_chunk_patiently() -> None:
     ],
 )
 def test_takes_events_apart_that_were_run_together(data: bytes, parts: list[bytes]) -> None:
-    assert wire.apart(data) == parts
+    assert wire.apart(data, OK) == parts
 
 
 @pytest.mark.parametrize(

@@ -214,7 +214,7 @@ def test_a_large_picture_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> Non
     def twice(*_: object) -> None:
         raise AssertionError("decoded a second time")
 
-    monkeypatch.setattr(wire.api_errors, "read_json", twice)
+    monkeypatch.setattr(wire.decoding, "read_json", twice)
     answer = wire.read_images(data, OK)
     assert len(answer.data[0].b64_json or "") == 1_000_000
 

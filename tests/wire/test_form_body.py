@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from tests.forms import Entry, entries_of
 from tutuclient import wire
 from tutuclient.errors import ConfigError, MediaError
-from tutuclient.media.upload import PIECE_BYTES, Upload
+from tutuclient.media.sources import PIECE_BYTES
+from tutuclient.media.upload import Upload
 from tutuclient.settings import UNSET
 
 if TYPE_CHECKING:

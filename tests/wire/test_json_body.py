@@ -25,8 +25,9 @@ import pytest
 from tests.wire.bodies import CALL, OK
 from tutuclient import TutuClient, wire
 from tutuclient.errors import ConfigError, MediaError
-from tutuclient.media.parts import user
-from tutuclient.media.upload import INLINE_BYTES, PIECE_BYTES, Upload, image
+from tutuclient.media.parts import image, user
+from tutuclient.media.sources import PIECE_BYTES
+from tutuclient.media.upload import INLINE_BYTES, Upload
 from tutuclient.settings import UNSET, Secret
 from tutuclient.types.chat import ChatCompletion, ChatMessage, Usage
 from tutuclient.wire.json_body import is_row

@@ -418,10 +418,10 @@ def test_formats_of_relays_pass(asked: Any) -> None:
     [
         ("get_weather", "tools must be a list of functions, Tool(…) or dicts; got 'get_weather'"),
         (get_weather, "or dicts; got a function"),
-        (["get_weather"], "tools[0] is 'get_weather', and a str is no tool"),
-        ([get_weather, None], "tools[1] is None, and a NoneType is no tool"),
+        (["get_weather"], "tools[0] is 'get_weather', which is not a tool"),
+        ([get_weather, None], "tools[1] is None, which is not a tool"),
         ([{"type": "function"}], "tools[0] has no function: write"),
-        ([{"type": "function", "function": get_weather}], "tools[0].function is a function: give the function itself"),
+        ([{"type": "function", "function": get_weather}], "tools[0].function is a function: pass the function itself"),
     ],
     ids=str,
 )

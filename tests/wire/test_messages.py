@@ -24,8 +24,19 @@ from PIL import Image as Pillow
 from tests.wire.bodies import CALL, OK, completion
 from tutuclient import RequestWarning, wire
 from tutuclient.errors import ConfigError
-from tutuclient.media.parts import AudioPart, ImagePart, ImageURL, Message, TextPart, assistant, user
-from tutuclient.media.upload import Upload, audio, file, image
+from tutuclient.media.parts import (
+    AudioPart,
+    ImagePart,
+    ImageURL,
+    Message,
+    TextPart,
+    assistant,
+    audio,
+    file,
+    image,
+    user,
+)
+from tutuclient.media.upload import Upload
 from tutuclient.types.chat import ChatCompletion, ChatMessage
 
 if TYPE_CHECKING:

@@ -210,7 +210,7 @@ def test_errors_in_a_stream_are_raised(read: Any) -> None:
         read("error", b"boom", META)
     with pytest.raises(UnexpectedResponseError, match="no JSON"):
         read("", b"words", META)
-    with pytest.raises(UnexpectedResponseError, match="no JSON object"):
+    with pytest.raises(UnexpectedResponseError, match="not a JSON object"):
         read("", b'"words"', META)
 
 

@@ -1,22 +1,22 @@
 """The command line: the API for people, and for scripts.
 
 Answers go to stdout, plain where it is no terminal; notes and errors go to
-stderr, an error in one line. Whatever a relay sends is made harmless before it
-is printed. The exit codes are for scripts::
+stderr, an error in one line. Whatever a relay sends is sanitized before it is
+printed. The exit codes are for scripts::
 
-    0    good
+    0    success
     1    something else went wrong
-    2    the command, a setting, a picture or a sound given cannot work; nothing was sent
-    3    the key: wrong, not allowed to do this, or used up
-    4    the relay refuses the request; sending it again does not help
-    5    too much at once; wait, then try again
-    6    no connection, or no time; nothing was done
+    2    the command, a setting, an image or a recording is invalid; nothing was sent
+    3    the key is wrong, may not do this, or has no quota left
+    4    the relay rejected the request; sending it again does not help
+    5    too many requests; wait, then try again
+    6    no connection, or a deadline passed; nothing was done
     7    the outcome is unknown: it may have been done, and billed
-    8    the answer is none, holds no picture, or what it brought could not be saved
+    8    the answer is invalid, has no image, or what it has could not be saved
     130  Ctrl-C
 
-This room knows no HTTP. It imports the client inside of functions, because
-``--help`` need not pay for aiohttp.
+It knows nothing of HTTP. The client is imported inside functions, so that
+``--help`` does not import aiohttp.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 [bold]Exit codes[/bold]
-0: good.
+0: success.
 1: something else went wrong.
-2: the command, a setting, a picture or a sound given cannot work; nothing was sent.
-3: the key is wrong, may not do this, or is used up.
-4: the relay refuses the request; sending it again does not help.
-5: too much at once; wait, then try again.
-6: no connection, or no time; nothing was done.
+2: the command, a setting, an image or a recording is invalid; nothing was sent.
+3: the key is wrong, may not do this, or has no quota left.
+4: the relay rejected the request; sending it again does not help.
+5: too many requests; wait, then try again.
+6: no connection, or a deadline passed; nothing was done.
 7: the outcome is unknown; it may have been done, and billed.
-8: the answer is none, holds no picture, or what it brought could not be saved.
+8: the answer is invalid, has no image, or what it has could not be saved.
 130: Ctrl-C.
 """
 
 app = typer.Typer(
     name="tutuclient",
     cls=Group,
-    help="Ask an OpenAI-compatible relay about pictures, have them edited, or chat with it. "
+    help="Ask an OpenAI-compatible relay about images, have them edited, or chat with it. "
     "The key and the address come from TUTU_API_KEY and TUTU_BASE_URL (else OPENAI_*). "
     "Without either, [bold]tutuclient demo[/bold] shows it all on this computer.",
     epilog=_EPILOG,
@@ -77,7 +77,7 @@ def _start(
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    del version  # Its callback has dealt with it.
+    del version  # Handled by its callback.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -86,7 +86,7 @@ def _start(
         raise typer.Exit(2)
 
 
-_MAIN, _REST, _RELAY = "Pictures and words", "Images, sound, vectors", "The relay"
+_MAIN, _REST, _RELAY = "Images and text", "Images, audio, embeddings", "The relay"
 for _panel, _commands in (
     (_MAIN, (chat.analyze, image_commands.edit, image_commands.generate, chat.chat)),
     (_REST, (audio.speech, audio.transcribe, audio.translate, embeddings.embed)),

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.text import Text
 
-from tutuclient.cli.arguments import ApiKey, AsJson, BaseUrl, Debug, Seconds, client_of
-from tutuclient.cli.output import Waiting, call_fields, note, print_json, write
-from tutuclient.cli.running import in_one_line, run
+from tutuclient.cli.arguments import ApiKey, AsJson, BaseUrl, Debug, Seconds, make_client
+from tutuclient.cli.output import Spinner, call_fields, note, print_json, write
+from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import NotFoundError, printable
 
 if TYPE_CHECKING:
@@ -38,17 +38,17 @@ def models(
     debug: Debug = False,
 ) -> None:
     """List the models the key may use, or describe one; in a pipe, one name a line."""
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
 
         async def work() -> None:
             started = time.monotonic()
-            async with client_of(api_key, base_url, timeout) as client:
+            async with make_client(api_key, base_url, timeout) as client:
                 if name is not None:
-                    with Waiting(name):
+                    with Spinner(name):
                         model, meta = await _one(client, name)
                     found = [model]
                 else:
-                    with Waiting("the list of models"):
+                    with Spinner("the list of models"):
                         listed = await client.models.list()
                     found, meta = sorted(listed.data, key=lambda model: model.id), listed.meta
             if as_json:
@@ -71,12 +71,12 @@ def balance(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Say what is left on the key, as the relay counts it."""
-    with in_one_line(debug=debug):
+    """Show what is left on the key, as the relay counts it."""
+    with reporting_errors(debug=debug):
 
         async def work() -> None:
-            async with client_of(api_key, base_url, timeout) as client:
-                with Waiting("the balance"):
+            async with make_client(api_key, base_url, timeout) as client:
+                with Spinner("the balance"):
                     found = await client.balance()
             if as_json:
                 print_json({name: getattr(found, name) for name in found.__struct_fields__})

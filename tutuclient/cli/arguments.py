@@ -1,4 +1,4 @@
-"""What a command is given: the options that several share, pictures, a prompt, stdin, and a client made of them."""
+"""Arguments: the options that several commands share, images, a prompt, stdin, and the client built from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Detail(Enum):
-    """How closely the model is to look at a picture."""
+    """How closely the model looks at an image: the API's ``detail``."""
 
     auto = "auto"
     low = "low"
@@ -56,15 +56,15 @@ MaxTokens = Annotated[int | None, typer.Option(metavar="N", min=1, help="The mos
 MaxSide = Annotated[
     int | None,
     typer.Option(
-        metavar="PIXELS", min=1, help="Shrink pictures so that no side is longer; less to send, cheaper to look at."
+        metavar="PIXELS", min=1, help="Shrink images so that no side is longer; less to send, cheaper to look at."
     ),
 ]
-HowClosely = Annotated[Detail, typer.Option("--detail", help="How closely to look at the pictures.")]
+DetailOption = Annotated[Detail, typer.Option("--detail", help="How closely to look at the images.")]
 ImagesAndPrompt = Annotated[
     list[str],
     typer.Argument(
         metavar="IMAGE... PROMPT",
-        help="Pictures (paths, http addresses, or - for stdin), and last, in quotes, what to do with them.",
+        help="Images (paths, http URLs, or - for stdin), and last, in quotes, what to do with them.",
         show_default=False,
     ),
 ]
@@ -74,50 +74,50 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="OUT",
-        help="Where to save the picture: a file, a folder, or - for stdout. The extension follows the bytes; "
-        "several pictures get -1, -2 and so on.",
+        help="Where to save the image: a file, a folder, or - for stdout. The extension follows the bytes; "
+        "several images get -1, -2 and so on.",
         show_default=False,
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace OUT if it is there.")]
 
 
-def client_of(api_key: str | None, base_url: str | None, timeout: float | None) -> TutuClient:
-    """Make the client; what is None comes from the environment, else from the client's defaults."""
+def make_client(api_key: str | None, base_url: str | None, timeout: float | None) -> TutuClient:
+    """Return a client; None stands for the environment's value, else the client's default."""
     from tutuclient.client import TutuClient
     from tutuclient.settings import UNSET
 
     return TutuClient(api_key, base_url, timeout=UNSET if timeout is None else timeout)
 
 
-def split(arguments: list[str], example: str) -> tuple[list[str | bytes], str]:
-    """Tell the pictures from the prompt, which is the last; read a picture that comes through stdin."""
+def split_arguments(arguments: list[str], example: str) -> tuple[list[str | bytes], str]:
+    """Separate the images from the prompt, which is the last argument; read an image that is piped in."""
     *names, prompt = arguments
-    usage = f'pictures first, then the prompt in quotes: tutuclient {example} "…"'
+    usage = f'images first, then the prompt in quotes: tutuclient {example} "…"'
     if is_file(prompt):
         raise ConfigError(f"the last argument is the prompt, and {printable(prompt)} is a file; {usage}")
     if prompt.startswith(("http://", "https://", "data:")) and " " not in prompt:
-        raise ConfigError(f"the last argument is the prompt, and {printable(prompt, 80)} is an address; {usage}")
+        raise ConfigError(f"the last argument is the prompt, and {printable(prompt, 80)} is a URL; {usage}")
     if not names:
-        raise ConfigError(f"a picture and a prompt are needed, and only one of them came; {usage}")
+        raise ConfigError(f"an image and a prompt are needed, and there is only one argument; {usage}")
     if not prompt.strip():
         raise ConfigError("the prompt is empty")
     for name in names:
         if name != "-" and not re.search(r"[./\\:]", name) and not is_file(name):
             raise ConfigError(f"there is no file {printable(name)}; {usage}")
     if names.count("-") > 1:
-        raise ConfigError("stdin (-) holds one picture, and was named twice")
-    return [stdin("picture") if name == "-" else name for name in names], prompt
+        raise ConfigError("stdin (-) holds one image, but is named twice")
+    return [read_stdin("image") if name == "-" else name for name in names], prompt
 
 
 def is_file(name: str) -> bool:
-    """Say whether there is such a file; a prompt is asked too, so anything may come."""
+    """Return whether there is such a file. A prompt is checked too, so ``name`` may be any text."""
     with suppress(OSError, ValueError):  # Names that are too long, or hold a NUL.
         return Path(name).is_file()
     return False
 
 
-def stdin(what: str) -> bytes:
+def read_stdin(what: str) -> bytes:
     """Read what is piped in; ``what`` names it in errors."""
     if sys.stdin.isatty():
         raise ConfigError(f"no {what}: stdin (-) is the terminal; pipe the {what} in")
@@ -133,10 +133,10 @@ def stdin_lines(what: str) -> Iterator[str]:
     return TextIOWrapper(sys.stdin.buffer, "utf-8-sig", "replace")
 
 
-def prompt_of(text: str, what: str = "prompt") -> str:
-    """Give the prompt, from stdin when it is ``-``; ``what`` names it in errors."""
+def read_prompt(text: str, what: str = "prompt") -> str:
+    """Return the prompt, read from stdin when it is ``-``; ``what`` names it in errors."""
     if text == "-":
-        return stdin(what).decode("utf-8-sig", "replace").strip()
+        return read_stdin(what).decode("utf-8-sig", "replace").strip()
     if not text.strip():
         raise ConfigError(f"the {what} is empty")
     return text

@@ -1,4 +1,4 @@
-"""The commands speech, transcribe and translate: sound out of text, and text out of sound."""
+"""The commands speech, transcribe and translate: audio from text, and text from audio."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from tutuclient.cli.arguments import (
     Model,
     Overwrite,
     Seconds,
-    client_of,
-    prompt_of,
-    stdin,
+    make_client,
+    read_prompt,
+    read_stdin,
 )
 from tutuclient.cli.output import (
-    Waiting,
-    amount,
+    Spinner,
     call_fields,
-    counts,
     end_line,
-    harmless,
+    human_size,
     note,
-    print_faint,
+    print_dim,
     print_json,
+    sanitize,
+    usage_fields,
     write,
 )
 from tutuclient.cli.output_files import Target
-from tutuclient.cli.running import in_one_line, run
+from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import ConfigError, SoundError, printable
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
     Said = Transcription | TranscriptionVerbose | TranscriptionDiarized | Translation | TranslationVerbose
 
-# mp3 is what comes unasked, and some relays know no other word for it.
+# mp3 is the default, and some relays reject the field when it says so.
 _ASKED_BY_SUFFIX: dict[str, SpeechFormat] = {
     ".wav": "wav",
     ".flac": "flac",
@@ -71,7 +71,7 @@ _ASKED_BY_SUFFIX: dict[str, SpeechFormat] = {
 
 
 class Written(Enum):
-    """How what was said is written down."""
+    """The format of a transcript."""
 
     text = "text"
     json = "json"
@@ -104,8 +104,8 @@ def speech(
             "--output",
             "-o",
             metavar="OUT",
-            help="Where to save the sound: a file, whose ending asks for mp3, wav, flac, opus, aac or pcm; a folder; "
-            "or - for stdout, as it comes.",
+            help="Where to save the audio: a file, whose extension asks for mp3, wav, flac, opus, aac or pcm; "
+            "a folder; or - for stdout, as it comes.",
             show_default=False,
         ),
     ],
@@ -124,14 +124,14 @@ def speech(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Have a text read aloud, save the sound as it comes, print where.
+    """Speak a text, save the audio while it arrives, print where.
 
     Example: tutuclient speech "Good morning" -o morning.mp3
     """
-    with in_one_line(debug=debug):
-        target = Target(output, overwrite, as_json, "sound")
+    with reporting_errors(debug=debug):
+        target = Target(output, overwrite, as_json, "audio")
         target.check()
-        words = prompt_of("-" if text is None else text, "text")
+        words = read_prompt("-" if text is None else text, "text")
         fields: SpeechFields = {}
         if asked := _ASKED_BY_SUFFIX.get(Path(output).suffix.lower()):
             fields["response_format"] = asked
@@ -142,39 +142,43 @@ def speech(
 
         async def work() -> None:
             started = time.monotonic()
-            async with client_of(api_key, base_url, timeout) as client:
-                with Waiting(model) as waiting:
+            async with make_client(api_key, base_url, timeout) as client:
+                with Spinner(model) as spinner:
                     opening = client.audio.speech.stream(model=model, voice=voice, input=words, **fields)
                     async with opening as sound:
-                        waiting.say(f"{model} speaks")
+                        spinner.update(f"{model} is speaking")
                         place = await _keep(sound, target)
-            if place is None:
-                return
-            size = place.stat().st_size
-            if as_json:
-                described = {"path": str(place), "mime": sound.mime, "size_bytes": size}
-                call = call_fields(sound.meta.request_id, sound.meta.attempts, started)
-                print_json({**described, "usage": counts(sound.usage), "model": model, **call})
-            else:
-                write(f"{place}\n")
-                target.note_the_suffix(place, sound.mime)
-            if sys.stderr.isatty():
-                print_faint([f"{time.monotonic() - started:.1f} s", amount(size), sound.meta.request_id])
+            if place is not None:
+                _report_saved(sound, place, target, model, started)
 
         run(work())
 
 
 async def _keep(sound: SoundStream, target: Target) -> Path | None:
-    """Save a sound while it comes, or hand it on to stdout."""
+    """Save audio while it arrives, or write it to stdout. Return its path, or None for stdout."""
     if target.is_stdout:
         async for piece in sound:
             sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
         return None
-    if (name := target.taken(sound.mime)) is None:
+    if (name := target.conflicting_name(sound.mime)) is None:
         return await sound.save(target.output, overwrite=target.overwrite)
     place = await sound.save(f"{tempfile.gettempdir()}/")
-    raise SoundError(f"{printable(name)} exists already; the sound is made and paid for, and here: {place}")
+    raise SoundError(f"{printable(name)} exists already; the audio is made and paid for, and is here: {place}")
+
+
+def _report_saved(sound: SoundStream, place: Path, target: Target, model: str, started: float) -> None:
+    """Print where the audio is, for a person or as JSON."""
+    size = place.stat().st_size
+    if target.as_json:
+        saved = {"path": str(place), "mime": sound.mime, "size_bytes": size}
+        call = call_fields(sound.meta.request_id, sound.meta.attempts, started)
+        print_json({**saved, "usage": usage_fields(sound.usage), "model": model, **call})
+    else:
+        write(f"{place}\n")
+        target.note_suffix(place, sound.mime)
+    if sys.stderr.isatty():
+        print_dim([f"{time.monotonic() - started:.1f} s", human_size(size), sound.meta.request_id])
 
 
 def transcribe(
@@ -195,14 +199,14 @@ def transcribe(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Write down what is said in a recording.
+    """Transcribe a recording.
 
     Example: tutuclient transcribe talk.mp3 --format srt > talk.srt
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         _must_fit(written, as_json=as_json)
         if stream and (as_json or written is not Written.text):
-            raise ConfigError("--stream prints plain text as it comes: leave --json and --format away")
+            raise ConfigError("--stream prints plain text as it comes: leave out --json and --format")
         sound = _sound(file)
         fields: TranscriptionFields = {}
         if language is not None:
@@ -212,14 +216,14 @@ def transcribe(
 
         async def work() -> None:
             started = time.monotonic()
-            async with client_of(api_key, base_url, timeout) as client:
+            async with make_client(api_key, base_url, timeout) as client:
                 if stream:
                     opening = client.audio.transcriptions.create(file=sound, model=model, stream=True, **fields)
                     meta = await _show_events(opening, model)
                     if sys.stderr.isatty():
-                        print_faint([f"{time.monotonic() - started:.1f} s", model, meta.request_id])
+                        print_dim([f"{time.monotonic() - started:.1f} s", model, meta.request_id])
                     return
-                with Waiting(model):
+                with Spinner(model):
                     answer = await client.audio.transcriptions.create(
                         file=sound, model=model, response_format=_asked(written), **fields
                     )
@@ -240,19 +244,19 @@ def translate(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Write down in English what is said in a recording.
+    """Translate a recording into English text.
 
     Example: tutuclient translate talk.mp3
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         _must_fit(written, as_json=as_json)
         sound = _sound(file)
         fields: TranslationFields = {} if prompt is None else {"prompt": prompt}
 
         async def work() -> None:
             started = time.monotonic()
-            async with client_of(api_key, base_url, timeout) as client:
-                with Waiting(model):
+            async with make_client(api_key, base_url, timeout) as client:
+                with Spinner(model):
                     answer = await client.audio.translations.create(
                         file=sound, model=model, response_format=_asked(written), **fields
                     )
@@ -263,25 +267,25 @@ def translate(
 
 def _must_fit(written: Written, *, as_json: bool) -> None:
     if as_json and written is not Written.text:
-        raise ConfigError(f"--json and --format {written.value} both say how to print it: choose one")
+        raise ConfigError(f"--json and --format {written.value} both choose the output format: pass one of them")
 
 
 def _sound(file: str) -> bytes | Path:
-    return stdin("recording") if file == "-" else Path(file)
+    return read_stdin("recording") if file == "-" else Path(file)
 
 
 def _asked(written: Written) -> Literal["json", "srt", "vtt", "verbose_json"]:
-    """Ask for JSON where plain text is wanted: newer models know nothing else, and it says what was used."""
+    """Return the format to ask for: JSON for plain text, since newer models know no other and it reports the usage."""
     return "json" if written is Written.text else written.value
 
 
 async def _show_events(opening: Awaitable[EventStream[TranscriptionStreamEvent]], model: str) -> Meta:
-    """Print what is found as it comes."""
+    """Print the transcript as it arrives; return the call's metadata."""
     from tutuclient.types.audio import TranscriptionTextDeltaEvent, TranscriptionTextDoneEvent
 
     shown = ""
     try:
-        with Waiting(model) as waiting:
+        with Spinner(model) as spinner:
             async with await opening as events:
                 async for event in events:
                     text = ""
@@ -290,9 +294,9 @@ async def _show_events(opening: Awaitable[EventStream[TranscriptionStreamEvent]]
                     elif isinstance(event, TranscriptionTextDoneEvent) and not shown:
                         text = event.text
                     if text:
-                        waiting.stop()
+                        spinner.stop()
                         shown = text
-                        write(harmless(text))
+                        write(sanitize(text))
     finally:
         end_line()
     return events.meta
@@ -300,17 +304,17 @@ async def _show_events(opening: Awaitable[EventStream[TranscriptionStreamEvent]]
 
 def _show(answer: Said | str, written: Written, model: str, started: float, *, as_json: bool) -> None:
     if isinstance(answer, str):
-        write(harmless(answer.rstrip("\n")) + "\n")
+        write(sanitize(answer.rstrip("\n")) + "\n")
     elif as_json:
         call = call_fields(answer.meta.request_id, answer.meta.attempts, started)
-        usage: Usage | None = getattr(answer, "usage", None)  # A translation tells of none.
-        print_json({"text": answer.text, "usage": counts(usage), "model": model, **call})
+        usage: Usage | None = getattr(answer, "usage", None)  # A translation has none.
+        print_json({"text": answer.text, "usage": usage_fields(usage), "model": model, **call})
     elif written is Written.text:
-        write(harmless(answer.text.strip()) + "\n")
+        write(sanitize(answer.text.strip()) + "\n")
         if not answer.text.strip():
-            note("no words were heard")
+            note("the transcript is empty: no words were heard")
     else:
         print_json(answer.to_dict())
     if sys.stderr.isatty():
         request_id = None if isinstance(answer, str) else answer.meta.request_id
-        print_faint([f"{time.monotonic() - started:.1f} s", model, request_id])
+        print_dim([f"{time.monotonic() - started:.1f} s", model, request_id])

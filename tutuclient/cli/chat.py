@@ -16,30 +16,30 @@ from tutuclient.cli.arguments import (
     BaseUrl,
     Debug,
     Detail,
-    HowClosely,
+    DetailOption,
     ImagesAndPrompt,
     MaxSide,
     MaxTokens,
     Model,
     Seconds,
-    client_of,
-    prompt_of,
-    split,
+    make_client,
+    read_prompt,
+    split_arguments,
 )
 from tutuclient.cli.output import (
-    Waiting,
-    address,
-    described,
+    Spinner,
+    answer_fields,
     end_interrupted_line,
     end_line,
-    harmless,
+    image_fields,
+    location_of,
     note,
-    print_faint,
+    print_dim,
     print_json,
-    summary,
+    sanitize,
     write,
 )
-from tutuclient.cli.running import in_one_line, new_runner, run, tell
+from tutuclient.cli.running import new_runner, report_error, reporting_errors, run
 from tutuclient.errors import TutuError, printable
 
 if TYPE_CHECKING:
@@ -56,35 +56,35 @@ def analyze(
     model: Model = "gpt-4o",
     max_tokens: MaxTokens = None,
     max_side: MaxSide = None,
-    detail: HowClosely = Detail.high,
+    detail: DetailOption = Detail.high,
     as_json: AsJson = False,
     api_key: ApiKey = None,
     base_url: BaseUrl = None,
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Ask about pictures; the answer is printed as it comes.
+    """Ask about images; the answer is printed as it comes.
 
-    With several pictures, all of them are in one question.
+    With several images, all of them are in one question.
 
-    Example: tutuclient analyze cat.jpg "What is in this picture?"
+    Example: tutuclient analyze cat.jpg "What is in this image?"
     """
-    with in_one_line(debug=debug):
-        pictures, prompt = split(arguments, "analyze cat.jpg")
+    with reporting_errors(debug=debug):
+        images, prompt = split_arguments(arguments, "analyze cat.jpg")
         fields: ChatFields = {} if max_tokens is None else {"max_tokens": max_tokens}
 
         async def work() -> None:
             started = time.monotonic()
-            async with client_of(api_key, base_url, timeout) as client:
+            async with make_client(api_key, base_url, timeout) as client:
                 if as_json:
-                    with Waiting(model):
+                    with Spinner(model):
                         answer = await client.analyze(
-                            pictures, prompt, model=model, detail=detail.value, max_side=max_side, **fields
+                            images, prompt, model=model, detail=detail.value, max_side=max_side, **fields
                         )
-                    print_json(summary(answer, started, [described(image) for image in answer.images]))
+                    print_json(answer_fields(answer, started, [image_fields(image) for image in answer.images]))
                     return
                 opening = client.analyze(
-                    pictures, prompt, model=model, detail=detail.value, max_side=max_side, stream=True, **fields
+                    images, prompt, model=model, detail=detail.value, max_side=max_side, stream=True, **fields
                 )
                 _close_answer(await _show(opening, model), started)
 
@@ -94,10 +94,10 @@ def analyze(
 def chat(
     prompt: Annotated[
         str | None,
-        typer.Argument(metavar="PROMPT", help="What to say; - or a pipe reads it from stdin.", show_default=False),
+        typer.Argument(metavar="PROMPT", help="The prompt; - or a pipe reads it from stdin.", show_default=False),
     ] = None,
     *,
-    system: Annotated[str | None, typer.Option(metavar="TEXT", help="What the model is told beforehand.")] = None,
+    system: Annotated[str | None, typer.Option(metavar="TEXT", help="The system message.")] = None,
     model: Model = "gpt-4o",
     max_tokens: MaxTokens = None,
     as_json: AsJson = False,
@@ -106,26 +106,26 @@ def chat(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Say something, or have a conversation.
+    """Send a prompt, or hold a conversation.
 
     Without a prompt, on a terminal, it is a conversation: Ctrl-C stops an answer, Ctrl-D ends it all.
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         messages: list[dict[str, str] | ChatMessage] = [{"role": "system", "content": system}] if system else []
         fields: ChatFields = {} if max_tokens is None else {"max_tokens": max_tokens}
         if prompt is None and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
-            _converse(client_of(api_key, base_url, timeout), messages, model, fields, debug=debug)
+            _converse(make_client(api_key, base_url, timeout), messages, model, fields, debug=debug)
             return
-        messages.append({"role": "user", "content": prompt_of("-" if prompt is None else prompt)})
+        messages.append({"role": "user", "content": read_prompt("-" if prompt is None else prompt)})
 
         async def work() -> None:
             started = time.monotonic()
-            async with client_of(api_key, base_url, timeout) as client:
+            async with make_client(api_key, base_url, timeout) as client:
                 ask = client.chat.completions.create
                 if as_json:
-                    with Waiting(model):
+                    with Spinner(model):
                         answer = await ask(model=model, messages=messages, **fields)
-                    print_json(summary(answer, started, [described(image) for image in answer.images]))
+                    print_json(answer_fields(answer, started, [image_fields(image) for image in answer.images]))
                     return
                 opening = ask(model=model, messages=messages, stream=True, **fields)
                 _close_answer(await _show(opening, model), started)
@@ -136,20 +136,20 @@ def chat(
 async def _show(opening: Awaitable[ChatStream], model: str) -> ChatCompletion:
     """Print an answer as it comes."""
     try:
-        with Waiting(model) as waiting:
+        with Spinner(model) as spinner:
             async with await opening as stream:
                 async for chunk in stream:
                     if chunk.text:
-                        waiting.stop()
-                        write(harmless(chunk.text))
+                        spinner.stop()
+                        write(sanitize(chunk.text))
                     elif chunk.thinking:
-                        waiting.say(f"{model} is thinking")
+                        spinner.update(f"{model} is thinking")
                 answer = await stream.completion()
     finally:
         end_line()
     if not answer.text:
         for image in answer.images:
-            write(f"{address(image)}\n")
+            write(f"{location_of(image)}\n")
         if not answer.images:
             said = answer.message.refusal or f"finish_reason: {answer.finish_reason}"
             raise errors.UnexpectedResponseError(f"the answer holds no text ({printable(said)})")
@@ -157,13 +157,13 @@ async def _show(opening: Awaitable[ChatStream], model: str) -> ChatCompletion:
 
 
 def _close_answer(answer: ChatCompletion, started: float) -> None:
-    """Say below an answer what its reader should know of it."""
+    """Print notes below an answer: how it ended, and how long it took."""
     if answer.finish_reason == "length":
         note("cut off at the token limit; --max-tokens gives the answer more room")
     elif answer.finish_reason not in {"stop", None}:
         note(f"the answer ended with finish_reason {printable(str(answer.finish_reason), 80)}")
     if sys.stderr.isatty():
-        print_faint([f"{time.monotonic() - started:.1f} s", answer.model, answer.meta.request_id])
+        print_dim([f"{time.monotonic() - started:.1f} s", answer.model, answer.meta.request_id])
 
 
 def _converse(
@@ -174,7 +174,7 @@ def _converse(
     *,
     debug: bool,
 ) -> None:
-    """Talk until Ctrl-D. What went wrong, or was stopped before it began, is not part of what was said."""
+    """Hold a conversation until Ctrl-D. A turn that failed or was stopped is not sent with the next one."""
     with suppress(ImportError):
         import readline  # noqa: F401  # pyright: ignore[reportUnusedImport]  (gives ``input`` its line editing)
 
@@ -187,7 +187,7 @@ def _converse(
         try:
             while True:
                 try:
-                    said = input("> ").strip()  # What is typed ends the line; Ctrl-C does not, and is told below.
+                    said = input("> ").strip()  # What is typed ends the line; Ctrl-C does not, and is handled below.
                 except EOFError:
                     write("\n")
                     return
@@ -201,7 +201,7 @@ def _converse(
                     note("stopped")
                     messages.pop()
                 except TutuError as error:
-                    tell(error, debug=debug)
+                    report_error(error, debug=debug)
                     messages.pop()
         finally:
             runner.run(client.aclose())

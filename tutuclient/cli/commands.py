@@ -1,4 +1,4 @@
-"""How commands show what they take: a flag is on or off, and needs no name of a type beside it."""
+"""Help texts: flags without a type name beside them."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ def _bare(params: Iterable[Any]) -> None:
 
 
 def _no_type(ctx: object) -> None:
-    """Stand in for a method of typer's that names a type."""
+    """Replace the method of typer's parameters that prints a type name."""
 
 
 class Command(TyperCommand):
-    """A command of ours."""
+    """A command with our help texts."""
 
     def get_params(self, ctx: Any) -> Any:
-        """Return what it takes, for its help."""
+        """Return the parameters, for the help text."""
         params = super().get_params(ctx)
         _bare(params)
         return params
 
 
 class Group(TyperGroup):
-    """A group of commands of ours."""
+    """A group of commands with our help texts."""
 
     def get_params(self, ctx: Any) -> Any:
-        """Return what it takes, for its help."""
+        """Return the parameters, for the help text."""
         params = super().get_params(ctx)
         _bare(params)
         return params

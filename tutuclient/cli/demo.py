@@ -1,4 +1,4 @@
-"""The command demo: a whole round with the stand-in, and the telling of it."""
+"""The command demo: a whole round with the stand-in relay, explained step by step."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.text import Text
 
 from tutuclient.cli.arguments import Debug  # noqa: TC001  (typer reads annotations at run time)
-from tutuclient.cli.output import amount, end_interrupted_line, harmless, write
-from tutuclient.cli.running import in_one_line, run
+from tutuclient.cli.output import end_interrupted_line, human_size, sanitize, write
+from tutuclient.cli.running import reporting_errors, run
 from tutuclient.cli.serve import relay
 from tutuclient.errors import ConfigError
 
@@ -66,7 +66,7 @@ _TOKEN_DELAY = 0.03
 
 def demo(
     *,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for the pictures.")] = Path(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for the images.")] = Path(
         "tutuclient-demo"
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="The relay's port; 0 takes a free one.")] = 0,
@@ -75,9 +75,9 @@ def demo(
 ) -> None:
     """See it all on this computer, without a key.
 
-    Starts a stand-in relay, draws a picture, has it analysed and edited, and puts before and after side by side.
+    Starts a stand-in relay, draws an image, has it analysed and edited, and puts before and after side by side.
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         finished = False
 
         async def work() -> None:
@@ -98,7 +98,7 @@ def demo(
 
 
 class _Demo:
-    """The round that ``demo`` shows, and the telling of it."""
+    """The round that ``demo`` shows, and what it prints."""
 
     def __init__(self, server: Server, folder: Path) -> None:
         self._server = server
@@ -109,16 +109,16 @@ class _Demo:
         """Draw, ask, edit, save."""
         from tutuclient.client import TutuClient
 
-        picture = self._draw()
+        image = self._draw()
         self._say("tutuclient demo: a whole round on this computer, without key and network.", style="bold")
         self._step("1 The relay", self._server.base_url)
         self._more("a stand-in that counts pixels and paints; it is no model")
-        self._step("2 The picture", f"an orange cat on a hill, drawn just now: 720 x 540, {amount(len(picture))}")
+        self._step("2 The image", f"an orange cat on a hill, drawn just now: 720 x 540, {human_size(len(image))}")
         async with TutuClient("demo", self._server.base_url) as client:
-            await self._analyze(client, picture)
-            after = await self._edit(client, picture)
-        both = await asyncio.to_thread(_side_by_side, picture, after)
-        files = zip(_DEMO_FILES, (picture, after, both, _PROGRAM.encode()), strict=True)
+            await self._analyze(client, image)
+            after = await self._edit(client, image)
+        both = await asyncio.to_thread(_side_by_side, image, after)
+        files = zip(_DEMO_FILES, (image, after, both, _PROGRAM.encode()), strict=True)
         with self._writing():
             for name, data in files:
                 _replace(self._folder / name, data)
@@ -133,11 +133,11 @@ class _Demo:
         self._say(f"   TUTU_BASE_URL=http://127.0.0.1:8017/v1 TUTU_API_KEY=any {sys.executable} demo.py")
 
     def _draw(self) -> bytes:
-        """Make the picture and the folder; files of these names that are not the demo's are left alone."""
+        """Draw the image and create the folder. Files of the demo's names that it did not write are left alone."""
         try:
             from tutuclient.testing import sample_picture
 
-            picture = sample_picture()
+            image = sample_picture()
         except ImportError as error:
             raise ConfigError(
                 f'the demo draws, and needs Pillow: pip install pillow (the extra "images"; {error})'
@@ -151,7 +151,7 @@ class _Demo:
             raise ConfigError(
                 f"{self._folder / taken[0]} is there already, and not from an earlier demo: choose another --output"
             )
-        return picture
+        return image
 
     @contextmanager
     def _writing(self) -> Generator[None]:
@@ -160,18 +160,18 @@ class _Demo:
         except OSError as error:
             raise ConfigError(f"the folder {self._folder} cannot be used: {error.strerror}") from error
 
-    async def _analyze(self, client: TutuClient, picture: bytes) -> None:
+    async def _analyze(self, client: TutuClient, image: bytes) -> None:
         self._step("3 Its analysis", _QUESTION)
-        self._more('that is: "What is in this picture?" Its tokens, as they come:')
+        self._more('that is: "What is in this image?" Its tokens, as they come:')
         self._server.token_delay = _TOKEN_DELAY
         started, pieces, first = time.monotonic(), 0, 0.0
         margin = _Margin(self._console.width if self._console.is_terminal else None)
         asked: ChatFields = {"stream_options": {"include_usage": True}}
-        async with await client.analyze(picture, _QUESTION, stream=True, **asked) as stream:
+        async with await client.analyze(image, _QUESTION, stream=True, **asked) as stream:
             async for piece in stream.text():
                 first = first or time.monotonic() - started
                 pieces += 1
-                margin.write(harmless(piece))
+                margin.write(sanitize(piece))
             answer = await stream.completion()
         self._server.token_delay = 0.0
         margin.write("\n")
@@ -179,14 +179,14 @@ class _Demo:
         took = time.monotonic() - started
         self._more(f"{pieces} pieces in {took:.1f} s, the first after {first * 1000:.0f} ms; {tokens} tokens in all")
 
-    async def _edit(self, client: TutuClient, picture: bytes) -> bytes:
+    async def _edit(self, client: TutuClient, image: bytes) -> bytes:
         self._step("4 Its edit", _CHANGE)
-        self._more('that is: "Put a blue sky with white clouds behind this picture"')
+        self._more('that is: "Put a blue sky with white clouds behind this image"')
         started = time.monotonic()
-        edited = await client.edit(picture, _CHANGE)
+        edited = await client.edit(image, _CHANGE)
         after = await edited.images[0].read()
         took = time.monotonic() - started
-        self._more(f"done in {took:.1f} s; the answer links to its picture, which is fetched")
+        self._more(f"done in {took:.1f} s; the answer links to its image, which is fetched")
         return after
 
     def _step(self, name: str, text: str) -> None:
@@ -222,24 +222,24 @@ def _replace(path: Path, data: bytes) -> None:
     """Write a file beside its place and move it there, so that nothing is written through a link."""
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".tutuclient-", delete=False) as part:
         part.write(data)
-    Path(part.name).chmod(0o644)  # Of its own accord it is for its owner only.
+    Path(part.name).chmod(0o644)  # A temporary file is readable by its owner only.
     Path(part.name).replace(path)
 
 
 def _side_by_side(before: bytes, after: bytes) -> bytes:
-    """Put two pictures on one sheet, with a gap between and a caption under each."""
+    """Draw two images side by side on one sheet, with a caption under each."""
     from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-    pictures = [Image.open(BytesIO(data)).convert("RGB") for data in (before, after)]
+    images = [Image.open(BytesIO(data)).convert("RGB") for data in (before, after)]
     height, gap = 540, 32
-    pictures = [ImageOps.scale(picture, height / picture.height) for picture in pictures]
-    width = sum(picture.width for picture in pictures) + 3 * gap
+    images = [ImageOps.scale(image, height / image.height) for image in images]
+    width = sum(image.width for image in images) + 3 * gap
     sheet = Image.new("RGB", (width, height + gap + 72), (255, 255, 255))
     pen, font, left = ImageDraw.Draw(sheet), ImageFont.load_default(26), gap
-    for picture, caption in zip(pictures, ("before", "after: a blue sky, white clouds"), strict=True):
-        sheet.paste(picture, (left, gap))
-        pen.text((left + picture.width / 2, gap + height + 36), caption, (70, 70, 76), font, anchor="mm")
-        left += picture.width + gap
+    for image, caption in zip(images, ("before", "after: a blue sky, white clouds"), strict=True):
+        sheet.paste(image, (left, gap))
+        pen.text((left + image.width / 2, gap + height + 36), caption, (70, 70, 76), font, anchor="mm")
+        left += image.width + gap
     out = BytesIO()
     sheet.save(out, "PNG")
     return out.getvalue()

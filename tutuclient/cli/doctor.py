@@ -1,9 +1,9 @@
 """The command doctor: what this relay can do, what it cannot, and what to change.
 
 Each thing is tried as a program would use it, with the smallest question that
-can tell, and judged by what came back: a picture's colours have to be named, a
-schema's odd names have to come back, a stream has to arrive bit by bit. What
-could not be told is called so.
+show it, and judged by what came back: an image's colours have to be named, a
+schema's unusual names have to come back, a stream has to arrive in pieces. What
+could not be found out is reported as such.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tutuclient import errors
-from tutuclient.cli.arguments import CONNECTION, ApiKey, AsJson, BaseUrl, Debug, Model, client_of
-from tutuclient.cli.output import Waiting, amount, note, print_json, write
-from tutuclient.cli.output_files import rescue
-from tutuclient.cli.running import exit_code, explained, in_one_line, run
+from tutuclient.cli.arguments import CONNECTION, ApiKey, AsJson, BaseUrl, Debug, Model, make_client
+from tutuclient.cli.output import Spinner, human_size, note, print_json, write
+from tutuclient.cli.output_files import save_to_temp
+from tutuclient.cli.running import error_message, exit_code, reporting_errors, run
 from tutuclient.errors import APIError, ConfigError, TutuError, printable
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 60.0
 _BROKEN_ANSWER = 8
-# A stream that took so long can be told from one that was held back, if all of it came within this share of the time.
+# A stream that took at least so long was held back if all of it came within this share of the time.
 _LONG_ENOUGH_S = 0.5
 _AT_ONCE = 0.05
 _SHOWN_MODELS = 6
@@ -74,12 +74,14 @@ _STYLES = {"yes": "green", "partly": "yellow", "no": "bold red", "untried": "dim
 def doctor(
     *,
     model: Model = "gpt-4o",
-    picture: Annotated[
+    image_url: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="A picture that the relay can reach, to see whether it fetches pictures."),
+        typer.Option(
+            "--picture", metavar="URL", help="An image that the relay can reach, to see whether it fetches images."
+        ),
     ] = None,
     draw: Annotated[
-        bool, typer.Option("--draw", help="Order one picture as well. That is paid for like any other.")
+        bool, typer.Option("--draw", help="Order one image as well. That is paid for like any other.")
     ] = False,
     image_model: Annotated[str, typer.Option(metavar="NAME", help="The model that draws it.")] = "gpt-4o-image",
     speak: Annotated[bool, typer.Option("--speak", help="Have one word said as well, which is paid for too.")] = False,
@@ -94,50 +96,37 @@ def doctor(
 ) -> None:
     """Find out what the relay can do, and what to change.
 
-    Asks a few short questions, which cost a few hundred tokens; a picture is ordered only with --draw, and a sound
-    with --speak. The exit code is 0 when a chat about a picture works.
+    Asks a few short questions, which cost a few hundred tokens; an image is ordered only with --draw, and speech
+    with --speak. The exit code is 0 when a chat about an image works.
 
     Example: tutuclient doctor --model gpt-4o-mini
     """
-    with in_one_line(debug=debug):
-        if picture is not None and not picture.startswith(("http://", "https://")):
-            raise ConfigError("--picture takes the http:// or https:// address of a picture that the relay can reach")
+    with reporting_errors(debug=debug):
+        if image_url is not None and not image_url.startswith(("http://", "https://")):
+            raise ConfigError("--picture takes the http:// or https:// URL of an image that the relay can reach")
+        image_model_asked, speech_model_asked = image_model if draw else None, speech_model if speak else None
+
+        def connect(url: str | None) -> TutuClient:
+            return make_client(api_key, url, timeout)
 
         async def work() -> int:
-            async with client_of(api_key, base_url, timeout) as client:
+            async with connect(base_url) as client:
                 doctor = _Doctor(client, model)
-                checks: list[tuple[str, Callable[[], Awaitable[_Finding]]]] = [
-                    ("address", lambda: doctor.address(base_url, lambda url: client_of(api_key, url, timeout))),
-                    ("models", doctor.models),
-                    ("key", doctor.key),
-                    ("chat", doctor.chat),
-                    ("stream", doctor.stream),
-                    ("picture (base64)", doctor.picture),
-                    ("picture (URL)", lambda: doctor.picture_at(picture)),
-                    ("tools", doctor.tools),
-                    ("JSON schema", doctor.schema),
-                    ("drawing", lambda: doctor.draw(image_model if draw else None)),
-                    ("speech", lambda: doctor.speak(speech_model if speak else None)),
-                ]
-                _tell_the_cost(model, image_model if draw else None, speech_model if speak else None)
-                findings: list[_Finding] = []
-                try:
-                    for name, check in checks:
-                        hope = not doctor.hopeless
-                        findings.append(await doctor.look(name, check))
-                        if hope and not as_json:
-                            _show(findings[-1])
-                finally:
-                    await doctor.client.aclose()
-                code = next((each.code for each in findings if each.code), 0)
-                if as_json:
-                    print_json(doctor.described(findings, works=code == 0))
-                else:
-                    if doctor.hopeless:
-                        _show(_Finding("untried", doctor.hopeless, name="all else"))
-                    write("\n")
-                    Console().print(Text(doctor.summed_up(findings)), soft_wrap=_in_a_pipe())
-                return code
+                checks: dict[str, Callable[[], Awaitable[_Finding]]] = {
+                    "address": lambda: doctor.address(base_url, connect),
+                    "models": doctor.models,
+                    "key": doctor.key,
+                    "chat": doctor.chat,
+                    "stream": doctor.stream,
+                    "image (base64)": doctor.image,
+                    "image (URL)": lambda: doctor.image_at(image_url),
+                    "tools": doctor.tools,
+                    "JSON schema": doctor.schema,
+                    "drawing": lambda: doctor.draw(image_model_asked),
+                    "speech": lambda: doctor.speak(speech_model_asked),
+                }
+                _note_cost(model, image_model_asked, speech_model_asked)
+                return _report(doctor, await doctor.run(checks, show=not as_json), as_json=as_json)
 
         if code := run(work()):
             raise typer.Exit(code)
@@ -162,7 +151,7 @@ class _Finding(NamedTuple):
 
 
 class _Doctor:
-    """Looks at one relay, check by check. What an earlier check found out a later one knows.
+    """The checks of one relay. What an earlier check found out a later one knows.
 
     Attributes:
         client: The client in use; another than the one given, when only another address works.
@@ -178,17 +167,30 @@ class _Doctor:
         self._tokens: int | None = 0
         self._started = time.monotonic()
 
-    async def look(self, name: str, check: Callable[[], Awaitable[_Finding]]) -> _Finding:
-        """Do one check, unless an earlier one left no hope; an error is a finding too."""
+    async def run(self, checks: dict[str, Callable[[], Awaitable[_Finding]]], *, show: bool) -> list[_Finding]:
+        """Run the checks in order, showing each as it ends, and close the client that the last of them used."""
+        findings: list[_Finding] = []
+        try:
+            for name, check in checks.items():
+                tried = not self.hopeless
+                findings.append(await self._check(name, check))
+                if tried and show:
+                    _show(findings[-1])
+        finally:
+            await self.client.aclose()
+        return findings
+
+    async def _check(self, name: str, check: Callable[[], Awaitable[_Finding]]) -> _Finding:
+        """Run one check, unless an earlier one made it pointless. An error is a finding too."""
         if self.hopeless:
             return _Finding("untried", self.hopeless, name=name)
-        with Waiting(f"{self.client.base_url}: {name}"):
+        with Spinner(f"{self.client.base_url}: {name}"):
             try:
                 finding = await check()
             except TutuError as error:
                 code = exit_code(error) if name in _NEEDED else 0
                 advice = "" if isinstance(error, _NO_MATTER_OF_THE_MODEL) else _ADVICE.get(name, "")
-                finding = _Finding("no", explained(error), advice, code)
+                finding = _Finding("no", error_message(error), advice, code)
         return finding._replace(name=name)
 
     async def address(self, given: str | None, client_at: Callable[[str], TutuClient]) -> _Finding:
@@ -207,18 +209,18 @@ class _Doctor:
             if not isinstance(found, _NO_API):
                 await self.client.aclose()
                 self.client, self._models = client, found
-                advice = f"there is one at {url}: set {source.name} to it"
+                advice = f"the API is at {url}: set {source.name} to it"
                 return _Finding("no", f"{here}: no API there", advice, exit_code(first))
             await client.aclose()
         if isinstance(first, errors.NotFoundError):
-            return _Finding("partly", f"{here}; something answers, and it lists no models")
-        self.hopeless = "the address comes first"
-        return _Finding("no", f"{here}: {explained(first)}", _advice_on_address(asked, first), exit_code(first))
+            return _Finding("partly", f"{here}; something answers there, but it does not list models")
+        self.hopeless = "not tried: the address has to work first"
+        return _Finding("no", f"{here}: {error_message(first)}", _advice_on_address(asked, first), exit_code(first))
 
     async def models(self) -> _Finding:
-        """Say which models are listed, and whether the one to be asked is among them."""
+        """Check which models are listed, and whether the one to be asked is among them."""
         if isinstance(self._models, _ABOUT_THE_KEY):
-            return _Finding("untried", "they are not shown to this key")
+            return _Finding("untried", "this key may not list them")
         if isinstance(self._models, APIError):
             raise self._models
         names = sorted(model.id for model in self._models.data)
@@ -230,21 +232,21 @@ class _Doctor:
         return _Finding("partly", f"{count}; {missing}", "choose one of them with --model")
 
     async def key(self) -> _Finding:
-        """Say whether the key is taken, by asking something: some relays list models for everybody."""
+        """Check whether the key is accepted, by asking something: some relays list models for everybody."""
         try:
             if isinstance(self._models, _ABOUT_THE_KEY):
                 raise self._models
             self._first = await self._ask("Say hello in one word.")
         except _ABOUT_THE_KEY as error:
-            self.hopeless = "the key comes first"
-            return _Finding("no", explained(error), code=exit_code(error))
+            self.hopeless = "not tried: the key has to work first"
+            return _Finding("no", error_message(error), code=exit_code(error))
         except APIError as error:
             self._first = error
             return _Finding("untried", "no answer tells; see chat")
         return _Finding("yes", "accepted")
 
     async def chat(self) -> _Finding:
-        """Say what came of the first question."""
+        """Judge the answer to the first question."""
         if isinstance(self._first, APIError):
             self.hopeless = "a chat comes first"
             raise self._first
@@ -258,7 +260,7 @@ class _Doctor:
             answer, seen = await self._timed({})
         usage = "usage at its end" if answer.usage else "no usage"
         if answer.finish_reason is None:
-            usage += ", [DONE] and no finish_reason, so that a cut cannot be told from an end"
+            usage += ", [DONE] and no finish_reason, so a cut-off answer looks like a complete one"
         if not seen:
             return _Finding("no", f"a stream without text (finish_reason {answer.finish_reason})")
         whole, spread = seen[-1], seen[-1] - seen[0]
@@ -295,12 +297,12 @@ class _Doctor:
         self._count(answer)
         return answer, seen
 
-    async def picture(self) -> _Finding:
+    async def image(self) -> _Finding:
         """Show stripes of colours drawn by lot: who names these and no others has seen them."""
         drawn = random.sample(list(_COLOURS), 3)
         answer = await self.client.analyze(
             _stripes([_COLOURS[name][0] for name in drawn]),
-            "Which colours are the stripes of this picture? Name the colours only.",
+            "Which colours are the stripes of this image? Name the colours only.",
             model=self._model,
             detail="low",
         )
@@ -309,17 +311,17 @@ class _Doctor:
         if named == set(drawn):
             return self._worded(answer)
         seen = f"it was shown {', '.join(drawn)} stripes, and said: {_quoted(answer)}"
-        advice = "this model may not see, or the relay drops pictures on the way; try another --model"
+        advice = "this model may not see, or the relay drops images on the way; try another --model"
         return _Finding("no", seen, advice, _BROKEN_ANSWER)
 
-    async def picture_at(self, url: str | None) -> _Finding:
-        """Have the relay fetch a picture. Only a person can say whether it is the one that was seen."""
+    async def image_at(self, url: str | None) -> _Finding:
+        """Check whether the relay fetches an image. Only a person can judge whether the model saw that one."""
         if url is None:
-            return _Finding("untried", "an address the relay can reach is needed (--picture)")
-        question = "What does this picture show? At most ten words."
+            return _Finding("untried", "it needs a URL that the relay can reach (--picture)")
+        question = "What does this image show? At most ten words."
         answer = await self.client.analyze(url, question, model=self._model, detail="low")
         self._count(answer)
-        return _Finding("yes", f"it was shown the address, and said: {_quoted(answer)}", "is that your picture?")
+        return _Finding("yes", f"the model was given the URL, and answered: {_quoted(answer)}", "is that your image?")
 
     async def tools(self) -> _Finding:
         """See whether a tool that was offered is called."""
@@ -329,7 +331,7 @@ class _Doctor:
             name, arguments = call.function.name or "", call.function.arguments or ""
             if name == "get_weather" and _object(arguments) is not None:
                 return _Finding("yes", f"called {name}({printable(arguments, 60)})")
-            return _Finding("partly", f"called {printable(name, 60)}({printable(arguments, 60)}), which is no JSON")
+            return _Finding("partly", f"called {printable(name, 60)}({printable(arguments, 60)}), which is not JSON")
         advice = "use a model that knows tools; some relays drop the field on the way"
         return _Finding("no", f"the tool was not called; it said: {_quoted(answer)}", advice)
 
@@ -344,23 +346,23 @@ class _Doctor:
         return _Finding("no", f"the schema was not kept to; it said: {_quoted(answer)}", advice)
 
     async def draw(self, model: str | None) -> _Finding:
-        """Order one picture, if that was asked for, and keep it: it is paid for."""
+        """Order one image, if that was asked for, and keep it: it is paid for."""
         if model is None:
-            return _Finding("untried", "it costs a picture (--draw)")
+            return _Finding("untried", "it would cost an image (--draw)")
         async with await self.client.generate("A small red circle on white.", model=model, stream=True) as stream:
             answer = await stream.completion()
         self._count(answer)
         image = answer.images[0]
-        place = await rescue(image)
-        size = f"{image.mime}, {amount(image.size_bytes)}, " if image.size_bytes else ""
+        place = await save_to_temp(image)
+        size = f"{image.mime}, {human_size(image.size_bytes)}, " if image.size_bytes else ""
         return _Finding("yes", f"{size}kept: {place}")
 
     async def speak(self, model: str | None) -> _Finding:
-        """Have one word said, if that was asked for."""
+        """Order one spoken word, if that was asked for."""
         if model is None:
-            return _Finding("untried", "it costs a word of speech (--speak)")
+            return _Finding("untried", "it would cost a word of speech (--speak)")
         sound = await self.client.audio.speech.create(model=model, voice="alloy", input="Hello.")
-        return _Finding("yes", f"{sound.mime}, {amount(sound.size_bytes)}")
+        return _Finding("yes", f"{sound.mime}, {human_size(sound.size_bytes)}")
 
     async def _ask(self, question: str, fields: ChatFields | None = None) -> ChatCompletion:
         message = {"role": "user", "content": question}
@@ -382,7 +384,7 @@ class _Doctor:
         return _Finding("yes", f"{_quoted(answer)} in {answer.meta.elapsed_s:.1f} s; {usage}")
 
     def summed_up(self, findings: list[_Finding]) -> str:
-        """Say in a sentence or two what the relay can do, and what it took to find out."""
+        """Return a sentence or two on what the relay can do, and what it cost to find out."""
         ground = [each for each in findings if each.name in _GROUNDWORK and each.result in {"partly", "no"}]
         able = [each for each in findings if each.name not in _GROUNDWORK]
         found = {"To put right": [each.name for each in ground]}
@@ -392,7 +394,7 @@ class _Doctor:
         spent = "some questions came back without a count" if self._tokens is None else f"{self._tokens} tokens"
         return f"{' '.join(parts)} Spent: {spent}, {time.monotonic() - self._started:.1f} s."
 
-    def described(self, findings: list[_Finding], *, works: bool) -> dict[str, Any]:
+    def as_json(self, findings: list[_Finding], *, works: bool) -> dict[str, Any]:
         """Describe it all as JSON has it."""
         checks = [
             {"name": each.name, "result": each.result, "detail": each.detail, "advice": each.advice or None}
@@ -408,18 +410,18 @@ class _Doctor:
         }
 
 
-# --- what is asked, and how it is told -------------------------------------------------------------------------------
+# --- Questions, advice and output ------------------------------------------------------------------------------------
 
 _NO_API = (errors.NotFoundError, errors.APIResponseValidationError, errors.APIConnectionError)
 _ABOUT_THE_KEY = (errors.AuthenticationError, errors.PermissionDeniedError, errors.InsufficientQuotaError)
 _GROUNDWORK = frozenset({"address", "models", "key"})
-_NEEDED = frozenset({"chat", "picture (base64)"})
+_NEEDED = frozenset({"chat", "image (base64)"})
 _ADVICE = {
     "models": "other calls may work all the same",
     "chat": "try another --model",
     "stream": "ask for whole answers (--json, and no stream=True), or have timeouts and proxies on the way looked at",
-    "picture (base64)": "try another --model; not every model sees",
-    "picture (URL)": "give pictures as files: they travel inside the request",
+    "image (base64)": "try another --model; not every model sees",
+    "image (URL)": "give images as files: they travel inside the request",
     "tools": "try another --model, or do without",
     "JSON schema": "ask for JSON in the prompt, and check what comes",
 }
@@ -450,7 +452,7 @@ def _source(given: str | None) -> _Source:
 
 
 def _variants(url: str) -> list[str]:
-    """Give the other addresses at which the API of such an address may be; all on the same origin."""
+    """Return the other URLs at which this relay's API may be, all on the same origin."""
     scheme, _, rest = url.partition("://")
     host, _, path = rest.partition("/")
     head = f"{scheme}://{host}"
@@ -469,7 +471,7 @@ def _advice_on_address(url: str, error: TutuError) -> str:
     scheme, _, rest = url.partition("://")
     if isinstance(error, errors.APIResponseValidationError):
         ending = "" if url.endswith("/v1") else ", which mostly ends in /v1"
-        return f"this is no API; ask its operator for the address{ending}"
+        return f"this is not the API; ask the relay's operator for its address{ending}"
     if scheme == "https" and "TLS with the relay failed" in error.message:
         return f"if it has no TLS, use http://{rest}; the key then goes over the network for all to read"
     if scheme == "http" and error.outcome != "not_sent":
@@ -506,12 +508,12 @@ def _quoted(answer: ChatCompletion) -> str:
     return f"“{printable(answer.text.strip(), 80)}”"
 
 
-def _tell_the_cost(model: str, image_model: str | None, speech_model: str | None) -> None:
-    order = f"; and {printable(image_model)} draws one picture, paid for like any other" if image_model else ""
+def _note_cost(model: str, image_model: str | None, speech_model: str | None) -> None:
+    order = f"; and {printable(image_model)} draws one image, paid for like any other" if image_model else ""
     order += f"; and {printable(speech_model)} says one word" if speech_model else ""
     note(
         f"this asks {printable(model)} a few short questions, some 500 tokens (more if it thinks or looks closely)"
-        f"{order or '; no picture is ordered, no sound'}"
+        f"{order or '; no image and no speech is ordered'}"
     )
 
 
@@ -527,6 +529,19 @@ def _wrapped(text: Text, width: int) -> list[Text]:
             line = Text.assemble(line, " ", word) if line else word
         lines.append(line)
     return lines
+
+
+def _report(doctor: _Doctor, findings: list[_Finding], *, as_json: bool) -> int:
+    """Print what the checks found in all; return the exit code."""
+    code = next((each.code for each in findings if each.code), 0)
+    if as_json:
+        print_json(doctor.as_json(findings, works=code == 0))
+        return code
+    if doctor.hopeless:
+        _show(_Finding("untried", doctor.hopeless, name="all else"))
+    write("\n")
+    Console().print(Text(doctor.summed_up(findings)), soft_wrap=_in_a_pipe())
+    return code
 
 
 def _in_a_pipe() -> bool:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tutuclient.cli.arguments import ApiKey, AsJson, BaseUrl, Debug, Model, Seconds, client_of, stdin_lines
-from tutuclient.cli.output import Waiting, call_fields, counts, note, print_faint, print_json, write
-from tutuclient.cli.running import in_one_line, run
+from tutuclient.cli.arguments import ApiKey, AsJson, BaseUrl, Debug, Model, Seconds, make_client, stdin_lines
+from tutuclient.cli.output import Spinner, call_fields, note, print_dim, print_json, usage_fields, write
+from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import ConfigError, TutuError, printable
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ def embed(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Make vectors of texts; in a pipe, one line of JSON a text, with "text" and "embedding".
+    """Embed texts as vectors; in a pipe, one line of JSON a text, with "text" and "embedding".
 
     Example: tutuclient embed "a red panda" "a cat"
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         lines = _texts(texts, file)
         fields: EmbeddingFields = {} if dimensions is None else {"dimensions": dimensions}
 
@@ -59,9 +59,9 @@ def embed(
             rows: list[dict[str, Any]] = []
             answers: list[CreateEmbeddingResponse] = []
             done = 0
-            async with client_of(api_key, base_url, timeout) as client:
+            async with make_client(api_key, base_url, timeout) as client:
                 while batch := list(islice(lines, _AT_ONCE)):
-                    with Waiting(f"{model} {done} done"):
+                    with Spinner(f"{model} {done} done"):
                         try:
                             answer = await client.embeddings.create(model=model, input=batch, **fields)
                         except TutuError:
@@ -80,13 +80,13 @@ def embed(
             if as_json:
                 print_json({"embeddings": rows, **_summed(answers, started)})
             elif sys.stderr.isatty():
-                print_faint([f"{time.monotonic() - started:.1f} s", answers[-1].model, answers[-1].meta.request_id])
+                print_dim([f"{time.monotonic() - started:.1f} s", answers[-1].model, answers[-1].meta.request_id])
 
         run(work())
 
 
 def _texts(texts: list[str] | None, file: Path | None) -> Iterator[str]:
-    """Give the texts one by one, so that a long file is never held whole; empty lines are left out."""
+    """Yield the texts one by one, so that a long file is never held whole. Empty lines are skipped."""
     given = list(texts or [])
     if given.count("-") > 1:
         raise ConfigError("stdin (-) was named twice")
@@ -115,8 +115,8 @@ def _show(text: str, vector: list[float]) -> None:
 
 
 def _summed(answers: list[CreateEmbeddingResponse], started: float) -> dict[str, Any]:
-    """Put together what several calls used; one that does not say leaves the sum unknown."""
-    used = [counts(answer.usage) for answer in answers]
+    """Return the sum of several calls' usage; None when one of them did not report it."""
+    used = [usage_fields(answer.usage) for answer in answers]
     known = [each for each in used if each is not None]
     usage = None
     if len(known) == len(used):

@@ -1,4 +1,4 @@
-"""The commands edit and generate: a picture is ordered once, saved, and never lost again."""
+"""The commands edit and generate: an image is ordered once, saved, and never lost again."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from tutuclient.cli.arguments import (
     BaseUrl,
     Debug,
     Detail,
-    HowClosely,
+    DetailOption,
     ImagesAndPrompt,
     MaxSide,
     Model,
     Output,
     Overwrite,
     Seconds,
-    client_of,
-    prompt_of,
-    split,
+    make_client,
+    read_prompt,
+    split_arguments,
 )
 from tutuclient.cli.output import (
-    Waiting,
+    Spinner,
+    answer_fields,
     last_line,
     note,
     print_json,
-    summary,
 )
-from tutuclient.cli.output_files import Target, finish, keep, ordered, rescue
-from tutuclient.cli.running import in_one_line, run
+from tutuclient.cli.output_files import Target, report_saved, save_images, save_to_temp, warning_if_stopped
+from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import NoImageError, printable
 
 if TYPE_CHECKING:
@@ -50,28 +50,28 @@ def edit(
     overwrite: Overwrite = False,
     model: Model = "gpt-4o-image",
     max_side: MaxSide = None,
-    detail: HowClosely = Detail.high,
+    detail: DetailOption = Detail.high,
     as_json: AsJson = False,
     api_key: ApiKey = None,
     base_url: BaseUrl = None,
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Have a picture changed, save the result, print where.
+    """Edit an image, save the result, print where.
 
-    With several pictures, one is made of them all.
+    With several images, one is made of them all.
 
     Example: tutuclient edit cat.jpg "Put a blue sky behind it" -o sky.png
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         target = Target(output, overwrite, as_json)
         target.check()
-        pictures, prompt = split(arguments, "edit cat.jpg")
+        images, prompt = split_arguments(arguments, "edit cat.jpg")
 
         async def work() -> None:
-            async with client_of(api_key, base_url, timeout) as client:
+            async with make_client(api_key, base_url, timeout) as client:
                 opening = client.edit(
-                    pictures,
+                    images,
                     prompt,
                     model=model,
                     detail=detail.value,
@@ -96,17 +96,17 @@ def generate(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Have a picture made, save it, print where.
+    """Generate an image, save it, print where.
 
     Example: tutuclient generate "A red panda reading" -o panda.png
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         target = Target(output, overwrite, as_json)
         target.check()
-        text = prompt_of(prompt)
+        text = read_prompt(prompt)
 
         async def work() -> None:
-            async with client_of(api_key, base_url, timeout) as client:
+            async with make_client(api_key, base_url, timeout) as client:
                 await _draw(client.generate(text, model=model, stream=True, **_fields(target)), model, target)
 
         run(work())
@@ -117,34 +117,35 @@ def _fields(target: Target) -> ChatFields:
     return {"stream_options": {"include_usage": True}} if target.as_json else {}
 
 
-async def _await_pictures(opening: Awaitable[ChatStream], model: str, waiting: Waiting) -> ChatCompletion:
+async def _await_images(opening: Awaitable[ChatStream], model: str, spinner: Spinner) -> ChatCompletion:
     """Read a stream to its end, showing its last line, which is how relays tell how far they are."""
     try:
         async with await opening as stream:
             text = ""
             async for chunk in stream:
                 text = (text + chunk.text)[-2000:]
-                waiting.say(f"{model} {last_line(text)}")
+                spinner.update(f"{model} {last_line(text)}")
             return await stream.completion()
     except errors.APIError as error:
-        waiting.stop()
+        spinner.stop()
         for image in error.partial.images if error.partial else ():
-            note(f"a picture had come before: {await rescue(image)}")
+            note(f"an image that had arrived before the error is saved: {await save_to_temp(image)}")
         raise
 
 
 async def _draw(opening: Awaitable[ChatStream], model: str, target: Target) -> None:
-    """Wait for pictures, save them, and say where they are."""
+    """Wait for images, save them, and report where they are."""
     started = time.monotonic()
-    with Waiting(model) as waiting:
-        with ordered(waiting):
-            answer = await _await_pictures(opening, model, waiting)
-        kept = await keep(answer.images, target, waiting)
-    described = summary(answer, started, [each.described() for each in kept])
+    with Spinner(model) as spinner:
+        with warning_if_stopped(spinner):
+            answer = await _await_images(opening, model, spinner)
+        kept = await save_images(answer.images, target, spinner)
+    described = answer_fields(answer, started, [each.as_json() for each in kept])
     if not kept:
         if target.as_json:
             print_json(described)
-        missing = NoImageError(f"the answer holds no picture; the relay said: {printable(answer.text) or 'nothing'}")
-        missing.request_id = answer.meta.request_id
-        raise missing
-    finish(kept, target, described, started)
+        raise NoImageError(
+            f"the answer holds no image; the relay said: {printable(answer.text) or 'nothing'}",
+            request_id=answer.request_id,
+        )
+    report_saved(kept, target, described, started)

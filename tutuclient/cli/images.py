@@ -1,4 +1,4 @@
-"""The commands images generate, images edit and images vary: the API's own pages for pictures."""
+"""The commands images generate, images edit and images vary: the API's image endpoints."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from tutuclient.cli.arguments import (
     Output,
     Overwrite,
     Seconds,
-    client_of,
-    prompt_of,
-    split,
-    stdin,
+    make_client,
+    read_prompt,
+    read_stdin,
+    split_arguments,
 )
 from tutuclient.cli.commands import Command, Group
-from tutuclient.cli.output import Waiting, call_fields, counts, note
-from tutuclient.cli.output_files import Target, finish, keep, ordered, rescue
-from tutuclient.cli.running import in_one_line, run
+from tutuclient.cli.output import Spinner, call_fields, note, usage_fields
+from tutuclient.cli.output_files import Target, report_saved, save_images, save_to_temp, warning_if_stopped
+from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import APIError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from tutuclient.cli.output_files import Kept
+    from tutuclient.cli.output_files import SavedImage
     from tutuclient.streams.events import EventStream
     from tutuclient.types import (
         ImageEditFields,
@@ -46,14 +46,14 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="images",
     cls=Group,
-    help="Make, edit and vary pictures by the API's own pages for it (dall-e, gpt-image). "
+    help="Make, edit and vary images with the image endpoints of the API (dall-e, gpt-image). "
     "Models that draw in a chat, gpt-4o-image for one, are behind [bold]tutuclient generate[/bold] and "
     "[bold]tutuclient edit[/bold].",
     rich_markup_mode="rich",
 )
 
 _MOST, _MOST_DRAFTS = 10, 3
-Count = Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, max=_MOST, help="How many pictures to order.")]
+Count = Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, max=_MOST, help="How many images to order.")]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="Such as 1024x1024, or auto; else the relay's own.")]
 Partial = Annotated[
     int,
@@ -94,21 +94,21 @@ def generate(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Have pictures made, save them, print where.
+    """Generate images, save them, print where.
 
     Example: tutuclient images generate "A red panda reading" -o panda.png --size 1024x1024
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         target = Target(output, overwrite, as_json)
         target.check(n, partial)
-        text = prompt_of(prompt)
+        text = read_prompt(prompt)
         fields: ImageGenerateFields = {"model": model}
         _choose(fields, n, size)
         if quality is not None:
             fields["quality"] = quality
 
         async def work() -> None:
-            async with client_of(api_key, base_url, timeout) as client:
+            async with make_client(api_key, base_url, timeout) as client:
                 if partial:
                     fields["partial_images"] = partial
                     await _watch(client.images.generate(prompt=text, stream=True, **fields), model, target)
@@ -126,7 +126,7 @@ def edit(
     overwrite: Overwrite = False,
     mask: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="A PNG as large as the picture; what is transparent in it is drawn anew."),
+        typer.Option(metavar="FILE", help="A PNG as large as the image; what is transparent in it is drawn anew."),
     ] = None,
     n: Count = 1,
     size: Size = None,
@@ -139,37 +139,37 @@ def edit(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Have a picture changed, save the results, print where.
+    """Edit an image, save the results, print where.
 
-    With several pictures, one is made of them all.
+    With several images, one is made of them all.
 
     Example: tutuclient images edit cat.png "Give it a hat" -o hat.png
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         target = Target(output, overwrite, as_json)
         target.check(n, partial)
-        pictures, prompt = split(arguments, "images edit cat.png")
+        images, prompt = split_arguments(arguments, "images edit cat.png")
         fields: ImageEditFields = {"model": model}
         _choose(fields, n, size)
         if quality is not None:
             fields["quality"] = quality
 
         async def work() -> None:
-            async with client_of(api_key, base_url, timeout) as client:
+            async with make_client(api_key, base_url, timeout) as client:
                 order = client.images.edit
                 if partial:
                     fields["partial_images"] = partial
-                    opening = order(image=pictures, prompt=prompt, mask=mask, stream=True, **fields)
+                    opening = order(image=images, prompt=prompt, mask=mask, stream=True, **fields)
                     await _watch(opening, model, target)
                 else:
-                    await _order(order(image=pictures, prompt=prompt, mask=mask, **fields), model, target)
+                    await _order(order(image=images, prompt=prompt, mask=mask, **fields), model, target)
 
         run(work())
 
 
 @app.command(cls=Command)
 def vary(
-    picture: Annotated[str, typer.Argument(metavar="IMAGE", help="The picture, a square PNG; - reads it from stdin.")],
+    name: Annotated[str, typer.Argument(metavar="IMAGE", help="The image, a square PNG; - reads it from stdin.")],
     *,
     output: Output,
     overwrite: Overwrite = False,
@@ -182,77 +182,77 @@ def vary(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Have a picture varied, save the results, print where. Most relays have no such page.
+    """Order variations of an image, save them, print where. Most relays lack this endpoint.
 
     Example: tutuclient images vary cat.png -o cats/ -n 3
     """
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         target = Target(output, overwrite, as_json)
         target.check(n)
-        image = stdin("picture") if picture == "-" else picture
+        image = read_stdin("image") if name == "-" else name
         fields: ImageVariationFields = {"model": model}
         _choose(fields, n, size)
 
         async def work() -> None:
-            async with client_of(api_key, base_url, timeout) as client:
+            async with make_client(api_key, base_url, timeout) as client:
                 await _order(client.images.create_variation(image=image, **fields), model, target)
 
         run(work())
 
 
 def _choose(fields: ImageVariationFields, n: int, size: str | None) -> None:
-    """Add what was asked for: what is not sent is the relay's to choose."""
+    """Add the fields that were asked for; the relay has defaults for the others."""
     if n > 1:
         fields["n"] = n
     if size is not None:
-        fields["size"] = size.replace("×", "x")  # Relays refuse the sign that people copy.
+        fields["size"] = size.replace("×", "x")  # Relays reject the sign ×, which people copy from web pages.
 
 
 async def _order(order: Awaitable[ImagesResponse], model: str, target: Target) -> None:
-    """Wait for pictures, save them, and say where they are."""
+    """Wait for images, save them, and report where they are."""
     started = time.monotonic()
-    with Waiting(model) as waiting:
-        with ordered(waiting):
+    with Spinner(model) as spinner:
+        with warning_if_stopped(spinner):
             answer = await order
-        kept = await keep(answer.images, target, waiting)
+        kept = await save_images(answer.images, target, spinner)
     described = _described(kept, [each.revised_prompt for each in answer.data], answer.usage)
-    finish(kept, target, {**described, "model": model, **_call(answer.meta, started)}, started)
+    report_saved(kept, target, {**described, "model": model, **_call(answer.meta, started)}, started)
 
 
 async def _watch(opening: Awaitable[EventStream[ImageStreamEvent]], model: str, target: Target) -> None:
-    """Save drafts while a picture is drawn, and then the picture."""
+    """Save drafts while an image is drawn, and then the image."""
     started = time.monotonic()
     whole: list[ImageStreamEvent] = []
-    drafts: list[Kept] = []
-    with Waiting(model) as waiting:
+    drafts: list[SavedImage] = []
+    with Spinner(model) as spinner:
         try:
-            with ordered(waiting):
+            with warning_if_stopped(spinner):
                 async with await opening as events:
                     async for event in events:
                         if event.is_partial:
-                            drafts += await keep(event.images, target.draft(len(drafts) + 1), waiting)
-                            waiting.say(f"{model} draft {len(drafts)}: {drafts[-1].place}")
+                            drafts += await save_images(event.images, target.draft(len(drafts) + 1), spinner)
+                            spinner.update(f"{model} draft {len(drafts)}: {drafts[-1].place}")
                         else:
                             whole.append(event)
-            kept = await keep([image for event in whole for image in event.images], target, waiting)
+            kept = await save_images([image for event in whole for image in event.images], target, spinner)
         except APIError:
-            waiting.stop()
+            spinner.stop()
             for image in (image for event in whole for image in event.images):
-                note(f"a picture had come before: {await rescue(image)}")
+                note(f"an image that had arrived before the error is saved: {await save_to_temp(image)}")
             raise
         finally:
-            waiting.stop()
+            spinner.stop()
             for number, draft in enumerate(drafts, 1):
-                draft.tell(target.draft(number))
+                draft.report(target.draft(number))
     usage = next((event.usage for event in whole if event.usage), None)
     described = _described(kept, [event.revised_prompt for event in whole], usage)
-    described["drafts"] = [each.described() for each in drafts]
-    finish(kept, target, {**described, "model": model, **_call(events.meta, started)}, started)
+    described["drafts"] = [each.as_json() for each in drafts]
+    report_saved(kept, target, {**described, "model": model, **_call(events.meta, started)}, started)
 
 
-def _described(kept: Sequence[Kept], prompts: Sequence[str | None], usage: ImagesUsage | None) -> dict[str, Any]:
-    images = [{**each.described(), "revised_prompt": prompt} for each, prompt in zip(kept, prompts, strict=False)]
-    return {"images": images, "usage": counts(usage)}
+def _described(kept: Sequence[SavedImage], prompts: Sequence[str | None], usage: ImagesUsage | None) -> dict[str, Any]:
+    images = [{**each.as_json(), "revised_prompt": prompt} for each, prompt in zip(kept, prompts, strict=False)]
+    return {"images": images, "usage": usage_fields(usage)}
 
 
 def _call(meta: Meta, started: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a person sees, and what a program reads: text made harmless, notes, errors, JSON, and what is waited for."""
+"""Output for people and for programs: sanitized text, notes, errors, JSON, and a spinner."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class _Line:
-    """What is known of the line that stdout stands in.
+    """The state of stdout's current line.
 
     Attributes:
         open: The last text did not end it.
@@ -36,7 +36,7 @@ class _Line:
 
 
 def write(text: str) -> None:
-    """Print on stdout what is harmless already."""
+    """Print text on stdout that is sanitized already."""
     if text:
         _Line.open, _Line.closed = not text.endswith("\n"), False
     sys.stdout.write(text)
@@ -44,14 +44,14 @@ def write(text: str) -> None:
 
 
 def end_line() -> None:
-    """End the line that streamed text stands in, so that what comes next begins one of its own."""
+    """End the line of streamed text, so that the next output begins a line of its own."""
     if _Line.open:
         write("\n")
         _Line.closed = True
 
 
 def end_interrupted_line() -> None:
-    """After Ctrl-C: see to it that a prompt stands in a line of its own, also behind the ``^C`` of a terminal."""
+    """End the line after Ctrl-C, also behind the ``^C`` of a terminal, so that a prompt begins a new one."""
     end_line()
     if not _Line.closed and sys.stdin.isatty() and sys.stderr.isatty():
         sys.stderr.write("\n")
@@ -60,65 +60,65 @@ def end_interrupted_line() -> None:
 
 
 def note(text: str) -> None:
-    """Say on stderr what a reader should know and no program needs."""
+    """Print a note on stderr: what a person should know and no program needs."""
     Console(stderr=True).print(Text(f"note: {text}", "dim"), soft_wrap=True)
 
 
 def print_error(text: str) -> None:
-    """Say on stderr what went wrong, in one line."""
+    """Print an error on stderr, in one line."""
     Console(stderr=True).print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 
-def print_faint(words: list[str | None]) -> None:
-    """Print words on stderr that are there to be overlooked, such as how long it took."""
+def print_dim(words: list[str | None]) -> None:
+    """Print details on stderr in a dim line, such as how long a call took."""
     shown = " · ".join(printable(word, 200) for word in words if word)
     Console(stderr=True).print(Text(shown, "dim"), soft_wrap=True)
 
 
-def harmless(text: str) -> str:
-    """Make streamed text safe to print: lines and tabs stay, returns go, what could move a cursor is written out."""
+def sanitize(text: str) -> str:
+    """Return text that is safe to print: newlines and tabs stay, carriage returns go, other controls are escaped."""
     lines = text.replace("\r", "").split("\n")
     return "\n".join("\t".join(printable(cell, len(cell)) for cell in line.split("\t")) for line in lines)
 
 
 def last_line(text: str) -> str:
-    """Give the last line that says something, bare of markdown."""
+    """Return the last line that is not empty, without its Markdown."""
     lines = [line.strip("> \t`") for line in text.splitlines()]
     return printable(next((line for line in reversed(lines) if line), ""), 200)
 
 
-def amount(size: int) -> str:
-    """Say how many bytes these are."""
+def human_size(size: int) -> str:
+    """Return a size for people: 12.3 kB, 4.5 MB."""
     return f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.1f} kB"  # noqa: PLR2004  (decimal units)
 
 
-def address(image: GeneratedImage) -> str:
-    """Say where a picture is that was not saved."""
+def location_of(image: GeneratedImage) -> str:
+    """Return where to find an image that was not saved."""
     return printable(image.url, 4000) if image.url else f"its data are in the answer ({image.mime})"
 
 
-def described(image: GeneratedImage) -> dict[str, Any]:
-    """Describe a picture as JSON has it."""
+def image_fields(image: GeneratedImage) -> dict[str, Any]:
+    """Return an image's fields for ``--json``."""
     return {"url": image.url, "mime": image.mime, "size_bytes": image.size_bytes}
 
 
 def call_fields(request_id: str | None, attempts: int, started: float) -> dict[str, Any]:
-    """Describe a call as JSON has it; ``started`` is of ``time.monotonic()``."""
+    """Return a call's fields for ``--json``; ``started`` is of ``time.monotonic()``."""
     return {"request_id": request_id, "attempts": attempts, "elapsed": round(time.monotonic() - started, 3)}
 
 
-def counts(usage: Usage | None) -> dict[str, Any] | None:
-    """Describe what was used as JSON has it; None when the relay does not say."""
+def usage_fields(usage: Usage | None) -> dict[str, Any] | None:
+    """Return the usage's fields for ``--json``; None when the relay reports none."""
     names = ("prompt_tokens", "completion_tokens", "total_tokens", *(("seconds",) if hasattr(usage, "seconds") else ()))
     return None if usage is None else {name: getattr(usage, name) for name in names}
 
 
-def summary(answer: ChatCompletion, started: float, images: list[dict[str, Any]]) -> dict[str, Any]:
-    """Describe an answer as JSON has it."""
+def answer_fields(answer: ChatCompletion, started: float, images: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return an answer's fields for ``--json``."""
     return {
         "text": answer.text,
         "images": images,
-        "usage": counts(answer.usage),
+        "usage": usage_fields(answer.usage),
         "finish_reason": answer.finish_reason,
         "model": answer.model or None,
         **call_fields(answer.meta.request_id, answer.meta.attempts, started),
@@ -126,15 +126,15 @@ def summary(answer: ChatCompletion, started: float, images: list[dict[str, Any]]
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print it in one line. What JSON allows and a terminal might obey is escaped as well."""
+    """Print an object in one line. Characters that JSON allows and a terminal might obey are escaped."""
     utf = (sys.stdout.encoding or "").lower().startswith("utf")
     text = json.dumps(value, ensure_ascii=not utf)
     unsafe = r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
     write(re.sub(unsafe, lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
-class Waiting:
-    """A line on stderr that says what is waited for, and for how long; where that is no terminal, nothing."""
+class Spinner:
+    """A line on stderr that shows what is waited for, and for how long. Nothing where stderr is not a terminal."""
 
     def __init__(self, what: str) -> None:
         self._progress: Progress | None = None
@@ -166,13 +166,13 @@ class Waiting:
     ) -> None:
         self.stop()
 
-    def say(self, what: str) -> None:
-        """Say something else."""
+    def update(self, what: str) -> None:
+        """Change the text."""
         if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], description=what)
 
     def stop(self) -> None:
-        """Take the line away."""
+        """Remove the line."""
         progress, self._progress = self._progress, None
         if progress is not None:
             progress.stop()

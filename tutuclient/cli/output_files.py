@@ -1,4 +1,4 @@
-"""Keeping what is paid for: where it is to go, asked before anything is sent, and where it is when that failed."""
+"""Output files: checked before anything is sent, and never lost once they are paid for."""
 
 from __future__ import annotations
 
@@ -13,8 +13,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from tutuclient.cli.output import Waiting, address, amount, described, note, print_error, print_faint, print_json, write
-from tutuclient.cli.running import in_options
+from tutuclient.cli.output import (
+    Spinner,
+    human_size,
+    image_fields,
+    location_of,
+    note,
+    print_dim,
+    print_error,
+    print_json,
+    write,
+)
+from tutuclient.cli.running import as_options
 from tutuclient.errors import ConfigError, ImageDownloadError, printable
 
 if TYPE_CHECKING:
@@ -23,36 +33,36 @@ if TYPE_CHECKING:
     from tutuclient.media.image import GeneratedImage
 
 
-_TRIED = 100  # names that are tried for a picture beside the one that has its own
+_TRIED = 100  # names that are tried for an image beside the one that has its own
 
 
 class Target(NamedTuple):
-    """Where it is to go.
+    """Where the output is to go.
 
     Attributes:
         output: A file, a folder, or ``-`` for stdout.
         overwrite: Replace what stands there.
         as_json: JSON is to be printed, so that stdout is taken.
-        what: What it is: "picture" or "sound".
+        what: What is saved, for messages: "image" or "audio".
     """
 
     output: str
     overwrite: bool
     as_json: bool
-    what: str = "picture"
+    what: str = "image"
 
     @property
     def is_stdout(self) -> bool:
-        """Whether it goes to stdout."""
+        """True when the output goes to stdout."""
         return self.output == "-"
 
     @property
     def is_folder(self) -> bool:
-        """Whether it goes into a folder, under a name of its own."""
+        """True when it goes into a folder, under a name of its own."""
         return self.output.endswith(("/", os.sep)) or Path(self.output).is_dir()
 
     def check(self, count: int = 1, drafts: int = 0) -> None:
-        """Find out before anything is paid for whether so many, and so many drafts, can be saved.
+        """Check, before anything is paid for, that so many images and drafts can be saved.
 
         Raises:
             ConfigError: They cannot.
@@ -66,10 +76,10 @@ class Target(NamedTuple):
         if not folder.is_dir():
             raise ConfigError(f"the folder {shown} does not exist: make it first. Nothing was sent")
         if not os.access(folder, os.W_OK):
-            raise ConfigError(f"the folder {shown} may not be written to. Nothing was sent")
+            raise ConfigError(f"the folder {shown} is not writable. Nothing was sent")
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise ConfigError(
-                f"{printable(self.output)} is no file that a {self.what} can be saved in. Nothing was sent"
+                f"{printable(self.output)} is not a file: the {self.what} cannot be saved there. Nothing was sent"
             )
         if self.is_folder or self.overwrite:
             return
@@ -82,18 +92,18 @@ class Target(NamedTuple):
 
     def _check_stdout(self, drafts: int) -> None:
         if drafts:
-            raise ConfigError("-o - has room for one picture: drafts need a file or a folder")
+            raise ConfigError("-o - has room for one image: drafts need a file or a folder")
         if self.as_json:
             raise ConfigError("-o - and --json both want stdout: choose one")
         if sys.stdout.isatty():
-            raise ConfigError(f"-o - writes the {self.what} to stdout, and that is the terminal; name a file")
+            raise ConfigError(f"-o - writes the {self.what} to stdout, and stdout is the terminal; name a file")
 
     def path(self, number: int, count: int) -> str:
-        """Name the file of one of several, counted from 1."""
+        """Return the path of one of several, counted from 1."""
         return self.output if count == 1 else self._beside(str(number))
 
     def draft(self, number: int) -> Target:
-        """Give the place of a draft: beside it, under a name that says so."""
+        """Return the target of a draft: beside the output, ``draft`` in its name."""
         return self._replace(output=self._beside(f"draft-{number}"))
 
     def _beside(self, word: str) -> str:
@@ -103,8 +113,8 @@ class Target(NamedTuple):
         path = Path(self.output)
         return str(path.with_name(f"{path.stem}-{word}{path.suffix}"))
 
-    def taken(self, mime: str) -> str | None:
-        """Give the name that bytes of this type would get and may not have, as something else has it."""
+    def conflicting_name(self, mime: str) -> str | None:
+        """Return the path that bytes of this type would get, when it exists already; else None."""
         if self.is_folder or self.overwrite:
             return None
         from tutuclient.media.saving import named
@@ -113,18 +123,18 @@ class Target(NamedTuple):
         name = path.with_name(named(path.name, mime))
         return str(name) if os.path.lexists(name) else None
 
-    def note_the_suffix(self, place: Path, mime: str | None) -> None:
-        """Say so when the bytes are not what the name asked for."""
+    def note_suffix(self, place: Path, mime: str | None) -> None:
+        """Print a note when the bytes are of another type than the name asked for."""
         asked = "" if self.is_folder else Path(self.output).suffix.lower()
         if asked and asked != place.suffix.lower():
-            note(f"the relay sent {mime}, and the name says so")
+            note(f"the relay sent {mime}, so the extension is {place.suffix}")
 
 
-class Kept(NamedTuple):
-    """What became of one picture: where it is, or what went wrong and where it is instead.
+class SavedImage(NamedTuple):
+    """One image: where it was saved, or why not, and where it is instead.
 
     Attributes:
-        image: The picture.
+        image: The image.
         place: Its file, or its address when it could not be saved, or None for stdout.
         error: Why it is not where it was to be.
         taken: The name that its bytes ask for, which something else has.
@@ -135,54 +145,54 @@ class Kept(NamedTuple):
     error: ImageDownloadError | None
     taken: str | None = None
 
-    def described(self) -> dict[str, Any]:
-        """Give it as JSON has it."""
+    def as_json(self) -> dict[str, Any]:
+        """Return its fields for ``--json``."""
         more = {"error": self.error.message} if self.error else {}
-        return {**described(self.image), "path": str(self.place) if isinstance(self.place, Path) else None, **more}
+        return {**image_fields(self.image), "path": str(self.place) if isinstance(self.place, Path) else None, **more}
 
-    def tell(self, target: Target) -> None:
-        """Print where it is; a picture that is paid for must be found again."""
+    def report(self, target: Target) -> None:
+        """Print where the image is. It is paid for, so it must be found again."""
         if self.error is not None:
-            print_error(in_options(self.error.message.replace("; damaged=True keeps what came", "")))
-            note(f"it is made and paid for, and not ordered again: {self.place}")
+            print_error(as_options(self.error.message.replace("; damaged=True keeps what came", "")))
+            note(f"it is paid for and will not be ordered again; it is here: {self.place}")
         elif target.is_stdout and self.place is not None:
-            note(f"only the first picture goes to stdout; another is here: {self.place}")
+            note(f"only the first image goes to stdout; another is here: {self.place}")
         elif isinstance(self.place, Path):
             if self.taken is not None:
                 note(f"{printable(self.taken)} exists already, so it is saved beside it")
             if not target.as_json:
                 write(f"{self.place}\n")
-                target.note_the_suffix(self.place, self.image.mime)
+                target.note_suffix(self.place, self.image.mime)
 
 
-async def keep(images: Sequence[GeneratedImage], target: Target, waiting: Waiting) -> list[Kept]:
-    """Save pictures, one after the other; say where each is, whatever happens."""
-    kept: list[Kept] = []
+async def save_images(images: Sequence[GeneratedImage], target: Target, spinner: Spinner) -> list[SavedImage]:
+    """Save images one after the other; when stopped, print where the others are."""
+    kept: list[SavedImage] = []
     for number, image in enumerate(images, 1):
-        waiting.say(f"saving picture {number} of {len(images)}")
+        spinner.update(f"saving image {number} of {len(images)}")
         try:
             kept.append(await _keep(image, target, number, len(images)))
         except asyncio.CancelledError:
-            waiting.stop()
+            spinner.stop()
             for lost in images[number - 1 :]:
-                note(f"not saved, but made and paid for: {address(lost)}")
+                note(f"not saved, but made and paid for: {location_of(lost)}")
             raise
     return kept
 
 
 @contextmanager
-def ordered(waiting: Waiting) -> Generator[None]:
-    """Say, when an order is stopped, that stopping may not have stopped it."""
+def warning_if_stopped(spinner: Spinner) -> Generator[None]:
+    """Print a note when an order is stopped: the relay may complete and bill it all the same."""
     try:
         yield
     except asyncio.CancelledError:
-        waiting.stop()
-        note("stopped; what was ordered may be made and billed all the same: look into the relay's log")
+        spinner.stop()
+        note("stopped; the relay may complete and bill the order all the same: check its log")
         raise
 
 
-def finish(kept: Sequence[Kept], target: Target, described: dict[str, Any], started: float) -> None:
-    """Say where the pictures are, for a person or as JSON.
+def report_saved(kept: Sequence[SavedImage], target: Target, described: dict[str, Any], started: float) -> None:
+    """Print where the images are, for a person or as JSON.
 
     Raises:
         Exit: One of them could not be saved there.
@@ -190,52 +200,54 @@ def finish(kept: Sequence[Kept], target: Target, described: dict[str, Any], star
     if target.as_json:
         print_json(described)
     for each in kept:
-        each.tell(target)
+        each.report(target)
     if sys.stderr.isatty():
         size = sum(each.image.size_bytes or 0 for each in kept)
-        print_faint([f"{time.monotonic() - started:.1f} s", amount(size), described["model"], described["request_id"]])
+        print_dim(
+            [f"{time.monotonic() - started:.1f} s", human_size(size), described["model"], described["request_id"]]
+        )
     if any(each.error for each in kept):
         raise typer.Exit(8)
 
 
-async def _keep(image: GeneratedImage, target: Target, number: int, count: int) -> Kept:
-    """Save a picture, or write it to stdout, where there is room for one."""
+async def _keep(image: GeneratedImage, target: Target, number: int, count: int) -> SavedImage:
+    """Save an image, or write it to stdout, where there is room for one."""
     wanted = target.path(number, count)
     try:
         if not target.is_stdout:
-            return Kept(image, await image.save(wanted, overwrite=target.overwrite), None)
+            return SavedImage(image, await image.save(wanted, overwrite=target.overwrite), None)
         if number > 1:
-            return Kept(image, await rescue(image), None)
+            return SavedImage(image, await save_to_temp(image), None)
         sys.stdout.buffer.write(await image.read())
         sys.stdout.buffer.flush()
-        return Kept(image, None, None)
+        return SavedImage(image, None, None)
     except ImageDownloadError as error:
         if error.reason == "damaged" and not target.is_stdout:
-            return Kept(image, await _beside(image, Path(wanted), "damaged"), error)
+            return SavedImage(image, await _beside(image, Path(wanted), "damaged"), error)
         cause = error.__cause__
         if not isinstance(cause, FileExistsError) or not cause.filename:
-            return Kept(image, await rescue(image), error)
+            return SavedImage(image, await save_to_temp(image), error)
         taken = Path(cause.filename)
         place = await _beside(image, taken)
-        # The bytes choose the ending, and only now is it known which: what has that name is nobody's mistake.
+        # The extension follows the bytes, and only now is it known: that its name is taken is not the user's mistake.
         is_saved = taken.name != Path(wanted).name and isinstance(place, Path)
-        return Kept(image, place, None if is_saved else error, str(taken))
+        return SavedImage(image, place, None if is_saved else error, str(taken))
 
 
 async def _beside(image: GeneratedImage, path: Path, word: str = "") -> Path | str:
-    """Save a picture next to where it was to be, under a name that is free, damaged as it may be."""
+    """Save an image next to where it was to be, under a name that is free, damaged as it may be."""
     try:
         return await image.save(_free(path, word), damaged=True)
     except ImageDownloadError as error:
         cause = error.__cause__
         if not isinstance(cause, FileExistsError) or not cause.filename:
-            return await rescue(image)
-        # The bytes choose the ending: what stands under that name is to be counted on from.
+            return await save_to_temp(image)
+        # The extension follows the bytes: count on from the name that is taken.
         path = path.with_suffix(Path(cause.filename).suffix)
     try:
         return await image.save(_free(path, word), damaged=True)
     except ImageDownloadError:
-        return await rescue(image)
+        return await save_to_temp(image)
 
 
 def _free(path: Path, word: str) -> Path:
@@ -246,9 +258,9 @@ def _free(path: Path, word: str) -> Path:
     return path if path.is_dir() else next((each for each in paths if not os.path.lexists(each)), paths[-1])
 
 
-async def rescue(image: GeneratedImage) -> Path | str:
-    """Leave a picture that is paid for in the folder for passing things; return where it is, or its address."""
+async def save_to_temp(image: GeneratedImage) -> Path | str:
+    """Save an image to the folder for temporary files; return its path, or its URL when that fails too."""
     try:
         return await image.save(f"{tempfile.gettempdir()}/", damaged=True)
     except ImageDownloadError:
-        return address(image)
+        return location_of(image)

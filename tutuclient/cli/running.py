@@ -1,4 +1,4 @@
-"""Running a command: its loop, Ctrl-C, and of whatever goes wrong one line and an exit code."""
+"""Running a command: its event loop, Ctrl-C, and errors as one line and an exit code."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from tutuclient import errors
-from tutuclient.cli.output import end_interrupted_line, harmless, print_error
+from tutuclient.cli.output import end_interrupted_line, print_error, sanitize
 from tutuclient.errors import TutuError, printable
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (errors.APIConnectionError, 6),
 )
 _UNKNOWN = 7
-# For these the outcome does not matter: there is something to put right first.
+# For these the outcome does not matter: something has to be changed first.
 _DECIDED = frozenset({2, 3, 4, 8})
 
 
 def new_runner() -> asyncio.Runner:
-    """Give a loop to run on: uvloop's when it is installed (extra ``speed``), else asyncio's own."""
+    """Return a runner: uvloop's when it is installed (extra ``speed``), else asyncio's own."""
     try:
         import uvloop
     except ImportError:
@@ -56,7 +56,7 @@ def new_runner() -> asyncio.Runner:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run it on a loop of its own. Ctrl-C cancels it, which closes its connections."""
+    """Run a coroutine on an event loop of its own. Ctrl-C cancels it, which closes its connections."""
     with new_runner() as runner:
         try:
             return runner.run(work)
@@ -69,8 +69,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextmanager
-def in_one_line(*, debug: bool) -> Generator[None]:
-    """Make of whatever goes wrong one line and an exit code."""
+def reporting_errors(*, debug: bool) -> Generator[None]:
+    """Turn any exception into one line on stderr and an exit code."""
     try:
         yield
     except typer.Exit:
@@ -83,20 +83,20 @@ def in_one_line(*, debug: bool) -> Generator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except Exception as error:  # noqa: BLE001  (a traceback is for those who ask for it, with --debug)
-        tell(error, debug=debug)
+        report_error(error, debug=debug)
         raise typer.Exit(exit_code(error)) from None
 
 
 def exit_code(error: Exception) -> int:
-    """Give the exit code of an error, as the door's docstring lists them."""
+    """Return the exit code of an error, as the docstring of ``tutuclient.cli`` lists them."""
     code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
     return _UNKNOWN if code not in _DECIDED and getattr(error, "outcome", None) == "unknown" else code
 
 
-def tell(error: Exception, *, debug: bool) -> None:
-    """Say in one line what went wrong and what to do, with a traceback before it for those who debug."""
+def report_error(error: Exception, *, debug: bool) -> None:
+    """Print in one line what went wrong and what to do, with a traceback before it under ``--debug``."""
     if debug:
-        sys.stderr.write(harmless("".join(traceback.format_exception(error))))
+        sys.stderr.write(sanitize("".join(traceback.format_exception(error))))
     if isinstance(error, OSError) and not isinstance(error, TutuError):
         print_error(f"the output could not be written: {error.strerror or printable(str(error))}")
         return
@@ -105,20 +105,20 @@ def tell(error: Exception, *, debug: bool) -> None:
             f"unexpected {type(error).__name__}: {printable(str(error))} (--debug shows where; please report it)"
         )
         return
-    print_error(explained(error))
+    print_error(error_message(error))
 
 
-def explained(error: TutuError) -> str:
-    """Say in one line what went wrong, and what to do."""
-    words = [in_options(printable(error.message, 2000))]
+def error_message(error: TutuError) -> str:
+    """Return in one line what went wrong, and what to do."""
+    words = [as_options(printable(error.message, 2000))]
     if isinstance(error, errors.NotFoundError) and not _is_about_models(error):
         words.append("(tutuclient models lists what there is)")
     elif isinstance(error, errors.InternalServerError):
-        words.append("(the relay is in trouble: try again later)")
+        words.append("(an error of the relay: try again later)")
     elif isinstance(error, errors.RateLimitError) and error.retry_after:
         words.append(f"(the relay asks to wait {error.retry_after:g} s)")
     if error.outcome == "unknown" and "billed" not in error.message and not _was_a_get(error):
-        words.append("(it may have been done and billed: look into the relay's log before you repeat it)")
+        words.append("(it may have been done and billed: check the relay's log before you repeat it)")
     if error.attempts > 1:
         words.append(f"[{error.attempts} attempts]")
     if error.request_id and error.request_id not in error.message:
@@ -127,18 +127,18 @@ def explained(error: TutuError) -> str:
 
 
 def _is_about_models(error: errors.NotFoundError) -> bool:
-    """Return whether it was the list of models itself that is not there."""
+    """Return whether the list of models itself was not found."""
     return error.message.startswith("GET /models ")
 
 
 def _was_a_get(error: TutuError) -> bool:
-    """Return whether the call only asked for something, so that there is nothing to pay for."""
+    """Return whether the call was a GET, which costs nothing."""
     response = getattr(error, "response", None)
     return error.message.startswith("GET ") or (response is not None and response.asked[0] == "GET")
 
 
-def in_options(message: str) -> str:
-    """Say it in options where it was said in keywords: ``max_side=2048`` is --max-side 2048 here."""
+def as_options(message: str) -> str:
+    """Return a message with command line options for Python keywords: ``--max-side 2048`` for ``max_side=2048``."""
     message = _IN_PYTHON.sub("--api-key KEY --base-url URL", message)
     message = re.sub(
         r"(?<![\w.])(?:(api_key|base_url|max_side|timeout)=(\d+|…)?|(api_key|base_url|max_side)(?![\w(]))",
@@ -153,5 +153,5 @@ _IN_PYTHON = re.compile(r"TutuClient\(api_key, base_url\)")
 
 
 def _left_out(found: re.Match[str]) -> str:
-    """Leave out what can be said in Python only."""
+    """Return what is left of advice that is for Python only."""
     return "" if found[0].startswith(";") else "leave it out to"

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tutuclient.cli.arguments import Debug  # noqa: TC001  (typer reads annotations at run time)
-from tutuclient.cli.output import end_interrupted_line, note, print_faint, write
-from tutuclient.cli.running import in_one_line, run
+from tutuclient.cli.output import end_interrupted_line, note, print_dim, write
+from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import ConfigError, printable
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def serve(
                 note("other computers may reach it, and it asks for no key (--key)")
             await asyncio.Event().wait()
 
-    with in_one_line(debug=debug):
+    with reporting_errors(debug=debug):
         try:
             run(work())
         except KeyboardInterrupt:
@@ -65,7 +65,7 @@ def _tell(seen: Recorded, status: int | None) -> None:
     ended = "the client went away" if seen.aborted else "cut off" if status is None else str(status)
     took = f"{(time.monotonic() - seen.started_at) * 1000:.0f} ms"
     body = f"{seen.size_bytes:,} bytes" if seen.size_bytes else None
-    print_faint([time.strftime("%H:%M:%S"), f"{seen.method} {seen.path}", ended, took, body])
+    print_dim([time.strftime("%H:%M:%S"), f"{seen.method} {seen.path}", ended, took, body])
 
 
 @asynccontextmanager

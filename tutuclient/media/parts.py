@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
-from tutuclient.errors import ConfigError
+from tutuclient.errors import ConfigError, MediaError, printable
+
+if TYPE_CHECKING:
+    from tutuclient.media.upload import PictureSource, SoundSource
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -102,3 +105,94 @@ def system(text: str) -> Message:
 def assistant(text: str) -> Message:
     """Write a message as if the model had said it."""
     return Message("assistant", text)
+
+
+def image(
+    source: PictureSource,
+    *,
+    detail: Literal["auto", "low", "high"] | None = None,
+    max_side: int | None = None,
+    max_pixels: int | None = None,
+) -> ImagePart:
+    """Make the part of a message that shows a picture. Reads nothing yet.
+
+    An http or https URL goes to the relay as it is, and the relay fetches it.
+    Everything else becomes an ``Upload``, which is read when the call is made.
+
+    Args:
+        source: A path, an http(s) URL, a data URI, the bytes of a picture, a binary file object or a Pillow image.
+            An ``Upload`` may be used in several calls. A part that was made before stays as it is, with its own
+            ``detail`` where it has one.
+        detail: How closely the model should look. None leaves it to the relay, and several take "high" then.
+        max_side: Pixels that the longer side may have; a larger picture is made smaller (see ``Upload``).
+            None sends every picture as it is.
+        max_pixels: See ``Upload``.
+
+    Raises:
+        MediaError: What is given is of no such kind, or ``max_side`` was given for a URL or for an ``Upload``.
+
+    Source: ``POST /chat/completions``, part ``image_url``.
+    """
+    from tutuclient.media.sources import web_address  # noqa: PLC0415  (types need no uploads)
+    from tutuclient.media.upload import Upload, shown_image  # noqa: PLC0415  (as above)
+
+    if (shown := shown_image(source)) is not None:
+        closely = cast("Literal['auto', 'low', 'high'] | None", shown[1] or detail)
+        return image(shown[0], detail=closely, max_side=max_side, max_pixels=max_pixels)
+    if isinstance(source, Upload):
+        if max_side is not None:
+            raise MediaError("max_side belongs to the Upload: write Upload(source, max_side=…).")
+        return ImagePart(ImageURL(source, detail))
+    url = web_address(source) if isinstance(source, str) else None
+    if url is None:
+        return ImagePart(ImageURL(Upload(source, max_side=max_side, max_pixels=max_pixels), detail))
+    if max_side is not None:
+        raise MediaError(
+            f"max_side cannot be applied to {printable(url, 120)}: the relay fetches a URL by itself."
+            " Fetch the picture and give its bytes, or leave max_side out."
+        )
+    return ImagePart(ImageURL(url, detail))
+
+
+def audio(source: SoundSource, *, format: str | None = None) -> AudioPart:  # noqa: A002  (the wire's own name)
+    """Make the part of a message that lets the model hear something. Reads nothing yet.
+
+    Args:
+        source: A path, a data URI, the bytes of a sound or a binary file object. What this makes may be used in
+            several calls.
+        format: What to call the format, when the bytes do not tell ("pcm16"). None goes by the first bytes; OpenAI
+            takes "wav" and "mp3", relays may take more.
+
+    Raises:
+        MediaError: What is given is of no such kind.
+
+    Source: ``POST /chat/completions``, part ``input_audio``.
+    """
+    from tutuclient.media.upload import FormatOf, Recording  # noqa: PLC0415  (as in image)
+
+    recording = (
+        source
+        if isinstance(source, Recording) and not format
+        else Recording(source, mime=f"audio/{format}" if format else None)
+    )
+    return AudioPart(InputAudio(recording, format or FormatOf(recording)))
+
+
+def file(source: PictureSource, *, filename: str | None = None) -> FilePart:
+    """Make the part of a message that hands the model a file, such as a PDF. Reads nothing yet.
+
+    Args:
+        source: A path, a data URI, bytes or a binary file object.
+        filename: What to call it, with its ending; the file's own name by default.
+
+    Raises:
+        MediaError: What is given is of no such kind, or has no name.
+
+    Source: ``POST /chat/completions``, part ``file``; relays want both name and content.
+    """
+    from tutuclient.media.upload import Document  # noqa: PLC0415  (as in image)
+
+    document = Document(source, name=filename)
+    if not document.name:
+        raise MediaError("a file needs a name for the model to go by: file(…, filename='report.pdf').")
+    return FilePart(FileData(document.name, document))

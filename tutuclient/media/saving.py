@@ -23,47 +23,14 @@ import anyio
 from tutuclient._descriptors import NO_DESCRIPTORS
 from tutuclient._threads import in_thread
 from tutuclient.errors import TutuError, printable
+from tutuclient.media import kinds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
     from io import BufferedWriter
 
 _COUNTED_NAMES = 100  # from here on a name in a folder gets a random end, so that a full folder costs no long search
-
-EXTENSIONS: dict[str, tuple[str, ...]] = {
-    "image/png": (".png",),
-    "image/jpeg": (".jpg", ".jpeg", ".jfif"),
-    "image/gif": (".gif",),
-    "image/webp": (".webp",),
-    "image/bmp": (".bmp",),
-    "image/tiff": (".tif", ".tiff"),
-    "image/avif": (".avif",),
-    "image/heic": (".heic", ".heif"),
-    "image/heif": (".heif", ".heic"),
-    "image/x-icon": (".ico",),
-    "audio/mpeg": (".mp3", ".mpga", ".mpeg"),
-    "audio/wav": (".wav", ".wave"),
-    "audio/ogg": (".ogg", ".opus", ".oga"),
-    "audio/flac": (".flac",),
-    "audio/aac": (".aac",),
-    "audio/mp4": (".m4a", ".mp4", ".m4b"),
-    "audio/pcm": (".pcm", ".raw"),
-    "audio/aiff": (".aiff", ".aif"),
-    "audio/amr": (".amr",),
-    "audio/x-caf": (".caf",),
-    "audio/x-ms-wma": (".wma",),
-    "video/mp4": (".mp4", ".m4a", ".m4v"),
-    "video/webm": (".webm", ".weba"),
-    "video/mpeg": (".mpeg", ".mpg", ".mpga"),
-    "video/quicktime": (".mov",),
-    "video/x-matroska": (".mkv", ".mka"),
-}
-"""What files of a media type may end in; the first is the usual one."""
-
-_KNOWN = frozenset(itertools.chain.from_iterable(EXTENSIONS.values()))
-_PICTURES = (endings for mime, endings in EXTENSIONS.items() if mime.startswith("image/"))
-PICTURE_ENDINGS: str = "|".join(dict.fromkeys(ending[1:] for endings in _PICTURES for ending in endings))
-"""How the names of images end, without the dot: the alternatives of a regular expression."""
+_KNOWN = frozenset(itertools.chain.from_iterable(kinds.EXTENSIONS.values()))
 
 
 def named(name: str, mime: str) -> str:
@@ -77,7 +44,7 @@ def named(name: str, mime: str) -> str:
         name: The name, without folders.
         mime: The media type, by the bytes.
     """
-    fitting = EXTENSIONS.get(mime)
+    fitting = kinds.EXTENSIONS.get(mime)
     stem, dot, suffix = name.rpartition(".")
     extension = f"{dot}{suffix.lower()}" if stem else ""
     if fitting is None or extension in fitting:
@@ -229,7 +196,7 @@ class Part:
         stem = stem or f"{mime.partition('/')[0]}-{self.sha256.hexdigest()[:12]}"
         if attempt > 1:
             stem += f"-{attempt}" if attempt < _COUNTED_NAMES else f"-{secrets.token_hex(8)}"
-        return folder / (stem + EXTENSIONS.get(mime, ("",))[0])
+        return folder / (stem + kinds.EXTENSIONS.get(mime, ("",))[0])
 
 
 def _moved(source: Path, target: Path, *, overwrite: bool) -> bool:

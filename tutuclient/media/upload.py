@@ -1,53 +1,43 @@
-"""Pictures and sound on the way in: files, bytes and URLs become content parts, and are sent in pieces.
+"""Files, bytes and images on their way to the API: looked at, measured, and sent in pieces.
 
-``image`` makes the part of a message, ``Upload`` is the picture in it: a data
-URI that never exists as a whole. ``audio`` and ``Recording`` are the same for
-sound. A file is read a slice at a time, from the page cache without a thread
-where the system can say that it is there, and from the disk in a thread
-otherwise; each slice is encoded and handed on, and the event loop has its turn.
-Glad not to know what the pieces are put into (JSON and forms, by ``wire``) nor
-where they go. Pillow is asked only when a picture has to be drawn anew: for
-``max_side``, and for Pillow's own pictures.
+An ``Upload`` is the image in a message, as a data URI that never exists as a whole; ``Recording`` is the same for
+audio, ``Document`` for files of other kinds. Each slice is encoded and handed on, and then the event loop has its turn.
 
 Source: RFC 2397 (data URIs); RFC 4648, section 4 (base64, the alphabet relays decode).
 """
 
 from __future__ import annotations
 
-import binascii
-import codecs
 import contextlib
 import hashlib
-import inspect
-import io
 import mimetypes
-import operator
-import os
 import re
-import stat
 import sys
-import threading
-import warnings
-from abc import ABC, abstractmethod
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, Protocol, TypeAlias, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, cast
 
-from anyio import CapacityLimiter, Lock
-from anyio.lowlevel import RunVar, checkpoint
+from anyio import Lock
+from anyio.lowlevel import checkpoint
 
-from tutuclient._descriptors import NO_DESCRIPTORS, out_of_descriptors
-from tutuclient._threads import in_thread
 from tutuclient.errors import MediaError, printable
-from tutuclient.media import saving
-from tutuclient.media.parts import AudioPart, FileData, FilePart, ImagePart, ImageURL, InputAudio
+from tutuclient.media import kinds, saving, sources
+from tutuclient.media.drawing import Drawing, draw, fitted, pixels
+from tutuclient.media.sources import (
+    Memory,
+    What,
+    amount,
+    changed,
+    content_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-    from contextlib import AbstractAsyncContextManager
+    import os
+    from collections.abc import AsyncGenerator, Callable
 
     import PIL.Image
+
+    from tutuclient.media.sources import AsyncReadable, Buffer, Content
 
 b64encode: Callable[[bytes | bytearray | memoryview], bytes]
 try:
@@ -55,302 +45,28 @@ try:
 except ImportError:
     from base64 import b64encode
 
-__all__ = [
-    "Document",
-    "PictureSource",
-    "Recording",
-    "SoundSource",
-    "Upload",
-    "audio",
-    "file",
-    "image",
-    "picture_mime",
-    "sound_mime",
-]
+
+class ShowsImage(Protocol):
+    """A part of a message that shows an image: ``media.parts.ImagePart``, whose module imports this one."""
+
+    @property
+    def image_url(self) -> Any:
+        """The image and how closely to look."""
+        ...
+
 
 PictureSource: TypeAlias = (
-    "str | os.PathLike[str] | _Buffer | IO[bytes] | AsyncReadable | PIL.Image.Image | Upload | ImagePart"
+    "str | os.PathLike[str] | Buffer | IO[bytes] | AsyncReadable | PIL.Image.Image | Upload | ShowsImage"
 )
 """What a picture can be given as; a str is a path, an http(s) URL or a data URI."""
 
 SoundSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | AsyncReadable | Upload"
 """What a sound can be given as; a str is a path or a data URI."""
 
-PIECE_BYTES = 144 * 1024
-"""Bytes of a picture that are read and encoded at a time; a multiple of 3, so that only the last piece is padded."""
-
 INLINE_BYTES = 48 * 1024
 """Up to this size a picture in memory is not worth sending in pieces."""
 
-MAX_STREAM_BYTES = 512 * 2**20
-"""What is kept of a file object that cannot be read twice; more is refused."""
-
-MAX_PIXELS = 100_000_000
-"""Pictures that declare more pixels (width x height) are not drawn anew, unless ``max_pixels=`` allows it."""
-
-_HEAD_BYTES = 512
-_LONGEST_SHOWN = 200
-_CHUNK_BYTES = 2**20
 _DIGEST_BYTES = 2 * 2**20
-_CAN_BE_GIVEN = {
-    "file": "a path, a data URI, bytes or a file opened with open(…, 'rb')",
-    "picture": "a path, an http(s) URL, a data URI, bytes, a file opened with open(…, 'rb') or a Pillow image",
-    "sound": "a path, a data URI, bytes or a file opened with open(…, 'rb')",
-}
-_SCHEMES = {
-    "file": "give the path itself, without file://.",
-    "http": "a URL is not uploaded; give it to image(), and the relay fetches it.",
-    "https": "a URL is not uploaded; give it to image(), and the relay fetches it.",
-}
-_BASE64 = re.compile(r"(iVBORw0KGg|/9j/|R0lGOD|UklGR|Qk|SUkq|TU0A|AAAA)[A-Za-z0-9+/=_\s-]{36,}")
-"""How the base64 of a picture begins."""
-
-_DECODED = re.compile(
-    r"[\x89\ufffd\udc89]PNG|(\xff\xd8\xff|\ufffd{3}|\udcff\udcd8\udcff)|GIF8[79]a|RIFF.{4}WEBP", re.DOTALL
-)
-"""How a picture begins whose bytes were decoded as text, by any of the usual ways."""
-
-_BYTES_LITERAL = re.compile(r"""b(['"]).*\1""", re.DOTALL)
-_PICTURE_NAME = re.compile(rf"\.(?:{saving.PICTURE_ENDINGS})\Z", re.IGNORECASE)
-
-_ORIENTATION = 0x0112
-_TURNS = {
-    2: "FLIP_LEFT_RIGHT",
-    3: "ROTATE_180",
-    4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE",
-    6: "ROTATE_270",
-    7: "TRANSVERSE",
-    8: "ROTATE_90",
-}
-"""The orientations of EXIF 2.32, section 4.6.4 A, and what sets each upright, by Pillow's names."""
-
-_TURNED_BY = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
-"""What Pillow keeps of a file that may say that it is turned, which what is written anew is no more."""
-
-_CREDIBLE_PIXELS = 2_000_000
-_PIXELS_PER_BYTE = {"PNG": 8 * 1032, "GIF": 4096, "TIFF": 64 * 1024, "JPEG": 8192, "MPO": 8192}
-_RAW_PIXELS_PER_BYTE, _RLE_PIXELS_PER_BYTE = 8, 1024
-"""The most pixels that a byte of a file can stand for; smaller pictures than ``_CREDIBLE_PIXELS`` are not counted.
-
-A pixel has a bit at least. deflate makes at most 1032 bytes of one (zlib's technical details), a code of LZW has twelve
-bits and at most 4096 pixels, and a block of JPEG half a byte. WebP, AVIF and HEIC have no such bound.
-"""
-_SAVED_AS: dict[str, dict[str, Any]] = {
-    "PNG": {"compress_level": 3},
-    "JPEG": {"quality": 92},
-    "WEBP": {"quality": 92},
-    "AVIF": {"quality": 90},
-    "TIFF": {"compression": "tiff_adobe_deflate"},
-}
-"""Of PNG's levels 3 takes a third of the time of Pillow's own choice for a photograph, and no more bytes."""
-
-_LIKE_PNG = {"RGBa": "RGBA", "PA": "RGBA", "La": "LA", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
-"""Modes no PNG holds, and the nearest it does."""
-
-_STARTS = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-    (b"II*\0", "image/tiff"),
-    (b"MM\0*", "image/tiff"),
-    (b"II+\0", "image/tiff"),
-    (b"MM\0+", "image/tiff"),
-)
-_BRANDS = (
-    ({b"avif", b"avis"}, "image/avif"),
-    ({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"}, "image/heic"),
-    ({b"mif1", b"msf1"}, "image/heif"),
-)
-"""Of the ftyp box, the first hit first: AVIF and HEIC files name the brands of HEIF beside their own."""
-
-_SOUND_STARTS = (
-    (b"fLaC", "audio/flac"),
-    (b"OggS", "audio/ogg"),
-    (b"ADIF", "audio/aac"),
-    (b"#!AMR", "audio/amr"),
-    (b"caff", "audio/x-caf"),
-    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "audio/x-ms-wma"),
-    (b"\0\0\x01\xba", "video/mpeg"),
-)
-_NOT_KNOWN = "of a kind not known here"
-_ZEROS = "nothing but zeros, as after an interrupted download"
-_LAYER_ONE = "MPEG audio of layer I; convert it to MP3 first"
-_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}
-_MOST_TAGS = 8
-_ID3 = re.compile(rb"ID3[\x02-\x04][^\xff][\0-\xff][\0-\x7f]{4}", re.DOTALL)
-_APE_TAG = re.compile(rb"APETAGEX[\xd0-\xff]\x07\0\0", re.DOTALL)
-_ID3_HEADER, _ID3_FOOTER_FLAG, _APE_HEADER = 10, 0x10, 32
-
-_OTHER_PICTURES = {
-    b"mif3": "a HEIF picture in its short form (mini)",
-    b"avci": "a HEIF picture with AVC in it",
-    b"avcs": "a HEIF picture with AVC in it",
-    b"vvic": "a HEIF picture with VVC in it",
-    b"vvis": "a HEIF picture with VVC in it",
-    b"evbi": "a HEIF picture with EVC in it",
-    b"evbs": "a HEIF picture with EVC in it",
-    b"jpeg": "a HEIF picture with JPEG in it",
-    b"jpgs": "a HEIF picture with JPEG in it",
-    b"j2ki": "a HEIF picture with JPEG 2000 in it",
-    b"j2is": "a HEIF picture with JPEG 2000 in it",
-    b"miaf": "a HEIF picture",
-    b"mif2": "a HEIF picture",
-    b"unif": "a HEIF picture",
-    b"jxl ": "a JPEG XL picture",
-    b"jp2 ": "a JPEG 2000 picture",
-    b"jpx ": "a JPEG 2000 picture",
-    b"crx ": "a raw photograph (CR3)",
-}
-"""Brands of pictures among those of the ftyp box that relays do not take (ISO/IEC 23008-12; MP4RA's list)."""
-
-_OTHERS = (
-    (re.compile(rb"%PDF-"), "a PDF; draw its pages first"),
-    (re.compile(rb"PK(\x03\x04|\x05\x06)"), "a zip archive, or an office document"),
-    (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "an old office document (OLE)"),
-    (re.compile(rb"\x1f\x8b"), "gzip; unpack it first"),
-    (re.compile(rb"7z\xbc\xaf\x27\x1c|Rar!|\xfd7zXZ\0|BZh|\x28\xb5\x2f\xfd"), "an archive; unpack it first"),
-    (re.compile(rb"....ftyp", re.DOTALL), "a video (MP4 or QuickTime)"),
-    (re.compile(rb"\x1aE\xdf\xa3|RIFF....AVI |FLV\x01|\0\0\x01\xb3", re.DOTALL), "a video"),
-    (re.compile(rb"....[\x11\x12\x30\x31\x44]\xaf", re.DOTALL), "an animation (FLI or FLC); convert it first"),
-    (re.compile(rb"\xff\x0a|\0\0\0\x0cJXL "), "a JPEG XL picture; convert it first"),
-    (re.compile(rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51"), "a JPEG 2000 picture; convert it first"),
-    (re.compile(rb"8BPS"), "a Photoshop document; convert it first"),
-    (re.compile(rb"gimp xcf "), "a GIMP document; convert it first"),
-    (
-        re.compile(rb"P[1-6]\s+(#[^\n]*\n\s*)*\d+\s|P7\n(#[^\n]*\n)*WIDTH|P7 332|P[Ff]\r?\n\d"),
-        "a PNM picture (PBM, PGM, PPM, PAM or PFM); convert it first",
-    ),
-    (re.compile(rb"%!PS|\xc5\xd0\xd3\xc6|\x04%!PS"), "PostScript; draw it first"),
-    (re.compile(rb"SIMPLE  ="), "a FITS image; convert it first"),
-    (re.compile(rb"\s*/\* XPM|! XPM2"), "an XPM picture; convert it first"),
-    (re.compile(rb"\s*#define\s+\S+_width\s"), "an XBM picture; convert it first"),
-    (re.compile(rb"#\?(RADIANCE|RGBE)"), "a Radiance HDR picture; convert it first"),
-    (
-        re.compile(rb"FORM....(ILBM|PBM |ACBM|ANIM|RGBN|RGB8|DEEP)", re.DOTALL),
-        "an IFF picture (ILBM); convert it first",
-    ),
-    (re.compile(rb"(FORM|LIST|CAT )\0...[A-Z0-9 ]{4}", re.DOTALL), "an IFF file; convert it first"),
-    (re.compile(rb"[\x8a\x8b][MJ]NG\r\n\x1a\n"), "an MNG or JNG picture; convert it first"),
-    (re.compile(rb"qoif\0"), "a QOI picture; convert it first"),
-    (re.compile(rb"DDS \x7c"), "a DDS texture; convert it first"),
-    (re.compile(rb"\x76\x2f\x31\x01"), "an OpenEXR picture; convert it first"),
-    (re.compile(rb"\x0a[\0\x02-\x05]\x01[\x01\x02\x04\x08]"), "a PCX picture; convert it first"),
-    (re.compile(rb"\x01\xda[\0\x01][\x01\x02]\0[\x01-\x03]"), "an SGI picture; convert it first"),
-    (re.compile(rb"\x59\xa6\x6a\x95"), "a Sun raster picture; convert it first"),
-    (re.compile(rb"icns\0"), "a set of icons (ICNS); convert it first"),
-    (re.compile(rb"\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF", re.DOTALL), "a metafile (WMF or EMF); draw it first"),
-    (re.compile(rb"AT&TFORM"), "a DjVu document; draw its pages first"),
-    (re.compile(rb"FUJIFILMCCD-RAW|IIR[OS]\x08\0|MMOR\0|IIU\0"), "a raw photograph; develop it first"),
-    (re.compile(rb".{128}DICM", re.DOTALL), "a DICOM image; convert it first"),
-    (re.compile(rb"\x89HDF\r\n\x1a\n"), "an HDF5 file"),
-    (re.compile(rb"MThd"), "MIDI, which is notes and no sound; play it into a recording first"),
-    (re.compile(rb"MAC .[\x0e\x0f]", re.DOTALL), "Monkey's Audio; convert it to FLAC or MP3 first"),
-    (
-        re.compile(
-            rb"wvpk|TTA1\x01|TTA2\0|tBaK|OFR [\x0c-\x11]\0|MPCKS[HE]|MP\+[\x07\x17]|DSD \x1c|FRM8\0|\x0b\x77"
-            rb"|\.snd\0|\.ra\xfd|\.RMF\0|Creative Voice File\x1a"
-        ),
-        "a sound of a kind that relays do not take; convert it to MP3 or FLAC first",
-    ),
-    (re.compile(rb"\x7fELF|MZ"), "a program"),
-    (re.compile(rb"\0+\Z"), _ZEROS),
-)
-_TEXTS = (
-    (re.compile(r"\s*<(!doctype html|html|head|body)", re.IGNORECASE), "HTML, perhaps an error page that was saved"),
-    (
-        re.compile(r"\s*(<\?xml.*?\?>\s*)?(<!--.*?-->\s*)*<(!doctype )?svg", re.DOTALL | re.IGNORECASE),
-        "SVG; draw it first",
-    ),
-    (re.compile(r"\s*<\?xml"), "XML"),
-    (re.compile(r"\s*[{\[]"), "JSON"),
-    (re.compile(r"version https://git-lfs"), "a pointer of Git LFS; git lfs pull brings the picture"),
-    (re.compile(r"data:"), "a data URI in a file; give its text, or the bytes in it"),
-    (_BASE64, "base64; decode it first (base64.b64decode)"),
-)
-_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
-_NONBLOCK = getattr(os, "O_NONBLOCK", 0)
-
-_What: TypeAlias = Literal["file", "picture", "sound"]
-_Buffer: TypeAlias = bytes | bytearray | memoryview
-_Read: TypeAlias = "Callable[[int, int], Awaitable[_Buffer]]"
-_State: TypeAlias = tuple[int, int, int]
-_T = TypeVar("_T")
-
-
-class AsyncReadable(Protocol):
-    """Something with an async ``read``, as starlette's ``UploadFile`` or aiohttp's ``StreamReader`` have it."""
-
-    async def read(self, size: int = ..., /) -> bytes:
-        """Give up to ``size`` bytes, and b"" at the end."""
-        ...
-
-
-def image(
-    source: PictureSource,
-    *,
-    detail: Literal["auto", "low", "high"] | None = None,
-    max_side: int | None = None,
-    max_pixels: int | None = None,
-) -> ImagePart:
-    """Make the part of a message that shows a picture. Reads nothing yet.
-
-    An http or https URL goes to the relay as it is, and the relay fetches it.
-    Everything else becomes an ``Upload``, which is read when the call is made.
-
-    Args:
-        source: A path, an http(s) URL, a data URI, the bytes of a picture, a binary file object or a Pillow image.
-            An ``Upload`` may be used in several calls. A part that was made before stays as it is, with its own
-            ``detail`` where it has one.
-        detail: How closely the model should look. None leaves it to the relay, and several take "high" then.
-        max_side: Pixels that the longer side may have; a larger picture is made smaller (see ``Upload``).
-            None sends every picture as it is.
-        max_pixels: See ``Upload``.
-
-    Raises:
-        MediaError: What is given is of no such kind, or ``max_side`` was given for a URL or for an ``Upload``.
-
-    Source: ``POST /chat/completions``, part ``image_url``.
-    """
-    if (part := _image_url_of(source)) is not None:
-        closely = cast("Literal['auto', 'low', 'high'] | None", part.detail or detail)
-        return image(part.url, detail=closely, max_side=max_side, max_pixels=max_pixels)
-    if isinstance(source, Upload):
-        if max_side is not None:
-            raise MediaError("max_side belongs to the Upload: write Upload(source, max_side=…).")
-        return ImagePart(ImageURL(source, detail))
-    url = _web_address(source) if isinstance(source, str) else None
-    if url is None:
-        return ImagePart(ImageURL(Upload(source, max_side=max_side, max_pixels=max_pixels), detail))
-    if max_side is not None:
-        raise MediaError(
-            f"max_side cannot be applied to {printable(url, 120)}: the relay fetches a URL by itself."
-            " Fetch the picture and give its bytes, or leave max_side out."
-        )
-    return ImagePart(ImageURL(url, detail))
-
-
-def audio(source: SoundSource, *, format: str | None = None) -> AudioPart:  # noqa: A002  (the wire's own name)
-    """Make the part of a message that lets the model hear something. Reads nothing yet.
-
-    Args:
-        source: A path, a data URI, the bytes of a sound or a binary file object. What this makes may be used in
-            several calls.
-        format: What to call the format, when the bytes do not tell ("pcm16"). None goes by the first bytes; OpenAI
-            takes "wav" and "mp3", relays may take more.
-
-    Raises:
-        MediaError: What is given is of no such kind.
-
-    Source: ``POST /chat/completions``, part ``input_audio``.
-    """
-    recording = (
-        source
-        if isinstance(source, Recording) and not format
-        else Recording(source, mime=f"audio/{format}" if format else None)
-    )
-    return AudioPart(InputAudio(recording, format or _FormatOf(recording)))
 
 
 class Upload:
@@ -402,19 +118,22 @@ class Upload:
     """
 
     name: str | None = None
-    _what: ClassVar[_What] = "picture"
+    _what: ClassVar[What] = "picture"
 
     def __init__(self, source: PictureSource, *, max_side: int | None = None, max_pixels: int | None = None) -> None:
-        self._sent: _Content | None = None  # First, as the frames of what is refused below are shown with their locals.
-        self._max_side = max_side = _pixels("max_side", max_side)
-        self._max_pixels = _pixels("max_pixels", max_pixels)
-        if (part := _image_url_of(source)) is not None:
-            source = part.url
+        self._sent: Content | None = None  # First, as the frames of what is refused below are shown with their locals.
+        self._max_side = max_side = pixels("max_side", max_side)
+        self._max_pixels = pixels("max_pixels", max_pixels)
+        if (shown := shown_image(source)) is not None:
+            source = shown[0]
         self._source = source
+        pillow = sys.modules.get("PIL.Image")
         if isinstance(source, Upload):
             self._origin, self.name = source.origin, source.name
+        elif pillow is not None and isinstance(source, pillow.Image) and self._what == "picture":
+            self._origin = Drawing(cast("PIL.Image.Image", source), max_side)
         else:
-            self._origin, self.name = _content(source, self._what, max_side)
+            self._origin, self.name = content_of(source, self._what)
         self._mime = ""
         self._size = 0
         self._opening = Lock(fast_acquire=True)
@@ -438,9 +157,9 @@ class Upload:
             sent, mime = self._origin, await self._identify(size, head if size else b"")
             if self._max_side is not None:
                 bounds = {} if self._max_pixels is None else {"max_pixels": self._max_pixels}
-                fitted = await _draw(partial(_fitted, sent, self._max_side, **bounds))
-                if fitted is not None:
-                    sent = _Memory(fitted, sent.label)
+                smaller = await draw(partial(fitted, sent, self._max_side, **bounds))
+                if smaller is not None:
+                    sent = Memory(smaller, sent.label)
                     size, head = await sent.look()
                     mime = self._kind(head)
             self._mime, self._size, self._sent = mime, size, sent
@@ -483,7 +202,7 @@ class Upload:
         if held is None:
             return None
         if len(held) != self._size:
-            raise _changed(sent.label, self._size, len(held))
+            raise changed(sent.label, self._size, len(held))
         return bytes(held)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
@@ -510,12 +229,12 @@ class Upload:
                 yield bytes(data)
                 await checkpoint()
 
-    async def _slices(self) -> AsyncGenerator[_Buffer, None]:
+    async def _slices(self) -> AsyncGenerator[Buffer, None]:
         """Read it once from its beginning; each slice is valid until the next."""
         sent, size = self._opened(), self._size
         async with sent.reading() as read:
-            for offset in range(0, size, PIECE_BYTES):
-                yield await read(offset, min(PIECE_BYTES, size - offset))
+            for offset in range(0, size, sources.PIECE_BYTES):
+                yield await read(offset, min(sources.PIECE_BYTES, size - offset))
 
     def describe(self) -> str:
         """Say in a few words which picture this is, for logs; never what it shows.
@@ -529,16 +248,16 @@ class Upload:
             return f"<{self._what}{f' {name}' if name else ''}, not opened yet>"
         if name is None and self._size <= _DIGEST_BYTES and (held := self._sent.held()) is not None:
             name = f"sha256:{hashlib.sha256(held).hexdigest()[:12]}…"
-        return f"<{self._mime} {_amount(self._size)}{f' {name}' if name else ''}>"
+        return f"<{self._mime} {amount(self._size)}{f' {name}' if name else ''}>"
 
     __repr__ = describe
 
     @property
-    def origin(self) -> _Content:
+    def origin(self) -> Content:
         """Where the bytes come from: another upload of the same source reads them there."""
         return self._origin
 
-    def _opened(self) -> _Content:
+    def _opened(self) -> Content:
         if self._sent is None:
             raise RuntimeError(f"{self.describe()}: await open() first.")
         return self._sent
@@ -554,12 +273,12 @@ class Upload:
     def _kind(self, head: bytes) -> str:
         """Tell the media type by the first bytes; refuse what is no picture, and say what it seems to be."""
         label = self._origin.label
-        if (mime := picture_mime(head)) is not None:
+        if (mime := kinds.picture_mime(head)) is not None and mime in kinds.SENT_IMAGES:
             return mime
         if not head:
             raise MediaError(f"{label} is empty.")
         raise MediaError(
-            f"{label} is no picture that can be sent; it seems to be {_seems(head)}."
+            f"{label} is no picture that can be sent; it seems to be {kinds.seems(head)}."
             " What can be sent: png, jpeg, gif, webp, bmp, tiff, avif and heic."
         )
 
@@ -589,7 +308,7 @@ class Recording(Upload):
         MediaError: The source is of no kind that can be sent.
     """
 
-    _what: ClassVar[_What] = "sound"
+    _what: ClassVar[What] = "sound"
 
     def __init__(self, source: SoundSource, *, name: str | None = None, mime: str | None = None) -> None:
         super().__init__(source)
@@ -619,7 +338,7 @@ class Recording(Upload):
     @property
     def format(self) -> str:
         """The short name of what it is, such as "mp3" or "wav"; once opened."""
-        return saving.EXTENSIONS.get(self.mime, (self.mime.rpartition("/")[2],))[0].removeprefix(".")
+        return kinds.EXTENSIONS.get(self.mime, (self.mime.rpartition("/")[2],))[0].removeprefix(".")
 
     def _lead(self) -> bytes:
         return b""
@@ -627,24 +346,24 @@ class Recording(Upload):
     async def _identify(self, size: int, head: bytes) -> str:
         """Read behind the tags that stand before a sound: its kind is what comes then."""
         at, begun, tags = 0, head, 0
-        while self._given_mime is None and (length := _tag_bytes(begun)) is not None and tags < _MOST_TAGS:
+        while self._given_mime is None and (length := kinds.tag_bytes(begun)) is not None and tags < kinds.MOST_TAGS:
             at, tags = at + length, tags + 1
             if at >= size:
                 raise MediaError(f"{self._origin.label} is nothing but a tag (ID3 or APE): no sound stands behind it.")
             async with self._origin.reading() as read:
-                begun = bytes(await read(at, min(_HEAD_BYTES, size - at)))
-        return (_tagged_sound_mime(begun) if tags else None) or self._kind(begun)
+                begun = bytes(await read(at, min(kinds.HEAD_BYTES, size - at)))
+        return (kinds.tagged_sound_mime(begun) if tags else None) or self._kind(begun)
 
     def _kind(self, head: bytes) -> str:
         label = self._origin.label
         if not head:
             raise MediaError(f"{label} is empty.")
-        if (mime := self._given_mime or sound_mime(head)) is not None:
+        if (mime := self._given_mime or kinds.sound_mime(head)) is not None:
             return mime
-        if (seems := _seems(head)).startswith(_NOT_KNOWN) and (mime := _mime_by_name(self.name or "")) is not None:
+        if kinds.described(head) is None and (mime := kinds.sound_mime_of_name(self.name or "")) is not None:
             return mime
         raise MediaError(
-            f"{label} is no sound that can be sent; it seems to be {seems}."
+            f"{label} is no sound that can be sent; it seems to be {kinds.seems(head)}."
             " What relays take: mp3, mp4, m4a, wav, webm, ogg and flac."
         )
 
@@ -652,7 +371,7 @@ class Recording(Upload):
         return {"source": self._source, "name": self._given_name, "mime": self._given_mime}
 
 
-class _FormatOf(Upload):
+class FormatOf(Upload):
     """The name of a sound's format in a JSON string; known once the sound has been looked at."""
 
     def __init__(self, sound: Recording) -> None:
@@ -660,31 +379,15 @@ class _FormatOf(Upload):
         self._sound = sound
 
     async def open(self) -> None:
+        """Look at the recording, which knows the format then."""
         await self._sound.open()
 
     def inline(self) -> bytes:
+        """Return the name of the format."""
         return self._sound.format.encode()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"sound": self._sound}
-
-
-def file(source: PictureSource, *, filename: str | None = None) -> FilePart:
-    """Make the part of a message that hands the model a file, such as a PDF. Reads nothing yet.
-
-    Args:
-        source: A path, a data URI, bytes or a binary file object.
-        filename: What to call it, with its ending; the file's own name by default.
-
-    Raises:
-        MediaError: What is given is of no such kind, or has no name.
-
-    Source: ``POST /chat/completions``, part ``file``; relays want both name and content.
-    """
-    document = Document(source, name=filename)
-    if not document.name:
-        raise MediaError("a file needs a name for the model to go by: file(…, filename='report.pdf').")
-    return FilePart(FileData(document.name, document))
 
 
 class Document(Upload):
@@ -695,7 +398,7 @@ class Document(Upload):
         name: What to call it; its own name by default.
     """
 
-    _what: ClassVar[_What] = "file"
+    _what: ClassVar[What] = "file"
 
     def __init__(self, source: PictureSource, *, name: str | None = None) -> None:
         super().__init__(source)
@@ -712,946 +415,13 @@ class Document(Upload):
         return {"source": self._source, "name": self.name}
 
 
-class _Content(Protocol):
-    """Where the bytes of a picture come from. ``label`` is its name in messages."""
-
-    label: str
-
-    async def look(self) -> tuple[int, bytes]:
-        """Give the size and the first bytes; refuse what is not what it was at the first look."""
-        ...
-
-    def reading(self) -> AbstractAsyncContextManager[_Read]:
-        """Begin a pass; what it gives reads slices by offset and length, each valid until the next."""
-        ...
-
-    def whole(self) -> BinaryIO:
-        """Give all of it as a file, to be closed. Called in a thread, for Pillow."""
-        ...
-
-    def held(self) -> _Buffer | None:
-        """Give all of it when that means no reading, else None."""
-        ...
-
-
-class _File:
-    """A file on the disk, by its path."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self.label = printable(path, 120)
-        self.state: _State | None = None
-
-    def _place(self) -> str:
-        """Return where it is: ``~`` is the home folder, as in a shell, unless there is a file of just this name."""
-        if not self.path.startswith("~") or os.path.lexists(self.path):
-            return self.path
-        return os.path.expanduser(self.path)  # noqa: PTH111  (Path's raises where there is no such user)
-
-    async def look(self) -> tuple[int, bytes]:
-        return await in_thread(self._look, abandon_on_cancel=True)
-
-    def _look(self) -> tuple[int, bytes]:
-        with self.whole() as file, _readable(self.label):
-            if self.state is None:
-                self.state = _state(file.fileno())
-            return self.state[0], file.read(_HEAD_BYTES)
-
-    def whole(self) -> io.FileIO:
-        with _readable(self.label, self.path):
-            path = self._place()
-            mode = Path(path).stat().st_mode
-            if stat.S_ISDIR(mode):
-                raise MediaError(f"{self.label} is a directory. Give the files in it, one by one.")
-            if not stat.S_ISREG(mode):
-                raise MediaError(
-                    f"{self.label} is a pipe, a socket or a device, which cannot be measured and read again."
-                    " Give it as open(…, 'rb'): then it is read once and kept."
-                )
-            file = io.FileIO(path, opener=_without_waiting)
-        try:
-            self.check(file)
-        except MediaError:
-            file.close()
-            raise
-        return file
-
-    def check(self, file: io.FileIO) -> None:
-        if self.state is not None and self.state != (now := _state(file.fileno())):
-            raise _changed(self.label, self.state[0], now[0])
-
-    @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncGenerator[_Read, None]:
-        one_pass = _Pass(self)
-        try:
-            await one_pass.lease.work(one_pass.open)
-            yield one_pass.read
-        finally:
-            one_pass.lease.end()
-
-    def held(self) -> None:
-        """Nothing of it is in memory."""
-
-
-class _Lease:
-    """The use of a file by one pass and the threads that read for it.
-
-    To end it never waits. asyncio cancels a task without regard to the thread that
-    works for it, so a thread that is reading at that moment ends it afterwards.
-    """
-
-    def __init__(self, in_use: threading.Lock, give_back: Callable[[], object]) -> None:
-        self._in_use = in_use
-        self._give_back = give_back
-        self._over = False
-
-    async def work(self, do: Callable[[], _T]) -> _T:
-        return await in_thread(self._work, do, abandon_on_cancel=True)
-
-    def _work(self, do: Callable[[], _T]) -> _T:
-        try:
-            with self._in_use:
-                return do()
-        finally:
-            if self._over:
-                self.end()
-
-    def end(self) -> None:
-        self._over = True
-        if self._in_use.acquire(blocking=False):
-            try:
-                self._give_back()
-            finally:
-                self._in_use.release()
-
-
-class _Pass:
-    """A file that is read once from its beginning, into one buffer."""
-
-    file: io.FileIO
-
-    def __init__(self, source: _File) -> None:
-        self._source = source
-        self._files = contextlib.ExitStack()
-        self._buffer = memoryview(b"")
-        self._nowait = bool(_NOWAIT)
-        self.lease = _Lease(threading.Lock(), self._files.close)
-
-    def open(self) -> None:
-        self.file = self._files.enter_context(self._source.whole())
-        self._buffer = memoryview(bytearray(min(PIECE_BYTES, _state(self.file.fileno())[0])))
-
-    async def read(self, offset: int, length: int) -> memoryview:
-        done = 0
-        while done < length:
-            into, at = self._buffer[done:length], offset + done
-            count = self._from_cache(into, at)
-            if count is None:
-                count = await self.lease.work(partial(self._from_disk, into, at))
-            done += count
-        return self._buffer[:length]
-
-    def _from_cache(self, into: memoryview, at: int) -> int | None:
-        """Read what the page cache has, or give None where that would mean waiting (preadv2(2), ``RWF_NOWAIT``)."""
-        if not self._nowait:
-            return None
-        try:
-            count = os.preadv(self.file.fileno(), [into], at, _NOWAIT)
-        except BlockingIOError:
-            return None
-        except OSError:
-            self._nowait = False  # Not every file system can say. If more is wrong, the thread will find it.
-            return None
-        return self._checked(count)
-
-    def _from_disk(self, into: memoryview, at: int) -> int:
-        with _readable(self._source.label):
-            self.file.seek(at)
-            return self._checked(self.file.readinto(into))
-
-    def _checked(self, count: int) -> int:
-        self._source.check(self.file)
-        if not count:
-            raise _changed(self._source.label)
-        return count
-
-
-class _Memory:
-    """Bytes that are there already."""
-
-    def __init__(self, data: _Buffer, label: str) -> None:
-        self.label = label
-        self._data = data
-        self._size: int | None = None
-
-    async def look(self) -> tuple[int, bytes]:
-        with self._view() as view:
-            self._size = len(view)
-            return self._size, bytes(view[:_HEAD_BYTES])
-
-    @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncGenerator[_Read, None]:
-        with self._view() as view:
-
-            async def read(offset: int, length: int) -> memoryview:
-                return view[offset : offset + length]
-
-            yield read
-
-    def whole(self) -> io.BytesIO:
-        return io.BytesIO(self._data)
-
-    def held(self) -> _Buffer:
-        return self._data
-
-    def _view(self) -> memoryview:
-        view = memoryview(self._data)
-        if self._size is not None and self._size != len(view):
-            raise _changed(self.label, self._size, len(view))
-        return view
-
-
-class _Made(_Memory, ABC):
-    """Bytes that the first look brings into memory."""
-
-    def __init__(self, label: str) -> None:
-        super().__init__(b"", label)
-
-    async def look(self) -> tuple[int, bytes]:
-        if self._size is None:
-            self._data = await self._make()
-        return await super().look()
-
-    @abstractmethod
-    async def _make(self) -> _Buffer:
-        """Read, decode or draw it."""
-
-
-class _DataURI(_Made):
-    """A data URI. What it says of its media type counts as little as the ending of a file's name."""
-
-    def __init__(self, uri: str) -> None:
-        super().__init__(f"The data URI ({_amount(len(uri))})")
-        header, comma, _ = uri[:_HEAD_BYTES].partition(",")
-        if not comma or not header.lower().endswith(";base64"):
-            raise MediaError(f"{self.label} does not begin like 'data:image/png;base64,'; only base64 can be sent on.")
-        self._uri = uri
-        self._start = len(header) + 1
-
-    async def _make(self) -> bytearray:
-        data = bytearray()
-        characters = PIECE_BYTES // 3 * 4
-        for start in range(self._start, len(self._uri), characters):
-            if len(data) % 3:
-                raise self._broken("there is padding ('=') in the middle of it")
-            data += self._decode(self._uri[start : start + characters])
-            await checkpoint()
-        return data
-
-    def _decode(self, text: str) -> bytes:
-        try:
-            return binascii.a2b_base64(text, strict_mode=True)
-        except ValueError as error:
-            if "-" in text or "_" in text:
-                raise self._broken("it is written in the URL-safe alphabet; use base64.b64encode") from error
-            if "%" in text:
-                raise self._broken("it is percent-encoded; use urllib.parse.unquote") from error
-            if re.search(r"\s", text):
-                raise self._broken("there are spaces or line breaks in it; take them out") from error
-            if len(text) % 4:
-                raise self._broken("it is cut short, or its padding ('=') is missing") from error
-            raise self._broken(printable(str(error), 120)) from error
-
-    def _broken(self, why: str) -> MediaError:
-        return MediaError(f"{self.label} is not the base64 that relays decode: {why}.")
-
-
-class _Stream:
-    """A file object that can be read again and again, from where it stood at the first look."""
-
-    def __init__(self, file: IO[bytes], label: str) -> None:
-        self.label = label
-        self._file = file
-        self._in_use = threading.Lock()
-        self._start = -1
-        self._state: _State = (0, 0, 0)
-
-    async def look(self) -> tuple[int, bytes]:
-        return await self._lease().work(self._look)
-
-    def _look(self) -> tuple[int, bytes]:
-        with _readable(self.label):
-            start = self._file.tell() if self._start < 0 else self._start
-            self._file.seek(0, os.SEEK_END)
-            state = (self._file.tell() - start, *self._stamp())
-            if self._start < 0:
-                self._start, self._state = start, state
-            try:
-                if self._state != state:
-                    raise _changed(self.label, self._state[0], state[0])
-                if state[0] <= 0:
-                    raise MediaError(
-                        f"{self.label} has nothing after where it stands. Was it read before? Then seek(0)."
-                    )
-                return state[0], self._take(0, min(_HEAD_BYTES, state[0]))
-            finally:
-                self._put_back()
-
-    @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncGenerator[_Read, None]:
-        lease = self._lease()
-
-        async def read(offset: int, length: int) -> bytes:
-            return await lease.work(partial(self._take, offset, length))
-
-        try:
-            yield read
-        finally:
-            lease.end()
-
-    def whole(self) -> io.BytesIO:
-        with self._in_use:
-            try:
-                return io.BytesIO(self._take(0, self._state[0]))
-            finally:
-                self._put_back()
-
-    def held(self) -> None:
-        """Nothing of it is ours."""
-
-    def _lease(self) -> _Lease:
-        return _Lease(self._in_use, self._put_back)
-
-    def _put_back(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # The caller may have closed it in the meantime.
-            self._file.seek(self._start)
-
-    def _take(self, offset: int, length: int) -> bytes:
-        with _readable(self.label):
-            at = self._start + offset
-            if self._file.tell() != at:  # In a compressed file a seek may mean reading from the beginning.
-                self._file.seek(at)
-            data = b""
-            while len(data) < length and (more := _binary(self._file.read(length - len(data)), self.label)):
-                data = data + more if data else more
-            if len(data) != length or self._stamp() != self._state[1:]:
-                raise _changed(self.label)
-            return data
-
-    def _stamp(self) -> tuple[int, int]:
-        """Give modification time and inode of a file on the disk, which need no reading; zeros for others."""
-        raw = getattr(self._file, "raw", self._file)
-        return _state(raw.fileno())[1:] if isinstance(raw, io.FileIO) else (0, 0)
-
-
-class _Flow(_Made):
-    """A file object that can be read only once, or one with an async ``read``."""
-
-    def __init__(self, file: IO[bytes] | AsyncReadable, label: str) -> None:
-        super().__init__(label)
-        self._file = file
-        self._begun = False
-
-    async def _make(self) -> bytearray:
-        if self._begun:
-            raise MediaError(
-                f"{self.label} can be read only once, and a call that failed or was cancelled has begun it."
-                " Give its bytes, or a file that can seek."
-            )
-        self._begun = True
-        data = bytearray()
-        with _readable(self.label):
-            while more := _binary(await self._next(), self.label):
-                data += more
-                if len(data) > MAX_STREAM_BYTES:
-                    raise MediaError(
-                        f"{self.label} gave more than {_amount(MAX_STREAM_BYTES)}, and what can be read only once has"
-                        " to be kept. Save it to a file and give the path."
-                    )
-        return data
-
-    async def _next(self) -> object:
-        if inspect.iscoroutinefunction(self._file.read):
-            return await self._file.read(_CHUNK_BYTES)
-        return await in_thread(self._file.read, _CHUNK_BYTES, abandon_on_cancel=True)
-
-
-class _Drawing(_Made):
-    """An image of Pillow's."""
-
-    def __init__(self, picture: PIL.Image.Image, max_side: int | None) -> None:
-        super().__init__("The Pillow image")
-        self._picture = picture
-        self._max_side = max_side
-
-    async def _make(self) -> bytes:
-        return await _draw(partial(_encoded, self._picture, self._max_side, self.label))
-
-
-_filtering = threading.Lock()
-_drawing_at_once: RunVar[CapacityLimiter] = RunVar("tutuclient.media.upload.drawing_at_once")
-
-
-async def _draw(do: Callable[[], _T]) -> _T:
-    """Do Pillow's work in a thread. A decoded picture is large: no more of them at a time than processors."""
-    try:
-        limiter = _drawing_at_once.get()
-    except LookupError:
-        limiter = CapacityLimiter(os.cpu_count() or 1)
-        _drawing_at_once.set(limiter)
-    return await in_thread(partial(_quietly, do), abandon_on_cancel=True, limiter=limiter)
-
-
-def _quietly(do: Callable[[], _T]) -> _T:
-    """Do it once more where it failed only because the process makes errors of warnings (``python -W error``).
-
-    Pillow warns of broken EXIF and of odd tags, and goes on. The filters are the whole process's until Python 3.14, so
-    they are changed only here.
-    """
-    try:
-        return do()
-    except MediaError as error:
-        if type(error.__cause__) is not UserWarning:
-            raise
-    with _filtering, warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        return do()
-
-
-def _fitted(content: _Content, max_side: int, *, max_pixels: int = MAX_PIXELS) -> bytes | None:
-    """Write a picture anew, smaller and upright; None when it is so already. Runs in a thread."""
-    try:
-        from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  (Pillow is an extra, and slow to import)
-    except ImportError as error:
-        raise MediaError('max_side needs Pillow: pip install pillow (the extra "images").') from error
-    with content.whole() as file, _drawable(content.label), contextlib.ExitStack() as opened:
-        try:
-            picture = opened.enter_context(Image.open(file))
-        except UnidentifiedImageError as error:
-            raise MediaError(
-                f"Pillow does not know the format of {content.label}, or its header is broken."
-                " For HEIC install pillow-heif and call its register_heif_opener()."
-            ) from error
-        except Image.DecompressionBombError as error:
-            # Pillow's own bound, which is the whole process's, so that it is the caller's to move.
-            raise MediaError(
-                f"{content.label} has more pixels than Pillow opens, whatever max_pixels says ({error}): give a"
-                " smaller picture, or raise PIL.Image.MAX_IMAGE_PIXELS."
-            ) from error
-        # Not picture.getexif(): for a PNG that decodes the pixels.
-        turned = _orientation(partial(Image.Image.getexif, picture)) != 1
-        if max(picture.size) <= max_side and not turned:
-            return None
-        size_bytes = file.seek(0, os.SEEK_END)
-        _check_pixels(picture, content.label, max_side, size_bytes, max_pixels)
-        form = "JPEG" if picture.format == "MPO" else picture.format
-        return _written(picture, form if form in Image.SAVE else "PNG", max_side)
-
-
-def _check_pixels(picture: PIL.Image.Image, label: str, max_side: int, size_bytes: int, max_pixels: int) -> None:
-    """Refuse by its header what is too large to decode, or larger than its bytes can be.
-
-    Memory for the pixels is taken, and given back, while the event loop waits.
-    """
-    (width, height), form = picture.size, picture.format
-    compression = picture.info.get("compression")
-    per_byte: int | None = _PIXELS_PER_BYTE.get(form or "")
-    if form == "BMP":
-        # BI_RLE8 and BI_RLE4. A run is 255 pixels in two bytes, and an empty row two bytes as well.
-        per_byte = _RLE_PIXELS_PER_BYTE if compression in {1, 2} else _RAW_PIXELS_PER_BYTE
-    elif form == "TIFF" and compression == "raw":
-        per_byte = _RAW_PIXELS_PER_BYTE
-    if per_byte is not None and width * height > max(_CREDIBLE_PIXELS, per_byte * size_bytes):
-        raise MediaError(
-            f"{label} declares {width:,} x {height:,} pixels, which its {size_bytes:,} bytes cannot hold:"
-            " it is damaged or cut off."
-        )
-    scale = 1
-    if form in {"JPEG", "MPO"}:  # libjpeg decodes at an eighth, a quarter or a half where that is enough.
-        fits = min(width, height) // (2 * max_side)
-        scale = next((each for each in (8, 4, 2) if fits >= each), 1)
-    if width * height // scale**2 > max_pixels:
-        raise MediaError(
-            f"{label} has {width:,} x {height:,} pixels, and max_pixels is {max_pixels:,}: give a larger"
-            f" max_pixels={width * height} to have it made smaller all the same, or a smaller picture."
-        )
-
-
-def _orientation(getexif: Callable[[], Any]) -> int:
-    """Return how a picture is turned, by its EXIF: 1 to 8. What cannot be read says nothing."""
-    try:
-        value = getexif().get(_ORIENTATION)
-    except UserWarning:  # An error only by the process's filters: see _quietly.
-        raise
-    except Exception:  # noqa: BLE001  (broken EXIF makes Pillow raise almost anything)
-        return 1
-    return value if isinstance(value, int) and value in _TURNS else 1
-
-
-def _encoded(original: PIL.Image.Image, max_side: int | None, label: str) -> bytes:
-    """Write a caller's image without loss, or as JPEG where it was one. Runs in a thread."""
-    with _drawable(label):
-        picture = _with_real_alpha(original.copy()) if original.format == "BMP" else original.copy()
-        if original.format in {"JPEG", "MPO"} and picture.mode in {"L", "RGB", "CMYK"}:
-            return _written(picture, "JPEG", max_side)
-        if picture.mode in _LIKE_PNG:
-            picture = picture.convert(_LIKE_PNG[picture.mode])
-            picture.info.pop("icc_profile", None)
-        if picture.mode not in {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}:
-            raise MediaError(f"{label} has mode {picture.mode}, which no picture file holds: convert it to RGB or L.")
-        return _written(picture, "PNG", max_side)
-
-
-def _written(picture: PIL.Image.Image, form: str, max_side: int | None) -> bytes:
-    from PIL import Image  # noqa: PLC0415  (as in _fitted; whoever has a picture has Pillow)
-
-    if max_side is not None and max(picture.size) > max_side:
-        mode = picture.mode
-        picture = _mixable(picture)
-        picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-        picture = picture.convert("I;16") if mode.startswith("I;16") and picture.mode == "I" else picture
-    picture.load()  # A TIFF turns itself by this.
-    if (orientation := _orientation(picture.getexif)) != 1:
-        picture = picture.transpose(Image.Transpose[_TURNS[orientation]])
-    for name in _TURNED_BY:  # Some versions of Pillow write them on.
-        picture.info.pop(name, None)
-    if form == "TIFF":
-        picture = picture.copy()  # What was opened from a TIFF would hand on its tags.
-    elif (form == "BMP" and picture.has_transparency_data) or (form == "GIF" and _is_half_clear(picture)):
-        form = "PNG"
-    buffer = io.BytesIO()
-    picture.save(buffer, form, icc_profile=picture.info.get("icc_profile"), **_SAVED_AS.get(form, {}))
-    return buffer.getvalue()
-
-
-def _mixable(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Return it in a mode whose pixels can be mixed: no palette, and transparency in a channel of its own.
-
-    One colour or entry of a palette that stands for transparency (PNG's tRNS, GIF's transparent colour) would be lost
-    as soon as it is mixed with its neighbours.
-    """
-    mode = picture.mode
-    if mode in {"P", "PA"}:
-        return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
-    if mode.startswith("I;16"):
-        return _of_sixteen_bits(picture)
-    if mode in {"1", "L"}:
-        return picture.convert("LA") if "transparency" in picture.info else picture.convert("L")
-    if mode == "RGB" and "transparency" in picture.info:
-        return picture.convert("RGBA")
-    return _with_real_alpha(picture) if picture.format == "BMP" else picture
-
-
-def _with_real_alpha(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Return what a BMP shows: many programs leave its fourth channel empty, and all others take it for opaque then."""
-    left_empty = picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (0, 0)
-    return picture.convert("RGB") if left_empty else picture
-
-
-def _of_sixteen_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Return grey of 16 bits in a mode that can be mixed; of 8 bits where one of its values is transparent."""
-    from PIL import Image  # noqa: PLC0415  (as in _fitted)
-
-    clear = picture.info.get("transparency")
-    grey = picture.convert("I")
-    if not isinstance(clear, int):
-        return grey
-    values = grey.point([value >> 8 for value in range(2**16)], "L")
-    alpha = grey.point([0 if value == clear else 255 for value in range(2**16)], "L")
-    return Image.merge("LA", (values, alpha))
-
-
-def _is_half_clear(picture: PIL.Image.Image) -> bool:
-    """Return whether a picture has pixels that are neither clear nor opaque, which a GIF has no room for."""
-    if picture.mode not in {"RGBA", "LA"}:
-        return False
-    return any(picture.getchannel("A").histogram()[1:255])
-
-
-@contextlib.contextmanager
-def _drawable(label: str) -> Generator[None]:
-    try:
-        yield
-    except MediaError:
-        raise
-    except Exception as error:  # A broken picture makes Pillow raise almost anything.
-        raise MediaError(f"Pillow cannot draw {label}: {printable(str(error), 200)}") from error
-
-
-def _content(source: PictureSource, what: _What, max_side: int | None) -> tuple[_Content, str | None]:
-    """Find out what a source is; give its content and the name of its file."""
-    if isinstance(source, str):
-        text = source.strip()
-        if not text:
-            raise MediaError(f"An empty text ({source[:20]!r}) is no {what}: give {_CAN_BE_GIVEN[what]}.")
-        _refuse_decoded(source, what)
-        if text[:5].lower() == "data:":
-            return _DataURI(text), None
-        if scheme := re.match(r"([a-zA-Z][a-zA-Z0-9+.-]+)://", text):
-            known = _SCHEMES if what == "picture" or scheme[1].lower() == "file" else {}
-            only = "only http and https URLs can be sent. " if what == "picture" else ""
-            hint = known.get(scheme[1].lower(), f"{only}Fetch it and give its bytes.")
-            raise MediaError(f"{printable(text, 120)} is not opened here: {hint}")
-    if isinstance(source, str | os.PathLike):
-        path = os.fsdecode(source)
-        return _File(path), Path(path).name
-    if isinstance(source, bytes | bytearray):
-        return _Memory(source, f"The {what} given as bytes"), None
-    if isinstance(source, memoryview):
-        view = source.cast("B") if source.c_contiguous else source.tobytes()
-        return _Memory(view, f"The {what} given as bytes"), None
-    pillow = sys.modules.get("PIL.Image")
-    if pillow is not None and isinstance(source, pillow.Image) and what == "picture":
-        return _Drawing(cast("PIL.Image.Image", source), max_side), None
-    return _file_object(source, what)
-
-
-def _refuse_decoded(text: str, what: _What) -> None:
-    """Refuse the bytes of a file that were made a text on the way here."""
-    shown = printable(text, 40)
-    if _BYTES_LITERAL.fullmatch(text):
-        raise MediaError(
-            f"{shown} is the text of a bytes object (str(…) of it): give the bytes themselves as the {what};"
-            " of base64, what .decode() returns, behind 'data:image/png;base64,'."
-        )
-    if _DECODED.match(text):
-        raise MediaError(
-            f"{shown} is the {what} itself, decoded as text, which damages it: give its bytes, as open(…, 'rb').read()"
-            " and response.content return them."
-        )
-
-
-def _image_url_of(source: object) -> ImageURL | None:
-    """Return what a part of a message shows, of our own or of openai's form; None for all else."""
-    if isinstance(source, ImagePart):
-        return source.image_url
-    if isinstance(source, dict) and isinstance(shown := cast("dict[str, Any]", source).get("image_url"), dict | str):
-        fields: dict[str, Any] = {"url": shown} if isinstance(shown, str) else cast("dict[str, Any]", shown)
-        if isinstance(fields.get("url"), str | Upload):
-            return ImageURL(fields["url"], fields.get("detail"))
-    return None
-
-
-def _pixels(name: str, value: object) -> int | None:
-    """Check a number of pixels."""
-    if value is None:
-        return None
-    try:
-        number = 0 if isinstance(value, bool) else operator.index(cast("Any", value))
-    except TypeError:
-        number = 0
-    if number < 1:
-        example = f", such as {name}={int(value)}" if isinstance(value, str) and value.strip().isdecimal() else ""
-        raise MediaError(
-            f"{name} is {printable(repr(value), 60)}; it must be a whole number of pixels, at least 1{example}."
-        )
-    return number
-
-
-def _file_object(source: Any, what: _What) -> tuple[_Content, str | None]:
-    read = getattr(source, "read", None)
-    if not callable(read):
-        hint = ""
-        if hasattr(source, "__array_interface__"):
-            hint = " Of an array PIL.Image.fromarray(…) makes a picture."
-        elif hasattr(source, "__iter__"):
-            hint = f" Several are given as a list, where a call takes several {what}s: list(…)."
-        shown = "" if isinstance(source, type) or hasattr(source, "__iter__") else f" ({printable(repr(source), 60)})"
-        raise MediaError(
-            f"A {type(source).__name__} is not a {what} that can be sent{shown}: give {_CAN_BE_GIVEN[what]}.{hint}"
-        )
-    given = getattr(source, "filename", None) or getattr(source, "name", None)
-    name = Path(given).name if isinstance(given, str) else None
-    label = printable(name, 120) if name else "The file object"
-    if isinstance(source, io.TextIOBase):
-        raise _in_text_mode(label)
-    if inspect.iscoroutinefunction(read):
-        inner = getattr(source, "file", None) or getattr(source, "wrapped", None)  # starlette's and anyio's names
-        if not hasattr(inner, "read"):
-            return _Flow(source, label), name
-        source = inner
-    with _readable(label):
-        seekable = hasattr(source, "seekable") and source.seekable()
-    return (_Stream if seekable else _Flow)(source, label), name
-
-
-def named_picture(prompt: object) -> bool:
-    """Return whether what was given as a prompt is the name or the address of a picture, and nothing else."""
-    if not isinstance(prompt, str):
-        return False
-    text = prompt.strip()
-    addressed = re.match(r"https?://\S+\Z|data:image/", text, re.IGNORECASE) is not None
-    return addressed or (re.search(r"\s", text) is None and _PICTURE_NAME.search(text) is not None)
-
-
-def _web_address(text: str) -> str | None:
-    """Give an http(s) URL without the space around it, None for other text; refuse one that cannot be fetched."""
-    url = text.strip()
-    if not re.match(r"https?://", url, re.IGNORECASE):
-        return None
-    try:
-        host = urlsplit(url).hostname
-    except ValueError:
-        host = None
-    if not host or " " in url or not url.isprintable():
-        raise MediaError(
-            f"{printable(url, 120)} is no URL that can be fetched: it needs a host,"
-            " and spaces and control characters must be percent-encoded."
-        )
-    return url
-
-
-def picture_mime(head: bytes) -> str | None:
-    """Tell a picture's media type by its first bytes; None for what is no picture."""
-    for start, mime in _STARTS:
-        if head.startswith(start):
-            return mime
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in _BMP_HEADERS:
-        return "image/bmp"
-    if head[4:8] == b"ftyp":
-        end = min(int.from_bytes(head[:4], "big"), len(head))
-        brands = {head[8:12], *(head[at : at + 4] for at in range(16, end, 4))}
-        for known, mime in _BRANDS:
-            if brands & known:
-                return mime
-    return None
-
-
-def sound_mime(head: bytes) -> str | None:
-    """Tell the media type of a sound, or of a film with sound, by its first bytes.
-
-    Args:
-        head: The first bytes, 64 or more where there are as many. A tag (ID3, APE) that ends in them is passed over:
-            the sound is what stands behind it.
-
-    Returns:
-        ``audio/mpeg`` (MP3), ``audio/wav``, ``audio/ogg`` (Opus too), ``audio/flac``, ``audio/aac``, ``audio/mp4``,
-        ``video/mp4``, ``video/webm`` and the like; None for what is no sound, and for sound without a header.
-
-    Source: the signatures of the WHATWG MIME Sniffing standard, section 6.2; ISO/IEC 11172-3, section 2.4.1.3 and
-    13818-7, annex 1.2, for the sync words of MP3 and ADTS.
-    """
-    at = 0
-    for _ in range(_MOST_TAGS):
-        if (length := _tag_bytes(head[at : at + _HEAD_BYTES])) is None:
-            break
-        at += length
-    if not at:
-        return _bare_sound_mime(head[:_HEAD_BYTES])
-    return _tagged_sound_mime(head[at : at + _HEAD_BYTES]) if at < len(head) else "audio/mpeg"
-
-
-def _tag_bytes(head: bytes) -> int | None:
-    """Return how long the tag is that these bytes begin with, its header included; None where there is none.
-
-    Source: id3.org, "ID3 tag version 2.4.0 - Main Structure", section 3.1; the APEv2 specification, "APE Tags Header".
-    """
-    if _ID3.match(head) and not head[5] & 0x0F:  # Flags that no version has are no tag.
-        size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-        return _ID3_HEADER + size + (_ID3_HEADER if head[5] & _ID3_FOOTER_FLAG else 0)
-    if _APE_TAG.match(head):
-        return _APE_HEADER + int.from_bytes(head[12:16], "little")
-    return None
-
-
-def _tagged_sound_mime(behind: bytes) -> str | None:
-    """Return the media type of what stands behind a tag."""
-    if (mime := _bare_sound_mime(behind)) is not None:
-        return mime
-    # An MP3 may begin with what decoders skip to find a frame.
-    return "audio/mpeg" if _seems(behind).startswith((_NOT_KNOWN, _ZEROS)) else None
-
-
-def _bare_sound_mime(head: bytes) -> str | None:
-    for start, mime in _SOUND_STARTS:
-        if head.startswith(start):
-            return mime
-    if head[:4] in {b"RIFF", b"RF64"} and head[8:12] == b"WAVE":
-        return "audio/wav"
-    if head[:4] == b"FORM" and head[8:12] in {b"AIFF", b"AIFC"}:
-        return "audio/aiff"
-    if head[:4] == b"\x1aE\xdf\xa3":
-        return "video/webm" if b"webm" in head[:64] else "video/x-matroska"
-    if head[4:8] == b"ftyp" and picture_mime(head) is None and _other_picture(head) is None:
-        brand = head[8:12]
-        return "video/quicktime" if brand == b"qt  " else "audio/mp4" if brand[:3] in {b"M4A", b"M4B"} else "video/mp4"
-    return _sync_mime(head)
-
-
-def _mime_by_name(name: str) -> str | None:
-    """Say what a sound is taken for whose bytes tell nothing: an mp3 may begin with rubbish."""
-    ending = f".{name.rpartition('.')[2].lower()}"
-    sounds = ((mime, endings) for mime, endings in saving.EXTENSIONS.items() if not mime.startswith("image/"))
-    return next((mime for mime, endings in sounds if ending in endings), None)
-
-
-def _sync_mime(head: bytes) -> str | None:
-    """Know MP3 and AAC by the header of a first frame: eleven or twelve bits are set, and what follows makes sense."""
-    if len(head) < 4 or head[0] != 0xFF:  # noqa: PLR2004  (the header's four bytes, the first all ones)
-        return None
-    if head[1] & 0xF6 == 0xF0:  # noqa: PLR2004  (ADTS: twelve ones, layer 0)
-        return "audio/aac"
-    # Layer 3 and 2, as bits; the first is nobody's.
-    return "audio/mpeg" if _is_frame(head) and head[1] >> 1 & 3 in {1, 2} else None
-
-
-def _is_frame(head: bytes) -> bool:
-    """Return whether these bytes are the header of a frame of MPEG audio (ISO/IEC 11172-3, section 2.4.1.3)."""
-    version, layer = head[1] >> 3 & 3, head[1] >> 1 & 3
-    rate, frequency = head[2] >> 4, head[2] >> 2 & 3
-    synced = head[0] == 0xFF and head[1] >= 0xE0  # noqa: PLR2004  (eleven ones)
-    return synced and version != 1 and layer != 0 and rate not in {0, 15} and frequency != 3  # noqa: PLR2004  (not in use)
-
-
-def _is_layer_one(head: bytes, *, twice: bool = False) -> bool:
-    """Return whether these bytes begin with a frame of layer I, and a second one where that begins within them.
-
-    Its first two bytes may be those of the byte order mark of UTF-16. ``twice``: the second has to be there.
-    """
-    if len(head) < 4 or head[1] >> 1 & 3 != 3 or not _is_frame(head):  # noqa: PLR2004  (as above)
-        return False
-    first = head[1] >> 3 & 3 == 3  # noqa: PLR2004  (MPEG-1)
-    rates = range(0, 449, 32) if first else (0, 32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256)
-    halved = {3: 1, 2: 2, 0: 4}[head[1] >> 3 & 3]
-    frequency = (44_100, 48_000, 32_000)[head[2] >> 2 & 3] // halved
-    length = (12_000 * rates[head[2] >> 4] // frequency + (head[2] >> 1 & 1)) * 4
-    after = head[length : length + 2]
-    return (len(after) < 2 and not twice) or (after == head[:2])  # noqa: PLR2004  (a sync word's bytes)
-
-
-def _other_picture(head: bytes) -> str | None:
-    """Name a picture of the family of MP4 that relays do not take."""
-    if head[4:8] != b"ftyp":
-        return None
-    # In HEIF's short form the brand of what is in it stands in place of a version.
-    return _OTHER_PICTURES.get(head[8:12])
-
-
-def _is_icon(head: bytes) -> bool:
-    """Return whether it is an icon or a cursor: a count, and a first entry that lies behind the directory."""
-    count = int.from_bytes(head[4:6], "little")
-    if head[:2] != b"\0\0" or head[2:4] not in {b"\1\0", b"\2\0"} or not count:
-        return False
-    directory = 6 + 16 * count
-    return len(head) < 22 or int.from_bytes(head[18:22], "little") >= directory  # noqa: PLR2004  (with a first entry)
-
-
-def _is_tga(head: bytes) -> bool:
-    """Return whether it is a TGA, which has no signature: what its header says must make sense.
-
-    Source: Truevision TGA File Format Specification 2.0, "TGA File Header".
-    """
-    if len(head) < 18:  # noqa: PLR2004  (the header's length)
-        return False
-    mapped, kind, depth = head[1], head[2], head[16]
-    sides = int.from_bytes(head[12:14], "little"), int.from_bytes(head[14:16], "little")
-    if not all(sides) or head[17] & 0xC0:
-        return False
-    if mapped == 1:
-        return kind in {1, 9, 2, 10} and head[7] in {15, 16, 24, 32} and depth in {8, 15, 16, 24, 32}
-    return mapped == 0 and kind in {2, 3, 10, 11} and depth in {8, 15, 16, 24, 32}
-
-
-def _seems(head: bytes) -> str:
-    """Name what these bytes begin, for a refusal; what is to be done stands behind a semicolon."""
-    for kind, mime in (("picture", picture_mime(head)), ("sound", sound_mime(head))):
-        if mime is not None and not mime.startswith("video/"):
-            return f"a {kind} ({mime})"
-    if (picture := _other_picture(head)) is not None:
-        return f"{picture}; convert it first"
-    found = next((what for pattern, what in _OTHERS if pattern.match(head)), None)
-    return found or _seems_unsigned(head)
-
-
-def _seems_unsigned(head: bytes) -> str:
-    """Name what has no signature that could not be chance."""
-    if _is_icon(head):
-        return "an icon or a cursor; convert it first"
-    marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    text = None if _is_layer_one(head, twice=True) else _text_in(head, "utf-16" if marked else "utf-8-sig")
-    if text is not None:
-        return next((what for pattern, what in _TEXTS if pattern.match(text)), "text (UTF-16)" if marked else "text")
-    for fits, what in ((_is_layer_one, _LAYER_ONE), (_is_tga, "a TGA picture; convert it first")):
-        if fits(head):
-            return what
-    return f"{_NOT_KNOWN} (it begins with {head[:8].hex(' ')})"
-
-
-def _text_in(head: bytes, coding: str) -> str | None:
-    """Return the text that a file begins with; None where these bytes are no text."""
-    try:
-        text = codecs.getincrementaldecoder(coding)().decode(head)
-    except UnicodeDecodeError:
-        return None
-    return None if any(character < " " and character not in "\t\n\r\f\x1b" for character in text) else text
-
-
-def _binary(piece: object, label: str) -> bytes:
-    if isinstance(piece, str):
-        raise _in_text_mode(label)
-    return piece or b""  # type: ignore[return-value]  # What else a file's read gives is bytes, or None for no more.
-
-
-def _in_text_mode(label: str) -> MediaError:
-    return MediaError(f"{label} is open as text, and it is none. Open it with open(…, 'rb').")
-
-
-def _changed(label: str, before: int | None = None, now: int | None = None) -> MediaError:
-    sizes = "" if before is None or before == now else f" (it had {before} bytes, and now {now})"
-    return MediaError(f"{label} changed while it was being sent{sizes}. Try again when nobody writes to it.")
-
-
-def _amount(size: int) -> str:
-    """Say a number of bytes in decimal units: 512 B, 1.2 MB."""
-    if size < 1000:  # noqa: PLR2004  (a thousand is what a kilo is)
-        return f"{size} B"
-    return f"{size / 1e3:.1f} kB" if size < 999_950 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004  (where kB rounds up)
-
-
-def _state(descriptor: int) -> _State:
-    status = os.fstat(descriptor)
-    return status.st_size, status.st_mtime_ns, status.st_ino
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe that took its place in the meantime must not hold the thread."""
-    return os.open(path, flags | _NONBLOCK)
-
-
-@contextlib.contextmanager
-def _readable(label: str, path: str = "") -> Generator[None]:
-    """Make a MediaError of what the operating system says, and of what a closed file says."""
-    try:
-        yield
-    except MediaError:
-        raise
-    except FileNotFoundError as error:
-        raise MediaError(f"There is no file {label}.{_path_hint(path)}") from error
-    except PermissionError as error:
-        raise MediaError(f"{label} may not be read. Check its rights, and those of the folders above it.") from error
-    except (OSError, ValueError) as error:
-        why = printable(getattr(error, "strerror", None) or str(error), 200)
-        if out_of_descriptors(error):
-            why = NO_DESCRIPTORS
-        raise MediaError(f"{label} cannot be read: {why}.{_path_hint(path)}") from error
-
-
-def _path_hint(path: str) -> str:
-    if not path:
-        return ""
-    if re.match(r"https?:[/\\]", path):
-        return " A URL is given as a str, not as a Path."
-    if _BASE64.fullmatch(path[:200]):
-        return " It looks like base64: give base64.b64decode(…) of it, or write 'data:image/png;base64,' before it."
-    if "\0" in path or "\ufffd" in path:
-        return " It is no path but bytes decoded as text: give the bytes themselves."
-    hint = ""
-    if re.search(r"\s|[?？。!！]\Z", path) and not re.search(r"\.\w{1,5}\Z", path):
-        hint = " If it is the prompt: the picture comes first, then the prompt."
-    if Path(path).is_absolute() or len(path) > _LONGEST_SHOWN:
-        return hint
-    with contextlib.suppress(OSError):  # The folder may be gone.
-        hint = f" Looked in {printable(os.getcwd(), 200)}.{hint}"  # noqa: PTH109  (a str is all that is shown)
-    return hint
+def shown_image(source: object) -> tuple[str | Upload, str | None] | None:
+    """Return what a part of a message shows and its detail, of our own or of openai's form; None for all else."""
+    if isinstance(source, dict):
+        shown: Any = cast("dict[str, Any]", source).get("image_url")
+        fields = cast("dict[str, Any]", shown) if isinstance(shown, dict) else {"url": shown}
+        url, detail = fields.get("url"), fields.get("detail")
+    else:  # An ImagePart is known by its fields, since its module imports this one.
+        shown = getattr(source, "image_url", None)
+        url, detail = getattr(shown, "url", None), getattr(shown, "detail", None)
+    return (url, detail) if isinstance(url, str | Upload) else None

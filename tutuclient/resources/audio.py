@@ -18,8 +18,8 @@ from tutuclient.media.upload import Recording
 from tutuclient.resources.resource import Resource, stamped
 from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Unset
-from tutuclient.streams.audio import Sound, SoundStream, read_sound, speech_reader
-from tutuclient.streams.events import EventReader, EventStream
+from tutuclient.streams.audio import SoundStream, read_sound, speech_reader
+from tutuclient.streams.events import EventReader, EventStream, stream_in
 from tutuclient.types.audio import (
     SpeechFields,
     SpeechStreamEvent,
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
     from typing import Unpack
 
+    from tutuclient._meta import Meta
+    from tutuclient.media.audio import Sound
     from tutuclient.media.upload import SoundSource
     from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Call, Transport
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
         TranslationFormat,
         TranslationVerbose,
     )
-    from tutuclient.types.base import Meta
 
 _SPEECH = wire.names(SpeechFields, "stream_format")
 _TRANSCRIPTION = wire.names(TranscriptionFields, "response_format", "stream")
@@ -381,8 +382,9 @@ class Transcriptions(Resource):
         form = str(body.get("response_format") or "")
 
         def read(data: bytes | bytearray, reply: Reply) -> _Transcribed:
-            if wire.is_event_stream(bytes(data[:64]), reply.content_type) and not _is_plain(form, reply):
-                data = wire.folded_transcription(_reader(form, reply).all(data))
+            events = None if _is_plain(form, reply) else stream_in(data, reply.content_type, _reader(form, reply))
+            if events is not None:
+                data = wire.folded_transcription(events)
             return _stamped(wire.read_transcription(data, form, reply.meta), reply)
 
         async def begin(reply: Reply) -> EventStream[TranscriptionStreamEvent]:
@@ -588,14 +590,16 @@ def _reader(form: str, reply: Reply) -> EventReader[TranscriptionStreamEvent]:
     def whole(body: bytes, meta: Meta) -> Iterable[TranscriptionStreamEvent]:
         wrapped = wire.wrapped_events(body)
         return (
-            wire.transcription_events(body, meta, form=form) if wrapped is None else _reader(form, reply).all(wrapped)
+            wire.transcription_events(body, meta, form=form)
+            if wrapped is None
+            else _reader(form, reply).read_all(wrapped)
         )
 
     return EventReader(
         reply.meta,
         read=wire.read_transcription_event,
-        last=_is_last,
-        whole=whole,
+        is_last=_is_last,
+        read_whole=whole,
         max_bytes=reply.call.max_bytes,
     )
 

@@ -19,17 +19,19 @@ from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManag
 from tutuclient.resources.tool_loop import ToolRun, ToolRunStream, run
 from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.streams.audio import sound_in
-from tutuclient.streams.chat import ChatStream, fold, read_body, several
+from tutuclient.streams.bodies import read_body
+from tutuclient.streams.chat import ChatStream
+from tutuclient.streams.folding import several
 from tutuclient.tools import sendable as written
-from tutuclient.types.base import Origin, kept
 from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage
 from tutuclient.types.parsed import ParsedChatCompletion  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
+from tutuclient.types.provenance import Origin
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from tutuclient.media.audio import Sound
     from tutuclient.settings import Settings
-    from tutuclient.streams.audio import Sound
     from tutuclient.transport import Call, Transport
     from tutuclient.transport.reply import Reply
     from tutuclient.types.chat import ParseFields, RunFields
@@ -163,10 +165,11 @@ class Completions(Resource):
             makes_image: The call orders a picture, so it is not sent twice in silence; None judges by the model.
         """
         call = self._chat_call(body, extra_headers, extra_query, timeout, makes_image)
-        find, hear = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry), _ear(body)
+        find, hear = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry), _ear(body)
 
         def read(data: bytes | bytearray, reply: Reply) -> ChatCompletion:
-            return _read(data, reply, Origin(reply.meta, find, hear), many=_many(body))
+            origin = Origin(reply.meta, find, hear)
+            return read_body(data, origin, many=_many(body), max_bytes=call.max_bytes, content_type=reply.content_type)
 
         return await self._send(call, read)
 
@@ -181,7 +184,7 @@ class Completions(Resource):
     ) -> ChatStream:
         """Send a request's fields and give the stream of its answer. Arguments as for ``send``."""
         call = self._chat_call(body | {"stream": True}, extra_headers, extra_query, timeout, makes_image)
-        find, hear = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry), _ear(body)
+        find, hear = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry), _ear(body)
 
         async def begin(reply: Reply) -> ChatStream:
             return await ChatStream.begin(reply, Origin(reply.meta, find, hear), many=_many(body))
@@ -271,7 +274,7 @@ class Completions(Resource):
     ) -> ChatCompletionStream[Any]:
         expected: Expected[Any] = Expected(body)
         call = self._chat_call(expected.body | {"stream": True}, headers, query, timeout, None)
-        find, hear = ImageFinder(self._transport.downloads, call.makes_image, call.timeout, call.retry), _ear(body)
+        find, hear = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry), _ear(body)
 
         async def begin(reply: Reply) -> ChatCompletionStream[Any]:
             many = _many(body)
@@ -497,12 +500,3 @@ def _ear(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
         return _HEAR
     asked: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
     return partial(sound_in, asked=str(asked.get("format") or ""))
-
-
-def _read(data: bytes | bytearray, reply: Reply, origin: Origin, *, many: int) -> ChatCompletion:
-    # An object is no event stream, whatever the header says; asking for that takes a twentieth of all the reading.
-    if data[:1] == b"{" or not wire.is_event_stream(bytes(data[:64]), reply.content_type):
-        return read_body(data, origin, many=many, max_bytes=reply.call.max_bytes)
-    completion = fold(data, origin, many=many, max_bytes=reply.call.max_bytes)
-    kept(completion)["origin"] = origin
-    return completion

@@ -15,17 +15,17 @@ from tutuclient.errors import APIError
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Timeout, Unset
-from tutuclient.streams.chat import several
-from tutuclient.streams.events import EventReader, EventStream
-from tutuclient.types.base import Origin, kept
+from tutuclient.streams.events import EventReader, EventStream, stream_in
+from tutuclient.streams.folding import several
 from tutuclient.types.chat import fuller
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
+from tutuclient.types.provenance import Origin, set_origin
 
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from tutuclient._meta import Meta
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 _FIELDS = wire.names(CompletionFields, "stream")
@@ -171,23 +171,21 @@ def _asked(body: Mapping[str, Any]) -> int:
 
 def _read(data: bytes | bytearray, reply: Reply, asked: int) -> Completion:
     reader = _reader(reply, asked)
-    events: list[Completion] = []
-    if wire.is_event_stream(bytes(data[:64]), reply.content_type):
-        coming: Iterable[Completion] | None = reader.all(data)
-    elif wire.written_chunks(data, reply.meta):
-        coming = reader.whole(data)
+    coming: Iterable[Completion] | None = stream_in(data, reply.content_type, reader)
+    if coming is None and (values := wire.written_chunks(data, reply.meta)):
+        coming = reader.read_values(values)
+    if coming is None:
+        completion = wire.read_text(data, reply.meta)
     else:
-        coming = None
-        events = [wire.read_text(data, reply.meta)]
-    if coming is not None:
+        events: list[Completion] = []
         try:
             events.extend(coming)  # One after the other, so what came before an error is there.
-            reader.check_complete(strict=False)
         except APIError as error:
-            error.partial = _folded(events, asked) if events else None  # type: ignore[assignment]  # chat's elsewhere
+            came: Any = _folded(events, asked) if events else None
+            error.with_partial(came)
             raise
-    completion = events[0] if coming is None else _folded(events, asked)
-    kept(completion)["origin"] = Origin(reply.meta, no_pictures)
+        completion = _folded(events, asked)
+    set_origin(completion, Origin(reply.meta, no_pictures))
     return completion
 
 
@@ -198,12 +196,12 @@ def _reader(reply: Reply, asked: int) -> EventReader[Completion]:
     def read(_: str, data: Data, meta: Meta) -> Completion | None:
         event = wire.read_text_event(data, meta)
         if event is not None:
-            kept(event)["origin"] = origin
+            set_origin(event, origin)
         return event
 
     def whole(data: Data, meta: Meta) -> list[Completion]:
         completion = wire.read_text(data, meta)
-        kept(completion)["origin"] = origin
+        set_origin(completion, origin)
         return [completion]
 
     def last(event: Completion) -> bool:
@@ -213,11 +211,11 @@ def _reader(reply: Reply, asked: int) -> EventReader[Completion]:
     return EventReader(
         reply.meta,
         read=read,
-        last=last,
-        whole=whole,
+        is_last=last,
+        read_whole=whole,
         max_bytes=reply.call.max_bytes,
-        goes_on=True,
-        says=lambda event: bool(event.choices),
+        more_after_last=True,
+        has_content=lambda event: bool(event.choices),
     )
 
 

@@ -13,8 +13,9 @@ from tutuclient.errors import ConfigError
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Timeout, Unset
-from tutuclient.types.base import Origin, is_list, kept
 from tutuclient.types.embeddings import CreateEmbeddingResponse, EmbeddingFields
+from tutuclient.types.json import is_list
+from tutuclient.types.provenance import Origin, set_origin
 
 if TYPE_CHECKING:
     from tutuclient.transport.reply import Reply
@@ -87,7 +88,7 @@ class Embeddings(Resource):
 
         def read(data: bytes | bytearray, reply: Reply) -> CreateEmbeddingResponse:
             answer = wire.read_vectors(data, reply.meta, _count(body["input"]))
-            kept(answer)["origin"] = Origin(reply.meta, no_pictures)
+            set_origin(answer, Origin(reply.meta, no_pictures))
             return answer
 
         return await self._send(call, read)

@@ -12,14 +12,15 @@ from tutuclient.media.upload import Document
 from tutuclient.resources.resource import Resource, no_pictures
 from tutuclient.settings import UNSET, Unset, origin_of
 from tutuclient.streams.events import EventReader, EventStream
-from tutuclient.types.base import Answer, Origin, kept
+from tutuclient.types.base import Answer
+from tutuclient.types.provenance import Origin, set_origin
 
 if TYPE_CHECKING:
+    from tutuclient._meta import Meta
     from tutuclient.media.upload import PictureSource
     from tutuclient.settings import Timeout
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ class Others(Resource):
 
         async def begin(reply: Reply) -> EventStream[T]:
             reader = EventReader(
-                reply.meta, read=read, last=_never, whole=whole, max_bytes=call.max_bytes, end_is_enough=True
+                reply.meta, read=read, is_last=_never, read_whole=whole, max_bytes=call.max_bytes, eof_completes=True
             )
             return await EventStream[T].begin(reply, reader)
 
@@ -152,7 +153,7 @@ def _is_within(address: str, origin: str) -> bool:
 def _traced(answer: T, meta: Meta) -> T:
     """Note on an answer of ours how the call went."""
     if isinstance(answer, Answer):
-        kept(answer)["origin"] = Origin(meta, no_pictures)
+        set_origin(answer, Origin(meta, no_pictures))
     return answer
 
 

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeGuard, cast, over
 import msgspec
 
 from tutuclient import wire
-from tutuclient.errors import APIError, MediaError
+from tutuclient.errors import MediaError
 from tutuclient.finding import ImageFinder
 from tutuclient.media.upload import Upload
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.responses import opened, raw
 from tutuclient.settings import UNSET, Unset, is_unset
-from tutuclient.streams.events import EventReader, EventStream
-from tutuclient.types.base import Origin, keep, kept
+from tutuclient.streams.events import EventReader, EventStream, stream_in
 from tutuclient.types.images import (
     Image,
     ImageEditFields,
@@ -30,16 +29,17 @@ from tutuclient.types.images import (
     ImageStreamEvent,
     ImageVariationFields,
 )
+from tutuclient.types.provenance import Origin, copy_provenance, set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Unpack
 
+    from tutuclient._meta import Meta
     from tutuclient.media.upload import PictureSource
     from tutuclient.settings import Timeout
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 PictureFile: TypeAlias = (
@@ -321,19 +321,14 @@ class Images(Resource):
         )
 
     def _read(self, data: bytes | bytearray, reply: Reply, count: int = 1) -> ImagesResponse:
-        if wire.is_event_stream(bytes(data[:64]), reply.content_type):
-            reader = self._reader(reply, count)
-            try:
-                for _ in reader.all(data):
-                    pass
-            except APIError as error:
-                came: Any = reader.partial
-                error.partial = came
-                raise
-            answer = _folded(reader.kept)
-        else:
+        reader = self._reader(reply, count)
+        if (events := stream_in(data, reply.content_type, reader)) is None:
             answer = wire.read_images(data, reply.meta)
-        kept(answer)["origin"] = Origin(reply.meta, self._finder(reply))
+        else:
+            for _ in events:  # The reader keeps them, without the drafts.
+                pass
+            answer = _folded(reader.kept)
+        set_origin(answer, Origin(reply.meta, self._finder(reply)))
         return answer
 
     def _reader(self, reply: Reply, count: int) -> ImageReader:
@@ -343,7 +338,7 @@ class Images(Resource):
         )
 
     def _finder(self, reply: Reply) -> ImageFinder:
-        return ImageFinder(self._transport.downloads, True, reply.call.timeout, reply.call.retry)
+        return ImageFinder(self._downloads, True, reply.call.timeout, reply.call.retry)
 
 
 class ImageReader(EventReader[ImageStreamEvent]):
@@ -363,11 +358,11 @@ class ImageReader(EventReader[ImageStreamEvent]):
         super().__init__(
             origin.meta,
             read=self._stamped,
-            last=self._is_last,
-            whole=self._whole_answer,
+            is_last=self._is_last,
+            read_whole=self._whole_answer,
             max_bytes=max_bytes,
-            goes_on=True,
-            done_is_enough=False,
+            more_after_last=True,
+            done_completes=False,
         )
         self._origin = origin
         self._kind = kind
@@ -380,7 +375,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
         if not self._images:
             return None
         answer = _folded(self.kept)
-        kept(answer)["origin"] = self._origin
+        set_origin(answer, self._origin)
         return answer
 
     @property
@@ -413,7 +408,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
                 for field in ("b64_json", "url"):
                     msgspec.structs.force_setattr(event, field, None)
             events.append(event)
-            kept(event)["origin"] = self._origin
+            set_origin(event, self._origin)
             if not event.is_partial:
                 self.kept.append(event)
         return events
@@ -436,7 +431,8 @@ class ImageReader(EventReader[ImageStreamEvent]):
             _completed(image, answer, self._kind) for image in answer.data if image.url or image.b64_json or image.error
         ]
         for event in events:
-            keep(event, {**kept(answer), "origin": self._origin})
+            copy_provenance(answer, event)
+            set_origin(event, self._origin)
         self.kept = events
         return events
 

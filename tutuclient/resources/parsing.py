@@ -20,7 +20,7 @@ from tutuclient.errors import (
     printable,
 )
 from tutuclient.tools import MisfitError, Shape, Tool, is_format, response_format, toolbox
-from tutuclient.types.base import Answer, Nested, keep, kept
+from tutuclient.types.base import Answer, Nested
 from tutuclient.types.events import partial_json
 from tutuclient.types.parsed import (
     ParsedChatCompletion,
@@ -29,6 +29,7 @@ from tutuclient.types.parsed import (
     ParsedFunction,
     ParsedFunctionToolCall,
 )
+from tutuclient.types.provenance import copy_provenance, provenance, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -88,7 +89,7 @@ class Expected(Generic[T]):
         choices = [self._choice(choice, completion) for choice in completion.choices]
         parsed = _as(ParsedChatCompletion[T], completion, choices=choices)
         if not completion.raw:
-            kept(parsed)["tree"] = completion.to_dict()  # What was parsed need not be JSON.
+            provenance(parsed).tree = completion.to_dict()  # What was parsed need not be JSON.
         return parsed
 
     def snapshot(self, completion: ChatCompletion) -> ParsedChatCompletion[Any]:
@@ -114,7 +115,7 @@ class Expected(Generic[T]):
         value = _begun(text, partial(self.arguments, name) if ended else None) if reads else None
         function = ParsedFunction(name=name, arguments=text, parsed_arguments=value)
         begun = _as(ParsedFunctionToolCall, call, function=function)
-        keep(begun, {"place": (call.extra | {"index": place}, ())})
+        remember(begun, (call.extra | {"index": place}, ()))
         return begun
 
     def arguments(self, name: str, text: str) -> Any:
@@ -189,30 +190,29 @@ def _is_parseable(tool: Tool | Mapping[str, Any]) -> bool:
 
 def _check_whole(choice: ChatChoice, completion: ChatCompletion) -> None:
     word = (choice.finish_reason or "").lower()
-    error: LengthFinishReasonError | ContentFilterFinishReasonError
     if word in _CUT_OFF:
-        error = LengthFinishReasonError(
+        raise LengthFinishReasonError(
             f"the answer was cut off at its limit of tokens (finish_reason {word!r}), so it cannot be parsed; raise"
-            " max_tokens. What came is in .completion"
+            " max_tokens. What came is in .completion",
+            completion=completion,
         )
-    elif word in _FILTERED:
-        error = ContentFilterFinishReasonError(
+    if word in _FILTERED:
+        raise ContentFilterFinishReasonError(
             f"the answer was cut off by a filter (finish_reason {word!r}), so it cannot be parsed; what came is in"
-            " .completion"
+            " .completion",
+            completion=completion,
         )
-    else:
-        return
-    error.completion = completion
-    error.attempts, error.request_id = completion.meta.attempts, completion.meta.request_id
-    raise error
 
 
 def _misfit(what: str, why: MisfitError, text: str, completion: ChatCompletion) -> NoReturn:
-    error = UnexpectedResponseError(f"{what}: {printable(str(why))}; it was: {printable(text, 200)}", body=text)
-    error.partial = completion
-    error.response = completion.meta
-    error.attempts, error.request_id = completion.meta.attempts, completion.meta.request_id
-    raise error
+    raise UnexpectedResponseError(
+        f"{what}: {printable(str(why))}; it was: {printable(text, 200)}",
+        body=text,
+        partial=completion,
+        response=completion.meta,
+        attempts=completion.meta.attempts,
+        request_id=completion.request_id,
+    )
 
 
 S = TypeVar("S", bound=Answer | Nested)
@@ -222,5 +222,5 @@ def _as(kind: type[S], struct: Answer | Nested, **more: Any) -> S:
     """Make a struct of a subclass, with all that the old one knows, hidden fields included."""
     fields = {name: getattr(struct, name) for name in struct.__struct_fields__}
     made = kind(**(fields | more))
-    keep(made, dict(kept(struct)))
+    copy_provenance(struct, made)
     return made

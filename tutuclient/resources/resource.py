@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, TypeVar, cast
 from urllib.parse import urlencode
 
 from tutuclient import wire
+from tutuclient.downloads.fetch import Downloads
 from tutuclient.resources.responses import APIResponse, OpenResponse
 from tutuclient.settings import UNSET, Unset, clean_headers, clean_query, clean_timeout
 from tutuclient.transport import Call
-from tutuclient.types.base import Answer, Origin, kept
+from tutuclient.types.base import Answer
+from tutuclient.types.provenance import Origin, set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -38,6 +41,11 @@ class Resource:
         self._settings = settings
         self._transport = transport
         self._gives: Literal["answer", "raw", "open"] = "answer"
+
+    @cached_property
+    def _downloads(self) -> Downloads:
+        """What fetches the images of answers."""
+        return Downloads.of(self._settings)
 
     if not TYPE_CHECKING:  # A checker knows which calls there are.
 
@@ -158,7 +166,7 @@ def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:
 
 def stamped(answer: A, reply: Reply) -> A:
     """Note on an answer how its call went."""
-    kept(answer)["origin"] = Origin(reply.meta, no_pictures)
+    set_origin(answer, Origin(reply.meta, no_pictures))
     return answer
 
 

@@ -16,8 +16,8 @@ from tutuclient import wire
 from tutuclient._threads import in_thread
 from tutuclient.errors import APIConnectionError, TutuError
 from tutuclient.media.saving import writing
-from tutuclient.streams.chat import Stream
-from tutuclient.types.base import read_json
+from tutuclient.streams.reading import Stream
+from tutuclient.types.json import read_json
 
 if TYPE_CHECKING:
     import os
@@ -25,10 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from tutuclient._meta import Meta
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.base import Meta
-    from tutuclient.wire.sse import Data
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -146,23 +145,20 @@ class _Bytes:
 
     done = False
     finished = False
-    unfinished = 0
+    buffered = 0
     partial = None
     usage = None
 
     def __init__(self, meta: Meta) -> None:
         self.meta = meta
-        self.spoken = 0
+        self.progress = 0
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        self.spoken += 1
+        self.progress += 1
         return iter((piece,))
 
     def end(self) -> Iterator[bytes]:
         return iter(())
-
-    def whole(self, data: Data) -> tuple[bytes, ...]:
-        return (bytes(data),)
 
     def check_complete(self, *, strict: bool) -> None:
         pass
@@ -269,7 +265,7 @@ class OpenResponse(_Head, Generic[T]):
             except BaseException as error:
                 _close(reply)
                 if isinstance(error, TutuError):
-                    error.attempts = self.meta.attempts
+                    error.with_details(attempts=self.meta.attempts)
                     wire.without_key(error, reply.call.settings.api_key)
                 raise
             answer: object = result

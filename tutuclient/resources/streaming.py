@@ -1,7 +1,7 @@
-"""The streams of ``chat.completions.stream``: chunks as ever, openai's typed events, and a parsed answer at the end.
+"""The streams of ``chat.completions.stream``: chunks, openai's typed events, and a parsed answer at the end.
 
-What a stream is, ``tutuclient.streams.chat`` knows; what an answer is read as,
-``parsing``. Here chunks become events, each at the cost of its piece.
+``tutuclient.streams.chat`` reads the stream, ``parsing`` reads an answer as a type. Here chunks become events, each at
+the cost of its own piece: what an event shows of the answer so far is put together when somebody asks for it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tutuclient.errors import ConfigError
 from tutuclient.resources.parsing import Expected  # noqa: TC001  (``get_type_hints`` reads annotations at run time)
-from tutuclient.streams.chat import ChatStream, Folder, ToolCalls
+from tutuclient.streams.chat import ChatStream
+from tutuclient.streams.folding import Folder
+from tutuclient.streams.tool_calls import ToolCalls
 from tutuclient.tools import MisfitError
-from tutuclient.types.base import keep
 from tutuclient.types.chat import ChatCompletion, read_once
 from tutuclient.types.events import (
     ChunkEvent,
@@ -30,6 +31,7 @@ from tutuclient.types.events import (
     RefusalDoneEvent,
     so_far,
 )
+from tutuclient.types.provenance import Provenance, remember
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Iterator
@@ -51,12 +53,12 @@ class ChatCompletionStream(ChatStream, Generic[T]):
     _early: Folder | None = None
 
     def expecting(self, expected: Expected[T], *, many: int) -> Self:
-        """Say what the answer is to be read as, and whether several choices were asked for."""
+        """Set the type that the answer is read as, and whether several choices were asked for."""
         self._expected, self._many = expected, many
         return self
 
     async def completion(self) -> ParsedChatCompletion[T]:
-        """Read to the end and give the whole answer, its text as the type that was asked for.
+        """Read to the end and return the whole answer, its text parsed as the type that was asked for.
 
         Raises:
             LengthFinishReasonError: It was cut off at its limit, and a type or strict tools were asked for.
@@ -70,18 +72,18 @@ class ChatCompletionStream(ChatStream, Generic[T]):
     get_final_completion = completion
 
     def events(self, *, empty: bool = False) -> AsyncGenerator[ChatStreamEvent[T], None]:
-        """Give what happens, as openai's events: each chunk, what it adds, and at the end what is done.
+        """Return openai's events: each chunk, what it adds, and at the end what is done.
 
-        Begin with it: what was read before is missing in its snapshots. A call of
-        a tool is done as soon as another begins and its arguments are whole;
-        everything else when the stream is, since relays send pieces after a
-        ``finish_reason`` too.
+        Call it before anything is read, or its snapshots lack what was. A tool call
+        is done as soon as another begins and its arguments are complete; everything
+        else when the stream has ended, since relays send pieces after a
+        ``finish_reason`` too (WIRE.md 3.3, item 4).
 
         Args:
             empty: Whether pieces of text that are "" make events of their own, as in openai's package.
 
         Raises:
-            LengthFinishReasonError: As ``completion``, in place of the events that say what is done.
+            LengthFinishReasonError: As ``completion``, in place of the done events.
             ContentFilterFinishReasonError: Likewise.
             UnexpectedResponseError: Likewise.
             APIError: The stream broke.
@@ -97,7 +99,7 @@ class ChatCompletionStream(ChatStream, Generic[T]):
             async for chunk in chunks:
                 self._follow(chunk)
                 whole = ChunkEvent(chunk=chunk)
-                keep(whole, {"fold": self._folded})
+                remember(whole, Provenance(cached=self._folded))
                 yield whole
                 for choice in chunk.choices:
                     index = choice.index if self._many else 0
@@ -110,10 +112,14 @@ class ChatCompletionStream(ChatStream, Generic[T]):
                 yield event
 
     def _follow(self, chunk: ChatCompletionChunk) -> None:
-        """Fold the first chunks once more: a stream opens with its first content, so the answer is ahead of them."""
+        """Fold the first chunks once more.
+
+        A stream is handed over when its first content has come, so until the loop is there, too, the stream's own
+        folder is ahead of the chunks that the loop has seen.
+        """
         if self._early is not None:
             self._early.add(chunk)
-            if self._early.said_something:
+            if self._early.progress:
                 self._early = None
 
     def _folded(self) -> ParsedChatCompletion[Any]:
@@ -143,11 +149,11 @@ class ChatStreamManager(Generic[T]):
             await self._stream.aclose()
 
     def __del__(self) -> None:
-        self._opening.close()
+        self._opening.close()  # Never awaited, a coroutine would warn of it when it is collected.
 
 
 class _Progress(Generic[T]):
-    """One choice of a stream, as far as events have told of it."""
+    """One choice of a stream, as far as events have reported it."""
 
     def __init__(self, index: int, expected: Expected[T]) -> None:
         self._index = index
@@ -161,7 +167,7 @@ class _Progress(Generic[T]):
         self._done: set[int] = set()
 
     def events(self, choice: ChatChunkChoice, *, empty: bool = False) -> Iterator[ChatStreamEvent[T]]:
-        """Say what a chunk adds."""
+        """Return the events of what a chunk adds."""
         delta, index = choice.delta, self._index
         if delta.content or (empty and delta.content is not None):
             self._content.append(delta.content)
@@ -170,38 +176,36 @@ class _Progress(Generic[T]):
             self._refusal.append(delta.refusal)
             yield so_far(RefusalDeltaEvent(delta=delta.refusal, index=index), self._refusal)
         for piece in delta.tool_calls or ():
-            yield from self._piece(piece, choice.index)
+            yield from self._tool_call(piece, choice.index)
         if choice.logprobs is not None:
             yield from self._tokens(choice.logprobs)
 
-    def _piece(self, piece: ToolCallDelta, of: int) -> Iterator[ChatStreamEvent[T]]:
+    def _tool_call(self, piece: ToolCallDelta, choice: int) -> Iterator[ChatStreamEvent[T]]:
         known = len(self._calls.calls)
-        call = self._calls.add(piece, {}, of=of)
+        call = self._calls.add(piece, {}, choice=choice)
         if len(self._calls.calls) > known:
             self._places[id(call)] = known
             if known:
-                yield from self._early(known - 1)
-        if call["custom"] is None:
+                yield from self._done_early(known - 1)
+        if call.custom is None:
             added = (piece.function.arguments if piece.function else None) or ""
             event = FunctionToolCallArgumentsDeltaEvent(
-                name=call["name"], index=self._places[id(call)], arguments_delta=added
+                name=call.name, index=self._places[id(call)], arguments_delta=added
             )
-            yield so_far(event, call["arguments"])
+            yield so_far(event, call.arguments)
 
-    def _early(self, place: int) -> Iterator[ChatStreamEvent[T]]:
-        """Say that a call is done when the next one has begun, if nothing can be missing of it."""
+    def _done_early(self, place: int) -> Iterator[ChatStreamEvent[T]]:
+        """Return the done event of a call when the next one has begun, if its arguments are complete."""
         call = self._calls.calls[place]
-        if call["custom"] is not None or not call["brackets"].closed(call["arguments"]):
+        if call.custom is not None or not call.is_complete:
             return
-        text = read_once("".join(call["arguments"]))
+        text = read_once("".join(call.arguments))
         try:
-            parsed = self._expected.arguments(call["name"], text)
+            parsed = self._expected.arguments(call.name, text)
         except MisfitError:
-            return  # The answer as a whole will say so.
+            return  # Raised when the whole answer is parsed, at the end.
         self._done.add(place)
-        yield FunctionToolCallArgumentsDoneEvent(
-            name=call["name"], index=place, arguments=text, parsed_arguments=parsed
-        )
+        yield FunctionToolCallArgumentsDoneEvent(name=call.name, index=place, arguments=text, parsed_arguments=parsed)
 
     def _tokens(self, logprobs: ChoiceLogprobs) -> Iterator[ChatStreamEvent[T]]:
         if logprobs.content:
@@ -212,7 +216,7 @@ class _Progress(Generic[T]):
             yield so_far(LogprobsRefusalDeltaEvent(refusal=logprobs.refusal), self._refusal_tokens)
 
     def ending(self, choice: ParsedChoice[T]) -> Iterator[ChatStreamEvent[T]]:
-        """Say what is done, once the whole choice is there."""
+        """Return the done events, once the whole choice is there."""
         message, index = choice.message, self._index
         if message.content:
             yield ContentDoneEvent(content=message.content, parsed=message.parsed, index=index)

@@ -21,7 +21,7 @@ from tutuclient._threads import in_thread
 from tutuclient.errors import APIConnectionError, ConfigError, ToolRoundsError, TutuError, printable
 from tutuclient.media.parts import Message, TextPart
 from tutuclient.tools import MisfitError, Tool, toolbox
-from tutuclient.types.base import keep, kept
+from tutuclient.types.provenance import copy_provenance
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -99,13 +99,11 @@ class _Rounds:
         if not calls or any(isinstance(self._tools.get(_name(call)), Mapping) for call in calls):
             return False
         if self.rounds >= self._max_rounds:
-            error = ToolRoundsError(
+            raise ToolRoundsError(
                 f"the model still asks for tools after {self.rounds} rounds (max_rounds); the conversation so far is in"
-                " .conversation"
+                " .conversation",
+                completion=completion,
             )
-            error.completion = completion
-            error.attempts, error.request_id = completion.meta.attempts, completion.meta.request_id
-            raise error
         self.messages += await self._call(calls)
         return True
 
@@ -174,7 +172,7 @@ async def run(
         while await rounds.goes_on(await ask(rounds.body)):
             pass
     except TutuError as error:
-        error.conversation = rounds.messages
+        error.with_details(conversation=rounds.messages)
         raise
     return rounds.result()
 
@@ -265,7 +263,7 @@ class ToolRunStream:
         try:
             self._stream = await self._open(self._rounds.body)
         except TutuError as error:
-            error.conversation = self._rounds.messages
+            error.with_details(conversation=self._rounds.messages)
             raise
         return self._stream
 
@@ -284,7 +282,7 @@ class ToolRunStream:
                     return
                 stream = await self._ask()
         except TutuError as error:
-            error.conversation = self._rounds.messages
+            error.with_details(conversation=self._rounds.messages)
             raise
 
 
@@ -300,10 +298,10 @@ def _with_ids(message: ChatMessage, rounds: int) -> ChatMessage:
     named: list[ToolCall] = []
     for place, call in enumerate(calls):
         again = call if call.id else msgspec.structs.replace(call, id=f"call_{rounds}_{place}")
-        keep(again, dict(kept(call)))
+        copy_provenance(call, again)
         named.append(again)
     mended = msgspec.structs.replace(message, tool_calls=named)
-    keep(mended, dict(kept(message)))
+    copy_provenance(message, mended)
     return mended
 
 

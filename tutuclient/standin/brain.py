@@ -141,13 +141,16 @@ def _read(request: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 
 def _picture(prompt: str, urls: list[str], fetch: Fetch, *, zh: bool) -> tuple[bytes, str]:
-    room = pictures()
-    made: tuple[bytes, str] = room.edit(_look(urls[-1], fetch), prompt, zh=zh) if urls else room.generate(prompt, zh=zh)
+    made: tuple[bytes, str]
+    if urls:
+        made = pillow("editing").edit(_look(urls[-1], fetch), prompt, zh=zh)
+    else:
+        made = pillow("drawing").generate(prompt, zh=zh)
     return made
 
 
 def _seen(urls: list[str], fetch: Fetch, *, zh: bool) -> list[str]:
-    seen = [str(pictures().describe(_look(url, fetch), zh=zh)) for url in urls]
+    seen = [str(pillow("images").describe(_look(url, fetch), zh=zh)) for url in urls]
     if len(seen) > 1:
         return [f"{'图' if zh else 'Picture '}{number}: {text}" for number, text in enumerate(seen, 1)]
     return seen
@@ -231,20 +234,20 @@ def decode(data: bytes) -> "Image":
         CannotSeeError: It is broken, too large or no picture, or Pillow is missing.
     """
     try:
-        picture: Image = pictures().decode(data)
+        picture: Image = pillow("images").decode(data)
     except ValueError as error:
         raise CannotSeeError(str(error)) from error
     return picture
 
 
-def pictures() -> Any:
-    """Open the room that needs Pillow.
+def pillow(module: str) -> Any:
+    """Import one of the modules that need Pillow: images, editing or drawing.
 
     Raises:
         CannotSeeError: Pillow is missing.
     """
     try:
-        return import_module("tutuclient.standin.images")
+        return import_module(f"tutuclient.standin.{module}")
     except ImportError as error:
         raise CannotSeeError('looking at pictures needs Pillow: pip install pillow (the extra "images")') from error
 

@@ -8,7 +8,6 @@ know which page of the API it was asked from.
 from __future__ import annotations
 
 import base64
-import re
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,118 +16,23 @@ from tutuclient import wire
 from tutuclient._threads import in_thread
 from tutuclient.errors import APIError, ConfigError, SoundError
 from tutuclient.media import saving
-from tutuclient.media.upload import picture_mime, sound_mime
-from tutuclient.streams.chat import Stream
-from tutuclient.streams.events import EventReader
+from tutuclient.media.audio import HEAD_BYTES, Sound, is_text, mime_of_answer
+from tutuclient.media.kinds import picture_mime
+from tutuclient.streams.events import EventReader, stream_in
+from tutuclient.streams.reading import Stream
 from tutuclient.types.audio import SpeechAudioDeltaEvent, SpeechAudioDoneEvent, decode_base64
-from tutuclient.types.base import Meta
 
 if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable, Iterator
     from pathlib import Path
 
+    from tutuclient._meta import Meta
     from tutuclient.transport.reply import Reply
     from tutuclient.types.audio import AudioUsage, SpeechStreamEvent
     from tutuclient.types.chat import ChatCompletion
-    from tutuclient.wire.sse import Data
 
-_HEAD_BYTES = 64
-_PIECE = 64 * 2**10
 _TO_DISK = 1024 * 1024
-_HEADERLESS = frozenset({"pcm", "pcm16"})
-_UNLABELLED = frozenset({"", "application/octet-stream", "binary/octet-stream"})
-_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")
-
-
-class Sound:
-    """A sound that an answer brought, whole.
-
-    Attributes:
-        content: Its bytes.
-        mime: What its first bytes say it is, such as ``audio/mpeg``; what has no header is what the relay calls it,
-            or ``audio/pcm`` where that was asked for.
-        meta: How the call went.
-        usage: What it used, when it came in events that say so; else None.
-        transcript: What is said in it, when a chat's answer says so; else None.
-    """
-
-    def __init__(
-        self,
-        content: bytes,
-        mime: str,
-        *,
-        meta: Meta | None = None,
-        usage: AudioUsage | None = None,
-        transcript: str | None = None,
-    ) -> None:
-        self.content = content
-        self.mime = mime
-        self.meta: Meta = Meta() if meta is None else meta
-        self.usage = usage
-        self.transcript = transcript
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.mime}, {len(self.content):,} bytes>"
-
-    @property
-    def size_bytes(self) -> int:
-        """The length of ``content``."""
-        return len(self.content)
-
-    @property
-    def seconds(self) -> float | None:
-        """How long a WAV sounds; None for all else, whose header does not say, and for a WAV that is broken."""
-        return _seconds_of_wav(self.content) if self.mime == "audio/wav" else None
-
-    async def read(self) -> bytes:
-        """Give the bytes, as ``content`` does."""
-        return self.content
-
-    aread = read
-
-    def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        """Give the bytes in pieces of ``chunk_size``, or of 64 KiB."""
-        size = chunk_size or _PIECE
-        return (self.content[at : at + size] for at in range(0, len(self.content), size))
-
-    async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Give the bytes in pieces, as ``iter_bytes`` does."""
-        for piece in self.iter_bytes(chunk_size):
-            yield piece
-
-    async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Save the sound, whole or not at all; return where.
-
-        As with ``GeneratedImage.save`` the extension follows the bytes: ``a.mp3`` becomes ``a.wav`` when a WAV came. Go
-        on with the path that is returned.
-
-        Args:
-            path: The file to write, or a folder, in which the sound gets a name of its own.
-            overwrite: Replace what stands there.
-
-        Raises:
-            SoundError: The folder is missing, the name is taken, the disk is full…; ``__cause__`` is the OSError.
-        """
-        async with saving.writing(path, "the sound", SoundError, overwrite=overwrite) as part:
-            await in_thread(part.write, self.content)
-            return await in_thread(part.publish, self.mime)
-
-    def write_to_file(self, file: str | os.PathLike[str]) -> None:
-        """Write the sound at once, under just this name and over what stands there, as the openai package does.
-
-        The event loop waits for the disk; ``save`` does not make it wait.
-
-        Raises:
-            SoundError: As ``save``.
-        """
-        saving.write_over(file, self.content, "the sound", SoundError)
-
-    stream_to_file = write_to_file
-
-    async def astream_to_file(self, file: str | os.PathLike[str]) -> None:
-        """The same in a thread, so that the event loop does not wait."""
-        await in_thread(self.write_to_file, file)
 
 
 class SoundStream(Stream[bytes]):
@@ -167,10 +71,10 @@ class SoundStream(Stream[bytes]):
         head = await _read_head(reply)
         reader = _SoundReader(reply, events=_is_event_stream(head, reply.content_type))
         begun, piece = b"".join(reader.feed(head)), head
-        while len(begun) < _HEAD_BYTES and piece and not reader.done:
+        while len(begun) < HEAD_BYTES and piece and not reader.done:
             piece = await reply.piece()
             begun += b"".join(reader.feed(piece) if piece else reader.end())
-        mime = _mime(begun, "" if reader.unwraps else reply.content_type, asked)
+        mime = mime_of_answer(begun, "" if reader.unwraps else reply.content_type, asked)
         if mime is None:
             if reader.unwraps:
                 reader.check_complete(strict=False)
@@ -268,7 +172,7 @@ class _SoundReader:
         unwraps: The body is an event stream, and the sound is inside.
         done: The last event has come.
         finished: The same; whether a bare sound is whole is HTTP's to say.
-        spoken: How many pieces have come.
+        progress: How many pieces have come.
         usage: What the last event said of the usage.
     """
 
@@ -279,7 +183,7 @@ class _SoundReader:
         self._reader = speech_reader("", reply.content_type, reply.meta, self._most) if events else None
         self.meta: Meta = reply.meta
         self.unwraps = events
-        self.spoken: int = 0
+        self.progress: int = 0
         self.usage: AudioUsage | None = None
 
     @property
@@ -289,17 +193,14 @@ class _SoundReader:
     finished = done
 
     @property
-    def unfinished(self) -> int:
-        return 0 if self._reader is None else self._reader.unfinished
+    def buffered(self) -> int:
+        return 0 if self._reader is None else self._reader.buffered
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
         return self._bounded((piece,) if self._reader is None else self._sound(self._reader.feed(piece)))
 
     def end(self) -> Iterator[bytes]:
         return self._bounded(() if self._reader is None else self._sound(self._reader.end()))
-
-    def whole(self, data: Data) -> tuple[bytes, ...]:
-        return (bytes(data),)
 
     def check_complete(self, *, strict: bool) -> None:
         if self._reader is not None:
@@ -317,14 +218,14 @@ class _SoundReader:
             self._left -= len(piece)
             if self._left < 0:
                 raise wire.too_large("a sound", self._most, self.meta)
-            self.spoken += 1
+            self.progress += 1
             yield piece
 
 
 async def _read_head(reply: Reply) -> bytes:
     """Read as much as it takes to tell what a body is."""
     head = b""
-    while len(head) < _HEAD_BYTES and (piece := await reply.piece()):
+    while len(head) < HEAD_BYTES and (piece := await reply.piece()):
         head += piece
     return head
 
@@ -340,7 +241,7 @@ def speech_reader(asked: str, content_type: str, meta: Meta, max_bytes: int) -> 
         yield SpeechAudioDeltaEvent(audio=base64.b64encode(sound.content).decode())
         yield SpeechAudioDoneEvent()
 
-    return EventReader(meta, read=wire.read_speech_event, last=_is_last, whole=whole, max_bytes=max_bytes)
+    return EventReader(meta, read=wire.read_speech_event, is_last=_is_last, read_whole=whole, max_bytes=max_bytes)
 
 
 def _is_last(event: SpeechStreamEvent) -> bool:
@@ -362,21 +263,23 @@ def read_sound(data: bytes | bytearray, asked: str, content_type: str, meta: Met
         UnexpectedResponseError: It is none: JSON, HTML, other text, a picture, nothing.
         IncompleteStreamError: It came in events, and the last is missing.
     """
-    head = bytes(data[:_HEAD_BYTES])
-    if not _is_event_stream(head, content_type):
-        mime = _mime(_up_to_sound(data), content_type, asked)
+    head = bytes(data[:HEAD_BYTES])
+    reader = speech_reader(asked, content_type, meta, max_bytes)
+    events = stream_in(data, content_type, reader) if is_text(head) else None
+    if events is None:
+        mime = mime_of_answer(data, content_type, asked)
         if mime is None:
             raise _refusal(data, meta)
         return Sound(bytes(data), mime, meta=meta)
     pieces: list[bytes] = []
     usage: AudioUsage | None = None
-    for event in speech_reader(asked, content_type, meta, max_bytes).all(data):
+    for event in events:
         if isinstance(event, SpeechAudioDoneEvent):
             usage = event.usage
         else:
             pieces.append(event.data)
     content = b"".join(pieces)
-    mime = _mime(_up_to_sound(content), "", asked)
+    mime = mime_of_answer(content, "", asked)
     if mime is None:
         raise _refusal(content, meta)
     return Sound(content, mime, meta=meta, usage=usage)
@@ -399,70 +302,23 @@ def sound_in(completion: ChatCompletion, *, asked: str) -> Sound | None:
         content = decode_base64(audio.data)
     except ValueError as error:
         raise SoundError("the sound in the answer cannot be decoded: its base64 is damaged or cut off") from error
-    mime = _mime(_up_to_sound(content), "", asked) or "application/octet-stream"
+    mime = mime_of_answer(content, "", asked) or "application/octet-stream"
     return Sound(content, mime, meta=completion.meta, transcript=audio.transcript)
 
 
-def _mime(head: bytes, content_type: str, asked: str) -> str | None:
-    """Say what a sound is, None for what is none: by its bytes, then by the label; raw samples are as was asked."""
-    label = content_type.partition(";")[0].strip()
-    told = sound_mime(head)
-    if told is not None and (asked not in _HEADERLESS or head[0] != 0xFF or label == told):  # noqa: PLR2004  (below)
-        return told  # Samples may begin with the 0xFF of an MP3's frame by chance; no other header comes by chance.
-    if not head or _is_text(head) or picture_mime(head) is not None:
-        return None
-    if asked in _HEADERLESS:
-        return "audio/pcm"
-    if label.startswith("audio/"):
-        return label
-    return "application/octet-stream" if label in _UNLABELLED else None
-
-
-def _up_to_sound(data: bytes | bytearray) -> bytes:
-    """Return the first bytes of a whole sound; all of it where it begins with a tag, behind which its kind is told."""
-    return bytes(data) if data.startswith((b"ID3", b"APETAGEX")) else bytes(data[:_HEAD_BYTES])
-
-
-def _is_text(head: bytes) -> bool:
-    """Say whether bytes are text: 64 bytes of sound never are."""
-    if _CONTROL.search(head):
-        return False
-    try:
-        head.decode()
-    except UnicodeDecodeError as error:
-        return error.start > len(head) - 4 and error.reason == "unexpected end of data"
-    return True
-
-
 def _is_event_stream(head: bytes, content_type: str) -> bool:
-    return _is_text(head) and wire.is_event_stream(head, content_type)
+    return is_text(head) and wire.is_event_stream(head, content_type)
 
 
 def _refusal(data: bytes | bytearray, meta: Meta) -> APIError:
     said = wire.error_without_answer("text in place of a sound", data, meta)
     if said is not None:
         return said
-    head = bytes(data[:_HEAD_BYTES])
+    head = bytes(data[:HEAD_BYTES])
     if not head.strip():
         return wire.unexpected("an empty body", b"", meta)
     if (picture := picture_mime(head)) is not None:
         return wire.unexpected(f"a picture ({picture}) in place of a sound", b"", meta)
     return wire.unexpected(
-        "text in place of a sound" if _is_text(head) else "no sound", data if _is_text(head) else b"", meta
+        "text in place of a sound" if is_text(head) else "no sound", data if is_text(head) else b"", meta
     )
-
-
-def _seconds_of_wav(data: bytes) -> float | None:
-    """Read the length of a WAV. What is streamed has no true length in its header, so what is there counts.
-
-    Source: Multimedia Programming Interface and Data Specifications 1.0, IBM and Microsoft, 1991.
-    """
-    at, per_second = 12, 0
-    while at + 8 <= len(data):
-        name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        if name == b"fmt ":
-            per_second = int.from_bytes(data[at + 16 : at + 20], "little")
-        elif name == b"data":
-            return min(size or len(data), len(data) - at - 8) / per_second if per_second else None
-        at += 8 + size + size % 2
-    return None

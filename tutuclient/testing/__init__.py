@@ -1,11 +1,11 @@
-"""A relay of one's own: the API on loopback, with answers, faults and a memory of what it was asked.
+"""A relay on loopback to test with: scripted answers, faults, and a record of what it was asked.
 
-No key, no network, no model. ``serve`` runs it in the running event loop, ``serve_in_thread`` beside any test, and
-the pytest fixture ``tutu_relay`` does the latter by itself. This room is glad not to know the client: whatever
-speaks the API can be tested with it.
+It needs no key, no network and no model. ``serve`` runs it in the running event loop, ``serve_in_thread`` in a thread
+of its own, and the pytest fixture ``tutu_relay`` is one in a thread. Any client that speaks the API can be tested with
+it; nothing here imports this package's own client.
 
-Everything opens on first use (PEP 562), because pytest loads the plugin in this package for every test run and
-aiohttp takes a quarter of a second to import.
+Names are imported on first use (PEP 562): pytest loads the plugin in this package for every test run where tutuclient
+is installed, and aiohttp takes a quarter of a second to import.
 """
 
 from importlib import import_module
@@ -13,18 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tutuclient.standin.audio import sample_sound
+    from tutuclient.standin.drawing import sample_picture
     from tutuclient.standin.endpoints.panel import MODELS_FORMS
-    from tutuclient.standin.images import sample_picture
+    from tutuclient.standin.relay import serve, serve_in_thread
     from tutuclient.testing.account import Account
-    from tutuclient.testing.certificate import self_signed
-    from tutuclient.testing.faults import FAULTS, RETRY_AFTER_SHAPES, Fault, RawServer, raw_server
-    from tutuclient.testing.form import Form, FormFile
-    from tutuclient.testing.script import (
+    from tutuclient.testing.answers import (
         PICTURE_FORMS,
-        Exchange,
-        Recorded,
-        Scripted,
-        chunk,
         draws,
         event,
         fails,
@@ -34,7 +28,11 @@ if TYPE_CHECKING:
         sends,
         streams,
     )
-    from tutuclient.testing.server import Server, serve, serve_in_thread
+    from tutuclient.testing.chat import chunk
+    from tutuclient.testing.exchange import Exchange, Recorded, Scripted
+    from tutuclient.testing.faults import FAULTS, RETRY_AFTER_SHAPES, Fault, RawServer, raw_server
+    from tutuclient.testing.form import Form, FormFile
+    from tutuclient.testing.server import Server
 
 __all__ = [
     "FAULTS",
@@ -60,31 +58,31 @@ __all__ = [
     "sample_picture",
     "sample_sound",
     "says",
-    "self_signed",
     "sends",
     "serve",
     "serve_in_thread",
     "streams",
 ]
 
-_ROOMS = {
-    "account": ("Account",),
-    "form": ("Form", "FormFile"),
-    "certificate": ("self_signed",),
-    "faults": ("FAULTS", "RETRY_AFTER_SHAPES", "Fault", "RawServer", "raw_server"),
-    "server": ("Server", "serve", "serve_in_thread"),
+_MODULES = {
+    "tutuclient.standin.audio": ("sample_sound",),
+    "tutuclient.standin.endpoints.panel": ("MODELS_FORMS",),
+    "tutuclient.standin.drawing": ("sample_picture",),
+    "tutuclient.standin.relay": ("serve", "serve_in_thread"),
+    "tutuclient.testing.account": ("Account",),
+    "tutuclient.testing.chat": ("chunk",),
+    "tutuclient.testing.exchange": ("Exchange", "Recorded", "Scripted"),
+    "tutuclient.testing.faults": ("FAULTS", "RETRY_AFTER_SHAPES", "Fault", "RawServer", "raw_server"),
+    "tutuclient.testing.form": ("Form", "FormFile"),
+    "tutuclient.testing.server": ("Server",),
 }
-_ROOM_OF = {name: f"{__name__}.{room}" for room, names in _ROOMS.items() for name in names} | {
-    "MODELS_FORMS": "tutuclient.standin.endpoints.panel",
-    "sample_picture": "tutuclient.standin.images",
-    "sample_sound": "tutuclient.standin.audio",
-}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_ROOM_OF.get(name, f"{__name__}.script")), name)
+    value = getattr(import_module(_MODULE_OF.get(name, "tutuclient.testing.answers")), name)
     globals()[name] = value
     return value
 

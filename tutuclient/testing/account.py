@@ -1,6 +1,6 @@
-"""The account behind the relay's key: what it was given, what it has used, in new-api's points.
+"""The account behind the relay's key: what was granted and what is used, in new-api's points.
 
-Every answer costs a little, so that a balance can be seen to fall. This room is glad not to know what was answered.
+Every answer that is not scripted costs a little, so that a test can see the balance fall.
 """
 
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 POINTS_PER_UNIT = 500_000
 """How many of new-api's points are one unit of the currency that is shown."""
 
-ANSWER_POINTS, PICTURE_POINTS = 100, 20_000
-"""What an answer costs, and what one that makes a picture costs: 0.0002 and 0.04 units."""
+ANSWER_POINTS, IMAGE_POINTS = 100, 20_000
+"""What an answer costs, and what each image costs: 0.0002 and 0.04 units."""
 
 UNLIMITED = 100_000_000.0
 """The limit that new-api shows for a key without one."""
@@ -20,9 +20,9 @@ class Account:
     """What a key may spend.
 
     Attributes:
-        granted_points: What it was given.
-        used_points: What it has used.
-        unlimited: Whether it may go on without end.
+        granted_points: How many points it was granted.
+        used_points: How many of them are used.
+        unlimited: Whether it may use more than was granted.
         name: The key's name in the panel.
     """
 
@@ -46,11 +46,11 @@ class Account:
         return not self.unlimited and self.used_points >= self.granted_points
 
     def charge(self, points: int) -> None:
-        """Note what an answer has cost; the last one may cost more than was left, as behind new-api."""
+        """Add the cost of an answer; the last one may cost more than was left, as behind new-api."""
         self.used_points += points
 
     def subscription(self) -> dict[str, object]:
-        """Show the limits as ``/v1/dashboard/billing/subscription`` does, in units."""
+        """Return the limits as ``/v1/dashboard/billing/subscription`` does, in units."""
         limit = UNLIMITED if self.unlimited else self.granted_points / POINTS_PER_UNIT
         return {
             "object": "billing_subscription",
@@ -62,11 +62,11 @@ class Account:
         }
 
     def usage(self) -> dict[str, object]:
-        """Show what was used as ``/v1/dashboard/billing/usage`` does, in hundredths of a unit."""
+        """Return what was used as ``/v1/dashboard/billing/usage`` does, in hundredths of a unit."""
         return {"object": "list", "total_usage": self.used_points * 100 / POINTS_PER_UNIT}
 
     def token_usage(self) -> dict[str, object]:
-        """Show the key as ``/api/usage/token`` does, in points."""
+        """Return the key's account as ``/api/usage/token`` does, in points."""
         data: dict[str, object] = {
             "object": "token_usage",
             "name": self.name,

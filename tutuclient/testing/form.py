@@ -1,7 +1,7 @@
-"""A multipart form taken apart: fields, and files with their names and bytes.
+"""Multipart forms (RFC 7578; RFC 2046, section 5.1): fields, and files with their names and bytes.
 
-The body is whole by the time it comes here, since the relay measures it first; so this room is glad not to know
-streams. A form that is no form is an error with a reason, as Go's reader would give (RFC 7578, RFC 2046 section 5.1).
+The relay has read the whole body by then. What cannot be parsed raises with the message of Go's mime/multipart, which
+is what new-api returns.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ class FormFile:
     Attributes:
         name: The field it was sent in, such as ``image`` or ``image[]``.
         filename: Its file name as the client spelt it, percent signs and all.
-        content_type: What the client said it is; ``application/octet-stream`` when it said nothing.
+        content_type: The part's Content-Type; ``application/octet-stream`` when it has none.
         content: Its bytes; in ``Recorded.form`` the first 1 MiB of them.
         size_bytes: The length of the whole file.
         sha256: The digest of the whole file, in hex.
@@ -53,15 +53,15 @@ class Form:
         return dict(self.items)
 
     def all(self, name: str) -> list[str]:
-        """Give all values of a text field, in order."""
+        """Return all values of a text field, in order."""
         return [value for key, value in self.items if key == name]
 
     def file(self, name: str) -> FormFile | None:
-        """Give the first file of this field."""
+        """Return the first file of this field."""
         return next((each for each in self.files if each.name == name), None)
 
     def shortened(self) -> "Form":
-        """Keep only so much of each file as a record should hold."""
+        """Return the form with only so much of each file as a record should hold."""
         kept = (
             FormFile(each.name, each.filename, each.content_type, each.content[:KEPT_FILE_BYTES], each.size_bytes,
                      each.sha256)
@@ -71,14 +71,14 @@ class Form:
 
 
 def parse(content_type: str, body: bytes) -> Form:
-    """Take a form's body apart.
+    """Parse a form's body.
 
     Args:
         content_type: The request's Content-Type, which names the boundary.
         body: The whole body.
 
     Raises:
-        ValueError: It is no multipart form, has no boundary, or ends too early; the message is Go's.
+        ValueError: It is not a multipart form, has no boundary, or ends too early; the message is Go's.
     """
     head = Message()
     head["Content-Type"] = content_type
@@ -107,7 +107,7 @@ def parse(content_type: str, body: bytes) -> Form:
 
 
 def _blocks(body: bytes, delimiter: bytes) -> Iterator[bytes]:
-    """Cut a body at its boundaries; what stands before the first and after the last is no part."""
+    """Cut a body at its boundaries; what stands before the first and after the last is dropped."""
     marker = b"\r\n" + delimiter
     pieces = (b"\r\n" + body).split(marker)[1:]
     for piece in pieces:

@@ -1,6 +1,6 @@
-"""What a request gave, read by the shape that is hoped for: JSON promises nothing, so neither do its readers' callers.
+"""Readers of decoded JSON whose shape is not known.
 
-Each function takes whatever came and gives back the shape asked for, empty or None when it was another.
+Each function takes any value and returns the type that is asked for: an empty one, or None, when the value is another.
 """
 
 import math
@@ -11,34 +11,34 @@ _LONGEST_NUMBER = 20  # Characters.
 
 
 def mapping(value: object) -> dict[str, Any]:
-    """Take an object; anything else is an empty one."""
+    """Return an object; anything else becomes an empty one."""
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def array(value: object) -> list[Any]:
-    """Take an array; anything else is an empty one."""
+    """Return an array; anything else becomes an empty one."""
     return cast("list[object]", value) if isinstance(value, list) else []
 
 
 def objects(value: object) -> list[dict[str, Any]]:
-    """Take the objects of an array, leaving out what is none."""
+    """Return the objects of an array, without its other items."""
     return [cast("dict[str, Any]", each) for each in array(value) if isinstance(each, dict)]
 
 
 def strings(value: object) -> list[str]:
-    """Take one text, or the texts of an array, as a list."""
+    """Return one text, or the texts of an array, as a list."""
     return [value] if isinstance(value, str) else [each for each in array(value) if isinstance(each, str)]
 
 
 def integer(value: object) -> int | None:
-    """Take a whole number, also one that a form has spelt; True and False are none."""
+    """Return a whole number, also from a form's text; None for all else, True and False included."""
     if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and value.strip().lstrip("-").isdecimal():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def number(value: object) -> float | None:
-    """Take a finite number, also one that a form has spelt; True and False are none."""
+    """Return a finite number, also from a form's text; None for all else, True and False included."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -49,7 +49,7 @@ def number(value: object) -> float | None:
 
 
 def flag(value: object) -> bool:
-    """Take a yes, also one that a form has spelt."""
+    """Return whether a value is true, also as a form's text."""
     return value is True or (isinstance(value, str) and value.lower() in {"true", "1"})
 
 

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 from tutuclient._threads import in_thread
-from tutuclient.downloads.fetch import Downloads
 from tutuclient.errors import ConfigError
 from tutuclient.transport.call import Call
 from tutuclient.transport.middleware import Request, through
@@ -23,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tutuclient.settings import Settings
+    from tutuclient.transport.attempts import Attempts
     from tutuclient.transport.pool import Pool
     from tutuclient.transport.reply import Reply
 
@@ -34,7 +33,7 @@ _NO_LOOP = (
     "no asyncio event loop is running here: tutuclient works on asyncio, not on trio or curio; "
     "start it with asyncio.run(…), or anyio.run(…, backend='asyncio')"
 )
-_POOL = "tutuclient.transport.pool"
+_ATTEMPTS = "tutuclient.transport.attempts"
 
 
 class Transport:
@@ -47,21 +46,8 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
+        self._attempts: type[Attempts]  # Set with the first pool, see ``_open_pool``.
         self.closed = False
-
-    @cached_property
-    def downloads(self) -> Downloads:
-        """What fetches pictures, without the key and over connections of its own."""
-        settings = self._settings
-        return Downloads(
-            max_bytes=settings.max_response_bytes,
-            allow_private=settings.allow_private_downloads,
-            trusted_origins=(settings.base_url,),
-            proxy=settings.proxy,
-            verify=settings.verify,
-            timeout=settings.timeout,
-            retry=settings.retry,
-        )
 
     def __reduce__(self) -> tuple[type[Transport], tuple[Settings]]:
         return Transport, (self._settings,)
@@ -83,10 +69,10 @@ class Transport:
             raise ConfigError(_NO_LOOP) from None
         pool = self._pools.get(loop) or await self._open_pool()
         if not call.settings.middleware:
-            return await pool.run(call, use)
+            return await self._attempts(pool, call).run(use)
 
         async def run(call: Call) -> T:
-            return await pool.run(call, use)
+            return await self._attempts(pool, call).run(use)
 
         result: T = await through(call.settings.middleware, call, 0, run)
         return result
@@ -109,9 +95,12 @@ class Transport:
     async def _open_pool(self) -> Pool:
         # aiohttp alone takes a quarter of a second to import, in which the loop goes on. There is no lock: loops of
         # other threads come here too, and behind the import nothing waits until the pool is in its place.
-        if _POOL not in sys.modules:
-            await in_thread(import_module, _POOL, abandon_on_cancel=True, opens=True)
+        if _ATTEMPTS not in sys.modules:
+            await in_thread(import_module, _ATTEMPTS, abandon_on_cancel=True, opens=True)
+        from tutuclient.transport.attempts import Attempts  # noqa: PLC0415  (as above)
         from tutuclient.transport.pool import Pool  # noqa: PLC0415  (as above)
+
+        self._attempts = Attempts
 
         running = asyncio.get_running_loop()
         pool = self._pools.get(running)

@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 
 from tutuclient import wire
 from tutuclient._descriptors import out_of_descriptors
+from tutuclient._meta import Headers, Meta
 from tutuclient.errors import (
     APIConnectionError,
     APIError,
@@ -25,18 +26,17 @@ from tutuclient.limits import RetryBudget
 from tutuclient.retry import next_delay, retry_after_of, worth_repeating
 from tutuclient.settings import origin_of, with_key
 from tutuclient.transport import aiohttp_internals, exceptions
+from tutuclient.transport.connection import Guard, Progress, progress_of_attempt
 from tutuclient.transport.deadlines import Watch
 from tutuclient.transport.middleware import through
-from tutuclient.transport.progress import Progress, progress_of_attempt
 from tutuclient.transport.reply import Reply
-from tutuclient.types.base import Headers, Meta
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     import aiohttp
-    from aiohttp.client_proto import ResponseHandler
 
+    from tutuclient.limits import Slots
     from tutuclient.transport.call import Call
     from tutuclient.transport.pool import Pool
     from tutuclient.wire import Body
@@ -92,10 +92,8 @@ class Attempts:
                     self._pool.budget.put_back(spent)
                     kept = call.stream
                     return result
-                error.attempts = meta.attempts
                 maybe_done = maybe_done or error.outcome == "unknown"
-                if maybe_done:
-                    error.outcome = "unknown"
+                error.with_details(attempts=meta.attempts, outcome="unknown" if maybe_done else None)
                 spent = await self._pause(error)
         finally:
             if not kept:
@@ -130,9 +128,12 @@ class Attempts:
         return not call.once and (call.harmless or worth_repeating(error, call.retry, makes_image=call.makes_image))
 
     def _closed(self, error: TutuError) -> TutuError:
-        closed = APIConnectionError(f"{self._call.what}: the client was closed while the call was running")
-        closed.attempts, closed.request_id, closed.outcome = error.attempts, error.request_id, error.outcome
-        return closed
+        return APIConnectionError(
+            f"{self._call.what}: the client was closed while the call was running",
+            outcome=error.outcome,
+            attempts=error.attempts,
+            request_id=error.request_id,
+        )
 
     def _cost(self, error: TutuError) -> int:
         """Say what a retry after ``error`` takes from the budget, and have everybody keep the pause it asks for."""
@@ -237,13 +238,12 @@ class Attempts:
 
     async def _keep_pause(self, seconds: float) -> None:
         if seconds >= self._watch.left():
-            error = RateLimitError(
+            raise RateLimitError(
                 f"{self._call.what}: not sent: the relay asked all calls to pause, for {seconds:.1f} s yet, which is "
-                "beyond the deadline (timeout=)"
+                "beyond the deadline (timeout=)",
+                outcome="not_sent",
+                retry_after=seconds,
             )
-            error.outcome = "not_sent"
-            error.retry_after = seconds
-            raise error
         await asyncio.sleep(seconds)
         self._meta.waited_s += seconds
 
@@ -253,8 +253,7 @@ class Attempts:
         error = exceptions.timed_out(
             kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image, looked_up=looked_up
         )
-        error.request_id = self._meta.request_id
-        return error
+        return error.with_details(request_id=self._meta.request_id)
 
     async def _open_with_descriptors(self, error: TutuError) -> Reply:
         """Open an answer; while there are no file descriptors, wait until other calls have given some back.
@@ -315,7 +314,7 @@ class Attempts:
 
     def _reply(self, response: aiohttp.ClientResponse | aiohttp_internals.Response) -> Reply:
         try:
-            reply = Reply(response, self._call, self._meta, self._watch, self._pool.slots, self._started)
+            reply = self._new_reply(response, self._pool.slots)
         except UnexpectedResponseError:
             response.close()
             raise
@@ -323,36 +322,47 @@ class Attempts:
             self._watch.ease()
         return reply
 
+    def _new_reply(self, response: aiohttp.ClientResponse | aiohttp_internals.Response, slots: Slots | None) -> Reply:
+        fast_path = self._pool.fast_path
+        return Reply(response, self._call, self._meta, self._watch, slots, self._started, fast_path=fast_path)
+
     async def _exchange(self, url: str) -> aiohttp.ClientResponse | aiohttp_internals.Response:
-        """Send the request, the short way where there is one, and wait for the head of an answer."""
-        call, progress = self._call, self._progress
-        idle = self._pool.take_idle(call) if url is call.url else None
-        try:
-            if idle is not None:
-                progress.connected = progress.reused = True
-                progress.protocol = idle[0].protocol
-                return await aiohttp_internals.ask(*idle, self._pool.header_bytes)
-            return await self._request(url)
-        except exceptions.CAUGHT as error:
-            if isinstance(error, TutuError):
-                raise
-            silent = not getattr(progress.protocol, "answered", True)
-            progress.stale = progress.reused and silent and isinstance(error, exceptions.DIED)
-            problem = progress.failure or exceptions.broken(
-                error,
-                call.what,
-                connected=progress.connected,
-                sent=progress.sent,
-                makes_image=call.makes_image,
-                stale=progress.stale and call.once,
-                proxied=call.settings.proxy is not None,
-                looked_up="" if progress.connected else self._pool.looked_up(call),
-            )
-            cause = None if progress.failure is not None else exceptions.clean_cause(error)
-        raise problem from cause
+        """Send the request and wait for the head of an answer."""
+        progress = self._progress
+        progress.begin_exchange()
+        with exceptions.Translated(self._translate):
+            fast = self._pool.fast_request(self._call) if url is self._call.url else None
+            response = await (self._request(url) if fast is None else self._fast_request(*fast))
+        if progress.connection is not None:
+            progress.connection.receive_body(response.content)
+        return response
+
+    def _translate(self, error: BaseException) -> TutuError:
+        if isinstance(error, TutuError):
+            return error
+        call, progress, connection = self._call, self._progress, self._progress.connection
+        if connection is not None and connection.failure is not None:
+            error = connection.failure
+        silent = connection is not None and not connection.answered
+        progress.stale = progress.reused and silent and isinstance(error, exceptions.DIED)
+        return progress.failure or exceptions.broken(
+            error,
+            call.what,
+            connected=progress.connected,
+            sent=progress.sent,
+            makes_image=call.makes_image,
+            stale=progress.stale and call.once,
+            proxied=call.settings.proxy is not None,
+            looked_up="" if progress.connected else self._pool.looked_up(call),
+        )
+
+    def _fast_request(self, target: aiohttp.ClientRequest, request: bytes) -> Awaitable[aiohttp_internals.Response]:
+        pool = self._pool
+        timeout = pool.connect_timeout(self._call.timeout)
+        return aiohttp_internals.send(pool.connector, target, request, timeout, pool.header_bytes, self._progress)
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
-        pool, call, progress = self._pool, self._call, self._progress
+        pool, call = self._pool, self._call
         session = pool.session_once if call.makes_image else pool.session
         headers = call.headers
         data: bytes | AsyncIterator[bytes] | None = None
@@ -360,14 +370,15 @@ class Attempts:
             data = call.body.plain
             if data is None:
                 headers["Content-Length"] = str(call.body.size_bytes)
-                data = _Told(call.body, progress)
-        token = progress_of_attempt.set(progress)
+                data = _Upload(call.body, self._progress)
+        token = progress_of_attempt.set(self._progress)
         try:
             return await session.request(
                 call.method,
                 pool.url(url),
                 data=data,
-                headers=headers,
+                # What watches may write them down, and a YAML of plain strings is all that vcrpy writes.
+                headers=_plain(headers) if aiohttp_internals.is_watched(session) else headers,
                 allow_redirects=False,
                 timeout=pool.connect_timeout(call.timeout),
                 proxy=call.settings.proxy,
@@ -385,7 +396,7 @@ class Attempts:
         self._watch.ease()
         try:
             # It gets no slots: the attempt still holds its own, and gives it back itself.
-            reply = Reply(response, call, meta, self._watch, None, self._started)
+            reply = self._new_reply(response, None)
             bell = self._loop.call_later(min(_ERROR_S, self._watch.left() / 2), reply.fail, "tail")
             try:
                 data = await reply.read_start(_ERROR_BYTES)
@@ -399,7 +410,12 @@ class Attempts:
         return wire.error_of_status(call.what, data, meta, retry_after=retry_after_of(meta.headers, time.time()))
 
 
-class _Told:
+def _plain(headers: dict[str, str]) -> dict[str, str]:
+    """Return headers whose values are strings and nothing more, so that they can be shown and serialized."""
+    return {name: str.__str__(value) for name, value in headers.items()}
+
+
+class _Upload:
     """A body's pieces as they are sent; notes whether it was sent to its end, and what stopped it.
 
     Not a generator: aiohttp drops those that it has not read to their end, and a file would stay open until the garbage
@@ -413,7 +429,7 @@ class _Told:
         progress.sent = False
         progress.body = self
 
-    def __aiter__(self) -> _Told:
+    def __aiter__(self) -> _Upload:
         return self
 
     async def __anext__(self) -> bytes:
@@ -430,7 +446,7 @@ class _Told:
         finally:
             self._busy = False
         for _ in range(_TURNS):
-            if not _answers(progress.protocol):
+            if not _answers(progress.connection):
                 break
             await asyncio.sleep(0)  # Let the loop read it: within TLS a failed write would take it away.
         return piece
@@ -441,14 +457,10 @@ class _Told:
             await self._pieces.aclose()
 
 
-def _answers(protocol: ResponseHandler | None) -> bool:
+def _answers(connection: Guard | None) -> bool:
     """Return whether an answer waits in the socket that the loop has not read yet."""
-    transport = None if protocol is None else protocol.transport
     return (
-        transport is not None
-        and not transport.is_closing()
-        and not getattr(protocol, "answered", True)
-        and aiohttp_internals.stirs(protocol)
+        connection is not None and not connection.is_closing and not connection.answered and connection.has_unread_data
     )
 
 

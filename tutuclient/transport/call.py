@@ -13,8 +13,8 @@ from tutuclient.errors import ConfigError
 from tutuclient.settings import SecretBytes, Spent, merged_headers
 
 if TYPE_CHECKING:
+    from tutuclient._meta import Meta
     from tutuclient.settings import RetryPolicy, Settings, Timeout
-    from tutuclient.types.base import Meta
     from tutuclient.wire import Body
 
 _SEPARATORS = re.compile(r"[/\\]")

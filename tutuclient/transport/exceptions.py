@@ -27,6 +27,9 @@ from tutuclient.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
+
+    from tutuclient.errors import TutuError
 
 
 class TooManyInterimError(aiohttp.ClientError):
@@ -85,6 +88,36 @@ _UNREAD: tuple[tuple[Callable[[BaseException], bool], str], ...] = (
 )
 # Their repr prints the request's headers; their str does not, so nobody notices.
 _UNCLEAN = (aiohttp.ClientResponseError, aiohttp.ClientHttpProxyError, aiohttp.ContentTypeError)
+
+
+class Translated:
+    """A block in which exceptions of aiohttp and the system are raised as errors of ours.
+
+    Args:
+        translate: Returns the error to raise for one of those in ``CAUGHT``.
+    """
+
+    __slots__ = ("_translate",)
+
+    def __init__(self, translate: Callable[[BaseException], TutuError]) -> None:
+        self._translate = translate
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
+        if not isinstance(error, CAUGHT):
+            return
+        problem = self._translate(error)
+        # One that was raised before, such as for a file that changed while it was sent, has its cause already.
+        cause = problem.__cause__ if problem.__traceback__ is not None else clean_cause(error)
+        # aiohttp's exception may hold the request's headers, and the key in them. So it must stay neither in this
+        # frame, which tracebacks with locals print, nor where Python puts whatever is being handled during a raise.
+        del error, _, __
+        try:
+            raise problem from cause
+        finally:
+            problem.__context__ = None
 
 
 def broken(
@@ -146,11 +179,8 @@ def _lacks_certificate(error: BaseException) -> bool:
 
 def _not_sent(error: BaseException, message: str) -> APIConnectionError:
     cls = APITimeoutError if isinstance(error, TimeoutError) else APIConnectionError
-    made = cls(message)
-    made.outcome = "not_sent"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError) or _lacks_certificate(error):
-        made.code = "certificate"
-    return made
+    untrusted = isinstance(error, aiohttp.ClientConnectorCertificateError) or _lacks_certificate(error)
+    return cls(message, outcome="not_sent", code="certificate" if untrusted else None)
 
 
 def refused_by_proxy(what: str, status: int) -> APIConnectionError:
@@ -158,19 +188,17 @@ def refused_by_proxy(what: str, status: int) -> APIConnectionError:
     advice = "check proxy="
     if status == 407:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
         advice = "it asks for a user name and a password: proxy='http://user:password@host:port'"
-    error = APIConnectionError(f"{what}: the proxy refused the connection (status {status}); {advice}")
-    error.outcome = "not_sent"
-    if 300 <= status < 500 and status not in {408, 429}:  # noqa: PLR2004  (3xx and 4xx)
-        error.code = "proxy"
-    return error
+    is_final = 300 <= status < 500 and status not in {408, 429}  # noqa: PLR2004  (3xx and 4xx)
+    return APIConnectionError(
+        f"{what}: the proxy refused the connection (status {status}); {advice}",
+        outcome="not_sent",
+        code="proxy" if is_final else None,
+    )
 
 
 def no_descriptors(what: str) -> APIConnectionError:
     """Make the error of a call for which the process has no file descriptors left."""
-    error = APIConnectionError(f"{what}: not sent: {NO_DESCRIPTORS}")
-    error.outcome = "not_sent"
-    error.code = "too_many_open_files"
-    return error
+    return APIConnectionError(f"{what}: not sent: {NO_DESCRIPTORS}", outcome="not_sent", code="too_many_open_files")
 
 
 def clean_cause(error: BaseException) -> BaseException | None:
@@ -203,7 +231,7 @@ def _said(error: BaseException) -> str:
     return f"{error.host}: {said}" if isinstance(error, aiohttp.ClientConnectorDNSError) else said
 
 
-_LATE: dict[str, tuple[Callable[[str], APITimeoutError], str]] = {
+_LATE: dict[str, tuple[type[APITimeoutError], str]] = {
     "total": (APITimeoutError, "no whole answer within the deadline of {0} s (timeout=)"),
     "pool": (PoolTimeoutError, "no free slot within {0} s: the client is busy (max_concurrency=, timeout=)"),
     "first_token": (FirstTokenTimeoutError, "nothing of the answer within {0} s (timeout.first_token)"),
@@ -223,8 +251,7 @@ def timed_out(
     """Make the error of a limit that passed; ``looked_up`` is the name that was being looked up."""
     cls, words = _LATE[kind]
     paid = ". The picture may have been made and billed: look into the relay's log before you repeat it"
-    error = cls(
-        f"{what}: {words.format(f'{seconds or 0:g}')}{paid if sent and makes_image else ''}{silent_dns(looked_up)}"
+    return cls(
+        f"{what}: {words.format(f'{seconds or 0:g}')}{paid if sent and makes_image else ''}{silent_dns(looked_up)}",
+        outcome="unknown" if sent else "not_sent",
     )
-    error.outcome = "unknown" if sent else "not_sent"
-    return error

@@ -5,18 +5,19 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import aiohttp
+
 from tutuclient import wire
-from tutuclient.errors import APIConnectionError, APIError, APITimeoutError, UnexpectedResponseError
+from tutuclient.errors import APIConnectionError, APITimeoutError, TutuError, UnexpectedResponseError
 from tutuclient.transport import aiohttp_internals, exceptions
 
 if TYPE_CHECKING:
-    import aiohttp
     from multidict import CIMultiDictProxy
 
+    from tutuclient._meta import Meta
     from tutuclient.limits import Slots
     from tutuclient.transport.call import Call
     from tutuclient.transport.deadlines import Kind, Watch
-    from tutuclient.types.base import Meta
 
 
 # What stands in the header where nothing was encoded, beside the names of character sets. Sources: a gateway in front
@@ -45,6 +46,22 @@ def _is_no_coding(word: str) -> bool:
     return True
 
 
+async def _read(content: aiohttp.StreamReader) -> bytes:
+    """Return what has come of a body, or wait for more; b"" at its end."""
+    broken = content.exception()
+    if broken is None:
+        return await content.readany()
+    # What came before the break is returned first. aiohttp keeps it, but raises for the break instead.
+    content.set_exception(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  (it is what it begins with)
+    try:
+        data = content.read_nowait()
+    finally:
+        content.set_exception(broken)
+    if not data:
+        raise broken
+    return data
+
+
 class Reply:
     """The answer to one attempt, holding a connection and a slot until it is read or given up.
 
@@ -56,10 +73,11 @@ class Reply:
 
     __slots__ = (
         "__weakref__",
-        "_body",
         "_content",
+        "_errors",
         "_inflater",
         "_late",
+        "_read",
         "_response",
         "_slots",
         "_started",
@@ -77,10 +95,13 @@ class Reply:
         watch: Watch,
         slots: Slots | None,
         started: float,
+        *,
+        fast_path: bool,
     ) -> None:
         self._response: aiohttp.ClientResponse | aiohttp_internals.Response | None = response
         self._content = response.content
-        self._body = aiohttp_internals.Body(response.content, watch.loop, gathers=call.stream)
+        self._read = aiohttp_internals.read if fast_path else _read
+        self._errors = exceptions.Translated(self._translate)
         self._slots = slots
         self._started = started
         self._late: APITimeoutError | None = None
@@ -103,29 +124,23 @@ class Reply:
             APIConnectionError: The body broke off, or a limit passed.
             UnexpectedResponseError: It is compressed and cannot be undone.
         """
-        while True:
-            try:
-                piece = await self._body.read()
-            except exceptions.CAUGHT as error:
-                problem = self._late or self._broken(error)
-                cause = None if self._late is not None else exceptions.clean_cause(error)
-            else:
-                if self._inflater is None:
-                    return piece
-                if piece:
-                    inflated = b"".join(self._inflater.feed(piece))
-                    if inflated:
-                        return inflated
-                    continue
-                if self._inflater.complete:
-                    return b""
-                problem = self._broken(EOFError("the compressed body is cut off"))
-                cause = None
-            problem.request_id = self.meta.request_id
-            raise problem from cause
+        with self._errors:
+            piece = await self._read(self._content)
+            if self._inflater is None:
+                return piece
+            while piece:
+                if inflated := b"".join(self._inflater.feed(piece)):
+                    return inflated
+                piece = await self._read(self._content)
+            if not self._inflater.complete:
+                raise aiohttp.ClientPayloadError("the compressed body is cut off")
+            return b""
 
-    def _broken(self, error: BaseException) -> APIError:
-        return exceptions.broken(error, self.call.what, connected=True, sent=True, makes_image=self.call.makes_image)
+    def _translate(self, error: BaseException) -> TutuError:
+        problem = self._late or exceptions.broken(
+            error, self.call.what, connected=True, sent=True, makes_image=self.call.makes_image
+        )
+        return problem.with_details(request_id=self.meta.request_id)
 
     async def read(self, begun: bytes = b"") -> bytes | bytearray:
         """Read the whole body.

@@ -5,6 +5,7 @@ unknown fields are kept out of the way (``extra``), and sets that may grow are
 plain ``str``. Knows nothing of bytes, sockets or errors.
 """
 
+from tutuclient._meta import Meta
 from tutuclient.media.parts import (
     AudioPart,
     FileData,
@@ -38,7 +39,7 @@ from tutuclient.types.audio import (
     Translation,
     TranslationVerbose,
 )
-from tutuclient.types.base import Answer, Meta
+from tutuclient.types.base import Answer
 from tutuclient.types.chat import (
     Annotation,
     CallFields,

@@ -10,10 +10,11 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence  # noqa: TC003  (msgspec reads annotations at run time)
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict, cast
 
-from tutuclient.types.base import Answer, Nested, kept
+from tutuclient.types.base import Answer, Nested
 from tutuclient.types.chat import Usage
+from tutuclient.types.provenance import provenance
 
 _PLAIN = str.maketrans({"-": "+", "_": "/", **dict.fromkeys(" \t\r\n")})
 _PADDED = re.compile(r"[^=]+=*")
@@ -246,10 +247,10 @@ class SpeechAudioDeltaEvent(Answer, frozen=True, kw_only=True):
         Raises:
             ValueError: It is no base64; the client's own streams have made sure that it is.
         """
-        decoded: bytes | None = kept(self).get("decoded")
-        if decoded is None:
-            decoded = kept(self)["decoded"] = decode_base64(self.audio)
-        return decoded
+        known = provenance(self)
+        if known.cached is None:
+            known.cached = decode_base64(self.audio)
+        return cast("bytes", known.cached)
 
 
 class SpeechAudioDoneEvent(Answer, frozen=True, kw_only=True):
@@ -286,8 +287,7 @@ def join_base64(pieces: Iterable[str]) -> str:
 
     Pieces that cannot be decoded are joined as they are; whoever takes the sound is told.
     """
-    kept = list(pieces)
-    joined = "".join(kept)
+    joined = "".join(pieces)
     if "=" not in joined[:-2]:
         return joined
     try:

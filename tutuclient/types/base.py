@@ -1,311 +1,26 @@
-"""What all answers share: the bytes they came from, and how the call went."""
+"""What all answers share: their fields as plain dicts, those that have no name here, and how the call went."""
 
 from __future__ import annotations
 
 import json
-import logging
 import math
-import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeGuard, cast
+from copy import copy
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast, get_args, get_type_hints
 
 import msgspec
 
+from tutuclient._meta import Meta
 from tutuclient.errors import ConfigError
+from tutuclient.types.json import is_list, is_object, read_json, value_at
+from tutuclient.types.provenance import Provenance, Traced, copy_provenance, provenance, remember
 from tutuclient.types.schemas import core_schema_of, serializer_of, without_none
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import MemberDescriptorType
+    from collections.abc import Iterator
     from typing import Self
 
-    from tutuclient.media.image import GeneratedImage
-    from tutuclient.streams.audio import Sound
-
-_REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "x-generation-id", "x-litellm-call-id")
-_NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
-_REQUEST_ID_IN_TEXT = re.compile(r"request id: ([\w.-]{1,128})", re.IGNORECASE)
-
-_LONG = 64 * 2**10
-_MOST_WARNINGS = 20
-_ERROR_BEHIND = re.compile(r'\{\s*"error"\s*:')
-
-logger: logging.Logger = logging.getLogger("tutuclient")
-
-DEEPEST = 256
-"""How deep JSON may be nested. APIs need a dozen levels; in a thread with 128 KiB of stack (musl's default) decoders
-crash beyond some 300, and no exception tells of it."""
-
-
-def too_deep(data: bytes | bytearray | memoryview) -> bool:
-    """Say whether JSON is nested deeper than ``DEEPEST``, before a decoder finds out at the end of its stack."""
-    if len(data) <= DEEPEST:
-        return False
-    if len(data) > _LONG and not _has_more(data, DEEPEST):
-        return False
-    text = bytes(data) if isinstance(data, memoryview) else data
-    if text.count(b"[") + text.count(b"{") <= DEEPEST:
-        return False
-    depth = 0
-    for mark in _NESTING.finditer(text):
-        first = text[mark.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > DEEPEST:
-                return True
-        elif first in b"]}":
-            depth -= 1
-    return False
-
-
-def _has_more(data: bytes | bytearray | memoryview, brackets: int) -> bool:
-    """Say whether more brackets than that are opened; goes through a picture's data ten times as fast as counting."""
-    # Around what a view shows there may be more, but not fewer.
-    around: Any = data.obj if isinstance(data, memoryview) else data
-    for mark in (b"[", b"{"):
-        at = around.find(mark)
-        while at >= 0 and brackets >= 0:
-            brackets -= 1
-            at = around.find(mark, at + 1)
-    return brackets < 0
-
-
-def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Say whether a value of decoded JSON is an object."""
-    return isinstance(value, dict)
-
-
-def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Say whether a value of decoded JSON is a list."""
-    return isinstance(value, list)
-
-
-def read_json(data: bytes | bytearray | memoryview, meta: Meta | None = None) -> Any:
-    """Read JSON as generously as it is written: the quick way, and once more patiently what that refuses.
-
-    Patience mends a BOM, NaN and numbers without end (None), bytes that are no
-    UTF-8 and half surrogates (U+FFFD), line breaks in strings; of several values
-    it gives the first. With ``meta`` it notes there what got lost so.
-
-    Raises:
-        ValueError: It is no JSON.
-        RecursionError: It is nested too deeply.
-    """
-    if too_deep(data):
-        raise RecursionError("JSON nested too deeply")
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        text = bytes(data).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
-        lost: set[str] = set()
-        value, end = (PATIENT if meta is None else _patient(lost)).raw_decode(text)
-        if meta is not None:
-            rest = text[end:].strip("\ufeff \t\r\n")
-            if rest:
-                what = "an error object" if _ERROR_BEHIND.match(rest) else "something more"
-                note(meta, f"behind the answer stands {what}, {len(rest)} characters that were not read")
-            if lost:
-                note(meta, f"{' and '.join(sorted(lost))} in the answer: no JSON, read as null")
-        return _without_surrogates(value)
-
-
-def note(meta: Meta, words: str) -> None:
-    """Note on an answer, and in the log, what is odd about it although it serves. Each oddity is noted once."""
-    if words not in meta.warnings and len(meta.warnings) < _MOST_WARNINGS:
-        meta.warnings += (words,)
-        logger.warning("%s (request id %s)", words, meta.request_id)
-
-
-def _patient(lost: set[str]) -> json.JSONDecoder:
-    """Make a decoder as ``PATIENT``, which tells what it made null."""
-
-    def constant(name: str) -> None:
-        lost.add(name)
-
-    def finite(digits: str) -> float | None:
-        number = _finite(digits)
-        if number is None:
-            lost.add("a number without end")
-        return number
-
-    return json.JSONDecoder(strict=False, parse_constant=constant, parse_int=_whole, parse_float=finite)
-
-
-def _whole(digits: str) -> int | None:
-    return int(digits) if len(digits) < 400 else None  # noqa: PLR2004  (no count has 400 digits; int() stops at 4,300)
-
-
-def _finite(digits: str) -> float | None:
-    number = float(digits)
-    return number if math.isfinite(number) else None
-
-
-def _without_surrogates(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if is_list(value):
-        return [_without_surrogates(item) for item in value]
-    if is_object(value):
-        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
-    return value
-
-
-PATIENT = json.JSONDecoder(strict=False, parse_constant=lambda _: None, parse_int=_whole, parse_float=_finite)
-
-
-def request_id_of(headers: Mapping[str, str], message: str = "") -> str | None:
-    """Find the relay's name for a request: in the headers first, in an error's text last.
-
-    Chained relays each append theirs to the message; the last one is the
-    nearest to us, whose operator can look it up.
-    """
-    for name in _REQUEST_ID_HEADERS:
-        if value := headers.get(name):
-            return value
-    if found := _REQUEST_ID_IN_TEXT.findall(message):
-        return str(found[-1])
-    return headers.get("cf-ray")
-
-
-class Headers(dict[str, str]):
-    """Headers that travel: looked up in any case, as on the wire."""
-
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        super().__init__((name.lower(), value) for name, value in headers.items())
-
-    def __getitem__(self, name: str) -> str:
-        return super().__getitem__(name.lower())
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and super().__contains__(name.lower())
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Give a header's value, or ``default``."""
-        return super().get(name.lower(), default)
-
-    def __reduce__(self) -> tuple[type[Headers], tuple[dict[str, str]]]:
-        return Headers, (dict(self),)
-
-
-_NOTHING_ASKED = ("", "")
-
-
-class Meta:
-    """How a call went: status, headers, request id, attempts, timings.
-
-    Attributes:
-        status_code: The HTTP status of the answer.
-        headers: The answer's headers; names are case-insensitive.
-        attempts: How often the call was sent, the good one included.
-        waited_s: Seconds spent waiting, over all attempts, for a free slot of the client or for the end of a pause
-            that the relay asked for.
-        headers_s: Seconds from the call to the answer's headers.
-        elapsed_s: Seconds from the call to the end of the answer; for a stream still open, to its headers.
-        warnings: What is odd about the answer although it serves: something behind its end, NaN in place of a number,
-            one of several images that was not made. Mostly ().
-    """
-
-    __slots__ = ("asked", "attempts", "elapsed_s", "headers", "headers_s", "status_code", "waited_s", "warnings")
-
-    def __init__(
-        self,
-        status_code: int = 0,
-        headers: Mapping[str, str] | None = None,
-        attempts: int = 0,
-        waited_s: float = 0.0,
-        headers_s: float = 0.0,
-        elapsed_s: float = 0.0,
-        warnings: tuple[str, ...] = (),
-    ) -> None:
-        self.status_code: int = status_code
-        self.headers: Mapping[str, str] = {} if headers is None else headers
-        self.attempts: int = attempts
-        self.waited_s: float = waited_s
-        self.headers_s: float = headers_s
-        self.elapsed_s: float = elapsed_s
-        self.warnings: tuple[str, ...] = warnings
-        # Method and address, for the advice in errors; not part of what is shown or pickled.
-        self.asked: tuple[str, str] = _NOTHING_ASKED
-
-    @property
-    def status(self) -> int:
-        """The same as ``status_code``."""
-        return self.status_code
-
-    @property
-    def request_id(self) -> str | None:
-        """The relay's name for this request, for its operator to look up; None when it gave none."""
-        return request_id_of(self.headers)
-
-    def __repr__(self) -> str:
-        return (
-            f"Meta(status_code={self.status_code}, request_id={self.request_id!r}, attempts={self.attempts}, "
-            f"waited_s={self.waited_s:.3f}, headers_s={self.headers_s:.3f}, elapsed_s={self.elapsed_s:.3f}"
-            f"{f', warnings={self.warnings!r}' if self.warnings else ''})"
-        )
-
-    def __reduce__(self) -> tuple[type[Meta], tuple[Any, ...]]:
-        times = (self.waited_s, self.headers_s, self.elapsed_s)
-        return Meta, (self.status_code, Headers(self.headers), self.attempts, *times, self.warnings)
-
-
-class Origin:
-    """Where answers come from: what all chunks of one stream have in common.
-
-    Attributes:
-        meta: How the call went.
-        find: Finds the pictures in an answer of this call.
-        hear: Finds the sound in one; None where there can be none.
-    """
-
-    __slots__ = ("find", "hear", "meta")
-
-    def __init__(
-        self,
-        meta: Meta,
-        find: Callable[[Any], list[GeneratedImage]],
-        hear: Callable[[Any], Sound | None] | None = None,
-    ) -> None:
-        self.meta: Meta = meta
-        self.find: Callable[[Any], list[GeneratedImage]] = find
-        self.hear: Callable[[Any], Sound | None] | None = hear
-
-    def __reduce__(self) -> tuple[type[Origin], tuple[Any, ...]]:
-        return Origin, (self.meta, self.find, self.hear)
-
-
-class Kept:
-    """The one slot of a struct that is no field of it: where what it was read from is kept."""
-
-    __slots__ = ("kept",)
-
-
-# Encoders fall back on ``vars()``, on ``__slots__`` and on attributes, and would carry the whole raw answer out of a
-# process. So the slot has no name: these two are the only way to it.
-_slot: MemberDescriptorType = vars(Kept)["kept"]
-del Kept.kept  # type: ignore[attr-defined]  # mypy does not see slots
-Kept.__slots__ = ()  # type: ignore[assignment]  # the slot stays; its name goes
-
-
-keep: Callable[[Kept, dict[str, Any]], None] = _slot.__set__
-"""Keep with a struct what it was read from, under the names that ``Answer`` and ``Nested`` list."""
-
-keep_pair: Callable[[Kept, tuple[Any, Any]], None] = _slot.__set__
-"""Keep ``origin`` and ``raw`` alone: for chunks, of which there are so many that making a dict of each counts."""
-
-
-def kept(struct: Kept) -> dict[str, Any]:
-    """Return what is kept with a struct, to be read and added to; {} for one that was made by hand."""
-    try:
-        found: dict[str, Any] | tuple[Any, Any] = _slot.__get__(struct)
-    except AttributeError:
-        found = {}
-        keep(struct, found)
-    if isinstance(found, tuple):
-        origin, raw = found
-        found = {"origin": origin, "raw": raw}
-        keep(struct, found)
-    return found
+    from tutuclient.types.provenance import Raw
 
 
 class Plain(msgspec.Struct, frozen=True):
@@ -333,8 +48,8 @@ class Plain(msgspec.Struct, frozen=True):
     def __copy__(self) -> Self:
         made = msgspec.structs.replace(self)
         old, new = cast("tuple[object, object]", (self, made))
-        if isinstance(old, Kept) and isinstance(new, Kept):
-            keep(new, dict(kept(old)))
+        if isinstance(old, Traced) and isinstance(new, Traced):
+            copy_provenance(old, new)
         return made
 
     @classmethod
@@ -503,18 +218,17 @@ def unknown_field(part: Any, name: str) -> Any:
     return unknown[name] if name in unknown else object.__getattribute__(part, name)
 
 
-class Answer(Plain, Kept, kw_only=True, frozen=True):
+class Answer(Plain, Traced, kw_only=True, frozen=True):
     """A whole answer, or one chunk of a stream.
 
-    Two answers are equal when their fields are; where they came from does not
-    count. What came with the fields is kept beside them (``kept``): ``raw``
-    (bytes), ``origin`` and, once asked for, ``tree`` (the JSON as plain dicts).
+    Two answers are equal when their fields are; where they came from
+    (``types.provenance``) does not count.
     """
 
     @property
     def meta(self) -> Meta:
         """How the call went. A struct that did not come off the wire has an empty one."""
-        origin: Origin | None = kept(self).get("origin")
+        origin = provenance(self).origin
         return Meta() if origin is None else origin.meta
 
     @property
@@ -527,7 +241,7 @@ class Answer(Plain, Kept, kw_only=True, frozen=True):
     @property
     def raw(self) -> bytes:
         """The JSON as it came, or b"" when the struct did not come off the wire whole."""
-        return bytes(kept(self).get("raw", b""))
+        return bytes(provenance(self).raw)
 
     @property
     def extra(self) -> dict[str, Any]:
@@ -541,24 +255,20 @@ class Answer(Plain, Kept, kw_only=True, frozen=True):
         return self.extra
 
     def _tree(self) -> dict[str, Any] | None:
-        tree: dict[str, Any] | None = kept(self).get("tree")
-        if tree is None and (raw := kept(self).get("raw")):
-            tree = kept(self)["tree"] = cast("dict[str, Any]", read_json(raw))
-        return tree
+        known = provenance(self)
+        if known.tree is None and known.raw:
+            known.tree = cast("dict[str, Any]", read_json(known.raw))
+        return known.tree
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
-        hidden = {name: bytes(value) if name == "raw" else value for name, value in kept(self).items()}
-        return _rebuild, (type(self), fields, hidden)
+        known = copy(provenance(self))
+        known.raw = bytes(known.raw)
+        return _rebuild, (type(self), fields, known)
 
 
-class Nested(Plain, Kept, kw_only=True, frozen=True):
-    """A part of an answer that keeps the fields this client has no name for.
-
-    Kept with it may be ``place``: the answer's JSON (bytes, or plain dicts
-    where the bytes were odd) and the path down to this part. Without a path it is
-    the unknown fields alone.
-    """
+class Nested(Plain, Traced, kw_only=True, frozen=True):
+    """A part of an answer that keeps the fields this client has no name for."""
 
     if not TYPE_CHECKING:  # A checker is to find names that are misspelt.
         __getattr__ = unknown_field
@@ -568,7 +278,8 @@ class Nested(Plain, Kept, kw_only=True, frozen=True):
         """The fields of this part that this client has no name for; {} when it did not come off the wire."""
         tree = self._tree()
         if tree is None:
-            tree, _ = kept(self).get("place", ({}, ()))
+            unknown, path = provenance(self).place or ({}, ())
+            tree = {} if path else cast("dict[str, Any]", unknown)
         return {name: value for name, value in tree.items() if name not in self.__struct_encode_fields__}
 
     @property
@@ -577,22 +288,96 @@ class Nested(Plain, Kept, kw_only=True, frozen=True):
         return self.extra
 
     def _tree(self) -> dict[str, Any] | None:
-        tree, path = kept(self).get("place", (None, ()))
+        tree, path = provenance(self).place or (None, ())
         if not path:
             return None
         if isinstance(tree, bytes | bytearray):
             tree = read_json(tree)
-        for step in path:
-            tree = tree[step]
-        return cast("dict[str, Any]", tree)
+        found = value_at(tree, path)
+        return found if is_object(found) else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
         extra = self.extra
-        return _rebuild, (type(self), fields, {"place": (extra, ())} if extra else {})
+        return _rebuild, (type(self), fields, (extra, ()) if extra else None)
 
 
-def _rebuild(cls: type[Answer | Nested], fields: dict[str, Any], hidden: dict[str, Any]) -> Answer | Nested:
-    answer = cls(**fields)
-    keep(answer, hidden)
+def _rebuild(cls: type[Answer | Nested], fields: dict[str, Any], known: Any) -> Answer | Nested:
+    made = cls(**fields)
+    if known is not None:
+        remember(made, known)
+    return made
+
+
+A = TypeVar("A", bound=Answer)
+
+
+def remember_answer(answer: A, raw: Raw, tree: dict[str, Any] | None = None, fitted: dict[str, Any] | None = None) -> A:
+    """Write of an answer and its parts which JSON they were read from.
+
+    Args:
+        answer: The answer.
+        raw: The JSON as it came.
+        tree: The same as plain dicts, where it had to be decoded so.
+        fitted: What the fields were read from, where that is not ``tree``.
+
+    Returns:
+        The answer.
+    """
+    raw = bytes(raw) if isinstance(raw, memoryview) else raw
+    remember(answer, (None, raw) if tree is None else Provenance(raw=raw, tree=tree))
+    remember_parts(answer, raw if tree is None else tree if fitted is None else fitted)
     return answer
+
+
+def remember_part(part: Nested, json: bytes | bytearray | dict[str, Any], path: tuple[str | int, ...]) -> None:
+    """Write where a part of an answer stands in the answer's JSON, and where its own parts do.
+
+    Args:
+        part: The part.
+        json: The answer's JSON, as bytes or as plain dicts.
+        path: The names and numbers that lead down to the part.
+    """
+    remember(part, (json, path))
+    if _fields_with_parts[type(part)]:
+        remember_parts(part, json, path)
+
+
+def remember_parts(
+    struct: msgspec.Struct, json: bytes | bytearray | dict[str, Any], path: tuple[str | int, ...] = ()
+) -> None:
+    """Write where all parts of an answer, or of a part of one, stand; arguments as for ``remember_part``."""
+    for name, key in _fields_with_parts[type(struct)]:
+        value: Any = getattr(struct, name)
+        if not value:
+            continue
+        if not isinstance(value, list):
+            remember_part(value, json, (*path, key))
+        # Where one of a list did not fit and was left out, nothing tells which stands where.
+        elif not isinstance(json, dict) or _length(value_at(json, (*path, key))) == len(value):
+            for number, part in enumerate(value):
+                remember_part(part, json, (*path, key, number))
+
+
+def _length(value: Any) -> int:
+    return len(value) if is_list(value) else 0
+
+
+class _FieldsWithParts(dict[type[msgspec.Struct], tuple[tuple[str, str], ...]]):
+    """The fields of each class that hold a part or a list of them, with their names on the wire.
+
+    They are few of many, and every answer is gone through. A dict, since looking up is the half of it.
+    """
+
+    def __missing__(self, cls: type[msgspec.Struct]) -> tuple[tuple[str, str], ...]:
+        hints = get_type_hints(cls)
+        names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
+        found = self[cls] = tuple((name, key) for name, key in names if _names_part(hints[name]))
+        return found
+
+
+_fields_with_parts = _FieldsWithParts()
+
+
+def _names_part(hint: Any) -> bool:
+    return (isinstance(hint, type) and issubclass(hint, Nested)) or any(map(_names_part, get_args(hint)))

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, cast
 
 import msgspec
 
-from tutuclient.types.base import Answer, Nested, Plain, is_list, is_object, kept, unknown_field
+from tutuclient.types.base import Answer, Nested, Plain, unknown_field
+from tutuclient.types.json import is_list, is_object
+from tutuclient.types.provenance import provenance
 
 if TYPE_CHECKING:
+    from tutuclient.media.audio import Sound
     from tutuclient.media.image import GeneratedImage
-    from tutuclient.streams.audio import Sound
-    from tutuclient.types.base import Origin
 
 
 # What serializers write where there is no reason: a word in place of null (DashScope, qwen behind relays).
@@ -500,7 +501,7 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
     @property
     def extra(self) -> dict[str, Any]:
         """The top-level fields of the answer that this client has no name for; of a stream, those of its chunks."""
-        folded: dict[str, Any] | None = kept(self).get("unknown")
+        folded = provenance(self).unknown
         return super().extra if folded is None else dict(folded)
 
     @property
@@ -521,11 +522,10 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
     @property
     def images(self) -> list[GeneratedImage]:
         """The pictures in the answer, in order of appearance, wherever the relay put them."""
-        known = kept(self)
-        if "images" not in known:
-            origin = known.get("origin")
-            known["images"] = [] if origin is None else origin.find(self)
-        return cast("list[GeneratedImage]", known["images"])
+        known = provenance(self)
+        if known.cached is None:
+            known.cached = [] if known.origin is None else known.origin.find(self)
+        return cast("list[GeneratedImage]", known.cached)
 
     @property
     def sound(self) -> Sound | None:
@@ -534,7 +534,7 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
         Raises:
             SoundError: Its base64 is damaged.
         """
-        origin: Origin | None = kept(self).get("origin")
+        origin = provenance(self).origin
         return None if origin is None or origin.hear is None else origin.hear(self)
 
 
@@ -639,5 +639,5 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
     @property
     def images(self) -> list[GeneratedImage]:
         """The pictures that came beside the text of this very chunk; those in the text are in the folded answer."""
-        origin = kept(self).get("origin")
+        origin = provenance(self).origin
         return [] if origin is None else origin.find(self)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import array
 import sys
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import msgspec
 
 from tutuclient.errors import ConfigError
-from tutuclient.types.base import Answer, Kept, Plain, kept
+from tutuclient.types.base import Answer, Plain
 from tutuclient.types.chat import Usage  # noqa: TC001  (msgspec reads annotations at run time)
+from tutuclient.types.provenance import Traced, provenance
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +31,7 @@ class EmbeddingFields(TypedDict, total=False):
     user: str
 
 
-class Embedding(Plain, Kept, frozen=True, kw_only=True, repr_omit_defaults=True):
+class Embedding(Plain, Traced, frozen=True, kw_only=True, repr_omit_defaults=True):
     """The vector of one input.
 
     Attributes:
@@ -50,13 +51,13 @@ class Embedding(Plain, Kept, frozen=True, kw_only=True, repr_omit_defaults=True)
         given = self.given
         if isinstance(given, list):
             return given
-        vector: list[float] | None = kept(self).get("embedding")
-        if vector is None:
+        known = provenance(self)
+        if known.cached is None:
             numbers = array.array("f", given)
             if sys.byteorder == "big":
                 numbers.byteswap()
-            vector = kept(self)["embedding"] = numbers.tolist()
-        return vector
+            known.cached = numbers.tolist()
+        return cast("list[float]", known.cached)
 
     def numpy(self) -> NDArray[np.float32]:
         """Give the vector as a NumPy array of d 32-bit floats, not to be written to.

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import msgspec
 
-from tutuclient.types.base import Kept, Plain, keep, kept, too_deep
+from tutuclient.types.base import Plain
 from tutuclient.types.chat import ChatCompletion, ChatCompletionChunk, TokenLogprob
+from tutuclient.types.json import too_deep
+from tutuclient.types.provenance import Provenance, Traced, provenance, remember
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,11 +30,11 @@ _TOKEN = re.compile(
 )
 
 
-class _Event(Plain, Kept, frozen=True, kw_only=True):
-    """An event; kept with it is ``pieces``: those of the whole stream, and how many had come."""
+class _Event(Plain, Traced, frozen=True, kw_only=True):
+    """An event; cached with it are the pieces of the whole stream, and how many had come."""
 
     def _so_far(self) -> str:
-        pieces, count = kept(self).get("pieces", ((), 0))
+        pieces, count = provenance(self).cached or ((), 0)
         return "".join(pieces[:count])
 
 
@@ -45,7 +47,7 @@ class ChunkEvent(_Event, frozen=True, kw_only=True):
     @property
     def snapshot(self) -> ChatCompletion:
         """The answer as far as it has come when you ask, folded."""
-        fold: Callable[[], ChatCompletion] = kept(self).get("fold", ChatCompletion)
+        fold: Callable[[], ChatCompletion] = provenance(self).cached or ChatCompletion
         return fold()
 
 
@@ -184,12 +186,12 @@ E = TypeVar("E", bound=_Event)
 
 def so_far(event: E, pieces: Sequence[Any]) -> E:
     """Tell an event the pieces of which it is the last; the list may go on growing."""
-    keep(event, {"pieces": (pieces, len(pieces))})
+    remember(event, Provenance(cached=(pieces, len(pieces))))
     return event
 
 
 def _tokens_so_far(event: _Event) -> list[TokenLogprob]:
-    pieces, count = kept(event).get("pieces", ((), 0))
+    pieces, count = provenance(event).cached or ((), 0)
     return [token for piece in pieces[:count] for token in piece]
 
 

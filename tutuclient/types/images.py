@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping  # noqa: TC003  (msgspec and ``get_type_hints`` read annotations at run time)
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 import msgspec
 
-from tutuclient.types.base import Answer, Nested, kept
+from tutuclient.types.base import Answer, Nested
 from tutuclient.types.chat import Usage
+from tutuclient.types.provenance import provenance
 
 if TYPE_CHECKING:
     from tutuclient.media.image import GeneratedImage
-    from tutuclient.types.base import Origin
 
 # What stands before base64: the beginning of a data URI, or what is left of one. Some write it twice.
 _GAP = r"(?:\s|\\{1,2}(?:[nrt]|u000[ad9]))*+"
@@ -287,12 +287,10 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
 
 def _pictures(answer: ImagesResponse | ImageStreamEvent) -> list[GeneratedImage]:
     """Find the pictures once; what did not come off the wire has none."""
-    found: list[GeneratedImage] | None = kept(answer).get("images")
-    if found is None:
-        origin: Origin | None = kept(answer).get("origin")
-        found = [] if origin is None else origin.find(answer)
-        kept(answer)["images"] = found
-    return found
+    known = provenance(answer)
+    if known.cached is None:
+        known.cached = [] if known.origin is None else known.origin.find(answer)
+    return cast("list[GeneratedImage]", known.cached)
 
 
 def _sort_out(image: Image | ImageStreamEvent) -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from tutuclient.diagnostics import quoted
 from tutuclient.wire.api_errors import (
     error_event,
     error_of_answer,
     error_of_status,
     left_unread,
-    too_large,
-    unexpected,
-    without_key,
 )
 from tutuclient.wire.chat import (
     MOST_CALLS,
     MOST_CHOICES,
-    UNREADABLE,
     apart,
-    check_count,
     chunk_of_line,
     decode_chunk,
     is_event_stream,
@@ -24,12 +20,11 @@ from tutuclient.wire.chat import (
     read_chunk,
     read_completion,
     read_completion_or_chunks,
-    remember_usage,
     says_done,
     seek_usage,
-    too_many,
     written_chunks,
 )
+from tutuclient.wire.decoding import UNREADABLE, check_count, too_large, too_many, unexpected
 from tutuclient.wire.endpoints import (
     failed,
     read_answer,
@@ -54,9 +49,10 @@ from tutuclient.wire.json_body import (
     refuse_infinite,
     sendable,
 )
-from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names, quoted
+from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names
 from tutuclient.wire.lenient import fit_struct
-from tutuclient.wire.messages import check_detail, is_part, is_picture_text, is_source
+from tutuclient.wire.messages import check_detail, is_part, is_source
+from tutuclient.wire.redaction import without_key
 from tutuclient.wire.shapes import in_order
 from tutuclient.wire.transcripts import (
     PLAIN_FORMATS,
@@ -104,7 +100,6 @@ __all__ = [
     "is_event_stream",
     "is_first_chunk",
     "is_part",
-    "is_picture_text",
     "is_source",
     "left_unread",
     "makes_image",
@@ -126,7 +121,6 @@ __all__ = [
     "read_translation",
     "read_vectors",
     "refuse_infinite",
-    "remember_usage",
     "says_done",
     "seek_usage",
     "sendable",

@@ -1,7 +1,7 @@
 """Bytes to structs, as generously as relays write.
 
 The quick way is a typed msgspec decoder; what it refuses goes once through a
-patient reader that mends what can be mended (odd types, a BOM, NaN, half
+patient reader that mends what can be normalized (odd types, a BOM, NaN, half
 surrogates, a second value behind the first), and what cannot is an error that
 says what came.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from tutuclient.errors import APIError, APIStatusError
-from tutuclient.types.base import PATIENT, Answer, Meta, is_list, is_object, keep, kept, read_json, too_deep
+from tutuclient.types.base import Answer, remember_answer, remember_part
 from tutuclient.types.chat import (
     ChatChoice,
     ChatCompletion,
@@ -24,39 +24,39 @@ from tutuclient.types.chat import (
     fullness,
     is_reason,
 )
-from tutuclient.wire.api_errors import read_value, unexpected
-from tutuclient.wire.envelopes import not_understood, open_event, opened, read_opened
-from tutuclient.wire.lenient import OddTextError, find_usage, fit_struct, mend_choices
+from tutuclient.types.json import PATIENT, is_list, is_object, read_json, too_deep, value_at
+from tutuclient.types.provenance import Provenance, provenance, remember
+from tutuclient.wire.decoding import UNREADABLE, check_count, decode_as, may_hold_error, read_value, unexpected
+from tutuclient.wire.envelopes import read_event, read_unwrapped, unrecognized, unwrap
+from tutuclient.wire.lenient import OddTextError, find_usage, fit_struct, normalize_choices
 from tutuclient.wire.shapes import chunk_in, completion_in, is_shuffled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tutuclient._meta import Meta
     from tutuclient.types.completions import Completion
     from tutuclient.wire.sse import Data
 
 A = TypeVar("A", bound=Answer)
 
-_ERROR = b'"error"'
-_ERROR_EDGE = 8 * 2**10
 _BEHIND_VALUE = re.compile(r"[\s\ufeff]*+(?:data:[\s\ufeff]*+)*+")
 _BETWEEN_VALUES = re.compile(r"[\s\ufeff,]*+(?:data:[\s\ufeff]*+)*+")
 _USAGE = re.compile(rb'"(?:token_)?[uU]sage"\s*:\s*\{')
+# The names that a chunk has one of, the API's or Ollama's, also in JSON within text.
+_CHUNK = re.compile(rb"[cC]hoices|done")
 _DONE = re.compile(rb"""[\s"']*\[DONE\]""", re.IGNORECASE)
-_LONG = 2**20
 _EDGE = 2**16
-_MOST_OBJECTS = 500_000
+_MOST_VALUES = 100_000
+_FIRST_CHOICE = ("choices", 0)
+_FIRST_MESSAGE = ("choices", 0, "message")
 MOST_CHOICES = 1000
 """How many choices an answer may have: the API allows 128."""
 MOST_CALLS = 10_000
 """How many tool calls a choice may have."""
 
-_completions = msgspec.json.Decoder(ChatCompletion, strict=False)
 decode_chunk: Callable[[Data], ChatCompletionChunk] = msgspec.json.Decoder(ChatCompletionChunk, strict=False).decode
 """The quick way from an event's data to a chunk; on ``UNREADABLE`` take ``read_chunk``."""
-
-UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
-"""What msgspec raises on what it refuses: a ``ValidationError`` is a ``DecodeError`` too."""
 
 
 def is_event_stream(data: bytes, content_type: str = "") -> bool:
@@ -70,21 +70,6 @@ def is_event_stream(data: bytes, content_type: str = "") -> bool:
 def says_done(data: Data) -> bool:
     """Return whether data say that a stream is over: ``[DONE]``, also in quotes."""
     return _DONE.match(bytes(data[:64])) is not None
-
-
-def too_many(data: Data) -> bool:
-    """Return whether there are more objects than any answer has."""
-    return len(data) > _LONG and bytes(data).count(b"{") > _MOST_OBJECTS
-
-
-def check_count(data: Data, meta: Meta) -> None:
-    """Check how many objects there are before a decoder makes something of each: a byte may cost a hundred.
-
-    Raises:
-        UnexpectedResponseError: There are more than any answer has.
-    """
-    if too_many(data):
-        raise unexpected(f"more than {_MOST_OBJECTS:,} objects in one answer", b"", meta)
 
 
 def read_completion(data: Data, meta: Meta) -> ChatCompletion:
@@ -110,94 +95,81 @@ def read_completion_or_chunks(data: Data, meta: Meta) -> ChatCompletion | list[b
 
 
 def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
-    if len(raw) > _LONG:
-        check_count(raw, meta)
-    try:
-        completion = ChatCompletion() if too_deep(raw) else _completions.decode(raw)
-    except UNREADABLE:
+    check_count(raw, meta)
+    completion = decode_as(raw, ChatCompletion)
+    if completion is None:
         return None
     choices = completion.choices
     if not choices or may_hold_error(raw) or any(map(_is_odd, choices)):
         return None
     if len(choices) > 1 and is_shuffled([choice.index for choice in choices]):
         return None
-    # Set and not added to: there is nothing yet, and looking for it is slow.
-    keep(completion, {"raw": raw})
-    if len(choices) > 1 or choices[0].message.tool_calls:
-        return _remembered(completion, raw, raw, meta)
-    _remember_places(completion, raw)
-    _seek_usage_if_empty(completion, raw)
+    message = choices[0].message
+    if len(choices) > 1 or message.tool_calls or message.audio is not None or completion.moderation is not None:
+        _check_counts(choices, meta)
+        remember_answer(completion, raw)
+    else:  # What most answers are, written out: going through their fields for parts takes a microsecond longer.
+        remember(completion, (None, raw))
+        remember(choices[0], (raw, _FIRST_CHOICE))
+        remember(message, (raw, _FIRST_MESSAGE))
+        if completion.usage is not None:
+            remember_part(completion.usage, raw, ("usage",))
+    _fill_usage_if_empty(completion, raw)
     return completion
 
 
 def _is_odd(choice: ChatChoice) -> bool:
     """Return whether a choice has to be read patiently: it says nothing, broke off, or calls a tool without a name."""
     message = choice.message
-    if not (message.content or _says_something(message)) or choice.finish_reason == "error":
+    if not (message.content or _has_output(message)) or choice.finish_reason == "error":
         return True
     calls = message.tool_calls
     return bool(calls) and any(not call.function.name and not call.custom for call in calls or ())
 
 
-def _check_choices(choices: list[Any], meta: Meta) -> None:
+def _check_counts(choices: list[ChatChoice], meta: Meta) -> None:
     if len(choices) > MOST_CHOICES:
         raise unexpected(f"more than {MOST_CHOICES:,} choices", b"", meta)
+    if any(len(choice.message.tool_calls or ()) > MOST_CALLS for choice in choices):
+        raise unexpected(f"more than {MOST_CALLS:,} tool calls", b"", meta)
 
 
 def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
     try:
-        tree, _ = read_opened(raw, meta, completion_in)
+        tree, _ = read_unwrapped(raw, meta, completion_in)
     except APIStatusError as error:
         _keep_partial(error, read_value(raw, meta))
         raise
     try:
-        place = mend_choices(tree, "message")
+        fitted = normalize_choices(tree, "message")
     except OddTextError as error:
         raise unexpected(f"an answer with {error}", raw, meta) from None
-    completion = fit_struct(place, ChatCompletion)
+    completion = fit_struct(fitted, ChatCompletion)
     if not completion.choices and not _has_images_data(tree):
-        raise not_understood("an answer without choices", raw, meta, tree)
-    keep(completion, {"raw": raw, "tree": tree})
-    return _remembered(completion, raw, place, meta)
-
-
-def _remembered(completion: ChatCompletion, raw: bytes, place: bytes | dict[str, Any], meta: Meta) -> ChatCompletion:
-    _check_choices(completion.choices, meta)
-    for choice in completion.choices:
-        if (calls := choice.message.tool_calls) is not None and len(calls) > MOST_CALLS:
-            raise unexpected(f"more than {MOST_CALLS:,} tool calls", b"", meta)
-    _remember_places(completion, place)
-    _seek_usage_if_empty(completion, raw)
+        raise unrecognized("an answer without choices", raw, meta, tree)
+    _check_counts(completion.choices, meta)
+    remember_answer(completion, raw, tree, fitted)
+    _fill_usage_if_empty(completion, raw)
     return completion
 
 
-def _seek_usage_if_empty(completion: ChatCompletion, raw: bytes) -> None:
+def _fill_usage_if_empty(completion: ChatCompletion, raw: bytes) -> None:
     usage = completion.usage
     if usage is None or not usage.total_tokens:  # Else it counts something, and nothing else is looked for.
         seek_usage(completion, raw)
 
 
-def may_hold_error(raw: Data) -> bool:
-    """Return whether a good answer may have an error within: in a choice, or as the reason why it ended.
-
-    In a long one, whose length is the content's, only its beginning and end are looked at.
-    """
-    if len(raw) <= 2 * _ERROR_EDGE:
-        return bytes(raw).find(_ERROR) >= 0
-    return bytes(raw[:_ERROR_EDGE]).find(_ERROR) >= 0 or bytes(raw[-_ERROR_EDGE:]).find(_ERROR) >= 0
-
-
 def _keep_partial(error: APIError, value: Any) -> None:
     """Keep with an error what came before it, where an answer broke off: it has been made, and is paid for."""
-    tree = opened(value, completion_in)
+    tree = unwrap(value, completion_in)
     if tree is None:
         return
     try:
-        partial = fit_struct(mend_choices(tree, "message"), ChatCompletion)
+        partial = fit_struct(normalize_choices(tree, "message"), ChatCompletion)
     except OddTextError:
         return
-    if any(_says_something(choice.message) for choice in partial.choices):
-        error.partial, error.outcome = partial, "unknown"
+    if any(_has_output(choice.message) for choice in partial.choices):
+        error.with_partial(partial).with_details(outcome="unknown")
 
 
 def seek_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: Data) -> None:
@@ -207,45 +179,20 @@ def seek_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: D
     edges = bytes(raw) if len(raw) <= 2 * _EDGE else bytes(raw[:_EDGE]) + bytes(raw[-_EDGE:])
     if not _USAGE.search(edges):
         return
-    tree: Any = kept(answer).get("tree") or read_json(raw)
+    tree: Any = provenance(answer).tree or read_json(raw)
     path = find_usage(tree) if is_object(tree) else None
     if path is None or path == ("usage",):
         return
-    found: Any = tree
-    for step in path:
-        found = found[step]
-    usage = fit_struct(found, Usage)
+    usage = fit_struct(value_at(tree, path), Usage)
     msgspec.structs.force_setattr(answer, "usage", usage)
-    remember_usage(usage, tree, path)
+    remember_part(usage, tree, path)
 
 
-def _remember_places(completion: ChatCompletion, place: bytes | dict[str, Any]) -> None:
-    for number, choice in enumerate(completion.choices):
-        path, message = ("choices", number), choice.message
-        keep(choice, {"place": (place, path)})
-        keep(message, {"place": (place, (*path, "message"))})
-        if (audio := message.audio) is not None:
-            keep(audio, {"place": (place, (*path, "message", "audio"))})
-        for index, call in enumerate(message.tool_calls or ()):
-            keep(call, {"place": (place, (*path, "message", "tool_calls", index))})
-    if (usage := completion.usage) is not None:
-        remember_usage(usage, place)
+def _has_output(message: ChatMessage) -> bool:
+    return bool(message.content or message.tool_calls or message.refusal or message.images or _has_audio(message))
 
 
-def remember_usage(usage: Usage, place: bytes | dict[str, Any], path: tuple[str | int, ...] = ("usage",)) -> None:
-    """Tell a usage where in an answer's JSON it stands, for its ``extra``."""
-    keep(usage, {"place": (place, path)})
-    if (details := usage.prompt_tokens_details) is not None:
-        keep(details, {"place": (place, (*path, "prompt_tokens_details"))})
-    if (done := usage.completion_tokens_details) is not None:
-        keep(done, {"place": (place, (*path, "completion_tokens_details"))})
-
-
-def _says_something(message: ChatMessage) -> bool:
-    return bool(message.content or message.tool_calls or message.refusal or message.images or _sounds(message))
-
-
-def _sounds(message: ChatMessage) -> bool:
+def _has_audio(message: ChatMessage) -> bool:
     return message.audio is not None and bool(message.audio.id or message.audio.data or message.audio.transcript)
 
 
@@ -269,44 +216,48 @@ def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | 
         APIError: It is an error object.
         UnexpectedResponseError: It is no JSON, or nothing that belongs into a stream of chunks.
     """
-    value = read_value(data, meta)
-    if value is None or value in ([], {}):
+    value = read_event(data, meta, chunk_in, name=name)
+    if value is None:
         return None
-    value = open_event(value, meta, chunk_in, name=name)
-    if not is_object(value):
-        raise unexpected("an event that is no JSON object", data, meta)
     try:
-        mended = mend_choices(value, "delta")
+        normalized = normalize_choices(value, "delta")
     except OddTextError as error:
         raise unexpected(f"a chunk with {error}", data, meta) from None
-    chunk = fit_struct(mended, ChatCompletionChunk)
+    chunk = fit_struct(normalized, ChatCompletionChunk)
     if chunk.usage is not None:
-        remember_usage(chunk.usage, mended)
-    keep(chunk, {"raw": bytes(data), "tree": value})
+        remember_part(chunk.usage, normalized, ("usage",))
+    remember(chunk, Provenance(raw=bytes(data), tree=value))
     return chunk
 
 
-def apart(data: Data) -> list[bytes]:
+def apart(data: Data, meta: Meta) -> list[bytes]:
     """Take JSON values apart that stand in one event: some servers forget the blank line between two events.
 
-    What follows the last value is given as it is, so that nothing is dropped in silence.
+    What follows the last value is returned as it is, so that nothing is dropped in silence.
+
+    Raises:
+        UnexpectedResponseError: There are more values than any answer has.
     """
     if too_deep(data):
         return [bytes(data)]
     try:
         msgspec.json.decode(data)
     except UNREADABLE:
-        return _values(data, _BEHIND_VALUE)
+        return _values(data, _BEHIND_VALUE, meta)
     return [bytes(data)]
 
 
-def _values(data: Data, between: re.Pattern[str]) -> list[bytes]:
+def _values(data: Data, between: re.Pattern[str], meta: Meta) -> list[bytes]:
     text = bytes(data).decode("utf-8", "replace").lstrip("\ufeff \t\r\n\x1e")
     parts: list[bytes] = []
     at = 0
     if between is _BETWEEN_VALUES and text.startswith("["):
         at = _end_of(between, text, 1)
     while at < len(text):
+        if (
+            len(parts) == _MOST_VALUES
+        ):  # Each is read on its own, in Python: tiny ones would hold the event loop for long.
+            raise unexpected(f"more than {_MOST_VALUES:,} JSON values in one answer", b"", meta)
         try:
             _, end = PATIENT.raw_decode(text, at)
         except (ValueError, RecursionError):
@@ -334,10 +285,10 @@ def written_chunks(data: Data, meta: Meta) -> list[bytes] | None:
         UnexpectedResponseError: It has more values than any answer.
     """
     start = _first_of(data)
-    if start not in {b"{", b"[", b'"'} or too_deep(data):
+    if start not in {b"{", b"[", b'"'} or not _CHUNK.search(data) or too_deep(data):
         return None
     check_count(data, meta)
-    parts = _values(data, _BETWEEN_VALUES)
+    parts = _values(data, _BETWEEN_VALUES, meta)
     if len(parts) == 1 and not choices_of(parts[0]):
         parts = _wrapped_chunks(parts[0]) or parts
     if start == b"[" and parts and parts[-1].strip() == b"]":
@@ -371,7 +322,7 @@ def _wrapped_chunks(part: Data) -> list[bytes]:
         return {"chunks": value} if is_list(value) and value and all(map(chunk_in, value)) else None
 
     try:
-        found = opened(read_json(part), pick)
+        found = unwrap(read_json(part), pick)
     except (ValueError, RecursionError):
         return []
     return [] if found is None else [msgspec.json.encode(chunk) for chunk in found["chunks"]]
@@ -383,7 +334,7 @@ def choices_of(part: Data) -> list[dict[str, Any]]:
         value = read_json(part)
     except (ValueError, RecursionError):
         return []
-    tree = opened(value, chunk_in) or value
+    tree = unwrap(value, chunk_in) or value
     choices = next((tree[name] for name in ("choices", "Choices") if tree.get(name)), None) if is_object(tree) else None
     return [choice for choice in choices if is_object(choice)] if is_list(choices) else []
 

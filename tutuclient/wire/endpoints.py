@@ -11,17 +11,21 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
+from tutuclient._meta import note
 from tutuclient.errors import APIStatusError, printable
-from tutuclient.types.base import Answer, Meta, Nested, is_list, is_object, keep, note, read_json, too_deep
+from tutuclient.types.base import Answer, remember_answer
 from tutuclient.types.chat import ChatCompletion
 from tutuclient.types.completions import Completion
 from tutuclient.types.embeddings import CreateEmbeddingResponse
 from tutuclient.types.images import ImageError, ImagesResponse, ImageStreamEvent
+from tutuclient.types.json import is_list, is_object, read_json
 from tutuclient.types.models import Model, ModelList
-from tutuclient.wire.api_errors import error_of_answer, has_words, raise_if_error, read_value, unexpected
-from tutuclient.wire.chat import UNREADABLE, check_count, may_hold_error, seek_usage
-from tutuclient.wire.envelopes import not_understood, open_event, opened, read_opened
-from tutuclient.wire.lenient import OddTextError, fit_struct, mend_texts
+from tutuclient.wire.api_errors import error_of_answer, raise_if_error
+from tutuclient.wire.chat import seek_usage
+from tutuclient.wire.decoding import check_count, decode_as, may_hold_error, read_value, unexpected
+from tutuclient.wire.envelopes import read_event, read_unwrapped, unrecognized, unwrap, unwrap_event
+from tutuclient.wire.error_detection import has_message
+from tutuclient.wire.lenient import OddTextError, fit_struct, normalize_texts
 from tutuclient.wire.shapes import (
     IMAGE_NAMES,
     MODEL_NAMES,
@@ -40,6 +44,7 @@ from tutuclient.wire.shapes import (
 )
 
 if TYPE_CHECKING:
+    from tutuclient._meta import Meta
     from tutuclient.wire.envelopes import Pick
     from tutuclient.wire.sse import Data
 
@@ -48,7 +53,6 @@ T = TypeVar("T")
 
 # The API takes 2,048 prompts, and several texts of each.
 _MOST_TEXTS = 100_000
-_decoders: dict[type[Answer], msgspec.json.Decoder[Any]] = {}
 
 
 def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object: bool = False) -> A:
@@ -66,14 +70,14 @@ def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object
     """
     if cls is ModelList and not any_object:
         return cast("A", read_models(data, meta))
-    tree, found = read_opened(data, meta, _PICKS.get(cls) or _fields_of(cls))
+    tree, found = read_unwrapped(data, meta, _PICKS.get(cls) or _fields_of(cls))
     if cls is Model and found is None and not any_object:
-        raise not_understood("an answer without a model", data, meta, tree)
+        raise unrecognized("an answer without a model", data, meta, tree)
     names = cls.__struct_encode_fields__
-    nothing = all(tree.get(name) is None for name in names) and (tree.keys().isdisjoint(names) or has_words(tree))
+    nothing = all(tree.get(name) is None for name in names) and (tree.keys().isdisjoint(names) or has_message(tree))
     if names and nothing and not any_object and found is None:
-        raise not_understood(f"an answer that has nothing of a {cls.__name__}", data, meta, tree)
-    return _remembered(fit_struct(tree, cls), data, tree, tree)
+        raise unrecognized(f"an answer that has nothing of a {cls.__name__}", data, meta, tree)
+    return remember_answer(fit_struct(tree, cls), data, tree)
 
 
 def _fields_of(cls: type[Answer]) -> Pick:
@@ -97,17 +101,17 @@ _PICKS: dict[type[Answer], Pick] = {
 
 def read_models(data: Data, meta: Meta) -> ModelList:
     """Read a list of models. Raises as ``read_answer`` does, also when there is no list."""
-    models = _quickly(data, ModelList)
+    models = decode_as(data, ModelList)
     if models is not None and models.data and all(model.id for model in models.data):
-        return _remembered(models, data, data)
+        return remember_answer(models, data)
     value = read_value(data, meta) if bytes(data[:64]).strip() else None
-    pick = no_models_in if opened(value, models_in, MODEL_NAMES) is None else models_in
-    tree, found = read_opened(data, meta, pick, MODEL_NAMES)
+    pick = no_models_in if unwrap(value, models_in, MODEL_NAMES) is None else models_in
+    tree, found = read_unwrapped(data, meta, pick, MODEL_NAMES)
     if found is None:
-        raise not_understood("an answer without a list of models", data, meta, tree)
+        raise unrecognized("an answer without a list of models", data, meta, tree)
     if not found["data"]:
         note(meta, "the relay lists no models")
-    return _remembered(fit_struct(found, ModelList), data, found, found)
+    return remember_answer(fit_struct(found, ModelList), data, found)
 
 
 def read_as(data: Data, cls: type[T], meta: Meta) -> T:
@@ -144,47 +148,44 @@ def read_as(data: Data, cls: type[T], meta: Meta) -> T:
 
 def read_text(data: Data, meta: Meta) -> Completion:
     """Read a whole legacy completion. Raises as ``read_answer`` does, also when there are no choices."""
-    completion = _read_text_quickly(data, meta)
+    completion = _read_textdecode_as(data, meta)
     if completion is None or _is_shuffled(completion):
-        tree, _ = read_opened(data, meta, texts_in)
+        tree, _ = read_unwrapped(data, meta, texts_in)
         completion = _fit_texts(tree, data, meta, "an answer")
         if not completion.choices:
-            raise not_understood("an answer without choices", data, meta, tree)
+            raise unrecognized("an answer without choices", data, meta, tree)
     seek_usage(completion, data)
     return completion
 
 
 def _fit_texts(tree: dict[str, Any], data: Data, meta: Meta, what: str) -> Completion:
     try:
-        mended = mend_texts(tree)
+        normalized = normalize_texts(tree)
     except OddTextError as error:
         raise unexpected(f"{what} with {error}", data, meta) from None
-    return _remembered(fit_struct(mended, Completion), data, mended, tree)
+    return remember_answer(fit_struct(normalized, Completion), data, tree, normalized)
 
 
 def read_text_event(data: Data, meta: Meta) -> Completion | None:
     """Read one event of a streamed legacy completion; None for what carries nothing. Raises as ``read_answer`` does."""
-    completion = _read_text_quickly(data, meta)
+    completion = _read_textdecode_as(data, meta)
     if completion is None:
-        value = read_value(data, meta)
-        if value is None or value in ([], {}):
+        tree = read_event(data, meta, chunk_in)
+        if tree is None:
             return None
-        tree = open_event(value, meta, chunk_in)
-        if not is_object(tree):
-            raise unexpected("an event that is no JSON object", data, meta)
         completion = _fit_texts(tree, data, meta, "an event")
     seek_usage(completion, data)
     return completion
 
 
-def _read_text_quickly(data: Data, meta: Meta) -> Completion | None:
+def _read_textdecode_as(data: Data, meta: Meta) -> Completion | None:
     check_count(data, meta)
-    completion = _quickly(data, Completion)
-    if completion is None or not _says_all(completion) or may_hold_error(data):
+    completion = decode_as(data, Completion)
+    if completion is None or not _has_all_texts(completion) or may_hold_error(data):
         return None
     if len(completion.choices) > _MOST_TEXTS:
         raise unexpected(f"more than {_MOST_TEXTS:,} choices", b"", meta)
-    return _remembered(completion, data, data)
+    return remember_answer(completion, data)
 
 
 def read_vectors(data: bytes | bytearray, meta: Meta, count: int | None) -> CreateEmbeddingResponse:
@@ -200,18 +201,18 @@ def read_vectors(data: bytes | bytearray, meta: Meta, count: int | None) -> Crea
         APIStatusError: It is an error in an answer's clothes.
         UnexpectedResponseError: It is none, or the vectors are missing, broken, or not as many as the inputs.
     """
-    answer = _quickly(data, CreateEmbeddingResponse)
+    answer = decode_as(data, CreateEmbeddingResponse)
     if answer is not None and _has_vectors(answer):
         if is_shuffled([each.index for each in answer.data]):
             _put_in_order(answer, data)
         else:
-            _remembered(answer, data, data)
+            remember_answer(answer, data)
     else:
-        tree, picked = read_opened(data, meta, vectors_in, VECTOR_NAMES)
+        tree, picked = read_unwrapped(data, meta, vectors_in, VECTOR_NAMES)
         answer = fit_struct(picked or {}, CreateEmbeddingResponse)
         if picked is None or len(answer.data) != len(picked["data"]) or not _has_vectors(answer):
-            raise not_understood("an answer without embeddings, or with broken ones", data, meta, tree)
-        _remembered(answer, data, picked, picked)
+            raise unrecognized("an answer without embeddings, or with broken ones", data, meta, tree)
+        remember_answer(answer, data, picked)
     if count is not None and len(answer.data) != count:
         raise unexpected(f"embeddings for {len(answer.data)} inputs in place of {count}", data, meta)
     return answer
@@ -224,7 +225,7 @@ def _put_in_order(answer: CreateEmbeddingResponse, data: Data) -> None:
     places = places_in_order(items, "index")
     msgspec.structs.force_setattr(answer, "data", [answer.data[place] for place in places])
     tree["data"] = [items[place] for place in places]
-    _remembered(answer, data, tree, tree)
+    remember_answer(answer, data, tree)
 
 
 def read_images(data: Data, meta: Meta) -> ImagesResponse:
@@ -236,22 +237,22 @@ def read_images(data: Data, meta: Meta) -> ImagesResponse:
         APIStatusError: It is an error, or all that was asked for failed.
         UnexpectedResponseError: There is no image.
     """
-    answer = _quickly(data, ImagesResponse)
+    answer = decode_as(data, ImagesResponse)
     images = [] if answer is None else answer.data
     numbered = len(images) > 1 and bytes(data).find(b'"index"') >= 0
     if answer is not None and images and not numbered and all(image.url or image.b64_json for image in images):
-        return _remembered(answer, data, data)
-    tree, picked = read_opened(data, meta, images_in, IMAGE_NAMES)
+        return remember_answer(answer, data)
+    tree, picked = read_unwrapped(data, meta, images_in, IMAGE_NAMES)
     answer = fit_struct(picked or {}, ImagesResponse)
     if not any(image.url or image.b64_json for image in answer.data):
         failure = next((image.error for image in answer.data if image.error), None)
         if failure is not None:
             raise failed(failure, meta, tree)
-        raise not_understood("an answer without pictures", data, meta, tree)
+        raise unrecognized("an answer without pictures", data, meta, tree)
     for image in answer.data:
         if image.error is not None:
             note(meta, f"an image was not made: {printable(image.error.message or str(image.error.code), 200)}")
-    return _remembered(answer, data, picked or {}, picked)
+    return remember_answer(answer, data, picked)
 
 
 def failed(failure: ImageError, meta: Meta, body: object) -> APIStatusError:
@@ -281,18 +282,16 @@ def read_image_events(name: str, data: Data, meta: Meta) -> list[ImageStreamEven
     Raises:
         APIError: As ``read_answer`` does.
     """
-    event = _quickly(data, ImageStreamEvent)
+    event = decode_as(data, ImageStreamEvent)
     if event is not None and event.has_picture and event.error is None:
-        return [_named(_remembered(event, data, data), name)]
+        return [_named(remember_answer(event, data), name)]
     value = read_value(data, meta)
     if value is None or value in ([], {}):
         return []
-    failure = opened(value | {"type": value.get("type") or name} if is_object(value) else value, failure_in)
+    failure = unwrap(value | {"type": value.get("type") or name} if is_object(value) else value, failure_in)
     if failure is not None:
         return [_event_of(failure, name, data)]
-    tree = open_event(value, meta, images_in, IMAGE_NAMES, name=name)
-    if not is_object(tree):
-        raise unexpected("an event that is no JSON object", data, meta)
+    tree = unwrap_event(value, data, meta, images_in, IMAGE_NAMES, name=name)
     if tree is not value:
         return _events_of(tree, name, data)
     event = _event_of(tree, name, data)
@@ -310,7 +309,7 @@ def _events_of(tree: dict[str, Any], name: str, data: Data) -> list[ImageStreamE
 
 
 def _event_of(tree: dict[str, Any], name: str, data: Data) -> ImageStreamEvent:
-    return _named(_remembered(fit_struct(tree, ImageStreamEvent), data, tree, tree), name)
+    return _named(remember_answer(fit_struct(tree, ImageStreamEvent), data, tree), name)
 
 
 def _named(event: ImageStreamEvent, name: str) -> ImageStreamEvent:
@@ -319,7 +318,7 @@ def _named(event: ImageStreamEvent, name: str) -> ImageStreamEvent:
     return event
 
 
-def _says_all(completion: Completion) -> bool:
+def _has_all_texts(completion: Completion) -> bool:
     return bool(completion.choices) and all(choice.text for choice in completion.choices)
 
 
@@ -332,32 +331,3 @@ def _has_vectors(answer: CreateEmbeddingResponse) -> bool:
 
 def _is_shuffled(completion: Completion) -> bool:
     return is_shuffled([choice.index for choice in completion.choices])
-
-
-def _quickly(data: Data, cls: type[A]) -> A | None:
-    if cls not in _decoders:
-        _decoders[cls] = msgspec.json.Decoder(cls, strict=False)
-    try:
-        return None if too_deep(data) else cast("A", _decoders[cls].decode(data))
-    except UNREADABLE:
-        return None
-
-
-def _remembered(answer: A, data: Data, place: Data | dict[str, Any], tree: dict[str, Any] | None = None) -> A:
-    """Keep with an answer what it was read from, for ``raw``, ``to_dict`` and the ``extra`` of its parts."""
-    raw = bytes(data) if isinstance(data, memoryview) else data
-    keep(answer, {"raw": raw} if tree is None else {"raw": raw, "tree": tree})
-    _remember_places(answer, raw if tree is None else place, ())
-    return answer
-
-
-def _remember_places(struct: msgspec.Struct, place: object, path: tuple[str | int, ...]) -> None:
-    for name in struct.__struct_fields__:
-        value: Any = getattr(struct, name)
-        parts = value if is_list(value) else [value]
-        if not parts or not isinstance(parts[0], Nested):
-            continue
-        for number, part in enumerate(parts):
-            here = (*path, name, number) if parts is value else (*path, name)
-            keep(part, {"place": (place, here)})
-            _remember_places(part, place, here)

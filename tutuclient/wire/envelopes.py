@@ -1,8 +1,8 @@
-"""Answers that stand within something else: the envelopes of panels and gateways, JSON within text, lists of one.
+"""Answers within something else: the envelopes of panels and gateways, JSON within text, lists of one.
 
-A reader passes a ``pick``: a function that makes of a value the answer in the
-API's own shape, or None. It is tried on the value itself first, so that an answer
-that needs no opening is never opened.
+A reader passes a ``pick``: a function that returns the answer in the API's own
+shape, or None for a value that is not such an answer. It is tried on the value
+itself first, so that an answer without an envelope is never searched for one.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 from tutuclient.errors import APIStatusError, UnexpectedResponseError, printable
-from tutuclient.types.base import is_list, is_object, read_json
-from tutuclient.wire.api_errors import missing, raise_if_error, raise_if_words, read_object, read_value, unexpected
+from tutuclient.types.json import is_list, is_object, read_json
+from tutuclient.wire.api_errors import error_in_place, raise_if_error, raise_if_message_alone
+from tutuclient.wire.decoding import read_value, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tutuclient._meta import Meta
     from tutuclient.errors import APIError
-    from tutuclient.types.base import Meta
     from tutuclient.wire.sse import Data
 
 Pick: TypeAlias = "Callable[[Any], dict[str, Any] | None]"
-"""Makes of a decoded value the answer in the API's own shape; None when the value is no such answer."""
+"""Returns the answer in the API's own shape for a decoded value, or None when the value is not such an answer."""
 
 # The names under which panels, gateways and serverless runtimes put an answer. What a request may have is not among
 # them ("input", "request"): an echo of the request is no answer.
@@ -32,10 +33,10 @@ ENVELOPES = frozenset(
     )
 )
 _LAYERS = 5
-_LONGEST_ENVELOPE = 64  # fields; what has more is no envelope
+_LONGEST_ENVELOPE = 64  # fields; what has more is not an envelope
 
 
-def opened(value: Any, pick: Pick, names: frozenset[str] = ENVELOPES) -> dict[str, Any] | None:
+def unwrap(value: Any, pick: Pick, names: frozenset[str] = ENVELOPES) -> dict[str, Any] | None:
     """Return the answer in a value, whatever is wrapped around it, or None when there is none.
 
     What stands in the envelope beside the answer (a usage, a request id) is kept:
@@ -43,20 +44,20 @@ def opened(value: Any, pick: Pick, names: frozenset[str] = ENVELOPES) -> dict[st
 
     Args:
         value: Decoded JSON.
-        pick: Knows the answer.
+        pick: Recognizes the answer.
         names: The fields to look into, in lower case and without underscores.
     """
-    return _opened(value, pick, names, _LAYERS)
+    return _unwrap(value, pick, names, _LAYERS)
 
 
-def _opened(value: Any, pick: Pick, names: frozenset[str], layers: int) -> dict[str, Any] | None:
+def _unwrap(value: Any, pick: Pick, names: frozenset[str], layers: int) -> dict[str, Any] | None:
     found = pick(value)
     if found is not None or not layers:
         return found
     for name, inner in _inner(value, names):
-        found = _opened(inner, pick, names, layers - 1)
+        found = _unwrap(inner, pick, names, layers - 1)
         if found is not None:
-            outer = {key: kept for key, kept in value.items() if key != name} if is_object(value) else {}
+            outer = {key: other for key, other in value.items() if key != name} if is_object(value) else {}
             return outer | found
     return None
 
@@ -88,61 +89,82 @@ def _json_in(text: str) -> Any:
     return value
 
 
-def read_opened(
+def read_unwrapped(
     data: Data, meta: Meta, pick: Pick, names: frozenset[str] = ENVELOPES
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Read an answer and open what is wrapped around it.
+    """Read an answer, and unwrap it.
 
     Returns:
-        The object as it came; and what ``pick`` made of it, or None when it knows no answer in there.
+        The object as it came; and what ``pick`` made of it, or None when it recognizes no answer in there.
 
     Raises:
         APIStatusError: It is an error, or there is one in the place of the answer.
-        UnexpectedResponseError: It is no JSON object, and no answer that ``pick`` knows.
+        UnexpectedResponseError: It is not a JSON object, and not an answer that ``pick`` recognizes.
     """
-    value = read_value(data, meta) if bytes(data[:4096]).strip() else read_object(data, meta)
-    if _are_errors(value):
-        raise_if_error(value, meta)
-    found = opened(value, pick, names)
+    if not bytes(data[:4096]).strip() and not bytes(data).strip():
+        raise unexpected("an empty body", data, meta)
+    value = read_value(data, meta)
+    found = _unwrap_or_raise(value, meta, pick, names)
     if found is not None:
-        raise_if_error(found, meta)
         return found, found
-    if is_object(value):
-        raise_if_error(value, meta)
-    raise_if_wrapped(value, meta)
-    return read_object(data, meta), None
+    if not is_object(value):
+        raise unexpected(f"JSON that is not an object but {type(value).__name__}", data, meta)
+    return value, None
 
 
-def _are_errors(value: Any) -> TypeGuard[list[Any]]:
-    """Return whether a value is a list of nothing but errors."""
-    return is_list(value) and all(is_object(item) and (item.get("error") or not item) for item in value)
-
-
-def open_event(value: Any, meta: Meta, pick: Pick, names: frozenset[str] = ENVELOPES, *, name: str = "") -> Any:
-    """Open what is wrapped around an event. Returns the value itself when ``pick`` knows nothing in there.
+def read_event(
+    data: Data, meta: Meta, pick: Pick, names: frozenset[str] = ENVELOPES, *, name: str = ""
+) -> dict[str, Any] | None:
+    """Read the data of an event, and unwrap it.
 
     Args:
-        value: The decoded event.
+        data: The event's data.
         meta: How the call went.
-        pick: Knows the event.
+        pick: Recognizes the event.
         names: The fields to look into.
         name: What its ``event:`` line calls it, or "".
 
+    Returns:
+        The event, or the object as it came when ``pick`` recognizes nothing in there; None for what carries nothing:
+        ``{}``, ``null``, ``[]``.
+
     Raises:
         APIStatusError: It is an error, or there is one within.
+        UnexpectedResponseError: It is not a JSON object.
     """
+    value = read_value(data, meta)
+    return None if value is None or value in ([], {}) else unwrap_event(value, data, meta, pick, names, name=name)
+
+
+def unwrap_event(
+    value: Any, data: Data, meta: Meta, pick: Pick, names: frozenset[str] = ENVELOPES, *, name: str = ""
+) -> dict[str, Any]:
+    """Unwrap the decoded data of an event. Other arguments, result and errors as for ``read_event``."""
+    found = _unwrap_or_raise(value, meta, pick, names)
+    if found is not None:
+        return found
+    if not is_object(value):
+        raise unexpected("an event that is not a JSON object", data, meta)
+    raise_if_message_alone(value, meta, name)
+    return value
+
+
+def _unwrap_or_raise(value: Any, meta: Meta, pick: Pick, names: frozenset[str]) -> dict[str, Any] | None:
     if _are_errors(value):
         raise_if_error(value, meta)
-    found = opened(value, pick, names)
+    found = unwrap(value, pick, names)
     if found is not None:
         raise_if_error(found, meta)
         return found
     if is_object(value) or is_list(value):
         raise_if_error(value, meta)
     raise_if_wrapped(value, meta)
-    if is_object(value):
-        raise_if_words(value, meta, name)
-    return value
+    return None
+
+
+def _are_errors(value: Any) -> TypeGuard[list[Any]]:
+    """Return whether a value is a list of nothing but errors."""
+    return is_list(value) and all(is_object(item) and (item.get("error") or not item) for item in value)
 
 
 def raise_if_wrapped(value: Any, meta: Meta, layers: int = _LAYERS) -> None:
@@ -171,10 +193,10 @@ def error_without_answer(kind: str, data: Data, meta: Meta) -> APIError | None:
         raise_if_wrapped(value, meta)
     except APIStatusError as error:
         return error.with_traceback(None)
-    return not_understood(kind, data, meta, value) if is_object(value) else None
+    return unrecognized(kind, data, meta, value) if is_object(value) else None
 
 
-def not_understood(lacking: str, data: Data, meta: Meta, tree: object) -> APIError:
+def unrecognized(lacking: str, data: Data, meta: Meta, tree: object) -> APIError:
     """Make the error of an answer in which the endpoint's reader finds nothing: with all of it, and a hint.
 
     Args:
@@ -183,17 +205,16 @@ def not_understood(lacking: str, data: Data, meta: Meta, tree: object) -> APIErr
         meta: How the call went.
         tree: The decoded body.
     """
-    error = missing(lacking, tree, data, meta) if is_object(tree) else unexpected(lacking, data, meta)
+    error = error_in_place(lacking, tree, data, meta) if is_object(tree) else unexpected(lacking, data, meta)
     if not isinstance(error, UnexpectedResponseError):
         return error
-    if not error.hint and is_object(tree) and tree:
+    message, hint = error.message, error.hint
+    if not hint and is_object(tree) and tree:
         names = printable(", ".join(sorted(tree)[:12]), 120)
-        error.hint = (
+        hint = (
             f"its fields are {names}; if what you asked for is among them, it is wrapped in an unknown way: .body has"
             " all of it"
         )
-        error.message = f"{error.message} ({error.hint})"
-        error.args = (error.message,)
-    if is_object(tree) or is_list(tree):
-        error.body = tree
-    return error
+        message = f"{message} ({hint})"
+    body = tree if is_object(tree) or is_list(tree) else error.body
+    return UnexpectedResponseError(message, body=body, hint=hint, response=meta, request_id=meta.request_id)

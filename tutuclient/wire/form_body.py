@@ -19,11 +19,11 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import UUID
 
+from tutuclient.diagnostics import is_binary, quoted
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.upload import Upload
 from tutuclient.settings import UNSET
 from tutuclient.wire.json_body import Body, joined, plain
-from tutuclient.wire.keywords import is_binary, quoted
 from tutuclient.wire.messages import unpacked
 
 if TYPE_CHECKING:

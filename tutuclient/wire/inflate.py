@@ -6,10 +6,10 @@ import zlib
 from typing import TYPE_CHECKING
 
 from tutuclient.errors import printable
-from tutuclient.wire.api_errors import too_large, unexpected
+from tutuclient.wire.decoding import too_large, unexpected
 
 if TYPE_CHECKING:
-    from tutuclient.types.base import Meta
+    from tutuclient._meta import Meta
 
 # zlib's names for its formats; the negative of the first is deflate without a header.
 _ZLIB = 15

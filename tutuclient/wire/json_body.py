@@ -20,13 +20,13 @@ from typing import Any, NoReturn, TypeGuard, cast
 import msgspec
 
 from tutuclient import errors
+from tutuclient.diagnostics import is_binary, quoted, warn
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media.upload import Upload
 from tutuclient.settings import UNSET
-from tutuclient.types.base import is_list
 from tutuclient.types.chat import ChatMessage, FunctionCall, ToolCall, is_thought
-from tutuclient.wire.keywords import is_binary, quoted, warn
-from tutuclient.wire.messages import is_mapping, is_pydantic, ready
+from tutuclient.types.json import is_list
+from tutuclient.wire.messages import is_mapping, is_pydantic, prepared
 
 _MARK = os.urandom(12).hex()
 _PIECE = 192 * 2**10
@@ -223,7 +223,7 @@ def _from_array(value: Any) -> Any:
     return made
 
 
-def _is_picture(value: Any) -> bool:
+def _is_image_source(value: Any) -> bool:
     return (
         isinstance(value, os.PathLike) or callable(getattr(value, "read", None)) or type(value).__module__[:4] == "PIL."
     )
@@ -236,7 +236,7 @@ _PLAIN: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (lambda value: isinstance(value, Integral), int),
     (lambda value: isinstance(value, Real), float),
     (lambda value: isinstance(value, Mapping), dict),
-    (_is_picture, lambda _: None),
+    (_is_image_source, lambda _: None),
     (lambda value: isinstance(value, Iterable), list),
 )
 
@@ -349,7 +349,7 @@ def sendable(messages: object) -> list[Any]:
             f'messages is {quoted(messages)}, and must be a list, such as [{{"role": "user", "content": "…"}}]'
         )
     done = [
-        _sendable(message) if isinstance(message, ChatMessage) else ready(message, number)
+        _message_to_send(message) if isinstance(message, ChatMessage) else prepared(message, number)
         for number, message in enumerate(messages)
     ]
     if not done:
@@ -357,7 +357,7 @@ def sendable(messages: object) -> list[Any]:
     return done
 
 
-def _sendable(message: ChatMessage) -> dict[str, Any]:
+def _message_to_send(message: ChatMessage) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "role": message.role or "assistant",
         "content": message.content if message.parts is None else message.parts,
@@ -365,10 +365,10 @@ def _sendable(message: ChatMessage) -> dict[str, Any]:
     if message.refusal:
         fields["refusal"] = message.refusal
     if message.tool_calls:
-        fields["tool_calls"] = [_sendable_call(call) for call in message.tool_calls]
+        fields["tool_calls"] = [_call_to_send(call) for call in message.tool_calls]
         fields |= _thoughts(message)
     if message.function_call:
-        fields["function_call"] = _sendable_function(message.function_call)
+        fields["function_call"] = _function_to_send(message.function_call)
     if message.audio is not None and message.audio.id:
         fields["audio"] = {"id": message.audio.id}
     return fields
@@ -384,16 +384,16 @@ def _thoughts(message: ChatMessage) -> dict[str, Any]:
     return named | {name: value for name, value in message.extra.items() if is_thought(name) and value is not None}
 
 
-def _sendable_call(call: ToolCall) -> dict[str, Any]:
+def _call_to_send(call: ToolCall) -> dict[str, Any]:
     fields: dict[str, Any] = {"id": call.id, "type": call.type}
     if call.custom is not None:
         fields["custom"] = call.custom
     else:
-        fields["function"] = _sendable_function(call.function)
+        fields["function"] = _function_to_send(call.function)
     return fields | call.extra
 
 
-def _sendable_function(function: FunctionCall) -> dict[str, str]:
+def _function_to_send(function: FunctionCall) -> dict[str, str]:
     # Templates of llama.cpp and vLLM read the arguments as a JSON object, and neither "" nor null is one.
     arguments = function.arguments if function.arguments.strip() not in {"", "null"} else "{}"
     return {"name": function.name, "arguments": arguments}
@@ -429,7 +429,7 @@ def check_text(value: Any, field: str, *, empty: bool = False) -> None:
     elif value is None:
         if empty:
             return
-    elif not (isinstance(value, bool | float | Upload) or is_binary(value) or _is_picture(value)):
+    elif not (isinstance(value, bool | float | Upload) or is_binary(value) or _is_image_source(value)):
         return
     raise ConfigError(f"{field} is {quoted(value)}: write text that says something")
 

@@ -9,16 +9,13 @@ keyword is nearly a field that the endpoint has, a ``RequestWarning`` names it;
 from __future__ import annotations
 
 import functools
-import inspect
-import os
 import re
-import warnings
 from collections.abc import Mapping
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeGuard, cast, get_origin
+from typing import TYPE_CHECKING, Any, Final, cast, get_origin
 
-from tutuclient.errors import ConfigError, RequestWarning, printable
-from tutuclient.media.upload import picture_mime, sound_mime
+from tutuclient.diagnostics import quoted, warn
+from tutuclient.errors import ConfigError
 from tutuclient.settings import UNSET
 
 if TYPE_CHECKING:
@@ -80,31 +77,6 @@ def is_any(value: object, *kinds: type) -> bool:
     return isinstance(value, kinds)
 
 
-def is_binary(value: object) -> TypeGuard[bytes | bytearray | memoryview[int]]:
-    """Return whether something is bytes."""
-    return isinstance(value, bytes | bytearray | memoryview)
-
-
-_SHOWN = 60
-_HEAD_BYTES = 512
-
-
-def quoted(value: object) -> str:
-    """Return a few words that show what was given: short text and numbers as they are, everything else by its type."""
-    if isinstance(value, str):
-        return printable(repr(str(value[: _SHOWN + 1])[:_SHOWN]), _SHOWN + 2) + ("…" if len(value) > _SHOWN else "")
-    if is_binary(value):
-        head = bytes(memoryview(value).tobytes()[:_HEAD_BYTES])
-        seems = picture_mime(head) or sound_mime(head)
-        return f"{memoryview(value).nbytes:,} bytes{f' of {seems}' if seems else ''}"
-    if value is None or isinstance(value, bool | int | float):
-        return printable(repr(value), _SHOWN)
-    if isinstance(value, os.PathLike):
-        return f"the path {printable(repr(os.fspath(cast('os.PathLike[str]', value))), _SHOWN)}"
-    name = value.__name__ if isinstance(value, type) else type(value).__name__
-    return f"the class {name}" if isinstance(value, type) else f"{'an' if name[:1] in 'AEIOUaeiou' else 'a'} {name}"
-
-
 def names(fields: type[Any], *more: str) -> frozenset[str]:
     """Return the keywords of an endpoint: the fields of its ``TypedDict``, its arguments and those of every call."""
     return frozenset((*fields.__annotations__, *more)) | _CALL
@@ -150,18 +122,18 @@ def _check_value(name: str, value: Any) -> None:
     if name == "size" and is_any(value, tuple, list):
         raise ConfigError(f'{name} is {quoted(value)}: write text, "1024x1024"')
     if name not in _BINARY:
-        _refuse_bytes(name, value)
+        _reject_bytes(name, value)
 
 
-def _refuse_bytes(place: str, value: Any) -> None:
+def _reject_bytes(place: str, value: Any) -> None:
     if is_any(value, bytes, bytearray, memoryview):
         raise ConfigError(f"{place} is {quoted(value)}: write text (.decode())")
     if is_any(value, list, tuple):
         for number, item in enumerate(value):
-            _refuse_bytes(f"{place}[{number}]", item)
+            _reject_bytes(f"{place}[{number}]", item)
     elif place == "metadata" and is_any(value, dict):
         for name, item in value.items():
-            _refuse_bytes(f"{place}.{name}", item)
+            _reject_bytes(f"{place}.{name}", item)
 
 
 def _check_choice(choice: Any, tools: Any) -> None:
@@ -322,15 +294,3 @@ def _mistakes(one: str, other: str, limit: int) -> int:
             now.append(cost)
         before, last = last, now
     return last[-1]
-
-
-def warn(text: str) -> None:
-    """Warn of something in a request, at the line of the caller that is not ours."""
-    frame, level = inspect.currentframe(), 1  # ``skip_file_prefixes`` came with Python 3.12.
-    while frame is not None and _is_ours(frame.f_globals):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(text, RequestWarning, stacklevel=level)
-
-
-def _is_ours(names: dict[str, Any]) -> bool:
-    return str(names.get("__name__", "")).partition(".")[0] == "tutuclient"

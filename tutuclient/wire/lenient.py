@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_h
 
 import msgspec
 
-from tutuclient.types.base import is_list, is_object
 from tutuclient.types.chat import THOUGHT_PARTS, thoughts_of
+from tutuclient.types.json import is_list, is_object, value_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,26 +26,26 @@ _MOST_PARTS = 100_000
 _CAPITAL = re.compile(r"(?<![A-Z])[A-Z]")
 _TEXT_PARTS = (None, "", "text", "output_text")
 # Parts that may have a text which is not the answer's.
-_NO_TEXT = re.compile(r"reason|think|thought|tool|function|image|audio|video|file|error|refusal", re.IGNORECASE)
+_NO_TEXT_KIND = re.compile(r"reason|think|thought|tool|function|image|audio|video|file|error|refusal", re.IGNORECASE)
 
 
 class OddTextError(ValueError):
     """What stands where an answer's text belongs is no text, and would be lost."""
 
 
-def mend_choices(tree: dict[str, Any], part: str) -> dict[str, Any]:
+def normalize_choices(tree: dict[str, Any], part: str) -> dict[str, Any]:
     """Bring the choices of an odd answer into the shape of the API; ``part`` is "message" or "delta".
 
     Raises:
         OddTextError: Something that cannot be read stands where the text belongs.
     """
-    mended = {name.lower(): value for name, value in _in_lower_case(tree).items()} | tree
-    choices = mended.get("choices")
+    normalized = {name.lower(): value for name, value in _in_lower_case(tree).items()} | tree
+    choices = normalized.get("choices")
     kept = [_in_lower_case(choice) for choice in choices if is_object(choice)] if is_list(choices) else []
     if part == "delta" and not kept and (any(choices) if is_list(choices) else choices):
         raise OddTextError(f"choices that are {_kind(choices)}")
-    mended["choices"] = [_mend_choice(choice, part) for choice in kept]
-    return mended
+    normalized["choices"] = [_normalize_choice(choice, part) for choice in kept]
+    return normalized
 
 
 def _in_lower_case(value: Any, depth: int = _DEEPEST_NAMES) -> Any:
@@ -73,9 +73,9 @@ def _in_snake_case(tree: dict[str, Any]) -> dict[str, Any]:
     return {_CAPITAL.sub(r"_\g<0>", name).lstrip("_").lower(): value for name, value in tree.items()} | tree
 
 
-def _mend_choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
+def _normalize_choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
     choice = _in_snake_case(choice)
-    message, delta = _mend_message(choice, "message"), _mend_message(choice, "delta")
+    message, delta = _normalize_message(choice, "message"), _normalize_message(choice, "delta")
     odd = next((name for name in _IN_PLACE_OF_TEXT if choice.get(name)), None)
     if odd and not (message or delta or choice.get("text") or choice.get("content")):
         raise OddTextError(f"a choice that has {odd!r} and no message")
@@ -95,7 +95,7 @@ def _says(message: dict[str, Any]) -> bool:
     return any(value for name, value in message.items() if name != "role")
 
 
-def _mend_message(choice: dict[str, Any], part: str) -> dict[str, Any]:
+def _normalize_message(choice: dict[str, Any], part: str) -> dict[str, Any]:
     found = choice.get(part)
     if not found:
         return {}
@@ -104,7 +104,7 @@ def _mend_message(choice: dict[str, Any], part: str) -> dict[str, Any]:
     message = dict(_in_snake_case(found))
     if not message.get("content") and isinstance(message.get("text"), str):
         message["content"] = message["text"]
-    _mend_content(message)
+    _normalize_content(message)
     for name in ("reasoning_content", "reasoning", "reasoning_text"):
         if is_list(message.get(name)):
             del message[name]
@@ -112,15 +112,15 @@ def _mend_message(choice: dict[str, Any], part: str) -> dict[str, Any]:
             message[name] = thoughts_of(message[name]) or None
     calls = message.get("tool_calls")
     if is_list(calls):
-        message["tool_calls"] = [_mend_call(call) for call in calls if is_object(call)]
+        message["tool_calls"] = [_normalize_call(call) for call in calls if is_object(call)]
     elif is_object(calls):
-        message["tool_calls"] = [_mend_call(calls)]
+        message["tool_calls"] = [_normalize_call(calls)]
     if is_object(message.get("function_call")):
-        message["function_call"] = _mend_function(message["function_call"])
+        message["function_call"] = _normalize_function(message["function_call"])
     return message
 
 
-def _mend_content(message: dict[str, Any]) -> None:
+def _normalize_content(message: dict[str, Any]) -> None:
     content = message.get("content")
     if is_object(content):
         if content and not (isinstance(content.get("type"), str) or "text" in content):
@@ -144,7 +144,7 @@ def _text_of_part(part: Any) -> str:
     if not is_object(part):
         raise OddTextError(f"a part of the content that is {_kind(part)}")
     kind = part.get("type")
-    if kind not in _TEXT_PARTS and (not isinstance(kind, str) or kind in THOUGHT_PARTS or _NO_TEXT.search(kind)):
+    if kind not in _TEXT_PARTS and (not isinstance(kind, str) or kind in THOUGHT_PARTS or _NO_TEXT_KIND.search(kind)):
         return ""
     text = part.get("text")
     if text is None and kind in _TEXT_PARTS:
@@ -164,18 +164,18 @@ def _kind(value: object) -> str:
     return next((words for kind, words in kinds if isinstance(value, kind)), "a number")
 
 
-def mend_texts(tree: dict[str, Any]) -> dict[str, Any]:
+def normalize_texts(tree: dict[str, Any]) -> dict[str, Any]:
     """Bring an odd legacy completion into the shape of the API; some relays answer it as a chat.
 
     Raises:
-        OddTextError: As ``mend_choices`` does.
+        OddTextError: As ``normalize_choices`` does.
     """
-    mended = mend_choices(tree, "message")
-    mended["choices"] = [
+    normalized = normalize_choices(tree, "message")
+    normalized["choices"] = [
         choice | {"text": text if (text := choice.get("text")) else choice["message"].get("content")}
-        for choice in mended["choices"]
+        for choice in normalized["choices"]
     ]
-    return mended
+    return normalized
 
 
 def find_usage(tree: Mapping[str, Any]) -> tuple[str | int, ...] | None:
@@ -190,18 +190,7 @@ def find_usage(tree: Mapping[str, Any]) -> tuple[str | int, ...] | None:
         if is_object(choice):
             places += [("choices", number, "usage")]
             places += [("choices", number, part, "usage") for part in ("message", "delta") if choice.get(part)]
-    return next((place for place in places if _counts(_at(tree, place))), None)
-
-
-def _at(tree: Any, place: tuple[str | int, ...]) -> Any:
-    for step in place:
-        if is_object(tree):
-            tree = tree.get(str(step))
-        elif is_list(tree) and isinstance(step, int):
-            tree = tree[step]
-        else:
-            return None
-    return tree
+    return next((place for place in places if _counts(value_at(tree, place))), None)
 
 
 def _counts(usage: Any) -> bool:
@@ -212,33 +201,33 @@ def _counts(usage: Any) -> bool:
     )
 
 
-def dicts(value: object) -> list[dict[str, Any]]:
+def objects_in(value: object) -> list[dict[str, Any]]:
     """Give the objects of a list, and [] for what is none."""
     items = value if is_list(value) else []
     return [item for item in items if is_object(item)]
 
 
-def _mend_call(call: dict[str, Any]) -> dict[str, Any]:
+def _normalize_call(call: dict[str, Any]) -> dict[str, Any]:
     function = call.get("function")
     if is_object(function):
-        return call | {"function": _mend_function(function)}
+        return call | {"function": _normalize_function(function)}
     # Without the function around them, or with its name alone.
     flat: dict[str, Any] = {name: call[name] for name in ("name", "arguments") if call.get(name) is not None}
     if isinstance(function, str):
         flat.setdefault("name", function)
     if not flat or is_object(call.get("custom")):
         return call
-    return {name: value for name, value in call.items() if name not in flat} | {"function": _mend_function(flat)}
+    return {name: value for name, value in call.items() if name not in flat} | {"function": _normalize_function(flat)}
 
 
-def _mend_function(function: dict[str, Any]) -> dict[str, Any]:
+def _normalize_function(function: dict[str, Any]) -> dict[str, Any]:
     arguments = function.get("arguments")
     if is_object(arguments) or is_list(arguments):
-        return function | {"arguments": written(arguments)}
+        return function | {"arguments": as_text(arguments)}
     return function
 
 
-def written(value: object) -> str:
+def as_text(value: object) -> str:
     """Give text as it is, and anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 

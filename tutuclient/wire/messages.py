@@ -24,18 +24,20 @@ from uuid import UUID
 
 import msgspec
 
+from tutuclient.diagnostics import is_binary, quoted, warn
 from tutuclient.errors import ConfigError, printable
-from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart
-from tutuclient.media.saving import PICTURE_ENDINGS
-from tutuclient.media.upload import Document, Recording, Upload, audio
+from tutuclient.media.kinds import AUDIO_ENDINGS, PICTURE_ENDINGS
+from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart, audio
+from tutuclient.media.upload import Document, Recording, Upload
 from tutuclient.settings import is_unset
-from tutuclient.types.base import Answer, is_list, is_object
+from tutuclient.types.base import Answer
 from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
-from tutuclient.wire.keywords import is_any, is_binary, nearest, quoted, warn
+from tutuclient.types.json import is_list, is_object
+from tutuclient.wire.keywords import is_any, nearest
 
 # Source: the API's description 2.3.0, ChatCompletionRequestMessage.
 ROLES: Final = frozenset(("user", "system", "assistant", "tool", "developer", "function"))
-_SPEAKING: Final = frozenset(("user", "system", "developer", "tool", "function"))
+_NEEDS_CONTENT: Final = frozenset(("user", "system", "developer", "tool", "function"))
 
 # "auto", "low" and "high" are the API's; "original" is of GPT-5.4's, "xhigh" of Volcengine's, the others of Gemini's
 # media_resolution, which relays write here.
@@ -71,14 +73,11 @@ _KINDS = (
     "tool_result",
     "reference",
 )
-_PICTURE_PATH = re.compile(
+_IMAGE_PATH = re.compile(
     rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{PICTURE_ENDINGS}|svg)",
     re.IGNORECASE,
 )
-_SOUND_PATH = re.compile(
-    r"(?![a-z][a-z0-9+.-]+:)[^\n]{1,1000}\.(?:wav|mp3|m4a|mp4|ogg|oga|opus|flac|webm|aac|aiff?|wma)", re.IGNORECASE
-)
-_WEB = re.compile(r"https?://", re.IGNORECASE)
+_AUDIO_PATH = re.compile(rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{AUDIO_ENDINGS})", re.IGNORECASE)
 _SCHEMES = frozenset(("https", "http:"))
 _WEB_SCHEMES = frozenset(("https", "http"))
 _BARE_HOST = re.compile(r"www\.[^\s/]+\.[^\s/]+", re.IGNORECASE)
@@ -88,7 +87,7 @@ _DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/]{3}", re.IGNOR
 _OF_BYTES = re.compile(r"""(?:\A|;base64,\s*)b['"]""")
 
 
-def ready(message: Any, number: int) -> Any:
+def prepared(message: Any, number: int) -> Any:
     """Return a message that can be written: the caller's own object wherever it is written as the API wants it.
 
     Args:
@@ -104,7 +103,7 @@ def ready(message: Any, number: int) -> Any:
     elif kind is Message:
         role, content = message.role, message.content
     else:
-        return _other(message, number)
+        return _prepare_other(message, number)
     if type(role) is not str or role not in ROLES:
         _check_role(message, role, number)
     if role == "tool" and (message.get("tool_call_id") if kind is dict else message.tool_call_id) is None:
@@ -137,7 +136,7 @@ def _check_names(message: dict[str, Any], number: int) -> None:
         if near == "content":
             raise ConfigError(f'{place} has no content, and {quoted(name)} in its place: write "content": …')
         warn(f"{place}.{name} is no field that the API has, and is sent as it is; did you mean {near!r}?")
-    if "content" not in message and message.get("role") in _SPEAKING:
+    if "content" not in message and message.get("role") in _NEEDS_CONTENT:
         for name in message.keys() & _IN_PLACE:
             warn(f'{place} has no content, and is sent with {name!r}; did you mean to write "content": …?')
     calls = message.get("tool_calls")
@@ -153,13 +152,13 @@ _FIELDS = frozenset(
 _IN_PLACE = frozenset(("text", "message", "value", "prompt"))
 
 
-def _other(message: Any, number: int) -> Any:
+def _prepare_other(message: Any, number: int) -> Any:
     """Return the plain form of a message that is neither a dict nor a struct of ours."""
     place = f"messages[{number}]"
     if is_mapping(message):
-        return ready(dict(message), number)
+        return prepared(dict(message), number)
     if (fields := unpacked(message)) is not None:
-        return ready(fields, number)
+        return prepared(fields, number)
     if isinstance(message, Answer | ChatChoice):
         raise ConfigError(f"{place} is {quoted(message)}, a whole answer: append its message, answer.message")
     if isinstance(message, ToolCall):
@@ -174,11 +173,11 @@ def _other(message: Any, number: int) -> Any:
         raise ConfigError(
             f'{place} is text, {quoted(message)}: write {{"role": "user", "content": …}}, or user("…") of tutuclient'
         )
-    _refuse_row(message, place)
+    _reject_row(message, place)
     raise ConfigError(f'{place} is {quoted(message)}, and no message: write {{"role": "user", "content": "…"}}')
 
 
-def _refuse_row(message: object, place: str) -> None:
+def _reject_row(message: object, place: str) -> None:
     """Refuse a list in place of a message, a role and a text among them, and what was not awaited."""
     if is_any(message, Awaitable):
         raise ConfigError(f"{place} is {quoted(message)}: was an await forgotten?")
@@ -197,14 +196,6 @@ def _is_row(value: object) -> TypeGuard[Sequence[Any]]:
 def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
     """Return whether something has names and values."""
     return isinstance(value, Mapping)
-
-
-def is_picture_text(text: str) -> bool:
-    """Return whether text is what a picture is given as: an address, a data URI, or a path that ends as pictures do."""
-    text = text.strip()
-    if text[:5].lower() == "data:" or _WEB.match(text):
-        return " " not in text
-    return bool(_PICTURE_PATH.fullmatch(text)) and (" " not in text or text[:1] in "/~." or text[1:3] in {":\\", ":/"})
 
 
 def unpacked(value: Any) -> dict[str, Any] | None:
@@ -258,7 +249,7 @@ def _content(message: Any, role: str, content: Any, number: int) -> Any:
     if content is None or isinstance(content, str) or is_unset(content):  # Of UNSET encoding says what to do.
         return content
     if role == "tool" and not is_part(content) and is_any(content, Mapping, int, float):
-        _refuse(f"messages[{number}].content", content, "a result is text: write json.dumps(…) of it")
+        _reject(f"messages[{number}].content", content, "a result is text: write json.dumps(…) of it")
     parts: list[Any] = content if is_list(content) else _listed(content, f"messages[{number}].content")
     return _parts(parts, role, number) if parts else _empty(message, parts, number)
 
@@ -268,32 +259,32 @@ def _listed(content: Any, place: str) -> list[Any]:
     if is_part(content):
         return [content]
     if is_binary(content):
-        _refuse(place, content, "text is written as str (.decode()), a picture as image(…) and a sound as audio(…)")
+        _reject(place, content, "text is written as str (.decode()), a picture as image(…) and a sound as audio(…)")
     if isinstance(content, Message | ChatMessage) or (is_mapping(content) and "role" in content):
         raise ConfigError(f"{place} is a message: put it into messages itself, or write its .content here")
     if is_mapping(content):
-        _refuse_untyped(place, content)
+        _reject_untyped(place, content)
     if is_source(content):
-        _refuse(place, content, f"write user(…, part) with {_HOW_TO_SHOW}")
-    _refuse_foreign(content, place)
+        _reject(place, content, f"write user(…, part) with {_HOW_TO_SEND}")
+    _reject_foreign(content, place)
     if (fields := unpacked(content)) is not None:
         return [fields]
     if isinstance(content, Iterable):
         return [*content]
     text = f', such as str(…) of it: "content": {str(content)!r}' if _has_text(content) else ': "content": "…"'
-    return _refuse(place, content, f"write text, or a list of parts{text}")
+    return _reject(place, content, f"write text, or a list of parts{text}")
 
 
-def _refuse_foreign(content: object, place: str) -> None:
+def _reject_foreign(content: object, place: str) -> None:
     """Refuse what can be iterated over and is no list of parts."""
     if isinstance(content, Answer | ChatChoice):
-        _refuse(place, content, "write what it says, its .text")
+        _reject(place, content, "write what it says, its .text")
     if is_any(content, Awaitable):
-        _refuse(place, content, "was an await forgotten?")
+        _reject(place, content, "was an await forgotten?")
     if hasattr(content, "dtype"):
-        _refuse(place, content, "write text; a picture is image(PIL.Image.fromarray(array))")
+        _reject(place, content, "write text; a picture is image(PIL.Image.fromarray(array))")
     if is_any(content, set, frozenset):
-        _refuse(place, content, "its order is nobody's; write a list")
+        _reject(place, content, "its order is nobody's; write a list")
 
 
 def _has_text(content: object) -> bool:
@@ -302,7 +293,7 @@ def _has_text(content: object) -> bool:
 
 
 _SHORT = (int, float, Decimal, UUID, date)
-_HOW_TO_SHOW = "image(source) for a picture, audio(source) for a sound, file(source) for a document"
+_HOW_TO_SEND = "image(source) for a picture, audio(source) for a sound, file(source) for a document"
 
 
 def _empty(message: Any, content: list[Any], number: int) -> list[Any]:
@@ -314,7 +305,7 @@ def _empty(message: Any, content: list[Any], number: int) -> list[Any]:
 
 
 def _check_missing(message: Any, role: str, number: int) -> None:
-    if role not in _SPEAKING:
+    if role not in _NEEDS_CONTENT:
         return
     # What a relay of its own kind wants may stand in another field.
     if is_object(message) and role != "tool" and message.keys() - {"role", "content", "name"}:
@@ -373,17 +364,17 @@ def _part(part: Any, place: str) -> Any:
     if _is_row(part):
         raise ConfigError(f"{place} is a {type(part).__name__}: content is one list of parts")
     if is_binary(part) or is_source(part):
-        _refuse(place, part, f"write {_HOW_TO_SHOW}")
+        _reject(place, part, f"write {_HOW_TO_SEND}")
     if (fields := unpacked(part)) is not None:
         return _dict_part(fields, place)
-    return _refuse(place, part, 'a part is text, image(…), audio(…), file(…), or a dict with a "type"')
+    return _reject(place, part, 'a part is text, image(…), audio(…), file(…), or a dict with a "type"')
 
 
 def _struct_part(part: msgspec.Struct, place: str) -> msgspec.Struct:
     if isinstance(part, Message | ChatMessage | Answer):
         raise ConfigError(f"{place} is {quoted(part)}, where a part of a message belongs: put it into messages itself")
     if isinstance(part, TextPart) and not isinstance(part.text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
-        _refuse(f"{place}.text", part.text, "text is a str")
+        _reject(f"{place}.text", part.text, "text is a str")
     if isinstance(part, ImagePart):
         image = _image_url(part.image_url, f"{place}.image_url")
         return part if image is part.image_url else ImagePart(image)
@@ -395,12 +386,12 @@ def _dict_part(part: Mapping[str, Any], place: str) -> Any:
     if kind is None:
         if "role" in part:
             raise ConfigError(f"{place} is a message, where a part of one belongs: put it into messages itself")
-        _refuse_untyped(place, part)
+        _reject_untyped(place, part)
     if not isinstance(kind, str) or not kind.strip():
-        _refuse(f"{place}.type", kind, 'write "text", "image_url", "input_audio" or "file"')
+        _reject(f"{place}.type", kind, 'write "text", "image_url", "input_audio" or "file"')
     if kind == "text":
         if not isinstance(part.get("text"), str):
-            _refuse_field(part, "text", place, 'write "text": "…"')
+            _reject_field(part, "text", place, 'write "text": "…"')
     elif kind == "image_url":
         return _image_part(part, place)
     elif kind == "input_audio":
@@ -420,10 +411,10 @@ def _check_file(part: Mapping[str, Any], place: str) -> None:
     if not is_mapping(given):
         if given is None and part.keys() - {"type", "file"}:  # A relay's own spelling.
             return
-        _refuse_field(part, "file", place, "write the part file(source)")
+        _reject_field(part, "file", place, "write the part file(source)")
     data = given.get("file_data")
     if is_any(data, bytes, bytearray, memoryview, os.PathLike) or callable(getattr(data, "read", None)):
-        _refuse(f"{place}.file.file_data", data, "write the part file(source)")
+        _reject(f"{place}.file.file_data", data, "write the part file(source)")
     if not given:
         raise ConfigError(f"{place}.file is empty: write the part file(source)")
 
@@ -435,7 +426,7 @@ def _image_part(part: Mapping[str, Any], place: str) -> Any:
     if is_binary(given) or is_source(given):
         given = {"url": given}
     if not isinstance(given, str | Mapping | ImageURL):
-        _refuse_field(part, "image_url", place, 'write "image_url": {"url": "https://…"}, or the part image(source)')
+        _reject_field(part, "image_url", place, 'write "image_url": {"url": "https://…"}, or the part image(source)')
     image = _image_url(given, f"{place}.image_url")
     if "detail" in part:
         warn(
@@ -459,7 +450,7 @@ def _image_url(image: Any, place: str) -> Any:
     elif is_binary(url):
         url = Upload(url)
     elif not is_source(url):
-        _refuse_field(fields, "url", place, 'write "url": "https://…", or the part image(source)')
+        _reject_field(fields, "url", place, 'write "url": "https://…", or the part image(source)')
     for name in fields.keys() - _IMAGE_FIELDS:
         if (near := nearest(str(name), _IMAGE_FIELDS)) and near not in fields:
             warn(f"{place}.{name} is no field that the API has, and is sent as it is; did you mean {near!r}?")
@@ -503,7 +494,7 @@ def _check_address(url: str, place: str) -> None:
     scheme, colon, _ = head.partition(":")
     if colon and scheme.lower() not in _WEB_SCHEMES and _near(scheme, _WEB_SCHEMES):
         raise ConfigError(f"{place} is {quoted(url)}: did you mean https://?")
-    if len(url) <= 1000 and _PICTURE_PATH.fullmatch(url.strip()):  # noqa: PLR2004  (longer than any path; not all base64)
+    if len(url) <= 1000 and _IMAGE_PATH.fullmatch(url.strip()):  # noqa: PLR2004  (longer than any path; not all base64)
         raise ConfigError(
             f"{place} is {quoted(url)}, a path as text, which the relay cannot open: write the part "
             f"image({quoted(url)}), which sends the file"
@@ -515,7 +506,7 @@ def _audio_part(part: Mapping[str, Any], place: str) -> Any:
     if isinstance(given, AudioPart):
         return given
     if not (is_mapping(given) or isinstance(given, InputAudio)):
-        _refuse_field(
+        _reject_field(
             part,
             "input_audio",
             place,
@@ -523,19 +514,19 @@ def _audio_part(part: Mapping[str, Any], place: str) -> Any:
         )
     fields: Mapping[str, Any] = {"data": given.data, "format": given.format} if isinstance(given, InputAudio) else given
     data: Any = fields.get("data")
-    if isinstance(data, str) and _is_no_sound(data[: _HEAD * 5].strip()):
-        _refuse(f"{place}.input_audio.data", data, "write the part audio(source), or base64 of the sound")
+    if isinstance(data, str) and _is_not_audio(data[: _HEAD * 5].strip()):
+        _reject(f"{place}.input_audio.data", data, "write the part audio(source), or base64 of the sound")
     if isinstance(data, str | bytes | bytearray | memoryview | Upload):
         return part if is_object(part) else dict(part)
     if data is None:
-        _refuse_field(fields, "data", f"{place}.input_audio", "write the part audio(source)")
+        _reject_field(fields, "data", f"{place}.input_audio", "write the part audio(source)")
     if not is_source(data):
-        _refuse(f"{place}.input_audio.data", data, "write the part audio(source)")
+        _reject(f"{place}.input_audio.data", data, "write the part audio(source)")
     return audio(data, format=fields.get("format"))
 
 
-def _is_no_sound(head: str) -> bool:
-    return not head or bool(_SOUND_PATH.fullmatch(head) or _OF_BYTES.search(head))
+def _is_not_audio(head: str) -> bool:
+    return not head or bool(_AUDIO_PATH.fullmatch(head) or _OF_BYTES.search(head))
 
 
 def is_part(value: object) -> TypeGuard[Any]:
@@ -552,13 +543,13 @@ def is_source(value: object) -> bool:
     return type(value).__module__.startswith("PIL.")
 
 
-def _refuse_field(fields: Mapping[str, Any], name: str, place: str, advice: str) -> NoReturn:
+def _reject_field(fields: Mapping[str, Any], name: str, place: str, advice: str) -> NoReturn:
     if name in fields:
-        _refuse(f"{place}.{name}", fields[name], advice)
+        _reject(f"{place}.{name}", fields[name], advice)
     raise ConfigError(f"{place} has no {name!r}: {advice}")
 
 
-def _refuse_untyped(place: str, part: Mapping[str, Any]) -> NoReturn:
+def _reject_untyped(place: str, part: Mapping[str, Any]) -> NoReturn:
     names = [str(name) for name in part]
     kind = next((name for name in names if name in _KINDS), None)
     advice = (
@@ -568,5 +559,5 @@ def _refuse_untyped(place: str, part: Mapping[str, Any]) -> NoReturn:
     raise ConfigError(f'{place} is a dict without a "type" (it has {holds}): {advice}')
 
 
-def _refuse(place: str, value: object, advice: str) -> NoReturn:
+def _reject(place: str, value: object, advice: str) -> NoReturn:
     raise ConfigError(f"{place} is {quoted(value)}: {advice}")

@@ -1,6 +1,6 @@
 """Answers in other shapes than the API's: bare lists, other names for the list, lists of texts, one in place of many.
 
-Each function here is a ``Pick`` for ``envelopes.opened``: it makes of a value the
+Each function here is a ``Pick`` for ``envelopes.unwrap``: it makes of a value the
 answer in the API's own shape, with the fields beside it kept, or says that the
 value has no such answer. What is missing or broken is never left out in silence.
 """
@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from tutuclient.types.base import is_list, is_object
 from tutuclient.types.images import looks_like_image
+from tutuclient.types.json import is_list, is_object
 from tutuclient.wire.envelopes import ENVELOPES
-from tutuclient.wire.lenient import written
+from tutuclient.wire.lenient import as_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -80,7 +80,7 @@ def choices_in(value: Any) -> dict[str, Any] | None:
 
 def chunk_in(value: Any) -> dict[str, Any] | None:
     """Pick an event of a streamed answer: it has the list of choices, be it empty."""
-    return None if _choices(value) is None else value
+    return value if _choices(value) is not None else _from_ollama(value, "delta")
 
 
 def completion_in(value: Any) -> dict[str, Any] | None:
@@ -89,6 +89,8 @@ def completion_in(value: Any) -> dict[str, Any] | None:
         return _with_choices_in_order(value)
     if not is_object(value):
         return None
+    if value.get("done") is True and (answer := _from_ollama(value, "message")) is not None:
+        return answer
     images = value.get("data")
     listed = is_list(images) and any(is_object(one) and (one.get("url") or one.get("b64_json")) for one in images)
     return value if listed else None
@@ -97,6 +99,22 @@ def completion_in(value: Any) -> dict[str, Any] | None:
 def texts_in(value: Any) -> dict[str, Any] | None:
     """Pick a legacy completion."""
     return None if choices_in(value) is None else _with_choices_in_order(value)
+
+
+def _from_ollama(value: Any, part: str) -> dict[str, Any] | None:
+    """Return an answer of Ollama's own API in the API's shape, or None; ``part`` is "message" or "delta".
+
+    Source: https://github.com/ollama/ollama/blob/main/docs/api.md, "Generate a chat completion".
+    """
+    if not is_object(value) or not is_object(value.get("message")) or not isinstance(value.get("done"), bool):
+        return None
+    reason = (value.get("done_reason") or "stop") if value["done"] else None
+    kept = {name: item for name, item in value.items() if name not in {"message", "done", "done_reason"}}
+    answer = kept | {"choices": [{"index": 0, part: value["message"], "finish_reason": reason}]}
+    asked, made = value.get("prompt_eval_count"), value.get("eval_count")
+    if isinstance(asked, int) and isinstance(made, int):
+        answer["usage"] = {"prompt_tokens": asked, "completion_tokens": made, "total_tokens": asked + made}
+    return answer
 
 
 def _choices(value: Any) -> list[Any] | None:
@@ -118,12 +136,12 @@ def _with_choices_in_order(tree: dict[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------- transcripts
 
 
-def said_in(value: Any) -> dict[str, Any] | None:
+def transcription_in(value: Any) -> dict[str, Any] | None:
     """Pick a transcription: it has a text, or segments."""
     return value if is_object(value) and ("text" in value or is_list(value.get("segments"))) else None
 
 
-def event_in(value: Any) -> dict[str, Any] | None:
+def audio_event_in(value: Any) -> dict[str, Any] | None:
     """Pick an event of a streamed transcription or speech."""
     if not is_object(value):
         return None
@@ -401,13 +419,13 @@ def _failure(item: dict[str, Any]) -> dict[str, Any] | None:
     error = item.get("error")
     if is_object(error) and error:
         words = next((error[name] for name in _WORDS if error.get(name)), None)
-        return error | ({} if words is None else {"message": written(words)})
+        return error | ({} if words is None else {"message": as_text(words)})
     code, status = item.get("code"), item.get("status") or item.get("state")
     words = error or next((item[name] for name in _WORDS if item.get(name)), None)
     by_code = bool(words and code) and str(code).lower() not in SUCCESS
     if not (error or by_code or (isinstance(status, str) and _SAYS_FAILED.search(status))):
         return None
-    return {"message": written(words or status)} | ({"code": code} if code else {})
+    return {"message": as_text(words or status)} | ({"code": code} if code else {})
 
 
 def failure_in(value: Any) -> dict[str, Any] | None:

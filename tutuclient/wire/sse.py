@@ -64,7 +64,7 @@ class Decoder:
         self._size = 0
 
     @property
-    def unfinished(self) -> int:
+    def buffered(self) -> int:
         """How many bytes are held of a line or an event whose end has not come."""
         return len(self._tail) + self._size
 
@@ -219,7 +219,7 @@ class Lines:
         self._tail = bytearray()
 
     @property
-    def unfinished(self) -> int:
+    def buffered(self) -> int:
         """How many bytes are held of a line whose end has not come."""
         return len(self._tail)
 

@@ -26,17 +26,18 @@ from tutuclient.types.audio import (
     Translation,
     TranslationVerbose,
 )
-from tutuclient.types.base import Answer, Meta, Nested, keep, read_json
-from tutuclient.types.chat import Usage
-from tutuclient.wire.api_errors import error_event, in_utf8, missing, read_value, unexpected
-from tutuclient.wire.chat import remember_usage
-from tutuclient.wire.envelopes import not_understood, open_event, read_opened
+from tutuclient.types.base import Answer, remember_answer
+from tutuclient.types.json import read_json
+from tutuclient.wire.api_errors import error_event, error_in_place
+from tutuclient.wire.decoding import in_utf8, unexpected
+from tutuclient.wire.envelopes import read_event, read_unwrapped, unrecognized
 from tutuclient.wire.lenient import fit_struct
-from tutuclient.wire.shapes import event_in, said_in
+from tutuclient.wire.shapes import audio_event_in, transcription_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
+    from tutuclient._meta import Meta
     from tutuclient.wire.sse import Data
 
 A = TypeVar("A", bound=Answer)
@@ -83,14 +84,14 @@ def read_transcription(
     """
     if form in PLAIN_FORMATS:
         return read_plain(data, form, meta)
-    return _said(data, _TRANSCRIPTIONS.get(form, Transcription), meta)
+    return _read_json(data, _TRANSCRIPTIONS.get(form, Transcription), meta)
 
 
 def read_translation(data: Data, form: str, meta: Meta) -> Translation | TranslationVerbose | str:
     """Read a whole translation. Arguments and errors as for ``read_transcription``."""
     if form in PLAIN_FORMATS:
         return read_plain(data, form, meta)
-    return _said(data, _TRANSLATIONS.get(form, Translation), meta)
+    return _read_json(data, _TRANSLATIONS.get(form, Translation), meta)
 
 
 def read_plain(data: Data, form: str, meta: Meta) -> str:
@@ -105,10 +106,10 @@ def read_plain(data: Data, form: str, meta: Meta) -> str:
     if _HTML.match(raw[:256]):
         raise unexpected("HTML", raw, meta)
     if _JSON.match(raw[:256]):
-        tree, _ = read_opened(raw, meta, said_in)
+        tree, _ = read_unwrapped(raw, meta, transcription_in)
         said = tree.get("text")
         if not isinstance(said, str) or (form != "text" and not _CUE.search(said)):
-            raise missing(f"JSON where {form} was asked for", tree, raw, meta)
+            raise error_in_place(f"JSON where {form} was asked for", tree, raw, meta)
         return said
     text = in_utf8(raw, meta).decode("utf-8", "replace").removeprefix("\ufeff")
     return text.removesuffix("\n").removesuffix("\r") if form == "text" else text
@@ -134,7 +135,7 @@ def read_transcription_event(kind: str, data: Data, meta: Meta) -> Transcription
     if cls is None:
         # A relay that cannot stream writes the whole answer into one event.
         cls = next((event for field, event in _BY_FIELD if isinstance(tree.get(field), str)), None)
-    return None if cls is None else _kept(fit_struct(tree, cls), data, tree)
+    return None if cls is None else remember_answer(fit_struct(tree, cls), data, tree)
 
 
 def transcription_events(body: bytes, meta: Meta, *, form: str) -> Iterator[TranscriptionStreamEvent]:
@@ -145,7 +146,7 @@ def transcription_events(body: bytes, meta: Meta, *, form: str) -> Iterator[Tran
         return
     for part in said.segments if isinstance(said, TranscriptionDiarized) else ():
         yield fit_struct(asdict(part), TranscriptionTextSegmentEvent)
-    yield _kept(
+    yield remember_answer(
         fit_struct(said.to_dict() | {"type": "transcript.text.done"}, TranscriptionTextDoneEvent), body, said.to_dict()
     )
 
@@ -180,7 +181,7 @@ def read_speech_event(kind: str, data: Data, meta: Meta) -> SpeechStreamEvent | 
     tree = _event(kind, data, meta)
     name = str(tree.get("type") or kind)
     if name == "speech.audio.done":
-        return _kept(fit_struct(tree, SpeechAudioDoneEvent), data, tree)
+        return remember_answer(fit_struct(tree, SpeechAudioDoneEvent), data, tree)
     if not tree.get("audio") and name != "speech.audio.delta":
         return None
     event = fit_struct(tree, SpeechAudioDeltaEvent)
@@ -189,39 +190,19 @@ def read_speech_event(kind: str, data: Data, meta: Meta) -> SpeechStreamEvent | 
     except ValueError:
         broken = unexpected("a piece of sound whose base64 is broken", data, meta)
     else:
-        return _kept(event, data, tree)
+        return remember_answer(event, data, tree)
     raise broken
 
 
 def _event(kind: str, data: Data, meta: Meta) -> dict[str, Any]:
     if kind == "error":
         raise error_event(data, meta)
-    tree = read_value(data, meta)
-    if tree is None or tree == []:
-        return {}
-    tree = open_event(tree, meta, event_in, name=kind)
-    if not isinstance(tree, dict):
-        raise unexpected("an event that is no JSON object", data, meta)
-    return cast("dict[str, Any]", tree)
+    return read_event(data, meta, audio_event_in, name=kind) or {}
 
 
-def _said(data: Data, cls: type[A], meta: Meta) -> A:
+def _read_json(data: Data, cls: type[A], meta: Meta) -> A:
     raw = bytes(data)
-    tree, found = read_opened(raw, meta, said_in)
+    tree, found = read_unwrapped(raw, meta, transcription_in)
     if found is None:
-        raise not_understood("JSON without a text", raw, meta, tree)
-    return _kept(fit_struct(tree, cls), raw, tree)
-
-
-def _kept(answer: A, data: Data, tree: dict[str, Any]) -> A:
-    """Keep what an answer was made of, for its ``raw`` and ``extra`` and those of its parts."""
-    keep(answer, {"raw": bytes(data), "tree": tree})
-    usage = getattr(answer, "usage", None)
-    if isinstance(usage, Usage):
-        remember_usage(usage, tree)
-    for name in ("segments", "words"):
-        parts: Sequence[Nested] = getattr(answer, name, None) or ()
-        if len(parts) == len(tree.get(name) or ()):
-            for number, part in enumerate(parts):
-                keep(part, {"place": (tree, (name, number))})
-    return answer
+        raise unrecognized("JSON without a text", raw, meta, tree)
+    return remember_answer(fit_struct(tree, cls), raw, tree)

@@ -14,8 +14,8 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tutuclient import errors
-from tutuclient.types.base import is_object
-from tutuclient.wire.lenient import dicts
+from tutuclient.types.json import is_object
+from tutuclient.wire.lenient import objects_in
 
 if TYPE_CHECKING:
     from tutuclient.errors import APIStatusError
@@ -618,7 +618,10 @@ def class_of_details(error: dict[str, Any], said: str) -> type[APIStatusError] |
     # Stability's and Bedrock's names for a type; and the errors that FastAPI and Cloudflare put into a list.
     words = [error.get(name) for name in ("name", "__type")]
     words += [
-        item.get(key) for name in ("detail", "errors") for item in dicts(error.get(name)) for key in ("type", "code")
+        item.get(key)
+        for name in ("detail", "errors")
+        for item in objects_in(error.get(name))
+        for key in ("type", "code")
     ]
     return next((cls for word in words if isinstance(word, str) and (cls := class_of_code(word))), None)
 

@@ -1,7 +1,6 @@
-"""The endpoints, a file a page of the API: each reads a request, complains as a relay does, and answers.
+"""The stand-in's endpoints: each reads a request, checks it as a relay does, and answers.
 
-``page_for`` finds the page of a request; what is no page is for the server to say. The pages know HTTP and shapes;
-what is seen, heard, drawn or filled in is for the rooms beside them.
+``answer`` routes to them. What is in an image, a recording or a prompt is for the modules beside this package.
 """
 
 from collections.abc import Awaitable, Callable
@@ -9,26 +8,26 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 
 from tutuclient.standin.endpoints import audio, chat, images, panel, texts
-from tutuclient.testing.script import Exchange
+from tutuclient.testing.exchange import Exchange
 
-Page = Callable[[Exchange], Awaitable[web.StreamResponse]]
+Endpoint = Callable[[Exchange], Awaitable[web.StreamResponse]]
 
-NO_MODEL = "未指定模型名称，模型名称不能为空"
+_NO_MODEL = "未指定模型名称，模型名称不能为空"
 
-_JSON: dict[str, Page] = {
+_JSON: dict[str, Endpoint] = {
     "/v1/chat/completions": chat.answer,
     "/v1/completions": texts.complete,
     "/v1/embeddings": texts.embed,
     "/v1/images/generations": images.generate,
     "/v1/audio/speech": audio.speak,
 }
-_FORMS: dict[str, Page] = {
+_FORMS: dict[str, Endpoint] = {
     "/v1/images/edits": images.edit,
     "/v1/images/variations": images.vary,
     "/v1/audio/transcriptions": audio.transcribe,
     "/v1/audio/translations": audio.translate,
 }
-_OPEN: dict[str, Page] = {
+_OPEN: dict[str, Endpoint] = {
     "/v1/models": panel.models,
     "/v1/dashboard/billing/subscription": panel.subscription,
     "/v1/dashboard/billing/usage": panel.usage,
@@ -47,15 +46,28 @@ _USUAL_MODELS = {
     "/v1/audio/translations": "whisper-1",
 }
 
-PATHS = frozenset({*_JSON, *_FORMS, *_OPEN})
-"""The paths that are pages; a slash after one is redirected."""
+_PATHS = frozenset({*_JSON, *_FORMS, *_OPEN})
+_INDEX_PAGE = b"""<!doctype html>
+<html lang="zh"><head><meta charset="utf-8"><title>New API</title></head>
+<body><noscript>You need to enable JavaScript to run this app.</noscript><div id="root"></div></body></html>
+"""
 
-PUBLIC = frozenset({"/api/status"})
-"""The paths that want no key."""
+
+async def answer(exchange: Exchange) -> web.StreamResponse:
+    """Answer a request as new-api routes it: an endpoint, a redirect, its index page outside ``/v1``, or 404."""
+    method, path = exchange.request.method, exchange.request.path
+    if (endpoint := _endpoint(method, path)) is not None:
+        return await endpoint(exchange)
+    if (bare := path.rstrip("/")) in _PATHS and bare != path:
+        # gin, new-api's router, redirects a slash too many (RedirectTrailingSlash): 301, or 307 to keep a body.
+        status = 301 if method == "GET" else 307
+        return exchange.respond(b"", status=status, headers={hdrs.LOCATION: bare})
+    if not f"{path}/".startswith("/v1/"):
+        return exchange.respond(_INDEX_PAGE, content_type="text/html; charset=utf-8")
+    return exchange.error(404, f"Invalid URL ({method} {path})", type="invalid_request_error", code="")
 
 
-def page_for(method: str, path: str) -> Page | None:
-    """Find the page of a request; None when there is none."""
+def _endpoint(method: str, path: str) -> Endpoint | None:
     if method == "GET" and path.removeprefix("/v1/models/") not in {path, ""}:
         return panel.model
     if method == "GET":
@@ -76,9 +88,9 @@ async def _posted(exchange: Exchange) -> web.StreamResponse:
             return exchange.error(400, exchange.broken_form, code="invalid_request")
         model = exchange.form.fields.get("model")
     else:
-        return exchange.error(400, NO_MODEL, code="invalid_request")
+        return exchange.error(400, _NO_MODEL, code="invalid_request")
     if not (model or _USUAL_MODELS.get(path)):
-        return exchange.error(400, NO_MODEL, code="invalid_request")
+        return exchange.error(400, _NO_MODEL, code="invalid_request")
     if exchange.stage.account.exhausted:
         left = f"用户额度不足，剩余额度: ＄{exchange.stage.account.balance:.6f}"
         return exchange.error(403, left, code="insufficient_user_quota")

@@ -17,8 +17,10 @@ from tutuclient.standin import audio
 from tutuclient.standin.words import CJK
 from tutuclient.testing import lenient
 from tutuclient.testing.account import ANSWER_POINTS
+from tutuclient.testing.answers import event, send_events, streams
+from tutuclient.testing.exchange import Exchange
 from tutuclient.testing.form import FormFile
-from tutuclient.testing.script import Exchange, Streams, event, logprob, tokens
+from tutuclient.testing.tokens import logprob, tokens
 
 _LONGEST_INPUT = 4096
 _PIECE_BYTES = 4096
@@ -51,7 +53,7 @@ async def speak(exchange: Exchange) -> web.StreamResponse:
         return await _events(exchange, [*frames, {"type": "speech.audio.done", "usage": usage}])
     size, kind = exchange.stage.piece_bytes or _PIECE_BYTES, f"audio/{'pcm' if bare else 'wav'}"
     delay = exchange.stage.token_delay
-    return await Streams([data], chunk_sizes=size, delay=delay, done=False, content_type=kind).play(exchange)
+    return await streams([data], chunk_sizes=size, delay=delay, done=False, content_type=kind).play(exchange)
 
 
 def _speech_complaint(payload: Mapping[str, Any], model: str) -> str | None:
@@ -210,9 +212,7 @@ def _spoken_events(exchange: Exchange, text: str, lines: list[_Line], heard: aud
 
 
 async def _events(exchange: Exchange, events: Iterable[Mapping[str, Any]]) -> web.StreamResponse:
-    delay, pieces = exchange.stage.token_delay, exchange.stage.piece_bytes
-    frames = [event(each) for each in events]
-    return await Streams(frames, chunk_sizes=pieces, delay=delay, done=False).play(exchange)
+    return await send_events(exchange, map(event, events), done=False)
 
 
 def _turn(place: int, line: _Line, speakers: list[str]) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from aiohttp import web
 
 from tutuclient.standin import brain, tools
 from tutuclient.testing import lenient
-from tutuclient.testing.account import ANSWER_POINTS, PICTURE_POINTS
-from tutuclient.testing.script import INLINE_BYTES, Answer, Exchange, Says, Stage, draws, fails
+from tutuclient.testing.account import ANSWER_POINTS, IMAGE_POINTS
+from tutuclient.testing.answers import draws, fails, send_chat
+from tutuclient.testing.exchange import INLINE_BYTES, Answer, Exchange, Played, Stage
 
 _GO_TYPES = {"stream": (bool, "bool"), "logprobs": (bool, "bool"), "max_tokens": (int, "uint"), "n": (int, "int"),
              "max_completion_tokens": (int, "uint"), "top_logprobs": (int, "int")}  # fmt: skip
@@ -94,13 +95,9 @@ def _reply(exchange: Exchange) -> Answer:
     if reply.spoken is not None:
         fields["audio"] = _audio(reply.spoken, reply.transcript)
     limit = payload.get("max_completion_tokens", payload.get("max_tokens"))
-    silent = bool(reply.tool_calls) or reply.spoken is not None
-    return Says(
-        None if silent else reply.text,
-        fields=fields,
-        max_tokens=limit if isinstance(limit, int) and limit > 0 else None,
-        numbered=reply.free,
-    )
+    most = limit if isinstance(limit, int) and limit > 0 else None
+    content = None if reply.tool_calls or reply.spoken is not None else reply.text
+    return Played(lambda asked: send_chat(asked, content, fields, max_tokens=most, numbered=reply.free))
 
 
 def _refused(message: str, code: str | None, param: str) -> Answer:
@@ -117,4 +114,4 @@ def _audio(spoken: bytes, transcript: str) -> dict[str, Any]:
 
 
 def _charge(stage: Stage, *, pictured: bool) -> None:
-    stage.account.charge(PICTURE_POINTS if pictured else ANSWER_POINTS)
+    stage.account.charge(IMAGE_POINTS if pictured else ANSWER_POINTS)

@@ -16,8 +16,10 @@ from aiohttp import hdrs, web
 from tutuclient.standin import brain
 from tutuclient.standin.words import CJK
 from tutuclient.testing import lenient
-from tutuclient.testing.account import PICTURE_POINTS
-from tutuclient.testing.script import Exchange, Streams, event, tokens
+from tutuclient.testing.account import IMAGE_POINTS
+from tutuclient.testing.answers import event, send_events
+from tutuclient.testing.exchange import Exchange
+from tutuclient.testing.tokens import tokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -172,11 +174,10 @@ async def _answer(exchange: Exchange, order: _Order, draw: Draw, events: str) ->
         drawn = await exchange.stage.work(lambda: draw(order))
     except brain.CannotSeeError as error:
         return _refused(exchange, str(error))
-    exchange.stage.account.charge(PICTURE_POINTS * len(drawn))
+    exchange.stage.account.charge(IMAGE_POINTS * len(drawn))
     if streamed:
         frames = await exchange.stage.work(lambda: list(_events(order, drawn, events)))
-        delay, pieces = exchange.stage.token_delay, exchange.stage.piece_bytes
-        return await Streams(frames, chunk_sizes=pieces, delay=delay, done=False).play(exchange)
+        return await send_events(exchange, frames, done=False)
     encoded = order.fields.get("response_format") or ("b64_json" if order.newer else "url")
     data = [
         {
@@ -196,11 +197,11 @@ async def _answer(exchange: Exchange, order: _Order, draw: Draw, events: str) ->
 
 def _events(order: _Order, drawn: list[bytes], events: str) -> Iterator[bytes]:
     """Send drafts that grow sharper, then each picture."""
-    room = brain.pictures()
+    editing = brain.pillow("editing")
     for picture in drawn:
         shared = {"created_at": int(time.time()), **_said(order, picture)}
         for index in range(order.partial):
-            draft = base64.b64encode(room.draft(picture, order.partial - index, kind=order.kind)).decode()
+            draft = base64.b64encode(editing.draft(picture, order.partial - index, kind=order.kind)).decode()
             fields = {"type": f"{events}.partial_image", "b64_json": draft, "partial_image_index": index}
             yield event({**fields, **shared})
         final = base64.b64encode(picture).decode()
@@ -246,34 +247,32 @@ def _refused(exchange: Exchange, message: str) -> web.Response:
 
 
 def _generated(order: _Order) -> list[bytes]:
-    room = brain.pictures()
     size = order.size or (1024, 1024)
-    first, _ = room.generate(order.prompt, zh=CJK.search(order.prompt) is not None, size=size, clear=order.clear)
+    first, _ = brain.pillow("drawing").generate(
+        order.prompt, zh=CJK.search(order.prompt) is not None, size=size, clear=order.clear
+    )
     return _finished(order, first)
 
 
 def _edited(order: _Order) -> list[bytes]:
-    room = brain.pictures()
     images = [brain.decode(each) for each in order.pictures]
     prompt = f"{order.prompt} (transparent background)" if order.clear else order.prompt
     mask = _mask(order, images[0]) if order.mask is not None else None
     # A mask is about the first picture; the others are then only there to be looked at.
-    image = images[0] if len(images) == 1 or mask is not None else room.beside(images)
-    first, _ = room.edit(image, prompt, zh=False, mask=mask)
+    image = images[0] if len(images) == 1 or mask is not None else brain.pillow("editing").beside(images)
+    first, _ = brain.pillow("editing").edit(image, prompt, zh=False, mask=mask)
     return _finished(order, first)
 
 
 def _varied(order: _Order) -> list[bytes]:
-    room = brain.pictures()
-    return _finished(order, room.vary(brain.decode(order.pictures[0]), 1))
+    return _finished(order, brain.pillow("editing").vary(brain.decode(order.pictures[0]), 1))
 
 
 def _finished(order: _Order, first: bytes) -> list[bytes]:
     """Make as many as were asked for, in the asked size and format."""
-    room = brain.pictures()
-    drawn = [first, *(room.vary(brain.decode(first), place + 1) for place in range(1, order.count))]
+    drawn = [first, *(brain.pillow("editing").vary(brain.decode(first), place + 1) for place in range(1, order.count))]
     quality = lenient.integer(order.fields.get("output_compression"))
-    return [room.encode(each, kind=order.kind, size=order.size, quality=quality) for each in drawn]
+    return [brain.pillow("images").encode(each, kind=order.kind, size=order.size, quality=quality) for each in drawn]
 
 
 def _mask(order: _Order, image: "Image") -> "Image":

@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from tutuclient.testing.account import POINTS_PER_UNIT
-from tutuclient.testing.script import Exchange
+from tutuclient.testing.exchange import Exchange
 
 MODELS = {
     "gpt-4o": "openai",

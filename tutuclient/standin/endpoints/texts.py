@@ -12,7 +12,9 @@ from aiohttp import web
 from tutuclient.standin import brain, vectors
 from tutuclient.testing import lenient
 from tutuclient.testing.account import ANSWER_POINTS
-from tutuclient.testing.script import Exchange, Streams, logprob, tokens
+from tutuclient.testing.answers import send_events
+from tutuclient.testing.exchange import Exchange
+from tutuclient.testing.tokens import logprob, tokens
 
 _MOST_INPUTS = 2048
 _MOST_DIMENSIONS = 4096
@@ -53,8 +55,7 @@ async def complete(exchange: Exchange) -> web.StreamResponse:
     if lenient.mapping(payload.get("stream_options")).get("include_usage") is True:
         # new-api names a chat's object here too.
         frames.append({**top, "object": "chat.completion.chunk", "choices": [], "usage": usage})
-    delay, pieces = exchange.stage.token_delay, exchange.stage.piece_bytes
-    return await Streams(frames, chunk_sizes=pieces, delay=delay).play(exchange)
+    return await send_events(exchange, frames)
 
 
 class _Written:

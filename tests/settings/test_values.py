@@ -1,0 +1,82 @@
+"""What ``tutuclient.settings.values`` promises: timeouts, retries, and what is not given."""
+
+from __future__ import annotations
+
+import pickle
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tutuclient._unset import UNSET
+from tutuclient.errors import ConfigError
+from tutuclient.settings.values import RetryPolicy, Timeout, clean_retry, clean_timeout
+
+
+@pytest.mark.parametrize(
+    ("timeout", "total"), [(UNSET, 600.0), (None, None), (5, 5), (0.5, 0.5), (float("inf"), float("inf"))]
+)
+def test_a_number_is_the_deadline(timeout: Any, total: float | None) -> None:
+    assert clean_timeout(timeout) == Timeout(total=total)
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), True, "5", [5]])
+def test_refuses_a_timeout_that_is_no_time(timeout: Any) -> None:
+    with pytest.raises(ConfigError, match="timeout"):
+        clean_timeout(timeout)
+
+
+@pytest.mark.parametrize("name", ["total", "connect", "pool", "first_token", "idle"])
+@pytest.mark.parametrize("value", [0, -0.1, float("nan"), "5"])
+def test_says_which_part_of_a_timeout_is_wrong(name: str, value: Any) -> None:
+    with pytest.raises(ConfigError, match=f"timeout: {name}"):
+        Timeout(**{name: value})
+
+
+def test_max_retries_and_a_policy_exclude_each_other() -> None:
+    policy = RetryPolicy(max_retries=5)
+    assert clean_retry(None, None) == RetryPolicy()
+    assert clean_retry(None, policy) is policy
+    assert clean_retry(0, None) == RetryPolicy(max_retries=0)
+    with pytest.raises(ConfigError, match="not both"):
+        clean_retry(3, policy)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"max_retries": value} for value in (-1, 1.5, "2", None)]
+    + [{"budget": value} for value in (-1, 1.5, "2")]
+    + [
+        {name: value}
+        for name in ("wait_initial", "wait_max", "retry_after_max")
+        for value in (-1, float("nan"), float("inf"), "2", None)
+    ],
+    ids=str,
+)
+def test_refuses_a_policy_without_sense(fields: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(fields))):
+        RetryPolicy(**fields)
+
+
+def test_a_policy_may_wait_no_time_at_all() -> None:
+    assert RetryPolicy(wait_initial=0, wait_max=0, retry_after_max=0, max_retries=0, budget=0).wait_max == 0
+    assert RetryPolicy(budget=None).budget is None
+
+
+def test_unset_is_not_none_and_says_its_name() -> None:
+    assert repr(UNSET) == "UNSET"
+    assert not UNSET
+    assert pickle.loads(pickle.dumps(UNSET)) is UNSET  # noqa: S301  (our own bytes)
+
+
+def test_the_total_comes_first() -> None:
+    assert Timeout(60, connect=5) == Timeout(total=60, connect=5)
+
+
+@pytest.mark.parametrize(
+    ("read", "total"),
+    [(60, 600.0), (1200, 1200), (None, None)],
+)
+def test_a_timeout_of_httpx_is_known_by_its_parts(read: float | None, total: float | None) -> None:
+    of_httpx: Any = SimpleNamespace(connect=5, read=read, write=7, pool=None)
+    assert clean_timeout(of_httpx) == Timeout(total, connect=5, pool=None, first_token=read, idle=read)

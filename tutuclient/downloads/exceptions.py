@@ -1,0 +1,69 @@
+"""What aiohttp and the system raise while an image is fetched, mapped to ``ImageDownloadError``."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tutuclient._descriptors import NO_DESCRIPTORS, out_of_descriptors
+from tutuclient.downloads.guard import blocked
+from tutuclient.errors import ImageDownloadError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from tutuclient.downloads.guard import PublicSockets
+    from tutuclient.errors import DownloadReason
+
+# By name, since aiohttp is imported with the first download only; most specific first.
+_CAUSES: tuple[tuple[str, DownloadReason, str], ...] = (
+    ("ClientConnectorDNSError", "unreachable", "the name of its host does not resolve"),
+    ("ClientConnectorCertificateError", "untrusted", "its certificate cannot be trusted"),
+    ("ClientSSLError", "unreachable", "TLS with its host failed"),
+    ("ClientProxyConnectionError", "proxy", "the proxy cannot be reached"),
+    ("ClientHttpProxyError", "proxy", "the proxy refused the connection"),
+    ("ConnectionTimeoutError", "timeout", "there was no connection to its host within timeout.connect"),
+    ("ServerTimeoutError", "timeout", "its host sent nothing within timeout.idle"),
+    ("ClientConnectorError", "unreachable", "its host cannot be reached"),
+    ("ClientPayloadError", "unreachable", "the connection broke before the image was complete"),
+    ("InvalidURL", "bad_address", "it is not a usable address"),
+    ("ClientError", "unreachable", "the connection broke"),
+)
+
+
+@contextmanager
+def mapped_errors(
+    shown: str, sockets: PublicSockets | None = None, *, status: int | None = None
+) -> Generator[None, None, None]:
+    """Raise what the network raises as an ``ImageDownloadError``.
+
+    Nothing is chained: aiohttp's exceptions hold the request, whose address and proxy may contain secrets.
+
+    Args:
+        shown: The address, as errors show it.
+        sockets: What creates the sockets, where addresses are guarded.
+        status: The HTTP status of an answer of which a part of the image has come.
+    """
+    import aiohttp  # noqa: PLC0415  (0.3 s that a client without images need not spend)
+
+    try:
+        yield
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        if sockets is not None and sockets.refused:
+            raise blocked(shown, sockets.refused[0]) from None
+        reason: DownloadReason = "unreachable" if isinstance(error, OSError) else "bad_address"
+        words = "it cannot be requested"
+        known = [(why, what) for name, why, what in _CAUSES if isinstance(error, getattr(aiohttp, name))]
+        if known:
+            reason, words = known[0]
+        hint = ""
+        if status is not None and reason == "unreachable":
+            reason, hint = "damaged", "; damaged=True keeps what came"
+        detail = getattr(error, "strerror", None)
+        if reason == "unreachable" and out_of_descriptors(error):
+            words, detail = NO_DESCRIPTORS, None
+        raise ImageDownloadError(
+            f"{shown} could not be fetched: {words}{f' ({printable(str(detail), 200)})' if detail else ''}{hint}",
+            reason=reason,
+            status=getattr(error, "status", None) if reason == "proxy" else status,
+        ) from None

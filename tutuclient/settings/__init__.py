@@ -1,0 +1,358 @@
+"""A client's settings: taken from the arguments, else the environment, else the defaults, and checked once.
+
+Pure: no network, no clock, no files. What cannot work is a ``ConfigError``, whose
+message never shows the key.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict, TypeVar, get_type_hints
+
+import msgspec
+
+from tutuclient._descriptors import default_connections
+from tutuclient._meta import Meta  # noqa: TC001  (msgspec reads annotations at run time)
+from tutuclient._unset import UNSET, Unset, is_unset
+from tutuclient.errors import ConfigError
+from tutuclient.settings.credentials import (
+    DEFAULT_BASE_URL,
+    clean_base_url,
+    clean_key,
+    clean_proxy,
+    find_credentials,
+    origin_of,
+)
+from tutuclient.settings.headers import (
+    bearer,
+    clean_headers,
+    clean_query,
+    header_lines,
+    merged_headers,
+    own_headers,
+)
+from tutuclient.settings.secret import Secret, SecretBytes, hidden, looks_like_key, shown
+from tutuclient.settings.values import (
+    RetryPolicy,
+    Timeout,
+    clean_retry,
+    clean_timeout,
+    is_whole,
+)
+
+if TYPE_CHECKING:
+    import ssl
+    from typing import Unpack
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "UNSET",
+    "Changes",
+    "Key",
+    "Middleware",
+    "Options",
+    "RetryPolicy",
+    "Secret",
+    "SecretBytes",
+    "Settings",
+    "Spent",
+    "Timeout",
+    "Unset",
+    "clean_base_url",
+    "clean_headers",
+    "clean_key",
+    "clean_proxy",
+    "clean_query",
+    "clean_retry",
+    "clean_timeout",
+    "header_lines",
+    "hidden",
+    "is_unset",
+    "looks_like_key",
+    "merged_headers",
+    "origin_of",
+    "own_headers",
+    "shown",
+    "with_key",
+    "with_keywords",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Key: TypeAlias = str | Callable[[], Awaitable[str] | str]
+"""A key, or a function, async or not, that returns it and is asked before every attempt."""
+
+Middleware: TypeAlias = Callable[[Any, Callable[[Any], Awaitable[Any]]], Awaitable[Any]]
+"""``async def middleware(request, call_next)``: returns what ``await call_next(request)`` does, or something else."""
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """What one answer used, for ``on_usage``.
+
+    Attributes:
+        what: Method and path of the call.
+        model: The model that was asked, or "".
+        usage: What the relay says it used: a ``Usage``, or what the endpoint has in its place.
+        meta: How the call went.
+    """
+
+    what: str
+    model: str
+    usage: Any
+    meta: Meta
+
+
+# --- checks: each takes a value and its keyword, for the message, and returns the value of the field -----------------
+
+
+def _whole_number(value: object, name: str) -> int:
+    if not is_whole(value) or value < 1:
+        raise ConfigError(f"{name} must be a whole number from 1 up; got {shown(value)}")
+    return int(value)  # numpy's are numbers too.
+
+
+def _true_or_false(value: object, name: str) -> bool:
+    if not isinstance(value, bool):  # "false", read from a file of settings, would count as true.
+        raise ConfigError(f"{name} must be True or False; got {shown(value)}")
+    return value
+
+
+def _unchecked(value: object, _: str) -> object:
+    return value
+
+
+def _timeout(value: object, _: str) -> Timeout:
+    return clean_timeout(value)
+
+
+def _query(value: Any, _: str) -> dict[str, str]:
+    return clean_query(value)
+
+
+def _listener(value: Any, name: str) -> Any:
+    if not callable(value):
+        raise ConfigError(f"{name} must be a function of a Spent, such as a list's append; got {shown(value)}")
+    return value
+
+
+def _middleware(value: Any, name: str) -> tuple[Middleware, ...]:
+    given: object = value
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise ConfigError(f"{name} must be a list of async functions; got {shown(value)}")
+    layers: tuple[Any, ...] = tuple(value)
+    for layer in layers:
+        if not callable(layer):
+            raise ConfigError(f"{name} must hold async functions of a request and call_next; got {shown(layer)}")
+    return layers
+
+
+# --- the table ------------------------------------------------------------------------------------------------------
+
+
+class Changes(TypedDict, total=False):
+    """The settings that a copy of a client may have of its own: the keywords of ``TutuClient.with_options``."""
+
+    timeout: float | Timeout | Unset | None
+    max_retries: int | Unset | None
+    retry: RetryPolicy | None
+    default_headers: Mapping[str, str] | None
+    default_query: Mapping[str, object] | None
+    strict_finish: bool | None
+    middleware: Sequence[Middleware] | None
+    attempt_middleware: Sequence[Middleware] | None
+    on_usage: Callable[[Spent], object] | None
+
+
+class Options(Changes, total=False):
+    """All settings but the key and the base URL: the keywords of ``TutuClient``, whose docstring explains them."""
+
+    max_connections: int | None
+    max_concurrency: int | None
+    max_response_bytes: int
+    proxy: str | None
+    verify: bool | str | ssl.SSLContext
+    allow_private_downloads: bool
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a client needs to know, checked.
+
+    To add a setting, add a field here, with its default and its check, and a keyword
+    to ``Changes`` or ``Options``: ``make`` and ``changed`` read both. Fields without
+    a check are put together from several keywords: the key, the headers and ``retry``.
+    """
+
+    api_key: str
+    base_url: str
+    headers: Mapping[str, str]
+    header_lines: bytes | None
+    key_source: Callable[[], Awaitable[str] | str] | None = None
+    retry: RetryPolicy = RetryPolicy()
+    timeout: Annotated[Timeout, _timeout] = Timeout()
+    max_connections: Annotated[int, _whole_number] = msgspec.field(default_factory=default_connections)
+    max_concurrency: Annotated[int | None, _whole_number] = None
+    max_response_bytes: Annotated[int, _whole_number] = 64 * 2**20
+    default_query: Annotated[Mapping[str, str], _query] = msgspec.field(default_factory=dict[str, str])
+    proxy: Annotated[str | None, clean_proxy] = None
+    verify: Annotated[Any, _unchecked] = True  # A file of certificates is read with the first call, as files may block.
+    strict_finish: Annotated[bool, _true_or_false] = False
+    allow_private_downloads: Annotated[bool, _true_or_false] = False
+    middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
+    attempt_middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
+    on_usage: Annotated[Callable[[Spent], object] | None, _listener] = None
+
+    @property
+    def slots(self) -> int:
+        """How many calls may be in flight at once: no call waits inside the pool, where it could not be told apart."""
+        return min(self.max_connections, self.max_concurrency or self.max_connections)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port of the relay, the port always written."""
+        return origin_of(self.base_url)
+
+    @classmethod
+    def make(
+        cls,
+        api_key: Key | None = None,
+        base_url: str | None = None,
+        *,
+        user_agent: str,
+        getenv: Callable[[str], str | None] = os.getenv,
+        **options: Unpack[Options],
+    ) -> Settings:
+        """Build the settings of a new client.
+
+        Args:
+            api_key: As ``TutuClient`` takes it.
+            base_url: As ``TutuClient`` takes it.
+            user_agent: The value of the header User-Agent.
+            getenv: Returns the value of a variable, or None. It is a function, as tracebacks with locals show a mapping
+                with all that is in it.
+            **options: What is None or UNSET has its default; a ``timeout`` of None is no limit.
+
+        Raises:
+            ConfigError: A setting is missing or cannot work; the message says what to do.
+            TypeError: There is no such setting.
+        """
+        # Tracebacks with locals print this frame, so no name in it holds the bare key: swapped, it is in base_url.
+        api_key, base_url = hidden(api_key), hidden(base_url)
+        key, url = find_credentials(api_key, base_url, getenv)
+        headers = own_headers(key, user_agent)
+        fields = _fields(options, _OPTIONS, RetryPolicy(), headers)
+        if "header_lines" not in fields:
+            fields |= {"headers": headers, "header_lines": header_lines(headers)}
+        return cls(api_key=key, base_url=url, key_source=api_key if callable(api_key) else None, **fields)
+
+    def changed(
+        self, *, api_key: Key | None = None, base_url: str | None = None, **changes: Unpack[Changes]
+    ) -> Settings:
+        """Return settings with changes; headers and query parameters are added to those that there are.
+
+        Raises:
+            ConfigError: A setting cannot work.
+            TypeError: There is no such setting, or a copy of a client cannot have its own.
+        """
+        api_key = hidden(api_key)  # As in ``make``.
+        settings = self
+        if callable(api_key):
+            settings = msgspec.structs.replace(self, key_source=api_key)
+        elif api_key is not None:
+            settings = msgspec.structs.replace(with_key(self, api_key), key_source=None)
+        fields = _fields(changes, _CHANGES, settings.retry, settings.headers)
+        if "default_query" in fields:
+            fields["default_query"] = {**settings.default_query, **fields["default_query"]}
+        if base_url is not None:
+            fields["base_url"] = clean_base_url(base_url)
+        return msgspec.structs.replace(settings, **fields)
+
+
+# Evaluated once, at import, which takes less than half a millisecond.
+_CHECKS: dict[str, Callable[[Any, str], Any]] = {
+    name: hint.__metadata__[0]
+    for name, hint in get_type_hints(Settings, include_extras=True).items()
+    if hasattr(hint, "__metadata__")
+}
+_OPTIONS, _CHANGES = frozenset(Options.__annotations__), frozenset(Changes.__annotations__)
+
+
+def _fields(
+    given: Mapping[str, Any], known: frozenset[str], retry: RetryPolicy, headers: Mapping[str, str]
+) -> dict[str, Any]:
+    """Check settings that were given, and return them as fields of ``Settings``.
+
+    Args:
+        given: Keywords and their values.
+        known: The keywords that there are.
+        retry: What ``max_retries`` changes.
+        headers: What ``default_headers`` are added to.
+    """
+    if not given:
+        return {}
+    if unknown := given.keys() - known:
+        raise TypeError(_unknown(min(unknown), known))
+    fields: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is not UNSET and (value is not None or name == "timeout"):
+            if name in _CHECKS:
+                fields[name] = _CHECKS[name](value, name)
+            else:
+                parts[name] = value
+    if "max_retries" in parts or "retry" in parts:
+        fields["retry"] = clean_retry(parts.get("max_retries"), parts.get("retry"), retry)
+    if "default_headers" in parts:
+        merged = merged_headers(headers, clean_headers(parts["default_headers"]))
+        fields |= {"headers": merged, "header_lines": header_lines(merged)}
+    return fields
+
+
+def _unknown(name: str, known: frozenset[str]) -> str:
+    call = "TutuClient()" if known is _OPTIONS else "with_options()"
+    if name in _OPTIONS:
+        return f"{call} cannot change {name}, which all copies of a client share: build another TutuClient({name}=…)"
+    import difflib  # noqa: PLC0415  (only for a mistake)
+
+    near = difflib.get_close_matches(name, known, 1)
+    return f"{call} got an unexpected keyword argument {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def with_keywords(keywords: type[Any]) -> Callable[[F], F]:
+    """Write the keywords of a TypedDict into a function's signature, which would show ``**options`` in their place.
+
+    Type checkers and editors that use them read ``Unpack``; ``help``, Sphinx and shells read the signature.
+    """
+
+    def decorate(function: F) -> F:
+        signature = inspect.signature(function)
+        parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        taken = {each.name for each in parameters}
+        parameters += [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=UNSET,
+                annotation=getattr(hint, "__forward_arg__", hint),
+            )
+            for name, hint in keywords.__annotations__.items()
+            if name not in taken
+        ]
+        function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # PEP 362
+        return function
+
+    return decorate
+
+
+def with_key(settings: Settings, key: object) -> Settings:
+    """Return settings with another key, which no copy of the old one outlives.
+
+    Raises:
+        ConfigError: It cannot be a key.
+    """
+    key = hidden(key)  # As in ``Settings.make``: no frame shows it.
+    secret = clean_key(key)
+    old = bearer(settings.api_key)
+    headers = {name: bearer(secret) if value == old else value for name, value in settings.headers.items()}
+    return msgspec.structs.replace(settings, api_key=secret, headers=headers, header_lines=header_lines(headers))
