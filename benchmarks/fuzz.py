@@ -29,9 +29,10 @@ from tutuclient.downloads.fetch import Downloads
 from tutuclient.downloads.guard import Guard, parse_address
 from tutuclient.finding import ImageFinder, find_images
 from tutuclient.media.addresses import safe_url
-from tutuclient.media.kinds import picture_mime
+from tutuclient.media.kinds import image_mime
 from tutuclient.retry import retry_after_of
-from tutuclient.settings import clean_base_url, clean_headers, clean_key, clean_proxy
+from tutuclient.settings import clean_headers
+from tutuclient.settings.credentials import clean_base_url, clean_key, clean_proxy
 from tutuclient.streams.chat import ChunkReader
 from tutuclient.types import ChatChoice, ChatCompletion, ChatMessage, Meta, ModelList
 from tutuclient.types.provenance import Origin, set_origin
@@ -228,7 +229,7 @@ def _check(answer: Any, dice: random.Random) -> None:
         _ = message.extra if dice.random() < 0.1 else None  # noqa: PLR2004  (a tenth is enough)
         _ = answer.usage and (answer.usage.extra, answer.usage.total_tokens)
         _check_images(answer.images)
-        wire.sendable([message])
+        wire.prepared_messages([message])
     if dice.random() < 0.05:  # noqa: PLR2004  (a twentieth is enough)
         _ = answer.extra
         pickle.loads(pickle.dumps(answer))  # noqa: S301  (our own bytes)
@@ -319,7 +320,7 @@ def _find_pictures(dice: random.Random) -> None:
     text = _text(dice, _TEXTS)
     answer = ChatCompletion(choices=[ChatChoice(message=ChatMessage(content=text))])
     _check_images(find_images(answer, made=dice.random() < 0.5))  # noqa: PLR2004  (half and half)
-    picture_mime(text.encode("utf-8", "replace")[:64])
+    image_mime(text.encode("utf-8", "replace")[:64])
 
 
 def _read_header(dice: random.Random) -> None:

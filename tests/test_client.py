@@ -353,7 +353,7 @@ async def test_a_picture_in_place_of_the_prompt_is_quoted(
 @pytest.mark.parametrize(
     ("picture", "says"),
     [
-        ("what is this?", "There is no file what is this.*If it is the prompt: the picture comes first"),
+        ("what is this?", "There is no file what is this.*If it is the prompt: the image comes first"),
         (PNG.decode("latin-1"), "decoded as text"),
         (str(PNG), "text of a bytes object"),
     ],

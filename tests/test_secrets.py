@@ -22,6 +22,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from tests.addresses import INSIDE, INSIDE_HOSTS, OUTSIDE, written_out
 from tests.certificates import self_signed
 from tests.conftest import QUICK
 from tutuclient import (
@@ -622,23 +623,6 @@ async def test_netrc_and_the_environment_s_proxies_are_not_used(
 
 # --- only strangers outside (SSRF) -----------------------------------------------------------------------------------
 
-INSIDE = [
-    *("127.0.0.1", "127.255.255.254", "0.0.0.0",  # noqa: S104  (refused, that is)
-      "0.1.2.3", "10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.254"),
-    *("192.168.0.1", "169.254.169.254", "100.64.0.1", "100.127.255.254", "192.0.0.1", "192.0.2.1", "198.18.0.1"),
-    *("198.51.100.7", "203.0.113.7", "192.88.99.1", "224.0.0.1", "239.255.255.250", "240.0.0.1", "255.255.255.255"),
-    *("::", "::1", "fe80::1", "fe80::1%eth0", "febf::1", "fec0::1", "fc00::1", "fd12:3456::1", "ff02::1", "100::1"),
-    *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::ffff:a9fe:a9fe", "::ffff:0:127.0.0.1"),
-    *("::127.0.0.1", "::7f00:1", "64:ff9b::127.0.0.1", "64:ff9b::a00:1", "64:ff9b::169.254.169.254"),
-    *("64:ff9b:1::1", "64:ff9b:1:fffe::7f00:1", "2002:7f00:1::", "2002:a00:1::1", "2002:c0a8:101::1", "2001::1"),
-    *("2001:0:7f00:1::", "2001:db8::1", "2001:10::1", "2001:20::1", "3fff::1", "5f00::1", "4000::1", "8000::1"),
-]  # fmt: skip
-OUTSIDE = [
-    *("1.1.1.1", "9.255.255.255", "11.0.0.1", "100.63.255.255", "100.128.0.1", "172.15.255.255", "172.32.0.1"),
-    *("192.167.255.255", "192.169.0.1", "169.253.0.1", "198.17.255.255", "198.20.0.1", "223.255.255.255"),
-    *("2606:4700::1111", "2a00:1450::1", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1"),
-]  # fmt: skip
-
 
 @pytest.mark.parametrize("address", INSIDE)
 def test_inside_addresses_are_not_public(address: str) -> None:
@@ -667,21 +651,12 @@ async def test_no_name_leads_inside(monkeypatch: pytest.MonkeyPatch, address: st
     assert made == []
 
 
-@pytest.mark.parametrize("address", INSIDE)
-async def test_no_address_written_out_leads_inside(address: str) -> None:
-    host = f"[{address.replace('%', '%25')}]" if ":" in address else address
-    with pytest.raises(ImageDownloadError, match=r"inside a private network|not a usable address"):
-        await Downloads(timeout=2).fetch(f"http://{host}/a.png")
-
-
 @pytest.mark.parametrize(
     "url",
     [
-        *("http://localhost/a.png", "http://LOCALHOST./a.png", "http://a.localhost/a.png", "http://metadata.google.internal/a.png"),
-        *("http://router.lan/a", "http://printer.local/a", "http://nas.home.arpa/a", "http://intranet/a.png", "http://2130706433/a"),
-        *("http://0x7f.1/a", "http://0177.0.0.1/a", "http://127.1/a", "http://0/a", "http://①②⑦.⓪.⓪.①/a", "http://127。0。0。1/a"),
-        *("http://[::1]/a", "http://[::ffff:7f00:1]/a", "file:///etc/passwd", "ftp://h.example/a.png", "gopher://h.example/"),
-        *("data:text/html,hi", "javascript:1", "//h.example/a.png", "http://user:pw@h.example/a.png", "http:///a.png"),
+        *(f"http://{host}/a.png" for host in (*map(written_out, INSIDE), *INSIDE_HOSTS)),
+        *("file:///etc/passwd", "ftp://h.example/a.png", "gopher://h.example/", "data:text/html,hi", "javascript:1"),
+        *("//h.example/a.png", "http://user:pw@h.example/a.png", "http:///a.png"),
         *("https://a:[[]],b@", "http://[:1:1]:9/", "http://[]/", "http://]/", "http://h:port/", "http://h:99999/"),
         *("http://h.example:0/a.png", "http://h.example\r\nX: y/a.png", "http://h.example/\0a.png", "http://h.exam\tple/"),
     ],

@@ -99,94 +99,6 @@ if TYPE_CHECKING:
         user,
     )
 
-_DEFINED_IN = {
-    "client": ("TutuClient",),
-    "errors": (
-        "APIConnectionError",
-        "APIError",
-        "APIResponseValidationError",
-        "APIStatusError",
-        "APITimeoutError",
-        "AuthenticationError",
-        "BadRequestError",
-        "ConfigError",
-        "ConflictError",
-        "ContentFilterFinishReasonError",
-        "ContentPolicyError",
-        "ContextLengthError",
-        "DownloadReason",
-        "FirstTokenTimeoutError",
-        "ImageDownloadError",
-        "IncompleteStreamError",
-        "InsufficientQuotaError",
-        "InternalServerError",
-        "LengthFinishReasonError",
-        "MediaError",
-        "NoImageError",
-        "NotFoundError",
-        "OpenAIError",
-        "Outcome",
-        "OutcomeUnknownError",
-        "PayloadTooLargeError",
-        "PermissionDeniedError",
-        "PoolTimeoutError",
-        "RateLimitError",
-        "RequestWarning",
-        "SoundError",
-        "StreamIdleTimeoutError",
-        "ToolRoundsError",
-        "TutuError",
-        "UnexpectedResponseError",
-        "UnprocessableEntityError",
-    ),
-    "streams.events": ("EventStream",),
-    "finding": ("find_images",),
-    "media.audio": ("Sound",),
-    "media.image": ("GeneratedImage",),
-    "media.parts": ("audio", "file", "image"),
-    "media.upload": ("PictureSource", "Recording", "SoundSource", "Upload"),
-    "resources.responses": ("APIResponse", "OpenResponse"),
-    "resources.tool_loop": ("ToolRun", "ToolRunStream"),
-    "resources.streaming": ("ChatCompletionStream",),
-    "settings": ("RetryPolicy", "Spent", "Timeout"),
-    "streams.audio": ("SoundStream",),
-    "streams.chat": ("ChatStream",),
-    "tools": ("Tool",),
-    "transport": ("Request",),
-    "types": (
-        "Balance",
-        "ChatCompletion",
-        "ChatCompletionChunk",
-        "ChatMessage",
-        "Completion",
-        "CompletionChoice",
-        "CreateEmbeddingResponse",
-        "Embedding",
-        "Image",
-        "ImageStreamEvent",
-        "ImagesResponse",
-        "ImagesUsage",
-        "Message",
-        "Meta",
-        "Model",
-        "ModelList",
-        "ParsedChatCompletion",
-        "SpeechStreamEvent",
-        "ToolCall",
-        "Transcription",
-        "TranscriptionDiarized",
-        "TranscriptionStreamEvent",
-        "TranscriptionVerbose",
-        "Translation",
-        "TranslationVerbose",
-        "Usage",
-        "assistant",
-        "system",
-        "user",
-    ),
-}
-_MODULE_OF = {name: module for module, names in _DEFINED_IN.items() for name in names}
-
 __all__ = [
     "APIConnectionError",
     "APIError",
@@ -280,6 +192,29 @@ __all__ = [
     "user",
 ]
 
+# The modules that define the names of ``__all__``; those that are not listed are in ``types``.
+_DEFINED_IN: dict[str, tuple[str, ...]] = {
+    "client": ("TutuClient",),
+    "errors": ("DownloadReason", "Outcome", "RequestWarning", *(name for name in __all__ if name.endswith("Error"))),
+    "streams.events": ("EventStream",),
+    "finding": ("find_images",),
+    "media.image": ("GeneratedImage",),
+    "media.audio": ("Sound",),
+    "media.parts": ("audio", "file", "image"),
+    "media.upload": ("PictureSource", "Recording", "SoundSource", "Upload"),
+    "resources.responses": ("APIResponse", "OpenResponse"),
+    "resources.tool_loop": ("ToolRun", "ToolRunStream"),
+    "resources.streaming": ("ChatCompletionStream",),
+    "settings": ("RetryPolicy", "Spent", "Timeout"),
+    "streams.audio": ("SoundStream",),
+    "streams.chat": ("ChatStream",),
+    "tools": ("Tool",),
+    "transport": ("Request",),
+}
+_DEFINED_IN["types"] = tuple({*__all__} - {"__version__", *(name for names in _DEFINED_IN.values() for name in names)})
+_MODULE_OF = {name: module for module, names in _DEFINED_IN.items() for name in names}
+_PACKAGES = {module.rpartition(".")[0] for module in _DEFINED_IN}
+
 
 def __getattr__(name: str) -> object:
     module = _MODULE_OF.get(name)
@@ -295,12 +230,13 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """A package of ours, which calls what is public by its public name as soon as the module with it is imported.
+    """A package of ours: it sets the public names of classes and functions when the module with them is imported.
 
     Tracebacks, reprs and pickles name classes and functions by ``__module__``. With
     the module that defines them they would change, and pickles break, whenever a
     class moves. The import system sets each module as an attribute of its package
-    when it has run it: that is the moment.
+    when it has run it: that is the moment. The price is that ``inspect.getsource``,
+    which asks ``sys.modules[cls.__module__]``, finds functions and methods, not classes.
 
     Sources: https://docs.python.org/3/reference/import.html#submodules, and for the class of a module
     https://docs.python.org/3/reference/datamodel.html#customizing-module-attribute-access.
@@ -314,13 +250,14 @@ class _Package(ModuleType):
 
 def _publish(module: ModuleType) -> None:
     """Give the public classes and functions of a module their public name, and those of its own modules."""
-    for name in _DEFINED_IN.get(module.__name__.removeprefix(f"{__name__}."), ()):
+    path = module.__name__.removeprefix(f"{__name__}.")
+    for name in _DEFINED_IN.get(path, ()):
         value = getattr(module, name)
         if isinstance(value, type):
             _bind_annotations(value)
         if isinstance(value, type | FunctionType):  # Aliases, such as of Literal, have no module of their own.
             value.__module__ = __name__
-    if hasattr(module, "__path__"):
+    if path in _PACKAGES:  # No others: CPython reads attributes faster of modules that have the class of modules.
         module.__class__ = _Package
         for inner in [*vars(module).values()]:  # Imported while the package itself was being run.
             if isinstance(inner, ModuleType) and inner.__name__.startswith(f"{module.__name__}."):

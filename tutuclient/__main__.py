@@ -1,4 +1,4 @@
-"""The console script: the command line, or one line that says what it needs."""
+"""The console script: it runs the command line, or says in one line what is missing for it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import sys
 def main() -> None:
     """Run ``tutuclient`` with the arguments of the process, and end the process with its exit code."""
     _fill_standard_streams()
-    if sys.argv[1:] == ["--version"]:  # Which is asked for where something is missing, too.
+    if sys.argv[1:] == ["--version"]:  # Also where typer and rich are not installed.
         from tutuclient import __version__  # noqa: PLC0415  (only for this)
 
         print(f"tutuclient {__version__}")  # noqa: T201  (what was asked for)
         return
     try:
-        from tutuclient.cli import run  # noqa: PLC0415  (the extra may be missing, and that is to be said in one line)
+        from tutuclient.cli import run  # noqa: PLC0415  (the extra may be missing)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in {"typer", "rich"}:
             raise
@@ -26,8 +26,8 @@ def main() -> None:
 def _fill_standard_streams() -> None:
     """Open the null device for stdin, stdout and stderr where the process was started without them.
 
-    Their descriptors would go to the first sockets, which uvloop, for one, does not survive. It is done by the shell's
-    ``<&-``, by cron and by services.
+    The first sockets would get their descriptors, with which uvloop, for one, crashes. Processes are started so by
+    the shell's ``<&-``, by cron and by services.
     """
     for descriptor, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         try:

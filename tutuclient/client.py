@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from operator import index
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from tutuclient import __version__, wire
 from tutuclient.errors import ConfigError, MediaError, printable
@@ -13,8 +13,8 @@ from tutuclient.media.image import GeneratedImage
 from tutuclient.media.parts import image
 from tutuclient.media.sources import names_image
 from tutuclient.media.upload import PictureSource  # noqa: TC001  (``get_type_hints`` reads the fields at run time)
-from tutuclient.resources import Account, Audio, Chat, Embeddings, Images, Models, TextCompletions
-from tutuclient.resources.generic import Others
+from tutuclient.resources import Account, AnyEndpoint, Audio, Chat, Embeddings, Images, Models, TextCompletions
+from tutuclient.resources.options import RequestOptions
 from tutuclient.resources.parsing import refuse_format
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
 from tutuclient.transport import Transport
@@ -36,18 +36,31 @@ ImageSources: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | 
 """What ``analyze`` and ``edit`` take as images: a source, a part made by ``image(…)``, or several of these."""
 
 USER_AGENT: Final = f"tutuclient/{__version__}"
-_FIELDS = wire.names(CallFields, "model", "detail", "max_side", "stream", "images", "prompt")
 
 
-class AnyFields(TypedDict, total=False):
+class AnyFields(RequestOptions, total=False):
     """The keywords of ``get``, ``post``, ``put``, ``patch`` and ``delete``; ``TutuClient.post`` explains them."""
 
     body: Mapping[str, Any] | None
     files: Mapping[str, PictureSource] | None
     makes_image: bool
-    extra_headers: Mapping[str, str] | None
-    extra_query: Mapping[str, object] | None
+
+
+class TaskFields(CallFields, total=False):
+    """The keywords of ``generate``, which explains them."""
+
+    model: str
     timeout: float | Timeout | Unset | None
+
+
+class ImageTaskFields(TaskFields, total=False):
+    """The keywords of ``analyze`` and ``edit``, which explain them."""
+
+    detail: Literal["auto", "low", "high"] | None
+    max_side: int | None
+
+
+_FIELDS = wire.names(ImageTaskFields, "stream", "images", "prompt")
 
 
 class TutuClient:
@@ -147,8 +160,8 @@ class TutuClient:
         return Account(self._settings, self._transport)
 
     @cached_property
-    def _any_endpoint(self) -> Others:
-        return Others(self._settings, self._transport)
+    def _any_endpoint(self) -> AnyEndpoint:
+        return AnyEndpoint(self._settings, self._transport)
 
     @property
     def base_url(self) -> str:
@@ -277,40 +290,18 @@ class TutuClient:
         images: ImageSources,
         prompt: str,
         *,
-        model: str = "gpt-4o",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
         stream: Literal[False] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        **fields: Unpack[ImageTaskFields],
     ) -> ChatCompletion: ...
 
     @overload
     async def analyze(
-        self,
-        images: ImageSources,
-        prompt: str,
-        *,
-        model: str = "gpt-4o",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
-        stream: Literal[True],
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, images: ImageSources, prompt: str, *, stream: Literal[True], **fields: Unpack[ImageTaskFields]
     ) -> ChatStream: ...
 
     @overload
     async def analyze(
-        self,
-        images: ImageSources,
-        prompt: str,
-        *,
-        model: str = "gpt-4o",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
-        stream: bool | None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, images: ImageSources, prompt: str, *, stream: bool | None, **fields: Unpack[ImageTaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
     async def analyze(
@@ -353,40 +344,18 @@ class TutuClient:
         images: ImageSources,
         prompt: str,
         *,
-        model: str = "gpt-4o-image",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
         stream: Literal[False] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        **fields: Unpack[ImageTaskFields],
     ) -> ChatCompletion: ...
 
     @overload
     async def edit(
-        self,
-        images: ImageSources,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
-        stream: Literal[True],
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, images: ImageSources, prompt: str, *, stream: Literal[True], **fields: Unpack[ImageTaskFields]
     ) -> ChatStream: ...
 
     @overload
     async def edit(
-        self,
-        images: ImageSources,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        detail: Literal["auto", "low", "high"] | None = "high",
-        max_side: int | None = None,
-        stream: bool | None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, images: ImageSources, prompt: str, *, stream: bool | None, **fields: Unpack[ImageTaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
     async def edit(
@@ -429,35 +398,15 @@ class TutuClient:
 
     @overload
     async def generate(
-        self,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        stream: Literal[False] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, prompt: str, *, stream: Literal[False] | None = None, **fields: Unpack[TaskFields]
     ) -> ChatCompletion: ...
 
     @overload
-    async def generate(
-        self,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        stream: Literal[True],
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
-    ) -> ChatStream: ...
+    async def generate(self, prompt: str, *, stream: Literal[True], **fields: Unpack[TaskFields]) -> ChatStream: ...
 
     @overload
     async def generate(
-        self,
-        prompt: str,
-        *,
-        model: str = "gpt-4o-image",
-        stream: bool | None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CallFields],
+        self, prompt: str, *, stream: bool | None, **fields: Unpack[TaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
     async def generate(
@@ -498,12 +447,12 @@ class TutuClient:
             makes_image: True where the call asks for an image, whatever the model is called; None to tell by the model.
         """
         more = {name: fields.pop(name) for name in ("extra_headers", "extra_query") if name in fields}
-        extra_body: Mapping[str, Any] = wire.added(fields.pop("extra_body", None))
-        body = wire.given({"model": model, "messages": [message], **fields, **extra_body})
+        extra_body: Mapping[str, Any] = wire.checked_extra_body(fields.pop("extra_body", None))
+        body = wire.without_unset({"model": model, "messages": [message], **fields, **extra_body})
         refuse_format(body)
         ask = (
             self.chat.completions.open
-            if wire.is_asked(stream) or body.get("stream") is True
+            if wire.is_stream_asked(stream) or body.get("stream") is True
             else self.chat.completions.send
         )
         return await ask(body, timeout=timeout, makes_image=makes_image, **more)

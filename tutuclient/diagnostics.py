@@ -8,7 +8,7 @@ import warnings
 from typing import Any, TypeGuard, cast
 
 from tutuclient.errors import RequestWarning, printable
-from tutuclient.media.kinds import picture_mime, sound_mime
+from tutuclient.media.kinds import audio_mime, image_mime
 
 _SHOWN = 60
 _HEAD_BYTES = 512
@@ -20,7 +20,7 @@ def quoted(value: object) -> str:
         return printable(repr(str(value[: _SHOWN + 1])[:_SHOWN]), _SHOWN + 2) + ("…" if len(value) > _SHOWN else "")
     if is_binary(value):
         head = bytes(memoryview(value).tobytes()[:_HEAD_BYTES])
-        seems = picture_mime(head) or sound_mime(head)
+        seems = image_mime(head) or audio_mime(head)
         return f"{memoryview(value).nbytes:,} bytes{f' of {seems}' if seems else ''}"
     if value is None or isinstance(value, bool | int | float):
         return printable(repr(value), _SHOWN)

@@ -80,7 +80,7 @@ class RetryBudget:
         return self._left
 
     def take(self, cost: int) -> bool:
-        """Take tokens for a retry; return whether there were enough."""
+        """Withdraw tokens for a retry; return whether there were enough."""
         if self._left is None:
             return True
         if cost > self._left:
@@ -107,7 +107,7 @@ class CoolDown:
         self._spread = 0.0
 
     def ask(self, now: float, seconds: float) -> None:
-        """Let no call start for ``seconds`` from ``now``; a longer pause that lasts already stays."""
+        """Start a pause of ``seconds`` for all calls; one that lasts longer already stays."""
         if now + seconds > self._until:
             self._until = now + seconds
             self._spread = min(1.0, 0.05 + seconds / 4)

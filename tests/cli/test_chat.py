@@ -31,7 +31,7 @@ def test_analyze_sends_several_pictures_at_once_one_of_them_through_stdin(
 ) -> None:
     address = relay.host(sample_picture(), "hosted.png")
     done = tutu("analyze", "cat.png", "-", address, "Compare them", stdin=sample_picture())
-    assert "Picture 3: " in done.out
+    assert "Image 3: " in done.out
     assert len(relay.requests) == 1
 
 

@@ -73,7 +73,7 @@ def _names_the_colours(seen: Recorded) -> Any:
 def test_our_relay_as_it_is_in_words(tutu: Callable[..., Done]) -> None:
     done = tutu("doctor")
     assert done.code == 0
-    assert "\nyes      image (base64)   “This is a PNG picture of 96x96 pixels" in done.out
+    assert "\nyes      image (base64)   “This is a PNG image of 96x96 pixels" in done.out
     assert "It can: chat, stream, image (base64)" in done.out
     assert done.err.startswith("note: this asks gpt-4o a few short questions, some 500 tokens")
     assert "no image and no speech is ordered" in done.err

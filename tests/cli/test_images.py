@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import Done, Terminal, interrupted, one_line, process, size_of
-from tutuclient.testing import Server, fails, raw, sample_picture, streams
+from tutuclient.testing import Server, fails, raw, sample_picture, sends, streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tutuclient.testing import Scripted
 
 
-def gives(*addresses: str) -> Scripted:
-    return raw(200, json.dumps({"created": 1, "data": [{"url": address} for address in addresses]}).encode())
+def gives(*addresses: str, delay: float = 0.0) -> Scripted:
+    return sends({"created": 1, "data": [{"url": address} for address in addresses]}, delay=delay)
 
 
 def test_generate_saves_a_picture_and_prints_where(tutu: Callable[..., Done], relay: Server) -> None:
@@ -248,7 +248,7 @@ def test_images_alone_shows_its_help(tutu: Callable[..., Done]) -> None:
 
 
 def test_a_terminal_shows_what_is_waited_for_and_a_summary(relay: Server) -> None:
-    relay.answers(raw(200, gives(relay.host(sample_picture())).body, delay=0.4))  # type: ignore[union-attr]  # it is made of bytes here
+    relay.answers(gives(relay.host(sample_picture()), delay=0.4))
     with Terminal("images", "generate", "cat", "-o", "a.png") as terminal:
         assert terminal.end() == 0
     assert "gpt-image-1" in terminal.plain

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.downloads.hosts import Stranger, stranger_at_work
+from tests.downloads.hosts import UntrustedHost, untrusted_host
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
 @pytest.fixture
-async def stranger() -> AsyncIterator[Stranger]:
-    async with stranger_at_work() as stranger:
-        yield stranger
+async def host() -> AsyncIterator[UntrustedHost]:
+    async with untrusted_host() as host:
+        yield host

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PNG = png(bytes(range(256)) * 40)
 
 
-class Stranger:
+class UntrustedHost:
     """A server on loopback: ``pages`` maps paths to answers, ``asked`` keeps the requests."""
 
     def __init__(self) -> None:
@@ -54,16 +54,16 @@ class Stranger:
 
 
 @asynccontextmanager
-async def stranger_at_work(tls: ssl.SSLContext | None = None) -> AsyncIterator[Stranger]:
-    stranger = Stranger()
+async def untrusted_host(tls: ssl.SSLContext | None = None) -> AsyncIterator[UntrustedHost]:
+    host = UntrustedHost()
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", stranger.answer)
+    app.router.add_route("*", "/{path:.*}", host.answer)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    stranger.port = runner.addresses[0][1]
-    yield stranger
+    host.port = runner.addresses[0][1]
+    yield host
     await runner.cleanup()
 
 

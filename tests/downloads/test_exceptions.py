@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from tests.conftest import QUICK
-from tests.downloads.hosts import Stranger, refusal
+from tests.downloads.hosts import UntrustedHost, refusal
 from tutuclient.downloads.fetch import Downloads
 
 if TYPE_CHECKING:
@@ -35,15 +35,15 @@ async def test_says_when_a_name_does_not_resolve(monkeypatch: pytest.MonkeyPatch
     )
 
 
-async def test_says_when_tls_fails(stranger: Stranger) -> None:
-    url = stranger.at("/a.png").replace("http:", "https:")
+async def test_says_when_tls_fails(host: UntrustedHost) -> None:
+    url = host.at("/a.png").replace("http:", "https:")
     assert "TLS with its host failed" in await refusal(Downloads(allow_private=True, retry=QUICK), url)
     assert "TLS with its host failed" in await refusal(Downloads(allow_private=True, verify=False, retry=QUICK), url)
 
 
-async def test_names_no_proxy_in_errors(stranger: Stranger) -> None:
-    stranger.pages["/a.png"] = 407
-    downloads = Downloads(proxy=f"http://me:secret@127.0.0.1:{stranger.port}")
+async def test_names_no_proxy_in_errors(host: UntrustedHost) -> None:
+    host.pages["/a.png"] = 407
+    downloads = Downloads(proxy=f"http://me:secret@127.0.0.1:{host.port}")
     message = await refusal(downloads, "https://pictures.example/a.png")
     assert message == "https://pictures.example/a.png could not be fetched: the proxy refused the connection"
     with socket.socket() as free:

@@ -45,7 +45,7 @@ from tutuclient.types.provenance import Origin, provenance, set_origin
         {"parts": [{"inline_data": {"mime_type": "image/png", "data": B64}}, "text", None]},
     ],
 )
-async def test_finds_pictures_beside_the_text(fields: dict[str, Any]) -> None:
+async def test_finds_images_beside_the_text(fields: dict[str, Any]) -> None:
     assert await data_of(says("words", **fields)) == [PNG]
 
 
@@ -64,11 +64,11 @@ async def test_finds_pictures_beside_the_text(fields: dict[str, Any]) -> None:
         {"images": [[[[[[["https://a.example/1.png"]]]]]]]},
     ],
 )
-def test_odd_fields_are_no_pictures(fields: dict[str, Any]) -> None:
+def test_odd_fields_are_no_images(fields: dict[str, Any]) -> None:
     assert find_images(says("words", **fields), made=True) == []
 
 
-def test_the_same_picture_beside_and_in_the_text_is_one() -> None:
+def test_the_same_image_beside_and_in_the_text_is_one() -> None:
     text = f"![alt]({CDN}/9f.png) [下载]({CDN}/download/9f.png) ![again]({DATA_URI})"
     one, two = find_images(says(text, images=[{"url": f"{CDN}/9f.png"}, {"url": DATA_URI}]))
     assert (one.url, one.download_url, one.alt) == (f"{CDN}/9f.png", f"{CDN}/download/9f.png", "alt")
@@ -108,7 +108,7 @@ def test_of_a_chunk_only_what_is_beside_the_text() -> None:
     assert find_images(ChatCompletionChunk()) == []
 
 
-def test_answers_find_their_pictures_and_pickle_with_them() -> None:
+def test_answers_find_their_images_and_pickle_with_them() -> None:
     answer = says(f"![a](https://a.example/1.png) ![b]({DATA_URI})")
     set_origin(answer, Origin(Meta(), ImageFinder(Downloads(max_bytes=7), made=True)))
     assert answer.images is answer.images
@@ -174,6 +174,6 @@ def test_equal_names_alone_make_no_pair(text: str) -> None:
     assert len(find_images(says(text))) == 2
 
 
-def test_a_third_link_is_a_picture_of_its_own() -> None:
+def test_a_third_link_is_a_image_of_its_own() -> None:
     text = "![a](https://a.example/1.png) [下载](https://b.example/1.png) [下载](https://c.example/1.png)"
     assert urls(text) == ["https://a.example/1.png", "https://c.example/1.png"]

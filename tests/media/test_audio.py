@@ -94,7 +94,7 @@ async def test_a_saved_sound_is_called_by_what_it_is(tmp_path: Path) -> None:
     assert saved.read_bytes() == wav(10)
     assert (await read(b"OggS\0\x02" + SAMPLES).save(tmp_path / "a.opus")).name == "a.opus"
     assert (await read(SAMPLES, "pcm").save(tmp_path / "a.wav")).name == "a.pcm"
-    with pytest.raises(SoundError, match="the sound could not be saved as .*: its folder does not exist"):
+    with pytest.raises(SoundError, match="the audio could not be saved as .*: its folder does not exist"):
         await sound.save(tmp_path / "no" / "talk.wav")
 
 
@@ -103,7 +103,10 @@ def test_writing_to_a_file_takes_just_this_name(tmp_path: Path) -> None:
     for _ in range(2):
         sound.write_to_file(tmp_path / "talk.mp3")
     assert (tmp_path / "talk.mp3").read_bytes() == wav()
-    for place, says in ((tmp_path, "a folder is in the way"), (tmp_path / "no" / "a", "its folder does not exist")):
+    for place, says in (
+        (tmp_path, "there is a folder of this name"),
+        (tmp_path / "no" / "a", "its folder does not exist"),
+    ):
         with pytest.raises(SoundError, match=says):
             sound.write_to_file(place)
     assert [path.name for path in tmp_path.iterdir()] == ["talk.mp3"]

@@ -420,7 +420,7 @@ async def test_a_pillow_image_opened_from_a_jpeg_is_sent_as_one(tmp_path: Path) 
 async def test_a_pillow_image_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     path = put(tmp_path / "cat.png", picture("PNG", (400, 200))[:100])
     with Image.open(path) as opened:
-        assert "Pillow cannot draw The Pillow image" in str(await refusal(opened))
+        assert "The Pillow image cannot be drawn by Pillow" in str(await refusal(opened))
 
 
 async def test_a_picture_is_drawn_once_for_several_passes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -471,7 +471,7 @@ async def test_a_broken_picture_is_refused_only_where_it_has_to_be_decoded() -> 
     broken = picture("PNG", (400, 200))[:100]
     assert await sent(Upload(broken)) == uri(broken)
     error = await refusal(broken, max_side=10)
-    assert "Pillow cannot draw The picture given as bytes" in str(error)
+    assert "The image passed as bytes cannot be drawn by Pillow" in str(error)
     assert error.__cause__ is not None
     assert "pillow-heif" in str(await refusal(FTYP + b"heic\0\0\0\0mif1heic", max_side=10))
 
@@ -500,5 +500,5 @@ async def test_without_pillow_only_max_side_is_missed(file: Path, monkeypatch: p
     error = await refusal(file, max_side=10)
     assert "pip install pillow" in str(error)
     assert isinstance(error.__cause__, ImportError)
-    with pytest.raises(MediaError, match="A Image is not a picture"):
+    with pytest.raises(MediaError, match="A Image is not an image"):
         Upload(Image.new("L", (1, 1)))

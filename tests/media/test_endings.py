@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tutuclient.media.endings import Ending
-from tutuclient.media.kinds import picture_mime
+from tutuclient.media.kinds import image_mime
 
 SIZE = (97, 61)
 
@@ -124,7 +124,7 @@ ODD: dict[str, bytes] = {
 
 
 def followed(data: bytes, step: int = 4096) -> Ending:
-    mime = picture_mime(data[:64])
+    mime = image_mime(data[:64])
     assert mime is not None
     ending = Ending(mime)
     for at in range(0, len(data), step):
@@ -201,7 +201,7 @@ def test_what_is_not_known_counts_as_whole() -> None:
 @settings(max_examples=200, deadline=None)
 def test_any_bytes_are_followed(name: str, junk: bytes, at: int) -> None:
     data = WHOLE[name][:at] + junk
-    if picture_mime(data[:64]):
+    if image_mime(data[:64]):
         assert followed(data, 50).is_whole in {True, False}
 
 

@@ -1,4 +1,4 @@
-"""A picture of an answer: read, and saved whole or not at all."""
+"""An image of an answer: read, and saved whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.conftest import QUICK
 from tests.images import jpeg, png
@@ -22,6 +24,7 @@ from tutuclient.errors import ImageDownloadError
 from tutuclient.finding import ImageFinder, find_images
 from tutuclient.media import saving
 from tutuclient.media.image import GeneratedImage, image_type_of
+from tutuclient.media.kinds import image_mime
 from tutuclient.settings import RetryPolicy, Timeout
 from tutuclient.testing import Server, raw
 from tutuclient.testing import says as says_it
@@ -70,7 +73,7 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def picture(downloads: Downloads | None = None, **settings: Any) -> GeneratedImage:
+def image_at(downloads: Downloads | None = None, **settings: Any) -> GeneratedImage:
     return GeneratedImage(downloads or FakeDownloads(x=PNG), "https://a.example/x", **settings)
 
 
@@ -84,7 +87,7 @@ def inline(data: bytes = PNG) -> GeneratedImage:
 
 async def test_reads_once_and_keeps_it() -> None:
     downloads = FakeDownloads(x=PNG)
-    image = picture(downloads)
+    image = image_at(downloads)
     assert (image.mime, image.size_bytes) == (None, None)
     assert await image.read() is await image.read()
     assert (image.mime, image.size_bytes) == ("image/png", len(PNG))
@@ -94,7 +97,7 @@ async def test_reads_once_and_keeps_it() -> None:
 @pytest.mark.parametrize("way", ["read", "save"])
 async def test_tries_the_second_link_when_the_first_fails(way: str, tmp_path: Path) -> None:
     downloads = FakeDownloads(x=ImageDownloadError("expired"), y=PNG)
-    image = picture(downloads)
+    image = image_at(downloads)
     image.download_url = "https://a.example/y"
     data = await image.read() if way == "read" else (await image.save(tmp_path / "a.png")).read_bytes()
     assert data == PNG
@@ -102,7 +105,7 @@ async def test_tries_the_second_link_when_the_first_fails(way: str, tmp_path: Pa
 
 
 async def test_says_when_both_links_fail(tmp_path: Path) -> None:
-    image = picture(FakeDownloads(x=ImageDownloadError("x expired"), y=ImageDownloadError("y expired")))
+    image = image_at(FakeDownloads(x=ImageDownloadError("x expired"), y=ImageDownloadError("y expired")))
     with pytest.raises(ImageDownloadError, match=r"^x expired$"):
         await image.read()
     image.download_url = "https://a.example/y"
@@ -148,7 +151,7 @@ async def test_a_damaged_image_is_told_and_can_be_kept(tmp_path: Path) -> None:
 
 
 async def test_a_whole_image_is_kept_by_either_way_of_reading() -> None:
-    for image in (inline(), picture(FakeDownloads(x=PNG))):
+    for image in (inline(), image_at(FakeDownloads(x=PNG))):
         assert await image.read(damaged=True) is await image.read()
 
 
@@ -192,9 +195,9 @@ async def test_a_disk_that_fails_has_its_reason(tmp_path: Path) -> None:
 
 
 async def every_kind(data: bytes) -> list[GeneratedImage]:
-    read_before = picture(FakeDownloads(x=data))
+    read_before = image_at(FakeDownloads(x=data))
     await read_before.read()
-    return [picture(FakeDownloads(x=data)), inline(data), read_before]
+    return [image_at(FakeDownloads(x=data)), inline(data), read_before]
 
 
 @pytest.mark.parametrize("asked", ["sky.png", "sky", "sky.jpg", "sky.webp"])
@@ -217,7 +220,7 @@ async def test_the_extension_follows_the_bytes(tmp_path: Path, asked: str, saved
     assert await inline(JPEG).save(str(tmp_path / asked)) == tmp_path / saved
 
 
-async def test_large_pictures_reach_the_disk_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_images_reach_the_disk_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     write = saving.Part.write
 
@@ -227,7 +230,7 @@ async def test_large_pictures_reach_the_disk_in_pieces(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(saving.Part, "write", spy)
     data = PNG + os.urandom(3_000_000)
-    for image in (picture(FakeDownloads(x=data)), inline(data)):
+    for image in (image_at(FakeDownloads(x=data)), inline(data)):
         sizes.clear()
         saved = await image.save(tmp_path / "a.png", overwrite=True)
         assert saved.read_bytes() == data
@@ -278,12 +281,12 @@ async def test_in_a_folder_it_gets_a_safe_name(tmp_path: Path, url: str, name: s
 
 async def test_names_in_a_folder_are_counted_up(tmp_path: Path) -> None:
     (tmp_path / "x-2.png").mkdir()
-    saved = [await picture().save(f"{tmp_path}/") for _ in range(3)]
+    saved = [await image_at().save(f"{tmp_path}/") for _ in range(3)]
     assert [path.name for path in saved] == ["x.png", "x-3.png", "x-4.png"]
-    assert (await picture().save(tmp_path, overwrite=True)).name == "x.png"
+    assert (await image_at().save(tmp_path, overwrite=True)).name == "x.png"
     for number in range(5, 100):
         (tmp_path / f"x-{number}.png").touch()
-    assert re.fullmatch(r"x-[0-9a-f]{16}\.png", (await picture().save(tmp_path)).name)
+    assert re.fullmatch(r"x-[0-9a-f]{16}\.png", (await image_at().save(tmp_path)).name)
     assert (await inline().save(tmp_path)).name == f"image-{hashlib.sha256(PNG).hexdigest()[:12]}.png"
 
 
@@ -306,10 +309,10 @@ async def test_a_failing_disk_leaves_nothing(
     downloads = FakeDownloads(x=PNG)
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(ImageDownloadError, match=words) as caught:
-        await picture(downloads).save(tmp_path / "a.png")
+        await image_at(downloads).save(tmp_path / "a.png")
     assert isinstance(caught.value.__cause__, OSError)
     monkeypatch.setattr(saving.Part, "write", fail)
-    image = picture(downloads)
+    image = image_at(downloads)
     image.download_url = "https://a.example/y"
     with pytest.raises(ImageDownloadError, match=words):
         await image.save(tmp_path / "a.png")
@@ -325,7 +328,7 @@ async def test_a_cancelled_download_leaves_nothing(tmp_path: Path) -> None:
             return url
 
     with anyio.move_on_after(0.05):
-        await picture(Endless()).save(tmp_path / "a.png")
+        await image_at(Endless()).save(tmp_path / "a.png")
     assert names_in(tmp_path) == []
 
 
@@ -351,3 +354,43 @@ async def test_shows_data_by_type_size_and_digest(size: int, shown: str) -> None
 
 async def test_shows_no_digest_of_data_whose_hashing_would_hold_the_loop() -> None:
     assert repr(inline(PNG[:100] + bytes(4_000_000))) == "GeneratedImage(<image/png 4.0 MB>)"
+
+
+def test_the_sender_s_word_is_left_out_when_there_is_none() -> None:
+    with pytest.raises(ImageDownloadError, match=r"^it is not an image: it seems to be JSON$"):
+        image_type_of(b"[]", "it")
+
+
+@pytest.mark.parametrize(
+    ("head", "mime"),
+    [
+        (PNG[:64], "image/png"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"GIF87a", "image/gif"),
+        (b"RIFF\x00\x00\x00\x00WEBPVP8 ", "image/webp"),
+        (b"RIFF\x00\x00\x00\x00WAVEfmt ", None),
+        (b"BM" + bytes(12) + b"\x28\x00\x00\x00", "image/bmp"),
+        (b"BM, a car maker", None),
+        (b"II*\x00", "image/tiff"),
+        (b"MM\x00*", "image/tiff"),
+        (b"II+\x00", "image/tiff"),
+        (b"MM\x00+", "image/tiff"),
+        (b"\x00\x00\x01\x00", "image/x-icon"),
+        (b"\x00\x00\x00\x1cftypavif\x00\x00\x00\x00mif1", "image/avif"),
+        (b"\x00\x00\x00\x1cftypmif1\x00\x00\x00\x00heicmif1", "image/heic"),
+        (b"\x00\x00\x00\x14ftypmif1\x00\x00\x00\x00miaf", "image/heif"),
+        (b"\x00\x00\x00\x14ftypisom\x00\x00\x00\x00mp42avif", None),
+        (b"<svg", None),
+        (b"", None),
+    ],
+)
+def test_knows_images_by_their_first_bytes(head: bytes, mime: str | None) -> None:
+    assert image_mime(head) == mime
+
+
+@given(st.binary(max_size=80))
+def test_any_bytes_have_a_type_or_none(head: bytes) -> None:
+    assert (
+        image_mime(head) in {None, "image/jpeg", "image/gif", "image/x-icon", "image/tiff", "image/bmp"}
+        or len(head) > 7
+    )

@@ -30,7 +30,7 @@ from tests.media.uploads import (
 )
 from tutuclient import wire
 from tutuclient.errors import MediaError
-from tutuclient.media.kinds import sound_mime
+from tutuclient.media.kinds import audio_mime
 from tutuclient.media.upload import Recording, Upload
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def test_the_path_of_audio_is_told_from_its_base64(row: Row, folder: str) -> Non
     for extension in EXTENSIONS[row.mime]:
         part = {"type": "input_audio", "input_audio": {"data": f"{folder}it{extension}", "format": "wav"}}
         with pytest.raises(ConfigError, match=r"audio\(source\)"):
-            wire.sendable([{"role": "user", "content": [part]}])
+            wire.prepared_messages([{"role": "user", "content": [part]}])
 
 
 # What the first bytes tell.
@@ -252,7 +252,7 @@ async def test_what_pillow_writes_is_known(form: str) -> None:
         (FTYP + b"isom\0\0\0\0isommp42", "video"),
         (b"\0\0\0\x10ftypisom\0\0\0\0avif", "video"),
         (b"\x1aE\xdf\xa3", "video"),
-        (b"RIFF....WAVE", "sound"),
+        (b"RIFF....WAVE", "audio"),
         (b"\xff\x0a\xfa", "JPEG XL"),
         (b"\0\0\0\x0cjP  ", "JPEG 2000"),
         (b"\0\0\x01\0\x01\0", "icon"),
@@ -278,15 +278,15 @@ async def test_what_pillow_writes_is_known(form: str) -> None:
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "PostScript; draw"),
         (b"\xc5\xd0\xd3\xc6\x1e\0\0\0", "PostScript; draw"),
         (b"SIMPLE  =                    T" + b" " * 50, "FITS image; convert"),
-        (b"/* XPM */\nstatic char *cat[] = {", "XPM picture; convert"),
-        (b"#define cat_width 16\n#define cat_height 16\n", "XBM picture; convert"),
+        (b"/* XPM */\nstatic char *cat[] = {", "XPM image; convert"),
+        (b"#define cat_width 16\n#define cat_height 16\n", "XBM image; convert"),
         (b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n", "Radiance"),
-        (b"\0\0\0\x10ftypmif3avif", "HEIF picture in its short form .mini.; convert"),
-        (b"\0\0\0\x10ftypmif3heic", "HEIF picture in its short form .mini.; convert"),
-        (b"\0\0\0\x18ftypavci\0\0\0\0miaf", "HEIF picture with AVC"),
+        (b"\0\0\0\x10ftypmif3avif", "HEIF image in its short form .mini.; convert"),
+        (b"\0\0\0\x10ftypmif3heic", "HEIF image in its short form .mini.; convert"),
+        (b"\0\0\0\x18ftypavci\0\0\0\0miaf", "HEIF image with AVC"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1crx ", "raw photograph"),
-        (b"FORM\0\0\1\0ILBMBMHD", "IFF picture .ILBM.; convert"),
-        (b"FORM\0\0\1\0PBM BMHD", "IFF picture .ILBM.; convert"),
+        (b"FORM\0\0\1\0ILBMBMHD", "IFF image .ILBM.; convert"),
+        (b"FORM\0\0\1\0PBM BMHD", "IFF image .ILBM.; convert"),
         (b"gimp xcf v011\0", "GIMP"),
         (b"qoif\0\0\0\2", "QOI"),
         (b"DDS \x7c\0\0\0", "DDS"),
@@ -303,7 +303,7 @@ async def test_what_is_no_picture_is_named(head: bytes, seems: str, tmp_path: Pa
         assert error.__cause__ is None
         with pytest.raises(MediaError, match=seems):
             await Upload(source).open()
-    assert "cat.png is no picture" in str(await refusal(path))
+    assert "cat.png is not an image" in str(await refusal(path))
 
 
 # Sound.
@@ -348,9 +348,9 @@ NO_SOUNDS = [
     (b'{"error": 1}', "JSON"),
     (b"just words", "to be text"),
     ("说明".encode("utf-16"), "UTF-16"),
-    (DATA, "a picture .image/png."),
-    (b"\xff\xd8\xff\xe0", "a picture .image/jpeg."),
-    (FTYP + b"heic\0\0\0\0mif1heic", "a picture .image/heic."),
+    (DATA, "an image .image/png."),
+    (b"\xff\xd8\xff\xe0", "an image .image/jpeg."),
+    (FTYP + b"heic\0\0\0\0mif1heic", "an image .image/heic."),
     (b"%PDF-1.7", "PDF"),
     (b"PK\x03\x04", "zip"),
     (bytes(600), "nothing but zeros"),
@@ -405,7 +405,7 @@ async def test_what_stands_behind_a_tag_is_what_it_is(tag: bytes, sound: bytes, 
         recording = Recording(source)
         assert await sent(recording) == base64.b64encode(data)
         assert recording.mime == mime
-    assert sound_mime(data) == mime
+    assert audio_mime(data) == mime
     given = Recording(data, mime="audio/x-own")
     await given.open()
     assert given.mime == "audio/x-own"
@@ -421,10 +421,10 @@ async def test_what_stands_behind_a_tag_is_what_it_is(tag: bytes, sound: bytes, 
         (id3(30), "nothing but a tag"),
         (id3(3000)[:900], "nothing but a tag"),
         (id3(30) + b"<!DOCTYPE html><title>404</title>", "HTML"),
-        (id3(3000) + DATA, "a picture .image/png."),
+        (id3(3000) + DATA, "an image .image/png."),
         (ape(300) + b'{"error": 1}', "JSON"),
-        (b"FORM\0\0\1\0ILBMBMHD", "IFF picture .ILBM."),
-        (b"\0\0\0\x10ftypmif3avif", "HEIF picture in its short form"),
+        (b"FORM\0\0\1\0ILBMBMHD", "IFF image .ILBM."),
+        (b"\0\0\0\x10ftypmif3avif", "HEIF image in its short form"),
         (LAYER_ONE * 3, "layer I; convert it to MP3"),
         (b"MThd\0\0\0\6\0\1", "MIDI"),
         (b"wvpk\x20\0\0\0", "of a kind that relays do not take; convert"),
@@ -442,7 +442,7 @@ async def test_a_tag_is_checked_and_what_is_no_sound_behind_it_is_named(
 
 @pytest.mark.parametrize(("data", "seems"), NO_SOUNDS, ids=[seems for _, seems in NO_SOUNDS])
 async def test_what_is_no_sound_is_refused_and_named(data: bytes, seems: str, tmp_path: Path) -> None:
-    assert sound_mime(data) is None
+    assert audio_mime(data) is None
     for source in (data, put(tmp_path / "talk.mp3", data)):
         with pytest.raises(MediaError, match=seems) as caught:
             await Recording(source).open()

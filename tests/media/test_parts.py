@@ -88,7 +88,7 @@ def test_a_url_goes_to_the_relay_as_it_is(url: str) -> None:
     "url", ["https://", "https:///cat.png", "http://[::1", "https://host/a b", "https://host/a\tb"]
 )
 def test_a_url_nobody_could_fetch_is_refused(url: str) -> None:
-    with pytest.raises(MediaError, match="no URL that can be fetched") as caught:
+    with pytest.raises(MediaError, match="not a URL that can be fetched") as caught:
         image(url)
     assert str(caught.value).isprintable()
 
@@ -96,14 +96,14 @@ def test_a_url_nobody_could_fetch_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     ("source", "hint"),
     [
-        ("file:///tmp/cat.png", "give the path itself"),
+        ("file:///tmp/cat.png", "pass the path itself"),
         ("ftp://host/cat.png", "only http and https"),
         ("s3://bucket/cat.png", "only http and https"),
         ("s3://bucket/\x1b[31mcat.png", "only http and https"),
         ("data:image/png,raw", "only base64"),
         ("data:image/svg+xml;utf8,<svg/>", "only base64"),
         ("data:", "only base64"),
-        (None, "A NoneType is not a picture"),
+        (None, "A NoneType is not an image"),
         (42, "Pillow image"),
         (io.StringIO("x"), "'rb'"),
     ],
@@ -115,7 +115,7 @@ def test_what_cannot_be_a_picture_is_refused_at_once(source: Any, hint: str) -> 
 
 
 def test_an_uploaded_url_is_refused() -> None:
-    with pytest.raises(MediaError, match=r"give it to image\(\)"):
+    with pytest.raises(MediaError, match=r"pass it to image\(\)"):
         Upload("https://host/cat.png")
 
 
@@ -153,18 +153,18 @@ def test_a_part_is_taken_as_a_picture() -> None:
 async def test_an_upload_of_a_part_reads_what_the_part_reads() -> None:
     assert await sent(Upload(image(DATA))) == uri(DATA)
     assert await sent(Upload(cast("Any", {"image_url": {"url": uri(DATA).decode()}}))) == uri(DATA)
-    with pytest.raises(MediaError, match=r"give it to image\(\)"):
+    with pytest.raises(MediaError, match=r"pass it to image\(\)"):
         Upload(image("https://host/cat.png"))
 
 
 def test_several_pictures_in_something_else_than_a_list_are_told() -> None:
     for several in ((path for path in ("a.png", "b.png")), {"a.png", "b.png"}):
-        with pytest.raises(MediaError, match=r"Several are given as a list"):
+        with pytest.raises(MediaError, match=r"Several are passed as a list"):
             image(cast("Any", several))
     numpy = pytest.importorskip("numpy")
     with pytest.raises(MediaError, match="PIL.Image.fromarray"):
         image(numpy.zeros((2, 2)))
-    with pytest.raises(MediaError, match=r"A int is not a picture that can be sent \(42\)"):
+    with pytest.raises(MediaError, match=r"A int is not an image that can be sent \(42\)"):
         image(cast("Any", 42))
 
 
@@ -204,7 +204,7 @@ async def test_a_format_that_is_given_is_written_as_it_is() -> None:
 async def test_a_part_of_sound_reads_nothing_yet_and_pickles(tmp_path: Path) -> None:
     path = tmp_path / "talk.mp3"
     part = audio(path)
-    assert "<sound talk.mp3, not opened yet>" in repr(part)
+    assert "<audio talk.mp3, not opened yet>" in repr(part)
     copy = pickle.loads(pickle.dumps(part))  # noqa: S301  (our own)
     put(path, MP3)
     assert await heard(copy) == await heard(part) == await heard(part)

@@ -150,10 +150,10 @@ async def test_nothing_is_written_through_a_link(tmp_path: Path, overwrite: bool
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ("missing/a.png", "missing/a.png: its folder does not exist: make it first"),
-        ("missing/", "its folder does not exist: make it first"),
+        ("missing/a.png", "missing/a.png: its folder does not exist: create it first"),
+        ("missing/", "its folder does not exist: create it first"),
         ("file/a.png", "its folder does not exist"),
-        ("folder", "a folder is in the way: choose another name"),
+        ("folder", "there is a folder of this name: choose another name"),
         ("nul\0", "embedded null"),
         ("\ud83d.png/x", "could not be saved as"),
         ("x" * 300 + ".png", "File name too long"),

@@ -9,8 +9,10 @@ import io
 import pickle
 import sys
 import traceback
+import tracemalloc
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
 import pytest
 from PIL import Image
 from starlette.datastructures import UploadFile
@@ -38,7 +40,7 @@ from tutuclient.media.parts import image
 from tutuclient.media.upload import Document, PictureSource, Recording, Upload
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
     from types import ModuleType
 
@@ -80,13 +82,13 @@ async def test_only_a_small_picture_in_memory_is_given_inline(tmp_path: Path) ->
 
 async def test_descriptions_name_it_and_never_show_it(file: Path) -> None:
     upload = Upload(file)
-    assert upload.describe() == "<picture cat.png, not opened yet>"
+    assert upload.describe() == "<image cat.png, not opened yet>"
     await upload.open()
     assert upload.describe() == repr(upload) == "<image/png 1.0 kB cat.png>"
     assert repr(image(upload).image_url).count("<image/png 1.0 kB cat.png>") == 1
 
     unnamed = Upload(PNG)
-    assert unnamed.describe() == "<picture, not opened yet>"
+    assert unnamed.describe() == "<image, not opened yet>"
     await unnamed.open()
     assert unnamed.describe() == "<image/png 8 B sha256:4c4b6a3be131…>"
 
@@ -98,7 +100,7 @@ async def test_descriptions_name_it_and_never_show_it(file: Path) -> None:
     await opened.open()
     assert opened.describe() == "<image/png 1.0 MB>"
 
-    assert Upload("a\x1bb/c\nd.png").describe() == r"<picture c\nd.png, not opened yet>"
+    assert Upload("a\x1bb/c\nd.png").describe() == r"<image c\nd.png, not opened yet>"
     assert Upload(UploadFile(io.BytesIO(DATA), filename="../../cat.png")).name == "cat.png"
 
 
@@ -149,13 +151,13 @@ async def test_a_sound_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="is a directory"):
         await Recording(tmp_path).open()
     for address in ("https://host/talk.mp3", "s3://bucket/talk.mp3"):
-        with pytest.raises(MediaError, match="is not opened here: Fetch it and give its bytes"):
+        with pytest.raises(MediaError, match="is not opened here: Fetch it and pass its bytes"):
             Recording(address)
     with pytest.raises(MediaError, match="without file://"):
         Recording("file:///talk.mp3")
-    with pytest.raises(MediaError, match="A Image is not a sound"):
+    with pytest.raises(MediaError, match="A Image is not audio"):
         Recording(cast("Any", Image.new("L", (1, 1))))
-    with pytest.raises(MediaError, match="The sound given as bytes is no sound"):
+    with pytest.raises(MediaError, match="The audio passed as bytes is not audio"):
         await Recording(b"words").open()
 
 
@@ -229,9 +231,9 @@ async def test_a_recording_of_an_upload_reads_what_the_upload_reads(file: Path) 
     upload = Upload(Awaited(MP3))
     one, other = Recording(upload), Recording(upload, name="b.mp3")
     assert await sent(one) == await sent(other) == base64.b64encode(MP3)
-    with pytest.raises(MediaError, match="it seems to be a sound .audio/mpeg."):
+    with pytest.raises(MediaError, match="it seems to be audio .audio/mpeg."):
         await upload.open()
-    with pytest.raises(MediaError, match="it seems to be a picture"):
+    with pytest.raises(MediaError, match="it seems to be an image"):
         await Recording(Upload(file)).open()
 
 
@@ -275,3 +277,67 @@ async def test_a_file_must_stay_what_it_was(tmp_path: Path) -> None:
     replace(path, b"other")
     with pytest.raises(MediaError, match="changed"):
         await document.open()
+
+
+# Memory and the loop.
+
+
+async def test_a_large_file_takes_little_memory(tmp_path: Path) -> None:
+    path = put(tmp_path / "large.png", png(20 * 2**20))
+    upload = Upload(path)
+    tracemalloc.start()
+    try:
+        await upload.open()
+        total = 0
+        async for piece in upload.pieces():
+            total += len(piece)
+            assert len(piece) <= 192 * 1024 + 30
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert total == upload.encoded_size
+    assert peak < 2 * 2**20
+
+
+@pytest.mark.parametrize("make", [bytes, bytearray, memoryview])
+async def test_bytes_are_not_copied(make: Callable[[bytes], Any]) -> None:
+    source = make(png(20 * 2**20))
+    tracemalloc.start()
+    try:
+        upload = Upload(source)
+        await upload.open()
+        async for _ in upload.pieces():
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * 2**20
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes", "BytesIO", "data URI"])
+async def test_the_loop_has_its_turn_between_pieces(kind: str, tmp_path: Path, small_pieces: int) -> None:
+    path = put(tmp_path / "cat.png", DATA)
+    kinds: dict[str, Any] = {"path": path, "bytes": DATA, "BytesIO": io.BytesIO(DATA), "data URI": uri(DATA).decode()}
+    upload = Upload(kinds[kind])
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(count)
+        if kind == "data URI":  # Decoding is the work here, and done when it is opened.
+            await upload.open()
+            assert turns >= len(DATA) // small_pieces
+        await upload.open()
+        await anyio.sleep(0.001)  # The counter is on its way.
+        before = turns
+        pieces = 0
+        async for _ in upload.pieces():
+            pieces += 1
+            assert turns - before >= pieces - 1
+        group.cancel_scope.cancel()
+    assert pieces == -(-len(DATA) // small_pieces)

@@ -56,7 +56,7 @@ async def test_a_figure_that_is_too_large_is_none(server: Server, client: TutuCl
     assert (found.limit, found.used, found.remaining) == (None, None, None)
 
 
-async def test_a_relay_without_such_pages_says_so(server: Server, client: TutuClient) -> None:
+async def test_a_relay_without_such_endpoints_says_so(server: Server, client: TutuClient) -> None:
     for path in ("/v1/dashboard/billing/subscription", "/api/usage/token"):
         server.answers(raw(200, b"<html>"), path=path)
     with pytest.raises(UnexpectedResponseError):

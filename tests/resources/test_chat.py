@@ -529,7 +529,7 @@ async def test_tool_calls_are_folded_and_go_back_with_what_only_the_relay_unders
     assert sent["content"] is None
 
 
-async def test_pictures_beside_a_streamed_text_are_in_the_folded_answer(client: TutuClient, server: Server) -> None:
+async def test_images_beside_a_streamed_text_are_in_the_folded_answer(client: TutuClient, server: Server) -> None:
     for form in ("images", "b64", "url", "progress"):
         server.answers(draws(form=form))
         stream = await client.edit("https://pics.example/cat.png", "sky", stream=True)
@@ -539,7 +539,7 @@ async def test_pictures_beside_a_streamed_text_are_in_the_folded_answer(client: 
 
 
 @pytest.mark.parametrize("name", ["missing.png", "", "text.png", "empty.png"])
-async def test_a_picture_that_cannot_be_used_is_told_before_anything_is_sent(
+async def test_an_image_that_cannot_be_used_is_told_before_anything_is_sent(
     client: TutuClient, server: Server, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "text.png").write_text("hello, I am a text\n" * 9)

@@ -56,7 +56,7 @@ class Model:
         return cls(value)
 
 
-async def test_a_page_of_the_relays_own_is_read_as_the_type_asked_for(server: Server, client: TutuClient) -> None:
+async def test_an_endpoint_of_the_relays_own_is_read_as_the_type_asked_for(server: Server, client: TutuClient) -> None:
     server.answers(sends({"results": [{"index": 1, "relevance_score": "0.5", "more": 1}]}))
     ranking = await client.post(
         "/rerank",
@@ -110,7 +110,7 @@ async def test_an_error_in_an_answers_clothes_is_one_for_every_type(
 
 async def test_what_does_not_fit_says_where(server: Server, client: TutuClient) -> None:
     server.answers(sends({"x": "one"}), sends({"bad": 1}))
-    with pytest.raises(UnexpectedResponseError, match=r"no Point .*x"):
+    with pytest.raises(UnexpectedResponseError, match=r"not a Point .*x"):
         await client.get("/p", cast_to=Point)
     with pytest.raises(UnexpectedResponseError, match="bad is not allowed"):
         await client.get("/p", cast_to=Model)
@@ -198,11 +198,11 @@ async def test_what_is_paid_for_by_the_piece_is_not_sent_twice(server: Server, c
         (5, {}, "the path is 5"),
         ("/models", {"cast_to": "dict"}, "cast_to is 'dict': write a type"),
         ("/models", {"cast_to": {}}, "cast_to is a dict: write a type"),
-        ("/models", {"body": "x"}, "body is 'x': write what it says as a dict"),
-        ("/models", {"body": b"x"}, "body is 1 bytes: write what it says as a dict"),
+        ("/models", {"body": "x"}, "body is 'x': write it as a dict"),
+        ("/models", {"body": b"x"}, "body is 1 bytes: write it as a dict"),
     ],
 )
-async def test_what_no_page_takes_is_refused(server: Server, path: Any, more: dict[str, Any], words: str) -> None:
+async def test_what_no_endpoint_takes_is_refused(server: Server, path: Any, more: dict[str, Any], words: str) -> None:
     async with TutuClient("any", server.base_url) as client:
         with pytest.raises(ConfigError, match=re.escape(words)):
             await client.post(path, **{"cast_to": dict, **more})

@@ -14,7 +14,7 @@ from tutuclient import (
     TutuError,
     UnexpectedResponseError,
 )
-from tutuclient.testing import fails, raw, sample_sound, says
+from tutuclient.testing import fails, raw, says
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,34 +147,6 @@ async def test_a_body_is_written_whole_or_not_at_all(server: Server, client: Tut
         with pytest.raises(APIConnectionError):
             await response.stream_to_file(tmp_path / "cut.json")
     assert names_in(tmp_path) == ["answer.json"]
-
-
-PAGES: dict[str, tuple[str, dict[str, Any]]] = {
-    "chat.completions": ("create", ASKED),
-    "completions": ("create", {"model": "gpt-3.5-turbo-instruct", "prompt": "hi"}),
-    "embeddings": ("create", {"model": "text-embedding-3-small", "input": "hi"}),
-    "images": ("generate", {"model": "dall-e-3", "prompt": "a cat"}),
-    "models": ("list", {}),
-    "audio.speech": ("create", {"model": "tts-1", "voice": "alloy", "input": "hi"}),
-    "audio.transcriptions": ("create", {"model": "whisper-1", "file": sample_sound()}),
-    "audio.translations": ("create", {"model": "whisper-1", "file": sample_sound()}),
-}
-
-
-@pytest.mark.parametrize("name", PAGES)
-async def test_every_page_gives_its_answers_raw_and_open(client: TutuClient, name: str) -> None:
-    page: Any = client
-    for step in name.split("."):
-        page = getattr(page, step)
-    method, fields = PAGES[name]
-    usual = await getattr(page, method)(**fields)
-    as_it_came = await getattr(page.with_raw_response, method)(**fields)
-    assert type(as_it_came.parse()) is type(usual)
-    assert as_it_came.content
-    assert as_it_came.request_id
-    async with getattr(page.with_streaming_response, method)(**fields) as response:
-        assert response.status_code == 200
-        assert type(await response.parse()) is type(usual)
 
 
 async def test_a_line_in_many_pieces_is_one_line_and_an_endless_one_is_too_large(server: Server) -> None:

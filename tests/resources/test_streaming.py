@@ -225,7 +225,7 @@ async def test_without_n_all_pieces_belong_to_one_choice(client: TutuClient, ser
     assert [event.snapshot for event in events if event.type == "content.delta"] == ["a", "ab"]
 
 
-async def test_what_is_cut_off_is_an_error_in_place_of_what_is_done(client: TutuClient, server: Server) -> None:
+async def test_an_answer_cut_off_raises_in_place_of_done_events(client: TutuClient, server: Server) -> None:
     server.answers(streams([chunk('{"ci'), chunk(finish_reason="length")]))
     seen: list[str] = []
     with pytest.raises(LengthFinishReasonError):
@@ -258,7 +258,7 @@ async def test_leaving_the_events_frees_the_connection(client: TutuClient, serve
     await server.wait_closed()
 
 
-async def test_plain_iteration_gives_chunks(client: TutuClient, server: Server) -> None:
+async def test_plain_iteration_yields_chunks(client: TutuClient, server: Server) -> None:
     server.answers(says("hi there"))
     async with client.chat.completions.stream(model="m", messages=[user("hi")], response_format=Place) as stream:
         assert "".join([piece.text async for piece in stream]) == "hi there"

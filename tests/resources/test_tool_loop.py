@@ -553,7 +553,7 @@ async def test_cancelling_a_streamed_run_cancels_its_tools(client: TutuClient, s
     assert ended.is_set()
 
 
-async def test_pictures_go_to_the_model_in_every_round(client: TutuClient, server: Server) -> None:
+async def test_images_go_to_the_model_in_every_round(client: TutuClient, server: Server) -> None:
     def look(seen: Recorded) -> Any:
         assert "data:image/png;base64," in seen.json["messages"][0]["content"][1]["image_url"]["url"]
         return calls(("double", '{"number": 1}')) if seen.index == 0 else says("done")

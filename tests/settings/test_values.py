@@ -35,11 +35,11 @@ def test_says_which_part_of_a_timeout_is_wrong(name: str, value: Any) -> None:
 
 def test_max_retries_and_a_policy_exclude_each_other() -> None:
     policy = RetryPolicy(max_retries=5)
-    assert clean_retry(None, None) == RetryPolicy()
-    assert clean_retry(None, policy) is policy
-    assert clean_retry(0, None) == RetryPolicy(max_retries=0)
+    assert clean_retry(None, None, RetryPolicy()) == RetryPolicy()
+    assert clean_retry(None, policy, RetryPolicy()) is policy
+    assert clean_retry(0, None, RetryPolicy()) == RetryPolicy(max_retries=0)
     with pytest.raises(ConfigError, match="not both"):
-        clean_retry(3, policy)
+        clean_retry(3, policy, RetryPolicy())
 
 
 @pytest.mark.parametrize(

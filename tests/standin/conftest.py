@@ -13,7 +13,7 @@ Post = Callable[..., Awaitable[Any]]
 
 @pytest.fixture
 def post(server: Server, http: aiohttp.ClientSession) -> Post:
-    """Post JSON (or a form, as ``data=``) to a page: the decoded answer, with its status when it is an error."""
+    """Post JSON (or a form, as ``data=``) to an endpoint: the decoded answer, with its status when it is an error."""
 
     async def call(path: str, data: Any = None, **body: Any) -> Any:
         sent: dict[str, Any] = {"json": body} if data is None else {"data": data}
@@ -26,7 +26,7 @@ def post(server: Server, http: aiohttp.ClientSession) -> Post:
 
 @pytest.fixture
 def events(server: Server, http: aiohttp.ClientSession) -> Post:
-    """Post JSON (or a form) to a page that streams: the events' objects, each ``event:`` line checked."""
+    """Post JSON (or a form) to an endpoint that streams: the events' objects, each ``event:`` line checked."""
 
     async def call(path: str, data: Any = None, **body: Any) -> list[Any]:
         sent: dict[str, Any] = {"json": {**body, "stream": True}} if data is None else {"data": data}

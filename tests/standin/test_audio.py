@@ -95,7 +95,7 @@ def test_says_what_it_measured_in_two_languages() -> None:
     [
         (b"", "the file ends too early"),
         (b"ID3 not a wav at all", "decodes PCM WAV only"),
-        (recorded(b""), "holds no sound"),
+        (recorded(b""), "the recording is empty"),
         (recorded(bytes(100_000), rate=2), "lasts 25000 seconds"),
         (sample_sound()[:30], "decodes PCM WAV only"),
     ],

@@ -30,16 +30,16 @@ def test_echoes_a_text_in_its_language_and_admits_what_it_is() -> None:
 
 def test_describes_a_picture_in_the_language_of_the_prompt() -> None:
     english, chinese = ask("What is this?", "http://here/a.png"), ask("这张图片有什么", "http://here/a.png")
-    assert english.text.startswith("This is a PNG picture of 720x540 pixels, mode RGB. Main colours: white 6")
+    assert english.text.startswith("This is a PNG image of 720x540 pixels, mode RGB. Main colours: white 6")
     assert english.text.endswith("(I am an offline stand-in that counts pixels, no model.)")
     assert chinese.text.startswith("这是一张 PNG 图片,720×540 像素,RGB 模式。主要颜色:白色 6")
-    assert (english.language, chinese.language, english.picture) == ("en", "zh", None)
+    assert (english.language, chinese.language, english.image) == ("en", "zh", None)
 
 
 def test_numbers_several_pictures() -> None:
     text = ask("compare", "http://here/a.png", data_uri(SAMPLE)).text
-    assert "Picture 1: This is" in text
-    assert "Picture 2: This is" in text
+    assert "Image 1: This is" in text
+    assert "Image 2: This is" in text
 
 
 def test_gives_the_same_answer_to_the_same_request() -> None:
@@ -52,13 +52,13 @@ def test_gives_the_same_answer_to_the_same_request() -> None:
 def test_edits_when_the_model_or_the_modalities_ask_for_a_picture(model: str, extra: dict[str, Any]) -> None:
     reply = ask("make it darker", "http://here/a.png", model=model, **extra)
     assert reply.text == "Made it darker. (Offline stand-in, no model.)"
-    assert reply.picture is not None
+    assert reply.image is not None
 
 
 def test_generates_when_there_is_no_picture_to_edit() -> None:
     reply = ask("画一只猫", model="gpt-4o-image")
     assert reply.text == "画了橙色的猫。(离线替身,不是模型)"
-    assert reply.picture is not None
+    assert reply.image is not None
 
 
 def test_takes_the_words_from_the_last_message_and_the_picture_from_an_earlier_one() -> None:
@@ -80,8 +80,8 @@ def test_survives_messages_of_odd_shapes() -> None:
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("http://elsewhere/a.png", "fetches no pictures from the network"),
-        ("file:///etc/passwd", "fetches no pictures from the network"),
+        ("http://elsewhere/a.png", "fetches no images from the network"),
+        ("file:///etc/passwd", "fetches no images from the network"),
         ("data:image/png;base64,a-_b", "illegal base64 data"),
         ("data:image/png;base64,AAA", "illegal base64 data"),
         ("data:image/png;base64,AAAA", "could not be decoded: UnidentifiedImageError"),
@@ -89,28 +89,28 @@ def test_survives_messages_of_odd_shapes() -> None:
     ],
 )
 def test_says_why_it_cannot_see(url: str, message: str) -> None:
-    with pytest.raises(brain.CannotSeeError, match=message):
+    with pytest.raises(brain.BadImageError, match=message):
         ask("?", url)
 
 
 def test_refuses_more_pixels_than_it_wants_to_look_at() -> None:
     buffer = io.BytesIO()
     Image.new("1", (8000, 8000)).save(buffer, "PNG")
-    with pytest.raises(brain.CannotSeeError, match="64000000 pixels"):
+    with pytest.raises(brain.BadImageError, match="64000000 pixels"):
         ask("?", data_uri(buffer.getvalue()))
 
 
 def test_refuses_a_decompression_bomb() -> None:
     buffer = io.BytesIO()
     Image.new("1", (20000, 20000)).save(buffer, "PNG")
-    with pytest.raises(brain.CannotSeeError, match="DecompressionBombError"):
+    with pytest.raises(brain.BadImageError, match="DecompressionBombError"):
         ask("?", data_uri(buffer.getvalue()))
 
 
 def test_says_which_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "tutuclient.standin.images", raising=False)
     monkeypatch.setitem(sys.modules, "PIL", None)
-    with pytest.raises(brain.CannotSeeError, match=r"pip install pillow"):
+    with pytest.raises(brain.BadImageError, match=r"pip install pillow"):
         ask("?", "http://here/a.png")
 
 

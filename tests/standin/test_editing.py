@@ -158,7 +158,7 @@ def test_does_several_edits_at_once() -> None:
 @pytest.mark.parametrize("prompt", ["add a hat", "背景更有气氛"])
 def test_frames_what_it_cannot_edit_and_says_so(prompt: str) -> None:
     after, note = edited(prompt)
-    assert note == "I could not read that edit, so I only framed the picture."
+    assert note == "I could not read that edit, so I only framed the image."
     assert colour(after, (0, 0)) == (240, 138, 40)
     assert after.width > 720
 

@@ -15,7 +15,7 @@ WITHOUT_PILLOW: dict[str, dict[str, Any]] = {
 }
 
 
-async def test_every_page_answers(server: Server, http: aiohttp.ClientSession) -> None:
+async def test_every_endpoint_answers(server: Server, http: aiohttp.ClientSession) -> None:
     bodies = {**WITHOUT_PILLOW, "/images/generations": {"model": "m", "prompt": "hi", "size": "16x16"}}
     for path, body in bodies.items():
         async with http.post(f"{server.base_url}{path}", json=body) as answer:
@@ -27,7 +27,7 @@ async def test_every_page_answers(server: Server, http: aiohttp.ClientSession) -
     ["/completions", "/embeddings", "/images/generations", "/audio/speech", "/audio/transcriptions", "/images/edits"],
 )
 @pytest.mark.parametrize(("kind", "body"), [("text/plain", b"{}"), ("application/json", b"{")])
-async def test_every_page_complains_of_a_body_it_cannot_read(
+async def test_every_endpoint_complains_of_a_body_it_cannot_read(
     server: Server, http: aiohttp.ClientSession, path: str, kind: str, body: bytes
 ) -> None:
     async with http.post(f"{server.base_url}{path}", data=body, headers={"Content-Type": kind}) as answer:
@@ -72,7 +72,7 @@ async def test_records_long_forms_too_and_keeps_little_of_them(server: Server, h
     assert (len(file.content), file.size_bytes) == (2**20, 3_000_000)
 
 
-async def test_only_pictures_need_pillow(
+async def test_only_images_need_pillow(
     server: Server, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("drawing", "editing", "images"):

@@ -61,5 +61,5 @@ def test_counts_transparent_pixels_and_frames() -> None:
     buffer = io.BytesIO()
     frames[0].save(buffer, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     image = images.decode(buffer.getvalue())
-    assert "WEBP picture of 40x30 pixels, mode RGBA, animated with 2 frames" in images.describe(image, zh=False)
+    assert "WEBP image of 40x30 pixels, mode RGBA, animated with 2 frames" in images.describe(image, zh=False)
     assert "动画 2 帧。主要颜色:透明 100%" in images.describe(image, zh=True)

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from tutuclient.standin.schemas import UNKNOWN, complaint, fill
+from tutuclient.standin.schemas import UNKNOWN, fill, strict_error
 from tutuclient.standin.words import Words
 
 STRING, INTEGER = {"type": "string"}, {"type": "integer"}
@@ -151,9 +151,9 @@ def test_leaves_out_what_is_optional_only_in_the_depth() -> None:
     ],
 )
 def test_complains_of_strict_schemas_that_are_not(schema: Any, words: str) -> None:
-    assert words in str(complaint(schema))
+    assert words in str(strict_error(schema))
 
 
 def test_has_nothing_against_a_strict_schema() -> None:
     inner = obj(b={"type": ["string", "null"]}, c={"type": "array", "items": STRING})
-    assert complaint(obj(a=inner, d={"anyOf": [inner, {"type": "null"}]})) is None
+    assert strict_error(obj(a=inner, d={"anyOf": [inner, {"type": "null"}]})) is None

@@ -31,7 +31,7 @@ from tutuclient import (
     find_images,
     user,
 )
-from tutuclient.streams.audio import read_sound, sound_in
+from tutuclient.streams.audio import audio_in, read_audio
 from tutuclient.testing import Server, chunk, rate_limited, raw, streams
 from tutuclient.types import ChatAudio, ChatChoice, ChatCompletion, ChatMessage, Meta
 
@@ -52,7 +52,7 @@ def names(folder: Path) -> list[str]:
 
 
 def read(data: bytes, asked: str = "", content_type: str = "audio/mpeg") -> Sound:
-    return read_sound(data, asked, content_type, META, 2**20)
+    return read_audio(data, asked, content_type, META, 2**20)
 
 
 def event(kind: str, **fields: Any) -> dict[str, Any]:
@@ -92,14 +92,14 @@ def sounds(*pieces: bytes, **how: Any) -> Any:
     [
         (b'{"error": {"message": "no channel", "code": "500"}}', InternalServerError, "no channel"),
         (b'{"error": {"message": "slow", "type": "rate_limit_error"}}', RateLimitError, "slow"),
-        (b'{"url": "https://host/a.mp3"}', UnexpectedResponseError, "text in place of a sound"),
+        (b'{"url": "https://host/a.mp3"}', UnexpectedResponseError, "text in place of audio"),
         (b"<!DOCTYPE html><title>504</title>", UnexpectedResponseError, "HTML: 504"),
         (b"upstream timed out", UnexpectedResponseError, "upstream timed out"),
         ("上游超时".encode(), UnexpectedResponseError, "上游超时"),
         (("说" * 100).encode(), UnexpectedResponseError, "text in place"),
         (b"", UnexpectedResponseError, "an empty body"),
         (b"\n \n", UnexpectedResponseError, "an empty body"),
-        (PNG, UnexpectedResponseError, "a picture .image/png. in place of a sound"),
+        (PNG, UnexpectedResponseError, "an image .image/png. in place of audio"),
     ],
 )
 @pytest.mark.parametrize("asked", ["", "mp3", "pcm"])
@@ -112,7 +112,7 @@ async def test_what_is_no_sound_is_an_error_whatever_it_is_called(
 
 
 def test_data_of_another_kind_are_no_sound() -> None:
-    with pytest.raises(UnexpectedResponseError, match="no sound"):
+    with pytest.raises(UnexpectedResponseError, match="something else than audio"):
         read(SAMPLES, "", "application/zip")
 
 
@@ -139,8 +139,8 @@ def test_a_sound_in_events_is_taken_out_of_them() -> None:
         ([{"error": {"message": "boom", "type": "server_error"}}], InternalServerError, "boom"),
         ([*EVENTS[:1], {"error": {"message": "boom", "type": "server_error"}}], InternalServerError, "boom"),
         ([event("delta", audio="!!!!")], UnexpectedResponseError, "base64 is broken"),
-        ([delta(PNG), event("done")], UnexpectedResponseError, "a picture"),
-        ([delta(b"words"), event("done")], UnexpectedResponseError, "text in place of a sound: words"),
+        ([delta(PNG), event("done")], UnexpectedResponseError, "an image"),
+        ([delta(b"words"), event("done")], UnexpectedResponseError, "text in place of audio: words"),
         ([b"a" * 2**20], UnexpectedResponseError, "over 1,048,576 bytes"),
     ],
 )
@@ -152,7 +152,7 @@ def test_events_without_a_whole_sound_are_an_error(events: list[Any], cls: type[
 def test_a_line_that_is_no_event_is_an_error() -> None:
     with pytest.raises(InternalServerError, match="boom"):
         read(lines(EVENTS[:1]) + b'{"error": {"message": "boom", "type": "server_error"}}\n')
-    with pytest.raises(UnexpectedResponseError, match="a line that is no event"):
+    with pytest.raises(UnexpectedResponseError, match="a line that is not an event"):
         read(lines(EVENTS[:1]) + b"oops\n")
 
 
@@ -264,7 +264,7 @@ async def test_what_is_left_of_a_sound_is_not_passed_off_as_all(
     async with speaking(client) as speech:
         await anext(speech)
         for whole in (speech.read(), speech.save(tmp_path / "a"), speech.sound()):
-            with pytest.raises(ConfigError, match="have been taken already"):
+            with pytest.raises(ConfigError, match="have been read already"):
                 await whole
     assert names(tmp_path) == []
 
@@ -327,7 +327,7 @@ async def test_silence_ends_a_sound(server: Server) -> None:
 async def test_a_sound_that_is_too_large_is_refused(server: Server, tmp_path: Path) -> None:
     async with TutuClient(KEY, server.base_url, max_response_bytes=4000, max_retries=0) as client:
         server.answers(sounds(MP3[:3000], MP3[3000:], delay=0.05))
-        with pytest.raises(UnexpectedResponseError, match="a sound of more than 4,000 bytes"):
+        with pytest.raises(UnexpectedResponseError, match="audio of more than 4,000 bytes"):
             async with speaking(client) as speech:
                 await speech.save(tmp_path / "a")
         assert names(tmp_path) == []
@@ -446,9 +446,9 @@ async def test_an_answer_without_sound_has_none(client: TutuClient) -> None:
 
 def test_a_damaged_sound_is_an_error() -> None:
     with pytest.raises(SoundError, match="damaged"):
-        sound_in(said(ChatAudio(data="!!!!")), asked="wav")
-    assert sound_in(said(ChatAudio(id="a")), asked="wav") is None
-    assert sound_in(said(None), asked="wav") is None
-    sound = sound_in(said(ChatAudio(data=base64.b64encode(b"words").decode())), asked="wav")
+        audio_in(said(ChatAudio(data="!!!!")), asked="wav")
+    assert audio_in(said(ChatAudio(id="a")), asked="wav") is None
+    assert audio_in(said(None), asked="wav") is None
+    sound = audio_in(said(ChatAudio(data=base64.b64encode(b"words").decode())), asked="wav")
     assert sound is not None
     assert sound.mime == "application/octet-stream"

@@ -137,7 +137,7 @@ def test_one_answer_over_several_choices_is_one() -> None:
     )
     assert [call.id for call in answer.message.tool_calls or ()] == ["c1", "c2"]
     assert (answer.extra, answer.message.extra) == ({"odd": 1}, {"own": 5})
-    assert wire.sendable([answer.message])[0]["tool_calls"] == [tool, other]
+    assert wire.prepared_messages([answer.message])[0]["tool_calls"] == [tool, other]
     [chunk] = reader().read_whole(data)
     assert (len(chunk.choices), chunk.text, len(chunk.choices[0].delta.tool_calls or ())) == (1, "I look.", 2)
     twice = {"choices": [{"index": n, "message": {"content": "I look."}} for n in range(2)]}

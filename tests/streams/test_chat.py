@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     )
 
 
-def test_gives_every_chunk_with_its_json_and_the_meta_of_the_call() -> None:
+def test_every_chunk_has_its_json_and_the_meta_of_the_call() -> None:
     found, ended = chunks_of(events(*NORMAL))
     assert ended is None
     assert [chunk.text for chunk in found] == ["", "你", "好", "", ""]
@@ -157,7 +157,7 @@ def test_an_error_behind_the_end_is_raised_with_the_answer() -> None:
         *(" ", "(null)", '"null"', "NaN", "N/A", "false", "FINISH_REASON_UNSPECIFIED"),
     ],
 )
-def test_a_reason_that_is_none_ends_nothing(word: str) -> None:
+def test_a_word_for_null_is_not_a_finish_reason(word: str) -> None:
     """Kind E: DashScope's SDK, qwen through relays."""
     for many in (0, 2):
         stream = events(delta("he", reason=word), delta("llo", reason=word))
@@ -184,7 +184,7 @@ def test_a_reason_that_is_none_ends_nothing(word: str) -> None:
         {"choices": "i"},
     ],
 )
-def test_text_that_cannot_be_read_is_never_left_out(odd: object) -> None:
+def test_text_that_cannot_be_read_is_an_error(odd: object) -> None:
     """Kind b."""
     with pytest.raises(UnexpectedResponseError) as caught:
         folded(delta("h"), odd, END)
@@ -215,7 +215,7 @@ def test_text_that_cannot_be_read_is_never_left_out(odd: object) -> None:
         ([delta("", role="assistant"), DONE], False, False),
     ],
 )
-def test_knows_a_whole_answer_from_a_cut_one(frames: list[object], complete: bool, strictly: bool) -> None:
+def test_a_whole_answer_is_told_from_a_cut_one(frames: list[object], complete: bool, strictly: bool) -> None:
     reading = reader()
     list(reading.feed(events(*frames)))
     list(reading.end())
@@ -234,14 +234,14 @@ def test_knows_a_whole_answer_from_a_cut_one(frames: list[object], complete: boo
         ([delta("hi"), DONE], "without a finish_reason"),
     ],
 )
-def test_says_how_a_stream_was_cut(frames: list[object], words: str) -> None:
+def test_the_error_tells_how_a_stream_was_cut(frames: list[object], words: str) -> None:
     reading = reader()
     list(reading.feed(events(*frames)))
     with pytest.raises(IncompleteStreamError, match=words):
         reading.check_complete(strict=True)
 
 
-def test_what_was_cut_within_an_event_is_cut() -> None:
+def test_a_stream_cut_within_an_event_is_incomplete() -> None:
     with pytest.raises(IncompleteStreamError, match="within an event") as caught:
         fold(events(delta("hi")) + b'data: {"choices":[{"del', many=False, max_bytes=1000)
     assert caught.value.partial is not None
@@ -292,16 +292,16 @@ BROKEN: dict[str, tuple[bytes, type[APIError], str]] = {
         errors.RateLimitError,
         "bad",
     ),
-    "JSON that is no event": (b'{"a":1}\n', UnexpectedResponseError, "no event"),
+    "JSON that is no event": (b'{"a":1}\n', UnexpectedResponseError, "not an event"),
     "HTML that is no event": (b"<html>\n", UnexpectedResponseError, "HTML"),
     "words that are no event": (b"upstream gone\n", UnexpectedResponseError, "upstream gone"),
     "words with a colon": (b"upstream error: gone\n", UnexpectedResponseError, "gone"),
-    "plain text as data": (b"data: upstream gone\n\n", UnexpectedResponseError, "no JSON: upstream gone"),
+    "plain text as data": (b"data: upstream gone\n\n", UnexpectedResponseError, "not JSON: upstream gone"),
     "a list": (b"data: [1]\n\n", UnexpectedResponseError, "not a JSON object"),
-    "broken JSON": (b'data: {"choices":[\n\n', UnexpectedResponseError, "no JSON"),
+    "broken JSON": (b'data: {"choices":[\n\n', UnexpectedResponseError, "not JSON"),
     "deep": (b"data: " + b"[" * 9000 + b"\n\n", UnexpectedResponseError, "too deeply"),
     "long line": (b"data: " + b"x" * 30_000 + b"\n\n", UnexpectedResponseError, "over 20,000 bytes"),
-    "chunk and then garbage": (b'data: {"choices":[]} oops\n\n', UnexpectedResponseError, "no JSON: oops"),
+    "chunk and then garbage": (b'data: {"choices":[]} oops\n\n', UnexpectedResponseError, "not JSON: oops"),
 }
 
 
@@ -328,7 +328,7 @@ def test_a_broken_stream_raises_with_what_had_come(frame: bytes) -> None:
     assert caught.value.partial.text == "hi"
 
 
-def test_a_line_too_long_at_the_end_is_said_too() -> None:
+def test_a_line_too_long_at_the_end_is_an_error() -> None:
     reading = reader(max_bytes=100)
     assert list(reading.feed(b"data: " + b"x" * 130)) == []
     with pytest.raises(UnexpectedResponseError, match="over 100 bytes"):
@@ -351,7 +351,7 @@ def test_a_line_too_long_at_the_end_is_said_too() -> None:
         delta("hi", note='"error"'),
     ],
 )
-def test_a_frame_that_looks_like_an_error_and_is_none_is_read(frame: object) -> None:
+def test_a_frame_that_only_looks_like_an_error_is_read(frame: object) -> None:
     answer = folded(frame, END)
     assert answer.text or tools(answer)[0][2] == "hi"
 
@@ -442,7 +442,7 @@ def test_a_whole_answer_is_one_chunk_and_stays_whole() -> None:
     assert reading.partial == completion
 
 
-def test_a_whole_answer_of_pictures_without_choices_stays_whole_too() -> None:
+def test_a_whole_answer_of_images_without_choices_stays_whole_too() -> None:
     completion = wire.read_completion(b'{"created":1,"data":[{"url":"https://h/a.png"}]}', META)
     reading = reader()
     assert [chunk.choices for chunk in reading.read_whole(completion.raw)] == [[]]
@@ -478,7 +478,7 @@ def test_bare_json_behind_an_event_comes_behind_it() -> None:
     assert fold(stream.encode(), many=0, max_bytes=2**20).text == "hello"
 
 
-def test_what_cannot_be_read_within_lines_of_json_is_said() -> None:
+def test_a_line_of_json_that_cannot_be_read_is_an_error() -> None:
     lines = [json.dumps(delta("h")), "{oops", json.dumps(delta("i")), json.dumps(END)]
     for body in ("\n".join(lines), "\n".join([*lines[:2], *lines[3:]])):
         reading = reader()
@@ -593,7 +593,7 @@ def test_an_error_is_found_beside_a_thought() -> None:
 
 
 @pytest.mark.parametrize("lists", [0, 1, 100, 223, 224, 225, 300])
-def test_the_quick_way_is_never_given_what_is_nested_too_deeply(monkeypatch: pytest.MonkeyPatch, lists: int) -> None:
+def test_msgspec_never_decodes_a_chunk_that_is_nested_too_deeply(monkeypatch: pytest.MonkeyPatch, lists: int) -> None:
     decoded: list[bytes] = []
 
     def decode(data: bytes) -> ChatCompletionChunk:

@@ -9,39 +9,19 @@ import pytest
 
 from tutuclient import (
     APIError,
+    APIStatusError,
     IncompleteStreamError,
     InsufficientQuotaError,
     InternalServerError,
     TutuClient,
     UnexpectedResponseError,
 )
-from tutuclient.streams.events import EventReader, EventStream
+from tutuclient.streams.events import EventReader, stream_in
 from tutuclient.testing import Server, streams
-from tutuclient.types import Meta, TranscriptionStreamEvent, TranscriptionTextDeltaEvent
+from tutuclient.types import Meta
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-MP3 = b"ID3\x04\0\0\0\0\0\0" + bytes(256)
-DONE = {"type": "transcript.text.done", "text": "the cat"}
-ERROR = {"error": {"message": "boom", "type": "server_error"}}
-
-
-def delta(text: str) -> dict[str, Any]:
-    return {"type": "transcript.text.delta", "delta": text}
-
-
-EVENTS = [delta("the "), delta("cat"), DONE]
-
-
-def words(events: list[Any]) -> list[str]:
-    return [event.delta if isinstance(event, TranscriptionTextDeltaEvent) else event.text for event in events]
-
-
-async def open_stream(client: TutuClient, **fields: Any) -> EventStream[TranscriptionStreamEvent]:
-    create = client.audio.transcriptions.create
-    stream: EventStream[TranscriptionStreamEvent] = await create(file=MP3, model="m", stream=True, **fields)
-    return stream
 
 
 def reader(max_bytes: int = 1000, *, more_after_last: bool = False) -> EventReader[Any]:
@@ -103,21 +83,61 @@ def test_what_is_torn_behind_the_last_event_costs_nothing() -> None:
         list(reader().read_all(b"data: 1\n\n: ping"))
 
 
-def test_what_came_before_an_error_is_given_first() -> None:
+def test_what_came_before_an_error_is_yielded_first() -> None:
     events = reader().read_all(b'data: 1\n\n{"error": {"message": "boom", "type": "server_error"}}\n')
     assert next(events) == ("", 1)
     with pytest.raises(InternalServerError, match="boom") as caught:
         next(events)
     assert caught.value.outcome == "unknown"
-    with pytest.raises(UnexpectedResponseError, match="a line that is no event"):
+    with pytest.raises(UnexpectedResponseError, match="a line that is not an event"):
         list(reader().read_all(b"oops\n"))
 
 
-def test_what_is_too_long_is_refused() -> None:
+def test_what_is_too_long_is_an_error() -> None:
     with pytest.raises(UnexpectedResponseError, match="over 1,000 bytes"):
         list(reader().read_all(b"data: " + b"1" * 1100))
     with pytest.raises(UnexpectedResponseError, match="a stream of more than 1,500 bytes"):
         list(reader().feed(b"data: 1\n\n" * 200))
+
+
+def test_done_before_any_event_ends_a_stream() -> None:
+    one = reader()
+    assert list(one.feed(b"data: [DONE]\n\n")) == []
+    assert (one.done, one.finished) == (True, False)
+    with pytest.raises(IncompleteStreamError, match="without a single event"):
+        one.check_complete(strict=False)
+
+
+@pytest.mark.parametrize("data", [b"boom", b"", b'{"message": "boom"}'])
+def test_an_error_event_is_raised_whatever_its_data(data: bytes) -> None:
+    with pytest.raises(APIStatusError):
+        list(reader().read_all(b"event: error\ndata: " + data + b"\n\n"))
+
+
+def test_values_run_together_are_events_of_one_name() -> None:
+    assert list(reader().read_all(b"event: x\ndata: 1 2\ndata: 9\n\n")) == [("x", 1), ("x", 2), ("x", 9)]
+
+
+def test_a_stream_in_a_body_is_read_and_nothing_else() -> None:
+    assert stream_in(b"1", "application/json", reader()) is None
+    assert stream_in(b"{}", "text/event-stream", reader()) is None
+    found = stream_in(b"data: 1\n\ndata: 9\n\n", "application/json", reader())
+    assert found is not None
+    assert list(found) == [("", 1), ("", 9)]
+
+
+def test_an_event_after_the_last_one_that_cannot_be_read_is_noted() -> None:
+    one = reader(more_after_last=True)
+    assert list(one.read_all(b"data: 9\n\n<html>\n")) == [("", 9)]
+    assert any("after the last one was ignored" in warning for warning in one.meta.warnings)
+
+
+async def test_lines_of_json_are_events_of_a_legacy_completion(client: TutuClient, server: Server) -> None:
+    line = b'{"choices":[{"index":0,"text":"%b","finish_reason":%b}]}\n'
+    lines = [line % (b"hel", b"null"), line % (b"lo", b'"stop"')]
+    server.answers(streams(lines, done=False, content_type="application/x-ndjson", delay=0.05))
+    async with await client.completions.create(model="m", prompt="x", stream=True) as stream:
+        assert [event.choices[0].text async for event in stream] == ["hel", "lo"]
 
 
 # What a stream passed over is all there is where nothing else came (kind A: relays that answer an order with a task).

@@ -178,7 +178,7 @@ DEVIATIONS: dict[str, tuple[list[object], dict[str, Any]]] = {
                 {"thinking": "hm"},
             ),
             (
-                "pictures too",
+                "images too",
                 {"images": ["data:a"]},
                 {"choices": [{"message": {"content": "hi", "images": ["data:a", "data:b"]}, "finish_reason": "stop"}]},
                 {"images": ["data:a", "data:b"]},
@@ -335,12 +335,12 @@ def seen(answer: ChatCompletion, name: str) -> object:
 
 @pytest.mark.parametrize(("frames", "expected"), DEVIATIONS.values(), ids=DEVIATIONS)
 @pytest.mark.parametrize("done", [[DONE], []], ids=["done", "no done"])
-def test_survives_every_deviation(frames: list[object], expected: dict[str, Any], done: list[object]) -> None:
+def test_every_deviation_is_folded(frames: list[object], expected: dict[str, Any], done: list[object]) -> None:
     answer = folded(*frames, *done)
     assert {name: seen(answer, name) for name in expected} == expected
 
 
-def test_what_a_chunk_says_of_the_whole_answer_is_kept() -> None:
+def test_fields_of_the_whole_answer_in_a_chunk_are_kept() -> None:
     """The API's description: ``moderation`` and ``obfuscation`` of chunks."""
     frames = [
         also(delta("h"), provider="p", obfuscation="x"),
@@ -463,9 +463,9 @@ def test_thoughts_of_a_stream_go_back_with_its_tool_calls(said: list[dict[str, A
     """Kind I."""
     pieces = [delta(**fields) for fields in said]
     answer = folded(*pieces, call(index=0, id="c1", name="a", arguments="{}"), END)
-    [sent] = wire.sendable([answer.message])
+    [sent] = wire.prepared_messages([answer.message])
     assert {name: sent[name] for name in sent if name not in {"role", "content", "tool_calls"}} == expected
-    [sent] = wire.sendable([folded(*pieces, delta("hi"), END).message])
+    [sent] = wire.prepared_messages([folded(*pieces, delta("hi"), END).message])
     assert sent == {"role": "assistant", "content": "hi"}
 
 
@@ -510,5 +510,5 @@ def test_folding_needs_no_reader() -> None:
 @pytest.mark.parametrize(
     ("n", "many"), [(None, 0), (0, 0), (1, 0), (2, 2), ("3", 3), ("many", 0), (True, 0), (2.0, 0), ([], 0)]
 )
-def test_reads_how_many_choices_were_asked_for(n: object, many: int) -> None:
+def test_n_is_read_as_relays_read_it(n: object, many: int) -> None:
     assert several(n) == many

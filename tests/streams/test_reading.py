@@ -165,7 +165,7 @@ async def test_what_is_no_stream_fails_at_once(
     assert server.in_flight == 0
 
 
-async def test_silence_ends_a_stream_and_pings_are_silence(server: Server) -> None:
+async def test_the_idle_timeout_ends_a_stream_and_pings_do_not_reset_it(server: Server) -> None:
     limits = Timeout(total=5, first_token=0.2, idle=0.1)
     async with TutuClient(KEY, server.base_url, timeout=limits, max_retries=0) as client:
         server.answers(streams([delta("a"), *[b": ping\n\n"] * 50], delay=0.02, done=False))
@@ -178,7 +178,7 @@ async def test_silence_ends_a_stream_and_pings_are_silence(server: Server) -> No
             await open_stream(client)
 
 
-async def test_the_time_a_reader_takes_is_no_silence(server: Server) -> None:
+async def test_the_time_a_reader_takes_does_not_count_as_idle(server: Server) -> None:
     async with TutuClient(KEY, server.base_url, timeout=Timeout(total=5, idle=0.45)) as client:
         server.answers(streams(EVENTS, delay=0.3))
         stream = await open_stream(client)

@@ -281,7 +281,7 @@ TOOLS: dict[str, tuple[list[object], list[tuple[str, str, str]]]] = {
 
 
 @pytest.mark.parametrize(("frames", "expected"), TOOLS.values(), ids=TOOLS)
-def test_puts_tool_calls_together_however_they_are_numbered(
+def test_tool_calls_are_put_together_however_they_are_numbered(
     frames: list[object], expected: list[tuple[str, str, str]]
 ) -> None:
     answer = folded(*frames, END)
@@ -311,7 +311,7 @@ def test_what_only_the_relay_understands_goes_back_with_a_tool_call(part: str) -
     signature = {"google": {"thought_signature": "c2ln"}}
     first = {"id": "c1", "type": "function", "function": {"name": "a", "arguments": "{}"}, "extra_content": signature}
     answer = folded({"choices": [{part: {"tool_calls": [first]}}]}, call(arguments=""), END)
-    [sent] = wire.sendable([answer.message])
+    [sent] = wire.prepared_messages([answer.message])
     assert sent["tool_calls"] == [first]
 
 

@@ -70,3 +70,11 @@ async def test_a_form_is_read_and_recorded(server: Server, http: aiohttp.ClientS
     form = aiohttp.FormData({"a": "1"}, default_to_multipart=True)
     assert await ask(http, server, play, data=form) == (200, b'{"a":"1"}')
     assert server.requests[0].form.fields == {"a": "1"}
+
+
+async def test_an_answer_can_leave_it_to_the_stand_in(server: Server, http: aiohttp.ClientSession) -> None:
+    async def play(exchange: Exchange) -> web.StreamResponse:
+        return await exchange.stage.think(exchange)
+
+    body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+    assert b"I am an offline stand-in" in (await ask(http, server, play, json=body))[1]

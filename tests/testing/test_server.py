@@ -146,7 +146,7 @@ async def test_takes_a_picture_as_a_plain_string(server: Server, http: aiohttp.C
 async def test_fetches_nothing_from_other_hosts(server: Server, http: aiohttp.ClientSession) -> None:
     answer = await chat(http, server, about_picture("?", "https://example.com/a.png"))
     assert answer["error"]["code"] == "invalid_image_request"
-    assert "fetches no pictures from the network" in answer["error"]["message"]
+    assert "fetches no images from the network" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tutuclient.testing import says
-from tutuclient.transport.deadlines import Alarm, Watch
+from tutuclient.transport.deadlines import Limits, Timer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from tutuclient.transport.deadlines import Kind
 
 
-def watch(total: float | None) -> Watch:
+def limits(total: float | None) -> Limits:
     task = asyncio.current_task()
     assert task is not None
-    return Watch(Alarm(asyncio.get_running_loop()), task, total)
+    return Limits(Timer(asyncio.get_running_loop()), task, total)
 
 
-async def late(watched: Watch, seconds: float = 1) -> Kind | None:
+async def late(watched: Limits, seconds: float = 1) -> Kind | None:
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
@@ -33,18 +33,18 @@ async def late(watched: Watch, seconds: float = 1) -> Kind | None:
 
 
 async def test_the_deadline_fires() -> None:
-    assert await late(watch(0.02)) == "total"
+    assert await late(limits(0.02)) == "total"
 
 
 async def test_a_nearer_limit_fires_first_and_the_deadline_after_it() -> None:
-    watched = watch(0.1)
+    watched = limits(0.1)
     watched.limit("pool", 0.02)
     assert await late(watched) == "pool"
     assert await late(watched) == "total"
 
 
 async def test_a_limit_that_was_eased_does_not_fire() -> None:
-    watched = watch(None)
+    watched = limits(None)
     watched.limit("pool", 0.02)
     watched.ease()
     assert await late(watched, 0.05) is None
@@ -52,7 +52,7 @@ async def test_a_limit_that_was_eased_does_not_fire() -> None:
 
 
 async def test_a_limit_may_be_moved_along_many_times() -> None:
-    watched = watch(10)
+    watched = limits(10)
     for _ in range(5):
         watched.limit("idle", 0.04)
         await asyncio.sleep(0.02)
@@ -61,13 +61,13 @@ async def test_a_limit_may_be_moved_along_many_times() -> None:
 
 
 async def test_a_limit_beyond_the_deadline_is_the_deadline() -> None:
-    watched = watch(0.02)
+    watched = limits(0.02)
     watched.limit("idle", 5)
     assert await late(watched) == "total"
 
 
 async def test_no_limit_at_all_never_fires() -> None:
-    watched = watch(None)
+    watched = limits(None)
     watched.limit("idle", None)
     assert watched.left() == float("inf")
     assert await late(watched, 0.02) is None
@@ -75,7 +75,7 @@ async def test_no_limit_at_all_never_fires() -> None:
 
 async def test_a_cancellation_by_somebody_else_is_not_taken_for_a_limit() -> None:
     async def work() -> None:
-        watched = watch(0.02)
+        watched = limits(0.02)
         task = asyncio.current_task()
         assert task is not None
         try:
@@ -90,14 +90,14 @@ async def test_a_cancellation_by_somebody_else_is_not_taken_for_a_limit() -> Non
 
 
 async def test_once_handed_over_it_tells_instead_of_cancelling() -> None:
-    watched = watch(0.02)
+    watched = limits(0.02)
     told: asyncio.Future[Kind] = asyncio.get_running_loop().create_future()
     watched.hand_over(told.set_result)
     assert await asyncio.wait_for(told, 1) == "total"
 
 
 async def test_once_stopped_nothing_fires() -> None:
-    watched = watch(0.01)
+    watched = limits(0.01)
     watched.stop()
     assert await late(watched, 0.03) is None
 
@@ -113,22 +113,22 @@ async def test_all_calls_share_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
         return call_at(at, ring)
 
     monkeypatch.setattr(loop, "call_at", counted)
-    alarm = Alarm(loop)
-    watches = [Watch(alarm, task, 10) for _ in range(100)]
+    timer = Timer(loop)
+    watches = [Limits(timer, task, 10) for _ in range(100)]
     for watched in watches:
         watched.limit("first_token", 5)
         watched.stop()
     assert len(set_at) == 2
-    alarm.stop()
+    timer.stop()
 
 
 async def test_each_call_is_told_of_its_own_limit() -> None:
-    alarm, told = Alarm(asyncio.get_running_loop()), []
+    timer, told = Timer(asyncio.get_running_loop()), []
 
     async def work(name: str, seconds: float) -> None:
         task = asyncio.current_task()
         assert task is not None
-        watched = Watch(alarm, task, seconds)
+        watched = Limits(timer, task, seconds)
         told.append((name, await late(watched)))
         watched.stop()
 
@@ -140,11 +140,11 @@ async def test_each_call_is_told_of_its_own_limit() -> None:
 
 
 async def test_a_deadline_fires_once() -> None:
-    alarm, task = Alarm(asyncio.get_running_loop()), asyncio.current_task()
+    timer, task = Timer(asyncio.get_running_loop()), asyncio.current_task()
     assert task is not None
-    watched = Watch(alarm, task, 0.01)
+    watched = Limits(timer, task, 0.01)
     assert await late(watched) == "total"
-    alarm.ring_by(alarm.loop.time() + 0.01)
+    timer.wake_by(timer.loop.time() + 0.01)
     assert await late(watched, 0.03) is None
 
 
@@ -152,8 +152,8 @@ async def test_a_call_that_nobody_holds_any_more_is_told_nothing() -> None:
     told: list[Kind] = []
     task = asyncio.current_task()
     assert task is not None
-    alarm = Alarm(asyncio.get_running_loop())
-    watched = Watch(alarm, task, 0.01)
+    timer = Timer(asyncio.get_running_loop())
+    watched = Limits(timer, task, 0.01)
     watched.hand_over(told.append)
     del watched
     await asyncio.sleep(0.03)
@@ -165,6 +165,6 @@ async def test_a_closed_client_leaves_no_timer(client: TutuClient, server: Serve
     await client.chat.completions.create(model="m", messages=[{"role": "user", "content": "hi"}])
     pool = client._transport.pool
     assert pool is not None
-    assert pool.alarm._handle is not None
+    assert pool.timer._handle is not None
     await client.aclose()
-    assert pool.alarm._handle is None
+    assert pool.timer._handle is None

@@ -101,7 +101,7 @@ def test_a_part_of_an_answer_travels_alone() -> None:
     again = pickle.loads(pickle.dumps(message))  # noqa: S301  (our own bytes)
     assert again == message
     assert (again.extra, again.tool_calls[0].extra) == ({"mood": "good"}, {"extra_content": {"g": 1}})
-    assert wire.sendable([again]) == wire.sendable([message])
+    assert wire.prepared_messages([again]) == wire.prepared_messages([message])
 
 
 def test_short_ways_lead_to_the_first_choice() -> None:

@@ -41,7 +41,7 @@ def test_an_empty_one_has_nothing() -> None:
 
 
 def test_its_message_can_be_sent_back_without_what_was_parsed() -> None:
-    assert wire.sendable([answer().message]) == [
+    assert wire.prepared_messages([answer().message]) == [
         {
             "role": "assistant",
             "content": "[1]",

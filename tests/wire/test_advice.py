@@ -70,7 +70,7 @@ def test_what_is_not_there_is_told_by_its_path(method: str, path: str, message: 
         ("/v1/audio/transcriptions", 413, "m", "shorter recording", "pictures"),
         ("/v1/audio/translations", 400, "rejected by our safety system", "recording", "picture"),
         ("/v1/audio/speech", 400, "maximum context length is 4096", "shorten the text", "max_tokens"),
-        ("/v1/chat/completions", 413, "m", "smaller pictures", "recording"),
+        ("/v1/chat/completions", 413, "m", "smaller images", "recording"),
         ("/v1/completions", 400, "maximum context length is 8192", "max_tokens", "texts"),
     ],
 )

@@ -140,7 +140,7 @@ STATUSES: dict[str, tuple[int, str | bytes, type[APIStatusError], str | None, st
         '{"error":{"message":"litellm.BadRequestError: litellm.ContentPolicyViolationError: m","code":"400"}}',
         E.ContentPolicyError,
         "400",
-        "refused",
+        "rejected",
         "rejected",
     ),
     "rate by words in a 400": (
@@ -156,7 +156,7 @@ STATUSES: dict[str, tuple[int, str | bytes, type[APIStatusError], str | None, st
         '{"error":{"message":"m","code":"sensitive_words_detected"}}',
         E.ContentPolicyError,
         "sensitive_words_detected",
-        "refused",
+        "rejected",
         "rejected",
     ),
     "policy behind 500": (
@@ -164,7 +164,7 @@ STATUSES: dict[str, tuple[int, str | bytes, type[APIStatusError], str | None, st
         '{"error":{"message":"m","code":"content_filter"}}',
         E.ContentPolicyError,
         "content_filter",
-        "refused",
+        "rejected",
         "rejected",
     ),
     "moderation": (
@@ -172,7 +172,7 @@ STATUSES: dict[str, tuple[int, str | bytes, type[APIStatusError], str | None, st
         '{"error":{"message":"m","code":"moderation_blocked"}}',
         E.ContentPolicyError,
         "moderation_blocked",
-        "refused",
+        "rejected",
         "rejected",
     ),
     "no key": (401, '{"error":{"message":"未提供令牌"}}', E.AuthenticationError, None, "TUTU_API_KEY", "rejected"),

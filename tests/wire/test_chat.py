@@ -95,7 +95,7 @@ def test_any_bytes_are_an_answer_or_one_of_our_errors(body: bytes) -> None:
         assert isinstance(answer, ChatCompletion)
         assert answer.text.encode().decode() == answer.text
         assert isinstance(answer.extra, dict)
-        assert wire.encode({"messages": wire.sendable([answer.message])}).plain
+        assert wire.encode({"messages": wire.prepared_messages([answer.message])}).plain
 
 
 @given(body=any_bytes)
@@ -155,7 +155,7 @@ def test_reads_a_chunk_patiently() -> None:
     ],
 )
 def test_takes_events_apart_that_were_run_together(data: bytes, parts: list[bytes]) -> None:
-    assert wire.apart(data, OK) == parts
+    assert wire.split_values(data, OK) == parts
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ NO_ANSWERS: dict[str, tuple[bytes, str, str]] = {
     "blanks": (b" \r\n" * 3000, "an empty body", ""),
     "panel": (b"<!doctype html><html><head><title>New  API</title></head>", "HTML: New API", "/v1"),
     "page without title": (b"\xef\xbb\xbf\n<div>oops</div>", "HTML", "/v1"),
-    "text": (b"upstream connect error", "no JSON: upstream connect error", ""),
-    "broken": (completion()[:-9], "no JSON", ""),
+    "text": (b"upstream connect error", "not JSON: upstream connect error", ""),
+    "broken": (completion()[:-9], "not JSON", ""),
     "a word": (b"null", "not an object but NoneType", ""),
     "a list": (b"[]", "not an object but list", ""),
     "a text": (b'"hi"', "not an object but str", ""),
@@ -35,7 +35,7 @@ NO_ANSWERS: dict[str, tuple[bytes, str, str]] = {
     "data without pictures": (b'{"data":[{"url":""},5]}', "without choices", ""),
     "too deep": (b"[" * 100_000, "nested too deeply", ""),
     "too deep inside": (b'{"choices":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply", ""),
-    "escapes": (b"\x1b[31m\r\nforged", r"no JSON: \\x1b\[31m forged", ""),
+    "escapes": (b"\x1b[31m\r\nforged", r"not JSON: \\x1b\[31m forged", ""),
 }
 
 

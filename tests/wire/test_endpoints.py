@@ -121,8 +121,8 @@ def test_reads_pictures_however_odd(data: bytes, pictures: list[tuple[str | None
 
 
 @pytest.mark.parametrize("fields", [{"data": []}, {"data": [{}]}, {"data": None}, {"id": "x"}, {"data": [{"url": ""}]}])
-def test_an_answer_without_pictures_is_none(fields: dict[str, Any]) -> None:
-    with pytest.raises(UnexpectedResponseError, match="without pictures"):
+def test_an_answer_without_images_is_an_error(fields: dict[str, Any]) -> None:
+    with pytest.raises(UnexpectedResponseError, match="without images"):
         wire.read_images(body(**fields), OK)
 
 

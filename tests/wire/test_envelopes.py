@@ -211,7 +211,7 @@ def test_a_refused_image_alone_is_the_error_it_is() -> None:
     assert caught.value.body == value
 
 
-# What stands behind an answer or is no JSON in it, and what is noted of that.
+# What stands behind an answer or is not JSON in it, and what is noted of that.
 ODD: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a second answer": (lambda data: data + data, "something more, "),
     "an error object": (lambda data: data + b' {"error": {"message": "late", "code": 500}}', "an error object, "),
@@ -246,7 +246,7 @@ def test_a_number_without_end_is_noted_where_it_is_read() -> None:
     meta = Meta(200)
     answer = wire.read_completion(body({"choices": [CHOICE]})[:-1] + b', "created": 1e999, "odd": 1e999}', meta)
     assert (answer.created, answer.extra) == (0, {"odd": None})
-    assert meta.warnings == ("a number without end in the answer: no JSON, read as null",)
+    assert meta.warnings == ("a number too large for a float in the answer was read as null",)
 
 
 def test_warnings_travel_and_are_few() -> None:

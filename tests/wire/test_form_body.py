@@ -97,7 +97,7 @@ def test_names_the_place_of_what_a_form_cannot_hold(fields: dict[str, Any], plac
 
 def test_a_field_without_a_name_that_is_text_is_refused() -> None:
     nameless: Any = {1: "x"}
-    with pytest.raises(ConfigError, match="1 is no name of a field"):
+    with pytest.raises(ConfigError, match="1 is not a name of a field"):
         wire.form(nameless)
 
 

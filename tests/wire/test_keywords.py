@@ -156,7 +156,7 @@ def test_a_field_that_is_given_is_not_what_another_means() -> None:
     ],
 )
 def test_a_setting_of_the_client_is_no_field(name: str, instead: str) -> None:
-    with pytest.warns(RequestWarning, match="is no field of a request") as caught:
+    with pytest.warns(RequestWarning, match="is not a field of a request") as caught:
         keywords.check_keywords([name], CHAT, "f")
     assert instead in str(caught[0].message)
 
@@ -253,7 +253,7 @@ async def test_every_call_warns_of_what_is_misspelt(
         with pytest.warns(RequestWarning) as caught:
             await call(client, {name: 1})
         assert [str(warning.message).count(f"did you mean {near}=?") for warning in caught] == [1]
-        assert f"{name}= is no field" in str(caught[0].message)
+        assert f"{name}= is not a field" in str(caught[0].message)
         assert caught[0].filename == __file__
         assert len(server.requests) == 1
 

@@ -37,7 +37,8 @@ from tutuclient.media.parts import (
     user,
 )
 from tutuclient.media.upload import Upload
-from tutuclient.types.chat import ChatCompletion, ChatMessage
+from tutuclient.types.chat import ChatCompletion, ChatMessage, Usage
+from tutuclient.wire.messages import is_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ ANSWER = wire.read_completion(completion(), OK)
 
 
 async def written(messages: Any) -> Any:
-    body = wire.encode({"messages": wire.sendable(messages)})
+    body = wire.encode({"messages": wire.prepared_messages(messages)})
     await body.open()
     return json.loads(b"".join([piece async for piece in body.pieces()]))["messages"]
 
@@ -313,7 +314,7 @@ NONSENSE: dict[str, tuple[Any, str, str, str]] = {
 def test_nonsense_is_named_with_its_place(row: tuple[Any, str, str, str]) -> None:
     messages, place, quote, advice = row
     with pytest.raises(ConfigError) as caught:
-        wire.sendable(messages)
+        wire.prepared_messages(messages)
     text = str(caught.value)
     assert text.startswith((f"{place} ", f"{place}:"))
     assert quote in text
@@ -446,7 +447,7 @@ AS_IT_IS: list[Any] = [
 def test_everything_else_goes_as_it_is(message: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        (ready,) = wire.sendable([message])
+        (ready,) = wire.prepared_messages([message])
     assert ready is message
 
 
@@ -476,7 +477,7 @@ def test_everything_else_goes_as_it_is(message: Any) -> None:
 )
 def test_what_is_nearly_a_name_is_sent_with_a_warning(message: Any, place: str, near: str) -> None:
     with pytest.warns(RequestWarning) as caught:
-        (ready,) = wire.sendable([message])
+        (ready,) = wire.prepared_messages([message])
     assert ready is message
     (warning,) = caught
     assert place in str(warning.message)
@@ -486,7 +487,7 @@ def test_what_is_nearly_a_name_is_sent_with_a_warning(message: Any, place: str, 
 
 def test_an_answer_is_not_looked_into() -> None:
     odd = ChatMessage(role="asistant", parts=[{"text": 5}])
-    assert wire.sendable([odd]) == [{"role": "asistant", "content": [{"text": 5}]}]
+    assert wire.prepared_messages([odd]) == [{"role": "asistant", "content": [{"text": 5}]}]
     assert isinstance(ANSWER, ChatCompletion)
 
 
@@ -507,4 +508,171 @@ def test_an_answer_is_not_looked_into() -> None:
 )
 def test_what_a_relay_would_pass_over_is_sent_with_a_warning(message: Any, words: str) -> None:
     with pytest.warns(RequestWarning, match=re.escape(words)):
-        wire.sendable([message])
+        wire.prepared_messages([message])
+
+
+@pytest.mark.parametrize("messages", ["hi", b"bytes", {"role": "user"}, None, 5, user("hi"), [], iter(())])
+def test_messages_are_a_list_that_is_not_empty(messages: Any) -> None:
+    with pytest.raises(ConfigError, match="messages"):
+        wire.prepared_messages(messages)
+
+
+def test_messages_of_the_caller_go_as_they_are() -> None:
+    messages = [{"role": "user", "content": [{"type": "video_url", "video_url": "https://v"}]}, user("hi")]
+    ready = wire.prepared_messages(iter(messages))
+    assert ready == messages
+    assert ready[0] is messages[0]
+
+
+@pytest.mark.parametrize(
+    ("message", "sent_back"),
+    [
+        ({"role": "assistant", "content": "hi"}, {"role": "assistant", "content": "hi"}),
+        ({"role": "", "content": "hi", "reasoning_content": "hm"}, {"role": "assistant", "content": "hi"}),
+        # deepseek-reasoner answers 400 when it sees its thoughts again without tool calls.
+        (
+            {"content": "hi", "reasoning": "hm", "reasoning_details": [{"text": "hm"}], "thought_signature": "c2ln"},
+            {"role": "assistant", "content": "hi"},
+        ),
+        # Kimi and DeepSeek: "reasoning_content is missing in assistant tool call message".
+        (
+            {"content": "", "reasoning_content": "hm", "tool_calls": [CALL]},
+            {"role": "assistant", "content": "", "reasoning_content": "hm", "tool_calls": [CALL]},
+        ),
+        (
+            {"content": None, "reasoning_content": "", "tool_calls": [CALL]},
+            {"role": "assistant", "content": None, "reasoning_content": "", "tool_calls": [CALL]},
+        ),
+        # OpenRouterTeam/ai-sdk-provider#423
+        (
+            {
+                "content": None,
+                "reasoning": "hm",
+                "reasoning_details": [{"type": "reasoning.encrypted", "data": "x", "index": 0}],
+                "tool_calls": [CALL],
+            },
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning": "hm",
+                "reasoning_details": [{"type": "reasoning.encrypted", "data": "x", "index": 0}],
+                "tool_calls": [CALL],
+            },
+        ),
+        # Copilot's, litellm's and Gemini's names; "odd" is nothing that was thought.
+        (
+            {
+                "content": None,
+                "reasoning_text": "hm",
+                "reasoning_opaque": "x",
+                "thinking_blocks": [{"thinking": "hm", "signature": "s"}],
+                "thought_signature": "c2ln",
+                "extra_content": {"google": {"thought_signature": "c2ln"}},
+                "odd": 1,
+                "reasoning_content": None,
+                "tool_calls": [CALL],
+            },
+            {
+                "role": "assistant",
+                "content": None,
+                "reasoning_text": "hm",
+                "reasoning_opaque": "x",
+                "thinking_blocks": [{"thinking": "hm", "signature": "s"}],
+                "thought_signature": "c2ln",
+                "extra_content": {"google": {"thought_signature": "c2ln"}},
+                "tool_calls": [CALL],
+            },
+        ),
+        # llama.cpp's and vLLM's templates fail on arguments that are no JSON.
+        (
+            {
+                "content": None,
+                "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}],
+            },
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+            },
+        ),
+        (
+            {"role": "assistant", "content": "> 进度 36..100\n\n![a](https://h/a.png)"},
+            {"role": "assistant", "content": "> 进度 36..100\n\n![a](https://h/a.png)"},
+        ),
+        (
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        ),
+        (
+            {"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "odd", "x": [1]}]},
+            {"role": "assistant", "content": [{"type": "text", "text": "a"}, {"type": "odd", "x": [1]}]},
+        ),
+        (
+            {"role": "assistant", "content": None, "refusal": "no"},
+            {"role": "assistant", "content": None, "refusal": "no"},
+        ),
+        (
+            {"role": "assistant", "content": None, "audio": {"id": "a1", "data": "UklG", "transcript": "hi"}},
+            {"role": "assistant", "content": None, "audio": {"id": "a1"}},
+        ),
+        (
+            {"role": "assistant", "content": "x", "function_call": {"name": "f", "arguments": "{}"}},
+            {"role": "assistant", "content": "x", "function_call": {"name": "f", "arguments": "{}"}},
+        ),
+        (
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "sql", "input": "select 1"}}],
+            },
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "sql", "input": "select 1"}}],
+            },
+        ),
+        # llama.cpp's and vLLM's templates read the arguments as JSON; opencodex#361
+        *(
+            (
+                {"content": None, "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": given}}]},
+                {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": sent}}],
+                },
+            )
+            for given, sent in (
+                ("", "{}"),
+                (" ", "{}"),
+                ("null", "{}"),
+                (None, "{}"),
+                ("{}", "{}"),
+                ('{"a":1}{"a":1}', '{"a":1}'),
+                ("{", "{"),
+            )
+        ),
+        (
+            {"content": "x", "function_call": {"name": "f", "arguments": ""}},
+            {"role": "assistant", "content": "x", "function_call": {"name": "f", "arguments": "{}"}},
+        ),
+        (
+            {"content": None, "tool_calls": [None, {"id": "c", "odd": 1, "function": {"arguments": {"a": 1}}}]},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": "c", "type": "function", "function": {"name": "", "arguments": '{"a": 1}'}, "odd": 1}
+                ],
+            },
+        ),
+    ],
+)
+async def test_the_message_of_an_answer_goes_back_as_the_api_wants_it(message: object, sent_back: object) -> None:
+    answer = wire.read_completion(json.dumps({"choices": [{"message": message}]}).encode(), OK)
+    assert await written([answer.message]) == [sent_back]
+
+
+@pytest.mark.parametrize("value", [Usage(), ChatMessage(content="hi"), ChatCompletion()])
+def test_a_struct_is_no_row_though_it_iterates_over_its_fields(value: object) -> None:
+    assert not is_row(value)
+    assert is_row([value])

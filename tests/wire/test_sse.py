@@ -119,7 +119,7 @@ def test_flush_loses_no_event_that_has_no_end(stream: bytes, expected: Events) -
     assert events(stream, flush=True) == expected
 
 
-def test_flush_gives_everything_once() -> None:
+def test_flush_returns_everything_once() -> None:
     decoder = Decoder()
     assert decoder.feed(b"data: a") == []
     assert decoder.flush() == [("", b"a")]
@@ -146,11 +146,11 @@ def test_remembers_id_and_retry(stream: bytes, last_event_id: str, retry_ms: int
 
 @pytest.mark.parametrize("size", [100, 2**16 - 7, 2**16, 2**24])
 @pytest.mark.parametrize("step", [2**12 + 1, 2**19, 2**25])
-def test_takes_a_picture_in_one_line(size: int, step: int) -> None:
-    picture = b"x" * size
-    stream = b"data: a\n\ndata: " + picture + b"\n\ndata: b\n\n"
+def test_reads_an_image_in_one_line(size: int, step: int) -> None:
+    image = b"x" * size
+    stream = b"data: a\n\ndata: " + image + b"\n\ndata: b\n\n"
     pieces = [stream[start : start + step] for start in range(0, len(stream), step)]
-    assert events(*pieces, max_bytes=2**25) == [("", b"a"), ("", picture), ("", b"b")]
+    assert events(*pieces, max_bytes=2**25) == [("", b"a"), ("", image), ("", b"b")]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_takes_a_picture_in_one_line(size: int, step: int) -> None:
     ],
     ids=["line", "line in pieces", "comment", "event", "event of empty lines", "event of bare fields"],
 )
-def test_refuses_what_grows_without_end(pieces: list[bytes]) -> None:
+def test_what_grows_without_end_is_an_error(pieces: list[bytes]) -> None:
     with pytest.raises(EventTooLargeError, match=r"over 1,000 bytes"):
         events(*pieces, max_bytes=1000)
 

@@ -148,7 +148,7 @@ def test_text_is_given_as_it_is(form: str, raw: bytes, text: str) -> None:
         (body({"success": False, "message": "无效"}), APIStatusError, "无效"),
         (b"", UnexpectedResponseError, "an empty body"),
         (b"<!DOCTYPE html><title>504 Gateway</title>", UnexpectedResponseError, "HTML: 504 Gateway"),
-        (b'{"text": "cut off', UnexpectedResponseError, "no JSON"),
+        (b'{"text": "cut off', UnexpectedResponseError, "not JSON"),
         (body({"id": 1}), UnexpectedResponseError, "JSON"),
     ],
 )
@@ -208,7 +208,7 @@ def test_errors_in_a_stream_are_raised(read: Any) -> None:
         read("", body({"error": {"message": "boom", "type": "server_error"}}), META)
     with pytest.raises(APIStatusError, match="boom"):
         read("error", b"boom", META)
-    with pytest.raises(UnexpectedResponseError, match="no JSON"):
+    with pytest.raises(UnexpectedResponseError, match="not JSON"):
         read("", b"words", META)
     with pytest.raises(UnexpectedResponseError, match="not a JSON object"):
         read("", b'"words"', META)

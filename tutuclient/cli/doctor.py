@@ -366,7 +366,8 @@ class _Doctor:
 
     async def _ask(self, question: str, fields: ChatFields | None = None) -> ChatCompletion:
         message = {"role": "user", "content": question}
-        answer = await self.client.chat.completions.create(model=self._model, messages=[message], **(fields or {}))
+        more: ChatFields = fields or {}
+        answer = await self.client.chat.completions.create(model=self._model, messages=[message], **more)
         self._count(answer)
         return answer
 

@@ -53,9 +53,10 @@ def mapped_errors(
             raise blocked(shown, sockets.refused[0]) from None
         reason: DownloadReason = "unreachable" if isinstance(error, OSError) else "bad_address"
         words = "it cannot be requested"
-        known = [(why, what) for name, why, what in _CAUSES if isinstance(error, getattr(aiohttp, name))]
-        if known:
-            reason, words = known[0]
+        for name, cause, description in _CAUSES:
+            if isinstance(error, getattr(aiohttp, name)):
+                reason, words = cause, description
+                break
         hint = ""
         if status is not None and reason == "unreachable":
             reason, hint = "damaged", "; damaged=True keeps what came"

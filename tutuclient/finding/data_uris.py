@@ -10,23 +10,27 @@ from tutuclient.media.encoded import Base64
 
 _MOST_DATA = 1000  # data URIs of a text; see the limits in ``text``
 # Each pattern is possessive or bounded, as those in ``text`` are, and for the same reason.
+# What relays make of RFC 2397: with spaces, with ";" in place of ",". Within a word or an address it is something else.
 _DATA_URI = re.compile(
     r"(?:(?<![A-Za-z0-9._~%$&+=@/?#;-])|(?<=\\[nrt])|(?<=\bsrc=))"
     r"data:\s?([\w.+*\\/-]{0,80})(?:\s?;\s?[\w.+-]{1,40}=(?:[\w.+%-]{0,80}|\"[^\"\n,;]{0,80}\")){0,4}\s?[;,]\s?base64\s?,",
     re.IGNORECASE | re.ASCII,
 )
+# White space between the letters: as it is, or as JSON (also twice), URLs and HTML escape it.
 _GAP = r"(?:\s|\\{1,2}(?:[nrt]|u000[AaDd9])|%0[AaDd9]|%20|&\#(?:10|13|x[AaDd]);)"
+# "+" and "/", escaped likewise.
 _ESCAPED = r"(?:\\{1,2}(?:/|u002[BbFf])|%2[BbFf]|&\#(?:43|47|x2[BbFf]);)"
-_LETTER = re.compile(_ESCAPED)
+_ESCAPED_LETTER = re.compile(_ESCAPED)
 _SPACES = re.compile(rf"{_GAP}*+")
-_RUN = re.compile(rf"[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+")
-_FILLING = re.compile(r"(?:(?:=|%3[Dd]|\\{1,2}u003[Dd]|&\#(?:61|x3[Dd]);){1,2}+(?![A-Za-z0-9+/]))?+")
+_LETTERS = re.compile(rf"[A-Za-z0-9+/_-]*+(?:{_ESCAPED}[A-Za-z0-9+/_-]*+)*+")
+_PADDING = re.compile(r"(?:(?:=|%3[Dd]|\\{1,2}u003[Dd]|&\#(?:61|x3[Dd]);){1,2}+(?![A-Za-z0-9+/]))?+")
 # All characters that base64 may be written with, for data that something closes.
 _ANY_BASE64 = re.compile(
     r"[A-Za-z0-9+/_=\s-]*+(?:(?:\\{1,2}(?:[/nrt]|u00[0-9a-fA-F]{2})|%[0-9A-Fa-f]{2}|&\#x?[0-9A-Fa-f]{1,3};)[A-Za-z0-9+/_=\s-]*+)*+"
 )
 _SPLIT = re.compile(rf"{_GAP}++")
 CUT = "data:,"
+"""What is left in a text of a data URI that was cut out of it."""
 DATA = tuple(map(re.compile, ("data:", "DATA:", "Data:")))
 _NARROW = 4  # letters of the narrowest lines that base64 is wrapped into
 _WORD = 24  # letters of the longest line that may be a word of the text instead
@@ -75,23 +79,29 @@ def _extent(text: str, uri: re.Match[str]) -> tuple[int, int, list[int]]:
     Returns:
         Where the data begins, where it ends, and where it may end before that.
     """
-    start = _SPACES.match(text, uri.end()).end()  # type: ignore[union-attr]  # It matches "", as all of these do.
+    start = _end_of(_SPACES, text, uri.end())
     while again := _DATA_URI.match(text, start):
-        start = _SPACES.match(text, again.end()).end()  # type: ignore[union-attr]  # As above.
-    run = _RUN.match(text, start).end()  # type: ignore[union-attr]  # As above.
+        start = _end_of(_SPACES, text, again.end())
+    run = _end_of(_LETTERS, text, start)
     doubts: list[int] = []
-    end = _FILLING.match(text, run).end()  # type: ignore[union-attr]  # As above.
+    end = _end_of(_PADDING, text, run)
     if end == run:
         end, doubts = _wrapped(text, start, run, run - uri.start())
     closing = _CLOSED_BY.get(text[uri.start() - 1 : uri.start()])
     if closing is not None:
-        wide = _ANY_BASE64.match(text, start).end()  # type: ignore[union-attr]  # As above.
+        wide = _end_of(_ANY_BASE64, text, start)
         behind = text[wide : wide + 2]
         titled = closing == ")" and behind[:1] in {'"', "'"} and text[wide - 1].isspace()
         if behind.removeprefix("\\").startswith(closing) or titled:
-            more = _SPACES.match(text, end).end() < wide  # type: ignore[union-attr]  # As above.
+            more = _end_of(_SPACES, text, end) < wide
             end, doubts = max(end, wide), [*doubts, end] if more else []
     return start, end, doubts
+
+
+def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Return where the match of a pattern at some place ends; the place itself if it does not match there."""
+    found = pattern.match(text, at)
+    return at if found is None else found.end()
 
 
 def _wrapped(text: str, start: int, first: int, first_width: int) -> tuple[int, list[int]]:
@@ -110,21 +120,21 @@ def _wrapped(text: str, start: int, first: int, first_width: int) -> tuple[int, 
     width = end - begin
     lines, doubts = first, list[int]()
     if begin > first and width >= _WORD:
-        lines = _LINES.match(text, first).end()  # type: ignore[union-attr]  # It matches "", as all of these do.
+        lines = _end_of(_LINES, text, first)
     elif begin > first and max(first - start, _NARROW) <= width:
-        lines = _narrow_lines(width).match(text, first).end()  # type: ignore[union-attr]  # As above.
+        lines = _end_of(_narrow_lines(width), text, first)
     if lines > first:
         *_, last_but_one, last = _SPLIT.split(text[max(first - width, lines - 4096, start) : lines])
         written = len(last)
-        last_but_one, last = _LETTER.sub("/", last_but_one), _LETTER.sub("/", last)
+        last_but_one, last = _ESCAPED_LETTER.sub("/", last_but_one), _ESCAPED_LETTER.sub("/", last)
         # A last line longer than those before it may be something else; so may an only one, and one like a word.
         is_even = lines == end and width in {first - start, first_width}
         is_odd = len(last) > len(last_but_one) or lines == end
         if (is_odd and not is_even) or (len(last) < _WORD and _LIKE_A_WORD.fullmatch(last)):
             doubts = [lines - written]
-        filled = _FILLING.match(text, lines).end()  # type: ignore[union-attr]
-        if filled > lines:
-            return filled, []  # Text does not end in "=".
+        padded = _end_of(_PADDING, text, lines)
+        if padded > lines:
+            return padded, []  # Text does not end in "=".
         if len(last) < len(last_but_one) and not doubts:
             return lines, []
     return _last_line(text, lines, doubts, is_first=lines == first)
@@ -133,11 +143,11 @@ def _wrapped(text: str, start: int, first: int, first_width: int) -> tuple[int, 
 def _last_line(text: str, lines: int, doubts: list[int], *, is_first: bool) -> tuple[int, list[int]]:
     """Find where base64 ends behind lines of equal width. Returns as ``_wrapped`` does."""
     begin, end, follows = _line(text, lines)
-    filled = _FILLING.match(text, end).end()  # type: ignore[union-attr]  # It matches "".
+    padded = _end_of(_PADDING, text, end)
     if begin in {end, lines} or end - begin >= _WORD:
         return lines, doubts
-    if filled > end:
-        return filled, []
+    if padded > end:
+        return padded, []
     is_like_a_word = _LIKE_A_WORD.fullmatch(text, begin, end) is not None
     if follows in {":", "@"} or (is_like_a_word and follows not in {"", " ", "\n", "\r", "\t", "\\", "<", "&"}):
         return lines, doubts
@@ -146,8 +156,8 @@ def _last_line(text: str, lines: int, doubts: list[int], *, is_first: bool) -> t
 
 def _line(text: str, at: int) -> tuple[int, int, str]:
     """Find the next line of base64; return where it begins and ends, and the character behind it."""
-    begin = _SPACES.match(text, at).end()  # type: ignore[union-attr]  # It matches "".
-    end = _RUN.match(text, begin).end()  # type: ignore[union-attr]  # As above.
+    begin = _end_of(_SPACES, text, at)
+    end = _end_of(_LETTERS, text, begin)
     return begin, end, text[end : end + 1]
 
 

@@ -6,11 +6,11 @@ import re
 from urllib.parse import unquote
 
 from tutuclient.errors import printable
-from tutuclient.media.kinds import PICTURE_ENDINGS
+from tutuclient.media.kinds import IMAGE_ENDINGS
 
 _RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # device names of Windows
 IMAGE_FILE = re.compile(
-    rf"(?P<stem>[^/]*?)\.(?:{PICTURE_ENDINGS})(?:[!~@][^/]*)?",
+    rf"(?P<stem>[^/]*?)\.(?:{IMAGE_ENDINGS})(?:[!~@][^/]*)?",
     re.IGNORECASE | re.DOTALL,
 )
 

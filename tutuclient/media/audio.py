@@ -1,4 +1,4 @@
-"""The audio of an answer: what its bytes are, how long it sounds, saved whole or not at all."""
+"""The audio of an answer: what it is, how long it lasts, saved whole or not at all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tutuclient._meta import Meta
 from tutuclient._threads import in_thread
 from tutuclient.errors import SoundError
 from tutuclient.media import saving
-from tutuclient.media.kinds import SENT_IMAGES, picture_mime, sound_mime
+from tutuclient.media.kinds import SENT_IMAGES, audio_mime, image_mime
 
 if TYPE_CHECKING:
     import os
@@ -50,15 +50,15 @@ class SpeechUsage(Protocol):
 
 
 class Sound:
-    """A sound that an answer brought, whole.
+    """The whole audio of an answer.
 
     Attributes:
         content: Its bytes.
-        mime: What its first bytes say it is, such as ``audio/mpeg``; what has no header is what the relay calls it,
-            or ``audio/pcm`` where that was asked for.
+        mime: The media type by its first bytes, such as ``audio/mpeg``; of what has no header the relay's label, or
+            ``audio/pcm`` where that was asked for.
         meta: How the call went.
-        usage: What it used, when it came in events that say so; else None.
-        transcript: What is said in it, when a chat's answer says so; else None.
+        usage: What it used, when it came in events that have it; else None.
+        transcript: The words in it, when they came with a chat's answer; else None.
     """
 
     def __init__(
@@ -86,56 +86,56 @@ class Sound:
 
     @property
     def seconds(self) -> float | None:
-        """How long a WAV sounds; None for all else, whose header does not say, and for a WAV that is broken."""
+        """How long a WAV lasts; None for a broken WAV and for all else, whose header has no length."""
         return _seconds_of_wav(self.content) if self.mime == "audio/wav" else None
 
     async def read(self) -> bytes:
-        """Give the bytes, as ``content`` does."""
+        """Return ``content``."""
         return self.content
 
     aread = read
 
     def iter_bytes(self, chunk_size: int | None = None) -> Iterator[bytes]:
-        """Give the bytes in pieces of ``chunk_size``, or of 64 KiB."""
+        """Return the bytes in pieces of ``chunk_size``, or of 64 KiB."""
         size = chunk_size or _PIECE
         return (self.content[at : at + size] for at in range(0, len(self.content), size))
 
     async def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Give the bytes in pieces, as ``iter_bytes`` does."""
+        """Return the bytes in pieces, as ``iter_bytes`` does."""
         for piece in self.iter_bytes(chunk_size):
             yield piece
 
     async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Save the sound, whole or not at all; return where.
+        """Save the audio, whole or not at all, and return where.
 
-        As with ``GeneratedImage.save`` the extension follows the bytes: ``a.mp3`` becomes ``a.wav`` when a WAV came. Go
-        on with the path that is returned.
+        As with ``GeneratedImage.save`` the extension follows the bytes: ``a.mp3`` becomes ``a.wav`` when a WAV came, so
+        use the path that is returned.
 
         Args:
-            path: The file to write, or a folder, in which the sound gets a name of its own.
-            overwrite: Replace what stands there.
+            path: The file to write, or a folder, in which the audio gets a name of its own.
+            overwrite: Replace a file of this name.
 
         Raises:
             SoundError: The folder is missing, the name is taken, the disk is full…; ``__cause__`` is the OSError.
         """
-        async with saving.writing(path, "the sound", SoundError, overwrite=overwrite) as part:
+        async with saving.writing(path, "the audio", SoundError, overwrite=overwrite) as part:
             await in_thread(part.write, self.content)
             return await in_thread(part.publish, self.mime)
 
     def write_to_file(self, file: str | os.PathLike[str]) -> None:
-        """Write the sound at once, under just this name and over what stands there, as the openai package does.
+        """Write the audio at once, under exactly this name and over a file that has it, as the openai package does.
 
         The event loop waits for the disk; ``save`` does not make it wait.
 
         Raises:
             SoundError: As ``save``.
         """
-        saving.write_over(file, self.content, "the sound", SoundError)
+        saving.write_over(file, self.content, "the audio", SoundError)
 
     stream_to_file = write_to_file
 
     async def astream_to_file(self, file: str | os.PathLike[str]) -> None:
-        """The same in a thread, so that the event loop does not wait."""
+        """Do the same in a thread, so that the event loop does not wait."""
         await in_thread(self.write_to_file, file)
 
 
@@ -150,15 +150,15 @@ def mime_of_answer(data: bytes | bytearray, content_type: str, asked: str) -> st
     Returns:
         The type, "application/octet-stream" for what nothing tells of, or None for what is text, an image or empty.
     """
-    # Behind a tag, which may be long, stands what it is.
+    # What it is follows the tag, which may be long.
     head = bytes(data) if data.startswith((b"ID3", b"APETAGEX")) else bytes(data[:HEAD_BYTES])
     label = content_type.partition(";")[0].strip()
-    mime = sound_mime(head)
+    mime = audio_mime(head)
     # Samples may begin with the 0xFF of an MP3's frame by chance; no other header comes by chance.
     if mime is not None and (asked not in _HEADERLESS or head[0] != 0xFF or label == mime):  # noqa: PLR2004  (as said)
         return mime
     # An icon, which is not sent either, has no more of a signature than what quiet samples may begin with.
-    if not head or is_text(head) or picture_mime(head) in SENT_IMAGES:
+    if not head or is_text(head) or image_mime(head) in SENT_IMAGES:
         return None
     if asked in _HEADERLESS:
         return "audio/pcm"
@@ -179,14 +179,14 @@ def is_text(head: bytes) -> bool:
 
 
 def _seconds_of_wav(data: bytes) -> float | None:
-    """Read the length of a WAV. What is streamed has no true length in its header, so what is there counts.
+    """Return the length of a WAV, by the bytes that are there: the header of one that was streamed has no true length.
 
     Source: Multimedia Programming Interface and Data Specifications 1.0, IBM and Microsoft, 1991.
     """
     at, per_second = 12, 0
     while at + 8 <= len(data):
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
-        if name == b"fmt ":
+        if name == b"fmt ":  # Bytes per second stand at 8 in the chunk, behind its format, channels and sample rate.
             per_second = int.from_bytes(data[at + 16 : at + 20], "little")
         elif name == b"data":
             return min(size or len(data), len(data) - at - 8) / per_second if per_second else None

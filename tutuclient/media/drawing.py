@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tutuclient.media.sources import Content
 
 MAX_PIXELS = 100_000_000
-"""Pictures that declare more pixels (width x height) are not drawn anew, unless ``max_pixels=`` allows it."""
+"""Images that declare more pixels (width x height) are made smaller only where ``max_pixels=`` allows it."""
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -41,15 +41,15 @@ _TURNS = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
-"""The orientations of EXIF 2.32, section 4.6.4 A, and what sets each upright, by Pillow's names."""
+"""What turns each orientation of EXIF upright (EXIF 2.32, section 4.6.4 A), by Pillow's names."""
 
 _TURNED_BY = ("exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif")
-"""What Pillow keeps of a file that may say that it is turned, which what is written anew is no more."""
+"""Where Pillow keeps what may hold an orientation. What is written is upright, and must not be turned again."""
 
 _CREDIBLE_PIXELS = 2_000_000
 _PIXELS_PER_BYTE = {"PNG": 8 * 1032, "GIF": 4096, "TIFF": 64 * 1024, "JPEG": 8192, "MPO": 8192}
 _RAW_PIXELS_PER_BYTE, _RLE_PIXELS_PER_BYTE = 8, 1024
-"""The most pixels that a byte of a file can stand for; smaller pictures than ``_CREDIBLE_PIXELS`` are not counted.
+"""The most pixels that a byte of a file can hold; images of up to ``_CREDIBLE_PIXELS`` are not checked.
 
 A pixel has a bit at least. deflate makes at most 1032 bytes of one (zlib's technical details), a code of LZW has twelve
 bits and at most 4096 pixels, and a block of JPEG half a byte. WebP, AVIF and HEIC have no such bound.
@@ -61,31 +61,34 @@ _SAVED_AS: dict[str, dict[str, Any]] = {
     "AVIF": {"quality": 90},
     "TIFF": {"compression": "tiff_adobe_deflate"},
 }
-"""Of PNG's levels 3 takes a third of the time of Pillow's own choice for a photograph, and no more bytes."""
+"""How each format is saved. For photographs PNG's level 3 takes a third of the time of Pillow's default, 6, and no more
+bytes."""
 
 _LIKE_PNG = {"RGBa": "RGBA", "PA": "RGBA", "La": "LA", "RGBX": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "HSV": "RGB"}
-"""Modes no PNG holds, and the nearest it does."""
+"""Modes that no PNG can hold, and the nearest that it can."""
+
 _T = TypeVar("_T")
 
 
 class Drawing(Made):
-    """An image of Pillow's."""
+    """A Pillow image, which becomes a file at the first look."""
 
-    def __init__(self, picture: PIL.Image.Image, max_side: int | None) -> None:
+    def __init__(self, image: PIL.Image.Image, max_side: int | None) -> None:
         super().__init__("The Pillow image")
-        self._picture = picture
+        self._image = image
         self._max_side = max_side
 
     async def _make(self) -> bytes:
-        return await draw(partial(_encoded, self._picture, self._max_side, self.label))
+        return await draw(partial(_encoded, self._image, self._max_side, self.label))
 
 
 _filtering = threading.Lock()
+# A limiter of anyio belongs to its event loop, and so does a RunVar.
 _at_once: RunVar[CapacityLimiter] = RunVar("tutuclient.media.drawing.at_once")
 
 
 async def draw(do: Callable[[], _T]) -> _T:
-    """Do Pillow's work in a thread. A decoded picture is large: no more of them at a time than processors."""
+    """Run Pillow's work in a thread. Decoded images are large: no more of them at a time than there are processors."""
     try:
         limiter = _at_once.get()
     except LookupError:
@@ -95,10 +98,10 @@ async def draw(do: Callable[[], _T]) -> _T:
 
 
 def _quietly(do: Callable[[], _T]) -> _T:
-    """Do it once more where it failed only because the process makes errors of warnings (``python -W error``).
+    """Run it again without warnings where it failed only because the process turns them into errors (``-W error``).
 
-    Pillow warns of broken EXIF and of odd tags, and goes on. The filters are the whole process's until Python 3.14, so
-    they are changed only here.
+    Pillow warns of broken EXIF and odd tags, and goes on. The filters are those of all threads
+    (https://docs.python.org/3/library/warnings.html#warnings.catch_warnings), so they change only when they have to.
     """
     try:
         return do()
@@ -111,42 +114,42 @@ def _quietly(do: Callable[[], _T]) -> _T:
 
 
 def fitted(content: Content, max_side: int, *, max_pixels: int = MAX_PIXELS) -> bytes | None:
-    """Write a picture anew, smaller and upright; None when it is so already. Runs in a thread."""
+    """Return an image smaller and upright; None when it is so already. Runs in a thread."""
     try:
         from PIL import Image, UnidentifiedImageError  # noqa: PLC0415  (Pillow is an extra, and slow to import)
     except ImportError as error:
         raise MediaError('max_side needs Pillow: pip install pillow (the extra "images").') from error
     with content.whole() as file, _drawable(content.label), contextlib.ExitStack() as opened:
         try:
-            picture = opened.enter_context(Image.open(file))
+            image = opened.enter_context(Image.open(file))
         except UnidentifiedImageError as error:
             raise MediaError(
                 f"Pillow does not know the format of {content.label}, or its header is broken."
                 " For HEIC install pillow-heif and call its register_heif_opener()."
             ) from error
         except Image.DecompressionBombError as error:
-            # Pillow's own bound, which is the whole process's, so that it is the caller's to move.
+            # Pillow's limit is the whole process's, so that only the caller may change it.
             raise MediaError(
-                f"{content.label} has more pixels than Pillow opens, whatever max_pixels says ({error}): give a"
-                " smaller picture, or raise PIL.Image.MAX_IMAGE_PIXELS."
+                f"{content.label} has more pixels than Pillow opens, whatever max_pixels says ({error}): use a"
+                " smaller image, or raise PIL.Image.MAX_IMAGE_PIXELS."
             ) from error
-        # Not picture.getexif(): for a PNG that decodes the pixels.
-        turned = _orientation(partial(Image.Image.getexif, picture)) != 1
-        if max(picture.size) <= max_side and not turned:
+        # Not image.getexif(): PngImageFile's decodes the pixels first, since EXIF may stand behind them.
+        turned = _orientation(partial(Image.Image.getexif, image)) != 1
+        if max(image.size) <= max_side and not turned:
             return None
         size_bytes = file.seek(0, os.SEEK_END)
-        _check_pixels(picture, content.label, max_side, size_bytes, max_pixels)
-        form = "JPEG" if picture.format == "MPO" else picture.format
-        return _written(picture, form if form in Image.SAVE else "PNG", max_side)
+        _check_pixels(image, content.label, max_side, size_bytes, max_pixels)
+        form = "JPEG" if image.format == "MPO" else image.format
+        return _written(image, form if form in Image.SAVE else "PNG", max_side)
 
 
-def _check_pixels(picture: PIL.Image.Image, label: str, max_side: int, size_bytes: int, max_pixels: int) -> None:
-    """Refuse by its header what is too large to decode, or larger than its bytes can be.
+def _check_pixels(image: PIL.Image.Image, label: str, max_side: int, size_bytes: int, max_pixels: int) -> None:
+    """Raise for an image whose header declares too many pixels to decode, or more than its bytes can hold.
 
-    Memory for the pixels is taken, and given back, while the event loop waits.
+    Pillow allocates and frees the memory for all pixels with the GIL held, so that the event loop waits.
     """
-    (width, height), form = picture.size, picture.format
-    compression = picture.info.get("compression")
+    (width, height), form = image.size, image.format
+    compression = image.info.get("compression")
     per_byte: int | None = _PIXELS_PER_BYTE.get(form or "")
     if form == "BMP":
         # BI_RLE8 and BI_RLE4. A run is 255 pixels in two bytes, and an empty row two bytes as well.
@@ -164,16 +167,16 @@ def _check_pixels(picture: PIL.Image.Image, label: str, max_side: int, size_byte
         scale = next((each for each in (8, 4, 2) if fits >= each), 1)
     if width * height // scale**2 > max_pixels:
         raise MediaError(
-            f"{label} has {width:,} x {height:,} pixels, and max_pixels is {max_pixels:,}: give a larger"
-            f" max_pixels={width * height} to have it made smaller all the same, or a smaller picture."
+            f"{label} has {width:,} x {height:,} pixels, and max_pixels is {max_pixels:,}: pass"
+            f" max_pixels={width * height} to have it made smaller all the same, or use a smaller image."
         )
 
 
 def _orientation(getexif: Callable[[], Any]) -> int:
-    """Return how a picture is turned, by its EXIF: 1 to 8. What cannot be read says nothing."""
+    """Return the orientation by EXIF, 1 to 8; 1 where it cannot be read."""
     try:
         value = getexif().get(_ORIENTATION)
-    except UserWarning:  # An error only by the process's filters: see _quietly.
+    except UserWarning:  # It is an error only by the process's filters: see _quietly.
         raise
     except Exception:  # noqa: BLE001  (broken EXIF makes Pillow raise almost anything)
         return 1
@@ -181,71 +184,71 @@ def _orientation(getexif: Callable[[], Any]) -> int:
 
 
 def _encoded(original: PIL.Image.Image, max_side: int | None, label: str) -> bytes:
-    """Write a caller's image without loss, or as JPEG where it was one. Runs in a thread."""
+    """Return a caller's image as a file: without loss, or as JPEG where it came from one. Runs in a thread."""
     with _drawable(label):
-        picture = _with_real_alpha(original.copy()) if original.format == "BMP" else original.copy()
-        if original.format in {"JPEG", "MPO"} and picture.mode in {"L", "RGB", "CMYK"}:
-            return _written(picture, "JPEG", max_side)
-        if picture.mode in _LIKE_PNG:
-            picture = picture.convert(_LIKE_PNG[picture.mode])
-            picture.info.pop("icc_profile", None)
-        if picture.mode not in {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}:
-            raise MediaError(f"{label} has mode {picture.mode}, which no picture file holds: convert it to RGB or L.")
-        return _written(picture, "PNG", max_side)
+        image = _with_real_alpha(original.copy()) if original.format == "BMP" else original.copy()
+        if original.format in {"JPEG", "MPO"} and image.mode in {"L", "RGB", "CMYK"}:
+            return _written(image, "JPEG", max_side)
+        if image.mode in _LIKE_PNG:
+            image = image.convert(_LIKE_PNG[image.mode])
+            image.info.pop("icc_profile", None)
+        if image.mode not in {"1", "L", "LA", "P", "RGB", "RGBA", "I;16"}:
+            raise MediaError(f"{label} has mode {image.mode}, which no image file can hold: convert it to RGB or L.")
+        return _written(image, "PNG", max_side)
 
 
-def _written(picture: PIL.Image.Image, form: str, max_side: int | None) -> bytes:
-    from PIL import Image  # noqa: PLC0415  (as in fitted; whoever has a picture has Pillow)
+def _written(image: PIL.Image.Image, form: str, max_side: int | None) -> bytes:
+    from PIL import Image  # noqa: PLC0415  (as in fitted; whoever has an image has Pillow)
 
-    if max_side is not None and max(picture.size) > max_side:
-        mode = picture.mode
-        picture = _mixable(picture)
-        picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
-        picture = picture.convert("I;16") if mode.startswith("I;16") and picture.mode == "I" else picture
-    picture.load()  # A TIFF turns itself by this.
-    if (orientation := _orientation(picture.getexif)) != 1:
-        picture = picture.transpose(Image.Transpose[_TURNS[orientation]])
-    for name in _TURNED_BY:  # Some versions of Pillow write them on.
-        picture.info.pop(name, None)
+    if max_side is not None and max(image.size) > max_side:
+        mode = image.mode
+        image = _mixable(image)
+        image.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
+        image = image.convert("I;16") if mode.startswith("I;16") and image.mode == "I" else image
+    image.load()  # TiffImageFile turns itself upright at this, and drops the orientation.
+    if (orientation := _orientation(image.getexif)) != 1:
+        image = image.transpose(Image.Transpose[_TURNS[orientation]])
+    for name in _TURNED_BY:  # Some versions of Pillow write them to the new file.
+        image.info.pop(name, None)
     if form == "TIFF":
-        picture = picture.copy()  # What was opened from a TIFF would hand on its tags.
-    elif (form == "BMP" and picture.has_transparency_data) or (form == "GIF" and _is_half_clear(picture)):
+        image = image.copy()  # An image opened from a TIFF would write all its old tags.
+    elif (form == "BMP" and image.has_transparency_data) or (form == "GIF" and _is_half_clear(image)):
         form = "PNG"
     buffer = io.BytesIO()
-    picture.save(buffer, form, icc_profile=picture.info.get("icc_profile"), **_SAVED_AS.get(form, {}))
+    image.save(buffer, form, icc_profile=image.info.get("icc_profile"), **_SAVED_AS.get(form, {}))
     return buffer.getvalue()
 
 
-def _mixable(picture: PIL.Image.Image) -> PIL.Image.Image:
+def _mixable(image: PIL.Image.Image) -> PIL.Image.Image:
     """Return it in a mode whose pixels can be mixed: no palette, and transparency in a channel of its own.
 
     One colour or entry of a palette that stands for transparency (PNG's tRNS, GIF's transparent colour) would be lost
     as soon as it is mixed with its neighbours.
     """
-    mode = picture.mode
+    mode = image.mode
     if mode in {"P", "PA"}:
-        return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+        return image.convert("RGBA" if image.has_transparency_data else "RGB")
     if mode.startswith("I;16"):
-        return _of_sixteen_bits(picture)
+        return _of_sixteen_bits(image)
     if mode in {"1", "L"}:
-        return picture.convert("LA") if "transparency" in picture.info else picture.convert("L")
-    if mode == "RGB" and "transparency" in picture.info:
-        return picture.convert("RGBA")
-    return _with_real_alpha(picture) if picture.format == "BMP" else picture
+        return image.convert("LA") if "transparency" in image.info else image.convert("L")
+    if mode == "RGB" and "transparency" in image.info:
+        return image.convert("RGBA")
+    return _with_real_alpha(image) if image.format == "BMP" else image
 
 
-def _with_real_alpha(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Return what a BMP shows: many programs leave its fourth channel empty, and all others take it for opaque then."""
-    left_empty = picture.mode == "RGBA" and picture.getchannel("A").getextrema() == (0, 0)
-    return picture.convert("RGB") if left_empty else picture
+def _with_real_alpha(image: PIL.Image.Image) -> PIL.Image.Image:
+    """Return a BMP opaque where its fourth channel is all zeros, as many programs write it and all others read it."""
+    left_empty = image.mode == "RGBA" and image.getchannel("A").getextrema() == (0, 0)
+    return image.convert("RGB") if left_empty else image
 
 
-def _of_sixteen_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
+def _of_sixteen_bits(image: PIL.Image.Image) -> PIL.Image.Image:
     """Return grey of 16 bits in a mode that can be mixed; of 8 bits where one of its values is transparent."""
     from PIL import Image  # noqa: PLC0415  (as in fitted)
 
-    clear = picture.info.get("transparency")
-    grey = picture.convert("I")
+    clear = image.info.get("transparency")
+    grey = image.convert("I")
     if not isinstance(clear, int):
         return grey
     values = grey.point([value >> 8 for value in range(2**16)], "L")
@@ -253,11 +256,11 @@ def _of_sixteen_bits(picture: PIL.Image.Image) -> PIL.Image.Image:
     return Image.merge("LA", (values, alpha))
 
 
-def _is_half_clear(picture: PIL.Image.Image) -> bool:
-    """Return whether a picture has pixels that are neither clear nor opaque, which a GIF has no room for."""
-    if picture.mode not in {"RGBA", "LA"}:
+def _is_half_clear(image: PIL.Image.Image) -> bool:
+    """Return whether an image has pixels that are neither clear nor opaque, which a GIF cannot hold."""
+    if image.mode not in {"RGBA", "LA"}:
         return False
-    return any(picture.getchannel("A").histogram()[1:255])
+    return any(image.getchannel("A").histogram()[1:255])
 
 
 @contextlib.contextmanager
@@ -266,8 +269,8 @@ def _drawable(label: str) -> Generator[None]:
         yield
     except MediaError:
         raise
-    except Exception as error:  # A broken picture makes Pillow raise almost anything.
-        raise MediaError(f"Pillow cannot draw {label}: {printable(str(error), 200)}") from error
+    except Exception as error:  # A broken image makes Pillow raise almost anything.
+        raise MediaError(f"{label} cannot be drawn by Pillow: {printable(str(error), 200)}") from error
 
 
 def pixels(name: str, value: object) -> int | None:

@@ -9,7 +9,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tutuclient.media.kinds import picture_mime
+from tutuclient.media.kinds import image_mime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -83,7 +83,7 @@ class Base64:
     @property
     def mime(self) -> str | None:
         """The media type by its first bytes, or None where they are not an image's."""
-        return picture_mime(self.head)
+        return image_mime(self.head)
 
     def slices(self) -> Iterator[tuple[bytes, bool]]:
         """Decode it, some 144 KiB at a time.

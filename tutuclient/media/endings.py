@@ -1,12 +1,14 @@
-"""Pure: whether the file of an image goes on to the end that its format asks for.
+"""Whether the file of an image is complete, by what its format says of its end.
 
-An image that was cut off still begins like a whole one, and its sender may have
-counted only what it sent. Each format says where it ends, by a last chunk, a
-last marker, or sizes written ahead; ``Ending`` follows those through the bytes
-as they come. What stands behind the end of an image does not count: files with
-notes, films or zeros there are whole.
+An image that was cut off still begins like a whole one, and ``Content-Length`` may
+count only what was sent. Each format marks its end, by a last chunk, a last marker,
+or sizes in its headers; ``Ending`` follows those through the bytes as they come.
+What follows the end of an image does not count: files with notes, videos or zeros
+there are whole.
 
-No pixel is decoded, and only headers are kept. Knows no network and no disk.
+No pixel is decoded, and only headers are kept, so that megabytes take some
+milliseconds. Each format is a generator (a walk), since headers may be split
+anywhere between two pieces.
 """
 
 from __future__ import annotations
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     Walk: TypeAlias = "Generator[int | re.Pattern[bytes] | None, bytes, None]"
-    # What the walk through a format asks for: n bytes to be sent, -n bytes to be passed over, a pattern to be found
-    # (what matches is sent), or None for the blocks of a GIF to be passed over. It returns where the image ends.
+    # What a walk yields is what it needs next: n for that many bytes, -n to skip that many, a pattern to search for (it
+    # is sent what matches), or None to skip the data blocks of a GIF. It returns where the image ends.
 
-_NEVER = -(2**63)  # passed over to the end: what cannot be an image of this format does not become whole
-_KEPT = 2**20  # bytes of a directory that are kept; a larger one is not looked into
-_MOST_PAGES = 1000  # of a TIFF, so that a ring of them ends
+_NEVER = -(2**63)  # skips all that comes: what cannot be an image of this format never becomes whole
+_KEPT = 2**20  # the most bytes of a directory that are kept; a larger one is skipped
+_MOST_PAGES = 1000  # of a TIFF, whose directories may form a ring
 _MOST_ENTRIES = 2**16  # of a directory of a TIFF
 
 # A marker behind a JPEG's entropy-coded data: no stuffed 0xFF, no restart, no filling.
@@ -39,7 +41,7 @@ class Ending:
     """Follows the bytes of an image to its end.
 
     Args:
-        mime: What its first bytes are, such as ``image/png``. A type that is not known here is always whole.
+        mime: Its media type by its first bytes, such as ``image/png``. An unknown type is always whole.
 
     Attributes:
         size_bytes: How many bytes have come.
@@ -69,7 +71,7 @@ class Ending:
         return ends and self.size_bytes >= self.needed
 
     def feed(self, piece: bytes) -> None:
-        """Follow the next piece; takes time linear in its length."""
+        """Follow the next piece, in time linear in its length."""
         at = 0
         length = len(piece)
         self.size_bytes += length
@@ -103,7 +105,7 @@ class Ending:
         return at
 
     def _pass_blocks(self, piece: bytes, at: int) -> int:
-        """Pass over a GIF's blocks of data: a byte with the length of each, the last one being empty."""
+        """Skip a GIF's blocks of data: a byte with the length of each, the last one being empty."""
         length = len(piece)
         while at < length:
             size = piece[at]
@@ -120,7 +122,7 @@ class Ending:
         return taken
 
     def _send(self, sent: bytes) -> None:
-        """Answer what the walk asked for, and note what it asks for next."""
+        """Send the walk what it asked for, and note what it asks for next."""
         walk = self._walk
         if walk is None:
             return
@@ -159,7 +161,7 @@ def _png(_: Ending) -> Walk:
 def _jpeg(ending: Ending) -> Walk:
     """Source: ITU-T T.81, annex B; CIPA DC-007 for the further images behind the first.
 
-    A thumbnail lies within a segment, which is passed over as a whole.
+    A thumbnail is inside a segment, which is skipped as a whole.
     """
     yield -2
     while True:
@@ -190,7 +192,7 @@ def _jpeg_segment(kind: bytes) -> Walk:
 
 
 def _gif(_: Ending) -> Walk:
-    """Source: GIF89a, section 7 and appendix A. Bytes between blocks are passed over, as decoders do."""
+    """Source: GIF89a, section 7 and appendix A. Bytes between blocks are skipped, as decoders do."""
     yield from _color_table((yield 13)[10])
     while True:
         block = yield _GIF_BLOCK
@@ -220,7 +222,7 @@ def _webp(_: Ending) -> Walk:
 
 
 def _bmp(ending: Ending) -> Walk:
-    """Reckon with the size of the pixels, since the fields that tell the file's size are often wrong.
+    """Use the size of the pixels, since the field with the size of the file is often wrong.
 
     Source: Microsoft, BITMAPFILEHEADER and BITMAPV5HEADER.
     """
@@ -298,7 +300,7 @@ def _end_of_pixels(numbers: dict[int, list[int]]) -> int:
 
 
 def _most_of_a_strip(numbers: dict[int, list[int]]) -> int | None:
-    """Reckon how many bytes a strip of pixels that are not compressed has; its own field may be wrong, as in a BMP."""
+    """Return how many bytes a strip of uncompressed pixels has; its own field may be wrong, as in a BMP."""
     width, height, bits, compression, samples, rows = (numbers.get(tag) for tag in (256, 257, 258, 259, 277, 278))
     if not (width and height and bits) or (compression or [1]) != [1]:
         return None

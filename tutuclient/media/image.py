@@ -16,7 +16,7 @@ from tutuclient.errors import ImageDownloadError, printable
 from tutuclient.media import kinds, saving
 from tutuclient.media.addresses import file_stem, safe_url
 from tutuclient.media.endings import Ending
-from tutuclient.media.kinds import picture_mime
+from tutuclient.media.kinds import image_mime
 
 if TYPE_CHECKING:
     import os
@@ -158,7 +158,7 @@ class GeneratedImage:
             data = b"".join(await _in_thread_if_large(self._encoded, _decoded, self._encoded, damaged))
         if damaged and not await _in_thread_if_large(data, _is_whole, data):
             return data
-        self.mime, self.size_bytes = picture_mime(data[:64]), len(data)
+        self.mime, self.size_bytes = image_mime(data[:64]), len(data)
         self._data = data
         return data
 
@@ -235,7 +235,7 @@ def _not_saved(message: str) -> ImageDownloadError:
 
 
 def _is_whole(data: bytes) -> bool:
-    ending = Ending(picture_mime(data[:64]) or "")
+    ending = Ending(image_mime(data[:64]) or "")
     ending.feed(data)
     return ending.is_whole
 
@@ -287,7 +287,7 @@ def _human(size: int) -> str:
 
 
 def image_type_of(head: bytes, shown: str, content_type: str | None = None, status: int | None = None) -> str:
-    """Return the media type of the image that begins with these bytes; see ``kinds.picture_mime``.
+    """Return the media type of the image that begins with these bytes; see ``kinds.image_mime``.
 
     Args:
         head: The first bytes, 64 or more where there are as many.
@@ -298,7 +298,7 @@ def image_type_of(head: bytes, shown: str, content_type: str | None = None, stat
     Raises:
         ImageDownloadError: It is not an image; the message tells what it seems to be.
     """
-    mime = kinds.picture_mime(head)
+    mime = kinds.image_mime(head)
     if mime is None:
         claim = "" if content_type is None else f" (sent as {printable(content_type, 60)})"
         # An empty answer may be an image that was cut off before it began, so a second attempt may bring it.

@@ -38,10 +38,10 @@ class Kind(NamedTuple):
         mime: Its media type.
         extensions: What the names of its files end in; the first is the usual one.
         starts: The bytes that it may begin with.
-        forms: The types of a RIFF or IFF container (bytes 8 to 12) that are this kind.
+        forms: The form types of a RIFF or IFF container (bytes 8 to 12) that are this kind.
         brands: The brands of an ftyp box that are this kind; of audio the first letters of its first brand.
-        check: What has to hold beside a signature that is too short to be relied on.
-        is_sent: Whether APIs take it; what they do not take is received and saved all the same.
+        check: What else must hold where the signature is short or not unique.
+        is_sent: Whether APIs take it. What they do not take is still received and saved.
     """
 
     mime: str
@@ -131,7 +131,7 @@ AUDIO_EXTENSIONS: tuple[str, ...] = _endings(AUDIO)
 AUDIO_ENDINGS: str = "|".join(ending[1:] for ending in AUDIO_EXTENSIONS)
 """The same without the dot: the alternatives of a regular expression."""
 
-PICTURE_ENDINGS: str = "|".join(ending[1:] for ending in _endings(IMAGES))
+IMAGE_ENDINGS: str = "|".join(ending[1:] for ending in _endings(IMAGES))
 """How the names of images end, without the dot: the alternatives of a regular expression."""
 
 # Of n bytes the first 4n/3 letters of their base64 are known. Every ftyp box begins with zeros, its length.
@@ -139,27 +139,27 @@ _ENCODED = (b64encode(start).decode()[: len(start) * 4 // 3] for kind in IMAGES 
 BASE64: re.Pattern[str] = re.compile(rf"({'|'.join(map(re.escape, _ENCODED))}|AAAA)[A-Za-z0-9+/=_\s-]{{36,}}")
 """How the base64 of an image begins."""
 
-_OTHER_PICTURES = {
-    b"mif3": "a HEIF picture in its short form (mini)",
-    b"avci": "a HEIF picture with AVC in it",
-    b"avcs": "a HEIF picture with AVC in it",
-    b"vvic": "a HEIF picture with VVC in it",
-    b"vvis": "a HEIF picture with VVC in it",
-    b"evbi": "a HEIF picture with EVC in it",
-    b"evbs": "a HEIF picture with EVC in it",
-    b"jpeg": "a HEIF picture with JPEG in it",
-    b"jpgs": "a HEIF picture with JPEG in it",
-    b"j2ki": "a HEIF picture with JPEG 2000 in it",
-    b"j2is": "a HEIF picture with JPEG 2000 in it",
-    b"miaf": "a HEIF picture",
-    b"mif2": "a HEIF picture",
-    b"unif": "a HEIF picture",
-    b"jxl ": "a JPEG XL picture",
-    b"jp2 ": "a JPEG 2000 picture",
-    b"jpx ": "a JPEG 2000 picture",
+_OTHER_IMAGES = {
+    b"mif3": "a HEIF image in its short form (mini)",
+    b"avci": "a HEIF image with AVC in it",
+    b"avcs": "a HEIF image with AVC in it",
+    b"vvic": "a HEIF image with VVC in it",
+    b"vvis": "a HEIF image with VVC in it",
+    b"evbi": "a HEIF image with EVC in it",
+    b"evbs": "a HEIF image with EVC in it",
+    b"jpeg": "a HEIF image with JPEG in it",
+    b"jpgs": "a HEIF image with JPEG in it",
+    b"j2ki": "a HEIF image with JPEG 2000 in it",
+    b"j2is": "a HEIF image with JPEG 2000 in it",
+    b"miaf": "a HEIF image",
+    b"mif2": "a HEIF image",
+    b"unif": "a HEIF image",
+    b"jxl ": "a JPEG XL image",
+    b"jp2 ": "a JPEG 2000 image",
+    b"jpx ": "a JPEG 2000 image",
     b"crx ": "a raw photograph (CR3)",
 }
-"""Brands of pictures among those of the ftyp box that relays do not take (ISO/IEC 23008-12; MP4RA's list)."""
+"""The brands of an ftyp box that are images which no API takes (ISO/IEC 23008-12; the list of mp4ra.org)."""
 
 _OTHERS: tuple[tuple[bytes, str], ...] = (
     (rb"%PDF-", "a PDF; draw its pages first"),
@@ -170,45 +170,45 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (rb"....ftyp", "a video (MP4 or QuickTime)"),
     (rb"\x1aE\xdf\xa3|RIFF....AVI |FLV\x01|\0\0\x01\xb3", "a video"),
     (rb"....[\x11\x12\x30\x31\x44]\xaf", "an animation (FLI or FLC); convert it first"),
-    (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL picture; convert it first"),
-    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 picture; convert it first"),
+    (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL image; convert it first"),
+    (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 image; convert it first"),
     (rb"8BPS", "a Photoshop document; convert it first"),
     (rb"gimp xcf ", "a GIMP document; convert it first"),
     (
         rb"P[1-6]\s+(#[^\n]*\n\s*)*\d+\s|P7\n(#[^\n]*\n)*WIDTH|P7 332|P[Ff]\r?\n\d",
-        "a PNM picture (PBM, PGM, PPM, PAM or PFM); convert it first",
+        "a PNM image (PBM, PGM, PPM, PAM or PFM); convert it first",
     ),
     (rb"%!PS|\xc5\xd0\xd3\xc6|\x04%!PS", "PostScript; draw it first"),
     (rb"SIMPLE  =", "a FITS image; convert it first"),
-    (rb"\s*/\* XPM|! XPM2", "an XPM picture; convert it first"),
-    (rb"\s*#define\s+\S+_width\s", "an XBM picture; convert it first"),
-    (rb"#\?(RADIANCE|RGBE)", "a Radiance HDR picture; convert it first"),
+    (rb"\s*/\* XPM|! XPM2", "an XPM image; convert it first"),
+    (rb"\s*#define\s+\S+_width\s", "an XBM image; convert it first"),
+    (rb"#\?(RADIANCE|RGBE)", "a Radiance HDR image; convert it first"),
     (
         rb"FORM....(ILBM|PBM |ACBM|ANIM|RGBN|RGB8|DEEP)",
-        "an IFF picture (ILBM); convert it first",
+        "an IFF image (ILBM); convert it first",
     ),
     (rb"(FORM|LIST|CAT )\0...[A-Z0-9 ]{4}", "an IFF file; convert it first"),
-    (rb"[\x8a\x8b][MJ]NG\r\n\x1a\n", "an MNG or JNG picture; convert it first"),
-    (rb"qoif\0", "a QOI picture; convert it first"),
+    (rb"[\x8a\x8b][MJ]NG\r\n\x1a\n", "an MNG or JNG image; convert it first"),
+    (rb"qoif\0", "a QOI image; convert it first"),
     (rb"DDS \x7c", "a DDS texture; convert it first"),
-    (rb"\x76\x2f\x31\x01", "an OpenEXR picture; convert it first"),
-    (rb"\x0a[\0\x02-\x05]\x01[\x01\x02\x04\x08]", "a PCX picture; convert it first"),
-    (rb"\x01\xda[\0\x01][\x01\x02]\0[\x01-\x03]", "an SGI picture; convert it first"),
-    (rb"\x59\xa6\x6a\x95", "a Sun raster picture; convert it first"),
+    (rb"\x76\x2f\x31\x01", "an OpenEXR image; convert it first"),
+    (rb"\x0a[\0\x02-\x05]\x01[\x01\x02\x04\x08]", "a PCX image; convert it first"),
+    (rb"\x01\xda[\0\x01][\x01\x02]\0[\x01-\x03]", "an SGI image; convert it first"),
+    (rb"\x59\xa6\x6a\x95", "a Sun raster image; convert it first"),
     (rb"icns\0", "a set of icons (ICNS); convert it first"),
     (rb"\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF", "a metafile (WMF or EMF); draw it first"),
     (rb"AT&TFORM", "a DjVu document; draw its pages first"),
     (rb"FUJIFILMCCD-RAW|IIR[OS]\x08\0|MMOR\0|IIU\0", "a raw photograph; develop it first"),
     (rb".{128}DICM", "a DICOM image; convert it first"),
     (rb"\x89HDF\r\n\x1a\n", "an HDF5 file"),
-    (rb"MThd", "MIDI, which is notes and no sound; play it into a recording first"),
+    (rb"MThd", "MIDI, which is notes, not audio; record it first"),
     (rb"MAC .[\x0e\x0f]", "Monkey's Audio; convert it to FLAC or MP3 first"),
     (
         (
             rb"wvpk|TTA1\x01|TTA2\0|tBaK|OFR [\x0c-\x11]\0|MPCKS[HE]|MP\+[\x07\x17]|DSD \x1c|FRM8\0|\x0b\x77"
             rb"|\.snd\0|\.ra\xfd|\.RMF\0|Creative Voice File\x1a"
         ),
-        "a sound of a kind that relays do not take; convert it to MP3 or FLAC first",
+        "audio of a kind that relays do not take; convert it to MP3 or FLAC first",
     ),
     (rb"\x7fELF|MZ", "a program"),
     (rb"\0+\Z", _ZEROS),
@@ -218,13 +218,13 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     (r"(?is)\s*(<\?xml.*?\?>\s*)?(<!--.*?-->\s*)*<(!doctype )?svg", "SVG; draw it first"),
     (r"\s*<\?xml", "XML"),
     (r"\s*[{\[]", "JSON"),
-    (r"version https://git-lfs", "a pointer of Git LFS; git lfs pull brings the picture"),
+    (r"version https://git-lfs", "a pointer of Git LFS; git lfs pull fetches the file"),
     (r"data:", "a data URI in a file; give its text, or the bytes in it"),
     (BASE64.pattern, "base64; decode it first (base64.b64decode)"),
 )
 
 
-def picture_mime(head: bytes) -> str | None:
+def image_mime(head: bytes) -> str | None:
     """Return an image's media type by its first bytes; None for everything else.
 
     Args:
@@ -253,7 +253,7 @@ def _begins(head: bytes, kind: Kind) -> bool:
     return kind.check is None or kind.check(head)
 
 
-def sound_mime(head: bytes) -> str | None:
+def audio_mime(head: bytes) -> str | None:
     """Return the media type of audio, or of a film with audio, by its first bytes; None for everything else.
 
     Args:
@@ -273,8 +273,8 @@ def sound_mime(head: bytes) -> str | None:
             break
         at += length
     if not at:
-        return _bare_sound_mime(head[:HEAD_BYTES])
-    return tagged_sound_mime(head[at : at + HEAD_BYTES]) if at < len(head) else "audio/mpeg"
+        return _bare_audio_mime(head[:HEAD_BYTES])
+    return tagged_audio_mime(head[at : at + HEAD_BYTES]) if at < len(head) else "audio/mpeg"
 
 
 def tag_bytes(head: bytes) -> int | None:
@@ -290,37 +290,37 @@ def tag_bytes(head: bytes) -> int | None:
     return None
 
 
-def tagged_sound_mime(behind: bytes) -> str | None:
+def tagged_audio_mime(behind: bytes) -> str | None:
     """Return the media type of what stands behind a tag."""
-    if (mime := _bare_sound_mime(behind)) is not None:
+    if (mime := _bare_audio_mime(behind)) is not None:
         return mime
     # An MP3 may begin with what decoders skip to find a frame.
     return "audio/mpeg" if described(behind) in {None, _ZEROS} else None
 
 
-def _bare_sound_mime(head: bytes) -> str | None:
+def _bare_audio_mime(head: bytes) -> str | None:
     for kind in AUDIO:
         if _begins(head, kind):
             return kind.mime
-    if head[4:8] == b"ftyp" and picture_mime(head) is None and _other_picture(head) is None:
+    if head[4:8] == b"ftyp" and image_mime(head) is None and _other_image(head) is None:
         branded = (kind.mime for kind in AUDIO if kind.brands and head.startswith(tuple(kind.brands), 8))
         return next(branded, "video/mp4")
     return _sync_mime(head)
 
 
-def sound_mime_of_name(name: str) -> str | None:
+def audio_mime_of_name(name: str) -> str | None:
     """Return what audio is taken for whose bytes do not tell, by its name: an MP3 may begin with anything."""
     ending = f".{name.rpartition('.')[2].lower()}"
     return next((kind.mime for kind in (*AUDIO, SAMPLES) if ending in kind.extensions), None)
 
 
 def _sync_mime(head: bytes) -> str | None:
-    """Know MP3 and AAC by the header of a first frame: eleven or twelve bits are set, and what follows makes sense."""
-    if len(head) < 4 or head[0] != 0xFF:  # noqa: PLR2004  (the header's four bytes, the first all ones)
+    """Return the type of MP3 or AAC by the header of a first frame: 11 or 12 set bits, and fields that make sense."""
+    if len(head) < 4 or head[0] != 0xFF:  # noqa: PLR2004  (a header has four bytes, and the first is all ones)
         return None
     if head[1] & 0xF6 == 0xF0:  # noqa: PLR2004  (ADTS: twelve ones, layer 0)
         return "audio/aac"
-    # Layer 3 and 2, as bits; the first is nobody's.
+    # The bits 1 and 2 stand for the layers III and II. Layer I is not sent: no API takes it.
     return "audio/mpeg" if _is_frame(head) and head[1] >> 1 & 3 in {1, 2} else None
 
 
@@ -335,7 +335,9 @@ def _is_frame(head: bytes) -> bool:
 def _is_layer_one(head: bytes, *, twice: bool = False) -> bool:
     """Return whether these bytes begin with a frame of layer I, and a second one where that begins within them.
 
-    Its first two bytes may be those of the byte order mark of UTF-16. ``twice``: the second has to be there.
+    Args:
+        head: The first bytes; the first two may also be the byte order mark of UTF-16.
+        twice: The second frame has to be there.
     """
     if len(head) < 4 or head[1] >> 1 & 3 != 3 or not _is_frame(head):  # noqa: PLR2004  (as above)
         return False
@@ -348,16 +350,16 @@ def _is_layer_one(head: bytes, *, twice: bool = False) -> bool:
     return (len(after) < 2 and not twice) or (after == head[:2])  # noqa: PLR2004  (a sync word's bytes)
 
 
-def _other_picture(head: bytes) -> str | None:
-    """Name a picture of the family of MP4 that relays do not take."""
+def _other_image(head: bytes) -> str | None:
+    """Return the name of an image with an ftyp box that no API takes; None for all else."""
     if head[4:8] != b"ftyp":
         return None
-    # In HEIF's short form the brand of what is in it stands in place of a version.
-    return _OTHER_PICTURES.get(head[8:12])
+    # HEIF's short form (mini) has the brand of its content where others have a version.
+    return _OTHER_IMAGES.get(head[8:12])
 
 
 def _is_tga(head: bytes) -> bool:
-    """Return whether it is a TGA, which has no signature: what its header says must make sense.
+    """Return whether it is a TGA, which has no signature: the fields of its header must make sense.
 
     Source: Truevision TGA File Format Specification 2.0, "TGA File Header".
     """
@@ -379,12 +381,12 @@ def seems(head: bytes) -> str:
 
 def described(head: bytes) -> str | None:
     """Return what these bytes seem to be, as ``seems`` does; None for what is not known."""
-    picture, sound = picture_mime(head), sound_mime(head)
-    if picture in SENT_IMAGES:
-        return f"a picture ({picture})"
-    if sound is not None and not sound.startswith("video/"):
-        return f"a sound ({sound})"
-    if (other := _other_picture(head)) is not None:
+    image, audio = image_mime(head), audio_mime(head)
+    if image in SENT_IMAGES:
+        return f"an image ({image})"
+    if audio is not None and not audio.startswith("video/"):
+        return f"audio ({audio})"
+    if (other := _other_image(head)) is not None:
         return f"{other}; convert it first"
     # Compiled when an error asks for it, since compiling them all takes longer than the rest of this module's import.
     found = next((what for pattern, what in _OTHERS if re.match(pattern, head, re.DOTALL)), None)
@@ -392,9 +394,9 @@ def described(head: bytes) -> str | None:
 
 
 def _described_unsigned(head: bytes) -> str | None:
-    """Return what these bytes seem to be where no signature is long enough to be more than chance."""
+    """Return what these bytes seem to be, by what is no signature: the text in them, or headers that make sense."""
     if _is_icon(head):
-        return "an icon or a cursor; convert it first"
+        return "an icon or a cursor; convert it to PNG first"
     marked = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = None if _is_layer_one(head, twice=True) else _text_in(head, "utf-16" if marked else "utf-8-sig")
     if text is not None:
@@ -402,11 +404,11 @@ def _described_unsigned(head: bytes) -> str | None:
         return next(found, "text (UTF-16)" if marked else "text")
     if _is_layer_one(head):
         return "MPEG audio of layer I; convert it to MP3 first"
-    return "a TGA picture; convert it first" if _is_tga(head) else None
+    return "a TGA image; convert it first" if _is_tga(head) else None
 
 
 def _text_in(head: bytes, coding: str) -> str | None:
-    """Return the text that a file begins with; None where these bytes are no text."""
+    """Return the text that a file begins with; None where these bytes are not text."""
     try:
         text = codecs.getincrementaldecoder(coding)().decode(head)
     except UnicodeDecodeError:

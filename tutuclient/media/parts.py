@@ -1,4 +1,4 @@
-"""What a caller sends: messages and their parts. Plain dicts of the same shape serve as well."""
+"""What a caller sends: messages and their parts. Plain dicts of the same shape work as well."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Part(msgspec.Struct, frozen=True):
     """What a message is made of. ``dict(part)`` has what is written of it, for encoders such as FastAPI's."""
 
     def __iter__(self) -> Iterator[Any]:
-        # A picture that is read only while it is sent is shown, and not read.
+        # An upload is read only while it is sent: its repr stands in its place.
         return iter(msgspec.to_builtins(self, enc_hook=repr).items())
 
 
@@ -28,27 +28,27 @@ class TextPart(Part, frozen=True, tag_field="type", tag="text"):
 
 
 class ImageURL(Part, frozen=True, omit_defaults=True):
-    """Where a picture is (http, https or data URI), and how closely to look: auto, low or high."""
+    """Where an image is (http, https or data URI), and how closely to look: auto, low or high."""
 
     url: Any
     detail: str | None = None
 
 
 class ImagePart(Part, frozen=True, tag_field="type", tag="image_url"):
-    """A picture within a message."""
+    """An image within a message."""
 
     image_url: ImageURL
 
 
 class InputAudio(Part, frozen=True):
-    """A sound, as bare base64, and what its format is called: wav or mp3, and on some relays others."""
+    """Audio as bare base64, and the name of its format: wav or mp3, and on some relays others."""
 
     data: Any
     format: Any
 
 
 class AudioPart(Part, frozen=True, tag_field="type", tag="input_audio"):
-    """A sound within a message."""
+    """Audio within a message."""
 
     input_audio: InputAudio
 
@@ -81,7 +81,8 @@ def _content(parts: tuple[Any, ...]) -> str | list[Any]:
     for part in parts:
         if not isinstance(part, str | Mapping | msgspec.Struct):
             raise ConfigError(
-                f"a {type(part).__name__} is no part of a message; a picture is image(…), a sound audio(…)"
+                f"a {type(part).__name__} is not a part of a message: write text as str, an image as image(…), "
+                "audio as audio(…), a file as file(…)"
             )
     if len(parts) == 1 and isinstance(parts[0], str):
         return parts[0]
@@ -89,21 +90,21 @@ def _content(parts: tuple[Any, ...]) -> str | list[Any]:
 
 
 def user(*parts: Any, name: str | None = None) -> Message:
-    """Write a user's message from text and other parts, in their order. A str is text, also when a file is named so.
+    """Build a user's message from text and other parts, in their order. A str is text, even when a file has this name.
 
     Raises:
-        ConfigError: A part is none: a picture is given as ``image("cat.png")``.
+        ConfigError: Something else is among the parts, such as bytes: write ``image(data)``.
     """
     return Message("user", _content(parts), name=name)
 
 
 def system(text: str) -> Message:
-    """Write a system message."""
+    """Build a system message."""
     return Message("system", text)
 
 
 def assistant(text: str) -> Message:
-    """Write a message as if the model had said it."""
+    """Build a message as if the model had written it."""
     return Message("assistant", text)
 
 
@@ -114,85 +115,83 @@ def image(
     max_side: int | None = None,
     max_pixels: int | None = None,
 ) -> ImagePart:
-    """Make the part of a message that shows a picture. Reads nothing yet.
+    """Create the part of a message that shows an image. Nothing is read yet.
 
     An http or https URL goes to the relay as it is, and the relay fetches it.
     Everything else becomes an ``Upload``, which is read when the call is made.
 
     Args:
-        source: A path, an http(s) URL, a data URI, the bytes of a picture, a binary file object or a Pillow image.
-            An ``Upload`` may be used in several calls. A part that was made before stays as it is, with its own
-            ``detail`` where it has one.
+        source: A path, an http(s) URL, a data URI, the bytes of an image, a binary file object or a Pillow image.
+            An ``Upload`` may be used in several calls. A part stays as it is, with its own ``detail`` where it
+            has one.
         detail: How closely the model should look. None leaves it to the relay, and several take "high" then.
-        max_side: Pixels that the longer side may have; a larger picture is made smaller (see ``Upload``).
-            None sends every picture as it is.
+        max_side: Pixels that the longer side may have; a larger image is made smaller (see ``Upload``).
+            None sends every image as it is.
         max_pixels: See ``Upload``.
 
     Raises:
-        MediaError: What is given is of no such kind, or ``max_side`` was given for a URL or for an ``Upload``.
+        MediaError: The source is of no such kind, or ``max_side`` was passed for a URL or for an ``Upload``.
 
     Source: ``POST /chat/completions``, part ``image_url``.
     """
-    from tutuclient.media.sources import web_address  # noqa: PLC0415  (types need no uploads)
-    from tutuclient.media.upload import Upload, shown_image  # noqa: PLC0415  (as above)
+    from tutuclient.media import sources, upload  # noqa: PLC0415  (types load this module, and need no uploads)
 
-    if (shown := shown_image(source)) is not None:
+    if (shown := upload.shown_image(source)) is not None:
         closely = cast("Literal['auto', 'low', 'high'] | None", shown[1] or detail)
         return image(shown[0], detail=closely, max_side=max_side, max_pixels=max_pixels)
-    if isinstance(source, Upload):
+    if isinstance(source, upload.Upload):
         if max_side is not None:
             raise MediaError("max_side belongs to the Upload: write Upload(source, max_side=…).")
         return ImagePart(ImageURL(source, detail))
-    url = web_address(source) if isinstance(source, str) else None
+    url = sources.web_address(source) if isinstance(source, str) else None
     if url is None:
-        return ImagePart(ImageURL(Upload(source, max_side=max_side, max_pixels=max_pixels), detail))
+        return ImagePart(ImageURL(upload.Upload(source, max_side=max_side, max_pixels=max_pixels), detail))
     if max_side is not None:
         raise MediaError(
             f"max_side cannot be applied to {printable(url, 120)}: the relay fetches a URL by itself."
-            " Fetch the picture and give its bytes, or leave max_side out."
+            " Fetch the image and pass its bytes, or leave max_side out."
         )
     return ImagePart(ImageURL(url, detail))
 
 
 def audio(source: SoundSource, *, format: str | None = None) -> AudioPart:  # noqa: A002  (the wire's own name)
-    """Make the part of a message that lets the model hear something. Reads nothing yet.
+    """Create the part of a message that lets the model hear something. Nothing is read yet.
 
     Args:
-        source: A path, a data URI, the bytes of a sound or a binary file object. What this makes may be used in
-            several calls.
-        format: What to call the format, when the bytes do not tell ("pcm16"). None goes by the first bytes; OpenAI
+        source: A path, a data URI, the bytes of audio or a binary file object. The part may be used in several calls.
+        format: The name of the format, where the bytes do not tell ("pcm16"). None goes by the first bytes; OpenAI
             takes "wav" and "mp3", relays may take more.
 
     Raises:
-        MediaError: What is given is of no such kind.
+        MediaError: The source is of no such kind.
 
     Source: ``POST /chat/completions``, part ``input_audio``.
     """
-    from tutuclient.media.upload import FormatOf, Recording  # noqa: PLC0415  (as in image)
+    from tutuclient.media import upload  # noqa: PLC0415  (as in image)
 
     recording = (
         source
-        if isinstance(source, Recording) and not format
-        else Recording(source, mime=f"audio/{format}" if format else None)
+        if isinstance(source, upload.Recording) and not format
+        else upload.Recording(source, mime=f"audio/{format}" if format else None)
     )
-    return AudioPart(InputAudio(recording, format or FormatOf(recording)))
+    return AudioPart(InputAudio(recording, format or upload.FormatOf(recording)))
 
 
 def file(source: PictureSource, *, filename: str | None = None) -> FilePart:
-    """Make the part of a message that hands the model a file, such as a PDF. Reads nothing yet.
+    """Create the part of a message that hands the model a file, such as a PDF. Nothing is read yet.
 
     Args:
         source: A path, a data URI, bytes or a binary file object.
-        filename: What to call it, with its ending; the file's own name by default.
+        filename: Its name, with the extension; the file's own name by default.
 
     Raises:
-        MediaError: What is given is of no such kind, or has no name.
+        MediaError: The source is of no such kind, or has no name.
 
     Source: ``POST /chat/completions``, part ``file``; relays want both name and content.
     """
-    from tutuclient.media.upload import Document  # noqa: PLC0415  (as in image)
+    from tutuclient.media import upload  # noqa: PLC0415  (as in image)
 
-    document = Document(source, name=filename)
+    document = upload.Document(source, name=filename)
     if not document.name:
         raise MediaError("a file needs a name for the model to go by: file(…, filename='report.pdf').")
     return FilePart(FileData(document.name, document))

@@ -1,8 +1,8 @@
-"""Files: called by what their bytes are, and written whole or not at all.
+"""Files of answers on the disk: named after what their bytes are, and written whole or not at all.
 
-Pure disk, for whatever an answer brings: pictures and speech come through here
-on their way out, and ``wire`` asks here what a file that is sent should be
-called. Glad not to know where the bytes come from.
+A file is written under another name in its own folder, synced, and then moved to
+its name, so that nobody ever reads half of it there. ``named`` also names what is
+sent in forms.
 """
 
 from __future__ import annotations
@@ -29,16 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
     from io import BufferedWriter
 
-_COUNTED_NAMES = 100  # from here on a name in a folder gets a random end, so that a full folder costs no long search
+_COUNTED_NAMES = 100  # after so many taken names a random one is used, so that a full folder costs no long search
 _KNOWN = frozenset(itertools.chain.from_iterable(kinds.EXTENSIONS.values()))
 
 
 def named(name: str, mime: str) -> str:
-    """Give a file's name the extension that its bytes ask for, since programs and relays go by the name.
+    """Return a file's name with the extension that its bytes ask for, since programs and relays go by the name.
 
     ``sky`` becomes ``sky.png``, and ``sky.png`` becomes ``sky.jpg`` when it is a
-    JPEG; ``v1.2`` becomes ``v1.2.jpg``. A type that is not known here changes
-    nothing.
+    JPEG; ``v1.2`` becomes ``v1.2.jpg``. An unknown type changes nothing.
 
     Args:
         name: The name, without folders.
@@ -58,37 +57,37 @@ async def writing(
 ) -> AsyncGenerator[Part, None]:
     """Write a file within a block: ``part.write`` in threads, and ``part.publish`` at its end.
 
-    It is written beside its final place under another name and moved there when
-    it is complete and on the disk. Whatever happens in the block, cancelling
-    included, nothing is left under the other name.
+    Whatever happens in the block, cancelling included, nothing is left under the
+    name that it has while it is written.
 
     Args:
-        path: The file to write. A folder (one that exists, or a text that ends with "/") gives the file a name of its
-            own within it, and a number where that name is taken.
-        what: What it is, for messages: "the picture".
-        failed: Makes the error of a disk that will not have it; ``__cause__`` is what the system said.
-        overwrite: Replace what stands there; otherwise it is kept, and it is an error.
+        path: The file to write. In a folder (one that exists, or a text that ends with "/") it gets a name of its own,
+            with a number where that name is taken.
+        what: What it is, for messages: "the image".
+        failed: Creates the error to raise from a message; ``__cause__`` is the error of the operating system.
+        overwrite: Replace a file of this name; otherwise it is kept, and this is an error.
     """
     part = Part(os.fspath(path), overwrite=overwrite)
     try:
-        with _told(part.wanted, what, failed):
+        with _reported(part.wanted, what, failed):
             await in_thread(part.open, opens=True)
             yield part
     finally:
-        # Begun before anything is waited for, since anyio's shield does not hold against ``Task.cancel``.
+        # Started before the first await: anyio's shield does not hold against ``Task.cancel``, of which anyio knows
+        # nothing, and asyncio's keeps only what has been started.
         discarding = asyncio.get_running_loop().run_in_executor(None, part.discard)
         with anyio.CancelScope(shield=True):
             await asyncio.shield(discarding)
 
 
 def write_over(path: str | os.PathLike[str], data: bytes, what: str, failed: Callable[[str], TutuError]) -> None:
-    """Write a file here and now, whole or not at all, under just this name and over what stands there.
+    """Write a file at once, whole or not at all, under exactly this name and over a file that has it.
 
-    Arguments and errors as for ``writing``; the thread that calls it waits for the disk.
+    Arguments and errors are those of ``writing``; the calling thread waits for the disk.
     """
     part = Part(os.fspath(path), overwrite=True)
     try:
-        with _told(part.wanted, what, failed):
+        with _reported(part.wanted, what, failed):
             if Path(path).is_dir():
                 raise OSError(errno.EISDIR, "a folder")
             part.open()
@@ -99,15 +98,15 @@ def write_over(path: str | os.PathLike[str], data: bytes, what: str, failed: Cal
 
 
 class Part:
-    """A file being written under a passing name in the folder it belongs to.
+    """A file being written under a temporary name in its final folder: only within a file system is a move atomic.
 
     Its methods run in threads. A cancelled task does not wait for its thread, so
     a lock keeps them apart, and nothing is opened or published after ``discard``.
 
     Attributes:
-        wanted: Where it is to be.
-        size_bytes: How much has been written.
-        sha256: The digest of that.
+        wanted: The path that was asked for.
+        size_bytes: How many bytes have been written.
+        sha256: Their digest.
     """
 
     def __init__(self, wanted: str, *, overwrite: bool) -> None:
@@ -121,7 +120,7 @@ class Part:
         self._target: Path | None = None
 
     def open(self) -> None:
-        """Make the file. Without a target, it is to have a name of its own."""
+        """Create the file under its temporary name."""
         with self._lock:
             if self._gone:
                 return
@@ -132,7 +131,7 @@ class Part:
             self._file = (folder / f".tutuclient-{secrets.token_hex(8)}.part").open("xb")
 
     def restart(self) -> None:
-        """Begin anew: what was written so far was nothing whole."""
+        """Drop what was written so far: a download broke off and begins anew."""
         with self._lock:
             file = self._opened()
             file.seek(0)
@@ -140,34 +139,36 @@ class Part:
             self.size_bytes, self.sha256 = 0, hashlib.sha256()
 
     def write(self, piece: bytes) -> None:
-        """Add a piece."""
+        """Write the next piece."""
         with self._lock:
             self._opened().write(piece)
             self.size_bytes += len(piece)
             self.sha256.update(piece)
 
     def publish(self, mime: str, stem: str = "") -> Path:
-        """Bring the whole file to its final name.
+        """Sync the file and move it to its final name.
 
         Args:
-            mime: What its bytes are, for its extension; see ``named``.
-            stem: What to call it in a folder; without one it is called by its kind and digest.
+            mime: The type of its bytes, for the extension; see ``named``.
+            stem: Its name in a folder, without extension; without one it is named after its type and digest.
         """
         with self._lock:
             file = self._opened()
-            passing = Path(file.name)
+            temporary = Path(file.name)
             file.flush()
+            # Before the move: after a crash some file systems have the new name, and none of the bytes (fsync(2)).
             os.fsync(file.fileno())
             file.close()
             attempt = 1
-            target = self._final(passing.parent, mime, stem, attempt)
-            while not _moved(passing, target, overwrite=self._overwrite):
+            target = self._final(temporary.parent, mime, stem, attempt)
+            while not _moved(temporary, target, overwrite=self._overwrite):
                 if self._target is not None:
                     raise OSError(errno.EISDIR if target.is_dir() else errno.EEXIST, "taken", str(target))
                 attempt += 1
-                target = self._final(passing.parent, mime, stem, attempt)
+                target = self._final(temporary.parent, mime, stem, attempt)
+            # The name itself is in the folder, which has to be synced as well (fsync(2), "Description").
             with suppress(OSError):  # Windows opens no folders, and some file systems sync none.
-                folder = os.open(passing.parent, os.O_RDONLY)
+                folder = os.open(temporary.parent, os.O_RDONLY)
                 try:
                     os.fsync(folder)
                 finally:
@@ -175,7 +176,7 @@ class Part:
             return target
 
     def discard(self) -> None:
-        """Remove what is left under the passing name; nothing can be written afterwards."""
+        """Remove what is left under the temporary name; nothing can be written afterwards."""
         with self._lock:
             self._gone = True
             if self._file is not None:
@@ -190,7 +191,7 @@ class Part:
         return self._file
 
     def _final(self, folder: Path, mime: str, stem: str, attempt: int) -> Path:
-        """Say what the file is to be called in the end: as the caller says, or in a folder by a name still free."""
+        """Return the final path: the one that was asked for, or in a folder the name to try next."""
         if self._target is not None:
             return self._target.with_name(named(self._target.name, mime))
         stem = stem or f"{mime.partition('/')[0]}-{self.sha256.hexdigest()[:12]}"
@@ -200,7 +201,10 @@ class Part:
 
 
 def _moved(source: Path, target: Path, *, overwrite: bool) -> bool:
-    """Give a file its final name; say False when that is taken, which even a race cannot hide."""
+    """Move a file to its final name; return False when that is taken.
+
+    ``rename`` replaces without asking, and a check beforehand can be overtaken; ``link`` fails where the name is taken.
+    """
     if overwrite:
         source.replace(target)
         return True
@@ -208,7 +212,7 @@ def _moved(source: Path, target: Path, *, overwrite: bool) -> bool:
         os.link(source, target)
     except FileExistsError:
         return False
-    except OSError:  # A file system without hard links: take the name first, then fill it.
+    except OSError:  # A file system without hard links: create the name first, which fails where it is taken.
         try:
             os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         except FileExistsError:
@@ -222,20 +226,22 @@ def _moved(source: Path, target: Path, *, overwrite: bool) -> bool:
 
 
 @contextmanager
-def _told(wanted: str, what: str, failed: Callable[[str], TutuError]) -> Generator[None]:
+def _reported(wanted: str, what: str, failed: Callable[[str], TutuError]) -> Generator[None]:
     try:
         yield
-    except TutuError:  # Some of ours are an OSError or a ValueError too.
+    except TutuError:  # Some of our own are an OSError or a ValueError too.
         raise
     except (OSError, ValueError) as error:
         raise failed(f"{what} could not be saved as {printable(wanted, 200)}: {_why(wanted, error)}") from error
 
 
 _WORDS = {
-    **dict.fromkeys((errno.EISDIR, errno.ENOTEMPTY), "a folder is in the way: choose another name"),
-    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), "its folder does not exist: make it first"),
+    **dict.fromkeys((errno.EISDIR, errno.ENOTEMPTY), "there is a folder of this name: choose another name"),
+    **dict.fromkeys((errno.ENOENT, errno.ENOTDIR), "its folder does not exist: create it first"),
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "the disk is full: nothing was left behind"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "its folder may not be written to"),
+    **dict.fromkeys(
+        (errno.EACCES, errno.EPERM, errno.EROFS), "its folder may not be written to: check its permissions"
+    ),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), NO_DESCRIPTORS),
 }
 

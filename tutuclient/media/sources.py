@@ -1,8 +1,7 @@
 """Where bytes that are sent come from: a file, memory, a data URI, a stream. Each gives the same bytes at every pass.
 
-A file is read a slice at a time, from the page cache without a thread where the system can say that it is there, and
-from the disk in a thread otherwise. What is read only while it is sent may change in the meantime: that is found and
-refused.
+A file is read a slice at a time: without a thread where the page cache has it and the system can tell so, in a thread
+otherwise. A file that changes between two attempts, or while it is sent, is an error.
 """
 
 from __future__ import annotations
@@ -33,35 +32,37 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
 PIECE_BYTES = 144 * 1024
-"""Bytes of a picture that are read and encoded at a time; a multiple of 3, so that only the last piece is padded."""
+"""Bytes that are read and encoded at a time; a multiple of 3, so that only the last piece of base64 is padded."""
 
 MAX_STREAM_BYTES = 512 * 2**20
-"""What is kept of a file object that cannot be read twice; more is refused."""
+"""The most that is kept of a file object that cannot be read twice."""
 
 _LONGEST_SHOWN = 200
 _CHUNK_BYTES = 2**20
-_CAN_BE_GIVEN = {
+_NOUNS = {"audio": "audio", "file": "a file", "image": "an image"}
+_ACCEPTED = {
+    "audio": "a path, a data URI, bytes or a file opened with open(…, 'rb')",
     "file": "a path, a data URI, bytes or a file opened with open(…, 'rb')",
-    "picture": "a path, an http(s) URL, a data URI, bytes, a file opened with open(…, 'rb') or a Pillow image",
-    "sound": "a path, a data URI, bytes or a file opened with open(…, 'rb')",
+    "image": "a path, an http(s) URL, a data URI, bytes, a file opened with open(…, 'rb') or a Pillow image",
 }
 _SCHEMES = {
-    "file": "give the path itself, without file://.",
-    "http": "a URL is not uploaded; give it to image(), and the relay fetches it.",
-    "https": "a URL is not uploaded; give it to image(), and the relay fetches it.",
+    "file": "pass the path itself, without file://.",
+    "http": "a URL is not uploaded; pass it to image(), and the relay fetches it.",
+    "https": "a URL is not uploaded; pass it to image(), and the relay fetches it.",
 }
 _DECODED = re.compile(
     r"[\x89\ufffd\udc89]PNG|(\xff\xd8\xff|\ufffd{3}|\udcff\udcd8\udcff)|GIF8[79]a|RIFF.{4}WEBP", re.DOTALL
 )
-"""How a picture begins whose bytes were decoded as text, by any of the usual ways."""
+"""How an image begins whose bytes were decoded as text: as Latin-1, with replacements, or with surrogate escapes."""
 
 _BYTES_LITERAL = re.compile(r"""b(['"]).*\1""", re.DOTALL)
-_IMAGE_NAME = re.compile(rf"\.(?:{kinds.PICTURE_ENDINGS}|svg)\Z", re.IGNORECASE)
+_IMAGE_NAME = re.compile(rf"\.(?:{kinds.IMAGE_ENDINGS}|svg)\Z", re.IGNORECASE)
 _ROOTED = re.compile(r"(?:~|\.\.?|[A-Za-z]:|/[^/\n]+)[/\\][^\n]*\Z")
+# Linux 4.14 and later; elsewhere every slice is read in a thread.
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
-What: TypeAlias = Literal["file", "picture", "sound"]
+What: TypeAlias = Literal["audio", "file", "image"]
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Read: TypeAlias = "Callable[[int, int], Awaitable[Buffer]]"
 _State: TypeAlias = tuple[int, int, int]
@@ -72,29 +73,29 @@ class AsyncReadable(Protocol):
     """Something with an async ``read``, as starlette's ``UploadFile`` or aiohttp's ``StreamReader`` have it."""
 
     async def read(self, size: int = ..., /) -> bytes:
-        """Give up to ``size`` bytes, and b"" at the end."""
+        """Return up to ``size`` bytes, and b"" at the end."""
         ...
 
 
 class Content(Protocol):
-    """Where the bytes of a picture come from. ``label`` is its name in messages."""
+    """Where bytes come from. ``label`` is its name in messages."""
 
     label: str
 
     async def look(self) -> tuple[int, bytes]:
-        """Give the size and the first bytes; refuse what is not what it was at the first look."""
+        """Return the size and the first bytes; raise when it is not what it was at the first look."""
         ...
 
     def reading(self) -> AbstractAsyncContextManager[Read]:
-        """Begin a pass; what it gives reads slices by offset and length, each valid until the next."""
+        """Begin a pass: the function within the block reads a slice by offset and length, valid until the next one."""
         ...
 
     def whole(self) -> BinaryIO:
-        """Give all of it as a file, to be closed. Called in a thread, for Pillow."""
+        """Return all of it as a file, to be closed. Called in a thread, for Pillow."""
         ...
 
     def held(self) -> Buffer | None:
-        """Give all of it when that means no reading, else None."""
+        """Return all of it when that takes no reading, else None."""
         ...
 
 
@@ -107,7 +108,7 @@ class _File:
         self.state: _State | None = None
 
     def _place(self) -> str:
-        """Return where it is: ``~`` is the home folder, as in a shell, unless there is a file of just this name."""
+        """Return its path: ``~`` is the home folder, as in a shell, unless there is a file of just this name."""
         if not self.path.startswith("~") or os.path.lexists(self.path):
             return self.path
         return os.path.expanduser(self.path)  # noqa: PTH111  (Path's raises where there is no such user)
@@ -126,12 +127,13 @@ class _File:
             path = self._place()
             mode = Path(path).stat().st_mode
             if stat.S_ISDIR(mode):
-                raise MediaError(f"{self.label} is a directory. Give the files in it, one by one.")
+                raise MediaError(f"{self.label} is a directory. Pass the files in it, one by one.")
             if not stat.S_ISREG(mode):
                 raise MediaError(
                     f"{self.label} is a pipe, a socket or a device, which cannot be measured and read again."
-                    " Give it as open(…, 'rb'): then it is read once and kept."
+                    " Pass it as open(…, 'rb'): then it is read once and kept."
                 )
+            # Unbuffered: a pass reads into its own buffer, and BufferedReader would copy everything once more.
             file = io.FileIO(path, opener=_without_waiting)
         try:
             self.check(file)
@@ -160,8 +162,9 @@ class _File:
 class _Lease:
     """The use of a file by one pass and the threads that read for it.
 
-    To end it never waits. asyncio cancels a task without regard to the thread that
-    works for it, so a thread that is reading at that moment ends it afterwards.
+    Ending it never waits. asyncio cancels a task but not the thread that works for it
+    (https://docs.python.org/3/library/concurrent.futures.html#concurrent.futures.Future.cancel),
+    so a thread that is reading at that moment ends the lease when it is done.
     """
 
     def __init__(self, in_use: threading.Lock, give_back: Callable[[], object]) -> None:
@@ -216,7 +219,12 @@ class _Pass:
         return self._buffer[:length]
 
     def _from_cache(self, into: memoryview, at: int) -> int | None:
-        """Read what the page cache has, or give None where that would mean waiting (preadv2(2), ``RWF_NOWAIT``)."""
+        """Read what the page cache has; return None where that would wait.
+
+        Most files that are sent have just been written or read, and a thread for each slice costs more than the copy.
+
+        Source: https://man7.org/linux/man-pages/man2/preadv2.2.html, ``RWF_NOWAIT``.
+        """
         if not self._nowait:
             return None
         try:
@@ -224,7 +232,7 @@ class _Pass:
         except BlockingIOError:
             return None
         except OSError:
-            self._nowait = False  # Not every file system can say. If more is wrong, the thread will find it.
+            self._nowait = False  # Not every file system supports it. A true error of the disk is met in the thread.
             return None
         return self._checked(count)
 
@@ -234,6 +242,7 @@ class _Pass:
             return self._checked(self.file.readinto(into))
 
     def _checked(self, count: int) -> int:
+        # After each slice, since the length that was announced has been sent: bytes of two versions would pass as one.
         self._source.check(self.file)
         if not count:
             raise changed(self._source.label)
@@ -297,13 +306,13 @@ class Made(Memory, ABC):
 
 
 class _DataURI(Made):
-    """A data URI. What it says of its media type counts as little as the ending of a file's name."""
+    """A data URI. Its media type is not trusted, as the extension of a file is not."""
 
     def __init__(self, uri: str) -> None:
         super().__init__(f"The data URI ({amount(len(uri))})")
         header, comma, _ = uri[: kinds.HEAD_BYTES].partition(",")
         if not comma or not header.lower().endswith(";base64"):
-            raise MediaError(f"{self.label} does not begin like 'data:image/png;base64,'; only base64 can be sent on.")
+            raise MediaError(f"{self.label} does not begin like 'data:image/png;base64,'; only base64 can be sent.")
         self._uri = uri
         self._start = len(header) + 1
 
@@ -319,6 +328,7 @@ class _DataURI(Made):
 
     def _decode(self, text: str) -> bytes:
         try:
+            # By default a2b_base64 passes over what is not base64, and relays would get another file than was meant.
             return binascii.a2b_base64(text, strict_mode=True)
         except ValueError as error:
             if "-" in text or "_" in text:
@@ -359,9 +369,7 @@ class _Stream:
                 if self._state != state:
                     raise changed(self.label, self._state[0], state[0])
                 if state[0] <= 0:
-                    raise MediaError(
-                        f"{self.label} has nothing after where it stands. Was it read before? Then seek(0)."
-                    )
+                    raise MediaError(f"{self.label} has nothing after its position. Was it read before? Then seek(0).")
                 return state[0], self._take(0, min(kinds.HEAD_BYTES, state[0]))
             finally:
                 self._put_back()
@@ -386,7 +394,7 @@ class _Stream:
                 self._put_back()
 
     def held(self) -> None:
-        """Nothing of it is ours."""
+        """Nothing of it is in our memory."""
 
     def _lease(self) -> _Lease:
         return _Lease(self._in_use, self._put_back)
@@ -398,7 +406,7 @@ class _Stream:
     def _take(self, offset: int, length: int) -> bytes:
         with _readable(self.label):
             at = self._start + offset
-            if self._file.tell() != at:  # In a compressed file a seek may mean reading from the beginning.
+            if self._file.tell() != at:  # In a compressed file a seek may read all from the beginning.
                 self._file.seek(at)
             data = b""
             while len(data) < length and (more := _binary(self._file.read(length - len(data)), self.label)):
@@ -408,7 +416,7 @@ class _Stream:
             return data
 
     def _stamp(self) -> tuple[int, int]:
-        """Give modification time and inode of a file on the disk, which need no reading; zeros for others."""
+        """Return modification time and inode of a file on the disk; zeros for others, which have none."""
         raw = getattr(self._file, "raw", self._file)
         return _state(raw.fileno())[1:] if isinstance(raw, io.FileIO) else (0, 0)
 
@@ -425,7 +433,7 @@ class _Flow(Made):
         if self._begun:
             raise MediaError(
                 f"{self.label} can be read only once, and a call that failed or was cancelled has begun it."
-                " Give its bytes, or a file that can seek."
+                " Pass its bytes, or a file that can seek."
             )
         self._begun = True
         data = bytearray()
@@ -434,8 +442,8 @@ class _Flow(Made):
                 data += more
                 if len(data) > MAX_STREAM_BYTES:
                     raise MediaError(
-                        f"{self.label} gave more than {amount(MAX_STREAM_BYTES)}, and what can be read only once has"
-                        " to be kept. Save it to a file and give the path."
+                        f"{self.label} has more than {amount(MAX_STREAM_BYTES)}, and what can be read only once has"
+                        " to be kept. Save it to a file and pass the path."
                     )
         return data
 
@@ -446,41 +454,46 @@ class _Flow(Made):
 
 
 def content_of(source: object, what: What) -> tuple[Content, str | None]:
-    """Find out what a source is; give its content and the name of its file."""
+    """Return the content that a source stands for, and the name of its file.
+
+    Raises:
+        MediaError: It is of no kind that can be sent.
+    """
     if isinstance(source, str):
         text = source.strip()
         if not text:
-            raise MediaError(f"An empty text ({source[:20]!r}) is no {what}: give {_CAN_BE_GIVEN[what]}.")
+            raise MediaError(f"An empty text ({source[:20]!r}) is not {_NOUNS[what]}: pass {_ACCEPTED[what]}.")
         _refuse_decoded(source, what)
         if text[:5].lower() == "data:":
             return _DataURI(text), None
         if scheme := re.match(r"([a-zA-Z][a-zA-Z0-9+.-]+)://", text):
-            known = _SCHEMES if what == "picture" or scheme[1].lower() == "file" else {}
-            only = "only http and https URLs can be sent. " if what == "picture" else ""
-            hint = known.get(scheme[1].lower(), f"{only}Fetch it and give its bytes.")
+            known = _SCHEMES if what == "image" or scheme[1].lower() == "file" else {}
+            only = "only http and https URLs can be sent. " if what == "image" else ""
+            hint = known.get(scheme[1].lower(), f"{only}Fetch it and pass its bytes.")
             raise MediaError(f"{printable(text, 120)} is not opened here: {hint}")
     if isinstance(source, str | os.PathLike):
         path = os.fsdecode(cast("str | os.PathLike[str]", source))
         return _File(path), Path(path).name
     if isinstance(source, bytes | bytearray):
-        return Memory(source, f"The {what} given as bytes"), None
+        return Memory(source, f"The {what} passed as bytes"), None
     if isinstance(source, memoryview):
+        # Only what stands in a row in memory can be read in slices without a copy.
         view = source.cast("B") if source.c_contiguous else source.tobytes()
-        return Memory(view, f"The {what} given as bytes"), None
+        return Memory(view, f"The {what} passed as bytes"), None
     return _file_object(source, what)
 
 
 def _refuse_decoded(text: str, what: What) -> None:
-    """Refuse the bytes of a file that were made a text on the way here."""
+    """Raise for bytes of a file that somebody turned into text."""
     shown = printable(text, 40)
     if _BYTES_LITERAL.fullmatch(text):
         raise MediaError(
-            f"{shown} is the text of a bytes object (str(…) of it): give the bytes themselves as the {what};"
+            f"{shown} is the text of a bytes object (str(…) of it): pass the bytes themselves as the {what};"
             " of base64, what .decode() returns, behind 'data:image/png;base64,'."
         )
     if _DECODED.match(text):
         raise MediaError(
-            f"{shown} is the {what} itself, decoded as text, which damages it: give its bytes, as open(…, 'rb').read()"
+            f"{shown} is the {what} itself, decoded as text, which damages it: pass its bytes, as open(…, 'rb').read()"
             " and response.content return them."
         )
 
@@ -490,15 +503,15 @@ def _file_object(source: Any, what: What) -> tuple[Content, str | None]:
     if not callable(read):
         hint = ""
         if hasattr(source, "__array_interface__"):
-            hint = " Of an array PIL.Image.fromarray(…) makes a picture."
+            hint = " PIL.Image.fromarray(…) makes an image of an array."
         elif hasattr(source, "__iter__"):
-            hint = f" Several are given as a list, where a call takes several {what}s: list(…)."
+            hint = " Several are passed as a list, where a call takes several: list(…)."
         shown = "" if isinstance(source, type) or hasattr(source, "__iter__") else f" ({printable(repr(source), 60)})"
         raise MediaError(
-            f"A {type(source).__name__} is not a {what} that can be sent{shown}: give {_CAN_BE_GIVEN[what]}.{hint}"
+            f"A {type(source).__name__} is not {_NOUNS[what]} that can be sent{shown}: pass {_ACCEPTED[what]}.{hint}"
         )
-    given = getattr(source, "filename", None) or getattr(source, "name", None)
-    name = Path(given).name if isinstance(given, str) else None
+    named = getattr(source, "filename", None) or getattr(source, "name", None)  # open(3).name is a number.
+    name = Path(named).name if isinstance(named, str) else None
     label = printable(name, 120) if name else "The file object"
     if isinstance(source, io.TextIOBase):
         raise _in_text_mode(label)
@@ -526,7 +539,11 @@ def names_image(text: object) -> bool:
 
 
 def web_address(text: str) -> str | None:
-    """Give an http(s) URL without the space around it, None for other text; refuse one that cannot be fetched."""
+    """Return an http(s) URL without the space around it, None for other text.
+
+    Raises:
+        MediaError: It is a URL that nobody can fetch.
+    """
     url = text.strip()
     if not re.match(r"https?://", url, re.IGNORECASE):
         return None
@@ -536,7 +553,7 @@ def web_address(text: str) -> str | None:
         host = None
     if not host or " " in url or not url.isprintable():
         raise MediaError(
-            f"{printable(url, 120)} is no URL that can be fetched: it needs a host,"
+            f"{printable(url, 120)} is not a URL that can be fetched: it needs a host,"
             " and spaces and control characters must be percent-encoded."
         )
     return url
@@ -545,11 +562,11 @@ def web_address(text: str) -> str | None:
 def _binary(piece: object, label: str) -> bytes:
     if isinstance(piece, str):
         raise _in_text_mode(label)
-    return piece or b""  # type: ignore[return-value]  # What else a file's read gives is bytes, or None for no more.
+    return piece or b""  # type: ignore[return-value]  # Else a file's read returns bytes, or None for no more.
 
 
 def _in_text_mode(label: str) -> MediaError:
-    return MediaError(f"{label} is open as text, and it is none. Open it with open(…, 'rb').")
+    return MediaError(f"{label} is open in text mode, and its bytes are needed: open it with open(…, 'rb').")
 
 
 def changed(label: str, before: int | None = None, now: int | None = None) -> MediaError:
@@ -559,7 +576,7 @@ def changed(label: str, before: int | None = None, now: int | None = None) -> Me
 
 
 def amount(size: int) -> str:
-    """Say a number of bytes in decimal units: 512 B, 1.2 MB."""
+    """Return a number of bytes in decimal units: 512 B, 1.2 MB."""
     if size < 1000:  # noqa: PLR2004  (a thousand is what a kilo is)
         return f"{size} B"
     return f"{size / 1e3:.1f} kB" if size < 999_950 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004  (where kB rounds up)
@@ -571,13 +588,13 @@ def _state(descriptor: int) -> _State:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open a file; a pipe that took its place in the meantime must not hold the thread."""
+    """Open a file. A pipe that took its place since ``stat`` must not hold the thread until somebody writes to it."""
     return os.open(path, flags | _NONBLOCK)
 
 
 @contextlib.contextmanager
 def _readable(label: str, path: str = "") -> Generator[None]:
-    """Make a MediaError of what the operating system says, and of what a closed file says."""
+    """Raise the errors of the operating system, and the ValueError of a closed file, as MediaError."""
     try:
         yield
     except MediaError:
@@ -585,7 +602,9 @@ def _readable(label: str, path: str = "") -> Generator[None]:
     except FileNotFoundError as error:
         raise MediaError(f"There is no file {label}.{_path_hint(path)}") from error
     except PermissionError as error:
-        raise MediaError(f"{label} may not be read. Check its rights, and those of the folders above it.") from error
+        raise MediaError(
+            f"{label} may not be read. Check its permissions, and those of the folders above it."
+        ) from error
     except (OSError, ValueError) as error:
         why = printable(getattr(error, "strerror", None) or str(error), 200)
         if out_of_descriptors(error):
@@ -597,14 +616,14 @@ def _path_hint(path: str) -> str:
     if not path:
         return ""
     if re.match(r"https?:[/\\]", path):
-        return " A URL is given as a str, not as a Path."
+        return " A URL is passed as a str, not as a Path."
     if kinds.BASE64.fullmatch(path[:200]):
-        return " It looks like base64: give base64.b64decode(…) of it, or write 'data:image/png;base64,' before it."
+        return " It looks like base64: pass base64.b64decode(…) of it, or write 'data:image/png;base64,' before it."
     if "\0" in path or "\ufffd" in path:
-        return " It is no path but bytes decoded as text: give the bytes themselves."
+        return " It is not a path but bytes decoded as text: pass the bytes themselves."
     hint = ""
     if re.search(r"\s|[?？。!！]\Z", path) and not re.search(r"\.\w{1,5}\Z", path):
-        hint = " If it is the prompt: the picture comes first, then the prompt."
+        hint = " If it is the prompt: the image comes first, then the prompt."
     if Path(path).is_absolute() or len(path) > _LONGEST_SHOWN:
         return hint
     with contextlib.suppress(OSError):  # The folder may be gone.

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 b64encode: Callable[[bytes | bytearray | memoryview], bytes]
 try:
-    from pybase64 import b64encode  # Some five times as fast.
+    from pybase64 import b64encode  # With SIMD it is some five times as fast; the extra "speed" brings it.
 except ImportError:
     from base64 import b64encode
 
@@ -58,23 +58,23 @@ class ShowsImage(Protocol):
 PictureSource: TypeAlias = (
     "str | os.PathLike[str] | Buffer | IO[bytes] | AsyncReadable | PIL.Image.Image | Upload | ShowsImage"
 )
-"""What a picture can be given as; a str is a path, an http(s) URL or a data URI."""
+"""What an image can be given as; a str is a path, an http(s) URL or a data URI."""
 
 SoundSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | AsyncReadable | Upload"
-"""What a sound can be given as; a str is a path or a data URI."""
+"""What audio can be given as; a str is a path or a data URI."""
 
 INLINE_BYTES = 48 * 1024
-"""Up to this size a picture in memory is not worth sending in pieces."""
+"""Up to this size a file in memory is not worth sending in pieces."""
 
 _DIGEST_BYTES = 2 * 2**20
 
 
 class Upload:
-    """A picture to be sent inside a JSON string, as a data URI, in pieces.
+    """An image to be sent inside a JSON string, as a data URI, in pieces.
 
     ``open`` looks at it and measures it; then ``pieces`` may be read as often as
     there are attempts, also by several calls at once. Nothing stays open between
-    passes. Once opened, it must be the same picture at every later pass.
+    passes. Once opened, it must be the same image at every later pass.
 
     * A file is read anew at each pass, with one buffer of 144 KiB.
     * Bytes are used where they are, without a copy (a memoryview's when they stand in a row). A bytearray
@@ -88,40 +88,40 @@ class Upload:
       when it was opened from a JPEG, else as PNG, which loses nothing. Of an animation the current frame is sent.
       It must not be used elsewhere meanwhile.
 
-    With ``max_side`` Pillow makes a larger picture smaller and turns it upright by
-    its EXIF orientation, and the result is kept in memory. The format stays where
-    Pillow can write it and it holds what is drawn (transparency, for one), else it
-    is PNG; the colour profile stays, other metadata goes, and of an animation the
-    first frame remains. EXIF that is broken counts as none. A picture that fits and
-    stands upright is sent byte for byte. What declares more pixels than its bytes
-    can hold, or than ``max_pixels``, is refused before anything is decoded.
-    As many pictures are drawn at a time as
-    there are processors, in threads; while Pillow takes memory for the pixels the
-    event loop has to wait, some 10 ms for 10 megapixels, and while it decodes a
-    WebP some 10 ms for each: ``max_pixels`` bounds what strangers may give.
+    With ``max_side`` Pillow makes a larger image smaller and turns it upright by its
+    EXIF orientation, and the result is kept in memory. The format stays where Pillow
+    can write it and it holds what is drawn (transparency, for one), else it is PNG;
+    the colour profile stays, other metadata goes, and of an animation the first frame
+    remains. Broken EXIF counts as none. An image that fits and stands upright is sent
+    byte for byte. An image that declares more pixels than its bytes can hold, or than
+    ``max_pixels``, is an error before anything is decoded. As many images are drawn at
+    a time as there are processors, in threads; while Pillow takes memory for the pixels
+    the event loop has to wait, some 10 ms for 10 megapixels, and while it decodes a
+    WebP some 10 ms for each: ``max_pixels`` bounds what strangers may send.
 
     An upload can be pickled when its source can: a path, bytes, a data URI, a
     Pillow image. The copy is not opened.
 
     Args:
         source: As for ``image``, but no http(s) URL.
-        max_side: Pixels that the longer side may have, at least 1; None sends the picture as it is. Needs Pillow.
-        max_pixels: The most pixels (width x height, as the file declares them) of a picture that is made smaller; of
+        max_side: Pixels that the longer side may have, at least 1; None sends the image as it is. Needs Pillow.
+        max_pixels: The most pixels (width x height, as the file declares them) of an image that is made smaller; of
             a JPEG those that are decoded count. None is 100 million; ``PIL.Image.MAX_IMAGE_PIXELS``, Pillow's own
-            limit, holds beside it. Without ``max_side`` nothing is decoded, and it has no part.
+            limit, holds as well. Without ``max_side`` nothing is decoded, and it has no effect.
 
     Attributes:
         name: The file's name without its folders, or None.
 
     Raises:
-        MediaError: The source is of no kind that can be sent. Everything that needs reading is said by ``open``.
+        MediaError: The source is of no kind that can be sent. ``open`` raises what takes reading to find out.
     """
 
     name: str | None = None
-    _what: ClassVar[What] = "picture"
+    _what: ClassVar[What] = "image"
 
     def __init__(self, source: PictureSource, *, max_side: int | None = None, max_pixels: int | None = None) -> None:
-        self._sent: Content | None = None  # First, as the frames of what is refused below are shown with their locals.
+        # Set before anything can fail: whoever shows the locals of a traceback calls ``__repr__``, which reads it.
+        self._sent: Content | None = None
         self._max_side = max_side = pixels("max_side", max_side)
         self._max_pixels = pixels("max_pixels", max_pixels)
         if (shown := shown_image(source)) is not None:
@@ -130,16 +130,17 @@ class Upload:
         pillow = sys.modules.get("PIL.Image")
         if isinstance(source, Upload):
             self._origin, self.name = source.origin, source.name
-        elif pillow is not None and isinstance(source, pillow.Image) and self._what == "picture":
+        elif pillow is not None and isinstance(source, pillow.Image) and self._what == "image":
             self._origin = Drawing(cast("PIL.Image.Image", source), max_side)
         else:
             self._origin, self.name = content_of(source, self._what)
         self._mime = ""
         self._size = 0
+        # fast_acquire: otherwise each call gives the event loop a turn here, though hardly anyone waits for this lock.
         self._opening = Lock(fast_acquire=True)
 
     async def open(self) -> None:
-        """Look at the picture: is it there, is it one, of what kind and size.
+        """Check that the image is there and is one, and measure it.
 
         Reads the first 512 bytes, unless the source is one that is read whole.
         Call it before each attempt: the first time it measures, later it checks
@@ -147,7 +148,7 @@ class Upload:
         is safe; a file object that can be read only once is lost then.
 
         Raises:
-            MediaError: The picture is missing, not readable, empty, not a picture, broken (only where Pillow is
+            MediaError: The image is missing, not readable, empty, not an image, broken (only where Pillow is
                 needed), or has changed since the first time.
         """
         async with self._opening:
@@ -166,28 +167,28 @@ class Upload:
 
     @property
     def mime(self) -> str:
-        """The media type, by the picture's first bytes and not by its name; once opened."""
+        """The media type, by the first bytes and not by the name; once opened."""
         self._opened()
         return self._mime
 
     @property
     def size_bytes(self) -> int:
-        """The length in bytes of the picture as it is sent, before base64; once opened."""
+        """The length in bytes of what is sent, before base64; once opened."""
         self._opened()
         return self._size
 
     @property
     def encoded_size(self) -> int:
-        """The length in bytes of the whole data URI, which is all that ``pieces`` gives; once opened."""
+        """The length in bytes of the whole data URI, the sum of all ``pieces``; once opened."""
         return len(self._lead()) + (self.size_bytes + 2) // 3 * 4
 
     @property
     def filename(self) -> str:
-        """What to call the picture in a form: its name, with the extension its bytes ask for; once opened."""
+        """The file name in a form: its name, with the extension that its bytes ask for; once opened."""
         return saving.named(self.name or "picture", self.mime)
 
     def inline(self) -> bytes | None:
-        """Give the whole data URI when the picture is in memory and at most 48 KiB, else None; once opened.
+        """Return the whole data URI when the image is in memory and at most 48 KiB, else None; once opened.
 
         Raises:
             MediaError: The size of a bytearray has changed since ``open``.
@@ -196,7 +197,7 @@ class Upload:
         return None if held is None else self._lead() + b64encode(held)
 
     def raw_inline(self) -> bytes | None:
-        """Give the picture's own bytes, as ``inline`` gives the data URI; for a form."""
+        """Return the image's own bytes where ``inline`` returns the data URI; for a form."""
         sent = self._opened()
         held = sent.held() if self._size <= INLINE_BYTES else None
         if held is None:
@@ -206,27 +207,29 @@ class Upload:
         return bytes(held)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Give the data URI from its beginning: ``encoded_size`` ASCII bytes, at most 192 KiB and a lead at a time.
+        """Read the data URI from its beginning: ``encoded_size`` ASCII bytes, at most 192 KiB and a lead at a time.
 
         After each piece the event loop has its turn. Leaving early, by ``break``
         and ``aclose``, by cancelling or by an error, closes the file at once; a
         thread that is reading from a slow disk then is not waited for.
 
         Raises:
-            MediaError: The picture has changed since ``open``, or changes or becomes unreadable on the way.
+            MediaError: The image has changed since ``open``, or changes or becomes unreadable on the way.
         """
         lead = self._lead()
         async with contextlib.aclosing(self._slices()) as slices:
             async for data in slices:
                 yield lead + b64encode(data)
                 lead = b""
-                await checkpoint()
+                await checkpoint()  # Page cache and socket may never make it wait: other tasks get their turn here.
 
     async def raw_pieces(self) -> AsyncGenerator[bytes, None]:
-        """Give the picture's own bytes, ``size_bytes`` in all, as ``pieces`` gives the data URI; for a form."""
+        """Read the image's own bytes, ``size_bytes`` in all, as ``pieces`` does the data URI; for a form."""
         async with contextlib.aclosing(self._slices()) as slices:
             async for data in slices:
-                yield bytes(data)
+                yield bytes(
+                    data
+                )  # A copy: the buffer of a file is used again, and aiohttp may still hold the last piece.
                 await checkpoint()
 
     async def _slices(self) -> AsyncGenerator[Buffer, None]:
@@ -237,7 +240,7 @@ class Upload:
                 yield await read(offset, min(sources.PIECE_BYTES, size - offset))
 
     def describe(self) -> str:
-        """Say in a few words which picture this is, for logs; never what it shows.
+        """Return in a few words which image this is, for logs; never what it shows.
 
         ``<image/png 1.2 MB cat.png>``, and without a name the beginning of its
         SHA-256 digest where it is in memory and at most 2 MiB:
@@ -254,7 +257,7 @@ class Upload:
 
     @property
     def origin(self) -> Content:
-        """Where the bytes come from: another upload of the same source reads them there."""
+        """Where the bytes come from; another upload of this one reads them there."""
         return self._origin
 
     def _opened(self) -> Content:
@@ -266,20 +269,20 @@ class Upload:
         return f"data:{self.mime};base64,".encode()
 
     async def _identify(self, size: int, head: bytes) -> str:
-        """Return the media type; a subclass may have to read on for it."""
+        """Return the media type; ``Recording`` has to read on for it."""
         del size
         return self._kind(head)
 
     def _kind(self, head: bytes) -> str:
-        """Tell the media type by the first bytes; refuse what is no picture, and say what it seems to be."""
+        """Return the media type by the first bytes; raise for what is not an image, with what it seems to be."""
         label = self._origin.label
-        if (mime := kinds.picture_mime(head)) is not None and mime in kinds.SENT_IMAGES:
+        if (mime := kinds.image_mime(head)) is not None and mime in kinds.SENT_IMAGES:
             return mime
         if not head:
             raise MediaError(f"{label} is empty.")
         raise MediaError(
-            f"{label} is no picture that can be sent; it seems to be {kinds.seems(head)}."
-            " What can be sent: png, jpeg, gif, webp, bmp, tiff, avif and heic."
+            f"{label} is not an image that can be sent; it seems to be {kinds.seems(head)}."
+            " Images that can be sent: png, jpeg, gif, webp, bmp, tiff, avif and heic."
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -290,16 +293,16 @@ class Upload:
 
 
 class Recording(Upload):
-    """A sound to be sent: inside a JSON string as bare base64, or as a file of a form.
+    """Audio to be sent: inside a JSON string as bare base64, or as a file of a form.
 
-    It is read as an ``Upload`` is. Its first bytes say what it is; a text, a
-    picture or an archive under the name of a sound is refused before anything is
-    sent. What the bytes do not tell goes by the ending of its name.
+    It is read as an ``Upload`` is. Its first bytes decide what it is; text, an image
+    or an archive with the name of an audio file is an error before anything is sent.
+    Where the bytes do not tell, the extension of its name decides.
 
     Args:
         source: As for ``audio``.
         name: What to call the file; None takes the name it has.
-        mime: The media type, by the caller's own word: then nothing but emptiness is refused. None looks.
+        mime: The media type; the bytes are not looked at then, and only an empty file is an error. None looks.
 
     Attributes:
         name: The file's name without its folders, or None.
@@ -308,63 +311,65 @@ class Recording(Upload):
         MediaError: The source is of no kind that can be sent.
     """
 
-    _what: ClassVar[What] = "sound"
+    _what: ClassVar[What] = "audio"
 
     def __init__(self, source: SoundSource, *, name: str | None = None, mime: str | None = None) -> None:
         super().__init__(source)
         for given in (name, mime):
             if given is not None and not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
                 raise MediaError(
-                    f"A sound's name and its media type are text, and {given!r} is a {type(given).__name__}."
+                    f"The name and the media type of audio are text, and {given!r} is a {type(given).__name__}."
                 )
         if mime and not (mime.isascii() and mime.isprintable()):
-            raise MediaError(f"{printable(mime, 80)!r} is no media type: it is written into the header of a form.")
+            raise MediaError(
+                f"{printable(mime, 80)!r} is not a media type: write one such as audio/wav, in printable ASCII."
+            )
         self._given_name, self._given_mime = name, mime
         self.name: str | None = self.name if name is None else name
 
     @property
     def filename(self) -> str:
-        """What to call the file in a form; once opened.
+        """The file name in a form; once opened.
 
-        The ending follows the bytes, since it is all that many upstreams see. Where the caller gave the media type,
+        The extension follows the bytes, since many upstreams see nothing else. Where the caller passed the media type,
         the name stays as it is.
         """
         mime, name = self.mime, self.name or "sound"
         if self._given_mime is not None and self.name:
             return name
-        # Ogg all the same, and many upstreams do not know this name for it.
+        # Opus comes in Ogg, and OpenAI's list of extensions, which many upstreams check, has ogg but not opus.
         return saving.named(re.sub(r"\.opus\Z", ".ogg", name, flags=re.IGNORECASE), mime)
 
     @property
     def format(self) -> str:
-        """The short name of what it is, such as "mp3" or "wav"; once opened."""
+        """The short name of the format, such as "mp3" or "wav"; once opened."""
         return kinds.EXTENSIONS.get(self.mime, (self.mime.rpartition("/")[2],))[0].removeprefix(".")
 
     def _lead(self) -> bytes:
         return b""
 
     async def _identify(self, size: int, head: bytes) -> str:
-        """Read behind the tags that stand before a sound: its kind is what comes then."""
+        """Read on behind the tags (cover art may take megabytes): what stands there is what it is."""
         at, begun, tags = 0, head, 0
         while self._given_mime is None and (length := kinds.tag_bytes(begun)) is not None and tags < kinds.MOST_TAGS:
             at, tags = at + length, tags + 1
             if at >= size:
-                raise MediaError(f"{self._origin.label} is nothing but a tag (ID3 or APE): no sound stands behind it.")
+                raise MediaError(f"{self._origin.label} is nothing but a tag (ID3 or APE): no audio follows it.")
             async with self._origin.reading() as read:
                 begun = bytes(await read(at, min(kinds.HEAD_BYTES, size - at)))
-        return (kinds.tagged_sound_mime(begun) if tags else None) or self._kind(begun)
+        return (kinds.tagged_audio_mime(begun) if tags else None) or self._kind(begun)
 
     def _kind(self, head: bytes) -> str:
         label = self._origin.label
         if not head:
             raise MediaError(f"{label} is empty.")
-        if (mime := self._given_mime or kinds.sound_mime(head)) is not None:
+        if (mime := self._given_mime or kinds.audio_mime(head)) is not None:
             return mime
-        if kinds.described(head) is None and (mime := kinds.sound_mime_of_name(self.name or "")) is not None:
+        if kinds.described(head) is None and (mime := kinds.audio_mime_of_name(self.name or "")) is not None:
             return mime
         raise MediaError(
-            f"{label} is no sound that can be sent; it seems to be {kinds.seems(head)}."
-            " What relays take: mp3, mp4, m4a, wav, webm, ogg and flac."
+            f"{label} is not audio that can be sent; it seems to be {kinds.seems(head)}."
+            " Audio that relays take: mp3, mp4, m4a, wav, webm, ogg and flac."
         )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -372,26 +377,29 @@ class Recording(Upload):
 
 
 class FormatOf(Upload):
-    """The name of a sound's format in a JSON string; known once the sound has been looked at."""
+    """The name of a recording's format in a JSON string, which is known once the recording has been opened.
 
-    def __init__(self, sound: Recording) -> None:
-        super().__init__(sound)
-        self._sound = sound
+    It is an ``Upload`` so that the writer of JSON opens it before it is written, as it does the audio beside it.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(recording)
+        self._recording = recording
 
     async def open(self) -> None:
-        """Look at the recording, which knows the format then."""
-        await self._sound.open()
+        """Open the recording, which knows the format then."""
+        await self._recording.open()
 
     def inline(self) -> bytes:
         """Return the name of the format."""
-        return self._sound.format.encode()
+        return self._recording.format.encode()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"sound": self._sound}
+        return {"recording": self._recording}
 
 
 class Document(Upload):
-    """A file of any kind, to be sent as an ``Upload`` is. A PDF is told by its bytes, all else by the name's ending.
+    """A file of any kind, to be sent as an ``Upload`` is. A PDF is known by its bytes, all else by its extension.
 
     Args:
         source: As for ``file``.
@@ -407,7 +415,7 @@ class Document(Upload):
     def _kind(self, head: bytes) -> str:
         if not head:
             raise MediaError(f"{self._origin.label} is empty.")
-        # Not mimetypes.guess_type, which reads the system's files first.
+        # Not mimetypes.guess_type: its first call reads the system's mime.types, on the event loop.
         by_name = mimetypes.types_map.get(Path(self.name or "").suffix.lower(), "application/octet-stream")
         return "application/pdf" if head.startswith(b"%PDF-") else by_name
 
@@ -422,6 +430,7 @@ def shown_image(source: object) -> tuple[str | Upload, str | None] | None:
         fields = cast("dict[str, Any]", shown) if isinstance(shown, dict) else {"url": shown}
         url, detail = fields.get("url"), fields.get("detail")
     else:  # An ImagePart is known by its fields, since its module imports this one.
-        shown = getattr(source, "image_url", None)
+        if (shown := getattr(source, "image_url", None)) is None:
+            return None
         url, detail = getattr(shown, "url", None), getattr(shown, "detail", None)
     return (url, detail) if isinstance(url, str | Upload) else None

@@ -1,6 +1,6 @@
-"""The account behind the key, as far as the key may ask.
+"""The account behind the key, as far as the key has access.
 
-Source: new-api's and one-api's billing pages, which follow those of OpenAI's old dashboard.
+Source: new-api's and one-api's billing endpoints, which follow those of OpenAI's old dashboard.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import math
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from tutuclient.errors import APIError, NotFoundError, UnexpectedResponseError, printable
-from tutuclient.resources.generic import Others
+from tutuclient.resources.generic import AnyEndpoint
+from tutuclient.resources.resource import Resource
 from tutuclient.types.account import Balance
 
 if TYPE_CHECKING:
@@ -17,28 +18,31 @@ if TYPE_CHECKING:
 
 _Fields: TypeAlias = dict[str, Any]
 
-# What new-api says in place of "no limit".
+# The limit, in USD, that new-api reports for a key without one.
 _NO_LIMIT = 100_000_000.0
 _CENTS = 100
 
 
-class Account(Others):
-    """The relay's billing pages."""
+class Account(Resource):
+    """The relay's billing endpoints."""
 
     async def balance(self, timeout: float | Timeout | Unset | None) -> Balance:
-        """Ask what is left on the key; see ``TutuClient.balance``."""
+        """Return what is left on the key; see ``TutuClient.balance``."""
         try:
             return await self._by_billing(timeout)
-        except (NotFoundError, UnexpectedResponseError) as error:  # It has no such pages: newer relays have another.
+        except (NotFoundError, UnexpectedResponseError) as error:  # Newer relays have another endpoint in its place.
             try:
                 return await self._by_token(timeout)
-            except APIError:
+            except APIError:  # It has neither; the error of the endpoint that was asked first is shown.
                 raise error from None
 
+    async def _get(self, address: str, timeout: float | Timeout | Unset | None) -> _Fields:
+        return await AnyEndpoint(self._settings, self._transport).send("GET", address, _Fields, timeout=timeout)
+
     async def _by_billing(self, timeout: float | Timeout | Unset | None) -> Balance:
-        asked = await self.send("GET", "/dashboard/billing/subscription", _Fields, timeout=timeout)
+        asked = await self._get("/dashboard/billing/subscription", timeout)
         granted = _figures(asked, "hard_limit_usd")
-        spent = await self.send("GET", "/dashboard/billing/usage", _Fields, timeout=timeout)
+        spent = await self._get("/dashboard/billing/usage", timeout)
         spent = _layer(spent, "total_usage") or spent
         limit, cents = _number(granted.get("hard_limit_usd")), _number(spent.get("total_usage"))
         used = None if cents is None else cents / _CENTS
@@ -53,16 +57,16 @@ class Account(Others):
         )
 
     async def _unit(self, timeout: float | Timeout | Unset | None) -> str:
-        """Ask what the figures are counted in: the pages themselves call everything USD."""
+        """Return the unit of the figures: the billing endpoints call all of them USD."""
         try:
-            answer = await self.send("GET", f"{self._settings.origin}/api/status", _Fields, timeout=timeout)
+            answer = await self._get(f"{self._settings.origin}/api/status", timeout)
         except APIError:
             return ""
-        says = _part(answer, "data").get("display_in_currency")
-        return "" if says is None else "USD" if says else "points"
+        in_currency = _part(answer, "data").get("display_in_currency")
+        return "" if in_currency is None else "USD" if in_currency else "points"
 
     async def _by_token(self, timeout: float | Timeout | Unset | None) -> Balance:
-        answer = await self.send("GET", f"{self._settings.origin}/api/usage/token", _Fields, timeout=timeout)
+        answer = await self._get(f"{self._settings.origin}/api/usage/token", timeout)
         data = _figures(answer, "total_available", "unlimited_quota")
         unlimited = data.get("unlimited_quota") is True
         return Balance(
@@ -84,13 +88,13 @@ def _figures(fields: _Fields, *names: str) -> _Fields:
     """Return the part of an answer that has a figure of one of these names, be it in an envelope.
 
     Raises:
-        UnexpectedResponseError: It has none: an account of nothing is not told as one.
+        UnexpectedResponseError: No part has one, so that its balance is not taken for 0.
     """
     found = _layer(fields, *names)
     if found is not None:
         return found
     shown = printable(", ".join(sorted(fields)[:12]), 120) or "nothing"
-    raise UnexpectedResponseError(f"the relay answered with no {names[0]} but {shown}", body=fields)
+    raise UnexpectedResponseError(f"the answer has no {names[0]} but {shown}", body=fields)
 
 
 def _layer(fields: _Fields, *names: str) -> _Fields | None:
@@ -114,6 +118,6 @@ def _number(value: object) -> float | None:
 
 
 def _moment(value: object) -> int | None:
-    """Read epoch seconds; 0 and less are new-api's word for never."""
+    """Read epoch seconds; new-api writes 0 or less for never."""
     number = _number(value)
     return None if number is None or number <= 0 else int(number)

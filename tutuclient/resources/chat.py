@@ -7,45 +7,58 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, Unpack, cast, overload
 
 from tutuclient import wire
-from tutuclient.finding import ImageFinder
-from tutuclient.media.parts import Message  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
+from tutuclient.media.parts import Message
+from tutuclient.resources.endpoint import Endpoint
+from tutuclient.resources.options import CallOptions, RequestOptions
 from tutuclient.resources.parsing import Expected, refuse_format
 from tutuclient.resources.resource import Resource
-from tutuclient.resources.responses import further, opened, raw
+from tutuclient.resources.responses import further
 from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
 from tutuclient.resources.tool_loop import ToolRun, ToolRunStream, run
-from tutuclient.settings import UNSET, Timeout, Unset
-from tutuclient.streams.audio import sound_in
+from tutuclient.resources.views import View, opened, raw, viewed
+from tutuclient.settings import UNSET, Unset
+from tutuclient.streams.audio import audio_in
 from tutuclient.streams.bodies import read_body
 from tutuclient.streams.chat import ChatStream
 from tutuclient.streams.folding import several
-from tutuclient.tools import sendable as written
-from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage
+from tutuclient.tools import sendable as sendable_tools
+from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage, ParseFields, RunFields
 from tutuclient.types.parsed import ParsedChatCompletion  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
-from tutuclient.types.provenance import Origin
 
 if TYPE_CHECKING:
-    from typing import Unpack
-
     from tutuclient.media.audio import Sound
+    from tutuclient.resources.endpoint import RequestInfo
     from tutuclient.settings import Settings
-    from tutuclient.transport import Call, Transport
+    from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply
-    from tutuclient.types.chat import ParseFields, RunFields
 
 T = TypeVar("T")
+_Messages: TypeAlias = Iterable[Mapping[str, Any] | Message | ChatMessage]
+_Tools: TypeAlias = Iterable[Mapping[str, Any] | Callable[..., Any]]
 
-_FIELDS = wire.names(ChatFields, "stream")
-_RUN_FIELDS = wire.names(ChatFields, "stream", "max_rounds", "raise_tool_errors")
+
+class _Fields(ChatFields, CallOptions, total=False):
+    """The keywords of ``create``."""
+
+
+class _ParseFields(ParseFields, CallOptions, total=False):
+    """The keywords of ``parse`` and ``stream``, whose format is an argument of its own."""
+
+
+class _RunFields(RunFields, CallOptions, total=False):
+    """The keywords of ``run_tools``, whose tools are an argument of their own."""
+
+    max_rounds: int
+    raise_tool_errors: bool
 
 
 class Completions(Resource):
     """``client.chat.completions``."""
 
-    # Few relays keep answers; those that do are asked by the path.
+    # Few relays store answers, so these have no methods of their own.
     ELSEWHERE: ClassVar[Mapping[str, str]] = {
         "retrieve": 'client.get("/chat/completions/ID", cast_to=ChatCompletion) asks for a stored answer',
         "update": 'client.post("/chat/completions/ID", body={"metadata": {…}}, cast_to=ChatCompletion) changes one',
@@ -54,178 +67,71 @@ class Completions(Resource):
         "delete": 'client.delete("/chat/completions/ID", cast_to=dict) deletes one',
     }
 
-    @property
-    def with_raw_response(self) -> CompletionsRaw:
-        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
-        return CompletionsRaw(self._giving("raw"))
-
-    @property
-    def with_streaming_response(self) -> CompletionsOpen:
-        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
-        return CompletionsOpen(self._giving("open"))
+    with_raw_response = viewed("raw", lambda: _Raw)
+    with_streaming_response = viewed("open", lambda: _Open)
 
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-        stream: Literal[False] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
+        self, *, model: str, messages: _Messages, stream: Literal[False] | None = None, **fields: Unpack[_Fields]
     ) -> ChatCompletion: ...
 
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-        stream: Literal[True],
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
+        self, *, model: str, messages: _Messages, stream: Literal[True], **fields: Unpack[_Fields]
     ) -> ChatStream: ...
 
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-        stream: bool | None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ChatFields],
+        self, *, model: str, messages: _Messages, stream: bool | None, **fields: Unpack[_Fields]
     ) -> ChatCompletion | ChatStream: ...
 
     async def create(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-        stream: bool | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Any,
+        self, *, model: str, messages: _Messages, stream: bool | None = None, **fields: Any
     ) -> ChatCompletion | ChatStream:
         """Ask a model.
 
         Args:
             model: The model's name, as the relay lists it.
             messages: The conversation, oldest first: dicts, ``Message`` structs, or the message of an earlier answer.
-                A picture is an ``image(…)`` part; a path in place of its address is read while it is sent.
-            stream: Give a ``ChatStream`` once the first chunk is there, in place of the whole ``ChatCompletion``.
-            extra_body: Fields to put into the body, over those given as keywords.
-            extra_headers: Headers for this call, over the client's.
-            extra_query: Query parameters for this call, over the client's.
-            timeout: Seconds until the deadline, a ``Timeout``, or None for no limit; the client's when not given.
-            **fields: Every field of ``ChatFields``, and whatever else the relay understands; sent as it is given.
+                An image is an ``image(…)`` part; a path in place of its address is read while it is sent.
+            stream: Return a ``ChatStream`` once the first chunk is there, in place of the whole ``ChatCompletion``.
+            **fields: Every field of ``ChatFields``, and whatever else the relay understands; they are sent unchanged.
+                Also the options of every call (``CallOptions``): ``extra_body``, fields over those passed as keywords;
+                ``extra_headers`` and ``extra_query``, over the client's; ``timeout``, seconds until the deadline, a
+                ``Timeout``, or None for no limit, the client's when not passed.
 
         Raises:
             ConfigError: The request cannot be written; nothing was sent.
-            MediaError: A picture cannot be used; nothing was sent.
-            APIError: The relay said no, or gave no whole answer; see ``outcome``.
+            MediaError: An image cannot be used; nothing was sent.
+            APIError: The relay answered with an error, or with no whole answer; see ``outcome``.
 
-        Cancelling frees the connection at once; what the relay had begun it may still bill.
+        Cancelling frees the connection at once; the relay may still bill what it had begun.
         """
-        wire.check_keywords(fields, _FIELDS, "chat.completions.create")
-        body = wire.given({"model": model, "messages": messages, **fields, **wire.added(extra_body)})
-        if wire.is_asked(stream):
-            body["stream"] = True
+        body, options = _CHAT.split({"model": model, "messages": messages}, fields, stream)
         refuse_format(body)
-        ask = self.open if body.get("stream") is True else self.send
-        return await ask(body, extra_headers=extra_headers, extra_query=extra_query, timeout=timeout)
+        return await self._request(_CHAT, body, **options)
 
     async def send(
-        self,
-        body: dict[str, Any],
-        *,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        makes_image: bool | None = None,
+        self, body: dict[str, Any], *, makes_image: bool | None = None, **options: Unpack[RequestOptions]
     ) -> ChatCompletion:
         """Send a request's fields and read the whole answer.
 
         Args:
             body: The fields, ``model`` and ``messages`` among them.
-            extra_headers: As for ``create``.
-            extra_query: As for ``create``.
-            timeout: As for ``create``.
-            makes_image: The call orders a picture, so it is not sent twice in silence; None judges by the model.
+            makes_image: The request orders an image, so it is not sent twice in silence; None judges by the model.
+            **options: ``extra_headers``, ``extra_query`` and ``timeout``, as for ``create``.
         """
-        call = self._chat_call(body, extra_headers, extra_query, timeout, makes_image)
-        find, hear = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry), _ear(body)
-
-        def read(data: bytes | bytearray, reply: Reply) -> ChatCompletion:
-            origin = Origin(reply.meta, find, hear)
-            return read_body(data, origin, many=_many(body), max_bytes=call.max_bytes, content_type=reply.content_type)
-
-        return await self._send(call, read)
+        return await self._whole(_CHAT, body, makes_image=makes_image, **options)
 
     async def open(
-        self,
-        body: dict[str, Any],
-        *,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        makes_image: bool | None = None,
+        self, body: dict[str, Any], *, makes_image: bool | None = None, **options: Unpack[RequestOptions]
     ) -> ChatStream:
-        """Send a request's fields and give the stream of its answer. Arguments as for ``send``."""
-        call = self._chat_call(body | {"stream": True}, extra_headers, extra_query, timeout, makes_image)
-        find, hear = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry), _ear(body)
-
-        async def begin(reply: Reply) -> ChatStream:
-            return await ChatStream.begin(reply, Origin(reply.meta, find, hear), many=_many(body))
-
-        return await self._open(call, begin)
-
-    def _chat_call(
-        self,
-        body: dict[str, Any],
-        headers: Mapping[str, str] | None,
-        query: Mapping[str, object] | None,
-        timeout: float | Timeout | Unset | None,
-        makes_image: bool | None,
-    ) -> Call:
-        wire.check_model(body)
-        fields = body | {"messages": wire.sendable(body.get("messages"))}
-        if "tools" in body:
-            fields["tools"] = written(body["tools"])
-        return self._call(
-            "POST",
-            "/chat/completions",
-            fields=fields,
-            headers=headers,
-            query=query,
-            timeout=timeout,
-            makes_image=wire.makes_image(body) if makes_image is None else makes_image,
-            stream=body.get("stream") is True,
-        )
+        """Send a request's fields and return the stream of its answer. Arguments as for ``send``."""
+        return await self._streamed(_CHAT, body | {"stream": True}, makes_image=makes_image, **options)
 
     @overload
     def stream(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-        response_format: type[T],
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ParseFields],
+        self, *, model: str, messages: _Messages, response_format: type[T], **fields: Unpack[_ParseFields]
     ) -> ChatStreamManager[T]: ...
 
     @overload
@@ -233,68 +139,38 @@ class Completions(Resource):
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         response_format: Mapping[str, Any] | Unset = UNSET,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ParseFields],
+        **fields: Unpack[_ParseFields],
     ) -> ChatStreamManager[None]: ...
 
     def stream(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-        response_format: Any = UNSET,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Any,
+        self, *, model: str, messages: _Messages, response_format: Any = UNSET, **fields: Any
     ) -> ChatStreamManager[Any]:
         """Ask a model and read the answer as it comes: ``async with client.chat.completions.stream(…) as stream``.
 
         Takes the arguments of ``create``, and raises as it does when the block is
         entered. ``response_format`` may be a type, as for ``parse``; then
         ``await stream.completion()`` has the answer as that type in ``.parsed``.
-        Iterating gives chunks, ``stream.events()`` openai's events.
+        Iterating yields chunks, ``stream.events()`` openai's events.
         """
-        wire.check_keywords(fields, _FIELDS, "chat.completions.stream")
-        body = _body(model, messages, response_format, fields, extra_body)
-        return ChatStreamManager(self._open_typed(body, extra_headers, extra_query, timeout))
+        named = {"model": model, "messages": messages, "response_format": response_format}
+        body, options = _STREAM.split(named, fields)
+        return ChatStreamManager(self._open_typed(body, options))
 
-    async def _open_typed(
-        self,
-        body: dict[str, Any],
-        headers: Mapping[str, str] | None,
-        query: Mapping[str, object] | None,
-        timeout: float | Timeout | Unset | None,
-    ) -> ChatCompletionStream[Any]:
+    async def _open_typed(self, body: dict[str, Any], options: RequestOptions) -> ChatCompletionStream[Any]:
         expected: Expected[Any] = Expected(body)
-        call = self._chat_call(expected.body | {"stream": True}, headers, query, timeout, None)
-        find, hear = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry), _ear(body)
+        many = _many(body)
 
-        async def begin(reply: Reply) -> ChatCompletionStream[Any]:
-            many = _many(body)
-            stream = await ChatCompletionStream.begin(reply, Origin(reply.meta, find, hear), many=many)
+        async def begin(reply: Reply, info: RequestInfo) -> ChatCompletionStream[Any]:
+            stream = await ChatCompletionStream.begin(reply, info.origin(reply, _audio_finder(body)), many=many)
             return cast("ChatCompletionStream[Any]", stream).expecting(expected, many=many)
 
-        return await self._open(call, begin)
+        return await self._streamed(_STREAM.with_stream(begin), expected.body | {"stream": True}, **options)
 
     @overload
     async def parse(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-        response_format: type[T],
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ParseFields],
+        self, *, model: str, messages: _Messages, response_format: type[T], **fields: Unpack[_ParseFields]
     ) -> ParsedChatCompletion[T]: ...
 
     @overload
@@ -302,168 +178,115 @@ class Completions(Resource):
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
+        messages: _Messages,
         response_format: Mapping[str, Any] | Unset = UNSET,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[ParseFields],
+        **fields: Unpack[_ParseFields],
     ) -> ParsedChatCompletion[None]: ...
 
     async def parse(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-        response_format: Any = UNSET,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Any,
+        self, *, model: str, messages: _Messages, response_format: Any = UNSET, **fields: Any
     ) -> ParsedChatCompletion[Any]:
-        """Ask a model for an answer of a type, and read it as that type.
+        """Ask a model for an answer of a type, and parse it as that type.
 
-        Its text is read as ``response_format``, the arguments of tools by their
-        functions' types. What does not fit is an error, and is not asked for again,
-        since it was billed.
+        Its text is parsed as ``response_format``, the arguments of tools by their
+        functions' types. An answer that does not fit is an error, and is not asked
+        for again, since it was billed.
 
         Args:
             model: As for ``create``.
             messages: As for ``create``.
             response_format: A msgspec Struct, a dataclass, a TypedDict or a pydantic model; its strict schema is sent.
-            extra_body: As for ``create``.
-            extra_headers: As for ``create``.
-            extra_query: As for ``create``.
-            timeout: As for ``create``.
             **fields: As for ``create``.
 
         Returns:
-            The answer, with ``parsed``: None when the model refused (``message.refusal``) or called tools, whose
-            ``function.parsed_arguments`` have been read.
+            The answer, with ``parsed``: None when the model refused (``message.refusal``) or called tools; then
+            ``function.parsed_arguments`` of each call are set.
 
         Raises:
-            ConfigError: No schema can be made of the type or of a tool; nothing was sent.
+            ConfigError: There is no schema for the type or for a tool; nothing was sent.
             LengthFinishReasonError: The answer was cut off at its limit; it is in ``completion``.
             ContentFilterFinishReasonError: The answer was cut off by a filter; it is in ``completion``.
             UnexpectedResponseError: The answer does not fit; the message says where, and it is in ``partial``.
             APIError: As for ``create``.
         """
-        wire.check_keywords(fields, _FIELDS, "chat.completions.parse")
-        expected: Expected[Any] = Expected(_body(model, messages, response_format, fields, extra_body))
-        completion = await self.send(
-            expected.body, extra_headers=extra_headers, extra_query=extra_query, timeout=timeout
-        )
-        return further(completion, expected.read)
+        named = {"model": model, "messages": messages, "response_format": response_format}
+        body, options = _PARSE.split(named, fields)
+        expected: Expected[Any] = Expected(body)
+        return further(await self.send(expected.body, **options), expected.read)
 
     @overload
     def run_tools(
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-        tools: Iterable[Mapping[str, Any] | Callable[..., Any]],
-        max_rounds: int = 10,
-        raise_tool_errors: bool = False,
+        messages: _Messages,
+        tools: _Tools,
         stream: Literal[False] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[RunFields],
+        **fields: Unpack[_RunFields],
     ) -> Coroutine[Any, Any, ToolRun]: ...
 
     @overload
     def run_tools(
-        self,
-        *,
-        model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-        tools: Iterable[Mapping[str, Any] | Callable[..., Any]],
-        max_rounds: int = 10,
-        raise_tool_errors: bool = False,
-        stream: Literal[True],
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[RunFields],
+        self, *, model: str, messages: _Messages, tools: _Tools, stream: Literal[True], **fields: Unpack[_RunFields]
     ) -> ToolRunStream: ...
 
     def run_tools(
         self,
         *,
         model: str,
-        messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-        tools: Iterable[Mapping[str, Any] | Callable[..., Any]],
+        messages: _Messages,
+        tools: _Tools,
         max_rounds: int = 10,
         raise_tool_errors: bool = False,
         stream: bool | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
         **fields: Any,
     ) -> Coroutine[Any, Any, ToolRun] | ToolRunStream:
-        """Ask a model, call the tools it asks for, tell it the results, until it answers without.
+        """Ask a model, call the tools it asks for, and send it the results, until it answers without asking for more.
 
         The tools of one round are called together: async ones on the loop, sync
         ones in worker threads, both with the caller's context variables. A result
         that is text goes to the model as it is, parts of a message (``image(…)``)
         as parts, everything else as JSON. A tool that raises, a tool that does not
-        exist and arguments that do not fit are told to the model, as
-        ``{"error": "…"}``. A tool given as a dict cannot be called here: when the
+        exist and arguments that do not fit are results too, sent to the model as
+        ``{"error": "…"}``. A tool passed as a dict cannot be called here: when the
         model asks for it the run ends, and the calls are in ``completion``. Of
         several choices (``n``) the first counts.
 
-        ``await run_tools(…)`` gives the whole run;
+        ``await run_tools(…)`` returns the whole run;
         ``async with run_tools(…, stream=True) as run`` one that is iterated over
         for the chunks of all rounds.
 
         Args:
             model: As for ``create``.
             messages: The conversation so far.
-            tools: Functions, ``Tool(…)`` for one with a name or a description of its own, and dicts.
+            tools: Functions; ``Tool(…)`` for a function under another name or description; and dicts.
             max_rounds: How many requests may be made.
-            raise_tool_errors: Let what a tool raises leave the run, the others being cancelled.
+            raise_tool_errors: Raise what a tool raises, and cancel the other tools.
             stream: Stream the answers.
-            extra_body: As for ``create``.
-            extra_headers: As for ``create``.
-            extra_query: As for ``create``.
-            timeout: As for ``create``, for each round by itself.
             **fields: As for ``create``, for each round. A ``tool_choice`` that forces a call holds for the first.
 
         Raises:
-            ConfigError: No schema can be made of a tool; nothing was sent.
+            ConfigError: There is no schema for a tool; nothing was sent.
             ToolRoundsError: The model still asked for tools when the rounds were over.
             APIError: As for ``create``. This and the other errors have the messages so far in ``conversation``.
 
-        Cancelling cancels the tools that run; of one in a thread the result is no longer waited for.
+        Cancelling cancels the tools that run; a tool in a thread cannot be stopped, so its result is discarded.
         """
-        wire.check_keywords(fields, _RUN_FIELDS, "chat.completions.run_tools")
-        body = wire.given({"model": model, "messages": messages, **fields, "tools": tools, **wire.added(extra_body)})
-        more: dict[str, Any] = {"extra_headers": extra_headers, "extra_query": extra_query, "timeout": timeout}
+        body, options = _RUN.split({"model": model, "messages": messages, "tools": tools}, fields)
         limits: dict[str, Any] = {"max_rounds": max_rounds, "raise_tool_errors": raise_tool_errors}
-        if wire.is_asked(stream):
-            return ToolRunStream(body, partial(self.open, **more), **limits)
-        return run(body, partial(self.send, **more), **limits)
+        if wire.is_stream_asked(stream):
+            return ToolRunStream(body, partial(self.open, **options), **limits)
+        return run(body, partial(self.send, **options), **limits)
 
 
-class CompletionsRaw:
-    """``client.chat.completions.with_raw_response``."""
-
-    def __init__(self, page: Completions) -> None:
-        self.create = raw(page.create)
-        self.parse = raw(page.parse)
+class _Raw(View):
+    create = raw(Completions.create)
+    parse = raw(Completions.parse)
 
 
-class CompletionsOpen:
-    """``client.chat.completions.with_streaming_response``."""
-
-    def __init__(self, page: Completions) -> None:
-        self.create = opened(page.create)
-        self.parse = opened(page.parse)
+class _Open(View):
+    create = opened(Completions.create)
+    parse = opened(Completions.parse)
 
 
 class Chat(Resource):
@@ -474,15 +297,13 @@ class Chat(Resource):
         self.completions: Completions = Completions(settings, transport)
 
 
-def _body(
-    model: str,
-    messages: Iterable[Mapping[str, Any] | Message | ChatMessage],
-    response_format: Any,
-    fields: Mapping[str, Any],
-    extra_body: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    named = {"model": model, "messages": messages, "response_format": response_format}
-    return wire.given({**named, **fields, **wire.added(extra_body)})
+def _prepare(body: dict[str, Any]) -> dict[str, Any]:
+    wire.check_model(body)
+    # A copy: ``send`` and ``open`` are passed a dict that is the caller's own.
+    fields = body | {"messages": wire.prepared_messages(body.get("messages"))}
+    if "tools" in body:
+        fields["tools"] = sendable_tools(body["tools"])
+    return fields
 
 
 def _many(body: Mapping[str, Any]) -> int:
@@ -490,13 +311,37 @@ def _many(body: Mapping[str, Any]) -> int:
     return several(body.get("n"))
 
 
-_HEAR = partial(sound_in, asked="")
+_FIND_AUDIO = partial(audio_in, asked="")
 
 
-def _ear(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
-    """Give what finds the sound in an answer: raw samples have no header, so it has to know what was asked for."""
-    given: Mapping[str, Any] | str | None = body.get("audio")
-    if given is None:
-        return _HEAR
-    asked: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-    return partial(sound_in, asked=str(asked.get("format") or ""))
+def _audio_finder(body: Mapping[str, Any]) -> Callable[[ChatCompletion], Sound | None]:
+    """Return what finds the audio in an answer: raw samples have no header, so it has to know the format asked for."""
+    audio: Mapping[str, Any] | str | None = body.get("audio")
+    if audio is None:
+        return _FIND_AUDIO
+    asked: Mapping[str, Any] = audio if isinstance(audio, Mapping) else {}
+    return partial(audio_in, asked=str(asked.get("format") or ""))
+
+
+def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> ChatCompletion:
+    origin = info.origin(reply, _audio_finder(info.body))
+    many, max_bytes = _many(info.body), reply.call.max_bytes
+    return read_body(data, origin, many=many, max_bytes=max_bytes, content_type=reply.content_type)
+
+
+async def _begin(reply: Reply, info: RequestInfo) -> ChatStream:
+    return await ChatStream.begin(reply, info.origin(reply, _audio_finder(info.body)), many=_many(info.body))
+
+
+_CHAT = Endpoint(
+    "chat.completions.create",
+    "/chat/completions",
+    known=wire.names(ChatFields, "stream"),
+    prepare=_prepare,
+    makes_image=wire.makes_image,
+    read=_read,
+    begin=_begin,
+)
+_PARSE = _CHAT.for_call("chat.completions.parse")
+_STREAM = _CHAT.for_call("chat.completions.stream")
+_RUN = _CHAT.for_call("chat.completions.run_tools", "max_rounds", "raise_tool_errors")

@@ -1,4 +1,4 @@
-"""Legacy completions: a text goes on, whole or as a stream.
+"""Legacy completions: a text is continued, whole or as a stream.
 
 Source: ``POST /completions``.
 """
@@ -12,149 +12,84 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
 from tutuclient import wire
 from tutuclient.errors import APIError
-from tutuclient.resources.resource import Resource, no_pictures
-from tutuclient.resources.responses import opened, raw
-from tutuclient.settings import UNSET, Timeout, Unset
+from tutuclient.resources.endpoint import Endpoint, events, no_images, stamped
+from tutuclient.resources.options import CallOptions
+from tutuclient.resources.resource import Resource
+from tutuclient.resources.views import View, opened, raw, viewed
 from tutuclient.streams.events import EventReader, EventStream, stream_in
 from tutuclient.streams.folding import several
 from tutuclient.types.chat import fuller
 from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields
-from tutuclient.types.provenance import Origin, set_origin
+from tutuclient.types.provenance import Origin
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from tutuclient._meta import Meta
+    from tutuclient.resources.endpoint import RequestInfo
     from tutuclient.transport.reply import Reply
     from tutuclient.wire.sse import Data
 
-_FIELDS = wire.names(CompletionFields, "stream")
 _Prompt: TypeAlias = "str | Iterable[str] | Iterable[int] | Iterable[Iterable[int]] | None"
+
+
+class _Fields(CompletionFields, CallOptions, total=False):
+    """The keywords of ``completions.create``."""
 
 
 class TextCompletions(Resource):
     """``client.completions``."""
 
-    @property
-    def with_raw_response(self) -> TextCompletionsRaw:
-        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
-        return TextCompletionsRaw(self._giving("raw"))
-
-    @property
-    def with_streaming_response(self) -> TextCompletionsOpen:
-        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
-        return TextCompletionsOpen(self._giving("open"))
+    with_raw_response = viewed("raw", lambda: _Raw)
+    with_streaming_response = viewed("open", lambda: _Open)
 
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        prompt: _Prompt,
-        stream: Literal[False] | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CompletionFields],
+        self, *, model: str, prompt: _Prompt, stream: Literal[False] | None = None, **fields: Unpack[_Fields]
     ) -> Completion: ...
 
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        prompt: _Prompt,
-        stream: Literal[True],
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CompletionFields],
+        self, *, model: str, prompt: _Prompt, stream: Literal[True], **fields: Unpack[_Fields]
     ) -> EventStream[Completion]: ...
 
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        prompt: _Prompt,
-        stream: bool | None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[CompletionFields],
+        self, *, model: str, prompt: _Prompt, stream: bool | None, **fields: Unpack[_Fields]
     ) -> Completion | EventStream[Completion]: ...
 
     async def create(
-        self,
-        *,
-        model: str,
-        prompt: _Prompt,
-        stream: bool | None = None,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Any,
+        self, *, model: str, prompt: _Prompt, stream: bool | None = None, **fields: Any
     ) -> Completion | EventStream[Completion]:
-        """Have a text continued.
+        """Complete a text.
 
         Args:
             model: The model's name, as the relay lists it.
             prompt: A text, several, the token ids of one, or those of several.
-            stream: Give an ``EventStream`` of ``Completion`` events in place of the whole answer; ``text`` of each is
+            stream: Return an ``EventStream`` of ``Completion`` events in place of the whole answer; ``text`` of each is
                 what it adds.
-            extra_body: As for ``chat.completions.create``.
-            extra_headers: As for ``chat.completions.create``.
-            extra_query: As for ``chat.completions.create``.
-            timeout: As for ``chat.completions.create``.
-            **fields: Every field of ``CompletionFields``, and whatever else the relay understands.
+            **fields: Every field of ``CompletionFields``, the options of ``CallOptions``, and whatever else the
+                relay understands.
 
         Raises:
             ConfigError: The request cannot be written; nothing was sent.
-            APIError: The relay said no, or gave no whole answer.
+            APIError: The relay answered with an error, or with no whole answer.
         """
-        wire.check_keywords(fields, _FIELDS, "completions.create")
-        body = wire.given({"model": model, "prompt": prompt, **fields, **wire.added(extra_body)})
-        wire.check_model(body)
-        wire.check_text(body.get("prompt"), "prompt", empty=True)
-        if wire.is_asked(stream):
-            body["stream"] = True
-        call = self._call(
-            "POST",
-            "/completions",
-            fields=body,
-            headers=extra_headers,
-            query=extra_query,
-            timeout=timeout,
-            makes_image=wire.makes_image(body),
-            stream=body.get("stream") is True,
-        )
-        asked = _asked(body)
-
-        async def begin(reply: Reply) -> EventStream[Completion]:
-            return await EventStream[Completion].begin(reply, _reader(reply, asked))
-
-        def read(data: bytes | bytearray, reply: Reply) -> Completion:
-            return _read(data, reply, asked)
-
-        return await (self._open(call, begin) if call.stream else self._send(call, read))
+        return await self._ask(_CREATE, {"model": model, "prompt": prompt}, fields, stream=stream)
 
 
-class TextCompletionsRaw:
-    """``client.completions.with_raw_response``."""
-
-    def __init__(self, page: TextCompletions) -> None:
-        self.create = raw(page.create)
+class _Raw(View):
+    create = raw(TextCompletions.create)
 
 
-class TextCompletionsOpen:
-    """``client.completions.with_streaming_response``."""
+class _Open(View):
+    create = opened(TextCompletions.create)
 
-    def __init__(self, page: TextCompletions) -> None:
-        self.create = opened(page.create)
+
+def _prepare(body: dict[str, Any]) -> dict[str, Any]:
+    wire.check_model(body)
+    wire.check_text(body.get("prompt"), "prompt", empty=True)
+    return body
 
 
 def _asked(body: Mapping[str, Any]) -> int:
@@ -169,40 +104,34 @@ def _asked(body: Mapping[str, Any]) -> int:
     return each if all(isinstance(row, int) for row in rows) else each * len(rows)
 
 
-def _read(data: bytes | bytearray, reply: Reply, asked: int) -> Completion:
-    reader = _reader(reply, asked)
+def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> Completion:
+    asked = _asked(info.body)
+    reader = _reader(reply, info)
     coming: Iterable[Completion] | None = stream_in(data, reply.content_type, reader)
-    if coming is None and (values := wire.written_chunks(data, reply.meta)):
+    if coming is None and (values := wire.split_json_stream(data, reply.meta)):
         coming = reader.read_values(values)
     if coming is None:
-        completion = wire.read_text(data, reply.meta)
-    else:
-        events: list[Completion] = []
-        try:
-            events.extend(coming)  # One after the other, so what came before an error is there.
-        except APIError as error:
-            came: Any = _folded(events, asked) if events else None
-            error.with_partial(came)
-            raise
-        completion = _folded(events, asked)
-    set_origin(completion, Origin(reply.meta, no_pictures))
-    return completion
+        return stamped(wire.read_text(data, reply.meta), reply)
+    events: list[Completion] = []
+    try:
+        events.extend(coming)  # It appends one by one, so those before an error are in ``events`` when it raises.
+    except APIError as error:
+        partial: Any = _folded(events, asked) if events else None  # The attribute is typed for the answers of chats.
+        error.with_partial(partial)
+        raise
+    return stamped(_folded(events, asked), reply)
 
 
-def _reader(reply: Reply, asked: int) -> EventReader[Completion]:
-    origin = Origin(reply.meta, no_pictures)
+def _reader(reply: Reply, info: RequestInfo) -> EventReader[Completion]:
+    asked = _asked(info.body)
+    origin = Origin(reply.meta, no_images)  # One for all events of the stream.
     ended: set[int] = set()
 
     def read(_: str, data: Data, meta: Meta) -> Completion | None:
-        event = wire.read_text_event(data, meta)
-        if event is not None:
-            set_origin(event, origin)
-        return event
+        return stamped(wire.read_text_event(data, meta), reply, origin)
 
     def whole(data: Data, meta: Meta) -> list[Completion]:
-        completion = wire.read_text(data, meta)
-        set_origin(completion, origin)
-        return [completion]
+        return [stamped(wire.read_text(data, meta), reply, origin)]
 
     def last(event: Completion) -> bool:
         ended.update(choice.index for choice in event.choices if choice.finish_reason)
@@ -220,7 +149,7 @@ def _reader(reply: Reply, asked: int) -> EventReader[Completion]:
 
 
 def _folded(events: list[Completion], asked: int) -> Completion:
-    """Make an answer of a stream that nobody asked for."""
+    """Fold the events of a stream into a whole answer: some relays stream although nobody asked for it."""
     texts: defaultdict[int, list[str]] = defaultdict(list)
     reasons: dict[int, str | None] = {}
     for choice in (choice for event in events for choice in event.choices):
@@ -240,3 +169,14 @@ def _folded(events: list[Completion], asked: int) -> Completion:
         usage=reduce(fuller, (event.usage for event in events), None),
         system_fingerprint=first.system_fingerprint,
     )
+
+
+_CREATE = Endpoint(
+    "completions.create",
+    "/completions",
+    known=wire.names(CompletionFields, "stream"),
+    prepare=_prepare,
+    makes_image=wire.makes_image,
+    read=_read,
+    begin=events(_reader),
+)

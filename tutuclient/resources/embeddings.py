@@ -6,60 +6,49 @@ Source: ``POST /embeddings``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Never, Unpack
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
-from tutuclient.resources.resource import Resource, no_pictures
-from tutuclient.resources.responses import opened, raw
-from tutuclient.settings import UNSET, Timeout, Unset
+from tutuclient.resources.endpoint import Endpoint, stamped
+from tutuclient.resources.options import CallOptions
+from tutuclient.resources.resource import Resource
+from tutuclient.resources.views import View, opened, raw, viewed
 from tutuclient.types.embeddings import CreateEmbeddingResponse, EmbeddingFields
 from tutuclient.types.json import is_list
-from tutuclient.types.provenance import Origin, set_origin
 
 if TYPE_CHECKING:
+    from tutuclient.resources.endpoint import RequestInfo
     from tutuclient.transport.reply import Reply
 
-_FIELDS = wire.names(EmbeddingFields)
+
+class _Fields(EmbeddingFields, CallOptions, total=False):
+    """The keywords of ``embeddings.create``."""
 
 
 class Embeddings(Resource):
     """``client.embeddings``."""
 
-    @property
-    def with_raw_response(self) -> EmbeddingsRaw:
-        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
-        return EmbeddingsRaw(self._giving("raw"))
-
-    @property
-    def with_streaming_response(self) -> EmbeddingsOpen:
-        """Give answers open, to be read in pieces: ``async with ….create(…) as response``."""
-        return EmbeddingsOpen(self._giving("open"))
+    with_raw_response = viewed("raw", lambda: _Raw)
+    with_streaming_response = viewed("open", lambda: _Open)
 
     async def create(
         self,
         *,
         input: str | Iterable[str] | Iterable[int] | Iterable[Iterable[int]],  # noqa: A002  (the API's own name)
         model: str,
-        extra_body: Mapping[str, Any] | None = None,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        **fields: Unpack[EmbeddingFields],
+        **fields: Unpack[_Fields],
     ) -> CreateEmbeddingResponse:
-        """Make vectors of texts.
+        """Create vectors of texts.
 
-        The numbers are asked for as base64, which is a fifth of their size as
-        text and faster to read; relays that send lists all the same are understood.
+        The numbers are asked for as base64, which is a fifth of their size as text and faster to decode; relays that
+        send lists all the same are understood.
 
         Args:
             input: A text, several, the token ids of one, or those of several.
             model: The model's name, as the relay lists it.
-            extra_body: As for ``chat.completions.create``.
-            extra_headers: As for ``chat.completions.create``.
-            extra_query: As for ``chat.completions.create``.
-            timeout: As for ``chat.completions.create``.
-            **fields: Every field of ``EmbeddingFields``, and whatever else the relay understands.
+            **fields: Every field of ``EmbeddingFields``, the options of ``CallOptions``, and whatever else the
+                relay understands.
 
         Returns:
             One vector for each input, in the order of ``input``: by the relay's ``index`` when it numbers them from 0
@@ -68,50 +57,61 @@ class Embeddings(Resource):
         Raises:
             ConfigError: The request cannot be written; nothing was sent.
             UnexpectedResponseError: There are no vectors, or not as many as inputs.
-            APIError: The relay said no, or could not be reached.
+            APIError: The relay answered with an error, or could not be reached.
         """
-        texts: Any = input  # Callers are not always typed.
-        if wire.is_any(texts, bytes, bytearray, Mapping) or not wire.is_any(texts, Iterable):
-            raise ConfigError(f"input must be a text or a list, and {wire.quoted(texts)} is neither")
-        wire.check_keywords(fields, _FIELDS, "embeddings.create")
-        wire.check_text(texts, "input", empty=True)
-        if hasattr(texts, "dtype") and hasattr(texts, "tolist"):  # numpy's numbers are no tokens to those who count.
-            texts = texts.tolist()
-        given: Any = texts if isinstance(texts, str) else [*texts]
-        for place, item in enumerate(given if is_list(given) else ()):
-            if type(item) is not str and type(item) is not int:
-                wire.check_text(item, f"input[{place}]")
-        asked = wire.given({**fields, **wire.added(extra_body)})
-        body: dict[str, Any] = {"input": given, "model": model, "encoding_format": "base64", **asked}
-        wire.check_model(body)
-        call = self._call("POST", "/embeddings", fields=body, headers=extra_headers, query=extra_query, timeout=timeout)
-
-        def read(data: bytes | bytearray, reply: Reply) -> CreateEmbeddingResponse:
-            answer = wire.read_vectors(data, reply.meta, _count(body["input"]))
-            set_origin(answer, Origin(reply.meta, no_pictures))
-            return answer
-
-        return await self._send(call, read)
+        keywords: dict[str, Any] = {**fields}
+        return await self._ask(_CREATE, {"input": _inputs(input), "model": model}, keywords)
 
 
-class EmbeddingsRaw:
-    """``client.embeddings.with_raw_response``."""
-
-    def __init__(self, page: Embeddings) -> None:
-        self.create = raw(page.create)
+class _Raw(View):
+    create = raw(Embeddings.create)
 
 
-class EmbeddingsOpen:
-    """``client.embeddings.with_streaming_response``."""
-
-    def __init__(self, page: Embeddings) -> None:
-        self.create = opened(page.create)
+class _Open(View):
+    create = opened(Embeddings.create)
 
 
-def _count(given: object) -> int | None:
-    """Say how many inputs there are: a row of numbers is the tokens of one."""
-    if isinstance(given, str):
+def _inputs(texts: Any) -> str | list[Any]:
+    """Return the inputs as JSON has them: a text, or a list.
+
+    Raises:
+        ConfigError: They are neither.
+    """
+    if wire.is_any(texts, bytes, bytearray, Mapping) or not wire.is_any(texts, Iterable):
+        raise ConfigError(f"input must be a text or a list, and {wire.quoted(texts)} is neither")
+    wire.check_text(texts, "input", empty=True)
+    # An array of numpy iterates over numpy's own integers, which ``_count`` would not know for tokens.
+    if hasattr(texts, "dtype") and hasattr(texts, "tolist"):
+        texts = texts.tolist()
+    if isinstance(texts, str):
+        return texts
+    items: list[Any] = [*texts]
+    for place, item in enumerate(items):
+        if type(item) is not str and type(item) is not int:
+            wire.check_text(item, f"input[{place}]")
+    return items
+
+
+def _prepare(body: dict[str, Any]) -> dict[str, Any]:
+    wire.check_model(body)
+    # Not among the named fields of the call, from which a caller's UNSET (openai's ``omit``) would remove it.
+    body.setdefault("encoding_format", "base64")
+    return body
+
+
+def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> CreateEmbeddingResponse:
+    return stamped(wire.read_vectors(data, reply.meta, _count(info.body["input"])), reply)
+
+
+def _count(inputs: object) -> int | None:
+    """Return how many inputs there are: a list of numbers is the tokens of one."""
+    if isinstance(inputs, str):
         return 1
-    if not is_list(given):
+    if not is_list(inputs):
         return None
-    return 1 if given and isinstance(given[0], int) else len(given)
+    return 1 if inputs and isinstance(inputs[0], int) else len(inputs)
+
+
+_CREATE: Endpoint[CreateEmbeddingResponse, Never] = Endpoint(
+    "embeddings.create", "/embeddings", known=wire.names(EmbeddingFields), prepare=_prepare, read=_read
+)

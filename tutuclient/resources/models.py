@@ -1,20 +1,27 @@
-"""The models of the relay: the list and one of it."""
+"""The models of the relay: the list and one of it.
+
+Source: ``GET /models`` and ``GET /models/{model}``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Never, Unpack
 from urllib.parse import quote
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
-from tutuclient.resources.resource import Resource, reading
-from tutuclient.resources.responses import opened, raw
-from tutuclient.settings import UNSET, Timeout, Unset
+from tutuclient.resources.endpoint import Endpoint, stamped
+from tutuclient.resources.options import RequestOptions  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
+from tutuclient.resources.resource import Resource
+from tutuclient.resources.views import View, opened, raw, viewed
 from tutuclient.types.models import Model, ModelList
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator
+
+    from tutuclient.resources.endpoint import RequestInfo
+    from tutuclient.transport.reply import Reply
 
 
 class Models(Resource):
@@ -24,62 +31,36 @@ class Models(Resource):
         "delete": 'client.delete("/models/ID", cast_to=dict) deletes a model of yours'
     }
 
-    @property
-    def with_raw_response(self) -> ModelsRaw:
-        """Give answers as they came, with status, headers and bytes; ``parse()`` has the usual result."""
-        return ModelsRaw(self._giving("raw"))
+    with_raw_response = viewed("raw", lambda: _Raw)
+    with_streaming_response = viewed("open", lambda: _Open)
 
-    @property
-    def with_streaming_response(self) -> ModelsOpen:
-        """Give answers open, to be read in pieces: ``async with ….list(…) as response``."""
-        return ModelsOpen(self._giving("open"))
-
-    def list(
-        self,
-        *,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-    ) -> Listing:
+    def list(self, **options: Unpack[RequestOptions]) -> Listing:
         """List the models, in the relay's order, which may differ from call to call.
 
         Await it for the list, or iterate over it with ``async for``. Other shapes than OpenAI's are understood: bare
         lists, lists of names, and those of Ollama and Gemini. A list that is empty is noted in ``meta.warnings``.
 
+        Args:
+            **options: ``extra_headers``, ``extra_query`` and ``timeout``, as ``RequestOptions`` has them.
+
         Raises:
             UnexpectedResponseError: There is no list of models in the answer.
-            APIError: The relay said no, or could not be reached.
-
-        Source: ``GET /models``.
+            APIError: The relay answered with an error, or could not be reached.
         """
-        call = self._call("GET", "/models", headers=extra_headers, query=extra_query, timeout=timeout)
-        return Listing(self._send(call, reading(ModelList)))
+        return Listing(self._whole(_LIST, **options))
 
-    async def retrieve(
-        self,
-        model: str,
-        *,
-        extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-    ) -> Model:
+    async def retrieve(self, model: str, **options: Unpack[RequestOptions]) -> Model:
         """Retrieve one model. Relays know only those of their built-in table here: one that is listed may be unknown.
 
-        Raises:
-            NotFoundError: The relay does not know the model.
+        Args:
+            model: Its id, as it is listed.
+            **options: As for ``list``.
 
-        Source: ``GET /models/{model}``.
+        Raises:
+            ConfigError: This cannot be the id of a model; nothing was sent.
+            NotFoundError: The relay does not know the model.
         """
-        if not isinstance(model, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
-            raise ConfigError(f"models.retrieve needs the id of a model, and got {wire.quoted(model)}")
-        if model.strip() in {"", ".", ".."}:  # The latter are steps of a path, not names in it.
-            raise ConfigError("models.retrieve needs the id of a model")
-        try:
-            path = f"/models/{quote(model, safe='')}"
-        except UnicodeEncodeError:
-            raise ConfigError(f"models.retrieve: {model!r} holds half a surrogate, which is no text to send") from None
-        call = self._call("GET", path, headers=extra_headers, query=extra_query, timeout=timeout)
-        return await self._send(call, reading(Model))
+        return await self._whole(_RETRIEVE.at(f"/models/{_step(model)}"), **options)
 
 
 class Listing(Coroutine[Any, Any, ModelList]):
@@ -95,30 +76,50 @@ class Listing(Coroutine[Any, Any, ModelList]):
         for model in await self._asking:
             yield model
 
+    # The rest of a coroutine, since ``asyncio.create_task`` takes nothing else that can be awaited.
+
     def send(self, value: Any) -> Any:
-        """Go on, as the event loop has it."""
+        """Resume it with a value, as the event loop does."""
         return self._asking.send(value)
 
     def throw(self, *error: Any) -> Any:
-        """Go on with an error, as the event loop has it."""
+        """Resume it with an error, as the event loop does."""
         return self._asking.throw(*error)
 
     def close(self) -> None:
-        """Give up."""
+        """Close it, as the event loop does with what it no longer runs."""
         self._asking.close()
 
 
-class ModelsRaw:
-    """``client.models.with_raw_response``."""
-
-    def __init__(self, page: Models) -> None:
-        self.list = raw(page.list)
-        self.retrieve = raw(page.retrieve)
+class _Raw(View):
+    list = raw(Models.list)
+    retrieve = raw(Models.retrieve)
 
 
-class ModelsOpen:
-    """``client.models.with_streaming_response``."""
+class _Open(View):
+    list = opened(Models.list)
+    retrieve = opened(Models.retrieve)
 
-    def __init__(self, page: Models) -> None:
-        self.list = opened(page.list)
-        self.retrieve = opened(page.retrieve)
+
+def _step(model: Any) -> str:
+    """Return the id of a model as one step of a path."""
+    if not isinstance(model, str):
+        raise ConfigError(f"models.retrieve needs the id of a model, and got {wire.quoted(model)}")
+    if model.strip() in {"", ".", ".."}:  # The dots are steps of a path, not names in it (RFC 3986, section 5.2.4).
+        raise ConfigError("models.retrieve needs the id of a model")
+    try:
+        return quote(model, safe="")
+    except UnicodeEncodeError:
+        raise ConfigError(f"models.retrieve: {model!r} holds half a surrogate, which cannot be sent") from None
+
+
+def _read_list(data: bytes | bytearray, reply: Reply, _: RequestInfo) -> ModelList:
+    return stamped(wire.read_answer(data, ModelList, reply.meta), reply)
+
+
+def _read(data: bytes | bytearray, reply: Reply, _: RequestInfo) -> Model:
+    return stamped(wire.read_answer(data, Model, reply.meta), reply)
+
+
+_LIST: Endpoint[ModelList, Never] = Endpoint("models.list", "/models", method="GET", read=_read_list)
+_RETRIEVE: Endpoint[Model, Never] = Endpoint("models.retrieve", "/models/{model}", method="GET", read=_read)

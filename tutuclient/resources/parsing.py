@@ -1,7 +1,7 @@
-"""Answers read into the types they were asked for: what ``parse`` and the typed streams have in common.
+"""Answers parsed as the types they were asked for: what ``parse`` and the typed streams have in common.
 
-Knows no network. An answer that does not fit was billed all the same, so it is
-never asked for again; the error has it in ``partial``.
+Nothing here knows of the network. An answer that does not fit was billed all the
+same, so it is never asked for again; the error has it in ``partial``.
 """
 
 from __future__ import annotations
@@ -38,24 +38,25 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Relays pass on the words of the models behind them.
+# The ``finish_reason`` of an answer: relays pass on those of other vendors unchanged. Sources: OpenAI; Anthropic
+# (max_tokens); Mistral (model_length); Gemini (SAFETY); Zhipu (sensitive).
 _CUT_OFF = frozenset({"length", "max_tokens", "model_length"})
 _FILTERED = frozenset({"content_filter", "safety", "sensitive"})
 
 
 class Expected(Generic[T]):
-    """What the answer to a request is to be read as.
+    """What the answer to a request is to be parsed as.
 
     Args:
-        body: The request's fields. Its ``tools`` are made ready, and a type in ``response_format`` becomes a schema.
+        body: The request's fields. Functions in ``tools`` and a type in ``response_format`` become schemas.
 
     Attributes:
         body: The fields as they are sent.
         shape: The type asked for, or None.
-        anything: Whether there is something to be read: a type, or tools that are strict.
+        anything: Whether there is something to parse: a type was asked for, or a tool is strict.
 
     Raises:
-        ConfigError: No model can write such a type, or call such a tool.
+        ConfigError: There is no schema for the type or for a tool.
     """
 
     def __init__(self, body: Mapping[str, Any]) -> None:
@@ -73,11 +74,11 @@ class Expected(Generic[T]):
         self.anything: bool = self.shape is not None or any(map(_is_parseable, self._tools.values()))
 
     def read(self, completion: ChatCompletion, *, whole: bool = True) -> ParsedChatCompletion[T]:
-        """Read an answer.
+        """Parse an answer.
 
         Args:
             completion: As it came, or folded.
-            whole: Refuse one that was cut off.
+            whole: Raise an error for one that was cut off.
 
         Raises:
             LengthFinishReasonError: It was cut off at its limit.
@@ -89,13 +90,14 @@ class Expected(Generic[T]):
         choices = [self._choice(choice, completion) for choice in completion.choices]
         parsed = _as(ParsedChatCompletion[T], completion, choices=choices)
         if not completion.raw:
-            provenance(parsed).tree = completion.to_dict()  # What was parsed need not be JSON.
+            # Without ``raw`` its ``to_dict`` would encode the fields, and ``parsed`` need not be JSON.
+            provenance(parsed).tree = completion.to_dict()
         return parsed
 
     def snapshot(self, completion: ChatCompletion) -> ParsedChatCompletion[Any]:
-        """Return what has come of an answer, parsed as far as that goes: a choice that has ended as its type.
+        """Return what has come of an answer, parsed: a choice that has ended as its type, others as far as they go.
 
-        Until then it is plain JSON, as far as it can be read.
+        What has not ended is plain JSON, closed where it breaks off.
         """
         choices: list[ParsedChoice[Any]] = []
         for choice in completion.choices:
@@ -119,7 +121,7 @@ class Expected(Generic[T]):
         return begun
 
     def arguments(self, name: str, text: str) -> Any:
-        """Read the arguments of a call; None where the tool is not known or not strict.
+        """Parse the arguments of a call; None where the tool is not known or not strict.
 
         Raises:
             MisfitError: They do not fit.
@@ -157,15 +159,15 @@ class Expected(Generic[T]):
 
 
 def _begun(text: str, read: Callable[[str], Any] | None) -> Any:
-    """Read a text by ``read``; as plain JSON, as far as it goes, where there is none or it does not fit."""
+    """Parse a text by ``read``; as plain JSON, as far as it goes, where there is none or it does not fit."""
     try:
         return partial_json(text) if read is None else read(text)
-    except MisfitError:  # Whoever takes the whole answer is told.
+    except MisfitError:  # A snapshot does not raise; ``read`` does, at the end of the stream.
         return partial_json(text)
 
 
 def refuse_format(body: Mapping[str, Any]) -> None:
-    """Refuse a type where the answer is not parsed.
+    """Raise an error for a type where the answer is not parsed.
 
     Raises:
         ConfigError: ``response_format`` is a type.
@@ -176,8 +178,8 @@ def refuse_format(body: Mapping[str, Any]) -> None:
     wire.check_format(asked)
     if is_format(asked):
         raise ConfigError(
-            f"create() gives answers as they come, and response_format is the type {printable(str(asked), 80)}:"
-            " use chat.completions.parse(…) or .stream(…), which read it"
+            f"create() returns answers as they come, and response_format is the type {printable(str(asked), 80)}:"
+            " call chat.completions.parse(…) or .stream(…), which parse them"
         )
 
 
@@ -219,8 +221,8 @@ S = TypeVar("S", bound=Answer | Nested)
 
 
 def _as(kind: type[S], struct: Answer | Nested, **more: Any) -> S:
-    """Make a struct of a subclass, with all that the old one knows, hidden fields included."""
+    """Return a struct as one of a subclass, with all that is kept with it."""
     fields = {name: getattr(struct, name) for name in struct.__struct_fields__}
-    made = kind(**(fields | more))
-    copy_provenance(struct, made)
-    return made
+    copy = kind(**(fields | more))
+    copy_provenance(struct, copy)
+    return copy

@@ -1,4 +1,4 @@
-"""What every page of the API needs: a client's settings, a call made of keywords, and the two ways to make it."""
+"""What every endpoint can do: make a call of its declaration and its keywords, and read the answer or open it."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ from urllib.parse import urlencode
 
 from tutuclient import wire
 from tutuclient.downloads.fetch import Downloads
+from tutuclient.resources.endpoint import RequestInfo
+from tutuclient.resources.options import REQUEST_OPTIONS
 from tutuclient.resources.responses import APIResponse, OpenResponse
-from tutuclient.settings import UNSET, Unset, clean_headers, clean_query, clean_timeout
+from tutuclient.settings import UNSET, clean_headers, clean_query, clean_timeout
 from tutuclient.transport import Call
-from tutuclient.types.base import Answer
-from tutuclient.types.provenance import Origin, set_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from typing import Self
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from typing import Self, Unpack
 
-    from tutuclient.media.image import GeneratedImage
-    from tutuclient.settings import Settings, Timeout
+    from tutuclient.resources.endpoint import Endpoint
+    from tutuclient.resources.options import RequestOptions
+    from tutuclient.settings import Settings
     from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply
 
-A = TypeVar("A", bound=Answer)
+S = TypeVar("S")
 T = TypeVar("T")
 
 
 class Resource:
-    """A page of the API, bound to a client.
+    """Endpoints of the API that belong together, bound to a client.
 
     Attributes:
         ELSEWHERE: openai's names that are not here, each with what to write in its place.
@@ -40,106 +41,164 @@ class Resource:
     def __init__(self, settings: Settings, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
-        self._gives: Literal["answer", "raw", "open"] = "answer"
+        self._returns: Literal["answer", "raw", "open"] = "answer"
 
     @cached_property
     def _downloads(self) -> Downloads:
-        """What fetches the images of answers."""
         return Downloads.of(self._settings)
 
-    if not TYPE_CHECKING:  # A checker knows which calls there are.
+    if not TYPE_CHECKING:  # Seen by a type checker, it would allow any attribute.
 
         def __getattr__(self, name: str) -> NoReturn:
             if name in self.ELSEWHERE:
                 raise AttributeError(f"{type(self).__name__.lstrip('_')} has no {name}: {self.ELSEWHERE[name]}")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def _giving(self, what: Literal["raw", "open"]) -> Self:
-        """Give this page with calls that give their answers raw, or open; ``raw`` has the types that go with that."""
-        page = copy.copy(self)
-        page._gives = what  # noqa: SLF001  (a copy of our own)
-        return page
+    def returning(self, what: Literal["raw", "open"]) -> Self:
+        """Return a copy whose calls return their answers raw, or open; the classes of ``views`` type its results."""
+        resource = copy.copy(self)
+        resource._returns = what  # noqa: SLF001  (a copy of our own)
+        return resource
+
+    def _ask(
+        self,
+        endpoint: Endpoint[T, S],
+        arguments: Mapping[str, Any],
+        keywords: dict[str, Any],
+        *,
+        stream: Any = None,
+        files: list[wire.FormFile] | None = None,
+    ) -> Coroutine[Any, Any, T | S]:
+        """Call an endpoint with keywords, as users pass them.
+
+        Args:
+            endpoint: What to call.
+            arguments: The fields that the call has as named arguments.
+            keywords: All others, the options of the call among them.
+            stream: Whether the caller asked for a stream.
+            files: Files to send beside the fields; with them the body is a form, and not JSON.
+        """
+        body, options = endpoint.split(arguments, keywords, stream)
+        return self._request(endpoint, body, files, **options)
+
+    # These are no ``async def``: they make the call at once, and return the coroutine that sends it. A small call would
+    # otherwise pass each wake-up of the loop through three more frames.
+
+    def _request(
+        self,
+        endpoint: Endpoint[T, S],
+        body: Any,
+        files: list[wire.FormFile] | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> Coroutine[Any, Any, T | S]:
+        """Send fields, and return the stream of the answer if they ask for one, else the whole answer."""
+        if endpoint.streams(body):
+            return self._streamed(endpoint, body, files, **options)
+        return self._whole(endpoint, body, files, **options)
+
+    def _whole(
+        self,
+        endpoint: Endpoint[T, Any],
+        body: Any = None,
+        files: list[wire.FormFile] | None = None,
+        *,
+        makes_image: bool | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> Coroutine[Any, Any, T]:
+        """Send fields and read the whole answer.
+
+        Args:
+            endpoint: What to call.
+            body: The fields; None sends no body.
+            files: As for ``_ask``.
+            makes_image: Whether the request orders an image; None leaves that to the endpoint.
+            **options: The options of the call.
+        """
+        call = self._call(endpoint, body, files, makes_image, options, stream=False)
+        return self._send(call, endpoint.read, RequestInfo(body, self._downloads))
+
+    def _streamed(
+        self,
+        endpoint: Endpoint[Any, S],
+        body: Any,
+        files: list[wire.FormFile] | None = None,
+        *,
+        makes_image: bool | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> Coroutine[Any, Any, S]:
+        """Send fields and return the stream of the answer. Arguments as for ``_whole``."""
+        begin = endpoint.begin
+        if begin is None:
+            raise TypeError(f"{endpoint.call} has no stream: its declaration has no begin=")
+        call = self._call(endpoint, body, files, makes_image, options, stream=True)
+        return self._open(call, begin, RequestInfo(body, self._downloads))
 
     def _call(
         self,
-        method: str,
-        path: str,
+        endpoint: Endpoint[Any, Any],
+        body: Any,
+        files: list[wire.FormFile] | None,
+        makes_image: bool | None,
+        options: RequestOptions,
         *,
-        fields: Mapping[str, Any] | None = None,
-        form: wire.Form | None = None,
-        headers: Mapping[str, str] | None = None,
-        query: Mapping[str, object] | None = None,
-        timeout: float | Timeout | Unset | None = UNSET,
-        makes_image: bool = False,
-        stream: bool = False,
+        stream: bool,
     ) -> Call:
-        """Make a call of a page's keywords.
-
-        Args:
-            method: GET or POST.
-            path: Behind the base URL, with its slash.
-            fields: What to send as JSON, or None.
-            form: What to send as a form, or None.
-            headers: Headers of this call, over the client's.
-            query: Query parameters of this call, over the client's.
-            timeout: As every page takes it; the client's when not given.
-            makes_image: The call orders a picture, so it is not sent twice in silence.
-            stream: The result goes on reading when the call has returned.
-        """
+        # Passed on as ``**options``, a keyword that nobody knows would be reported under the name of a private method.
+        for name in options:
+            if name not in REQUEST_OPTIONS:
+                raise TypeError(f"{endpoint.call}() got an unexpected keyword argument {name!r}")
         settings = self._settings
+        headers, query = options.get("extra_headers"), options.get("extra_query")
+        if endpoint.headers is not None:
+            headers = {**endpoint.headers, **(headers or {})}
         queries = {**settings.default_query, **clean_query(query)} if query else settings.default_query
+        timeout = options.get("timeout", UNSET)
+        fields = endpoint.prepare(body)
+        form = None if files is None else wire.form({} if fields is None else fields, files)
         return Call(
             settings,
-            method,
-            path,
-            body=form if fields is None else wire.encode(fields),
-            fields=fields,
+            endpoint.method,
+            endpoint.path,
+            body=form if form is not None or fields is None else wire.encode(fields),
+            fields=fields if form is None else None,
             headers=clean_headers(headers) if headers else None,
-            query=f"{'&' if '?' in path else '?'}{urlencode(queries)}" if queries else "",
+            query=f"{'&' if '?' in endpoint.path else '?'}{urlencode(queries)}" if queries else "",
             timeout=None if timeout is UNSET else clean_timeout(timeout),
-            makes_image=makes_image,
+            makes_image=endpoint.makes_image(body) if makes_image is None else makes_image,
             stream=stream,
         )
 
-    async def _send(self, call: Call, read: Callable[[bytes | bytearray, Reply], T]) -> T:
-        """Make a call and read its whole answer.
-
-        Args:
-            call: What to send.
-            read: Makes the result of the answer's bytes. It is part of the attempt: what it raises may be tried again.
-        """
-
+    async def _send(
+        self, call: Call, read: Callable[[bytes | bytearray, Reply, RequestInfo], T], info: RequestInfo
+    ) -> T:
         async def use(reply: Reply) -> T:
-            return _told(call, read(await reply.read(), reply), reply)
+            return _reported(call, read(await reply.read(), reply, info), reply)
 
-        if self._gives == "answer":
+        if self._returns == "answer":
             return await self._transport.run(call, use)
-        if self._gives == "open":
+        if self._returns == "open":
             return cast("T", await self._opened(call, use))
 
         async def use_raw(reply: Reply) -> APIResponse[T]:
             data = await reply.read()
-            return APIResponse(reply.meta, call, bytes(data), _told(call, read(data, reply), reply))
+            return APIResponse(reply.meta, call, bytes(data), _reported(call, read(data, reply, info), reply))
 
         return cast("T", await self._transport.run(call, use_raw))
 
-    async def _open(self, call: Call, begin: Callable[[Reply], Awaitable[T]]) -> T:
-        """Make a call whose answer goes on being read when this returns.
+    async def _open(self, call: Call, begin: Callable[[Reply, RequestInfo], Awaitable[S]], info: RequestInfo) -> S:
+        async def use(reply: Reply) -> S:
+            return await begin(reply, info)
 
-        Args:
-            call: What to send; one that streams.
-            begin: Makes the result of the open answer, which is the result's own to close. It is part of the attempt.
-        """
+        async def use_raw(reply: Reply) -> APIResponse[S]:
+            return APIResponse(reply.meta, call, b"", await begin(reply, info))
 
-        async def use_raw(reply: Reply) -> APIResponse[T]:
-            return APIResponse(reply.meta, call, b"", await begin(reply))
-
-        if self._gives == "answer":
-            return await self._transport.run(call, begin)
-        given = await (self._transport.run(call, use_raw) if self._gives == "raw" else self._opened(call, begin))
-        return cast("T", given)
+        if self._returns == "answer":
+            return await self._transport.run(call, use)
+        opening = self._transport.run(call, use_raw) if self._returns == "raw" else self._opened(call, use)
+        return cast("S", await opening)
 
     async def _opened(self, call: Call, parse: Callable[[Reply], Awaitable[T]]) -> OpenResponse[T]:
+        # The transport closes a reply once ``use`` has returned, unless the call streams. This one is read after that.
         call.stream = True
 
         async def use(reply: Reply) -> OpenResponse[T]:
@@ -148,28 +207,8 @@ class Resource:
         return await self._transport.run(call, use)
 
 
-def _told(call: Call, answer: T, reply: Reply) -> T:
-    """Tell the caller's hook what an answer used."""
+def _reported(call: Call, answer: T, reply: Reply) -> T:
+    """Report to the caller's ``on_usage`` what an answer used."""
     if call.settings.on_usage is not None:
-        call.tell_usage(getattr(answer, "usage", None), reply.meta)
+        call.report_usage(getattr(answer, "usage", None), reply.meta)
     return answer
-
-
-def reading(cls: type[A]) -> Callable[[bytes | bytearray, Reply], A]:
-    """Give what makes a struct of a whole answer, for ``Resource._send``."""
-
-    def read(data: bytes | bytearray, reply: Reply) -> A:
-        return stamped(wire.read_answer(data, cls, reply.meta), reply)
-
-    return read
-
-
-def stamped(answer: A, reply: Reply) -> A:
-    """Note on an answer how its call went."""
-    set_origin(answer, Origin(reply.meta, no_pictures))
-    return answer
-
-
-def no_pictures(_: object) -> list[GeneratedImage]:
-    """Find no pictures, in the answers of pages that make none."""
-    return []

@@ -1,7 +1,6 @@
 """Answers as they came: whole with their bytes (``with_raw_response``), or open, to be read in pieces.
 
-``raw`` and ``opened`` give a page's methods the types that go with that; what the
-methods do is ``Resource``'s. The names are openai's.
+The names are openai's. Which calls return them, ``views`` declares.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import codecs
 import copy
 from contextlib import aclosing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, cast
 
 from tutuclient import wire
 from tutuclient._threads import in_thread
@@ -29,18 +28,17 @@ if TYPE_CHECKING:
     from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
 
-P = ParamSpec("P")
 T = TypeVar("T")
 U = TypeVar("U")
 
 
 class _Head:
-    """What is known of an answer before its body.
+    """The head of an answer: what is known before its body.
 
     Attributes:
         meta: How the call went.
         method: GET or POST.
-        url: The address that was asked, without its query, where some keep a key.
+        url: The address of the request, without its query, in which some relays want the key.
         http_version: The version the request was made in; aiohttp speaks no other.
     """
 
@@ -53,7 +51,7 @@ class _Head:
 
     @property
     def status_code(self) -> int:
-        """The HTTP status: of an answer that was none there is an error instead."""
+        """The HTTP status. It is a good one: any other raises."""
         return self.meta.status_code
 
     @property
@@ -79,19 +77,19 @@ class _Head:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.status_code}, request id {self.request_id}>"
 
-    if not TYPE_CHECKING:  # A checker knows which attributes there are.
+    if not TYPE_CHECKING:  # Seen by a type checker, it would allow any attribute.
 
         def __getattr__(self, name: str) -> NoReturn:
             if name in {"http_request", "http_response"}:
                 raise AttributeError(
-                    f"there is no httpx here, so no .{name}: .method and .url say what was asked, .status_code and "
-                    ".headers what came"
+                    f"there is no httpx here, so no .{name}: .method and .url are those of the request, "
+                    ".status_code and .headers those of the response"
                 )
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 class APIResponse(_Head, Generic[T]):
-    """A whole answer as it came, and what the call would have given without ``with_raw_response``.
+    """A whole answer as it came, and what the call would have returned without ``with_raw_response``.
 
     Attributes:
         content: The body's bytes; b"" for a stream, whose body is still coming.
@@ -111,22 +109,22 @@ class APIResponse(_Head, Generic[T]):
         """Decode the body as JSON.
 
         Raises:
-            ValueError: It is none.
+            ValueError: It is not JSON.
         """
         return read_json(self.content)
 
     def parse(self) -> T:
-        """Give what the call would have given. It has been read already: an answer that is none was an error."""
+        """Return what the call would have returned. It was parsed before, so this does not raise."""
         return self._parsed
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing of the body is still to come: only of a stream it may be."""
+        """Whether nothing of the body is still to come, which can be so for a stream only."""
         parsed: object = self._parsed
         return parsed.is_closed if isinstance(parsed, Stream) else True
 
     async def aclose(self) -> None:
-        """Free the connection of a stream; of everything else it is free."""
+        """Free the connection of a stream; that of any other answer is free already."""
         parsed: object = self._parsed
         if isinstance(parsed, Stream):
             await parsed.aclose()
@@ -134,14 +132,14 @@ class APIResponse(_Head, Generic[T]):
     close = aclose
 
     def further(self, read: Callable[[T], U]) -> APIResponse[U]:
-        """Return the same response with what ``read`` makes of its result."""
+        """Return the same response with ``read`` applied to its result."""
         more: Any = copy.copy(self)
         more._parsed = read(self._parsed)  # noqa: SLF001  (a copy of our own)
         return cast("APIResponse[U]", more)
 
 
 class _Bytes:
-    """The reader of a body that is handed on as it comes; HTTP itself says whether it is whole."""
+    """A reader for ``Stream`` that passes the body on as it comes; HTTP's framing says whether it is whole."""
 
     done = False
     finished = False
@@ -165,16 +163,18 @@ class _Bytes:
 
 
 class OpenResponse(_Head, Generic[T]):
-    """An answer whose head has come: read its body in pieces, or parse it. Read it once, within its block.
+    """An answer whose headers have come: read its body in pieces, or parse it. It is read once, within its block.
 
-    Nothing has looked at the body: with a good status it may still say that something went wrong, which ``parse``
-    finds and the other ways of reading do not.
+    The body has not been looked at: with a good status it may still hold an error. ``parse`` raises that; the other
+    ways of reading return it like any body.
     """
 
     def __init__(self, reply: Reply, parse: Callable[[Reply], Awaitable[T]]) -> None:
         super().__init__(reply.meta, reply.call)
-        reply.watch.ease()
-        reply.watch.hand_over(reply.fail)
+        # The caller reads the body at its own pace, perhaps in another task. So the deadline for the first token ends
+        # here, and when the total one passes it fails the reading, in place of cancelling the task that made the call.
+        reply.limits.ease()
+        reply.limits.hand_over(reply.fail)
         self._reply: Reply | None = reply
         self._parse = parse
         self._longest = reply.call.max_bytes
@@ -183,10 +183,10 @@ class OpenResponse(_Head, Generic[T]):
         self._result: T | None = None
 
     async def iter_bytes(self) -> AsyncGenerator[bytes, None]:
-        """Give the body as it comes.
+        """Return the body as it comes.
 
         Raises:
-            APIConnectionError: It broke off, a limit passed, or it has been read.
+            APIConnectionError: It broke off, a deadline passed, or it has been read before.
         """
         reply = self._take()
         self._body = Stream(reply, _Bytes(reply.meta), iter(()))
@@ -195,7 +195,7 @@ class OpenResponse(_Head, Generic[T]):
                 yield piece
 
     async def iter_text(self) -> AsyncGenerator[str, None]:
-        """Give the body as text, as it comes; what is no UTF-8 becomes U+FFFD."""
+        """Return the body as text, as it comes; bytes that are not UTF-8 become U+FFFD."""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         async with aclosing(self.iter_bytes()) as pieces:
             async for piece in pieces:
@@ -205,12 +205,12 @@ class OpenResponse(_Head, Generic[T]):
             yield text
 
     async def iter_lines(self) -> AsyncGenerator[str, None]:
-        """Give the body's lines as they come, without their ends.
+        """Return the body's lines as they come, without their ends.
 
         Raises:
             UnexpectedResponseError: A line is longer than ``max_response_bytes``.
         """
-        begun: list[str] = []  # Joined once: a long line comes in many pieces.
+        begun: list[str] = []  # Joined at the end: adding to a str would copy a long line with each piece.
         size = 0
         async with aclosing(self.iter_text()) as texts:
             async for text in texts:
@@ -247,15 +247,15 @@ class OpenResponse(_Head, Generic[T]):
         """Read the whole body as JSON.
 
         Raises:
-            ValueError: It is none.
+            ValueError: It is not JSON.
         """
         return read_json(await self.read())
 
     async def parse(self) -> T:
-        """Read the whole body and give what the call would have given; for a stream, the stream.
+        """Read the whole body and return what the call would have returned; for a stream, the stream.
 
         Raises:
-            APIError: It is an error, or no answer.
+            APIError: The body is an error, or not an answer.
         """
         result = self._result
         if result is None:
@@ -269,19 +269,19 @@ class OpenResponse(_Head, Generic[T]):
                     wire.without_key(error, reply.call.settings.api_key)
                 raise
             answer: object = result
-            if not isinstance(answer, Stream):  # That one is its own to close.
+            if not isinstance(answer, Stream):  # A stream closes its reply itself.
                 _close(reply)
         return result
 
     async def stream_to_file(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the body to a file as it comes; under its name stands the whole of it or nothing.
+        """Write the body to a file as it comes; the file is there whole or not at all.
 
         Args:
             path: The file to write.
-            overwrite: Replace what stands there; otherwise it is kept, and it is an error.
+            overwrite: Replace a file of that name; otherwise it is kept, and an error is raised.
 
         Raises:
-            TutuError: The disk will not have it.
+            TutuError: The file cannot be written.
             APIConnectionError: The body broke off.
         """
         async with writing(path, "the answer", TutuError, overwrite=overwrite) as part:
@@ -302,14 +302,14 @@ class OpenResponse(_Head, Generic[T]):
 
     @property
     def is_closed(self) -> bool:
-        """Whether the connection is free: the body has been read to its end, or was given up."""
+        """Whether the connection is free: the body has been read to its end, or the response was closed."""
         if self._reply is not None:
             return False
         streams: tuple[object, ...] = (self._body, self._result)
         return all(stream.is_closed for stream in streams if isinstance(stream, Stream))
 
     def further(self, read: Callable[[T], U]) -> OpenResponse[U]:
-        """Return this response, whose ``parse`` gives what ``read`` makes of its result from now on."""
+        """Return this response with ``read`` applied to the result of its ``parse``."""
         parse = self._parse
 
         async def both(reply: Reply) -> Any:
@@ -321,17 +321,17 @@ class OpenResponse(_Head, Generic[T]):
     def _take(self) -> Reply:
         reply, self._reply = self._reply, None
         if reply is None:
-            raise APIConnectionError("the body of this answer has been read, or was closed before its end")
+            raise APIConnectionError("the body of this answer has been read already, or was closed before its end")
         return reply
 
 
 def _close(reply: Reply) -> None:
-    reply.watch.stop()
+    reply.limits.stop()
     reply.close()
 
 
 class OpenResponseManager(Generic[T]):
-    """What ``with_streaming_response`` gives: ``async with`` it, and the call is made."""
+    """What a call of ``with_streaming_response`` returns: ``async with`` makes the call."""
 
     def __init__(self, call: Coroutine[Any, Any, OpenResponse[T]]) -> None:
         self._call = call
@@ -348,26 +348,13 @@ class OpenResponseManager(Generic[T]):
             await self._response.aclose()
 
     def __del__(self) -> None:
+        # Python warns of a coroutine that was never awaited. A manager that is never entered is no mistake worth it.
         self._call.close()
 
 
-def further(given: T, read: Callable[[T], U]) -> U:
-    """Make something of what a page gives: of the answer, or of the one within a raw or an open response."""
-    response: object = given
+def further(result: T, read: Callable[[T], U]) -> U:
+    """Apply ``read`` to the result of a call: to the answer, or to the one within a raw or an open response."""
+    response: object = result
     if isinstance(response, APIResponse | OpenResponse):
         return cast("U", cast("APIResponse[T] | OpenResponse[T]", response).further(read))
-    return read(given)
-
-
-def raw(method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[APIResponse[T]]]:
-    """Type a method of a page that gives its answers raw."""
-    return cast("Callable[P, Awaitable[APIResponse[T]]]", method)
-
-
-def opened(method: Callable[P, Awaitable[T]]) -> Callable[P, OpenResponseManager[T]]:
-    """Make of a method of a page that gives its answers open one that is entered."""
-
-    def enter(*args: P.args, **kwargs: P.kwargs) -> OpenResponseManager[T]:
-        return OpenResponseManager(cast("Coroutine[Any, Any, OpenResponse[T]]", method(*args, **kwargs)))
-
-    return enter
+    return read(result)

@@ -1,9 +1,9 @@
-"""Conversations in which the model uses tools: asked, called, told the results, until it answers.
+"""Conversations in which the model uses tools: it asks for calls, gets their results, and in the end answers.
 
 A round is one request. The tools that it asks for are called together, async ones
-on the loop and sync ones in worker threads; what goes wrong in one is told to the
-model, which can do better, and not to the caller, who can do little. Knows no
-network: how to ask is given to it.
+on the loop and sync ones in worker threads. What goes wrong in a tool becomes a
+result, since the model can try again with other arguments, and the caller cannot.
+Nothing here knows of the network: the functions that ask are passed in.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _PART_KINDS = frozenset({"text", "image_url", "input_audio", "file", "video_url"
 
 
 class ToolRun:
-    """A conversation in which the model used tools, come to its end.
+    """A conversation in which the model used tools, at its end.
 
     Attributes:
-        messages: The whole conversation, the last answer included; it can be sent again, and gone on with.
+        messages: The whole conversation, the last answer included; it can be sent again and continued.
         completion: The last answer.
         rounds: How many requests were answered.
-        usage: The tokens of all rounds together; None where a round did not say.
+        usage: The tokens of all rounds together; None where a round reported none.
     """
 
     def __init__(self, messages: list[Said], completion: ChatCompletion, rounds: int, usage: Usage | None) -> None:
@@ -64,12 +64,12 @@ class ToolRun:
 
 
 class _Rounds:
-    """What both kinds of run have in common: how far the conversation has come, and the calling of tools."""
+    """What both kinds of run have in common: the state of the conversation, and the calling of tools."""
 
     def __init__(self, body: Mapping[str, Any], *, max_rounds: int, raise_tool_errors: bool) -> None:
         if max_rounds < 1:
-            raise ConfigError(f"max_rounds is {max_rounds!r}; at least one request must be allowed")
-        self.messages: list[Said] = wire.sendable(body.get("messages"))
+            raise ConfigError(f"max_rounds is {max_rounds!r}: allow at least one request")
+        self.messages: list[Said] = wire.prepared_messages(body.get("messages"))
         self.completion: ChatCompletion | None = None
         self.rounds = 0
         self.usage: Usage | None = None
@@ -82,35 +82,35 @@ class _Rounds:
     def body(self) -> dict[str, Any]:
         """The fields of the next request."""
         body = self._body | {"messages": self.messages}
-        # A tool that must be called is called once: asked again, the model could never answer.
+        # A forced call is forced in the first round only: forced in each, the model could never answer.
         if self.rounds and body.get("tool_choice") not in (None, "auto", "none"):
             body["tool_choice"] = "auto"
         return body
 
     async def goes_on(self, completion: ChatCompletion) -> bool:
-        """Take an answer and call what it asks for; say whether there is something to send."""
+        """Add an answer and call the tools it asks for; return whether there are results to send."""
         message = _with_ids(completion.message, self.rounds)
         self.usage = _sum(self.usage, completion.usage) if self.rounds else completion.usage
         self.rounds += 1
         self.completion = completion
         self.messages.append(message)
         calls = message.tool_calls or []
-        # What was given as a dict nobody can call here; so the run ends, and its caller sees the calls.
+        # A tool passed as a dict cannot be called here, so the run ends, and its caller sees the calls.
         if not calls or any(isinstance(self._tools.get(_name(call)), Mapping) for call in calls):
             return False
         if self.rounds >= self._max_rounds:
             raise ToolRoundsError(
-                f"the model still asks for tools after {self.rounds} rounds (max_rounds); the conversation so far is in"
-                " .conversation",
+                f"the model still asks for tools after {self.rounds} rounds (max_rounds): allow more, or continue with"
+                " the messages in .conversation",
                 completion=completion,
             )
         self.messages += await self._call(calls)
         return True
 
     def result(self) -> ToolRun:
-        """Give the run, once an answer has come."""
+        """Return the run, once an answer has come."""
         if self.completion is None:
-            raise ConfigError("no answer has come yet: read the stream of run_tools first")
+            raise ConfigError("no answer has come yet: iterate over the stream of run_tools first")
         return ToolRun(self.messages, self.completion, self.rounds, self.usage)
 
     async def _call(self, calls: list[ToolCall]) -> list[Message]:
@@ -127,7 +127,7 @@ class _Rounds:
             raised = list(several.exceptions)
             if len(raised) > 1:
                 raise
-            lone = raised[0]
+            lone = raised[0]  # A task group wraps even a single error; callers catch what their tool raised.
         else:
             return [
                 Message("tool", content, tool_call_id=call.id) for content, call in zip(results, calls, strict=True)
@@ -143,12 +143,17 @@ class _Rounds:
             if tool.is_async:
                 value = await tool.run(arguments)
             else:
+                # A thread cannot be stopped, and a cancelled run must not wait for it.
                 value = await in_thread(tool.run, arguments, abandon_on_cancel=True)
-                if inspect.isawaitable(value):
+                if inspect.isawaitable(value):  # A plain function that returns a coroutine, such as a partial of one.
                     value = await value
             return _content(value)
         except get_cancelled_exc_class():
-            if current_effective_deadline() == -math.inf:  # The run is being cancelled.
+            # asyncio has one CancelledError for two cases: the run is cancelled, or the tool cancelled itself or
+            # awaited a cancelled task. Only in the first has anyio cancelled the task group of ``_call``, whose
+            # deadline is minus infinity then:
+            # https://anyio.readthedocs.io/en/stable/api.html#anyio.current_effective_deadline
+            if current_effective_deadline() == -math.inf:
                 raise
             return _error("the tool was cancelled")
         except MisfitError as error:
@@ -166,7 +171,7 @@ async def run(
     max_rounds: int,
     raise_tool_errors: bool,
 ) -> ToolRun:
-    """Ask and call until the model answers without asking for tools. Errors as ``run_tools`` says."""
+    """Ask and call tools until the model answers without asking for any. Raises what ``run_tools`` documents."""
     rounds = _Rounds(body, max_rounds=max_rounds, raise_tool_errors=raise_tool_errors)
     try:
         while await rounds.goes_on(await ask(rounds.body)):
@@ -178,12 +183,11 @@ async def run(
 
 
 class ToolRunStream:
-    """A run whose answers are streamed: iterate over it for the chunks of all rounds, or take ``text()``.
+    """A run whose answers are streamed: iterate over it for the chunks of all rounds, or over its ``text()``.
 
     It is an async context manager; leaving the block, a ``break`` within it or
     cancelling ends the run: the connection is freed, and tools that are running
-    are cancelled. The attributes say how far it has come, and after the end what
-    those of a ``ToolRun`` say.
+    are cancelled. The attributes are those of a ``ToolRun``, as far as it has come.
 
     Raises, while it is read: what ``run_tools`` raises.
     """
@@ -214,7 +218,7 @@ class ToolRunStream:
 
     @property
     def usage(self) -> Usage | None:
-        """The tokens of all rounds so far; None where one did not say. Streams say so when ``stream_options`` asks."""
+        """The tokens of all rounds so far; None where one reported none. Streams do so when ``stream_options`` asks."""
         return self._rounds.usage
 
     @property
@@ -222,7 +226,7 @@ class ToolRunStream:
         """The last whole answer, folded.
 
         Raises:
-            ConfigError: None has come yet.
+            ConfigError: There is none yet.
         """
         return self._rounds.result().completion
 
@@ -246,17 +250,17 @@ class ToolRunStream:
         return self._chunks
 
     async def text(self) -> AsyncGenerator[str, None]:
-        """Give the text of all rounds as it comes, in the relay's pieces; empty ones are left out."""
+        """Return the text of all rounds as it comes, in the relay's pieces; empty ones are left out."""
         async for chunk in self:
             if piece := chunk.text:
                 yield piece
 
     async def result(self) -> ToolRun:
-        """Read on to the end, and give what ``await run_tools(…)`` would have given."""
+        """Read on to the end, and return what ``await run_tools(…)`` would have returned."""
         async for _ in self:
             pass
         if not self._ended:
-            raise APIConnectionError("the run broke off, as was said before; what came is in .messages")
+            raise APIConnectionError("the run broke off with an error before; what came is in .messages")
         return self._rounds.result()
 
     async def _ask(self) -> ChatStream:
@@ -291,37 +295,38 @@ def _name(call: ToolCall) -> str:
 
 
 def _with_ids(message: ChatMessage, rounds: int) -> ChatMessage:
-    """Give ids to calls that came without: some relays send none, and all want them beside the results."""
+    """Return a message whose calls all have ids: some relays send none, and all want them beside the results."""
     calls = message.tool_calls or []
     if all(call.id for call in calls):
         return message
     named: list[ToolCall] = []
     for place, call in enumerate(calls):
-        again = call if call.id else msgspec.structs.replace(call, id=f"call_{rounds}_{place}")
-        copy_provenance(call, again)
-        named.append(again)
-    mended = msgspec.structs.replace(message, tool_calls=named)
-    copy_provenance(message, mended)
-    return mended
+        copy = call if call.id else msgspec.structs.replace(call, id=f"call_{rounds}_{place}")
+        copy_provenance(call, copy)
+        named.append(copy)
+    whole = msgspec.structs.replace(message, tool_calls=named)
+    copy_provenance(message, whole)
+    return whole
 
 
 def _content(value: Any) -> str | list[Any]:
     """Write a tool's result for the model: text as it is, parts of a message as parts, all else as JSON."""
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()  # Without half surrogates.
+        # A tool may return half a surrogate, of a file's name for one, which UTF-8 cannot have.
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if _is_part(value):
         return [value]
     if isinstance(value, list | tuple):
         items = cast("list[Any]", value)
         if any(map(_is_part, items)) and all(isinstance(item, str) or _is_part(item) for item in items):
             return [TextPart(item) if isinstance(item, str) else item for item in items]
-    wire.refuse_infinite(value, "")
+    wire.check_finite(value, "")
     return msgspec.json.Encoder(enc_hook=_plain, decimal_format="number").encode(value).decode()
 
 
 def _plain(value: Any) -> Any:
     """Return what JSON has for a value; it has nothing for an open file or an image."""
-    if (found := wire.plain(value)) is None:
+    if (found := wire.json_value(value)) is None:
         raise TypeError(f"a {type(value).__name__} cannot be written as JSON")
     return found
 
@@ -342,7 +347,7 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 
 
 def _sum(one: _S | None, other: _S | None) -> _S | None:
-    """Add counters; what one of the two does not say nobody knows of both."""
+    """Add counters; one that either of the two lacks is unknown for both."""
     if one is None or other is None:
         return None
     fields: dict[str, Any] = {}

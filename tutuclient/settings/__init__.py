@@ -33,7 +33,7 @@ from tutuclient.settings.headers import (
     merged_headers,
     own_headers,
 )
-from tutuclient.settings.secret import Secret, SecretBytes, hidden, looks_like_key, shown
+from tutuclient.settings.secret import Secret, SecretBytes, hidden, shown
 from tutuclient.settings.values import (
     RetryPolicy,
     Timeout,
@@ -60,21 +60,15 @@ __all__ = [
     "Spent",
     "Timeout",
     "Unset",
-    "clean_base_url",
     "clean_headers",
-    "clean_key",
-    "clean_proxy",
     "clean_query",
-    "clean_retry",
     "clean_timeout",
     "header_lines",
     "hidden",
     "is_unset",
-    "looks_like_key",
     "merged_headers",
     "origin_of",
     "own_headers",
-    "shown",
     "with_key",
     "with_keywords",
 ]
@@ -123,6 +117,7 @@ def _unchecked(value: object, _: str) -> object:
     return value
 
 
+# Calls have timeouts and query parameters of their own, which are checked without a name.
 def _timeout(value: object, _: str) -> Timeout:
     return clean_timeout(value)
 
@@ -241,7 +236,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         api_key, base_url = hidden(api_key), hidden(base_url)
         key, url = find_credentials(api_key, base_url, getenv)
         headers = own_headers(key, user_agent)
-        fields = _fields(options, _OPTIONS, RetryPolicy(), headers)
+        fields = _fields(options, _OPTIONS, _RETRY, headers)
         if "header_lines" not in fields:
             fields |= {"headers": headers, "header_lines": header_lines(headers)}
         return cls(api_key=key, base_url=url, key_source=api_key if callable(api_key) else None, **fields)
@@ -275,6 +270,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     for name, hint in get_type_hints(Settings, include_extras=True).items()
     if hasattr(hint, "__metadata__")
 }
+_RETRY = RetryPolicy()
 _OPTIONS, _CHANGES = frozenset(Options.__annotations__), frozenset(Changes.__annotations__)
 
 
@@ -291,8 +287,8 @@ def _fields(
     """
     if not given:
         return {}
-    if unknown := given.keys() - known:
-        raise TypeError(_unknown(min(unknown), known))
+    if not known.issuperset(given):
+        raise TypeError(_unknown(min(given.keys() - known), known))
     fields: dict[str, Any] = {}
     parts: dict[str, Any] = {}
     for name, value in given.items():
@@ -310,6 +306,7 @@ def _fields(
 
 
 def _unknown(name: str, known: frozenset[str]) -> str:
+    """Return the message about a keyword that is not among those known."""
     call = "TutuClient()" if known is _OPTIONS else "with_options()"
     if name in _OPTIONS:
         return f"{call} cannot change {name}, which all copies of a client share: build another TutuClient({name}=…)"

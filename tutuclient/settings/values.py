@@ -113,7 +113,7 @@ def clean_timeout(timeout: object) -> Timeout:
 def clean_retry(
     max_retries: int | None,
     retry: RetryPolicy | None,
-    base: RetryPolicy = RetryPolicy(),  # noqa: B008  (frozen)
+    base: RetryPolicy,
 ) -> RetryPolicy:
     """Return ``retry``, or ``base`` with another ``max_retries``.
 

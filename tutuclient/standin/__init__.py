@@ -1,1 +1,1 @@
-"""The brain behind ``serve`` and ``demo``: answers to whatever is asked, without a model."""
+"""The stand-in behind ``serve`` and ``demo``: it answers whatever is asked, without a model."""

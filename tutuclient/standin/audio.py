@@ -1,7 +1,7 @@
-"""What the stand-in can do with sound: make a WAV that grows with a text, and listen to one.
+"""Audio without a model: tones for a text, and the measures of a recording.
 
-Speech is a short tone a syllable, no voice; the text itself goes along in the file's LIST/INFO comment, so that
-listening can read it back. Only the standard library is needed. This room is glad not to know who asks.
+Speech is one short tone a syllable. The text itself is written into the file's LIST/INFO comment, so that ``listen``
+can read it back. Only the standard library is needed.
 
 Source of the format: Multimedia Programming Interface and Data Specifications 1.0 (RIFF, WAVE, LIST/INFO).
 """
@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 RATE = 24_000
-"""Samples a second of what is made: 16 bits, one channel, little-endian, as the API's ``pcm``."""
+"""Samples a second of what ``speak`` creates: 16 bits, one channel, little-endian, as the API's ``pcm``."""
 
 MOST_SECONDS = 6 * 3600.0
-"""Longer recordings are refused, so that a wrong header cannot keep a listener busy."""
+"""Longer recordings are an error, so that a wrong header cannot keep a worker thread busy."""
 
 _SYLLABLE_S, _PAUSE_S, _SENTENCE_S = 0.16, 0.06, 0.24
 _SYLLABLE = re.compile(
@@ -33,8 +33,8 @@ _LISTENED = 200_000
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What listening to a recording gave.
+class Recording:
+    """What was measured of a recording.
 
     Attributes:
         seconds: Its length.
@@ -42,7 +42,7 @@ class Heard:
         channels: 1 for mono.
         loudness_db: The root mean square in decibels below full scale, at least -96.
         silent_seconds: How much of it is below a hundredth of full scale.
-        comment: The text that came along in it; None when there was none.
+        comment: The text in its comment; None without one.
     """
 
     seconds: float
@@ -53,7 +53,7 @@ class Heard:
     comment: str | None
 
     def describe(self, *, zh: bool) -> str:
-        """Say what was measured, in one sentence."""
+        """Describe it in one sentence."""
         if zh:
             return (
                 f"这是一段 {self.seconds:.2f} 秒的录音,{self.rate} Hz,{self.channels} 声道,"
@@ -67,10 +67,10 @@ class Heard:
 
 
 def speak(text: str, *, speed: float = 1.0) -> bytes:
-    """Make the tones of a text, a syllable each: longer texts last longer, faster ones shorter.
+    """Create the tones of a text, one a syllable: longer texts last longer, faster ones shorter.
 
     Args:
-        text: What is said.
+        text: The text.
         speed: How many times as fast as usual, 0.25 to 4.
 
     Returns:
@@ -80,7 +80,7 @@ def speak(text: str, *, speed: float = 1.0) -> bytes:
 
 
 def wav(samples: bytes, comment: str = "") -> bytes:
-    """Put samples as ``speak`` makes them into a WAV file, a comment along with them."""
+    """Write samples as ``speak`` creates them into a WAV file, with a comment."""
     note = comment.encode("utf-8", "replace")[:60_000] + b"\0"
     note += b"\0" * (len(note) % 2)
     info = b"INFOICMT" + struct.pack("<I", len(note)) + note
@@ -90,15 +90,15 @@ def wav(samples: bytes, comment: str = "") -> bytes:
 
 
 def sample_sound(text: str = "One small step. 一小步。") -> bytes:
-    """Make the recording that demonstrations use: a WAV of tones, with its text along in a comment.
+    """Create the recording that demonstrations use: a WAV of tones, with its text in a comment.
 
     Args:
-        text: What it says; empty for a recording without a comment, of a quarter of a second's silence.
+        text: Its text; empty for a quarter of a second of silence without a comment.
     """
     return wav(speak(text), text)
 
 
-def listen(data: bytes) -> Heard:
+def listen(data: bytes) -> Recording:
     """Measure a recording.
 
     Args:
@@ -115,7 +115,7 @@ def listen(data: bytes) -> Heard:
         raise ValueError(f"this stand-in decodes PCM WAV only: {str(error) or 'the file ends too early'}") from error
     frames = frames[: len(frames) - len(frames) % (width * channels)]
     if not frames or not rate:
-        raise ValueError("the recording holds no sound")
+        raise ValueError("the recording is empty")
     seconds = len(frames) / width / channels / rate
     if seconds > MOST_SECONDS:
         raise ValueError(f"the recording lasts {seconds:.0f} seconds, and {MOST_SECONDS:.0f} are the most")
@@ -124,10 +124,10 @@ def listen(data: bytes) -> Heard:
     quiet = sum(
         len(part) for start in range(0, len(samples), window) if _peak(part := samples[start : start + window]) < _QUIET
     )
-    heard = samples[:: max(1, len(samples) // _LISTENED)]
-    mean = math.sqrt(sum(value * value for value in heard) / len(heard)) / 32768
+    sampled = samples[:: max(1, len(samples) // _LISTENED)]
+    mean = math.sqrt(sum(value * value for value in sampled) / len(sampled)) / 32768
     loudness = max(-96.0, 20 * math.log10(mean)) if mean else -96.0
-    return Heard(seconds, rate, channels, round(loudness, 1), quiet / channels / rate, _comment(data))
+    return Recording(seconds, rate, channels, round(loudness, 1), quiet / channels / rate, _comment(data))
 
 
 def _tones(text: str, speed: float) -> Iterator[bytes]:
@@ -142,7 +142,7 @@ def _tones(text: str, speed: float) -> Iterator[bytes]:
 
 @functools.lru_cache(maxsize=256)
 def _tone(pitch: int, length: int) -> bytes:
-    """Make one tone with soft ends; pitch 0 is silence, 1 to 12 the half tones from A below middle C."""
+    """Create one tone with soft ends; pitch 0 is silence, 1 to 12 the half tones from A below middle C."""
     if not pitch:
         return bytes(2 * length)
     step = 2 * math.pi * 220 * 2 ** ((pitch - 1) / 12) / RATE
@@ -158,7 +158,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 def _sixteen_bits(frames: bytes, width: int) -> "array.array[int]":
-    """Keep of each sample the two bytes that matter most; samples of 8 bits are unsigned and get a lower one."""
+    """Convert samples to 16 bits: the two highest bytes of each; those of 8 bits are unsigned and get a low byte."""
     made = bytearray(len(frames) // width * 2)
     if width == 1:
         made[1::2] = frames.translate(bytes(value ^ 0x80 for value in range(256)))

@@ -1,9 +1,8 @@
-"""The stand-in behind the relay on loopback: it looks at pictures and listens to sound for real, and is no model.
+"""What the stand-in answers to a chat: it really looks at images and measures audio, but has no model.
 
-It counts a picture's colours, measures a recording, does the edits it can read out of a prompt (Chinese or English),
-calls the tools that a prompt speaks of, fills schemas with a prompt's words, and says what it cannot do. The same
-request always gets the same answer. This room is glad not to know HTTP, which is the server's, nor pixels, samples and
-schemas, which are its neighbours': it takes a request's body and gives back a text, calls or a picture.
+It counts an image's colours, measures a recording, makes the edits it can read out of a prompt (Chinese or English),
+calls the tools that a prompt mentions, and fills schemas with a prompt's words; what it cannot do, it says. The same
+request always gets the same answer.
 """
 
 import base64
@@ -28,12 +27,12 @@ _PAIR = re.compile(r"(\w[\w -]{0,40}?)\s*[:=：＝]\s*(\"[^\"\n]+\"|[^,，;；�
 Fetch = Callable[[str], bytes | None]
 
 
-class CannotSeeError(Exception):
-    """A picture could not be had or decoded; the message is for the one who asked."""
+class BadImageError(Exception):
+    """An image could not be fetched or decoded; the message is returned to the client."""
 
 
-class CannotHearError(Exception):
-    """A sound could not be decoded or made; the message is for the one who asked."""
+class BadAudioError(Exception):
+    """Audio could not be decoded or encoded; the message is returned to the client."""
 
 
 class BadSchemaError(Exception):
@@ -45,22 +44,22 @@ class Reply:
     """What the stand-in answers.
 
     Attributes:
-        text: Its words; beside a picture, a short note of what was done. Empty when it only calls or speaks.
-        picture: A PNG, when one was asked for.
+        text: The text; beside an image, a note of what was done. Empty beside tool calls and audio.
+        image: A PNG, when one was asked for.
         language: ``"zh"`` or ``"en"``, as the prompt.
-        tool_calls: The calls it wants made, as a message holds them.
-        reasoning: What it says it thought, when it was asked to think.
-        spoken: The sound of ``transcript`` in the asked format, when sound was asked for.
-        transcript: What is said in ``spoken``.
+        tool_calls: The tool calls, as a message holds them.
+        reasoning: The reasoning, when the request asks for some.
+        audio: The audio of ``transcript`` in the asked format, when audio was asked for.
+        transcript: The text of ``audio``.
         free: Whether the text is prose, of which several answers may differ.
     """
 
     text: str
-    picture: bytes | None = None
+    image: bytes | None = None
     language: str = "en"
     tool_calls: tuple[dict[str, Any], ...] = ()
     reasoning: str | None = None
-    spoken: bytes | None = None
+    audio: bytes | None = None
     transcript: str = ""
     free: bool = False
 
@@ -70,11 +69,11 @@ def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
 
     Args:
         request: The request's body, decoded.
-        fetch: Gives the bytes behind an http address, or None when it is not the server's own.
+        fetch: Returns the bytes behind an http address, or None when it is not the server's own.
 
     Raises:
-        CannotSeeError: A picture is broken, too large or out of reach, or Pillow is missing.
-        CannotHearError: A sound is no WAV, or is wanted in a format that cannot be made here.
+        BadImageError: An image is broken, too large or out of reach, or Pillow is missing.
+        BadAudioError: The audio is not WAV, or is asked for in a format that cannot be encoded here.
         tools.BadToolsError: The request's tools cannot be used.
         BadSchemaError: Its ``response_format`` is called strict and is not, or has no schema.
     """
@@ -84,17 +83,17 @@ def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
     modalities = lenient.strings(request.get("modalities"))
     reasoning = _reasoning(request, prompt, zh=zh)
     if "image" in str(request.get("model", "")) or "image" in modalities:
-        picture, note = _picture(prompt, urls, fetch, zh=zh)
+        image, note = _draw(prompt, urls, fetch, zh=zh)
         text = f"{note}{'(离线替身,不是模型)' if zh else ' (Offline stand-in, no model.)'}"
-        return Reply(text, picture, language, reasoning=reasoning)
+        return Reply(text, image, language, reasoning=reasoning)
     schema = _schema(request)
     results = tools.results(lenient.objects(request.get("messages")))
     if not results and (calls := tools.calls(request, prompt)):
         return Reply("", language=language, tool_calls=tuple(calls), reasoning=reasoning)
-    observed = [*_seen(urls, fetch, zh=zh), *_heard(request, zh=zh)]
+    observed = [*_described_images(urls, fetch, zh=zh), *_described_audio(request, zh=zh)]
     if schema is not None:
-        told = "\n".join([prompt, *observed, *(said for _, said in results)])
-        value = schemas.fill(schema, Words(told)) if schema else _pairs(told)
+        context = "\n".join([prompt, *observed, *(result for _, result in results)])
+        value = schemas.fill(schema, Words(context)) if schema else _pairs(context)
         return Reply(json.dumps(value, ensure_ascii=False), language=language, reasoning=reasoning)
     if results:
         text = _quoted(results, zh=zh)
@@ -102,7 +101,7 @@ def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
         words = "我是离线替身,只数像素,不是模型。" if zh else "I am an offline stand-in that counts pixels, no model."
         if not urls:
             words = (
-                "我是离线替身,只量声音,不是模型。" if zh else "I am an offline stand-in that measures sound, no model."
+                "我是离线替身,只量声音,不是模型。" if zh else "I am an offline stand-in that measures audio, no model."
             )
         text = "\n".join([*observed, f"({words})"])
     elif zh:
@@ -111,12 +110,12 @@ def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
         text = f'I am an offline stand-in, no model. You said: "{prompt}"'
     text = stopped(text, request.get("stop"))
     if "audio" in modalities:
-        return Reply("", language=language, reasoning=reasoning, spoken=_spoken(request, text), transcript=text)
+        return Reply("", language=language, reasoning=reasoning, audio=_speech(request, text), transcript=text)
     return Reply(text, language=language, reasoning=reasoning, free=True)
 
 
 def stopped(text: str, stop: object) -> str:
-    """Cut a text before the first of the words it was to stop at.
+    """Cut a text before the first of its stop words.
 
     Args:
         text: The text.
@@ -127,7 +126,7 @@ def stopped(text: str, stop: object) -> str:
 
 
 def _read(request: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Find the last user message's text, and the addresses of its pictures (or of the last message that has any)."""
+    """Return the last user message's text, and the addresses of its images (or of the last message that has any)."""
     prompt, urls = "", list[str]()
     for message in reversed(lenient.objects(request.get("messages"))):
         if message.get("role") != "user":
@@ -140,42 +139,43 @@ def _read(request: Mapping[str, Any]) -> tuple[str, list[str]]:
     return prompt, urls
 
 
-def _picture(prompt: str, urls: list[str], fetch: Fetch, *, zh: bool) -> tuple[bytes, str]:
-    made: tuple[bytes, str]
+def _draw(prompt: str, urls: list[str], fetch: Fetch, *, zh: bool) -> tuple[bytes, str]:
+    """Return an image and a note of what was done: the last image edited, or a new one."""
+    drawn: tuple[bytes, str]
     if urls:
-        made = pillow("editing").edit(_look(urls[-1], fetch), prompt, zh=zh)
+        drawn = pillow("editing").edit(_look(urls[-1], fetch), prompt, zh=zh)
     else:
-        made = pillow("drawing").generate(prompt, zh=zh)
-    return made
+        drawn = pillow("drawing").generate(prompt, zh=zh)
+    return drawn
 
 
-def _seen(urls: list[str], fetch: Fetch, *, zh: bool) -> list[str]:
-    seen = [str(pillow("images").describe(_look(url, fetch), zh=zh)) for url in urls]
-    if len(seen) > 1:
-        return [f"{'图' if zh else 'Picture '}{number}: {text}" for number, text in enumerate(seen, 1)]
-    return seen
+def _described_images(urls: list[str], fetch: Fetch, *, zh: bool) -> list[str]:
+    described = [str(pillow("images").describe(_look(url, fetch), zh=zh)) for url in urls]
+    if len(described) > 1:
+        return [f"{'图' if zh else 'Image '}{number}: {text}" for number, text in enumerate(described, 1)]
+    return described
 
 
-def _heard(request: Mapping[str, Any], *, zh: bool) -> list[str]:
-    """Listen to the sounds of the last user message."""
+def _described_audio(request: Mapping[str, Any], *, zh: bool) -> list[str]:
+    """Describe the audio of the last user message."""
     users = [each for each in lenient.objects(request.get("messages")) if each.get("role") == "user"]
-    said: list[str] = []
+    described: list[str] = []
     for part in lenient.objects(users[-1].get("content")) if users else []:
         if part.get("type") != "input_audio":
             continue
         try:
             data = base64.b64decode(str(lenient.mapping(part.get("input_audio")).get("data", "")), validate=True)
-            heard = audio.listen(data)
+            recording = audio.listen(data)
         except ValueError as error:
-            raise CannotHearError(f"the sound could not be decoded: {error}") from error
-        said.append(heard.describe(zh=zh))
-        if heard.comment is not None:
-            said.append(f"里面说:「{heard.comment}」" if zh else f'It says: "{heard.comment}"')
-    return said
+            raise BadAudioError(f"the audio could not be decoded: {error}") from error
+        described.append(recording.describe(zh=zh))
+        if recording.comment is not None:
+            described.append(f"里面说:「{recording.comment}」" if zh else f'It says: "{recording.comment}"')
+    return described
 
 
 def _schema(request: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Give the schema that the answer has to fit: empty for any object, None for prose."""
+    """Return the schema that the answer has to fit: empty for any object, None for prose."""
     asked = lenient.mapping(request.get("response_format"))
     if asked.get("type") == "json_object":
         return {}
@@ -185,24 +185,24 @@ def _schema(request: Mapping[str, Any]) -> dict[str, Any] | None:
     if not inner.get("name"):
         raise BadSchemaError("Missing required parameter: 'response_format.json_schema.name'.")
     schema = lenient.mapping(inner.get("schema"))
-    if inner.get("strict") is True and (wrong := schemas.complaint(schema)) is not None:
+    if inner.get("strict") is True and (wrong := schemas.strict_error(schema)) is not None:
         raise BadSchemaError(f"Invalid schema for response_format '{inner['name']}': {wrong}")
     return schema or {"type": "object"}
 
 
 def _pairs(prompt: str) -> dict[str, str]:
-    """Make an object of what the prompt writes as ``key: value``, or of all of it."""
+    """Build an object of what the prompt writes as ``key: value``, or of all of it."""
     pairs = {key.strip().rsplit(" ", 1)[-1]: value.strip(' "') for key, value in _PAIR.findall(prompt)}
     return pairs or {"answer": prompt}
 
 
 def _quoted(results: list[tuple[str, str]], *, zh: bool) -> str:
-    """Say what tools said."""
+    """Quote the results of tools."""
     if zh:
-        said = ";".join(f"{name} 返回「{text}」" for name, text in results)
-        return f"工具结果:{said}。(我是离线替身,不是模型。)"
-    said = "; ".join(f'{name} said "{text}"' for name, text in results)
-    return f"From the tools: {said}. (I am an offline stand-in, no model.)"
+        quoted = ";".join(f"{name} 返回「{text}」" for name, text in results)
+        return f"工具结果:{quoted}。(我是离线替身,不是模型。)"
+    quoted = "; ".join(f'{name} said "{text}"' for name, text in results)
+    return f"From the tools: {quoted}. (I am an offline stand-in, no model.)"
 
 
 def _reasoning(request: Mapping[str, Any], prompt: str, *, zh: bool) -> str | None:
@@ -214,60 +214,60 @@ def _reasoning(request: Mapping[str, Any], prompt: str, *, zh: bool) -> str | No
     return f"Effort {effort}: the prompt has {len(prompt.split())} words; a stand-in follows rules and does not think."
 
 
-def _spoken(request: Mapping[str, Any], text: str) -> bytes:
+def _speech(request: Mapping[str, Any], text: str) -> bytes:
     kind = str(lenient.mapping(request.get("audio")).get("format", "wav"))
     if kind not in {"wav", "pcm16"}:
-        raise CannotHearError(f"this stand-in has no encoder for {kind!r}; it makes wav and pcm16")
+        raise BadAudioError(f"this stand-in has no encoder for {kind!r}; it makes wav and pcm16")
     samples = audio.speak(text)
     return samples if kind == "pcm16" else audio.wav(samples, text)
 
 
 def _look(url: str, fetch: Fetch) -> "Image":
-    """Decode the picture behind an address."""
-    return decode(picture_bytes(url, fetch))
+    """Decode the image behind an address."""
+    return decode(image_bytes(url, fetch))
 
 
 def decode(data: bytes) -> "Image":
-    """Decode a picture.
+    """Decode an image.
 
     Raises:
-        CannotSeeError: It is broken, too large or no picture, or Pillow is missing.
+        BadImageError: It is broken, too large or not an image, or Pillow is missing.
     """
     try:
-        picture: Image = pillow("images").decode(data)
+        image: Image = pillow("images").decode(data)
     except ValueError as error:
-        raise CannotSeeError(str(error)) from error
-    return picture
+        raise BadImageError(str(error)) from error
+    return image
 
 
 def pillow(module: str) -> Any:
     """Import one of the modules that need Pillow: images, editing or drawing.
 
     Raises:
-        CannotSeeError: Pillow is missing.
+        BadImageError: Pillow is missing.
     """
     try:
         return import_module(f"tutuclient.standin.{module}")
     except ImportError as error:
-        raise CannotSeeError('looking at pictures needs Pillow: pip install pillow (the extra "images")') from error
+        raise BadImageError('looking at images needs Pillow: pip install pillow (the extra "images")') from error
 
 
-def picture_bytes(url: str, fetch: Fetch) -> bytes:
-    """Give the bytes behind a data URI or an address of this server.
+def image_bytes(url: str, fetch: Fetch) -> bytes:
+    """Return the bytes behind a data URI or an address of this server.
 
     Raises:
-        CannotSeeError: The base64 is broken, or the address is another's.
+        BadImageError: The base64 is broken, or the address is not on this server.
     """
     head = _DATA_URI.match(url)
     if head is None:
         data = fetch(url) if url.startswith(("http://", "https://")) else None
         if data is None:
-            raise CannotSeeError(
-                f"this stand-in fetches no pictures from the network: {url[:80]!r}; send a data URI, or an address on "
+            raise BadImageError(
+                f"this stand-in fetches no images from the network: {url[:80]!r}; send a data URI, or an address on "
                 "this server"
             )
         return data
     try:
         return base64.b64decode(url[head.end() :], validate=True)
     except (binascii.Error, ValueError) as error:
-        raise CannotSeeError(f"illegal base64 data in the picture's data URI: {error}") from error
+        raise BadImageError(f"illegal base64 data in the image's data URI: {error}") from error

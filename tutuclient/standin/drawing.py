@@ -31,11 +31,11 @@ _GROUND_COLOUR = re.compile(r"\w{2}的?背景|背景[是为用]\w{2}|\w+ (?:back
 
 
 def generate(prompt: str, *, zh: bool, size: tuple[int, int] = (768, 512), clear: bool = False) -> tuple[bytes, str]:
-    """Draw the things and colours that are named; without any, a pattern that is the prompt's own.
+    """Draw the things and colours that a prompt names; without any, a pattern that only this prompt gets.
 
     Args:
         prompt: What to draw, in Chinese or English.
-        zh: Whether to say what was drawn in Chinese.
+        zh: Whether the note is in Chinese.
         size: Width and height in pixels.
         clear: Whether to leave the ground transparent.
     """
@@ -61,10 +61,10 @@ def generate(prompt: str, *, zh: bool, size: tuple[int, int] = (768, 512), clear
         ground = (0, 0, 0, 0)
     elif SKY.search(prompt):
         ground = draw_sky(size)
-    picture = _scene(size, ground, [(name, COLOURS[colour][1]) for name, colour in things])
+    image = _scene(size, ground, [(name, COLOURS[colour][1]) for name, colour in things])
     if zh:
-        return picture, f"画了{'、'.join(chinese(colour) + '的' + _CHINESE_THINGS[name] for name, colour in things)}。"
-    return picture, f"I drew {', '.join(f'a {name} in {colour}' for name, colour in things)}."
+        return image, f"画了{'、'.join(chinese(colour) + '的' + _CHINESE_THINGS[name] for name, colour in things)}。"
+    return image, f"I drew {', '.join(f'a {name} in {colour}' for name, colour in things)}."
 
 
 def draw_sky(size: tuple[int, int]) -> Image.Image:
@@ -74,7 +74,7 @@ def draw_sky(size: tuple[int, int]) -> Image.Image:
         size: Width and height in pixels.
 
     Returns:
-        An opaque "RGBA" picture, the same for the same size.
+        An opaque "RGBA" image, the same for the same size.
     """
     width, height = size
     fade = resized(Image.linear_gradient("L"), size)
@@ -98,7 +98,7 @@ def draw_sky(size: tuple[int, int]) -> Image.Image:
 
 
 def sample_picture() -> bytes:
-    """Draw the picture that demonstrations use: an orange cat on a hill before a plain light wall.
+    """Draw the image that demonstrations use: an orange cat on a hill before a plain light wall.
 
     Returns:
         A PNG of 720 × 540 pixels, always the same. Its background is one colour, so that replacing it shows.
@@ -110,7 +110,7 @@ def sample_picture() -> bytes:
 
 
 def _scene(size: tuple[int, int], ground: Image.Image | tuple[int, ...], things: list[tuple[str, Colour]]) -> bytes:
-    """Set things side by side on a hill; all is drawn larger, for smooth edges. A clear ground has no hill."""
+    """Draw things side by side on a hill; larger first, for smooth edges. A transparent ground has no hill."""
     larger = 3 if max(size) <= 768 else 2 if max(size) <= MAX_SIDE else 1  # noqa: PLR2004 - as memory allows.
     width, height = size[0] * larger, size[1] * larger
     large = (

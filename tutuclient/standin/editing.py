@@ -38,16 +38,16 @@ _UPSIDE = re.compile(r"垂直翻转|上下翻转|上下颠倒|vertical(?:ly)?|up
 _MIRROR = re.compile(r"翻转|镜像|\bflip|\bmirror", re.IGNORECASE)
 
 
-def edit(picture: Image.Image, prompt: str, *, zh: bool, mask: Image.Image | None = None) -> tuple[bytes, str]:
-    """Do to the picture what can be read out of the prompt; say what was done.
+def edit(image: Image.Image, prompt: str, *, zh: bool, mask: Image.Image | None = None) -> tuple[bytes, str]:
+    """Edit an image as far as the prompt can be read, and return a PNG and a note of what was done.
 
     Args:
-        picture: The picture.
+        image: The image.
         prompt: What to do, in Chinese or English.
-        zh: Whether to say what was done in Chinese.
-        mask: A picture of the same size with alpha; only where it is transparent is anything changed.
+        zh: Whether the note is in Chinese.
+        mask: An image of the same size with alpha; only where it is transparent is anything changed.
     """
-    image = rgba(upright(picture))
+    image = rgba(upright(image))
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     before = image.copy()
     image, done = _change_background(image, prompt)
@@ -59,7 +59,7 @@ def edit(picture: Image.Image, prompt: str, *, zh: bool, mask: Image.Image | Non
         done = [
             (
                 "没看懂这个修改要求,只给图片加了画框",
-                "I could not read that edit, so I only framed the picture",
+                "I could not read that edit, so I only framed the image",
             )
         ]
     if mask is not None:
@@ -67,9 +67,9 @@ def edit(picture: Image.Image, prompt: str, *, zh: bool, mask: Image.Image | Non
         changed = image if image.size == before.size else ImageOps.fit(image, before.size)
         image = Image.composite(before, changed, kept)
     if zh:
-        return png(image), f"{'、'.join(said for said, _ in done)}。"
-    said = "; ".join(said for _, said in done)
-    return png(image), f"{said[0].upper()}{said[1:]}."
+        return png(image), f"{'、'.join(note for note, _ in done)}。"
+    notes = "; ".join(note for _, note in done)
+    return png(image), f"{notes[0].upper()}{notes[1:]}."
 
 
 Done = list[tuple[str, str]]
@@ -97,24 +97,24 @@ def _change_background(image: Image.Image, prompt: str) -> tuple[Image.Image, Do
         return image, []
     mask = _background_mask(image)
     if mask is None:
-        # Nothing flat to replace: the whole picture stands before the new background.
+        # Nothing flat to replace: the whole image stands before the new background.
         inset = resized(image, (max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)))
         ground.paste(inset, ((image.width - inset.width) // 2, (image.height - inset.height) // 2), inset)
-        said = (
+        note = (
             "没找到平整的背景,所以整张图放在新背景前",
             "found no plain background, so all of it stands before a new one",
         )
-        return ground, [said]
+        return ground, [note]
     flat = Image.new("RGBA", image.size, (0, 0, 0, 0))
     flat.paste(image, (0, 0))
     return Image.composite(ground, flat, mask), [done]
 
 
 def _background_mask(image: Image.Image) -> Image.Image | None:
-    """Find the background: what is transparent, or is like the upper border and touches it.
+    """Find the background: what is transparent, or looks like the upper border and touches it.
 
     Returns:
-        An "L" picture of the same size, 255 where the background is; None when that is under 2 % of the area.
+        An "L" image of the same size, 255 where the background is; None when that is under 2 % of the area.
     """
     clear = where(image.getchannel("A"), range(128))
     rgb = image.convert("RGB")
@@ -149,7 +149,7 @@ def _palette(colours: list[Any]) -> list[Colour]:
 
 
 def _connected(like: Image.Image, rim: list[tuple[int, int]]) -> Image.Image:
-    """Keep of a small mask what hangs together with the rim."""
+    """Keep what is connected to the rim in a small mask."""
     width, height = like.size
     open_spots = bytearray(like.tobytes())
     reached = bytearray(width * height)
@@ -205,7 +205,7 @@ def _change_place(image: Image.Image, prompt: str) -> tuple[Image.Image, Done]:
 
 
 def beside(images: list[Image.Image]) -> Image.Image:
-    """Set pictures side by side, all as high as the first."""
+    """Join images side by side, all as high as the first."""
     height = min(images[0].height, MAX_SIDE)
     fitted = [resized(rgba(upright(each)), (max(1, each.width * height // each.height), height)) for each in images]
     row = Image.new("RGBA", (sum(each.width for each in fitted), height))
@@ -216,9 +216,9 @@ def beside(images: list[Image.Image]) -> Image.Image:
     return row
 
 
-def vary(picture: Image.Image, number: int) -> bytes:
-    """Make a picture that is like this one and not the same: its hues turned a little further with each number."""
-    image = rgba(upright(picture))
+def vary(image: Image.Image, number: int) -> bytes:
+    """Return an image like this one but not the same: its hues turned a little further with each number."""
+    image = rgba(upright(image))
     image.thumbnail((MAX_SIDE, MAX_SIDE))
     hue, saturation, value = image.convert("RGB").convert("HSV").split()
     turned = mapped(hue, [(shade + 21 * number) % 256 for shade in range(256)])
@@ -227,7 +227,7 @@ def vary(picture: Image.Image, number: int) -> bytes:
 
 
 def draft(data: bytes, steps: int, *, kind: str) -> bytes:
-    """Blur a finished picture, so that it looks like one that is so many steps from done."""
+    """Blur a finished image like a draft that is so many steps from done."""
     image = decode(data).convert("RGBA")
     radius = max(image.size) / 64 * steps
     return encode(png(image.filter(ImageFilter.GaussianBlur(radius))), kind=kind)

@@ -10,10 +10,10 @@ from typing import Any
 from PIL import Image, ImageOps
 
 MAX_PIXELS = 50_000_000
-"""Pictures with more pixels (width × height) are refused before they are decoded."""
+"""Images with more pixels (width × height) are an error before they are decoded."""
 
 MAX_SIDE = 2048
-"""Edited pictures are made no longer than this, in pixels."""
+"""The longest side of an edited image, in pixels."""
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
@@ -21,13 +21,13 @@ Colour = tuple[int, int, int]
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode a picture, after a look at its size and, where the format has any, its checksums.
+    """Decode an image, after a look at its size and, where the format has any, its checksums.
 
     Args:
         data: A PNG, JPEG, WebP, GIF, BMP or TIFF file.
 
     Raises:
-        ValueError: It is none of these, is broken, or has more than ``MAX_PIXELS``.
+        ValueError: It has another format, is broken, or has more than ``MAX_PIXELS``.
     """
     try:
         return _decoded(data)
@@ -37,7 +37,7 @@ def decode(data: bytes) -> Image.Image:
         pass  # Pillow only warns of broken EXIF, and the process makes errors of warnings (python -W error).
     except Exception as error:
         # Decoders raise whatever they meet: OSError, SyntaxError, struct.error, DecompressionBombError …
-        raise ValueError(f"the picture could not be decoded: {type(error).__name__}") from error
+        raise ValueError(f"the image could not be decoded: {type(error).__name__}") from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return decode(data)
@@ -51,27 +51,27 @@ def _decoded(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as probe:
         pixels = probe.width * probe.height
         if pixels > MAX_PIXELS:
-            raise _TooLargeError(f"the picture has {pixels} pixels, and {MAX_PIXELS} are the most that are looked at")
+            raise _TooLargeError(f"the image has {pixels} pixels, and {MAX_PIXELS} are the most that are decoded")
         probe.verify()
-    picture = Image.open(io.BytesIO(data), formats=_FORMATS)
-    picture.load()
-    if picture.mode not in {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}:
-        rgba(picture)  # What cannot be shown in colours is told now.
-    return picture
+    image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    image.load()
+    if image.mode not in {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr"}:
+        rgba(image)  # Raises for modes without a conversion.
+    return image
 
 
-def rgba(picture: Image.Image) -> Image.Image:
-    """Bring a picture of any mode into colours of 8 bits with alpha.
+def rgba(image: Image.Image) -> Image.Image:
+    """Convert an image of any mode to RGBA of 8 bits.
 
     Raises:
-        ValueError: There is no way from its mode.
+        ValueError: There is no conversion from its mode.
     """
-    if picture.mode == "I" or picture.mode.startswith("I;16"):
-        grey = picture.convert("I").point([value >> 8 for value in range(2**16)], "L")
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        grey = image.convert("I").point([value >> 8 for value in range(2**16)], "L")
         return grey.convert("RGBA")
-    if picture.mode == "F":
-        return picture.convert("L").convert("RGBA")
-    return picture.convert("RGBA")
+    if image.mode == "F":
+        return image.convert("L").convert("RGBA")
+    return image.convert("RGBA")
 
 
 _TURNS = {
@@ -86,14 +86,14 @@ _TURNS = {
 """The orientations of EXIF, and what sets each upright."""
 
 
-def upright(picture: Image.Image) -> Image.Image:
-    """Turn a decoded picture as its EXIF says; broken EXIF says nothing."""
+def upright(image: Image.Image) -> Image.Image:
+    """Turn a decoded image as its EXIF says; broken EXIF is ignored."""
     try:
-        orientation = picture.getexif().get(0x0112)
+        orientation = image.getexif().get(0x0112)
     except Exception:  # noqa: BLE001  (Pillow raises whatever it met: SyntaxError, ValueError, struct.error …)
         orientation = None
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    return picture if turn is None else picture.transpose(turn)
+    return image if turn is None else image.transpose(turn)
 
 
 def resized(
@@ -104,12 +104,12 @@ def resized(
 
 
 def mapped(image: Image.Image, table: list[int]) -> Image.Image:
-    """Give each of the 256 values of an "L" picture another."""
+    """Map each of the 256 values of an "L" image to another."""
     return image.point(table)  # pyright: ignore[reportUnknownMemberType]  (its stub names types that Pillow keeps back)
 
 
 def where(image: Image.Image, values: range) -> Image.Image:
-    """Make a mask: 255 where an "L" picture has one of these values."""
+    """Return a mask: 255 where an "L" image has one of these values."""
     return mapped(image, [255 if value in values else 0 for value in range(256)])
 
 
@@ -133,35 +133,32 @@ _HUES = ((4, "red"), (12, "orange"), (19, "yellow"), (46, "green"), (54, "cyan")
 _COLOURLESS, _BLACK, _DIM_BLACK, _WHITE, _BROWN, _PINK = 11, 12, 20, 88, 47, 72
 
 
-def describe(picture: Image.Image, *, zh: bool) -> str:
-    """Say what can be counted: format, size, mode, frames, and the main colours with their share of the area."""
-    kind, frames = picture.format or "?", getattr(picture, "n_frames", 1)
-    shares = _shares(picture)
+def describe(image: Image.Image, *, zh: bool) -> str:
+    """Describe what can be counted: format, size, mode, frames, and the main colours with their share of the area."""
+    kind, frames = image.format or "?", getattr(image, "n_frames", 1)
+    shares = _shares(image)
     if zh:
         colours = "、".join(f"{chinese(name)} {share}%" for name, share in shares)
         moving = f",动画 {frames} 帧" if frames > 1 else ""
-        return (
-            f"这是一张 {kind} 图片,{picture.width}×{picture.height} 像素,{picture.mode} 模式{moving}。"
-            f"主要颜色:{colours}。"
-        )
+        return f"这是一张 {kind} 图片,{image.width}×{image.height} 像素,{image.mode} 模式{moving}。主要颜色:{colours}。"
     colours = ", ".join(f"{name} {share}%" for name, share in shares)
     moving = f", animated with {frames} frames" if frames > 1 else ""
     article = "an" if kind[0] in "AEIOU" else "a"
     return (
-        f"This is {article} {kind} picture of {picture.width}x{picture.height} pixels, mode {picture.mode}{moving}. "
+        f"This is {article} {kind} image of {image.width}x{image.height} pixels, mode {image.mode}{moving}. "
         f"Main colours: {colours}."
     )
 
 
-def _shares(picture: Image.Image) -> list[tuple[str, int]]:
+def _shares(image: Image.Image) -> list[tuple[str, int]]:
     """Name the colours that cover at least 3 % of the area, the largest first, with their share in per cent."""
-    small = resized(rgba(picture), (96, 96), Image.Resampling.NEAREST)
+    small = resized(rgba(image), (96, 96), Image.Resampling.NEAREST)
     counted: Counter[str] = Counter()
     colours: list[tuple[int, Any]] = small.getcolors(96 * 96) or []
     for number, (red, green, blue, alpha) in colours:
         counted[_name(red, green, blue) if alpha > 127 else "transparent"] += number  # noqa: PLR2004 - half.
     shares = [(name, round(100 * number / 96**2)) for name, number in counted.most_common(5)]
-    return [(name, share) for name, share in shares if share >= 3] or shares[:1]  # noqa: PLR2004 - said above.
+    return [(name, share) for name, share in shares if share >= 3] or shares[:1]  # noqa: PLR2004 - as documented.
 
 
 def _name(red: int, green: int, blue: int) -> str:
@@ -196,11 +193,11 @@ SKY = re.compile(r"蓝天|白云|天空|云朵|\bsky\b|\bclouds?\b", re.IGNORECA
 
 
 def encode(data: bytes, *, kind: str, size: tuple[int, int] | None = None, quality: int | None = None) -> bytes:
-    """Bring a picture into a size and format.
+    """Encode an image in a size and format.
 
     Args:
-        data: The picture as PNG.
-        kind: ``"png"``, ``"jpeg"`` or ``"webp"``; JPEG gets a white ground where the picture is transparent.
+        data: The image as PNG.
+        kind: ``"png"``, ``"jpeg"`` or ``"webp"``; JPEG gets a white ground where the image is transparent.
         size: Width and height in pixels; None leaves them. What does not fit is cut off at the edges.
         quality: 0 to 100 for JPEG and WebP; None for the usual.
     """

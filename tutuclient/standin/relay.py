@@ -30,7 +30,7 @@ async def serve(
         port: The port; 0 takes a free one, which ``server.base_url`` then names.
         key: The one key that is accepted; None accepts everything.
         max_body_bytes: Longer request bodies get 413.
-        ssl_context: Given, the server speaks TLS.
+        ssl_context: When set, the server speaks TLS.
     """
     async with Server(host, port, key, max_body_bytes, ssl_context, endpoints.answer) as server:
         yield server

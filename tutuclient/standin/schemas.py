@@ -1,8 +1,7 @@
-"""A value that fits a JSON schema, made of a prompt's words: an answer in ``json_schema``, or a call's arguments.
+"""Values that fit a JSON schema, filled with a prompt's words: answers in ``json_schema``, and arguments of calls.
 
-It knows the part of JSON Schema that strict schemas use and some more: types, ``enum``, ``const``, ``anyOf``,
-``allOf``, ``$ref``, bounds. Schemas that hold themselves end where they may. The same schema and prompt give the same
-value. This room is glad not to know which of the two it is made for.
+It knows the part of JSON Schema that strict schemas use, and some more: types, ``enum``, ``const``, ``anyOf``,
+``allOf``, ``$ref``, bounds. Recursive schemas end as soon as they may. The same schema and prompt give the same value.
 """
 
 import math
@@ -14,10 +13,10 @@ from tutuclient.standin.words import Words
 from tutuclient.testing import lenient
 
 UNKNOWN = "unknown"
-"""What a text is when the prompt names nothing more."""
+"""A text for which the prompt has no words left."""
 
-_DEEPEST = 6  # Beyond it, only what is required is made.
-_BOTTOM, _MOST_VALUES = 64, 2000  # Where a schema that must hold itself ends all the same, with a null.
+_DEEPEST = 6  # Beyond it, only what is required is built.
+_BOTTOM, _MOST_VALUES = 64, 2000  # Where a schema that requires itself ends all the same, with a null.
 _MOST_ITEMS, _MOST_CHARACTERS = 1000, 10_000
 _WHOLE_PROMPT = re.compile(
     r"text|prompt|query|question|message|content|description|summary|reason|explanation|answer|note|comment|thought",
@@ -39,7 +38,7 @@ _FORMATS = {
 
 
 def fill(schema: Mapping[str, Any], words: Words) -> Any:
-    """Make a value that fits.
+    """Build a value that fits.
 
     Args:
         schema: The schema, its ``$defs`` within; what it leaves open may be anything.
@@ -48,8 +47,8 @@ def fill(schema: Mapping[str, Any], words: Words) -> Any:
     return _Filler(schema, words).value(schema, "", 0)
 
 
-def complaint(schema: object, where: tuple[str, ...] = ()) -> str | None:
-    """Say what is wrong with a schema that was called strict, in OpenAI's words; None when nothing is.
+def strict_error(schema: object, where: tuple[str, ...] = ()) -> str | None:
+    """Return what is wrong with a schema that was called strict, in OpenAI's words; None when nothing is.
 
     Every object has to close itself (``additionalProperties: false``) and to require all its properties.
     """
@@ -67,12 +66,12 @@ def complaint(schema: object, where: tuple[str, ...] = ()) -> str | None:
             )
     for step in ("properties", "$defs", "definitions"):
         for name, inner in lenient.mapping(node.get(step)).items():
-            if (found := complaint(inner, (*where, step, name))) is not None:
+            if (found := strict_error(inner, (*where, step, name))) is not None:
                 return found
     for place, inner in enumerate(lenient.objects(node.get("anyOf"))):
-        if (found := complaint(inner, (*where, "anyOf", str(place)))) is not None:
+        if (found := strict_error(inner, (*where, "anyOf", str(place)))) is not None:
             return found
-    return complaint(node["items"], (*where, "items")) if isinstance(node.get("items"), dict) else None
+    return strict_error(node["items"], (*where, "items")) if isinstance(node.get("items"), dict) else None
 
 
 class _Filler:
@@ -115,7 +114,7 @@ class _Filler:
                 return self._text(node, key)
 
     def _resolved(self, node: dict[str, Any]) -> dict[str, Any]:
-        """Follow ``$ref`` within the schema and lay ``allOf`` together."""
+        """Resolve ``$ref`` within the schema and merge ``allOf``."""
         for _ in range(16):
             reference = node.get("$ref")
             if not isinstance(reference, str) or not reference.startswith("#"):
@@ -132,11 +131,11 @@ class _Filler:
         return node
 
     def _branch(self, branches: list[dict[str, Any]], key: str, depth: int) -> dict[str, Any]:
-        """Choose among alternatives: the one the prompt speaks of, else the first that is not null."""
+        """Choose among alternatives: the one the prompt mentions, else the first that is not null."""
         resolved = [self._resolved(branch) for branch in branches]
         nulls = [branch for branch in resolved if _kind(branch) == "null"]
-        holds_itself = any("$ref" in branch for branch in branches)
-        if nulls and (depth > _DEEPEST or (holds_itself and not self._words.left)):
+        recursive = any("$ref" in branch for branch in branches)
+        if nulls and (depth > _DEEPEST or (recursive and not self._words.left)):
             return nulls[0]
         solid = [branch for branch in resolved if _kind(branch) != "null"] or resolved
         for branch in solid:
@@ -177,7 +176,7 @@ class _Filler:
         return [self.value(item, key, depth + 1) for _ in range(number)]
 
     def _supply(self, item: Mapping[str, Any]) -> int:
-        """Say how many items the words that are left would make."""
+        """Return how many items the words that are left would fill."""
         kind = _kind(item) or "string"
         if kind in {"integer", "number"}:
             return len(self._words.numbers)
@@ -205,9 +204,9 @@ class _Filler:
         return round(value) if whole else value
 
     def _boolean(self, key: str) -> bool:
-        said = self._words.value_of(key)
-        if said is not None:
-            return said.lower() in {"true", "yes", "on", "1", "是"}
+        value = self._words.value_of(key)
+        if value is not None:
+            return value.lower() in {"true", "yes", "on", "1", "是"}
         spelt = " ".join(re.findall(r"[A-Za-z]+", key)).lower().removeprefix("is ").removeprefix("has ")
         text = self._words.text.lower().replace("_", " ")
         return (
@@ -240,7 +239,7 @@ class _Filler:
 
 
 def _kind(node: Mapping[str, Any]) -> str | None:
-    """Say what type a value has to be, of several the first that is not null; None when any will do."""
+    """Return the type that a value has to have, of several the first that is not null; None when any will do."""
     kinds = lenient.strings(node.get("type"))
     return next((each for each in kinds if each != "null"), kinds[0] if kinds else None)
 

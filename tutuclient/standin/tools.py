@@ -1,8 +1,7 @@
-"""Which tools a prompt asks for, and what they are called with.
+"""Which tools a prompt asks for, and their arguments.
 
-A tool is asked for when the request says so, or when the prompt shares words with its name, description or
-parameters. A prompt that names several things gets several calls. No model: the same request gets the same calls.
-This room is glad not to know how calls are sent, nor what becomes of them.
+A tool is called when the request requires it, or when the prompt shares words with its name, description or
+parameters. A prompt that names several things gets several calls. The same request gets the same calls.
 """
 
 import hashlib
@@ -11,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tutuclient.standin.schemas import complaint, fill
+from tutuclient.standin.schemas import fill, strict_error
 from tutuclient.standin.words import CJK, ENGLISH, Words, split_name, terms
 from tutuclient.testing import lenient
 
@@ -22,7 +21,7 @@ class Tool:
 
     Attributes:
         name: Its name.
-        description: What it says it does.
+        description: Its description.
         parameters: The schema of its arguments; None for a custom tool, which takes a text.
     """
 
@@ -32,7 +31,7 @@ class Tool:
 
 
 class BadToolsError(Exception):
-    """The request's tools cannot be used; the message is for the one who asked."""
+    """The request's tools cannot be used; the message is returned to the client."""
 
     def __init__(self, message: str, param: str = "tools") -> None:
         super().__init__(message)
@@ -40,7 +39,7 @@ class BadToolsError(Exception):
 
 
 def calls(request: Mapping[str, Any], prompt: str) -> list[dict[str, Any]]:
-    """Give the calls that a request asks for, as ``tool_calls`` of a message.
+    """Return the calls that a request asks for, as ``tool_calls`` of a message.
 
     Args:
         request: The chat request; ``functions`` count as tools.
@@ -81,7 +80,7 @@ def offered(request: Mapping[str, Any]) -> list[Tool]:
                 f"Missing required parameter: 'tools[{place}].{kind}.name'.", f"tools[{place}].{kind}.name"
             )
         schema = None if kind == "custom" else lenient.mapping(inner.get("parameters"))
-        if inner.get("strict") is True and (wrong := complaint(schema)) is not None:
+        if inner.get("strict") is True and (wrong := strict_error(schema)) is not None:
             where = f"tools[{place}].function.parameters"
             raise BadToolsError(f"Invalid schema for function '{name}': {wrong}", where)
         tools.append(Tool(name, str(inner.get("description") or ""), schema))
@@ -92,7 +91,7 @@ def offered(request: Mapping[str, Any]) -> list[Tool]:
 
 
 def results(messages: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Give the results at the end of a conversation, as a tool's name and what it said; none when it ends otherwise."""
+    """Return the tool results at the end of a conversation, as names and texts; empty when it ends otherwise."""
     listed = list(messages)
     names = {
         str(call.get("id")): str(lenient.mapping(call.get("function") or call.get("custom")).get("name", ""))
@@ -109,7 +108,7 @@ def results(messages: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
 
 
 def _allowed(request: Mapping[str, Any], tools: list[Tool]) -> tuple[list[Tool], bool]:
-    """Say which tools may be called, and whether one has to be."""
+    """Return which tools may be called, and whether one has to be."""
     choice = request.get("tool_choice", request.get("function_call"))
     if isinstance(choice, str):
         if choice == "required" and not tools:
@@ -154,7 +153,7 @@ def _calls_of(tool: Tool, prompt: str) -> list[dict[str, Any]]:
     words = Words(prompt, without=about)
     required = lenient.strings(tool.parameters.get("required")) or list(properties)
     wanted = {**tool.parameters, "properties": {
-        name: schema for name, schema in properties.items() if name in required or _spoken_of(name, schema, words)
+        name: schema for name, schema in properties.items() if name in required or _mentioned(name, schema, words)
     }}  # fmt: skip
     kinds = [lenient.mapping(properties.get(name)) for name in required]
     texts = [each for each in kinds if "string" in lenient.strings(each.get("type")) and "enum" not in each]
@@ -173,8 +172,8 @@ def _calls_of(tool: Tool, prompt: str) -> list[dict[str, Any]]:
     ]
 
 
-def _spoken_of(name: str, schema: object, words: Words) -> bool:
-    """Say whether the prompt says anything of an argument that may be left out."""
+def _mentioned(name: str, schema: object, words: Words) -> bool:
+    """Return whether the prompt mentions an optional argument."""
     choices = lenient.array(lenient.mapping(schema).get("enum"))
     return words.mentions(" ".join(split_name(name))) or any(words.mentions(str(each)) for each in choices)
 

@@ -1,7 +1,6 @@
 """Embeddings without a model: hashed words and letter groups, so that similar texts lie near each other.
 
-The same text gives the same vector everywhere. Nearness is about spelling, not meaning, and no more is claimed. This
-room is glad not to know how vectors travel.
+The same text gives the same vector everywhere. Nearness is about spelling, not meaning.
 """
 
 import math
@@ -10,23 +9,23 @@ import zlib
 from collections import Counter
 
 SIZES = {"text-embedding-3-small": 1536, "text-embedding-3-large": 3072, "text-embedding-ada-002": 1536}
-"""How long a model's vectors are."""
+"""The length of a model's vectors."""
 
 USUAL_SIZE = 256
-"""How long the vectors of all other models are."""
+"""The length of all other models' vectors."""
 
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
 
 
 def embed(text: str, dimensions: int) -> list[float]:
-    """Turn a text into a vector of length 1.
+    """Compute a text's vector, of norm 1.
 
     Args:
         text: The text; upper and lower case are alike.
         dimensions: How many numbers; at least 1.
 
     Returns:
-        ``dimensions`` floats. A text without any word is one too, and has its own place.
+        ``dimensions`` floats. A text without any word gets a vector of its own too.
     """
     counted: Counter[str] = Counter()
     for word in _WORD.findall(text.lower()):

@@ -1,7 +1,7 @@
-"""What a prompt names: quoted phrases, names, numbers, dates and ``key: value`` pairs, read off without understanding.
+"""What a prompt names: quoted phrases, names, numbers, dates and ``key: value`` pairs.
 
-The stand-in makes arguments and objects of these. Rules instead of a model: the same text always gives the same
-words, in the order in which they stand. This room is glad not to know what they are wanted for.
+The stand-in fills arguments and objects with them. They are found by rules instead of a model: the same text always
+gives the same words, in the order in which they stand.
 """
 
 import re
@@ -33,8 +33,8 @@ _COMMON = frozenset(
     tomorrow tool translate two up use using via was we weather were what when where which who why will with
     would write yes you your""".split()  # noqa: SIM905  (a list of words reads best as words)
 )
-# Common words that say what a tool is for all the same.
-_SAYING = frozenset({"add", "city", "compare", "date", "list", "name", "person", "temperature", "time", "translate",
+# Common words that describe a tool all the same.
+_MEANINGFUL = frozenset({"add", "city", "compare", "date", "list", "name", "person", "temperature", "time", "translate",
                      "weather"})  # fmt: skip
 ENGLISH = {
     "天气": "weather",
@@ -83,15 +83,15 @@ class Words:
         return bool(self.names or self.numbers or self.dates)
 
     def take_name(self) -> str | None:
-        """Hand out the next name; None when there are no more."""
+        """Return the next name, once; None when there are no more."""
         return self.names.pop(0) if self.names else None
 
     def take_number(self) -> float | None:
-        """Hand out the next number; whole ones are int."""
+        """Return the next number, once; whole ones are int."""
         return self.numbers.pop(0) if self.numbers else None
 
     def value_of(self, key: str) -> str | None:
-        """Find what the text says of a key: ``max_price: 20``, ``the city is Oslo``, ``名称为「猫」``."""
+        """Return what the text says of a key: ``max_price: 20``, ``the city is Oslo``, ``名称为「猫」``."""
         spelt = r"[\s_-]*".join(map(re.escape, split_name(key))) or re.escape(key)
         found = re.search(
             rf"(?<![^\W_]){spelt}(?:\s*[:=：＝]\s*|\s+(?:is|are|was|equals|of)\s+|为|是)(?:\"([^\"\n]+)\"|「([^」\n]+)」|"
@@ -107,7 +107,7 @@ class Words:
         return value
 
     def number_near(self, key: str) -> float | None:
-        """Find the number that stands with a key: ``3 days``, ``days = 3``, ``aged 36``; hand it out no more."""
+        """Return the number that stands with a key: ``3 days``, ``days = 3``, ``aged 36``; once."""
         spelt = r"[\s_-]*".join(map(re.escape, split_name(key))) or re.escape(key)
         number = r"(-?\d[\d,]*(?:\.\d+)?)"
         found = re.search(
@@ -122,7 +122,7 @@ class Words:
         return value
 
     def mentions(self, word: str) -> bool:
-        """Say whether a word stands in the text, upper and lower case alike."""
+        """Return whether a word stands in the text, upper and lower case alike."""
         if CJK.search(word):
             return word in self.text
         return re.search(rf"(?<!\w){re.escape(word)}s?(?!\w)", self.text, re.IGNORECASE) is not None
@@ -134,7 +134,7 @@ def split_name(name: str) -> list[str]:
 
 
 def terms(text: str) -> set[str]:
-    """Give the words of a text that say something, in lower case and without their plural s.
+    """Return the words of a text that carry meaning, in lower case and without their plural s.
 
     CJK comes in pairs of characters, and in English too where ``ENGLISH`` knows the pair.
     """
@@ -142,7 +142,7 @@ def terms(text: str) -> set[str]:
     runs = re.findall(r"[\u3040-\u30ff\u3400-\u9fff]+", text)
     pairs = {run[place : place + 2] for run in runs for place in range(len(run) - 1)}
     meant = {_singular(ENGLISH[pair]) for pair in pairs if pair in ENGLISH}
-    return {part for part in latin if part not in _COMMON or part in _SAYING} | pairs | meant
+    return {part for part in latin if part not in _COMMON or part in _MEANINGFUL} | pairs | meant
 
 
 def _singular(word: str) -> str:

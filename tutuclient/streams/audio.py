@@ -1,8 +1,7 @@
-"""The sound in an answer: whole or as it comes, told by its bytes, saved whole or not at all.
+"""Audio out of answers: as it comes (``SoundStream``), out of a whole body, and out of a chat's answer.
 
-A relay's error may come under the name of a sound, and a sound inside events.
-``Sound`` is a whole one, ``SoundStream`` one that is still coming. Glad not to
-know which page of the API it was asked from.
+The label of an answer proves nothing: relays send errors as ``audio/mpeg``, and audio as bare bytes or inside events,
+whatever was asked for. So the first bytes decide before anything is returned.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from tutuclient._threads import in_thread
 from tutuclient.errors import APIError, ConfigError, SoundError
 from tutuclient.media import saving
 from tutuclient.media.audio import HEAD_BYTES, Sound, is_text, mime_of_answer
-from tutuclient.media.kinds import picture_mime
+from tutuclient.media.kinds import image_mime
 from tutuclient.streams.events import EventReader, stream_in
 from tutuclient.streams.reading import Stream
 from tutuclient.types.audio import SpeechAudioDeltaEvent, SpeechAudioDoneEvent, decode_base64
@@ -36,13 +35,13 @@ _TO_DISK = 1024 * 1024
 
 
 class SoundStream(Stream[bytes]):
-    """A sound that is still coming: iterate over its pieces, or ``save`` it as it comes.
+    """Audio that is still coming: iterate over its pieces, or ``save`` it as it comes.
 
     It is an async context manager: leaving the block, or cancelling the task that
     reads, frees the connection. It is read once.
 
     Attributes:
-        mime: As of a ``Sound``; the first bytes have come already.
+        mime: As of ``Sound``; the first bytes have come already.
 
     Raises, while it is read:
         IncompleteStreamError: It broke off.
@@ -50,27 +49,30 @@ class SoundStream(Stream[bytes]):
         APIError: The deadline passed, or the relay sent an error.
     """
 
-    def __init__(self, reply: Reply, reader: _SoundReader, begun: bytes, mime: str) -> None:
+    def __init__(self, reply: Reply, reader: _AudioReader, begun: bytes, mime: str) -> None:
         super().__init__(reply, reader, iter((begun,)))
-        self._sounds = reader
-        self._given = 0
+        self._audio = reader
+        self._taken = 0
         self._content: bytes | None = None
         self.mime = mime
 
     @classmethod
     async def begin(cls, reply: Reply, asked: str) -> SoundStream:
-        """Read the first bytes, so that what fails before them can still be tried again.
+        """Read the first bytes, so that a failure before them can still be tried again.
 
         Args:
             reply: The open answer.
             asked: The format that was asked for, "" for none.
 
         Raises:
-            APIError: It is no sound.
+            APIError: It is not audio.
         """
+        # Nothing has been handed out before these bytes are here, so that errors and other kinds of body still fail the
+        # attempt: once the caller has had a byte, the call cannot be sent again.
         head = await _read_head(reply)
-        reader = _SoundReader(reply, events=_is_event_stream(head, reply.content_type))
+        reader = _AudioReader(reply, events=_is_event_stream(head, reply.content_type))
         begun, piece = b"".join(reader.feed(head)), head
+        # In events the audio itself begins later, and its first event may be shorter than a header.
         while len(begun) < HEAD_BYTES and piece and not reader.done:
             piece = await reply.piece()
             begun += b"".join(reader.feed(piece) if piece else reader.end())
@@ -78,9 +80,10 @@ class SoundStream(Stream[bytes]):
         if mime is None:
             if reader.unwraps:
                 reader.check_complete(strict=False)
-            raise _refusal(await reply.read(begun) if begun and not reader.unwraps else begun, reply.meta)
-        reply.watch.ease()
-        reply.watch.hand_over(reply.fail)
+            raise _error_of(await reply.read(begun) if begun and not reader.unwraps else begun, reply.meta)
+        # From here on any task may read, at any time: a limit that passes fails the stream and cancels nobody.
+        reply.limits.ease()
+        reply.limits.hand_over(reply.fail)
         return cls(reply, reader, begun, mime)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -91,22 +94,22 @@ class SoundStream(Stream[bytes]):
 
     async def _next(self) -> bytes:
         piece = await super().__anext__()
-        self._given += len(piece)
+        self._taken += len(piece)
         return piece
 
     async def _counted(self, reading: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         async with aclosing(reading) as pieces:
             async for piece in pieces:
-                self._given += len(piece)
+                self._taken += len(piece)
                 yield piece
 
     @property
     def usage(self) -> AudioUsage | None:
-        """What it used, once it has been read to its end and if the relay says so."""
-        return self._sounds.usage
+        """What it used, once it has been read to its end; None where the relay does not say."""
+        return self._audio.usage
 
     def aiter_bytes(self, chunk_size: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Give the bytes as they come, or gathered to pieces of ``chunk_size``, of which the last may be shorter."""
+        """Return the bytes as they come, or in pieces of ``chunk_size``, of which the last may be shorter."""
         return self._loop(partial(self._gathered, chunk_size=chunk_size) if chunk_size else self._counted)
 
     async def _gathered(self, reading: AsyncGenerator[bytes, None], *, chunk_size: int) -> AsyncGenerator[bytes, None]:
@@ -123,31 +126,32 @@ class SoundStream(Stream[bytes]):
     iter_bytes = aiter_bytes
 
     async def read(self) -> bytes:
-        """Read to the end and give the whole; a second time, and ``save`` after it, cost nothing.
+        """Read to the end and return all of it; a second time, and ``save`` after it, cost nothing.
 
         Raises:
             ConfigError: Some of it has been taken already.
             APIError: It broke off, now or before.
         """
         if self._content is None:
-            self._must_be_whole()
+            self._check_untouched()
             self._content = b"".join([piece async for piece in self])
         return self._content
 
     async def sound(self) -> Sound:
-        """Read to the end and give the ``Sound``. Raises as ``read`` does."""
+        """Read to the end and return the ``Sound``. Raises as ``read`` does."""
         return Sound(await self.read(), self.mime, meta=self.meta, usage=self.usage)
 
     async def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Save the sound while it comes, whole or not at all; return where. At most 1 MiB of it is in memory.
+        """Save the audio while it comes, whole or not at all, and return where. At most 1 MiB of it is in memory.
 
-        Arguments and errors as for ``Sound.save``, and those of reading. Under the final name nothing stands before
-        the last byte has come.
+        Arguments and errors are those of ``Sound.save``, and those of reading. The final name does not exist before the
+        last byte has come.
         """
         if self._content is not None:
             return await (await self.sound()).save(path, overwrite=overwrite)
-        self._must_be_whole()
-        async with saving.writing(path, "the sound", SoundError, overwrite=overwrite) as part:
+        self._check_untouched()
+        async with saving.writing(path, "the audio", SoundError, overwrite=overwrite) as part:
+            # Relays send pieces of some kB, and a thread for each would take longer than the writing.
             gathered = bytearray()
             async for piece in self:
                 gathered += piece
@@ -157,23 +161,23 @@ class SoundStream(Stream[bytes]):
             await in_thread(part.write, bytes(gathered))
             return await in_thread(part.publish, self.mime)
 
-    def _must_be_whole(self) -> None:
-        """Refuse to pass off as a whole what is the rest of one."""
+    def _check_untouched(self) -> None:
+        """Raise where the rest would be passed off as all of it."""
         if self._reading.error is not None:
             raise self._reading.error
-        if self._given:
-            raise ConfigError(f"{self._given:,} bytes of this sound have been taken already; what is left is no whole")
+        if self._taken:
+            raise ConfigError(f"{self._taken:,} bytes of this audio have been read already; only the rest is left")
 
 
-class _SoundReader:
-    """The bytes of a sound, out of the body that they come in: bare, or in events.
+class _AudioReader:
+    """Reads the bytes of audio from a body that is the audio, or an event stream with audio in it.
 
     Attributes:
-        unwraps: The body is an event stream, and the sound is inside.
+        unwraps: The body is an event stream.
         done: The last event has come.
-        finished: The same; whether a bare sound is whole is HTTP's to say.
+        finished: The same. Whether bare audio is whole is told by HTTP's framing.
         progress: How many pieces have come.
-        usage: What the last event said of the usage.
+        usage: The usage of the last event.
     """
 
     partial = None
@@ -197,16 +201,16 @@ class _SoundReader:
         return 0 if self._reader is None else self._reader.buffered
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        return self._bounded((piece,) if self._reader is None else self._sound(self._reader.feed(piece)))
+        return self._bounded((piece,) if self._reader is None else self._decoded(self._reader.feed(piece)))
 
     def end(self) -> Iterator[bytes]:
-        return self._bounded(() if self._reader is None else self._sound(self._reader.end()))
+        return self._bounded(() if self._reader is None else self._decoded(self._reader.end()))
 
     def check_complete(self, *, strict: bool) -> None:
         if self._reader is not None:
             self._reader.check_complete(strict=strict)
 
-    def _sound(self, events: Iterable[SpeechStreamEvent]) -> Iterator[bytes]:
+    def _decoded(self, events: Iterable[SpeechStreamEvent]) -> Iterator[bytes]:
         for event in events:
             if isinstance(event, SpeechAudioDoneEvent):
                 self.usage = event.usage
@@ -214,16 +218,17 @@ class _SoundReader:
                 yield event.data
 
     def _bounded(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        # The limit of the body does not hold for a stream, whose length nobody knows.
         for piece in pieces:
             self._left -= len(piece)
             if self._left < 0:
-                raise wire.too_large("a sound", self._most, self.meta)
+                raise wire.too_large("audio", self._most, self.meta)
             self.progress += 1
             yield piece
 
 
 async def _read_head(reply: Reply) -> bytes:
-    """Read as much as it takes to tell what a body is."""
+    """Read as many bytes as it takes to know what a body is."""
     head = b""
     while len(head) < HEAD_BYTES and (piece := await reply.piece()):
         head += piece
@@ -231,13 +236,13 @@ async def _read_head(reply: Reply) -> bytes:
 
 
 def speech_reader(asked: str, content_type: str, meta: Meta, max_bytes: int) -> EventReader[SpeechStreamEvent]:
-    """Give what reads the events of a speech. A sound that came without events becomes two of them.
+    """Return a reader of the events of a speech. Audio that came without events becomes two of them.
 
-    Arguments as for ``read_sound``.
+    Arguments are those of ``read_audio``.
     """
 
     def whole(body: bytes, meta: Meta) -> Iterator[SpeechStreamEvent]:
-        sound = read_sound(body, asked, content_type, meta, max_bytes)
+        sound = read_audio(body, asked, content_type, meta, max_bytes)
         yield SpeechAudioDeltaEvent(audio=base64.b64encode(sound.content).decode())
         yield SpeechAudioDoneEvent()
 
@@ -248,19 +253,19 @@ def _is_last(event: SpeechStreamEvent) -> bool:
     return isinstance(event, SpeechAudioDoneEvent)
 
 
-def read_sound(data: bytes | bytearray, asked: str, content_type: str, meta: Meta, max_bytes: int) -> Sound:
-    """Read a whole body that should be a sound.
+def read_audio(data: bytes | bytearray, asked: str, content_type: str, meta: Meta, max_bytes: int) -> Sound:
+    """Read a whole body that should be audio.
 
     Args:
         data: The body.
         asked: The format that was asked for, "" for none.
         content_type: What the relay calls it.
         meta: How the call went.
-        max_bytes: The longest event to take, when it came in events.
+        max_bytes: The most bytes of an event, when it came in events.
 
     Raises:
-        APIStatusError: It is an error in an answer's clothes.
-        UnexpectedResponseError: It is none: JSON, HTML, other text, a picture, nothing.
+        APIStatusError: It is an error with the status of an answer.
+        UnexpectedResponseError: It is not audio: JSON, HTML, other text, an image, or empty.
         IncompleteStreamError: It came in events, and the last is missing.
     """
     head = bytes(data[:HEAD_BYTES])
@@ -269,7 +274,7 @@ def read_sound(data: bytes | bytearray, asked: str, content_type: str, meta: Met
     if events is None:
         mime = mime_of_answer(data, content_type, asked)
         if mime is None:
-            raise _refusal(data, meta)
+            raise _error_of(data, meta)
         return Sound(bytes(data), mime, meta=meta)
     pieces: list[bytes] = []
     usage: AudioUsage | None = None
@@ -281,12 +286,12 @@ def read_sound(data: bytes | bytearray, asked: str, content_type: str, meta: Met
     content = b"".join(pieces)
     mime = mime_of_answer(content, "", asked)
     if mime is None:
-        raise _refusal(content, meta)
+        raise _error_of(content, meta)
     return Sound(content, mime, meta=meta, usage=usage)
 
 
-def sound_in(completion: ChatCompletion, *, asked: str) -> Sound | None:
-    """Give the sound in a chat's answer, None when its first choice holds none.
+def audio_in(completion: ChatCompletion, *, asked: str) -> Sound | None:
+    """Return the audio of a chat's answer, None when its first choice has none.
 
     Args:
         completion: The answer.
@@ -301,7 +306,7 @@ def sound_in(completion: ChatCompletion, *, asked: str) -> Sound | None:
     try:
         content = decode_base64(audio.data)
     except ValueError as error:
-        raise SoundError("the sound in the answer cannot be decoded: its base64 is damaged or cut off") from error
+        raise SoundError("the audio in the answer cannot be decoded: its base64 is damaged or cut off") from error
     mime = mime_of_answer(content, "", asked) or "application/octet-stream"
     return Sound(content, mime, meta=completion.meta, transcript=audio.transcript)
 
@@ -310,15 +315,15 @@ def _is_event_stream(head: bytes, content_type: str) -> bool:
     return is_text(head) and wire.is_event_stream(head, content_type)
 
 
-def _refusal(data: bytes | bytearray, meta: Meta) -> APIError:
-    said = wire.error_without_answer("text in place of a sound", data, meta)
-    if said is not None:
-        return said
+def _error_of(data: bytes | bytearray, meta: Meta) -> APIError:
+    error = wire.error_without_answer("text in place of audio", data, meta)
+    if error is not None:
+        return error
     head = bytes(data[:HEAD_BYTES])
     if not head.strip():
         return wire.unexpected("an empty body", b"", meta)
-    if (picture := picture_mime(head)) is not None:
-        return wire.unexpected(f"a picture ({picture}) in place of a sound", b"", meta)
-    return wire.unexpected(
-        "text in place of a sound" if is_text(head) else "no sound", data if is_text(head) else b"", meta
-    )
+    if (image := image_mime(head)) is not None:
+        return wire.unexpected(f"an image ({image}) in place of audio", b"", meta)
+    if is_text(head):
+        return wire.unexpected("text in place of audio", data, meta)
+    return wire.unexpected("something else than audio", b"", meta)

@@ -86,15 +86,7 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
         return self.folder.usage
 
     def check_complete(self, *, strict: bool) -> None:
-        """Raise when the bytes have ended and the answer is not complete.
-
-        Args:
-            strict: ``[DONE]`` alone does not complete an answer: relays also write it after a timeout or a cut of
-                their own (WIRE.md 3.1).
-
-        Raises:
-            IncompleteStreamError: The stream ended before the answer was complete.
-        """
+        """Raise when the bytes have ended and the answer is not complete; see ``BaseEventReader``."""
         if self.finished or (self.done and self.progress and not strict):
             return
         if self.done:
@@ -104,11 +96,7 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
         raise self._incomplete(message)
 
     def read_whole(self, data: sse.Data) -> Iterable[ChatCompletionChunk]:
-        """Read a whole answer that came in place of a stream, or a stream that is written as JSON.
-
-        Raises:
-            APIError: It is an error, or not a chat completion.
-        """
+        """Read a whole answer, or a stream that is written as JSON; see ``BaseEventReader``."""
         read = wire.read_completion_or_chunks(data, self.meta)
         if isinstance(read, list):
             return self.read_values(read)
@@ -116,7 +104,7 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
         return (self._chunk_of(read if self._many else one_choice(read)),)
 
     def _chunk_of(self, completion: ChatCompletion) -> ChatCompletionChunk:
-        """Make one chunk of a whole answer."""
+        """Build the one chunk of a whole answer."""
         choices = [
             ChatChunkChoice(
                 index=choice.index,
@@ -196,9 +184,6 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
     def _parse(self, name: str, data: sse.Data) -> Iterable[ChatCompletionChunk]:
         return self._fold(name, data, None)
 
-    def _parse_whole(self, data: sse.Data) -> Iterable[ChatCompletionChunk]:
-        return self.read_whole(data)
-
     def _pass_over(self, error: APIError) -> None:
         """Raise an error object even behind the end: it is the relay's own word about the whole answer."""
         super()._pass_over(error)
@@ -240,7 +225,7 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
         set_origin(chunk, self._origin, data)
         if not chunk.choices:
             self._unread = data
-        wire.seek_usage(chunk, data)
+        wire.fill_usage(chunk, data)
         try:
             for choice in chunk.choices:
                 # DashScope and others write "null" and its like for a reason that is not there (WIRE.md 3.3, item 5).

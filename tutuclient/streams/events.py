@@ -70,9 +70,9 @@ class BaseEventReader(ABC, Generic[E]):
         """The usage that the relay has reported so far, or None."""
 
     @property
-    @abstractmethod
     def partial(self) -> Any:
         """The answer as far as it has come; None when nothing has, or when items are not kept."""
+        return None
 
     @abstractmethod
     def check_complete(self, *, strict: bool) -> None:
@@ -95,8 +95,14 @@ class BaseEventReader(ABC, Generic[E]):
         """
 
     @abstractmethod
-    def _parse_whole(self, data: sse.Data) -> Iterable[E]:
-        """Parse a whole answer, and note that it is complete."""
+    def read_whole(self, data: sse.Data) -> Iterable[E]:
+        """Read a whole answer that came in place of a stream: not every relay forwards streams (WIRE.md 3.4).
+
+        A body that has the events of a stream, written as JSON, is read as one.
+
+        Raises:
+            APIError: It is an error, or not an answer of this endpoint.
+        """
 
     @property
     def buffered(self) -> int:
@@ -147,7 +153,7 @@ class BaseEventReader(ABC, Generic[E]):
         return self._with_partial(chain(chain.from_iterable(map(self.feed, steps)), self.end()))
 
     def read_as_lines(self, first: bytes) -> bool:
-        """Switch to lines of JSON if a body that is no event stream begins with a chunk; return whether it does.
+        """Switch to lines of JSON if a body that is not an event stream begins with a chunk; return whether it does.
 
         Some relays write chunks as NDJSON, or as the lines of an array (langchainjs PR 3241, chatbot-ui PR 1378).
         """
@@ -156,15 +162,6 @@ class BaseEventReader(ABC, Generic[E]):
             return False
         self._decoder = sse.Lines(self._decoder.max_bytes)
         return True
-
-    def read_whole(self, data: sse.Data) -> Iterable[E]:
-        """Read a whole answer that came in place of a stream: not every relay forwards streams (WIRE.md 3.4).
-
-        Raises:
-            APIError: It is an error, or not an answer of this endpoint.
-        """
-        values = wire.written_chunks(data, self.meta)
-        return self.read_values(values) if values else self._parse_whole(data)
 
     def read_values(self, values: list[bytes]) -> Iterable[E]:
         """Read the events of a stream that is written as JSON values in place of event-stream lines.
@@ -207,6 +204,7 @@ class BaseEventReader(ABC, Generic[E]):
             raise wire.unexpected(f"a stream in which {error}", b"", self.meta) from None
 
     def _read_events(self, events: list[sse.Event]) -> Iterator[E]:
+        # Unnamed events that follow each other are read in one loop: for chats that is the fast one.
         for name, alike in groupby(events, operator.itemgetter(0)):
             parts = [data for _, data in alike]
             if name == "":
@@ -229,7 +227,7 @@ class BaseEventReader(ABC, Generic[E]):
         """
         if self.done:
             return
-        if wire.says_done(data):
+        if wire.is_done_mark(data):
             self.done = True
             return
         try:
@@ -241,7 +239,7 @@ class BaseEventReader(ABC, Generic[E]):
                     return
                 name, data = "", found  # A chunk whose "data:" is missing or damaged is a chunk all the same.
             # Values run together lack the blank line between events, or the line break (WIRE.md 3.1).
-            values = wire.apart(data, self.meta)
+            values = wire.split_values(data, self.meta)
             items = self._parse_one(name, data) if len(values) <= 1 else ()
         except APIError as error:
             self._pass_over(error)
@@ -274,10 +272,12 @@ class BaseEventReader(ABC, Generic[E]):
             UnexpectedResponseError: It is text, not a field of some later standard.
         """
         if line.lstrip()[:1] in {b"{", b"[", b"<"}:
-            raise wire.error_of_answer(line, self.meta) or wire.unexpected("a line that is no event", line, self.meta)
+            raise wire.error_of_answer(line, self.meta) or wire.unexpected(
+                "a line that is not an event", line, self.meta
+            )
         name, colon, _ = line.partition(b":")
         if not colon or b" " in name:
-            raise wire.unexpected("a line that is no event", line, self.meta)
+            raise wire.unexpected("a line that is not an event", line, self.meta)
 
     def _torn(self, error: UnexpectedResponseError) -> APIError:
         """Return the error of bytes that ended within an event, which could not be parsed."""
@@ -288,7 +288,9 @@ class BaseEventReader(ABC, Generic[E]):
     def _incomplete(self, message: str) -> APIError:
         """Return the error of a stream that ended early; when nothing had come, with the last event passed over."""
         if not self.progress:
-            return wire.left_unread("the stream ended without a single event that has content", self._unread, self.meta)
+            return wire.error_of_empty_stream(
+                "the stream ended without a single event that has content", self._unread, self.meta
+            )
         return IncompleteStreamError(message, request_id=self.meta.request_id)
 
 
@@ -349,17 +351,8 @@ class EventReader(BaseEventReader[E]):
         """The usage of the last event that reports one."""
         return self._usage
 
-    @property
-    def partial(self) -> Any:
-        """None: each event has been handed on, and none is kept."""
-        return None
-
     def check_complete(self, *, strict: bool) -> None:
-        """Raise when the stream has ended and its last event has not come.
-
-        Raises:
-            IncompleteStreamError: The last event is missing.
-        """
+        """Raise when the stream has ended and its last event has not come; see ``BaseEventReader``."""
         if self._eof_completes and self.progress:
             return
         if self.finished or (self._done_completes and self.done and self.progress and not strict):
@@ -379,7 +372,10 @@ class EventReader(BaseEventReader[E]):
         self.done = self._finished and not self._more_after_last
         return events
 
-    def _parse_whole(self, data: sse.Data) -> list[E]:
+    def read_whole(self, data: sse.Data) -> Iterable[E]:
+        """Read a whole answer; see ``BaseEventReader``."""
+        if values := wire.split_json_stream(data, self.meta):
+            return self.read_values(values)
         events = list(self._make_events(bytes(data), self.meta))
         for event in events:
             self._note_usage(event)
@@ -418,15 +414,16 @@ async def begin_reading(reply: Reply, reader: BaseEventReader[E]) -> Iterator[E]
         The items that have come.
     """
     piece = await reply.piece()
-    while piece.isspace():
+    while piece.isspace():  # Blank lines keep a connection open, and do not tell what will come.
         piece = await reply.piece()
+    # An empty body under this header is a stream that has been cut; under any other it is not an answer.
     plain = piece[:6] == b"data: " or wire.is_event_stream(piece, reply.content_type)
     if plain or reader.read_as_lines(piece) or (not piece and "event-stream" in reply.content_type):
         pending = await _read_until_content(reply, reader, piece)
     else:
         pending = iter(reader.read_whole(await reply.read(piece)))
-    reply.watch.ease()
-    reply.watch.hand_over(reply.fail)
+    reply.limits.ease()
+    reply.limits.hand_over(reply.fail)
     return pending
 
 
@@ -439,6 +436,7 @@ async def _read_until_content(reply: Reply, reader: BaseEventReader[E], piece: b
             if reader.progress or len(early) > _MOST_EMPTY:
                 return chain(early, items)
         if reader.done or not piece:
+            # [DONE] alone completes nothing: new-api writes it for an upstream that did not stream (WIRE.md 3.4).
             reader.check_complete(strict=True)
         piece = await reply.piece()
 

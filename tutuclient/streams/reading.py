@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tutuclient._meta import Meta
-    from tutuclient.transport.deadlines import Watch
+    from tutuclient.transport.deadlines import Limits
     from tutuclient.transport.reply import Reply
 
 E = TypeVar("E")
@@ -120,7 +120,7 @@ class _Reading(Generic[E]):
         """Free the connection."""
         reply, self.reply = self.reply, None
         if reply is not None:
-            reply.watch.stop()
+            reply.limits.stop()
             reply.close()
 
     def drop(self) -> None:
@@ -169,7 +169,7 @@ class _Reading(Generic[E]):
         """
         if self.reply is None:
             return
-        if self.reply.watch.loop is not asyncio.get_running_loop():
+        if self.reply.limits.loop is not asyncio.get_running_loop():
             raise ConfigError("the stream was opened in another event loop; read it there")
         if self._is_waiting:
             raise ConfigError("the stream is being read already: one loop at a time may read it")
@@ -186,7 +186,8 @@ class _Reading(Generic[E]):
         stream lives as long as its loop, and its ``__del__`` does not close it in the middle.
         """
         reply, reader = self._start(token), self.reader
-        idle, piece = _IdleTimer(reply.watch, reply.call.timeout.idle), b"\n"
+        # b"" would be the end of the body; what has come before this loop is pending.
+        idle, piece = _IdleTimer(reply.limits, reply.call.timeout.idle), b"\n"
         try:
             while True:
                 for item in self.pending:
@@ -199,7 +200,7 @@ class _Reading(Generic[E]):
             reader.check_complete(strict=reply.call.settings.strict_finish)
             self.complete = True
             reply.stamp()
-            reply.call.tell_usage(reader.usage, reader.meta)
+            reply.call.report_usage(reader.usage, reader.meta)
             await _read_tail(reply)
         except ConfigError:
             raise  # Of a second reader: the stream is the first one's, and goes on.
@@ -207,7 +208,7 @@ class _Reading(Generic[E]):
             if isinstance(error, APIError):
                 error.with_partial(reader.partial)
             error.with_details(attempts=reader.meta.attempts, outcome="unknown")
-            piece = b""
+            piece = b""  # The traceback keeps this frame, and would keep the bytes read last.
             self.error = wire.without_key(error, reply.call.settings.api_key)
             raise
         finally:
@@ -275,10 +276,10 @@ class _IdleTimer:
         running: The stream is being waited for.
     """
 
-    __slots__ = ("_began", "_limit", "_progress", "_used", "_watch", "running")
+    __slots__ = ("_began", "_limit", "_limits", "_progress", "_used", "running")
 
-    def __init__(self, watch: Watch, limit: float | None) -> None:
-        self._watch = watch
+    def __init__(self, limits: Limits, limit: float | None) -> None:
+        self._limits = limits
         self._limit = limit
         self._progress = 0
         self._used = 0.0
@@ -287,8 +288,8 @@ class _IdleTimer:
 
     def pause(self) -> None:
         """Stop the clock: the reader has an item, and may take its time."""
-        self._watch.ease()
-        self._used += self._watch.now() - self._began
+        self._limits.ease()
+        self._used += self._limits.now() - self._began
         self.running = False
 
     def resume(self, progress: int) -> None:
@@ -299,8 +300,8 @@ class _IdleTimer:
         """
         if progress != self._progress:
             self._progress, self._used = progress, 0.0
-        self._watch.limit("idle", None if self._limit is None else self._limit - self._used)
-        self._began = self._watch.now()
+        self._limits.limit("idle", None if self._limit is None else self._limit - self._used)
+        self._began = self._limits.now()
         self.running = True
 
 
@@ -309,7 +310,7 @@ async def _read_tail(reply: Reply) -> None:
     left = _TAIL_BYTES
     if reply.at_end:
         return
-    reply.watch.limit("tail", _TAIL_S)
+    reply.limits.limit("tail", _TAIL_S)
     try:
         while left > 0 and not reply.at_end and (piece := await reply.piece()):
             left -= len(piece)

@@ -99,14 +99,6 @@ class PartialCall:
             return False
         return not self.is_repeated_by(piece, arguments)
 
-    def is_same_as(self, piece: ToolCallDelta, function: FunctionCallDelta) -> bool:
-        """Return whether a whole call is this one."""
-        return (
-            self.id == (piece.id or self.id)
-            and self.name == (function.name or self.name)
-            and "".join(self.arguments).strip() in ((function.arguments or "").strip(), "")
-        )
-
     def finish(self) -> ToolCall:
         """Return the call as far as it has come."""
         function = FunctionCall(name=self.name, arguments="".join(self.arguments))
@@ -154,7 +146,7 @@ class ToolCalls:
                 raise TooManyError(f"more than {wire.MOST_CALLS:,} tool calls")
             call = PartialCall(piece.index)
             self.calls.append(call)
-            self._number(call, piece, choice)
+            self._number(call, piece.index, choice)
         elif call.continues_name_with(piece, name, arguments):
             # Some relays repeat the name as far as it has come, others send only what is new of it.
             call.name = name if name.startswith(call.name) else call.name + name
@@ -174,31 +166,31 @@ class ToolCalls:
             own = last if last is not None and last.id == piece.id else self._by_id[piece.id]
             return None if own.is_followed_by(piece, name, arguments) else own
         if last is None:
-            return None if name or piece.id or piece.custom else self._first_numbered(piece, arguments, choice)
+            before = self.calls[-1] if self.calls else None
+            if before is None or name or piece.id or piece.custom or (arguments and before.is_complete):
+                return None
+            self._number(before, index, choice)  # Its first piece had no index, its later ones have.
+            return before
         if piece.id and last.id:
             return last if index is not None and not name and last.continues_with(arguments) else None
         if name and last.name and not last.continues_name_with(piece, name, arguments):
-            if name != last.name:
-                return None
-            return None if arguments and last.is_complete and not last.is_repeated_by(piece, arguments) else last
+            again = arguments and last.is_complete and not last.is_repeated_by(piece, arguments)
+            return None if name != last.name or again else last
         return last
 
-    def _number(self, call: PartialCall, piece: ToolCallDelta, choice: int) -> None:
-        if piece.index is not None:
-            self._by_index[choice, piece.index] = self._by_index[piece.index] = call
-
-    def _first_numbered(self, piece: ToolCallDelta, arguments: str, choice: int) -> PartialCall | None:
-        """Return the last call for a piece of arguments with an index that no call has: its first piece had none."""
-        last = self.calls[-1] if self.calls else None
-        if last is None or (arguments and last.is_complete):
-            return None
-        self._number(last, piece, choice)
-        return last
+    def _number(self, call: PartialCall, index: int | None, choice: int) -> None:
+        if index is not None:
+            self._by_index[choice, index] = self._by_index[index] = call
 
     def has(self, piece: ToolCallDelta) -> bool:
         """Return whether a whole call has come already."""
         function = piece.function or FunctionCallDelta()
-        return any(call.is_same_as(piece, function) for call in self.calls)
+        return any(
+            call.id == (piece.id or call.id)
+            and call.name == (function.name or call.name)
+            and "".join(call.arguments).strip() in ((function.arguments or "").strip(), "")
+            for call in self.calls
+        )
 
     def finish(self) -> list[ToolCall]:
         """Return the calls as far as they have come."""

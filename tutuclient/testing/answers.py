@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from aiohttp import hdrs
 
-from tutuclient.media.kinds import HEAD_BYTES, picture_mime
+from tutuclient.media.kinds import HEAD_BYTES, image_mime
 from tutuclient.testing import lenient
 from tutuclient.testing.chat import TOP_FIELDS, choices, chunk
 from tutuclient.testing.chat import usage as usage_of
@@ -285,7 +285,7 @@ def encode_frame(frame: Frame) -> bytes:
 
 def media_type(image: bytes) -> str:
     """Return an image's media type by its first bytes; what is unknown is called PNG."""
-    return picture_mime(image[:HEAD_BYTES]) or "image/png"
+    return image_mime(image[:HEAD_BYTES]) or "image/png"
 
 
 async def _send_image(

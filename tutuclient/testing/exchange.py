@@ -103,6 +103,10 @@ class Stage(Protocol):
         """Run in a worker thread what would hold up the event loop."""
         ...
 
+    async def think(self, exchange: "Exchange") -> web.StreamResponse:
+        """Answer as though nothing had been scripted."""
+        ...
+
 
 class Exchange:
     """One request being answered: what was asked, and the connection it came on.

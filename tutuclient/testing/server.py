@@ -193,6 +193,10 @@ class Server:
         """Run in a worker thread what would hold up the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, job)
 
+    async def think(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer as though nothing had been scripted; for answers that only add to what the stand-in does."""
+        return await self._unscripted(exchange)
+
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="tutu-relay")
@@ -282,7 +286,7 @@ class Server:
                 return too_large
         await self._decode(exchange)
         if script is None:
-            return self._file(exchange) if downloads else await self._unscripted(exchange)
+            return self._file(exchange) if downloads else await self.think(exchange)
         answer = script(exchange.recorded) if callable(script) else script
         return await answer.play(exchange)
 

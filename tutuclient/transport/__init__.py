@@ -1,8 +1,6 @@
-"""The only client room that knows aiohttp: pool, deadlines, attempts.
+"""HTTP: pools of connections, attempts, deadlines, errors. No other package of the client knows aiohttp.
 
-What stands here is the light part that a client is made with; ``pool`` and
-``attempts`` behind it import aiohttp, with the first call. It knows nothing of
-what calls and answers mean.
+This module is what a client is created with. aiohttp is imported with the first call, by ``pool`` and ``attempts``.
 """
 
 from __future__ import annotations
@@ -37,10 +35,10 @@ _ATTEMPTS = "tutuclient.transport.attempts"
 
 
 class Transport:
-    """Makes calls; shared by a client and all its ``with_options`` copies.
+    """Runs calls; shared by a client and all its ``with_options`` copies.
 
-    It has one pool for each running event loop, made with the first call in it
-    and closed with ``aclose`` or by the loop's own shutdown.
+    It has one pool for each running event loop, which is created with the first call in it, and closed with ``aclose``
+    or when the loop shuts down.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -53,15 +51,15 @@ class Transport:
         return Transport, (self._settings,)
 
     async def run(self, call: Call, use: Callable[[Reply], Awaitable[T]]) -> T:
-        """Make a call, as often as its policy allows and its deadline has room for.
+        """Run a call, and repeat it as its retry policy and its deadline allow.
 
         Args:
             call: What to send.
-            use: Makes the result of an open answer. What it raises counts like any failure of the attempt. For a
-                call that streams, the reply and its watch are the result's own to close.
+            use: Builds the result from an open reply. What it raises fails the attempt. For a call that streams, the
+                result has to close the reply and stop its limits.
 
         Raises:
-            TutuError: How the last attempt ended, with ``outcome``, ``attempts`` and ``request_id``.
+            TutuError: The error of the last attempt, with ``outcome``, ``attempts`` and ``request_id``.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -110,5 +108,5 @@ class Transport:
                     gone.abandon()
             pool = self._pools[running] = Pool(self._settings)
             self.closed = False
-            await pool.watch_shutdown()
+            await pool.close_at_shutdown()
         return pool

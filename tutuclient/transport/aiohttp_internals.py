@@ -14,6 +14,7 @@ tests of transport run both ways.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 from types import FunctionType
@@ -26,6 +27,7 @@ from aiohttp.connector import BaseConnector, Connection
 from aiohttp.streams import StreamReader
 
 if TYPE_CHECKING:
+    from aiohttp.client_reqrep import ConnectionKey
     from multidict import CIMultiDictProxy
 
     from tutuclient.transport.connection import Connector, Guard, Progress
@@ -87,9 +89,18 @@ def is_watched(session: aiohttp.ClientSession) -> bool:
     That is ``trace_configs`` (OpenTelemetry, Sentry), or another function in the place of ``ClientSession._request``
     (vcrpy, aioresponses, ddtrace). A wrapper pretends to be what it wraps, so its type and its file are looked at.
     """
-    request = type(session)._request
-    own = type(request) is FunctionType and request.__code__.co_filename == aiohttp.client.__file__
-    return not own or bool(session.trace_configs)
+    request = getattr(type(session), "_request", None)  # The public path asks too, where the name may be gone.
+    return bool(session.trace_configs) or not (request is _OWN_REQUEST or _is_own(request))
+
+
+def _is_own(request: Any) -> bool:
+    if request is None:
+        return True
+    return type(request) is FunctionType and request.__code__.co_filename == aiohttp.client.__file__
+
+
+_request = getattr(aiohttp.ClientSession, "_request", None)
+_OWN_REQUEST: Final = _request if _is_own(_request) else object()  # It may have been replaced before this import.
 
 
 class Response:
@@ -131,9 +142,16 @@ class Response:
             connection.close()
 
 
-def target(method: str, url: Any, loop: Any) -> aiohttp.ClientRequest:
-    """Return what a connector connects by: it is never sent, and serves every request to this address."""
-    return aiohttp.ClientRequest(method, url, loop=loop)
+class Target(aiohttp.ClientRequest):
+    """What a connector connects by: it is never sent, and serves every request to one address.
+
+    aiohttp builds the key of its pool anew each time it is asked for, and compares it part by part.
+    """
+
+    @functools.cached_property
+    def connection_key(self) -> ConnectionKey:
+        """The key under which the pool keeps connections to this address."""
+        return super().connection_key
 
 
 async def send(

@@ -1,4 +1,4 @@
-"""A call on its way: a slot, a connection, the request, the answer; and again, when that is worth it."""
+"""Attempts: a slot, a connection, the request, the head of the answer; repeated as the retry policy allows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tutuclient.retry import next_delay, retry_after_of, worth_repeating
 from tutuclient.settings import origin_of, with_key
 from tutuclient.transport import aiohttp_internals, exceptions
 from tutuclient.transport.connection import Guard, Progress, progress_of_attempt
-from tutuclient.transport.deadlines import Watch
+from tutuclient.transport.deadlines import Limits
 from tutuclient.transport.middleware import through
 from tutuclient.transport.reply import Reply
 
@@ -46,21 +46,21 @@ T = TypeVar("T")
 logger: logging.Logger = logging.getLogger("tutuclient")
 
 _ERROR_BYTES = 64 * 2**10
-# The status has said no; its words are worth so many seconds.
+# How long to read the body of an error whose status is known already.
 _ERROR_S = 5.0
 _MAX_HOPS = 4
 # Pauses while there are no file descriptors, in seconds; and how long to wait when no other call holds any.
 _DESCRIPTORS_S = 0.01
 _DESCRIPTORS_MAX_S = 0.5
 _FUTILE_S = 5.0
-# Turns of the loop in which what lies in a socket is read: TLS takes one more.
+# In so many turns of the loop, what lies in a socket is read; TLS takes one more than plain TCP.
 _TURNS = 3
 
 
 class Attempts:
     """All attempts of one call, under one deadline."""
 
-    __slots__ = ("_call", "_loop", "_meta", "_pool", "_progress", "_started", "_watch")
+    __slots__ = ("_call", "_limits", "_loop", "_meta", "_pool", "_progress", "_started")
 
     def __init__(self, pool: Pool, call: Call) -> None:
         task = asyncio.current_task()
@@ -72,11 +72,11 @@ class Attempts:
         self._started = pool.loop.time()
         self._meta = Meta()
         self._progress = Progress()
-        self._watch = Watch(pool.alarm, task, call.timeout.total)
+        self._limits = Limits(pool.timer, task, call.timeout.total)
 
     async def run(self, use: Callable[[Reply], Awaitable[T]]) -> T:
-        """Attempt the call until it succeeds, or is not worth another attempt, or the deadline has no room."""
-        call, watch = self._call, self._watch
+        """Run attempts until one succeeds, or another is not worth it, or the deadline has no room for it."""
+        call, limits = self._call, self._limits
         maybe_done = False
         kept = False
         spent = 0
@@ -97,18 +97,18 @@ class Attempts:
                 spent = await self._pause(error)
         finally:
             if not kept:
-                watch.stop()
+                limits.stop()
 
     async def _pause(self, error: TutuError) -> int:
-        """Wait until the call may be tried again after ``error``, or raise it; give what that took from the budget."""
-        call, watch, attempts = self._call, self._watch, self._meta.attempts
+        """Wait until the call may be repeated after ``error``, or raise it; return what that took from the budget."""
+        call, limits, attempts = self._call, self._limits, self._meta.attempts
         if self._pool.closed and isinstance(error, APIConnectionError):
             raise self._closed(error)
         if self._progress.stale and attempts == 1 and self._is_free(error):
-            return 0  # The idle connection was to blame: that costs no retry.
+            return 0  # The connection was stale, which says nothing of the relay: that costs no retry.
         cost = self._cost(error)
         delay = next_delay(error, attempts, call.retry, makes_image=call.makes_image)
-        if delay is None or delay >= watch.left():
+        if delay is None or delay >= limits.left():
             raise error
         if not self._pool.budget.take(cost):
             error.add_note("not tried again: the client's budget for retries is used up (RetryPolicy.budget)")
@@ -117,7 +117,7 @@ class Attempts:
         try:
             await asyncio.sleep(delay)
         except asyncio.CancelledError:
-            if watch.caught() is None:
+            if limits.caught() is None:
                 raise
             raise error from None
         return cost
@@ -125,7 +125,7 @@ class Attempts:
     def _is_free(self, error: TutuError) -> bool:
         """Return whether the call is sent again, at no cost, after an idle connection died under it."""
         call = self._call
-        return not call.once and (call.harmless or worth_repeating(error, call.retry, makes_image=call.makes_image))
+        return not call.once and (call.is_safe or worth_repeating(error, call.retry, makes_image=call.makes_image))
 
     def _closed(self, error: TutuError) -> TutuError:
         return APIConnectionError(
@@ -136,9 +136,9 @@ class Attempts:
         )
 
     def _cost(self, error: TutuError) -> int:
-        """Say what a retry after ``error`` takes from the budget, and have everybody keep the pause it asks for."""
+        """Return what a retry after ``error`` takes from the budget, and make all calls keep the pause it asks for."""
         if isinstance(error, RateLimitError):
-            # The relay's own word only: our refusal to wait out a pause is none, and would make the pause longer.
+            # Only what the relay itself asked for: an error of ours, for a pause that was too long, would prolong it.
             asked = error.retry_after if error.response is not None else None
             if asked and asked <= self._call.retry.retry_after_max and not isinstance(error, InsufficientQuotaError):
                 self._pool.cool_down.ask(self._loop.time(), asked)
@@ -146,27 +146,27 @@ class Attempts:
         return RetryBudget.COST_OF_TIMEOUT if isinstance(error, APITimeoutError) else RetryBudget.COST
 
     async def _wrapped(self, use: Callable[[Reply], Awaitable[T]]) -> T:
-        """Make an attempt with the caller's middleware around it; its time counts."""
+        """Run an attempt within the caller's middleware, whose time counts."""
 
         async def attempt(_: Call) -> T:
             return await self._attempt(use)
 
-        call, watch = self._call, self._watch
+        call, limits = self._call, self._limits
         try:
             result: T = await through(call.settings.attempt_middleware, call, self._meta.attempts, attempt)
         except asyncio.CancelledError:
-            kind = watch.caught()
+            kind = limits.caught()
             if kind is None:
                 raise
         else:
             return result
-        raise self._timed_out(kind, sent=self._progress.connected and self._progress.sent)
+        raise self._timeout_error(kind, sent=self._progress.connected and self._progress.sent)
 
     async def _attempt(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         slots = self._pool.slots
         if not slots.acquire_nowait():
             await self._wait_for_slot()
-        call, watch = self._call, self._watch
+        call, limits = self._call, self._limits
         self._progress = Progress()
         reply: Reply | None = None
         try:
@@ -174,7 +174,7 @@ class Attempts:
                 await self._keep_pause(pause)
             if call.settings.key_source is not None:
                 await self._renew_key(call.settings.key_source)
-            watch.limit("first_token", call.timeout.first_token)
+            limits.limit("first_token", call.timeout.first_token)
             try:
                 reply = await self._open()
             except TutuError as error:
@@ -182,13 +182,13 @@ class Attempts:
             result = await use(reply)
         except asyncio.CancelledError:
             self._give_up(reply)
-            kind = watch.caught()
+            kind = limits.caught()
             if kind is None:
                 raise
             late = kind
         except BaseException:
             self._give_up(reply)
-            watch.ease()
+            limits.ease()
             raise
         else:
             self._finish(reply)
@@ -196,14 +196,14 @@ class Attempts:
         finally:
             if self._progress.body is not None:
                 await self._end_body(reply)
-        raise self._timed_out(late, sent=self._progress.connected and self._progress.sent)
+        raise self._timeout_error(late, sent=self._progress.connected and self._progress.sent)
 
     def _finish(self, reply: Reply) -> None:
         self._meta.elapsed_s = self._loop.time() - self._started
         if self._call.stream:
             self._pool.streams.add(reply)
         else:
-            self._watch.ease()
+            self._limits.ease()
             reply.close()
 
     async def _renew_key(self, source: Callable[[], Awaitable[str] | str]) -> None:
@@ -211,7 +211,7 @@ class Attempts:
         self._call.settings = with_key(self._call.settings, await key if isawaitable(key) else key)
 
     async def _end_body(self, reply: Reply | None) -> None:
-        """Close what was sent from, unless a stream began before it was sent to its end, which goes on."""
+        """Close the body of the request, unless it is still being sent while a stream has begun."""
         body = self._progress.body
         if body is not None and not (self._call.stream and reply is not None and reply.is_open):
             await body.aclose()
@@ -223,21 +223,21 @@ class Attempts:
             reply.close()
 
     async def _wait_for_slot(self) -> None:
-        watch, began = self._watch, self._loop.time()
-        watch.limit("pool", self._call.timeout.pool)
+        limits, began = self._limits, self._loop.time()
+        limits.limit("pool", self._call.timeout.pool)
         try:
             await self._pool.slots.acquire()
         except asyncio.CancelledError:
-            kind = watch.caught()
+            kind = limits.caught()
             if kind is None:
                 raise
-            late = exceptions.timed_out("pool", self._call.what, self._call.seconds(kind), sent=False)
+            late = exceptions.timeout_error("pool", self._call.what, self._call.seconds(kind), sent=False)
             raise late from None
-        watch.ease()
+        limits.ease()
         self._meta.waited_s += self._loop.time() - began
 
     async def _keep_pause(self, seconds: float) -> None:
-        if seconds >= self._watch.left():
+        if seconds >= self._limits.left():
             raise RateLimitError(
                 f"{self._call.what}: not sent: the relay asked all calls to pause, for {seconds:.1f} s yet, which is "
                 "beyond the deadline (timeout=)",
@@ -247,18 +247,18 @@ class Attempts:
         await asyncio.sleep(seconds)
         self._meta.waited_s += seconds
 
-    def _timed_out(self, kind: str, *, sent: bool) -> TutuError:
+    def _timeout_error(self, kind: str, *, sent: bool) -> TutuError:
         call = self._call
-        looked_up = "" if self._progress.connected else self._pool.looked_up(call)
-        error = exceptions.timed_out(
-            kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image, looked_up=looked_up
+        resolving = "" if self._progress.connected else self._pool.resolving(call)
+        error = exceptions.timeout_error(
+            kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image, resolving=resolving
         )
         return error.with_details(request_id=self._meta.request_id)
 
     async def _open_with_descriptors(self, error: TutuError) -> Reply:
-        """Open an answer; while there are no file descriptors, wait until other calls have given some back.
+        """Open an answer; while there are no file descriptors, wait until other calls have closed some.
 
-        Nothing was sent, so that is no attempt. The slot is kept: who waits for one would only meet the same.
+        Nothing was sent, so that is no attempt. The slot is kept: the call that got it would meet the same.
 
         Args:
             error: Why it could not be opened; raised when that has nothing to do with file descriptors.
@@ -267,26 +267,26 @@ class Attempts:
         while True:
             if error.outcome in {"unknown", "rejected"} or not out_of_descriptors(error):
                 raise error
-            told = exceptions.no_descriptors(self._call.what)
+            lacking = exceptions.descriptors_error(self._call.what)
             cause = error.__cause__
             pause = min(2 * pause, _DESCRIPTORS_MAX_S)
             delay = pause * random.uniform(0.5, 1)
-            # Alone, there is nobody of ours to wait for; something else may still give some back.
+            # Without other calls, only the rest of the process may still close some.
             futile += delay if self._pool.slots.total - self._pool.slots.free == 1 else 0.0
             if futile > _FUTILE_S:
-                raise told from cause
+                raise lacking from cause
             logger.debug("%s: no file descriptors are left; again in %.2f s", self._call.what, delay)
-            self._watch.ease()
+            self._limits.ease()
             try:
                 await asyncio.sleep(delay)
             except asyncio.CancelledError:
-                if self._watch.caught() is None:
+                if self._limits.caught() is None:
                     raise
-                raise told from cause
+                raise lacking from cause
             self._meta.waited_s += delay
             await self._end_body(None)
             self._progress = Progress()
-            self._watch.limit("first_token", self._call.timeout.first_token)
+            self._limits.limit("first_token", self._call.timeout.first_token)
             try:
                 return await self._open()
             except TutuError as again:
@@ -310,7 +310,7 @@ class Attempts:
             if not url:
                 break
             response.close()
-        raise await self._refusal(response)  # pyright: ignore[reportPossiblyUnboundVariable]  (there is one hop at least)
+        raise await self._status_error(response)  # pyright: ignore[reportPossiblyUnboundVariable]  (there is one hop at least)
 
     def _reply(self, response: aiohttp.ClientResponse | aiohttp_internals.Response) -> Reply:
         try:
@@ -319,20 +319,24 @@ class Attempts:
             response.close()
             raise
         if not self._call.stream:  # Its head is its first token.
-            self._watch.ease()
+            self._limits.ease()
         return reply
 
     def _new_reply(self, response: aiohttp.ClientResponse | aiohttp_internals.Response, slots: Slots | None) -> Reply:
         fast_path = self._pool.fast_path
-        return Reply(response, self._call, self._meta, self._watch, slots, self._started, fast_path=fast_path)
+        return Reply(response, self._call, self._meta, self._limits, slots, self._started, fast_path=fast_path)
 
     async def _exchange(self, url: str) -> aiohttp.ClientResponse | aiohttp_internals.Response:
         """Send the request and wait for the head of an answer."""
-        progress = self._progress
+        pool, progress = self._pool, self._progress
         progress.begin_exchange()
         with exceptions.Translated(self._translate):
-            fast = self._pool.fast_request(self._call) if url is self._call.url else None
-            response = await (self._request(url) if fast is None else self._fast_request(*fast))
+            fast = pool.fast_request(self._call) if url is self._call.url else None
+            if fast is None:
+                response: aiohttp.ClientResponse | aiohttp_internals.Response = await self._request(url)
+            else:
+                timeout = pool.connect_timeout(self._call.timeout)
+                response = await aiohttp_internals.send(pool.connector, *fast, timeout, pool.header_bytes, progress)
         if progress.connection is not None:
             progress.connection.receive_body(response.content)
         return response
@@ -353,13 +357,8 @@ class Attempts:
             makes_image=call.makes_image,
             stale=progress.stale and call.once,
             proxied=call.settings.proxy is not None,
-            looked_up="" if progress.connected else self._pool.looked_up(call),
+            resolving="" if progress.connected else self._pool.resolving(call),
         )
-
-    def _fast_request(self, target: aiohttp.ClientRequest, request: bytes) -> Awaitable[aiohttp_internals.Response]:
-        pool = self._pool
-        timeout = pool.connect_timeout(self._call.timeout)
-        return aiohttp_internals.send(pool.connector, target, request, timeout, pool.header_bytes, self._progress)
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
         pool, call = self._pool, self._call
@@ -377,7 +376,7 @@ class Attempts:
                 call.method,
                 pool.url(url),
                 data=data,
-                # What watches may write them down, and a YAML of plain strings is all that vcrpy writes.
+                # Whoever observes the session may serialize them: vcrpy writes YAML, of plain strings only.
                 headers=_plain(headers) if aiohttp_internals.is_watched(session) else headers,
                 allow_redirects=False,
                 timeout=pool.connect_timeout(call.timeout),
@@ -386,22 +385,22 @@ class Attempts:
         finally:
             progress_of_attempt.reset(token)
 
-    async def _refusal(self, response: aiohttp.ClientResponse | aiohttp_internals.Response) -> APIError:
-        """Read an answer that says no, and make its error."""
+    async def _status_error(self, response: aiohttp.ClientResponse | aiohttp_internals.Response) -> APIError:
+        """Return the error for an answer whose status is one."""
         call, meta = self._call, self._meta
         if response.status == 407 and call.settings.proxy is not None:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
             response.close()
-            return exceptions.refused_by_proxy(call.what, response.status)
+            return exceptions.proxy_error(call.what, response.status)
         data = b""
-        self._watch.ease()
+        self._limits.ease()
         try:
-            # It gets no slots: the attempt still holds its own, and gives it back itself.
+            # Without slots: the attempt still holds its own, and releases it itself.
             reply = self._new_reply(response, None)
-            bell = self._loop.call_later(min(_ERROR_S, self._watch.left() / 2), reply.fail, "tail")
+            timer = self._loop.call_later(min(_ERROR_S, self._limits.left() / 2), reply.fail, "tail")
             try:
                 data = await reply.read_start(_ERROR_BYTES)
             finally:
-                bell.cancel()
+                timer.cancel()
         except UnexpectedResponseError:
             logger.debug("%s: the error's body is compressed and cannot be read", call.what)
         finally:
@@ -416,10 +415,11 @@ def _plain(headers: dict[str, str]) -> dict[str, str]:
 
 
 class _Upload:
-    """A body's pieces as they are sent; notes whether it was sent to its end, and what stopped it.
+    """The body of a request, in pieces; notes whether it was sent to its end, and what stopped it.
 
-    Not a generator: aiohttp drops those that it has not read to their end, and a file would stay open until the garbage
-    collector finds it.
+    It is not a generator: aiohttp does not close those that it has not read to their end, so a file would stay open
+    until the garbage collector finds it. https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/payload.py
+    (AsyncIterablePayload)
     """
 
     def __init__(self, body: Body, progress: Progress) -> None:
@@ -448,11 +448,11 @@ class _Upload:
         for _ in range(_TURNS):
             if not _answers(progress.connection):
                 break
-            await asyncio.sleep(0)  # Let the loop read it: within TLS a failed write would take it away.
+            await asyncio.sleep(0)  # Let the loop read it: within TLS it is lost with the first write that fails.
         return piece
 
     async def aclose(self) -> None:
-        """Close what is read from, unless it is being read: then whoever reads has been cancelled, and that ends it."""
+        """Close the source, unless it is being read: then its reader has been cancelled, which closes it."""
         if not self._busy:
             await self._pieces.aclose()
 
@@ -465,7 +465,7 @@ def _answers(connection: Guard | None) -> bool:
 
 
 def _redirected(response: aiohttp.ClientResponse | aiohttp_internals.Response, url: str) -> str:
-    """Say where to send the same request instead, or "": only 307 and 308, only within the origin.
+    """Return where to send the same request instead, or "": only for 307 and 308, only within the origin.
 
     Source: RFC 9110, sections 15.4.8 and 15.4.9.
     """
@@ -474,5 +474,5 @@ def _redirected(response: aiohttp.ClientResponse | aiohttp_internals.Response, u
     try:
         target = urljoin(url, response.headers.get("Location", ""))
         return target if target != url and origin_of(target) == origin_of(url) else ""
-    except ValueError:  # It is no address.
+    except ValueError:  # It is not a URL.
         return ""

@@ -1,4 +1,4 @@
-"""A call to make: everything transport must know, and nothing of what it means."""
+"""A call to make: what transport needs to know of it, and nothing of what its answer means."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 _SEPARATORS = re.compile(r"[/\\]")
 _OVERLONG = re.compile(r"%c0%ae", re.IGNORECASE)
-# More often encodes nobody; each time a proxy on the way may take one layer off.
+# Nobody encodes a path more often than this; each proxy on the way may decode it once.
 _LAYERS = 4
 
 
-def _refuse_steps(path: str) -> None:
-    """Refuse a path that leads out of the base URL: whoever resolves its steps would send the key's owner elsewhere.
+def _check_path(path: str) -> None:
+    """Raise ``ConfigError`` for a path that leads out of the base URL, to where the key must not be sent.
 
     Sources: RFC 3986, section 5.2.4; "%2e" is a full stop (section 6.2.2.2), and "%2F" a slash to many servers, some of
-    which decode twice. Java servers drop what follows a semicolon ("/..;/"), others blanks and controls, and
-    "%C0%AE" was a full stop to those that took UTF-8 of more bytes than it needs.
+    which decode twice. Java servers ignore what follows a semicolon ("/..;/"), others blanks and control characters,
+    and "%C0%AE" is a full stop to those that accept overlong UTF-8.
     """
     plain = re.split(r"[?#]", path, maxsplit=1)[0]
     for _ in range(_LAYERS):
@@ -59,7 +59,7 @@ class Call:
         fields: What the body was made of, when it is JSON.
         timeout: The caller's limits.
         retry: Whether to try again.
-        makes_image: The call orders a picture: it is not sent twice in silence.
+        makes_image: The call orders an image, which is billed: it is not repeated when the first may have been made.
         stream: The result goes on reading after the call has returned.
         max_bytes: The largest answer to take.
         settings: The client's settings at the time of the call.
@@ -96,7 +96,7 @@ class Call:
         stream: bool = False,
     ) -> None:
         if ".." in path or "%" in path:
-            _refuse_steps(path)
+            _check_path(path)
         self.settings: Settings = settings
         self.method: str = method
         self.what: str = f"{method} {path}"
@@ -113,13 +113,13 @@ class Call:
         self.max_bytes: int = settings.max_response_bytes
 
     def seconds(self, kind: str) -> float | None:
-        """Say how many seconds a limit is, for messages; None for one that is not the caller's."""
+        """Return how many seconds a limit has, for messages; None for one that the caller cannot set."""
         return getattr(self.timeout, kind, None)
 
-    def tell_usage(self, usage: object, meta: Meta) -> None:
-        """Tell the caller's hook what an answer used, if there is a hook and the relay says so.
+    def report_usage(self, usage: object, meta: Meta) -> None:
+        """Call the caller's hook with what an answer used, if there is a hook and the relay reports it.
 
-        What the hook raises is logged: an answer that was paid for is not lost over it.
+        What the hook raises is logged: an answer that was paid for must not be lost over it.
         """
         hook = self.settings.on_usage
         if hook is None or usage is None:
@@ -132,18 +132,18 @@ class Call:
 
     @property
     def once(self) -> bool:
-        """Whether the caller forbids to send it a second time when it is unknown what became of the first."""
+        """Whether it must not be sent again when the first request may have been carried out."""
         retry = self.retry
-        return not self.harmless and (retry.max_retries == 0 or retry.resend_unknown is False)
+        return not self.is_safe and (retry.max_retries == 0 or retry.resend_unknown is False)
 
     @property
-    def harmless(self) -> bool:
-        """Whether it changes nothing, and may always be sent again (RFC 9110, section 9.2.2)."""
+    def is_safe(self) -> bool:
+        """Whether it changes nothing, so that it may always be sent again (RFC 9110, section 9.2.1)."""
         return self.method == "GET" and self.body is None
 
     @property
     def headers(self) -> dict[str, str]:
-        """All headers, but for those that aiohttp writes."""
+        """All headers except those that aiohttp adds."""
         headers = merged_headers(self.settings.headers, self.own_headers or {})
         if self.body is not None:
             headers.setdefault("Idempotency-Key", self.idempotency_key)
@@ -153,10 +153,10 @@ class Call:
         return headers
 
     def request(self, start: bytes) -> SecretBytes | None:
-        """Give the whole request, ready to be sent; None when it is not simple enough for that.
+        """Return the whole request as bytes, or None when its headers have to be merged and checked first.
 
         Args:
-            start: Its first line, and the header that names the host.
+            start: The request line, and the Host header.
         """
         common, body = self.settings.header_lines, self.body
         if common is None or self.own_headers is not None:

@@ -18,7 +18,7 @@ from weakref import WeakSet
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from tutuclient.transport.exceptions import TooManyInterimError
+from tutuclient.transport.exceptions import EndlessInterimError
 
 if TYPE_CHECKING:
     from aiohttp.client_reqrep import ClientRequest
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 # asyncio allocates a buffer of this size for each read until Python 3.13; its default is 256 KiB.
 # https://github.com/python/cpython/blob/3.11/Lib/asyncio/selector_events.py (_SelectorSocketTransport.max_size)
 READ_SIZE: Final = 64 * 2**10
-# A response's head may have 128 lines of 64 KiB for aiohttp; nobody sends a mebibyte of them, interim ones included.
-_MAX_HEAD_BYTES: Final = 2**20
+# aiohttp skips interim responses (1xx) without end: ClientResponse.start() in aiohttp/client_reqrep.py.
+_MAX_INTERIM_BYTES: Final = 2**20
 
 
 class Guard(asyncio.Protocol):
-    """The protocol of a transport, in front of aiohttp's own: it sees all that aiohttp is told.
+    """The protocol of a transport, in front of aiohttp's own: all that comes passes through it.
 
     ``set_protocol`` is asyncio's own way of putting one in place, so aiohttp's ``ResponseHandler`` need not be
     subclassed, which only a private name of its connector would allow (``BaseConnector._factory``).
 
     Attributes:
-        answered: A byte has come since the request: the server has read the request, and may have acted on it.
+        answered: A byte has come since the request: the server has read it, and may have acted on it.
         body: The response's body, as long as it is being received.
         failure: Why the connection was aborted from our side, or None.
         lost: How the connection was lost, as aiohttp raises it, or None.
@@ -52,6 +52,7 @@ class Guard(asyncio.Protocol):
         "__weakref__",
         "_awaits_head",
         "_head_bytes",
+        "_is_interim",
         "_poll",
         "_protocol",
         "_transport",
@@ -73,7 +74,7 @@ class Guard(asyncio.Protocol):
 
     def expect_response(self) -> None:
         """Prepare for the response to the next request."""
-        self._awaits_head, self._head_bytes = True, 0
+        self._awaits_head, self._is_interim, self._head_bytes = True, False, 0
         self.answered: bool = False
         self.in_use: bool = True
         self.body: aiohttp.StreamReader | None = None
@@ -87,6 +88,9 @@ class Guard(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass on what has come from the socket."""
+        if not self.in_use:  # Bytes that come unasked would be read as the answer to the next request.
+            self._transport.abort()
+            return
         if self._awaits_head:
             data = self._receive_head(data)
         self._protocol.data_received(data)
@@ -100,11 +104,12 @@ class Guard(asyncio.Protocol):
         found when the bytes behind them, in the same read, are wrong: status, request id and the first events with it.
         https://github.com/aio-libs/aiohttp/blob/v3.14.5/aiohttp/_http_parser.pyx (HttpParser.feed_data)
         """
-        self.answered = True
+        if not self.answered:
+            self.answered = True
+            self._is_interim = data[9:10] == b"1"  # As in "HTTP/1.1 103 Early Hints".
         self._head_bytes += len(data)
-        # aiohttp skips interim responses (1xx) without end: ClientResponse.start() in client_reqrep.py.
-        if self._head_bytes > _MAX_HEAD_BYTES:
-            self.failure = TooManyInterimError()
+        if self._is_interim and self._head_bytes > _MAX_INTERIM_BYTES:
+            self.failure = EndlessInterimError()
             self._transport.abort()
             return b""
         end = data.find(b"\r\n\r\n")
@@ -139,8 +144,8 @@ class Guard(asyncio.Protocol):
     def _end_broken_body(self) -> None:
         """End the body of a connection that is lost, or that aiohttp has closed because the rules of HTTP are broken.
 
-        On a bad chunk size aiohttp's parser lets go of the body, so nothing tells its reader of the end; and within
-        TLS, closing waits for the other side to say goodbye, up to 30 s.
+        On a bad chunk size aiohttp's parser lets go of the body, so its reader would wait for ever; and within TLS,
+        closing waits for the other side's close_notify, up to 30 s (asyncio's ``ssl_shutdown_timeout``).
         """
         body = self.body
         if body is None or body.is_eof() or not self._transport.is_closing():
@@ -243,7 +248,7 @@ progress_of_attempt: ContextVar[Progress | None] = ContextVar("progress_of_attem
 
 
 class Connector(aiohttp.TCPConnector):
-    """Gives out guarded connections, and tells the attempt when it has one: before that nothing can have been done.
+    """Hands out guarded connections, and notes it in the attempt's progress: before that nothing can have been sent.
 
     Attributes:
         guards: Those of all connections that exist.
@@ -254,7 +259,7 @@ class Connector(aiohttp.TCPConnector):
         self.guards: WeakSet[Guard] = WeakSet()
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
-        """Return a connection to aiohttp's session, which tells nobody but the connection's callbacks of its end.
+        """Return a connection to aiohttp's session, which reports its end to the connection's callbacks only.
 
         Raises:
             aiohttp.ClientConnectionError: As ``acquire`` does; and when the session wants to send GET, PUT or DELETE a
@@ -290,8 +295,7 @@ class Connector(aiohttp.TCPConnector):
             if not isinstance(guard, Guard):
                 guard = self._guarded(transport)
                 break
-            # Bytes that came unasked would be read as the answer to the next request.
-            if not protocol.should_close and not guard.has_unread_data:
+            if not guard.has_unread_data:
                 guard.expect_response()
                 break
             guard.abort()

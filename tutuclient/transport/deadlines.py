@@ -1,9 +1,8 @@
-"""One timer for all the limits of all calls, moved along rather than set anew.
+"""One timer for the limits of all calls.
 
-A call has several limits, of which one is next: the deadline over everything,
-waiting for a slot, the first token, silence. Each wait only notes when it is
-over; the timer looks when it rings, and is set again for whatever is next. So
-neither a chunk nor a call costs a timer of its own.
+A call has several limits, of which one is next: the deadline over everything, waiting for a slot, the first token,
+silence. Each wait only notes when it expires. The timer is set for the earliest, and looks again when it goes off. So
+neither a chunk nor a call costs a ``call_later`` of its own, which is a heap operation and two objects in asyncio.
 """
 
 from __future__ import annotations
@@ -19,81 +18,80 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["total", "pool", "first_token", "idle", "tail"]
 
 
-class Alarm:
-    """Rings when the next limit of any of its watches has come.
+class Timer:
+    """Goes off when the next limit of any call expires.
 
     Args:
         loop: The running loop.
     """
 
-    __slots__ = ("_at", "_handle", "_watches", "loop")
+    __slots__ = ("_at", "_handle", "_limits", "loop")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop: asyncio.AbstractEventLoop = loop
-        self._watches: WeakSet[Watch] = WeakSet()
+        self._limits: WeakSet[Limits] = WeakSet()
         self._handle: asyncio.TimerHandle | None = None
         self._at = math.inf
 
-    def add(self, watch: Watch) -> None:
-        """Have a watch told of its limits, until it is taken out or nobody holds it any more."""
-        self._watches.add(watch)
-        self.ring_by(watch.at)
+    def add(self, limits: Limits) -> None:
+        """Call ``expire`` of a call's limits when one has passed, until they are discarded or garbage."""
+        self._limits.add(limits)
+        self.wake_by(limits.at)
 
-    def take_out(self, watch: Watch) -> None:
-        """Tell a watch no more."""
-        self._watches.discard(watch)
+    def discard(self, limits: Limits) -> None:
+        """Forget a call's limits."""
+        self._limits.discard(limits)
 
-    def ring_by(self, at: float) -> None:
-        """Ring at this time of the loop's clock, or before."""
+    def wake_by(self, at: float) -> None:
+        """Go off at this time of the loop's clock, or before."""
         if at < self._at:
             self.stop()
             self._at = at
-            self._handle = self.loop.call_at(at, self._ring)
+            self._handle = self.loop.call_at(at, self._wake)
 
     def stop(self) -> None:
-        """Take the timer away; the next limit that is set brings it back."""
+        """Cancel the timer; the next limit sets it again."""
         handle, self._handle = self._handle, None
         self._at = math.inf
         if handle is not None:
             handle.cancel()
 
-    def _ring(self) -> None:
+    def _wake(self) -> None:
         self._handle = None
         self._at = following = math.inf
         now = self.loop.time()
-        for watch in self._watches:
-            if watch.at <= now:
-                self.loop.call_soon(watch.ring)
+        for limits in self._limits:
+            if limits.at <= now:
+                self.loop.call_soon(limits.expire)
             else:
-                following = min(following, watch.at)
-        self.ring_by(following)
+                following = min(following, limits.at)
+        self.wake_by(following)
 
 
-class Watch:
-    """Watches over one call.
+class Limits:
+    """The limits of one call.
 
-    While the call runs in its caller's task, a limit that passes cancels the
-    task, and ``caught`` turns that cancellation into the limit's name. A stream
-    is read by whichever task asks for the next chunk, so it is not cancelled but
-    failed, through ``on_late``.
+    While the call runs in its caller's task, a limit that expires cancels the task, and ``caught`` turns that
+    cancellation into the limit's name, as ``asyncio.timeout`` does. A stream is read by whichever task asks for the
+    next chunk, so it is not cancelled but failed, through ``on_late``.
 
     Args:
-        alarm: The timer of the running loop.
+        timer: The timer of the running loop.
         task: The task the call runs in.
         total: Seconds until the deadline over everything, or None.
 
     Attributes:
-        at: When the limit that is next is over, on the loop's clock.
-        deadline: When the one over everything is.
+        at: When the next limit expires, on the loop's clock.
+        deadline: When the one over everything does.
     """
 
     __slots__ = (
         "__weakref__",
-        "_alarm",
         "_cancelling",
         "_kind",
         "_last",
         "_task",
+        "_timer",
         "at",
         "deadline",
         "fired",
@@ -101,9 +99,9 @@ class Watch:
         "on_late",
     )
 
-    def __init__(self, alarm: Alarm, task: asyncio.Task[object], total: float | None) -> None:
-        self.loop: asyncio.AbstractEventLoop = alarm.loop
-        self._alarm = alarm
+    def __init__(self, timer: Timer, task: asyncio.Task[object], total: float | None) -> None:
+        self.loop: asyncio.AbstractEventLoop = timer.loop
+        self._timer = timer
         self._task: asyncio.Task[object] | None = task
         self._cancelling = task.cancelling()
         self.deadline: float = math.inf if total is None else self.loop.time() + total
@@ -112,36 +110,39 @@ class Watch:
         self.at: float = self.deadline
         self.fired: Kind | None = None
         self.on_late: Callable[[Kind], None] | None = None
-        alarm.add(self)
+        timer.add(self)
 
     def limit(self, kind: Kind, seconds: float | None) -> None:
-        """Begin a wait that may take ``seconds``; the deadline holds all the same. None is no limit of its own."""
+        """Begin a wait that may take ``seconds``, and not beyond the deadline; None is no limit of its own."""
         at = math.inf if seconds is None else self.loop.time() + seconds
         if at >= self.deadline:
             self.ease()
             return
         self._kind, self.at = kind, at
-        self._alarm.ring_by(at)
+        self._timer.wake_by(at)
 
     def ease(self) -> None:
-        """End the wait: only the deadline holds."""
+        """End the wait: only the deadline is left."""
         self._kind, self.at = "total", self._last
 
     def hand_over(self, on_late: Callable[[Kind], None]) -> None:
-        """Let a limit that passes call ``on_late`` from now on, in place of cancelling the task."""
+        """Call ``on_late`` from now on when a limit expires, in place of cancelling the task."""
         self._task = None
         self.on_late = on_late
 
     def now(self) -> float:
-        """The loop's clock, in seconds."""
+        """Return the loop's clock, in seconds."""
         return self.loop.time()
 
     def left(self) -> float:
-        """Seconds until the deadline, or infinity."""
+        """Return the seconds until the deadline, or infinity."""
         return self.deadline - self.loop.time()
 
     def caught(self) -> Kind | None:
-        """Tell, on a CancelledError, which limit it was; None when somebody else cancelled and it must go on."""
+        """Return, on a CancelledError, which limit it was; None when somebody else cancelled, so that it must go on.
+
+        Source: ``asyncio.Timeout.__aexit__``, which counts cancellations in the same way.
+        """
         kind, self.fired = self.fired, None
         if kind is None or self._task is None or self._task.uncancel() > self._cancelling:
             return None
@@ -149,20 +150,20 @@ class Watch:
         return kind
 
     def stop(self) -> None:
-        """Let nothing fire any more."""
-        self._alarm.take_out(self)
+        """End all limits."""
+        self._timer.discard(self)
         self._task = self.on_late = None
 
-    def ring(self) -> None:
-        """Fire, if the limit that is next has passed indeed: it may have been moved along meanwhile."""
+    def expire(self) -> None:
+        """End the call, if its next limit has expired indeed: it may have been moved meanwhile."""
         if self.loop.time() < self.at:
-            self._alarm.ring_by(self.at)
+            self._timer.wake_by(self.at)
             return
         kind = self._kind
         if kind == "total":
-            self._last = math.inf  # It fires once.
+            self._last = math.inf  # It expires once.
         self.ease()
-        self._alarm.ring_by(self.at)
+        self._timer.wake_by(self.at)
         if self._task is not None:
             self.fired = kind
             self._task.cancel()

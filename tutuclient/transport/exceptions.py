@@ -1,7 +1,7 @@
-"""What aiohttp and the system raise, as errors of ours.
+"""Exceptions of aiohttp and the system, translated into errors of ours.
 
-One table, most specific first; nothing of aiohttp's leaves the house. What holds
-the request's headers, and with them the key, is never chained.
+The tables have the most specific class first. No exception of aiohttp leaves the package but as a ``__cause__``, and
+none does that holds the request's headers, with the key in them.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from tutuclient.errors import TutuError
 
 
-class TooManyInterimError(aiohttp.ClientError):
-    """The relay sends interim answers (1xx) without end."""
+class EndlessInterimError(aiohttp.ClientError):
+    """The relay sends interim answers (1xx) without end, and no final one."""
 
 
 CAUGHT: Final = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError)
@@ -52,7 +52,7 @@ _NOT_SENT: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ClientProxyConnectionError, "the proxy cannot be reached ({0}); check proxy="),
     (aiohttp.ClientConnectorError, "the relay cannot be reached ({0}); check base_url, and whether it runs"),
     (aiohttp.ConnectionTimeoutError, "no connection within timeout.connect"),
-    (aiohttp.InvalidURL, "base_url is no address aiohttp can use"),
+    (aiohttp.InvalidURL, "base_url is not an address that aiohttp can use"),
 )
 _SENT: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ClientPayloadError, "the answer broke off ({0})"),
@@ -82,11 +82,11 @@ _UNREAD: tuple[tuple[Callable[[BaseException], bool], str], ...] = (
         "the answer's headers are too long or too many, so it was not read",
     ),
     (
-        lambda error: isinstance(error, TooManyInterimError),
-        "the relay sent more than a hundred interim answers (1xx) and no final one",
+        lambda error: isinstance(error, EndlessInterimError),
+        "the relay sent a mebibyte of interim answers (1xx) and no final one",
     ),
 )
-# Their repr prints the request's headers; their str does not, so nobody notices.
+# Their repr prints the request's headers, though their str does not: RequestInfo in aiohttp/client_reqrep.py.
 _UNCLEAN = (aiohttp.ClientResponseError, aiohttp.ClientHttpProxyError, aiohttp.ContentTypeError)
 
 
@@ -129,23 +129,23 @@ def broken(
     makes_image: bool,
     stale: bool = False,
     proxied: bool = False,
-    looked_up: str = "",
+    resolving: str = "",
 ) -> APIError:
-    """Make our error of one that ended an attempt.
+    """Return our error for one that ended an attempt.
 
     Args:
         error: What aiohttp or the system raised.
         what: The call, such as "POST /chat/completions".
         connected: There was a connection; before that nothing can have been done.
         sent: The request was sent to its end; a relay cannot work on half of one.
-        makes_image: The call orders a picture.
+        makes_image: The call orders an image.
         stale: An idle connection died under the call, and the caller forbids to send it again.
         proxied: A proxy stands in between.
-        looked_up: The name that was being looked up, or "".
+        resolving: The name that was being looked up, or "".
     """
     if not connected or _lacks_certificate(error):
-        return _before_connection(error, what, looked_up, proxied=proxied)
-    words = next(words for kind, words in _SENT if isinstance(error, kind)).format(_said(error))
+        return _before_connection(error, what, resolving, proxied=proxied)
+    words = next(words for kind, words in _SENT if isinstance(error, kind)).format(_describe(error))
     if not sent:
         return _not_sent(error, f"{what}: {words} before the request was sent to its end")
     if stale:
@@ -155,19 +155,19 @@ def broken(
             return UnexpectedResponseError(f"{what}: {why}")
     if makes_image:
         return OutcomeUnknownError(
-            f"{what}: {words}. The picture may have been made and billed, so it was not ordered again: "
-            "look into the relay's log first; RetryPolicy(resend_unknown=True) allows ordering twice"
+            f"{what}: {words}. The image may have been made and billed, so the request was not sent again: "
+            "look into the relay's log first; RetryPolicy(resend_unknown=True) allows sending it twice"
         )
     return APIConnectionError(f"{what}: {words}")
 
 
-def _before_connection(error: BaseException, what: str, looked_up: str, *, proxied: bool) -> APIConnectionError:
+def _before_connection(error: BaseException, what: str, resolving: str, *, proxied: bool) -> APIConnectionError:
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return refused_by_proxy(what, error.status)
+        return proxy_error(what, error.status)
     if _lacks_certificate(error):
         return _not_sent(error, f"{what}: {_CERTIFICATE_REQUIRED}")
-    words = next(words for kind, words in (*_NOT_SENT, *_SENT) if isinstance(error, kind)).format(_said(error))
-    late = silent_dns(looked_up) if isinstance(error, TimeoutError) else ""
+    words = next(words for kind, words in (*_NOT_SENT, *_SENT) if isinstance(error, kind)).format(_describe(error))
+    late = about_dns(resolving) if isinstance(error, TimeoutError) else ""
     if proxied and not late and "proxy" not in words:
         late = "; it goes through a proxy: check proxy= too"
     return _not_sent(error, f"{what}: {words}{late}")
@@ -183,8 +183,8 @@ def _not_sent(error: BaseException, message: str) -> APIConnectionError:
     return cls(message, outcome="not_sent", code="certificate" if untrusted else None)
 
 
-def refused_by_proxy(what: str, status: int) -> APIConnectionError:
-    """Make the error of a proxy that refuses a request; what it says by 3xx or 4xx it will say again."""
+def proxy_error(what: str, status: int) -> APIConnectionError:
+    """Return the error for a proxy that refuses a request; a 3xx or 4xx would be the same a second time."""
     advice = "check proxy="
     if status == 407:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
         advice = "it asks for a user name and a password: proxy='http://user:password@host:port'"
@@ -196,20 +196,20 @@ def refused_by_proxy(what: str, status: int) -> APIConnectionError:
     )
 
 
-def no_descriptors(what: str) -> APIConnectionError:
-    """Make the error of a call for which the process has no file descriptors left."""
+def descriptors_error(what: str) -> APIConnectionError:
+    """Return the error for a call for which the process has no file descriptors left."""
     return APIConnectionError(f"{what}: not sent: {NO_DESCRIPTORS}", outcome="not_sent", code="too_many_open_files")
 
 
 def clean_cause(error: BaseException) -> BaseException | None:
-    """Give an exception that may be chained, or None when it carries the request's headers.
+    """Return an exception that may be chained, or None when it holds the request's headers.
 
-    Its frames go: those of aiohttp and asyncio hold the request, and tracebacks with locals would print it.
+    Its traceback is removed: frames of aiohttp and asyncio hold the request, and tracebacks with locals print it.
     """
     if isinstance(error, _UNCLEAN):
         return None
     if isinstance(error, aiohttp.ClientConnectorError) and error.args[0].proxy is not None:
-        return clean_cause(error.os_error)  # It shows the proxy's address, with the password.
+        return clean_cause(error.os_error)  # Its ConnectionKey has the proxy's address, with the password.
     error.__traceback__ = None
     for link in ("__cause__", "__context__"):
         behind = getattr(error, link)
@@ -218,7 +218,7 @@ def clean_cause(error: BaseException) -> BaseException | None:
     return error
 
 
-def _said(error: BaseException) -> str:
+def _describe(error: BaseException) -> str:
     if isinstance(error, _UNCLEAN):
         return f"status {error.status}"
     if isinstance(error, aiohttp.ClientOSError) and error.errno is None:
@@ -231,7 +231,7 @@ def _said(error: BaseException) -> str:
     return f"{error.host}: {said}" if isinstance(error, aiohttp.ClientConnectorDNSError) else said
 
 
-_LATE: dict[str, tuple[type[APITimeoutError], str]] = {
+_LIMITS: dict[str, tuple[type[APITimeoutError], str]] = {
     "total": (APITimeoutError, "no whole answer within the deadline of {0} s (timeout=)"),
     "pool": (PoolTimeoutError, "no free slot within {0} s: the client is busy (max_concurrency=, timeout=)"),
     "first_token": (FirstTokenTimeoutError, "nothing of the answer within {0} s (timeout.first_token)"),
@@ -240,18 +240,18 @@ _LATE: dict[str, tuple[type[APITimeoutError], str]] = {
 }
 
 
-def silent_dns(host: str) -> str:
-    """Return the words about a name that is still being looked up when a limit passes."""
+def about_dns(host: str) -> str:
+    """Return the words for a name that is still being looked up when a limit expires."""
     return f"; the DNS gave no answer for {printable(host, 100)}: check the network and base_url" if host else ""
 
 
-def timed_out(
-    kind: str, what: str, seconds: float | None, *, sent: bool, makes_image: bool = False, looked_up: str = ""
+def timeout_error(
+    kind: str, what: str, seconds: float | None, *, sent: bool, makes_image: bool = False, resolving: str = ""
 ) -> APITimeoutError:
-    """Make the error of a limit that passed; ``looked_up`` is the name that was being looked up."""
-    cls, words = _LATE[kind]
-    paid = ". The picture may have been made and billed: look into the relay's log before you repeat it"
+    """Return the error for a limit that expired; ``resolving`` is the name that was being looked up."""
+    cls, words = _LIMITS[kind]
+    paid = ". The image may have been made and billed: look into the relay's log before you repeat the call"
     return cls(
-        f"{what}: {words.format(f'{seconds or 0:g}')}{paid if sent and makes_image else ''}{silent_dns(looked_up)}",
+        f"{what}: {words.format(f'{seconds or 0:g}')}{paid if sent and makes_image else ''}{about_dns(resolving)}",
         outcome="unknown" if sent else "not_sent",
     )

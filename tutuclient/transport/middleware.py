@@ -1,7 +1,6 @@
-"""What callers put around calls: functions that see a request go and its result come.
+"""Middleware: functions of the caller around calls and attempts.
 
-Knows no page of the API and no aiohttp: a middleware is given the request and
-the rest of the way, and gives back what comes of it.
+A middleware gets the request and ``call_next``, and returns the result. It sees neither endpoints nor aiohttp.
 """
 
 from __future__ import annotations
@@ -52,14 +51,14 @@ class Request:
 
     @property
     def makes_image(self) -> bool:
-        """Whether it orders a picture: such a call must not be made twice lightly."""
+        """Whether it orders an image, which is billed by the piece: repeat such a call with care."""
         return self._call.makes_image
 
     def __repr__(self) -> str:
         return f"<Request {self._call.what}, attempt {self.attempt}>"
 
     def apply(self) -> Call:
-        """Give the call with what was changed.
+        """Return the call with what was changed.
 
         Raises:
             ConfigError: A header or the body cannot be sent like that.
@@ -68,7 +67,7 @@ class Request:
         if self.headers != dict(call.own_headers or {}):
             call.own_headers = clean_headers(self.headers)
         if self.fields is not call.fields and self.fields is not None:
-            # Another model may make pictures where the one before did not.
+            # Another model may make images where the one before did not.
             if wire.makes_image(self.fields) and not wire.makes_image(call.fields or {}):
                 call.makes_image = True
             call.fields, call.body = self.fields, wire.encode(self.fields)
@@ -78,7 +77,7 @@ class Request:
 async def through(
     layers: Sequence[Middleware], call: Call, attempt: int, last: Callable[[Call], Awaitable[Any]]
 ) -> Any:
-    """Make a call, or an attempt, with these around it, the first outermost."""
+    """Run a call, or an attempt, within its middleware, of which the first is outermost."""
 
     def next_of(number: int) -> Callable[[Request], Awaitable[Any]]:
         async def call_next(request: Request) -> Any:

@@ -20,7 +20,7 @@ from tutuclient.errors import ConfigError
 from tutuclient.limits import CoolDown, RetryBudget, Slots
 from tutuclient.transport import aiohttp_internals
 from tutuclient.transport.connection import Connector, Names
-from tutuclient.transport.deadlines import Alarm
+from tutuclient.transport.deadlines import Timer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -36,12 +36,11 @@ _MANY = 1000
 
 
 class Pool:
-    """What a client holds within one running loop: a session, its connections and the slots.
+    """What a client holds within one running loop: sessions, connections and slots.
 
-    Orders of pictures go over connections of their own, each used once. A server
-    may close an idle connection in the very moment it is used again; whether it
-    has read the request is then unknown. A new connection cannot fail like that.
-    All other calls share the idle ones: for most the handshakes would be too dear.
+    Calls that order images have connections of their own, each used once. A server may close an idle connection in the
+    very moment it is used again, and whether it has read the request is then unknown (RFC 9112, section 9.3.1). A new
+    connection cannot fail like that. All other calls share connections: a handshake for each would cost too much.
 
     Attributes:
         connectors: One for connections that are kept alive and, once one is needed, one for those used once.
@@ -50,7 +49,7 @@ class Pool:
     def __init__(self, settings: Settings) -> None:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.closed: bool = False
-        self.alarm: Alarm = Alarm(self.loop)
+        self.timer: Timer = Timer(self.loop)
         self.slots: Slots = Slots(settings.slots)
         self.header_bytes: int = _HEADER_BYTES
         self.budget: RetryBudget = RetryBudget(settings.retry.budget)
@@ -72,23 +71,23 @@ class Pool:
 
     @functools.cached_property
     def session_once(self) -> aiohttp.ClientSession:
-        """The session for orders of pictures; most clients never need it."""
+        """The session for calls that order images; most clients never need it."""
         connector = self._new_connector(force_close=True)
         self.connectors.append(connector)
         return _session(connector)
 
-    async def watch_shutdown(self) -> None:
-        """Have the loop close the connections when it shuts down and nobody closed the client.
+    async def close_at_shutdown(self) -> None:
+        """Make the loop close the connections when it shuts down and nobody has closed the client.
 
-        ``asyncio.run`` closes the async generators that are still alive before
-        it closes the loop; the guardian is one. Where the loop knows nothing of
-        them, as under ``nest_asyncio``, nobody would.
+        ``asyncio.run`` closes the async generators that are alive before it closes the loop, and ``_guardian`` is one:
+        https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.shutdown_asyncgens. Under ``nest_asyncio``
+        the loop does not know of them.
         """
         if closes_generators():
             await anext(self._guardian)
 
     def url(self, text: str) -> URL:
-        """Parse an address once."""
+        """Return an address, parsed once."""
         url = self._urls.get(text)
         if url is None:
             if len(self._urls) > _MANY:
@@ -110,20 +109,20 @@ class Pool:
         if found is None:
             url = self.url(call.url)
             start = f"{call.method} {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}\r\n".encode()
-            found = aiohttp_internals.target(call.method, url, self.loop), start
+            found = aiohttp_internals.Target(call.method, url, loop=self.loop), start
             if len(self._targets) > _MANY:
                 self._targets.clear()
             self._targets[call.method, call.url] = found
         request = call.request(found[1])
         return None if request is None else (found[0], request)
 
-    def looked_up(self, call: Call) -> str:
+    def resolving(self, call: Call) -> str:
         """Return the name that a call waits for, the relay's or the proxy's; "" once it has been found."""
         host = self.url(call.settings.proxy or call.url).raw_host or ""
         return host if self._names.waiting[host] else ""
 
     def connect_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
-        """Give aiohttp the one limit that it keeps for us; all others are the watch's."""
+        """Return the one limit that aiohttp keeps for us; ``deadlines`` keeps all others."""
         found = self._timeouts.get(timeout.connect)
         if found is None:
             found = aiohttp.ClientTimeout(total=None, connect=timeout.connect)
@@ -131,7 +130,7 @@ class Pool:
         return found
 
     async def aclose(self) -> None:
-        """Close all connections; calls still running fail."""
+        """Close all connections; calls that still run fail."""
         self.closed = True
         await self._guardian.aclose()
         await _close(self.connectors, self.streams)
@@ -140,7 +139,7 @@ class Pool:
     def abandon(self) -> None:
         """Drop everything without a warning of aiohttp's, also when the loop is gone."""
         self.closed = True
-        self.alarm.stop()
+        self.timer.stop()
         for connector in self.connectors:
             connector.abort()
         self.session.detach()

@@ -1,4 +1,4 @@
-"""An open answer: its head has come, its body is being read."""
+"""A reply: the answer to an attempt whose head has come and whose body is being read."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from tutuclient._meta import Meta
     from tutuclient.limits import Slots
     from tutuclient.transport.call import Call
-    from tutuclient.transport.deadlines import Kind, Watch
+    from tutuclient.transport.deadlines import Kind, Limits
 
 
-# What stands in the header where nothing was encoded, beside the names of character sets. Sources: a gateway in front
+# What Content-Encoding says where nothing is encoded, beside the names of character sets. Sources: a gateway in front
 # of Dify ("none"), chat routes of Next.js and Flask ("utf-8"); RFC 2045 (the encodings of mail).
 _NO_CODINGS = frozenset(
     {"", "identity", "none", "null", "no", "false", "off", "plain", "text", "chunked", "7bit", "8bit", "binary"}
@@ -40,7 +40,7 @@ def _is_no_coding(word: str) -> bool:
     if word in _NO_CODINGS:
         return True
     try:
-        "".encode(word)  # Which knows the names of character sets, and of no compression.
+        "".encode(word)  # Python knows the names of character sets here, and of no compression.
     except (LookupError, ValueError):
         return False
     return True
@@ -63,18 +63,17 @@ async def _read(content: aiohttp.StreamReader) -> bytes:
 
 
 class Reply:
-    """The answer to one attempt, holding a connection and a slot until it is read or given up.
+    """The answer to one attempt, which holds a connection and a slot until it is closed.
 
     Attributes:
         call: What was asked.
         meta: Status, headers and timings so far.
-        watch: The call's limits.
+        limits: The call's limits.
     """
 
     __slots__ = (
         "__weakref__",
         "_content",
-        "_errors",
         "_inflater",
         "_late",
         "_read",
@@ -83,8 +82,8 @@ class Reply:
         "_started",
         "_thread",
         "call",
+        "limits",
         "meta",
-        "watch",
     )
 
     def __init__(
@@ -92,7 +91,7 @@ class Reply:
         response: aiohttp.ClientResponse | aiohttp_internals.Response,
         call: Call,
         meta: Meta,
-        watch: Watch,
+        limits: Limits,
         slots: Slots | None,
         started: float,
         *,
@@ -101,14 +100,13 @@ class Reply:
         self._response: aiohttp.ClientResponse | aiohttp_internals.Response | None = response
         self._content = response.content
         self._read = aiohttp_internals.read if fast_path else _read
-        self._errors = exceptions.Translated(self._translate)
         self._slots = slots
         self._started = started
         self._late: APITimeoutError | None = None
         self._thread = threading.get_ident()
         self.call: Call = call
         self.meta: Meta = meta
-        self.watch: Watch = watch
+        self.limits: Limits = limits
         encoding = coding_of(response.headers) if "Content-Encoding" in response.headers else ""
         self._inflater = wire.Inflater(encoding, call.max_bytes, meta) if encoding else None
 
@@ -118,13 +116,13 @@ class Reply:
         return self.meta.headers.get("Content-Type", "").lower()
 
     async def piece(self) -> bytes:
-        """Give the next bytes of the body, as many as have come; b"" at its end.
+        """Return the next bytes of the body, as many as have come; b"" at its end.
 
         Raises:
             APIConnectionError: The body broke off, or a limit passed.
-            UnexpectedResponseError: It is compressed and cannot be undone.
+            UnexpectedResponseError: It is compressed, and cannot be decompressed.
         """
-        with self._errors:
+        with exceptions.Translated(self._translate):
             piece = await self._read(self._content)
             if self._inflater is None:
                 return piece
@@ -153,7 +151,7 @@ class Reply:
         """
         data: bytes | bytearray = begun or await self.piece()
         limit = self.call.max_bytes
-        # Whether compressed data are whole is known only to who asks behind their last piece.
+        # Only a read behind the last piece checks that compressed data are whole.
         while data and not (self._content.at_eof() and self._inflater is None):
             piece = await self.piece()
             if not piece:
@@ -168,7 +166,7 @@ class Reply:
         return data
 
     async def read_start(self, limit: int) -> bytes:
-        """Read an error's body as far as it is worth reading; where it breaks off it ends."""
+        """Read the beginning of an error's body, or what there is of it when it breaks off."""
         data = b""
         try:
             while len(data) < limit and (piece := await self.piece()):
@@ -184,12 +182,12 @@ class Reply:
 
     @property
     def is_open(self) -> bool:
-        """Whether it still holds its connection and slot."""
+        """Whether it still holds its connection and its slot."""
         return self._response is not None
 
     def fail(self, kind: Kind) -> None:
-        """Fail the read that is waiting, or the next one, and give connection and slot back: a limit has passed."""
-        self._late = exceptions.timed_out(
+        """Close it because a limit has expired, and fail the read that waits, or the next one."""
+        self._late = exceptions.timeout_error(
             kind, self.call.what, self.call.seconds(kind), sent=True, makes_image=self.call.makes_image
         )
         self._content.set_exception(self._late)
@@ -197,10 +195,10 @@ class Reply:
 
     def stamp(self) -> None:
         """Note that the answer has been read to its end."""
-        self.meta.elapsed_s = self.watch.now() - self._started
+        self.meta.elapsed_s = self.limits.now() - self._started
 
     def close(self) -> None:
-        """Give connection and slot back; a body not read to its end costs the connection. Safe to call twice."""
+        """Release connection and slot; the connection is closed if the body is not read to its end. May be repeated."""
         response, self._response = self._response, None
         if response is not None:
             response.close()
@@ -208,13 +206,13 @@ class Reply:
                 self._slots.release()
 
     def drop(self) -> None:
-        """Close it from a finaliser, which may run in any thread: the loop has to hear of it in its own."""
-        loop = self.watch.loop
+        """Close it from a finalizer, which may run in any thread, while a loop must be called in its own."""
+        loop = self.limits.loop
         if loop.is_running() and threading.get_ident() != self._thread:
             loop.call_soon_threadsafe(self._end)
         else:
             self._end()
 
     def _end(self) -> None:
-        self.watch.stop()
+        self.limits.stop()
         self.close()

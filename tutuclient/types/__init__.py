@@ -1,4 +1,4 @@
-"""The shapes of requests, answers and chunks, a file for each page of the API.
+"""The shapes of requests, answers and chunks, a file for each endpoint of the API.
 
 Answers are msgspec structs that read generously: every field has a default,
 unknown fields are kept out of the way (``extra``), and sets that may grow are

@@ -1,4 +1,4 @@
-"""What the relay says of the account behind the key."""
+"""The account behind the key."""
 
 from __future__ import annotations
 

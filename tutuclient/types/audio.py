@@ -1,4 +1,4 @@
-"""Sound: what is said of it in words (transcriptions, translations), and the events of what is streamed.
+"""Audio: the fields of the requests, transcriptions and translations, and the events of what is streamed.
 
 Source: ``POST /audio/speech``, ``/audio/transcriptions`` and ``/audio/translations``, and the
 field names of the OpenAI API they follow.
@@ -20,17 +20,17 @@ _PLAIN = str.maketrans({"-": "+", "_": "/", **dict.fromkeys(" \t\r\n")})
 _PADDED = re.compile(r"[^=]+=*")
 
 SpeechFormat: TypeAlias = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
-"""What a speech may be asked as. ``pcm`` has no header: 24 kHz, 16 bits, one channel, little-endian, as OpenAI says."""
+"""The formats of a speech. ``pcm`` has no header: 24 kHz, 16 bits, one channel, little-endian, as OpenAI says."""
 
 AudioResponseFormat: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt", "diarized_json"]
-"""What a transcription may be asked as; models know some of them only."""
+"""The formats of a transcription; models know some of them only."""
 
 TranslationFormat: TypeAlias = Literal["json", "text", "srt", "verbose_json", "vtt"]
-"""What a translation may be asked as."""
+"""The formats of a translation."""
 
 
 class SpeechFields(TypedDict, total=False):
-    """What may be said of a speech beside ``model``, ``voice``, ``input`` and ``stream_format``.
+    """Every field of a speech beside ``model``, ``voice``, ``input`` and ``stream_format``.
 
     A field that is not given is not sent. Relays drop what they do not know,
     ``instructions`` for one.
@@ -42,14 +42,14 @@ class SpeechFields(TypedDict, total=False):
 
 
 class TranslationFields(TypedDict, total=False):
-    """What may be said of a translation beside ``file``, ``model`` and ``response_format``."""
+    """Every field of a translation beside ``file``, ``model`` and ``response_format``."""
 
     prompt: str
     temperature: float
 
 
 class TranscriptionFields(TranslationFields, total=False):
-    """What may be said of a transcription beside ``file``, ``model``, ``response_format`` and ``stream``.
+    """Every field of a transcription beside ``file``, ``model``, ``response_format`` and ``stream``.
 
     ``timestamp_granularities`` needs ``verbose_json``; ``known_speaker_references`` are data URIs.
     """
@@ -72,11 +72,11 @@ class InputTokenDetails(Nested, frozen=True, kw_only=True):
 
 
 class AudioUsage(Usage, frozen=True, kw_only=True):
-    """What a transcription or a speech used: tokens, or seconds of sound, as ``type`` says; None for the other.
+    """What a transcription or a speech used: tokens, or seconds of audio, by ``type``; None for the other.
 
     Attributes:
         type: "tokens" or "duration", or None when the relay does not say.
-        seconds: How much sound was listened to, where that is what is billed.
+        seconds: How long the audio was, where that is what is billed.
         input_token_details: What the tokens were; the name has "token" in the singular here.
     """
 
@@ -154,7 +154,7 @@ class TranscriptionVerbose(Answer, frozen=True, kw_only=True):
 
     Attributes:
         language: The language heard, mostly by its English name.
-        duration: Seconds of sound, or None when the relay does not say.
+        duration: Seconds of audio, or None when the relay does not say.
         segments: Stretches of speech, or None unless asked for.
         words: Single words, or None unless ``timestamp_granularities`` asked for them.
     """
@@ -242,7 +242,7 @@ class SpeechAudioDeltaEvent(Answer, frozen=True, kw_only=True):
 
     @property
     def data(self) -> bytes:
-        """The bytes of this piece; the pieces join to the whole sound.
+        """The bytes of this piece; the pieces join to the whole audio.
 
         Raises:
             ValueError: It is no base64; the client's own streams have made sure that it is.
@@ -267,7 +267,7 @@ SpeechStreamEvent: TypeAlias = SpeechAudioDeltaEvent | SpeechAudioDoneEvent
 def decode_base64(text: str) -> bytes:
     """Decode base64 as relays write it: padding may be missing or stand in the middle, letters may be URL-safe.
 
-    Servers encode a sound piece by piece, so its base64 may be several joined
+    Servers encode audio piece by piece, so its base64 may be several joined
     ones, each with padding of its own.
 
     Raises:
@@ -283,9 +283,9 @@ def decode_base64(text: str) -> bytes:
 
 
 def join_base64(pieces: Iterable[str]) -> str:
-    """Join the base64 of a sound that came in pieces: to one that any decoder reads, padded at its end only.
+    """Join the base64 of audio that came in pieces, to one that any decoder reads, padded at its end only.
 
-    Pieces that cannot be decoded are joined as they are; whoever takes the sound is told.
+    Pieces that cannot be decoded are joined as they are; reading the audio raises the error.
     """
     joined = "".join(pieces)
     if "=" not in joined[:-2]:

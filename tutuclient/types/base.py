@@ -28,8 +28,8 @@ class Plain(msgspec.Struct, frozen=True):
 
     The names and the keywords are those of openai's answers, which are models of
     pydantic. ``OWN`` names the fields that openai's types do not have: they are
-    shown where they say something, and not as nulls, which a strict server would
-    refuse in a message that is sent back.
+    shown where they have a value, and not as nulls, which a strict server would
+    reject in a message that is sent back.
     """
 
     OWN: ClassVar[frozenset[str]] = frozenset()
@@ -58,7 +58,7 @@ class Plain(msgspec.Struct, frozen=True):
 
     @property
     def __pydantic_serializer__(self) -> Any:
-        # pydantic asks for it where nothing says what a value is: in a dict, behind Any.
+        # pydantic asks for it where there is no type: in a dict, behind Any.
         return serializer_of(type(self))
 
     def _fields(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Plain(msgspec.Struct, frozen=True):
         exclude_none: bool = False,
         **more: Any,
     ) -> dict[str, Any]:
-        """Give this as plain dicts and lists, as it came: unknown fields included at every level.
+        """Return this as plain dicts and lists, as it came: unknown fields included at every level.
 
         Args:
             exclude_unset: False is ``model_dump``, which names every field.
@@ -101,7 +101,7 @@ class Plain(msgspec.Struct, frozen=True):
         exclude_none: bool = False,
         **more: Any,
     ) -> dict[str, Any]:
-        """Give this as plain dicts and lists: all that came, and None or what this client made of it where nothing did.
+        """Return this as plain dicts and lists: all that came, and this client's value, or None, of what did not.
 
         Args:
             include: Names on the top level to keep.
@@ -127,16 +127,16 @@ class Plain(msgspec.Struct, frozen=True):
         }
 
     def to_json(self, *, indent: int | None = 2, **options: Any) -> str:
-        """Give ``to_dict`` as JSON text; ``indent`` is spaces a level, None writes one line."""
+        """Return ``to_dict`` as JSON text; ``indent`` is spaces a level, None writes one line."""
         return _text(self.to_dict(**options), indent)
 
     def model_dump_json(self, *, indent: int | None = None, ensure_ascii: bool = False, **options: Any) -> str:
-        """Give ``model_dump`` as JSON text, on one line unless ``indent`` says otherwise."""
+        """Return ``model_dump`` as JSON text, on one line unless ``indent`` is given."""
         tree = self.model_dump(**options)
         return json.dumps(tree, indent=indent) if ensure_ascii else _text(tree, indent)
 
     def _tree(self) -> dict[str, Any] | None:
-        """Give the JSON this came as, or None when it did not come off the wire."""
+        """Return the JSON this came as, or None when it did not come off the wire."""
         return None
 
     def _as_came(self) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class Plain(msgspec.Struct, frozen=True):
         return cast("dict[str, Any]", without_none(self._filled(None))) if tree is None else tree
 
     def _filled(self, tree: dict[str, Any] | None) -> dict[str, Any]:
-        """Give every field: as it stands in ``tree``, else as this struct has it."""
+        """Return every field: as it stands in ``tree``, else as this struct has it."""
         known = self._tree() if tree is None else tree
         done: dict[str, Any] = {}
         for name, key in zip(self.__struct_fields__, self.__struct_encode_fields__, strict=True):
@@ -208,13 +208,13 @@ _PYDANTIC = frozenset(
 
 
 def unknown_field(part: Any, name: str) -> Any:
-    """Give a field that this client has no name for as an attribute, as pydantic's models do.
+    """Return a field that this client has no name for as an attribute, as pydantic's models do.
 
     It is the ``__getattr__`` of whatever is not a chunk: having one makes every
     attribute slower to read.
     """
     unknown: dict[str, Any] = {} if name.startswith("_") else part.model_extra
-    # Python comes here too when a property fails so: asked again, it says why.
+    # Python calls __getattr__ also when a property raises AttributeError: reading it again raises that one.
     return unknown[name] if name in unknown else object.__getattribute__(part, name)
 
 
@@ -351,7 +351,7 @@ def remember_parts(
         value: Any = getattr(struct, name)
         if not value:
             continue
-        if not isinstance(value, list):
+        if not is_list(value):
             remember_part(value, json, (*path, key))
         # Where one of a list did not fit and was left out, nothing tells which stands where.
         elif not isinstance(json, dict) or _length(value_at(json, (*path, key))) == len(value):

@@ -1,6 +1,6 @@
 """Chat completions: the fields of a request, the whole answer, and the chunks of a streamed one.
 
-Source: the relay's pages "Chat(分析图片)" and "Chat(修改图片)", and the field names of
+Source: the relay's documents "Chat(分析图片)" and "Chat(修改图片)", and the field names of
 the OpenAI API they follow.
 """
 
@@ -10,13 +10,13 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence  # noqa: TC003  (msgspec reads annotations at run time)
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 import msgspec
 
 from tutuclient.types.base import Answer, Nested, Plain, unknown_field
 from tutuclient.types.json import is_list, is_object
-from tutuclient.types.provenance import provenance
+from tutuclient.types.provenance import images_of, provenance
 
 if TYPE_CHECKING:
     from tutuclient.media.audio import Sound
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 # What serializers write where there is no reason: a word in place of null (DashScope, qwen behind relays).
-# Source of the last: Gemini's enum of reasons, whose zero says that there is none yet.
+# Source of the last: Gemini's enum of reasons, whose zero is "not yet".
 _NO_REASONS = frozenset(
     {"", "null", "none", "undefined", "nil", "nan", "n/a", "-", "false", "unspecified", "finish_reason_unspecified"}
 )
@@ -39,7 +39,7 @@ _VALUES = json.JSONDecoder(strict=False)
 
 
 def is_reason(word: str | None) -> bool:
-    """Return whether a ``finish_reason`` says why the answer ended: None, "" and the words for null do not."""
+    """Return whether a ``finish_reason`` is one: None, "" and the words for null are not."""
     return bool(word) and str(word).strip(" \t\r\n\"'()<>").lower() not in _NO_REASONS
 
 
@@ -89,7 +89,7 @@ def _thinking(part: ChatMessage | ChatDelta) -> str:
 def read_once(arguments: str) -> str:
     """Return the arguments of a call once when the relay wrote them whole several times (opencodex#361).
 
-    An empty object beside them says nothing: Claude's blocks begin with ``"input": {}``, which converters write too.
+    An empty object beside them does not count: Claude's blocks begin with ``"input": {}``, which converters write too.
     """
     if not _RUN_TOGETHER.search(arguments):
         return arguments
@@ -104,9 +104,9 @@ def read_once(arguments: str) -> str:
                 return arguments
     except (ValueError, RecursionError):
         return arguments
-    said = [one for one in found if one[0] != {}] or found
-    first, once = said[0]
-    return once if len(found) > 1 and all(value == first for value, _ in said) else arguments
+    filled = [one for one in found if one[0] != {}] or found
+    first, once = filled[0]
+    return once if len(found) > 1 and all(value == first for value, _ in filled) else arguments
 
 
 _MOST_VALUES = 100
@@ -172,7 +172,7 @@ class ChatFields(RunFields, ParseFields, total=False):
 
 
 class CallFields(ChatFields, total=False):
-    """The same, and what is said of one call alone: fields over those of the body, headers, query parameters."""
+    """The same, and the options of one call: fields over those of the body, headers, query parameters."""
 
     extra_body: Mapping[str, Any] | None
     extra_headers: Mapping[str, str] | None
@@ -239,7 +239,7 @@ def fullness(usage: Any) -> int:
     if usage is None:
         return 0
     if not isinstance(usage, Usage):
-        return 2  # Pages without chat's fields send theirs once.
+        return 2  # Endpoints without chat's fields send theirs once.
     if usage.total_tokens or usage.prompt_tokens or usage.completion_tokens:
         return 2
     return int(any(number == 0 for number in (usage.total_tokens, usage.prompt_tokens, usage.completion_tokens)))
@@ -268,7 +268,7 @@ class Record(dict[str, Any]):
 
 
 class URLCitation(Record):
-    """A page that a stretch of a message's text comes from; the numbers are the places of its characters."""
+    """The web page that a stretch of a message's text comes from; the indices count characters of the text."""
 
     url: str
     title: str
@@ -330,13 +330,13 @@ class ToolCall(Nested, frozen=True, kw_only=True):
 
 
 class ChatAudio(Nested, frozen=True, kw_only=True):
-    """What a message says aloud; ``ChatCompletion.sound`` has it decoded.
+    """The audio of a message; ``ChatCompletion.sound`` has it decoded.
 
     Attributes:
         id: The relay's name for it, which goes back with the message.
-        data: Base64 of the sound, in the format that was asked for.
+        data: Base64 of the audio, in the format that was asked for.
         expires_at: When the relay forgets it, in seconds since the epoch, or None.
-        transcript: What is said in it.
+        transcript: What is spoken in it.
     """
 
     id: str = ""
@@ -357,7 +357,7 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
         thoughts: The same under the name "thinking", as it came.
         reasoning_details: The same as OpenRouter's list of pieces, as it came.
         annotations: Where the text comes from, when the web was searched.
-        images: Picture parts beside the text, as they came; ``ChatCompletion.images`` reads them.
+        images: Image parts beside the text, as they came; ``ChatCompletion.images`` reads them.
         image: The same in an older form.
     """
 
@@ -521,15 +521,12 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
 
     @property
     def images(self) -> list[GeneratedImage]:
-        """The pictures in the answer, in order of appearance, wherever the relay put them."""
-        known = provenance(self)
-        if known.cached is None:
-            known.cached = [] if known.origin is None else known.origin.find(self)
-        return cast("list[GeneratedImage]", known.cached)
+        """The images in the answer, in order of appearance, wherever the relay put them (WIRE.md, section 2.2)."""
+        return images_of(self)
 
     @property
     def sound(self) -> Sound | None:
-        """What the first choice says aloud, decoded; None when it says nothing so.
+        """The audio of the first choice, decoded; None when it has none.
 
         Raises:
             SoundError: Its base64 is damaged.
@@ -546,7 +543,7 @@ class FunctionCallDelta(Plain, frozen=True, kw_only=True, gc=False):
 
 
 class ChatAudioDelta(Plain, frozen=True, kw_only=True, gc=False):
-    """A piece of what a message says aloud; None where this piece adds nothing. Fields as in ``ChatAudio``."""
+    """A piece of the audio of a message; None where this piece adds nothing. Fields as in ``ChatAudio``."""
 
     id: str | None = None
     data: str | None = None
@@ -606,7 +603,7 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
     """One event of a streamed answer. Fields as in ``ChatCompletion``.
 
     Attributes:
-        obfuscation: Letters that make chunks equally long on the wire; they say nothing.
+        obfuscation: Letters that make chunks equally long on the wire, without a meaning.
     """
 
     # In the order of the wire, in which msgspec finds them soonest.
@@ -638,6 +635,6 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
 
     @property
     def images(self) -> list[GeneratedImage]:
-        """The pictures that came beside the text of this very chunk; those in the text are in the folded answer."""
+        """The images that came beside the text of this very chunk; those in the text are in the folded answer."""
         origin = provenance(self).origin
         return [] if origin is None else origin.find(self)

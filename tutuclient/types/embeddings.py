@@ -60,7 +60,7 @@ class Embedding(Plain, Traced, frozen=True, kw_only=True, repr_omit_defaults=Tru
         return cast("list[float]", known.cached)
 
     def numpy(self) -> NDArray[np.float32]:
-        """Give the vector as a NumPy array of d 32-bit floats, not to be written to.
+        """Return the vector as a NumPy array of d 32-bit floats, not to be written to.
 
         Raises:
             ConfigError: NumPy is not installed.
@@ -95,7 +95,7 @@ class CreateEmbeddingResponse(Answer, frozen=True, kw_only=True):
     usage: Usage | None = None
 
     def numpy(self) -> NDArray[np.float32]:
-        """Give all vectors as one NumPy array, n rows of d 32-bit floats.
+        """Return all vectors as one NumPy array, n rows of d 32-bit floats.
 
         Raises:
             ConfigError: NumPy is not installed.

@@ -39,7 +39,7 @@ class _Event(Plain, Traced, frozen=True, kw_only=True):
 
 
 class ChunkEvent(_Event, frozen=True, kw_only=True):
-    """A chunk came, as plain iteration gives it; the events that follow say what is in it."""
+    """A chunk came, as plain iteration gives it; the events that follow tell what is in it."""
 
     type: Literal["chunk"] = "chunk"
     chunk: ChatCompletionChunk
@@ -65,7 +65,7 @@ class ContentDeltaEvent(_Event, frozen=True, kw_only=True):
 
     @property
     def parsed(self) -> Any:
-        """The text so far as plain JSON, what has not come whole left out; None when it is none."""
+        """The text so far as plain JSON, what has not come whole left out; None when nothing can be read."""
         return partial_json(self._so_far())
 
 
@@ -185,7 +185,7 @@ E = TypeVar("E", bound=_Event)
 
 
 def so_far(event: E, pieces: Sequence[Any]) -> E:
-    """Tell an event the pieces of which it is the last; the list may go on growing."""
+    """Return an event with the pieces of which it is the last; the list may go on growing."""
     remember(event, Provenance(cached=(pieces, len(pieces))))
     return event
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping  # noqa: TC003  (msgspec and ``get_type_hints`` read annotations at run time)
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import msgspec
 
 from tutuclient.types.base import Answer, Nested
 from tutuclient.types.chat import Usage
-from tutuclient.types.provenance import provenance
+from tutuclient.types.provenance import images_of
 
 if TYPE_CHECKING:
     from tutuclient.media.image import GeneratedImage
@@ -49,7 +49,7 @@ def unwrapped(text: str) -> str:
 
 
 def data_start(text: str) -> tuple[int, str | None]:
-    """Find what an image's field holds behind what clients and relays put before it, some of them twice.
+    """Return where an image's field really begins: clients and relays put a data URI's start before it, some twice.
 
     Args:
         text: An address, a data URI, one within another, or plain base64.
@@ -84,9 +84,9 @@ def looks_like_image(text: str) -> bool:
 
 
 def _sorted_out(url: str | None, encoded: str | None) -> tuple[str | None, str | None]:
-    """Put an image's address and its base64 where they belong, without the beginning of a data URI.
+    """Return an image's address and its base64, without the beginning of a data URI.
 
-    Relays put an address into ``b64_json`` and base64 into ``url``, with and
+    Relays write an address into ``b64_json`` and base64 into ``url``, with and
     without "data:" before it (dsh-imagegen#10).
     """
     address: str | None = None
@@ -101,7 +101,7 @@ def _sorted_out(url: str | None, encoded: str | None) -> tuple[str | None, str |
         elif given is encoded or declared is not None or looks_like_image(text):
             data = data or text[start:]
         else:
-            address = address or given  # A way of the relay's own; who fetches it is told.
+            address = address or given  # A form of the relay's own; fetching it raises an error.
     return address, data
 
 
@@ -132,7 +132,7 @@ class ImageEditFields(ImageVariationFields, total=False):
 
 
 class ImageGenerateFields(ImageVariationFields, total=False):
-    """Every field of an order of pictures beside ``prompt`` and ``stream``; as for ``ChatFields``."""
+    """Every field of a generation of images beside ``prompt`` and ``stream``; as for ``ChatFields``."""
 
     background: Literal["transparent", "opaque", "auto"] | None
     complexity: str | None
@@ -156,7 +156,7 @@ class ImagesTokensDetails(Nested, frozen=True, kw_only=True):
 
 
 class ImagesUsage(Usage, frozen=True, kw_only=True):
-    """Tokens used for pictures, as the relay says; None where it does not."""
+    """Tokens used for images, as the relay counts them; None where it does not."""
 
     OWN = frozenset({"completion_tokens", "completion_tokens_details", "prompt_tokens", "prompt_tokens_details"})
 
@@ -207,7 +207,7 @@ class Image(Nested, frozen=True, kw_only=True):
 
 
 class ImagesResponse(Answer, frozen=True, kw_only=True):
-    """The whole answer of the three pages of images. What the relay left out is None or 0."""
+    """The whole answer of the three endpoints of images. What the relay left out is None or 0."""
 
     created: int = 0
     data: list[Image] = []
@@ -221,19 +221,19 @@ class ImagesResponse(Answer, frozen=True, kw_only=True):
 
     @property
     def images(self) -> list[GeneratedImage]:
-        """The pictures of ``data``, in its order: to be read, or saved."""
-        return _pictures(self)
+        """The images of ``data``, in its order: to be read, or saved."""
+        return images_of(self)
 
 
 class ImageStreamEvent(Answer, frozen=True, kw_only=True):
-    """One event of a streamed picture: a draft, or the picture when it is done.
+    """One event of a streamed image: a draft, or the image when it is done.
 
     Attributes:
         type: ``image_generation.partial_image``, ``image_generation.completed``, and the same of ``image_edit``.
-        b64_json: The picture's base64, without the beginning of a data URI, or None.
+        b64_json: The image's base64, without the beginning of a data URI, or None.
         url: Where it is, when the relay gives a link in place of base64, or None.
-        partial_image_index: Which draft it is, from 0; None when it is none.
-        usage: Tokens used; with the picture, and None with a draft.
+        partial_image_index: Which draft it is, from 0; None when it is not a draft.
+        usage: Tokens used; with the image, and None with a draft.
         error: Why one of several images was not made; the stream goes on with the others.
     """
 
@@ -258,12 +258,12 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
 
     @property
     def has_picture(self) -> bool:
-        """Whether a picture came with this event, a draft or not."""
+        """Whether an image came with this event, a draft or not."""
         return bool(self.b64_json or self.url)
 
     @property
     def is_partial(self) -> bool:
-        """Whether this is a draft, and the picture is still to come."""
+        """Whether this is a draft, and the image is still to come."""
         return self.type.endswith(_DRAFTS)
 
     @property
@@ -281,16 +281,8 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
 
     @property
     def images(self) -> list[GeneratedImage]:
-        """The picture of this event, to be read, or saved; a list of one, as everywhere a picture comes back."""
-        return _pictures(self)
-
-
-def _pictures(answer: ImagesResponse | ImageStreamEvent) -> list[GeneratedImage]:
-    """Find the pictures once; what did not come off the wire has none."""
-    known = provenance(answer)
-    if known.cached is None:
-        known.cached = [] if known.origin is None else known.origin.find(answer)
-    return cast("list[GeneratedImage]", known.cached)
+        """The image of this event, to be read, or saved; a list of one, as everywhere an image comes back."""
+        return images_of(self)
 
 
 def _sort_out(image: Image | ImageStreamEvent) -> None:

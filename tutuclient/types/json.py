@@ -25,11 +25,11 @@ _ERROR_BEHIND = re.compile(r'\{\s*"error"\s*:')
 
 DEEPEST = 256
 """How deep JSON may be nested. APIs need a dozen levels; in a thread with 128 KiB of stack (musl's default) decoders
-crash beyond some 300, and no exception tells of it."""
+crash beyond some 300, without an exception."""
 
 
 def too_deep(data: bytes | bytearray | memoryview) -> bool:
-    """Say whether JSON is nested deeper than ``DEEPEST``, before a decoder finds out at the end of its stack."""
+    """Return whether JSON is nested deeper than ``DEEPEST``, before a decoder finds out at the end of its stack."""
     if len(data) <= DEEPEST:
         return False
     if len(data) > _LONG and not _has_more(data, DEEPEST):
@@ -54,8 +54,8 @@ def too_deep(data: bytes | bytearray | memoryview) -> bool:
 
 
 def _has_more(data: bytes | bytearray | memoryview, brackets: int) -> bool:
-    """Say whether more brackets than that are opened; goes through a picture's data ten times as fast as counting."""
-    # Around what a view shows there may be more, but not fewer.
+    """Return whether more brackets than that are opened; ten times as fast as counting in an image's data."""
+    # A memoryview has no find(); the bytes around what it shows may hold more brackets, but not fewer.
     around: Any = data.obj if isinstance(data, memoryview) else data
     for mark in (b"[", b"{"):
         at = around.find(mark)
@@ -66,12 +66,12 @@ def _has_more(data: bytes | bytearray | memoryview, brackets: int) -> bool:
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
-    """Say whether a value of decoded JSON is an object."""
+    """Return whether a value of decoded JSON is an object."""
     return isinstance(value, dict)
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
-    """Say whether a value of decoded JSON is a list."""
+    """Return whether a value of decoded JSON is a list."""
     return isinstance(value, list)
 
 
@@ -88,14 +88,17 @@ def value_at(tree: Any, path: Iterable[str | int]) -> Any:
 
 
 def read_json(data: bytes | bytearray | memoryview, meta: Meta | None = None) -> Any:
-    """Read JSON as generously as it is written: the quick way, and once more patiently what that refuses.
+    """Read JSON as generously as relays write it: by msgspec, and what that cannot decode once more by ``json``.
 
-    Patience mends a BOM, NaN and numbers without end (None), bytes that are no
-    UTF-8 and half surrogates (U+FFFD), line breaks in strings; of several values
-    it gives the first. With ``meta`` it notes there what got lost so.
+    The second way drops a BOM, reads NaN and numbers too large for a float as
+    None, bytes that are not UTF-8 and half surrogates as U+FFFD, and line breaks
+    in strings as they are; of several values it returns the first. What got lost
+    so is noted on ``meta``.
+
+    Source: .github/WIRE.md, section 5.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: It is not JSON.
         RecursionError: It is nested too deeply.
     """
     if too_deep(data):
@@ -110,14 +113,14 @@ def read_json(data: bytes | bytearray | memoryview, meta: Meta | None = None) ->
             rest = text[end:].strip("\ufeff \t\r\n")
             if rest:
                 what = "an error object" if _ERROR_BEHIND.match(rest) else "something more"
-                note(meta, f"behind the answer stands {what}, {len(rest)} characters that were not read")
+                note(meta, f"the answer is followed by {what}, {len(rest)} characters that were not read")
             if lost:
-                note(meta, f"{' and '.join(sorted(lost))} in the answer: no JSON, read as null")
+                note(meta, f"{' and '.join(sorted(lost))} in the answer was read as null")
         return _without_surrogates(value)
 
 
 def _patient(lost: set[str]) -> json.JSONDecoder:
-    """Make a decoder as ``PATIENT``, which tells what it made null."""
+    """Create a decoder like ``PATIENT`` that adds to ``lost`` what it reads as None."""
 
     def constant(name: str) -> None:
         lost.add(name)
@@ -125,7 +128,7 @@ def _patient(lost: set[str]) -> json.JSONDecoder:
     def finite(digits: str) -> float | None:
         number = _finite(digits)
         if number is None:
-            lost.add("a number without end")
+            lost.add("a number too large for a float")
         return number
 
     return json.JSONDecoder(strict=False, parse_constant=constant, parse_int=_whole, parse_float=finite)

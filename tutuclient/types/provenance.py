@@ -8,7 +8,7 @@ process. The functions of this module are the only way to it.
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,6 +80,8 @@ class Traced:
     __slots__ = ("provenance",)
 
 
+# A slot is a descriptor of its class, and works when the class no longer names it (CPython: Objects/descrobject.c,
+# member_get and member_set).
 _slot: MemberDescriptorType = vars(Traced)["provenance"]
 del Traced.provenance  # type: ignore[attr-defined]  # mypy does not see slots
 Traced.__slots__ = ()  # type: ignore[assignment]  # the slot stays; its name goes
@@ -120,6 +122,14 @@ def set_origin(answer: Traced, origin: Origin, raw: Raw = b"") -> None:
         remember(answer, (origin, found[1] or raw))
     else:
         found.origin, found.raw = origin, found.raw or raw
+
+
+def images_of(answer: Traced) -> list[GeneratedImage]:
+    """Return the images in an answer, looked for once; a struct that was made by hand has none."""
+    known = provenance(answer)
+    if known.cached is None:
+        known.cached = [] if known.origin is None else known.origin.find(answer)
+    return cast("list[GeneratedImage]", known.cached)
 
 
 def copy_provenance(source: Traced, target: Traced) -> None:

@@ -67,7 +67,7 @@ def serializer_of(cls: type[Any]) -> Any:
 
 
 def _filled_in(hint: Any, given: Mapping[Any, Any]) -> Any:
-    """Put the types of an alias in the place of a generic class's variables; Any where there are none."""
+    """Return a hint with the types of an alias in place of a generic class's variables; Any where there are none."""
     if isinstance(hint, TypeVar):
         return given.get(hint, Any)
     if variables := getattr(hint, "__parameters__", ()):

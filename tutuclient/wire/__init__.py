@@ -6,27 +6,27 @@ from tutuclient.diagnostics import quoted
 from tutuclient.wire.api_errors import (
     error_event,
     error_of_answer,
+    error_of_empty_stream,
     error_of_status,
-    left_unread,
 )
 from tutuclient.wire.chat import (
     MOST_CALLS,
     MOST_CHOICES,
-    apart,
     chunk_of_line,
     decode_chunk,
+    fill_usage,
+    is_done_mark,
     is_event_stream,
     is_first_chunk,
     read_chunk,
     read_completion,
     read_completion_or_chunks,
-    says_done,
-    seek_usage,
-    written_chunks,
+    split_json_stream,
+    split_values,
 )
 from tutuclient.wire.decoding import UNREADABLE, check_count, too_large, too_many, unexpected
 from tutuclient.wire.endpoints import (
-    failed,
+    error_of_image,
     read_answer,
     read_as,
     read_image_events,
@@ -36,22 +36,19 @@ from tutuclient.wire.endpoints import (
     read_vectors,
 )
 from tutuclient.wire.envelopes import error_without_answer
+from tutuclient.wire.fields import check_model, check_text, makes_image
 from tutuclient.wire.form_body import Form, FormFile, form
 from tutuclient.wire.inflate import Inflater
 from tutuclient.wire.json_body import (
     Body,
-    check_model,
-    check_text,
+    check_finite,
     encode,
-    given,
-    makes_image,
-    plain,
-    refuse_infinite,
-    sendable,
+    json_value,
+    without_unset,
 )
-from tutuclient.wire.keywords import added, check_format, check_keywords, is_any, is_asked, names
+from tutuclient.wire.keywords import check_format, check_keywords, checked_extra_body, is_any, is_stream_asked, names
 from tutuclient.wire.lenient import fit_struct
-from tutuclient.wire.messages import check_detail, is_part, is_source
+from tutuclient.wire.messages import check_detail, is_part, is_source, prepared_messages
 from tutuclient.wire.redaction import without_key
 from tutuclient.wire.shapes import in_order
 from tutuclient.wire.transcripts import (
@@ -74,37 +71,39 @@ __all__ = [
     "Form",
     "FormFile",
     "Inflater",
-    "added",
-    "apart",
     "check_count",
     "check_detail",
+    "check_finite",
     "check_format",
     "check_keywords",
     "check_model",
     "check_text",
+    "checked_extra_body",
     "chunk_of_line",
     "decode_chunk",
     "encode",
     "error_event",
     "error_of_answer",
+    "error_of_empty_stream",
+    "error_of_image",
     "error_of_status",
     "error_without_answer",
-    "failed",
+    "fill_usage",
     "fit_struct",
     "folded_transcription",
     "form",
-    "given",
     "in_order",
     "is_any",
-    "is_asked",
+    "is_done_mark",
     "is_event_stream",
     "is_first_chunk",
     "is_part",
     "is_source",
-    "left_unread",
+    "is_stream_asked",
+    "json_value",
     "makes_image",
     "names",
-    "plain",
+    "prepared_messages",
     "quoted",
     "read_answer",
     "read_as",
@@ -120,15 +119,13 @@ __all__ = [
     "read_transcription_event",
     "read_translation",
     "read_vectors",
-    "refuse_infinite",
-    "says_done",
-    "seek_usage",
-    "sendable",
+    "split_json_stream",
+    "split_values",
     "too_large",
     "too_many",
     "transcription_events",
     "unexpected",
     "without_key",
+    "without_unset",
     "wrapped_events",
-    "written_chunks",
 ]

@@ -15,28 +15,28 @@ _ADVICE: tuple[tuple[type[APIStatusError], str], ...] = (
     (errors.AuthenticationError, "check the key: api_key=, or TUTU_API_KEY"),
     (errors.InsufficientQuotaError, "the account or the key is used up: top it up; waiting does not help"),
     (errors.PermissionDeniedError, "the key may not do this: look at its models, its group and its allowed addresses"),
-    (errors.PayloadTooLargeError, "send smaller pictures: max_side=2048, or a URL instead of the file"),
+    (errors.PayloadTooLargeError, "send smaller images: max_side=2048, or a URL instead of the file"),
     (errors.ContextLengthError, "shorten the messages, or lower max_tokens"),
-    (errors.ContentPolicyError, "the prompt or the picture was refused: change it; sending it again will not help"),
+    (errors.ContentPolicyError, "the prompt or the image was rejected: change it; sending it again will not help"),
     (errors.RateLimitError, "too much at once: lower max_concurrency, or wait"),
 )
 _FOR_RECORDINGS: tuple[tuple[type[APIStatusError], str], ...] = (
     (errors.PayloadTooLargeError, "send a shorter recording, or a format that takes less"),
-    (errors.ContentPolicyError, "the recording was refused; sending it again will not help"),
+    (errors.ContentPolicyError, "the recording was rejected; sending it again will not help"),
 )
 # Where the general advice does not fit: by the end of the path.
 _FOR_PATHS: dict[str, tuple[tuple[type[APIStatusError], str], ...]] = {
     "/embeddings": (
         (errors.PayloadTooLargeError, "send fewer texts at once, or shorter ones"),
         (errors.ContextLengthError, "shorten the texts"),
-        (errors.ContentPolicyError, "a text was refused: change it; sending it again will not help"),
+        (errors.ContentPolicyError, "a text was rejected: change it; sending it again will not help"),
     ),
     "/transcriptions": _FOR_RECORDINGS,
     "/translations": _FOR_RECORDINGS,
     "/speech": (
         (errors.PayloadTooLargeError, "shorten the text"),
         (errors.ContextLengthError, "shorten the text"),
-        (errors.ContentPolicyError, "the text was refused: change it; sending it again will not help"),
+        (errors.ContentPolicyError, "the text was rejected: change it; sending it again will not help"),
     ),
 }
 _VERSION = re.compile(r"/v\d+[a-z0-9]*(?=/|$)")
@@ -76,7 +76,7 @@ def _not_found_advice(meta: Meta, code: object, text: str) -> str:
 
 
 def html_hint(meta: Meta) -> str:
-    """Return what is probably wrong with the address that a web page came from."""
+    """Return what is probably wrong with an address that answered with a web page (.github/WIRE.md, section 3.4)."""
     _, url = meta.asked
     versions = _VERSION.findall(url.partition("?")[0])
     if not versions:

@@ -48,7 +48,8 @@ _BY_STATUS: dict[int, type[APIStatusError]] = {
     422: errors.UnprocessableEntityError,
     429: errors.RateLimitError,
 }
-# What stood between us and the relay gave up, or the relay could not read what it had ordered: the work may be done.
+# A proxy gave up, or the relay could not read what it had ordered: the work may be done and billed. Source:
+# .github/WIRE.md, section 4.3.
 _UNKNOWN_STATUSES = frozenset({502, 504, 520, 524})
 _UNKNOWN_CODES = frozenset(
     {"do_request_failed", "read_response_body_failed", "unmarshal_response_body_failed", "bad_response_body"}
@@ -57,7 +58,7 @@ _DATA_LINE = re.compile(rb"(?:^|[\r\n])data:[ \t]*([{\[][^\r\n]*)")
 
 
 def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | None = None) -> APIStatusError:
-    """Make the error of an answer whose status is not 2xx.
+    """Build the error of an answer whose status is not 2xx.
 
     Args:
         what: The call, such as "POST /chat/completions".
@@ -72,22 +73,25 @@ def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | 
         body = read_value(_unframed(data), meta) if data.strip() else None
     except UnexpectedResponseError:
         body = None
-    no = find_error(body, failed=True) or FoundError({}, body)
-    fields = no.fields
+    found = find_error(body, failed=True) or FoundError({}, body)
+    fields = found.fields
     text = str(fields.get("message") or "") or text_of(data)
     if not fields.get("message"):
         fields = fields | {"message": text}
-    cls = _class_of(status, no._replace(fields=fields))
+    cls = _class_of(status, found._replace(fields=fields))
     location = meta.headers.get("location") if 300 <= status < 400 else None  # noqa: PLR2004  (redirects)
     if location:
         text = f"a redirect to {location.partition('?')[0]}; set base_url to where the relay really is"
-    retry_after = _retry_delay(no.body) if retry_after is None else retry_after
-    no = no._replace(body=text if body is None else no.body)
-    return _status_error(cls, f"{what} answered {status}", text, no, meta, status=status, retry_after=retry_after)
+    retry_after = _retry_delay(found.body) if retry_after is None else retry_after
+    found = found._replace(body=text if body is None else found.body)
+    return _status_error(cls, f"{what} answered {status}", text, found, meta, status=status, retry_after=retry_after)
 
 
 def _unframed(data: bytes) -> bytes:
-    """Return the data of the first event where an error comes as an event stream, as DashScope's do; else all of it."""
+    """Return the data of the first event where an error comes as an event stream, as DashScope's do; else all of it.
+
+    Source: .github/WIRE.md, section 3.5: real 4xx errors may be labelled text/event-stream.
+    """
     if data.lstrip(b"\xef\xbb\xbf\r\n\t ")[:1] in {b"{", b"[", b"<"}:
         return data
     found = _DATA_LINE.search(data)
@@ -98,23 +102,24 @@ def _status_error(
     cls: type[APIStatusError],
     what: str,
     text: str,
-    no: FoundError,
+    found: FoundError,
     meta: Meta,
     *,
     status: int,
     retry_after: float | None,
 ) -> APIStatusError:
-    advice = advice_for(cls, meta, no.fields.get("code"), text)
+    advice = advice_for(cls, meta, found.fields.get("code"), text)
     message = f"{what}: {printable(text) or 'nothing more'}" + (f" ({advice})" if advice else "")
-    said, named = APIError(body=no.body), APIError(body=no.fields)
-    code = said.code or named.code
-    maybe_done = status in _UNKNOWN_STATUSES or code in _UNKNOWN_CODES or no.accepted
+    # The error's own object first, then the fields found around it.
+    own, around = APIError(body=found.body), APIError(body=found.fields)
+    code = own.code or around.code
+    maybe_done = status in _UNKNOWN_STATUSES or code in _UNKNOWN_CODES or found.accepted
     return cls(
         message,
-        body=no.body,
+        body=found.body,
         code=code,
-        param=said.param or named.param,
-        type=said.type or named.type,
+        param=own.param or around.param,
+        type=own.type or around.type,
         response=meta,
         status_code=status,
         retry_after=retry_after,
@@ -129,28 +134,28 @@ def _retry_delay(body: object) -> float | None:
     Source: https://cloud.google.com/apis/design/errors, google.rpc.RetryInfo.
     """
     details = objects_in(body.get("details")) if is_object(body) else []
-    said = next((item["retryDelay"] for item in details if isinstance(item.get("retryDelay"), str)), "")
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", said)
+    delay = next((item["retryDelay"] for item in details if isinstance(item.get("retryDelay"), str)), "")
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", delay)
     return float(found[1]) if found else None
 
 
-def _class_of(status: int, no: FoundError) -> type[APIStatusError]:
+def _class_of(status: int, error: FoundError) -> type[APIStatusError]:
     """Choose an error's class: by its code and type, then by the vendors' phrases, then by its status.
 
-    Relays let their operators remap statuses, so the status has the last word, not the first.
+    Relays let their operators remap statuses, so the status counts last, not first (.github/WIRE.md, section 4.3).
     """
-    fields, body = no.fields, no.body
+    fields, body = error.fields, error.body
     message = str(fields.get("message") or "")
     code, kind = (str(fields.get(name) or "") for name in ("code", "type"))
-    number = str(no.code if no.code is not None else code)
-    found = vendors.class_over_code(message) or vendors.class_of_number(no.envelope, number.removesuffix(".0"))
+    number = str(error.code if error.code is not None else code)
+    found = vendors.class_over_code(message) or vendors.class_of_number(error.envelope, number.removesuffix(".0"))
     found = found or vendors.class_of_code(code) or vendors.class_of_code(kind)
     if found is None and is_object(body):
         found = vendors.class_of_details(body, message + " " + as_text(body)[:LONGEST_BODY])
     found = found or vendors.class_of_words(message, status)
     if found is None and "{" in message:
         found = vendors.class_of_upstream(message)
-    if found is None and status < 400:  # noqa: PLR2004  (no status that tells)
+    if found is None and status < 400:  # noqa: PLR2004  (no status of an error)
         found = vendors.class_without_status(message)
     if found is not None:
         return found
@@ -160,24 +165,24 @@ def _class_of(status: int, no: FoundError) -> type[APIStatusError]:
 
 
 def raise_if_error(tree: dict[str, Any] | list[Any], meta: Meta, *, loose: bool = True) -> None:
-    """Raise the error that an answer says it is, in whatever envelope; do nothing when it says no such thing.
+    """Raise the error that is in an answer, in whatever envelope; do nothing when there is none.
 
     Args:
         tree: The decoded answer.
         meta: How the call went.
-        loose: As for a list of errors where an object was asked for; see ``find_error``.
+        loose: As for ``find_error``.
     """
-    no = find_error(tree, loose=loose)
-    if no is not None:
-        raise _error_in_answer(no, meta)
+    found = find_error(tree, loose=loose)
+    if found is not None:
+        raise _error_in_answer(found, meta)
 
 
 def raise_if_message_alone(tree: dict[str, Any], meta: Meta, name: str = "") -> None:
     """Raise the error that an event of a stream is when it is nothing but a message.
 
-    An event of another kind, which its name or its ``type`` tells, may carry a
-    message and is passed over. What has neither, and nothing else, is what the
-    relay writes in place of an answer.
+    An event with a name or a ``type`` of its own may carry a message and is
+    passed over (janhq/jan#8280). One that has neither, and nothing else, is what
+    the relay writes in place of an answer (.github/WIRE.md, section 3.5).
 
     Args:
         tree: The decoded event, in which ``raise_if_error`` found nothing.
@@ -192,35 +197,35 @@ def raise_if_message_alone(tree: dict[str, Any], meta: Meta, name: str = "") -> 
 
 
 def error_in_place(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> APIError:
-    """Make the error of an object in which the endpoint's reader found nothing of what was asked for.
+    """Build the error of an object in which the endpoint's reader found nothing of what was asked for.
 
     Args:
         kind: What it is in its place, such as "an answer without choices".
-        tree: The decoded answer, which says no explicit no.
+        tree: The decoded answer, in which ``find_error`` found nothing.
         data: Its bytes.
         meta: How the call went.
 
     Returns:
-        An ``UnexpectedResponseError``, whose outcome is unknown, where work may have been taken on or where there are
-        no words; else the error that its words stand for. The whole object is its body.
+        An ``UnexpectedResponseError``, whose outcome is unknown, where work may have been accepted or where there is no
+        message; else the error that its message stands for. The whole object is its body.
     """
     fields = error_fields(tree)
     words = fields.get("message")
     if words and not may_be_accepted(tree) and not is_good_word(words):
         error = _error_in_answer(FoundError(fields, tree, "code"), meta)
-        told_more = tree.keys() & {"choices", "object", "id"} or tree.get("data") is not None
-        if type(error) is not APIStatusError or not (told_more or succeeds(tree)):
+        has_more = tree.keys() & {"choices", "object", "id"} or tree.get("data") is not None
+        if type(error) is not APIStatusError or not (has_more or succeeds(tree)):
             return error
     return unexpected(kind, data, meta)
 
 
-def left_unread(message: str, data: Data, meta: Meta) -> APIError:
-    """Make the error of a stream that ended with nothing of an answer.
+def error_of_empty_stream(message: str, data: Data, meta: Meta) -> APIError:
+    """Build the error of a stream that ended with nothing of an answer.
 
     Args:
-        message: What to say of it.
-        data: The last event that was passed over, b"" for none: where it tells of an order that was taken on, or has
-            words and no type of its own, it is what the relay had to say.
+        message: The error's message.
+        data: The last event that was passed over, b"" for none: where it shows an accepted task, or has a message and
+            no type of its own, it is what the relay answered.
         meta: How the call went.
     """
     try:
@@ -232,32 +237,32 @@ def left_unread(message: str, data: Data, meta: Meta) -> APIError:
     return IncompleteStreamError(message, body=tree, request_id=meta.request_id)
 
 
-def _error_in_answer(no: FoundError, meta: Meta) -> APIStatusError:
-    fields = no.fields
-    code = no.code if no.code is not None else fields.get("code")
+def _error_in_answer(found: FoundError, meta: Meta) -> APIStatusError:
+    fields = found.fields
+    code = found.code if found.code is not None else fields.get("code")
     number = status_in(code)
     text = str(fields.get("message") or "")
-    cls = _class_of(number, no)
+    cls = _class_of(number, found)
     if cls is APIStatusError and fields.get("type") in ("server_error", "upstream_error"):
         cls = errors.InternalServerError
     what, status = f"the relay answered {meta.status_code} with an error", number or cls.status_code or meta.status_code
-    return _status_error(cls, what, text, no, meta, status=status, retry_after=_retry_delay(no.body))
+    return _status_error(cls, what, text, found, meta, status=status, retry_after=_retry_delay(found.body))
 
 
 def error_of_answer(data: Data, meta: Meta) -> APIError | None:
-    """Make the error that an answer or an event says it is; None when it says no such thing, or cannot be read."""
+    """Return the error that is in an answer or an event; None when there is none, or when it cannot be read."""
     try:
-        no = find_error(read_value(data, meta), loose=False)
+        found = find_error(read_value(data, meta), loose=False)
     except UnexpectedResponseError:
         return None
-    return None if no is None else _error_in_answer(no, meta)
+    return None if found is None else _error_in_answer(found, meta)
 
 
 def error_event(data: Data, meta: Meta) -> APIError:
-    """Make the error of an ``event: error``, whatever its data are."""
+    """Build the error of an ``event: error``, whatever its data are."""
     try:
         value = read_value(data, meta)
     except UnexpectedResponseError:
         value = None
-    no = find_error(value, failed=True)
-    return _error_in_answer(no or FoundError({"message": text_of(bytes(data))}, value), meta)
+    found = find_error(value, failed=True)
+    return _error_in_answer(found or FoundError({"message": text_of(bytes(data))}, value), meta)

@@ -1,9 +1,11 @@
-"""Bytes to structs, as generously as relays write.
+"""Chat completions and their chunks: bytes to structs, as generously as relays write.
 
-The quick way is a typed msgspec decoder; what it refuses goes once through a
-patient reader that mends what can be normalized (odd types, a BOM, NaN, half
-surrogates, a second value behind the first), and what cannot is an error that
-says what came.
+The quick way is a typed msgspec decoder. What that cannot decode is read once
+more as plain JSON and normalized (odd types, a BOM, NaN, half surrogates, a
+second value behind the first); what cannot be normalized is an error that names
+what came.
+
+Sources: .github/WIRE.md, sections 1.5, 1.6, 3.3, 3.4 and 5.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from tutuclient.types.provenance import Provenance, provenance, remember
 from tutuclient.wire.decoding import UNREADABLE, check_count, decode_as, may_hold_error, read_value, unexpected
 from tutuclient.wire.envelopes import read_event, read_unwrapped, unrecognized, unwrap
 from tutuclient.wire.lenient import OddTextError, find_usage, fit_struct, normalize_choices
-from tutuclient.wire.shapes import chunk_in, completion_in, is_shuffled
+from tutuclient.wire.shapes import chunk_in, completion_in, has_images, is_shuffled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,19 +58,22 @@ MOST_CALLS = 10_000
 """How many tool calls a choice may have."""
 
 decode_chunk: Callable[[Data], ChatCompletionChunk] = msgspec.json.Decoder(ChatCompletionChunk, strict=False).decode
-"""The quick way from an event's data to a chunk; on ``UNREADABLE`` take ``read_chunk``."""
+"""The quick way from an event's data to a chunk; ``read_chunk`` reads what raises one of ``UNREADABLE``."""
 
 
 def is_event_stream(data: bytes, content_type: str = "") -> bool:
-    """Say whether these first bytes of a body are an event stream, whatever the header says."""
+    """Return whether the first bytes of a body are an event stream, whatever the header is.
+
+    Source: .github/WIRE.md, section 3.4: streams come where none was asked for, and the other way round.
+    """
     start = data[:64].lstrip(b"\xef\xbb\xbf\r\n\t ")
     if start.startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
         return True
     return content_type.startswith("text/event-stream") and not start.startswith((b"{", b"[", b"<")) and bool(start)
 
 
-def says_done(data: Data) -> bool:
-    """Return whether data say that a stream is over: ``[DONE]``, also in quotes."""
+def is_done_mark(data: Data) -> bool:
+    """Return whether data mean that a stream is over: ``[DONE]``, also in quotes."""
     return _DONE.match(bytes(data[:64])) is not None
 
 
@@ -76,22 +81,22 @@ def read_completion(data: Data, meta: Meta) -> ChatCompletion:
     """Read a whole chat completion.
 
     Raises:
-        APIStatusError: It is an error in an answer's clothes.
-        UnexpectedResponseError: It is none: HTML, an empty body, broken JSON, no choices.
+        APIStatusError: It is an error under a good status.
+        UnexpectedResponseError: It is not an answer but HTML, an empty body, broken JSON, JSON without choices.
     """
     raw = bytes(data)
     return _read_quickly(raw, meta) or _read_patiently(raw, meta)
 
 
 def read_completion_or_chunks(data: Data, meta: Meta) -> ChatCompletion | list[bytes]:
-    """Read a whole chat completion, or take apart a stream of chunks that is written as JSON.
+    """Read a whole chat completion, or split a stream of chunks that is written as JSON.
 
     Raises:
         APIStatusError: As ``read_completion`` does.
         UnexpectedResponseError: Likewise.
     """
     raw = bytes(data)
-    return _read_quickly(raw, meta) or written_chunks(raw, meta) or _read_patiently(raw, meta)
+    return _read_quickly(raw, meta) or split_json_stream(raw, meta) or _read_patiently(raw, meta)
 
 
 def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
@@ -119,7 +124,7 @@ def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
 
 
 def _is_odd(choice: ChatChoice) -> bool:
-    """Return whether a choice has to be read patiently: it says nothing, broke off, or calls a tool without a name."""
+    """Return whether a choice has to be read patiently: it is empty, broke off, or calls a tool without a name."""
     message = choice.message
     if not (message.content or _has_output(message)) or choice.finish_reason == "error":
         return True
@@ -145,7 +150,7 @@ def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
     except OddTextError as error:
         raise unexpected(f"an answer with {error}", raw, meta) from None
     completion = fit_struct(fitted, ChatCompletion)
-    if not completion.choices and not _has_images_data(tree):
+    if not completion.choices and not has_images(tree):
         raise unrecognized("an answer without choices", raw, meta, tree)
     _check_counts(completion.choices, meta)
     remember_answer(completion, raw, tree, fitted)
@@ -155,12 +160,12 @@ def _read_patiently(raw: bytes, meta: Meta) -> ChatCompletion:
 
 def _fill_usage_if_empty(completion: ChatCompletion, raw: bytes) -> None:
     usage = completion.usage
-    if usage is None or not usage.total_tokens:  # Else it counts something, and nothing else is looked for.
-        seek_usage(completion, raw)
+    if usage is None or not usage.total_tokens:  # Else it counts something already.
+        fill_usage(completion, raw)
 
 
 def _keep_partial(error: APIError, value: Any) -> None:
-    """Keep with an error what came before it, where an answer broke off: it has been made, and is paid for."""
+    """Add to an error what came before it, where an answer broke off: it has been made, and is paid for."""
     tree = unwrap(value, completion_in)
     if tree is None:
         return
@@ -172,8 +177,8 @@ def _keep_partial(error: APIError, value: Any) -> None:
         error.with_partial(partial).with_details(outcome="unknown")
 
 
-def seek_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: Data) -> None:
-    """Fill an empty ``usage`` with what an answer counts elsewhere."""
+def fill_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: Data) -> None:
+    """Fill an empty ``usage`` with what an answer counts elsewhere (.github/WIRE.md, section 3.3; litellm#1571)."""
     if fullness(answer.usage) > 1:
         return
     edges = bytes(raw) if len(raw) <= 2 * _EDGE else bytes(raw[:_EDGE]) + bytes(raw[-_EDGE:])
@@ -196,11 +201,6 @@ def _has_audio(message: ChatMessage) -> bool:
     return message.audio is not None and bool(message.audio.id or message.audio.data or message.audio.transcript)
 
 
-def _has_images_data(tree: dict[str, Any]) -> bool:
-    data = tree.get("data")
-    return is_list(data) and any(is_object(item) and (item.get("url") or item.get("b64_json")) for item in data)
-
-
 def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | None:
     """Read one event's data patiently.
 
@@ -214,7 +214,7 @@ def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | 
 
     Raises:
         APIError: It is an error object.
-        UnexpectedResponseError: It is no JSON, or nothing that belongs into a stream of chunks.
+        UnexpectedResponseError: It is not JSON, or nothing that belongs into a stream of chunks.
     """
     value = read_event(data, meta, chunk_in, name=name)
     if value is None:
@@ -230,13 +230,15 @@ def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | 
     return chunk
 
 
-def apart(data: Data, meta: Meta) -> list[bytes]:
-    """Take JSON values apart that stand in one event: some servers forget the blank line between two events.
+def split_values(data: Data, meta: Meta) -> list[bytes]:
+    """Split the JSON values in one event: some servers forget the blank line between two events.
 
     What follows the last value is returned as it is, so that nothing is dropped in silence.
 
     Raises:
         UnexpectedResponseError: There are more values than any answer has.
+
+    Source: .github/WIRE.md, section 3.1.
     """
     if too_deep(data):
         return [bytes(data)]
@@ -272,14 +274,14 @@ def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
     return at if match is None else match.end()
 
 
-def written_chunks(data: Data, meta: Meta) -> list[bytes] | None:
+def split_json_stream(data: Data, meta: Meta) -> list[bytes] | None:
     """Split a body that is a stream, and is written as JSON: values in lines, run together, or in an array.
 
-    One value that has a message is a whole answer, and so is a first one that says why it ended, whatever stands behind
-    it.
+    One value that has a message is a whole answer, and so is a first one that has a finish reason, whatever stands
+    behind it.
 
     Returns:
-        The values, the last of which may be cut; None when the body is no such thing.
+        The values, the last of which may be cut; None when the body is not such a stream.
 
     Raises:
         UnexpectedResponseError: It has more values than any answer.
@@ -307,7 +309,7 @@ _MOST_LOOKS = 10
 
 def is_first_chunk(line: Data, meta: Meta) -> bool:
     """Return whether a line of JSON is the beginning of a stream, and cannot be a whole answer."""
-    return _first_of(line) == b"{" and written_chunks(line, meta) is not None
+    return _first_of(line) == b"{" and split_json_stream(line, meta) is not None
 
 
 def _first_of(data: Data) -> bytes:
@@ -340,7 +342,7 @@ def choices_of(part: Data) -> list[dict[str, Any]]:
 
 
 def chunk_of_line(line: Data) -> bytes | None:
-    """Return the chunk in a line that is no field of an event stream: bare, or behind a damaged name of a field."""
+    """Return the chunk in a line that is not a field of an event stream: bare, or behind a damaged field name."""
     text = bytes(line)
     if b"{" not in text:
         return None

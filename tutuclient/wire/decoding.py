@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound=Answer)
 
 _TITLE = re.compile(rb"<title[^>]*>(.{0,300}?)</title", re.IGNORECASE | re.DOTALL)
-# What is longer is no error's JSON, but an answer that lacks something.
+# The JSON of an error is never longer.
 LONGEST_BODY = 2**20
 _LONG = 2**20
 _MOST_OBJECTS = 500_000
@@ -34,7 +34,7 @@ _META_CHARSET = re.compile(rb"<meta[^>]{0,200}charset\s*=\s*[\"']?\s*(?:gb\w+|x-
 _decoders: dict[type[Answer], msgspec.json.Decoder[Any]] = {}
 
 UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
-"""What msgspec raises on what it refuses: a ``ValidationError`` is a ``DecodeError`` too."""
+"""What msgspec raises on what it cannot decode: a ``ValidationError`` is a ``DecodeError`` too."""
 
 
 def decode_as(data: Data, cls: type[A]) -> A | None:
@@ -79,31 +79,40 @@ def read_value(data: Data, meta: Meta) -> Any:
     try:
         return read_json(in_utf8(bytes(data), meta) if len(data) <= LONGEST_BODY else data, meta)
     except (ValueError, RecursionError) as error:
-        kind = "JSON nested too deeply" if isinstance(error, RecursionError) else "no JSON"
+        kind = "JSON nested too deeply" if isinstance(error, RecursionError) else "text that is not JSON"
     raise unexpected(kind, data, meta)
 
 
 def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
-    """Make the error of a body that is no answer; it says what came instead. Of an object the body is all of it."""
+    """Build the error of a body that is not an answer; it names what came instead.
+
+    Args:
+        kind: What it is in the place of an answer, such as "an empty body".
+        data: The body.
+        meta: How the call went.
+
+    Returns:
+        The error; its ``body`` is the whole of a JSON object, else the beginning of the text.
+    """
     body: Any = None
     start = in_utf8(bytes(data[:4096]), meta)
     hint = ""
-    page = start.lstrip(b"\xef\xbb\xbf\r\n\t ")
-    if page.startswith(b"<"):
+    text_start = start.lstrip(b"\xef\xbb\xbf\r\n\t ")
+    if text_start.startswith(b"<"):
         kind = "HTML"
         hint = html_hint(meta)
-    elif page.startswith(b"{") and len(data) <= LONGEST_BODY:
+    elif text_start.startswith(b"{") and len(data) <= LONGEST_BODY:
         try:
             body = read_json(in_utf8(bytes(data), meta))
         except (ValueError, RecursionError):
             body = None
         if is_object(body) and may_be_accepted(body):
-            hint = "the order may have been taken on as a task, whose id is in .body: ask for it before you order again"
-    # Escapes are for machines: what is said in Chinese is to be read.
+            hint = "it may have been accepted as a task, whose id is in .body: ask for that before you order again"
+    # A person is to read the message, so Chinese that came as \u escapes is written out.
     text = text_of(as_text(body).encode("utf-8", "replace")[:4096] if is_object(body) and b"\\u" in start else start)
-    said = f": {printable(text, 200)}" if text else ""
+    shown = f": {printable(text, 200)}" if text else ""
     return UnexpectedResponseError(
-        f"the relay answered {meta.status_code} with {kind}{said}" + (f" ({hint})" if hint else ""),
+        f"the relay answered {meta.status_code} with {kind}{shown}" + (f" ({hint})" if hint else ""),
         body=body if is_object(body) else text or None,
         hint=hint,
         response=meta,
@@ -114,8 +123,8 @@ def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
 def in_utf8(data: bytes, meta: Meta) -> bytes:
     """Return a body in UTF-8: what is in GBK, by its label or by its bytes, is decoded so; all else is as it came.
 
-    What reads as UTF-8 is, whatever its label says: relays label that wrongly, and GBK hardly ever reads so. Some
-    firewalls and IIS send their pages in GBK.
+    What decodes as UTF-8 is UTF-8, whatever its label: relays label that wrongly, and GBK hardly ever decodes so. Some
+    firewalls and IIS send their HTML in GBK.
     """
     if data.isascii():
         return data
@@ -138,12 +147,12 @@ def _is_gbk(data: bytes, meta: Meta) -> bool:
 
 
 def text_of(data: bytes) -> str:
-    """Return the readable part of a body that is no JSON: an HTML page's title, or the beginning of its text."""
+    """Return the readable part of a body that is not JSON: the title of HTML, or the beginning of its text."""
     if data.lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(b"<") and (title := _TITLE.search(data[:8192])):
         data = title.group(1)
     return " ".join(data[:2048].decode("utf-8", "replace").removeprefix("\ufeff").split())
 
 
 def too_large(what: str, max_bytes: int, meta: Meta) -> UnexpectedResponseError:
-    """Make the error of an answer that is over a limit."""
+    """Build the error of an answer that is over a limit."""
     return unexpected(f"{what} of more than {max_bytes:,} bytes (max_response_bytes= raises the limit)", b"", meta)

@@ -1,8 +1,10 @@
-"""The answers of the plain pages: completions, embeddings, images, and whatever else is read whole.
+"""The answers of the endpoints beside chat: completions, embeddings, images, models, and unknown ones.
 
 As for chat there is a quick way, a typed decoder, and a patient one. The quick
-way is taken only when the answer holds what was asked for: then it is no error
-in an answer's clothes, and megabytes of base64 are decoded once.
+way is taken only when the answer holds what was asked for: then it cannot be an
+error under a good status, and megabytes of base64 are decoded once.
+
+Sources: .github/WIRE.md, sections 1.7 to 1.10.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from tutuclient.types.images import ImageError, ImagesResponse, ImageStreamEvent
 from tutuclient.types.json import is_list, is_object, read_json
 from tutuclient.types.models import Model, ModelList
 from tutuclient.wire.api_errors import error_of_answer, raise_if_error
-from tutuclient.wire.chat import seek_usage
+from tutuclient.wire.chat import fill_usage
 from tutuclient.wire.decoding import check_count, decode_as, may_hold_error, read_value, unexpected
 from tutuclient.wire.envelopes import read_event, read_unwrapped, unrecognized, unwrap, unwrap_event
 from tutuclient.wire.error_detection import has_message
@@ -56,17 +58,17 @@ _MOST_TEXTS = 100_000
 
 
 def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object: bool = False) -> A:
-    """Read a whole answer of any page.
+    """Read a whole answer of any endpoint.
 
     Args:
         data: The body.
-        cls: What to make of it.
+        cls: The class to return.
         meta: How the call went.
-        any_object: Take an object also when it has nothing of what the class has.
+        any_object: Accept an object also when it has nothing of what the class has.
 
     Raises:
-        APIStatusError: It says that it is an error, or is one in place of the answer.
-        UnexpectedResponseError: It is none: HTML, an empty body, broken JSON.
+        APIStatusError: It is an error, or there is one in place of the answer.
+        UnexpectedResponseError: It is not an answer but HTML, an empty body, broken JSON.
     """
     if cls is ModelList and not any_object:
         return cast("A", read_models(data, meta))
@@ -74,14 +76,14 @@ def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object
     if cls is Model and found is None and not any_object:
         raise unrecognized("an answer without a model", data, meta, tree)
     names = cls.__struct_encode_fields__
-    nothing = all(tree.get(name) is None for name in names) and (tree.keys().isdisjoint(names) or has_message(tree))
-    if names and nothing and not any_object and found is None:
+    is_empty = all(tree.get(name) is None for name in names) and (tree.keys().isdisjoint(names) or has_message(tree))
+    if names and is_empty and not any_object and found is None:
         raise unrecognized(f"an answer that has nothing of a {cls.__name__}", data, meta, tree)
     return remember_answer(fit_struct(tree, cls), data, tree)
 
 
 def _fields_of(cls: type[Answer]) -> Pick:
-    """Make what knows an answer of a page by its fields."""
+    """Return a ``Pick`` that recognizes an answer by the fields of its class."""
     names = frozenset(cls.__struct_encode_fields__) - {"object", "success", "data"}
 
     def pick(value: Any) -> dict[str, Any] | None:
@@ -115,17 +117,18 @@ def read_models(data: Data, meta: Meta) -> ModelList:
 
 
 def read_as(data: Data, cls: type[T], meta: Meta) -> T:
-    """Read a whole answer, or an event, of a page that nobody here knows.
+    """Read a whole answer, or an event, of an endpoint that this client does not know.
 
     Args:
         data: The answer.
-        cls: What to make of it: bytes and str take it as it is; one of our answers is read generously; a pydantic
-            model by itself; everything else that msgspec can make of JSON (dict, list, structs, dataclasses…) by it.
+        cls: The class to return: bytes and str are the answer as it is; one of our answers is read generously; a
+            pydantic model validates by itself; everything else (dict, list, structs, dataclasses…) is converted by
+            msgspec.
         meta: How the call went.
 
     Raises:
-        APIStatusError: It is an error in an answer's clothes.
-        UnexpectedResponseError: It is no such thing.
+        APIStatusError: It is an error under a good status.
+        UnexpectedResponseError: It cannot be read as ``cls``.
     """
     if cls is bytes or cls is str:
         error = error_of_answer(data, meta) if bytes(data[:64]).lstrip()[:1] in {b"{", b"["} else None
@@ -141,9 +144,9 @@ def read_as(data: Data, cls: type[T], meta: Meta) -> T:
     validate = getattr(cls, "model_validate", None)
     try:
         return cast("T", validate(tree)) if validate is not None else msgspec.convert(tree, cls, strict=False)
-    except ValueError as error:  # msgspec's and pydantic's are both ones of it.
+    except ValueError as error:  # msgspec.ValidationError and pydantic.ValidationError both derive from it.
         reason = printable(str(error), 200)
-    raise unexpected(f"what is no {getattr(cls, '__name__', cls)} ({reason})", data, meta)
+    raise unexpected(f"what is not a {getattr(cls, '__name__', cls)} ({reason})", data, meta)
 
 
 def read_text(data: Data, meta: Meta) -> Completion:
@@ -154,7 +157,7 @@ def read_text(data: Data, meta: Meta) -> Completion:
         completion = _fit_texts(tree, data, meta, "an answer")
         if not completion.choices:
             raise unrecognized("an answer without choices", data, meta, tree)
-    seek_usage(completion, data)
+    fill_usage(completion, data)
     return completion
 
 
@@ -174,7 +177,7 @@ def read_text_event(data: Data, meta: Meta) -> Completion | None:
         if tree is None:
             return None
         completion = _fit_texts(tree, data, meta, "an event")
-    seek_usage(completion, data)
+    fill_usage(completion, data)
     return completion
 
 
@@ -195,11 +198,11 @@ def read_vectors(data: bytes | bytearray, meta: Meta, count: int | None) -> Crea
         data: The body.
         meta: How the call went.
         count: How many inputs there were, or None when that is not known. Another number of vectors could not be told
-            apart, so it is no answer.
+            apart, so it is an error.
 
     Raises:
-        APIStatusError: It is an error in an answer's clothes.
-        UnexpectedResponseError: It is none, or the vectors are missing, broken, or not as many as the inputs.
+        APIStatusError: It is an error under a good status.
+        UnexpectedResponseError: It is not an answer, or the vectors are missing, broken, or not as many as the inputs.
     """
     answer = decode_as(data, CreateEmbeddingResponse)
     if answer is not None and _has_vectors(answer):
@@ -219,7 +222,7 @@ def read_vectors(data: bytes | bytearray, meta: Meta, count: int | None) -> Crea
 
 
 def _put_in_order(answer: CreateEmbeddingResponse, data: Data) -> None:
-    """Put vectors in the order of their ``index``, unless one has none; cheap for millions of numbers."""
+    """Sort vectors by their ``index``, unless one has none; cheap for millions of numbers."""
     tree = cast("dict[str, Any]", read_json(data))
     items: list[dict[str, Any]] = tree["data"]
     places = places_in_order(items, "index")
@@ -247,16 +250,16 @@ def read_images(data: Data, meta: Meta) -> ImagesResponse:
     if not any(image.url or image.b64_json for image in answer.data):
         failure = next((image.error for image in answer.data if image.error), None)
         if failure is not None:
-            raise failed(failure, meta, tree)
-        raise unrecognized("an answer without pictures", data, meta, tree)
+            raise error_of_image(failure, meta, tree)
+        raise unrecognized("an answer without images", data, meta, tree)
     for image in answer.data:
         if image.error is not None:
             note(meta, f"an image was not made: {printable(image.error.message or str(image.error.code), 200)}")
     return remember_answer(answer, data, picked)
 
 
-def failed(failure: ImageError, meta: Meta, body: object) -> APIStatusError:
-    """Make the error of a call of which nothing came but reasons why not."""
+def error_of_image(failure: ImageError, meta: Meta, body: object) -> APIStatusError:
+    """Build the error of a call none of whose images was made."""
     reason = {"message": failure.message or "the image was not made", "code": failure.code, "type": failure.type}
     try:
         raise_if_error({"error": {name: value for name, value in reason.items() if value}}, meta)
@@ -267,7 +270,7 @@ def failed(failure: ImageError, meta: Meta, body: object) -> APIStatusError:
 
 
 def read_image_events(name: str, data: Data, meta: Meta) -> list[ImageStreamEvent]:
-    """Read what one event of streamed images tells: mostly one image, a draft or a whole one.
+    """Read one event of streamed images: mostly one image, a draft or a whole one.
 
     Some relays send all images in a last event shaped like a whole answer.
 
@@ -299,7 +302,7 @@ def read_image_events(name: str, data: Data, meta: Meta) -> list[ImageStreamEven
 
 
 def _events_of(tree: dict[str, Any], name: str, data: Data) -> list[ImageStreamEvent]:
-    """Make events of an event that is shaped like a whole answer; its usage goes with the last."""
+    """Return the events of one that is shaped like a whole answer; its usage goes with the last."""
     outer = {key: value for key, value in tree.items() if key not in {"data", "usage"}}
     outer.setdefault("created_at", outer.get("created"))
     items = [item for item in tree["data"] if item.get("url") or item.get("b64_json") or item.get("error")]
@@ -323,7 +326,7 @@ def _has_all_texts(completion: Completion) -> bool:
 
 
 def _has_vectors(answer: CreateEmbeddingResponse) -> bool:
-    """Say whether all vectors are there, and of one length."""
+    """Return whether all vectors are there, and of one length."""
     lengths = {len(each) for each in answer.data}
     cut = any(isinstance(each.given, bytes) and len(each.given) % 4 for each in answer.data)
     return len(lengths) == 1 and 0 not in lengths and not cut

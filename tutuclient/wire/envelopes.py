@@ -25,7 +25,7 @@ Pick: TypeAlias = "Callable[[Any], dict[str, Any] | None]"
 """Returns the answer in the API's own shape for a decoded value, or None when the value is not such an answer."""
 
 # The names under which panels, gateways and serverless runtimes put an answer. What a request may have is not among
-# them ("input", "request"): an echo of the request is no answer.
+# them ("input", "request"): an echo of the request is not an answer.
 ENVELOPES = frozenset(
     (
         *("data", "result", "results", "response", "body", "output", "outputs", "payload", "answer", "content"),
@@ -37,7 +37,7 @@ _LONGEST_ENVELOPE = 64  # fields; what has more is not an envelope
 
 
 def unwrap(value: Any, pick: Pick, names: frozenset[str] = ENVELOPES) -> dict[str, Any] | None:
-    """Return the answer in a value, whatever is wrapped around it, or None when there is none.
+    """Return the answer in a value, whatever is wrapped around it; None when there is no answer.
 
     What stands in the envelope beside the answer (a usage, a request id) is kept:
     it becomes a field of the answer where the answer has none of that name.
@@ -168,7 +168,7 @@ def _are_errors(value: Any) -> TypeGuard[list[Any]]:
 
 
 def raise_if_wrapped(value: Any, meta: Meta, layers: int = _LAYERS) -> None:
-    """Raise the error that stands in the place of an answer, within an envelope; do nothing when there is none."""
+    """Raise the error that an envelope holds in place of an answer; do nothing when it holds none."""
     for _, inner in _inner(value, ENVELOPES) if layers else ():
         if is_object(inner) and (inner.get("error") or inner.get("success") is False or inner.get("object") == "error"):
             raise_if_error(inner, meta)
@@ -176,10 +176,10 @@ def raise_if_wrapped(value: Any, meta: Meta, layers: int = _LAYERS) -> None:
 
 
 def error_without_answer(kind: str, data: Data, meta: Meta) -> APIError | None:
-    """Make the error of JSON that came in place of an answer of another kind; None when it is no object.
+    """Build the error of JSON that came in place of an answer of another kind; None when it is not an object.
 
     Args:
-        kind: What it is, such as "text in place of a sound".
+        kind: What it is, such as "text in place of audio".
         data: The body.
         meta: How the call went.
     """
@@ -197,7 +197,7 @@ def error_without_answer(kind: str, data: Data, meta: Meta) -> APIError | None:
 
 
 def unrecognized(lacking: str, data: Data, meta: Meta, tree: object) -> APIError:
-    """Make the error of an answer in which the endpoint's reader finds nothing: with all of it, and a hint.
+    """Build the error of an answer in which the endpoint's reader finds nothing: with all of it, and a hint.
 
     Args:
         lacking: What came, such as "an answer without choices".

@@ -1,12 +1,12 @@
-"""Whether a decoded answer is an error: an object that is one by itself, or holds one, in whatever envelope.
+"""Errors within decoded answers: an object that is one, or holds one, in whatever envelope.
 
-Under a good status an object is an error when it says so: an ``error`` that is
-not empty, at the top or in a choice, ``success: false``, a code that does not
-mean success. Words such as ``message`` decide nothing: they are the reason only
-where the endpoint's own reader finds nothing of what was asked for
+Under a good status an object is an error when it has an ``error`` that is not
+empty, at the top or in a choice, ``success: false``, or a code that does not mean
+success. A ``message`` alone decides nothing: it is the reason only where the
+endpoint's own reader finds nothing of what was asked for
 (``api_errors.error_in_place``).
 
-Sources: .github/WIRE.md, sections 3.5 and 4.2.
+Sources: .github/WIRE.md, sections 3.5, 4.1 and 4.2; each vendor's own beside its rows in ``vendors``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _MESSAGE_FIELDS = ("message", "msg", "err", "error_msg", "detail", "description", "errors")
-# Other spellings of a message, which mean an error wherever they are not empty.
+# Other spellings of a message, which mean an error wherever they are not empty (.github/WIRE.md, section 3.5).
 _ERROR_MESSAGE_FIELDS = ("err", "error_msg", "error_message", "errorMessage", "errmsg", "errMsg", "err_msg")
 _ERROR_CODE_FIELDS = ("error_code", "errorCode", "errcode", "errCode", "err_code", "errno")
 # Codes of success: 1 is midjourney-proxy's "submitted", 10000 is Volcengine's for images.
@@ -89,10 +89,10 @@ class FoundError(NamedTuple):
 
     Attributes:
         fields: ``message``, ``code``, ``type`` and ``param``, as far as they are there.
-        body: All that it says.
+        body: The whole error object.
         envelope: In which vendor's envelope its code stands, for numbers; "" for none.
-        accepted: Something beside it says that work may have been taken on.
-        code: What to look the class up by, where that is no code of the error's own.
+        accepted: Something beside it shows that a task may have been accepted, and may be billed.
+        code: What to look the class up by, where the error has no code of its own.
     """
 
     fields: dict[str, Any]
@@ -103,7 +103,7 @@ class FoundError(NamedTuple):
 
 
 def find_error(value: Any, *, failed: bool = False, loose: bool = True) -> FoundError | None:
-    """Find the error in any JSON value: Gemini's endpoint for OpenAI's clients puts it into a list.
+    """Return the error in any JSON value, or None: Gemini's endpoint for OpenAI's clients puts it into a list.
 
     Args:
         value: The decoded answer.
@@ -121,15 +121,14 @@ def find_error(value: Any, *, failed: bool = False, loose: bool = True) -> Found
 
 
 def _find_in_object(tree: Mapping[str, Any], *, failed: bool = False) -> FoundError | None:
-    for no in _explicit_errors(tree, failed=failed):
-        accepted = _has_task(tree)
-        # What was taken on is told beside the error, so its body is all of it.
-        return no._replace(accepted=True, body=dict(tree)) if accepted else no
+    for found in _explicit_errors(tree, failed=failed):
+        # The task stands beside the error, so the body is all of it.
+        return found._replace(accepted=True, body=dict(tree)) if _has_task(tree) else found
     return None
 
 
 def _explicit_errors(tree: Mapping[str, Any], *, failed: bool) -> Iterator[FoundError]:
-    """Yield what in an answer says no, the surest first."""
+    """Yield the errors in an answer, the surest first."""
     whole = dict(tree)
     error = tree.get("error") or tree.get("Error")
     has_output = not failed and _has_output(tree)
@@ -157,9 +156,9 @@ def _explicit_errors(tree: Mapping[str, Any], *, failed: bool) -> Iterator[Found
     if failed or _calls_itself_error(tree) or _is_false(tree.get("success")) or tree.get("ok") is False:
         yield _in_envelope(whole) or FoundError(error_fields(tree), whole, "code")
     if not has_output:
-        no = _in_envelope(whole) or _by_code(whole)
-        if no is not None:
-            yield no
+        found = _in_envelope(whole) or _by_code(whole)
+        if found is not None:
+            yield found
 
 
 def _with_code(fields: dict[str, Any], tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,7 +181,7 @@ def _calls_itself_error(tree: Mapping[str, Any]) -> bool:
     kind = tree.get("type")
     if tree.get("object") == "error" or kind == "error":
         return True
-    # A relay that lost the envelope: {"message": …, "type": "new_api_error", "code": …}.
+    # A relay that lost the envelope: {"message": …, "type": "new_api_error", "code": …} (.github/WIRE.md, section 4.1).
     return isinstance(kind, str) and kind.casefold().endswith("error") and bool(error_fields(tree).get("message"))
 
 
@@ -254,12 +253,12 @@ def _in_error_fields(tree: dict[str, Any]) -> FoundError | None:
     """Find the error that an object spells in fields of other names; where there is a code among them, it decides."""
     codes = [tree[name] for name in _ERROR_CODE_FIELDS if tree.get(name) is not None]
     for code in codes:
-        # 1 is success where a "code" is, and an error's number where that is what it is called, if there are words.
+        # In a "code" 1 means success; in an "error_code" it is an error's number, if there is a message.
         words = error_fields(tree).get("message")
         first = _digits_of(code) in {"1", "10000"} and words and not is_good_word(words) and not _has_result(tree)
         if first or not _is_good_code(code):
             return FoundError(error_fields(tree) | {"code": code}, tree, "error_code")
-    # A task that failed says why, and is what was asked for.
+    # A task that failed gives its reason, and is what was asked for.
     task = any(tree.get(name) for name in _TASK_IDS) and any(tree.get(name) for name in _STATUSES)
     for name in () if codes or task else _ERROR_MESSAGE_FIELDS:
         value = tree.get(name)
@@ -279,22 +278,22 @@ def _by_code(tree: dict[str, Any]) -> FoundError | None:
     """Find the error of an object whose code, or status, does not mean success."""
     fields = error_fields(tree)
     words, code, status = fields.get("message"), tree.get("code"), tree.get("status")
-    no = FoundError(fields, tree, "midjourney" if "description" in tree else "code")
+    found = FoundError(fields, tree, "midjourney" if "description" in tree else "code")
     if _code_is_error(tree, code, words):
-        return no
+        return found
     if words and not any(tree.get(name) for name in ("id", *_TASK_IDS)):
         if isinstance(status, str) and status.casefold() in _BAD_STATUSES:
-            return no
+            return found
         if isinstance(status, int) and not isinstance(status, bool) and status_in(status):
-            return no._replace(fields={"code": status} | fields)
-    # Where the code may mean success, only vendors' words for an empty account, a limit or refused content say no.
+            return found._replace(fields={"code": status} | fields)
+    # Where the code may mean success, only vendors' phrases for an empty account, a limit or rejected content count.
     if (
         words
         and _digits_of(code) == "1"
         and not _has_result(tree)
         and vendors.class_of_words(str(words), 0) is not None
     ):
-        return no
+        return found
     return None
 
 
@@ -304,7 +303,7 @@ def _code_is_error(tree: dict[str, Any], code: object, words: object) -> bool:
         return False
     if status_in(code):
         return bool(words) or not _has_result(tree)
-    # A country and a coupon have a code and a description too, midjourney-proxy's refusals have more.
+    # A country and a coupon have a code and a description too; midjourney-proxy's errors have more.
     if "description" in tree and not tree.keys() & {"message", "msg"}:
         return bool(words and digits and tree.keys() & {"type", "result", "properties"})
     # DashScope's codes are words: {"code": "Arrearage", "message": …, "request_id": …}.
@@ -322,7 +321,7 @@ def _has_result(tree: Mapping[str, Any]) -> bool:
 
 
 def _has_task(tree: Mapping[str, Any]) -> bool:
-    """Return whether an answer shows that work may have been taken on: a task's id, or a state of one that goes on."""
+    """Return whether an answer shows that a task was accepted: its id, or a state of one that goes on."""
     data = tree.get("data")
     parts: list[Any] = [tree, *(tree.get(name) for name in ("data", "output", "result", "task", "job"))]
     parts += data[:1] if is_list(data) else []
@@ -339,7 +338,7 @@ def _has_task(tree: Mapping[str, Any]) -> bool:
 
 
 def may_be_accepted(tree: Mapping[str, Any]) -> bool:
-    """Return whether an object without an explicit no tells of an order that was taken on, be it in words alone."""
+    """Return whether an object without an error shows that a task was accepted, be it in words alone."""
     return _has_task(tree) or _ACCEPTED_WORDS.search(str(error_fields(tree).get("message") or "")) is not None
 
 
@@ -353,7 +352,7 @@ def _names_an_error(error: dict[str, Any]) -> bool:
 
 
 def _has_output(tree: Mapping[str, Any]) -> bool:
-    """Say whether there is something that was asked for, beside the error."""
+    """Return whether there is something that was asked for, beside the error."""
     if any(map(has_text, objects_in(tree.get("choices")))):
         return True
     return any(item.get(name) for item in objects_in(tree.get("data")) for name in ("url", "b64_json", "embedding"))

@@ -1,8 +1,8 @@
-"""Forms on their way to bytes: multipart/form-data whose files are read only while they are sent.
+"""Forms as multipart/form-data, whose files are read only while they are sent.
 
-What stands in a form is text and files, so every value is written as text, the
-way the openai package writes it. Of a file's header upstreams often see the name
-alone, so the name ends as the bytes ask.
+A form has text and files, so every value is written as text, the way the openai
+package writes it. Relays pass on the name of a file and drop its media type
+(.github/WIRE.md, section 1.2), so the name has the ending that belongs to the bytes.
 
 Source: RFC 7578; the WHATWG HTML standard, "multipart/form-data encoding
 algorithm" (how names are escaped).
@@ -23,7 +23,7 @@ from tutuclient.diagnostics import is_binary, quoted
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.upload import Upload
 from tutuclient.settings import UNSET
-from tutuclient.wire.json_body import Body, joined, plain
+from tutuclient.wire.json_body import Body, joined, json_value
 from tutuclient.wire.messages import unpacked
 
 if TYPE_CHECKING:
@@ -118,10 +118,10 @@ def form(fields: Mapping[str, Any], files: Iterable[FormFile] = ()) -> Form:
 
 
 def _leaves(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str | Upload | os.PathLike[str]]]:
-    """Give names and texts, and files as they are, of whatever is nested in these."""
+    """Yield names with texts, and with files as they are, of whatever is nested in these."""
     for name, value in items:
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
-            raise TypeError(f"{name!r} is no name of a field")
+            raise TypeError(f"{name!r} is not a name of a field")
         if value is None or value is UNSET:
             continue
         if isinstance(value, Enum):
@@ -143,7 +143,7 @@ def _number(name: str, value: float) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not math.isfinite(value):
-        raise ValueError(f"{printable(name, 80)} is {value!r}, which is no number that a relay reads")
+        raise ValueError(f"{printable(name, 80)} is {value!r}, which is not a number that a relay reads")
     return str(value)
 
 
@@ -159,7 +159,7 @@ def _plain(name: str, value: object) -> Any:
         return fields
     found: Any = None
     try:
-        found = None if is_binary(value) else plain(value)
+        found = None if is_binary(value) else json_value(value)
     except TypeError:
         found = None
     if found is None or isinstance(found, type(value)):

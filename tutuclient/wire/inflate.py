@@ -1,4 +1,4 @@
-"""Compressed bodies, undone within a limit: a bomb is stopped, not unpacked."""
+"""Compressed bodies, decompressed within a limit: a bomb is stopped, not unpacked."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _GZIP = 31
 
 
 class Inflater:
-    """Undoes ``Content-Encoding``, never giving more than ``max_bytes`` in all.
+    """Decompresses a body by its ``Content-Encoding``, to ``max_bytes`` at most.
 
     We ask for no compression, so this is for servers that compress all the same.
 
     Raises:
-        UnexpectedResponseError: The encoding is none of gzip and deflate, the data are broken, or there is too much.
+        UnexpectedResponseError: The encoding is neither gzip nor deflate, the data are broken, or there is too much.
     """
 
     def __init__(self, encoding: str, max_bytes: int, meta: Meta) -> None:

@@ -1,44 +1,35 @@
-"""Requests on their way to bytes: JSON in which pictures stand that are read only while they are sent.
+"""Requests as JSON, whose images and other files are read only while they are sent.
 
-Glad not to know where the bytes go. A body is opened before each attempt and
-gives its pieces as often as there are attempts.
+A body is opened before each attempt, and yields its pieces once for each.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import os
-import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any, NoReturn, TypeGuard, cast
+from typing import Any, NoReturn, cast
 
 import msgspec
 
 from tutuclient import errors
-from tutuclient.diagnostics import is_binary, quoted, warn
+from tutuclient.diagnostics import quoted
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media.upload import Upload
 from tutuclient.settings import UNSET
-from tutuclient.types.chat import ChatMessage, FunctionCall, ToolCall, is_thought
 from tutuclient.types.json import is_list
-from tutuclient.wire.messages import is_mapping, is_pydantic, prepared
+from tutuclient.wire.messages import is_mapping, is_pydantic, is_source
 
 _MARK = os.urandom(12).hex()
 _PIECE = 192 * 2**10
-_IMAGE_MODEL = re.compile(
-    r"image|dall-?e|sora|flux|midjourney|(?:^|[-_/])mj(?:$|[-_])|stable-?diffusion|sdxl|imagen|seedream|seededit|kolors|banana|ideogram|recraft|"
-    r"cogview|wanx|video|veo|kling|draw",
-    re.IGNORECASE,
-)
 
 
 class Body:
-    """The JSON of a request, in segments: text, and pictures that are read only while they are sent.
+    """The JSON of a request, in segments: text, and files that are read only while they are sent.
 
     Attributes:
         content_type: What the request's header says of it.
@@ -52,10 +43,10 @@ class Body:
         self.segments: list[bytes | Upload] = segments
 
     async def open(self) -> None:
-        """Check every picture, before each attempt; small ones become part of the text.
+        """Check every file, before each attempt; small ones become part of the text.
 
         Raises:
-            MediaError: A picture cannot be used, or has changed since the last attempt.
+            MediaError: A file cannot be used, or has changed since the last attempt.
         """
         segments: list[bytes | Upload] = []
         for segment in self.segments:
@@ -83,7 +74,7 @@ class Body:
         return sum(len(part) if isinstance(part, bytes) else self._size_of(part) for part in self.segments)
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """Give the body from its start, in pieces of some 192 KiB at most where uploads are sent."""
+        """Yield the body from its start, in pieces of some 192 KiB at most where uploads are sent."""
         for part in self.segments:
             if isinstance(part, bytes):
                 for at in range(0, len(part), _PIECE):
@@ -113,8 +104,8 @@ def joined(segments: list[bytes | Upload]) -> list[bytes | Upload]:
     return [*result, b"".join(text)]
 
 
-def given(fields: dict[str, Any]) -> dict[str, Any]:
-    """Give the fields of a request without those that are ``UNSET``, which is what openai calls omitted."""
+def without_unset(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request without those that are ``UNSET``, which is what openai calls omitted."""
     for value in fields.values():
         if value is UNSET:
             return {name: value for name, value in fields.items() if value is not UNSET}
@@ -122,7 +113,7 @@ def given(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def encode(fields: Mapping[str, Any]) -> Body:
-    """Write a request's fields as JSON. Pictures, paths and our structs may stand anywhere in it.
+    """Write a request's fields as JSON. Images, paths and our structs may stand anywhere in it.
 
     Raises:
         ConfigError: Something in it has no place in JSON.
@@ -145,7 +136,7 @@ def _encode_patiently(fields: Mapping[str, Any]) -> Body:
 
     def stand_in(value: Any) -> Any:
         if not isinstance(value, Upload):
-            found: Any = plain(value)
+            found: Any = json_value(value)
             if is_list(found):
                 rows.append(found)
             if found is not None:
@@ -172,7 +163,7 @@ def _unknown(value: Any) -> NoReturn:
     raise TypeError(type(value).__name__)
 
 
-# Made once: it knows nothing but what msgspec knows, which most requests are made of.
+# Created once: it knows nothing but what msgspec knows, which is all of most requests.
 _QUICK = msgspec.json.Encoder(enc_hook=_unknown, decimal_format="number")
 
 
@@ -181,19 +172,19 @@ def _json(value: Any, hook: Callable[[Any], Any]) -> bytes:
 
 
 def _check_numbers(text: bytes, fields: Any, rows: Iterable[list[Any]]) -> None:
-    """Refuse NaN and infinity, where what was written may come of one.
+    """Raise an error for NaN and infinity, where what was written may come of one.
 
     msgspec writes null for a float that JSON cannot have, and a Decimal's word as it is.
     """
-    # Thrice ``find``: ``in`` asks bytes for their buffer first, which takes as long again.
+    # ``find`` and not ``in``, which asks for a buffer of its left operand first and takes twice as long.
     if text.find(b"null") >= 0 or text.find(b"NaN") >= 0 or text.find(b"Infinity") >= 0:
-        refuse_infinite(fields, "")
+        check_finite(fields, "")
         for row in rows:
-            refuse_infinite(row, "a list in the request")
+            check_finite(row, "a list in the request")
 
 
-def plain(value: Any) -> Any:
-    """Return what JSON has for a value that msgspec does not know by itself; None for what pictures are given as.
+def json_value(value: Any) -> Any:
+    """Return what JSON has for a value that msgspec does not know by itself; None for what an image is given as.
 
     Numbers of numpy, of torch and of the standard library are numbers, their
     arrays lists, mappings of any kind objects, pydantic's models what they dump.
@@ -223,12 +214,6 @@ def _from_array(value: Any) -> Any:
     return made
 
 
-def _is_image_source(value: Any) -> bool:
-    return (
-        isinstance(value, os.PathLike) or callable(getattr(value, "read", None)) or type(value).__module__[:4] == "PIL."
-    )
-
-
 _PLAIN: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (lambda value: isinstance(value, str), str),
     (is_pydantic, lambda value: value.model_dump(mode="json", by_alias=True)),
@@ -236,13 +221,13 @@ _PLAIN: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (lambda value: isinstance(value, Integral), int),
     (lambda value: isinstance(value, Real), float),
     (lambda value: isinstance(value, Mapping), dict),
-    (_is_image_source, lambda _: None),
+    (is_source, lambda _: None),
     (lambda value: isinstance(value, Iterable), list),
 )
 
 
-def refuse_infinite(value: Any, place: str) -> None:
-    """Refuse NaN and infinity: JSON has no word for them, and null means something else.
+def check_finite(value: Any, place: str) -> None:
+    """Raise an error for NaN and infinity: JSON has no word for them, and null means something else.
 
     Args:
         value: Anything that is to be written.
@@ -256,13 +241,13 @@ def refuse_infinite(value: Any, place: str) -> None:
             written = str(value).lower()
             name = "NaN" if "nan" in written else "-Infinity" if written[0] == "-" else "Infinity"
             raise ConfigError(
-                f"the request cannot be written as JSON: {place or 'it'} is {name}, which is no number that JSON has; "
-                "leave it out, or write one"
+                f"the request cannot be written as JSON: {place or 'it'} is {name}, which JSON has no number for; "
+                "leave it out, or write a number"
             )
     else:
         for step, item in _items(value) or ():
             if type(item) is not str and type(item) is not int:
-                refuse_infinite(item, _joined_place(place, step))
+                check_finite(item, _joined_place(place, step))
 
 
 def _items(value: Any) -> Iterable[tuple[str | int, Any]] | None:
@@ -294,7 +279,7 @@ def _unwritable(fields: Any, error: Exception) -> str:
     def stand_in(value: Any) -> Any:
         if isinstance(value, Upload):
             return ""
-        found = plain(value)
+        found = json_value(value)
         if found is None:
             Upload(value)
             return ""
@@ -321,130 +306,3 @@ def _unwritable(fields: Any, error: Exception) -> str:
 
 
 _DEEPEST = 100
-
-
-def is_row(value: object) -> TypeGuard[Iterable[Any]]:
-    """Return whether something is a row of values: no source of an image, and no struct, which is one of its fields."""
-    lone = hasattr(value, "read") or isinstance(value, os.PathLike | msgspec.Struct)
-    return not lone and isinstance(value, Iterable)
-
-
-def sendable(messages: object) -> list[Any]:
-    """Make messages ready to be written: an answer's message goes back as the API wants to see it again.
-
-    Its content goes back as it came (progress lines and links included, which
-    relays need to go on editing), its tool calls with the fields that only the
-    relay understands (Gemini's thought signatures). What the model thought goes back
-    beside tool calls, where Kimi, DeepSeek and OpenRouter ask for it, and nowhere
-    else, where deepseek-reasoner refuses it. A plain dict is the caller's own word.
-
-    Raises:
-        ConfigError: There are no messages, text was given where a list of them belongs, or one is nonsense.
-
-    Source: DeepSeek's guide "Thinking mode", "Tool calls"; OpenRouter's "Preserving reasoning blocks";
-        OpenRouterTeam/ai-sdk-provider#423.
-    """
-    if not is_list(messages) and (isinstance(messages, str | bytes) or is_mapping(messages) or not is_row(messages)):
-        raise ConfigError(
-            f'messages is {quoted(messages)}, and must be a list, such as [{{"role": "user", "content": "…"}}]'
-        )
-    done = [
-        _message_to_send(message) if isinstance(message, ChatMessage) else prepared(message, number)
-        for number, message in enumerate(messages)
-    ]
-    if not done:
-        raise ConfigError("messages is empty: give at least one message")
-    return done
-
-
-def _message_to_send(message: ChatMessage) -> dict[str, Any]:
-    fields: dict[str, Any] = {
-        "role": message.role or "assistant",
-        "content": message.content if message.parts is None else message.parts,
-    }
-    if message.refusal:
-        fields["refusal"] = message.refusal
-    if message.tool_calls:
-        fields["tool_calls"] = [_call_to_send(call) for call in message.tool_calls]
-        fields |= _thoughts(message)
-    if message.function_call:
-        fields["function_call"] = _function_to_send(message.function_call)
-    if message.audio is not None and message.audio.id:
-        fields["audio"] = {"id": message.audio.id}
-    return fields
-
-
-def _thoughts(message: ChatMessage) -> dict[str, Any]:
-    """Return what the model thought, under every name that it came by; an empty text too, which Kimi wants back."""
-    named = {
-        written: value
-        for name, written in zip(message.__struct_fields__, message.__struct_encode_fields__, strict=True)
-        if is_thought(written) and (value := getattr(message, name)) is not None
-    }
-    return named | {name: value for name, value in message.extra.items() if is_thought(name) and value is not None}
-
-
-def _call_to_send(call: ToolCall) -> dict[str, Any]:
-    fields: dict[str, Any] = {"id": call.id, "type": call.type}
-    if call.custom is not None:
-        fields["custom"] = call.custom
-    else:
-        fields["function"] = _function_to_send(call.function)
-    return fields | call.extra
-
-
-def _function_to_send(function: FunctionCall) -> dict[str, str]:
-    # Templates of llama.cpp and vLLM read the arguments as a JSON object, and neither "" nor null is one.
-    arguments = function.arguments if function.arguments.strip() not in {"", "null"} else "{}"
-    return {"name": function.name, "arguments": arguments}
-
-
-def check_model(fields: Mapping[str, Any]) -> None:
-    """Refuse a request that names no model: some relays answer with one of their own choice, and bill it.
-
-    Raises:
-        ConfigError: ``model`` is no text, or empty.
-    """
-    model = fields.get("model")
-    if not isinstance(model, str) or not (bare := model.strip()):
-        raise ConfigError(f'model is {quoted(model)}: name one that the relay lists, such as model="gpt-4o"')
-    if len(bare) != len(model) or bare[0] in "\"'":
-        warn(f"model is {quoted(model)}, with spaces or quotes around it, and is sent as it is; did you mean to?")
-
-
-def check_text(value: Any, field: str, *, empty: bool = False) -> None:
-    """Refuse what JSON would make text of though it is no text: bytes become base64, a path the file it names.
-
-    Args:
-        value: What was given; a list is looked at elsewhere.
-        field: Its name, for the message.
-        empty: Let "" and None pass.
-
-    Raises:
-        ConfigError: It says nothing; the message names the field.
-    """
-    if isinstance(value, str):
-        if empty or value.strip():
-            return
-    elif value is None:
-        if empty:
-            return
-    elif not (isinstance(value, bool | float | Upload) or is_binary(value) or _is_image_source(value)):
-        return
-    raise ConfigError(f"{field} is {quoted(value)}: write text that says something")
-
-
-def makes_image(fields: Mapping[str, Any]) -> bool:
-    """Say whether a chat request orders a picture, by its model's name and its modalities.
-
-    Such a request is never sent twice in silence: a second picture is paid for.
-    """
-    modalities = fields.get("modalities")
-    if modalities is not None and isinstance(modalities, Iterable) and "image" in modalities:
-        return True
-    return _draws(str(fields.get("model", "")))
-
-
-@functools.lru_cache(maxsize=1000)
-def _draws(model: str) -> bool:
-    return _IMAGE_MODEL.search(model) is not None

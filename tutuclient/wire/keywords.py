@@ -1,4 +1,4 @@
-"""Keywords of a call: one that is misspelt is told, one that a relay may have of its own is not.
+"""Keywords of a call: there is a warning for one that is misspelt, and none for one that a relay may have of its own.
 
 Keywords that are no field of the API go into the body as they are, since relays
 have fields of their own. So ``temprature=0`` is sent, ignored and billed. Where a
@@ -16,33 +16,27 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_origin
 
 from tutuclient.diagnostics import quoted, warn
 from tutuclient.errors import ConfigError
-from tutuclient.settings import UNSET
+from tutuclient.settings import UNSET, Changes, Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _CALL = frozenset(("extra_body", "extra_headers", "extra_query", "timeout"))
 
-# What is a setting of the client, or openai's and requests' name for one of ours.
-_SETTINGS: Final = {
-    "api_key": "with_options(api_key=…)",
-    "base_url": "TutuClient(base_url=…)",
-    "default_headers": "extra_headers=",
-    "default_query": "extra_query=",
-    "headers": "extra_headers=",
-    "http_client": "TutuClient(proxy=…, verify=…)",
-    "max_concurrency": "TutuClient(max_concurrency=…)",
-    "max_connections": "TutuClient(max_connections=…)",
-    "max_retries": "with_options(max_retries=…)",
-    "middleware": "with_options(middleware=…)",
-    "on_usage": "with_options(on_usage=…)",
-    "proxies": "TutuClient(proxy=…)",
-    "proxy": "TutuClient(proxy=…)",
-    "request_timeout": "timeout=",
-    "retry": "with_options(retry=…)",
-    "strict_finish": "with_options(strict_finish=…)",
-    "verify": "TutuClient(verify=…)",
-}
+# Settings of the client, and names that openai and requests have for one of ours, each with what to write instead.
+_SETTINGS: Final = (
+    {name: f"TutuClient({name}=…)" for name in Options.__annotations__}
+    | {name: f"with_options({name}=…)" for name in ("api_key", *Changes.__annotations__)}
+    | {
+        "base_url": "TutuClient(base_url=…)",
+        "default_headers": "extra_headers=",
+        "default_query": "extra_query=",
+        "headers": "extra_headers=",
+        "http_client": "TutuClient(proxy=…, verify=…)",
+        "proxies": "TutuClient(proxy=…)",
+        "request_timeout": "timeout=",
+    }
+)
 
 # Fields that relays and servers have, and that are near to one of the API's. Sources: vLLM, SGLang, llama.cpp and
 # Ollama ("OpenAI-compatible server", extra parameters), DashScope, SiliconFlow, Volcengine, Gemini and new-api.
@@ -73,7 +67,7 @@ _RELAYS_OWN: Final = frozenset(
 
 
 def is_any(value: object, *kinds: type) -> bool:
-    """Return whether something is of one of these kinds, without a word to type checkers: it may be anything."""
+    """Return whether something is of one of these types; to type checkers it stays what it was."""
     return isinstance(value, kinds)
 
 
@@ -87,8 +81,8 @@ def check_keywords(given: Iterable[str], known: frozenset[str], call: str) -> No
 
     Args:
         given: The names of the keywords that the endpoint does not take as arguments.
-        known: What ``names`` gives for the endpoint.
-        call: What the call is written as, for the message.
+        known: What ``names`` returns for the endpoint.
+        call: How the call is written, for the message.
     """
     if not given:
         return
@@ -111,10 +105,10 @@ _PLAIN = frozenset((int, float, bool, type(None)))
 
 
 def _check_value(name: str, value: Any) -> None:
-    """Refuse what a field of the API cannot have: JSON would make text of bytes, and a relay what it likes of the rest.
+    """Raise an error for a value that a field of the API cannot have: relays take it for something else, and bill that.
 
     Raises:
-        ConfigError: It is of another kind; ``extra_body=`` sends it all the same.
+        ConfigError: It is of another type; ``extra_body=`` sends it all the same.
     """
     if name in _NUMBERS and is_any(value, str, bytes, list, tuple, dict, set):
         seems = isinstance(value, str) and _NUMBER.fullmatch(value.strip())
@@ -137,7 +131,7 @@ def _reject_bytes(place: str, value: Any) -> None:
 
 
 def _check_choice(choice: Any, tools: Any) -> None:
-    """Refuse a tool where its name belongs, and warn of a word that is nearly one of the API's."""
+    """Raise an error for a tool where its name belongs, and warn of a word that is nearly one of the API's."""
     if isinstance(choice, bool) or callable(choice):
         name = getattr(choice, "__name__", None) or getattr(choice, "name", "…")
         word = '"auto", "none" or "required"'
@@ -155,7 +149,7 @@ def _check_choice(choice: Any, tools: Any) -> None:
 
 
 def check_format(asked: Any) -> None:
-    """Refuse a ``response_format`` of a chat that is neither a dict nor a type, and warn of a kind that is misspelt.
+    """Check a ``response_format`` of a chat: it is a dict or a type, and a kind that is misspelt is warned of.
 
     Raises:
         ConfigError: It is text, a list, or an instance where its class belongs.
@@ -218,11 +212,11 @@ _NUMBERS = frozenset(
 _BINARY = frozenset(("audio", "file", "files", "image", "images", "mask", "markup", "extra_body"))
 
 
-def added(fields: Any) -> Mapping[str, Any]:
+def checked_extra_body(fields: Any) -> Mapping[str, Any]:
     """Return what ``extra_body=`` puts into the body; {} for None.
 
     Raises:
-        ConfigError: It has no names.
+        ConfigError: It is not a mapping.
     """
     if fields is None or fields is UNSET:
         return {}
@@ -231,7 +225,7 @@ def added(fields: Any) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", fields)
 
 
-def is_asked(stream: Any) -> bool:
+def is_stream_asked(stream: Any) -> bool:
     """Return whether a stream is asked for.
 
     Raises:
@@ -246,10 +240,10 @@ def is_asked(stream: Any) -> bool:
 
 def _check(name: str, known: frozenset[str], given: frozenset[str], call: str) -> None:
     if setting := _SETTINGS.get(name):
-        warn(f"{call}: {name}= is no field of a request, and goes into the body as it is; did you mean {setting}?")
+        warn(f"{call}: {name}= is not a field of a request, and goes into the body as it is; did you mean {setting}?")
     elif (near := nearest(name, known)) and near not in given:
         warn(
-            f"{call}: {name}= is no field that the API has, and goes into the body as it is; did you mean {near}=? "
+            f"{call}: {name}= is not a field that the API has, and goes into the body as it is; did you mean {near}=? "
             f'extra_body={{"{name}": …}} sends it without this warning'
         )
 

@@ -1,4 +1,7 @@
-"""Odd answers brought into the shape of the API: what fits is kept, and what does not decides over nothing else."""
+"""Odd answers normalized to the shape of the API: what fits is kept, and what does not spoils nothing else.
+
+Source: .github/WIRE.md, section 5, unless another stands beside a function.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,11 @@ _NO_TEXT_KIND = re.compile(r"reason|think|thought|tool|function|image|audio|vide
 
 
 class OddTextError(ValueError):
-    """What stands where an answer's text belongs is no text, and would be lost."""
+    """Something that is not text stands where an answer's text belongs, and would be lost."""
 
 
 def normalize_choices(tree: dict[str, Any], part: str) -> dict[str, Any]:
-    """Bring the choices of an odd answer into the shape of the API; ``part`` is "message" or "delta".
+    """Normalize the choices of an answer; ``part`` is "message" or "delta".
 
     Raises:
         OddTextError: Something that cannot be read stands where the text belongs.
@@ -61,13 +64,13 @@ def _in_lower_case(value: Any, depth: int = _DEEPEST_NAMES) -> Any:
     for name, item in value.items():
         if name[:1].isupper():
             known = _INNER_CAPITAL.sub("_", name).lower()
-            # What a tool is called with has names of its own.
+            # The arguments of a tool have names of their own.
             lower[known] = item if known in {"arguments", "input"} else _in_lower_case(item, depth - 1)
     return lower | {name: item for name, item in value.items() if not name[:1].isupper()}
 
 
 def _in_snake_case(tree: dict[str, Any]) -> dict[str, Any]:
-    """Add the API's names to an object that has others, such as Tencent's ``FinishReason``."""
+    """Add the API's names to an object that has others, such as ``finishReason``."""
     if not any(map(_CAPITAL.search, tree)):
         return tree
     return {_CAPITAL.sub(r"_\g<0>", name).lstrip("_").lower(): value for name, value in tree.items()} | tree
@@ -84,14 +87,14 @@ def _normalize_choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
         raise OddTextError(f"a text that is {_kind(text)}")
     beside = {} if text in (None, False) else {"content": text}
     if part == "message":
-        said = next((said for said in (message, delta) if _says(said)), message or delta)
-        return choice | {"message": said if _says(said) else said | beside}
-    # A whole message stays one, apart from the delta: it may repeat what has come, and so may a text.
+        found = next((each for each in (message, delta) if _has_content(each)), message or delta)
+        return choice | {"message": found if _has_content(found) else found | beside}
+    # A whole message stays one, apart from the delta: it may repeat what has come, and so may a text (section 3.3, 12).
     message = message or beside
     return choice | {"delta": delta} | ({"message": message} if message else {})
 
 
-def _says(message: dict[str, Any]) -> bool:
+def _has_content(message: dict[str, Any]) -> bool:
     return any(value for name, value in message.items() if name != "role")
 
 
@@ -157,7 +160,7 @@ def _text_of_part(part: Any) -> str:
 
 
 def _kind(value: object) -> str:
-    """Name the kind of a JSON value, for an error."""
+    """Return the kind of a JSON value, for an error."""
     if isinstance(value, bool):
         return str(value).lower()
     kinds: tuple[tuple[type, str], ...] = ((str, "a text"), (list, "a list"), (dict, "an object"))
@@ -165,7 +168,7 @@ def _kind(value: object) -> str:
 
 
 def normalize_texts(tree: dict[str, Any]) -> dict[str, Any]:
-    """Bring an odd legacy completion into the shape of the API; some relays answer it as a chat.
+    """Normalize a legacy completion; some relays answer it as a chat.
 
     Raises:
         OddTextError: As ``normalize_choices`` does.
@@ -179,9 +182,9 @@ def normalize_texts(tree: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_usage(tree: Mapping[str, Any]) -> tuple[str | int, ...] | None:
-    """Find where an answer's JSON counts tokens, beside its usual place; None where it does not.
+    """Return where an answer's JSON counts tokens, its usual place first; None where it does not.
 
-    Sources: ``choices[0].usage`` (Moonshot), ``x_groq.usage`` (Groq).
+    Sources: ``choices[0].usage`` (Moonshot: pi#2017), ``x_groq.usage`` (Groq), litellm#1571.
     """
     places: list[tuple[str | int, ...]] = [("usage",), ("x_groq", "usage"), ("token_usage",), ("Usage",)]
     places += [(outer, "usage") for outer in ("metadata", "meta")]
@@ -202,7 +205,7 @@ def _counts(usage: Any) -> bool:
 
 
 def objects_in(value: object) -> list[dict[str, Any]]:
-    """Give the objects of a list, and [] for what is none."""
+    """Return the objects of a list, and [] for what is not a list."""
     items = value if is_list(value) else []
     return [item for item in items if is_object(item)]
 
@@ -228,7 +231,7 @@ def _normalize_function(function: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_text(value: object) -> str:
-    """Give text as it is, and anything else as JSON."""
+    """Return text as it is, and anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -239,7 +242,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 def fit_struct(tree: Mapping[str, Any], cls: type[S]) -> S:
-    """Make a struct of whatever fits; a field that cannot be read keeps its default, and decides over no other."""
+    """Return a struct of whatever fits; a field that cannot be read keeps its default, and spoils no other."""
     if cls not in _hints:
         hints = get_type_hints(cls)
         names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)

@@ -1,10 +1,10 @@
-"""The messages of a request: what is meant is made ready to be written, what is nonsense is named.
+"""The messages of a request, checked and prepared to be written.
 
 A relay bills what it is sent: bytes go out as base64 text, a path as the whole
-file, a part in place of a message as a question without words. So whatever can
-be told to be nonsense is an error that names its place, quotes what was given
-and says what to write. A role, a detail or a kind of part that relays may have
-of their own passes; a misspelt one does not, or not in silence.
+file, a part in place of a message as a question without words. So whatever is
+certainly a mistake is an error that names its place, quotes the value and says
+what to write. A role, a detail or a kind of part that relays may have of their
+own passes; a misspelt one does not, or not without a warning.
 
 Every call comes by here, so what is written as the API wants it is recognized
 by a few comparisons, and everything else is looked at afterwards.
@@ -26,12 +26,12 @@ import msgspec
 
 from tutuclient.diagnostics import is_binary, quoted, warn
 from tutuclient.errors import ConfigError, printable
-from tutuclient.media.kinds import AUDIO_ENDINGS, PICTURE_ENDINGS
+from tutuclient.media.kinds import AUDIO_ENDINGS, IMAGE_ENDINGS
 from tutuclient.media.parts import AudioPart, FilePart, ImagePart, ImageURL, InputAudio, Message, TextPart, audio
 from tutuclient.media.upload import Document, Recording, Upload
 from tutuclient.settings import is_unset
 from tutuclient.types.base import Answer
-from tutuclient.types.chat import ChatChoice, ChatMessage, ToolCall
+from tutuclient.types.chat import ChatChoice, ChatMessage, FunctionCall, ToolCall, is_thought
 from tutuclient.types.json import is_list, is_object
 from tutuclient.wire.keywords import is_any, nearest
 
@@ -74,7 +74,7 @@ _KINDS = (
     "reference",
 )
 _IMAGE_PATH = re.compile(
-    rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{PICTURE_ENDINGS}|svg)",
+    rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{IMAGE_ENDINGS}|svg)",
     re.IGNORECASE,
 )
 _AUDIO_PATH = re.compile(rf"(?![a-z][a-z0-9+.-]+:)[^\n]{{1,1000}}\.(?:{AUDIO_ENDINGS})", re.IGNORECASE)
@@ -87,6 +87,83 @@ _DATA = re.compile(r"data:[a-z]+/[a-z0-9.+-]+;base64,[A-Za-z0-9+/]{3}", re.IGNOR
 _OF_BYTES = re.compile(r"""(?:\A|;base64,\s*)b['"]""")
 
 
+def prepared_messages(messages: object) -> list[Any]:
+    """Return messages that can be written; an answer's message goes back as the API wants to see it again.
+
+    Its content goes back as it came (progress lines and links included, which
+    relays need to go on editing: .github/WIRE.md, section 2.1), its tool calls with
+    the fields that only the relay understands (Gemini's thought signatures: section
+    3.3). What the model thought goes back beside tool calls, where Kimi, DeepSeek and
+    OpenRouter ask for it, and nowhere else, since deepseek-reasoner rejects it. A
+    plain dict is sent as the caller wrote it.
+
+    Raises:
+        ConfigError: There are no messages, text stands where a list of them belongs, or one is a mistake.
+
+    Source: DeepSeek's guide "Thinking mode", "Tool calls"; OpenRouter's "Preserving reasoning blocks";
+        OpenRouterTeam/ai-sdk-provider#423.
+    """
+    if not is_list(messages) and (isinstance(messages, str | bytes) or is_mapping(messages) or not is_row(messages)):
+        raise ConfigError(
+            f'messages is {quoted(messages)}, and must be a list, such as [{{"role": "user", "content": "…"}}]'
+        )
+    done = [
+        _message_to_send(message) if isinstance(message, ChatMessage) else prepared(message, number)
+        for number, message in enumerate(messages)
+    ]
+    if not done:
+        raise ConfigError("messages is empty: write at least one message")
+    return done
+
+
+def _message_to_send(message: ChatMessage) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "role": message.role or "assistant",
+        "content": message.content if message.parts is None else message.parts,
+    }
+    if message.refusal:
+        fields["refusal"] = message.refusal
+    if message.tool_calls:
+        fields["tool_calls"] = [_call_to_send(call) for call in message.tool_calls]
+        fields |= _thoughts(message)
+    if message.function_call:
+        fields["function_call"] = _function_to_send(message.function_call)
+    if message.audio is not None and message.audio.id:
+        fields["audio"] = {"id": message.audio.id}
+    return fields
+
+
+def _thoughts(message: ChatMessage) -> dict[str, Any]:
+    """Return what the model thought, under every name that it came by; an empty text too, which Kimi wants back."""
+    named = {
+        written: value
+        for name, written in zip(message.__struct_fields__, message.__struct_encode_fields__, strict=True)
+        if is_thought(written) and (value := getattr(message, name)) is not None
+    }
+    return named | {name: value for name, value in message.extra.items() if is_thought(name) and value is not None}
+
+
+def _call_to_send(call: ToolCall) -> dict[str, Any]:
+    fields: dict[str, Any] = {"id": call.id, "type": call.type}
+    if call.custom is not None:
+        fields["custom"] = call.custom
+    else:
+        fields["function"] = _function_to_send(call.function)
+    return fields | call.extra
+
+
+def _function_to_send(function: FunctionCall) -> dict[str, str]:
+    # Templates of llama.cpp and vLLM read the arguments as a JSON object, and neither "" nor null is one.
+    arguments = function.arguments if function.arguments.strip() not in {"", "null"} else "{}"
+    return {"name": function.name, "arguments": arguments}
+
+
+def is_row(value: object) -> TypeGuard[Iterable[Any]]:
+    """Return whether something iterates over values; a file object, a path and a struct do not, for this purpose."""
+    lone = hasattr(value, "read") or isinstance(value, os.PathLike | msgspec.Struct)
+    return not lone and isinstance(value, Iterable)
+
+
 def prepared(message: Any, number: int) -> Any:
     """Return a message that can be written: the caller's own object wherever it is written as the API wants it.
 
@@ -95,7 +172,7 @@ def prepared(message: Any, number: int) -> Any:
         number: Its place among the messages.
 
     Raises:
-        ConfigError: It is nonsense; the message names the place.
+        ConfigError: It is a mistake; the message names the place.
     """
     kind = type(message)  # pyright: ignore[reportUnknownVariableType]  (it may be anything)
     if kind is dict:
@@ -124,7 +201,7 @@ def prepared(message: Any, number: int) -> Any:
 
 
 def _check_names(message: dict[str, Any], number: int) -> None:
-    """Check what a message has beside its role and its content: what is misspelt is passed over by a relay.
+    """Check what a message has beside its role and its content: relays ignore a field that is misspelt.
 
     Raises:
         ConfigError: The content itself is misspelt, or its calls are no list.
@@ -135,7 +212,7 @@ def _check_names(message: dict[str, Any], number: int) -> None:
             continue
         if near == "content":
             raise ConfigError(f'{place} has no content, and {quoted(name)} in its place: write "content": …')
-        warn(f"{place}.{name} is no field that the API has, and is sent as it is; did you mean {near!r}?")
+        warn(f"{place}.{name} is not a field that the API has, and is sent as it is; did you mean {near!r}?")
     if "content" not in message and message.get("role") in _NEEDS_CONTENT:
         for name in message.keys() & _IN_PLACE:
             warn(f'{place} has no content, and is sent with {name!r}; did you mean to write "content": …?')
@@ -174,11 +251,11 @@ def _prepare_other(message: Any, number: int) -> Any:
             f'{place} is text, {quoted(message)}: write {{"role": "user", "content": …}}, or user("…") of tutuclient'
         )
     _reject_row(message, place)
-    raise ConfigError(f'{place} is {quoted(message)}, and no message: write {{"role": "user", "content": "…"}}')
+    raise ConfigError(f'{place} is {quoted(message)}, and not a message: write {{"role": "user", "content": "…"}}')
 
 
 def _reject_row(message: object, place: str) -> None:
-    """Refuse a list in place of a message, a role and a text among them, and what was not awaited."""
+    """Raise an error for a list in place of a message, such as a role and a text, and for what was not awaited."""
     if is_any(message, Awaitable):
         raise ConfigError(f"{place} is {quoted(message)}: was an await forgotten?")
     if _is_row(message):
@@ -199,7 +276,7 @@ def is_mapping(value: object) -> TypeGuard[Mapping[str, Any]]:
 
 
 def unpacked(value: Any) -> dict[str, Any] | None:
-    """Return the fields of a pydantic model that say something, or of a dataclass; None for everything else."""
+    """Return the fields of a pydantic model that are not None, or of a dataclass; None for everything else."""
     if isinstance(value, type):
         return None
     if is_pydantic(value):
@@ -246,7 +323,7 @@ def _content(message: Any, role: str, content: Any, number: int) -> Any:
     """Return the content of a message as it can be written: the same object where it can be."""
     if content is None:
         _check_missing(message, role, number)
-    if content is None or isinstance(content, str) or is_unset(content):  # Of UNSET encoding says what to do.
+    if content is None or isinstance(content, str) or is_unset(content):  # The error for UNSET is the encoder's.
         return content
     if role == "tool" and not is_part(content) and is_any(content, Mapping, int, float):
         _reject(f"messages[{number}].content", content, "a result is text: write json.dumps(…) of it")
@@ -259,7 +336,7 @@ def _listed(content: Any, place: str) -> list[Any]:
     if is_part(content):
         return [content]
     if is_binary(content):
-        _reject(place, content, "text is written as str (.decode()), a picture as image(…) and a sound as audio(…)")
+        _reject(place, content, "text is written as str (.decode()), an image as image(…), and audio as audio(…)")
     if isinstance(content, Message | ChatMessage) or (is_mapping(content) and "role" in content):
         raise ConfigError(f"{place} is a message: put it into messages itself, or write its .content here")
     if is_mapping(content):
@@ -276,28 +353,28 @@ def _listed(content: Any, place: str) -> list[Any]:
 
 
 def _reject_foreign(content: object, place: str) -> None:
-    """Refuse what can be iterated over and is no list of parts."""
+    """Raise an error for what can be iterated over and is not a list of parts."""
     if isinstance(content, Answer | ChatChoice):
-        _reject(place, content, "write what it says, its .text")
+        _reject(place, content, "write its .text")
     if is_any(content, Awaitable):
         _reject(place, content, "was an await forgotten?")
     if hasattr(content, "dtype"):
-        _reject(place, content, "write text; a picture is image(PIL.Image.fromarray(array))")
+        _reject(place, content, "write text; an image is image(PIL.Image.fromarray(array))")
     if is_any(content, set, frozenset):
-        _reject(place, content, "its order is nobody's; write a list")
+        _reject(place, content, "it has no order; write a list")
 
 
 def _has_text(content: object) -> bool:
-    """Return whether something has a text that a person could mean."""
+    """Return whether something is a number, a date or an id, whose text may be meant."""
     return isinstance(content, _SHORT) and not isinstance(content, bool) and str(content).lower() != "nan"
 
 
 _SHORT = (int, float, Decimal, UUID, date)
-_HOW_TO_SEND = "image(source) for a picture, audio(source) for a sound, file(source) for a document"
+_HOW_TO_SEND = "image(source) for an image, audio(source) for audio, file(source) for a document"
 
 
 def _empty(message: Any, content: list[Any], number: int) -> list[Any]:
-    """Return the empty content of a message that says something beside it, and refuse it anywhere else."""
+    """Return the empty content of a message that calls tools; anywhere else it is an error."""
     calls = message.get("tool_calls") if is_object(message) else message.tool_calls
     if calls:
         return content
@@ -311,7 +388,7 @@ def _check_missing(message: Any, role: str, number: int) -> None:
     if is_object(message) and role != "tool" and message.keys() - {"role", "content", "name"}:
         return
     what = "is None" if not is_object(message) or "content" in message else "is missing"
-    raise ConfigError(f'messages[{number}].content {what}: the {role} says nothing; write "content": "…"')
+    raise ConfigError(f'messages[{number}].content {what}: the message of the {role} is empty; write "content": "…"')
 
 
 def _parts(parts: list[Any], role: str, number: int) -> list[Any]:
@@ -404,7 +481,7 @@ def _dict_part(part: Mapping[str, Any], place: str) -> Any:
 
 
 def _check_file(part: Mapping[str, Any], place: str) -> None:
-    """Refuse a file that says nothing, or is a path that the relay cannot open."""
+    """Raise an error for a file that is empty, or is a path that the relay cannot open."""
     given: Any = part.get("file")
     if isinstance(given, FilePart | msgspec.Struct):
         return
@@ -437,7 +514,7 @@ def _image_part(part: Mapping[str, Any], place: str) -> Any:
 
 
 def _image_url(image: Any, place: str) -> Any:
-    """Check where a picture is and how closely to look; bytes become an upload, else JSON has base64 of them."""
+    """Check the address and the detail of an image; bytes become an upload, since JSON would have base64 of them."""
     if isinstance(image, str):
         _check_address(image, place)
         return image
@@ -453,7 +530,7 @@ def _image_url(image: Any, place: str) -> Any:
         _reject_field(fields, "url", place, 'write "url": "https://…", or the part image(source)')
     for name in fields.keys() - _IMAGE_FIELDS:
         if (near := nearest(str(name), _IMAGE_FIELDS)) and near not in fields:
-            warn(f"{place}.{name} is no field that the API has, and is sent as it is; did you mean {near!r}?")
+            warn(f"{place}.{name} is not a field that the API has, and is sent as it is; did you mean {near!r}?")
     if not is_unset(detail):
         check_detail(detail, f"{place}.detail")
     if url is fields.get("url"):
@@ -465,7 +542,7 @@ _IMAGE_FIELDS = frozenset(("url", "detail"))
 
 
 def check_detail(detail: object, place: str) -> None:
-    """Refuse a detail that no API knows: a picture is billed by it.
+    """Raise an error for a detail that no API knows: an image is billed by it.
 
     Raises:
         ConfigError: It is misspelt; the message names the place.
@@ -479,7 +556,7 @@ def check_detail(detail: object, place: str) -> None:
 
 def _check_address(url: str, place: str) -> None:
     if not url.strip():
-        raise ConfigError(f"{place} is {quoted(url)}: write the address of a picture, or the part image(source)")
+        raise ConfigError(f"{place} is {quoted(url)}: write the address of an image, or the part image(source)")
     head = url[:_HEAD].strip()
     if _OF_BYTES.search(head):
         raise ConfigError(
@@ -515,7 +592,7 @@ def _audio_part(part: Mapping[str, Any], place: str) -> Any:
     fields: Mapping[str, Any] = {"data": given.data, "format": given.format} if isinstance(given, InputAudio) else given
     data: Any = fields.get("data")
     if isinstance(data, str) and _is_not_audio(data[: _HEAD * 5].strip()):
-        _reject(f"{place}.input_audio.data", data, "write the part audio(source), or base64 of the sound")
+        _reject(f"{place}.input_audio.data", data, "write the part audio(source), or base64 of the audio")
     if isinstance(data, str | bytes | bytearray | memoryview | Upload):
         return part if is_object(part) else dict(part)
     if data is None:
@@ -537,7 +614,7 @@ def is_part(value: object) -> TypeGuard[Any]:
 
 
 def is_source(value: object) -> bool:
-    """Return whether something is what a picture, a sound or a file can be given as, text aside."""
+    """Return whether something can stand for an image, audio or a file, text aside."""
     if isinstance(value, Upload | Recording | Document | os.PathLike) or callable(getattr(value, "read", None)):
         return True
     return type(value).__module__.startswith("PIL.")

@@ -15,10 +15,10 @@ E = TypeVar("E", bound=TutuError)
 
 
 def without_key(error: E, key: str) -> E:
-    """Take the key out of an error, wherever the relay has echoed it.
+    """Mask the key in an error, wherever the relay has echoed it.
 
-    Then the frames below hold it too, so the traceback begins anew. A word of
-    less than eight letters, as servers get that ask for no key, is no secret.
+    The frames below hold it then too, so the traceback begins anew. A key of less
+    than eight letters is not a secret: it is what servers get that ask for none.
     """
     if len(key) < 8 or not isinstance(error, APIError):  # noqa: PLR2004  (as above)
         return error

@@ -1,8 +1,9 @@
 """Answers in other shapes than the API's: bare lists, other names for the list, lists of texts, one in place of many.
 
-Each function here is a ``Pick`` for ``envelopes.unwrap``: it makes of a value the
-answer in the API's own shape, with the fields beside it kept, or says that the
-value has no such answer. What is missing or broken is never left out in silence.
+Each public function named ``…_in`` is a ``Pick`` for ``envelopes.unwrap``: it
+returns the answer in the API's own shape, with the fields beside it, or None for a
+value that is not such an answer. What is missing or broken is never left out in
+silence.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ SUCCESS = frozenset({"0", "200", "ok", "success", "succeeded"})
 
 
 def in_order(items: Sequence[dict[str, Any]], *names: str) -> list[dict[str, Any]]:
-    """Put the items of a list in the order of their ``index``, when that is to be believed.
+    """Return the items of a list in the order of their ``index``, when that can be trusted.
 
-    It is when the indices are 0…n-1, each of them once. Relays write 0 everywhere,
-    leave it out or begin at 1: then the place in the list is the truth.
+    It can when the indices are 0…n-1, each of them once. Relays write 0 everywhere,
+    leave it out or begin at 1: then the place in the list counts.
+
+    Source: .github/WIRE.md, section 1.8 (one-api's Gemini channel).
 
     Args:
         items: The items.
@@ -91,9 +94,13 @@ def completion_in(value: Any) -> dict[str, Any] | None:
         return None
     if value.get("done") is True and (answer := _from_ollama(value, "message")) is not None:
         return answer
-    images = value.get("data")
-    listed = is_list(images) and any(is_object(one) and (one.get("url") or one.get("b64_json")) for one in images)
-    return value if listed else None
+    return value if has_images(value) else None
+
+
+def has_images(tree: dict[str, Any]) -> bool:
+    """Return whether an object lists images as the images endpoint does (.github/WIRE.md, section 2.2, form 14)."""
+    images = tree.get("data")
+    return is_list(images) and any(is_object(one) and (one.get("url") or one.get("b64_json")) for one in images)
 
 
 def texts_in(value: Any) -> dict[str, Any] | None:
@@ -122,7 +129,7 @@ def _choices(value: Any) -> list[Any] | None:
         return None
     choices = value.get("choices")
     if choices is None:
-        choices = next((kept for name, kept in value.items() if name.lower() == "choices"), None)
+        choices = next((found for name, found in value.items() if name.lower() == "choices"), None)
     return choices if is_list(choices) else None
 
 
@@ -173,18 +180,18 @@ def models_in(value: Any) -> dict[str, Any] | None:
         for name in _MODEL_LISTS:
             items = _models(value.get(name), named=True)
             if items is not None:
-                return {key: kept for key, kept in value.items() if key != name} | {"data": items}
+                return {key: other for key, other in value.items() if key != name} | {"data": items}
     return None if items is None else {"data": items}
 
 
 def no_models_in(value: Any) -> dict[str, Any] | None:
-    """Pick a list of models that is honestly empty."""
+    """Pick a list of models that is empty, and meant to be."""
     if value == [] and is_list(value):
         return {"data": []}
     if is_object(value) and str(value.get("code") or "0").lower() in SUCCESS:
         # Go writes null for a list of nothing.
-        said = value.get("object") == "list" or value.get("success") is True
-        if any(value.get(name) == [] for name in _MODEL_LISTS) or (said and value.get("data", "") is None):
+        is_list_of_models = value.get("object") == "list" or value.get("success") is True
+        if any(value.get(name) == [] for name in _MODEL_LISTS) or (is_list_of_models and value.get("data", "") is None):
             return value | {"data": []}
     return None
 
@@ -205,7 +212,7 @@ def _models(value: Any, *, named: bool) -> list[dict[str, Any]] | None:
         # new-api's dashboard: the names of the models, by channel.
         names = dict.fromkeys(name for names in value.values() for name in names)
         return [{"id": name} for name in names] or None
-    # What is in an envelope is no model, and the envelope's name is none of a model.
+    # An object of id to envelope is not one of id to model.
     wrapped = any(is_object(item) and item.keys() & _OF_NO_MODEL for item in value.values())
     if not wrapped and all(is_object(item) and (named or item.keys() & _OF_A_MODEL) for item in value.values()):
         return [_model({"id": name} | item) or {"id": name} for name, item in value.items()]
@@ -213,7 +220,7 @@ def _models(value: Any, *, named: bool) -> list[dict[str, Any]] | None:
 
 
 def _model(item: Any) -> dict[str, Any] | None:
-    """Bring a model into the shape of the API; one without a name stays as it came; None for what is no model."""
+    """Return a model in the shape of the API; one without a name stays as it came; None for what is not a model."""
     if isinstance(item, str):
         return {"id": item} if item.strip() else None
     if not is_object(item):
@@ -246,7 +253,7 @@ def vectors_in(value: Any) -> dict[str, Any] | None:
             inner = value.get(name)
             items = _vectors([inner] if isinstance(inner, str) and name in _VECTOR else inner)
             if items is not None:
-                return {key: kept for key, kept in value.items() if key != name} | {"data": items}
+                return {key: other for key, other in value.items() if key != name} | {"data": items}
     return None if items is None else {"data": items}
 
 
@@ -306,12 +313,12 @@ _IMAGE = (
     *("file_url", "sample"),
 )
 _AT_THE_TOP = tuple(name for name in _IMAGE if name != "data")
-_SAYS_FAILED = re.compile(r"fail|error|reject|block|cancel|expired|nsfw", re.IGNORECASE)
+_FAILED_STATUS = re.compile(r"fail|error|reject|block|cancel|expired|nsfw", re.IGNORECASE)
 _WORDS = ("message", "msg", "error_message", "error_msg", "err_msg", "fail_reason", "failure_reason", "reason")
 
 
 def images_in(value: Any) -> dict[str, Any] | None:
-    """Pick images, those that failed among them as items with an ``error``."""
+    """Pick images, those that failed among them as items with an ``error`` (.github/WIRE.md, section 1.9)."""
     if is_list(value):
         items = _listed(value)
         return None if items is None else {"data": items}
@@ -322,14 +329,14 @@ def images_in(value: Any) -> dict[str, Any] | None:
         values: list[Any] = inner if is_list(inner) else [inner] if isinstance(inner, str) else []
         items = _listed(values)
         if items is not None:
-            return {key: kept for key, kept in value.items() if key != name} | {"data": items}
+            return {key: other for key, other in value.items() if key != name} | {"data": items}
     items = _leaves(value, _AT_THE_TOP)
-    rest = {key: kept for key, kept in value.items() if key not in _AT_THE_TOP}
+    rest = {key: other for key, other in value.items() if key not in _AT_THE_TOP}
     return rest | {"data": [_plain_item(item) for item in items]} if items else None
 
 
 def _listed(values: list[Any]) -> list[dict[str, Any]] | None:
-    """Return the images in a list; None when there are none, or when it is a whole answer that stands in a list."""
+    """Return the images in a list; None when it has none, or when it is a list of one whole answer."""
     items = _images(values)
     if not any(item.get("url") or item.get("b64_json") or item.get("error") for item in items):
         return None
@@ -378,7 +385,7 @@ def _leaves(item: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
     for name in names:
         texts = list(dict.fromkeys(_texts(item.get(name))))
         if texts:
-            rest = {key: kept for key, kept in item.items() if key not in {"url", "b64_json", name}}
+            rest = {key: other for key, other in item.items() if key not in {"url", "b64_json", name}}
             return [_with_failure(rest | _of_text(text)) for text in texts]
     return []
 
@@ -400,7 +407,7 @@ def _texts(value: Any, depth: int = 4) -> Iterator[str]:
 
 
 def _of_text(text: str) -> dict[str, Any]:
-    """Put a text into the field it belongs to; ``types.images`` looks closer."""
+    """Return a text in the field it belongs to; ``types.images`` looks closer."""
     return {"url": text} if text.lstrip()[:4].lower() == "http" else {"b64_json": text}
 
 
@@ -408,11 +415,13 @@ def _with_failure(item: dict[str, Any]) -> dict[str, Any]:
     if "error" not in item:
         return item
     failure = _failure({"error": item["error"]})
-    return {key: kept for key, kept in item.items() if key != "error"} | ({} if failure is None else {"error": failure})
+    return {key: other for key, other in item.items() if key != "error"} | (
+        {} if failure is None else {"error": failure}
+    )
 
 
 def _failure(item: dict[str, Any]) -> dict[str, Any] | None:
-    """Return why an image was not made, as an error object; None for what does not say that it was not.
+    """Return why an image was not made, as an error object; None where nothing shows that it was not.
 
     A message alone does not: an accepted task has one too.
     """
@@ -423,13 +432,16 @@ def _failure(item: dict[str, Any]) -> dict[str, Any] | None:
     code, status = item.get("code"), item.get("status") or item.get("state")
     words = error or next((item[name] for name in _WORDS if item.get(name)), None)
     by_code = bool(words and code) and str(code).lower() not in SUCCESS
-    if not (error or by_code or (isinstance(status, str) and _SAYS_FAILED.search(status))):
+    if not (error or by_code or (isinstance(status, str) and _FAILED_STATUS.search(status))):
         return None
     return {"message": as_text(words or status)} | ({"code": code} if code else {})
 
 
 def failure_in(value: Any) -> dict[str, Any] | None:
-    """Pick an event that says that one of several images failed, and nothing of the others."""
+    """Pick an event that one of several images failed, which tells nothing of the others.
+
+    Source: Volcengine, ``image_generation.partial_failed``.
+    """
     if not is_object(value) or not value.get("error"):
         return None
     kind = str(value.get("type") or "")

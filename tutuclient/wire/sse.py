@@ -1,10 +1,10 @@
-r"""Bytes in, events out: the decoder of ``text/event-stream``.
+r"""The decoder of ``text/event-stream``: bytes to events.
 
-Knows neither JSON nor ``[DONE]``. It follows the WHATWG standard whatever the
-cuts between reads, with two additions that relays need: an event without its
-blank line is not lost at the end (``flush``), and a line that is no field of the
+It knows neither JSON nor ``[DONE]``. It follows the WHATWG standard wherever the
+bytes are cut, with two additions that relays need: an event without its blank
+line is not lost at the end (``flush``), and a line that is not a field of the
 standard is reported instead of ignored, since relays write bare JSON errors into
-streams.
+streams (WIRE.md 3.1 and 3.5).
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -17,17 +17,20 @@ from typing import TypeAlias
 
 Data: TypeAlias = bytes | bytearray | memoryview
 Event: TypeAlias = tuple[str | None, Data]
-"""The event's type ("" when the stream names none) and its data; None for a type marks a line that is no field."""
+"""The event's type ("" when the stream names none) and its data; a type of None marks a line that is not a field."""
 
 _BOM = b"\xef\xbb\xbf"
-# Looking for a number in bytes takes a tenth of the time of looking for bytes in bytes.
+# CPython searches bytes for an int by memchr, which takes a tenth of the time of searching for bytes.
 _CR = ord("\r")
 _LF = ord("\n")
-_NAMES = frozenset({b"event", b"id", b"retry"})
-_NO_NAMES = frozenset({b"{", b"[", b"<", b'"'})
-_MANY = 1000
+# The fields of the standard that may stand on a line without a colon, and how no field of a later one will begin.
+_FIELDS = frozenset({b"event", b"id", b"retry"})
+_NOT_FIELDS = frozenset({b"{", b"[", b"<", b'"'})
+# So many lines of one event are kept apart before they are joined.
+_MOST_LINES = 1000
 # Around a line of JSON: white space, the comma of an array, the record separator of RFC 7464.
 _AROUND = b" \t\r\n\v\f\x1e,"
+# A line that is longer is not copied any more when it grows.
 _LONG = 2**16
 
 
@@ -39,8 +42,9 @@ class Decoder:
     """Decodes one stream.
 
     A line is searched for its end only once, so the work is linear in the bytes
-    whatever the cuts; a long line grows in one buffer and is handed on without
-    a copy.
+    wherever they are cut; a long line grows in one buffer and is handed on without
+    a copy. aiohttp's ``StreamReader.readline`` raises beyond 128 or 512 KiB, and an
+    image in one line has megabytes (WIRE.md 3.2).
 
     Args:
         max_bytes: The longest line, and the longest event, to hold.
@@ -65,11 +69,11 @@ class Decoder:
 
     @property
     def buffered(self) -> int:
-        """How many bytes are held of a line or an event whose end has not come."""
+        """The number of bytes held of a line or an event whose end has not come."""
         return len(self._tail) + self._size
 
     def feed(self, piece: bytes) -> list[Event]:
-        """Take the next bytes, cut anywhere, and give the events they complete.
+        """Return the events that the next bytes complete, wherever they are cut.
 
         Raises:
             EventTooLargeError: A line or an event is over ``max_bytes``.
@@ -78,10 +82,12 @@ class Decoder:
         return [("", data) for data in plain] if plain else self.feed_lines(piece)
 
     def feed_plain(self, piece: bytes) -> list[bytes]:
-        """Take the next bytes if they are nothing but events of one line of data, as nearly every read of a stream is.
+        """Read the next bytes if they are nothing but events of one line of data, as nearly every read of a stream is.
 
-        It takes half the time of going line by line. Gives the events' data; none, having changed nothing, when there
-        is more to the bytes.
+        One ``split`` takes half the time of going line by line.
+
+        Returns:
+            The events' data; [], having changed nothing, when there is more to the bytes.
         """
         tail = self._tail
         if self._head or self._after_cr or _CR in piece or self._data or self._event:
@@ -105,7 +111,7 @@ class Decoder:
         return whole
 
     def feed_lines(self, piece: bytes) -> list[Event]:
-        """Take the next bytes line by line, whatever they are; as ``feed`` does."""
+        """Return the events that the next bytes complete, read line by line; as ``feed`` does."""
         if self._head is not None or self._after_cr or _CR in piece:
             piece = self._cleaned(piece)
         tail = self._tail
@@ -129,7 +135,10 @@ class Decoder:
         return self._read(lines)
 
     def flush(self) -> list[Event]:
-        """Give what is left at the end of the stream: a last line, or an event without its blank line."""
+        """Return what is left at the end of the stream: a last line, or an event without its blank line.
+
+        The standard discards it; relays forget the blank line, above all behind ``[DONE]`` (WIRE.md 3.1).
+        """
         if self._head:
             self._tail, self._head = self._head, None
         lines: list[Data] = [self._tail, b""] if self._tail else [b""]
@@ -137,7 +146,7 @@ class Decoder:
         return self._read(lines)
 
     def _cleaned(self, piece: bytes) -> bytes:
-        """Take a BOM off the stream's beginning, and make LF of all line ends."""
+        """Remove a BOM from the stream's beginning, and replace all line ends by LF."""
         if self._head is not None:
             piece = self._head + piece
             if len(piece) < len(_BOM) and _BOM.startswith(piece):
@@ -162,7 +171,7 @@ class Decoder:
                 new = line[6:]
             elif line[:5] == b"data:" or line == b"data":
                 new = line[5:]
-            elif not line or _is_stray(line):  # Behind bare words or JSON the event before them is over too.
+            elif not line or _is_stray(line):  # Before bare words or JSON an event has ended, too.
                 if value is not None:
                     events.append((self._event, b"\n".join((*data, value)) if data else value))
                     data.clear()
@@ -186,7 +195,7 @@ class Decoder:
 
     def _keep(self, value: Data) -> None:
         """Keep a line of an event that is not complete; each costs some 40 bytes more than it is long."""
-        if len(self._data) > _MANY:
+        if len(self._data) > _MOST_LINES:
             self._data[:] = [_joined(self._data)]
         self._data.append(value)
 
@@ -199,7 +208,7 @@ class Decoder:
             if b"\0" not in value:
                 self.last_event_id = value.decode("utf-8", "replace")
         elif name == b"retry":
-            if value.isdigit() and len(value) < 10:  # noqa: PLR2004  (nobody waits ten digits of milliseconds)
+            if value.isdigit() and len(value) < 10:  # noqa: PLR2004  (ten digits of milliseconds are months)
                 self.retry_ms = int(value)
         else:
             events.append((None, line))
@@ -220,19 +229,15 @@ class Lines:
 
     @property
     def buffered(self) -> int:
-        """How many bytes are held of a line whose end has not come."""
+        """The number of bytes held of a line whose end has not come."""
         return len(self._tail)
 
-    def feed(self, piece: bytes) -> list[Event]:
-        """As ``feed_lines``."""
-        return self.feed_lines(piece)
-
-    def feed_plain(self, piece: bytes) -> list[bytes]:  # noqa: ARG002  (as a Decoder has it)
-        """Return nothing: there is no quicker way."""
+    def feed_plain(self, piece: bytes) -> list[bytes]:  # noqa: ARG002  (a Decoder's argument)
+        """Return []: there is no faster way than line by line."""
         return []
 
     def feed_lines(self, piece: bytes) -> list[Event]:
-        """Read the next bytes, cut anywhere, and return the lines they complete as events.
+        """Return the lines that the next bytes complete, wherever they are cut, as events.
 
         Raises:
             EventTooLargeError: A line is over ``max_bytes``.
@@ -256,7 +261,7 @@ class Lines:
 def _is_stray(line: Data) -> bool:
     """Return whether a line is neither a comment nor a field, of this standard or a later one."""
     name, colon, _ = bytes(line[:64]).partition(b":")
-    return name[:1] in _NO_NAMES or b" " in name or not (colon or name in _NAMES)
+    return name[:1] in _NOT_FIELDS or b" " in name or not (colon or name in _FIELDS)
 
 
 def _joined(lines: list[Data]) -> bytearray:

@@ -1,7 +1,9 @@
-"""What was said, as relays write it down: JSON, text and subtitles, whole and in events; and the events of a speech.
+"""Transcriptions and translations: JSON, text and subtitles, whole and as events; and the events of a speech.
 
-The format that was asked for says how an answer is read, since relays label
+The format that was asked for decides how an answer is read, since relays label
 them as they like. Text is never taken for JSON, nor an error for text.
+
+Source: .github/WIRE.md, sections 1.1 and 1.2.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound=Answer)
 
 PLAIN_FORMATS = frozenset({"text", "srt", "vtt"})
-"""The formats whose answer is no JSON but the text itself."""
+"""The formats whose answer is not JSON but the text itself."""
 
 _TRANSCRIPTIONS: dict[str, type[Transcription | TranscriptionVerbose | TranscriptionDiarized]] = {
     "verbose_json": TranscriptionVerbose,
@@ -79,8 +81,8 @@ def read_transcription(
         at its end.
 
     Raises:
-        APIStatusError: It is an error in an answer's clothes.
-        UnexpectedResponseError: It is none: HTML, an empty body, JSON without a text, text where JSON was asked for.
+        APIStatusError: It is an error under a good status.
+        UnexpectedResponseError: It is HTML, an empty body, JSON without a text, or text where JSON was asked for.
     """
     if form in PLAIN_FORMATS:
         return read_plain(data, form, meta)
@@ -97,8 +99,8 @@ def read_translation(data: Data, form: str, meta: Meta) -> Translation | Transla
 def read_plain(data: Data, form: str, meta: Meta) -> str:
     """Read an answer that is text. Some relays put it into JSON all the same. Errors as for ``read_transcription``.
 
-    A recording in which nobody speaks gives an empty text, but some line break or heading comes all the same: no
-    body at all is an error.
+    Of a recording in which nobody speaks the text is empty, but a line break or a heading comes all the same: an empty
+    body is an error.
     """
     raw = bytes(data)
     if not raw:
@@ -107,10 +109,10 @@ def read_plain(data: Data, form: str, meta: Meta) -> str:
         raise unexpected("HTML", raw, meta)
     if _JSON.match(raw[:256]):
         tree, _ = read_unwrapped(raw, meta, transcription_in)
-        said = tree.get("text")
-        if not isinstance(said, str) or (form != "text" and not _CUE.search(said)):
+        text = tree.get("text")
+        if not isinstance(text, str) or (form != "text" and not _CUE.search(text)):
             raise error_in_place(f"JSON where {form} was asked for", tree, raw, meta)
-        return said
+        return text
     text = in_utf8(raw, meta).decode("utf-8", "replace").removeprefix("\ufeff")
     return text.removesuffix("\n").removesuffix("\r") if form == "text" else text
 
@@ -128,7 +130,7 @@ def read_transcription_event(kind: str, data: Data, meta: Meta) -> Transcription
 
     Raises:
         APIError: It is an error.
-        UnexpectedResponseError: It is no JSON object.
+        UnexpectedResponseError: It is not a JSON object.
     """
     tree = _event(kind, data, meta)
     cls = _EVENTS.get(str(tree.get("type") or kind))
@@ -139,20 +141,22 @@ def read_transcription_event(kind: str, data: Data, meta: Meta) -> Transcription
 
 
 def transcription_events(body: bytes, meta: Meta, *, form: str) -> Iterator[TranscriptionStreamEvent]:
-    """Make events of a whole transcription, which came although a stream was asked for. Raises as reading it does."""
-    said = read_transcription(body, form, meta)
-    if isinstance(said, str):
-        yield TranscriptionTextDoneEvent(text=said)
+    """Yield the events of a whole transcription that came although a stream was asked for; raise as reading it does."""
+    whole = read_transcription(body, form, meta)
+    if isinstance(whole, str):
+        yield TranscriptionTextDoneEvent(text=whole)
         return
-    for part in said.segments if isinstance(said, TranscriptionDiarized) else ():
+    for part in whole.segments if isinstance(whole, TranscriptionDiarized) else ():
         yield fit_struct(asdict(part), TranscriptionTextSegmentEvent)
     yield remember_answer(
-        fit_struct(said.to_dict() | {"type": "transcript.text.done"}, TranscriptionTextDoneEvent), body, said.to_dict()
+        fit_struct(whole.to_dict() | {"type": "transcript.text.done"}, TranscriptionTextDoneEvent),
+        body,
+        whole.to_dict(),
     )
 
 
 def wrapped_events(body: bytes) -> bytes | None:
-    """Give the event stream that stands as the text of a whole transcription, as litellm's proxy puts it, or None."""
+    """Return the event stream that is the text of a whole transcription, as litellm's proxy sends it, or None."""
     try:
         text: Any = cast("dict[str, Any]", read_json(body)).get("text")
     except (ValueError, RecursionError, AttributeError):
@@ -161,7 +165,7 @@ def wrapped_events(body: bytes) -> bytes | None:
 
 
 def folded_transcription(events: Iterable[TranscriptionStreamEvent]) -> bytes:
-    """Make the body of a whole transcription out of events, which came although no stream was asked for."""
+    """Return the body of a whole transcription for events that came although no stream was asked for."""
     tree: dict[str, Any] = {}
     pieces: list[str] = []
     segments: list[dict[str, Any]] = []
@@ -186,9 +190,9 @@ def read_speech_event(kind: str, data: Data, meta: Meta) -> SpeechStreamEvent | 
         return None
     event = fit_struct(tree, SpeechAudioDeltaEvent)
     try:
-        _ = event.data  # Decoded here once, so that what cannot be is an error of the stream's.
+        _ = event.data  # Decoded here, so that broken base64 is an error of the stream.
     except ValueError:
-        broken = unexpected("a piece of sound whose base64 is broken", data, meta)
+        broken = unexpected("a piece of audio whose base64 is broken", data, meta)
     else:
         return remember_answer(event, data, tree)
     raise broken

@@ -4,7 +4,7 @@ One table in three parts: codes that are words, numbers that mean something in o
 vendor's envelope alone, and phrases of messages. A row is a line of each; the
 tests go through all of them.
 
-A class decides what happens next (``retry``): an empty account, a refused content
+A class decides what happens next (``retry``): an empty account, rejected content
 and a prompt that is too long end the call at once, a limit is waited out.
 """
 
@@ -28,7 +28,7 @@ _KEY = errors.AuthenticationError
 _RIGHTS = errors.PermissionDeniedError
 _MISSING = errors.NotFoundError
 _BAD = errors.BadRequestError
-_TROUBLE = errors.InternalServerError
+_SERVER = errors.InternalServerError
 
 _OPENAI = "https://platform.openai.com/docs/guides/error-codes"
 _ANTHROPIC = "https://docs.anthropic.com/en/api/errors"
@@ -81,14 +81,14 @@ CODES: tuple[Code, ...] = (
     Code("model_not_found", _MISSING, "OpenAI, new-api", _OPENAI),
     Code("billing_error", _QUOTA, "Anthropic", _ANTHROPIC),
     Code("rate_limit_error", _LIMIT, "Anthropic", _ANTHROPIC),
-    Code("overloaded_error", _TROUBLE, "Anthropic", _ANTHROPIC),
+    Code("overloaded_error", _SERVER, "Anthropic", _ANTHROPIC),
     Code("contentFilter", _CONTENT, "Azure", _AZURE),
     Code("ResponsibleAIPolicyViolation", _CONTENT, "Azure", _AZURE),
     Code("insufficient_user_quota", _QUOTA, "new-api", _NEW_API),
     Code("pre_consume_token_quota_failed", _QUOTA, "new-api", _NEW_API),
     Code("sensitive_words_detected", _CONTENT, "new-api", _NEW_API),
     Code("prompt_blocked", _CONTENT, "new-api", _NEW_API),
-    Code("channel:no_available_key", _TROUBLE, "new-api", _NEW_API),
+    Code("channel:no_available_key", _SERVER, "new-api", _NEW_API),
     Code("quota_not_enough", _QUOTA, "new-api", _NEW_API),
     Code("insufficient_balance", _QUOTA, "sub2api", _SUB2API),
     Code(
@@ -166,7 +166,7 @@ NUMBERS: tuple[Number, ...] = (
     Number("error", "1301", _CONTENT, "Zhipu", _ZHIPU),
     *(Number("error", number, _LIMIT, "Zhipu", _ZHIPU) for number in ("1302", "1303", "1305", "1312")),
     # {"base_resp": {"status_code": 1008, "status_msg": …}}
-    *(Number("base_resp", number, _TROUBLE, "MiniMax", _MINIMAX) for number in ("1000", "1013", "1024", "1033")),
+    *(Number("base_resp", number, _SERVER, "MiniMax", _MINIMAX) for number in ("1000", "1013", "1024", "1033")),
     *(Number("base_resp", number, _LIMIT, "MiniMax", _MINIMAX) for number in ("1002", "1039", "1041", "2045")),
     *(Number("base_resp", number, _KEY, "MiniMax", _MINIMAX) for number in ("1004", "2049")),
     *(Number("base_resp", number, _QUOTA, "MiniMax", _MINIMAX) for number in ("1008", "1028", "1030", "2056")),
@@ -177,13 +177,13 @@ NUMBERS: tuple[Number, ...] = (
     Number("code", "20012", _MISSING, "SiliconFlow", _SILICONFLOW),
     Number("code", "20015", _BAD, "SiliconFlow", _SILICONFLOW),
     Number("code", "30001", _QUOTA, "SiliconFlow", _SILICONFLOW),
-    *(Number("code", number, _TROUBLE, "SiliconFlow", _SILICONFLOW) for number in ("50505", "50603")),
+    *(Number("code", number, _SERVER, "SiliconFlow", _SILICONFLOW) for number in ("50505", "50603")),
     # {"error_code": 18, "error_msg": …}
     *(Number("error_code", number, _LIMIT, "Qianfan", _QIANFAN) for number in ("4", "18", "336501", "336502")),
     *(Number("error_code", number, _QUOTA, "Qianfan", _QIANFAN) for number in ("17", "19")),
     *(Number("error_code", number, _KEY, "Qianfan", _QIANFAN) for number in ("110", "111")),
     *(Number("error_code", number, _LENGTH, "Qianfan", _QIANFAN) for number in ("336007", "336103")),
-    Number("error_code", "336100", _TROUBLE, "Qianfan", _QIANFAN),
+    Number("error_code", "336100", _SERVER, "Qianfan", _QIANFAN),
     # {"code": 24, "description": …, "properties": …}
     Number("midjourney", "23", _LIMIT, "midjourney-proxy", _MIDJOURNEY),
     Number("midjourney", "24", _CONTENT, "midjourney-proxy", _MIDJOURNEY),
@@ -208,7 +208,7 @@ def _phrase(words: str, cls: type[APIStatusError], vendor: str, source: str, exa
     return Phrase(f"(?i:{words})", cls, vendor, source, example)
 
 
-# What these say is narrower than the code beside them: OpenAI and Groq write rate_limit_exceeded on a prompt that no
+# These are narrower than the code beside them: OpenAI and Groq write rate_limit_exceeded on a prompt that no
 # waiting makes smaller, DashScope writes insufficient_quota on tokens a minute.
 OVER_CODES: tuple[Phrase, ...] = (
     _phrase(
@@ -473,7 +473,7 @@ PHRASES: tuple[Phrase, ...] = (
         "Service tier capacity exceeded for this model",
     ),
 )
-# Words that other errors use too, so that they count last; and under a 400, which tells of fields, never.
+# Words that other errors use too, so that they count last; and under a 400, which is about fields, never.
 WEAK: tuple[Phrase, ...] = (
     _phrase(
         r"check your plan and billing|exceeded your current quota",
@@ -498,7 +498,7 @@ WEAK: tuple[Phrase, ...] = (
         "account suspended, please recharge",
     ),
 )
-# What a status would tell, where there is none: under 2xx, and in streams.
+# What a status would mean, where there is none: under 2xx, and in streams.
 UNSTATED: tuple[Phrase, ...] = (
     _phrase(
         r"(?:invalid|incorrect|expired|missing) (?:api|access)[ _-]?(?:key|token)|invalid token\W*$"
@@ -524,7 +524,7 @@ UNSTATED: tuple[Phrase, ...] = (
         "You do not have permission to access this resource",
     ),
 )
-# Google says "check your plan and billing details" of a minute as of a day: its details, or a link, tell it apart
+# Google says "check your plan and billing details" of a minute as of a day: its details, or a link, make the difference
 # (https://ai.google.dev/gemini-api/docs/rate-limits).
 _GOOGLE = re.compile(r"ai\.google\.dev|googleapis\.com|RESOURCE_EXHAUSTED|google\.rpc")
 _LONG_WAIT = re.compile(r"PerDay|per_day|limit: 0\b")
@@ -570,7 +570,7 @@ def class_of_words(message: str, status: int) -> type[APIStatusError] | None:
     may be called anything: neither counts.
 
     Args:
-        message: What the relay says.
+        message: The message of the error.
         status: The HTTP status, or what stands for it; 0 for none.
     """
     if status in {413, 422}:
@@ -581,7 +581,7 @@ def class_of_words(message: str, status: int) -> type[APIStatusError] | None:
     elif _GOOGLE.search(message) and (found := _class_of_google(message)):
         return found
     for row in PHRASES:
-        # What is refused as a bad request is not one request too many, whatever its message mentions.
+        # A bad request is not one request too many, whatever its message mentions.
         if not (bad and row.cls is _LIMIT) and row.fits(message):
             return row.cls
     return None if bad else next((row.cls for row in WEAK if row.fits(message)), None)
@@ -598,15 +598,15 @@ def _class_of_google(text: str) -> type[APIStatusError] | None:
     return _QUOTA if _LONG_WAIT.search(text) else _LIMIT
 
 
-def class_of_details(error: dict[str, Any], said: str) -> type[APIStatusError] | None:
+def class_of_details(error: dict[str, Any], text: str) -> type[APIStatusError] | None:
     """Choose the class by what an error carries beside its message.
 
     Args:
         error: The error's own object.
-        said: The same as text, for what stands deep in it.
+        text: The same as JSON text, for what stands deep in it.
     """
     if error.get("status") == "RESOURCE_EXHAUSTED":
-        return _class_of_google(said)
+        return _class_of_google(text)
     inner: Any = error.get("innererror") or error.get("inner_error")
     if is_object(inner) and (found := class_of_code(str(inner.get("code") or ""))):
         return found
@@ -627,9 +627,9 @@ def class_of_details(error: dict[str, Any], said: str) -> type[APIStatusError] |
 
 
 def class_of_upstream(raw: str) -> type[APIStatusError] | None:
-    """Choose the class by what an upstream has said, its words or its JSON, or None.
+    """Choose the class by an upstream's error, as words or as JSON, or None.
 
-    What it says of the prompt holds; what it says of the account does not, since that is the relay's.
+    An error about the prompt holds; one about the account does not, since that is the relay's.
 
     Source: https://openrouter.ai/docs/api-reference/errors, ``metadata.raw``.
     """

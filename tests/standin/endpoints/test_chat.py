@@ -213,7 +213,7 @@ async def test_listens_to_a_sound(post: Post) -> None:
     english = (await post(CHAT, **heard(sample_sound("hello"))))["choices"][0]["message"]["content"]
     assert english.startswith("This is a recording of 0.32 seconds at 24000 Hz with 1 channel, loudness -1")
     assert 'It says: "hello"' in english
-    assert "measures sound, no model" in english
+    assert "measures audio, no model" in english
     chinese = (await post(CHAT, **heard(sample_sound(""), "这是什么")))["choices"][0]["message"]["content"]
     assert chinese.startswith("这是一段 0.24 秒的录音")
     assert "里面说" not in chinese

@@ -224,7 +224,7 @@ async def test_complains_of_what_it_cannot_edit(post: Post, files: Any, fields: 
 
 async def test_fetches_no_pictures_from_the_network(post: Post) -> None:
     answer = await post(EDIT, model="gpt-image-1", prompt="x", image="https://example.com/a.png")
-    assert "fetches no pictures" in answer["error"]["message"]
+    assert "fetches no images" in answer["error"]["message"]
 
 
 async def test_each_picture_costs(server: Server, post: Post) -> None:

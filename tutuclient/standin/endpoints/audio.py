@@ -1,8 +1,8 @@
-"""The pages of sound: speech out of texts, texts out of recordings.
+"""The audio endpoints: speech from texts, and texts from recordings.
 
-Speech is a WAV of tones, and says so by its Content-Type whatever format was hoped for; there is no encoder here, so
-a format that was asked for by name and cannot be made is refused. A recording is measured; when this relay made it,
-its text is read back out of it. Complaints are worded as the API words them.
+Speech is a WAV of tones, whatever format is the API's default; there is no encoder here, so a format that is asked for
+by name and cannot be created is an error. A recording is measured; when this relay created it, its text is read back
+out of it. Errors are worded as the API words them.
 """
 
 import base64
@@ -36,7 +36,7 @@ _TOKEN_BYTES = 2400  # A twentieth of a second.
 async def speak(exchange: Exchange) -> web.StreamResponse:
     """POST /v1/audio/speech: tones, one a syllable, as WAV or bare samples, in pieces or as events."""
     payload = exchange.payload
-    if (wrong := _speech_complaint(payload, exchange.model)) is not None:
+    if (wrong := _speech_error(payload, exchange.model)) is not None:
         return exchange.error(400, wrong, code="invalid_audio_request")
     text, speed = str(payload["input"]), float(payload.get("speed") or 1.0)
     bare = payload.get("response_format") == "pcm"
@@ -56,18 +56,18 @@ async def speak(exchange: Exchange) -> web.StreamResponse:
     return await streams([data], chunk_sizes=size, delay=delay, done=False, content_type=kind).play(exchange)
 
 
-def _speech_complaint(payload: Mapping[str, Any], model: str) -> str | None:
-    """Say what is wrong with an order of speech."""
+def _speech_error(payload: Mapping[str, Any], model: str) -> str | None:
+    """Return what is wrong with a request for speech."""
     text, voice, speed = payload.get("input"), payload.get("voice"), payload.get("speed")
     speed = 1.0 if speed is None else speed
     kind, streamed = payload.get("response_format") or "wav", payload.get("stream_format") or "audio"
-    given_voice = voice if isinstance(voice, str) else lenient.mapping(voice).get("id")
+    named_voice = voice if isinstance(voice, str) else lenient.mapping(voice).get("id")
     slow = isinstance(speed, bool) or not isinstance(speed, (int, float)) or not _SLOWEST <= speed <= _FASTEST
     length = len(text) if isinstance(text, str) else 0
     wrong = {
         "input is required": length == 0,
         f"string too long: input has {length} characters, and {_LONGEST_INPUT} are the most": length > _LONGEST_INPUT,
-        "voice is required": not given_voice,
+        "voice is required": not named_voice,
         f"speed must be between {_SLOWEST} and {_FASTEST}, not {speed!r}": slow,
         f"this stand-in has no encoder for {kind}; it makes wav and pcm, and wav when no format is asked for": (
             kind in _ENCODED
@@ -82,7 +82,7 @@ def _speech_complaint(payload: Mapping[str, Any], model: str) -> str | None:
 
 
 async def transcribe(exchange: Exchange) -> web.StreamResponse:
-    """POST /v1/audio/transcriptions: what was measured, or the text of a recording that this relay made."""
+    """POST /v1/audio/transcriptions: what was measured, or the text of a recording that this relay created."""
     return await _written(exchange, "transcribe")
 
 
@@ -93,7 +93,7 @@ async def translate(exchange: Exchange) -> web.StreamResponse:
 
 @dataclass(frozen=True)
 class _Line:
-    """A sentence of a recording, and when it is said, in seconds."""
+    """A sentence of a recording, its start and end in seconds."""
 
     text: str
     start: float
@@ -104,7 +104,7 @@ async def _written(exchange: Exchange, task: str) -> web.StreamResponse:
     form, model = exchange.form, exchange.model
     kind = form.fields.get("response_format") or "json"
     diarizes = task == "transcribe" and "diarize" in model
-    if (wrong := _complaint(form.file("file"), kind, diarizes=diarizes)) is not None:
+    if (wrong := _form_error(form.file("file"), kind, diarizes=diarizes)) is not None:
         return exchange.error(400, *wrong[:1], code=wrong[2], type="invalid_request_error", param=wrong[1])
     words = "word" in form.all("timestamp_granularities[]")
     if form.all("timestamp_granularities[]") and kind != "verbose_json":
@@ -113,24 +113,24 @@ async def _written(exchange: Exchange, task: str) -> web.StreamResponse:
     file = form.file("file")
     data = b"" if file is None else file.content
     try:
-        heard = await exchange.stage.work(lambda: audio.listen(data))
+        recording = await exchange.stage.work(lambda: audio.listen(data))
     except ValueError as error:
         message = f"Audio file might be corrupted or unsupported: {error}"
         return exchange.error(400, message, code="invalid_value", type="invalid_request_error", param="file")
     exchange.stage.account.charge(ANSWER_POINTS)
     zh = task == "transcribe" and form.fields.get("language", "") == "zh"
-    text = _text(heard, task, zh=zh)
-    lines = _lines(text, heard.seconds)
+    text = _text(recording, task, zh=zh)
+    lines = _lines(text, recording.seconds)
     if lenient.flag(form.fields.get("stream")) and task == "transcribe" and not model.startswith("whisper"):
-        return await _events(exchange, _spoken_events(exchange, text, lines, heard))
+        return await _events(exchange, _transcript_events(exchange, text, lines, recording))
     if kind in {"text", "srt", "vtt"}:
         body = {"text": f"{text}\n", "srt": _srt(lines), "vtt": _vtt(lines)}[kind]
         return exchange.respond(body.encode(), content_type="text/plain; charset=utf-8")
-    return exchange.respond(_object(exchange, kind, task, text, lines, heard, words=words))
+    return exchange.respond(_object(exchange, kind, task, text, lines, recording, words=words))
 
 
-def _complaint(file: FormFile | None, kind: str, *, diarizes: bool) -> tuple[str, str, str | None] | None:
-    """Say what is wrong with a form: a message, the field it is about, a code."""
+def _form_error(file: FormFile | None, kind: str, *, diarizes: bool) -> tuple[str, str, str | None] | None:
+    """Return what is wrong with a form: a message, the field it is about, a code."""
     if file is None:
         return "file is required", "file", "invalid_audio_request"
     extension = file.filename.rpartition(".")[2].lower() if "." in file.filename else ""
@@ -145,39 +145,39 @@ def _complaint(file: FormFile | None, kind: str, *, diarizes: bool) -> tuple[str
     return None
 
 
-def _text(heard: audio.Heard, task: str, *, zh: bool) -> str:
-    """Give the text that came along in the recording, or say what was measured."""
-    if heard.comment is None:
+def _text(recording: audio.Recording, task: str, *, zh: bool) -> str:
+    """Return the text in the recording's comment, or a description of the recording."""
+    if recording.comment is None:
         words = (
-            "(我是离线替身,只量声音,不是模型。)" if zh else "(I am an offline stand-in that measures sound, no model.)"
+            "(我是离线替身,只量声音,不是模型。)" if zh else "(I am an offline stand-in that measures audio, no model.)"
         )
-        return f"{heard.describe(zh=zh)} {words}"
-    if task == "translate" and CJK.search(heard.comment):
-        return f'An offline stand-in cannot translate this: "{heard.comment}"'
-    return heard.comment.strip()
+        return f"{recording.describe(zh=zh)} {words}"
+    if task == "translate" and CJK.search(recording.comment):
+        return f'An offline stand-in cannot translate this: "{recording.comment}"'
+    return recording.comment.strip()
 
 
 def _lines(text: str, seconds: float) -> list[_Line]:
-    """Lay sentences over the recording, each as long as its share of the letters."""
+    """Spread sentences over the recording, each as long as its share of the letters."""
     sentences = [found for found in _SENTENCE.findall(text) if found.strip()] or [text]
-    total, said, lines = sum(map(len, sentences)) or 1, 0, list[_Line]()
+    total, done, lines = sum(map(len, sentences)) or 1, 0, list[_Line]()
     for sentence in sentences:
-        start, said = said, said + len(sentence)
-        lines.append(_Line(sentence.strip(), round(seconds * start / total, 3), round(seconds * said / total, 3)))
+        start, done = done, done + len(sentence)
+        lines.append(_Line(sentence.strip(), round(seconds * start / total, 3), round(seconds * done / total, 3)))
     return lines
 
 
 def _object(
-    exchange: Exchange, kind: str, task: str, text: str, lines: list[_Line], heard: audio.Heard, *, words: bool
+    exchange: Exchange, kind: str, task: str, text: str, lines: list[_Line], recording: audio.Recording, *, words: bool
 ) -> dict[str, Any]:
     form = exchange.form
-    duration = {"type": "duration", "seconds": -(-heard.seconds // 1)}
+    duration = {"type": "duration", "seconds": -(-recording.seconds // 1)}
     if kind == "diarized_json":
         segments = [_turn(place, line, form.all("known_speaker_names[]")) for place, line in enumerate(lines)]
-        return {"task": task, "duration": heard.seconds, "text": text, "segments": segments, "usage": duration}
+        return {"task": task, "duration": recording.seconds, "text": text, "segments": segments, "usage": duration}
     if kind == "verbose_json":
         spelt = "chinese" if CJK.search(text) else "english"
-        whole: dict[str, Any] = {"task": task, "language": spelt, "duration": heard.seconds, "text": text}
+        whole: dict[str, Any] = {"task": task, "language": spelt, "duration": recording.seconds, "text": text}
         if words:
             whole["words"] = [each for line in lines for each in _words(line)]
         if not words or "segment" in form.all("timestamp_granularities[]"):
@@ -189,11 +189,13 @@ def _object(
     plain: dict[str, Any] = {"text": text}
     if "logprobs" in form.all("include[]"):
         plain["logprobs"] = _logprobs(text)
-    return {**plain, "usage": duration if exchange.model.startswith("whisper") else _usage(text, heard)}
+    return {**plain, "usage": duration if exchange.model.startswith("whisper") else _usage(text, recording)}
 
 
-def _spoken_events(exchange: Exchange, text: str, lines: list[_Line], heard: audio.Heard) -> list[Mapping[str, Any]]:
-    """Make the events of a transcription as it is heard; who speaks is said when the model tells speakers apart."""
+def _transcript_events(
+    exchange: Exchange, text: str, lines: list[_Line], recording: audio.Recording
+) -> list[Mapping[str, Any]]:
+    """Build the events of a streamed transcription, with speakers when the model tells them apart."""
     form, listed = exchange.form, "logprobs" in exchange.form.all("include[]")
     events: list[Mapping[str, Any]] = []
     if form.fields.get("response_format") == "diarized_json":
@@ -207,7 +209,7 @@ def _spoken_events(exchange: Exchange, text: str, lines: list[_Line], heard: aud
             events.append({"type": "transcript.text.delta", "delta": token})
             if listed:
                 events[-1] = {**events[-1], "logprobs": _logprobs(token)}
-    done = {"type": "transcript.text.done", "text": text, "usage": _usage(text, heard)}
+    done = {"type": "transcript.text.done", "text": text, "usage": _usage(text, recording)}
     return [*events, {**done, "logprobs": _logprobs(text)} if listed else done]
 
 
@@ -216,7 +218,7 @@ async def _events(exchange: Exchange, events: Iterable[Mapping[str, Any]]) -> we
 
 
 def _turn(place: int, line: _Line, speakers: list[str]) -> dict[str, Any]:
-    """Describe what one speaker says; a stand-in hears only one."""
+    """Describe a speaker's segment; there is only one speaker here."""
     return {
         "type": "transcript.text.segment",
         "id": f"seg_{place:03}",
@@ -256,9 +258,9 @@ def _logprobs(text: str) -> list[dict[str, Any]]:
     return [{name: each[name] for name in ("token", "logprob", "bytes")} for each in probabilities]
 
 
-def _usage(text: str, heard: audio.Heard) -> dict[str, Any]:
-    """Count ten tokens a second of sound."""
-    read, made = max(1, round(heard.seconds * 10)), len(tokens(text))
+def _usage(text: str, recording: audio.Recording) -> dict[str, Any]:
+    """Count ten tokens a second of audio."""
+    read, made = max(1, round(recording.seconds * 10)), len(tokens(text))
     details = {"text_tokens": 0, "audio_tokens": read}
     return {
         "type": "tokens",

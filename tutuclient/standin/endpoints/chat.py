@@ -1,6 +1,6 @@
 """Chat completions: the messages are checked as upstreams check them, and the brain answers.
 
-What an answer says is the brain's; how it is sent, whole or in chunks, is ``script``'s.
+The brain decides what an answer says; ``testing.answers`` sends it, whole or in chunks.
 """
 
 import base64
@@ -15,7 +15,7 @@ from tutuclient.standin import brain, tools
 from tutuclient.testing import lenient
 from tutuclient.testing.account import ANSWER_POINTS, IMAGE_POINTS
 from tutuclient.testing.answers import draws, fails, send_chat
-from tutuclient.testing.exchange import INLINE_BYTES, Answer, Exchange, Played, Stage
+from tutuclient.testing.exchange import INLINE_BYTES, Answer, Exchange, Played
 
 _GO_TYPES = {"stream": (bool, "bool"), "logprobs": (bool, "bool"), "max_tokens": (int, "uint"), "n": (int, "int"),
              "max_completion_tokens": (int, "uint"), "top_logprobs": (int, "int")}  # fmt: skip
@@ -33,12 +33,12 @@ async def answer(exchange: Exchange) -> web.StreamResponse:
     if (wrong := _unanswered(lenient.objects(payload["messages"]))) is not None:
         return exchange.error(400, wrong, type="invalid_request_error", param="messages", code=None)
     heavy = b"image" in exchange.body or b"audio" in exchange.body or len(exchange.body) > INLINE_BYTES
-    said = await exchange.stage.work(lambda: _reply(exchange)) if heavy else _reply(exchange)
-    return await said.play(exchange)
+    scripted = await exchange.stage.work(lambda: _reply(exchange)) if heavy else _reply(exchange)
+    return await scripted.play(exchange)
 
 
 def _wrong_type(payload: Mapping[str, Any]) -> str | None:
-    """Complain in Go's words of a field of the wrong type, as new-api's decoder does."""
+    """Return the error of Go's decoder for a field of the wrong type, as new-api returns it (encoding/json)."""
     for name, (kind, go) in _GO_TYPES.items():
         value = payload.get(name)
         wrong = value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool)))
@@ -49,7 +49,7 @@ def _wrong_type(payload: Mapping[str, Any]) -> str | None:
 
 
 def _unanswered(messages: list[dict[str, Any]]) -> str | None:
-    """Complain, as OpenAI does, of calls without results and of results without calls."""
+    """Return OpenAI's error for tool calls without results, and for results without calls."""
     waiting: list[str] = []
     for message in messages:
         if message.get("role") == "tool":
@@ -73,45 +73,41 @@ def _unanswered(messages: list[dict[str, Any]]) -> str | None:
 
 
 def _reply(exchange: Exchange) -> Answer:
-    """Let the brain answer; for a worker thread when there are pictures or sounds, since they take time."""
+    """Have the brain answer; in a worker thread when there are images or audio, which take time."""
     payload, stage = exchange.payload, exchange.stage
     try:
         reply = brain.answer(payload, stage.fetch)
-    except (brain.CannotSeeError, brain.CannotHearError) as error:
-        seen = isinstance(error, brain.CannotSeeError)
-        return fails(400, str(error), code=f"invalid_{'image' if seen else 'audio'}_request")
+    except (brain.BadImageError, brain.BadAudioError) as error:
+        kind = "image" if isinstance(error, brain.BadImageError) else "audio"
+        return fails(400, str(error), code=f"invalid_{kind}_request")
     except tools.BadToolsError as error:
-        return _refused(str(error), "invalid_function_parameters", error.param)
+        return _request_error(str(error), "invalid_function_parameters", error.param)
     except brain.BadSchemaError as error:
-        return _refused(str(error), None, "response_format")
+        return _request_error(str(error), None, "response_format")
     fields: dict[str, Any] = {} if reply.reasoning is None else {"reasoning_content": reply.reasoning}
-    _charge(stage, pictured=reply.picture is not None)
-    if reply.picture is not None:
-        return draws(reply.picture, note=reply.text, language=reply.language, **fields)
+    stage.account.charge(ANSWER_POINTS if reply.image is None else IMAGE_POINTS)
+    if reply.image is not None:
+        return draws(reply.image, note=reply.text, language=reply.language, **fields)
     if reply.tool_calls and payload.get("functions"):
         fields["function_call"] = reply.tool_calls[0]["function"]
     elif reply.tool_calls:
         fields["tool_calls"] = list(reply.tool_calls)
-    if reply.spoken is not None:
-        fields["audio"] = _audio(reply.spoken, reply.transcript)
+    if reply.audio is not None:
+        fields["audio"] = _audio(reply.audio, reply.transcript)
     limit = payload.get("max_completion_tokens", payload.get("max_tokens"))
     most = limit if isinstance(limit, int) and limit > 0 else None
-    content = None if reply.tool_calls or reply.spoken is not None else reply.text
+    content = None if reply.tool_calls or reply.audio is not None else reply.text
     return Played(lambda asked: send_chat(asked, content, fields, max_tokens=most, numbered=reply.free))
 
 
-def _refused(message: str, code: str | None, param: str) -> Answer:
+def _request_error(message: str, code: str | None, param: str) -> Answer:
     return fails(400, message, code=code, type="invalid_request_error", param=param)
 
 
-def _audio(spoken: bytes, transcript: str) -> dict[str, Any]:
+def _audio(data: bytes, transcript: str) -> dict[str, Any]:
     return {
-        "id": f"audio_{hashlib.sha256(spoken).hexdigest()[:24]}",
-        "data": base64.b64encode(spoken).decode(),
+        "id": f"audio_{hashlib.sha256(data).hexdigest()[:24]}",
+        "data": base64.b64encode(data).decode(),
         "expires_at": int(time.time()) + 3600,
         "transcript": transcript,
     }
-
-
-def _charge(stage: Stage, *, pictured: bool) -> None:
-    stage.account.charge(IMAGE_POINTS if pictured else ANSWER_POINTS)

@@ -1,7 +1,7 @@
-"""The pages that draw: generations, edits and variations, from JSON or a form, whole or with drafts on the way.
+"""The images endpoints: generations, edits and variations, from JSON or a form, whole or with drafts on the way.
 
-Complaints are worded as new-api words them. What is drawn is for ``pictures``; here it is read what was asked for,
-and put into the shape of the answer: both ``url`` and ``b64_json``, the unused one empty.
+Errors are worded as new-api words them. An answer's images have both ``url`` and ``b64_json``, the unused one empty, as
+new-api returns them.
 """
 
 import base64
@@ -30,32 +30,32 @@ _SIZES = {
     "dall-e-2": ("256x256", "512x512", "1024x1024"),
     "dall-e-3": ("1024x1024", "1024x1792", "1792x1024"),
 }
-_SIZES_TOLD = ("1024x1024", "1024x1536", "1536x1024")
+_NAMED_SIZES = ("1024x1024", "1024x1536", "1536x1024")
 """Of the API's description: schemas ImagesResponse, ImageGenCompletedEvent and ImageEditCompletedEvent."""
 _MOST_FILES = 16
-_MOST_PICTURES = 10
+_MOST_IMAGES = 10
 _CROSS = "size an unexpected error occurred in the parameter, please use 'x' instead of the multiplication sign '×'"
 _FORMATS = ("png", "jpeg", "webp")
 
-Draw = Callable[["_Order"], list[bytes]]
+Draw = Callable[["_Request"], list[bytes]]
 
 
 @dataclass(frozen=True)
-class _Order:
-    """What was asked for, whichever way it came.
+class _Request:
+    """What was asked for, in JSON or in a form.
 
     Attributes:
         model: The model.
         prompt: What to draw or change; empty for variations.
-        fields: All other fields, as JSON or a form gave them.
-        pictures: The pictures to start from.
+        fields: All other fields, as they came.
+        images: The images to start from.
         mask: Where to change them; None everywhere.
     """
 
     model: str
     prompt: str
     fields: Mapping[str, Any]
-    pictures: tuple[bytes, ...] = ()
+    images: tuple[bytes, ...] = ()
     mask: bytes | None = None
 
     @property
@@ -86,8 +86,8 @@ class _Order:
     def partial(self) -> int:
         return min(max(lenient.integer(self.fields.get("partial_images")) or 0, 0), 3)
 
-    def complaint(self) -> str | None:
-        """Say what is wrong with it in new-api's words, or OpenAI's where new-api has none."""
+    def error(self) -> str | None:
+        """Return what is wrong with it in new-api's words, or OpenAI's where new-api has none."""
         size, count = str(self.fields.get("size") or "auto"), self.fields.get("n")
         allowed = _SIZES.get(self.model, (size,))
         sides = self.size or ((1, 1) if size == "auto" else (0, 0))
@@ -97,8 +97,7 @@ class _Order:
             f"Invalid value: '{size}'. size must be WIDTHxHEIGHT in pixels, at most {_LONGEST_SIDE}, or auto": (
                 not all(1 <= side <= _LONGEST_SIDE for side in sides)
             ),
-            "n must be between 1 and 10": count is not None
-            and not 1 <= (lenient.integer(count) or 0) <= _MOST_PICTURES,
+            "n must be between 1 and 10": count is not None and not 1 <= (lenient.integer(count) or 0) <= _MOST_IMAGES,
             "You must provide n=1 for this model.": self.model == "dall-e-3" and self.count > 1,
             f"output_format must be one of {', '.join(_FORMATS)}": self.kind not in _FORMATS,
             "Transparent background is not supported for JPEG output format.": self.clear and self.kind == "jpeg",
@@ -111,10 +110,10 @@ class _Order:
 
 async def generate(exchange: Exchange) -> web.StreamResponse:
     """POST /v1/images/generations."""
-    order = _Order(exchange.model, str(exchange.payload.get("prompt") or ""), exchange.payload)
-    if not order.prompt:
-        return _refused(exchange, "prompt is required")
-    return await _answer(exchange, order, _generated, "image_generation")
+    request = _Request(exchange.model, str(exchange.payload.get("prompt") or ""), exchange.payload)
+    if not request.prompt:
+        return _bad_request(exchange, "prompt is required")
+    return await _answer(exchange, request, _generated, "image_generation")
 
 
 async def edit(exchange: Exchange) -> web.StreamResponse:
@@ -129,34 +128,34 @@ async def vary(exchange: Exchange) -> web.StreamResponse:
 
 async def _changed(exchange: Exchange, draw: Draw, events: str, *, needs_prompt: bool) -> web.StreamResponse:
     try:
-        order = _read(exchange)
-    except brain.CannotSeeError as error:
-        return _refused(exchange, str(error))
-    if not order.pictures:
-        return _refused(exchange, "image is required")
-    if len(order.pictures) > _MOST_FILES:
-        return _refused(exchange, f"too many images: at most {_MOST_FILES}")
-    if needs_prompt and not order.prompt:
-        return _refused(exchange, "prompt is required")
-    return await _answer(exchange, order, draw, events)
+        request = _read(exchange)
+    except brain.BadImageError as error:
+        return _bad_request(exchange, str(error))
+    if not request.images:
+        return _bad_request(exchange, "image is required")
+    if len(request.images) > _MOST_FILES:
+        return _bad_request(exchange, f"too many images: at most {_MOST_FILES}")
+    if needs_prompt and not request.prompt:
+        return _bad_request(exchange, "prompt is required")
+    return await _answer(exchange, request, draw, events)
 
 
-def _read(exchange: Exchange) -> _Order:
-    """Read a form, or JSON whose pictures are data URIs or addresses on this server."""
+def _read(exchange: Exchange) -> _Request:
+    """Read a form, or JSON whose images are data URIs or addresses on this server."""
     if exchange.request.headers.get(hdrs.CONTENT_TYPE, "").startswith("application/json"):
         fields, fetch = exchange.payload, exchange.stage.fetch
         listed = [each for name in ("image", "images") for each in _addresses(fields.get(name))]
-        pictures = tuple(brain.picture_bytes(address, fetch) for address in listed)
-        masks = [brain.picture_bytes(address, fetch) for address in _addresses(fields.get("mask"))]
-        return _Order(exchange.model, str(fields.get("prompt") or ""), fields, pictures, masks[0] if masks else None)
+        images = tuple(brain.image_bytes(address, fetch) for address in listed)
+        masks = [brain.image_bytes(address, fetch) for address in _addresses(fields.get("mask"))]
+        return _Request(exchange.model, str(fields.get("prompt") or ""), fields, images, masks[0] if masks else None)
     form = exchange.form
     # new-api reads `image`, else `image[]`, else whatever begins like it: they are alternatives.
     named = [[each.content for each in form.files if each.name == name] for name in ("image", "image[]")]
     named.append([each.content for each in form.files if each.name.startswith("image[")])
-    pictures = next((tuple(each) for each in named if each), ())
+    images = next((tuple(each) for each in named if each), ())
     mask = form.file("mask")
     fields = form.fields
-    return _Order(exchange.model, fields.get("prompt", ""), fields, pictures, mask.content if mask else None)
+    return _Request(exchange.model, fields.get("prompt", ""), fields, images, mask.content if mask else None)
 
 
 def _addresses(value: object) -> list[str]:
@@ -166,65 +165,65 @@ def _addresses(value: object) -> list[str]:
     return lenient.strings(value) + [str(lenient.mapping(each).get("url", each)) for each in nested if each is not None]
 
 
-async def _answer(exchange: Exchange, order: _Order, draw: Draw, events: str) -> web.StreamResponse:
-    if (wrong := order.complaint()) is not None:
-        return _refused(exchange, wrong)
-    streamed = lenient.flag(order.fields.get("stream")) and not order.model.startswith("dall-e")
+async def _answer(exchange: Exchange, request: _Request, draw: Draw, events: str) -> web.StreamResponse:
+    if (wrong := request.error()) is not None:
+        return _bad_request(exchange, wrong)
+    streamed = lenient.flag(request.fields.get("stream")) and not request.model.startswith("dall-e")
     try:
-        drawn = await exchange.stage.work(lambda: draw(order))
-    except brain.CannotSeeError as error:
-        return _refused(exchange, str(error))
+        drawn = await exchange.stage.work(lambda: draw(request))
+    except brain.BadImageError as error:
+        return _bad_request(exchange, str(error))
     exchange.stage.account.charge(IMAGE_POINTS * len(drawn))
     if streamed:
-        frames = await exchange.stage.work(lambda: list(_events(order, drawn, events)))
+        frames = await exchange.stage.work(lambda: list(_events(request, drawn, events)))
         return await send_events(exchange, frames, done=False)
-    encoded = order.fields.get("response_format") or ("b64_json" if order.newer else "url")
+    encoded = request.fields.get("response_format") or ("b64_json" if request.newer else "url")
     data = [
         {
-            "url": exchange.stage.host(picture) if encoded == "url" else "",
-            "b64_json": base64.b64encode(picture).decode() if encoded == "b64_json" else "",
-            "revised_prompt": order.prompt,
+            "url": exchange.stage.host(image) if encoded == "url" else "",
+            "b64_json": base64.b64encode(image).decode() if encoded == "b64_json" else "",
+            "revised_prompt": request.prompt,
         }
-        for picture in drawn
+        for image in drawn
     ]
     answer: dict[str, Any] = {"created": int(time.time()), "data": data}
-    if order.newer:
-        answer |= {**_said(order, drawn[0]), "usage": _usage(order, drawn)}
+    if request.newer:
+        answer |= {**_described(request, drawn[0]), "usage": _usage(request, drawn)}
         if answer["size"] == "auto":
             del answer["size"]  # Which only events may say.
     return exchange.respond(answer)
 
 
-def _events(order: _Order, drawn: list[bytes], events: str) -> Iterator[bytes]:
-    """Send drafts that grow sharper, then each picture."""
+def _events(request: _Request, drawn: list[bytes], events: str) -> Iterator[bytes]:
+    """Build the events: for each image its drafts, which grow sharper, and then itself."""
     editing = brain.pillow("editing")
-    for picture in drawn:
-        shared = {"created_at": int(time.time()), **_said(order, picture)}
-        for index in range(order.partial):
-            draft = base64.b64encode(editing.draft(picture, order.partial - index, kind=order.kind)).decode()
+    for image in drawn:
+        shared = {"created_at": int(time.time()), **_described(request, image)}
+        for index in range(request.partial):
+            draft = base64.b64encode(editing.draft(image, request.partial - index, kind=request.kind)).decode()
             fields = {"type": f"{events}.partial_image", "b64_json": draft, "partial_image_index": index}
             yield event({**fields, **shared})
-        final = base64.b64encode(picture).decode()
-        usage = _usage(order, [picture])
+        final = base64.b64encode(image).decode()
+        usage = _usage(request, [image])
         yield event({"type": f"{events}.completed", "b64_json": final, "usage": usage, **shared})
 
 
-def _said(order: _Order, picture: bytes) -> dict[str, str]:
-    """Return what the picture is: its real size, if that was asked for or the API has a word for it, and the rest."""
-    size = "{}x{}".format(*brain.decode(picture).size)
-    quality = order.fields.get("quality")
+def _described(request: _Request, image: bytes) -> dict[str, str]:
+    """Describe an image: its real size, if it was asked for or is one that the API names, and its other properties."""
+    size = "{}x{}".format(*brain.decode(image).size)
+    quality = request.fields.get("quality")
     return {
-        "size": size if size in _SIZES_TOLD or order.size is not None else "auto",
+        "size": size if size in _NAMED_SIZES or request.size is not None else "auto",
         "quality": quality if quality in ("low", "medium", "high") else "high",
-        "background": "transparent" if order.clear else "opaque",
-        "output_format": order.kind,
+        "background": "transparent" if request.clear else "opaque",
+        "output_format": request.kind,
     }
 
 
-def _usage(order: _Order, drawn: list[bytes]) -> dict[str, Any]:
+def _usage(request: _Request, drawn: list[bytes]) -> dict[str, Any]:
     """Count a token a word, and one a block of 32 by 32 pixels."""
-    text = len(tokens(order.prompt))
-    read, made = (sum(_blocks(each) for each in pictures) for pictures in (order.pictures, drawn))
+    text = len(tokens(request.prompt))
+    read, made = (sum(_blocks(each) for each in images) for images in (request.images, drawn))
     return {
         "input_tokens": text + read,
         "output_tokens": made,
@@ -234,51 +233,52 @@ def _usage(order: _Order, drawn: list[bytes]) -> dict[str, Any]:
     }
 
 
-def _blocks(picture: bytes) -> int:
-    width, height = brain.decode(picture).size
+def _blocks(image: bytes) -> int:
+    width, height = brain.decode(image).size
     return -(-width // 32) * -(-height // 32)
 
 
-def _refused(exchange: Exchange, message: str) -> web.Response:
+def _bad_request(exchange: Exchange, message: str) -> web.Response:
     return exchange.error(400, message, code="invalid_image_request")
 
 
 # --- Drawing, in a worker thread -------------------------------------------------------------------------------------
 
 
-def _generated(order: _Order) -> list[bytes]:
-    size = order.size or (1024, 1024)
+def _generated(request: _Request) -> list[bytes]:
+    size = request.size or (1024, 1024)
     first, _ = brain.pillow("drawing").generate(
-        order.prompt, zh=CJK.search(order.prompt) is not None, size=size, clear=order.clear
+        request.prompt, zh=CJK.search(request.prompt) is not None, size=size, clear=request.clear
     )
-    return _finished(order, first)
+    return _finished(request, first)
 
 
-def _edited(order: _Order) -> list[bytes]:
-    images = [brain.decode(each) for each in order.pictures]
-    prompt = f"{order.prompt} (transparent background)" if order.clear else order.prompt
-    mask = _mask(order, images[0]) if order.mask is not None else None
-    # A mask is about the first picture; the others are then only there to be looked at.
+def _edited(request: _Request) -> list[bytes]:
+    images = [brain.decode(each) for each in request.images]
+    prompt = f"{request.prompt} (transparent background)" if request.clear else request.prompt
+    mask = _mask(request, images[0]) if request.mask is not None else None
+    # A mask applies to the first image; the others are then references only.
     image = images[0] if len(images) == 1 or mask is not None else brain.pillow("editing").beside(images)
     first, _ = brain.pillow("editing").edit(image, prompt, zh=False, mask=mask)
-    return _finished(order, first)
+    return _finished(request, first)
 
 
-def _varied(order: _Order) -> list[bytes]:
-    return _finished(order, brain.pillow("editing").vary(brain.decode(order.pictures[0]), 1))
+def _varied(request: _Request) -> list[bytes]:
+    return _finished(request, brain.pillow("editing").vary(brain.decode(request.images[0]), 1))
 
 
-def _finished(order: _Order, first: bytes) -> list[bytes]:
-    """Make as many as were asked for, in the asked size and format."""
-    drawn = [first, *(brain.pillow("editing").vary(brain.decode(first), place + 1) for place in range(1, order.count))]
-    quality = lenient.integer(order.fields.get("output_compression"))
-    return [brain.pillow("images").encode(each, kind=order.kind, size=order.size, quality=quality) for each in drawn]
+def _finished(request: _Request, first: bytes) -> list[bytes]:
+    """Return as many as were asked for, in the asked size and format."""
+    editing, images = brain.pillow("editing"), brain.pillow("images")
+    drawn = [first, *(editing.vary(brain.decode(first), place + 1) for place in range(1, request.count))]
+    quality = lenient.integer(request.fields.get("output_compression"))
+    return [images.encode(each, kind=request.kind, size=request.size, quality=quality) for each in drawn]
 
 
-def _mask(order: _Order, image: "Image") -> "Image":
-    mask = brain.decode(order.mask or b"")
+def _mask(request: _Request, image: "Image") -> "Image":
+    mask = brain.decode(request.mask or b"")
     if "A" not in mask.getbands():
-        raise brain.CannotSeeError("Invalid mask image format - mask image missing alpha channel")
+        raise brain.BadImageError("Invalid mask image format - mask image missing alpha channel")
     if mask.size != image.size:
-        raise brain.CannotSeeError("Invalid mask image size - mask and image must have the same size")
+        raise brain.BadImageError("Invalid mask image size - mask and image must have the same size")
     return mask

@@ -1,4 +1,4 @@
-"""What the relay says of itself: its models, and the account behind the key."""
+"""The endpoints about the relay itself: its models, and the account behind the key."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ MODELS = {
     "whisper-1": "openai",
     "gpt-4o-transcribe": "openai",
 }
-"""The models that are listed, at least one for each page; those of "custom" cannot be retrieved, as behind new-api."""
+"""The models that are listed, at least one for each endpoint; new-api cannot retrieve those of "custom"."""
 
 MODELS_FORMS = ("both", "success", "object")
 """How models are listed: with ``success`` and ``object`` (newer new-api), with ``success`` alone (older), with

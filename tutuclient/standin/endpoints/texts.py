@@ -1,4 +1,4 @@
-"""The pages of texts beside chat: legacy completions and embeddings."""
+"""The endpoints of texts beside chat: legacy completions and embeddings."""
 
 import base64
 import struct
@@ -28,7 +28,7 @@ async def complete(exchange: Exchange) -> web.StreamResponse:
         return exchange.error(400, "field prompt is required", code="invalid_text_request")
     count = min(max(lenient.integer(payload.get("n")) or 1, 1), 16)
     limit = lenient.integer(payload.get("max_tokens"))
-    limit = 16 if limit is None else limit  # The API's own default for this page.
+    limit = 16 if limit is None else limit  # The API's own default for this endpoint.
     choices: list[_Written] = []
     for prompt in prompts:
         for place in range(count):
@@ -59,7 +59,7 @@ async def complete(exchange: Exchange) -> web.StreamResponse:
 
 
 class _Written:
-    """What is written after one prompt."""
+    """The text after one prompt."""
 
     def __init__(self, pieces: list[str], made: int, finish: str) -> None:
         self.tokens, self.made, self.finish = pieces, made, finish
@@ -130,7 +130,7 @@ def _vectors(inputs: Sequence[str], size: int, *, encoded: bool) -> list[Mapping
 
 
 def _inputs(value: object) -> list[str]:
-    """Read one text, several, or tokens by their numbers, which are spelt for want of a vocabulary."""
+    """Return one text, several, or token ids, which become texts of their numbers: there is no vocabulary here."""
     listed = lenient.array(value)
     if listed and all(isinstance(each, int) for each in listed):
         return [" ".join(map(str, listed))]

@@ -7,46 +7,45 @@ from aiohttp import web
 
 from tutuclient.testing.exchange import LONGEST_SILENCE_S, Exchange
 from tutuclient.testing.faults.pieces import MOST_BYTES, completion, good, head, send_all, to_json
-from tutuclient.testing.faults.registry import fault
+from tutuclient.testing.faults.registry import Play, add, fault
+
+_INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+
+_CUT: dict[str, tuple[bytes, bool, str]] = {
+    "reset_after_request": (b"", True, "RST after the request, no byte of an answer."),
+    "fin_after_request": (b"", False, "FIN after the request, no byte of an answer."),
+    "half_status_line": (b"HTTP/1.1 20", False, "``HTTP/1.1 20`` and FIN."),
+    "half_headers": (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Le", False,
+        "A status line, one header and a half, and FIN.",
+    ),
+    "garbage": (
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 not HTTP\r\n\r\n", False, "Bytes that are not HTTP, and FIN.",
+    ),
+    "interim_then_fin": (_INTERIM, False, "100 and 102, and FIN instead of an answer."),
+    "interim_then_reset": (_INTERIM, True, "100 and 102, and RST instead of an answer."),
+}  # fmt: skip
+"""What is sent, and whether RST ends it."""
+
+
+def _cut_off(data: bytes, *, by_reset: bool) -> Play:
+    async def play(exchange: Exchange) -> web.StreamResponse:
+        if data:
+            await exchange.send(data)
+            await asyncio.sleep(0.01)  # A RST at once may overtake what was sent.
+        return exchange.reset() if by_reset else exchange.fin()
+
+    return play
+
+
+for _name, (_data, _by_reset, _description) in _CUT.items():
+    add(_name, "before the answer", _description, _cut_off(_data, by_reset=_by_reset))
 
 
 @fault("before the answer")
 async def no_answer(exchange: Exchange, *, seconds: float = LONGEST_SILENCE_S) -> web.StreamResponse:
     """The request is read, and nothing is sent (for ``seconds``, then FIN)."""
     await exchange.silence(seconds)
-    return exchange.fin()
-
-
-@fault("before the answer")
-async def reset_after_request(exchange: Exchange) -> web.StreamResponse:
-    """RST after the request, no byte of an answer."""
-    return exchange.reset()
-
-
-@fault("before the answer")
-async def fin_after_request(exchange: Exchange) -> web.StreamResponse:
-    """FIN after the request, no byte of an answer."""
-    return exchange.fin()
-
-
-@fault("before the answer")
-async def half_status_line(exchange: Exchange) -> web.StreamResponse:
-    """``HTTP/1.1 20`` and FIN."""
-    await exchange.send(b"HTTP/1.1 20")
-    return exchange.fin()
-
-
-@fault("before the answer")
-async def half_headers(exchange: Exchange) -> web.StreamResponse:
-    """A status line, one header and a half, and FIN."""
-    await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Le")
-    return exchange.fin()
-
-
-@fault("before the answer")
-async def garbage(exchange: Exchange) -> web.StreamResponse:
-    """Bytes that are not HTTP, and FIN."""
-    await exchange.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 not HTTP\r\n\r\n")
     return exchange.fin()
 
 
@@ -104,29 +103,11 @@ async def early_413(exchange: Exchange, *, after: int = 2**16, seconds: float = 
     return exchange.fin()
 
 
-_INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
-
-
 @fault("before the answer")
 async def interim_answers(exchange: Exchange) -> web.StreamResponse:
     """100 and 102 before a good answer."""
     await exchange.send(_INTERIM + good(exchange))
     return exchange.fin()
-
-
-@fault("before the answer")
-async def interim_then_fin(exchange: Exchange) -> web.StreamResponse:
-    """100 and 102, and FIN instead of an answer."""
-    await exchange.send(_INTERIM)
-    return exchange.fin()
-
-
-@fault("before the answer")
-async def interim_then_reset(exchange: Exchange) -> web.StreamResponse:
-    """100 and 102, and RST instead of an answer."""
-    await exchange.send(_INTERIM)
-    await asyncio.sleep(0.01)  # A RST at once may overtake them.
-    return exchange.reset()
 
 
 @fault("before the answer")
