@@ -199,6 +199,12 @@ class Pace:
         self._header_rate = math.inf
         self._header_until = -math.inf
 
+    def begin_small(self) -> None:
+        """Search the window from below, as a run does that would else meet an unknown relay with all it has."""
+        if not self.refusals and not self._is_slow:
+            self.window = float(min(self._most, FIRST_WINDOW))
+            self._slow_start = True
+
     # --- Before a request ---
 
     def wait(self, now: float) -> float:

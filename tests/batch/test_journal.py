@@ -34,7 +34,7 @@ def ok(number: int, **more: object) -> Record:
 
 
 async def write(folder: Path, records: list[Record], **options: bool) -> None:
-    journal = Journal.open(folder, CONFIG)
+    journal = await Journal.open(folder, CONFIG)
     try:
         await asyncio.gather(*(journal.append(record, **options) for record in records))
     finally:
@@ -47,7 +47,7 @@ def ids(folder: Path) -> list[str]:
 
 async def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     await write(tmp_path, [ok(number) for number in range(1000)])
-    journal = Journal.open(tmp_path, CONFIG)
+    journal = await Journal.open(tmp_path, CONFIG)
     await journal.aclose()
     assert len(journal.found.ok) == 1000
     assert int(key(7), 16) in journal.found.ok
@@ -128,25 +128,25 @@ def test_damage_is_skipped_and_counted(damage: Callable[[bytearray, int, int], N
 
 
 async def test_two_writers_are_refused(tmp_path: Path) -> None:
-    journal = Journal.open(tmp_path, CONFIG)
+    journal = await Journal.open(tmp_path, CONFIG)
     with pytest.raises(JournalError, match="in use by another process"):
-        Journal.open(tmp_path, CONFIG)
+        await Journal.open(tmp_path, CONFIG)
     await journal.aclose()
-    await Journal.open(tmp_path, CONFIG).aclose()
+    await (await Journal.open(tmp_path, CONFIG)).aclose()
 
 
 async def test_another_configuration_is_refused_with_what_differs(tmp_path: Path) -> None:
-    await Journal.open(tmp_path, CONFIG).aclose()
+    await (await Journal.open(tmp_path, CONFIG)).aclose()
     with pytest.raises(ConfigError, match=r"another configuration \(model\)"):
-        Journal.open(tmp_path, {**CONFIG, "model": "n"})
-    await Journal.open(tmp_path, {**CONFIG, "model": "n"}, allow_change=True).aclose()
-    await Journal.open(tmp_path, {**CONFIG, "model": "n"}).aclose()
+        await Journal.open(tmp_path, {**CONFIG, "model": "n"})
+    await (await Journal.open(tmp_path, {**CONFIG, "model": "n"}, allow_change=True)).aclose()
+    await (await Journal.open(tmp_path, {**CONFIG, "model": "n"})).aclose()
 
 
 async def test_a_file_in_place_of_the_folder_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("x")
     with pytest.raises(ConfigError, match="cannot be used"):
-        Journal.open(tmp_path / "run", CONFIG)
+        await Journal.open(tmp_path / "run", CONFIG)
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def small_files() -> Iterator[None]:
 
 @pytest.mark.usefixtures("small_files")
 async def test_a_full_disk_is_said_and_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    journal = Journal.open(tmp_path, CONFIG)
+    journal = await Journal.open(tmp_path, CONFIG)
     done = 0
     with pytest.raises(JournalError, match=r"could not be written .*make room on the disk"):
         for number in range(1000):
@@ -180,7 +180,7 @@ async def test_a_failed_sync_is_final(tmp_path: Path, monkeypatch: pytest.Monkey
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(os, "fdatasync", fails)
-    journal = Journal.open(tmp_path, CONFIG)
+    journal = await Journal.open(tmp_path, CONFIG)
     with pytest.raises(JournalError, match=r"could not be synced to the disk \(Input/output error\)"):
         await journal.append(ok(1), sync=True)
     monkeypatch.undo()
@@ -194,7 +194,7 @@ async def test_records_are_synced_soon(tmp_path: Path, monkeypatch: pytest.Monke
     synced = asyncio.Event()
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(os, "fdatasync", lambda _: loop.call_soon_threadsafe(synced.set))
-    journal = Journal.open(tmp_path, CONFIG)
+    journal = await Journal.open(tmp_path, CONFIG)
     await journal.append(ok(1))
     async with asyncio.timeout(5):
         await synced.wait()
@@ -208,7 +208,7 @@ from tests.batch.test_journal import CONFIG, ok
 from tutuclient.batch.journal import Journal
 
 async def main():
-    journal = Journal.open(Path(sys.argv[1]), CONFIG)
+    journal = await Journal.open(Path(sys.argv[1]), CONFIG)
     number = 0
     while True:
         await asyncio.gather(*(journal.append(ok(number + one)) for one in range(20)))

@@ -1,4 +1,4 @@
-"""The items of a run: what people hold, read into the call that answers it, a name, and a digest of all it depends on."""
+"""The items of a run: what people hold, read into a call, a name, and a digest of all that its answer depends on."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
+from tutuclient._threads import in_thread
 from tutuclient.errors import ConfigError, TutuError, printable
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["sent", "ok", "fail", "skip", "ev"]
 
 VERSION: Final = 1
+_NAME: Final = "journal.jsonl"
 _SYNC_S: Final = 0.1
 _SYNC_RECORDS: Final = 256
 _JOINED: Final = 512  # records that are written at once
@@ -387,8 +389,8 @@ class Journal:
         self._writer = writer
 
     @classmethod
-    def open(cls, folder: Path, config: dict[str, Any], *, allow_change: bool = False) -> Journal:
-        """Make a run's folder, or go on with the one that is there. Blocks: call it in a thread, but for the writer.
+    async def open(cls, folder: Path, config: dict[str, Any], *, allow_change: bool = False) -> Journal:
+        """Create a run's folder, or go on with the one that is there.
 
         Args:
             folder: The run's folder.
@@ -396,22 +398,12 @@ class Journal:
             allow_change: Take another configuration all the same: items whose key has changed are asked again.
 
         Raises:
-            ConfigError: The folder is none, or holds a run with another configuration.
+            ConfigError: The folder cannot be used, or holds a run with another configuration.
             JournalError: Another process writes to it, or the disk is full.
         """
-        path = folder / "journal.jsonl"
+        lock, found = await in_thread(_prepare, folder, config, allow_change)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock = Lock(folder)
-        except OSError as error:
-            raise ConfigError(f"the folder {printable(str(folder))} cannot be used: {error.strerror}") from error
-        try:
-            _check_config(folder, config, allow_change=allow_change)
-            if not path.exists():
-                path.touch()
-                sync_folder(folder)
-            found = scan(path)
-            return cls(folder, found, lock, Writer(path, found.end))
+            return cls(folder, found, lock, Writer(folder / _NAME, found.end))
         except BaseException:
             lock.release()
             raise
@@ -426,6 +418,24 @@ class Journal:
             await self._writer.aclose()
         finally:
             self._lock.release()
+
+
+def _prepare(folder: Path, config: dict[str, Any], allow_change: bool) -> tuple[Lock, Found]:
+    path = folder / _NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock(folder)
+    except OSError as error:
+        raise ConfigError(f"the folder {printable(str(folder))} cannot be used: {error.strerror}") from error
+    try:
+        _check_config(folder, config, allow_change=allow_change)
+        if not path.exists():
+            path.touch()
+            sync_folder(folder)
+        return lock, scan(path)
+    except BaseException:
+        lock.release()
+        raise
 
 
 def _check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -> None:

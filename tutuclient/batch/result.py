@@ -114,7 +114,7 @@ class Summary:
         counts = f"{self.done} answered, {sum(self.failed.values())} failed, {self.skipped} done before"
         lines = [f"{counts}; {self.tokens} tokens, {self.elapsed_s:.1f} s, {self.refusals} refusals"]
         for name, count in self.failed.most_common(_SHOWN):
-            lines.append(f"  {count} x {name}: {self.advice.get(name, '')}")  # noqa: PERF401  (a line each)
+            lines.append(f"  {count} x {name}: {self.advice.get(name, '')}")
         if self.unknown:
             shown = ", ".join(self.unknown[:_SHOWN]) + (" …" if len(self.unknown) > _SHOWN else "")
             lines.append(f"  {len(self.unknown)} of unknown outcome, not sent again unless asked for: {shown}")

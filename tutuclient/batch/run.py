@@ -16,7 +16,7 @@ import msgspec
 
 from tutuclient._threads import in_thread
 from tutuclient.batch.items import Item, Reader, Task, digest
-from tutuclient.batch.journal import Journal, JournalError, Keys, Record
+from tutuclient.batch.journal import Journal, Keys, Record
 from tutuclient.batch.result import BatchResult, BatchStoppedError, Budget, Summary
 from tutuclient.errors import ConfigError, TutuError, printable
 from tutuclient.transport.admission import answering_items
@@ -124,7 +124,7 @@ class BatchRun(Generic[T]):
         self._ending = True
         self._moved.set()
         try:
-            if self._plan.on_exit == "cancel" or error is not None and not isinstance(error, Exception):
+            if self._plan.on_exit == "cancel" or (error is not None and not isinstance(error, Exception)):
                 for worker in self._workers:
                     worker.cancel()
             while self._workers:

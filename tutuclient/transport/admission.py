@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 # Of so many starts one is an item's of a run, however many calls made one by one are waiting.
 _RUN_SHARE: Final = 8
+
+answering_items: ContextVar[bool] = ContextVar("answering_items", default=False)
+"""Whether the calls of this task answer the items of a run, and give way to calls made one by one."""
 
 Waiter = asyncio.Future["Ticket"]
 
