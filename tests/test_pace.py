@@ -183,3 +183,11 @@ def test_headers_that_change_are_not_believed(limit: int) -> None:
         pace.headers(float(number), limit=limit + number, remaining=1, reset=60.0, window=True)
     pace.start(10.0)
     assert pace.wait(10.0) == 0
+
+
+def test_headers_that_count_more_than_our_own_requests_are_not_believed() -> None:
+    pace = Pace(first_window=100)
+    for number in range(10):
+        pace.headers(float(number), limit=1000, remaining=(150, 10)[number % 2], reset=60.0, window=True)
+    pace.start(10.0)
+    assert pace.wait(10.0) == 0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from tutuclient.media.parts import ImagePart
+    from tutuclient.pace import PaceState
     from tutuclient.settings import Key, Timeout
     from tutuclient.streams.chat import ChatStream
     from tutuclient.streams.events import EventStream
@@ -176,6 +177,11 @@ class TutuClient:
     def timeout(self) -> Timeout:
         """The limits of a call."""
         return self._settings.timeout
+
+    @property
+    def pace(self) -> PaceState:
+        """How fast the client may go by now, with its key and in the running loop: window, rate, refusals, gate."""
+        return self._transport.pace(self._settings)
 
     @with_keywords(Changes)
     def with_options(self, *, api_key: Key | None = None, **changes: Unpack[Changes]) -> Self:

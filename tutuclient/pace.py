@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 FIRST_WINDOW: Final = 8
@@ -42,6 +43,7 @@ _BRAKE: Final = 2.0  # times the slow mean of the latency
 _FAST, _SLOW = 0.07, 0.002  # weights of the two means
 _SAMPLES: Final = 64  # the first answers to arrive are the quick ones: the mean is biased until then
 _STEADY: Final = 5  # answers that have to agree before rate headers are believed
+_EXPLAINED: Final = 2  # times our own requests: what falls faster counts other people's too
 _LOW: Final = 0.2  # of the limit: while more is left, headers ask for nothing
 _MINUTE: Final = 60.0
 
@@ -72,6 +74,27 @@ class Stated(NamedTuple):
 
     requests: int | None
     seconds: float | None
+
+
+@dataclass(frozen=True)
+class PaceState:
+    """The pace of one base URL and key at a moment, as ``client.pace`` tells it.
+
+    Attributes:
+        window: Requests in flight at most.
+        rate: Starts per second at most, as set or learnt; None while there is no limit.
+        refusals: Requests that the relay has refused so far.
+        in_flight: Requests in flight.
+        waiting: Calls that wait to start.
+        gate: Seconds yet in which nothing starts, because the relay asked for that or refuses all; 0 while it is open.
+    """
+
+    window: int
+    rate: float | None
+    refusals: int
+    in_flight: int
+    waiting: int
+    gate: float
 
 
 class _Counter:
@@ -212,7 +235,7 @@ class Pace:
         # What the relay states.
         self._log: deque[float] | None = None
         self._log_s = 0.0
-        self._header_limit = 0
+        self._header_limit = self._header_remaining = self._header_started = 0
         self._header_agreed = 0
         self._header_rate = math.inf
         self._header_until = -math.inf
@@ -223,6 +246,23 @@ class Pace:
             self.window = float(min(self._most, FIRST_WINDOW))
             self._slow_start = True
         self._searches, self._plain = True, False
+
+    def state(self, now: float, waiting: int = 0) -> PaceState:
+        """Return the pace in numbers.
+
+        Args:
+            now: The clock.
+            waiting: How many calls wait to start.
+        """
+        rate = min(self._cap, self.rate)
+        return PaceState(
+            window=max(1, int(self.window)),
+            rate=None if rate == math.inf else rate,
+            refusals=self.refusals,
+            in_flight=self.in_flight,
+            waiting=waiting,
+            gate=self.closed_for(now),
+        )
 
     def closed_for(self, now: float) -> float:
         """Return for how many seconds yet nothing starts, because the relay refuses all; 0 while the gate is open."""
@@ -469,8 +509,11 @@ class Pace:
             reset: Seconds until all of them are there again.
             window: They come back all at once at that time; otherwise little by little.
         """
-        self._header_agreed = self._header_agreed + 1 if limit == self._header_limit else 1
-        self._header_limit = limit
+        # Relays copy other people's headers: they are believed while our own requests explain what they count.
+        own = self.started - self._header_started + self.in_flight
+        explained = limit == self._header_limit and self._header_remaining - remaining <= _EXPLAINED * own + 1
+        self._header_agreed = self._header_agreed + 1 if explained else 1
+        self._header_limit, self._header_remaining, self._header_started = limit, remaining, self.started
         if self._header_agreed < _STEADY or reset <= 0 or remaining > _LOW * limit:
             return
         left = max(0, remaining - self.in_flight)

@@ -8,10 +8,13 @@ from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Literal
 
+from tutuclient.pace import FIRST_WINDOW, Pace
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tutuclient.pace import Pace, Stated, Ticket
+    from tutuclient.pace import Stated, Ticket
+    from tutuclient.settings import Settings
 
 # Of so many starts one is an item's of a run, however many calls made one by one are waiting.
 _RUN_SHARE: Final = 8
@@ -20,6 +23,16 @@ answering_items: ContextVar[bool] = ContextVar("answering_items", default=False)
 """Whether the calls of this task answer the items of a run, and give way to calls made one by one."""
 
 Waiter = asyncio.Future["Ticket"]
+
+
+def new_pace(settings: Settings) -> Pace:
+    """Return the pace of a client with these settings, which has learnt nothing yet."""
+    return Pace(
+        rate=settings.rate,
+        tokens_per_minute=settings.tokens_per_minute,
+        window=settings.slots,
+        first_window=FIRST_WINDOW if settings.max_concurrency == "auto" else settings.slots,
+    )
 
 
 class Room:

@@ -18,9 +18,8 @@ from yarl import URL
 from tutuclient._threads import closes_generators
 from tutuclient.errors import ConfigError
 from tutuclient.limits import RetryBudget
-from tutuclient.pace import FIRST_WINDOW, Pace
 from tutuclient.transport import aiohttp_internals
-from tutuclient.transport.admission import Admission, Room
+from tutuclient.transport.admission import Admission, Room, new_pace
 from tutuclient.transport.connection import Connector, Names
 from tutuclient.transport.deadlines import Timer
 
@@ -74,15 +73,7 @@ class Pool:
         key = settings.base_url, settings.key_source or settings.api_key
         found = self._admissions.get(key)
         if found is None:
-            own = self._settings
-            first = FIRST_WINDOW if own.max_concurrency == "auto" else self.slots.total
-            pace = Pace(
-                rate=own.rate,
-                tokens_per_minute=own.tokens_per_minute,
-                window=self.slots.total,
-                first_window=first,
-            )
-            found = self._admissions[key] = Admission(self.loop, pace, self.slots)
+            found = self._admissions[key] = Admission(self.loop, new_pace(self._settings), self.slots)
         return found
 
     def _new_connector(self, **options: Any) -> Connector:
