@@ -200,7 +200,7 @@ async def test_a_longer_one_is_an_error(server: Server, bounded: TutuClient, dat
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_picture_to_fetch_has_the_same_limit(server: Server, bounded: TutuClient) -> None:
+async def test_an_image_to_fetch_has_the_same_limit(server: Server, bounded: TutuClient) -> None:
     server.answers(draws(sample_picture() + bytes(LIMIT), form="markdown"))
     answer = await bounded.generate("a kite")
     with pytest.raises(ImageDownloadError, match="larger than 1048576 bytes"):

@@ -26,14 +26,14 @@ def hook(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("version", [(3, 8, 20), (3, 10, 13)])
-def test_an_older_python_is_told(hook: Any, monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...]) -> None:
+def test_an_older_python_is_named(hook: Any, monkeypatch: pytest.MonkeyPatch, version: tuple[int, ...]) -> None:
     monkeypatch.setattr(sys, "version_info", version)
     shown = ".".join(map(str, version))
     with pytest.raises(SystemExit, match=f"needs Python 3.11 or newer, and this is Python {re.escape(shown)}"):
         hook.update({})
 
 
-def test_the_oldest_that_is_told_is_the_one_that_is_declared(hook: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_python_named_is_the_one_that_is_declared(hook: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     declared = re.search(r'requires-python = ">=(\d+)\.(\d+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert declared is not None
     monkeypatch.setattr(sys, "version_info", (int(declared[1]), int(declared[2]), 0))

@@ -1,4 +1,4 @@
-"""The client as an object: made cheaply, used in any loop, closed or forgotten."""
+"""The client as an object: cheap to create, usable in any event loop, closed or garbage-collected."""
 
 from __future__ import annotations
 
@@ -92,6 +92,7 @@ async def test_copies_share_connections_and_slots(client: TutuClient, server: Se
     assert len({seen.connection for seen in server.requests}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closing", ["", "await client.aclose()", "client = None; gc.collect()"])
 @pytest.mark.parametrize("streams", [False, True])
 def test_a_client_never_closed_says_nothing(relay: Server, closing: str, streams: bool) -> None:
@@ -227,7 +228,7 @@ async def parts_of(server: Server, *arguments: Any, **more: Any) -> list[dict[st
     ],
     ids=str,
 )
-async def test_pictures_are_understood_however_they_are_given(
+async def test_images_are_understood_however_they_are_given(
     server: Server, images: Any, urls: list[str], detail: str | None
 ) -> None:
     text, *pictures = await parts_of(server, images, "What?")
@@ -250,7 +251,7 @@ UNUSABLE: list[tuple[tuple[Any, ...], dict[str, Any], list[str]]] = [
     ((5, "What?"), {}, ["images is 5", "pass a path"]),
     ((object(), "What?"), {}, ["object", "path"]),
     (([], "What?"), {}, ["the list is empty"]),
-    ((iter(()), "What?"), {}, ["no image was given", "the list is empty"]),
+    ((iter(()), "What?"), {}, ["no image was passed", "the list is empty"]),
     (([PNG, ""], "What?"), {}, ["images[1] is ''", "pass a path"]),
     (([PNG, None], "What?"), {}, ["images[1] is None"]),
     (([[PNG]], "What?"), {}, ["images[0] is a list"]),
@@ -297,7 +298,7 @@ async def test_what_cannot_be_meant_is_said_before_anything_is_sent(
     assert not server.requests
 
 
-async def test_a_picture_of_an_answer_is_fetched_first(server: Server) -> None:
+async def test_an_image_of_an_answer_is_fetched_first(server: Server) -> None:
     async with TutuClient(KEY, server.base_url) as client:
         (made,) = (await client.generate("a red panda")).images
         again: Any = made
@@ -307,7 +308,7 @@ async def test_a_picture_of_an_answer_is_fetched_first(server: Server) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["", None, b"a cat", 5, ["a cat"], Path("cat.png")])
-async def test_a_picture_is_never_ordered_without_words(server: Server, prompt: Any) -> None:
+async def test_an_image_is_never_ordered_without_words(server: Server, prompt: Any) -> None:
     async with TutuClient(KEY, server.base_url) as client:
         with pytest.raises(ConfigError, match="prompt"):
             await client.generate(prompt)
@@ -321,7 +322,7 @@ async def test_a_picture_is_never_ordered_without_words(server: Server, prompt: 
         (ADDRESS, "Compare it with dog.png"),
     ],
 )
-async def test_words_about_pictures_are_words(server: Server, images: Any, prompt: str) -> None:
+async def test_words_about_images_are_words(server: Server, images: Any, prompt: str) -> None:
     text, _ = await parts_of(server, images, prompt)
     assert text["text"] == prompt
 
@@ -339,7 +340,7 @@ async def test_analyze_streams_and_refuses_types_as_create_does(server: Server) 
     ("pictures", "prompt"),
     [("a.png", "b.png"), (PNG, "/photos/CAT.WebP"), (ADDRESS, ADDRESS), ([ADDRESS], "data:image/png;base64,iVBO")],
 )
-async def test_a_picture_in_place_of_the_prompt_is_quoted(
+async def test_an_image_in_place_of_the_prompt_is_quoted(
     server: Server, client: TutuClient, pictures: Any, prompt: str
 ) -> None:
     for verb in (client.analyze, client.edit):
@@ -358,7 +359,7 @@ async def test_a_picture_in_place_of_the_prompt_is_quoted(
         (str(PNG), "text of a bytes object"),
     ],
 )
-async def test_a_text_that_is_no_picture_is_explained(
+async def test_a_text_that_is_not_an_image_is_explained(
     server: Server, client: TutuClient, picture: str, says: str
 ) -> None:
     with pytest.raises(TutuError, match=says):

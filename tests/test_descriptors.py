@@ -68,6 +68,7 @@ print(collections.Counter(each.meta.attempts for each in met if hasattr(each, "t
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("soft", "count", "most", "size"),
     [(256, 2000, 0, 3_000), (256, 1000, 512, 3_000), (1024, 1000, 0, 60_000), (64, 200, 512, 400_000)],
@@ -106,6 +107,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_without_descriptors_the_error_names_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010806000000") + bytes(300))
@@ -139,6 +141,7 @@ print(*{f"{each.reason} {each}" for each in met if not isinstance(each, bytes)})
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("free", [0, 6])
 async def test_downloads_wait_for_descriptors_and_name_the_limit(free: int) -> None:
     with serve_in_thread() as server:

@@ -224,7 +224,7 @@ def test_reads_code_param_and_type_of_a_body(body: object, code: str, param: str
     assert (error.body, error.code, error.param, error.type) == (body, "own c", "own p", "own t")
 
 
-def test_an_answer_that_is_none_has_the_status_of_its_response() -> None:
+def test_an_invalid_answer_has_the_status_of_its_response() -> None:
     assert errors.UnexpectedResponseError("HTML").status_code is None
     assert errors.UnexpectedResponseError("HTML", response=Meta(200)).status_code == 200
 

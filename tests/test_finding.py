@@ -145,7 +145,7 @@ async def test_of_a_text_of_megabytes_no_data_are_lost() -> None:
 # What is not there
 
 
-def test_a_image_that_is_not_there_is_told_with_what_the_relay_said() -> None:
+def test_an_image_that_is_not_there_is_reported_with_what_the_relay_said() -> None:
     images = find_images(
         ChatCompletion(choices=[ChatChoice(message=ChatMessage(content="I may not draw\x1b[1m that."))])
     )

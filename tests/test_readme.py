@@ -25,8 +25,8 @@ RUNNABLE = [number for number, example in enumerate(EXAMPLES) if "asyncio.run" i
 
 @pytest.fixture
 def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    (tmp_path / "pictures").mkdir()
-    for name in ("cat.jpg", "pictures/a.jpg", "pictures/b.jpg"):
+    (tmp_path / "images").mkdir()
+    for name in ("cat.jpg", "images/a.jpg", "images/b.jpg"):
         (tmp_path / name).write_bytes(sample_picture())
     with serve_in_thread(key="sk-readme") as server:
         monkeypatch.setenv("TUTU_API_KEY", "sk-readme")
@@ -40,6 +40,7 @@ def test_the_readme_has_examples() -> None:
     assert len(RUNNABLE) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", [pytest.param(EXAMPLES[number], id=str(number)) for number in RUNNABLE])
 def test_an_example_runs_as_it_stands(relay: Server, example: str) -> None:
     done = subprocess.run(  # noqa: S603  (our own README)
@@ -76,12 +77,14 @@ def checked(*command: str) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_examples_are_typed_by_mypys_strictest_word(examples: Path) -> None:
     cache = ROOT / ".mypy_cache" / "readme"
     assert not checked("mypy", "--strict", "--config-file=", f"--cache-dir={cache}", str(examples))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_examples_are_typed_by_pyrights_strictest_word(examples: Path) -> None:
     settings = {"typeCheckingMode": "strict", "pythonVersion": "3.11", "include": ["."]}
@@ -89,6 +92,7 @@ def test_the_examples_are_typed_by_pyrights_strictest_word(examples: Path) -> No
     assert not checked("pyright", f"--project={examples}", f"--pythonpath={sys.executable}")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_checker_finds_a_keyword_that_is_misspelt(tmp_path: Path) -> None:
     (example,) = (example for example in EXAMPLES if "enable_thinking" in example)
@@ -107,12 +111,12 @@ def test_the_web_app_answers(relay: Server) -> None:
         assert answer.status_code == 200
         assert "PNG" in answer.json()["text"]
         assert answer.json()["request_id"]
-        refused = web.post("/describe", content=b"no picture at all")
+        refused = web.post("/describe", content=b"no image at all")
         assert refused.status_code == 400
         assert "text" in refused.json()["error"]
         told = web.post("/narrate", content=sample_picture()).text
         assert told.count("data: ") > 10
-        assert "event: error" in web.post("/narrate", content=b"no picture at all").text
+        assert "event: error" in web.post("/narrate", content=b"no image at all").text
         relay.answers(says("x", finish_reason="stop"))
         assert web.post("/describe", content=sample_picture()).json()["text"] == "x"
 

@@ -127,7 +127,7 @@ def test_repeats_the_unknown_only_where_it_is_not_paid_twice(
 
 @pytest.mark.parametrize("error", [ended(errors.APIConnectionError("refused"), "not_sent"), status(429), status(503)])
 @pytest.mark.parametrize("resend_unknown", [None, True, False])
-def test_repeats_a_picture_that_was_certainly_not_made(error: TutuError, resend_unknown: bool | None) -> None:
+def test_repeats_an_image_that_was_certainly_not_made(error: TutuError, resend_unknown: bool | None) -> None:
     assert worth_repeating(error, RetryPolicy(resend_unknown=resend_unknown), makes_image=True)
 
 

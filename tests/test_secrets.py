@@ -8,13 +8,10 @@ import contextlib
 import gc
 import json
 import logging
-import os
 import pickle
 import re
 import socket
 import ssl
-import subprocess
-import sys
 import traceback
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -226,7 +223,7 @@ async def test_no_fault_of_a_connection_used_again_shows_the_key(
 
 
 @pytest.mark.parametrize("name", ["reset_after_request", "no_answer", "status", "short_body"])
-async def test_no_fault_of_a_picture_s_order_shows_the_key(
+async def test_no_fault_of_an_image_s_order_shows_the_key(
     server: Server, secretive: TutuClient, log: Log, name: str
 ) -> None:
     server.faults(name)
@@ -297,7 +294,7 @@ async def test_nothing_is_seen_of_a_good_answer(server: Server, secretive: TutuC
     assert "fine" not in log.text
 
 
-async def test_pictures_and_prompts_are_not_logged(server: Server, secretive: TutuClient, log: Log) -> None:
+async def test_images_and_prompts_are_not_logged(server: Server, secretive: TutuClient, log: Log) -> None:
     picture = sample_picture()
     start = base64.b64encode(picture).decode()[:40]
     server.answers(draws(picture, form="b64"), fails(500, "busy"), draws(picture, form="images"))
@@ -456,7 +453,7 @@ async def test_redirects_in_a_circle_end(server: Server, secretive: TutuClient) 
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_picture_is_fetched_without_the_key(server: Server, status: int) -> None:
+async def test_an_image_is_fetched_without_the_key(server: Server, status: int) -> None:
     async with serve(key=None) as host:
         host.answers(
             raw(status, b"", {"Location": f"{host.base_url}/files/b.png", "Set-Cookie": "a=b"}), path="/v1/files/a.png"
@@ -479,7 +476,7 @@ async def test_a_picture_is_fetched_without_the_key(server: Server, status: int)
             assert names <= {"host", "accept", "accept-encoding", "user-agent", "connection"}
 
 
-async def test_a_picture_of_the_relay_itself_is_fetched_without_the_key(server: Server, secretive: TutuClient) -> None:
+async def test_an_image_of_the_relay_itself_is_fetched_without_the_key(server: Server, secretive: TutuClient) -> None:
     server.answers(draws(sample_picture(), form="markdown"))
     answer = await secretive.with_options(timeout=10).generate("a kite")
     await answer.images[0].read()
@@ -729,7 +726,7 @@ def everything_in(folder: Path) -> list[Path]:
         *("图片.png", "a.png%20.exe", "a.php", "%E2%80%AE.png", "C:a.png", "a:b.png", "*.png", "..", "."),
     ],
 )  # fmt: skip
-async def test_a_picture_s_name_stays_in_its_folder(server: Server, tmp_path: Path, name: str) -> None:
+async def test_an_image_s_name_stays_in_its_folder(server: Server, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
     server.answers(draws(f"{server.base_url}/files/x/{name}?a=../../b", form="markdown"))
@@ -840,19 +837,17 @@ async def test_a_server_s_words_are_one_harmless_line(server: Server, log: Log, 
 
 
 @pytest.mark.parametrize("where", FORGERIES)
-def test_the_command_line_prints_no_escapes(where: str) -> None:
-    pytest.importorskip("typer")
+def test_the_command_line_prints_no_escapes(
+    where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cli = pytest.importorskip("tutuclient.cli", exc_type=ImportError)
+    monkeypatch.setenv("TUTU_API_KEY", KEY)
     with serve_in_thread() as server:
         server.answers(*[FORGERIES[where]] * 3)
-        done = subprocess.run(  # noqa: S603  (our own code)
-            [sys.executable, "-m", "tutuclient", "ask", "hello", "--base-url", server.base_url],
-            env=os.environ | {"TUTU_API_KEY": KEY, "NO_COLOR": "1", "TERM": "dumb"},
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
-    assert done.returncode != 0
-    shown = (done.stdout + done.stderr).decode()
+        code = cli.run(["chat", "hello", "--base-url", server.base_url])
+        assert server.requests
+    shown = "".join(capfd.readouterr())
+    assert code != 0
     assert_clean(shown)
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]", shown)
     assert "\n2026-01-01 ERROR" not in shown

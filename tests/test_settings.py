@@ -1,4 +1,4 @@
-"""What ``tutuclient.settings`` promises: clean values or a clear refusal, and a key that nobody sees."""
+"""What ``tutuclient.settings`` promises: checked values or a clear error, and a key that is never shown."""
 
 from __future__ import annotations
 
@@ -459,7 +459,7 @@ def test_an_error_about_an_argument_names_no_variable() -> None:
         ("undefined", "'undefined', which is not an address"),
     ],
 )
-def test_an_address_that_was_never_filled_in_is_told_so(address: str, words: str) -> None:
+def test_an_address_that_was_never_filled_in_is_named(address: str, words: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(words)):
         settings(environ={}, api_key=KEY, base_url=address)
 
@@ -492,7 +492,7 @@ def test_takes_the_urls_of_other_libraries() -> None:
         ({"default_headers": {"X-Team": None}}, "is None: write text, or leave it out"),
     ],
 )
-def test_settings_of_a_wrong_type_are_told_at_once(changes: dict[str, Any], words: str) -> None:
+def test_settings_of_a_wrong_type_are_reported_at_once(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(words)):
         settings(environ={}, api_key=KEY, base_url="https://relay.example", **changes)
 
@@ -584,7 +584,7 @@ def test_a_change_is_checked_as_a_setting_is(changes: dict[str, Any], words: str
         ),
     ],
 )
-def test_a_keyword_that_is_no_setting_is_an_error(call: Any, name: str, words: str) -> None:
+def test_an_unknown_setting_is_an_error(call: Any, name: str, words: str) -> None:
     with pytest.raises(TypeError, match=words):
         call(**{"api_key": KEY, name: 1})
 

@@ -170,7 +170,7 @@ def test_arguments_become_values_and_what_is_missing_is_left_to_the_function() -
         ('{"city":' + "[" * 300 + "]" * 300 + "}", "nested deeper than 256"),
     ],
 )
-def test_arguments_that_do_not_fit_are_told_in_words(text: str, why: str) -> None:
+def test_arguments_that_do_not_fit_are_reported_in_words(text: str, why: str) -> None:
     with pytest.raises(MisfitError, match=why):
         Tool(weather).read(text)
 
@@ -356,7 +356,7 @@ def test_a_tool_that_is_not_strict_keeps_its_defaults() -> None:
     assert Tool(open_fields).read('{"counts": {"a": "1"}, "rest": [1]}') == {"counts": {"a": 1}, "rest": [1]}
 
 
-def test_a_default_that_no_json_stands_for_is_not_told() -> None:
+def test_a_default_without_json_form_is_left_out() -> None:
     def opaque(a: list[str] = object(), b: Unit = Unit.F, c: Order = Order(what=Kind(kind="kind"))) -> None:  # type: ignore[assignment]  # noqa: B008  (what a caller may write)
         raise AssertionError(a, b, c)
 
@@ -454,12 +454,12 @@ class Pair(NamedTuple):
 @pytest.mark.parametrize(
     "kind", [list[Place], int, str, dict[str, int], Place | None, Cat | Dog, Pair, Literal["a"], Any], ids=str
 )
-def test_what_is_no_object_is_refused_as_a_format(kind: Any) -> None:
+def test_what_is_not_an_object_is_refused_as_a_format(kind: Any) -> None:
     with pytest.raises(ConfigError, match="response_format must be a type with fields"):
         Shape(kind, "response_format")
 
 
-def test_types_are_told_from_the_apis_own_dicts() -> None:
+def test_types_are_distinguished_from_the_apis_own_dicts() -> None:
     assert all(map(is_format, [Place, Options, Order, list[int], Literal["a"]]))
     assert not any(map(is_format, [None, {"type": "json_object"}, "text"]))
 

@@ -252,7 +252,7 @@ class _Package(ModuleType):
 
 
 def _publish(module: ModuleType) -> None:
-    """Give the public classes and functions of a module their public name, and those of its own modules."""
+    """Set the public name of the public classes and functions of a module, and those of its own modules."""
     path = module.__name__.removeprefix(f"{__name__}.")
     for name in _DEFINED_IN.get(path, ()):
         value = getattr(module, name)

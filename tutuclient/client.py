@@ -13,15 +13,20 @@ from tutuclient.media.image import GeneratedImage
 from tutuclient.media.parts import image
 from tutuclient.media.sources import names_image
 from tutuclient.media.upload import PictureSource  # noqa: TC001  (``get_type_hints`` reads the fields at run time)
-from tutuclient.resources import Account, AnyEndpoint, Audio, Chat, Embeddings, Images, Models, TextCompletions
-from tutuclient.resources.options import RequestOptions
-from tutuclient.resources.parsing import refuse_format
+from tutuclient.resources.account import Account
+from tutuclient.resources.audio import Audio
+from tutuclient.resources.chat import Chat
+from tutuclient.resources.completions import TextCompletions
+from tutuclient.resources.embeddings import Embeddings
+from tutuclient.resources.generic import AnyEndpoint, AnyFields
+from tutuclient.resources.images import Images
+from tutuclient.resources.models import Models
+from tutuclient.resources.parsing import check_untyped
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
 from tutuclient.transport import Transport
 from tutuclient.types.chat import CallFields
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self, Unpack
 
     from tutuclient.media.parts import ImagePart
@@ -37,14 +42,6 @@ ImageSources: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | 
 """What ``analyze`` and ``edit`` take as images: a source, a part made by ``image(…)``, or several of these."""
 
 USER_AGENT: Final = f"tutuclient/{__version__}"
-
-
-class AnyFields(RequestOptions, total=False):
-    """The keywords of ``get``, ``post``, ``put``, ``patch`` and ``delete``; ``TutuClient.post`` explains them."""
-
-    body: Mapping[str, Any] | None
-    files: Mapping[str, PictureSource] | None
-    makes_image: bool
 
 
 class TaskFields(CallFields, total=False):
@@ -118,7 +115,7 @@ class TutuClient:
         try:
             settings = Settings.make(api_key, base_url, user_agent=USER_AGENT, **options)
         except Exception as error:  # noqa: BLE001  (what is of a wrong type raises anything)
-            # Tracebacks with locals print this frame and those below it, and what was given may hold secrets.
+            # Tracebacks with locals print this frame and those below it, and the arguments may hold secrets.
             del api_key, base_url, options
             error.__context__ = None
             raise error.with_traceback(None) from None
@@ -185,7 +182,7 @@ class TutuClient:
 
     @with_keywords(Changes)
     def with_options(self, *, api_key: Key | None = None, **changes: Unpack[Changes]) -> Self:
-        """Return a copy with other settings, sharing connections and limits. What is not given stays.
+        """Return a copy with other settings, sharing connections and limits. What is not passed stays.
 
         Headers and query parameters are added to those of the client. Closing any of
         the copies closes the connections of all.
@@ -198,6 +195,7 @@ class TutuClient:
 
     def _copy(self, settings: Settings) -> Self:
         """Return a client with these settings, which shares the connections unless they go to another server."""
+        # Not by ``__init__``, which would read the environment again and check what has been checked.
         copy = object.__new__(type(self))
         shared = settings.base_url == self._settings.base_url or settings.origin == self._settings.origin
         copy._bind(settings, self._transport if shared else Transport(settings))
@@ -225,9 +223,7 @@ class TutuClient:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:
@@ -383,18 +379,10 @@ class TutuClient:
         """Change one or several images; the result is in ``.images`` of the answer.
 
         Whatever the model is called, the call is not repeated when the first may have
-        been done: a second image would be paid for.
-
-        Args:
-            images: As for ``analyze``.
-            prompt: What to change.
-            model: A model that takes and draws images.
-            detail: As for ``analyze``.
-            max_side: As for ``analyze``.
-            stream: Return a ``ChatStream`` of the relay's progress; ``await stream.completion()`` has the images. A
-                stream outlives proxies, which cut silent requests after 100 s.
-            timeout: As for ``chat.completions.create``; drawing may take minutes.
-            **fields: Further fields of the request.
+        been done: a second image would be paid for. Arguments as for ``analyze``; the
+        model has to take and draw images, which may take minutes. With ``stream`` the
+        relay's progress comes, and ``await stream.completion()`` has the images: a
+        stream outlives proxies, which cut silent requests after 100 s.
 
         Raises:
             MediaError: An image cannot be used; nothing was sent.
@@ -435,6 +423,7 @@ class TutuClient:
                 " image: edit('cat.jpg', 'Put a blue sky behind it')."
             )
         wire.check_keywords(fields, _FIELDS, "generate")
+        # A chat model draws (WIRE.md 2.2): the relay's way, where OpenAI has ``images.generate``.
         return await self._ask(model, {"role": "user", "content": _prompt(prompt)}, stream, timeout, fields, True)
 
     async def _ask(
@@ -446,20 +435,12 @@ class TutuClient:
         fields: dict[str, Any],
         makes_image: bool | None,
     ) -> ChatCompletion | ChatStream:
-        """Send one message.
-
-        Args:
-            model: The model's name.
-            message: The message.
-            stream: Whether to return a stream.
-            timeout: As for every call.
-            fields: Further fields of the request, and the options of every call.
-            makes_image: True where the call asks for an image, whatever the model is called; None to tell by the model.
-        """
+        """Send one message. ``fields`` has the options too; ``makes_image=None`` judges by the model."""
         more = {name: fields.pop(name) for name in ("extra_headers", "extra_query") if name in fields}
         extra_body: Mapping[str, Any] = wire.checked_extra_body(fields.pop("extra_body", None))
         body = wire.without_unset({"model": model, "messages": [message], **fields, **extra_body})
-        refuse_format(body)
+        # ``response_format`` may have come by ``extra_body``, so it is looked for where the body is complete.
+        check_untyped(body)
         ask = (
             self.chat.completions.open
             if wire.is_stream_asked(stream) or body.get("stream") is True
@@ -483,20 +464,22 @@ def _question(
         _image_part(source, f"images[{place}]" if several else "images", detail, side)
         for place, source in enumerate(sources)
     ]
+    # The text comes first, as in the samples of the relay's documentation (WIRE.md 1.11).
     return {"role": "user", "content": [{"type": "text", "text": text}, *parts]}
 
 
 def _sources(images: Any) -> list[Any]:
-    """Return the images that were given, one by one, as they were given."""
+    """Return the images one by one, as they were passed."""
     if isinstance(images, Mapping) or wire.is_part(images) or wire.is_source(images):
         return [images]
+    # An array of numpy iterates over its rows, and each would be taken for an image.
     if hasattr(images, "dtype"):
         raise MediaError(f"images is {wire.quoted(images)}: pass it as PIL.Image.fromarray(array)")
     if isinstance(images, str | bytes | bytearray | memoryview) or not isinstance(images, Iterable):
         return [images]
     sources: list[Any] = [*images]
     if not sources:
-        raise MediaError("no image was given: the list is empty")
+        raise MediaError("no image was passed: the list is empty")
     return sources
 
 
@@ -532,6 +515,7 @@ def _side(max_side: Any) -> int | None:
     if max_side is None:
         return None
     try:
+        # ``True`` is an int too, and no number of pixels.
         side = 0 if isinstance(max_side, bool) else index(max_side)
     except TypeError:
         side = 0

@@ -15,8 +15,10 @@ _HEAD_BYTES = 512
 
 
 def quoted(value: object) -> str:
-    """Return a few words that show what was given: short text and numbers as they are, everything else by its type."""
+    """Return a few words that show a value: short text and numbers as they are, everything else by its type."""
     if isinstance(value, str):
+        # Cut before ``repr``: it may be an image of megabytes. ``str`` undoes subclasses, whose ``repr`` may be
+        # another.
         return printable(repr(str(value[: _SHOWN + 1])[:_SHOWN]), _SHOWN + 2) + ("…" if len(value) > _SHOWN else "")
     if is_binary(value):
         head = bytes(memoryview(value).tobytes()[:_HEAD_BYTES])

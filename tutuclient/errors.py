@@ -128,15 +128,10 @@ class APIDetails(Details, total=False):
 class TutuError(Exception):
     """The root: whatever tutuclient raises is one of these.
 
-    Args:
-        message: See ``message``.
-        outcome: See ``outcome``; None is the usual one of the class.
-        attempts: See ``attempts``.
-        request_id: See ``request_id``.
-
     Attributes:
         message: What was asked, what came back, what to try.
-        outcome: Whether the call may have been carried out, or None where none was to be made.
+        outcome: Whether the call may have been carried out, or None where none was to be made. Each class has its
+            usual one, which the argument replaces.
         attempts: How often the call was tried; 0 when it failed before the first attempt.
         request_id: The relay's id of the last attempt, or None.
         conversation: The messages so far, to be sent again, of an error within ``run_tools``; else None.
@@ -147,6 +142,9 @@ class TutuError(Exception):
     def __init__(
         self, message: str = "", *, outcome: Outcome | None = None, attempts: int = 0, request_id: str | None = None
     ) -> None:
+        # Only the message is positional: ``BaseException.__reduce__`` creates the error from its ``args``, and restores
+        # all else from ``__dict__``, so that subclasses with keywords of their own need no ``__reduce__`` (CPython:
+        # Objects/exceptions.c).
         super().__init__(message)
         self.message = message
         self.attempts = attempts
@@ -175,6 +173,7 @@ class TutuError(Exception):
         return self
 
 
+# openai's name of the root, for ``except`` clauses that were written for its package.
 OpenAIError = TutuError
 
 
@@ -199,13 +198,6 @@ class ImageDownloadError(TutuError):
 
     The answer itself is good and paid for; the call is not made again. The
     address stays in the image's ``url``.
-
-    Args:
-        message: What went wrong, and what to try.
-        reason: See ``reason``.
-        status: See ``status``.
-        retry_after: See ``retry_after``.
-        details: As for ``TutuError``.
 
     Attributes:
         reason: Why, to branch on: one of ``DownloadReason``, or None.
@@ -241,13 +233,7 @@ class NoImageError(TutuError, IndexError):
 
 
 class _CompletionError(TutuError):
-    """An answer came whole and was billed, and cannot be used.
-
-    Args:
-        message: What is wrong with it, and what to try.
-        completion: The answer; ``attempts`` and ``request_id`` are those of its ``meta``.
-        details: As for ``TutuError``.
-    """
+    """An answer came whole and was billed, and cannot be used; ``attempts`` and ``request_id`` are its ``meta``'s."""
 
     outcome: Outcome | None = "unknown"
 
@@ -292,21 +278,12 @@ class ToolRoundsError(_CompletionError):
 class APIError(TutuError):
     """A call that was made, or tried, and did not return an answer.
 
-    Args:
-        message: What went wrong, and what to try.
-        body: See ``body``.
-        code: See ``code``; None is the body's.
-        param: See ``param``; likewise.
-        type: See ``type``; likewise.
-        partial: See ``partial``.
-        details: As for ``TutuError``.
-
     Attributes:
         body: The relay's decoded error object: the ``error`` member of its answer where there is one; the whole answer
             where that also describes a task, or lacks what was asked for. Else the answer's text, or None.
-        code: The error's ``code`` as text, or None.
-        param: The error's ``param``, or None.
-        type: The error's ``type``, or None.
+        code: The error's ``code`` as text, or None: the argument's, else the one in ``body``.
+        param: The error's ``param``, or None; likewise.
+        type: The error's ``type``, or None; likewise.
         partial: The part of an answer that had arrived when it broke off, folded into one; None when nothing had.
     """
 
@@ -325,6 +302,8 @@ class APIError(TutuError):
         self.body = body
         fields = cast("dict[str, Any]", body) if isinstance(body, dict) else {}
         said_code, said_param, said_type = fields.get("code"), fields.get("param"), fields.get("type")
+        # new-api writes codes of any JSON type, such as 500 and null (.github/WIRE.md, section 4.1); its usage endpoint
+        # writes true for success (section 6).
         if code is None and said_code is not None and not isinstance(said_code, bool | list | dict):
             code = str(said_code)
         self.code: str | None = code
@@ -344,12 +323,6 @@ class APIError(TutuError):
 
 class APIResponseValidationError(APIError):
     """The relay answered with a status of success, but the answer is not what was asked for.
-
-    Args:
-        message: What came, and what to try.
-        response: See ``response``.
-        hint: See ``hint``.
-        details: As for ``APIError``.
 
     Attributes:
         response: The answer's status, headers and timings, or None inside a stream.
@@ -378,16 +351,9 @@ class UnexpectedResponseError(APIResponseValidationError):
 class APIStatusError(APIError):
     """The relay answered with an error, by its status or by an error object under status 200.
 
-    Args:
-        message: The relay's message, and what to try.
-        response: See ``response``.
-        status_code: See ``status_code``; None is the usual status of the class.
-        retry_after: See ``retry_after``.
-        details: As for ``APIError``.
-
     Attributes:
         response: The answer's status, headers and timings, or None inside a stream.
-        status_code: The HTTP status; for an error object under status 200, the usual status of the class.
+        status_code: The HTTP status; the usual one of the class by default, and for an error object under status 200.
         retry_after: Seconds that the relay asks to wait, or None.
     """
 
@@ -482,6 +448,7 @@ class APIConnectionError(APIError):
     outcome: Outcome | None = "unknown"
 
 
+# A relay may finish, and bill, what it has begun, although its answer never arrives (QuantumNous/new-api#4364).
 class OutcomeUnknownError(APIConnectionError):
     """The connection broke after an image was ordered: it may have been made and billed.
 
@@ -494,6 +461,8 @@ class IncompleteStreamError(APIConnectionError):
     """The stream ended before the answer was complete; ``partial`` has what came."""
 
 
+# ``OSError.__new__`` reads an errno out of two arguments or more
+# (https://docs.python.org/3/library/exceptions.html#OSError); there is one here, so it stays a message.
 class APITimeoutError(APIConnectionError, TimeoutError):
     """A limit of ``timeout`` passed; the message says which one."""
 

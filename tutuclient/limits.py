@@ -19,6 +19,8 @@ class RetryBudget:
 
     __slots__ = ("_capacity", "_left")
 
+    # botocore/retries/standard.py, RetryQuotaChecker: _RETRY_COST, _TIMEOUT_RETRY_REQUEST and _NO_RETRY_INCREMENT. A
+    # timeout costs more, since the server may still be working on the first request.
     COST = 5
     COST_OF_TIMEOUT = 10
     REWARD = 1

@@ -25,7 +25,7 @@ import msgspec
 
 from tutuclient.diagnostics import quoted, warn
 from tutuclient.errors import ConfigError, printable
-from tutuclient.types.json import DEEPEST, too_deep
+from tutuclient.types.json import DEEPEST, is_list, is_object, too_deep
 
 __all__ = ["Tool"]
 
@@ -97,6 +97,7 @@ class Shape(Generic[T]):
             MisfitError: It does not fit; the message says where.
         """
         fenced = _FENCE.fullmatch(text)
+        # A half surrogate, which JSON's escapes allow (.github/WIRE.md, section 5), has no UTF-8.
         data = (fenced[1] if fenced else text).encode("utf-8", "replace")
         if too_deep(data):
             raise MisfitError(f"JSON nested deeper than {DEEPEST} levels")
@@ -197,7 +198,7 @@ class Tool:
 
     @property
     def is_async(self) -> bool:
-        """Whether calling it returns an awaitable."""
+        """Return whether calling it returns an awaitable."""
         inner = _unwrapped(self.function)
         called = inner if inspect.isroutine(inner) or _is_class(inner) else _class_of(inner).__call__
         return inspect.iscoroutinefunction(called)
@@ -224,6 +225,7 @@ class Tool:
         if self._whole:
             return arguments
         rest = dict(arguments)
+        # Parameters before a "/" have no names in a call, though the model writes all of them by name.
         args = [rest.pop(name) for name in self._positional if name in rest]
         return self.function(*args, **rest)
 
@@ -240,6 +242,7 @@ class Tool:
             default = msgspec.NODEFAULT if required else msgspec.UNSET
             fields.append((field, hints[parameter.name], msgspec.field(default=default, name=parameter.name)))
         self._positional = tuple(p.name for p in parameters if p.kind is p.POSITIONAL_ONLY)
+        # A parameter that the model invented is an error, which it is told: dropped, it would be missed in the result.
         kind = msgspec.defstruct(self.name, fields, kw_only=True, forbid_unknown_fields=True)
         self._shape = Shape(kind, f"the tool {self.name}")
         schema = {word: value for word, value in self._shape.schema.items() if word != "title"}
@@ -306,7 +309,7 @@ def toolbox(tools: Iterable[Any]) -> dict[str, Tool | Mapping[str, Any]]:
             entry = cast("Mapping[str, Any]", tool)
             _check_entry(entry, f"tools[{place}]")
             function = entry.get(str(entry.get("type", "function")))
-            name = str(function.get("name", "")) if _is_dict(function) else ""
+            name = str(function.get("name", "")) if is_object(function) else ""
             boxed: Tool | Mapping[str, Any] = entry
         elif callable(tool):
             boxed = tool if isinstance(tool, Tool) else Tool(tool)
@@ -380,14 +383,6 @@ def plain(value: Any) -> Any:
 # --- schemas -------------------------------------------------------------------------------------------------------
 
 
-def _is_dict(value: object) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
-
-
 def _is_class(value: object) -> TypeGuard[type[Any]]:
     return isinstance(value, type)
 
@@ -447,15 +442,16 @@ def _rooted(schema: dict[str, Any]) -> dict[str, Any]:
         root = {**definitions[name], **root}
         others = [root, *(definition for other, definition in definitions.items() if other != name)]
         if not any(reference in _references(part) for part in others):
+            # Nothing else refers to the root, so its definition would only be sent, and billed, a second time.
             del definitions[name]
     return {**root, "$defs": definitions} if definitions else root
 
 
 def _references(schema: Any) -> set[str]:
-    if _is_dict(schema):
+    if is_object(schema):
         mine = {schema["$ref"]} if isinstance(schema.get("$ref"), str) else set[str]()
         return mine.union(*map(_references, schema.values()))
-    return set[str]().union(*map(_references, schema)) if _is_list(schema) else set()
+    return set[str]().union(*map(_references, schema)) if is_list(schema) else set()
 
 
 def strictened(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -471,8 +467,9 @@ def strictened(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _strict(schema: dict[str, Any], definitions: Mapping[str, Any], within: frozenset[str]) -> dict[str, Any]:
+    # pydantic writes oneOf for unions that have a discriminator; strict mode knows anyOf alone.
     words = _without_default({("anyOf" if word == "oneOf" else word): value for word, value in schema.items()})
-    if _is_list(parts := words.get("allOf")) and len(parts) == 1:
+    if is_list(parts := words.get("allOf")) and len(parts) == 1:
         words = {**words.pop("allOf")[0], **words}
     reference = words.get("$ref")
     if isinstance(reference, str) and len(words) > 1:
@@ -487,12 +484,14 @@ def _strict(schema: dict[str, Any], definitions: Mapping[str, Any], within: froz
             words[word] = {name: _strict(inner, definitions, within) for name, inner in value.items()}
         elif word in {"anyOf", "allOf", "prefixItems"}:
             words[word] = [_strict(inner, definitions, within) for inner in value]
-        elif word == "items" and _is_dict(value):
+        elif word == "items" and is_object(value):
             words[word] = _strict(value, definitions, within)
+    # msgspec writes the values of an Enum or a Literal without their type, which strict mode asks for.
     if "enum" in words and "type" not in words:
         kinds = sorted({_JSON_TYPES[type(value)] for value in words["enum"]})
         words["type"] = kinds[0] if len(kinds) == 1 else kinds
     if "properties" in words:
+        # Strict mode has neither optional fields nor open objects.
         words["required"] = list(words["properties"])
         words.setdefault("additionalProperties", False)
     return words
@@ -507,7 +506,7 @@ def _without_default(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _can_be_strict(schema: Any) -> bool:
-    if not _is_dict(schema) or not schema or not schema.keys() <= _STRICT_WORDS:
+    if not is_object(schema) or not schema or not schema.keys() <= _STRICT_WORDS:
         return False
     words = schema
     if words.get("type") == "object" and ("properties" not in words or words.get("additionalProperties") is not False):
@@ -520,7 +519,7 @@ def _can_be_strict(schema: Any) -> bool:
 
 
 def _validated(kind: Any, value: Any) -> Any:
-    """Return a pydantic model of decoded JSON: a hook for msgspec's decoder. ``_schema`` has refused other types."""
+    """Return a pydantic model of decoded JSON: a hook for msgspec's decoder. ``_schema`` has rejected other types."""
     return _validated_by(kind.model_validate, value)
 
 
@@ -533,6 +532,7 @@ def _validated_by(validate: Callable[[Any], Any], value: Any) -> Any:
     try:
         return validate(value)
     except ValueError as error:
+        # pydantic's ValidationError is a ValueError, and known by its method: pydantic is not imported.
         listed = getattr(error, "errors", None)
         if not callable(listed):
             raise MisfitError(str(error)) from None
@@ -554,6 +554,8 @@ def _unwrapped(function: Any) -> Any:
 def _hints(function: Any) -> dict[str, Any]:
     """Return the resolved annotations of the parameters alone: the return type is often imported for checkers only."""
     written: Mapping[str, Any] = getattr(function, "__annotations__", {})
+    # ``get_type_hints`` resolves all annotations of a function or none; it accepts anything that has
+    # ``__annotations__`` (https://docs.python.org/3/library/typing.html#typing.get_type_hints).
     parameters = SimpleNamespace(__annotations__={name: hint for name, hint in written.items() if name != "return"})
     return get_type_hints(parameters, getattr(function, "__globals__", {}), include_extras=True)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.cli.conftest import Done, Terminal, one_line
 from tutuclient.testing import Server, raw
 
@@ -48,6 +50,7 @@ def test_no_models(tutu: Callable[..., Done], relay: Server) -> None:
     assert tutu("models") == (0, "", "note: the relay lists no models for this key\n")
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_models_as_a_table() -> None:
     with Terminal("models", NO_COLOR="1") as terminal:
         assert terminal.end() == 0
@@ -68,11 +71,12 @@ def test_a_balance_that_ends_or_is_not_told(tutu: Callable[..., Done], relay: Se
     assert tutu("balance").out == "the relay does not say what is left, ends 2027-01-15 08:00 UTC\n"
 
 
-def test_a_relay_without_billing_pages(tutu: Callable[..., Done], relay: Server) -> None:
+def test_a_relay_without_billing_endpoints(tutu: Callable[..., Done], relay: Server) -> None:
     relay.answers(*[raw(404, b'{"error": {"message": "Invalid URL"}}')] * 2)
     assert tutu("balance").code == 4
 
 
+@pytest.mark.slow
 def test_a_narrow_terminal_cuts_no_name() -> None:
     with Terminal("models", NO_COLOR="1", COLUMNS="30") as terminal:
         assert terminal.end() == 0

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         (("notes.txt", "what"), "notes.txt"),
     ],
 )
-def test_pictures_and_prompt_are_checked_before_anything_is_sent(
+def test_images_and_prompt_are_checked_before_anything_is_sent(
     tutu: Callable[..., Done], relay: Server, arguments: tuple[str, ...], words: str
 ) -> None:
     Path("notes.txt").write_text("no picture")
@@ -67,6 +67,7 @@ def test_the_key_is_needed_and_never_shown(tutu: Callable[..., Done], monkeypatc
     assert "secret" not in one_line(done.err)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [(("analyze", "-", "what"), "no image: stdin (-) is the terminal"), (("chat", "--json"), "no prompt: stdin")],

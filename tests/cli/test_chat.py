@@ -26,7 +26,7 @@ def test_analyze_prints_the_answer_and_nothing_else(tutu: Callable[..., Done], r
     assert sent["messages"][0]["content"][1]["image_url"]["detail"] == "low"
 
 
-def test_analyze_sends_several_pictures_at_once_one_of_them_through_stdin(
+def test_analyze_sends_several_images_at_once_one_of_them_through_stdin(
     tutu: Callable[..., Done], relay: Server
 ) -> None:
     address = relay.host(sample_picture(), "hosted.png")
@@ -35,7 +35,7 @@ def test_analyze_sends_several_pictures_at_once_one_of_them_through_stdin(
     assert len(relay.requests) == 1
 
 
-def test_analyze_shrinks_pictures(tutu: Callable[..., Done]) -> None:
+def test_analyze_shrinks_images(tutu: Callable[..., Done]) -> None:
     assert "90x68 pixels" in tutu("analyze", "cat.png", "What is it?", "--max-side", "90").out
 
 
@@ -71,7 +71,7 @@ def test_an_answer_that_was_cut_off_says_so(tutu: Callable[..., Done], relay: Se
     assert bool(words) == bool(done.err)
 
 
-def test_an_answer_without_text_gives_the_addresses_of_its_pictures(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_answer_without_text_gives_the_addresses_of_its_images(tutu: Callable[..., Done], relay: Server) -> None:
     address = relay.host(sample_picture(), "a.png")
     part = {"type": "image_url", "image_url": {"url": address}}
     relay.answers(streams([chunk("", images=[part]), chunk(finish_reason="stop")]))
@@ -82,7 +82,8 @@ def test_an_answer_with_nothing_in_it_is_an_error(tutu: Callable[..., Done], rel
     relay.answers(streams([chunk(refusal="I will not"), chunk(finish_reason="stop")]))
     done = tutu("chat", "hi")
     assert (done.code, done.out) == (8, "")
-    assert "the answer holds no text (I will not)" in one_line(done.err)
+    assert "the answer holds no text (I will not), and was billed" in one_line(done.err)
+    assert "request id" in done.err
 
 
 def test_chat_answers_once(tutu: Callable[..., Done], relay: Server) -> None:
@@ -93,6 +94,7 @@ def test_chat_answers_once(tutu: Callable[..., Done], relay: Server) -> None:
     assert sent["messages"][0] == {"role": "system", "content": "Be brief"}
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_what_is_waited_for_and_a_summary(relay: Server) -> None:
     relay.answers(
         streams([chunk(reasoning_content="hm"), chunk("one "), chunk("two"), chunk(finish_reason="stop")], delay=0.4)
@@ -136,6 +138,7 @@ def test_a_conversation(relay: Server) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_interrupting_a_conversation_at_its_prompt_ends_it() -> None:
     with Terminal("chat") as terminal:
         terminal.wait_for("> ")

@@ -25,3 +25,17 @@ def test_what_an_option_takes_is_shown_all_the_same(tutu: Callable[..., Done]) -
     shown = tutu("analyze", "--help").out
     for words in ("PIXELS", "IMAGE... PROMPT", "auto|low|high", "SECONDS"):
         assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("analyze", "[OPTIONS] IMAGE... PROMPT\n"),
+        ("generate", "[OPTIONS] PROMPT\n"),
+        ("embed", "[OPTIONS] [TEXT...]\n"),
+    ],
+)
+def test_the_usage_line_writes_arguments_as_manual_pages_do(
+    tutu: Callable[..., Done], command: str, usage: str
+) -> None:
+    assert usage in "".join(f"{line.rstrip()}\n" for line in tutu(command, "--help").out.splitlines())

@@ -52,7 +52,7 @@ def test_a_relay_that_is_well(tutu: Callable[..., Done], relay: Server) -> None:
         calls("get_weather", '{"city": "Oslo"}'),
         says(TOWN),
     )
-    done = tutu("doctor", "--json", "--picture", "https://pictures.example/cat.jpg")
+    done = tutu("doctor", "--json", "--image-url", "https://pictures.example/cat.jpg")
     assert done.code == 0
     assert done.json["works"] is True
     assert done.json["total_tokens"] > 0
@@ -79,12 +79,12 @@ def test_our_relay_as_it_is_in_words(tutu: Callable[..., Done]) -> None:
     assert "no image and no speech is ordered" in done.err
 
 
-def test_no_picture_is_ordered_unasked(tutu: Callable[..., Done], relay: Server) -> None:
+def test_no_image_is_ordered_unasked(tutu: Callable[..., Done], relay: Server) -> None:
     tutu("doctor")
     assert {seen.json["model"] for seen in relay.requests[1:]} == {"gpt-4o"}
 
 
-def test_a_picture_that_was_ordered_is_kept(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_image_that_was_ordered_is_kept(tutu: Callable[..., Done], relay: Server) -> None:
     done = tutu("doctor", "--draw", "--json")
     assert "gpt-4o-image draws one image, paid for like any other" in done.err
     result, detail = checks(done)["drawing"]
@@ -121,7 +121,7 @@ def test_addresses_as_people_paste_them(tutu: Callable[..., Done], relay: Server
     assert done.code == 0
     assert checks(done)["address"][0] == "yes"
     assert done.json["base_url"] == relay.base_url
-    assert (f"(given as {relay.origin}{pasted})" in done.out) == (pasted != "/v1/")
+    assert (f"(written as {relay.origin}{pasted})" in done.out) == (pasted != "/v1/")
 
 
 @pytest.mark.parametrize(("wrong", "code"), [("/panel", 8), ("/panel/v1", 8), ("/v1/deeper", 4)])
@@ -146,7 +146,7 @@ def test_an_address_whose_api_has_no_v1(tutu: Callable[..., Done], relay: Server
     assert checks(done)["address"][1].endswith(f"the API is at {relay.origin}/api: set --base-url to it")
 
 
-def test_pages_everywhere(tutu: Callable[..., Done], relay: Server) -> None:
+def test_html_everywhere(tutu: Callable[..., Done], relay: Server) -> None:
     relay.answers(*[raw(200, b"<html><title>Panel</title>")] * 9)
     done = tutu("doctor")
     assert done.code == 8
@@ -163,7 +163,7 @@ def test_a_relay_that_lists_no_models(tutu: Callable[..., Done], relay: Server) 
     assert (found["address"][0], found["models"][0], found["chat"][0]) == ("partly", "no", "yes")
 
 
-def test_nobody_listens(tutu: Callable[..., Done]) -> None:
+def test_nothing_listens_at_the_address(tutu: Callable[..., Done]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     done = tutu("doctor", "--base-url", f"http://127.0.0.1:{port}")
@@ -288,26 +288,26 @@ def test_a_model_that_does_not_see(tutu: Callable[..., Done], relay: Server, sai
     assert f"and said: “{said}”" in detail
 
 
-def test_a_picture_that_is_refused(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_image_that_is_refused(tutu: Callable[..., Done], relay: Server) -> None:
     spoils(relay, says("hello"), says("1 2 3"), fails(400, "no images, please"))
     done = tutu("doctor", "--json")
     assert (done.code, checks(done)["image (base64)"][0]) == (4, "no")
     assert checks(done)["JSON schema"][0] != "untried"
 
 
-def test_a_picture_by_its_address(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_image_by_its_address(tutu: Callable[..., Done], relay: Server) -> None:
     done = tutu("doctor", "--json", "--picture", relay.host(sample_picture(), "cat.png"))
     result, detail = checks(done)["image (URL)"]
     assert (result, "is that your image?" in detail) == ("yes", True)
-    done = tutu("doctor", "--json", "--picture", "https://pictures.example/cat.jpg")
+    done = tutu("doctor", "--json", "--image-url", "https://pictures.example/cat.jpg")
     assert (done.code, checks(done)["image (URL)"][0]) == (0, "no")
     assert "give images as files" in checks(done)["image (URL)"][1]
 
 
-def test_a_picture_without_an_address(tutu: Callable[..., Done], relay: Server) -> None:
-    done = tutu("doctor", "--picture", "cat.png")
+def test_an_image_without_an_address(tutu: Callable[..., Done], relay: Server) -> None:
+    done = tutu("doctor", "--image-url", "cat.png")
     assert (done.code, relay.requests) == (2, [])
-    assert "--picture takes the http:// or https:// URL" in one_line(done.err)
+    assert "--image-url takes the http:// or https:// URL" in one_line(done.err)
 
 
 @pytest.mark.parametrize(
@@ -336,7 +336,7 @@ def test_schemas(tutu: Callable[..., Done], relay: Server, said: str, result: st
     assert checks(tutu("doctor", "--json"))["JSON schema"][0] == result
 
 
-def test_the_picture_needs_no_pillow_and_is_one() -> None:
+def test_the_image_needs_no_pillow_and_is_one() -> None:
     with Image.open(BytesIO(doctor._stripes([(1, 2, 3), (4, 5, 6), (7, 8, 9)]))) as picture:
         assert (picture.format, picture.size, picture.mode) == ("PNG", (96, 96), "RGB")
         assert [picture.getpixel((x, 95)) for x in (0, 31, 32, 63, 64, 95)] == [
@@ -347,6 +347,7 @@ def test_the_picture_needs_no_pillow_and_is_one() -> None:
 # --- on a terminal --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_a_table(relay: Server) -> None:
     spoils(relay, says("hello"), says("1 2 3"), says("red"), says("It rains."))
     with Terminal("doctor") as terminal:
@@ -356,6 +357,7 @@ def test_a_terminal_shows_a_table(relay: Server) -> None:
     assert re.search(r"\r\n +→ use a model that knows tools", terminal.plain)
 
 
+@pytest.mark.slow
 def test_a_narrow_terminal_shows_it_one_below_the_other() -> None:
     with Terminal("doctor", COLUMNS="44", NO_COLOR="1") as terminal:
         assert terminal.end() == 0
@@ -364,6 +366,7 @@ def test_a_narrow_terminal_shows_it_one_below_the_other() -> None:
     assert re.search(r"\r\nIt can: [^\r]{10,36}\r\n", terminal.plain)
 
 
+@pytest.mark.slow
 def test_interrupting_the_doctor(relay: Server) -> None:
     relay.answers(MODELS, says("late", delay=30))
     with Terminal("doctor") as terminal:
@@ -374,6 +377,7 @@ def test_interrupting_the_doctor(relay: Server) -> None:
     assert "Traceback" not in terminal.shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 70])
 def test_a_path_is_never_broken_over_two_lines(tmp_path: Path, columns: int) -> None:
     folder = tmp_path / "a-folder-with-quite-a-long-name" / "and-another-one-within-it"

@@ -97,13 +97,16 @@ def test_fewer_vectors_than_texts_are_an_error(tutu: Callable[..., Done], relay:
         ((" ",), ""),
     ],
 )
-def test_texts_that_are_none(tutu: Callable[..., Done], relay: Server, arguments: tuple[str, ...], words: str) -> None:
+def test_empty_or_invalid_texts_are_refused(
+    tutu: Callable[..., Done], relay: Server, arguments: tuple[str, ...], words: str
+) -> None:
     done = tutu("embed", *arguments, stdin=b"\n \n")
     assert (done.code, done.out) == (2, "")
     assert words in one_line(done.err)
     assert relay.requests == []
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_beginning_of_each_vector(relay: Server) -> None:
     relay.answers(counted)
     with Terminal("embed", "a red panda\x1b[2J") as terminal:
@@ -111,6 +114,7 @@ def test_a_terminal_shows_the_beginning_of_each_vector(relay: Server) -> None:
     assert "a red panda\\x1b[2J · 2 numbers: 0.0000 0.5000 …\r\n" in terminal.plain
 
 
+@pytest.mark.slow
 def test_a_terminal_is_not_read_for_a_pipe() -> None:
     with Terminal("embed") as terminal:
         assert terminal.end() == 2

@@ -6,6 +6,8 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.cli.conftest import LONG, SKY, Done, Terminal, interrupted, one_line, process, size_of, taken_from
 from tutuclient.testing import Server, chunk, draws, sample_picture, says, streams
 
@@ -13,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def test_edit_saves_the_picture_and_prints_where(tutu: Callable[..., Done], relay: Server) -> None:
+def test_edit_saves_the_image_and_prints_where(tutu: Callable[..., Done], relay: Server) -> None:
     assert tutu("edit", "cat.png", SKY, "-o", "sky.png") == (0, "sky.png\n", "")
     assert size_of("sky.png") == (720, 540)
     sent = relay.requests[0].json
     assert (sent["model"], sent["stream"], "stream_options" in sent) == ("gpt-4o-image", True, False)
 
 
-def test_generate_saves_the_picture_and_says_when_its_name_is_another(tutu: Callable[..., Done]) -> None:
+def test_generate_saves_the_image_and_says_when_its_name_is_another(tutu: Callable[..., Done]) -> None:
     done = tutu("generate", "a red cat", "-o", "cat.jpg")
     assert (done.code, done.out) == (0, "cat-2.png\n")
     assert "cat.png exists already, so it is saved beside it" in done.err
@@ -48,7 +50,7 @@ def test_edit_as_json(tutu: Callable[..., Done], relay: Server) -> None:
     assert (done.code, done.err) == (0, "")
 
 
-def test_no_picture_says_what_the_relay_said(tutu: Callable[..., Done], relay: Server) -> None:
+def test_no_image_says_what_the_relay_said(tutu: Callable[..., Done], relay: Server) -> None:
     relay.answers(says("抱歉,我不能\nedit"), says("no"))
     done = tutu("edit", "cat.png", SKY, "-o", "sky.png")
     assert (done.code, done.out) == (8, "")
@@ -58,7 +60,7 @@ def test_no_picture_says_what_the_relay_said(tutu: Callable[..., Done], relay: S
     assert (done.code, done.json["text"], done.json["images"]) == (8, "no", [])
 
 
-def test_a_picture_that_had_come_before_the_stream_broke_is_not_lost(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_image_that_had_come_before_the_stream_broke_is_not_lost(tutu: Callable[..., Done], relay: Server) -> None:
     address = relay.host(sample_picture(), "early.png")
     relay.answers(streams([chunk(f"![a]({address})\n\n")], done=False, then="reset"))
     done = tutu("edit", "cat.png", SKY, "-o", "sky.png")
@@ -70,6 +72,7 @@ def test_a_picture_that_had_come_before_the_stream_broke_is_not_lost(tutu: Calla
     assert "billed" in error
 
 
+@pytest.mark.slow
 def test_interrupting_an_order_says_that_it_may_be_billed(relay: Server) -> None:
     relay.answers(draws(delay=30))
     with process("edit", "cat.png", SKY, "-o", "sky.png") as started:
@@ -79,6 +82,7 @@ def test_interrupting_an_order_says_that_it_may_be_billed(relay: Server) -> None
     assert "bill the order all the same" in done.err
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_relays_progress(relay: Server) -> None:
     relay.answers(
         streams(

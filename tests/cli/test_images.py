@@ -1,4 +1,4 @@
-"""images generate, edit and vary: the API's own pages for pictures, each ordered once and kept."""
+"""images generate, edit and vary: the API's image endpoints, each ordered once and its image kept."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def gives(*addresses: str, delay: float = 0.0) -> Scripted:
     return sends({"created": 1, "data": [{"url": address} for address in addresses]}, delay=delay)
 
 
-def test_generate_saves_a_picture_and_prints_where(tutu: Callable[..., Done], relay: Server) -> None:
+def test_generate_saves_an_image_and_prints_where(tutu: Callable[..., Done], relay: Server) -> None:
     done = tutu("images", "generate", "a red circle", "-o", "a.png", "--size", "256×256", "--quality", "low")
     assert done == (0, "a.png\n", "")
     assert size_of("a.png") == (256, 256)
@@ -35,7 +35,7 @@ def test_generate_saves_a_picture_and_prints_where(tutu: Callable[..., Done], re
     assert sent.json == {"prompt": "a red circle", "model": "gpt-image-1", "size": "256x256", "quality": "low"}
 
 
-def test_several_pictures_are_numbered_and_described(tutu: Callable[..., Done], relay: Server) -> None:
+def test_several_images_are_numbered_and_described(tutu: Callable[..., Done], relay: Server) -> None:
     done = tutu("images", "generate", "三只猫", "-o", "cats.png", "-n", "3", "--json")
     described = done.json
     assert [each["path"] for each in described["images"]] == ["cats-1.png", "cats-2.png", "cats-3.png"]
@@ -52,7 +52,7 @@ def test_generate_reads_a_pipe(tutu: Callable[..., Done], relay: Server) -> None
     assert relay.requests[0].json["prompt"] == "一只猫"
 
 
-def test_edit_sends_pictures_and_mask_as_files(tutu: Callable[..., Done], relay: Server) -> None:
+def test_edit_sends_images_and_mask_as_files(tutu: Callable[..., Done], relay: Server) -> None:
     Image.new("RGBA", (720, 540)).save("mask.png")
     done = tutu(
         "images", "edit", "cat.png", "-", "a blue sky", "--mask", "mask.png", "-o", "sky.png", "--quality", "low",
@@ -122,7 +122,7 @@ def test_an_order_of_unknown_outcome_is_not_repeated(
     assert len(relay.requests) == 1
 
 
-def test_a_relay_without_the_page_says_so(tutu: Callable[..., Done], relay: Server) -> None:
+def test_a_relay_without_the_endpoint_says_so(tutu: Callable[..., Done], relay: Server) -> None:
     relay.answers(fails(501, "API not implemented", code="api_not_implemented"))
     done = tutu("images", "vary", "cat.png", "-o", "a.png")
     assert done.code != 0
@@ -130,14 +130,14 @@ def test_a_relay_without_the_page_says_so(tutu: Callable[..., Done], relay: Serv
     assert len(relay.requests) == 1
 
 
-def test_an_answer_without_pictures(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_answer_without_images(tutu: Callable[..., Done], relay: Server) -> None:
     relay.answers(gives())
     done = tutu("images", "generate", "cat", "-o", "a.png")
     assert (done.code, done.out) == (8, "")
     one_line(done.err)
 
 
-def test_a_picture_that_cannot_be_fetched_keeps_its_address(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_image_that_cannot_be_fetched_keeps_its_address(tutu: Callable[..., Done], relay: Server) -> None:
     good, gone = relay.host(sample_picture(), "good.png"), f"{relay.base_url}/files/gone.png"
     relay.answers(gives(good, gone))
     done = tutu("images", "generate", "cat", "-o", "a.png", "-n", "2")
@@ -146,7 +146,7 @@ def test_a_picture_that_cannot_be_fetched_keeps_its_address(tutu: Callable[..., 
     assert len(relay.requests) == 1
 
 
-def test_a_picture_as_base64_has_no_address(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_image_as_base64_has_no_address(tutu: Callable[..., Done], relay: Server) -> None:
     data = {"b64_json": b64encode(sample_picture()).decode(), "revised_prompt": "a cat, orange"}
     relay.answers(raw(200, json.dumps({"data": [data]}).encode()))
     (image,) = tutu("images", "generate", "cat", "-o", "a.png", "--json").json["images"]
@@ -177,7 +177,7 @@ def pictures() -> list[bytes]:
 
 
 @pytest.mark.parametrize("arguments", [("generate", "cat"), ("edit", "cat.png", "a hat")], ids=lambda given: given[0])
-def test_drafts_are_saved_beside_the_picture(
+def test_drafts_are_saved_beside_the_image(
     tutu: Callable[..., Done], relay: Server, pictures: list[bytes], arguments: tuple[str, ...]
 ) -> None:
     one, two, final = pictures
@@ -188,7 +188,8 @@ def test_drafts_are_saved_beside_the_picture(
     assert b"partial_images" in relay.requests[0].body
 
 
-def test_a_draft_is_there_before_the_picture(relay: Server, pictures: list[bytes]) -> None:
+@pytest.mark.slow
+def test_a_draft_is_there_before_the_image(relay: Server, pictures: list[bytes]) -> None:
     relay.answers(streams(events(pictures[0], final=None), done=False, then="hang"))
     with process("images", "generate", "cat", "-o", "a.png", "--partial", "1") as started:
         until = time.monotonic() + 20
@@ -232,6 +233,7 @@ def test_drafts_need_room(tutu: Callable[..., Done], relay: Server) -> None:
     assert relay.requests == []
 
 
+@pytest.mark.slow
 def test_interrupting_an_order_says_that_it_may_be_billed(relay: Server) -> None:
     relay.answers(raw(200, b"{}", delay=30))
     with process("images", "generate", "cat", "-o", "a.png") as started:
@@ -247,6 +249,7 @@ def test_images_alone_shows_its_help(tutu: Callable[..., Done]) -> None:
     assert "Usage: tutuclient images" in done.out
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_what_is_waited_for_and_a_summary(relay: Server) -> None:
     relay.answers(gives(relay.host(sample_picture()), delay=0.4))
     with Terminal("images", "generate", "cat", "-o", "a.png") as terminal:

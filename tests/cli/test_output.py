@@ -49,6 +49,7 @@ def test_traceback_cannot_move_the_cursor(tutu: Callable[..., Done], relay: Serv
     assert err.replace("\n", "").isprintable()
 
 
+@pytest.mark.slow
 def test_output_that_is_not_unicode_still_works(relay: Server) -> None:
     relay.answers(says("é你😀"), says("é你😀"))
     environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
@@ -56,6 +57,7 @@ def test_output_that_is_not_unicode_still_works(relay: Server) -> None:
     assert json.loads(finished("chat", "hi", "--json", env=environ).out)["text"] == "é你😀"
 
 
+@pytest.mark.slow
 def test_a_terminal_that_can_do_little_shows_little(relay: Server) -> None:
     relay.answers(says("fine", delay=0.3))
     with Terminal("chat", "hi", TERM="dumb") as terminal:

@@ -1,4 +1,4 @@
-"""Where pictures go: refused before they cost anything, never lost after."""
+"""Where images are saved: a bad place is an error before anything is paid for, and no paid image is lost."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tutuclient.testing.exchange import Answer
 
 
-def test_several_pictures_are_numbered(tutu: Callable[..., Done], relay: Server) -> None:
+def test_several_images_are_numbered(tutu: Callable[..., Done], relay: Server) -> None:
     one, two = (relay.host(sample_picture(), f"{name}.png") for name in ("one", "two"))
     relay.answers(*[says(f"![a]({one})\n![b]({two})")] * 3)
     assert tutu("edit", "cat.png", "both", "-o", "sky.png").out == "sky-1.png\nsky-2.png\n"
@@ -27,7 +27,8 @@ def test_several_pictures_are_numbered(tutu: Callable[..., Done], relay: Server)
     assert tutu("edit", "cat.png", "both", "-o", "folder").out == "folder/one.png\nfolder/two.png\n"
 
 
-def test_the_picture_goes_to_stdout(relay: Server) -> None:
+@pytest.mark.slow
+def test_the_image_goes_to_stdout(relay: Server) -> None:
     one, two = (relay.host(sample_picture(), f"{name}.png") for name in ("one", "two"))
     relay.answers(says(f"![a]({one})\n![b]({two})"))
     with Path("out.png").open("wb") as out:
@@ -70,7 +71,7 @@ def test_overwrite_replaces(tutu: Callable[..., Done]) -> None:
     assert Path("cat.png").read_bytes() != sample_picture()
 
 
-def test_a_picture_that_cannot_be_fetched_keeps_its_address(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_image_that_cannot_be_fetched_keeps_its_address(tutu: Callable[..., Done], relay: Server) -> None:
     address = f"{relay.base_url}/files/gone.png"
     relay.answers(draws(address), draws(address))
     done = tutu("edit", "cat.png", SKY, "-o", "sky.png")
@@ -82,7 +83,7 @@ def test_a_picture_that_cannot_be_fetched_keeps_its_address(tutu: Callable[..., 
     assert len(relay.requests) == 2
 
 
-def test_a_picture_whose_name_was_taken_meanwhile_is_kept_elsewhere(tutu: Callable[..., Done], relay: Server) -> None:
+def test_an_image_whose_name_was_taken_meanwhile_is_kept_elsewhere(tutu: Callable[..., Done], relay: Server) -> None:
     def taken(_: Recorded) -> Answer:
         Path("sky.png").touch()
         return draws(sample_picture(), form="b64")
@@ -131,7 +132,7 @@ def test_a_damaged_image_for_stdout_gets_no_name_like_an_option(tutu: Callable[.
     Path(place).unlink()
 
 
-def test_a_damaged_image_is_kept_beside_and_told(tutu: Callable[..., Done], relay: Server) -> None:
+def test_a_damaged_image_is_kept_beside_and_reported(tutu: Callable[..., Done], relay: Server) -> None:
     part = sample_picture()[:-40]
     relay.answers(*[draws(part, form="b64")] * 2)
     done = tutu("edit", "cat.png", SKY, "-o", "sky.png")
@@ -144,7 +145,8 @@ def test_a_damaged_image_is_kept_beside_and_told(tutu: Callable[..., Done], rela
     assert "damaged" in image["error"]
 
 
-def test_interrupting_a_download_says_where_the_picture_is(relay: Server) -> None:
+@pytest.mark.slow
+def test_interrupting_a_download_says_where_the_image_is(relay: Server) -> None:
     address = f"{relay.base_url}/files/slow.png"
     relay.answers(draws(address))
     relay.answers(raw(200, b"", delay=30), path="/v1/files/slow.png")
@@ -155,13 +157,14 @@ def test_interrupting_a_download_says_where_the_picture_is(relay: Server) -> Non
 
 
 @pytest.mark.usefixtures("relay")
-def test_a_device_is_no_file_to_save_in(tutu: Callable[..., Done]) -> None:
+def test_saving_in_a_device_is_refused(tutu: Callable[..., Done]) -> None:
     done = tutu("edit", "cat.png", SKY, "-o", os.devnull, "--overwrite")
     assert (done.code, done.out) == (2, "")
     assert "the image cannot be saved there" in done.err
 
 
-def test_a_picture_is_not_written_to_a_terminal(relay: Server) -> None:
+@pytest.mark.slow
+def test_an_image_is_not_written_to_a_terminal(relay: Server) -> None:
     with Terminal("generate", "cat", "-o", "-") as terminal:
         assert terminal.end() == 2
     assert "stdout is the terminal; name a file" in terminal.shown

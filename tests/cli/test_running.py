@@ -91,6 +91,7 @@ def test_a_bug_of_ours_is_one_line_too(tutu: Callable[..., Done], monkeypatch: p
     assert "in broken" in tutu("models", "--debug").err
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_error(relay: Server) -> None:
     relay.answers(says("word " * 2000, token_delay=0.001))
     with process("chat", "hi") as started:
@@ -114,6 +115,7 @@ def test_interrupting_a_stream_is_quick_and_quiet(relay: Server) -> None:
     asyncio.run(relay.wait_closed())
 
 
+@pytest.mark.slow
 def test_interrupting_does_not_wait_for_a_name_look_up() -> None:
     code = """
         import socket, sys, time
@@ -132,6 +134,7 @@ def test_interrupting_does_not_wait_for_a_name_look_up() -> None:
     assert time.monotonic() - before < 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "seen"),
     [
@@ -154,6 +157,7 @@ def test_after_ctrl_c_a_prompt_stands_in_a_line_of_its_own(
         assert not terminal.plain.replace("\r", "").endswith("\n\n\n")
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
     relay.answers(says("late", delay=LONG))
     with Terminal("chat", "hi") as terminal:
@@ -195,7 +199,9 @@ def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
             "connection timeout, server.base_url and {'my_api_key': 1}",
         ),
         ("pass overwrite=True", "pass --overwrite"),
+        ("it is wrapped in an unknown way: .body has all of it)", "it is wrapped in an unknown way)"),
+        ("the stream ended early; what came is in .partial", "the stream ended early"),
     ],
 )
-def test_advice_is_told_in_options(message: str, told: str) -> None:
+def test_advice_is_reported_in_options(message: str, told: str) -> None:
     assert as_options(message) == told

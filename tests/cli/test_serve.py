@@ -6,6 +6,8 @@ import re
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.cli.conftest import Done, finished, interrupted, one_line, process, read
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ def test_serve_runs_until_interrupted() -> None:
     assert (done.code, done.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_serve_with_a_key_does_not_print_it(tutu: Callable[..., Done]) -> None:
     with process("serve", "--port", "0", "--key", "sk-mine") as started:
         shown = read(started, "tutuclient chat")
@@ -33,6 +36,7 @@ def test_serve_with_a_key_does_not_print_it(tutu: Callable[..., Done]) -> None:
         assert interrupted(started).code == 0
 
 
+@pytest.mark.slow
 def test_serve_beyond_this_computer_without_a_key_says_so() -> None:
     with process("serve", "--port", "0", "--host", "0.0.0.0") as started:  # noqa: S104  (that is the point)
         read(started, "tutuclient chat")
@@ -54,7 +58,8 @@ def test_an_address_that_is_not_ours(tutu: Callable[..., Done]) -> None:
     assert "cannot listen on 192.0.2.1, port 8017: " in one_line(done.err)
 
 
-def test_every_request_is_told_when_it_is_wished() -> None:
+@pytest.mark.slow
+def test_verbose_prints_every_request() -> None:
     with process("serve", "--port", "0", "--verbose") as started:
         address = re.findall(r"http://\S+/v1", read(started, "Ctrl-C ends it."))[0]
         assert finished("chat", "hi", "--base-url", address).code == 0
@@ -65,7 +70,8 @@ def test_every_request_is_told_when_it_is_wished() -> None:
     assert "GET /v1/models/nothing · 200" in lines[1]
 
 
-def test_no_request_is_told_otherwise() -> None:
+@pytest.mark.slow
+def test_requests_are_not_printed_by_default() -> None:
     with process("serve", "--port", "0") as started:
         address = re.findall(r"http://\S+/v1", read(started, "Ctrl-C ends it."))[0]
         assert finished("chat", "hi", "--base-url", address).code == 0

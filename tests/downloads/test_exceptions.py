@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-async def test_says_when_nobody_is_there() -> None:
+async def test_says_when_the_host_is_unreachable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/a.png?sig=secret"
@@ -45,7 +45,7 @@ async def test_names_no_proxy_in_errors(host: UntrustedHost) -> None:
     host.pages["/a.png"] = 407
     downloads = Downloads(proxy=f"http://me:secret@127.0.0.1:{host.port}")
     message = await refusal(downloads, "https://pictures.example/a.png")
-    assert message == "https://pictures.example/a.png could not be fetched: the proxy refused the connection"
+    assert message == "https://pictures.example/a.png could not be fetched: the proxy rejected the connection"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"http://me:secret@127.0.0.1:{free.getsockname()[1]}"

@@ -1,4 +1,4 @@
-"""The guarded downloader against a real server on loopback, which nobody vouches for."""
+"""The guarded downloader against a real, untrusted server on loopback."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def raw_server(answer: bytes, *, hold: bool = False) -> AsyncIterator[str]
 # What comes
 
 
-async def test_fetches_a_image(host: UntrustedHost) -> None:
+async def test_fetches_an_image(host: UntrustedHost) -> None:
     assert await host.trusted().fetch(host.at("/a.png")) == PNG
     assert await Downloads(allow_private=True).fetch(host.at("/a.png")) == PNG
 
@@ -94,7 +94,7 @@ async def test_gives_the_pieces_in_order_and_the_type(host: UntrustedHost) -> No
     assert all(pieces)
 
 
-async def test_takes_a_image_smaller_than_any_head(host: UntrustedHost) -> None:
+async def test_takes_an_image_smaller_than_any_head(host: UntrustedHost) -> None:
     host.pages["/a.png"] = TINY_GIF
     assert await host.trusted().fetch(host.at("/a.png")) == TINY_GIF
 
@@ -133,7 +133,7 @@ async def test_believes_bytes_and_not_the_content_type(host: UntrustedHost) -> N
         (b"\x00\x01\x02\x03", "it seems to be of a kind not known here"),
     ],
 )
-async def test_says_what_came_instead_of_a_image(host: UntrustedHost, body: bytes, words: str) -> None:
+async def test_says_what_came_instead_of_an_image(host: UntrustedHost, body: bytes, words: str) -> None:
     host.pages["/a.png"] = body
     written: list[bytes] = []
 
@@ -365,7 +365,7 @@ def status(number: int, headers: str = "") -> bytes:
         status(200),
     ],
 )
-async def test_a_hiccup_costs_no_image(hiccup: bytes | None) -> None:
+async def test_a_passing_fault_costs_no_image(hiccup: bytes | None) -> None:
     async with raw_answers(hiccup, hiccup, RAW_WHOLE) as (url, asked):
         assert await Downloads(allow_private=True, retry=QUICK).fetch(url) == PNG
     assert len(asked) == 3
@@ -421,7 +421,7 @@ async def test_says_why_nothing_was_fetched(url: str, settings: dict[str, Any], 
 
 
 @pytest.mark.parametrize("later", [status(404), status(503), None, b"HTTP/1.1 200 OK\r\n\r\n<html>gone</html>"])
-async def test_a_part_that_came_is_told_whatever_came_later(later: bytes | None) -> None:
+async def test_a_part_that_came_is_reported_whatever_came_later(later: bytes | None) -> None:
     async with raw_answers(RAW_PART, later) as (url, _):
         with pytest.raises(ImageDownloadError) as caught:
             await Downloads(allow_private=True, retry=QUICK).fetch(url)
@@ -536,6 +536,7 @@ async def test_a_second_address_is_tried_before_any_pause() -> None:
     assert (caught.value.reason, len(asked), len(asked_too)) == ("damaged", 1, 3)
 
 
+@pytest.mark.slow
 async def test_looking_for_the_end_does_not_hold_the_loop(host: UntrustedHost) -> None:
     # What is slowest to follow: blocks of one byte.
     hostile = b"GIF89a\1\0\1\0\0\0\0" + b"!x\0" * 700_000 + b";"

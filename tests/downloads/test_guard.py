@@ -83,8 +83,13 @@ def test_names_and_addresses_of_the_open_internet_pass(host: str) -> None:
 async def test_the_check_of_sockets_alone_would_do(
     host: UntrustedHost, monkeypatch: pytest.MonkeyPatch, spelling: str
 ) -> None:
-    monkeypatch.setattr("tutuclient.downloads.guard._may_be_private", lambda _: False)
-    await refusal(Downloads(), f"http://{spelling}:{host.port}/a.png")
+    real = asyncio.BaseEventLoop.getaddrinfo
+
+    async def getaddrinfo(loop: Any, _host: str, port: int, **options: Any) -> list[Any]:
+        return await real(loop, spelling, port, **options)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    await refusal(Downloads(), f"http://pictures.example:{host.port}/a.png")
     assert host.asked == []
 
 
@@ -109,7 +114,7 @@ async def test_the_check_of_sockets_alone_would_do(
         ("https://pictures.example\\@127.0.0.1/", "not a usable address"),
     ],
 )
-async def test_refuses_addresses_that_are_none(url: str, words: str) -> None:
+async def test_refuses_invalid_addresses(url: str, words: str) -> None:
     message = await refusal(Downloads(), url)
     assert words in message
     assert "secret" not in message

@@ -207,11 +207,11 @@ async def test_keeps_the_order_of_data_and_addresses() -> None:
     assert await three.read() == JPEG
 
 
-def test_an_address_that_data_were_cut_from_is_none() -> None:
+def test_an_image_cut_from_an_address_has_no_url() -> None:
     assert urls(f"https://c.example/:{DATA_URI}.png ![x](https://c.example/:{DATA_URI}.png)") == [None]
 
 
-def test_images_of_equal_length_are_told_apart() -> None:
+def test_images_of_equal_length_are_distinguished() -> None:
     sources = [base64.b64encode(png(bytes([last]))).decode() for last in (1, 2, 3, 2, 1)]
     assert len(find_images(says("".join(f"![a](data:image/png;base64,{data})" for data in sources)))) == 3
 

@@ -174,6 +174,6 @@ def test_equal_names_alone_make_no_pair(text: str) -> None:
     assert len(find_images(says(text))) == 2
 
 
-def test_a_third_link_is_a_image_of_its_own() -> None:
+def test_a_third_link_is_an_image_of_its_own() -> None:
     text = "![a](https://a.example/1.png) [下载](https://b.example/1.png) [下载](https://c.example/1.png)"
     assert urls(text) == ["https://a.example/1.png", "https://c.example/1.png"]

@@ -123,7 +123,7 @@ def test_finds_addresses_of_images(text: str, found: list[str]) -> None:
         f"`{DATA_URI}`",
     ],
 )
-def test_what_only_looks_like_a_image_is_none(text: str) -> None:
+def test_what_only_looks_like_an_image_is_not_found(text: str) -> None:
     assert find_images(says(text)) == []
 
 
@@ -151,7 +151,7 @@ def test_what_only_looks_like_a_image_is_none(text: str) -> None:
         (f"{'x' * 20} : https://example.com/files/abc", ["https://example.com/files/abc"]),
     ],
 )
-def test_who_asked_for_a_image_gets_addresses_without_extension(text: str, found: list[str]) -> None:
+def test_who_asked_for_an_image_gets_addresses_without_extension(text: str, found: list[str]) -> None:
     assert urls(text, made=True) == found
     if not text.startswith("!"):
         assert urls(text) == []

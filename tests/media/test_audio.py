@@ -47,7 +47,7 @@ def read(data: bytes, asked: str = "") -> Sound:
         (b":\0" + SAMPLES, "pcm", "audio/pcm", "audio/pcm"),
     ],
 )
-def test_a_sound_is_told_by_its_bytes_then_by_its_label(data: bytes, asked: str, label: str, mime: str) -> None:
+def test_audio_is_recognised_by_its_bytes_then_by_its_label(data: bytes, asked: str, label: str, mime: str) -> None:
     assert mime_of_answer(data, label, asked) == mime
     assert mime_of_answer(bytearray(data), label, asked) == mime
 
@@ -64,11 +64,11 @@ def test_a_sound_is_told_by_its_bytes_then_by_its_label(data: bytes, asked: str,
         (MP3, None),
     ],
 )
-def test_a_wav_says_how_long_it_sounds(data: bytes, seconds: float | None) -> None:
+def test_a_wav_says_how_long_it_lasts(data: bytes, seconds: float | None) -> None:
     assert read(data).seconds == seconds
 
 
-async def test_a_sound_is_read_in_every_way() -> None:
+async def test_audio_is_read_in_every_way() -> None:
     sound = read(MP3)
     assert await sound.read() == await sound.aread() == sound.content == MP3
     assert list(sound.iter_bytes(4000)) == [MP3[:4000], MP3[4000:]]
@@ -80,7 +80,7 @@ async def test_a_sound_is_read_in_every_way() -> None:
     assert (copy.content, copy.mime, copy.size_bytes, copy.meta.status_code) == (MP3, "audio/mpeg", len(MP3), 0)
 
 
-async def test_a_saved_sound_is_called_by_what_it_is(tmp_path: Path) -> None:
+async def test_saved_audio_is_called_by_what_it_is(tmp_path: Path) -> None:
     sound = read(wav())
     saved = await sound.save(tmp_path / "talk.mp3")
     assert saved == tmp_path / "talk.wav"

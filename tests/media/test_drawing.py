@@ -34,8 +34,6 @@ from tests.media.uploads import (
     uri,
 )
 from tutuclient.errors import MediaError
-from tutuclient.media import drawing
-from tutuclient.media import upload as upload_module
 from tutuclient.media.parts import image
 from tutuclient.media.upload import Upload
 
@@ -43,14 +41,12 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
-    from tutuclient.media.sources import Content
-
 
 # Pillow.
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "AVIF"])
-async def test_a_larger_picture_is_made_smaller_and_keeps_its_format(form: str, tmp_path: Path) -> None:
+async def test_a_larger_image_is_made_smaller_and_keeps_its_format(form: str, tmp_path: Path) -> None:
     data = picture(form, (400, 100))
     path = put(tmp_path / "cat", data)
     with opening(path) as handle:
@@ -61,14 +57,14 @@ async def test_a_larger_picture_is_made_smaller_and_keeps_its_format(form: str, 
         assert handle.tell() == 0
 
 
-async def test_a_picture_that_fits_is_sent_byte_for_byte(tmp_path: Path) -> None:
+async def test_an_image_that_fits_is_sent_byte_for_byte(tmp_path: Path) -> None:
     data = picture("PNG", (40, 20))[:-40]  # broken where nobody looks
     path = put(tmp_path / "cat.png", data)
     assert await sent(Upload(path, max_side=40)) == uri(data)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
-async def test_a_turned_picture_is_set_upright(form: str) -> None:
+async def test_a_turned_image_is_set_upright(form: str) -> None:
     for side in (20, 100):
         drawn = await decoded(Upload(turned(form), max_side=side))
         assert drawn.size == ((10, 20) if side == 20 else (20, 40))
@@ -362,7 +358,7 @@ async def test_a_format_pillow_cannot_write_becomes_png(monkeypatch: pytest.Monk
     assert (await decoded(Upload(data, max_side=10))).format == "PNG"
 
 
-async def test_several_pictures_in_a_jpeg_become_one() -> None:
+async def test_several_images_in_a_jpeg_become_one() -> None:
     data = picture("MPO", (40, 20), save_all=True, append_images=[Image.new("RGB", (40, 20))])
     drawn: Any = await decoded(Upload(data, max_side=10))
     same: Any = await decoded(Upload(picture("JPEG"), max_side=10))
@@ -423,17 +419,17 @@ async def test_a_pillow_image_that_cannot_be_read_is_refused(tmp_path: Path) -> 
         assert "The Pillow image cannot be drawn by Pillow" in str(await refusal(opened))
 
 
-async def test_a_picture_is_drawn_once_for_several_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_image_is_resized_once_for_several_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = 0
-    real = drawing._written
+    uploads = [Upload(picture("PNG"), max_side=10), Upload(Image.new("RGB", (40, 20)), max_side=10)]
+    real = Image.Image.save
 
-    def counted(*args: Any) -> bytes:
+    def counted(*args: Any, **options: Any) -> None:
         nonlocal drawn
         drawn += 1
-        return real(*args)
+        real(*args, **options)
 
-    monkeypatch.setattr(drawing, "_written", counted)
-    uploads = [Upload(picture("PNG"), max_side=10), Upload(Image.new("RGB", (40, 20)), max_side=10)]
+    monkeypatch.setattr(Image.Image, "save", counted)
     for upload in uploads:
         async with anyio.create_task_group() as group:
             group.start_soon(sent, upload)
@@ -442,32 +438,33 @@ async def test_a_picture_is_drawn_once_for_several_passes(monkeypatch: pytest.Mo
     assert drawn == 2
 
 
-async def test_no_more_pictures_are_drawn_at_a_time_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_more_images_are_drawn_at_a_time_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     lock, now, most = threading.Lock(), 0, 0
-    real = drawing.fitted
+    real = Image.Image.save
     both = threading.Barrier(2)
+    uploads = [Upload(picture("PNG"), max_side=10) for _ in range(8)]
 
-    def watched(content: Content, max_side: int) -> bytes | None:
+    def watched(*args: Any, **options: Any) -> None:
         nonlocal now, most
         with lock:
             now += 1
             most = max(most, now)
         both.wait(5)
         try:
-            return real(content, max_side)
+            real(*args, **options)
         finally:
             with lock:
                 now -= 1
 
-    monkeypatch.setattr(upload_module, "fitted", watched)
+    monkeypatch.setattr(Image.Image, "save", watched)
     async with anyio.create_task_group() as group:
-        for _ in range(8):
-            group.start_soon(Upload(picture("PNG"), max_side=10).open)
+        for upload in uploads:
+            group.start_soon(upload.open)
     assert most == 2
 
 
-async def test_a_broken_picture_is_refused_only_where_it_has_to_be_decoded() -> None:
+async def test_a_broken_image_is_refused_only_where_it_has_to_be_decoded() -> None:
     broken = picture("PNG", (400, 200))[:100]
     assert await sent(Upload(broken)) == uri(broken)
     error = await refusal(broken, max_side=10)

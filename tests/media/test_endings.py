@@ -205,6 +205,7 @@ def test_any_bytes_are_followed(name: str, junk: bytes, at: int) -> None:
         assert followed(data, 50).is_whole in {True, False}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "piece"),
     [

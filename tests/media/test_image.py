@@ -6,6 +6,7 @@ import asyncio
 import base64
 import errno
 import hashlib
+import io
 import os
 import pickle
 import re
@@ -18,11 +19,11 @@ from hypothesis import strategies as st
 
 from tests.conftest import QUICK
 from tests.images import jpeg, png
+from tests.media.uploads import opens_with
 from tutuclient import TutuClient
 from tutuclient.downloads.fetch import Downloads
 from tutuclient.errors import ImageDownloadError
 from tutuclient.finding import ImageFinder, find_images
-from tutuclient.media import saving
 from tutuclient.media.image import GeneratedImage, image_type_of
 from tutuclient.media.kinds import image_mime
 from tutuclient.settings import RetryPolicy, Timeout
@@ -135,7 +136,7 @@ async def test_bad_data_are_an_error_and_leave_nothing(encoded: str, words: str,
     assert names_in(tmp_path) == []
 
 
-async def test_a_damaged_image_is_told_and_can_be_kept(tmp_path: Path) -> None:
+async def test_a_damaged_image_is_reported_and_can_be_kept(tmp_path: Path) -> None:
     part = PNG[:-30]
     image = inline(part)
     for attempt in (image.read, lambda: image.save(tmp_path / "a.png")):
@@ -171,7 +172,7 @@ async def test_limits_are_those_of_the_call_or_given() -> None:
     assert asked == [(Timeout(3), RetryPolicy(max_retries=5)), (Timeout(7), RetryPolicy(max_retries=5))]
 
 
-async def test_a_host_that_stalls_holds_nobody_longer_than_the_client_says(server: Server) -> None:
+async def test_a_stalled_host_is_left_at_the_clients_deadline(server: Server) -> None:
     url = server.host(PNG, "slow.png")
     server.answers(says_it(f"![a]({url})"), says_it(f"![a]({url})"))
     server.answers(*[raw(200, b"", delay=30)] * 4, path="/v1/files/slow.png")
@@ -222,13 +223,13 @@ async def test_the_extension_follows_the_bytes(tmp_path: Path, asked: str, saved
 
 async def test_large_images_reach_the_disk_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    write = saving.Part.write
 
-    def spy(part: saving.Part, piece: bytes) -> None:
-        sizes.append(len(piece))
-        write(part, piece)
+    class Watched(io.FileIO):
+        def write(self, piece: Any, /) -> int:
+            sizes.append(len(piece))
+            return super().write(piece)
 
-    monkeypatch.setattr(saving.Part, "write", spy)
+    opens_with(monkeypatch, Watched)
     data = PNG + os.urandom(3_000_000)
     for image in (image_at(FakeDownloads(x=data)), inline(data)):
         sizes.clear()
@@ -303,15 +304,18 @@ async def test_names_in_a_folder_are_counted_up(tmp_path: Path) -> None:
 async def test_a_failing_disk_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object) -> int:
         raise OSError(number, "broken")
+
+    class Failing(io.FileIO):
+        write = fail
 
     downloads = FakeDownloads(x=PNG)
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(ImageDownloadError, match=words) as caught:
         await image_at(downloads).save(tmp_path / "a.png")
     assert isinstance(caught.value.__cause__, OSError)
-    monkeypatch.setattr(saving.Part, "write", fail)
+    opens_with(monkeypatch, Failing)
     image = image_at(downloads)
     image.download_url = "https://a.example/y"
     with pytest.raises(ImageDownloadError, match=words):

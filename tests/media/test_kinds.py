@@ -179,14 +179,14 @@ async def test_audio_is_sent_received_and_saved(row: Row, client: TutuClient, se
 
 
 @recordings
-def test_audio_is_no_image(row: Row) -> None:
+def test_audio_is_not_an_image(row: Row) -> None:
     for extension in EXTENSIONS[row.mime]:
         assert find_images(answer(f"![it](https://host.example/it{extension})")) == []
 
 
 @recordings
 @pytest.mark.parametrize("folder", ["", "recordings/"])
-def test_the_path_of_audio_is_told_from_its_base64(row: Row, folder: str) -> None:
+def test_the_path_of_audio_is_distinguished_from_its_base64(row: Row, folder: str) -> None:
     for extension in EXTENSIONS[row.mime]:
         part = {"type": "input_audio", "input_audio": {"data": f"{folder}it{extension}", "format": "wav"}}
         with pytest.raises(ConfigError, match=r"audio\(source\)"):
@@ -216,7 +216,7 @@ def test_the_path_of_audio_is_told_from_its_base64(row: Row, folder: str) -> Non
         (FTYP + b"mif1\0\0\0\0miafmif1", "image/heif"),
     ],
 )
-async def test_the_kind_is_told_by_the_first_bytes(head: bytes, mime: str, tmp_path: Path) -> None:
+async def test_the_kind_is_recognised_by_the_first_bytes(head: bytes, mime: str, tmp_path: Path) -> None:
     path = put(tmp_path / "named.wrongly.txt", head)
     for source in (path, head):
         upload = Upload(source)
@@ -296,7 +296,7 @@ async def test_what_pillow_writes_is_known(form: str) -> None:
         (b"\xfe\xfa\x80", "begins with fe fa 80"),
     ],
 )
-async def test_what_is_no_picture_is_named(head: bytes, seems: str, tmp_path: Path) -> None:
+async def test_what_is_not_an_image_is_named(head: bytes, seems: str, tmp_path: Path) -> None:
     path = put(tmp_path / "cat.png", head)
     for source in (path, head):
         error = await refusal(source)
@@ -358,7 +358,7 @@ NO_SOUNDS = [
 
 
 @pytest.mark.parametrize(("head", "mime", "form"), SOUNDS)
-async def test_the_kind_of_a_sound_is_told_by_its_first_bytes(
+async def test_the_kind_of_audio_is_recognised_by_its_first_bytes(
     head: bytes, mime: str, form: str, tmp_path: Path
 ) -> None:
     for source in (head, put(tmp_path / "named.wrongly.txt", head)):
@@ -430,7 +430,7 @@ async def test_what_stands_behind_a_tag_is_what_it_is(tag: bytes, sound: bytes, 
         (b"wvpk\x20\0\0\0", "of a kind that relays do not take; convert"),
     ],
 )
-async def test_a_tag_is_checked_and_what_is_no_sound_behind_it_is_named(
+async def test_a_tag_is_checked_and_what_is_not_audio_behind_it_is_named(
     data: bytes, seems: str, tmp_path: Path
 ) -> None:
     for source in (data, put(tmp_path / "talk.aiff", data)):
@@ -441,7 +441,7 @@ async def test_a_tag_is_checked_and_what_is_no_sound_behind_it_is_named(
 
 
 @pytest.mark.parametrize(("data", "seems"), NO_SOUNDS, ids=[seems for _, seems in NO_SOUNDS])
-async def test_what_is_no_sound_is_refused_and_named(data: bytes, seems: str, tmp_path: Path) -> None:
+async def test_what_is_not_audio_is_refused_and_named(data: bytes, seems: str, tmp_path: Path) -> None:
     assert audio_mime(data) is None
     for source in (data, put(tmp_path / "talk.mp3", data)):
         with pytest.raises(MediaError, match=seems) as caught:

@@ -1,4 +1,4 @@
-"""What the parts of a message promise: on the wire they are what the API's pages show."""
+"""What the parts of a message promise: on the wire they are what the API's documentation shows."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_url_nobody_could_fetch_is_refused(url: str) -> None:
         (io.StringIO("x"), "'rb'"),
     ],
 )
-def test_what_cannot_be_a_picture_is_refused_at_once(source: Any, hint: str) -> None:
+def test_what_cannot_be_an_image_is_refused_at_once(source: Any, hint: str) -> None:
     with pytest.raises(MediaError, match=hint) as caught:
         image(source)
     assert str(caught.value).isprintable()
@@ -137,7 +137,7 @@ def test_making_a_part_reads_nothing() -> None:
     assert isinstance(image("/no/such/file.png").image_url.url, Upload)
 
 
-def test_a_part_is_taken_as_a_picture() -> None:
+def test_a_part_is_taken_as_an_image() -> None:
     part = image(PNG, detail="low")
     assert image(part) == part
     assert image(part, detail="high").image_url.detail == "low"
@@ -157,7 +157,7 @@ async def test_an_upload_of_a_part_reads_what_the_part_reads() -> None:
         Upload(image("https://host/cat.png"))
 
 
-def test_several_pictures_in_something_else_than_a_list_are_told() -> None:
+def test_several_images_in_something_else_than_a_list_are_reported() -> None:
     for several in ((path for path in ("a.png", "b.png")), {"a.png", "b.png"}):
         with pytest.raises(MediaError, match=r"Several are passed as a list"):
             image(cast("Any", several))
@@ -177,7 +177,7 @@ async def heard(part: AudioPart) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("size", [1000, 300_000])
-async def test_a_part_of_sound_is_bare_base64_and_the_name_of_its_format(size: int, tmp_path: Path) -> None:
+async def test_an_audio_part_is_bare_base64_and_the_name_of_its_format(size: int, tmp_path: Path) -> None:
     data = WAV + bytes(size)
     path = put(tmp_path / "talk.mp3", data)
     sources: list[SoundSource] = [
@@ -201,7 +201,7 @@ async def test_a_format_that_is_given_is_written_as_it_is() -> None:
     assert (await heard(audio(Recording(WAV), format="x")))["input_audio"]["format"] == "x"
 
 
-async def test_a_part_of_sound_reads_nothing_yet_and_pickles(tmp_path: Path) -> None:
+async def test_an_audio_part_reads_nothing_yet_and_pickles(tmp_path: Path) -> None:
     path = tmp_path / "talk.mp3"
     part = audio(path)
     assert "<audio talk.mp3, not opened yet>" in repr(part)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import io
 import os
 import re
 import secrets
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import pytest
 
+from tests.media.uploads import opens_with
 from tutuclient.errors import APITimeoutError, TutuError
 from tutuclient.media import saving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 3
 JPEG = b"\xff\xd8\xff\xe0" + bytes(range(255, 0, -1)) * 3
@@ -174,17 +180,26 @@ async def test_cancelling_leaves_the_whole_file_or_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     inside, go_on, done = threading.Event(), threading.Event(), threading.Event()
-    real = getattr(saving.Part, step)
 
-    def slow(part: object, *args: object) -> object:
-        inside.set()
-        go_on.wait(5)
-        try:
-            return real(part, *args)
-        finally:
-            done.set()
+    def slowly(real: Callable[..., Any]) -> Callable[..., Any]:
+        def slow(*args: Any) -> Any:
+            inside.set()
+            go_on.wait(5)
+            try:
+                return real(*args)
+            finally:
+                done.set()
 
-    monkeypatch.setattr(saving.Part, step, slow)
+        return slow
+
+    class Slow(io.FileIO):
+        write = slowly(io.FileIO.write)
+
+    if step == "write":
+        opens_with(monkeypatch, Slow)
+    else:
+        owner, name = (Path, "open") if step == "open" else (os, "link")
+        monkeypatch.setattr(owner, name, slowly(getattr(owner, name)))
     task = asyncio.create_task(save(tmp_path / "a.png"))
     await anyio.to_thread.run_sync(inside.wait)
     task.cancel()
@@ -206,7 +221,7 @@ def test_nothing_is_opened_after_the_end(tmp_path: Path) -> None:
     assert names_in(tmp_path) == []
 
 
-async def test_the_passing_name_is_no_way_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_link_under_the_temporary_name_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, "token_hex", lambda _: "known")
     (tmp_path / "outside").write_bytes(b"precious")
     (tmp_path / ".tutuclient-known.part").symlink_to(tmp_path / "outside")

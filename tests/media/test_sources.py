@@ -199,14 +199,14 @@ def test_any_size_in_any_pieces(rest: bytes, third: int, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("source", [b"", bytearray(), memoryview(b""), "data:image/png;base64,", OneWay(b"")])
-async def test_empty_pictures_are_refused(source: Any) -> None:
+async def test_empty_images_are_refused(source: Any) -> None:
     assert "is empty" in str(await refusal(source))
 
 
 async def test_a_file_that_was_empty_when_it_was_measured_is_refused(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "_state", lambda _: (0, 0, 0))
+    monkeypatch.setattr(os, "fstat", lambda _: os.stat_result([0] * 10))
     assert "is empty" in str(await refusal(file))
 
 
@@ -329,30 +329,21 @@ async def test_what_can_be_read_once_is_not_begun_again_after_a_failure() -> Non
         await upload.open()
 
 
-async def test_a_disk_that_fails_is_told(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_disk_that_fails_is_reported(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = Upload(file)
     await upload.open()
 
     def fail(*_: object) -> int:
         raise OSError(errno.EIO, "Input/output error")
 
+    class Failing(io.FileIO):
+        seek = fail
+
     monkeypatch.setattr(os, "preadv", fail, raising=False)
-    monkeypatch.setattr(sources._Pass, "_from_disk", with_failing_seek(sources._Pass._from_disk))
+    monkeypatch.setattr(io, "FileIO", Failing)
     with pytest.raises(MediaError, match=r"cat.png cannot be read: Input/output error") as caught:
         await sent(upload)
     assert isinstance(caught.value.__cause__, OSError)
-
-
-def with_failing_seek(read: Callable[..., int]) -> Callable[..., int]:
-    class Failing(io.FileIO):
-        def seek(self, *_: object) -> int:
-            raise OSError(errno.EIO, "Input/output error")
-
-    def from_disk(self: Any, into: memoryview, at: int) -> int:
-        self.file = self._files.enter_context(Failing(self._source.path))
-        return read(self, into, at)
-
-    return from_disk
 
 
 # Memory, files and the loop.
@@ -407,18 +398,23 @@ async def test_cancelling_while_a_thread_reads_waits_for_nothing_and_closes(
     before = fds()
     reading, go_on, done = threading.Event(), threading.Event(), threading.Event()
 
-    def slowly(method: Callable[..., Any]) -> Callable[..., Any]:
-        def slow(*args: Any) -> Any:
-            result = method(*args)
-            reading.set()
-            go_on.wait(5)
-            done.set()
-            return result
+    def wait() -> None:
+        reading.set()
+        go_on.wait(5)
+        done.set()
 
-        return slow
+    class Slow(io.FileIO):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            if at == "open":
+                wait()
 
-    name = "open" if at == "open" else "_from_disk"
-    monkeypatch.setattr(sources._Pass, name, slowly(getattr(sources._Pass, name)))
+        def readinto(self, into: Any, /) -> int:
+            if at == "read":
+                wait()
+            return super().readinto(into)
+
+    monkeypatch.setattr(io, "FileIO", Slow)
     scope = anyio.CancelScope()
 
     async def one() -> None:
@@ -467,7 +463,7 @@ async def test_a_cancelled_pass_puts_the_file_object_back() -> None:
     assert source.tell() == 0
 
 
-async def test_a_file_object_closed_on_the_way_is_told(small_pieces: int) -> None:
+async def test_a_file_object_closed_on_the_way_is_reported(small_pieces: int) -> None:
     assert small_pieces
     source = io.BytesIO(DATA)
     upload = Upload(source)
@@ -482,7 +478,7 @@ async def test_every_way_of_reading_a_file(
     system: str, tmp_path: Path, small_pieces: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = put(tmp_path / "cat.png", DATA)
-    real = getattr(os, "preadv", None)
+    real, nowait = getattr(os, "preadv", None), getattr(os, "RWF_NOWAIT", None)
     asked = 0
 
     def preadv(descriptor: int, buffers: list[memoryview], offset: int, flags: int) -> int:
@@ -493,12 +489,12 @@ async def test_every_way_of_reading_a_file(
         if system == "not cached" or (system == "half cached" and asked % 2):
             raise BlockingIOError
         assert real is not None
-        assert flags == os.RWF_NOWAIT
+        assert flags == nowait
         cut = buffers[0][:5] if system == "half cached" else buffers[0]
         return cast("int", real(descriptor, [cut], offset))
 
     if system == "knows nothing of it":
-        monkeypatch.setattr(sources, "_NOWAIT", 0)
+        monkeypatch.delattr(os, "RWF_NOWAIT", raising=False)
     monkeypatch.setattr(os, "preadv", preadv, raising=False)
     assert await sent(Upload(path)) == uri(DATA)
     pieces = -(-len(DATA) // small_pieces)
@@ -568,7 +564,7 @@ async def test_the_end_of_a_file_is_seen_even_where_nothing_tells_of_it(
     file: Path, small_pieces: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert small_pieces
-    monkeypatch.setattr(sources, "_state", lambda _: (1000, 0, 0))
+    monkeypatch.setattr(os, "fstat", lambda _: os.stat_result([0] * 6 + [1000] + [0] * 3))
     upload = Upload(file)
     await upload.open()
     os.truncate(file, 500)
@@ -632,7 +628,7 @@ def test_an_empty_text_is_quoted(given: str) -> None:
         (b"RIFF\x10\0\0\0WEBPVP8 ").decode("latin-1"),
     ],
 )
-async def test_bytes_that_were_decoded_are_told(given: str) -> None:
+async def test_bytes_that_were_decoded_are_reported(given: str) -> None:
     with pytest.raises(MediaError, match="(decoded as text|text of a bytes object).*pass (the|its) bytes") as caught:
         await Upload(given).open()
     assert len(str(caught.value)) < 500
@@ -684,5 +680,5 @@ def test_the_name_of_an_image_is_known(text: str) -> None:
         "https://host/cat.png shows what?", "data: 1, 2, 3", "./a.png\nWhat is in b.png", None, b"cat.png", 5,
     ],
 )  # fmt: skip
-def test_words_about_an_image_are_no_name_of_one(text: object) -> None:
+def test_words_about_an_image_are_not_its_name(text: object) -> None:
     assert not names_image(text)

@@ -68,7 +68,7 @@ def anew() -> ModuleType:
     return module
 
 
-async def test_only_a_small_picture_in_memory_is_given_inline(tmp_path: Path) -> None:
+async def test_only_a_small_image_in_memory_is_given_inline(tmp_path: Path) -> None:
     small, large = png(48 * 1024), png(48 * 1024 + 1)
     path = put(tmp_path / "x.png", small)
     for source, expected in ((small, uri(small)), (large, None), (path, None), (io.BytesIO(small), None)):
@@ -145,7 +145,7 @@ def test_one_upload_works_in_several_loops(file: Path) -> None:
         assert asyncio.run(sent(upload)) == first
 
 
-async def test_a_sound_that_is_not_there_is_told(tmp_path: Path) -> None:
+async def test_audio_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"There is no file .*talk\.mp3"):
         await Recording(tmp_path / "talk.mp3").open()
     with pytest.raises(MediaError, match="is a directory"):
@@ -199,7 +199,7 @@ def test_a_media_type_that_would_break_a_forms_header_is_refused(mime: Any) -> N
         Recording(MP3, mime=mime)
 
 
-def test_a_name_of_a_sound_is_text() -> None:
+def test_the_name_of_an_audio_file_is_text() -> None:
     nameless: Any = 5
     with pytest.raises(MediaError, match="name"):
         Recording(MP3, name=nameless)

@@ -112,6 +112,15 @@ def from_disk_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "preadv", not_in_cache, raising=False)
 
 
+def opens_with(monkeypatch: pytest.MonkeyPatch, kind: type[io.FileIO]) -> None:
+    """Open the files that are saved as objects of this class: what it does is what the disk does."""
+
+    def opened(path: Path, mode: str) -> io.FileIO:
+        return kind(path, mode)
+
+    monkeypatch.setattr(Path, "open", opened)
+
+
 class OneWay(io.RawIOBase):
     """A pipe's end: it gives a little at a time, once."""
 

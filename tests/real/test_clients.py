@@ -145,7 +145,7 @@ def test_vectors_of_similar_texts_are_near(answers: Answers) -> None:
     assert cat == pytest.approx(again, abs=1e-6)
 
 
-def test_a_picture_is_the_same_streamed_or_not(answers: Answers) -> None:
+def test_an_image_is_the_same_streamed_or_not(answers: Answers) -> None:
     *drafts, last = answers(JUDGE, "image-stream")["pictures"]
     assert [last] == answers(JUDGE, "image")["pictures"]
     assert len({*drafts, last}) == 3
@@ -174,7 +174,7 @@ def test_a_recording_is_read_back(answers: Answers) -> None:
     ],
 )
 @pytest.mark.parametrize("client", CLIENTS)
-def test_errors_are_told_alike(
+def test_errors_are_reported_alike(
     relay: Server, clients: Mapping[str, Client], client: str, status: int, code: str, page: str
 ) -> None:
     relay.answers(fails(status, "当前分组上游负载已饱和", code))

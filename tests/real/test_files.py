@@ -1,4 +1,4 @@
-"""Real pictures and sounds, every one that the source distributions of Pillow and mutagen bring.
+"""Real images and audio files, every one that the source distributions of Pillow and mutagen bring.
 
 ``tests/real/install files`` fetches and unpacks them. Each is sent through the relay on loopback and comes back, or is
 refused by name; each is made smaller as Pillow makes it. Nothing but our own errors may come of any of them.
@@ -88,7 +88,7 @@ def test_the_files_are_there() -> None:
     assert len(found("mutagen-*/tests/data/*")) > 90, "run tests/real/install files"
 
 
-def test_every_picture_is_told_as_pillow_tells_it() -> None:
+def test_every_image_is_recognised_as_pillow_recognises_it() -> None:
     faults: list[str] = []
 
     async def work(_client: TutuClient, _server: Server) -> None:
@@ -117,7 +117,7 @@ async def went_out(request: Recorded, upload: Upload, data: bytes) -> bool:
     return came == f"data:{upload.mime};base64,{base64.b64encode(data).decode()}"
 
 
-def test_every_picture_goes_out_byte_for_byte_and_comes_back(tmp_path: Path) -> None:
+def test_every_image_goes_out_byte_for_byte_and_comes_back(tmp_path: Path) -> None:
     faults: list[str] = []
 
     async def work(client: TutuClient, server: Server) -> None:
@@ -177,7 +177,7 @@ def is_clear(picture: Image.Image) -> bool:
     return picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema() != (255, 255)
 
 
-def test_every_picture_is_made_smaller_as_pillow_makes_it() -> None:
+def test_every_image_is_made_smaller_as_pillow_makes_it() -> None:
     faults: list[str] = []
     drawn = 0
 
@@ -213,7 +213,7 @@ def test_every_picture_is_made_smaller_as_pillow_makes_it() -> None:
     assert drawn > 400
 
 
-def test_every_sound_is_told_by_what_it_is_and_goes_out_byte_for_byte() -> None:
+def test_every_audio_file_is_recognised_and_goes_out_byte_for_byte() -> None:
     faults: list[str] = []
     heard = 0
 

@@ -157,7 +157,7 @@ async def test_vectors_are_read_and_counted(client: TutuClient) -> None:
         await client.embeddings.create(model="embeds", input=["one", "two"])
 
 
-async def test_pictures_are_read(client: TutuClient) -> None:
+async def test_images_are_read(client: TutuClient) -> None:
     answer = await client.images.generate(model="paints", prompt="a red panda")
     assert [image.url for image in answer.images] == [MOCKS["paints"]["mock_response"]]
 
@@ -221,7 +221,7 @@ def test_the_relay_answers_the_same_through_it(relay: Server, proxy: str, name: 
     assert through == about(direct)
 
 
-async def test_what_breaks_behind_it_is_no_answer(relay: Server, client: TutuClient) -> None:
+async def test_what_breaks_behind_it_is_an_error(relay: Server, client: TutuClient) -> None:
     relay.reset()
     relay.faults("fin_mid_stream", after=3)
     async with client.chat.completions.stream(model="relayed", messages=HELLO) as stream:

@@ -89,7 +89,7 @@ async def test_haproxy_passes_streams_on_as_they_come(server: Server, tmp_path: 
     assert min(later - earlier for earlier, later in pairwise(times)) > GAP_S / 4
 
 
-async def test_a_stream_cut_behind_nginx_is_told_and_not_repeated(server: Server, tmp_path: Path) -> None:
+async def test_a_stream_cut_behind_nginx_is_reported_and_not_repeated(server: Server, tmp_path: Path) -> None:
     server.answers(streams([chunk_of("one "), chunk_of("two")], done=False, then="reset", pause=0.1))
     with (
         nginx(tmp_path, upstream(server), "proxy_buffering off") as origin,
@@ -261,7 +261,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d
     [b"", b"HTTP/1.1 102 Processing\r\n\r\n", HEAD[:30], HEAD + ANSWER[:20]],
     ids=["none", "102", "half", "body"],
 )
-async def test_a_used_connection_that_dies_behind_the_box_is_no_second_post(
+async def test_a_used_connection_that_dies_behind_the_box_causes_no_second_post(
     tmp_path: Path, box: str, said: bytes
 ) -> None:
     """The box and we both hold a used connection; the relay dies on the second POST it gets over its own.

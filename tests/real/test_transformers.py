@@ -138,13 +138,13 @@ async def test_an_unknown_model_is_refused_in_its_words(client: TutuClient, mode
     assert error.request_id
 
 
-async def test_its_own_trouble_is_tried_again_and_told(client: TutuClient, model: str) -> None:
+async def test_its_own_error_is_tried_again_and_reported(client: TutuClient, model: str) -> None:
     with pytest.raises(InternalServerError, match="Internal Server Error") as caught:
         await client.chat.completions.create(model=model, messages=HELLO, max_tokens=-1)
     assert caught.value.attempts == 3
 
 
-async def test_it_lists_what_it_serves_and_retrieves_none(client: TutuClient, model: str) -> None:
+async def test_it_lists_what_it_serves_but_retrieves_no_model(client: TutuClient, model: str) -> None:
     # Until some version the list was empty.
     assert {found.id for found in await client.models.list()} <= {model}
     with pytest.raises(NotFoundError, match="Not Found"):

@@ -24,7 +24,7 @@ async def test_the_balance_is_what_was_granted_less_what_was_used(server: Server
     assert after.remaining == pytest.approx(3 - after.used)
 
 
-async def test_no_limit_is_told_as_such(server: Server, client: TutuClient) -> None:
+async def test_no_limit_is_reported_as_such(server: Server, client: TutuClient) -> None:
     server.account.unlimited = True
     found = await client.balance()
     assert (found.unlimited, found.limit, found.remaining) == (True, None, None)
@@ -48,7 +48,7 @@ async def test_odd_figures_are_not_made_up(server: Server, client: TutuClient) -
     assert found == Balance(limit=5, expires_at=1_800_000_000)
 
 
-async def test_a_figure_that_is_too_large_is_none(server: Server, client: TutuClient) -> None:
+async def test_a_figure_that_is_too_large_becomes_none(server: Server, client: TutuClient) -> None:
     endless = raw(200, b'{"hard_limit_usd": 1%s, "total_usage": 1e999}' % (b"0" * 400))
     server.answers(endless, path="/v1/dashboard/billing/subscription")
     server.answers(endless, path="/v1/dashboard/billing/usage")

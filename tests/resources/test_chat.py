@@ -102,6 +102,7 @@ async def test_the_cuts_between_reads_do_not_matter(client: TutuClient, server: 
         assert (await stream.completion()).text == "你好，世界"
 
 
+@pytest.mark.slow
 async def test_a_line_of_16_mib_is_read(client: TutuClient, server: Server) -> None:
     big = "x" * (16 * 2**20)
     server.answers(streams([chunk(big), chunk(finish_reason="stop")]))
@@ -241,7 +242,7 @@ async def test_one_task_may_read_on_with_another_loop(client: TutuClient, server
     ],
 )
 @pytest.mark.parametrize("busy", [True, False], ids=["waiting", "at work"])
-async def test_a_second_reader_disturbs_nobody(
+async def test_a_second_reader_disturbs_neither(
     client: TutuClient, server: Server, first: str, second: str, busy: bool
 ) -> None:
     server.answers(streams(FRAMES, delay=0.02))
@@ -434,7 +435,7 @@ async def test_an_error_after_chunks_raises_with_what_came(client: TutuClient, s
     assert len(server.requests) == 1
 
 
-async def test_a_refusal_to_stream_is_an_error_of_its_status(client: TutuClient, server: Server) -> None:
+async def test_an_error_in_place_of_a_stream_has_its_status(client: TutuClient, server: Server) -> None:
     server.answers(*[fails(500, "busy")] * 3)
     with pytest.raises(InternalServerError, match="busy") as caught:
         await open_stream(client)
@@ -482,7 +483,7 @@ async def test_an_error_behind_empty_frames_is_still_tried_again(client: TutuCli
         assert (await stream.completion()).text == "now"
 
 
-async def test_time_the_reader_takes_is_no_silence(client: TutuClient, server: Server) -> None:
+async def test_time_the_reader_takes_does_not_count_as_idle(client: TutuClient, server: Server) -> None:
     server.answers(streams(FRAMES))
     async with client.chat.completions.stream(model="m", messages=[user("hi")], timeout=Timeout(idle=0.1)) as stream:
         async for _ in stream:
@@ -539,7 +540,7 @@ async def test_images_beside_a_streamed_text_are_in_the_folded_answer(client: Tu
 
 
 @pytest.mark.parametrize("name", ["missing.png", "", "text.png", "empty.png"])
-async def test_an_image_that_cannot_be_used_is_told_before_anything_is_sent(
+async def test_an_image_that_cannot_be_used_is_reported_before_anything_is_sent(
     client: TutuClient, server: Server, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "text.png").write_text("hello, I am a text\n" * 9)

@@ -46,7 +46,7 @@ async def test_a_prompt_may_be_text_or_tokens(client: TutuClient, server: Server
     assert server.requests[0].json["prompt"] == prompt
 
 
-async def test_what_is_no_completion_is_an_error(client: TutuClient, server: Server) -> None:
+async def test_what_is_not_a_completion_is_an_error(client: TutuClient, server: Server) -> None:
     server.answers(raw(body=b'{"object":"text_completion"}'), raw(body=b'{"error":{"message":"no"}}'))
     with pytest.raises(UnexpectedResponseError, match="without choices"):
         await client.completions.create(model="m", prompt="a")
@@ -202,7 +202,7 @@ async def test_a_stream_of_another_form_is_read(
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("write", [lines, lambda *frames: streams(frames, done=False)], ids=["lines", "events"])
 @pytest.mark.parametrize("reason", [None, "null", "", "undefined"], ids=repr)
-async def test_a_reason_that_is_none_ends_nothing(
+async def test_an_invalid_finish_reason_ends_nothing(
     client: TutuClient, server: Server, write: Any, stream: bool, reason: str | None
 ) -> None:
     server.answers(write(piece("he", reason), piece("llo", reason)))

@@ -77,7 +77,7 @@ async def test_what_was_rejected_is_asked_again(client: TutuClient, server: Serv
 
 
 @pytest.mark.parametrize("given", [b"text", bytearray(b"text"), {"a": 1}, None, 5])
-async def test_what_is_no_text_is_not_taken_for_tokens(client: TutuClient, server: Server, given: Any) -> None:
+async def test_what_is_not_text_is_not_taken_for_tokens(client: TutuClient, server: Server, given: Any) -> None:
     with pytest.raises(ConfigError, match="neither"):
         await client.embeddings.create(input=given, model="m")
     assert server.requests == []
@@ -98,7 +98,7 @@ async def test_what_cannot_be_written_is_not_sent(client: TutuClient, server: Se
         (b"x", "and 1 bytes is neither"),
     ],
 )
-async def test_an_input_that_is_none_is_refused(server: Server, given: Any, words: str) -> None:
+async def test_an_invalid_input_is_refused(server: Server, given: Any, words: str) -> None:
     async with TutuClient("any", server.base_url) as client:
         with pytest.raises(ConfigError, match=words):
             await client.embeddings.create(model="m", input=given)

@@ -207,11 +207,3 @@ async def test_what_no_endpoint_takes_is_refused(server: Server, path: Any, more
         with pytest.raises(ConfigError, match=re.escape(words)):
             await client.post(path, **{"cast_to": dict, **more})
     assert not server.requests
-
-
-@pytest.mark.parametrize("model", [None, 5, b"m"])
-async def test_the_id_of_a_model_is_text(server: Server, model: Any) -> None:
-    async with TutuClient("any", server.base_url) as client:
-        with pytest.raises(ConfigError, match="models.retrieve needs the id of a model, and got"):
-            await client.models.retrieve(model)
-    assert not server.requests

@@ -195,7 +195,7 @@ async def test_an_image_in_a_last_event_of_any_shape_is_the_image(
     assert len(server.requests) == 2
 
 
-async def test_the_usage_of_a_last_event_is_told_once(client: TutuClient, server: Server) -> None:
+async def test_the_usage_of_a_last_event_is_reported_once(client: TutuClient, server: Server) -> None:
     told: list[Any] = []
     frame = unnamed("result", data=[{"url": URL}, {"url": URL}], usage={"total_tokens": 9}, created=5)
     server.answers(streams([frame]))

@@ -221,7 +221,7 @@ async def test_a_refused_order_is_sent_again_with_all_of_its_form(
     assert first.headers["Idempotency-Key"] == second.headers["Idempotency-Key"]
 
 
-async def test_an_endpoint_the_relay_does_not_have_is_told(client: TutuClient, server: Server) -> None:
+async def test_an_endpoint_the_relay_does_not_have_is_reported(client: TutuClient, server: Server) -> None:
     server.answers(*[fails(501, "API not implemented", code="api_not_implemented")] * 3)
     with pytest.raises(InternalServerError) as caught:
         await client.images.create_variation(image=PNG)

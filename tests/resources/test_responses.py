@@ -50,7 +50,7 @@ async def test_a_raw_answer_of_a_stream_has_the_stream(server: Server, client: T
         assert (await stream.completion()).text == "hello"
 
 
-async def test_what_is_no_answer_is_no_raw_answer_either(server: Server, client: TutuClient) -> None:
+async def test_what_is_not_an_answer_is_no_raw_answer_either(server: Server, client: TutuClient) -> None:
     server.faults("html")
     with pytest.raises(UnexpectedResponseError):
         await client.chat.completions.with_raw_response.create(**ASKED)

@@ -174,7 +174,7 @@ async def test_calls_of_tools_come_in_pieces_and_are_done_one_by_one(client: Tut
 
 
 @pytest.mark.parametrize("tools", [[look_up], []], ids=["known", "unknown"])
-async def test_calls_that_are_numbered_strangely_are_told_apart_all_the_same(
+async def test_calls_that_are_numbered_strangely_are_distinguished_all_the_same(
     client: TutuClient, server: Server, tools: list[Any]
 ) -> None:
     server.answers(
@@ -206,7 +206,7 @@ async def test_arguments_that_do_not_fit_are_no_done_event_but_an_error(client: 
     assert not [kind for kind in seen if kind.endswith("done")]
 
 
-async def test_several_choices_are_told_apart(client: TutuClient, server: Server) -> None:
+async def test_several_choices_are_distinguished(client: TutuClient, server: Server) -> None:
     frames = [chunk("a"), chunk("x", index=1), chunk("b"), chunk("y", index=1)]
     server.answers(streams([*frames, STOP, chunk(index=1, finish_reason="stop")]))
     events = await read(client, n=2)

@@ -184,7 +184,7 @@ PART = {"type": "image_url", "image_url": {"url": "https://e.example/a.png"}}
     ],
     ids=ascii,
 )
-async def test_results_are_told_as_text_parts_or_json(
+async def test_results_are_reported_as_text_parts_or_json(
     client: TutuClient, server: Server, result: Any, content: Any
 ) -> None:
     def give() -> Any:
@@ -195,7 +195,7 @@ async def test_results_are_told_as_text_parts_or_json(
     assert told(server) == [content]
 
 
-async def test_what_goes_wrong_in_a_tool_is_told_to_the_model(client: TutuClient, server: Server) -> None:
+async def test_what_goes_wrong_in_a_tool_is_reported_to_the_model(client: TutuClient, server: Server) -> None:
     def breaks() -> None:
         raise ValueError("no\nsuch city")
 
@@ -236,7 +236,7 @@ class Checked:
             raise ZeroDivisionError("not 0")
 
 
-async def test_what_the_checks_of_a_type_raise_is_told_to_the_model_or_let_out(
+async def test_what_the_checks_of_a_type_raise_is_reported_to_the_model_or_let_out(
     client: TutuClient, server: Server
 ) -> None:
     def take(it: Checked) -> str:
@@ -251,7 +251,7 @@ async def test_what_the_checks_of_a_type_raise_is_told_to_the_model_or_let_out(
         await ask(client, [take], raise_tool_errors=True)
 
 
-async def test_a_tool_that_cancels_itself_is_told_to_the_model(client: TutuClient, server: Server) -> None:
+async def test_a_tool_that_cancels_itself_is_reported_to_the_model(client: TutuClient, server: Server) -> None:
     async def gives_up() -> None:
         raise asyncio.CancelledError
 
@@ -595,7 +595,7 @@ async def test_thoughts_go_back_with_tool_calls_and_nowhere_else(
         assert not any(name in message for message in after for name in thoughts)
 
 
-async def test_results_of_numpy_are_numbers_and_nan_is_told(client: TutuClient, server: Server) -> None:
+async def test_results_of_numpy_are_numbers_and_nan_is_reported(client: TutuClient, server: Server) -> None:
     def measure() -> dict[str, Any]:
         return {"mean": np.float32(0.5), "all": np.arange(2)}
 

@@ -154,7 +154,7 @@ async def test_an_opened_file_is_sent_and_stays_open(client: TutuClient, server:
     assert [form_of(seen)[-1].data for seen in server.requests] == [MP3] * 3
 
 
-async def test_what_is_no_audio_is_never_sent(client: TutuClient, server: Server, tmp_path: Path) -> None:
+async def test_what_is_not_audio_is_never_sent(client: TutuClient, server: Server, tmp_path: Path) -> None:
     for name, data, says in (
         ("words.mp3", b"just words", "it seems to be text"),
         ("cat.mp3", b"\x89PNG\r\n\x1a\n", "it seems to be an image"),

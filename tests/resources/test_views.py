@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tutuclient.resources import Embeddings
+from tutuclient.resources.embeddings import Embeddings
 from tutuclient.testing import sample_sound
 
 if TYPE_CHECKING:

@@ -199,6 +199,6 @@ def test_takes_a_proxy_and_hides_it(proxy: str) -> None:
         "http://proxy.example:0",
     ],
 )
-def test_refuses_a_proxy_that_is_none(proxy: str) -> None:
+def test_refuses_an_invalid_proxy(proxy: str) -> None:
     with pytest.raises(ConfigError, match="proxy must be"):
         clean_proxy(proxy)

@@ -28,7 +28,7 @@ def test_echoes_a_text_in_its_language_and_admits_what_it_is() -> None:
     assert ask("你好").text == "我是离线替身,不是模型。你说的是:「你好」"
 
 
-def test_describes_a_picture_in_the_language_of_the_prompt() -> None:
+def test_describes_an_image_in_the_language_of_the_prompt() -> None:
     english, chinese = ask("What is this?", "http://here/a.png"), ask("这张图片有什么", "http://here/a.png")
     assert english.text.startswith("This is a PNG image of 720x540 pixels, mode RGB. Main colours: white 6")
     assert english.text.endswith("(I am an offline stand-in that counts pixels, no model.)")
@@ -36,7 +36,7 @@ def test_describes_a_picture_in_the_language_of_the_prompt() -> None:
     assert (english.language, chinese.language, english.image) == ("en", "zh", None)
 
 
-def test_numbers_several_pictures() -> None:
+def test_numbers_several_images() -> None:
     text = ask("compare", "http://here/a.png", data_uri(SAMPLE)).text
     assert "Image 1: This is" in text
     assert "Image 2: This is" in text
@@ -49,19 +49,19 @@ def test_gives_the_same_answer_to_the_same_request() -> None:
 
 
 @pytest.mark.parametrize(("model", "extra"), [("gpt-4o-image", {}), ("m", {"modalities": ["text", "image"]})])
-def test_edits_when_the_model_or_the_modalities_ask_for_a_picture(model: str, extra: dict[str, Any]) -> None:
+def test_edits_when_the_model_or_the_modalities_ask_for_an_image(model: str, extra: dict[str, Any]) -> None:
     reply = ask("make it darker", "http://here/a.png", model=model, **extra)
     assert reply.text == "Made it darker. (Offline stand-in, no model.)"
     assert reply.image is not None
 
 
-def test_generates_when_there_is_no_picture_to_edit() -> None:
+def test_generates_when_there_is_no_image_to_edit() -> None:
     reply = ask("画一只猫", model="gpt-4o-image")
     assert reply.text == "画了橙色的猫。(离线替身,不是模型)"
     assert reply.image is not None
 
 
-def test_takes_the_words_from_the_last_message_and_the_picture_from_an_earlier_one() -> None:
+def test_takes_the_words_from_the_last_message_and_the_image_from_an_earlier_one() -> None:
     first = [{"type": "text", "text": "older"}, {"type": "image_url", "image_url": "http://here/a.png"}]
     messages = [
         {"role": "user", "content": first},

@@ -52,6 +52,6 @@ def test_draws_a_pattern_of_its_own_for_every_other_prompt() -> None:
     assert "in green" in drawing.generate("something green", zh=False)[1]
 
 
-def test_the_sample_picture_is_always_the_same() -> None:
+def test_the_sample_image_is_always_the_same() -> None:
     assert sample_picture() == sample_picture()
     assert opened(sample_picture()).size == (720, 540)

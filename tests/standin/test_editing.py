@@ -38,7 +38,7 @@ def colour(image: Image.Image, spot: tuple[int, int]) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("kind", sorted(BROKEN_EXIF))
-def test_a_picture_with_broken_exif_is_looked_at_and_edited_as_it_stands(kind: str) -> None:
+def test_an_image_with_broken_exif_is_looked_at_and_edited_as_it_stands(kind: str) -> None:
     buffer = io.BytesIO()
     flat("red").save(buffer, "JPEG", exif=BROKEN_EXIF[kind])
     image = images.decode(buffer.getvalue())
@@ -99,14 +99,14 @@ def test_makes_the_background_transparent_or_blurred() -> None:
     assert colour(blurred, CAT) == colour(opened(sample_picture()), CAT)
 
 
-def test_finds_the_background_of_a_picture_that_has_alpha() -> None:
+def test_finds_the_background_of_an_image_that_has_alpha() -> None:
     image = flat((0, 0, 0, 0), (60, 60), "RGBA")
     image.paste((10, 200, 10, 255), (20, 20, 40, 40))
     after, _ = edited("white background", image)
     assert (colour(after, (2, 2)), colour(after, (30, 30))) == ((255, 255, 255), (10, 200, 10))
 
 
-def test_sets_a_picture_without_background_before_the_new_one() -> None:
+def test_sets_an_image_without_background_before_the_new_one() -> None:
     noisy = Image.merge("RGB", [Image.effect_noise((80, 80), 120) for _ in range(3)])
     after, note = edited("red background", noisy)
     assert note.startswith("Found no plain background")

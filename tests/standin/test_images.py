@@ -38,7 +38,7 @@ def test_names_colours_as_a_person_would(pixel: tuple[int, int, int], name: str)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turned_picture_is_set_upright_as_pillow_does(orientation: int) -> None:
+def test_a_turned_image_is_set_upright_as_pillow_does(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     made = Image.linear_gradient("L").resize((40, 30)).rotate(30)

@@ -87,7 +87,7 @@ def test_calls_the_first_tool_when_it_must_and_none_fits() -> None:
     assert called("hello", WEATHER, TIME, tool_choice="required") == [("get_weather", {"city": "unknown"})]
 
 
-def test_calls_one_at_a_time_when_told() -> None:
+def test_calls_one_at_a_time_when_asked() -> None:
     assert len(called("weather in Oslo and Turin", WEATHER, parallel_tool_calls=False)) == 1
 
 

@@ -38,7 +38,7 @@ def test_finds_numbers_but_neither_dates_nor_parts_of_words(text: str, numbers: 
     assert Words(text).numbers == numbers
 
 
-def test_passes_over_numbers_that_are_none() -> None:
+def test_passes_over_what_is_not_a_number() -> None:
     words = Words(f"{'9' * 5000} days")
     assert (words.numbers, words.number_near("days")) == ([], None)
 

@@ -1,4 +1,4 @@
-"""The sound in an answer: told by its bytes, given as it comes, saved whole or not at all."""
+"""The audio in an answer: recognised by its bytes, yielded as it arrives, saved whole or not at all."""
 
 from __future__ import annotations
 
@@ -104,14 +104,14 @@ def sounds(*pieces: bytes, **how: Any) -> Any:
 )
 @pytest.mark.parametrize("asked", ["", "mp3", "pcm"])
 @pytest.mark.parametrize("label", ["audio/mpeg", "application/json", ""])
-async def test_what_is_no_sound_is_an_error_whatever_it_is_called(
+async def test_what_is_not_audio_is_an_error_whatever_it_is_called(
     data: bytes, cls: type[Exception], says: str, asked: str, label: str
 ) -> None:
     with pytest.raises(cls, match=says):
         read(data, asked, label)
 
 
-def test_data_of_another_kind_are_no_sound() -> None:
+def test_data_of_another_kind_are_not_audio() -> None:
     with pytest.raises(UnexpectedResponseError, match="something else than audio"):
         read(SAMPLES, "", "application/zip")
 
@@ -119,7 +119,7 @@ def test_data_of_another_kind_are_no_sound() -> None:
 # In events.
 
 
-def test_a_sound_in_events_is_taken_out_of_them() -> None:
+def test_audio_in_events_is_taken_out_of_them() -> None:
     for data in (lines(EVENTS), lines([*EVENTS, delta(b"more")]), lines([*EVENTS[:-1], b"[DONE]"])):
         sound = read(data, "mp3", "text/event-stream")
         assert (sound.content, sound.mime) == (MP3, "audio/mpeg")
@@ -144,12 +144,12 @@ def test_a_sound_in_events_is_taken_out_of_them() -> None:
         ([b"a" * 2**20], UnexpectedResponseError, "over 1,048,576 bytes"),
     ],
 )
-def test_events_without_a_whole_sound_are_an_error(events: list[Any], cls: type[Exception], says: str) -> None:
+def test_events_without_the_whole_audio_are_an_error(events: list[Any], cls: type[Exception], says: str) -> None:
     with pytest.raises(cls, match=says):
         read(lines(events))
 
 
-def test_a_line_that_is_no_event_is_an_error() -> None:
+def test_a_line_that_is_not_an_event_is_an_error() -> None:
     with pytest.raises(InternalServerError, match="boom"):
         read(lines(EVENTS[:1]) + b'{"error": {"message": "boom", "type": "server_error"}}\n')
     with pytest.raises(UnexpectedResponseError, match="a line that is not an event"):
@@ -176,7 +176,7 @@ async def test_the_pieces_come_as_they_are_sent(client: TutuClient, server: Serv
     assert server.open_connections == 0
 
 
-async def test_a_sound_is_read_to_its_end(client: TutuClient, server: Server) -> None:
+async def test_audio_is_read_to_its_end(client: TutuClient, server: Server) -> None:
     server.answers(*[sounds(MP3[:100], MP3[100:])] * 5)
     async with speaking(client) as speech:
         assert b"".join([piece async for piece in speech]) == MP3
@@ -196,7 +196,7 @@ async def test_a_sound_is_read_to_its_end(client: TutuClient, server: Server) ->
     assert len({seen.connection for seen in server.requests}) == 1
 
 
-async def test_a_sound_is_saved_while_it_comes(client: TutuClient, server: Server, tmp_path: Path) -> None:
+async def test_audio_is_saved_while_it_comes(client: TutuClient, server: Server, tmp_path: Path) -> None:
     server.answers(sounds(wav()[:100], wav()[100:]), sounds(MP3))
     async with speaking(client) as speech:
         saved = await speech.save(tmp_path / "talk.mp3")
@@ -207,7 +207,7 @@ async def test_a_sound_is_saved_while_it_comes(client: TutuClient, server: Serve
         assert (await speech.save(tmp_path / "read.mp3")).read_bytes() == MP3
 
 
-async def test_a_sound_in_events_comes_the_same_way(client: TutuClient, server: Server, tmp_path: Path) -> None:
+async def test_audio_in_events_comes_the_same_way(client: TutuClient, server: Server, tmp_path: Path) -> None:
     for cut in (None, 1, 7):
         server.answers(streams(EVENTS, chunk_sizes=cut, done=False))
         async with speaking(client, stream_format="sse") as speech:
@@ -231,7 +231,7 @@ async def test_a_sound_in_events_comes_the_same_way(client: TutuClient, server: 
     ],
     ids=["fin", "reset", "no end", "events fin", "error", "error at once"],
 )
-async def test_a_cut_sound_is_an_error_and_no_file(
+async def test_cut_audio_is_an_error_and_no_file(
     client: TutuClient, server: Server, tmp_path: Path, answer: Any
 ) -> None:
     server.answers(answer)
@@ -257,7 +257,7 @@ async def test_what_was_cut_says_so(client: TutuClient, server: Server) -> None:
             await speech.read()
 
 
-async def test_what_is_left_of_a_sound_is_not_passed_off_as_all(
+async def test_what_is_left_of_audio_is_not_passed_off_as_all(
     client: TutuClient, server: Server, tmp_path: Path
 ) -> None:
     server.answers(sounds(MP3[:100], MP3[100:], delay=0.01))
@@ -281,7 +281,7 @@ async def test_what_is_left_of_a_sound_is_not_passed_off_as_all(
         (streams([event("done")], done=False), UnexpectedResponseError),
     ],
 )
-async def test_what_is_no_sound_fails_before_the_block_is_entered(
+async def test_what_is_not_audio_fails_before_the_block_is_entered(
     client: TutuClient, server: Server, answer: Any, cls: type[APIError]
 ) -> None:
     server.answers(answer)
@@ -307,7 +307,7 @@ async def test_what_fails_before_the_first_byte_is_tried_again(client: TutuClien
     assert len({seen.headers["Idempotency-Key"] for seen in server.requests}) == 1
 
 
-async def test_silence_ends_a_sound(server: Server) -> None:
+async def test_silence_ends_audio(server: Server) -> None:
     limits = Timeout(total=5, first_token=0.2, idle=0.1)
     async with TutuClient(KEY, server.base_url, timeout=limits, max_retries=0) as client:
         server.answers(sounds(MP3[:100], then="hang"))
@@ -324,7 +324,7 @@ async def test_silence_ends_a_sound(server: Server) -> None:
                 await speech.read()
 
 
-async def test_a_sound_that_is_too_large_is_refused(server: Server, tmp_path: Path) -> None:
+async def test_audio_that_is_too_large_is_refused(server: Server, tmp_path: Path) -> None:
     async with TutuClient(KEY, server.base_url, max_response_bytes=4000, max_retries=0) as client:
         server.answers(sounds(MP3[:3000], MP3[3000:], delay=0.05))
         with pytest.raises(UnexpectedResponseError, match="audio of more than 4,000 bytes"):
@@ -352,7 +352,7 @@ async def _cancel(speech: SoundStream) -> None:
 
 
 @pytest.mark.parametrize("leave", [_leave, _close, _cancel])
-async def test_a_sound_that_is_left_is_closed_at_once(
+async def test_audio_that_is_left_is_closed_at_once(
     client: TutuClient, server: Server, leave: Callable[[SoundStream], Awaitable[None]]
 ) -> None:
     server.answers(sounds(MP3, then="hang"))
@@ -376,7 +376,7 @@ async def test_cancelling_while_it_is_saved_leaves_no_file(client: TutuClient, s
     assert names(tmp_path) == []
 
 
-async def test_a_sound_whose_block_is_lost_is_closed(client: TutuClient, server: Server) -> None:
+async def test_audio_whose_block_is_lost_is_closed(client: TutuClient, server: Server) -> None:
     server.answers(sounds(MP3, then="hang"))
     block = speaking(client)
     assert (await block.__aenter__()).mime == "audio/mpeg"
@@ -437,14 +437,14 @@ async def test_a_streamed_chat_says_something_aloud_in_pieces_each_padded(client
     assert (answer.sound.content, answer.sound.mime, answer.sound.transcript) == (SAMPLES, "audio/pcm", "hi")
 
 
-async def test_an_answer_without_sound_has_none(client: TutuClient) -> None:
+async def test_an_answer_without_audio_has_none(client: TutuClient) -> None:
     answer = await client.chat.completions.create(model="m", messages=[user("hi")])
     assert answer.sound is None
     assert said(ChatAudio(data="UklG")).sound is None  # It came from no client: what was asked for is not known.
     assert find_images(answer) == []
 
 
-def test_a_damaged_sound_is_an_error() -> None:
+def test_damaged_audio_is_an_error() -> None:
     with pytest.raises(SoundError, match="damaged"):
         audio_in(said(ChatAudio(data="!!!!")), asked="wav")
     assert audio_in(said(ChatAudio(id="a")), asked="wav") is None

@@ -183,6 +183,7 @@ def test_more_than_any_answer_has_is_an_error() -> None:
         read_body(json.dumps(calls).encode(), ORIGIN, many=0, max_bytes=2**22)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [b"{}", b"1 ", json.dumps(delta("a")).encode()[:-1] + b', "x": 1}'])
 def test_more_values_than_any_answer_has_are_an_error(value: bytes) -> None:
     """Each is read on its own: 490,000 of them held the event loop for seconds."""
@@ -229,6 +230,12 @@ def test_lines_of_ollama_are_read_as_chunks() -> None:
         assert [call.function.arguments for call in answer.message.tool_calls or ()] == ['{"city": "Oslo"}']
         assert answer.usage is not None
         assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (26, 2, 28)
+
+
+def test_the_last_line_of_ollama_may_have_no_message() -> None:
+    body = lines(ollama("he"), ollama("llo"), {name: OLLAMA_END[name] for name in OLLAMA_END if name != "message"})
+    answer = read_body(body, ORIGIN, many=0, max_bytes=2**20)
+    assert (answer.text, answer.finish_reason) == ("hello", "length")
 
 
 def test_a_whole_answer_of_ollama_is_read() -> None:

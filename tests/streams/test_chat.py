@@ -215,7 +215,7 @@ def test_text_that_cannot_be_read_is_an_error(odd: object) -> None:
         ([delta("", role="assistant"), DONE], False, False),
     ],
 )
-def test_a_whole_answer_is_told_from_a_cut_one(frames: list[object], complete: bool, strictly: bool) -> None:
+def test_a_whole_answer_is_distinguished_from_a_cut_one(frames: list[object], complete: bool, strictly: bool) -> None:
     reading = reader()
     list(reading.feed(events(*frames)))
     list(reading.end())

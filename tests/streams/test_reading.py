@@ -156,7 +156,7 @@ async def test_what_fails_before_the_first_event_is_tried_again(client: TutuClie
         (streams([]), IncompleteStreamError),
     ],
 )
-async def test_what_is_no_stream_fails_at_once(
+async def test_what_is_not_a_stream_fails_at_once(
     client: TutuClient, server: Server, answer: Any, cls: type[APIError]
 ) -> None:
     server.answers(answer)

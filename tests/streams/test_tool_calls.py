@@ -290,6 +290,7 @@ def test_tool_calls_are_put_together_however_they_are_numbered(
     assert {one.type for one in answer.message.tool_calls or []} == {"function"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [0, None])
 def test_arguments_repeated_without_end_are_read_in_linear_time(index: int | None) -> None:
     """Each repetition once joined all that had come: 500,000 pieces took minutes."""

@@ -103,7 +103,7 @@ async def test_streams_frames_of_every_kind(server: Server, http: aiohttp.Client
 
 
 @pytest.mark.parametrize(("sizes", "first"), [(2, [2, 2, 2, 2]), ([1, 3, 5], [1, 3, 5, 5]), (None, [14, 14])])
-async def test_cuts_a_stream_where_it_is_told(
+async def test_cuts_a_stream_where_asked(
     server: Server, http: aiohttp.ClientSession, sizes: Any, first: list[int]
 ) -> None:
     server.answers(streams([{"a": 1.0}, {"b": 2.0}], chunk_sizes=sizes, done=False, delay=0.005))
@@ -165,13 +165,13 @@ async def test_draws_as_the_request_or_the_server_likes(server: Server, http: ai
     assert words["content"] == f"Done.\n\nThe image is ready, see the link:{elsewhere}"
 
 
-async def test_draws_a_pixel_when_given_no_picture(server: Server, http: aiohttp.ClientSession) -> None:
+async def test_draws_a_pixel_when_given_no_image(server: Server, http: aiohttp.ClientSession) -> None:
     content = (await message(http, server, draws(form="bare", delay=0.01)))["content"]
     async with http.get(content) as response:
         assert (await response.read()).startswith(b"\x89PNG")
 
 
-async def test_streams_a_picture_in_one_fat_delta(server: Server, http: aiohttp.ClientSession) -> None:
+async def test_streams_an_image_in_one_fat_delta(server: Server, http: aiohttp.ClientSession) -> None:
     assert max(len(d.get("content", "")) for d in await deltas(http, server, draws(b"x" * 9000, form="b64"))) > 12000
     assert "images" in (await deltas(http, server, draws(b"x", form="images")))[1]
     assert isinstance((await deltas(http, server, draws(b"x", form="parts")))[1]["content"], list)
@@ -195,7 +195,7 @@ def test_names_media_types_by_the_first_bytes(data: bytes, name: str) -> None:
     assert media_type(data) == name
 
 
-async def test_counts_tokens_of_texts_and_pictures(server: Server, http: aiohttp.ClientSession) -> None:
+async def test_counts_tokens_of_texts_and_images(server: Server, http: aiohttp.ClientSession) -> None:
     parts: list[Any] = [{"type": "text", "text": "two words"}, {"type": "image_url", "image_url": "x"}, "odd", 7]
     _, body = await ask(http, server, says("一二"), messages=[{"role": "user", "content": parts}, "odd", {}])
     assert json.loads(body)["usage"] == {"prompt_tokens": 88, "completion_tokens": 2, "total_tokens": 90}

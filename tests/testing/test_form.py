@@ -91,6 +91,6 @@ def test_shortens_long_files_and_keeps_their_size_and_digest() -> None:
         (KIND, b"--XX", "NextPart: EOF"),
     ],
 )
-def test_says_why_a_form_is_none(kind: str, data: bytes, message: str) -> None:
+def test_says_why_a_form_is_invalid(kind: str, data: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         form.parse(kind, data)

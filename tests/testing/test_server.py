@@ -90,7 +90,7 @@ async def test_gives_as_many_choices_as_asked(server: Server, http: aiohttp.Clie
     assert {frame["choices"][0]["index"] for frame in frames} == {0, 1}
 
 
-async def test_waits_between_tokens_when_told(server: Server, http: aiohttp.ClientSession) -> None:
+async def test_waits_between_tokens_when_asked(server: Server, http: aiohttp.ClientSession) -> None:
     server.token_delay = 0.02
     server.answers(says("one two three"))
     began = time.monotonic()
@@ -98,7 +98,7 @@ async def test_waits_between_tokens_when_told(server: Server, http: aiohttp.Clie
     assert time.monotonic() - began >= 6 * 0.02
 
 
-async def test_cuts_streams_into_pieces_when_told(server: Server, http: aiohttp.ClientSession) -> None:
+async def test_cuts_streams_into_pieces_when_asked(server: Server, http: aiohttp.ClientSession) -> None:
     server.piece_bytes = 7
     server.answers(says("a b"))
     async with http.post(f"{server.base_url}/chat/completions", json={**HELLO, "stream": True}) as answer:
@@ -107,7 +107,7 @@ async def test_cuts_streams_into_pieces_when_told(server: Server, http: aiohttp.
     assert b"".join(pieces).endswith(b"data: [DONE]\n\n")
 
 
-async def test_edits_the_seed_picture_and_hands_out_a_link_that_works(
+async def test_edits_the_seed_image_and_hands_out_a_link_that_works(
     server: Server, http: aiohttp.ClientSession
 ) -> None:
     picture = server.host(sample_picture(), "cat.png")
@@ -122,7 +122,7 @@ async def test_edits_the_seed_picture_and_hands_out_a_link_that_works(
     assert len(server.requests) == 1
 
 
-async def test_hosts_a_download_twin_of_every_picture(server: Server, http: aiohttp.ClientSession) -> None:
+async def test_hosts_a_download_twin_of_every_image(server: Server, http: aiohttp.ClientSession) -> None:
     url = server.host(b"\xff\xd8\xff jpeg")
     assert url.endswith(".jpg")
     async with http.get(url.replace("/files/", "/files/download/")) as answer:
@@ -136,7 +136,7 @@ async def test_forgets_the_oldest_images(server: Server, http: aiohttp.ClientSes
         assert (old.status, new.status) == (404, 200)
 
 
-async def test_takes_a_picture_as_a_plain_string(server: Server, http: aiohttp.ClientSession) -> None:
+async def test_takes_an_image_as_a_plain_string(server: Server, http: aiohttp.ClientSession) -> None:
     data = base64.b64encode(sample_picture()).decode()
     part = {"type": "image_url", "image_url": f"data:image/png;base64,{data}"}
     answer = await chat(http, server, {"model": "m", "messages": [{"role": "user", "content": [part]}]})
@@ -180,7 +180,7 @@ async def test_refuses_a_body_over_the_limit(http: aiohttp.ClientSession) -> Non
         assert (await chat(http, server))["choices"]
 
 
-async def test_wants_its_key_for_all_but_pictures_and_health(http: aiohttp.ClientSession) -> None:
+async def test_wants_its_key_for_all_but_images_and_health(http: aiohttp.ClientSession) -> None:
     async with serve(key="sk-right") as server:
         server.answers(says("scripted"))
         assert (await chat(http, server))["error"]["message"].startswith("未提供令牌")

@@ -292,6 +292,7 @@ def relay() -> Iterator[Server]:
         yield server
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["_nothing", *NAMES])
 def test_the_client_goes_on_when_aiohttp_renames(name: str, relay: Server, tmp_path: Path) -> None:
     path = tmp_path / "image.png"

@@ -580,6 +580,7 @@ def run(code: str, url: str, pem: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("name", NEVER_CLOSED)
 def test_a_client_that_is_never_closed_says_nothing(name: str, tls: bool) -> None:
@@ -594,6 +595,7 @@ def test_a_client_that_is_never_closed_says_nothing(name: str, tls: bool) -> Non
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 @pytest.mark.parametrize("name", STREAMS_LEFT)
 def test_a_stream_that_is_never_closed_says_so_at_most_once(name: str, tls: bool) -> None:
@@ -610,8 +612,9 @@ def test_a_stream_that_is_never_closed_says_so_at_most_once(name: str, tls: bool
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", ["ask()", "ask(stream=True)"])
-def test_ctrl_c_ends_a_script_soon_and_without_a_storm(tutu_relay: Server, job: str) -> None:
+def test_ctrl_c_ends_a_script_soon_and_without_warnings(tutu_relay: Server, job: str) -> None:
     code = f"async def main():\n    await asyncio.gather(*({job} for _ in range(20)))\nasyncio.run(main())"
     tutu_relay.answers(*[says("late", delay=20)] * 20)
     script = subprocess.Popen(  # noqa: S603  (our own code)

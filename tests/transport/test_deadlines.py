@@ -1,4 +1,4 @@
-"""The one timer, and the calls it watches over."""
+"""The shared timer, and the limits of the calls that use it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ async def test_all_calls_share_a_timer(monkeypatch: pytest.MonkeyPatch) -> None:
     timer.stop()
 
 
-async def test_each_call_is_told_of_its_own_limit() -> None:
+async def test_each_call_is_reported_of_its_own_limit() -> None:
     timer, told = Timer(asyncio.get_running_loop()), []
 
     async def work(name: str, seconds: float) -> None:
@@ -148,7 +148,7 @@ async def test_a_deadline_fires_once() -> None:
     assert await late(watched, 0.03) is None
 
 
-async def test_a_call_that_nobody_holds_any_more_is_told_nothing() -> None:
+async def test_the_timer_ignores_a_dropped_call() -> None:
     told: list[Kind] = []
     task = asyncio.current_task()
     assert task is not None

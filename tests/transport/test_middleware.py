@@ -80,7 +80,7 @@ async def test_the_first_is_outermost_and_may_change_headers_and_fields(server: 
 
 
 @pytest.mark.parametrize("around", ["middleware", "attempt_middleware"])
-async def test_a_model_put_in_that_makes_pictures_is_not_asked_twice(server: Server, around: str) -> None:
+async def test_a_model_put_in_that_makes_images_is_not_asked_twice(server: Server, around: str) -> None:
     async def draw(request: Request, call_next: Next) -> Any:
         request.fields = {**(request.fields or {}), "model": "gpt-image-1"}
         return await call_next(request)
@@ -164,12 +164,12 @@ async def test_cancelling_reaches_a_middleware(server: Server) -> None:
     assert cancelled.is_set()
 
 
-def test_what_is_no_function_is_no_middleware() -> None:
+def test_what_is_not_a_function_is_no_middleware() -> None:
     with pytest.raises(ConfigError, match="middleware"):
         TutuClient(KEY, "http://127.0.0.1:1", middleware=["retry"])  # type: ignore[list-item]  # the point of it
 
 
-async def test_usage_is_told_of_whole_answers_and_of_streams(server: Server) -> None:
+async def test_usage_is_reported_of_whole_answers_and_of_streams(server: Server) -> None:
     told: list[Spent] = []
     server.answers(*[says("hello", usage={"prompt_tokens": 3, "completion_tokens": 1})] * 2)
     async with TutuClient(KEY, server.base_url, on_usage=told.append) as client:
@@ -238,7 +238,7 @@ async def test_a_key_that_comes_late_and_is_echoed_is_masked(server: Server) -> 
     assert "sk-secret" not in repr(raised.value.args)
 
 
-async def test_an_async_key_that_is_none_is_refused_before_anything_is_sent(server: Server) -> None:
+async def test_an_invalid_async_key_is_refused_before_anything_is_sent(server: Server) -> None:
     async def key() -> str:
         return " "
 

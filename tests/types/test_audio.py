@@ -1,4 +1,4 @@
-"""The base64 of sound, however relays cut and pad it."""
+"""The base64 of audio, however relays cut and pad it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_odd_spellings_are_decoded(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["A", "QUJD!", "QQ==QUJD!", "说明"])
-def test_what_is_no_base64_is_refused(text: str) -> None:
+def test_what_is_not_base64_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".*"):
         decode_base64(text)
 

@@ -1,4 +1,4 @@
-"""What all answers promise: nothing of the JSON is lost, how the call went is told, and both travel."""
+"""What all answers promise: nothing of the JSON is lost, its Meta is at hand, and both survive copying and pickling."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def test_what_did_not_come_off_the_wire_is_dumped_from_its_fields() -> None:
     assert "parts" not in message.model_dump()
 
 
-def test_a_tool_that_is_no_function_has_none_in_its_dump() -> None:
+def test_a_custom_tool_call_dumps_without_a_function() -> None:
     call = ToolCall(id="k", type="custom", custom=CustomCall(name="f", input="x"))
     assert call.model_dump() == {"id": "k", "type": "custom", "custom": {"name": "f", "input": "x"}}
 

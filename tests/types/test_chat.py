@@ -116,7 +116,7 @@ def test_an_answer_without_choices_has_nothing_to_say() -> None:
     assert answer.message.text == answer.message.thinking == ""
 
 
-def test_pictures_are_looked_for_once() -> None:
+def test_images_are_looked_for_once() -> None:
     asked: list[Any] = []
     answer = ChatCompletion()
     set_origin(answer, Origin(META, lambda found: asked.append(found) or []))  # type: ignore[func-returns-value]  # None is what it gives
@@ -236,7 +236,7 @@ def test_a_moderation_is_typed() -> None:
 
 
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
-def test_a_piece_of_sound_is_typed(start: bytes) -> None:
+def test_a_piece_of_audio_is_typed(start: bytes) -> None:
     body = {"choices": [{"delta": {"audio": {"id": "a", "data": "aGk=", "transcript": "hi"}}}]}
     chunk = wire.read_chunk(start + json.dumps(body).encode(), Meta(200))
     assert chunk is not None

@@ -1,4 +1,4 @@
-"""What answers of the images pages promise: their pictures at hand, one for each listed, as everywhere."""
+"""What answers of the image endpoints promise: an image object for each one listed, as in chat answers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_empty_text_is_absent_and_a_data_uri_is_stripped() -> None:
         (Image(url=f"data:image/png;base64,{B64}", revised_prompt="a cat"), None, True),
     ],
 )
-async def test_a_listed_picture_is_one_of_ours(item: Image, url: str | None, has_data: bool) -> None:
+async def test_a_listed_image_is_one_of_ours(item: Image, url: str | None, has_data: bool) -> None:
     [image] = find_images(ImagesResponse(data=[item]))
     assert (image.url, image.revised_prompt) == (url, "a cat")
     assert image.mime == ("image/png" if has_data else None)
@@ -44,12 +44,12 @@ async def test_a_listed_picture_is_one_of_ours(item: Image, url: str | None, has
         assert await image.read() == PNG
 
 
-def test_equal_pictures_are_as_many_as_are_listed() -> None:
+def test_equal_images_are_as_many_as_are_listed() -> None:
     images = find_images(ImagesResponse(data=[Image(url=URL), Image(url=URL), Image(), Image(b64_json=B64)]))
     assert [image.url for image in images] == [URL, URL, None]
 
 
-def test_an_answer_finds_its_pictures_once_and_travels_with_them() -> None:
+def test_an_answer_finds_its_images_once_and_travels_with_them() -> None:
     answer = ImagesResponse(data=[Image(b64_json=B64)])
     assert answer.images == []
     origin = Origin(Meta(200), ImageFinder(Downloads(), made=True))
@@ -63,7 +63,7 @@ def test_an_answer_finds_its_pictures_once_and_travels_with_them() -> None:
     assert again.images[0].mime == "image/png"
 
 
-def test_an_event_has_its_picture_as_answers_do() -> None:
+def test_an_event_has_its_image_as_answers_do() -> None:
     event = ImageStreamEvent(type="image_generation.completed", b64_json=B64)
     assert event.images == []
     assert [image.mime for image in find_images(event)] == ["image/png"]

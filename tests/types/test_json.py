@@ -36,7 +36,7 @@ def test_reads_json_as_generously_as_it_is_written(text: bytes, value: object) -
 
 
 @pytest.mark.parametrize("text", [b"", b" ", b"<html>", b"{", b'{"a"', b"nul", b"\xff", b"'a'"])
-def test_what_is_no_json_is_no_json(text: bytes) -> None:
+def test_what_is_not_json_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"line 1|Expecting|Unterminated"):
         read_json(text)
 

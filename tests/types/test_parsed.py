@@ -1,4 +1,4 @@
-"""Parsed answers serve wherever plain ones do."""
+"""Parsed answers are accepted wherever plain ones are."""
 
 from __future__ import annotations
 

@@ -38,7 +38,10 @@ from tutuclient import Balance, image, types, user, wire
 from tutuclient.downloads.fetch import Downloads
 from tutuclient.finding import ImageFinder
 from tutuclient.media.parts import TextPart
-from tutuclient.resources import Completions, Embeddings, Models, TextCompletions
+from tutuclient.resources.chat import Completions
+from tutuclient.resources.completions import TextCompletions
+from tutuclient.resources.embeddings import Embeddings
+from tutuclient.resources.models import Models
 from tutuclient.resources.parsing import Expected
 from tutuclient.types import (
     ChatCompletion,
@@ -280,7 +283,7 @@ def test_lists_iterate_over_what_they_list_and_are_dicts_of_their_fields() -> No
     assert set(dict(models())) == {"object", "data", "success"}
 
 
-def test_a_number_that_is_none_is_none() -> None:
+def test_nan_is_written_as_null() -> None:
     assert math.isnan(TopLogprob(token="a").logprob)
     assert jsonable_encoder(TopLogprob(token="a")) == {"token": "a", "bytes": None, "logprob": None}
 
@@ -460,7 +463,7 @@ def test_pydantic_models_hold_answers_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("value", [5, "x", ["x"], {"prompt_tokens": "many"}])
-def test_pydantic_is_told_what_does_not_fit(value: object) -> None:
+def test_pydantic_is_reported_what_does_not_fit(value: object) -> None:
     with pytest.raises(pydantic.ValidationError):
         TypeAdapter(Usage).validate_python(value)
 
@@ -583,7 +586,7 @@ def test_a_conversation_is_returned_as_it_is_written() -> None:
     assert dict(TextPart("hi")) == parts[0]
 
 
-def test_a_picture_in_a_conversation_is_shown_and_not_read() -> None:
+def test_an_image_in_a_conversation_is_shown_and_not_read() -> None:
     seen = dict(user(image("cat.png")))
     assert "cat.png" in str(seen["content"][0]["image_url"]["url"])
 

@@ -32,7 +32,7 @@ H = "https://h.example"
         ("POST", "/v1/v1/chat/completions", "has /v1 and /v1", "to end in"),
     ],
 )
-def test_a_page_is_told_by_its_address(method: str, path: str, words: str, never: str) -> None:
+def test_an_endpoint_is_recognised_by_its_address(method: str, path: str, words: str, never: str) -> None:
     with pytest.raises(UnexpectedResponseError) as caught:
         wire.read_completion(b"<html><title>Panel</title>", asked(200, method, H + path))
     assert words in caught.value.hint
@@ -54,7 +54,9 @@ def test_a_page_is_told_by_its_address(method: str, path: str, words: str, never
         ("GET", "/v1/tasks/5", "no such task", "check base_url", "model's name"),
     ],
 )
-def test_what_is_not_there_is_told_by_its_path(method: str, path: str, message: str, words: str, never: str) -> None:
+def test_what_is_not_there_is_recognised_by_its_path(
+    method: str, path: str, message: str, words: str, never: str
+) -> None:
     body = json.dumps({"error": {"message": message}}).encode()
     error = wire.error_of_status("X", body, asked(404, method, H + path))
     advice = str(error).partition(message)[2]

@@ -1,4 +1,4 @@
-"""Answers of the plain pages: quick when they hold what was asked for, patient else, and errors for errors."""
+"""Answers of the plain endpoints: decoded fast when they hold what was asked for, leniently else; errors raise."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_reads_vectors_by_what_came(item: dict[str, Any], vector: list[float]) -
         [None, 5],
     ],
 )
-def test_an_answer_without_whole_vectors_is_none(items: list[object]) -> None:
+def test_an_answer_without_whole_vectors_is_an_error(items: list[object]) -> None:
     with pytest.raises(UnexpectedResponseError, match="without embeddings") as caught:
         wire.read_vectors(vectors(*items), OK, None)
     assert caught.value.outcome == "unknown"
@@ -114,7 +114,7 @@ def test_as_many_vectors_as_inputs_or_an_error(count: int) -> None:
         (body(data=[{"url": URL}], error={"message": "one of two failed"}), [(URL, None, None)]),
     ],
 )
-def test_reads_pictures_however_odd(data: bytes, pictures: list[tuple[str | None, ...]]) -> None:
+def test_reads_images_however_odd(data: bytes, pictures: list[tuple[str | None, ...]]) -> None:
     answer = wire.read_images(data, OK)
     assert [(image.url, image.b64_json, image.revised_prompt) for image in answer.data] == pictures
     assert answer.raw == data
@@ -136,7 +136,7 @@ def test_an_answer_without_images_is_an_error(fields: dict[str, Any]) -> None:
         (b"\xef\xbb\xbf" + body(type="image_generation.partial_image", b64_json="iVBO"), "partial_image", None),
     ],
 )
-def test_reads_the_events_of_a_streamed_picture(data: bytes, kind: str, index: int | None) -> None:
+def test_reads_the_events_of_a_streamed_image(data: bytes, kind: str, index: int | None) -> None:
     [event] = wire.read_image_events("", data, OK)
     assert event.type.endswith(kind)
     assert event.is_partial is (kind == "partial_image")
@@ -184,12 +184,12 @@ def test_an_event_without_a_type_goes_by_its_line(fields: dict[str, Any], kind: 
     assert event.type == kind
 
 
-def test_an_event_without_picture_and_usage_carries_nothing() -> None:
+def test_an_event_without_image_and_usage_carries_nothing() -> None:
     assert wire.read_image_events("keepalive", body(type="keepalive"), OK) == []
 
 
 @pytest.mark.parametrize("data", [b"{}", b"null", b"[]", b" {} "])
-def test_an_event_that_carries_nothing_is_none(data: bytes) -> None:
+def test_an_event_that_carries_nothing_becomes_none(data: bytes) -> None:
     assert wire.read_text_event(data, OK) is None
     assert wire.read_image_events("", memoryview(data), OK) == []
 
@@ -208,7 +208,7 @@ def test_parts_keep_what_the_relay_adds() -> None:
         assert answer.usage.total_tokens is None
 
 
-def test_a_large_picture_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_image_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     data = body(data=[{"b64_json": "A" * 1_000_000}])
 
     def twice(*_: object) -> None:
@@ -227,6 +227,7 @@ trees = st.recursive(
 )
 
 
+@pytest.mark.slow
 @every_reader
 @given(data=st.binary(max_size=30) | st.dictionaries(words, trees).map(lambda tree: json.dumps(tree).encode()))
 def test_any_bytes_are_an_answer_or_one_of_our_errors(read: Callable[[bytes], Answer | None], data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Envelopes: the answer in them is read on every endpoint, whole and in events, and what is no answer says so."""
+"""Envelopes: the answer in them is read at every endpoint, whole and in events; an envelope without one is an error."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_the_answer_in_an_envelope_is_the_answer(kind: str, around: Callable[[An
 
 
 @pytest.mark.parametrize("kind", ["transcript", "speech"])
-def test_events_of_sound_in_an_envelope(kind: str) -> None:
+def test_events_of_audio_in_an_envelope(kind: str) -> None:
     if kind == "speech":
         event: Any = wire.read_speech_event(
             "", body({"code": 0, "data": {"type": "speech.audio.delta", "audio": "aGk="}}), OK
@@ -155,7 +155,7 @@ def test_an_error_in_an_envelope_is_an_error(kind: str, value: object, cls: type
 
 
 @pytest.mark.parametrize("kind", sorted(ANSWERS.keys() - EVENTS))
-def test_what_is_not_recognised_is_told_with_all_of_it(kind: str) -> None:
+def test_what_is_not_recognised_is_reported_with_all_of_it(kind: str) -> None:
     value = {"code": 200, "data": {"odd": {"deep": [1, 2, 3]}, "long": "x" * 5000}}
     with pytest.raises(UnexpectedResponseError) as caught:
         ANSWERS[kind][1](body(value))
@@ -344,7 +344,7 @@ def test_what_is_said_in_gbk() -> None:
 
 
 @pytest.mark.parametrize("written", [True, False])
-def test_an_error_in_an_envelope_in_place_of_a_sound(*, written: bool) -> None:
+def test_an_error_in_an_envelope_in_place_of_audio(*, written: bool) -> None:
     def around(value: object) -> dict[str, Any]:
         return {"body": json.dumps(value)} if written else {"code": 200, "data": value}
 

@@ -1,4 +1,4 @@
-"""An error is told from an answer, in whatever envelope it comes."""
+"""An error is distinguished from an answer, in whatever envelope it comes."""
 # ruff: noqa: E501  (a row of the tables is a line, as far as can be)
 
 from __future__ import annotations
@@ -370,7 +370,7 @@ def test_an_error_in_a_list_is_the_error(tree: Any, status: int) -> None:
         ("fell over", errors.InternalServerError),
     ],
 )
-def test_an_error_in_a_choice_is_told_with_what_came(
+def test_an_error_in_a_choice_is_reported_with_what_came(
     content: str, reason: str | None, error: Any, cls: type[APIError]
 ) -> None:
     body = completion(choices=[{"message": {"content": content}, "finish_reason": reason, "error": error}])
@@ -392,7 +392,7 @@ def test_an_error_beside_a_legacy_text_may_hide_what_is_paid_for() -> None:
         assert caught.value.outcome == outcome
 
 
-def test_an_error_in_a_choice_of_a_long_answer_is_told() -> None:
+def test_an_error_in_a_choice_of_a_long_answer_is_reported() -> None:
     long = "word " * 100_000
     for error in ({"code": 503, "message": "gone"}, {"code": 503, "message": "gone", "metadata": {"raw": long}}):
         for choice in (
@@ -424,7 +424,7 @@ def test_an_answer_of_nothing_that_ended_in_an_error_is_one() -> None:
 @pytest.mark.parametrize(
     "error", [None, {}, "", False, {"message": "success", "code": 0}, {"code": None, "message": ""}]
 )
-def test_no_error_in_a_choice_is_none(error: Any) -> None:
+def test_a_choice_without_an_error_raises_nothing(error: Any) -> None:
     body = completion(choices=[{"message": {"content": "hi"}, "finish_reason": "stop", "error": error}], error=error)
     assert wire.read_completion(body, OK).text == "hi"
 

@@ -48,7 +48,7 @@ async def test_a_call_names_a_model(model: Any) -> None:
         (lambda client: client.audio.speech.create(model="m", voice="v", input=" "), "input is ' '"),
     ],
 )
-async def test_what_is_no_text_is_never_sent_as_one(call: Any, place: str) -> None:
+async def test_what_is_not_text_is_never_sent_as_one(call: Any, place: str) -> None:
     async with TutuClient("any-key", "https://relay.example") as client:
         with pytest.raises(ConfigError, match=place):
             await call(client)
@@ -63,7 +63,7 @@ MAKES_PICTURES = """
 
 
 @pytest.mark.parametrize("model", MAKES_PICTURES.split())
-def test_knows_a_model_that_makes_pictures(model: str) -> None:
+def test_knows_a_model_that_makes_images(model: str) -> None:
     assert wire.makes_image({"model": model})
 
 
@@ -82,5 +82,5 @@ def test_knows_a_model_that_only_talks(model: object) -> None:
     ("modalities", "orders"),
     [(["text", "image"], True), (("image",), True), (["text", "audio"], False), ([], False), (None, False), (5, False)],
 )
-def test_knows_a_picture_ordered_by_modality(modalities: object, orders: bool) -> None:
+def test_knows_an_image_ordered_by_modality(modalities: object, orders: bool) -> None:
     assert wire.makes_image({"model": "gemini-2.5-flash", "modalities": modalities}) is orders

@@ -68,7 +68,7 @@ def test_stops_at_a_bomb_early() -> None:
         inflater.feed(gzip.compress(bytes(2**24)))
 
 
-def test_a_body_of_exactly_the_limit_is_none_too_many() -> None:
+def test_a_body_of_exactly_the_limit_is_read() -> None:
     inflater = wire.Inflater("gzip", len(TEXT), OK)
     assert sum(map(len, inflater.feed(gzip.compress(TEXT)))) == len(TEXT)
     with pytest.raises(UnexpectedResponseError, match="more than"):

@@ -1,4 +1,4 @@
-"""Requests written exactly, with pictures that are read while they are sent."""
+"""JSON requests, byte for byte, with images that are read while they are sent."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_writes_json_of_whatever_stands_in_a_request(fields: dict[str, Any
 
 
 @pytest.mark.parametrize("given_as", ["path", "upload", "image", "bytes in an upload", "open file", "buffer"])
-async def test_pictures_may_stand_anywhere(given_as: str, tmp_path: Path) -> None:
+async def test_images_may_stand_anywhere(given_as: str, tmp_path: Path) -> None:
     file = tmp_path / "图 1.png"
     file.write_bytes(PNG)
     with file.open("rb") as opened:
@@ -90,7 +90,7 @@ async def test_pictures_may_stand_anywhere(given_as: str, tmp_path: Path) -> Non
     assert sent == {"messages": [{"role": "user", "content": [part, part]}], "image": uri, "last": 1}
 
 
-async def test_a_large_picture_is_read_while_it_is_sent(tmp_path: Path) -> None:
+async def test_a_large_image_is_read_while_it_is_sent(tmp_path: Path) -> None:
     picture = PNG + bytes(3 * PIECE_BYTES)
     file = tmp_path / "large.png"
     file.write_bytes(picture)
@@ -104,7 +104,7 @@ async def test_a_large_picture_is_read_while_it_is_sent(tmp_path: Path) -> None:
     assert b"".join([piece async for piece in body.pieces()]) == b"".join(pieces)
 
 
-async def test_small_pictures_in_memory_become_part_of_the_text() -> None:
+async def test_small_images_in_memory_become_part_of_the_text() -> None:
     body = wire.encode({"a": Upload(PNG), "b": Upload(bytes(PNG))})
     await body.open()
     assert body.plain is not None
@@ -112,7 +112,7 @@ async def test_small_pictures_in_memory_become_part_of_the_text() -> None:
     assert len(PNG) < INLINE_BYTES
 
 
-async def test_a_picture_that_is_missing_is_said_before_anything_is_sent(tmp_path: Path) -> None:
+async def test_a_missing_image_is_reported_before_anything_is_sent(tmp_path: Path) -> None:
     body = wire.encode({"a": tmp_path / "nothing.png"})
     with pytest.raises(MediaError):
         await body.open()
@@ -220,7 +220,7 @@ def test_names_the_place_of_what_cannot_be_written(fields: dict[str, Any], place
     ],
     ids=str,
 )
-def test_a_number_that_is_none_is_never_made_null(fields: dict[str, Any], place: str) -> None:
+def test_nan_and_infinity_are_never_made_null(fields: dict[str, Any], place: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(place)):
         wire.encode(fields)
 

@@ -1,4 +1,4 @@
-"""Keywords of a call: nearly a field warns, a field of the relay's own passes."""
+"""Keywords of a call: a misspelt field warns, a field of the relay's own is sent."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_misspelt_field_is_near_to_one(name: str, near: str | None) -> None:
         "top",
     ],
 )
-def test_a_field_of_a_relays_own_is_near_to_none(name: str) -> None:
+def test_a_relays_own_field_resembles_no_known_one(name: str) -> None:
     assert keywords.nearest(name, CHAT) is None
 
 
@@ -266,7 +266,7 @@ async def test_every_call_warns_of_what_is_misspelt(
         assert len(server.requests) == 3
 
 
-async def test_a_warning_is_told_at_the_line_of_the_call_also_within_a_task(server: Server) -> None:
+async def test_a_warning_is_reported_at_the_line_of_the_call_also_within_a_task(server: Server) -> None:
     async with TutuClient(KEY, server.base_url) as client:
         with pytest.warns(RequestWarning) as caught:
             await asyncio.create_task(_asked(client))
@@ -374,7 +374,7 @@ class City:
     ids=str,
 )
 @pytest.mark.parametrize("how", ["create", "parse", "stream", "analyze"])
-async def test_a_format_that_is_none_is_refused(server: Server, asked: Any, words: str, how: str) -> None:
+async def test_an_invalid_format_is_refused(server: Server, asked: Any, words: str, how: str) -> None:
     async with TutuClient("any", server.base_url) as client:
         page = client.chat.completions
         with pytest.raises(ConfigError, match=re.escape(words)):
@@ -425,7 +425,7 @@ def test_formats_of_relays_pass(asked: Any) -> None:
     ],
     ids=str,
 )
-async def test_a_tool_that_is_none_is_refused(server: Server, tools: Any, words: str) -> None:
+async def test_an_invalid_tool_is_refused(server: Server, tools: Any, words: str) -> None:
     async with TutuClient("any", server.base_url) as client:
         with pytest.raises(ConfigError, match=re.escape(words)):
             await client.chat.completions.create(model="m", messages=MESSAGES, tools=tools)

@@ -1,4 +1,4 @@
-"""What relays write in place of what they should, field by field, and what becomes of it."""
+"""Values of the wrong type or shape, field by field, and what they are normalized to."""
 
 from __future__ import annotations
 
@@ -437,7 +437,7 @@ def test_a_text_beside_the_message_that_cannot_be_read_is_an_error(odd: object) 
 
 
 @pytest.mark.parametrize("choices", ["hi", {"delta": {"content": "hi"}}, ["hi"], [5]])
-def test_choices_that_are_none_are_no_silence_in_a_stream(choices: object) -> None:
+def test_invalid_choices_are_an_error_in_a_stream(choices: object) -> None:
     with pytest.raises(UnexpectedResponseError, match="choices that are"):
         wire.read_chunk(completion(choices=choices), OK)
 

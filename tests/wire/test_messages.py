@@ -1,4 +1,4 @@
-"""Messages of a request: nonsense is named with its place, what is meant is understood, all else goes as it is."""
+"""Messages of a request: invalid ones are named with their place, shorthands are expanded, the rest is unchanged."""
 
 from __future__ import annotations
 
@@ -397,7 +397,7 @@ async def test_what_is_meant_is_understood(row: tuple[Any, Any]) -> None:
 
 @pytest.mark.parametrize("source", ["path", "bytes", "file", "upload", "image()"])
 @pytest.mark.parametrize("where", ["url", "image_url"])
-async def test_a_picture_may_stand_in_place_of_its_address(source: str, where: str, tmp_path: Path) -> None:
+async def test_an_image_may_stand_in_place_of_its_address(source: str, where: str, tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(PNG)
     given = {"path": path, "bytes": PNG, "file": io.BytesIO(PNG), "upload": Upload(PNG), "image()": image(PNG)}[source]
@@ -406,7 +406,7 @@ async def test_a_picture_may_stand_in_place_of_its_address(source: str, where: s
     assert sent["content"][0]["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
 
 
-async def test_a_sound_may_stand_in_place_of_its_base64(tmp_path: Path) -> None:
+async def test_audio_may_stand_in_place_of_its_base64(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes(b"RIFF\x04\x00\x00\x00WAVE")
     value = {"type": "input_audio", "input_audio": {"data": path, "format": "wav"}}

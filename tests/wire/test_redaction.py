@@ -41,6 +41,6 @@ def test_an_error_without_the_key_stays_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("error", [APIStatusError("the word none"), TutuError(KEY)])
-def test_a_short_key_is_no_secret_and_other_errors_hold_none(error: TutuError) -> None:
+def test_a_short_key_is_not_masked_and_other_errors_hold_no_key(error: TutuError) -> None:
     before = str(error)
     assert str(wire.without_key(error, "none" if "none" in before else KEY)) == before

@@ -1,4 +1,4 @@
-"""Answers in other shapes than the API's: read as what they are, in the right order, and never an item less."""
+"""Answers in other shapes than the API's: found under other names and shapes, in order, and no item lost."""
 
 from __future__ import annotations
 
@@ -234,7 +234,7 @@ FAILURES: dict[str, tuple[dict[str, Any], tuple[str | None, str]]] = {
 
 @pytest.mark.parametrize(("item", "reason"), FAILURES.values(), ids=FAILURES)
 @pytest.mark.parametrize("name", ["data", "images"])
-def test_one_image_that_failed_is_told_beside_the_others(
+def test_one_image_that_failed_is_reported_beside_the_others(
     name: str, item: dict[str, Any], reason: tuple[str | None, str]
 ) -> None:
     meta = Meta(200)

@@ -170,7 +170,7 @@ def test_what_grows_without_end_is_an_error(pieces: list[bytes]) -> None:
         events(*pieces, max_bytes=1000)
 
 
-def test_many_events_under_the_limit_are_no_large_one() -> None:
+def test_many_small_events_do_not_add_up_to_the_limit() -> None:
     assert len(events(*[b"data: " + b"x" * 500 + b"\n\n"] * 10, max_bytes=1000)) == 10
 
 

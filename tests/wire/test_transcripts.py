@@ -1,4 +1,4 @@
-"""What was said: read by the format that was asked for, whatever a relay makes of it."""
+"""Transcripts: read in the format that was asked for, whatever format the relay sends."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_text_is_given_as_it_is(form: str, raw: bytes, text: str) -> None:
         (body({"id": 1}), UnexpectedResponseError, "JSON"),
     ],
 )
-def test_what_is_no_transcription_is_an_error_in_every_format(
+def test_what_is_not_a_transcription_is_an_error_in_every_format(
     form: str, raw: bytes, cls: type[Exception], says: str
 ) -> None:
     for read in (wire.read_transcription, wire.read_translation):
@@ -174,7 +174,7 @@ def event(value: Any, kind: str = "") -> Any:
     return wire.read_transcription_event(kind, value if isinstance(value, bytes) else body(value), META)
 
 
-def test_events_are_told_by_their_type() -> None:
+def test_events_are_recognised_by_their_type() -> None:
     delta = event({"type": "transcript.text.delta", "delta": "你", "logprobs": [{"token": "x"}], "segment_id": "s"})
     assert isinstance(delta, TranscriptionTextDeltaEvent)
     assert (delta.delta, delta.segment_id) == ("你", "s")
@@ -197,7 +197,7 @@ def test_events_without_a_type_go_by_their_line_and_by_what_they_hold() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"{}", b"null", b"[]", b'{"type": "keepalive"}'])
-def test_events_that_carry_nothing_are_none(raw: bytes) -> None:
+def test_events_that_carry_nothing_become_none(raw: bytes) -> None:
     assert event(raw) is None
     assert wire.read_speech_event("", raw, META) is None
 

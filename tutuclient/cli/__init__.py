@@ -2,18 +2,7 @@
 
 Answers go to stdout, plain where it is no terminal; notes and errors go to
 stderr, an error in one line. Whatever a relay sends is sanitized before it is
-printed. The exit codes are for scripts::
-
-    0    success
-    1    something else went wrong
-    2    the command, a setting, an image or a recording is invalid; nothing was sent
-    3    the key is wrong, may not do this, or has no quota left
-    4    the relay rejected the request; sending it again does not help
-    5    too many requests; wait, then try again
-    6    no connection, or a deadline passed; nothing was done
-    7    the outcome is unknown: it may have been done, and billed
-    8    the answer is invalid, has no image, or what it has could not be saved
-    130  Ctrl-C
+printed. The exit codes, which ``--help`` lists, are for scripts.
 
 It knows nothing of HTTP. The client is imported inside functions, so that
 ``--help`` does not import aiohttp.
@@ -59,6 +48,8 @@ app = typer.Typer(
     "Without either, [bold]tutuclient demo[/bold] shows it all on this computer.",
     epilog=_EPILOG,
     rich_markup_mode="rich",
+    # typer's tracebacks fill the screen and may print local variables, the key among them:
+    # https://typer.tiangolo.com/tutorial/exceptions.
     pretty_exceptions_enable=False,
 )
 
@@ -80,8 +71,12 @@ def _start(
     del version  # Handled by its callback.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
+            # Answers are in any language, and a terminal or a pipe may have an encoding that lacks it: an error in the
+            # middle of an answer would lose the rest of what was paid for.
             stream.reconfigure(errors="backslashreplace")
     if context.invoked_subcommand is None:
+        # With ``rich_markup_mode`` this prints the help itself, and returns an empty text
+        # (typer.rich_utils.rich_format_help).
         context.get_help()
         raise typer.Exit(2)
 
@@ -104,6 +99,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows the program's name; None takes the process's own.
     """
     try:
+        # On its own typer prints usage errors in a frame of several lines, and exits; scripts want one line, and a code
+        # to branch on. Without ``standalone_mode`` it raises those, and returns the code of ``typer.Exit``
+        # (typer.core._main).
         return int(app(arguments, prog_name="tutuclient", standalone_mode=False) or 0)
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -121,6 +121,7 @@ def _show(found: Sequence[Model]) -> None:
     if not sys.stdout.isatty():
         write("".join(f"{printable(each.id)}\n" for each in found))
         return
+    # Imported for a terminal only: in a pipe there is no table.
     from rich.table import Table
 
     table = Table("model", "owner", "endpoints", box=None, pad_edge=False, header_style="bold")
@@ -128,6 +129,7 @@ def _show(found: Sequence[Model]) -> None:
         kinds = ", ".join(each.supported_endpoint_types or [])
         table.add_row(*(Text(printable(cell)) for cell in (each.id, each.owned_by, kinds)))
     console = Console()
+    # The width that the table would like to have: asked with the console's own width, rich answers with one that fits.
     if Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), table).maximum <= console.width:
         console.print(table)
         return

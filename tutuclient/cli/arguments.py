@@ -92,6 +92,7 @@ def make_client(api_key: str | None, base_url: str | None, timeout: float | None
 
 def split_arguments(arguments: list[str], example: str) -> tuple[list[str | bytes], str]:
     """Separate the images from the prompt, which is the last argument; read an image that is piped in."""
+    # typer cannot tell the last of several arguments from the others, so the command does.
     *names, prompt = arguments
     usage = f'images first, then the prompt in quotes: tutuclient {example} "…"'
     if is_file(prompt):
@@ -103,6 +104,7 @@ def split_arguments(arguments: list[str], example: str) -> tuple[list[str | byte
     if not prompt.strip():
         raise ConfigError("the prompt is empty")
     for name in names:
+        # A word without a dot or a slash that is no file is mostly a prompt without quotes.
         if name != "-" and not re.search(r"[./\\:]", name) and not is_file(name):
             raise ConfigError(f"there is no file {printable(name)}; {usage}")
     if names.count("-") > 1:
@@ -119,8 +121,7 @@ def is_file(name: str) -> bool:
 
 def read_stdin(what: str) -> bytes:
     """Read what is piped in; ``what`` names it in errors."""
-    if sys.stdin.isatty():
-        raise ConfigError(f"no {what}: stdin (-) is the terminal; pipe the {what} in")
+    _check_piped(what)
     if not (data := sys.stdin.buffer.read()).strip():
         raise ConfigError(f"no {what}: stdin is empty")
     return data
@@ -128,14 +129,19 @@ def read_stdin(what: str) -> bytes:
 
 def stdin_lines(what: str) -> Iterator[str]:
     """Read what is piped in line by line, as it comes; ``what`` names it in errors."""
+    _check_piped(what)
+    return TextIOWrapper(sys.stdin.buffer, "utf-8-sig", "replace")
+
+
+def _check_piped(what: str) -> None:
     if sys.stdin.isatty():
         raise ConfigError(f"no {what}: stdin (-) is the terminal; pipe the {what} in")
-    return TextIOWrapper(sys.stdin.buffer, "utf-8-sig", "replace")
 
 
 def read_prompt(text: str, what: str = "prompt") -> str:
     """Return the prompt, read from stdin when it is ``-``; ``what`` names it in errors."""
     if text == "-":
+        # PowerShell and editors on Windows put a byte order mark before UTF-8.
         return read_stdin(what).decode("utf-8-sig", "replace").strip()
     if not text.strip():
         raise ConfigError(f"the {what} is empty")

@@ -29,8 +29,8 @@ from tutuclient.cli.output import (
     end_line,
     human_size,
     note,
-    print_dim,
     print_json,
+    print_times,
     sanitize,
     usage_fields,
     write,
@@ -159,6 +159,7 @@ async def _keep(sound: SoundStream, target: Target) -> Path | None:
     if target.is_stdout:
         async for piece in sound:
             sys.stdout.buffer.write(piece)
+            # A player at the other end of the pipe can begin with the first piece.
             sys.stdout.buffer.flush()
         return None
     if (name := target.conflicting_name(sound.mime)) is None:
@@ -177,8 +178,7 @@ def _report_saved(sound: SoundStream, place: Path, target: Target, model: str, s
     else:
         write(f"{place}\n")
         target.note_suffix(place, sound.mime)
-    if sys.stderr.isatty():
-        print_dim([f"{time.monotonic() - started:.1f} s", human_size(size), sound.meta.request_id])
+    print_times(started, human_size(size), sound.meta.request_id)
 
 
 def transcribe(
@@ -220,8 +220,7 @@ def transcribe(
                 if stream:
                     opening = client.audio.transcriptions.create(file=sound, model=model, stream=True, **fields)
                     meta = await _show_events(opening, model)
-                    if sys.stderr.isatty():
-                        print_dim([f"{time.monotonic() - started:.1f} s", model, meta.request_id])
+                    print_times(started, model, meta.request_id)
                     return
                 with Spinner(model):
                     answer = await client.audio.transcriptions.create(
@@ -291,6 +290,8 @@ async def _show_events(opening: Awaitable[EventStream[TranscriptionStreamEvent]]
                     text = ""
                     if isinstance(event, TranscriptionTextDeltaEvent):
                         text = event.delta
+                    # A model that does not stream sends all of it in the last event (WIRE.md 1.2), which repeats the
+                    # pieces of others.
                     elif isinstance(event, TranscriptionTextDoneEvent) and not shown:
                         text = event.text
                     if text:
@@ -315,6 +316,4 @@ def _show(answer: Said | str, written: Written, model: str, started: float, *, a
             note("the transcript is empty: no words were heard")
     else:
         print_json(answer.to_dict())
-    if sys.stderr.isatty():
-        request_id = None if isinstance(answer, str) else answer.meta.request_id
-        print_dim([f"{time.monotonic() - started:.1f} s", model, request_id])
+    print_times(started, model, None if isinstance(answer, str) else answer.meta.request_id)

@@ -34,8 +34,8 @@ from tutuclient.cli.output import (
     image_fields,
     location_of,
     note,
-    print_dim,
     print_json,
+    print_times,
     sanitize,
     write,
 )
@@ -113,6 +113,7 @@ def chat(
     with reporting_errors(debug=debug):
         messages: list[dict[str, str] | ChatMessage] = [{"role": "system", "content": system}] if system else []
         fields: ChatFields = {} if max_tokens is None else {"max_tokens": max_tokens}
+        # In a pipe there is nobody to hold a conversation with.
         if prompt is None and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
             _converse(make_client(api_key, base_url, timeout), messages, model, fields, debug=debug)
             return
@@ -127,6 +128,7 @@ def chat(
                         answer = await ask(model=model, messages=messages, **fields)
                     print_json(answer_fields(answer, started, [image_fields(image) for image in answer.images]))
                     return
+                # A stream, whatever is printed: people see an answer begin, and no proxy cuts a silent request.
                 opening = ask(model=model, messages=messages, stream=True, **fields)
                 _close_answer(await _show(opening, model), started)
 
@@ -152,7 +154,11 @@ async def _show(opening: Awaitable[ChatStream], model: str) -> ChatCompletion:
             write(f"{location_of(image)}\n")
         if not answer.images:
             said = answer.message.refusal or f"finish_reason: {answer.finish_reason}"
-            raise errors.UnexpectedResponseError(f"the answer holds no text ({printable(said)})")
+            raise errors.UnexpectedResponseError(
+                f"the answer holds no text ({printable(said)}), and was billed: change the prompt or the --model",
+                attempts=answer.meta.attempts,
+                request_id=answer.request_id,
+            )
     return answer
 
 
@@ -162,8 +168,7 @@ def _close_answer(answer: ChatCompletion, started: float) -> None:
         note("cut off at the token limit; --max-tokens gives the answer more room")
     elif answer.finish_reason not in {"stop", None}:
         note(f"the answer ended with finish_reason {printable(str(answer.finish_reason), 80)}")
-    if sys.stderr.isatty():
-        print_dim([f"{time.monotonic() - started:.1f} s", answer.model, answer.meta.request_id])
+    print_times(started, answer.model, answer.meta.request_id)
 
 
 def _converse(
@@ -183,6 +188,7 @@ def _converse(
         return await _show(stream, model)
 
     note(f"a conversation with {printable(model)}; Ctrl-C stops an answer, Ctrl-D ends it")
+    # One loop for the whole conversation: connections belong to a loop, and each turn would need a handshake.
     with new_runner() as runner:
         try:
             while True:
@@ -195,6 +201,8 @@ def _converse(
                     continue
                 messages.append({"role": "user", "content": said})
                 try:
+                    # The relay's own message and not just its text: models that draw or think want it back as it was
+                    # (WIRE.md 2.1 and 3.3).
                     messages.append(runner.run(answer()).message)
                 except KeyboardInterrupt:
                     end_interrupted_line()

@@ -69,7 +69,9 @@ def demo(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="The folder for the images.")] = Path(
         "tutuclient-demo"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The relay's port; 0 takes a free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="The relay's port; 0 takes a free one.")
+    ] = 0,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the relay running at the end, until Ctrl-C.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -109,6 +111,7 @@ class _Demo:
         """Draw, ask, edit, save."""
         from tutuclient.client import TutuClient
 
+        # Drawn before anything is printed, so that a missing Pillow is one line.
         image = self._draw()
         self._say("tutuclient demo: a whole round on this computer, without key and network.", style="bold")
         self._step("1 The relay", self._server.base_url)
@@ -146,6 +149,7 @@ class _Demo:
             self._folder.mkdir(parents=True, exist_ok=True)
             taken = [name for name in _DEMO_FILES if os.path.lexists(self._folder / name)]
             program = self._folder / "demo.py"
+            # An earlier demo's files may be replaced; a user's file that happens to have such a name may not.
             own = program.is_file() and program.read_bytes().startswith(_PROGRAM_HEAD.encode())
         if taken and not own:
             raise ConfigError(
@@ -210,6 +214,7 @@ class _Margin:
     def write(self, text: str) -> None:
         for part in re.split(r"(\n)", text):
             size = cell_len(part)
+            # A terminal breaks lines in the middle of the margin; so they are broken before it would.
             if part == "\n" or (self._width and self._at + size > self._width - 1):
                 write("\n")
                 self._at = 0

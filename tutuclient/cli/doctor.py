@@ -1,7 +1,7 @@
 """The command doctor: what this relay can do, what it cannot, and what to change.
 
 Each thing is tried as a program would use it, with the smallest question that
-show it, and judged by what came back: an image's colours have to be named, a
+shows it, and judged by what came back: an image's colours have to be named, a
 schema's unusual names have to come back, a stream has to arrive in pieces. What
 could not be found out is reported as such.
 """
@@ -71,15 +71,21 @@ Result = Literal["yes", "partly", "no", "untried"]
 _STYLES = {"yes": "green", "partly": "yellow", "no": "bold red", "untried": "dim"}
 
 
+ImageUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--image-url",
+        "--picture",
+        metavar="URL",
+        help="An image that the relay can reach, to see whether it fetches images.",
+    ),
+]
+
+
 def doctor(
     *,
     model: Model = "gpt-4o",
-    image_url: Annotated[
-        str | None,
-        typer.Option(
-            "--picture", metavar="URL", help="An image that the relay can reach, to see whether it fetches images."
-        ),
-    ] = None,
+    image_url: ImageUrl = None,
     draw: Annotated[
         bool, typer.Option("--draw", help="Order one image as well. That is paid for like any other.")
     ] = False,
@@ -96,14 +102,14 @@ def doctor(
 ) -> None:
     """Find out what the relay can do, and what to change.
 
-    Asks a few short questions, which cost a few hundred tokens; an image is ordered only with --draw, and speech
-    with --speak. The exit code is 0 when a chat about an image works.
+    Asks a few short questions, which cost a few hundred tokens. Only --draw orders an image, only --speak speech.
+    The exit code is 0 when a chat about an image works.
 
     Example: tutuclient doctor --model gpt-4o-mini
     """
     with reporting_errors(debug=debug):
         if image_url is not None and not image_url.startswith(("http://", "https://")):
-            raise ConfigError("--picture takes the http:// or https:// URL of an image that the relay can reach")
+            raise ConfigError("--image-url takes the http:// or https:// URL of an image that the relay can reach")
         image_model_asked, speech_model_asked = image_model if draw else None, speech_model if speak else None
 
         def connect(url: str | None) -> TutuClient:
@@ -154,7 +160,7 @@ class _Doctor:
     """The checks of one relay. What an earlier check found out a later one knows.
 
     Attributes:
-        client: The client in use; another than the one given, when only another address works.
+        client: The client in use; another than the first, when only another address works.
         hopeless: Why there is no use in trying more, or "".
     """
 
@@ -193,12 +199,12 @@ class _Doctor:
                 finding = _Finding("no", error_message(error), advice, code)
         return finding._replace(name=name)
 
-    async def address(self, given: str | None, client_at: Callable[[str], TutuClient]) -> _Finding:
+    async def address(self, option: str | None, client_at: Callable[[str], TutuClient]) -> _Finding:
         """Find the API: where it was said to be, with ``/v1`` and without."""
         asked = self.client.base_url
-        source = _source(given)
-        pasted = f" (given as {printable(source.url, 200)})" if source.url and source.url.rstrip("/") != asked else ""
-        here = f"{asked}, from {source.name}{pasted}"
+        source, written = _source(option)
+        pasted = f" (written as {printable(written, 200)})" if written and written.rstrip("/") != asked else ""
+        here = f"{asked}, from {source}{pasted}"
         self._models = first = await _list(self.client)
         if not isinstance(first, _NO_API):
             return _Finding("yes", here)
@@ -209,7 +215,7 @@ class _Doctor:
             if not isinstance(found, _NO_API):
                 await self.client.aclose()
                 self.client, self._models = client, found
-                advice = f"the API is at {url}: set {source.name} to it"
+                advice = f"the API is at {url}: set {source} to it"
                 return _Finding("no", f"{here}: no API there", advice, exit_code(first))
             await client.aclose()
         if isinstance(first, errors.NotFoundError):
@@ -255,6 +261,7 @@ class _Doctor:
     async def stream(self) -> _Finding:
         """See whether an answer comes as it is made."""
         try:
+            # Without the field, new-api swallows the usage at the end of a stream (WIRE.md 3.3, item 3).
             answer, seen = await self._timed({"stream_options": {"include_usage": True}})
         except errors.BadRequestError:  # Some take no such field; the stream itself may be well.
             answer, seen = await self._timed({})
@@ -286,6 +293,7 @@ class _Doctor:
 
     async def _timed(self, fields: ChatFields) -> tuple[ChatCompletion, list[float]]:
         """Ask for a stream; note after how many seconds each piece of its text came."""
+        # Long enough to take some time, and short enough to cost next to nothing.
         message = {"role": "user", "content": "Count from 1 to 40, with spaces between the numbers."}
         started, seen = time.monotonic(), list[float]()
         opening = self.client.chat.completions.create(model=self._model, messages=[message], stream=True, **fields)
@@ -299,6 +307,7 @@ class _Doctor:
 
     async def image(self) -> _Finding:
         """Show stripes of colours drawn by lot: who names these and no others has seen them."""
+        # By lot, or a model that sees nothing could be right by guessing the usual ones.
         drawn = random.sample(list(_COLOURS), 3)
         answer = await self.client.analyze(
             _stripes([_COLOURS[name][0] for name in drawn]),
@@ -317,11 +326,11 @@ class _Doctor:
     async def image_at(self, url: str | None) -> _Finding:
         """Check whether the relay fetches an image. Only a person can judge whether the model saw that one."""
         if url is None:
-            return _Finding("untried", "it needs a URL that the relay can reach (--picture)")
+            return _Finding("untried", "it needs a URL that the relay can reach (--image-url)")
         question = "What does this image show? At most ten words."
         answer = await self.client.analyze(url, question, model=self._model, detail="low")
         self._count(answer)
-        return _Finding("yes", f"the model was given the URL, and answered: {_quoted(answer)}", "is that your image?")
+        return _Finding("yes", f"the model got the URL, and answered: {_quoted(answer)}", "is that your image?")
 
     async def tools(self) -> _Finding:
         """See whether a tool that was offered is called."""
@@ -340,6 +349,7 @@ class _Doctor:
         shape = {"name": "town", "strict": True, "schema": _SCHEMA}
         fields: ChatFields = {"response_format": {"type": "json_schema", "json_schema": shape}}
         answer = await self._ask("In which town does the Eiffel tower stand, and how many letters has it?", fields)
+        # By the names alone: whether Paris has five letters is no matter of the relay.
         if (_object(answer.text) or {}).keys() == _SCHEMA["properties"].keys():
             return _Finding("yes", printable(answer.text, 80))
         advice = "ask for JSON in the prompt, and check what comes"
@@ -349,6 +359,8 @@ class _Doctor:
         """Order one image, if that was asked for, and keep it: it is paid for."""
         if model is None:
             return _Finding("untried", "it would cost an image (--draw)")
+        # As a stream, because a silent request is cut by proxies after 100 s and the image is billed all the same
+        # (WIRE.md 4.3).
         async with await self.client.generate("A small red circle on white.", model=model, stream=True) as stream:
             answer = await stream.completion()
         self._count(answer)
@@ -433,23 +445,18 @@ _BESIDE = 27  # Columns of what stands beside the text.
 
 async def _list(client: TutuClient) -> ModelList | APIError:
     try:
+        # Once: this may be one of several spellings of an address, and the next is tried at once.
         return await client.with_options(max_retries=0).models.list()
     except APIError as error:
         return error
 
 
-class _Source(NamedTuple):
-    """Where the address comes from, and how it was written there."""
-
-    name: str
-    url: str
-
-
-def _source(given: str | None) -> _Source:
-    if given:
-        return _Source("--base-url", given)
+def _source(option: str | None) -> tuple[str, str]:
+    """Return where the address comes from, and how it was written there."""
+    if option:
+        return "--base-url", option
     named = next((name for name in ("TUTU_BASE_URL", "OPENAI_BASE_URL") if os.environ.get(name)), None)
-    return _Source(named, os.environ[named]) if named else _Source("the default (TUTU_BASE_URL is not set)", "")
+    return (named, os.environ[named]) if named else ("the default (TUTU_BASE_URL is not set)", "")
 
 
 def _variants(url: str) -> list[str]:
@@ -541,18 +548,14 @@ def _report(doctor: _Doctor, findings: list[_Finding], *, as_json: bool) -> int:
     if doctor.hopeless:
         _show(_Finding("untried", doctor.hopeless, name="all else"))
     write("\n")
-    Console().print(Text(doctor.summed_up(findings)), soft_wrap=_in_a_pipe())
+    Console().print(Text(doctor.summed_up(findings)), soft_wrap=not sys.stdout.isatty())
     return code
-
-
-def _in_a_pipe() -> bool:
-    return not sys.stdout.isatty()
 
 
 def _show(finding: _Finding) -> None:
     """Print a line of the table, or what fits of it side by side."""
     advice = f"→ {finding.advice}" if finding.advice else ""
-    if _in_a_pipe():
+    if not sys.stdout.isatty():
         write(f"{finding.result:<8} {finding.name:<16} {' '.join(filter(None, (finding.detail, advice)))}\n")
         return
     console = Console(highlight=False)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tutuclient.cli.arguments import ApiKey, AsJson, BaseUrl, Debug, Model, Seconds, make_client, stdin_lines
-from tutuclient.cli.output import Spinner, call_fields, note, print_dim, print_json, usage_fields, write
+from tutuclient.cli.output import Spinner, call_fields, note, print_json, print_times, usage_fields, write
 from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import ConfigError, TutuError, printable
 
@@ -60,6 +60,7 @@ def embed(
             answers: list[CreateEmbeddingResponse] = []
             done = 0
             async with make_client(api_key, base_url, timeout) as client:
+                # Batch by batch, so that a pipe that never ends is embedded as it comes.
                 while batch := list(islice(lines, _AT_ONCE)):
                     with Spinner(f"{model} {done} done"):
                         try:
@@ -79,20 +80,20 @@ def embed(
                 raise ConfigError("no texts: there are only empty lines")
             if as_json:
                 print_json({"embeddings": rows, **_summed(answers, started)})
-            elif sys.stderr.isatty():
-                print_dim([f"{time.monotonic() - started:.1f} s", answers[-1].model, answers[-1].meta.request_id])
+            else:
+                print_times(started, answers[-1].model, answers[-1].meta.request_id)
 
         run(work())
 
 
 def _texts(texts: list[str] | None, file: Path | None) -> Iterator[str]:
     """Yield the texts one by one, so that a long file is never held whole. Empty lines are skipped."""
-    given = list(texts or [])
-    if given.count("-") > 1:
+    sources = list(texts or [])
+    if sources.count("-") > 1:
         raise ConfigError("stdin (-) was named twice")
-    if not given and file is None:
-        given = ["-"]
-    parts = [stdin_lines("text") if text == "-" else iter([text]) for text in given]
+    if not sources and file is None:
+        sources = ["-"]
+    parts = [stdin_lines("text") if text == "-" else iter([text]) for text in sources]
     if file is not None:
         parts.append(_lines(file))
     return (text.rstrip("\r\n") for text in chain.from_iterable(parts) if text.strip())

@@ -25,13 +25,7 @@ from tutuclient.cli.arguments import (
     read_prompt,
     split_arguments,
 )
-from tutuclient.cli.output import (
-    Spinner,
-    answer_fields,
-    last_line,
-    note,
-    print_json,
-)
+from tutuclient.cli.output import Spinner, answer_fields, last_line, note, print_json
 from tutuclient.cli.output_files import Target, report_saved, save_images, save_to_temp, warning_if_stopped
 from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import NoImageError, printable
@@ -123,6 +117,8 @@ async def _await_images(opening: Awaitable[ChatStream], model: str, spinner: Spi
         async with await opening as stream:
             text = ""
             async for chunk in stream:
+                # The last line is all that is shown, and a chunk may hold a whole image as base64 (WIRE.md 2.3, rule
+                # 12).
                 text = (text + chunk.text)[-2000:]
                 spinner.update(f"{model} {last_line(text)}")
             return await stream.completion()

@@ -40,7 +40,6 @@ if TYPE_CHECKING:
         ImageStreamEvent,
         ImagesUsage,
         ImageVariationFields,
-        Meta,
     )
 
 app = typer.Typer(
@@ -52,6 +51,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
+# The API's own limits (WIRE.md 1.9).
 _MOST, _MOST_DRAFTS = 10, 3
 Count = Annotated[int, typer.Option("--n", "-n", metavar="N", min=1, max=_MOST, help="How many images to order.")]
 Size = Annotated[str | None, typer.Option(metavar="WxH", help="Such as 1024x1024, or auto; else the relay's own.")]
@@ -102,10 +102,8 @@ def generate(
         target = Target(output, overwrite, as_json)
         target.check(n, partial)
         text = read_prompt(prompt)
-        fields: ImageGenerateFields = {"model": model}
+        fields: ImageGenerateFields = {"model": model} if quality is None else {"model": model, "quality": quality}
         _choose(fields, n, size)
-        if quality is not None:
-            fields["quality"] = quality
 
         async def work() -> None:
             async with make_client(api_key, base_url, timeout) as client:
@@ -149,10 +147,8 @@ def edit(
         target = Target(output, overwrite, as_json)
         target.check(n, partial)
         images, prompt = split_arguments(arguments, "images edit cat.png")
-        fields: ImageEditFields = {"model": model}
+        fields: ImageEditFields = {"model": model} if quality is None else {"model": model, "quality": quality}
         _choose(fields, n, size)
-        if quality is not None:
-            fields["quality"] = quality
 
         async def work() -> None:
             async with make_client(api_key, base_url, timeout) as client:
@@ -216,7 +212,8 @@ async def _order(order: Awaitable[ImagesResponse], model: str, target: Target) -
             answer = await order
         kept = await save_images(answer.images, target, spinner)
     described = _described(kept, [each.revised_prompt for each in answer.data], answer.usage)
-    report_saved(kept, target, {**described, "model": model, **_call(answer.meta, started)}, started)
+    call = call_fields(answer.meta.request_id, answer.meta.attempts, started)
+    report_saved(kept, target, {**described, "model": model, **call}, started)
 
 
 async def _watch(opening: Awaitable[EventStream[ImageStreamEvent]], model: str, target: Target) -> None:
@@ -230,6 +227,7 @@ async def _watch(opening: Awaitable[EventStream[ImageStreamEvent]], model: str, 
                 async with await opening as events:
                     async for event in events:
                         if event.is_partial:
+                            # At once, since a draft is worth nothing once the image is there.
                             drafts += await save_images(event.images, target.draft(len(drafts) + 1), spinner)
                             spinner.update(f"{model} draft {len(drafts)}: {drafts[-1].place}")
                         else:
@@ -247,13 +245,10 @@ async def _watch(opening: Awaitable[EventStream[ImageStreamEvent]], model: str, 
     usage = next((event.usage for event in whole if event.usage), None)
     described = _described(kept, [event.revised_prompt for event in whole], usage)
     described["drafts"] = [each.as_json() for each in drafts]
-    report_saved(kept, target, {**described, "model": model, **_call(events.meta, started)}, started)
+    call = call_fields(events.meta.request_id, events.meta.attempts, started)
+    report_saved(kept, target, {**described, "model": model, **call}, started)
 
 
 def _described(kept: Sequence[SavedImage], prompts: Sequence[str | None], usage: ImagesUsage | None) -> dict[str, Any]:
     images = [{**each.as_json(), "revised_prompt": prompt} for each, prompt in zip(kept, prompts, strict=False)]
     return {"images": images, "usage": usage_fields(usage)}
-
-
-def _call(meta: Meta, started: float) -> dict[str, Any]:
-    return call_fields(meta.request_id, meta.attempts, started)

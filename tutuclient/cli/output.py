@@ -14,7 +14,6 @@ from rich.text import Text
 from tutuclient.errors import printable
 
 if TYPE_CHECKING:
-    from types import TracebackType
     from typing import Self
 
     from rich.progress import Progress
@@ -66,6 +65,8 @@ def note(text: str) -> None:
 
 def print_error(text: str) -> None:
     """Print an error on stderr, in one line."""
+    # Where there is no terminal, rich breaks lines at 80 columns unless told not to (Textualize/rich discussion 4188):
+    # an error is one line, for people and for grep. A ``Text``, since rich reads [brackets] in a str as markup.
     Console(stderr=True).print(Text.assemble(("error: ", "bold red"), text), soft_wrap=True)
 
 
@@ -75,8 +76,15 @@ def print_dim(words: list[str | None]) -> None:
     Console(stderr=True).print(Text(shown, "dim"), soft_wrap=True)
 
 
+def print_times(started: float, *details: str | None) -> None:
+    """Print on a terminal how long a call took, and details; ``started`` is of ``time.monotonic()``."""
+    if sys.stderr.isatty():
+        print_dim([f"{time.monotonic() - started:.1f} s", *details])
+
+
 def sanitize(text: str) -> str:
     """Return text that is safe to print: newlines and tabs stay, carriage returns go, other controls are escaped."""
+    # A carriage return would let an answer overwrite what was printed before it on the same line.
     lines = text.replace("\r", "").split("\n")
     return "\n".join("\t".join(printable(cell, len(cell)) for cell in line.split("\t")) for line in lines)
 
@@ -127,6 +135,7 @@ def answer_fields(answer: ChatCompletion, started: float, images: list[dict[str,
 
 def print_json(value: dict[str, Any]) -> None:
     """Print an object in one line. Characters that JSON allows and a terminal might obey are escaped."""
+    # JSON can be written in ASCII, so that no program has to guess the encoding of a pipe.
     utf = (sys.stdout.encoding or "").lower().startswith("utf")
     text = json.dumps(value, ensure_ascii=not utf)
     unsafe = r"[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -142,6 +151,7 @@ class Spinner:
 
     def __enter__(self) -> Self:
         console = Console(stderr=True)
+        # Not ``isatty`` alone: rich also knows terminals that cannot redraw a line (TERM=dumb).
         if console.is_interactive:
             from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
             from rich.table import Column
@@ -154,6 +164,8 @@ class Spinner:
                 console=console,
                 expand=True,
                 transient=True,
+                # Otherwise rich replaces sys.stdout while the spinner turns (rich.live.Live.start), by a proxy that
+                # keeps streamed text back until its line ends (rich.file_proxy.FileProxy.write).
                 redirect_stdout=False,
                 redirect_stderr=False,
             )
@@ -161,9 +173,7 @@ class Spinner:
             self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def update(self, what: str) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import os
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,9 +18,9 @@ from tutuclient.cli.output import (
     image_fields,
     location_of,
     note,
-    print_dim,
     print_error,
     print_json,
+    print_times,
     write,
 )
 from tutuclient.cli.running import as_options
@@ -75,6 +74,7 @@ class Target(NamedTuple):
         shown = printable(str(folder))
         if not folder.is_dir():
             raise ConfigError(f"the folder {shown} does not exist: make it first. Nothing was sent")
+        # Checked before the order, since an image that cannot be saved has to be paid for all the same.
         if not os.access(folder, os.W_OK):
             raise ConfigError(f"the folder {shown} is not writable. Nothing was sent")
         if path.exists() and not (path.is_file() or path.is_dir()):
@@ -201,11 +201,9 @@ def report_saved(kept: Sequence[SavedImage], target: Target, described: dict[str
         print_json(described)
     for each in kept:
         each.report(target)
-    if sys.stderr.isatty():
-        size = sum(each.image.size_bytes or 0 for each in kept)
-        print_dim(
-            [f"{time.monotonic() - started:.1f} s", human_size(size), described["model"], described["request_id"]]
-        )
+    size = sum(each.image.size_bytes or 0 for each in kept)
+    print_times(started, human_size(size), described["model"], described["request_id"])
+    # Only now: each image that could be saved has been, and was reported.
     if any(each.error for each in kept):
         raise typer.Exit(8)
 

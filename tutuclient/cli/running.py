@@ -59,6 +59,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on an event loop of its own. Ctrl-C cancels it, which closes its connections."""
     with new_runner() as runner:
         try:
+            # The first Ctrl-C cancels the coroutine, and KeyboardInterrupt is raised when that has ended:
+            # https://docs.python.org/3/library/asyncio-runner.html#handling-keyboard-interruption.
             return runner.run(work)
         except KeyboardInterrupt:
             # A name look-up in a thread cannot be cancelled, and Python would wait for it.
@@ -88,7 +90,7 @@ def reporting_errors(*, debug: bool) -> Generator[None]:
 
 
 def exit_code(error: Exception) -> int:
-    """Return the exit code of an error, as the docstring of ``tutuclient.cli`` lists them."""
+    """Return the exit code of an error, as ``tutuclient --help`` lists them."""
     code = next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
     return _UNKNOWN if code not in _DECIDED and getattr(error, "outcome", None) == "unknown" else code
 
@@ -97,6 +99,7 @@ def report_error(error: Exception, *, debug: bool) -> None:
     """Print in one line what went wrong and what to do, with a traceback before it under ``--debug``."""
     if debug:
         sys.stderr.write(sanitize("".join(traceback.format_exception(error))))
+    # An ``APITimeoutError`` is a TimeoutError, and with that an OSError too.
     if isinstance(error, OSError) and not isinstance(error, TutuError):
         print_error(f"the output could not be written: {error.strerror or printable(str(error))}")
         return
@@ -117,6 +120,7 @@ def error_message(error: TutuError) -> str:
         words.append("(an error of the relay: try again later)")
     elif isinstance(error, errors.RateLimitError) and error.retry_after:
         words.append(f"(the relay asks to wait {error.retry_after:g} s)")
+    # A GET costs nothing, so nobody has to look into the relay's log for one.
     if error.outcome == "unknown" and "billed" not in error.message and not _was_a_get(error):
         words.append("(it may have been done and billed: check the relay's log before you repeat it)")
     if error.attempts > 1:
@@ -139,19 +143,23 @@ def _was_a_get(error: TutuError) -> bool:
 
 def as_options(message: str) -> str:
     """Return a message with command line options for Python keywords: ``--max-side 2048`` for ``max_side=2048``."""
+    # Errors are written for programs; a person at the command line has options in place of keywords.
     message = _IN_PYTHON.sub("--api-key KEY --base-url URL", message)
     message = re.sub(
         r"(?<![\w.])(?:(api_key|base_url|max_side|timeout)=(\d+|…)?|(api_key|base_url|max_side)(?![\w(]))",
         lambda found: f"--{(found[1] or found[3]).replace('_', '-')}{f' {found[2]}' if found[2] else ''}",
         message,
     )
-    message = re.sub(r"; pass default_query=[^;]*|leave it out \(or pass None\) to", _left_out, message)
+    message = _FOR_PYTHON.sub(_left_out, message)
     return message.replace("overwrite=True", "--overwrite")
 
 
 _IN_PYTHON = re.compile(r"TutuClient\(api_key, base_url\)")
+_FOR_PYTHON = re.compile(
+    r"; pass default_query=[^;]*|: \.body has all of it|; what came is in \.partial|leave it out \(or pass None\) to"
+)
 
 
 def _left_out(found: re.Match[str]) -> str:
     """Return what is left of advice that is for Python only."""
-    return "" if found[0].startswith(";") else "leave it out to"
+    return "" if found[0].startswith((";", ":")) else "leave it out to"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def serve(
     *,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8017,
+    port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 takes a free one.")] = 8017,
     key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The one key to accept. Without it every key is good.")
     ] = None,
@@ -44,11 +44,12 @@ def serve(
                 server.on_answered = _tell
             write(
                 f"A stand-in relay, with no model in it: {server.base_url}\n"
-                f"{'It takes one key, the one given.' if key else 'It takes any key.'} Ctrl-C ends it.\n\n"
+                f"{'It takes one key, that of --key.' if key else 'It takes any key.'} Ctrl-C ends it.\n\n"
                 f"    export TUTU_BASE_URL={server.base_url}\n"
                 f"    export TUTU_API_KEY={'…' if key else 'any'}\n"
                 '    tutuclient chat "Hello"\n'
             )
+            # A relay that listens everywhere answers everyone, be it without a model.
             if not key and host not in {"127.0.0.1", "::1", "localhost"}:
                 note("other computers may reach it, and it asks for no key (--key)")
             await asyncio.Event().wait()
@@ -75,6 +76,7 @@ async def relay(host: str, port: int, key: str | None) -> AsyncGenerator[Server]
 
     from tutuclient.testing import serve as start
 
+    # Not ``async with start(…)``: an OSError of the block within would be taken for one of listening.
     async with AsyncExitStack() as stack:
         try:
             server = await stack.enter_async_context(start(host, port, key))

@@ -37,7 +37,7 @@ from tutuclient.errors import (
     RateLimitError,
     UnprocessableEntityError,
 )
-from tutuclient.resources import Chat, Completions
+from tutuclient.resources.chat import Chat, Completions
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.responses import APIResponse as AsyncAPIResponse
 from tutuclient.settings import (
@@ -59,11 +59,9 @@ from tutuclient.types.base import Plain as BaseModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-    from types import TracebackType
     from typing import Self, Unpack
 
-    from tutuclient.resources import ChatStreamManager
-    from tutuclient.resources.streaming import ChatCompletionStream
+    from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
     from tutuclient.settings import Key, Settings
     from tutuclient.transport import Transport
     from tutuclient.types.parsed import ParsedChatCompletion
@@ -119,7 +117,6 @@ _NO_HTTP_CLIENT = (
 )
 _SYNC = "tutuclient is for asyncio and has no synchronous client: use AsyncOpenAI and await its calls"
 _AZURE = "Azure's deployment URLs are not supported, its /openai/v1 URL is: AsyncOpenAI(base_url=…, api_key=…)"
-_HTTPX = "http_client= is not supported, as the connections are aiohttp's: pass proxy=, verify= and max_connections="
 _ELSEWHERE = {
     "OpenAI": _SYNC,
     "Client": _SYNC,
@@ -128,11 +125,11 @@ _ELSEWHERE = {
     "BedrockOpenAI": _SYNC,
     "AsyncAzureOpenAI": _AZURE,
     "AsyncBedrockOpenAI": "Bedrock's request signatures are not supported",
-    "DefaultAioHttpClient": _HTTPX,
-    "DefaultAsyncHttpx2Client": _HTTPX,
-    "DefaultAsyncHttpxClient": _HTTPX,
-    "DefaultHttpx2Client": _HTTPX,
-    "DefaultHttpxClient": _HTTPX,
+    "DefaultAioHttpClient": _NO_HTTP_CLIENT,
+    "DefaultAsyncHttpx2Client": _NO_HTTP_CLIENT,
+    "DefaultAsyncHttpxClient": _NO_HTTP_CLIENT,
+    "DefaultHttpx2Client": _NO_HTTP_CLIENT,
+    "DefaultHttpxClient": _NO_HTTP_CLIENT,
 }
 _LOW_LEVEL = frozenset(("get_api_list", "request"))
 # Resources of openai's client that relays do not have.
@@ -194,8 +191,7 @@ class AsyncOpenAI(TutuClient):
     ) -> None:
         api_key = hidden(api_key)  # Tracebacks with locals print this frame.
         try:
-            _refuse_client(http_client)
-            _refuse_strictness(strict=_strict_response_validation)
+            _check_client(http_client, strict=_strict_response_validation)
             named = _named_headers(
                 organization or os.environ.get("OPENAI_ORG_ID"), project or os.environ.get("OPENAI_PROJECT_ID")
             )
@@ -274,28 +270,19 @@ class AsyncOpenAI(TutuClient):
         set_default_query: Mapping[str, object] | None = None,
         **changes: Unpack[Changes],
     ) -> Self:
-        """Return a copy with other settings. What is not given stays.
+        """Return a copy with other settings. What is not passed stays.
 
         It shares connections and limits, unless ``base_url`` is another server's:
         then it has its own, and has to be closed too.
 
-        Args:
-            api_key: As for the client.
-            organization: As for the client.
-            project: As for the client.
-            webhook_secret: As for the client.
-            websocket_base_url: As for the client.
-            base_url: As for the client. The key goes there.
-            http_client: As for the client.
-            set_default_headers: Headers that replace all given before, where ``default_headers`` adds to them.
-            set_default_query: Query parameters that replace all given before, where ``default_query`` adds to them.
-            **changes: As for ``TutuClient.with_options``.
+        Keywords are those of the client and of ``TutuClient.with_options``. ``set_default_headers`` and
+        ``set_default_query`` replace all earlier ones, where ``default_headers`` and ``default_query`` add to them.
 
         Raises:
             ConfigError: A setting cannot work.
         """
         api_key = hidden(api_key)  # Tracebacks with locals print this frame.
-        _refuse_client(http_client)
+        _check_client(http_client)
         for name, more, instead in (
             ("headers", changes.get("default_headers"), set_default_headers),
             ("query", changes.get("default_query"), set_default_query),
@@ -310,6 +297,7 @@ class AsyncOpenAI(TutuClient):
         )
         return self._copy(settings.changed(api_key=api_key, base_url=_address(base_url), **changes))
 
+    # openai's client has it under both names.
     copy = with_options
 
     if not TYPE_CHECKING:  # A type checker would take every name for an attribute.
@@ -354,10 +342,8 @@ class _Events:
     async def __aenter__(self) -> _EventStream:
         return _EventStream(await self._manager.__aenter__())
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._manager.__aexit__(kind, error, trace)
+    async def __aexit__(self, *_: object) -> None:
+        await self._manager.__aexit__()
 
 
 class _EventStream:
@@ -365,6 +351,8 @@ class _EventStream:
 
     def __init__(self, stream: ChatCompletionStream[Any]) -> None:
         self._stream = stream
+        # openai's package makes an event of a piece of text that is "" too, and code written for it may count on the
+        # first.
         self._events = stream.events(empty=True)
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -400,6 +388,7 @@ class _View:
         resource = getattr(self._resource, name)
         if not isinstance(resource, Resource):
             raise AttributeError(f"{self._how} has no {name}: it has resources and their calls only")  # noqa: TRY004  (it is an attribute)
+        # ``chat`` and ``audio`` have no calls of their own, only resources that have some.
         return getattr(resource, self._how, None) or _View(resource, self._how)
 
 
@@ -424,12 +413,9 @@ def pydantic_function_tool(model: type[Any], *, name: str | None = None, descrip
     return Tool(model, name=name, description=description, strict=True)
 
 
-def _refuse_client(http_client: object) -> None:
+def _check_client(http_client: object, *, strict: bool = False) -> None:
     if http_client is not None:
         raise ConfigError(_NO_HTTP_CLIENT)
-
-
-def _refuse_strictness(*, strict: bool) -> None:
     if strict:
         raise ConfigError("_strict_response_validation=True is not supported: answers are always read generously")
 
@@ -437,7 +423,7 @@ def _refuse_strictness(*, strict: bool) -> None:
 def _found(key: Key | None) -> Key:
     """Return the key, else OPENAI_API_KEY: not TUTU_API_KEY, as a relay's key must not go to api.openai.com."""
     if key is not None:
-        return key  # An empty one too, which ``Settings.make`` refuses.
+        return key  # An empty one too, which ``Settings.make`` rejects.
     found = Secret(os.environ.get("OPENAI_API_KEY", "").strip())
     if not found:
         raise ConfigError(
@@ -447,12 +433,12 @@ def _found(key: Key | None) -> Key:
 
 
 def _address(base_url: object) -> str | None:
-    """Return an address as text, also of the URL objects of other libraries; None where none is given."""
+    """Return an address as text, also of the URL objects of other libraries; None where none is passed."""
     return None if base_url is None or is_unset(base_url) else str(base_url)
 
 
 def _found_address(base_url: object) -> str:
-    """Return the address, else OPENAI_BASE_URL, else openai's; an empty one too, which ``Settings.make`` refuses."""
+    """Return the address, else OPENAI_BASE_URL, else openai's; an empty one too, which ``Settings.make`` rejects."""
     address = _address(base_url)
     return os.environ.get("OPENAI_BASE_URL", "").strip() or DEFAULT_BASE_URL if address is None else address
 
@@ -462,8 +448,9 @@ def _named_headers(organization: str | None, project: str | None) -> dict[str, s
 
 
 def _cleared(settings: Settings, *, headers: bool, query: bool) -> Settings:
-    """Return settings without the headers, or the query parameters, that were given before."""
+    """Return settings without the headers, or the query parameters, that were set before."""
     if headers:
+        # openai keeps these two apart from the headers that a caller passed, so replacing those leaves them.
         kept = {name: settings.headers[name] for name in (_ORGANIZATION, _PROJECT) if name in settings.headers}
         own = own_headers(Secret(settings.api_key), USER_AGENT) | kept
         settings = msgspec.structs.replace(settings, headers=own, header_lines=header_lines(own))

@@ -21,7 +21,7 @@ _CAUSES: tuple[tuple[str, DownloadReason, str], ...] = (
     ("ClientConnectorCertificateError", "untrusted", "its certificate cannot be trusted"),
     ("ClientSSLError", "unreachable", "TLS with its host failed"),
     ("ClientProxyConnectionError", "proxy", "the proxy cannot be reached"),
-    ("ClientHttpProxyError", "proxy", "the proxy refused the connection"),
+    ("ClientHttpProxyError", "proxy", "the proxy rejected the connection"),
     ("ConnectionTimeoutError", "timeout", "there was no connection to its host within timeout.connect"),
     ("ServerTimeoutError", "timeout", "its host sent nothing within timeout.idle"),
     ("ClientConnectorError", "unreachable", "its host cannot be reached"),
@@ -35,22 +35,22 @@ _CAUSES: tuple[tuple[str, DownloadReason, str], ...] = (
 def mapped_errors(
     shown: str, sockets: PublicSockets | None = None, *, status: int | None = None
 ) -> Generator[None, None, None]:
-    """Raise what the network raises as an ``ImageDownloadError``.
+    """Raise what the network raises as an ``ImageDownloadError`` about the address ``shown``.
 
     Nothing is chained: aiohttp's exceptions hold the request, whose address and proxy may contain secrets.
-
-    Args:
-        shown: The address, as errors show it.
-        sockets: What creates the sockets, where addresses are guarded.
-        status: The HTTP status of an answer of which a part of the image has come.
+    ``status`` is that of an answer of which a part of the image has come.
     """
     import aiohttp  # noqa: PLC0415  (0.3 s that a client without images need not spend)
 
     try:
         yield
+    # A ValueError comes from yarl and from the codec of host names (IDNA), for an address that cannot be written on the
+    # wire.
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        if sockets is not None and sockets.refused:
-            raise blocked(shown, sockets.refused[0]) from None
+        # aiohttp reports the PermissionError of ``PublicSockets`` as a failure to connect, so the guard itself is asked
+        # first.
+        if sockets is not None and sockets.blocked:
+            raise blocked(shown, sockets.blocked[0]) from None
         reason: DownloadReason = "unreachable" if isinstance(error, OSError) else "bad_address"
         words = "it cannot be requested"
         for name, cause, description in _CAUSES:
@@ -58,6 +58,7 @@ def mapped_errors(
                 reason, words = cause, description
                 break
         hint = ""
+        # A part of the image has come, so the host was reached: what is there can be kept.
         if status is not None and reason == "unreachable":
             reason, hint = "damaged", "; damaged=True keeps what came"
         detail = getattr(error, "strerror", None)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+# How hosts answer once a link has expired, which it does after an hour or so (WIRE.md 2.3, rule 10).
 _EXPIRED = frozenset({401, 403, 404, 410})
 # Of the server's errors all but those that a second request would meet again (501 Not Implemented, 505 HTTP Version Not
 # Supported, 506 Variant Also Negotiates, 508 Loop Detected, 510 Not Extended, 511 Network Authentication Required).
@@ -204,6 +205,7 @@ class Downloads:
         last: dict[str, ImageDownloadError] = {}
         while True:
             attempt = download.attempts = download.attempts + 1
+            # A copy, since an address that cannot work is removed within the loop.
             for url in list(addresses):
                 try:
                     return await self._follow_with_descriptors(url, download)
@@ -214,6 +216,8 @@ class Downloads:
                     if not _is_transient(error, self._retry) or download.cannot_restart:
                         addresses.remove(url)
             pause = max((last[url].retry_after or 0.0 for url in addresses), default=0.0)
+            # Jitter is added to what a host asks for and never subtracted. The exponent is bounded because 2.0 ** 1024
+            # raises an OverflowError.
             pause += random.random() * min(self._retry.wait_max, self._retry.wait_initial * 2.0 ** min(attempt - 1, 60))
             if not addresses or attempt > self._retry.max_retries or anyio.current_time() + pause >= until:
                 raise _failure(download, list(last.values()))
@@ -269,16 +273,24 @@ class Downloads:
         sockets = None if self._proxy or self._guard.trusts(target) else PublicSockets()
         # A cached name could be older than the check of its address, and a reused connection would skip it.
         connector = aiohttp.TCPConnector(ssl=verify, use_dns_cache=False, force_close=True, socket_factory=sockets)
+        # A session for each request: nothing of one host, be it a cookie or a kept connection, is there for the next.
         async with aiohttp.ClientSession(
             connector=connector,
+            # The hosts are strangers to each other: no cookie of one may reach another.
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept-Encoding": "identity"},  # images are compressed already, and a gzip bomb stays small
+            # aiohttp's own total is 300 s by default, and would begin anew with each redirect and attempt;
+            # ``fetch_into`` has one deadline over all of them.
             timeout=aiohttp.ClientTimeout(total=None, connect=self._timeout.connect, sock_read=self._timeout.idle),
+            # True would also send the credentials of ~/.netrc, to whatever host an answer names:
+            # https://docs.aiohttp.org/en/stable/client_reference.html.
             trust_env=False,
             auto_decompress=False,
         ) as session:
             with mapped_errors(shown, sockets):
                 try:
+                    # Redirects are followed by ``_follow``: each target has to pass the guard before anything is sent
+                    # there.
                     response = await session.get(
                         target, allow_redirects=False, proxy=self._proxy, middlewares=(_send_once,)
                     )
@@ -295,12 +307,15 @@ class Downloads:
             reason="too_large",
             status=status,
         )
+        # A length that is declared saves the download; a chunked body has none, so what comes is counted below all the
+        # same.
         if (response.content_length or 0) > self._max_bytes:
             raise too_large
         size, head, mime = 0, b"", None
         ending: Ending | None = None
         while True:
             with mapped_errors(shown, status=None if ending is None else status):
+                # Not by lines: base64 and images have none, and aiohttp stops at a line of 512 KiB (WIRE.md 3.2).
                 piece = await response.content.readany()
             size += len(piece)
             if size > self._max_bytes:
@@ -309,6 +324,7 @@ class Downloads:
                 head += piece
                 if piece and len(head) < _HEAD_BYTES:
                     continue
+                # The bytes decide, not the Content-Type or the extension: they can disagree (WIRE.md 2.3, rule 11).
                 mime = image_type_of(head, shown, response.headers.get("Content-Type"), status)
                 ending = Ending(mime)
                 await download.begin(mime)
@@ -412,6 +428,7 @@ async def _scan(ending: Ending, piece: bytes) -> None:
 
 def _is_transient(error: ImageDownloadError, policy: RetryPolicy) -> bool:
     """Return whether another attempt may succeed."""
+    # The host would only repeat itself before that time, and the caller does not want to wait so long.
     if error.retry_after is not None and error.retry_after > policy.retry_after_max:
         return False
     if error.reason in {"unavailable", "proxy"} and error.status is not None:

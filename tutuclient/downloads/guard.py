@@ -1,6 +1,6 @@
 """Which addresses images may be fetched from: http and https ones, of the public internet or of trusted hosts.
 
-Addresses come from the text of a model, which whoever writes the prompt, or a page
+Addresses come from the text of a model, which whoever writes the prompt, or a text
 the model has read, can choose. Without this guard they could reach services of the
 private network that the client runs in (server-side request forgery).
 
@@ -145,19 +145,19 @@ class PublicSockets:
     connection does not.
 
     Attributes:
-        refused: The addresses that were refused.
+        blocked: The addresses that are not public, to which no socket was created.
 
     Source: https://docs.aiohttp.org/en/stable/client_reference.html, ``aiohttp.SocketFactoryType``.
     """
 
     def __init__(self) -> None:
-        self.refused: list[str] = []
+        self.blocked: list[str] = []
 
     def __call__(self, info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
         """Create a socket for an entry of ``getaddrinfo``, or raise ``PermissionError`` where it is not public."""
         family, kind, proto, _, address = info
         if not is_public(str(address[0])):
-            self.refused.append(str(address[0]))
+            self.blocked.append(str(address[0]))
             raise PermissionError(errno.EACCES, "not a public address")
         return socket.socket(family, kind, proto)
 
@@ -196,9 +196,11 @@ def _may_be_private(host: str) -> bool:
     accepted only in the one spelling that every program reads alike, and a name
     only if it consists of letters that names have.
     """
+    # A dot at the end makes a name absolute, and would hide its suffix from the table below.
     host = host.rstrip(".").lower()
     if ":" in host:
         try:
+            # A zone names an interface of this machine (RFC 4007, section 11), so the address is not a public one.
             return "%" in host or not is_public(host)
         except ValueError:
             return True
@@ -210,6 +212,7 @@ def _may_be_private(host: str) -> bool:
             return not is_public(host)  # Python accepts four decimal numbers without leading zeros only.
         except ValueError:
             return True
+    # Resolvers complete a name without a dot by the search domains of their network: resolv.conf(5), "search".
     return "." not in host or f".{host}".endswith(_PRIVATE_SUFFIXES)
 
 

@@ -54,6 +54,7 @@ class ImageList(list[GeneratedImage]):
         except IndexError:
             text = f"; the relay said: {printable(self._text, 300)}" if self._text else ""
             count = "no image" if not self else "one image" if len(self) == 1 else f"{len(self)} images"
+        # Raised behind the handler: within it, the plain IndexError would be printed above it as its context.
         raise NoImageError(f"the answer holds {count}{text}")
 
     def __reduce__(self) -> tuple[type[ImageList], tuple[list[GeneratedImage], str]]:
@@ -91,12 +92,6 @@ class ImageFinder:
         parts of a content that is a list, and the text; of a chunk all but the
         text, in which an address may be cut. Of any other answer ``data`` is read.
         The images of the images endpoints are returned as they are listed, one for one.
-
-        Args:
-            answer: A completion, a chunk, or any answer with ``data: [{url | b64_json}]``.
-
-        Returns:
-            The images; an empty list when there are none.
         """
         downloads = self.downloads.limited(self._timeout, self._retry)
         if isinstance(answer, ImagesResponse | ImageStreamEvent):
@@ -108,6 +103,7 @@ class ImageFinder:
         is_chunk = isinstance(answer, ChatCompletionChunk)
         for choice in choices or ():
             delta = choice.delta if is_chunk else None
+            # Some servers stream whole messages in place of deltas (WIRE.md 3.3, item 12).
             for message in (delta, choice.message):
                 if message is not None:
                     found.read_message(message)
@@ -115,6 +111,7 @@ class ImageFinder:
                 texts.append(choice.message.content)
                 found.read_text(texts[-1])
         if not choices:
+            # The shape of the images endpoints on the path of chats (WIRE.md 2.2, form 14).
             found.read_field(answer.to_dict().get("data"))
         if not found.images:
             for text in texts:
@@ -133,6 +130,8 @@ def _listed(downloads: Downloads, item: Image | ImageStreamEvent) -> GeneratedIm
         if text is None:
             continue
         start, uri = data_start(text)
+        # An address in ``b64_json``, and base64 in ``url`` (WIRE.md 1.9): what stands there decides, not the field's
+        # name.
         if is_address(text, start):
             urls.insert(0, address_of(text, start))
         elif is_data or uri is not None or Base64(text[start : start + 400]).mime:

@@ -74,10 +74,8 @@ def _extent(text: str, uri: re.Match[str]) -> tuple[int, int, list[int]]:
 
     A quote or a bracket before it is closed behind it. Otherwise the lines of
     base64 that follow belong to it; a last line that could as well be a word of
-    the text does so only if the image is incomplete without it.
-
-    Returns:
-        Where the data begins, where it ends, and where it may end before that.
+    the text does so only if the image is incomplete without it. Returns where the
+    data begins, where it ends, and where it may end before that.
     """
     start = _end_of(_SPACES, text, uri.end())
     while again := _DATA_URI.match(text, start):
@@ -105,16 +103,9 @@ def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
 
 
 def _wrapped(text: str, start: int, first: int, first_width: int) -> tuple[int, list[int]]:
-    """Find where base64 ends that is wrapped into lines and that nothing closes.
+    """Find where base64 ends that is wrapped into lines and that nothing closes, and where it may end before that.
 
-    Args:
-        text: The text around it.
-        start: Where it begins.
-        first: Where its first line ends.
-        first_width: The width of that line, with what is before the data.
-
-    Returns:
-        Where it ends, and where it may end before that.
+    Its first line ends at ``first``, and is ``first_width`` wide with what is before the data.
     """
     begin, end, _ = _line(text, first)
     width = end - begin

@@ -57,6 +57,7 @@ class Found:
 
     def read_message(self, message: Any) -> None:
         """Read the images beside the text of a message or of a chunk's delta."""
+        # In this order (WIRE.md 2.2): what a relay lists as an image comes before what only stands in the text.
         self.read_field(message.images)
         self.read_field(message.image)
         for part in message.parts or ():
@@ -69,19 +70,14 @@ class Found:
         """Read a part for a file, if it names the type of an image."""
         for each in (part, *(part[key] for key in _FILE_KEYS if is_object(part.get(key)))):
             if any(_declares_image(str(each.get(key, ""))) for key in _KIND_KEYS):
+                # Called for its effect; the first field that holds an image ends the search.
                 any(self.read_field(each.get(key), is_data=True) for key in (*_FILE_KEYS, *_FIELD_KEYS))
 
     def read_field(self, value: Any, depth: int = 5, *, is_data: bool = False, prompt: str | None = None) -> bool:
-        """Read the value of a field for images: an address, a data URI, base64, or lists and objects of those.
+        """Read a field for images: an address, a data URI, base64 (``is_data``), or lists and objects of those.
 
-        Args:
-            value: The value.
-            depth: How many levels of lists and objects to read.
-            is_data: Whether the field is one for base64.
-            prompt: The prompt that the image was made from, where the level above names it.
-
-        Returns:
-            Whether it is an image, one that is known already included.
+        Return whether it is an image, one that is known already included. ``prompt`` is what the image was made from,
+        where the level above names it.
         """
         if isinstance(value, str):
             return self._read_string(value, is_data=is_data, prompt=prompt)
@@ -98,6 +94,7 @@ class Found:
         return False
 
     def _read_string(self, text: str, *, is_data: bool, prompt: str | None) -> bool:
+        # Base64 comes bare too, without the head of a data URI (WIRE.md 2.2, form 15).
         text = unwrapped(text)
         start, declared = data_start(text)
         if is_address(text, start):
@@ -116,6 +113,7 @@ class Found:
 
     def read_text(self, text: str) -> None:
         """Read the images that a text certainly shows or links to."""
+        # The beginning tells whether it is an image, so that a long text is matched only when it may be one.
         if Base64(text[:200]).mime and _NOTHING_BUT_BASE64.fullmatch(text):
             self._read_string(text, is_data=True, prompt=None)
         elif may_hold_images(text):
@@ -123,6 +121,8 @@ class Found:
 
     def read_again(self, text: str, *, made: bool) -> None:
         """Read what may be an image, for an answer in which nothing else is."""
+        # Lines of progress are quotes, and hold drafts and links to a job's log (WIRE.md 2.3, rules 1 and 3): only
+        # markdown's images among them count, and only where there is nothing else.
         if ">" in text:
             self._add((mention for mention in mentions(*prepare(text, quoted=True)) if mention.is_image), self._certain)
         if made and not self.images:
@@ -148,8 +148,10 @@ class Found:
         target, label = mention.target, (mention.label or "").strip()
         if isinstance(target, Base64):
             return self._encoded(target) if target.mime else None
+        # "[100](…)", "[原始数据](…)": links of a job's log, to what is not the result (WIRE.md 2.3, rule 3).
         if _PROGRESS_LABEL.fullmatch(label) or not IMAGE_FILE.fullmatch(segments_of(target)[-1]):
             return None
+        # "[![…](small)](large)": the link around an image is its second address, and not another image.
         if mention.image_within is not None:
             within = self._by_url.get(mention.image_within)
             if within and within.url != target:
@@ -200,6 +202,7 @@ class Found:
         """
         if url in self._by_url:
             return None
+        # "/cdn/…" and "/cdn/download/…" are one file (WIRE.md 2.3, rule 4).
         by_path = any(segment.lower() in _DOWNLOAD_SEGMENTS for segment in segments_of(url))
         for_download = by_path or _DOWNLOAD_LABEL.search(label) is not None
         for key in _keys_of_file(url):
@@ -208,6 +211,7 @@ class Found:
                 waiting.popleft()
             if waiting and (for_download or waiting[0].url in self._for_download):
                 image = self._by_url[url] = waiting[0]
+                # The two may come in either order; ``url`` is the one to view.
                 swap = image.url in self._for_download and not for_download
                 image.url, image.download_url = (url, image.url) if swap else (image.url, url)
                 return None

@@ -34,6 +34,8 @@ _TARGET = re.compile(
 _SPACED = re.compile(
     r"\s{0,9}+(?:(?P<angle>(?!))|(?P<plain>(?i:https?)://[^\s()<>\"]++(?:[ ]{1,3}[^\s()<>\"]++){1,40}+))[ ]?\)"
 )
+# A bare address has no white space before or behind it in Chinese text, so it ends at whatever is not ASCII, at quotes
+# and at brackets that it did not open (WIRE.md 2.3, rule 6). JSON's escapes of "/" and "&" belong to it.
 _URL = re.compile(
     r"(?i:https?):(?:\\?/){2}"
     r"[A-Za-z0-9._~%!$&*+=:@/?#-]*+(?:(?:\\/|\\u0026|[,;](?!http)"
@@ -136,6 +138,7 @@ def _inline_code(text: str) -> list[tuple[int, int]]:
     runs = [run.span() for run in itertools.islice(_TICKS.finditer(text), _MOST_MARKS)]
     following: dict[int, int] = {}
     partner = [-1] * len(runs)
+    # From behind, so that each run of backticks finds the next of its width in one pass over all.
     for number in range(len(runs) - 1, -1, -1):
         width = runs[number][1] - runs[number][0]
         partner[number] = following.get(width, -1)
@@ -165,6 +168,7 @@ def _blank(text: str, spans: Iterable[tuple[int, int]]) -> str:
 def mentions(text: str, cuts: dict[int, tuple[str, Base64]]) -> list[Mention]:
     """Find the addresses and data in a text that ``prepare`` returned: those of markdown, then all others."""
     found, spans = _in_markdown(text, cuts)
+    # Markdown first, then what is left: an ALT text may hold the address once more (WIRE.md 2.2, form 4; 2.3, rule 5).
     text = _blank(text, spans)
     found += [
         Mention(start, encoded, declared) for start, (declared, encoded) in cuts.items() if text.startswith(CUT, start)
@@ -179,6 +183,7 @@ def mentions(text: str, cuts: dict[int, tuple[str, Base64]]) -> list[Mention]:
             continue  # It contained data, so it is not an address.
         url = _without_remark(match[0].rstrip(".,;:!?*_~&"))
         before = text[max(0, match.start() - 16) : match.start()].rstrip(" \t*_~")
+        # "…链接:https://…" is how the relay's own sample delivers an image (WIRE.md 2.2, form 1).
         begins = before.endswith(("\n", ":", "：")) or (not before and match.start() < 16)  # noqa: PLR2004  (the window above)
         alone = begins and _END_OF_LINE.match(text, match.start() + len(url)) is not None
         found.append(Mention(match.start(), _unescape(url), alone=alone))
@@ -204,6 +209,7 @@ def _in_markdown(text: str, cuts: dict[int, tuple[str, Base64]]) -> tuple[list[M
     spans: list[tuple[int, int]] = []
     opened: list[tuple[int, int]] = []
     image = Mention(-1, "")
+    # No link can begin behind the last "](", so a text full of brackets is not searched to its end.
     at, last = 0, text.rfind("](") + 2
     for _ in range(_MOST_MARKS if last > 1 else 0):
         bracket = _BRACKET.search(text, at, last)

@@ -9,6 +9,7 @@ from tutuclient.errors import printable
 from tutuclient.media.kinds import IMAGE_ENDINGS
 
 _RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # device names of Windows
+# Hosts put a style behind the extension: "9f.jpeg~tplv-x.image" is a JPEG.
 IMAGE_FILE = re.compile(
     rf"(?P<stem>[^/]*?)\.(?:{IMAGE_ENDINGS})(?:[!~@][^/]*)?",
     re.IGNORECASE | re.DOTALL,

@@ -30,11 +30,11 @@ class SpeechUsage(Protocol):
 
     @property
     def type(self) -> str | None:
-        """What is billed: "tokens" or "duration"."""
+        """The unit that is billed: "tokens" or "duration"."""
 
     @property
     def seconds(self) -> float | None:
-        """How many seconds are billed, where it is the duration."""
+        """Seconds that are billed, where it is the duration."""
 
     @property
     def input_tokens(self) -> int | None:
@@ -86,7 +86,7 @@ class Sound:
 
     @property
     def seconds(self) -> float | None:
-        """How long a WAV lasts; None for a broken WAV and for all else, whose header has no length."""
+        """The length of a WAV in seconds; None for a broken WAV and for all else, whose header has no length."""
         return _seconds_of_wav(self.content) if self.mime == "audio/wav" else None
 
     async def read(self) -> bytes:
@@ -189,6 +189,8 @@ def _seconds_of_wav(data: bytes) -> float | None:
         if name == b"fmt ":  # Bytes per second stand at 8 in the chunk, behind its format, channels and sample rate.
             per_second = int.from_bytes(data[at + 16 : at + 20], "little")
         elif name == b"data":
+            # Where the length was not known in time, streaming encoders write 0 or 0xFFFFFFFF.
             return min(size or len(data), len(data) - at - 8) / per_second if per_second else None
+        # RIFF fills chunks up to an even length.
         at += 8 + size + size % 2
     return None

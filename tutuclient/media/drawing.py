@@ -108,6 +108,7 @@ def _quietly(do: Callable[[], _T]) -> _T:
     except MediaError as error:
         if type(error.__cause__) is not UserWarning:
             raise
+    # One at a time: two threads that change the filters would restore each other's.
     with _filtering, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         return do()

@@ -67,7 +67,7 @@ class Base64:
 
     @property
     def size_bytes(self) -> int:
-        """How many bytes it decodes to."""
+        """The number of bytes it decodes to."""
         place = (self._start, (*self._doubts, self._end)[0])
         noise = sum(self._text.count(mark, *place) for mark in _NOT_DATA if self._text.find(mark, *place) >= 0)
         return (place[1] - self._start - noise) * 3 // 4

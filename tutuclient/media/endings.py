@@ -66,7 +66,7 @@ class Ending:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the image is whole if nothing more comes."""
+        """Return whether the image is whole if nothing more comes."""
         ends = self._walk is None or (self.may_end and not any(self._kept))
         return ends and self.size_bytes >= self.needed
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple
 
 from tutuclient._threads import in_thread
@@ -17,6 +18,7 @@ from tutuclient.media import kinds, saving
 from tutuclient.media.addresses import file_stem, safe_url
 from tutuclient.media.endings import Ending
 from tutuclient.media.kinds import image_mime
+from tutuclient.media.sources import amount
 
 if TYPE_CHECKING:
     import os
@@ -126,13 +128,13 @@ class GeneratedImage:
 
     def _describe(self, encoded: Base64) -> str:
         if self._sha256 is None and len(encoded) > _MAX_HASHED:
-            return f"<{self.mime} {_human(self.size_bytes or 0)}>"  # Hashing would hold the event loop.
+            return f"<{self.mime} {amount(self.size_bytes or 0)}>"  # Hashing would hold the event loop.
         if self._sha256 is None:
             digest = hashlib.sha256()
             if not self.mime or _decoded_into(encoded, self.mime, digest.update) == _UNDECODABLE:
                 return "<data that is not an image>"
             self._sha256 = digest.hexdigest()
-        return f"<{self.mime} {_human(self.size_bytes or 0)} sha256:{self._sha256[:8]}…>"
+        return f"<{self.mime} {amount(self.size_bytes or 0)} sha256:{self._sha256[:8]}…>"
 
     async def read(self, *, timeout: float | TimeoutLike | Unset | None = UNSET, damaged: bool = False) -> bytes:
         """Return the image's bytes. They are kept, so a second ``read`` costs nothing.
@@ -156,6 +158,7 @@ class GeneratedImage:
             data = await self._fetcher.limited(timeout).fetch(self.url or "", self.download_url, damaged=damaged)
         else:
             data = b"".join(await _in_thread_if_large(self._encoded, _decoded, self._encoded, damaged))
+        # Not kept: a later ``read`` without ``damaged`` has to raise again, or to fetch the rest.
         if damaged and not await _in_thread_if_large(data, _is_whole, data):
             return data
         self.mime, self.size_bytes = image_mime(data[:64]), len(data)
@@ -193,7 +196,8 @@ class GeneratedImage:
                 missing, the name is taken, the disk is full… The message says what to do, ``reason`` why, and
                 ``__cause__`` is the OSError if there was one.
         """
-        async with saving.writing(path, "the image", _not_saved, overwrite=overwrite) as part:
+        not_saved = partial(ImageDownloadError, reason="not_saved")
+        async with saving.writing(path, "the image", not_saved, overwrite=overwrite) as part:
             mime = await self._fill(part, self._fetcher.limited(timeout), damaged=damaged)
             target = await in_thread(part.publish, mime, file_stem(self.url))
         self.mime, self.size_bytes, self._sha256 = mime, part.size_bytes, part.sha256.hexdigest()
@@ -205,6 +209,7 @@ class GeneratedImage:
             return self.mime or image_type_of(self._data[:64], "the image")
         if self._encoded is not None:
             return await in_thread(_decode, self._encoded, part.write, damaged)
+        # A thread for each piece that the network brings would cost more than writing it.
         collected = bytearray()
 
         async def begin() -> None:
@@ -228,10 +233,6 @@ class GeneratedImage:
 async def _in_thread_if_large(data: Sized, work: Callable[[*Ts], T], *args: *Ts) -> T:
     """Run a function, in a thread where the data is large."""
     return await in_thread(work, *args) if len(data) > _MAX_ON_LOOP else work(*args)
-
-
-def _not_saved(message: str) -> ImageDownloadError:
-    return ImageDownloadError(message, reason="not_saved")
 
 
 def _is_whole(data: bytes) -> bool:
@@ -278,12 +279,6 @@ def _decoded_into(encoded: Base64, mime: str, write: Callable[[bytes], object]) 
     except binascii.Error:
         return _UNDECODABLE
     return f"is damaged: the {mime.removeprefix('image/').upper()} is incomplete"
-
-
-def _human(size: int) -> str:
-    if size < 1000:  # noqa: PLR2004  (decimal units)
-        return f"{size} B"
-    return f"{size / 1e3:.1f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"  # noqa: PLR2004  (as above)
 
 
 def image_type_of(head: bytes, shown: str, content_type: str | None = None, status: int | None = None) -> str:

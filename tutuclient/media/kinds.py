@@ -94,16 +94,20 @@ IMAGES = (
 )
 AUDIO = (
     Kind("audio/mpeg", (".mp3", ".mpga", ".mpeg")),  # It has no signature but frames that make sense: see _sync_mime.
+    # RF64 is a WAV beyond 4 GiB (EBU Tech 3306).
     Kind("audio/wav", (".wav", ".wave"), (b"RIFF", b"RF64"), (b"WAVE",)),
     Kind("audio/ogg", (".ogg", ".opus", ".oga"), (b"OggS",)),
+    # RFC 9639, section 6.
     Kind("audio/flac", (".flac",), (b"fLaC",)),
     Kind("audio/aac", (".aac",), (b"ADIF",)),
     Kind("audio/mp4", (".m4a", ".mp4", ".m4b"), brands=frozenset({b"M4A", b"M4B"})),
     Kind("audio/aiff", (".aiff", ".aif"), (b"FORM",), (b"AIFF", b"AIFC")),
+    # RFC 4867, section 5.1.
     Kind("audio/amr", (".amr",), (b"#!AMR",)),
     Kind("audio/x-caf", (".caf",), (b"caff",)),
     Kind("audio/x-ms-wma", (".wma",), (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",)),
     Kind("video/mp4", (".mp4", ".m4a", ".m4v")),  # Every other file with an ftyp box.
+    # WebM is Matroska, and both begin as EBML does; the DocType behind tells which (RFC 8794, RFC 9559).
     Kind("video/webm", (".webm", ".weba"), (b"\x1aE\xdf\xa3",), check=_names_webm),
     Kind("video/x-matroska", (".mkv", ".mka"), (b"\x1aE\xdf\xa3",)),
     Kind("video/mpeg", (".mpeg", ".mpg", ".mpga"), (b"\0\0\x01\xba",)),
@@ -167,6 +171,7 @@ _OTHERS: tuple[tuple[bytes, str], ...] = (
     (rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old office document (OLE)"),
     (rb"\x1f\x8b", "gzip; unpack it first"),
     (rb"7z\xbc\xaf\x27\x1c|Rar!|\xfd7zXZ\0|BZh|\x28\xb5\x2f\xfd", "an archive; unpack it first"),
+    # All other files with this box: images and audio have been looked for before.
     (rb"....ftyp", "a video (MP4 or QuickTime)"),
     (rb"\x1aE\xdf\xa3|RIFF....AVI |FLV\x01|\0\0\x01\xb3", "a video"),
     (rb"....[\x11\x12\x30\x31\x44]\xaf", "an animation (FLI or FLC); convert it first"),
@@ -241,13 +246,15 @@ def image_mime(head: bytes) -> str | None:
             return kind.mime
     if head[4:8] == b"ftyp":
         end = min(int.from_bytes(head[:4], "big"), len(head))
+        # The major brand, and behind its version the compatible ones (ISO/IEC 14496-12, section 4.3).
         brands = {head[8:12], *(head[at : at + 4] for at in range(16, end, 4))}
         return next((kind.mime for kind in IMAGES if brands & kind.brands), None)
     return None
 
 
 def _begins(head: bytes, kind: Kind) -> bool:
-    """Return whether a file begins with the signature of a kind. An ftyp box is none: its brands are many."""
+    """Return whether a file begins with the signature of a kind. An ftyp box is not one: its brands are many."""
+    # ``startswith(())`` is False, so kinds without a signature of their own begin nothing.
     if not head.startswith(kind.starts) or (kind.forms and head[8:12] not in kind.forms):
         return False
     return kind.check is None or kind.check(head)

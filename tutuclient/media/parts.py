@@ -44,6 +44,7 @@ class InputAudio(Part, frozen=True):
     """Audio as bare base64, and the name of its format: wav or mp3, and on some relays others."""
 
     data: Any
+    # Both are needed: new-api skips audio that lacks one on the channels it converts (.github/WIRE.md, section 2.1).
     format: Any
 
 
@@ -84,6 +85,7 @@ def _content(parts: tuple[Any, ...]) -> str | list[Any]:
                 f"a {type(part).__name__} is not a part of a message: write text as str, an image as image(…), "
                 "audio as audio(…), a file as file(…)"
             )
+    # Text alone stays text, the form that every upstream reads; parts are for what is more than text.
     if len(parts) == 1 and isinstance(parts[0], str):
         return parts[0]
     return [TextPart(part) if isinstance(part, str) else part for part in parts]
@@ -192,6 +194,7 @@ def file(source: PictureSource, *, filename: str | None = None) -> FilePart:
     from tutuclient.media import upload  # noqa: PLC0415  (as in image)
 
     document = upload.Document(source, name=filename)
+    # On channels that new-api converts, a file without a name is dropped (.github/WIRE.md, section 2.1).
     if not document.name:
         raise MediaError("a file needs a name for the model to go by: file(…, filename='report.pdf').")
     return FilePart(FileData(document.name, document))

@@ -58,8 +58,6 @@ _DECODED = re.compile(
 _BYTES_LITERAL = re.compile(r"""b(['"]).*\1""", re.DOTALL)
 _IMAGE_NAME = re.compile(rf"\.(?:{kinds.IMAGE_ENDINGS}|svg)\Z", re.IGNORECASE)
 _ROOTED = re.compile(r"(?:~|\.\.?|[A-Za-z]:|/[^/\n]+)[/\\][^\n]*\Z")
-# Linux 4.14 and later; elsewhere every slice is read in a thread.
-_NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)
 
 What: TypeAlias = Literal["audio", "file", "image"]
@@ -201,7 +199,7 @@ class _Pass:
         self._source = source
         self._files = contextlib.ExitStack()
         self._buffer = memoryview(b"")
-        self._nowait = bool(_NOWAIT)
+        self._nowait = getattr(os, "RWF_NOWAIT", 0)  # Linux 4.14 and later; elsewhere every slice is read in a thread.
         self.lease = _Lease(threading.Lock(), self._files.close)
 
     def open(self) -> None:
@@ -228,11 +226,11 @@ class _Pass:
         if not self._nowait:
             return None
         try:
-            count = os.preadv(self.file.fileno(), [into], at, _NOWAIT)
+            count = os.preadv(self.file.fileno(), [into], at, self._nowait)
         except BlockingIOError:
             return None
         except OSError:
-            self._nowait = False  # Not every file system supports it. A true error of the disk is met in the thread.
+            self._nowait = 0  # Not every file system supports it. A true error of the disk is met in the thread.
             return None
         return self._checked(count)
 
@@ -310,6 +308,8 @@ class _DataURI(Made):
 
     def __init__(self, uri: str) -> None:
         super().__init__(f"The data URI ({amount(len(uri))})")
+        # A data URI may also be percent-encoded text (RFC 2397), but relays know base64 alone, by Go's StdEncoding
+        # (.github/WIRE.md, section 2.1).
         header, comma, _ = uri[: kinds.HEAD_BYTES].partition(",")
         if not comma or not header.lower().endswith(";base64"):
             raise MediaError(f"{self.label} does not begin like 'data:image/png;base64,'; only base64 can be sent.")
@@ -320,6 +320,7 @@ class _DataURI(Made):
         data = bytearray()
         characters = PIECE_BYTES // 3 * 4
         for start in range(self._start, len(self._uri), characters):
+            # Padding ends a piece; the next one would be decoded as if it began a new file.
             if len(data) % 3:
                 raise self._broken("there is padding ('=') in the middle of it")
             data += self._decode(self._uri[start : start + characters])
@@ -331,6 +332,8 @@ class _DataURI(Made):
             # By default a2b_base64 passes over what is not base64, and relays would get another file than was meant.
             return binascii.a2b_base64(text, strict_mode=True)
         except ValueError as error:
+            # At new-api these are 500 count_token_messages_failed, which tells nothing of the cause (.github/WIRE.md,
+            # section 2.1).
             if "-" in text or "_" in text:
                 raise self._broken("it is written in the URL-safe alphabet; use base64.b64encode") from error
             if "%" in text:
@@ -362,6 +365,8 @@ class _Stream:
         with _readable(self.label):
             start = self._file.tell() if self._start < 0 else self._start
             self._file.seek(0, os.SEEK_END)
+            # The end is the only length that every seekable object has: fstat() knows nothing of BytesIO or of what
+            # gzip unpacks.
             state = (self._file.tell() - start, *self._stamp())
             if self._start < 0:
                 self._start, self._state = start, state
@@ -463,7 +468,7 @@ def content_of(source: object, what: What) -> tuple[Content, str | None]:
         text = source.strip()
         if not text:
             raise MediaError(f"An empty text ({source[:20]!r}) is not {_NOUNS[what]}: pass {_ACCEPTED[what]}.")
-        _refuse_decoded(source, what)
+        _check_decoded(source, what)
         if text[:5].lower() == "data:":
             return _DataURI(text), None
         if scheme := re.match(r"([a-zA-Z][a-zA-Z0-9+.-]+)://", text):
@@ -472,6 +477,8 @@ def content_of(source: object, what: What) -> tuple[Content, str | None]:
             hint = known.get(scheme[1].lower(), f"{only}Fetch it and pass its bytes.")
             raise MediaError(f"{printable(text, 120)} is not opened here: {hint}")
     if isinstance(source, str | os.PathLike):
+        # A path may be bytes (PEP 519); those that cannot be decoded become surrogates, and the same bytes again when
+        # it is opened (PEP 383).
         path = os.fsdecode(cast("str | os.PathLike[str]", source))
         return _File(path), Path(path).name
     if isinstance(source, bytes | bytearray):
@@ -483,7 +490,7 @@ def content_of(source: object, what: What) -> tuple[Content, str | None]:
     return _file_object(source, what)
 
 
-def _refuse_decoded(text: str, what: What) -> None:
+def _check_decoded(text: str, what: What) -> None:
     """Raise for bytes of a file that somebody turned into text."""
     shown = printable(text, 40)
     if _BYTES_LITERAL.fullmatch(text):
@@ -516,6 +523,7 @@ def _file_object(source: Any, what: What) -> tuple[Content, str | None]:
     if isinstance(source, io.TextIOBase):
         raise _in_text_mode(label)
     if inspect.iscoroutinefunction(read):
+        # The file inside can seek, so that another attempt reads it again without a copy of it in memory.
         inner = getattr(source, "file", None) or getattr(source, "wrapped", None)  # starlette's and anyio's names
         if not hasattr(inner, "read"):
             return _Flow(source, label), name
@@ -584,6 +592,7 @@ def amount(size: int) -> str:
 
 def _state(descriptor: int) -> _State:
     status = os.fstat(descriptor)
+    # The inode too: a file that another was moved over may have its size and, from ``cp -p`` or rsync, its time.
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 

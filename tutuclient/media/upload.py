@@ -58,10 +58,10 @@ class ShowsImage(Protocol):
 PictureSource: TypeAlias = (
     "str | os.PathLike[str] | Buffer | IO[bytes] | AsyncReadable | PIL.Image.Image | Upload | ShowsImage"
 )
-"""What an image can be given as; a str is a path, an http(s) URL or a data URI."""
+"""What an image can be passed as; a str is a path, an http(s) URL or a data URI."""
 
 SoundSource: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | AsyncReadable | Upload"
-"""What audio can be given as; a str is a path or a data URI."""
+"""What audio can be passed as; a str is a path or a data URI."""
 
 INLINE_BYTES = 48 * 1024
 """Up to this size a file in memory is not worth sending in pieces."""
@@ -80,7 +80,7 @@ class Upload:
     * Bytes are used where they are, without a copy (a memoryview's when they stand in a row). A bytearray
       or memoryview must not change until the call is over.
     * A seekable file object is read in a thread, from where it stands at the first ``open``, and put back there after
-      each pass. It can be given to several calls, and is the caller's to close. What is not a file on the disk is
+      each pass. It can be passed to several calls, and is the caller's to close. What is not a file on the disk is
       found changed only when it has become shorter. After a cancelled call a thread may still read a last slice.
     * Any other file object, and anything with an async ``read``, is read to its end at the first ``open`` and kept, up
       to 512 MiB. starlette's ``UploadFile`` and anyio's ``AsyncFile`` count as the file inside them.
@@ -315,16 +315,16 @@ class Recording(Upload):
 
     def __init__(self, source: SoundSource, *, name: str | None = None, mime: str | None = None) -> None:
         super().__init__(source)
-        for given in (name, mime):
-            if given is not None and not isinstance(given, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+        for text in (name, mime):
+            if text is not None and not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
                 raise MediaError(
-                    f"The name and the media type of audio are text, and {given!r} is a {type(given).__name__}."
+                    f"The name and the media type of audio are text, and {text!r} is a {type(text).__name__}."
                 )
         if mime and not (mime.isascii() and mime.isprintable()):
             raise MediaError(
                 f"{printable(mime, 80)!r} is not a media type: write one such as audio/wav, in printable ASCII."
             )
-        self._given_name, self._given_mime = name, mime
+        self._own_name, self._own_mime = name, mime
         self.name: str | None = self.name if name is None else name
 
     @property
@@ -334,8 +334,10 @@ class Recording(Upload):
         The extension follows the bytes, since many upstreams see nothing else. Where the caller passed the media type,
         the name stays as it is.
         """
+        # new-api passes on the name of a file and drops its media type, so upstreams see the extension alone
+        # (.github/WIRE.md, section 1.2).
         mime, name = self.mime, self.name or "sound"
-        if self._given_mime is not None and self.name:
+        if self._own_mime is not None and self.name:
             return name
         # Opus comes in Ogg, and OpenAI's list of extensions, which many upstreams check, has ogg but not opus.
         return saving.named(re.sub(r"\.opus\Z", ".ogg", name, flags=re.IGNORECASE), mime)
@@ -351,7 +353,9 @@ class Recording(Upload):
     async def _identify(self, size: int, head: bytes) -> str:
         """Read on behind the tags (cover art may take megabytes): what stands there is what it is."""
         at, begun, tags = 0, head, 0
-        while self._given_mime is None and (length := kinds.tag_bytes(begun)) is not None and tags < kinds.MOST_TAGS:
+        # An ID3 tag may hold a cover of megabytes, and several may stand in a row: the signature stands behind them
+        # all.
+        while self._own_mime is None and (length := kinds.tag_bytes(begun)) is not None and tags < kinds.MOST_TAGS:
             at, tags = at + length, tags + 1
             if at >= size:
                 raise MediaError(f"{self._origin.label} is nothing but a tag (ID3 or APE): no audio follows it.")
@@ -363,7 +367,7 @@ class Recording(Upload):
         label = self._origin.label
         if not head:
             raise MediaError(f"{label} is empty.")
-        if (mime := self._given_mime or kinds.audio_mime(head)) is not None:
+        if (mime := self._own_mime or kinds.audio_mime(head)) is not None:
             return mime
         if kinds.described(head) is None and (mime := kinds.audio_mime_of_name(self.name or "")) is not None:
             return mime
@@ -373,7 +377,7 @@ class Recording(Upload):
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"source": self._source, "name": self._given_name, "mime": self._given_mime}
+        return {"source": self._source, "name": self._own_name, "mime": self._own_mime}
 
 
 class FormatOf(Upload):

@@ -20,6 +20,7 @@ _Fields: TypeAlias = dict[str, Any]
 
 # The limit, in USD, that new-api reports for a key without one.
 _NO_LIMIT = 100_000_000.0
+# ``total_usage`` is in hundredths of the unit (WIRE.md 6).
 _CENTS = 100
 
 
@@ -59,6 +60,8 @@ class Account(Resource):
     async def _unit(self, timeout: float | Timeout | Unset | None) -> str:
         """Return the unit of the figures: the billing endpoints call all of them USD."""
         try:
+            # /api is beside /v1 and not within it, and only this answer tells whether figures are a currency's (WIRE.md
+            # 6).
             answer = await self._get(f"{self._settings.origin}/api/status", timeout)
         except APIError:
             return ""
@@ -66,6 +69,7 @@ class Account(Resource):
         return "" if in_currency is None else "USD" if in_currency else "points"
 
     async def _by_token(self, timeout: float | Timeout | Unset | None) -> Balance:
+        # Always in points, whatever the panel shows (WIRE.md 6).
         answer = await self._get(f"{self._settings.origin}/api/usage/token", timeout)
         data = _figures(answer, "total_available", "unlimited_quota")
         unlimited = data.get("unlimited_quota") is True
@@ -98,6 +102,7 @@ def _figures(fields: _Fields, *names: str) -> _Fields:
 
 
 def _layer(fields: _Fields, *names: str) -> _Fields | None:
+    # Newer panels put the figures into an envelope: {"code": true, "message": "ok", "data": {…}} (WIRE.md 6).
     layers = (fields, *(_part(fields, name) for name in ("data", "result")))
     return next((layer for layer in layers if any(name in layer for name in names)), None)
 
@@ -112,6 +117,7 @@ def _number(value: object) -> float | None:
         return None
     try:
         number = float(value)
+    # An int of more than 308 digits, which JSON may hold.
     except OverflowError:
         return None
     return number if math.isfinite(number) else None

@@ -10,7 +10,7 @@ Source: ``POST /audio/speech``.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Required, Unpack, overload
 
 from tutuclient import wire
 from tutuclient.resources.endpoint import Endpoint, events
@@ -32,8 +32,16 @@ if TYPE_CHECKING:
     from tutuclient.transport.reply import Reply
 
 
-class _Fields(SpeechFields, CallOptions, total=False):
+class _StreamFields(SpeechFields, CallOptions, total=False):
+    """The keywords of ``audio.speech.stream`` that are no arguments of its own."""
+
+
+class _Fields(_StreamFields, total=False):
     """The keywords of ``audio.speech.create``."""
+
+    model: Required[str]
+    voice: Required[str | Mapping[str, str]]
+    input: Required[str]
 
 
 class Speech(Resource):
@@ -43,25 +51,11 @@ class Speech(Resource):
     with_streaming_response = viewed("open", lambda: _Open)
 
     @overload
-    async def create(
-        self,
-        *,
-        model: str,
-        voice: str | Mapping[str, str],
-        input: str,
-        stream_format: Literal["audio"] | None = None,
-        **fields: Unpack[_Fields],
-    ) -> Sound: ...
+    async def create(self, *, stream_format: Literal["audio"] | None = None, **fields: Unpack[_Fields]) -> Sound: ...
 
     @overload
     async def create(
-        self,
-        *,
-        model: str,
-        voice: str | Mapping[str, str],
-        input: str,
-        stream_format: Literal["sse"],
-        **fields: Unpack[_Fields],
+        self, *, stream_format: Literal["sse"], **fields: Unpack[_Fields]
     ) -> EventStream[SpeechStreamEvent]: ...
 
     async def create(
@@ -97,7 +91,7 @@ class Speech(Resource):
         voice: str | Mapping[str, str],
         input: str,  # noqa: A002  (the API's own name)
         stream_format: Literal["sse", "audio"] | None = None,
-        **fields: Unpack[_Fields],
+        **fields: Unpack[_StreamFields],
     ) -> AsyncGenerator[SoundStream]:
         """Read a text aloud, and read the audio as it comes: ``async with speech.stream(…) as sound``.
 
@@ -134,6 +128,7 @@ def _arguments(model: str, voice: str | Mapping[str, str], text: str, stream_for
 
 def _prepare(body: dict[str, Any]) -> dict[str, Any]:
     wire.check_model(body)
+    # Not its length: the limit is 4096 characters at OpenAI, and 4096 bytes in one-api (WIRE.md 1.1).
     wire.check_text(body.get("input"), "input")
     return body
 
@@ -154,10 +149,12 @@ _CREATE = Endpoint(
     "audio.speech",
     "/audio/speech",
     known=wire.names(SpeechFields, "stream_format"),
+    # As openai's package asks (WIRE.md 1.1): a relay forwards it to its upstream as it is (WIRE.md 1).
     headers={"Accept": "application/octet-stream"},
     prepare=_prepare,
     streams=lambda body: body.get("stream_format") == "sse",
     read=_read,
     begin=events(_reader),
 )
+# The same request; only what is made of the answer differs.
 _STREAM = _CREATE.with_stream(_begin)

@@ -1,19 +1,19 @@
 """Chat completions: whole, or as a stream.
 
-Source: the relay's pages "Chat(分析图片)" and "Chat(修改图片)"; ``POST /chat/completions``.
+Source: the relay's documentation, "Chat(分析图片)" and "Chat(修改图片)"; ``POST /chat/completions``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, TypeVar, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Required, TypeAlias, TypeVar, Unpack, cast, overload
 
 from tutuclient import wire
 from tutuclient.media.parts import Message
 from tutuclient.resources.endpoint import Endpoint
 from tutuclient.resources.options import CallOptions, RequestOptions
-from tutuclient.resources.parsing import Expected, refuse_format
+from tutuclient.resources.parsing import Expected, check_untyped
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.responses import further
 from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
@@ -40,17 +40,25 @@ _Messages: TypeAlias = Iterable[Mapping[str, Any] | Message | ChatMessage]
 _Tools: TypeAlias = Iterable[Mapping[str, Any] | Callable[..., Any]]
 
 
-class _Fields(ChatFields, CallOptions, total=False):
+class _Question(CallOptions, total=False):
+    """The keywords of every call here."""
+
+    model: Required[str]
+    messages: Required[_Messages]
+
+
+class _Fields(ChatFields, _Question, total=False):
     """The keywords of ``create``."""
 
 
-class _ParseFields(ParseFields, CallOptions, total=False):
+class _ParseFields(ParseFields, _Question, total=False):
     """The keywords of ``parse`` and ``stream``, whose format is an argument of its own."""
 
 
-class _RunFields(RunFields, CallOptions, total=False):
-    """The keywords of ``run_tools``, whose tools are an argument of their own."""
+class _RunFields(RunFields, _Question, total=False):
+    """The keywords of ``run_tools``."""
 
+    tools: Required[_Tools]
     max_rounds: int
     raise_tool_errors: bool
 
@@ -71,19 +79,13 @@ class Completions(Resource):
     with_streaming_response = viewed("open", lambda: _Open)
 
     @overload
-    async def create(
-        self, *, model: str, messages: _Messages, stream: Literal[False] | None = None, **fields: Unpack[_Fields]
-    ) -> ChatCompletion: ...
+    async def create(self, *, stream: Literal[False] | None = None, **fields: Unpack[_Fields]) -> ChatCompletion: ...
 
     @overload
-    async def create(
-        self, *, model: str, messages: _Messages, stream: Literal[True], **fields: Unpack[_Fields]
-    ) -> ChatStream: ...
+    async def create(self, *, stream: Literal[True], **fields: Unpack[_Fields]) -> ChatStream: ...
 
     @overload
-    async def create(
-        self, *, model: str, messages: _Messages, stream: bool | None, **fields: Unpack[_Fields]
-    ) -> ChatCompletion | ChatStream: ...
+    async def create(self, *, stream: bool | None, **fields: Unpack[_Fields]) -> ChatCompletion | ChatStream: ...
 
     async def create(
         self, *, model: str, messages: _Messages, stream: bool | None = None, **fields: Any
@@ -108,7 +110,7 @@ class Completions(Resource):
         Cancelling frees the connection at once; the relay may still bill what it had begun.
         """
         body, options = _CHAT.split({"model": model, "messages": messages}, fields, stream)
-        refuse_format(body)
+        check_untyped(body)
         return await self._request(_CHAT, body, **options)
 
     async def send(
@@ -130,18 +132,11 @@ class Completions(Resource):
         return await self._streamed(_CHAT, body | {"stream": True}, makes_image=makes_image, **options)
 
     @overload
-    def stream(
-        self, *, model: str, messages: _Messages, response_format: type[T], **fields: Unpack[_ParseFields]
-    ) -> ChatStreamManager[T]: ...
+    def stream(self, *, response_format: type[T], **fields: Unpack[_ParseFields]) -> ChatStreamManager[T]: ...
 
     @overload
     def stream(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        response_format: Mapping[str, Any] | Unset = UNSET,
-        **fields: Unpack[_ParseFields],
+        self, *, response_format: Mapping[str, Any] | Unset = UNSET, **fields: Unpack[_ParseFields]
     ) -> ChatStreamManager[None]: ...
 
     def stream(
@@ -162,6 +157,8 @@ class Completions(Resource):
         expected: Expected[Any] = Expected(body)
         many = _many(body)
 
+        # The stream has to know the type and the number of choices that were asked for, so it is made for this call
+        # alone.
         async def begin(reply: Reply, info: RequestInfo) -> ChatCompletionStream[Any]:
             stream = await ChatCompletionStream.begin(reply, info.origin(reply, _audio_finder(body)), many=many)
             return cast("ChatCompletionStream[Any]", stream).expecting(expected, many=many)
@@ -169,18 +166,11 @@ class Completions(Resource):
         return await self._streamed(_STREAM.with_stream(begin), expected.body | {"stream": True}, **options)
 
     @overload
-    async def parse(
-        self, *, model: str, messages: _Messages, response_format: type[T], **fields: Unpack[_ParseFields]
-    ) -> ParsedChatCompletion[T]: ...
+    async def parse(self, *, response_format: type[T], **fields: Unpack[_ParseFields]) -> ParsedChatCompletion[T]: ...
 
     @overload
     async def parse(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        response_format: Mapping[str, Any] | Unset = UNSET,
-        **fields: Unpack[_ParseFields],
+        self, *, response_format: Mapping[str, Any] | Unset = UNSET, **fields: Unpack[_ParseFields]
     ) -> ParsedChatCompletion[None]: ...
 
     async def parse(
@@ -212,23 +202,17 @@ class Completions(Resource):
         named = {"model": model, "messages": messages, "response_format": response_format}
         body, options = _PARSE.split(named, fields)
         expected: Expected[Any] = Expected(body)
+        # Behind the transport: an answer that does not fit must not count as a failed attempt, which would order it
+        # again.
         return further(await self.send(expected.body, **options), expected.read)
 
     @overload
     def run_tools(
-        self,
-        *,
-        model: str,
-        messages: _Messages,
-        tools: _Tools,
-        stream: Literal[False] | None = None,
-        **fields: Unpack[_RunFields],
+        self, *, stream: Literal[False] | None = None, **fields: Unpack[_RunFields]
     ) -> Coroutine[Any, Any, ToolRun]: ...
 
     @overload
-    def run_tools(
-        self, *, model: str, messages: _Messages, tools: _Tools, stream: Literal[True], **fields: Unpack[_RunFields]
-    ) -> ToolRunStream: ...
+    def run_tools(self, *, stream: Literal[True], **fields: Unpack[_RunFields]) -> ToolRunStream: ...
 
     def run_tools(
         self,
@@ -338,6 +322,7 @@ _CHAT = Endpoint(
     "/chat/completions",
     known=wire.names(ChatFields, "stream"),
     prepare=_prepare,
+    # Models that draw are on this path too, so their names decide (WIRE.md 2.2).
     makes_image=wire.makes_image,
     read=_read,
     begin=_begin,

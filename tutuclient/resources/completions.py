@@ -134,6 +134,7 @@ def _reader(reply: Reply, info: RequestInfo) -> EventReader[Completion]:
         return [stamped(wire.read_text(data, meta), reply, origin)]
 
     def last(event: Completion) -> bool:
+        # Texts of several prompts end one by one.
         ended.update(choice.index for choice in event.choices if choice.finish_reason)
         return len(ended) >= max(asked, 1)
 
@@ -143,6 +144,8 @@ def _reader(reply: Reply, info: RequestInfo) -> EventReader[Completion]:
         is_last=last,
         read_whole=whole,
         max_bytes=reply.call.max_bytes,
+        # The usage comes behind the last choice, in an event whose choices are empty and whose object is a chat's
+        # (WIRE.md 1.7).
         more_after_last=True,
         has_content=lambda event: bool(event.choices),
     )
@@ -153,6 +156,7 @@ def _folded(events: list[Completion], asked: int) -> Completion:
     texts: defaultdict[int, list[str]] = defaultdict(list)
     reasons: dict[int, str | None] = {}
     for choice in (choice for event in events for choice in event.choices):
+        # Relays number the pieces of one answer in several ways (WIRE.md 3.3, item 7).
         index = 0 if asked == 1 else choice.index
         texts[index].append(choice.text)
         reasons[index] = choice.finish_reason or reasons.get(index)

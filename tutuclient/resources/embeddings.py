@@ -100,6 +100,7 @@ def _prepare(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> CreateEmbeddingResponse:
+    # The number of inputs tells whether vectors are missing: relays answer 200 with an empty list (WIRE.md 1.8).
     return stamped(wire.read_vectors(data, reply.meta, _count(info.body["input"])), reply)
 
 

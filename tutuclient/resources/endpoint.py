@@ -28,11 +28,7 @@ U = TypeVar("U")
 
 
 class RequestInfo:
-    """What the readers of an answer have to know of its request.
-
-    Attributes:
-        body: The fields, before they were encoded.
-    """
+    """What the readers of an answer have to know of its request; ``body`` are the fields before they were encoded."""
 
     __slots__ = ("_downloads", "body")
 
@@ -48,6 +44,7 @@ class RequestInfo:
     def origin(self, reply: Reply, hear: Callable[[ChatCompletion], Sound | None] | None = None) -> Origin:
         """Return where an answer comes from: how the call went, and what finds its images and its audio."""
         call = reply.call
+        # The limits of the call hold for its images too; they are downloaded later, when somebody wants them.
         find = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry)
         return Origin(reply.meta, find) if hear is None else Origin(reply.meta, find, hear)
 
@@ -88,9 +85,10 @@ class Endpoint(Generic[T, S]):
         self.begin = begin
         self.method = method
         self.headers = headers
-        self.prepare: Callable[[Any], Any] = prepare or _unchanged
+        self.prepare: Callable[[Any], Any] = prepare or (lambda body: body)
         self.makes_image: Callable[[Any], bool] = makes_image if callable(makes_image) else lambda _: makes_image
-        self.streams: Callable[[Any], bool] = _never if begin is None else streams or _asks_for_stream
+        asks: Callable[[Any], bool] = streams or (lambda body: body.get("stream") is True)
+        self.streams: Callable[[Any], bool] = asks if begin is not None else lambda _: False
         self._known = known
 
     def at(self, path: str) -> Endpoint[T, S]:
@@ -117,13 +115,8 @@ class Endpoint(Generic[T, S]):
     ) -> tuple[dict[str, Any], RequestOptions]:
         """Split the keywords of a call into the fields of its body and its options.
 
-        Args:
-            arguments: The fields that the call has as named arguments.
-            keywords: All others, the options of the call among them. It is emptied of those.
-            stream: Whether the caller asked for a stream.
-
-        Raises:
-            ConfigError: A keyword has a value that the API cannot have.
+        ``arguments`` are the fields that the call names; ``keywords`` all others and the options, which are removed
+        from it. Raises a ``ConfigError`` for a value that the API cannot have.
         """
         if not keywords and stream is None:
             return wire.without_unset({**arguments}), {}
@@ -135,18 +128,6 @@ class Endpoint(Generic[T, S]):
         if wire.is_stream_asked(stream):
             body["stream"] = True
         return body, options
-
-
-def _unchanged(body: Any) -> Any:
-    return body
-
-
-def _asks_for_stream(body: Any) -> bool:
-    return body.get("stream") is True
-
-
-def _never(_: object) -> bool:
-    return False
 
 
 def events(

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
-from tutuclient.media.upload import Document
+from tutuclient.media.upload import Document, PictureSource
 from tutuclient.resources.endpoint import Endpoint, events, stamped
+from tutuclient.resources.options import RequestOptions
 from tutuclient.resources.resource import Resource
 from tutuclient.settings import origin_of
 from tutuclient.streams.events import EventReader, EventStream
@@ -19,47 +20,33 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from tutuclient._meta import Meta
-    from tutuclient.media.upload import PictureSource
     from tutuclient.resources.endpoint import RequestInfo
-    from tutuclient.resources.options import RequestOptions
     from tutuclient.transport.reply import Reply
     from tutuclient.wire.sse import Data
 
 T = TypeVar("T")
 
 
+class AnyFields(RequestOptions, total=False):
+    """The keywords of ``get``, ``post``, ``put``, ``patch`` and ``delete``; ``TutuClient.post`` explains them."""
+
+    body: Mapping[str, Any] | None
+    files: Mapping[str, PictureSource] | None
+    makes_image: bool
+
+
 class AnyEndpoint(Resource):
     """The endpoints that have no class of their own here."""
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        cast_to: type[T],
-        *,
-        body: Mapping[str, Any] | None = None,
-        files: Mapping[str, PictureSource] | None = None,
-        makes_image: bool = False,
-        **options: Unpack[RequestOptions],
-    ) -> Coroutine[Any, Any, T]:
-        """Make a call and read its whole answer; ``TutuClient.post`` documents the arguments."""
-        endpoint, fields = self._endpoint(method, path, cast_to), _fields(body)
-        return self._whole(endpoint, fields, _form_files(files), makes_image=makes_image, **options)
+    def send(self, method: str, path: str, cast_to: type[T], **options: Unpack[AnyFields]) -> Coroutine[Any, Any, T]:
+        """Send a request and read its whole answer; ``TutuClient.post`` documents the arguments."""
+        return self._whole(self._endpoint(method, path, cast_to), **_arguments(options))
 
     def open(
-        self,
-        method: str,
-        path: str,
-        cast_to: type[T],
-        *,
-        body: Mapping[str, Any] | None = None,
-        files: Mapping[str, PictureSource] | None = None,
-        makes_image: bool = False,
-        **options: Unpack[RequestOptions],
+        self, method: str, path: str, cast_to: type[T], **options: Unpack[AnyFields]
     ) -> Coroutine[Any, Any, EventStream[T]]:
-        """Make a call and return the stream of its events. Arguments as for ``send``."""
-        endpoint, fields = self._endpoint(method, path, cast_to), _fields(body)
-        return self._streamed(endpoint, fields, _form_files(files), makes_image=makes_image, **options)
+        """Send a request and return the stream of its events. Arguments as for ``send``."""
+        return self._streamed(self._endpoint(method, path, cast_to), **_arguments(options))
 
     def _endpoint(self, method: str, path: Any, cast_to: type[T]) -> Endpoint[T, EventStream[T]]:
         """Declare an endpoint for one call.
@@ -73,6 +60,7 @@ class AnyEndpoint(Resource):
             )
         if not isinstance(path, str):
             raise ConfigError(f'the path is {wire.quoted(path)}: write text, such as "/models"')
+        # A line break would end the request line, and what follows "#" is never sent (RFC 3986, section 3.5).
         if not path.isprintable() or "#" in path:
             raise ConfigError(f"{path!r} has a line break, a control character or a # inside; write it as %0A, %23…")
         if not path.startswith("/") and not _is_within(path, self._settings.origin):
@@ -91,13 +79,18 @@ class AnyEndpoint(Resource):
             return EventReader(
                 reply.meta,
                 read=event,
-                is_last=_never,  # Nothing is known of these events, so the stream is whole where HTTP says so.
+                is_last=lambda _: False,  # Nothing is known of these events, so the stream is whole where HTTP says so.
                 read_whole=lambda data, meta: [event("", data, meta)],
                 max_bytes=reply.call.max_bytes,
                 eof_completes=True,
             )
 
         return Endpoint(f"client.{method.lower()}", path, method=method, read=read, begin=events(reader))
+
+
+def _arguments(options: AnyFields) -> dict[str, Any]:
+    body, files = _fields(options.get("body")), _form_files(options.get("files"))
+    return {"makes_image": False, **options, "body": body, "files": files}
 
 
 def _fields(body: Any) -> Any:
@@ -110,6 +103,7 @@ def _fields(body: Any) -> Any:
 def _form_files(files: Mapping[str, PictureSource] | None) -> list[wire.FormFile] | None:
     if files is None:
         return None
+    # Every file of a form gets a name: relays take no file without one, and upstreams see little else (WIRE.md 1.2).
     documents = {field: Document(source) for field, source in files.items()}
     for field, document in documents.items():
         document.name = document.name or field
@@ -129,7 +123,3 @@ def _is_within(address: str, origin: str) -> bool:
         )
     except ValueError:  # ``urlsplit`` raises for what is not an address.
         return False
-
-
-def _never(_: object) -> bool:
-    return False

@@ -25,9 +25,6 @@ class ImageReader(EventReader[ImageStreamEvent]):
         kind: What the events of this endpoint are called: ``image_generation`` or ``image_edit``.
         count: How many images were asked for.
         max_bytes: As for ``EventReader``.
-
-    Attributes:
-        kept: All but the drafts.
     """
 
     def __init__(self, origin: Origin, *, kind: str, count: int, max_bytes: int) -> None:
@@ -38,12 +35,13 @@ class ImageReader(EventReader[ImageStreamEvent]):
             read_whole=self._whole_answer,
             max_bytes=max_bytes,
             more_after_last=True,
+            # [DONE] says nothing of images that have not come; ``check_complete`` counts them.
             done_completes=False,
         )
         self._origin = origin
         self._kind = kind
         self._count = count
-        self.kept: list[ImageStreamEvent] = []
+        self.kept: list[ImageStreamEvent] = []  # All but the drafts.
 
     @property
     def partial(self) -> ImagesResponse | None:
@@ -108,6 +106,7 @@ class ImageReader(EventReader[ImageStreamEvent]):
         return len(whole) >= max(self._count, 1) or (event.is_last and not event.has_picture)
 
     def _whole_answer(self, data: Data, meta: Meta) -> list[ImageStreamEvent]:
+        # new-api ignores ``stream`` for images, so JSON is a usual answer here (WIRE.md 1.9; QuantumNous/new-api#4478).
         answer = wire.read_images(data, meta)
         events = [
             _completed(image, answer, self._kind) for image in answer.data if image.url or image.b64_json or image.error
@@ -140,6 +139,7 @@ def folded(events: list[ImageStreamEvent]) -> ImagesResponse:
     """Fold the events of a stream, without its drafts, into a whole answer."""
     last = events[-1]
     items = [
+        # ``extra`` parses the event's JSON once more, base64 and all, so it is asked only where the field is there.
         {"index": event.extra.get("image_index") if event.raw.find(b'"image_index"') >= 0 else None, "event": event}
         for event in events
         if event.has_picture or event.error

@@ -42,6 +42,7 @@ PictureFile: TypeAlias = (
 """An image to be sent as the file of a form: a source, or a name and a source. Its bytes say what media type it is."""
 
 _Images: TypeAlias = "PictureFile | Sequence[PictureFile]"
+# A mask needs an alpha channel, and the API takes it as PNG only (WIRE.md 1.9).
 _MASKS = frozenset({"image/png"})
 
 
@@ -192,12 +193,14 @@ def _read(data: bytes | bytearray, reply: Reply, info: RequestInfo) -> ImagesRes
     reader = _reader(reply, info)
     if (events := stream_in(data, reply.content_type, reader)) is None:
         return stamped(wire.read_images(data, reply.meta), reply, info.origin(reply))
+    # new-api streams whenever its upstream does (WIRE.md 3.4).
     for _ in events:  # The reader keeps them, without the drafts.
         pass
     return stamped(folded(reader.kept), reply, info.origin(reply))
 
 
 def _reader(reply: Reply, info: RequestInfo) -> ImageReader:
+    # OpenAI's events have these two beginnings (WIRE.md 1.9); those made of a whole answer get the same.
     kind = "image_edit" if reply.call.what.endswith("edits") else "image_generation"
     asked = info.body.get("n")
     count = asked if isinstance(asked, int) else 1
@@ -210,6 +213,7 @@ def _files(image: _Images) -> list[wire.FormFile]:
     sources = cast("Sequence[PictureFile]", image if several else [image])
     if not sources:
         raise MediaError("no image was passed: the list is empty")
+    # Never both in one form: new-api reads the first kind that it finds, and drops the other (WIRE.md 1.9).
     field = "image" if len(sources) == 1 else "image[]"
     return [wire.FormFile(field, _upload(source, "image")) for source in sources]
 

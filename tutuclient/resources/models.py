@@ -40,9 +40,6 @@ class Models(Resource):
         Await it for the list, or iterate over it with ``async for``. Other shapes than OpenAI's are understood: bare
         lists, lists of names, and those of Ollama and Gemini. A list that is empty is noted in ``meta.warnings``.
 
-        Args:
-            **options: ``extra_headers``, ``extra_query`` and ``timeout``, as ``RequestOptions`` has them.
-
         Raises:
             UnexpectedResponseError: There is no list of models in the answer.
             APIError: The relay answered with an error, or could not be reached.
@@ -51,10 +48,6 @@ class Models(Resource):
 
     async def retrieve(self, model: str, **options: Unpack[RequestOptions]) -> Model:
         """Retrieve one model. Relays know only those of their built-in table here: one that is listed may be unknown.
-
-        Args:
-            model: Its id, as it is listed.
-            **options: As for ``list``.
 
         Raises:
             ConfigError: This cannot be the id of a model; nothing was sent.
@@ -108,6 +101,7 @@ def _step(model: Any) -> str:
     if model.strip() in {"", ".", ".."}:  # The dots are steps of a path, not names in it (RFC 3986, section 5.2.4).
         raise ConfigError("models.retrieve needs the id of a model")
     try:
+        # Ids hold "/", ":" and CJK (WIRE.md 1.10); a "/" that is not escaped would be a step of the path.
         return quote(model, safe="")
     except UnicodeEncodeError:
         raise ConfigError(f"models.retrieve: {model!r} holds half a surrogate, which cannot be sent") from None

@@ -47,11 +47,8 @@ _FILTERED = frozenset({"content_filter", "safety", "sensitive"})
 class Expected(Generic[T]):
     """What the answer to a request is to be parsed as.
 
-    Args:
-        body: The request's fields. Functions in ``tools`` and a type in ``response_format`` become schemas.
-
     Attributes:
-        body: The fields as they are sent.
+        body: The fields as they are sent: functions in ``tools`` and a type in ``response_format`` became schemas.
         shape: The type asked for, or None.
         anything: Whether there is something to parse: a type was asked for, or a tool is strict.
 
@@ -76,12 +73,8 @@ class Expected(Generic[T]):
     def read(self, completion: ChatCompletion, *, whole: bool = True) -> ParsedChatCompletion[T]:
         """Parse an answer.
 
-        Args:
-            completion: As it came, or folded.
-            whole: Raise an error for one that was cut off.
-
         Raises:
-            LengthFinishReasonError: It was cut off at its limit.
+            LengthFinishReasonError: It was cut off at its limit; as the next, only with ``whole``.
             ContentFilterFinishReasonError: It was cut off by a filter.
             UnexpectedResponseError: It does not fit; the message says where, ``partial`` has it.
         """
@@ -166,12 +159,8 @@ def _begun(text: str, read: Callable[[str], Any] | None) -> Any:
         return partial_json(text)
 
 
-def refuse_format(body: Mapping[str, Any]) -> None:
-    """Raise an error for a type where the answer is not parsed.
-
-    Raises:
-        ConfigError: ``response_format`` is a type.
-    """
+def check_untyped(body: Mapping[str, Any]) -> None:
+    """Raise a ``ConfigError`` where ``response_format`` is a type, and the answer will not be parsed."""
     asked = body.get("response_format")
     if asked is None:
         return
@@ -191,6 +180,7 @@ def _is_parseable(tool: Tool | Mapping[str, Any]) -> bool:
 
 
 def _check_whole(choice: ChatChoice, completion: ChatCompletion) -> None:
+    # Gemini's reasons come in capitals (WIRE.md 3.3, item 5).
     word = (choice.finish_reason or "").lower()
     if word in _CUT_OFF:
         raise LengthFinishReasonError(
@@ -223,6 +213,7 @@ S = TypeVar("S", bound=Answer | Nested)
 def _as(kind: type[S], struct: Answer | Nested, **more: Any) -> S:
     """Return a struct as one of a subclass, with all that is kept with it."""
     fields = {name: getattr(struct, name) for name in struct.__struct_fields__}
+    # ``msgspec.structs.replace`` keeps the class, and this is to become a subclass of it.
     copy = kind(**(fields | more))
     copy_provenance(struct, copy)
     return copy

@@ -41,6 +41,7 @@ class Resource:
     def __init__(self, settings: Settings, transport: Transport) -> None:
         self._settings = settings
         self._transport = transport
+        # Kept on the resource, so that a method of an endpoint is written once and has three faces (``views``).
         self._returns: Literal["answer", "raw", "open"] = "answer"
 
     @cached_property
@@ -69,15 +70,7 @@ class Resource:
         stream: Any = None,
         files: list[wire.FormFile] | None = None,
     ) -> Coroutine[Any, Any, T | S]:
-        """Call an endpoint with keywords, as users pass them.
-
-        Args:
-            endpoint: What to call.
-            arguments: The fields that the call has as named arguments.
-            keywords: All others, the options of the call among them.
-            stream: Whether the caller asked for a stream.
-            files: Files to send beside the fields; with them the body is a form, and not JSON.
-        """
+        """Call an endpoint with keywords, as users pass them; with ``files`` the body is a form, and not JSON."""
         body, options = endpoint.split(arguments, keywords, stream)
         return self._request(endpoint, body, files, **options)
 
@@ -105,15 +98,7 @@ class Resource:
         makes_image: bool | None = None,
         **options: Unpack[RequestOptions],
     ) -> Coroutine[Any, Any, T]:
-        """Send fields and read the whole answer.
-
-        Args:
-            endpoint: What to call.
-            body: The fields; None sends no body.
-            files: As for ``_ask``.
-            makes_image: Whether the request orders an image; None leaves that to the endpoint.
-            **options: The options of the call.
-        """
+        """Send fields (None sends no body) and read the whole answer; ``makes_image=None`` lets the endpoint judge."""
         call = self._call(endpoint, body, files, makes_image, options, stream=False)
         return self._send(call, endpoint.read, RequestInfo(body, self._downloads))
 
@@ -150,8 +135,10 @@ class Resource:
         settings = self._settings
         headers, query = options.get("extra_headers"), options.get("extra_query")
         if endpoint.headers is not None:
+            # What a caller passes is meant for this call, and wins over what the endpoint always sends.
             headers = {**endpoint.headers, **(headers or {})}
         queries = {**settings.default_query, **clean_query(query)} if query else settings.default_query
+        # UNSET and not None, which is a value of its own: no limit at all.
         timeout = options.get("timeout", UNSET)
         fields = endpoint.prepare(body)
         form = None if files is None else wire.form({} if fields is None else fields, files)

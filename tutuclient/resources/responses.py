@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from tutuclient._meta import Meta
     from tutuclient.transport import Call
@@ -196,6 +195,7 @@ class OpenResponse(_Head, Generic[T]):
 
     async def iter_text(self) -> AsyncGenerator[str, None]:
         """Return the body as text, as it comes; bytes that are not UTF-8 become U+FFFD."""
+        # A character may be cut in two by the network (WIRE.md 3.1).
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         async with aclosing(self.iter_bytes()) as pieces:
             async for piece in pieces:
@@ -214,6 +214,8 @@ class OpenResponse(_Head, Generic[T]):
         size = 0
         async with aclosing(self.iter_text()) as texts:
             async for text in texts:
+                # ``splitlines`` would also cut at U+2028 and its like, which JSON may hold unescaped (RFC 8259, section
+                # 7).
                 head, *lines = text.split("\n")
                 begun.append(head)
                 size += len(head)
@@ -266,6 +268,8 @@ class OpenResponse(_Head, Generic[T]):
                 _close(reply)
                 if isinstance(error, TutuError):
                     error.with_details(attempts=self.meta.attempts)
+                    # Relays echo keys in messages (WIRE.md 6). The transport removes them from its errors; this one
+                    # is raised behind it.
                     wire.without_key(error, reply.call.settings.api_key)
                 raise
             answer: object = result
@@ -341,9 +345,7 @@ class OpenResponseManager(Generic[T]):
         self._response = await self._call
         return self._response
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._response is not None:
             await self._response.aclose()
 

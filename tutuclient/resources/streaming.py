@@ -35,7 +35,6 @@ from tutuclient.types.provenance import Provenance, remember
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Iterator
-    from types import TracebackType
     from typing import Self
 
     from tutuclient.types.chat import ChatChunkChoice, ChatCompletionChunk, ChoiceLogprobs, TokenLogprob, ToolCallDelta
@@ -107,6 +106,7 @@ class ChatCompletionStream(ChatStream, Generic[T]):
                     for event in progress.events(choice, empty=empty):
                         yield event
         for done in (await self.completion()).choices:
+            # A choice that came whole, without a chunk of its own.
             progress = choices.setdefault(done.index, _Progress(done.index, self._expected))
             for event in progress.ending(done):
                 yield event
@@ -142,9 +142,7 @@ class ChatStreamManager(Generic[T]):
         self._stream = await self._opening
         return self._stream
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._stream is not None:
             await self._stream.aclose()
 
@@ -184,6 +182,7 @@ class _Progress(Generic[T]):
         known = len(self._calls.calls)
         call = self._calls.add(piece, {}, choice=choice)
         if len(self._calls.calls) > known:
+            # By identity: calls may share an id, or have none at all (WIRE.md 3.3, item 8).
             self._places[id(call)] = known
             if known:
                 yield from self._done_early(known - 1)

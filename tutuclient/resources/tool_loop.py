@@ -25,7 +25,6 @@ from tutuclient.types.provenance import copy_provenance
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-    from types import TracebackType
     from typing import Self
 
     from tutuclient.streams.chat import ChatStream
@@ -98,6 +97,7 @@ class _Rounds:
         # A tool passed as a dict cannot be called here, so the run ends, and its caller sees the calls.
         if not calls or any(isinstance(self._tools.get(_name(call)), Mapping) for call in calls):
             return False
+        # Checked before the tools are called: their results could not be sent any more.
         if self.rounds >= self._max_rounds:
             raise ToolRoundsError(
                 f"the model still asks for tools after {self.rounds} rounds (max_rounds): allow more, or continue with"
@@ -236,9 +236,7 @@ class ToolRunStream:
         await self._ask()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._left = True
         await self._chunks.aclose()
         if self._stream is not None:
@@ -320,6 +318,7 @@ def _content(value: Any) -> str | list[Any]:
         items = cast("list[Any]", value)
         if any(map(_is_part, items)) and all(isinstance(item, str) or _is_part(item) for item in items):
             return [TextPart(item) if isinstance(item, str) else item for item in items]
+    # NaN and infinity are no JSON (RFC 8259, section 6), and msgspec writes null for them.
     wire.check_finite(value, "")
     return msgspec.json.Encoder(enc_hook=_plain, decimal_format="number").encode(value).decode()
 
@@ -336,6 +335,7 @@ def _is_part(value: Any) -> bool:
         return value.__struct_config__.tag in _PART_KINDS
     fields: Mapping[str, Any] = cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
     kind = fields.get("type")
+    # A tool's own object may have a "type" as well; a part also has a field of that name (WIRE.md 2.1).
     return isinstance(kind, str) and kind in _PART_KINDS and kind in fields
 
 

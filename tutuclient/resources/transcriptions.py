@@ -5,7 +5,7 @@ Source: ``POST /audio/transcriptions`` and ``/audio/translations``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, Never, TypeAlias, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, Required, TypeAlias, Unpack, overload
 
 from tutuclient import wire
 from tutuclient.errors import ConfigError
@@ -43,6 +43,9 @@ SoundFile: TypeAlias = "SoundSource | tuple[str | None, SoundSource] | tuple[str
 class _Fields(TranscriptionFields, CallOptions, total=False):
     """The keywords of ``audio.transcriptions.create``."""
 
+    file: Required[SoundFile]
+    model: Required[str]
+
 
 class _WholeFields(_Fields, total=False):
     """The same, for an answer that is not streamed."""
@@ -53,6 +56,9 @@ class _WholeFields(_Fields, total=False):
 class _TranslationFields(TranslationFields, CallOptions, total=False):
     """The keywords of ``audio.translations.create``."""
 
+    file: Required[SoundFile]
+    model: Required[str]
+
 
 class Transcriptions(Resource):
     """``client.audio.transcriptions``."""
@@ -62,64 +68,37 @@ class Transcriptions(Resource):
 
     @overload
     async def create(
-        self,
-        *,
-        file: SoundFile,
-        model: str,
-        response_format: Literal["json"] | None = None,
-        **fields: Unpack[_WholeFields],
+        self, *, response_format: Literal["json"] | None = None, **fields: Unpack[_WholeFields]
     ) -> Transcription: ...
 
     @overload
     async def create(
-        self, *, file: SoundFile, model: str, response_format: Literal["verbose_json"], **fields: Unpack[_WholeFields]
+        self, *, response_format: Literal["verbose_json"], **fields: Unpack[_WholeFields]
     ) -> TranscriptionVerbose: ...
 
     @overload
     async def create(
-        self, *, file: SoundFile, model: str, response_format: Literal["diarized_json"], **fields: Unpack[_WholeFields]
+        self, *, response_format: Literal["diarized_json"], **fields: Unpack[_WholeFields]
     ) -> TranscriptionDiarized: ...
 
     @overload
     async def create(
-        self,
-        *,
-        file: SoundFile,
-        model: str,
-        response_format: Literal["text", "srt", "vtt"],
-        **fields: Unpack[_WholeFields],
+        self, *, response_format: Literal["text", "srt", "vtt"], **fields: Unpack[_WholeFields]
     ) -> str: ...
 
     @overload
     async def create(
-        self,
-        *,
-        file: SoundFile,
-        model: str,
-        response_format: AudioResponseFormat | None = None,
-        stream: Literal[True],
-        **fields: Unpack[_Fields],
+        self, *, response_format: AudioResponseFormat | None = None, stream: Literal[True], **fields: Unpack[_Fields]
     ) -> EventStream[TranscriptionStreamEvent]: ...
 
     @overload
     async def create(
-        self,
-        *,
-        file: SoundFile,
-        model: str,
-        response_format: AudioResponseFormat | None = None,
-        **fields: Unpack[_WholeFields],
-    ) -> Transcription | TranscriptionVerbose | TranscriptionDiarized | str: ...
+        self, *, response_format: AudioResponseFormat | None = None, **fields: Unpack[_WholeFields]
+    ) -> _Transcribed: ...
 
     @overload
     async def create(
-        self,
-        *,
-        file: SoundFile,
-        model: str,
-        response_format: AudioResponseFormat | None = None,
-        stream: bool | None,
-        **fields: Unpack[_Fields],
+        self, *, response_format: AudioResponseFormat | None = None, stream: bool | None, **fields: Unpack[_Fields]
     ) -> _Transcribed | EventStream[TranscriptionStreamEvent]: ...
 
     async def create(
@@ -168,42 +147,22 @@ class Translations(Resource):
 
     @overload
     async def create(
-        self,
-        *,
-        file: SoundFile,
-        model: str,
-        response_format: Literal["json"] | None = None,
-        **fields: Unpack[_TranslationFields],
+        self, *, response_format: Literal["json"] | None = None, **fields: Unpack[_TranslationFields]
     ) -> Translation: ...
 
     @overload
     async def create(
-        self,
-        *,
-        file: SoundFile,
-        model: str,
-        response_format: Literal["verbose_json"],
-        **fields: Unpack[_TranslationFields],
+        self, *, response_format: Literal["verbose_json"], **fields: Unpack[_TranslationFields]
     ) -> TranslationVerbose: ...
 
     @overload
     async def create(
-        self,
-        *,
-        file: SoundFile,
-        model: str,
-        response_format: Literal["text", "srt", "vtt"],
-        **fields: Unpack[_TranslationFields],
+        self, *, response_format: Literal["text", "srt", "vtt"], **fields: Unpack[_TranslationFields]
     ) -> str: ...
 
     @overload
     async def create(
-        self,
-        *,
-        file: SoundFile,
-        model: str,
-        response_format: TranslationFormat | None = None,
-        **fields: Unpack[_TranslationFields],
+        self, *, response_format: TranslationFormat | None = None, **fields: Unpack[_TranslationFields]
     ) -> Translation | TranslationVerbose | str: ...
 
     async def create(
@@ -228,6 +187,7 @@ class _TranslationsOpen(View):
 
 def _arguments(model: str, response_format: str | None) -> dict[str, Any]:
     """Return the named fields of a form; the model comes first, as relays read it."""
+    # new-api rebuilds a form with the model first, too (WIRE.md 1.2).
     return {"model": model} if response_format is None else {"model": model, "response_format": response_format}
 
 
@@ -240,6 +200,7 @@ def _recording(file: SoundFile) -> Recording:
     """Return the recording of a file, whatever it is passed as."""
     if not isinstance(file, tuple):
         return file if isinstance(file, Recording) else Recording(file)
+    # openai's package takes tuples too; a fourth item, the part's headers, has no place in this client's forms.
     if len(file) not in {2, 3}:
         raise ConfigError(f"a file as a tuple is (name, content) or (name, content, media type); got {len(file)} items")
     name, source, *mime = file

@@ -15,65 +15,31 @@ import msgspec
 
 from tutuclient._descriptors import default_connections
 from tutuclient._meta import Meta  # noqa: TC001  (msgspec reads annotations at run time)
-from tutuclient._unset import UNSET, Unset, is_unset
+from tutuclient._unset import UNSET as UNSET
+from tutuclient._unset import Unset as Unset
+from tutuclient._unset import is_unset as is_unset
 from tutuclient.errors import ConfigError
-from tutuclient.settings.credentials import (
-    DEFAULT_BASE_URL,
-    clean_base_url,
-    clean_key,
-    clean_proxy,
-    find_credentials,
-    origin_of,
-)
-from tutuclient.settings.headers import (
-    bearer,
-    clean_headers,
-    clean_query,
-    header_lines,
-    merged_headers,
-    own_headers,
-)
-from tutuclient.settings.secret import Secret, SecretBytes, hidden, shown
-from tutuclient.settings.values import (
-    RetryPolicy,
-    Timeout,
-    clean_concurrency,
-    clean_rate,
-    clean_retry,
-    clean_timeout,
-    is_whole,
-)
+from tutuclient.settings.credentials import DEFAULT_BASE_URL as DEFAULT_BASE_URL
+from tutuclient.settings.credentials import clean_base_url, clean_key, clean_proxy, find_credentials
+from tutuclient.settings.credentials import origin_of as origin_of
+from tutuclient.settings.headers import bearer
+from tutuclient.settings.headers import clean_headers as clean_headers
+from tutuclient.settings.headers import clean_query as clean_query
+from tutuclient.settings.headers import header_lines as header_lines
+from tutuclient.settings.headers import merged_headers as merged_headers
+from tutuclient.settings.headers import own_headers as own_headers
+from tutuclient.settings.secret import Secret as Secret
+from tutuclient.settings.secret import SecretBytes as SecretBytes
+from tutuclient.settings.secret import hidden as hidden
+from tutuclient.settings.secret import shown
+from tutuclient.settings.values import RetryPolicy as RetryPolicy
+from tutuclient.settings.values import Timeout as Timeout
+from tutuclient.settings.values import clean_concurrency, clean_rate, clean_retry, is_whole
+from tutuclient.settings.values import clean_timeout as clean_timeout
 
 if TYPE_CHECKING:
     import ssl
     from typing import Unpack
-
-__all__ = [
-    "DEFAULT_BASE_URL",
-    "UNSET",
-    "Changes",
-    "Key",
-    "Middleware",
-    "Options",
-    "RetryPolicy",
-    "Secret",
-    "SecretBytes",
-    "Settings",
-    "Spent",
-    "Timeout",
-    "Unset",
-    "clean_headers",
-    "clean_query",
-    "clean_timeout",
-    "header_lines",
-    "hidden",
-    "is_unset",
-    "merged_headers",
-    "origin_of",
-    "own_headers",
-    "with_key",
-    "with_keywords",
-]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -135,8 +101,8 @@ def _listener(value: Any, name: str) -> Any:
 
 
 def _middleware(value: Any, name: str) -> tuple[Middleware, ...]:
-    given: object = value
-    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+    listed: object = value
+    if isinstance(listed, str | bytes) or not isinstance(listed, Iterable):
         raise ConfigError(f"{name} must be a list of async functions; got {shown(value)}")
     layers: tuple[Any, ...] = tuple(value)
     for layer in layers:
@@ -206,7 +172,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def slots(self) -> int:
-        """How many calls may be in flight at once: no call waits inside the pool, where it could not be told apart."""
+        """The number of calls in flight at once: none waits inside the pool, where nothing could tell it apart."""
         most = self.max_concurrency
         return self.max_connections if most is None or most == "auto" else min(self.max_connections, most)
 
@@ -282,23 +248,23 @@ _OPTIONS, _CHANGES = frozenset(Options.__annotations__), frozenset(Changes.__ann
 
 
 def _fields(
-    given: Mapping[str, Any], known: frozenset[str], retry: RetryPolicy, headers: Mapping[str, str]
+    keywords: Mapping[str, Any], known: frozenset[str], retry: RetryPolicy, headers: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Check settings that were given, and return them as fields of ``Settings``.
+    """Check settings, and return them as fields of ``Settings``.
 
     Args:
-        given: Keywords and their values.
+        keywords: The settings by their names.
         known: The keywords that there are.
         retry: What ``max_retries`` changes.
         headers: What ``default_headers`` are added to.
     """
-    if not given:
+    if not keywords:
         return {}
-    if not known.issuperset(given):
-        raise TypeError(_unknown(min(given.keys() - known), known))
+    if not known.issuperset(keywords):
+        raise TypeError(_unknown(min(keywords.keys() - known), known))
     fields: dict[str, Any] = {}
     parts: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in keywords.items():
         if value is not UNSET and (value is not None or name == "timeout"):
             if name in _CHECKS:
                 fields[name] = _CHECKS[name](value, name)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 DEFAULT_BASE_URL: Final = "https://apinew.tutujin.com/v1"
+# Documentation shows whole addresses, and people paste them as the base URL (.github/WIRE.md, section 6).
 _ENDPOINTS = (
     "/chat/completions",
     "/completions",
@@ -50,7 +51,7 @@ def find_credentials(api_key: object, base_url: object, getenv: Callable[[str], 
     is_later = callable(api_key)
     key, key_from = (Secret(""), "") if is_later else _look_up("api_key", api_key, getenv)
     url, url_from = _look_up("base_url", base_url, getenv)
-    _refuse_mixed(key_from, url_from, getenv)
+    _check_mixed(key_from, url_from, getenv)
     if key_from is None:
         raise ConfigError(
             "no API key: pass api_key=…, or set TUTU_API_KEY (OPENAI_API_KEY is read too); "
@@ -84,13 +85,14 @@ def _look_up(name: str, value: object, getenv: Callable[[str], str | None]) -> t
                 "an empty value often comes from a variable that was not set"
             )
         return value, ""
+    # Stripped: a variable that was filled from a file ends in a line break, which no header can have.
     for variable in (f"TUTU_{name.upper()}", f"OPENAI_{name.upper()}"):
         if found := Secret((getenv(variable) or "").strip()):
             return found, variable
     return Secret(""), None
 
 
-def _refuse_mixed(key_from: str | None, url_from: str | None, getenv: Callable[[str], str | None]) -> None:
+def _check_mixed(key_from: str | None, url_from: str | None, getenv: Callable[[str], str | None]) -> None:
     """Check that no empty variable makes the key of one account go to the address of another.
 
     An empty variable counts as not set, as in a shell. But where the other variable
@@ -135,6 +137,8 @@ def clean_key(text: object) -> Secret:
         )
     if not key:
         raise ConfigError("the API key is empty without its spaces, quotes and 'Bearer': copy it again")
+    # A "-" inside is not rejected, although new-api takes what follows one for a channel and answers 403: keys of other
+    # vendors have several (.github/WIRE.md, section 6).
     if not key.isascii() or not key.isprintable() or " " in key:
         raise ConfigError(
             "the API key has a line break, a space or a character that is not ASCII inside: copy it again, alone"
@@ -151,7 +155,7 @@ def clean_base_url(text: object, key: object = "") -> str:
     """Return the base URL that was meant: of a bare host, a trailing slash, the whole address of an endpoint.
 
     ``/v1`` is added only when there is no path; any other path is kept as it is.
-    What may be a key is refused and never shown: it would be looked up in DNS, and
+    What may be a key is an error, and never shown: it would be looked up in DNS, and
     stand in every error.
 
     Args:
@@ -184,7 +188,7 @@ def _clean_address(text: str) -> str:
     url = Secret(text.strip().strip(_QUOTES).strip())
     if not url or not url.isprintable() or any(mark.isspace() for mark in url) or "\\" in url:
         raise ConfigError("base_url is empty, or has spaces, line breaks or control characters inside")
-    _refuse_placeholder(url)
+    _check_placeholder(url)
     if _is_key(url):
         raise ConfigError(
             "base_url looks like a key, not like a host: was it swapped with api_key? The order is "
@@ -194,6 +198,7 @@ def _clean_address(text: str) -> str:
         url = Secret(f"{'http' if _LOOPBACK.match(url) else 'https'}://{url!s}")
     try:
         parts = urlsplit(url)
+        # Read here, since ``port`` parses its text only when it is asked for, and raises ValueError then.
         port = parts.port
     except ValueError:
         raise ConfigError("base_url is not an address: its host or its port cannot be read") from None
@@ -205,16 +210,20 @@ def _clean_address(text: str) -> str:
         raise ConfigError("base_url must not contain a user name or password: pass the key as api_key")
     if parts.query or parts.fragment:
         raise ConfigError("base_url must not have a ?query or a #fragment: pass query parameters as default_query=")
+    # A doubled slash is not forgiven: /v1//chat/completions is 404, //v1/… the panel's HTML under 200 (.github/WIRE.md,
+    # section 4.6).
     path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
     for endpoint in _ENDPOINTS:
         if path.endswith(endpoint):
             path = path.removesuffix(endpoint)
             break
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    # Without /v1 new-api and one-api answer with the HTML of their panel, and status 200 (.github/WIRE.md, section
+    # 3.4).
     return f"{parts.scheme}://{host}{'' if port is None else f':{port}'}{path or '/v1'}"
 
 
-def _refuse_placeholder(url: str) -> None:
+def _check_placeholder(url: str) -> None:
     """Check an address for placeholders that nobody has filled in.
 
     Raises:

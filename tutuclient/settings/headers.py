@@ -30,7 +30,7 @@ def bearer(key: str) -> Secret:
     return Secret(f"Bearer {key!s}")
 
 
-# Headers that say where a request ends, and what the connection is for. aiohttp sends them as they are given, beside a
+# Headers that say where a request ends, and what the connection is for. aiohttp sends them as they are, beside a
 # body that has its own length: the body is cut, the call hangs, or the rest is read as a second request (smuggling).
 # Sources: RFC 9112, sections 6 and 11.2; RFC 9110, sections 7.2, 7.6.1, 7.8 and 10.1.1; RFC 7540, section 3.2.1.
 _FRAMING_HEADERS = frozenset(

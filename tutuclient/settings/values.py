@@ -35,6 +35,9 @@ class Timeout(msgspec.Struct, frozen=True):
         idle: Silence in the *content* of a stream that has begun; pings and empty frames do not count.
     """
 
+    # openai's package has 600 s in all as well (.github/WIRE.md, section 4.5). aiohttp's own 300 s would end long
+    # images and streams (section 3.2), and new-api gives up on a silent upstream after 60 or 120 s, so that 300 s of
+    # silence mean a dead connection.
     total: float | None = 600.0
     connect: float | None = 10.0
     pool: float | None = None
@@ -68,6 +71,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         resend_unknown: Send again what may already have been done, and billed. None: yes, unless it makes an image.
     """
 
+    # The numbers of openai's package: 2 retries, from 0.5 s doubling to 8 s (.github/WIRE.md, section 4.5).
     max_retries: int = 2
     wait_initial: float = 0.5
     wait_max: float = 8.0
@@ -98,12 +102,13 @@ def clean_timeout(timeout: object) -> Timeout:
     never end.
 
     Raises:
-        ConfigError: It is none of these.
+        ConfigError: It is something else.
     """
     if isinstance(timeout, Timeout):
         return timeout
     if timeout is UNSET:
         return Timeout()
+    # Known by its parts, since httpx is not imported here.
     if all(hasattr(timeout, name) for name in ("connect", "read", "write", "pool")):
         of_httpx: Any = timeout
         read = of_httpx.read
@@ -112,6 +117,7 @@ def clean_timeout(timeout: object) -> Timeout:
     if timeout is None:
         return Timeout(total=None)
     if _is_number(timeout):
+        # numpy's numbers and fractions become floats, which aiohttp and msgspec can compare and write.
         return Timeout(total=timeout if type(timeout) is int else float(timeout))
     raise ConfigError(f"timeout must be a number of seconds, a Timeout or None; got {shown(timeout)}")
 
@@ -124,7 +130,7 @@ def clean_retry(
     """Return ``retry``, or ``base`` with another ``max_retries``.
 
     Raises:
-        ConfigError: Both are given, or one is of a wrong type.
+        ConfigError: Both were passed, or one is of a wrong type.
     """
     if retry is not None and not isinstance(retry, RetryPolicy):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
         raise ConfigError(f"retry must be a RetryPolicy, such as RetryPolicy(max_retries=3); got {shown(retry)}")

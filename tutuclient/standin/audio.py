@@ -67,21 +67,14 @@ class Recording:
 
 
 def speak(text: str, *, speed: float = 1.0) -> bytes:
-    """Create the tones of a text, one a syllable: longer texts last longer, faster ones shorter.
-
-    Args:
-        text: The text.
-        speed: How many times as fast as usual, 0.25 to 4.
-
-    Returns:
-        Samples without a header: 24 kHz, 16 bits, one channel, little-endian.
-    """
+    """Create the tones of a text, one a syllable: 24 kHz, 16 bits, one channel, little-endian, without a header."""
     return b"".join(_tones(text, speed)) or _tone(0, round(_SENTENCE_S * RATE))
 
 
 def wav(samples: bytes, comment: str = "") -> bytes:
     """Write samples as ``speak`` creates them into a WAV file, with a comment."""
     note = comment.encode("utf-8", "replace")[:60_000] + b"\0"
+    # Chunks begin at even places, and the size of one does not count its padding (RIFF).
     note += b"\0" * (len(note) % 2)
     info = b"INFOICMT" + struct.pack("<I", len(note)) + note
     chunks = _chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, RATE, RATE * 2, 2, 16))
@@ -99,10 +92,7 @@ def sample_sound(text: str = "One small step. 一小步。") -> bytes:
 
 
 def listen(data: bytes) -> Recording:
-    """Measure a recording.
-
-    Args:
-        data: A WAV file of 8, 16, 24 or 32 bit PCM.
+    """Measure a WAV file of 8, 16, 24 or 32 bit PCM.
 
     Raises:
         ValueError: It is something else, is broken, or lasts too long; the message says which.
@@ -113,6 +103,7 @@ def listen(data: bytes) -> Recording:
             frames = file.readframes(file.getnframes())
     except (wave.Error, EOFError, struct.error) as error:
         raise ValueError(f"this stand-in decodes PCM WAV only: {str(error) or 'the file ends too early'}") from error
+    # A file that was cut off may end within a sample.
     frames = frames[: len(frames) - len(frames) % (width * channels)]
     if not frames or not rate:
         raise ValueError("the recording is empty")
@@ -124,6 +115,7 @@ def listen(data: bytes) -> Recording:
     quiet = sum(
         len(part) for start in range(0, len(samples), window) if _peak(part := samples[start : start + window]) < _QUIET
     )
+    # So many samples tell the loudness; Python would need seconds for those of an hour.
     sampled = samples[:: max(1, len(samples) // _LISTENED)]
     mean = math.sqrt(sum(value * value for value in sampled) / len(sampled)) / 32768
     loudness = max(-96.0, 20 * math.log10(mean)) if mean else -96.0
@@ -140,6 +132,7 @@ def _tones(text: str, speed: float) -> Iterator[bytes]:
             yield _tone(1 + sum(map(ord, found.lower())) % 12, round(_SYLLABLE_S * RATE / speed))
 
 
+# A text has few pitches and few lengths, and computing a tone in Python takes a millisecond.
 @functools.lru_cache(maxsize=256)
 def _tone(pitch: int, length: int) -> bytes:
     """Create one tone with soft ends; pitch 0 is silence, 1 to 12 the half tones from A below middle C."""
@@ -161,6 +154,7 @@ def _sixteen_bits(frames: bytes, width: int) -> "array.array[int]":
     """Convert samples to 16 bits: the two highest bytes of each; those of 8 bits are unsigned and get a low byte."""
     made = bytearray(len(frames) // width * 2)
     if width == 1:
+        # Samples of 8 bits are unsigned in WAV, wider ones are not.
         made[1::2] = frames.translate(bytes(value ^ 0x80 for value in range(256)))
     else:
         made[0::2], made[1::2] = frames[width - 2 :: width], frames[width - 1 :: width]
@@ -180,6 +174,7 @@ def _peak(part: "array.array[int]") -> int:
 
 def _comment(data: bytes) -> str | None:
     """Find the ICMT text in a file's LIST/INFO chunk."""
+    # Behind "RIFF", the size of the rest, and "WAVE".
     place = 12
     while place + 8 <= len(data):
         name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")

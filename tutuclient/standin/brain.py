@@ -25,6 +25,7 @@ _DATA_URI = re.compile(r"data:[\w.+-]+/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.ASCI
 _PAIR = re.compile(r"(\w[\w -]{0,40}?)\s*[:=：＝]\s*(\"[^\"\n]+\"|[^,，;；。!！?？\n]+)")
 
 Fetch = Callable[[str], bytes | None]
+"""Returns the bytes behind an http address, None when it is not the server's own."""
 
 
 class BadImageError(Exception):
@@ -67,10 +68,6 @@ class Reply:
 def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
     """Answer a chat completion request.
 
-    Args:
-        request: The request's body, decoded.
-        fetch: Returns the bytes behind an http address, or None when it is not the server's own.
-
     Raises:
         BadImageError: An image is broken, too large or out of reach, or Pillow is missing.
         BadAudioError: The audio is not WAV, or is asked for in a format that cannot be encoded here.
@@ -82,6 +79,7 @@ def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
     language = "zh" if zh else "en"
     modalities = lenient.strings(request.get("modalities"))
     reasoning = _reasoning(request, prompt, zh=zh)
+    # By the model's name, as with gpt-4o-image: relays have no field that orders an image in a chat (WIRE.md 1.11).
     if "image" in str(request.get("model", "")) or "image" in modalities:
         image, note = _draw(prompt, urls, fetch, zh=zh)
         text = f"{note}{'(离线替身,不是模型)' if zh else ' (Offline stand-in, no model.)'}"
@@ -93,6 +91,7 @@ def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
     observed = [*_described_images(urls, fetch, zh=zh), *_described_audio(request, zh=zh)]
     if schema is not None:
         context = "\n".join([prompt, *observed, *(result for _, result in results)])
+        # ``json_object`` asks for any object (WIRE.md 1.3), so the pairs that the prompt writes out are as good as any.
         value = schemas.fill(schema, Words(context)) if schema else _pairs(context)
         return Reply(json.dumps(value, ensure_ascii=False), language=language, reasoning=reasoning)
     if results:
@@ -108,6 +107,7 @@ def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
         text = f"我是离线替身,不是模型。你说的是:「{prompt}」"
     else:
         text = f'I am an offline stand-in, no model. You said: "{prompt}"'
+    # The API cuts before a stop word, and leaves it out.
     text = stopped(text, request.get("stop"))
     if "audio" in modalities:
         return Reply("", language=language, reasoning=reasoning, audio=_speech(request, text), transcript=text)
@@ -115,12 +115,7 @@ def answer(request: Mapping[str, Any], fetch: Fetch) -> Reply:
 
 
 def stopped(text: str, stop: object) -> str:
-    """Cut a text before the first of its stop words.
-
-    Args:
-        text: The text.
-        stop: A text, an array of them, or anything else for none.
-    """
+    """Cut a text before the first of its stop words: one, an array of them, or anything else for none."""
     places = [text.find(word) for word in lenient.strings(stop) if word and word in text]
     return text[: min(places)] if places else text
 
@@ -128,6 +123,7 @@ def stopped(text: str, stop: object) -> str:
 def _read(request: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Return the last user message's text, and the addresses of its images (or of the last message that has any)."""
     prompt, urls = "", list[str]()
+    # A follow-up in words is about the image before it, as in a conversation with a model.
     for message in reversed(lenient.objects(request.get("messages"))):
         if message.get("role") != "user":
             continue
@@ -143,14 +139,14 @@ def _draw(prompt: str, urls: list[str], fetch: Fetch, *, zh: bool) -> tuple[byte
     """Return an image and a note of what was done: the last image edited, or a new one."""
     drawn: tuple[bytes, str]
     if urls:
-        drawn = pillow("editing").edit(_look(urls[-1], fetch), prompt, zh=zh)
+        drawn = pillow("editing").edit(decode(image_bytes(urls[-1], fetch)), prompt, zh=zh)
     else:
         drawn = pillow("drawing").generate(prompt, zh=zh)
     return drawn
 
 
 def _described_images(urls: list[str], fetch: Fetch, *, zh: bool) -> list[str]:
-    described = [str(pillow("images").describe(_look(url, fetch), zh=zh)) for url in urls]
+    described = [str(pillow("images").describe(decode(image_bytes(url, fetch)), zh=zh)) for url in urls]
     if len(described) > 1:
         return [f"{'图' if zh else 'Image '}{number}: {text}" for number, text in enumerate(described, 1)]
     return described
@@ -222,11 +218,6 @@ def _speech(request: Mapping[str, Any], text: str) -> bytes:
     return samples if kind == "pcm16" else audio.wav(samples, text)
 
 
-def _look(url: str, fetch: Fetch) -> "Image":
-    """Decode the image behind an address."""
-    return decode(image_bytes(url, fetch))
-
-
 def decode(data: bytes) -> "Image":
     """Decode an image.
 
@@ -247,6 +238,7 @@ def pillow(module: str) -> Any:
         BadImageError: Pillow is missing.
     """
     try:
+        # Imported when first needed: Pillow is an extra, and a relay that is asked no images does without.
         return import_module(f"tutuclient.standin.{module}")
     except ImportError as error:
         raise BadImageError('looking at images needs Pillow: pip install pillow (the extra "images")') from error

@@ -1,5 +1,6 @@
 """Drawings of the things that a prompt names, and the sample image of demonstrations. They need Pillow."""
 
+import functools
 import hashlib
 import math
 import re
@@ -33,15 +34,12 @@ _GROUND_COLOUR = re.compile(r"\w{2}的?背景|背景[是为用]\w{2}|\w+ (?:back
 def generate(prompt: str, *, zh: bool, size: tuple[int, int] = (768, 512), clear: bool = False) -> tuple[bytes, str]:
     """Draw the things and colours that a prompt names; without any, a pattern that only this prompt gets.
 
-    Args:
-        prompt: What to draw, in Chinese or English.
-        zh: Whether the note is in Chinese.
-        size: Width and height in pixels.
-        clear: Whether to leave the ground transparent.
+    ``size`` is in pixels; ``clear`` leaves the ground transparent; with ``zh`` the note is in Chinese.
     """
     behind = _GROUND_COLOUR.search(prompt)
     wall = colour_in(behind[0]) if behind else None
     rest = prompt.replace(behind[0], " ") if behind else prompt
+    # Not ``hash``, which differs from process to process: the same prompt has to get the same image.
     dice = hashlib.sha256(prompt.encode("utf-8", "replace")).digest()
     start = 0
     things: list[tuple[str, str]] = []
@@ -56,6 +54,7 @@ def generate(prompt: str, *, zh: bool, size: tuple[int, int] = (768, 512), clear
         things = [(("circle", "star", "square", "triangle", "heart")[byte % 5], colour)
                   for byte, colour in zip(dice[5:10], colours, strict=True)]  # fmt: skip
     things = things[:5]
+    # A light wall of one colour, which an edit can find and replace.
     ground: Image.Image | tuple[int, ...] = (*(COLOURS[wall][1] if wall else (247, 242, 233)), 255)
     if clear:
         ground = (0, 0, 0, 0)
@@ -68,14 +67,7 @@ def generate(prompt: str, *, zh: bool, size: tuple[int, int] = (768, 512), clear
 
 
 def draw_sky(size: tuple[int, int]) -> Image.Image:
-    """Draw a blue sky with white clouds.
-
-    Args:
-        size: Width and height in pixels.
-
-    Returns:
-        An opaque "RGBA" image, the same for the same size.
-    """
+    """Draw a blue sky with white clouds, opaque "RGBA", the same for the same size."""
     width, height = size
     fade = resized(Image.linear_gradient("L"), size)
     sky = Image.composite(Image.new("RGB", size, (214, 236, 252)), Image.new("RGB", size, (58, 134, 224)), fade)
@@ -97,6 +89,7 @@ def draw_sky(size: tuple[int, int]) -> Image.Image:
     return sky.convert("RGBA")
 
 
+@functools.cache  # A tenth of a second to draw, and test suites ask for it in every test.
 def sample_picture() -> bytes:
     """Draw the image that demonstrations use: an orange cat on a hill before a plain light wall.
 
@@ -111,6 +104,7 @@ def sample_picture() -> bytes:
 
 def _scene(size: tuple[int, int], ground: Image.Image | tuple[int, ...], things: list[tuple[str, Colour]]) -> bytes:
     """Draw things side by side on a hill; larger first, for smooth edges. A transparent ground has no hill."""
+    # Pillow draws shapes without smooth edges; shrinking a larger image makes them.
     larger = 3 if max(size) <= 768 else 2 if max(size) <= MAX_SIDE else 1  # noqa: PLR2004 - as memory allows.
     width, height = size[0] * larger, size[1] * larger
     large = (

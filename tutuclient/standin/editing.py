@@ -41,11 +41,7 @@ _MIRROR = re.compile(r"翻转|镜像|\bflip|\bmirror", re.IGNORECASE)
 def edit(image: Image.Image, prompt: str, *, zh: bool, mask: Image.Image | None = None) -> tuple[bytes, str]:
     """Edit an image as far as the prompt can be read, and return a PNG and a note of what was done.
 
-    Args:
-        image: The image.
-        prompt: What to do, in Chinese or English.
-        zh: Whether the note is in Chinese.
-        mask: An image of the same size with alpha; only where it is transparent is anything changed.
+    Only where ``mask``, of the same size, is transparent is anything changed; with ``zh`` the note is in Chinese.
     """
     image = rgba(upright(image))
     image.thumbnail((MAX_SIDE, MAX_SIDE))
@@ -56,13 +52,9 @@ def edit(image: Image.Image, prompt: str, *, zh: bool, mask: Image.Image | None 
         done += more
     if not done:
         image = ImageOps.expand(image, max(4, min(image.size) // 24), (*COLOURS["orange"][1], 255))
-        done = [
-            (
-                "没看懂这个修改要求,只给图片加了画框",
-                "I could not read that edit, so I only framed the image",
-            )
-        ]
+        done = [("没看懂这个修改要求,只给图片加了画框", "I could not read that edit, so I only framed the image")]
     if mask is not None:
+        # The rule of the API: where the mask is transparent, the image may change.
         kept = resized(upright(mask).getchannel("A"), before.size)
         changed = image if image.size == before.size else ImageOps.fit(image, before.size)
         image = Image.composite(before, changed, kept)
@@ -83,10 +75,8 @@ def _change_background(image: Image.Image, prompt: str) -> tuple[Image.Image, Do
     if sky:
         ground, done = draw_sky(image.size), ("把背景换成了蓝天白云", "put a blue sky with white clouds behind it")
     elif _TRANSPARENT.search(prompt):
-        ground, done = (
-            Image.new("RGBA", image.size, (0, 0, 0, 0)),
-            ("把背景变成了透明", "made the background transparent"),
-        )
+        ground = Image.new("RGBA", image.size, (0, 0, 0, 0))
+        done = ("把背景变成了透明", "made the background transparent")
     elif _BLUR.search(prompt):
         ground = image.filter(ImageFilter.GaussianBlur(max(4, max(image.size) / 80)))
         done = ("把背景模糊了", "blurred the background")
@@ -118,8 +108,10 @@ def _background_mask(image: Image.Image) -> Image.Image | None:
     """
     clear = where(image.getchannel("A"), range(128))
     rgb = image.convert("RGB")
+    # What is connected is searched in a small copy: pixel by pixel in Python, a photo would take minutes.
     small = resized(rgb, (min(160, rgb.width), min(160, rgb.height)), Image.Resampling.NEAREST)
     width, height = small.size
+    # Not the lower border: what the image shows mostly stands on it.
     rim = [(x, 0) for x in range(width)] + [(x, y) for y in range(height * 3 // 5) for x in (0, width - 1)]
     colours = _palette([small.getpixel(spot) for spot in rim])
     like = Image.new("L", rgb.size, 0)
@@ -127,7 +119,10 @@ def _background_mask(image: Image.Image) -> Image.Image | None:
         difference = ImageChops.difference(rgb, Image.new("RGB", rgb.size, colour)).split()
         worst = ImageChops.lighter(ImageChops.lighter(difference[0], difference[1]), difference[2])
         like = ImageChops.lighter(like, where(worst, range(31)))
+    # Only what touches the rim is background: a white cat keeps its colour before a white wall, unless it touches the
+    # rim.
     reached = _connected(resized(like, small.size, Image.Resampling.NEAREST), rim)
+    # The small mask is coarse: it is grown, and then cut to the pixels that really look like the border.
     near = resized(reached.filter(ImageFilter.MaxFilter(5)), rgb.size, Image.Resampling.BILINEAR)
     mask = ImageChops.darker(like, where(near, range(1, 256)))
     mask = ImageChops.lighter(mask, clear).filter(ImageFilter.MaxFilter(3))
@@ -191,8 +186,8 @@ def _change_tones(image: Image.Image, prompt: str) -> tuple[Image.Image, Done]:
 def _change_place(image: Image.Image, prompt: str) -> tuple[Image.Image, Done]:
     done: Done = []
     if _ROTATE.search(prompt):
-        given = _DEGREES.search(prompt)
-        degrees = int(given[1]) % 360 if given else 90
+        number = _DEGREES.search(prompt)
+        degrees = int(number[1]) % 360 if number else 90
         counter = _COUNTER.search(prompt) is not None
         image = image.rotate(degrees if counter else -degrees, expand=True)
         done.append((f"{'逆' if counter else '顺'}时针旋转了 {degrees} 度",

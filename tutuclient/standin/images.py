@@ -21,10 +21,7 @@ Colour = tuple[int, int, int]
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode an image, after a look at its size and, where the format has any, its checksums.
-
-    Args:
-        data: A PNG, JPEG, WebP, GIF, BMP or TIFF file.
+    """Decode a PNG, JPEG, WebP, GIF, BMP or TIFF, after a look at its size and its checksums, where it has any.
 
     Raises:
         ValueError: It has another format, is broken, or has more than ``MAX_PIXELS``.
@@ -50,8 +47,10 @@ class _TooLargeError(Exception):
 def _decoded(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=_FORMATS) as probe:
         pixels = probe.width * probe.height
+        # Checked before anything is decoded: a file of some kB may unfold into gigabytes.
         if pixels > MAX_PIXELS:
             raise _TooLargeError(f"the image has {pixels} pixels, and {MAX_PIXELS} are the most that are decoded")
+        # ``verify`` reads the checksums and leaves an image that cannot be used, so it is opened anew.
         probe.verify()
     image = Image.open(io.BytesIO(data), formats=_FORMATS)
     image.load()
@@ -67,6 +66,7 @@ def rgba(image: Image.Image) -> Image.Image:
         ValueError: There is no conversion from its mode.
     """
     if image.mode == "I" or image.mode.startswith("I;16"):
+        # Pillow clips 16 bits to 8 instead of scaling them, and nearly all would be white.
         grey = image.convert("I").point([value >> 8 for value in range(2**16)], "L")
         return grey.convert("RGBA")
     if image.mode == "F":
@@ -152,6 +152,7 @@ def describe(image: Image.Image, *, zh: bool) -> str:
 
 def _shares(image: Image.Image) -> list[tuple[str, int]]:
     """Name the colours that cover at least 3 % of the area, the largest first, with their share in per cent."""
+    # Nearest neighbours, since any other filter mixes colours that the image does not have.
     small = resized(rgba(image), (96, 96), Image.Resampling.NEAREST)
     counted: Counter[str] = Counter()
     colours: list[tuple[int, Any]] = small.getcolors(96 * 96) or []
@@ -193,13 +194,9 @@ SKY = re.compile(r"蓝天|白云|天空|云朵|\bsky\b|\bclouds?\b", re.IGNORECA
 
 
 def encode(data: bytes, *, kind: str, size: tuple[int, int] | None = None, quality: int | None = None) -> bytes:
-    """Encode an image in a size and format.
+    """Encode a PNG as ``"png"``, ``"jpeg"`` (transparent parts become white) or ``"webp"``, in another size.
 
-    Args:
-        data: The image as PNG.
-        kind: ``"png"``, ``"jpeg"`` or ``"webp"``; JPEG gets a white ground where the image is transparent.
-        size: Width and height in pixels; None leaves them. What does not fit is cut off at the edges.
-        quality: 0 to 100 for JPEG and WebP; None for the usual.
+    What does not fit into the size is cut off at the edges. ``quality`` is 0 to 100, for JPEG and WebP.
     """
     image = decode(data)
     if kind == "png" and size in {None, image.size}:

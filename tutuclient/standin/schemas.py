@@ -38,12 +38,7 @@ _FORMATS = {
 
 
 def fill(schema: Mapping[str, Any], words: Words) -> Any:
-    """Build a value that fits.
-
-    Args:
-        schema: The schema, its ``$defs`` within; what it leaves open may be anything.
-        words: The prompt's words; each is used once.
-    """
+    """Build a value that fits a schema, its ``$defs`` within, of the prompt's words; each is used once."""
     return _Filler(schema, words).value(schema, "", 0)
 
 
@@ -84,6 +79,7 @@ class _Filler:
 
     def value(self, schema: object, key: str, depth: int) -> Any:
         self._made += 1
+        # A client sent the schema, and it may require itself, or a million items: the server must come to an end.
         if depth > _BOTTOM or self._made > _MOST_VALUES:
             return None
         node = self._resolved(lenient.mapping(schema))
@@ -115,6 +111,7 @@ class _Filler:
 
     def _resolved(self, node: dict[str, Any]) -> dict[str, Any]:
         """Resolve ``$ref`` within the schema and merge ``allOf``."""
+        # References may form a circle.
         for _ in range(16):
             reference = node.get("$ref")
             if not isinstance(reference, str) or not reference.startswith("#"):
@@ -198,6 +195,7 @@ class _Filler:
         value = value if value is not None else (low if low is not None else 0)
         value = value if low is None else max(value, low)
         value = value if high is None else min(value, high)
+        # A tiny step overflows to infinity.
         if isinstance(step, (int, float)) and step > 0 and math.isfinite(value / step):
             value = math.floor(value / step) * step
             value = value + step if low is not None and value < low else value

@@ -39,11 +39,7 @@ class BadToolsError(Exception):
 
 
 def calls(request: Mapping[str, Any], prompt: str) -> list[dict[str, Any]]:
-    """Return the calls that a request asks for, as ``tool_calls`` of a message.
-
-    Args:
-        request: The chat request; ``functions`` count as tools.
-        prompt: The last user message's text.
+    """Return the calls that a request asks for, as ``tool_calls`` of a message; ``prompt`` is the last user message's.
 
     Raises:
         BadToolsError: A tool has no name, a strict schema is not strict, or ``tool_choice`` names no tool.
@@ -57,6 +53,7 @@ def calls(request: Mapping[str, Any], prompt: str) -> list[dict[str, Any]]:
     if must and not chosen:
         chosen = [tools[0]]
     best = max((score for score, _ in scored), default=0)
+    # A tool that shares one word by chance is not called beside one that is named.
     chosen = [tool for score, tool in scored if tool in chosen and score * 2 >= best]
     found = [call for tool in chosen for call in _calls_of(tool, prompt)]
     if request.get("parallel_tool_calls") is False or request.get("functions"):
@@ -140,6 +137,7 @@ def _score(tool: Tool, prompt: str) -> int:
     in_name, in_words = len(asked & own), len(asked & described - own)
     cjk = sum(1 for word in asked & described if CJK.search(word))
     score = 4 * in_name + in_words
+    # A single common word of a description says nothing; a pair of Chinese characters is a word.
     return score if in_name or in_words > 1 or cjk else 0
 
 
@@ -183,4 +181,5 @@ def _compact(value: object) -> str:
 
 
 def _call_id(place: int, call: Mapping[str, Any]) -> str:
+    # By content: the same request gets the same ids, and tests can compare whole answers.
     return f"call_{hashlib.sha256(f'{place}{_compact(call)}'.encode('utf-8', 'replace')).hexdigest()[:24]}"

@@ -62,12 +62,9 @@ _NOT_NAMES = frozenset({"Celsius", "Fahrenheit", "Monday", "Tuesday", "Wednesday
 
 
 class Words:
-    """The words of a text, handed out in order; each is handed out once.
+    """The words of a text, or the ``names`` passed for them, handed out in order; each is handed out once.
 
-    Args:
-        text: The prompt.
-        without: Words in lower case that are no names here, such as those of a tool's own description.
-        names: The names to hand out instead of the text's own.
+    ``without`` are words in lower case that are no names here, such as those of a tool's own description.
     """
 
     def __init__(self, text: str, *, without: Collection[str] = (), names: Collection[str] | None = None) -> None:
@@ -151,8 +148,10 @@ def _singular(word: str) -> str:
 
 def _names(text: str, without: frozenset[str]) -> list[str]:
     quoted = [str(next(filter(None, found.groups()))) for found in _QUOTED.finditer(text)]
+    # Who quotes has said what counts; everything else would be noise.
     if quoted:
         return quoted
+    # The parts of a link or a date are no names.
     bare = _DATE.sub(" ", _LINK.sub(" ", text))
 
     def is_name(word: str) -> bool:

@@ -60,17 +60,12 @@ class SoundStream(Stream[bytes]):
     async def begin(cls, reply: Reply, asked: str) -> SoundStream:
         """Read the first bytes, so that a failure before them can still be tried again.
 
-        Args:
-            reply: The open answer.
-            asked: The format that was asked for, "" for none.
-
-        Raises:
-            APIError: It is not audio.
+        ``asked`` is the format that was asked for, "" for none. Raises an ``APIError`` where it is not audio.
         """
         # Nothing has been handed out before these bytes are here, so that errors and other kinds of body still fail the
         # attempt: once the caller has had a byte, the call cannot be sent again.
         head = await _read_head(reply)
-        reader = _AudioReader(reply, events=_is_event_stream(head, reply.content_type))
+        reader = _AudioReader(reply, events=is_text(head) and wire.is_event_stream(head, reply.content_type))
         begun, piece = b"".join(reader.feed(head)), head
         # In events the audio itself begins later, and its first event may be shorter than a header.
         while len(begun) < HEAD_BYTES and piece and not reader.done:
@@ -236,13 +231,12 @@ async def _read_head(reply: Reply) -> bytes:
 
 
 def speech_reader(asked: str, content_type: str, meta: Meta, max_bytes: int) -> EventReader[SpeechStreamEvent]:
-    """Return a reader of the events of a speech. Audio that came without events becomes two of them.
-
-    Arguments are those of ``read_audio``.
-    """
+    """Return a reader of the events of a speech. Audio that came without events becomes two of them."""
 
     def whole(body: bytes, meta: Meta) -> Iterator[SpeechStreamEvent]:
         sound = read_audio(body, asked, content_type, meta, max_bytes)
+        # Encoded again, because the field of the API's event is base64: whoever reads the events need not know how they
+        # came.
         yield SpeechAudioDeltaEvent(audio=base64.b64encode(sound.content).decode())
         yield SpeechAudioDoneEvent()
 
@@ -256,12 +250,7 @@ def _is_last(event: SpeechStreamEvent) -> bool:
 def read_audio(data: bytes | bytearray, asked: str, content_type: str, meta: Meta, max_bytes: int) -> Sound:
     """Read a whole body that should be audio.
 
-    Args:
-        data: The body.
-        asked: The format that was asked for, "" for none.
-        content_type: What the relay calls it.
-        meta: How the call went.
-        max_bytes: The most bytes of an event, when it came in events.
+    ``asked`` is the format that was asked for, "" for none; ``max_bytes`` limits an event, when it came in events.
 
     Raises:
         APIStatusError: It is an error with the status of an answer.
@@ -270,6 +259,7 @@ def read_audio(data: bytes | bytearray, asked: str, content_type: str, meta: Met
     """
     head = bytes(data[:HEAD_BYTES])
     reader = speech_reader(asked, content_type, meta, max_bytes)
+    # Audio never begins like text, so megabytes of it are not searched for events.
     events = stream_in(data, content_type, reader) if is_text(head) else None
     if events is None:
         mime = mime_of_answer(data, content_type, asked)
@@ -293,12 +283,7 @@ def read_audio(data: bytes | bytearray, asked: str, content_type: str, meta: Met
 def audio_in(completion: ChatCompletion, *, asked: str) -> Sound | None:
     """Return the audio of a chat's answer, None when its first choice has none.
 
-    Args:
-        completion: The answer.
-        asked: The format that was asked for, "" for none.
-
-    Raises:
-        SoundError: Its base64 is damaged.
+    ``asked`` is the format that was asked for, "" for none. Raises a ``SoundError`` where its base64 is damaged.
     """
     audio = completion.message.audio
     if audio is None or not audio.data:
@@ -311,10 +296,6 @@ def audio_in(completion: ChatCompletion, *, asked: str) -> Sound | None:
     return Sound(content, mime, meta=completion.meta, transcript=audio.transcript)
 
 
-def _is_event_stream(head: bytes, content_type: str) -> bool:
-    return is_text(head) and wire.is_event_stream(head, content_type)
-
-
 def _error_of(data: bytes | bytearray, meta: Meta) -> APIError:
     error = wire.error_without_answer("text in place of audio", data, meta)
     if error is not None:
@@ -322,6 +303,7 @@ def _error_of(data: bytes | bytearray, meta: Meta) -> APIError:
     head = bytes(data[:HEAD_BYTES])
     if not head.strip():
         return wire.unexpected("an empty body", b"", meta)
+    # A model that draws may have been asked by mistake, and "something else" would not say so.
     if (image := image_mime(head)) is not None:
         return wire.unexpected(f"an image ({image}) in place of audio", b"", meta)
     if is_text(head):

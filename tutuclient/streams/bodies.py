@@ -22,15 +22,7 @@ def read_body(
 ) -> ChatCompletion:
     """Read the body of a whole answer; fold one that is a stream, as events or written as JSON.
 
-    Args:
-        data: The body.
-        origin: Where the answer comes from.
-        many: As for ``Folder``.
-        max_bytes: The longest event to accept.
-        content_type: The media type that the relay gives the body, in lower case.
-
-    Raises:
-        APIError: As a stream would, with ``partial``.
+    ``many`` is as for ``Folder``, ``content_type`` in lower case. Raises what a stream would, with ``partial``.
     """
     # An object is not an event stream, whatever the header says: nearly every call is decided by this one byte.
     if data[:1] != b"{":
@@ -41,6 +33,7 @@ def read_body(
     if isinstance(read, list):
         reader = ChunkReader(origin, many=many, max_bytes=max_bytes)
         return _folded(reader, reader.read_values(read))
+    # A relay may split one answer over several choices (WIRE.md 3.3, item 7).
     completion = read if many or len(read.choices) == 1 else one_choice(read)
     set_origin(completion, origin)
     return completion

@@ -48,16 +48,7 @@ _OTHER_REASONING = re.compile(
 
 
 class ChunkReader(BaseEventReader[ChatCompletionChunk]):
-    """Reads the chunks of one streamed chat completion, and folds them.
-
-    Args:
-        origin: Where the chunks come from.
-        many: As for ``Folder``.
-        max_bytes: As for ``BaseEventReader``.
-
-    Attributes:
-        folder: The answer as far as it has come.
-    """
+    """Reads the chunks of one streamed chat completion, and folds them; ``many`` is as for ``Folder``."""
 
     def __init__(self, origin: Origin, *, many: int, max_bytes: int) -> None:
         super().__init__(origin.meta, max_bytes)
@@ -87,6 +78,8 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
 
     def check_complete(self, *, strict: bool) -> None:
         """Raise when the bytes have ended and the answer is not complete; see ``BaseEventReader``."""
+        # Some servers never send a reason, so [DONE] is enough unless the caller wants proof: relays write it
+        # themselves after a timeout or a cut (WIRE.md 3.1).
         if self.finished or (self.done and self.progress and not strict):
             return
         if self.done:
@@ -101,6 +94,7 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
         if isinstance(read, list):
             return self.read_values(read)
         self.done = True
+        # Not every relay forwards streams: JSON comes where one was asked for (WIRE.md 3.4).
         return (self._chunk_of(read if self._many else one_choice(read)),)
 
     def _chunk_of(self, completion: ChatCompletion) -> ChatCompletionChunk:
@@ -142,13 +136,18 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
             if (len(data) < _FLAT_ENOUGH and _OPEN not in data[_LISTS_END:]) or not _is_too_large(data):
                 try:
                     chunk = decode(data)
+                # What msgspec does not accept is read once more below, leniently and slowly (WIRE.md 5).
                 except wire.UNREADABLE:
                     pass
                 else:
                     choices = chunk.choices
+                    # ``text`` is None until the answer has an id and a model, and while several choices come:
+                    # ``Folder`` says why.
                     if text is not None and len(choices) == 1 and chunk.usage is None and chunk.moderation is None:
                         choice = choices[0]
                         delta = choice.delta
+                        # An empty piece of text may stand beside reasoning (WIRE.md 3.3, item 10) or beside an error
+                        # (3.5).
                         piece, add = delta.content, add_text
                         if not piece and not _ERROR.search(data):
                             piece, add = delta.reasoning_content, add_thought
@@ -200,13 +199,7 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
         return (chunk,)
 
     def _look_closer(self, name: str, data: sse.Data, chunk: ChatCompletionChunk | None) -> ChatCompletionChunk | None:
-        """Read an event that is not a plain piece of text: an empty frame, an odd one, an error.
-
-        Args:
-            name: The event's name, or "".
-            data: Its data.
-            chunk: What msgspec decoded, or None where it could not.
-        """
+        """Read an event that is not a plain piece of text; ``chunk`` is None where msgspec could not decode it."""
         # Some relays put the usage into the envelope around a delta: then it is not the final frame of usage alone.
         if chunk is not None and (chunk.choices or (chunk.usage and b'"delta"' not in bytes(data))):
             empty = not all(any(astuple(choice.delta)[1:]) for choice in chunk.choices)
@@ -225,12 +218,14 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
         set_origin(chunk, self._origin, data)
         if not chunk.choices:
             self._unread = data
+        # Relays count under other names, or in other places (WIRE.md 5, "usage").
         wire.fill_usage(chunk, data)
         try:
             for choice in chunk.choices:
                 # DashScope and others write "null" and its like for a reason that is not there (WIRE.md 3.3, item 5).
                 if choice.finish_reason is not None and not is_reason(choice.finish_reason):
                     force_setattr(choice, "finish_reason", None)
+                # A whole message in place of a delta, or beside an empty one (WIRE.md 3.3, item 12).
                 if choice.message is not None:
                     self.folder.merge_message(choice)
             self.folder.add(chunk)
@@ -282,6 +277,8 @@ class ChatStream(Stream[ChatCompletionChunk]):
         folder = self._folder
         async with aclosing(reading) as chunks:
             async for chunk in chunks:
+                # Relays number the pieces of one answer in several ways (WIRE.md 3.3, item 7): ``chunk.text`` has
+                # choice 0 only.
                 piece = chunk.text if len(chunk.choices) == 1 and not folder.many else folder.first_text(chunk)
                 if piece:
                     yield piece

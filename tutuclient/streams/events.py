@@ -116,6 +116,7 @@ class BaseEventReader(ABC, Generic[E]):
             APIError: The relay sent an error, or something that is not an event of this endpoint.
             UnexpectedResponseError: A line, an event or the whole stream is too long.
         """
+        # Nearly every read holds whole events of one unnamed "data:" line each: for those the decoder keeps no state.
         plain = self._decoder.feed_plain(piece)
         events: list[sse.Event] = []
         try:
@@ -227,6 +228,7 @@ class BaseEventReader(ABC, Generic[E]):
         """
         if self.done:
             return
+        # It may have spaces before it, and more bytes behind it that are none of the answer's (WIRE.md 3.1).
         if wire.is_done_mark(data):
             self.done = True
             return
@@ -251,8 +253,11 @@ class BaseEventReader(ABC, Generic[E]):
 
     def _parse_one(self, name: str, data: sse.Data) -> Iterable[E]:
         if name == "error":
+            # Claude-style and image streams name their errors so, and the object within may lack an "error" key
+            # (WIRE.md 3.5).
             raise wire.error_event(data, self.meta)
         blank = not bytes(data[:64]).strip() and not bytes(data).strip()
+        # Servers send empty data lines to keep a connection open (WIRE.md 3.1).
         return () if blank else self._parse(name, data)
 
     def _pass_over(self, error: APIError) -> None:
@@ -299,7 +304,7 @@ class EventReader(BaseEventReader[E]):
 
     Args:
         meta: How the call went.
-        read: Parses one event, given its name ("" for none) and its data: into a struct, None for an event that carries
+        read: Parses one event of its name ("" for none) and its data, into a struct, None for an event that carries
             nothing, or a list where one event reports several. Raises an ``APIError`` for an error object, and for what
             is not an event of this endpoint.
         is_last: Returns whether the answer is complete with this event.
@@ -368,12 +373,14 @@ class EventReader(BaseEventReader[E]):
         self._progress += content
         for event in events:
             self._note_usage(event)
+            # ``_is_last`` is asked for every event, as it may have to count them.
             self._finished = self._is_last(event) or self._finished
         self.done = self._finished and not self._more_after_last
         return events
 
     def read_whole(self, data: sse.Data) -> Iterable[E]:
         """Read a whole answer; see ``BaseEventReader``."""
+        # The events of a stream, written as an array or one after the other.
         if values := wire.split_json_stream(data, self.meta):
             return self.read_values(values)
         events = list(self._make_events(bytes(data), self.meta))
@@ -398,9 +405,6 @@ def stream_in(data: bytes | bytearray, content_type: str, reader: BaseEventReade
     """Read the event stream that came where a whole answer was asked for; None when the body is not a stream.
 
     new-api switches to a stream whenever its upstream does (WIRE.md 3.4).
-
-    Raises:
-        APIError: While it is read, as a stream would, with ``partial``.
     """
     return reader.read_all(data) if wire.is_event_stream(bytes(data[:64]), content_type) else None
 
@@ -408,10 +412,7 @@ def stream_in(data: bytes | bytearray, content_type: str, reader: BaseEventReade
 async def begin_reading(reply: Reply, reader: BaseEventReader[E]) -> Iterator[E]:
     """Read as far as the first content, so that a call that fails before it can still be tried again.
 
-    The reply is the stream's to close from here on.
-
-    Returns:
-        The items that have come.
+    Returns the items that have come. The reply is the stream's to close from here on.
     """
     piece = await reply.piece()
     while piece.isspace():  # Blank lines keep a connection open, and do not tell what will come.
@@ -423,6 +424,7 @@ async def begin_reading(reply: Reply, reader: BaseEventReader[E]) -> Iterator[E]
     else:
         pending = iter(reader.read_whole(await reply.read(piece)))
     reply.limits.ease()
+    # From here on any task may read, at any time: a limit that passes fails the stream and cancels nobody.
     reply.limits.hand_over(reply.fail)
     return pending
 

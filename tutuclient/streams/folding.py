@@ -104,11 +104,7 @@ class _Choice:
                     _check_count(pieces)
 
     def new_in_message(self, delta: ChatDelta) -> ChatDelta:
-        """Return what a message in place of a delta adds: it may repeat what has come in deltas (WIRE.md 3.3, item 12).
-
-        Args:
-            delta: The whole message as a delta.
-        """
+        """Return what a message in place of a delta adds: it may repeat what came in deltas (WIRE.md 3.3, item 12)."""
         if self.from_messages or not self.has_content:
             self.from_messages = True  # This relay writes "message" for "delta" in every chunk.
             return delta
@@ -132,6 +128,7 @@ class _Choice:
         return replace(delta, **new)
 
     def _add_thoughts(self, delta: ChatDelta) -> None:
+        # Both names are kept, each by itself: relays write the same text under both (WIRE.md 3.3, item 10).
         if delta.reasoning_content:
             self.reasoning_content.append(delta.reasoning_content)
         elif delta.reasoning_content is not None:
@@ -148,6 +145,8 @@ class _Choice:
 
     def _add_calls(self, delta: ChatDelta, raw: Callable[[], dict[str, Any]], number: int) -> None:
         if delta.tool_calls:
+            # Parsed only where there are calls: their unknown fields have to go back to the relay (WIRE.md 3.3, item
+            # 9).
             raws: list[dict[str, Any]] | str | None = raw().get("tool_calls")
             for place, piece in enumerate(delta.tool_calls):
                 fields = raws[place] if isinstance(raws, list) and len(raws) == len(delta.tool_calls) else {}
@@ -175,6 +174,8 @@ class _Choice:
 
     def _add_audio(self, audio: dict[str, Any]) -> None:
         for name, value in audio.items():
+            # Data and transcript come in pieces; of id and expires_at, which come once or in each, the last counts
+            # (WIRE.md 1.6).
             if isinstance(value, str) and name in self.audio_pieces:
                 self.audio_pieces[name].append(value)
             elif value is not None:
@@ -354,6 +355,7 @@ class Folder:
         """Add the next chunk."""
         self._progress += any(map(has_content, chunk.choices))
         if chunk.usage is not None:
+            # In one chunk, in each of them as a running sum, or once more with null counters (WIRE.md 3.3, item 3).
             self.usage = fuller(self.usage, chunk.usage)
             if provenance(chunk.usage).place is None:
                 remember_part(chunk.usage, chunk.raw, ("usage",))
@@ -364,6 +366,7 @@ class Folder:
         # without choices: parsing every chunk once more would double its cost.
         if head is None or chunk.usage is not None or not chunk.choices or chunk.choices[0].finish_reason:
             self._keep_frame(chunk)
+        # The first frames may have neither id nor model, and later ones others (WIRE.md 3.3, items 1 and 6).
         if head is None or (chunk.id and not head.id) or (chunk.model and not head.model):
             self._head = chunk
         for number, choice in enumerate(chunk.choices):
@@ -386,7 +389,7 @@ class Folder:
         return folded
 
     def merge_message(self, choice: ChatChunkChoice) -> None:
-        """Put into a choice's empty delta what the whole message beside it adds to what has come."""
+        """Add to a choice's empty delta what the whole message beside it adds to what has come."""
         if choice.message is None or any(astuple(choice.delta)[1:]):
             return
         index = choice.index if self.many else 0
@@ -458,6 +461,7 @@ class Folder:
             object="chat.completion",
             created=head.created,
             model=head.model,
+            # Those of n > 1 come interleaved (WIRE.md 3.3, item 7).
             choices=[choice.finish(index) for index, choice in sorted(self._choices.items())],
             usage=self.usage,
             system_fingerprint=head.system_fingerprint,
@@ -477,8 +481,6 @@ def has_content(choice: ChatChunkChoice) -> bool:
 
 
 _KNOWN = frozenset(ChatCompletionChunk.__struct_encode_fields__)
-
-
 _DELTA_FIELDS = frozenset(ChatDelta.__struct_encode_fields__)
 
 
@@ -489,6 +491,7 @@ def _raw_delta(chunk: ChatCompletionChunk, number: int) -> dict[str, Any]:
 
 def _raw_deltas(chunk: ChatCompletionChunk, number: int) -> list[dict[str, Any]]:
     """Return the JSON of a choice's delta and message, as far as they are there."""
+    # What msgspec could not decode was picked from other places, so the lists may differ in length.
     choices: list[Any] | str | None = chunk.to_dict().get("choices")
     choice: dict[str, Any] | str = (
         choices[number] if isinstance(choices, list) and len(choices) == len(chunk.choices) else {}

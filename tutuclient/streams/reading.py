@@ -1,6 +1,6 @@
 """A streamed answer while it is read: one loop at a time, the idle timeout, and a connection freed when it is left.
 
-No HTTP and no event streams here: bytes come from a ``Reply``, and a ``Reader`` makes items of them.
+No HTTP and no event streams here: bytes come from a ``Reply``, and a reader makes items of them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from tutuclient.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-    from types import TracebackType
     from typing import Self
 
     from tutuclient._meta import Meta
@@ -44,55 +43,26 @@ _TAIL_BYTES = 64 * 2**10
 _LONGEST_PING = 4096
 
 
-class Reader(Protocol[E_co]):
-    """Makes items of the bytes of one streamed answer, without I/O."""
+class _Reader(Protocol[E_co]):
+    """Makes items of the bytes of a streamed answer, without I/O; ``events.BaseEventReader`` documents the members."""
 
     @property
-    def done(self) -> bool:
-        """Whether the relay has ended the stream; nothing behind that is read."""
-        ...
-
+    def done(self) -> bool: ...
     @property
-    def meta(self) -> Meta:
-        """How the call went."""
-        ...
-
+    def meta(self) -> Meta: ...
     @property
-    def partial(self) -> Any:
-        """The answer as far as it has come; None when nothing has, or when items are not kept."""
-        ...
-
+    def partial(self) -> Any: ...
     @property
-    def progress(self) -> int:
-        """A number that is 0 at first, and grows with every item that carries something of the answer."""
-        ...
-
+    def progress(self) -> int: ...
     @property
-    def finished(self) -> bool:
-        """Whether the answer is complete, however the bytes end."""
-        ...
-
+    def finished(self) -> bool: ...
     @property
-    def usage(self) -> Any:
-        """The usage that the relay has reported so far, or None."""
-        ...
-
+    def usage(self) -> Any: ...
     @property
-    def buffered(self) -> int:
-        """The number of bytes held of an event whose end has not come."""
-        ...
-
-    def feed(self, piece: bytes) -> Iterator[E_co]:
-        """Read the items that the next bytes complete."""
-        ...
-
-    def end(self) -> Iterator[E_co]:
-        """Read what is left when the bytes have ended."""
-        ...
-
-    def check_complete(self, *, strict: bool) -> None:
-        """Raise when the bytes have ended and the answer is not complete."""
-        ...
+    def buffered(self) -> int: ...
+    def feed(self, piece: bytes) -> Iterator[E_co]: ...
+    def end(self) -> Iterator[E_co]: ...
+    def check_complete(self, *, strict: bool) -> None: ...
 
 
 class _Reading(Generic[E]):
@@ -104,7 +74,7 @@ class _Reading(Generic[E]):
     the same error.
     """
 
-    def __init__(self, reply: Reply, reader: Reader[E], pending: Iterator[E], after_end: str) -> None:
+    def __init__(self, reply: Reply, reader: _Reader[E], pending: Iterator[E], after_end: str) -> None:
         self.reply: Reply | None = reply
         self.reader = reader
         self.pending = pending
@@ -171,6 +141,7 @@ class _Reading(Generic[E]):
             return
         if self.reply.limits.loop is not asyncio.get_running_loop():
             raise ConfigError("the stream was opened in another event loop; read it there")
+        # Two tasks in one ``__anext__`` would share the bytes between them.
         if self._is_waiting:
             raise ConfigError("the stream is being read already: one loop at a time may read it")
         if self._current in (None, token):
@@ -197,6 +168,8 @@ class _Reading(Generic[E]):
                 if reader.done or not piece:
                     break
                 piece = await self._read_more(reply, token, idle)
+            # The bytes have ended, and with that alone nothing is known: relays end streams that they have cut (WIRE.md
+            # 3.1).
             reader.check_complete(strict=reply.call.settings.strict_finish)
             self.complete = True
             reply.stamp()
@@ -258,6 +231,8 @@ class _Reading(Generic[E]):
         try:
             return await reply.piece()
         except APIConnectionError as error:
+            # The reset of a relay that does not wait for its last bytes to be read takes nothing from an answer that is
+            # whole.
             if self.reader.finished:
                 return b""
             if isinstance(error, APITimeoutError):
@@ -293,11 +268,7 @@ class _IdleTimer:
         self.running = False
 
     def resume(self, progress: int) -> None:
-        """Wait for more; the full limit holds again if content has come since the last wait.
-
-        Args:
-            progress: That of the reader.
-        """
+        """Wait for more; the full limit holds again if the reader's ``progress`` has grown since the last wait."""
         if progress != self._progress:
             self._progress, self._used = progress, 0.0
         self._limits.limit("idle", None if self._limit is None else self._limit - self._used)
@@ -310,6 +281,7 @@ async def _read_tail(reply: Reply) -> None:
     left = _TAIL_BYTES
     if reply.at_end:
         return
+    # Some servers leave the connection open behind [DONE]: the answer is here, and must not wait for that.
     reply.limits.limit("tail", _TAIL_S)
     try:
         while left > 0 and not reply.at_end and (piece := await reply.piece()):
@@ -340,7 +312,7 @@ class Stream(Generic[E]):
 
     _after_end = ""
 
-    def __init__(self, reply: Reply, reader: Reader[E], pending: Iterator[E]) -> None:
+    def __init__(self, reply: Reply, reader: _Reader[E], pending: Iterator[E]) -> None:
         self._reading = _Reading(reply, reader, pending, self._after_end)
         self._iterator: AsyncGenerator[E, None] | None = None
         self._token: object = None
@@ -383,9 +355,7 @@ class Stream(Generic[E]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def aclose(self) -> None:

@@ -46,6 +46,7 @@ class PartialCall:
 
     def add(self, piece: ToolCallDelta, name: str, arguments: str, raw: Mapping[str, Any]) -> None:
         """Add a piece."""
+        # The first id counts: relays that make a new one for each piece still mean one call.
         self.id = self.id or piece.id or ""
         self._type = self._type or piece.type or ""
         self.name = self.name or name
@@ -128,16 +129,7 @@ class ToolCalls:
         self._by_index: dict[tuple[int, int] | int, PartialCall] = {}
 
     def add(self, piece: ToolCallDelta, raw: Mapping[str, Any], *, choice: int = 0) -> PartialCall:
-        """Add the next piece.
-
-        Args:
-            piece: The piece.
-            raw: Its JSON, {} where that is not known.
-            choice: The number that the relay writes on its choice.
-
-        Returns:
-            The call that it belongs to.
-        """
+        """Add the next piece, with its JSON ({} where that is not known), and return the call that it belongs to."""
         name = (piece.function.name if piece.function else None) or ""
         arguments = (piece.function.arguments if piece.function else None) or ""
         call = self._find(piece, name, arguments, choice)

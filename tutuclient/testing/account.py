@@ -58,11 +58,13 @@ class Account:
             "soft_limit_usd": limit,
             "hard_limit_usd": limit,
             "system_hard_limit_usd": limit,
+            # new-api writes 0 for a key that never ends.
             "access_until": 0,
         }
 
     def usage(self) -> dict[str, object]:
         """Return what was used as ``/v1/dashboard/billing/usage`` does, in hundredths of a unit."""
+        # Hundredths, as OpenAI's old dashboard counted cents (WIRE.md 6).
         return {"object": "list", "total_usage": self.used_points * 100 / POINTS_PER_UNIT}
 
     def token_usage(self) -> dict[str, object]:

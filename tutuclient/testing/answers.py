@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+# WIRE.md 2.2 and 2.3 say where each was seen.
 PICTURE_FORMS = (
     "url", "bare", "markdown", "alt", "link", "b64", "images", "image", "parts", "raw_b64", "data", "progress",
 )  # fmt: skip
@@ -203,6 +204,7 @@ def draws(
 
     async def play(exchange: Exchange) -> web.StreamResponse:
         asked = exchange.payload.get("image_format")
+        # A request may choose too, so that any client can be tried with each form without a script.
         chosen = form or (asked if asked in PICTURE_FORMS else exchange.stage.picture_form)
         return await _send_image(exchange, image, chosen, note=note, zh=language == "zh", fields=fields)
 
@@ -219,17 +221,7 @@ async def send_chat(
     max_tokens: int | None = None,
     numbered: bool = False,
 ) -> web.StreamResponse:
-    """Answer with a chat completion, whole or streamed as the request asks.
-
-    Args:
-        exchange: The request.
-        content: What the assistant says: a text, parts, or None beside calls and audio.
-        fields: As for ``says``.
-        token_delay: As for ``says``.
-        usage: As for ``says``.
-        max_tokens: Cut the text after so many tokens.
-        numbered: Whether texts after the first begin with their number, when several are asked for.
-    """
+    """Answer with a chat completion, whole or streamed; arguments as for ``says`` and ``chat.choices``."""
     top: dict[str, Any] = {
         "id": f"chatcmpl-{exchange.request_id}",
         "created": int(time.time()),
@@ -245,6 +237,7 @@ async def send_chat(
     turns = zip_longest(*(choice.chunks(top) for choice in built))
     frames = [frame for turn in turns for frame in turn if frame is not None]
     if counted is not None and lenient.mapping(exchange.payload.get("stream_options")).get("include_usage") is True:
+        # The usage has a frame of its own, without choices, and only where it was asked for (WIRE.md 3.3, item 3).
         frames.append({**chunk(None, **top), "choices": [], "usage": dict(counted)})
     return await send_events(exchange, frames, delay=token_delay)
 
@@ -252,14 +245,7 @@ async def send_chat(
 async def send_events(
     exchange: Exchange, frames: Iterable[Frame], *, done: bool = True, delay: float | None = None
 ) -> web.StreamResponse:
-    """Answer with an event stream, in pieces of the server's ``piece_bytes`` and at its ``token_delay``.
-
-    Args:
-        exchange: The request.
-        frames: As for ``streams``.
-        done: As for ``streams``.
-        delay: Seconds after each piece in place of the server's.
-    """
+    """Answer with an event stream, as ``streams`` does, in pieces of the server's ``piece_bytes``, at its pace."""
     stage = exchange.stage
     pace = stage.token_delay if delay is None else delay
     return await streams(frames, chunk_sizes=stage.piece_bytes, delay=pace, done=done).play(exchange)
@@ -297,6 +283,7 @@ async def _send_image(
     else:
         url = data = inline = image
     if form == "data":
+        # new-api writes both fields, the unused one empty (WIRE.md 1.9).
         listed = [{"url": url, "b64_json": "", "revised_prompt": ""}]
         model = exchange.payload.get("model", "")
         return exchange.respond({"created": int(time.time()), "model": model, "data": listed})
@@ -328,6 +315,8 @@ def _progress(url: str, name: str) -> str:
     """Write the log of a slow image job, as relays in front of image models stream it."""
     origin = url.rsplit("/", 1)[0]
     return (
+        # The skeleton is that of WIRE.md 2.3: a fenced prologue, quoted lines, numbers run together, and the file
+        # linked twice.
         f'```json\n{{\n  "prompt": "stand-in",\n  "ratio": "1:1",\n  "n": 1\n}}\n```\n\n'
         f"> ID: `task_01{name[:8]}`\n"
         f">[数据预览]({origin}/web/task_01) | [原始数据]({origin}/source/task_01)\n\n"

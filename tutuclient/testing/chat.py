@@ -46,6 +46,7 @@ class Choice:
         return {
             "index": self.index,
             "message": {"role": "assistant", "content": self.content, "refusal": None, **self.message},
+            # Null where none were asked for: new-api always writes the field (WIRE.md 5).
             "logprobs": self._logprobs(self.pieces),
             "finish_reason": self.finish,
         }
@@ -53,6 +54,7 @@ class Choice:
     def chunks(self, top: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return its chunks: the role, the message's other fields, the content piece by piece, the reason to end."""
         chunks = [chunk(None, index=self.index, **top, role="assistant")]
+        # OpenAI's first delta has the role and an empty content (WIRE.md 3.3).
         chunks[0]["choices"][0]["delta"]["content"] = None if self.content is None else ""
         chunks += [chunk(None, index=self.index, **top, **delta) for delta in _deltas(self.message)]
         for piece in self.pieces:
@@ -79,12 +81,8 @@ def choices(
 ) -> list[Choice]:
     """Build as many choices as a request asks for with ``n``, with ``logprobs`` if it asks for them.
 
-    Args:
-        payload: The request.
-        content: What all of them say.
-        fields: ``finish_reason``, and the message's fields.
-        max_tokens: Cut a text after so many tokens.
-        numbered: Whether all but the first text begin with their number.
+    ``fields`` are ``finish_reason`` and those of the message; ``max_tokens`` cuts the text; ``numbered`` puts a number
+    before all texts but the first.
     """
     message = {name: value for name, value in fields.items() if name not in TOP_FIELDS and name != "finish_reason"}
     usual = "tool_calls" if message.get("tool_calls") else "function_call" if message.get("function_call") else "stop"
@@ -172,6 +170,7 @@ def _call_deltas(index: int, call: Mapping[str, Any]) -> Iterable[dict[str, Any]
         inner = lenient.mapping(call.get(kind))
         written = inner.get(grows)
         if isinstance(written, str):
+            # The first piece has id, type and name, the later ones an index and arguments alone (WIRE.md 3.3, item 8).
             yield {"tool_calls": [{"index": index, **call, kind: {**inner, grows: ""}}]}
             for start in range(0, len(written), _ARGUMENTS_PIECE):
                 piece = {grows: written[start : start + _ARGUMENTS_PIECE]}

@@ -119,6 +119,7 @@ class Exchange:
         self.request = request
         self.recorded = recorded
         self.stage = stage
+        # A timestamp and eight random characters, as new-api writes it (WIRE.md 4.5).
         self.request_id: str = f"{datetime.now(UTC):%Y%m%d%H%M%S%f}000{secrets.token_hex(4)}"
         self.body: bytes = b""
         self.model = ""
@@ -142,6 +143,7 @@ class Exchange:
         if self._decoded is None:
             try:
                 self._decoded = lenient.mapping(json.loads(self.body)), None
+            # json's C scanner raises a RecursionError for lists nested too deeply.
             except (ValueError, RecursionError) as error:
                 self._decoded = {}, f"invalid JSON body: {error}"
         return self._decoded
@@ -175,6 +177,7 @@ class Exchange:
         """Read the request's body, record its size and digest, and return whether it is within the server's limit."""
         recorded, digest = self.recorded, hashlib.sha256()
         pieces: list[bytes] = []
+        # As it comes, so that a body beyond the limit is not read to its end.
         async for piece in self.request.content.iter_any():
             digest.update(piece)
             pieces.append(piece)
@@ -210,6 +213,7 @@ class Exchange:
         headers: Mapping[str, str] | None = None,
     ) -> web.Response:
         """Build an error answer in new-api's envelope, the request id at the message's end as it writes it."""
+        # new-api puts the id into the message too (WIRE.md 4.1): clients that show nothing else show it all the same.
         error = {"message": f"{message} (request id: {self.request_id})", "type": type, "param": param, "code": code}
         return self.respond({"error": error}, status=status, headers=headers)
 
@@ -217,6 +221,7 @@ class Exchange:
         self, content_type: str = "text/event-stream", headers: Mapping[str, str] | None = None
     ) -> web.StreamResponse:
         """Send the head of a chunked answer; write pieces to what is returned."""
+        # The headers of new-api's streams (WIRE.md 3.1).
         extra = {hdrs.CACHE_CONTROL: "no-cache", "X-Accel-Buffering": "no", **(headers or {})}
         response = web.StreamResponse(headers=self._headers(content_type, extra))
         await response.prepare(self.request)
@@ -231,8 +236,8 @@ class Exchange:
         transport = self.request.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
-        # aiohttp's writer frames what it is given; faults need bytes as they are. Its drain still applies, since the
-        # transport and the flow control behind both are the same.
+        # aiohttp's writer frames what is written to it; faults need bytes as they are. Its drain still applies, since
+        # the transport and the flow control behind both are the same.
         transport.write(data)
         await self.request.writer.drain()
 
@@ -295,13 +300,7 @@ class Answer(Protocol):
 
 @dataclass(frozen=True)
 class Played:
-    """An answer that is one coroutine function.
-
-    Attributes:
-        send: The function.
-        delay: Seconds before it is called.
-        reads_body: Whether the request's body is read before that.
-    """
+    """An answer that is one coroutine function, called ``delay`` seconds after the request (and its body) has come."""
 
     send: Callable[[Exchange], Awaitable[web.StreamResponse]]
     delay: float = 0.0

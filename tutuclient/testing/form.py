@@ -71,11 +71,7 @@ class Form:
 
 
 def parse(content_type: str, body: bytes) -> Form:
-    """Parse a form's body.
-
-    Args:
-        content_type: The request's Content-Type, which names the boundary.
-        body: The whole body.
+    """Parse a form's body; the request's Content-Type names the boundary.
 
     Raises:
         ValueError: It is not a multipart form, has no boundary, or ends too early; the message is Go's.
@@ -96,6 +92,7 @@ def parse(content_type: str, body: bytes) -> Form:
         headers = HeaderParser().parsestr(top.decode("utf-8", "replace"))
         name = _parameter(headers, "name")
         filename = _parameter(headers, "filename")
+        # Go's mime/multipart skips such a part as well.
         if name is None:
             continue
         if filename is None:
@@ -109,6 +106,7 @@ def parse(content_type: str, body: bytes) -> Form:
 def _blocks(body: bytes, delimiter: bytes) -> Iterator[bytes]:
     """Cut a body at its boundaries; what stands before the first and after the last is dropped."""
     marker = b"\r\n" + delimiter
+    # The line end before a boundary belongs to it (RFC 2046, section 5.1.1), and the first boundary of a body has none.
     pieces = (b"\r\n" + body).split(marker)[1:]
     for piece in pieces:
         if piece.startswith(b"--"):
@@ -122,6 +120,7 @@ def _blocks(body: bytes, delimiter: bytes) -> Iterator[bytes]:
 
 def _parameter(headers: Message, name: str) -> str | None:
     value = headers.get_param(name, header="Content-Disposition")
+    # ``email`` returns a triple for a parameter in RFC 2231's encoding (``filename*=utf-8''…``).
     if isinstance(value, tuple):
         charset, _, text = value
         try:

@@ -32,8 +32,10 @@ def strings(value: object) -> list[str]:
 
 def integer(value: object) -> int | None:
     """Return a whole number, also from a form's text; None for all else, True and False included."""
+    # Python raises a ValueError for more than 4300 digits (sys.set_int_max_str_digits).
     if isinstance(value, str) and len(value) <= _LONGEST_NUMBER and value.strip().lstrip("-").isdecimal():
         return int(value)
+    # In Python True is 1; in JSON it is not.
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 

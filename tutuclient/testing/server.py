@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import count, pairwise
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aiohttp import hdrs, web
@@ -119,7 +118,7 @@ class Server:
         Args:
             *scripted: What ``says``, ``fails``, ``streams`` and the like return, or functions that take the
                 ``Recorded`` request and return such a thing.
-            path: When given, these answers are for requests to exactly this path (``/v1/files/a.png``, say), of which
+            path: When passed, these answers are for requests to exactly this path (``/v1/files/a.png``, say), of which
                 every path may have its own queue. Otherwise they are for all requests but downloads of images.
         """
         (self._scripts if path is None else self._scripts_by_path[path]).extend(scripted)
@@ -147,6 +146,7 @@ class Server:
         chosen = name or f"{secrets.token_hex(8)}{EXTENSIONS[media_type(data)][0]}"
         with self._lock:
             self._files[chosen] = data
+            # The newest stays, however large: its address has just been handed out.
             while len(self._files) > 1 and sum(map(len, self._files.values())) > self.hosted_bytes:
                 del self._files[next(iter(self._files))]
         return f"{self.base_url}/files/{chosen}"
@@ -162,6 +162,7 @@ class Server:
             TimeoutError: It did not happen in time.
         """
         event, loop = asyncio.Event(), asyncio.get_running_loop()
+        # The server may run in a thread of its own, and this wait in another loop.
         waiter = (happened, lambda: loop.call_soon_threadsafe(event.set))
         self._waiters.append(waiter)
         try:
@@ -199,21 +200,22 @@ class Server:
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
+        # A pool of its own: asyncio joins its default one when the loop closes, and a test would wait for work that
+        # nobody needs any more.
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="tutu-relay")
         self._web = _Web(self._handle, self._connection_changed)
+        # A long backlog, since tests open hundreds of connections at a time.
         self._listener = await loop.create_server(self._web, self._host, self._port, ssl=self._tls, backlog=1024)
         name, port, *_ = self._listener.sockets[0].getsockname()
         scheme = "http" if self._tls is None else "https"
         self.origin = f"{scheme}://[{name}]:{port}" if ":" in name else f"{scheme}://{name}:{port}"
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._closing = True
         self._listener.close()
-        for _, transport in list(self._connections.values()):
-            transport.abort()
+        for connection in list(self._connections.values()):
+            connection[1].abort()
         with contextlib.suppress(TimeoutError):
             await self.until(lambda: not self._connections and not self._in_flight, timeout=0.5)
         await self._web.shutdown(0.05)
@@ -335,6 +337,7 @@ class _Web(web.Server):
         changed: Callable[[_Handler, asyncio.Transport | None, int], object],
     ) -> None:
         # Without handler_cancellation aiohttp lets a handler go on when its client has left, and nobody would know.
+        # https://docs.aiohttp.org/en/stable/web_advanced.html, "Web handler cancellation".
         super().__init__(handle, handler_cancellation=True, access_log=None, lingering_time=1.0)
         self._changed = changed
         self._numbers = count()

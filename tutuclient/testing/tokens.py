@@ -7,6 +7,7 @@ from typing import Any
 
 from tutuclient.testing import lenient
 
+# Models have about one token for each of these characters, and their texts have no spaces.
 _CJK = "\u3000-\u9fff\uff00-\uffef"
 _TOKEN = re.compile(rf"\s*(?:\.\.\d+|[{_CJK}]|[^\s.{_CJK}]+|\.)|\s+")
 
@@ -19,10 +20,7 @@ def tokens(text: str) -> list[str]:
 def logprob(token: str, others: Sequence[str], top: int) -> dict[str, Any]:
     """Describe a token as an answer with ``logprobs`` does; the same token has the same figure.
 
-    Args:
-        token: The token.
-        others: The tokens of the whole answer, from which the less likely ones are taken.
-        top: How many of the likeliest tokens to list, itself first.
+    The ``top`` likeliest are listed, itself first; the others are taken from those of the whole answer.
     """
     own = -round(hashlib.sha256(token.encode("utf-8", "replace")).digest()[0] / 400, 4)
     rivals = [each for each in dict.fromkeys(others) if each != token]

@@ -14,7 +14,6 @@ tests of transport run both ways.
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 from types import FunctionType
@@ -148,10 +147,14 @@ class Target(aiohttp.ClientRequest):
     aiohttp builds the key of its pool anew each time it is asked for, and compares it part by part.
     """
 
-    @functools.cached_property
+    _key: ConnectionKey | None = None
+
+    @property
     def connection_key(self) -> ConnectionKey:
         """The key under which the pool keeps connections to this address."""
-        return super().connection_key
+        if self._key is None:
+            self._key = super().connection_key
+        return self._key
 
 
 async def send(
@@ -176,17 +179,14 @@ async def send(
         aiohttp.ClientError, HttpProcessingError: As aiohttp does; the connection is given up.
     """
     try:
-        connection, guard = await connector.acquire(target, [], timeout, progress)
+        connection, protocol, guard = await connector.acquire(target, [], timeout, progress)
     except TimeoutError as error:  # As ClientSession._request does.
         raise aiohttp.ConnectionTimeoutError from error
     try:
-        protocol = connection.protocol
-        if protocol is None or protocol.transport is None:
-            raise aiohttp.ServerDisconnectedError  # noqa: TRY301  (the same end as for one that is lost a moment later)
         protocol.set_response_params(
             auto_decompress=False, read_until_eof=True, max_line_size=header_bytes, max_field_size=header_bytes
         )
-        protocol.transport.write(request)
+        guard.transport.write(request)
         while True:
             message, content = await protocol.read()
             if not 100 <= message.code < 200 or message.code == 101:  # noqa: PLR2004  (interim answers: RFC 9110, section 15.2)

@@ -91,7 +91,7 @@ class Attempts:
         self._loop = pool.loop
         self._call = call
         self._started = pool.loop.time()
-        self._meta = Meta()
+        self._meta = Meta(attempts=1)
         self._progress = Progress()
         self._admission = pool.admission(call.settings)
         self._slot: Slot | None = None
@@ -111,7 +111,7 @@ class Attempts:
         spent = 0
         try:
             while True:
-                self._meta = meta = Meta(attempts=self._meta.attempts + 1, waited_s=self._meta.waited_s)
+                meta = self._meta
                 wrapped = call.settings.attempt_middleware
                 try:
                     result = await (self._wrapped(use) if wrapped else self._attempt(use))
@@ -128,6 +128,7 @@ class Attempts:
                 except TutuError as last:
                     last.with_details(outcome="unknown" if maybe_done else None)
                     raise
+                self._meta = Meta(attempts=meta.attempts + 1, waited_s=meta.waited_s)
         finally:
             if not kept:
                 limits.stop()

@@ -21,6 +21,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from tutuclient.transport.exceptions import EndlessInterimError
 
 if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
     from aiohttp.client_reqrep import ClientRequest
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
@@ -46,6 +47,7 @@ class Guard(asyncio.Protocol):
         failure: Why the connection was aborted from our side, or None.
         lost: How the connection was lost, as aiohttp raises it, or None.
         in_use: A call holds the connection; else it waits in the pool, or is closed.
+        transport: The connection's.
     """
 
     __slots__ = (
@@ -55,17 +57,23 @@ class Guard(asyncio.Protocol):
         "_is_interim",
         "_poll",
         "_protocol",
-        "_transport",
+        "_socket",
+        "_tls",
         "answered",
         "body",
         "failure",
         "in_use",
         "lost",
+        "transport",
     )
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
+        self.transport: asyncio.Transport = transport
         self._protocol: Any = transport.get_protocol()
+        # A transport of TLS that was closed twice cannot be asked any more: it has let go of its SSLProtocol.
+        # https://github.com/python/cpython/blob/3.11/Lib/asyncio/sslproto.py (_SSLProtocolTransport.close)
+        self._socket: Any = transport.get_extra_info("socket")
+        self._tls = transport.get_extra_info("ssl_object") is not None
         self._poll: Any = None
         self.failure: Exception | None = None
         self.lost: aiohttp.ClientError | None = None
@@ -89,12 +97,12 @@ class Guard(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass on what has come from the socket."""
         if not self.in_use:  # Bytes that come unasked would be read as the answer to the next request.
-            self._transport.abort()
+            self.transport.abort()
             return
         if self._awaits_head:
             data = self._receive_head(data)
         self._protocol.data_received(data)
-        if self._transport.is_closing():
+        if self.transport.is_closing():
             self._end_broken_body()
 
     def _receive_head(self, data: bytes) -> bytes:
@@ -110,7 +118,7 @@ class Guard(asyncio.Protocol):
         self._head_bytes += len(data)
         if self._is_interim and self._head_bytes > _MAX_INTERIM_BYTES:
             self.failure = EndlessInterimError()
-            self._transport.abort()
+            self.transport.abort()
             return b""
         end = data.find(b"\r\n\r\n")
         # Behind a head that gives the body's length, nothing can be wrong.
@@ -148,10 +156,10 @@ class Guard(asyncio.Protocol):
         closing waits for the other side's close_notify, up to 30 s (asyncio's ``ssl_shutdown_timeout``).
         """
         body = self.body
-        if body is None or body.is_eof() or not self._transport.is_closing():
+        if body is None or body.is_eof() or not self.transport.is_closing():
             return
         if self.lost is None:
-            self._transport.abort()
+            self.transport.abort()
         elif body.exception() is None:
             body.set_exception(aiohttp.ClientPayloadError("the answer breaks the rules of HTTP"))
 
@@ -161,13 +169,11 @@ class Guard(asyncio.Protocol):
         A server that refuses an upload answers early and closes: its answer explains more than "broken pipe". Within
         TLS the socket is out of reach; there the sender looks before each write, see ``attempts``.
         """
-        transport = self._transport
-        sock = transport.get_extra_info("socket")
-        if sock is None or transport.get_extra_info("ssl_object") is not None:
+        if self._socket is None or self._tls:
             return
         left = READ_SIZE * 4
         with contextlib.suppress(OSError, AttributeError):  # Nothing more has come; or on Windows, there is no os.read.
-            while left > 0 and (data := os.read(sock.fileno(), READ_SIZE)):
+            while left > 0 and (data := os.read(self._socket.fileno(), READ_SIZE)):
                 left -= len(data)
                 self.data_received(data)
 
@@ -179,17 +185,17 @@ class Guard(asyncio.Protocol):
         """
         body, self.body, self.in_use = self.body, None, False
         unread = not self.answered or (body is not None and not body.is_eof())
-        if unread or self._transport.get_write_buffer_size():
-            self._transport.abort()
+        if unread or self.transport.is_closing() or self.transport.get_write_buffer_size():
+            self.transport.abort()
 
     def abort(self) -> None:
         """Close the connection at once."""
-        self._transport.abort()
+        self.transport.abort()
 
     @property
     def is_closing(self) -> bool:
         """Whether the connection is closed, or about to be."""
-        return self._transport.is_closing()
+        return self.transport.is_closing()
 
     @property
     def has_unread_data(self) -> bool:
@@ -200,11 +206,10 @@ class Guard(asyncio.Protocol):
         """
         if self._poll is None:
             make_poll = getattr(select, "poll", None)  # Windows has none.
-            sock = self._transport.get_extra_info("socket")
-            if make_poll is None or sock is None:
+            if make_poll is None or self._socket is None:
                 return False
             self._poll = make_poll()
-            self._poll.register(sock.fileno(), select.POLLIN)
+            self._poll.register(self._socket.fileno(), select.POLLIN)
         return bool(self._poll.poll(0))
 
 
@@ -269,14 +274,14 @@ class Connector(aiohttp.TCPConnector):
         progress = progress_of_attempt.get()
         if progress is not None and progress.connection is not None:
             raise progress.connection.lost or aiohttp.ServerDisconnectedError
-        connection, guard = await self.acquire(req, traces, timeout, progress)
+        connection, _, guard = await self.acquire(req, traces, timeout, progress)
         connection.add_callback(guard.release)
         return connection
 
     async def acquire(
         self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout, progress: Progress | None
-    ) -> tuple[Connection, Guard]:
-        """Return an idle connection that can be used again, or a new one, and what guards it.
+    ) -> tuple[Connection, ResponseHandler, Guard]:
+        """Return an idle connection that can be used again, or a new one, aiohttp's protocol, and what guards it.
 
         Whoever gives the connection up calls ``Guard.release`` before.
 
@@ -295,14 +300,15 @@ class Connector(aiohttp.TCPConnector):
             if not isinstance(guard, Guard):
                 guard = self._guarded(transport)
                 break
-            if not guard.has_unread_data:
+            # What came with the end of the last response, in the same read, lies in the protocol already.
+            if not (protocol.should_close or guard.has_unread_data):
                 guard.expect_response()
                 break
             guard.abort()
             connection.close()
         if progress is not None:
             progress.connected, progress.reused, progress.connection = True, reused, guard
-        return connection, guard
+        return connection, protocol, guard
 
     def _guarded(self, transport: Any) -> Guard:
         guard = Guard(transport)

@@ -5,198 +5,96 @@ unknown fields are kept out of the way (``extra``), and sets that may grow are
 plain ``str``. Knows nothing of bytes, sockets or errors.
 """
 
-from tutuclient._meta import Meta
-from tutuclient.media.parts import (
-    AudioPart,
-    FileData,
-    FilePart,
-    ImagePart,
-    ImageURL,
-    InputAudio,
-    Message,
-    TextPart,
-    assistant,
-    system,
-    user,
-)
-from tutuclient.types.account import Balance
-from tutuclient.types.audio import (
-    AudioResponseFormat,
-    AudioUsage,
-    SpeechAudioDeltaEvent,
-    SpeechAudioDoneEvent,
-    SpeechStreamEvent,
-    Transcription,
-    TranscriptionDiarized,
-    TranscriptionDiarizedSegment,
-    TranscriptionSegment,
-    TranscriptionStreamEvent,
-    TranscriptionTextDeltaEvent,
-    TranscriptionTextDoneEvent,
-    TranscriptionTextSegmentEvent,
-    TranscriptionVerbose,
-    TranscriptionWord,
-    Translation,
-    TranslationVerbose,
-)
-from tutuclient.types.base import Answer
-from tutuclient.types.chat import (
-    Annotation,
-    CallFields,
-    ChatAudio,
-    ChatAudioDelta,
-    ChatChoice,
-    ChatChunkChoice,
-    ChatCompletion,
-    ChatCompletionChunk,
-    ChatDelta,
-    ChatFields,
-    ChatMessage,
-    ChoiceLogprobs,
-    CompletionTokensDetails,
-    CustomCall,
-    FunctionCall,
-    FunctionCallDelta,
-    Moderation,
-    ModerationResult,
-    ModerationResults,
-    PromptTokensDetails,
-    TokenLogprob,
-    ToolCall,
-    ToolCallDelta,
-    TopLogprob,
-    URLCitation,
-    Usage,
-)
-from tutuclient.types.completions import Completion, CompletionChoice, CompletionFields, CompletionLogprobs
-from tutuclient.types.embeddings import CreateEmbeddingResponse, Embedding, EmbeddingFields
-from tutuclient.types.events import (
-    ChatStreamEvent,
-    ChunkEvent,
-    ContentDeltaEvent,
-    ContentDoneEvent,
-    FunctionToolCallArgumentsDeltaEvent,
-    FunctionToolCallArgumentsDoneEvent,
-    LogprobsContentDeltaEvent,
-    LogprobsContentDoneEvent,
-    LogprobsRefusalDeltaEvent,
-    LogprobsRefusalDoneEvent,
-    RefusalDeltaEvent,
-    RefusalDoneEvent,
-)
-from tutuclient.types.images import (
-    Image,
-    ImageEditFields,
-    ImageError,
-    ImageGenerateFields,
-    ImagesResponse,
-    ImagesTokensDetails,
-    ImageStreamEvent,
-    ImagesUsage,
-    ImageVariationFields,
-    SvgUsage,
-)
-from tutuclient.types.models import Model, ModelList
-from tutuclient.types.parsed import (
-    ParsedChatCompletion,
-    ParsedChatCompletionMessage,
-    ParsedChoice,
-    ParsedFunction,
-    ParsedFunctionToolCall,
-)
-
-__all__ = [
-    "Annotation",
-    "Answer",
-    "AudioPart",
-    "AudioResponseFormat",
-    "AudioUsage",
-    "Balance",
-    "CallFields",
-    "ChatAudio",
-    "ChatAudioDelta",
-    "ChatChoice",
-    "ChatChunkChoice",
-    "ChatCompletion",
-    "ChatCompletionChunk",
-    "ChatDelta",
-    "ChatFields",
-    "ChatMessage",
-    "ChatStreamEvent",
-    "ChoiceLogprobs",
-    "ChunkEvent",
-    "Completion",
-    "CompletionChoice",
-    "CompletionFields",
-    "CompletionLogprobs",
-    "CompletionTokensDetails",
-    "ContentDeltaEvent",
-    "ContentDoneEvent",
-    "CreateEmbeddingResponse",
-    "CustomCall",
-    "Embedding",
-    "EmbeddingFields",
-    "FileData",
-    "FilePart",
-    "FunctionCall",
-    "FunctionCallDelta",
-    "FunctionToolCallArgumentsDeltaEvent",
-    "FunctionToolCallArgumentsDoneEvent",
-    "Image",
-    "ImageEditFields",
-    "ImageError",
-    "ImageGenerateFields",
-    "ImagePart",
-    "ImageStreamEvent",
-    "ImageURL",
-    "ImageVariationFields",
-    "ImagesResponse",
-    "ImagesTokensDetails",
-    "ImagesUsage",
-    "InputAudio",
-    "LogprobsContentDeltaEvent",
-    "LogprobsContentDoneEvent",
-    "LogprobsRefusalDeltaEvent",
-    "LogprobsRefusalDoneEvent",
-    "Message",
-    "Meta",
-    "Model",
-    "ModelList",
-    "Moderation",
-    "ModerationResult",
-    "ModerationResults",
-    "ParsedChatCompletion",
-    "ParsedChatCompletionMessage",
-    "ParsedChoice",
-    "ParsedFunction",
-    "ParsedFunctionToolCall",
-    "PromptTokensDetails",
-    "RefusalDeltaEvent",
-    "RefusalDoneEvent",
-    "SpeechAudioDeltaEvent",
-    "SpeechAudioDoneEvent",
-    "SpeechStreamEvent",
-    "SvgUsage",
-    "TextPart",
-    "TokenLogprob",
-    "ToolCall",
-    "ToolCallDelta",
-    "TopLogprob",
-    "Transcription",
-    "TranscriptionDiarized",
-    "TranscriptionDiarizedSegment",
-    "TranscriptionSegment",
-    "TranscriptionStreamEvent",
-    "TranscriptionTextDeltaEvent",
-    "TranscriptionTextDoneEvent",
-    "TranscriptionTextSegmentEvent",
-    "TranscriptionVerbose",
-    "TranscriptionWord",
-    "Translation",
-    "TranslationVerbose",
-    "URLCitation",
-    "Usage",
-    "assistant",
-    "system",
-    "user",
-]
+from tutuclient._meta import Meta as Meta
+from tutuclient.media.parts import AudioPart as AudioPart
+from tutuclient.media.parts import FileData as FileData
+from tutuclient.media.parts import FilePart as FilePart
+from tutuclient.media.parts import ImagePart as ImagePart
+from tutuclient.media.parts import ImageURL as ImageURL
+from tutuclient.media.parts import InputAudio as InputAudio
+from tutuclient.media.parts import Message as Message
+from tutuclient.media.parts import TextPart as TextPart
+from tutuclient.media.parts import assistant as assistant
+from tutuclient.media.parts import system as system
+from tutuclient.media.parts import user as user
+from tutuclient.types.account import Balance as Balance
+from tutuclient.types.audio import AudioResponseFormat as AudioResponseFormat
+from tutuclient.types.audio import AudioUsage as AudioUsage
+from tutuclient.types.audio import SpeechAudioDeltaEvent as SpeechAudioDeltaEvent
+from tutuclient.types.audio import SpeechAudioDoneEvent as SpeechAudioDoneEvent
+from tutuclient.types.audio import SpeechStreamEvent as SpeechStreamEvent
+from tutuclient.types.audio import Transcription as Transcription
+from tutuclient.types.audio import TranscriptionDiarized as TranscriptionDiarized
+from tutuclient.types.audio import TranscriptionDiarizedSegment as TranscriptionDiarizedSegment
+from tutuclient.types.audio import TranscriptionSegment as TranscriptionSegment
+from tutuclient.types.audio import TranscriptionStreamEvent as TranscriptionStreamEvent
+from tutuclient.types.audio import TranscriptionTextDeltaEvent as TranscriptionTextDeltaEvent
+from tutuclient.types.audio import TranscriptionTextDoneEvent as TranscriptionTextDoneEvent
+from tutuclient.types.audio import TranscriptionTextSegmentEvent as TranscriptionTextSegmentEvent
+from tutuclient.types.audio import TranscriptionVerbose as TranscriptionVerbose
+from tutuclient.types.audio import TranscriptionWord as TranscriptionWord
+from tutuclient.types.audio import Translation as Translation
+from tutuclient.types.audio import TranslationVerbose as TranslationVerbose
+from tutuclient.types.base import Answer as Answer
+from tutuclient.types.chat import Annotation as Annotation
+from tutuclient.types.chat import CallFields as CallFields
+from tutuclient.types.chat import ChatAudio as ChatAudio
+from tutuclient.types.chat import ChatAudioDelta as ChatAudioDelta
+from tutuclient.types.chat import ChatChoice as ChatChoice
+from tutuclient.types.chat import ChatChunkChoice as ChatChunkChoice
+from tutuclient.types.chat import ChatCompletion as ChatCompletion
+from tutuclient.types.chat import ChatCompletionChunk as ChatCompletionChunk
+from tutuclient.types.chat import ChatDelta as ChatDelta
+from tutuclient.types.chat import ChatFields as ChatFields
+from tutuclient.types.chat import ChatMessage as ChatMessage
+from tutuclient.types.chat import ChoiceLogprobs as ChoiceLogprobs
+from tutuclient.types.chat import CompletionTokensDetails as CompletionTokensDetails
+from tutuclient.types.chat import CustomCall as CustomCall
+from tutuclient.types.chat import FunctionCall as FunctionCall
+from tutuclient.types.chat import FunctionCallDelta as FunctionCallDelta
+from tutuclient.types.chat import Moderation as Moderation
+from tutuclient.types.chat import ModerationResult as ModerationResult
+from tutuclient.types.chat import ModerationResults as ModerationResults
+from tutuclient.types.chat import PromptTokensDetails as PromptTokensDetails
+from tutuclient.types.chat import TokenLogprob as TokenLogprob
+from tutuclient.types.chat import ToolCall as ToolCall
+from tutuclient.types.chat import ToolCallDelta as ToolCallDelta
+from tutuclient.types.chat import TopLogprob as TopLogprob
+from tutuclient.types.chat import URLCitation as URLCitation
+from tutuclient.types.chat import Usage as Usage
+from tutuclient.types.completions import Completion as Completion
+from tutuclient.types.completions import CompletionChoice as CompletionChoice
+from tutuclient.types.completions import CompletionFields as CompletionFields
+from tutuclient.types.completions import CompletionLogprobs as CompletionLogprobs
+from tutuclient.types.embeddings import CreateEmbeddingResponse as CreateEmbeddingResponse
+from tutuclient.types.embeddings import Embedding as Embedding
+from tutuclient.types.embeddings import EmbeddingFields as EmbeddingFields
+from tutuclient.types.events import ChatStreamEvent as ChatStreamEvent
+from tutuclient.types.events import ChunkEvent as ChunkEvent
+from tutuclient.types.events import ContentDeltaEvent as ContentDeltaEvent
+from tutuclient.types.events import ContentDoneEvent as ContentDoneEvent
+from tutuclient.types.events import FunctionToolCallArgumentsDeltaEvent as FunctionToolCallArgumentsDeltaEvent
+from tutuclient.types.events import FunctionToolCallArgumentsDoneEvent as FunctionToolCallArgumentsDoneEvent
+from tutuclient.types.events import LogprobsContentDeltaEvent as LogprobsContentDeltaEvent
+from tutuclient.types.events import LogprobsContentDoneEvent as LogprobsContentDoneEvent
+from tutuclient.types.events import LogprobsRefusalDeltaEvent as LogprobsRefusalDeltaEvent
+from tutuclient.types.events import LogprobsRefusalDoneEvent as LogprobsRefusalDoneEvent
+from tutuclient.types.events import RefusalDeltaEvent as RefusalDeltaEvent
+from tutuclient.types.events import RefusalDoneEvent as RefusalDoneEvent
+from tutuclient.types.images import Image as Image
+from tutuclient.types.images import ImageEditFields as ImageEditFields
+from tutuclient.types.images import ImageError as ImageError
+from tutuclient.types.images import ImageGenerateFields as ImageGenerateFields
+from tutuclient.types.images import ImagesResponse as ImagesResponse
+from tutuclient.types.images import ImagesTokensDetails as ImagesTokensDetails
+from tutuclient.types.images import ImageStreamEvent as ImageStreamEvent
+from tutuclient.types.images import ImagesUsage as ImagesUsage
+from tutuclient.types.images import ImageVariationFields as ImageVariationFields
+from tutuclient.types.images import SvgUsage as SvgUsage
+from tutuclient.types.models import Model as Model
+from tutuclient.types.models import ModelList as ModelList
+from tutuclient.types.parsed import ParsedChatCompletion as ParsedChatCompletion
+from tutuclient.types.parsed import ParsedChatCompletionMessage as ParsedChatCompletionMessage
+from tutuclient.types.parsed import ParsedChoice as ParsedChoice
+from tutuclient.types.parsed import ParsedFunction as ParsedFunction
+from tutuclient.types.parsed import ParsedFunctionToolCall as ParsedFunctionToolCall

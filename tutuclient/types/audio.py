@@ -32,10 +32,11 @@ TranslationFormat: TypeAlias = Literal["json", "text", "srt", "verbose_json", "v
 class SpeechFields(TypedDict, total=False):
     """Every field of a speech beside ``model``, ``voice``, ``input`` and ``stream_format``.
 
-    A field that is not given is not sent. Relays drop what they do not know,
+    A field without a value is not sent. Relays drop what they do not know,
     ``instructions`` for one.
     """
 
+    # new-api's struct of 2025 has neither this nor ``stream_format`` (.github/WIRE.md, section 1.1).
     instructions: str
     response_format: SpeechFormat
     speed: float
@@ -84,6 +85,7 @@ class AudioUsage(Usage, frozen=True, kw_only=True):
 
     type: str | None = None
     seconds: float | None = None
+    # The API names it so here, and ``input_tokens_details`` for images (.github/WIRE.md, sections 1.2 and 1.9).
     input_token_details: InputTokenDetails | None = None
 
 
@@ -109,6 +111,7 @@ class TranscriptionSegment(Nested, frozen=True, kw_only=True):
     start: float = 0.0
     end: float = 0.0
     text: str = ""
+    # A literal default: msgspec creates an empty list for each struct.
     tokens: list[int] = []
     temperature: float | None = None
     avg_logprob: float | None = None
@@ -149,7 +152,17 @@ class Transcription(Answer, frozen=True, kw_only=True):
     usage: AudioUsage | None = None
 
 
-class TranscriptionVerbose(Answer, frozen=True, kw_only=True):
+class _Verbose(Answer, frozen=True, kw_only=True):
+    OWN = frozenset({"task"})
+
+    task: str = ""
+    language: str = ""
+    duration: float | None = None
+    text: str = ""
+    segments: list[TranscriptionSegment] | None = None
+
+
+class TranscriptionVerbose(_Verbose, frozen=True, kw_only=True):
     """What was said and when, in the format ``verbose_json``.
 
     Attributes:
@@ -159,13 +172,6 @@ class TranscriptionVerbose(Answer, frozen=True, kw_only=True):
         words: Single words, or None unless ``timestamp_granularities`` asked for them.
     """
 
-    OWN = frozenset({"task"})
-
-    task: str = ""
-    language: str = ""
-    duration: float | None = None
-    text: str = ""
-    segments: list[TranscriptionSegment] | None = None
     words: list[TranscriptionWord] | None = None
     usage: AudioUsage | None = None
 
@@ -186,16 +192,8 @@ class Translation(Answer, frozen=True, kw_only=True):
     text: str = ""
 
 
-class TranslationVerbose(Answer, frozen=True, kw_only=True):
+class TranslationVerbose(_Verbose, frozen=True, kw_only=True):
     """What was said and when, in English, in the format ``verbose_json``. Fields as in ``TranscriptionVerbose``."""
-
-    OWN = frozenset({"task"})
-
-    task: str = ""
-    language: str = ""
-    duration: float | None = None
-    text: str = ""
-    segments: list[TranscriptionSegment] | None = None
 
 
 class TranscriptionTextDeltaEvent(Answer, frozen=True, kw_only=True):
@@ -278,6 +276,7 @@ def decode_base64(text: str) -> bytes:
     plain = text.translate(_PLAIN)
     body = plain.rstrip("=")
     if "=" not in body:
+        # By default binascii passes over what is not base64, and broken audio would decode to noise.
         return binascii.a2b_base64(body + "=" * (-len(body) % 4), strict_mode=True)
     return b"".join(decode_base64(piece) for piece in _PADDED.findall(plain))
 
@@ -288,6 +287,7 @@ def join_base64(pieces: Iterable[str]) -> str:
     Pieces that cannot be decoded are joined as they are; reading the audio raises the error.
     """
     joined = "".join(pieces)
+    # Padding is the last one or two letters; further in front it tells of a seam.
     if "=" not in joined[:-2]:
         return joined
     try:

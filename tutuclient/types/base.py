@@ -46,6 +46,7 @@ class Plain(msgspec.Struct, frozen=True):
             return self._fields()
 
     def __copy__(self) -> Self:
+        # ``replace`` knows fields alone: the slot without a name, where provenance stands, is copied by itself.
         made = msgspec.structs.replace(self)
         old, new = cast("tuple[object, object]", (self, made))
         if isinstance(old, Traced) and isinstance(new, Traced):
@@ -87,7 +88,8 @@ class Plain(msgspec.Struct, frozen=True):
             exclude_none: As for ``model_dump``.
             **more: As for ``model_dump``.
         """
-        _check_keywords(more)
+        if unknown := more.keys() - _PYDANTIC:
+            raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
         tree = self._as_came() if exclude_unset else self._filled(self._tree())
         return cast("dict[str, Any]", without_none(tree)) if exclude_none or exclude_defaults else tree
 
@@ -131,7 +133,7 @@ class Plain(msgspec.Struct, frozen=True):
         return _text(self.to_dict(**options), indent)
 
     def model_dump_json(self, *, indent: int | None = None, ensure_ascii: bool = False, **options: Any) -> str:
-        """Return ``model_dump`` as JSON text, on one line unless ``indent`` is given."""
+        """Return ``model_dump`` as JSON text, on one line unless ``indent`` is passed."""
         tree = self.model_dump(**options)
         return json.dumps(tree, indent=indent) if ensure_ascii else _text(tree, indent)
 
@@ -185,11 +187,6 @@ def _text(tree: dict[str, Any], indent: int | None) -> str:
     return (line if indent is None else msgspec.json.format(line, indent=indent)).decode()
 
 
-def _check_keywords(more: Mapping[str, Any]) -> None:
-    if unknown := more.keys() - _PYDANTIC:
-        raise TypeError(f"unexpected keyword argument {min(unknown)!r}")
-
-
 # Keywords of pydantic that change nothing where everything is plain JSON.
 _PYDANTIC = frozenset(
     (
@@ -227,7 +224,7 @@ class Answer(Plain, Traced, kw_only=True, frozen=True):
 
     @property
     def meta(self) -> Meta:
-        """How the call went. A struct that did not come off the wire has an empty one."""
+        """The status, headers and timings of the call. A struct that did not come off the wire has an empty one."""
         origin = provenance(self).origin
         return Meta() if origin is None else origin.meta
 
@@ -262,6 +259,7 @@ class Answer(Plain, Traced, kw_only=True, frozen=True):
 
     def __reduce__(self) -> tuple[Any, ...]:
         fields = {name: getattr(self, name) for name in self.__struct_fields__}
+        # A copy, since a bytearray is pickled as such, and ``raw`` is bytes to whoever unpickles it.
         known = copy(provenance(self))
         known.raw = bytes(known.raw)
         return _rebuild, (type(self), fields, known)
@@ -313,17 +311,12 @@ A = TypeVar("A", bound=Answer)
 
 
 def remember_answer(answer: A, raw: Raw, tree: dict[str, Any] | None = None, fitted: dict[str, Any] | None = None) -> A:
-    """Write of an answer and its parts which JSON they were read from.
+    """Write of an answer and its parts which JSON they were read from, and return the answer.
 
-    Args:
-        answer: The answer.
-        raw: The JSON as it came.
-        tree: The same as plain dicts, where it had to be decoded so.
-        fitted: What the fields were read from, where that is not ``tree``.
-
-    Returns:
-        The answer.
+    ``tree`` is ``raw`` as plain dicts, where it had to be decoded so; ``fitted`` is what the fields were read from,
+    where that is not ``tree``.
     """
+    # A view cannot be pickled, and keeps the whole buffer of the stream alive.
     raw = bytes(raw) if isinstance(raw, memoryview) else raw
     remember(answer, (None, raw) if tree is None else Provenance(raw=raw, tree=tree))
     remember_parts(answer, raw if tree is None else tree if fitted is None else fitted)
@@ -331,13 +324,7 @@ def remember_answer(answer: A, raw: Raw, tree: dict[str, Any] | None = None, fit
 
 
 def remember_part(part: Nested, json: bytes | bytearray | dict[str, Any], path: tuple[str | int, ...]) -> None:
-    """Write where a part of an answer stands in the answer's JSON, and where its own parts do.
-
-    Args:
-        part: The part.
-        json: The answer's JSON, as bytes or as plain dicts.
-        path: The names and numbers that lead down to the part.
-    """
+    """Write where a part of an answer stands in the answer's JSON, and where its own parts do."""
     remember(part, (json, path))
     if _fields_with_parts[type(part)]:
         remember_parts(part, json, path)
@@ -354,13 +341,9 @@ def remember_parts(
         if not is_list(value):
             remember_part(value, json, (*path, key))
         # Where one of a list did not fit and was left out, nothing tells which stands where.
-        elif not isinstance(json, dict) or _length(value_at(json, (*path, key))) == len(value):
+        elif not isinstance(json, dict) or (is_list(came := value_at(json, (*path, key))) and len(came) == len(value)):
             for number, part in enumerate(value):
                 remember_part(part, json, (*path, key, number))
-
-
-def _length(value: Any) -> int:
-    return len(value) if is_list(value) else 0
 
 
 class _FieldsWithParts(dict[type[msgspec.Struct], tuple[tuple[str, str], ...]]):

@@ -77,6 +77,7 @@ def _thoughts_in_parts(parts: Any) -> str:
 def _thinking(part: ChatMessage | ChatDelta) -> str:
     """Return the thoughts under the first name that has some: relays write the same text under several."""
     return (
+        # Never joined: new-api fills two of them with the same text (.github/WIRE.md, section 3.3, 10).
         part.reasoning_content
         or part.reasoning
         or part.reasoning_text
@@ -164,7 +165,7 @@ class ParseFields(CommonFields, total=False):
 class ChatFields(RunFields, ParseFields, total=False):
     """Every field of a chat request beside ``model``, ``messages`` and ``stream``.
 
-    A field that is not given is not sent; None is sent as null. Keywords that
+    A field without a value is not sent; None is sent as null. Keywords that
     are not listed here go into the body as they are: relays have fields of their
     own (``enable_thinking``, ``top_k``, ``size``…). Typed code passes those in
     ``extra_body``. ``tools`` may be plain functions too.
@@ -219,6 +220,7 @@ class Usage(Nested, frozen=True, kw_only=True):
     completion_tokens_details: CompletionTokensDetails | None = None
 
     def __post_init__(self) -> None:
+        # Some relays write both pairs of names, one of them as zeros (.github/WIRE.md, section 5, "usage").
         # Written out twice: every answer and the last chunk of every stream come here.
         first, second = self.prompt_tokens, self.input_tokens
         if first is None or (first == 0 and second):
@@ -268,7 +270,7 @@ class Record(dict[str, Any]):
 
 
 class URLCitation(Record):
-    """The web page that a stretch of a message's text comes from; the indices count characters of the text."""
+    """The web address that a stretch of a message's text comes from; the indices count characters of the text."""
 
     url: str
     title: str
@@ -299,6 +301,7 @@ class FunctionCall(Plain, frozen=True, kw_only=True):
     arguments: str = ""
 
     def __post_init__(self) -> None:
+        # Structs are frozen; ``force_setattr`` is msgspec's own way for ``__post_init__`` to normalize one.
         if self.arguments[-1:] == "}" and (once := read_once(self.arguments)) is not self.arguments:
             msgspec.structs.force_setattr(self, "arguments", once)
 
@@ -318,7 +321,9 @@ class ToolCall(Nested, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.custom is not None:
+            # msgspec decodes a dict, and no subclass of one, so ``Record`` is put around it here.
             msgspec.structs.force_setattr(self, "custom", CustomCall(self.custom))
+        # new-api writes "" and null for it (.github/WIRE.md, section 3.3, 8).
         if not self.type:
             msgspec.structs.force_setattr(self, "type", "custom" if self.custom else "function")
 
@@ -394,6 +399,7 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
     thoughts: Any = msgspec.field(default=None, name="thinking")
 
     def __post_init__(self) -> None:
+        # As for ``ToolCall.custom``; annotations that are no list of objects stay as they came.
         notes: Any = self.annotations
         if notes is not None and is_list(notes):
             notes = [Annotation(note) if is_object(note) else note for note in notes]
@@ -406,7 +412,7 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
 
     @property
     def thinking(self) -> str:
-        """What the model thought aloud, whichever field or part the relay puts it in, or ""."""
+        """The thoughts that the model wrote, whichever field or part the relay puts it in, or ""."""
         return _thinking(self)
 
     def _filled(self, tree: dict[str, Any] | None) -> dict[str, Any]:
@@ -416,6 +422,8 @@ class ChatMessage(Nested, frozen=True, kw_only=True):
         return done
 
 
+# gc=False: the collector does not visit them, of which an answer may have thousands. Nothing that is decoded from JSON
+# refers back to what holds it, so there are no cycles to find.
 class TopLogprob(Plain, frozen=True, kw_only=True, gc=False):
     """A token that might have stood there, and the logarithm of its probability; nan where the relay gives none."""
 
@@ -437,6 +445,8 @@ class ChoiceLogprobs(Plain, frozen=True, kw_only=True, gc=False):
     refusal: list[TokenLogprob] | None = None
 
 
+# ``finish_reason`` is open text: converters pass on Claude's "tool_use" and "max_tokens", Cohere's "COMPLETE" and
+# Gemini's "SAFETY" (.github/WIRE.md, section 3.3, 5).
 class ChatChoice(Nested, frozen=True, kw_only=True):
     """One of the ``n`` answers; ``finish_reason`` is the relay's own word, or None when it gave none."""
 
@@ -532,7 +542,7 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
             SoundError: Its base64 is damaged.
         """
         origin = provenance(self).origin
-        return None if origin is None or origin.hear is None else origin.hear(self)
+        return None if origin is None or origin.find_audio is None else origin.find_audio(self)
 
 
 class FunctionCallDelta(Plain, frozen=True, kw_only=True, gc=False):
@@ -551,6 +561,8 @@ class ChatAudioDelta(Plain, frozen=True, kw_only=True, gc=False):
     transcript: str | None = None
 
 
+# All may be missing or null: Gemini, Grok and new-api's Claude channel leave out the index, others the type or the id
+# of later pieces (.github/WIRE.md, section 3.3, 8).
 class ToolCallDelta(Plain, frozen=True, kw_only=True):
     """A piece of a tool call; ``index`` says of which, when the relay says so."""
 
@@ -588,6 +600,8 @@ class ChatDelta(Plain, frozen=True, kw_only=True, gc=False):
 class ChatChunkChoice(Plain, frozen=True, kw_only=True, gc=False):
     """One choice of a chunk. Relays number choices strangely: without ``n`` they all belong to one."""
 
+    # A whole message where a delta belongs (.github/WIRE.md, section 3.3, 12), Moonshot's usage (pi#2017), and an error
+    # in the middle of a stream (section 3.5).
     OWN = frozenset({"message", "usage", "error"})
 
     index: int = 0
@@ -606,6 +620,7 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
         obfuscation: Letters that make chunks equally long on the wire, without a meaning.
     """
 
+    # ``id`` and ``model`` may be "", and change from chunk to chunk (.github/WIRE.md, section 3.3, 6).
     # In the order of the wire, in which msgspec finds them soonest.
     id: str = ""
     object: str = ""
@@ -625,7 +640,7 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
 
     @property
     def thinking(self) -> str:
-        """What this chunk adds to what the model thinks aloud, or ""."""
+        """The thoughts that this chunk adds, or ""."""
         return _thinking(self.choices[0].delta) if self.choices else ""
 
     @property
@@ -637,4 +652,6 @@ class ChatCompletionChunk(Answer, frozen=True, kw_only=True):
     def images(self) -> list[GeneratedImage]:
         """The images that came beside the text of this very chunk; those in the text are in the folded answer."""
         origin = provenance(self).origin
+        # Not looked for in the text: an image's data may come in thousands of chunks, and searching all of it at each
+        # would take quadratic time (.github/WIRE.md, section 2.3, 12).
         return [] if origin is None else origin.find(self)

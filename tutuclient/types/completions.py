@@ -59,6 +59,7 @@ class CompletionChoice(Nested, frozen=True, kw_only=True):
     logprobs: CompletionLogprobs | None = None
 
     def __post_init__(self) -> None:
+        # As in ``ChatChoice``: a word in place of null is no reason.
         if self.finish_reason and not is_reason(self.finish_reason):
             msgspec.structs.force_setattr(self, "finish_reason", None)
 
@@ -71,6 +72,7 @@ class Completion(Answer, frozen=True, kw_only=True):
     """
 
     id: str = ""
+    # No reader goes by this: new-api writes "chat.completion.chunk" into the last event (.github/WIRE.md, section 1.7).
     object: str = ""
     created: int = 0
     model: str = ""

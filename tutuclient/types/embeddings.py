@@ -41,6 +41,8 @@ class Embedding(Plain, Traced, frozen=True, kw_only=True, repr_omit_defaults=Tru
         object: What the relay calls it.
     """
 
+    # msgspec decodes the base64 of a text to bytes. The JSON's type decides, not what was asked for: Gemini's and other
+    # channels send lists of numbers all the same (.github/WIRE.md, section 1.8).
     given: list[float] | bytes = msgspec.field(default=b"", name="embedding")
     index: int = 0
     object: str = "embedding"
@@ -53,6 +55,8 @@ class Embedding(Plain, Traced, frozen=True, kw_only=True, repr_omit_defaults=Tru
             return given
         known = provenance(self)
         if known.cached is None:
+            # Without NumPy; ``array`` has the machine's byte order, and the wire has little-endian (.github/WIRE.md,
+            # section 1.8).
             numbers = array.array("f", given)
             if sys.byteorder == "big":
                 numbers.byteswap()
@@ -70,6 +74,7 @@ class Embedding(Plain, Traced, frozen=True, kw_only=True, repr_omit_defaults=Tru
             vector: NDArray[np.float32] = numpy.frombuffer(self.given, dtype="<f4")
         else:
             vector = numpy.asarray(self.given, dtype=numpy.float32)
+            # As ``frombuffer`` is by itself, over bytes: which of the two ways came does not show.
             vector.flags.writeable = False
         return vector
 

@@ -38,6 +38,21 @@ class _Event(Plain, Traced, frozen=True, kw_only=True):
         return "".join(pieces[:count])
 
 
+class _TextEvent(_Event, frozen=True, kw_only=True):
+    @property
+    def snapshot(self) -> str:
+        """The text so far."""
+        return self._so_far()
+
+
+class _TokensEvent(_Event, frozen=True, kw_only=True):
+    @property
+    def snapshot(self) -> list[TokenLogprob]:
+        """All tokens so far."""
+        pieces, count = provenance(self).cached or ((), 0)
+        return [token for piece in pieces[:count] for token in piece]
+
+
 class ChunkEvent(_Event, frozen=True, kw_only=True):
     """A chunk came, as plain iteration gives it; the events that follow tell what is in it."""
 
@@ -51,17 +66,12 @@ class ChunkEvent(_Event, frozen=True, kw_only=True):
         return fold()
 
 
-class ContentDeltaEvent(_Event, frozen=True, kw_only=True):
+class ContentDeltaEvent(_TextEvent, frozen=True, kw_only=True):
     """A piece of the text of a choice; ``index`` is the choice's."""
 
     type: Literal["content.delta"] = "content.delta"
     delta: str
     index: int = 0
-
-    @property
-    def snapshot(self) -> str:
-        """The text so far."""
-        return self._so_far()
 
     @property
     def parsed(self) -> Any:
@@ -78,17 +88,12 @@ class ContentDoneEvent(_Event, Generic[T], frozen=True, kw_only=True):
     index: int = 0
 
 
-class RefusalDeltaEvent(_Event, frozen=True, kw_only=True):
+class RefusalDeltaEvent(_TextEvent, frozen=True, kw_only=True):
     """A piece of a refusal."""
 
     type: Literal["refusal.delta"] = "refusal.delta"
     delta: str
     index: int = 0
-
-    @property
-    def snapshot(self) -> str:
-        """The refusal so far."""
-        return self._so_far()
 
 
 class RefusalDoneEvent(_Event, frozen=True, kw_only=True):
@@ -128,16 +133,11 @@ class FunctionToolCallArgumentsDoneEvent(_Event, frozen=True, kw_only=True):
     parsed_arguments: Any = None
 
 
-class LogprobsContentDeltaEvent(_Event, frozen=True, kw_only=True):
+class LogprobsContentDeltaEvent(_TokensEvent, frozen=True, kw_only=True):
     """How probable the tokens of a piece of text were."""
 
     type: Literal["logprobs.content.delta"] = "logprobs.content.delta"
     content: list[TokenLogprob]
-
-    @property
-    def snapshot(self) -> list[TokenLogprob]:
-        """All so far."""
-        return _tokens_so_far(self)
 
 
 class LogprobsContentDoneEvent(_Event, frozen=True, kw_only=True):
@@ -147,16 +147,11 @@ class LogprobsContentDoneEvent(_Event, frozen=True, kw_only=True):
     content: list[TokenLogprob]
 
 
-class LogprobsRefusalDeltaEvent(_Event, frozen=True, kw_only=True):
+class LogprobsRefusalDeltaEvent(_TokensEvent, frozen=True, kw_only=True):
     """How probable the tokens of a piece of a refusal were."""
 
     type: Literal["logprobs.refusal.delta"] = "logprobs.refusal.delta"
     refusal: list[TokenLogprob]
-
-    @property
-    def snapshot(self) -> list[TokenLogprob]:
-        """All so far."""
-        return _tokens_so_far(self)
 
 
 class LogprobsRefusalDoneEvent(_Event, frozen=True, kw_only=True):
@@ -186,13 +181,9 @@ E = TypeVar("E", bound=_Event)
 
 def so_far(event: E, pieces: Sequence[Any]) -> E:
     """Return an event with the pieces of which it is the last; the list may go on growing."""
+    # The list itself, not a copy: a copy at each event would take quadratic time over a stream.
     remember(event, Provenance(cached=(pieces, len(pieces))))
     return event
-
-
-def _tokens_so_far(event: _Event) -> list[TokenLogprob]:
-    pieces, count = provenance(event).cached or ((), 0)
-    return [token for piece in pieces[:count] for token in piece]
 
 
 def partial_json(text: str) -> Any:

@@ -59,6 +59,8 @@ def data_start(text: str) -> tuple[int, str | None]:
     """
     declared: str | None = None
     start = _SPACES.match(text).end()  # type: ignore[union-attr]  # It matches the empty text.
+    # one-api's Replicate channel puts a data URI into ``b64_json`` (.github/WIRE.md, section 1.9), and a client that
+    # adds its own start makes two.
     while uri := _DATA_URI.match(text, start):
         declared = declared or uri["declared"] or uri["left"] or ""
         start = uri.end()
@@ -91,17 +93,17 @@ def _sorted_out(url: str | None, encoded: str | None) -> tuple[str | None, str |
     """
     address: str | None = None
     data: str | None = None
-    for given in (url, encoded):
-        if not given or given.isspace():
+    for field in (url, encoded):
+        if not field or field.isspace():
             continue
-        text = unwrapped(given)
+        text = unwrapped(field)
         start, declared = data_start(text)
         if is_address(text, start):
             address = address or address_of(text, start)
-        elif given is encoded or declared is not None or looks_like_image(text):
+        elif field is encoded or declared is not None or looks_like_image(text):
             data = data or text[start:]
         else:
-            address = address or given  # A form of the relay's own; fetching it raises an error.
+            address = address or field  # A form of the relay's own; fetching it raises an error.
     return address, data
 
 
@@ -115,37 +117,32 @@ class ImageVariationFields(TypedDict, total=False):
     user: str
 
 
-class ImageEditFields(ImageVariationFields, total=False):
+class _DrawnFields(ImageVariationFields, total=False):
+    """The fields that edits and generations have in common."""
+
+    background: Literal["transparent", "opaque", "auto"] | None
+    complexity: str | None
+    frame_count: int | None
+    frame_duration_ms: int | None
+    output_compression: int | None
+    output_format: Literal["png", "jpeg", "webp", "gif", "svg"] | None
+    partial_images: int | None
+    quality: str | None
+    safety_identifier: str | None
+    svg: Mapping[str, Any] | None
+
+
+class ImageEditFields(_DrawnFields, total=False):
     """Every field of an edit beside the files, ``prompt`` and ``stream``; as for ``ChatFields``."""
 
-    background: Literal["transparent", "opaque", "auto"] | None
-    complexity: str | None
-    frame_count: int | None
-    frame_duration_ms: int | None
     input_fidelity: Literal["high", "low"] | None
-    output_compression: int | None
-    output_format: Literal["png", "jpeg", "webp", "gif", "svg"] | None
-    partial_images: int | None
-    quality: str | None
-    safety_identifier: str | None
-    svg: Mapping[str, Any] | None
 
 
-class ImageGenerateFields(ImageVariationFields, total=False):
+class ImageGenerateFields(_DrawnFields, total=False):
     """Every field of a generation of images beside ``prompt`` and ``stream``; as for ``ChatFields``."""
 
-    background: Literal["transparent", "opaque", "auto"] | None
-    complexity: str | None
-    frame_count: int | None
-    frame_duration_ms: int | None
     moderation: Literal["low", "auto"] | None
-    output_compression: int | None
-    output_format: Literal["png", "jpeg", "webp", "gif", "svg"] | None
-    partial_images: int | None
-    quality: str | None
-    safety_identifier: str | None
     style: Literal["vivid", "natural"] | None
-    svg: Mapping[str, Any] | None
 
 
 class ImagesTokensDetails(Nested, frozen=True, kw_only=True):
@@ -201,6 +198,7 @@ class Image(Nested, frozen=True, kw_only=True):
     error: ImageError | None = None
 
     def __post_init__(self) -> None:
+        # new-api's struct writes all its fields, "" where there is nothing (.github/WIRE.md, section 1.9).
         if self.revised_prompt == "":  # Relays write "" for what there is not.
             msgspec.structs.force_setattr(self, "revised_prompt", None)
         _sort_out(self)
@@ -258,17 +256,17 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
 
     @property
     def has_picture(self) -> bool:
-        """Whether an image came with this event, a draft or not."""
+        """Return whether an image came with this event, a draft or not."""
         return bool(self.b64_json or self.url)
 
     @property
     def is_partial(self) -> bool:
-        """Whether this is a draft, and the image is still to come."""
+        """Return whether this is a draft, and the image is still to come."""
         return self.type.endswith(_DRAFTS)
 
     @property
     def is_one_of_several(self) -> bool:
-        """Whether this is one of several images, made or failed, with the last of which the stream does not end.
+        """Return whether this is one of several images, made or failed, with the last of which the stream does not end.
 
         Source: Volcengine, ``image_generation.partial_succeeded`` and ``image_generation.partial_failed``.
         """
@@ -276,7 +274,7 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
 
     @property
     def is_last(self) -> bool:
-        """Whether the type of this event says that all images have come."""
+        """Return whether the type of this event says that all images have come."""
         return self.type.endswith(_LAST)
 
     @property

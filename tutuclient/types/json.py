@@ -106,6 +106,8 @@ def read_json(data: bytes | bytearray | memoryview, meta: Meta | None = None) ->
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
+        # msgspec rejects a BOM, NaN, control characters in strings, a half surrogate and a second value; the standard
+        # library's json reads them all (.github/WIRE.md, section 5).
         text = bytes(data).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
         lost: set[str] = set()
         value, end = (PATIENT if meta is None else _patient(lost)).raw_decode(text)
@@ -145,6 +147,7 @@ def _finite(digits: str) -> float | None:
 
 def _without_surrogates(value: Any) -> Any:
     if isinstance(value, str):
+        # Two halves next to each other become the one character they stand for; a lone one becomes U+FFFD.
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if is_list(value):
         return [_without_surrogates(item) for item in value]

@@ -17,6 +17,7 @@ class Model(Answer, frozen=True, kw_only=True):
     object: str = "model"
     created: int = 0
     owned_by: str = ""
+    # Null or a list, and ``parent`` null (.github/WIRE.md, section 1.10). ``created`` is new-api's constant 1626777600.
     permission: Any = None
     root: str | None = None
     parent: str | None = None
@@ -31,6 +32,7 @@ class ModelList(Answer, frozen=True, kw_only=True):
 
     object: str = "list"
     data: list[Model] = []
+    # new-api writes this in place of ``object`` (.github/WIRE.md, section 1.10).
     success: bool | None = None
 
     def __iter__(self) -> Iterator[Model]:

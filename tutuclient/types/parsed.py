@@ -22,7 +22,7 @@ class ParsedFunction(FunctionCall, frozen=True, kw_only=True):
 
     Attributes:
         parsed_arguments: The arguments as Python's values: of a function a dict of its parameters, of a class an
-            instance, of a strict tool given as a dict plain JSON; None of any other.
+            instance, of a strict tool written as a dict plain JSON; None of any other.
     """
 
     parsed_arguments: Any = None

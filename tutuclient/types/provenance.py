@@ -32,23 +32,23 @@ class Origin:
     Attributes:
         meta: How the call went.
         find: Finds the images in an answer of this call.
-        hear: Finds the audio in one; None where there can be none.
+        find_audio: Finds the audio in one; None where there can be none.
     """
 
-    __slots__ = ("find", "hear", "meta")
+    __slots__ = ("find", "find_audio", "meta")
 
     def __init__(
         self,
         meta: Meta,
         find: Callable[[Any], list[GeneratedImage]],
-        hear: Callable[[Any], Sound | None] | None = None,
+        find_audio: Callable[[Any], Sound | None] | None = None,
     ) -> None:
         self.meta: Meta = meta
         self.find: Callable[[Any], list[GeneratedImage]] = find
-        self.hear: Callable[[Any], Sound | None] | None = hear
+        self.find_audio: Callable[[Any], Sound | None] | None = find_audio
 
     def __reduce__(self) -> tuple[type[Origin], tuple[Any, ...]]:
-        return Origin, (self.meta, self.find, self.hear)
+        return Origin, (self.meta, self.find, self.find_audio)
 
 
 class Provenance:

@@ -29,22 +29,23 @@ def core_schema_of(cls: Any, source: Any, handler: Any, dump: Callable[[Any], An
     """
     from pydantic_core import core_schema  # noqa: PLC0415  (whoever asks has it)
 
-    given = dict(zip(getattr(cls, "__parameters__", ()), get_args(source), strict=False))
+    arguments = dict(zip(getattr(cls, "__parameters__", ()), get_args(source), strict=False))
     # The types that checkers alone see, such as those of properties, are no annotations of fields.
     hints = get_type_hints(cls)
     names = zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True)
     fields = {
-        key: core_schema.typed_dict_field(handler.generate_schema(_filled_in(hints[name], given)), required=False)
+        key: core_schema.typed_dict_field(handler.generate_schema(_filled_in(hints[name], arguments)), required=False)
         for name, key in names
     }
-    title = "_".join([cls.__name__, *(getattr(each, "__name__", str(each)) for each in given.values())])
+    title = "_".join([cls.__name__, *(getattr(each, "__name__", str(each)) for each in arguments.values())])
     described = core_schema.typed_dict_schema(fields, config={"title": title}, total=False)
 
     def validate(value: Any, _: Any) -> Any:
-        return value if isinstance(value, cls) else _made_of(value, cls[get_args(source)] if given else cls)
+        return value if isinstance(value, cls) else _made_of(value, cls[get_args(source)] if arguments else cls)
 
     def serialize(value: Any, info: Any) -> Any:
         tree: Any = dump(value)
+        # The same for all three: what did not come is None in our structs.
         if info.exclude_none or info.exclude_unset or info.exclude_defaults:
             tree = without_none(tree)
         chosen = info.include is not None or info.exclude
@@ -53,6 +54,7 @@ def core_schema_of(cls: Any, source: Any, handler: Any, dump: Callable[[Any], An
     return core_schema.no_info_wrap_validator_function(
         validate,
         described,
+        # The id tells apart two classes of one name, such as those that two functions define.
         ref=f"{cls.__module__}.{title}:{id(cls)}",
         serialization=core_schema.plain_serializer_function_ser_schema(serialize, info_arg=True),
     )
@@ -66,12 +68,12 @@ def serializer_of(cls: type[Any]) -> Any:
     return TypeAdapter(cls).serializer
 
 
-def _filled_in(hint: Any, given: Mapping[Any, Any]) -> Any:
+def _filled_in(hint: Any, arguments: Mapping[Any, Any]) -> Any:
     """Return a hint with the types of an alias in place of a generic class's variables; Any where there are none."""
     if isinstance(hint, TypeVar):
-        return given.get(hint, Any)
+        return arguments.get(hint, Any)
     if variables := getattr(hint, "__parameters__", ()):
-        return hint[tuple(given.get(each, Any) for each in variables)]
+        return hint[tuple(arguments.get(each, Any) for each in variables)]
     return hint
 
 

@@ -2,133 +2,70 @@
 
 from __future__ import annotations
 
-from tutuclient.diagnostics import quoted
-from tutuclient.wire.api_errors import (
-    error_event,
-    error_of_answer,
-    error_of_empty_stream,
-    error_of_status,
-)
-from tutuclient.wire.chat import (
-    MOST_CALLS,
-    MOST_CHOICES,
-    chunk_of_line,
-    decode_chunk,
-    fill_usage,
-    is_done_mark,
-    is_event_stream,
-    is_first_chunk,
-    read_chunk,
-    read_completion,
-    read_completion_or_chunks,
-    split_json_stream,
-    split_values,
-)
-from tutuclient.wire.decoding import UNREADABLE, check_count, too_large, too_many, unexpected
-from tutuclient.wire.endpoints import (
-    error_of_image,
-    read_answer,
-    read_as,
-    read_image_events,
-    read_images,
-    read_text,
-    read_text_event,
-    read_vectors,
-)
-from tutuclient.wire.envelopes import error_without_answer
-from tutuclient.wire.fields import check_model, check_text, makes_image
-from tutuclient.wire.form_body import Form, FormFile, form
-from tutuclient.wire.inflate import Inflater
-from tutuclient.wire.json_body import (
-    Body,
-    check_finite,
-    encode,
-    json_value,
-    without_unset,
-)
-from tutuclient.wire.keywords import check_format, check_keywords, checked_extra_body, is_any, is_stream_asked, names
-from tutuclient.wire.lenient import fit_struct
-from tutuclient.wire.limits_stated import rate_headers, stated_limit
-from tutuclient.wire.messages import check_detail, is_part, is_source, prepared_messages
-from tutuclient.wire.redaction import without_key
-from tutuclient.wire.shapes import in_order
-from tutuclient.wire.transcripts import (
-    PLAIN_FORMATS,
-    folded_transcription,
-    read_speech_event,
-    read_transcription,
-    read_transcription_event,
-    read_translation,
-    transcription_events,
-    wrapped_events,
-)
-
-__all__ = [
-    "MOST_CALLS",
-    "MOST_CHOICES",
-    "PLAIN_FORMATS",
-    "UNREADABLE",
-    "Body",
-    "Form",
-    "FormFile",
-    "Inflater",
-    "check_count",
-    "check_detail",
-    "check_finite",
-    "check_format",
-    "check_keywords",
-    "check_model",
-    "check_text",
-    "checked_extra_body",
-    "chunk_of_line",
-    "decode_chunk",
-    "encode",
-    "error_event",
-    "error_of_answer",
-    "error_of_empty_stream",
-    "error_of_image",
-    "error_of_status",
-    "error_without_answer",
-    "fill_usage",
-    "fit_struct",
-    "folded_transcription",
-    "form",
-    "in_order",
-    "is_any",
-    "is_done_mark",
-    "is_event_stream",
-    "is_first_chunk",
-    "is_part",
-    "is_source",
-    "is_stream_asked",
-    "json_value",
-    "makes_image",
-    "names",
-    "prepared_messages",
-    "quoted",
-    "rate_headers",
-    "read_answer",
-    "read_as",
-    "read_chunk",
-    "read_completion",
-    "read_completion_or_chunks",
-    "read_image_events",
-    "read_images",
-    "read_speech_event",
-    "read_text",
-    "read_text_event",
-    "read_transcription",
-    "read_transcription_event",
-    "read_translation",
-    "read_vectors",
-    "split_json_stream",
-    "split_values",
-    "stated_limit",
-    "too_large",
-    "too_many",
-    "transcription_events",
-    "unexpected",
-    "without_key",
-    "without_unset",
-    "wrapped_events",
-]
+from tutuclient.diagnostics import quoted as quoted
+from tutuclient.wire.api_errors import error_event as error_event
+from tutuclient.wire.api_errors import error_of_answer as error_of_answer
+from tutuclient.wire.api_errors import error_of_empty_stream as error_of_empty_stream
+from tutuclient.wire.api_errors import error_of_status as error_of_status
+from tutuclient.wire.chat import MOST_CALLS as MOST_CALLS
+from tutuclient.wire.chat import MOST_CHOICES as MOST_CHOICES
+from tutuclient.wire.chat import chunk_of_line as chunk_of_line
+from tutuclient.wire.chat import decode_chunk as decode_chunk
+from tutuclient.wire.chat import fill_usage as fill_usage
+from tutuclient.wire.chat import is_done_mark as is_done_mark
+from tutuclient.wire.chat import is_event_stream as is_event_stream
+from tutuclient.wire.chat import is_first_chunk as is_first_chunk
+from tutuclient.wire.chat import read_chunk as read_chunk
+from tutuclient.wire.chat import read_completion as read_completion
+from tutuclient.wire.chat import read_completion_or_chunks as read_completion_or_chunks
+from tutuclient.wire.chat import split_json_stream as split_json_stream
+from tutuclient.wire.chat import split_values as split_values
+from tutuclient.wire.decoding import UNREADABLE as UNREADABLE
+from tutuclient.wire.decoding import check_count as check_count
+from tutuclient.wire.decoding import too_large as too_large
+from tutuclient.wire.decoding import too_many as too_many
+from tutuclient.wire.decoding import unexpected as unexpected
+from tutuclient.wire.endpoints import error_of_image as error_of_image
+from tutuclient.wire.endpoints import read_answer as read_answer
+from tutuclient.wire.endpoints import read_as as read_as
+from tutuclient.wire.endpoints import read_image_events as read_image_events
+from tutuclient.wire.endpoints import read_images as read_images
+from tutuclient.wire.endpoints import read_text as read_text
+from tutuclient.wire.endpoints import read_text_event as read_text_event
+from tutuclient.wire.endpoints import read_vectors as read_vectors
+from tutuclient.wire.envelopes import error_without_answer as error_without_answer
+from tutuclient.wire.fields import check_model as check_model
+from tutuclient.wire.fields import check_text as check_text
+from tutuclient.wire.fields import makes_image as makes_image
+from tutuclient.wire.form_body import Form as Form
+from tutuclient.wire.form_body import FormFile as FormFile
+from tutuclient.wire.form_body import form as form
+from tutuclient.wire.inflate import Inflater as Inflater
+from tutuclient.wire.json_body import Body as Body
+from tutuclient.wire.json_body import check_finite as check_finite
+from tutuclient.wire.json_body import encode as encode
+from tutuclient.wire.json_body import json_value as json_value
+from tutuclient.wire.json_body import without_unset as without_unset
+from tutuclient.wire.keywords import check_format as check_format
+from tutuclient.wire.keywords import check_keywords as check_keywords
+from tutuclient.wire.keywords import checked_extra_body as checked_extra_body
+from tutuclient.wire.keywords import is_any as is_any
+from tutuclient.wire.keywords import is_stream_asked as is_stream_asked
+from tutuclient.wire.keywords import names as names
+from tutuclient.wire.lenient import fit_struct as fit_struct
+from tutuclient.wire.limits_stated import rate_headers as rate_headers
+from tutuclient.wire.limits_stated import stated_limit as stated_limit
+from tutuclient.wire.messages import check_detail as check_detail
+from tutuclient.wire.messages import is_part as is_part
+from tutuclient.wire.messages import is_source as is_source
+from tutuclient.wire.messages import prepared_messages as prepared_messages
+from tutuclient.wire.redaction import without_key as without_key
+from tutuclient.wire.shapes import in_order as in_order
+from tutuclient.wire.transcripts import PLAIN_FORMATS as PLAIN_FORMATS
+from tutuclient.wire.transcripts import folded_transcription as folded_transcription
+from tutuclient.wire.transcripts import read_speech_event as read_speech_event
+from tutuclient.wire.transcripts import read_transcription as read_transcription
+from tutuclient.wire.transcripts import read_transcription_event as read_transcription_event
+from tutuclient.wire.transcripts import read_translation as read_translation
+from tutuclient.wire.transcripts import transcription_events as transcription_events
+from tutuclient.wire.transcripts import wrapped_events as wrapped_events

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _ADVICE: tuple[tuple[type[APIStatusError], str], ...] = (
     (errors.AuthenticationError, "check the key: api_key=, or TUTU_API_KEY"),
+    # Also of a 401 or 403: exhausted keys and accounts come under those (.github/WIRE.md, section 4.3).
     (errors.InsufficientQuotaError, "the account or the key is used up: top it up; waiting does not help"),
     (errors.PermissionDeniedError, "the key may not do this: look at its models, its group and its allowed addresses"),
     (errors.PayloadTooLargeError, "send smaller images: max_side=2048, or a URL instead of the file"),
@@ -45,11 +46,7 @@ _VERSION = re.compile(r"/v\d+[a-z0-9]*(?=/|$)")
 def advice_for(cls: type[APIStatusError], meta: Meta, code: object, text: str) -> str:
     """Return what to try after an error of a class, or "" where nothing is known to help.
 
-    Args:
-        cls: The class of the error.
-        meta: How the call went; its method and address decide where the same class means different things.
-        code: The error's code, or None.
-        text: The error's message.
+    The method and address in ``meta`` decide where the same class means different things.
     """
     if issubclass(cls, errors.NotFoundError):
         return _not_found_advice(meta, code, text)
@@ -67,6 +64,8 @@ def _not_found_advice(meta: Meta, code: object, text: str) -> str:
     )
     if path.endswith("/models"):
         return f"the relay lists no models there; {base}"
+    # new-api says of a model without a channel, and of a custom one on retrieve, that it is not found (.github/WIRE.md,
+    # sections 1.10 and 4.3).
     about_model = code == "model_not_found" or "model" in text.casefold() or "模型" in text
     if about_model or (method == "GET" and "/models/" in path):
         return "check the model's name"
@@ -76,14 +75,15 @@ def _not_found_advice(meta: Meta, code: object, text: str) -> str:
 
 
 def html_hint(meta: Meta) -> str:
-    """Return what is probably wrong with an address that answered with a web page (.github/WIRE.md, section 3.4)."""
+    """Return what is probably wrong with an address that answered with HTML (.github/WIRE.md, section 3.4)."""
     _, url = meta.asked
+    # Without /v1 the panel's HTML comes under 200; with it twice, 404 (.github/WIRE.md, section 6).
     versions = _VERSION.findall(url.partition("?")[0])
     if not versions:
         return "base_url is probably wrong: most relays want it to end in /v1"
     if len(versions) > 1:
         return f"base_url is probably wrong: the path has {versions[0]} and {versions[1]}"
     return (
-        f"base_url ends in {versions[0]} already, and a web page came: check its host, and whether the relay has this "
+        f"base_url ends in {versions[0]} already, and HTML came: check its host, and whether the relay has this "
         "endpoint"
     )

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: errors.BadRequestError,
     401: errors.AuthenticationError,
+    # An empty balance (.github/WIRE.md, section 4.3).
     402: errors.InsufficientQuotaError,
     403: errors.PermissionDeniedError,
     404: errors.NotFoundError,
@@ -79,6 +80,7 @@ def error_of_status(what: str, data: bytes, meta: Meta, *, retry_after: float | 
     if not fields.get("message"):
         fields = fields | {"message": text}
     cls = _class_of(status, found._replace(fields=fields))
+    # Not followed: a POST becomes a GET without a body on 301 (.github/WIRE.md, section 4.6).
     location = meta.headers.get("location") if 300 <= status < 400 else None  # noqa: PLR2004  (redirects)
     if location:
         text = f"a redirect to {location.partition('?')[0]}; set base_url to where the relay really is"
@@ -124,6 +126,7 @@ def _status_error(
         status_code=status,
         retry_after=retry_after,
         outcome="unknown" if maybe_done else None,
+        # new-api writes it behind the message, since errors lose the upstream's headers (.github/WIRE.md, section 4.5).
         request_id=request_id_of(meta.headers, text),
     )
 
@@ -147,8 +150,10 @@ def _class_of(status: int, error: FoundError) -> type[APIStatusError]:
     fields, body = error.fields, error.body
     message = str(fields.get("message") or "")
     code, kind = (str(fields.get(name) or "") for name in ("code", "type"))
+    # Any whole number may come with a fraction of zero (.github/WIRE.md, section 5).
     number = str(error.code if error.code is not None else code)
     found = vendors.class_over_code(message) or vendors.class_of_number(error.envelope, number.removesuffix(".0"))
+    # new-api writes the same word into both, or a type and no code (.github/WIRE.md, section 4.1).
     found = found or vendors.class_of_code(code) or vendors.class_of_code(kind)
     if found is None and is_object(body):
         found = vendors.class_of_details(body, message + " " + as_text(body)[:LONGEST_BODY])
@@ -167,10 +172,7 @@ def _class_of(status: int, error: FoundError) -> type[APIStatusError]:
 def raise_if_error(tree: dict[str, Any] | list[Any], meta: Meta, *, loose: bool = True) -> None:
     """Raise the error that is in an answer, in whatever envelope; do nothing when there is none.
 
-    Args:
-        tree: The decoded answer.
-        meta: How the call went.
-        loose: As for ``find_error``.
+    ``loose`` is as for ``find_error``.
     """
     found = find_error(tree, loose=loose)
     if found is not None:
@@ -178,16 +180,11 @@ def raise_if_error(tree: dict[str, Any] | list[Any], meta: Meta, *, loose: bool 
 
 
 def raise_if_message_alone(tree: dict[str, Any], meta: Meta, name: str = "") -> None:
-    """Raise the error that an event of a stream is when it is nothing but a message.
+    """Raise the error that an event of a stream is when it is nothing but a message; ``raise_if_error`` found none.
 
-    An event with a name or a ``type`` of its own may carry a message and is
-    passed over (janhq/jan#8280). One that has neither, and nothing else, is what
-    the relay writes in place of an answer (.github/WIRE.md, section 3.5).
-
-    Args:
-        tree: The decoded event, in which ``raise_if_error`` found nothing.
-        meta: How the call went.
-        name: What its ``event:`` line calls it, or "".
+    An event with a name (its ``event:`` line) or a ``type`` of its own may carry a
+    message and is passed over (janhq/jan#8280). One that has neither, and nothing
+    else, is what the relay writes in place of an answer (.github/WIRE.md, section 3.5).
     """
     has_more = tree.keys() & {"choices", "object", "id", "type", "event"} or tree.get("data") is not None
     if name in {"", "message"} and not has_more and not succeeds(tree) and not may_be_accepted(tree):
@@ -201,8 +198,8 @@ def error_in_place(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> A
 
     Args:
         kind: What it is in its place, such as "an answer without choices".
-        tree: The decoded answer, in which ``find_error`` found nothing.
-        data: Its bytes.
+        tree: The decoded ``data``, in which ``find_error`` found nothing.
+        data: The answer.
         meta: How the call went.
 
     Returns:
@@ -222,11 +219,8 @@ def error_in_place(kind: str, tree: dict[str, Any], data: Data, meta: Meta) -> A
 def error_of_empty_stream(message: str, data: Data, meta: Meta) -> APIError:
     """Build the error of a stream that ended with nothing of an answer.
 
-    Args:
-        message: The error's message.
-        data: The last event that was passed over, b"" for none: where it shows an accepted task, or has a message and
-            no type of its own, it is what the relay answered.
-        meta: How the call went.
+    ``data`` is the last event that was passed over, b"" for none: where it shows an accepted task, or has a message
+    and no type of its own, it is what the relay answered.
     """
     try:
         tree = read_value(data, meta) if data else None
@@ -243,6 +237,8 @@ def _error_in_answer(found: FoundError, meta: Meta) -> APIStatusError:
     number = status_in(code)
     text = str(fields.get("message") or "")
     cls = _class_of(number, found)
+    # Where the code is a word that nothing knows, the type still tells that it was the server (.github/WIRE.md, section
+    # 4.1).
     if cls is APIStatusError and fields.get("type") in ("server_error", "upstream_error"):
         cls = errors.InternalServerError
     what, status = f"the relay answered {meta.status_code} with an error", number or cls.status_code or meta.status_code

@@ -69,6 +69,8 @@ def is_event_stream(data: bytes, content_type: str = "") -> bool:
     start = data[:64].lstrip(b"\xef\xbb\xbf\r\n\t ")
     if start.startswith((b"data:", b"event:", b"id:", b"retry:", b":")):
         return True
+    # The label alone is not trusted: new-api sets it before it asks the upstream, so that JSON errors carry it too
+    # (.github/WIRE.md, section 3.5).
     return content_type.startswith("text/event-stream") and not start.startswith((b"{", b"[", b"<")) and bool(start)
 
 
@@ -96,6 +98,8 @@ def read_completion_or_chunks(data: Data, meta: Meta) -> ChatCompletion | list[b
         UnexpectedResponseError: Likewise.
     """
     raw = bytes(data)
+    # A stream that was asked for may come as one answer, or as chunks that are labelled JSON (.github/WIRE.md, section
+    # 3.4).
     return _read_quickly(raw, meta) or split_json_stream(raw, meta) or _read_patiently(raw, meta)
 
 
@@ -105,6 +109,8 @@ def _read_quickly(raw: bytes, meta: Meta) -> ChatCompletion | None:
     if completion is None:
         return None
     choices = completion.choices
+    # An error under status 200 is real, and a good answer may have ``"error": null`` (.github/WIRE.md, section 4.2):
+    # only the patient way tells them apart.
     if not choices or may_hold_error(raw) or any(map(_is_odd, choices)):
         return None
     if len(choices) > 1 and is_shuffled([choice.index for choice in choices]):
@@ -181,6 +187,7 @@ def fill_usage(answer: ChatCompletion | ChatCompletionChunk | Completion, raw: D
     """Fill an empty ``usage`` with what an answer counts elsewhere (.github/WIRE.md, section 3.3; litellm#1571)."""
     if fullness(answer.usage) > 1:
         return
+    # Megabytes of base64 stand between: usage is at the beginning or at the end of an answer.
     edges = bytes(raw) if len(raw) <= 2 * _EDGE else bytes(raw[:_EDGE]) + bytes(raw[-_EDGE:])
     if not _USAGE.search(edges):
         return
@@ -202,12 +209,7 @@ def _has_audio(message: ChatMessage) -> bool:
 
 
 def read_chunk(data: Data, meta: Meta, name: str = "") -> ChatCompletionChunk | None:
-    """Read one event's data patiently.
-
-    Args:
-        data: The event's data.
-        meta: How the call went.
-        name: What its ``event:`` line calls it, or "".
+    """Read one event's data patiently; ``name`` is what its ``event:`` line calls it, or "".
 
     Returns:
         The chunk, or None for what carries nothing: ``{}``, ``null``, ``[]``, an empty object of a relay.
@@ -245,6 +247,8 @@ def split_values(data: Data, meta: Meta) -> list[bytes]:
     try:
         msgspec.json.decode(data)
     except UNREADABLE:
+        # Events back to back with a single line break, or two objects in one body (.github/WIRE.md, sections 3.1 and
+        # 4.1).
         return _values(data, _BEHIND_VALUE, meta)
     return [bytes(data)]
 

@@ -44,6 +44,7 @@ def decode_as(data: Data, cls: type[A]) -> A | None:
         # Not strict: relays write numbers as text, and whole ones with a fraction (.github/WIRE.md, section 5).
         decoder = _decoders[cls] = msgspec.json.Decoder(cls, strict=False)
     try:
+        # Checked first: msgspec recurses in C, and a thread with a small stack would crash before its own limit.
         return None if too_deep(data) else cast("A", decoder.decode(data))
     except UNREADABLE:
         return None
@@ -86,19 +87,15 @@ def read_value(data: Data, meta: Meta) -> Any:
 def unexpected(kind: str, data: Data, meta: Meta) -> UnexpectedResponseError:
     """Build the error of a body that is not an answer; it names what came instead.
 
-    Args:
-        kind: What it is in the place of an answer, such as "an empty body".
-        data: The body.
-        meta: How the call went.
-
-    Returns:
-        The error; its ``body`` is the whole of a JSON object, else the beginning of the text.
+    ``kind`` is what it is in the place of an answer, such as "an empty body". The error's ``body`` is the whole of a
+    JSON object, else the beginning of the text.
     """
     body: Any = None
     start = in_utf8(bytes(data[:4096]), meta)
     hint = ""
     text_start = start.lstrip(b"\xef\xbb\xbf\r\n\t ")
     if text_start.startswith(b"<"):
+        # A panel's index under 200, or a proxy's error (.github/WIRE.md, sections 3.4 and 4.4).
         kind = "HTML"
         hint = html_hint(meta)
     elif text_start.startswith(b"{") and len(data) <= LONGEST_BODY:
@@ -131,6 +128,7 @@ def in_utf8(data: bytes, meta: Meta) -> bytes:
     try:
         data.decode()
     except UnicodeDecodeError as error:
+        # Only the beginning of a long body is read, and may end within a character.
         cut = error.reason == "unexpected end of data" and error.start > len(data) - 4
         if cut and not _is_gbk(data, meta):
             return data

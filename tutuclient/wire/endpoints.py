@@ -58,13 +58,7 @@ _MOST_TEXTS = 100_000
 
 
 def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object: bool = False) -> A:
-    """Read a whole answer of any endpoint.
-
-    Args:
-        data: The body.
-        cls: The class to return.
-        meta: How the call went.
-        any_object: Accept an object also when it has nothing of what the class has.
+    """Read a whole answer of any endpoint; with ``any_object`` also one that has nothing of what the class has.
 
     Raises:
         APIStatusError: It is an error, or there is one in place of the answer.
@@ -73,6 +67,8 @@ def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object
     if cls is ModelList and not any_object:
         return cast("A", read_models(data, meta))
     tree, found = read_unwrapped(data, meta, _PICKS.get(cls) or _fields_of(cls))
+    # An unknown model is an error under status 200, or an object that has nothing of one (.github/WIRE.md, section
+    # 1.10).
     if cls is Model and found is None and not any_object:
         raise unrecognized("an answer without a model", data, meta, tree)
     names = cls.__struct_encode_fields__
@@ -107,6 +103,7 @@ def read_models(data: Data, meta: Meta) -> ModelList:
     if models is not None and models.data and all(model.id for model in models.data):
         return remember_answer(models, data)
     value = read_value(data, meta) if bytes(data[:64]).strip() else None
+    # An empty list counts only where no list with models is found: envelopes have empty lists beside the full one.
     pick = no_models_in if unwrap(value, models_in, MODEL_NAMES) is None else models_in
     tree, found = read_unwrapped(data, meta, pick, MODEL_NAMES)
     if found is None:
@@ -119,12 +116,8 @@ def read_models(data: Data, meta: Meta) -> ModelList:
 def read_as(data: Data, cls: type[T], meta: Meta) -> T:
     """Read a whole answer, or an event, of an endpoint that this client does not know.
 
-    Args:
-        data: The answer.
-        cls: The class to return: bytes and str are the answer as it is; one of our answers is read generously; a
-            pydantic model validates by itself; everything else (dict, list, structs, dataclasses…) is converted by
-            msgspec.
-        meta: How the call went.
+    Of the classes to return, bytes and str are the answer as it is; one of our answers is read generously; a pydantic
+    model validates by itself; everything else (dict, list, structs, dataclasses…) is converted by msgspec.
 
     Raises:
         APIStatusError: It is an error under a good status.
@@ -151,8 +144,8 @@ def read_as(data: Data, cls: type[T], meta: Meta) -> T:
 
 def read_text(data: Data, meta: Meta) -> Completion:
     """Read a whole legacy completion. Raises as ``read_answer`` does, also when there are no choices."""
-    completion = _read_textdecode_as(data, meta)
-    if completion is None or _is_shuffled(completion):
+    completion = _read_quickly(data, meta)
+    if completion is None or is_shuffled([choice.index for choice in completion.choices]):
         tree, _ = read_unwrapped(data, meta, texts_in)
         completion = _fit_texts(tree, data, meta, "an answer")
         if not completion.choices:
@@ -171,7 +164,7 @@ def _fit_texts(tree: dict[str, Any], data: Data, meta: Meta, what: str) -> Compl
 
 def read_text_event(data: Data, meta: Meta) -> Completion | None:
     """Read one event of a streamed legacy completion; None for what carries nothing. Raises as ``read_answer`` does."""
-    completion = _read_textdecode_as(data, meta)
+    completion = _read_quickly(data, meta)
     if completion is None:
         tree = read_event(data, meta, chunk_in)
         if tree is None:
@@ -181,10 +174,12 @@ def read_text_event(data: Data, meta: Meta) -> Completion | None:
     return completion
 
 
-def _read_textdecode_as(data: Data, meta: Meta) -> Completion | None:
+def _read_quickly(data: Data, meta: Meta) -> Completion | None:
     check_count(data, meta)
     completion = decode_as(data, Completion)
-    if completion is None or not _has_all_texts(completion) or may_hold_error(data):
+    if completion is None or not completion.choices or may_hold_error(data):
+        return None
+    if not all(choice.text for choice in completion.choices):
         return None
     if len(completion.choices) > _MOST_TEXTS:
         raise unexpected(f"more than {_MOST_TEXTS:,} choices", b"", meta)
@@ -194,11 +189,8 @@ def _read_textdecode_as(data: Data, meta: Meta) -> Completion | None:
 def read_vectors(data: bytes | bytearray, meta: Meta, count: int | None) -> CreateEmbeddingResponse:
     """Read the vectors of an answer.
 
-    Args:
-        data: The body.
-        meta: How the call went.
-        count: How many inputs there were, or None when that is not known. Another number of vectors could not be told
-            apart, so it is an error.
+    ``count`` is the number of inputs, or None when that is not known. Of another number of vectors nobody could tell
+    which text each belongs to, so it is an error.
 
     Raises:
         APIStatusError: It is an error under a good status.
@@ -206,6 +198,8 @@ def read_vectors(data: bytes | bytearray, meta: Meta, count: int | None) -> Crea
     """
     answer = decode_as(data, CreateEmbeddingResponse)
     if answer is not None and _has_vectors(answer):
+        # Trusted only where it is a permutation: one-api's Gemini channel writes 0 everywhere (.github/WIRE.md, section
+        # 1.8).
         if is_shuffled([each.index for each in answer.data]):
             _put_in_order(answer, data)
         else:
@@ -242,6 +236,7 @@ def read_images(data: Data, meta: Meta) -> ImagesResponse:
     """
     answer = decode_as(data, ImagesResponse)
     images = [] if answer is None else answer.data
+    # ``Image`` has no ``index``, so the quick way would leave shuffled images as they came.
     numbered = len(images) > 1 and bytes(data).find(b'"index"') >= 0
     if answer is not None and images and not numbered and all(image.url or image.b64_json for image in images):
         return remember_answer(answer, data)
@@ -264,6 +259,7 @@ def error_of_image(failure: ImageError, meta: Meta, body: object) -> APIStatusEr
     try:
         raise_if_error({"error": {name: value for name, value in reason.items() if value}}, meta)
     except APIStatusError as error:
+        # All of it, and not the one image's reason alone: each may have failed of something else.
         error.body = body
         return error.with_traceback(None)
     return APIStatusError(reason["message"] or "", body=body)
@@ -272,12 +268,8 @@ def error_of_image(failure: ImageError, meta: Meta, body: object) -> APIStatusEr
 def read_image_events(name: str, data: Data, meta: Meta) -> list[ImageStreamEvent]:
     """Read one event of streamed images: mostly one image, a draft or a whole one.
 
-    Some relays send all images in a last event shaped like a whole answer.
-
-    Args:
-        name: What its ``event:`` line calls it, or ""; its own ``type`` comes first.
-        data: Its data.
-        meta: How the call went.
+    Some relays send all images in a last event shaped like a whole answer. An event's own ``type`` counts more than
+    ``name``, which is what its ``event:`` line calls it, or "".
 
     Returns:
         An event for each image, for each that failed, for a usage and for the end; [] for what carries nothing.
@@ -291,6 +283,8 @@ def read_image_events(name: str, data: Data, meta: Meta) -> list[ImageStreamEven
     value = read_value(data, meta)
     if value is None or value in ([], {}):
         return []
+    # Before the pick: a failed image is not the end of the others, as Volcengine's stream shows
+    # (``shapes.failure_in``).
     failure = unwrap(value | {"type": value.get("type") or name} if is_object(value) else value, failure_in)
     if failure is not None:
         return [_event_of(failure, name, data)]
@@ -321,16 +315,8 @@ def _named(event: ImageStreamEvent, name: str) -> ImageStreamEvent:
     return event
 
 
-def _has_all_texts(completion: Completion) -> bool:
-    return bool(completion.choices) and all(choice.text for choice in completion.choices)
-
-
 def _has_vectors(answer: CreateEmbeddingResponse) -> bool:
     """Return whether all vectors are there, and of one length."""
     lengths = {len(each) for each in answer.data}
     cut = any(isinstance(each.given, bytes) and len(each.given) % 4 for each in answer.data)
     return len(lengths) == 1 and 0 not in lengths and not cut
-
-
-def _is_shuffled(completion: Completion) -> bool:
-    return is_shuffled([choice.index for choice in completion.choices])

@@ -68,6 +68,7 @@ def _inner(value: Any, names: frozenset[str]) -> list[tuple[str, Any]]:
         parsed = _json_in(value)
         return [] if parsed is None else [("", parsed)]
     if is_list(value):
+        # Of a list of several nothing tells which one is the answer.
         return [("", value[0])] if len(value) == 1 else []
     if is_object(value) and len(value) <= _LONGEST_ENVELOPE:
         return [
@@ -101,6 +102,7 @@ def read_unwrapped(
         APIStatusError: It is an error, or there is one in the place of the answer.
         UnexpectedResponseError: It is not a JSON object, and not an answer that ``pick`` recognizes.
     """
+    # The beginning first, without a copy of the rest: most bodies are long, and few begin with 4 KiB of white space.
     if not bytes(data[:4096]).strip() and not bytes(data).strip():
         raise unexpected("an empty body", data, meta)
     value = read_value(data, meta)
@@ -115,14 +117,7 @@ def read_unwrapped(
 def read_event(
     data: Data, meta: Meta, pick: Pick, names: frozenset[str] = ENVELOPES, *, name: str = ""
 ) -> dict[str, Any] | None:
-    """Read the data of an event, and unwrap it.
-
-    Args:
-        data: The event's data.
-        meta: How the call went.
-        pick: Recognizes the event.
-        names: The fields to look into.
-        name: What its ``event:`` line calls it, or "".
+    """Read the data of an event, and unwrap it; ``name`` is what its ``event:`` line calls it, or "".
 
     Returns:
         The event, or the object as it came when ``pick`` recognizes nothing in there; None for what carries nothing:
@@ -150,6 +145,7 @@ def unwrap_event(
 
 
 def _unwrap_or_raise(value: Any, meta: Meta, pick: Pick, names: frozenset[str]) -> dict[str, Any] | None:
+    # Gemini's endpoint for OpenAI's clients answers with a list of one error; ``unwrap`` would look inside it.
     if _are_errors(value):
         raise_if_error(value, meta)
     found = unwrap(value, pick, names)
@@ -178,10 +174,7 @@ def raise_if_wrapped(value: Any, meta: Meta, layers: int = _LAYERS) -> None:
 def error_without_answer(kind: str, data: Data, meta: Meta) -> APIError | None:
     """Build the error of JSON that came in place of an answer of another kind; None when it is not an object.
 
-    Args:
-        kind: What it is, such as "text in place of audio".
-        data: The body.
-        meta: How the call went.
+    ``kind`` is what it is, such as "text in place of audio".
     """
     try:
         value = read_value(data, meta)
@@ -199,11 +192,7 @@ def error_without_answer(kind: str, data: Data, meta: Meta) -> APIError | None:
 def unrecognized(lacking: str, data: Data, meta: Meta, tree: object) -> APIError:
     """Build the error of an answer in which the endpoint's reader finds nothing: with all of it, and a hint.
 
-    Args:
-        lacking: What came, such as "an answer without choices".
-        data: The body.
-        meta: How the call went.
-        tree: The decoded body.
+    ``lacking`` is what came, such as "an answer without choices"; ``tree`` is the decoded ``data``.
     """
     error = error_in_place(lacking, tree, data, meta) if is_object(tree) else unexpected(lacking, data, meta)
     if not isinstance(error, UnexpectedResponseError):

@@ -21,6 +21,8 @@ from tutuclient.wire.lenient import as_text, objects_in
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+# The fields that new-api itself looks for in upstreams' errors, and FastAPI's and Midjourney's (.github/WIRE.md,
+# sections 3.5 and 4.1).
 _MESSAGE_FIELDS = ("message", "msg", "err", "error_msg", "detail", "description", "errors")
 # Other spellings of a message, which mean an error wherever they are not empty (.github/WIRE.md, section 3.5).
 _ERROR_MESSAGE_FIELDS = ("err", "error_msg", "error_message", "errorMessage", "errmsg", "errMsg", "err_msg")
@@ -131,6 +133,8 @@ def _explicit_errors(tree: Mapping[str, Any], *, failed: bool) -> Iterator[Found
     """Yield the errors in an answer, the surest first."""
     whole = dict(tree)
     error = tree.get("error") or tree.get("Error")
+    # Odd servers write {"message": "success", "code": 0} into ``error`` beside a good answer (.github/WIRE.md, section
+    # 3.5).
     has_output = not failed and _has_output(tree)
     broken_off = [choice for choice in objects_in(tree.get("choices")) if _broke_off(choice, has_output=has_output)]
     ends_in_error = any(choice.get("finish_reason") == "error" for choice in objects_in(tree.get("choices")))
@@ -140,6 +144,8 @@ def _explicit_errors(tree: Mapping[str, Any], *, failed: bool) -> Iterator[Found
         message = next((f"{error}: {reason}" for reason in reasons if _is_reason(reason, error)), error)
         fields = {"message": message, "code": tree.get("code"), "type": tree.get("type")}
         yield FoundError(fields, fields | rest, "code")
+    # A choice that ends in "error" outweighs what came before it: OpenRouter breaks a stream off like this
+    # (.github/WIRE.md, section 3.5).
     if is_object(error) and _names_an_error(error) and (ends_in_error or not has_output):
         yield FoundError(_with_code(error_fields(error), tree), error, "error")
     if is_list(error) and error and not has_output:
@@ -153,6 +159,7 @@ def _explicit_errors(tree: Mapping[str, Any], *, failed: bool) -> Iterator[Found
         yield FoundError({"message": text, "type": "server_error"}, choice, accepted=has_text(choice))
     if isinstance(error, bool | int | float) and error and not has_output:
         yield FoundError(error_fields(tree), whole, "code")
+    # The panel of new-api answers so under 200 (.github/WIRE.md, section 4.1).
     if failed or _calls_itself_error(tree) or _is_false(tree.get("success")) or tree.get("ok") is False:
         yield _in_envelope(whole) or FoundError(error_fields(tree), whole, "code")
     if not has_output:
@@ -204,6 +211,7 @@ def _is_reason(value: object, error: str) -> bool:
 
 def _is_good_code(value: object) -> bool:
     """Return whether a code means success, in any of the ways relays and panels write that."""
+    # new-api's usage endpoint has ``"code": true`` (.github/WIRE.md, section 6).
     if value is None or value is True:
         return True
     if value is False:
@@ -399,5 +407,6 @@ def succeeds(tree: Mapping[str, Any]) -> bool:
 
 def status_in(code: object) -> int:
     """Read the status that relays put into an error's ``code``, as a number or as its digits; else 0."""
+    # The code is any JSON type: 500, "500", 500.0 (.github/WIRE.md, sections 4.1 and 5).
     digits = str(code).removesuffix(".0") if isinstance(code, str | int | float) else ""
     return int(digits) if re.fullmatch(r"[45][0-9]{2}", digits) else 0

@@ -11,6 +11,8 @@ from tutuclient.diagnostics import is_binary, quoted, warn
 from tutuclient.errors import ConfigError
 from tutuclient.wire.messages import is_source
 
+# By name, since a relay's list of models does not say it: chat models make images as well ("gpt-4o-image",
+# .github/WIRE.md, section 2.3). A model that is taken for one of these by mistake only loses its retries.
 _IMAGE_MODEL = re.compile(
     r"image|dall-?e|sora|flux|midjourney|(?:^|[-_/])mj(?:$|[-_])|stable-?diffusion|sdxl|imagen|seedream|seededit|kolors|banana|ideogram|recraft|"
     r"cogview|wanx|video|veo|kling|draw",
@@ -27,6 +29,7 @@ def check_model(fields: Mapping[str, Any]) -> None:
     model = fields.get("model")
     if not isinstance(model, str) or not (bare := model.strip()):
         raise ConfigError(f'model is {quoted(model)}: name one that the relay lists, such as model="gpt-4o"')
+    # A warning alone: relays may have any name, with spaces too (.github/WIRE.md, section 1.10).
     if len(bare) != len(model) or bare[0] in "\"'":
         warn(f"model is {quoted(model)}, with spaces or quotes around it, and is sent as it is; did you mean to?")
 

@@ -60,7 +60,7 @@ class Form(Body):
 
     @property
     def is_ready(self) -> bool:
-        """Whether it can be sent without ``open``: never, since that looks at the files."""
+        """Return whether it can be sent without ``open``: never, since that looks at the files."""
         return False
 
     async def open(self) -> None:
@@ -79,7 +79,12 @@ class Form(Body):
                 f'Content-Disposition: form-data; name="{_escaped(field)}"; filename="{_escaped(upload.filename)}"\r\n'
                 f"Content-Type: {upload.mime}\r\n\r\n"
             )
-            segments += (b"--%s\r\n%s" % (self._boundary, _utf8(head)), upload.raw_inline() or upload, b"\r\n")
+            # The bytes of a file name that are no UTF-8 are marked as unreadable, as browsers do.
+            segments += (
+                b"--%s\r\n%s" % (self._boundary, head.encode("utf-8", "replace")),
+                upload.raw_inline() or upload,
+                b"\r\n",
+            )
         segments.append(b"--%s--\r\n" % self._boundary)
         self.segments = joined(segments)
 
@@ -100,6 +105,8 @@ def form(fields: Mapping[str, Any], files: Iterable[FormFile] = ()) -> Form:
     Raises:
         ConfigError: Something in it has no place in a form.
     """
+    # Random, since no file is searched for it before it is sent (RFC 2046, section 5.1.1, asks for one that is not in
+    # the data).
     boundary = f"tutu-{os.urandom(16).hex()}"
     uploads: list[FormFile] = []
     text: list[str] = []
@@ -114,6 +121,7 @@ def form(fields: Mapping[str, Any], files: Iterable[FormFile] = ()) -> Form:
         written = "".join(text).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"the request cannot be written as a form: {printable(str(error))}") from error
+    # Files last: a relay that goes by ``model`` has read it before megabytes come.
     return Form(written, [*uploads, *files], boundary)
 
 
@@ -122,6 +130,7 @@ def _leaves(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str | Uploa
     for name, value in items:
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
             raise TypeError(f"{name!r} is not a name of a field")
+        # A form has no null, and text in its place would be a value.
         if value is None or value is UNSET:
             continue
         if isinstance(value, Enum):
@@ -132,6 +141,7 @@ def _leaves(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str | Uploa
             yield name, _number(name, value)
         elif isinstance(value, Mapping):
             inner = cast("Mapping[str, Any]", value)
+            # The brackets of openai's package, which relays parse (.github/WIRE.md, section 1.2).
             yield from _leaves((f"{name}[{key}]", item) for key, item in inner.items())
         elif type(value) in _ROWS:
             yield from _leaves((f"{name}[]", item) for item in value)
@@ -174,8 +184,3 @@ def _escaped(name: str) -> str:
     use in a name, and a backslash is read as an escape by some (Go, Python).
     """
     return name.translate(_ESCAPES)
-
-
-def _utf8(head: str) -> bytes:
-    """Write a header; the bytes of a file name that are no UTF-8 are marked as unreadable, as browsers do."""
-    return head.encode("utf-8", "replace")

@@ -64,5 +64,5 @@ class Inflater:
 
     @property
     def complete(self) -> bool:
-        """Whether the compressed data came to their own end."""
+        """Return whether the compressed data came to their own end."""
         return self._stream.eof

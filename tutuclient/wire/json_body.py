@@ -24,6 +24,7 @@ from tutuclient.settings import UNSET
 from tutuclient.types.json import is_list
 from tutuclient.wire.messages import is_mapping, is_pydantic, is_source
 
+# No text of a caller can hold it, so the JSON is split where the uploads belong, and nowhere else.
 _MARK = os.urandom(12).hex()
 _PIECE = 192 * 2**10
 
@@ -65,7 +66,7 @@ class Body:
 
     @property
     def is_ready(self) -> bool:
-        """Whether it can be sent without ``open``: all of it is in memory."""
+        """Return whether it can be sent without ``open``: all of it is in memory."""
         return self.plain is not None
 
     @property
@@ -106,6 +107,7 @@ def joined(segments: list[bytes | Upload]) -> list[bytes | Upload]:
 
 def without_unset(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a request without those that are ``UNSET``, which is what openai calls omitted."""
+    # A loop before the comprehension: hardly any request has one, and every call comes by here.
     for value in fields.values():
         if value is UNSET:
             return {name: value for name, value in fields.items() if value is not UNSET}
@@ -137,6 +139,7 @@ def _encode_patiently(fields: Mapping[str, Any]) -> Body:
     def stand_in(value: Any) -> Any:
         if not isinstance(value, Upload):
             found: Any = json_value(value)
+            # Kept for ``_check_numbers``: an iterator is used up once it has been written.
             if is_list(found):
                 rows.append(found)
             if found is not None:
@@ -184,7 +187,7 @@ def _check_numbers(text: bytes, fields: Any, rows: Iterable[list[Any]]) -> None:
 
 
 def json_value(value: Any) -> Any:
-    """Return what JSON has for a value that msgspec does not know by itself; None for what an image is given as.
+    """Return what JSON has for a value that msgspec does not know by itself; None for what stands for an image.
 
     Numbers of numpy, of torch and of the standard library are numbers, their
     arrays lists, mappings of any kind objects, pydantic's models what they dump.
@@ -193,9 +196,10 @@ def json_value(value: Any) -> Any:
         TypeError: There is nothing in JSON for it.
     """
     if value is UNSET.value:
-        raise TypeError("within a field, what is not given has to be left out")
+        raise TypeError("within a field, what has no value has to be left out")
     if isinstance(value, type):
         raise TypeError("a class has no place in a request; an instance may have")
+    # The first that fits counts: an array of numpy is an Iterable too, and a mapping iterates over its names.
     for fits, write in _PLAIN:
         if fits(value):
             return write(value)
@@ -285,6 +289,7 @@ def _unwritable(fields: Any, error: Exception) -> str:
             return ""
         return found
 
+    # From the outside inwards, each step to the part that msgspec does not write either: what remains is the cause.
     for _ in range(_DEEPEST):
         for step, item in _items(value) or ():
             try:

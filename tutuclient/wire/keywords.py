@@ -76,21 +76,21 @@ def names(fields: type[Any], *more: str) -> frozenset[str]:
     return frozenset((*fields.__annotations__, *more)) | _CALL
 
 
-def check_keywords(given: Iterable[str], known: frozenset[str], call: str) -> None:
+def check_keywords(written: Iterable[str], known: frozenset[str], call: str) -> None:
     """Warn of keywords that are nearly fields of an endpoint.
 
     Args:
-        given: The names of the keywords that the endpoint does not take as arguments.
+        written: The names of the keywords that the endpoint does not take as arguments.
         known: What ``names`` returns for the endpoint.
         call: How the call is written, for the message.
     """
-    if not given:
+    if not written:
         return
-    for name in given:
+    for name in written:
         if name not in known:
-            _check(name, known, frozenset(given), call)
-    if isinstance(given, dict):
-        fields = cast("dict[str, object]", given)
+            _check(name, known, frozenset(written), call)
+    if isinstance(written, dict):
+        fields = cast("dict[str, object]", written)
         for name, value in fields.items():
             kind = type(value)
             if kind in _PLAIN or (kind is str and name not in _NUMBERS):
@@ -132,6 +132,7 @@ def _reject_bytes(place: str, value: Any) -> None:
 
 def _check_choice(choice: Any, tools: Any) -> None:
     """Raise an error for a tool where its name belongs, and warn of a word that is nearly one of the API's."""
+    # ``tools`` takes functions, so people pass one here as well.
     if isinstance(choice, bool) or callable(choice):
         name = getattr(choice, "__name__", None) or getattr(choice, "name", "…")
         word = '"auto", "none" or "required"'
@@ -139,7 +140,8 @@ def _check_choice(choice: Any, tools: Any) -> None:
         raise ConfigError(f"tool_choice is {quoted(choice)}: write {named}")
     if not isinstance(choice, str) or choice in _CHOICES:
         return
-    if choice in {getattr(tool, "__name__", None) or getattr(tool, "name", None) for tool in _row(tools)}:
+    row = cast("Iterable[Any]", tools) if isinstance(tools, list | tuple) else ()
+    if choice in {getattr(tool, "__name__", None) or getattr(tool, "name", None) for tool in row}:
         warn(
             f"tool_choice is {quoted(choice)}, the name of a tool, and is sent as it is; did you mean "
             f'{{"type": "function", "function": {{"name": "{choice}"}}}}?'
@@ -181,10 +183,6 @@ def check_format(asked: Any) -> None:
 
 # Sources: the API's description 2.3.0, ResponseFormat…; vLLM's and SGLang's structural tags and grammars.
 _FORMATS = frozenset(("text", "json_object", "json_schema", "structural_tag", "grammar", "regex", "python"))
-
-
-def _row(tools: Any) -> Iterable[Any]:
-    return cast("Iterable[Any]", tools) if isinstance(tools, list | tuple) else ()
 
 
 # Mistral's is "any".
@@ -238,10 +236,10 @@ def is_stream_asked(stream: Any) -> bool:
     return bool(stream)
 
 
-def _check(name: str, known: frozenset[str], given: frozenset[str], call: str) -> None:
+def _check(name: str, known: frozenset[str], written: frozenset[str], call: str) -> None:
     if setting := _SETTINGS.get(name):
         warn(f"{call}: {name}= is not a field of a request, and goes into the body as it is; did you mean {setting}?")
-    elif (near := nearest(name, known)) and near not in given:
+    elif (near := nearest(name, known)) and near not in written:
         warn(
             f"{call}: {name}= is not a field that the API has, and goes into the body as it is; did you mean {near}=? "
             f'extra_body={{"{name}": …}} sends it without this warning'
@@ -258,9 +256,11 @@ def nearest(name: str, known: frozenset[str]) -> str | None:
     if name in _RELAYS_OWN:
         return None
     bare = _bare(name)
+    # Sorted, so that of two equally near names always the same one is named.
     for field in sorted(known):
         if _bare(field) == bare:
             return field
+    # Names of up to three letters, such as "n", differ from each other by hardly more than a mistake.
     limit = 0 if len(bare) < 4 else 1 if len(bare) < 6 else 2  # noqa: PLR2004  (as the docstring says)
     found = min(((_mistakes(bare, _bare(field), limit), field) for field in known), default=(1, ""))
     return found[1] if found[0] <= limit else None

@@ -42,9 +42,13 @@ def normalize_choices(tree: dict[str, Any], part: str) -> dict[str, Any]:
     Raises:
         OddTextError: Something that cannot be read stands where the text belongs.
     """
+    # Tencent writes "Choices", and relays in Go pass it on: their decoders do not mind the case (.github/WIRE.md,
+    # section 5, "key case").
     normalized = {name.lower(): value for name, value in _in_lower_case(tree).items()} | tree
     choices = normalized.get("choices")
     kept = [_in_lower_case(choice) for choice in choices if is_object(choice)] if is_list(choices) else []
+    # null and [] are frames of their own: Azure's first, new-api's last with the usage, and those it has emptied
+    # (.github/WIRE.md, sections 3.3 and 3.5).
     if part == "delta" and not kept and (any(choices) if is_list(choices) else choices):
         raise OddTextError(f"choices that are {_kind(choices)}")
     normalized["choices"] = [_normalize_choice(choice, part) for choice in kept]
@@ -85,6 +89,8 @@ def _normalize_choice(choice: dict[str, Any], part: str) -> dict[str, Any]:
     text = choice.get("text") or choice.get("content")
     if text is True or (text and not isinstance(text, str | int | float)):
         raise OddTextError(f"a text that is {_kind(text)}")
+    # A text beside the message, or in its place, as the old completions endpoint has it (.github/WIRE.md, section 5,
+    # "message").
     beside = {} if text in (None, False) else {"content": text}
     if part == "message":
         found = next((each for each in (message, delta) if _has_content(each)), message or delta)
@@ -133,6 +139,8 @@ def _normalize_content(message: dict[str, Any]) -> None:
     if is_list(content):
         if len(content) > _MOST_PARTS:
             raise OddTextError(f"a content of more than {_MOST_PARTS:,} parts")
+        # Kept as they came beside the text: an image edit needs the earlier content verbatim (.github/WIRE.md, section
+        # 2.1).
         message["parts"] = content
         message["content"] = "".join(_text_of_part(item) for item in content)
     elif content is True:
@@ -224,6 +232,7 @@ def _normalize_call(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _normalize_function(function: dict[str, Any]) -> dict[str, Any]:
+    # They may be JSON itself in place of its text (.github/WIRE.md, section 3.3, 8).
     arguments = function.get("arguments")
     if is_object(arguments) or is_list(arguments):
         return function | {"arguments": as_text(arguments)}
@@ -279,6 +288,7 @@ def _fit_whole(value: Any) -> Any:
     if isinstance(value, bool):
         return _SKIP
     try:
+        # Whole numbers come as text and with a fraction of zero (.github/WIRE.md, section 5).
         return int(float(value)) if isinstance(value, str) else int(value) if isinstance(value, int | float) else _SKIP
     except (ValueError, OverflowError):
         return _SKIP

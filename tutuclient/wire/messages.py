@@ -128,6 +128,7 @@ def _message_to_send(message: ChatMessage) -> dict[str, Any]:
         fields |= _thoughts(message)
     if message.function_call:
         fields["function_call"] = _function_to_send(message.function_call)
+    # The API takes the id alone back, and not the data (.github/WIRE.md, section 1.4).
     if message.audio is not None and message.audio.id:
         fields["audio"] = {"id": message.audio.id}
     return fields
@@ -149,6 +150,7 @@ def _call_to_send(call: ToolCall) -> dict[str, Any]:
         fields["custom"] = call.custom
     else:
         fields["function"] = _function_to_send(call.function)
+    # Gemini's thought signatures are among them (.github/WIRE.md, section 3.3, 9).
     return fields | call.extra
 
 
@@ -181,6 +183,7 @@ def prepared(message: Any, number: int) -> Any:
         role, content = message.role, message.content
     else:
         return _prepare_other(message, number)
+    # ``type() is`` and not ``isinstance``: this is the way of every message, and subclasses are looked at behind it.
     if type(role) is not str or role not in ROLES:
         _check_role(message, role, number)
     if role == "tool" and (message.get("tool_call_id") if kind is dict else message.tool_call_id) is None:
@@ -401,6 +404,7 @@ def _parts(parts: list[Any], role: str, number: int) -> list[Any]:
         if role == "assistant" and is_object(part):
             continue
         new = _part(part, f"messages[{number}].content[{place}]")
+        # Copied only here: the caller's list is never changed, and mostly sent as it is.
         if new is not part:
             made = [*parts] if made is parts else made
             made[place] = new
@@ -475,6 +479,7 @@ def _dict_part(part: Mapping[str, Any], place: str) -> Any:
         return _audio_part(part, place)
     elif kind == "file":
         _check_file(part, place)
+    # A warning alone: relays have kinds of their own, such as video_url (.github/WIRE.md, section 2.1).
     elif kind not in _KINDS and (near := _near(kind, _KINDS)):
         warn(f"{place}.type is {quoted(kind)}; did you mean {near!r}? It is sent as it is")
     return part if is_object(part) else dict(part)
@@ -482,29 +487,29 @@ def _dict_part(part: Mapping[str, Any], place: str) -> Any:
 
 def _check_file(part: Mapping[str, Any], place: str) -> None:
     """Raise an error for a file that is empty, or is a path that the relay cannot open."""
-    given: Any = part.get("file")
-    if isinstance(given, FilePart | msgspec.Struct):
+    document: Any = part.get("file")
+    if isinstance(document, FilePart | msgspec.Struct):
         return
-    if not is_mapping(given):
-        if given is None and part.keys() - {"type", "file"}:  # A relay's own spelling.
+    if not is_mapping(document):
+        if document is None and part.keys() - {"type", "file"}:  # A relay's own spelling.
             return
         _reject_field(part, "file", place, "write the part file(source)")
-    data = given.get("file_data")
+    data = document.get("file_data")
     if is_any(data, bytes, bytearray, memoryview, os.PathLike) or callable(getattr(data, "read", None)):
         _reject(f"{place}.file.file_data", data, "write the part file(source)")
-    if not given:
+    if not document:
         raise ConfigError(f"{place}.file is empty: write the part file(source)")
 
 
 def _image_part(part: Mapping[str, Any], place: str) -> Any:
-    given = part.get("image_url")
-    if isinstance(given, ImagePart):
-        return _part(given, place)
-    if is_binary(given) or is_source(given):
-        given = {"url": given}
-    if not isinstance(given, str | Mapping | ImageURL):
+    shown = part.get("image_url")
+    if isinstance(shown, ImagePart):
+        return _part(shown, place)
+    if is_binary(shown) or is_source(shown):
+        shown = {"url": shown}
+    if not isinstance(shown, str | Mapping | ImageURL):
         _reject_field(part, "image_url", place, 'write "image_url": {"url": "https://…"}, or the part image(source)')
-    image = _image_url(given, f"{place}.image_url")
+    image = _image_url(shown, f"{place}.image_url")
     if "detail" in part:
         warn(
             f"{place}.detail stands beside image_url, where no API looks; did you mean "
@@ -563,9 +568,12 @@ def _check_address(url: str, place: str) -> None:
             f"{place} is {quoted(url)}, the text of a bytes object: write .decode() in place of str(…), or the part "
             "image(source)"
         )
+    # Not the whole address is searched: a data URI may have megabytes, and its comma stands near the beginning.
     comma = url.find(",")
     if head[:5].lower() == "data:" and (comma < 0 or not url[comma + 1 : comma + _HEAD].strip()):
         raise ConfigError(f"{place} is {quoted(url)}, a data URI without data: write the part image(source)")
+    # A relay that cannot download the address, to count its tokens, answers 500 and hides why (.github/WIRE.md, section
+    # 2.1): so the mistake is named here.
     if _BARE_HOST.match(head):
         raise ConfigError(f"{place} is {quoted(url)}: an address begins with https://")
     scheme, colon, _ = head.partition(":")
@@ -579,19 +587,20 @@ def _check_address(url: str, place: str) -> None:
 
 
 def _audio_part(part: Mapping[str, Any], place: str) -> Any:
-    given: Any = part.get("input_audio")
-    if isinstance(given, AudioPart):
-        return given
-    if not (is_mapping(given) or isinstance(given, InputAudio)):
+    value: Any = part.get("input_audio")
+    if isinstance(value, AudioPart):
+        return value
+    if not (is_mapping(value) or isinstance(value, InputAudio)):
         _reject_field(
             part,
             "input_audio",
             place,
             'write the part audio(source), or "input_audio": {"data": base64, "format": "wav"}',
         )
-    fields: Mapping[str, Any] = {"data": given.data, "format": given.format} if isinstance(given, InputAudio) else given
+    fields: Mapping[str, Any] = {"data": value.data, "format": value.format} if isinstance(value, InputAudio) else value
     data: Any = fields.get("data")
-    if isinstance(data, str) and _is_not_audio(data[: _HEAD * 5].strip()):
+    head = data[: _HEAD * 5].strip() if isinstance(data, str) else "…"
+    if not head or _AUDIO_PATH.fullmatch(head) or _OF_BYTES.search(head):
         _reject(f"{place}.input_audio.data", data, "write the part audio(source), or base64 of the audio")
     if isinstance(data, str | bytes | bytearray | memoryview | Upload):
         return part if is_object(part) else dict(part)
@@ -600,10 +609,6 @@ def _audio_part(part: Mapping[str, Any], place: str) -> Any:
     if not is_source(data):
         _reject(f"{place}.input_audio.data", data, "write the part audio(source)")
     return audio(data, format=fields.get("format"))
-
-
-def _is_not_audio(head: str) -> bool:
-    return not head or bool(_AUDIO_PATH.fullmatch(head) or _OF_BYTES.search(head))
 
 
 def is_part(value: object) -> TypeGuard[Any]:

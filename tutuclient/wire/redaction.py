@@ -22,6 +22,7 @@ def without_key(error: E, key: str) -> E:
     """
     if len(key) < 8 or not isinstance(error, APIError):  # noqa: PLR2004  (as above)
         return error
+    # Relays echo the key in their messages (.github/WIRE.md, section 6, "Token").
     before = {name: getattr(error, name) for name in ("args", "message", "body", "code", "param", "type", "request_id")}
     after = {name: _masked(value, str(key)) for name, value in before.items()}
     response: Meta | None = getattr(error, "response", None)
@@ -32,6 +33,7 @@ def without_key(error: E, key: str) -> E:
     if after != before:
         for name, value in after.items():
             setattr(error, name, value)
+        # The chained errors quote the same text, and their frames hold it as locals.
         error.__traceback__ = error.__cause__ = error.__context__ = None
     return error
 

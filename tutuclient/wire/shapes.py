@@ -113,11 +113,16 @@ def _from_ollama(value: Any, part: str) -> dict[str, Any] | None:
 
     Source: https://github.com/ollama/ollama/blob/main/docs/api.md, "Generate a chat completion".
     """
-    if not is_object(value) or not is_object(value.get("message")) or not isinstance(value.get("done"), bool):
+    if not is_object(value) or not isinstance(value.get("done"), bool):
+        return None
+    # The last line of a stream may have no message (docs/api.md until 2025); one of /api/generate has a response.
+    is_end = part == "delta" and value["done"] and "model" in value and "response" not in value
+    message = value.get("message", {} if is_end else None)
+    if not is_object(message):
         return None
     reason = (value.get("done_reason") or "stop") if value["done"] else None
     kept = {name: item for name, item in value.items() if name not in {"message", "done", "done_reason"}}
-    answer = kept | {"choices": [{"index": 0, part: value["message"], "finish_reason": reason}]}
+    answer = kept | {"choices": [{"index": 0, part: message, "finish_reason": reason}]}
     asked, made = value.get("prompt_eval_count"), value.get("eval_count")
     if isinstance(asked, int) and isinstance(made, int):
         answer["usage"] = {"prompt_tokens": asked, "completion_tokens": made, "total_tokens": asked + made}
@@ -128,6 +133,7 @@ def _choices(value: Any) -> list[Any] | None:
     if not is_object(value):
         return None
     choices = value.get("choices")
+    # "Choices" is Tencent's.
     if choices is None:
         choices = next((found for name, found in value.items() if name.lower() == "choices"), None)
     return choices if is_list(choices) else None
@@ -281,6 +287,7 @@ def _vector_item(item: Any) -> dict[str, Any] | None:
 
 def _vector(value: Any, depth: int = 3) -> list[float] | str | None:
     """Return the vector that a value is or holds: llama.cpp puts it into a list of one, Gemini into an object."""
+    # A text is base64 of floats, which the struct decodes and checks.
     if (isinstance(value, str) and value) or _is_vector(value):
         return value  # type: ignore[no-any-return]  # Seen to be one.
     if depth and is_list(value) and len(value) == 1:
@@ -341,6 +348,7 @@ def _listed(values: list[Any]) -> list[dict[str, Any]] | None:
     if not any(item.get("url") or item.get("b64_json") or item.get("error") for item in items):
         return None
     [first, *others] = values
+    # A lone object without an image at its top is an envelope in a list, to be opened by ``envelopes.unwrap``.
     alone = is_object(first) and not others and not _leaves(first, _AT_THE_TOP) and _failure(first) is None
     return None if alone else items
 
@@ -380,6 +388,7 @@ def _without(item: dict[str, Any]) -> dict[str, Any]:
 def _leaves(item: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
     """Return one object for each image that the fields of an item hold."""
     url, encoded = item.get("url"), item.get("b64_json")
+    # The API's own names first; ``types.images`` sorts out which of the two really holds what (dsh-imagegen#10).
     if (url or encoded) and isinstance(url, str | None) and isinstance(encoded, str | None):
         return [_with_failure(item)]
     for name in names:

@@ -215,11 +215,7 @@ class Decoder:
 
 
 class Lines:
-    """Decodes lines of JSON, which some relays send in place of an event stream. Used as a ``Decoder`` is.
-
-    Args:
-        max_bytes: The longest line to hold.
-    """
+    """Decodes lines of JSON, which some relays send in place of an event stream. Used as a ``Decoder`` is."""
 
     __slots__ = ("_tail", "max_bytes")
 

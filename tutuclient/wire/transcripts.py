@@ -107,6 +107,8 @@ def read_plain(data: Data, form: str, meta: Meta) -> str:
         raise unexpected("an empty body", raw, meta)
     if _HTML.match(raw[:256]):
         raise unexpected("HTML", raw, meta)
+    # Some wrap it, whatever format was asked for; and errors are JSON, whatever label they have (.github/WIRE.md,
+    # section 1.2).
     if _JSON.match(raw[:256]):
         tree, _ = read_unwrapped(raw, meta, transcription_in)
         text = tree.get("text")
@@ -114,25 +116,23 @@ def read_plain(data: Data, form: str, meta: Meta) -> str:
             raise error_in_place(f"JSON where {form} was asked for", tree, raw, meta)
         return text
     text = in_utf8(raw, meta).decode("utf-8", "replace").removeprefix("\ufeff")
+    # Whisper ends its text with a line break; in subtitles the empty line is part of the format (.github/WIRE.md,
+    # section 1.2).
     return text.removesuffix("\n").removesuffix("\r") if form == "text" else text
 
 
 def read_transcription_event(kind: str, data: Data, meta: Meta) -> TranscriptionStreamEvent | None:
-    """Read an event of a streamed transcription.
+    """Read an event of a streamed transcription; None for what carries nothing.
 
-    Args:
-        kind: The name in its ``event:`` line, or "". The JSON's ``type`` comes first.
-        data: Its data.
-        meta: How the call went.
-
-    Returns:
-        The event, or None for what carries nothing.
+    The JSON's ``type`` counts more than ``kind``, the name in its ``event:`` line, or "".
 
     Raises:
         APIError: It is an error.
         UnexpectedResponseError: It is not a JSON object.
     """
     tree = _event(kind, data, meta)
+    # The JSON's ``type`` first: an ``event:`` line may be missing, and relays strip it (.github/WIRE.md, sections 1.2
+    # and 3.1).
     cls = _EVENTS.get(str(tree.get("type") or kind))
     if cls is None:
         # A relay that cannot stream writes the whole answer into one event.
@@ -146,6 +146,8 @@ def transcription_events(body: bytes, meta: Meta, *, form: str) -> Iterator[Tran
     if isinstance(whole, str):
         yield TranscriptionTextDoneEvent(text=whole)
         return
+    # new-api buffers a transcription, and some relays cannot stream at all (.github/WIRE.md, section 1.2): the events
+    # are made of the whole.
     for part in whole.segments if isinstance(whole, TranscriptionDiarized) else ():
         yield fit_struct(asdict(part), TranscriptionTextSegmentEvent)
     yield remember_answer(

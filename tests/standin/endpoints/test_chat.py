@@ -117,7 +117,7 @@ async def test_answers_any_object_when_any_will_do(post: Post) -> None:
     assert json.loads(whole["choices"][0]["message"]["content"]) == {"answer": "some json please"}
 
 
-async def test_gives_several_answers_that_can_be_told_apart(post: Post, events: Post) -> None:
+async def test_gives_several_answers_that_can_be_distinguished(post: Post, events: Post) -> None:
     asked = asking("hi", n=3)
     whole = [choice["message"]["content"] for choice in (await post(CHAT, **asked))["choices"]]
     assert len(set(whole)) == 3
@@ -209,7 +209,7 @@ def heard(data: bytes, text: str = "what is it?") -> dict[str, Any]:
     return asking([{"type": "text", "text": text}, part])
 
 
-async def test_listens_to_a_sound(post: Post) -> None:
+async def test_listens_to_audio(post: Post) -> None:
     english = (await post(CHAT, **heard(sample_sound("hello"))))["choices"][0]["message"]["content"]
     assert english.startswith("This is a recording of 0.32 seconds at 24000 Hz with 1 channel, loudness -1")
     assert 'It says: "hello"' in english
@@ -246,7 +246,7 @@ async def test_takes_nulls_for_fields_that_were_not_given(post: Post) -> None:
     assert (await post(CHAT, **asking("hi", stream=None, n=None, max_tokens=None)))["choices"]
 
 
-async def test_every_answer_costs_a_little_and_a_picture_more(server: Server, post: Post) -> None:
+async def test_every_answer_costs_a_little_and_an_image_more(server: Server, post: Post) -> None:
     before = server.account.balance
     await post(CHAT, **asking("hi"))
     text = before - server.account.balance

@@ -73,7 +73,7 @@ async def test_writes_the_format_that_is_asked_for(post: Post, kind: str, name: 
     assert opened((await post(MAKE, **order))["data"][0]["b64_json"]).format == name
 
 
-async def test_leaves_the_ground_clear_when_told(post: Post) -> None:
+async def test_leaves_the_ground_clear_when_asked(post: Post) -> None:
     order = {"model": "gpt-image-1", "prompt": "a red circle", "size": "64x64", "background": "transparent"}
     answer = await post(MAKE, **order)
     alpha = opened(answer["data"][0]["b64_json"]).getchannel("A")
@@ -118,21 +118,21 @@ async def test_edits_only_where_the_mask_is_clear(post: Post) -> None:
     assert (after.getpixel((5, 15)), after.getpixel((35, 15))) == ((55, 155, 235), (200, 100, 20))
 
 
-async def test_sets_several_pictures_side_by_side(post: Post) -> None:
+async def test_sets_several_images_side_by_side(post: Post) -> None:
     for name in ("image[]", "image[0]"):
         sent = form((name, png()), (name, png((0, 0, 200), (20, 60))), model="gpt-image-1", prompt="invert")
         answer = await post(EDIT, sent)
         assert opened(answer["data"][0]["b64_json"]).size == (50, 30)
 
 
-async def test_a_mask_is_about_the_first_of_several_pictures(post: Post) -> None:
+async def test_a_mask_is_about_the_first_of_several_images(post: Post) -> None:
     mask = png((0, 0, 0, 255), mode="RGBA")
     sent = form(("image[]", png()), ("image[]", png()), ("mask", mask), model="gpt-image-1", prompt="invert")
     after = opened((await post(EDIT, sent))["data"][0]["b64_json"]).convert("RGB")
     assert (after.size, after.getpixel((5, 5))) == ((40, 30), (200, 100, 20))
 
 
-async def test_edits_json_with_pictures_by_address(server: Server, post: Post) -> None:
+async def test_edits_json_with_images_by_address(server: Server, post: Post) -> None:
     hosted = server.host(png(), "a.png")
     for given in ({"image": uri(png())}, {"images": [hosted]}, {"image": [{"image_url": {"url": hosted}}]},
                   {"images": {"image_url": hosted}}):  # fmt: skip
@@ -150,14 +150,14 @@ async def test_brings_an_edit_into_the_asked_size_and_clears_its_ground(post: Po
     assert (image.size, image.getpixel((3, 3))[3]) == ((60, 60), 0)  # type: ignore[index]  # RGBA
 
 
-async def test_varies_a_picture(post: Post) -> None:
+async def test_varies_an_image(post: Post) -> None:
     sent = form(("image", png()), n="2", size="256x256", response_format="b64_json")
     items = (await post(VARY, sent))["data"]
     pixels = {opened(item["b64_json"]).convert("RGB").getpixel((5, 5)) for item in items}
     assert len(pixels | {(200, 100, 20)}) == 3
 
 
-async def test_streams_drafts_and_then_the_picture(events: Post) -> None:
+async def test_streams_drafts_and_then_the_image(events: Post) -> None:
     order = {"model": "gpt-image-1", "prompt": "a red cat", "size": "64x64", "partial_images": 2}
     *drafts, done = await events(MAKE, **order)
     assert [each["type"] for each in drafts] == ["image_generation.partial_image"] * 2
@@ -222,12 +222,12 @@ async def test_complains_of_what_it_cannot_edit(post: Post, files: Any, fields: 
     assert words in answer["error"]["message"]
 
 
-async def test_fetches_no_pictures_from_the_network(post: Post) -> None:
+async def test_fetches_no_images_from_the_network(post: Post) -> None:
     answer = await post(EDIT, model="gpt-image-1", prompt="x", image="https://example.com/a.png")
     assert "fetches no images" in answer["error"]["message"]
 
 
-async def test_each_picture_costs(server: Server, post: Post) -> None:
+async def test_each_image_costs(server: Server, post: Post) -> None:
     before = server.account.used_points
     await post(MAKE, model="gpt-image-1", prompt="x", size="16x16", n=3)
     assert server.account.used_points - before == 3 * 20_000

@@ -38,7 +38,7 @@ async def test_retrieves_a_model_in_the_shape_of_the_list(server: Server, http: 
     assert "supported_endpoint_types" not in model
 
 
-async def test_shows_the_balance_on_every_page_that_has_it(server: Server, http: aiohttp.ClientSession) -> None:
+async def test_shows_the_balance_at_every_endpoint_that_has_it(server: Server, http: aiohttp.ClientSession) -> None:
     server.account.charge(500_000)
     server.account.balance = 5.0
     for base in (server.base_url, server.origin):

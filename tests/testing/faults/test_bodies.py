@@ -11,7 +11,7 @@ from tutuclient.testing import FAULTS, Server
 from tutuclient.testing.faults import TEXT
 
 
-async def test_names_an_encoding_that_is_none(server: Server) -> None:
+async def test_names_an_encoding_that_does_not_exist(server: Server) -> None:
     data, _ = await meet(server, "encoding_none", encoding="utf-8")
     assert b"Content-Encoding: utf-8\r\n" in data
 
@@ -55,7 +55,7 @@ async def test_sends_a_huge_error(server: Server, http: aiohttp.ClientSession) -
 
 
 @pytest.mark.parametrize(("status", "title"), [(200, b"New API"), (504, b"504 Gateway Time-out")])
-async def test_sends_a_page(server: Server, http: aiohttp.ClientSession, status: int, title: bytes) -> None:
+async def test_sends_an_html_page(server: Server, http: aiohttp.ClientSession, status: int, title: bytes) -> None:
     got, body = await fetch(http, server, "html", status=status)
     assert got == status
     assert b"<title>" + title in body
@@ -115,7 +115,7 @@ async def test_sends_what_json_cannot_read(server: Server, http: aiohttp.ClientS
         json.loads(body)
 
 
-async def test_nests_and_counts_as_far_as_it_is_told(server: Server, http: aiohttp.ClientSession) -> None:
+async def test_nests_and_counts_as_far_as_asked(server: Server, http: aiohttp.ClientSession) -> None:
     assert json.loads((await fetch(http, server, "deep_nesting", depth=3))[1])["deep"] == [[[]]]
     assert json.loads((await fetch(http, server, "huge_integer", digits=30))[1])["created"] == int("9" * 30)
 

@@ -39,7 +39,7 @@ async def test_sends_a_bomb_of_a_thousandth_of_its_size(server: Server, name: st
 
 
 @pytest.mark.parametrize("name", ["no_answer", "stalled_body", "stalled_stream", "bad_chunk_size", "silent_stream"])
-async def test_silence_ends_when_told(server: Server, name: str) -> None:
+async def test_silence_ends_when_asked(server: Server, name: str) -> None:
     _, end = await meet(server, name, seconds=0.01)
     server.faults(name, seconds=0.05)
     async with line(server.base_url) as wire:

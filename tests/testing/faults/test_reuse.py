@@ -63,7 +63,7 @@ async def test_says_more_than_was_asked(server: Server, name: str, surplus: byte
 
 
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.group == "reuse"])
-async def test_shrugs_when_nobody_waits_for_the_rest(server: Server, name: str) -> None:
+async def test_ignores_that_nobody_waits_for_the_rest(server: Server, name: str) -> None:
     server.faults(name)
     async with line(server.base_url) as wire:
         wire.ask()

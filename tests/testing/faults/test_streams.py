@@ -29,7 +29,7 @@ async def test_ends_a_stream_after_three_deltas(server: Server, name: str, end: 
     assert (b'data: {"id' in data.rsplit(b"\n\n", 1)[1]) == (name == "cut_in_event")
 
 
-async def test_ends_a_stream_after_as_many_deltas_as_told(server: Server) -> None:
+async def test_ends_a_stream_after_as_many_deltas_as_asked(server: Server) -> None:
     data, _ = await meet(server, "reset_mid_stream", after=8)
     assert len(deltas(payload(data))) == 9
 

@@ -22,7 +22,9 @@ from tutuclient.testing.exchange import Exchange
 from tutuclient.testing.form import FormFile
 from tutuclient.testing.tokens import logprob, tokens
 
+# Characters; one-api counts bytes (WIRE.md 1.1).
 _LONGEST_INPUT = 4096
+# new-api streams audio in pieces of this size (WIRE.md 1.1).
 _PIECE_BYTES = 4096
 _SSE_PIECE_BYTES = 24_000  # Half a second; whole samples, and no padding within.
 _FORMATS = ("json", "text", "srt", "verbose_json", "vtt")
@@ -81,16 +83,6 @@ def _speech_error(payload: Mapping[str, Any], model: str) -> str | None:
     return next((message for message, met in wrong.items() if met), None)
 
 
-async def transcribe(exchange: Exchange) -> web.StreamResponse:
-    """POST /v1/audio/transcriptions: what was measured, or the text of a recording that this relay created."""
-    return await _written(exchange, "transcribe")
-
-
-async def translate(exchange: Exchange) -> web.StreamResponse:
-    """POST /v1/audio/translations: the same in English, as far as a stand-in has any."""
-    return await _written(exchange, "translate")
-
-
 @dataclass(frozen=True)
 class _Line:
     """A sentence of a recording, its start and end in seconds."""
@@ -100,7 +92,11 @@ class _Line:
     end: float
 
 
-async def _written(exchange: Exchange, task: str) -> web.StreamResponse:
+async def write(exchange: Exchange, *, task: str) -> web.StreamResponse:
+    """POST /v1/audio/transcriptions and translations: what was measured, or the text of a recording made here.
+
+    The task is to "transcribe" or to "translate", as far as a stand-in has any English.
+    """
     form, model = exchange.form, exchange.model
     kind = form.fields.get("response_format") or "json"
     diarizes = task == "transcribe" and "diarize" in model
@@ -121,6 +117,7 @@ async def _written(exchange: Exchange, task: str) -> web.StreamResponse:
     zh = task == "transcribe" and form.fields.get("language", "") == "zh"
     text = _text(recording, task, zh=zh)
     lines = _lines(text, recording.seconds)
+    # A form has texts only, so "true" is a boolean (WIRE.md 1.2); whisper-1 ignores the field.
     if lenient.flag(form.fields.get("stream")) and task == "transcribe" and not model.startswith("whisper"):
         return await _events(exchange, _transcript_events(exchange, text, lines, recording))
     if kind in {"text", "srt", "vtt"}:
@@ -133,6 +130,7 @@ def _form_error(file: FormFile | None, kind: str, *, diarizes: bool) -> tuple[st
     """Return what is wrong with a form: a message, the field it is about, a code."""
     if file is None:
         return "file is required", "file", "invalid_audio_request"
+    # The name's ending is what an upstream sees of a file behind new-api (WIRE.md 1.2).
     extension = file.filename.rpartition(".")[2].lower() if "." in file.filename else ""
     if extension not in _EXTENSIONS:
         return f"Unrecognized file format. Supported formats: {list(_EXTENSIONS)}", "file", None
@@ -171,6 +169,7 @@ def _object(
     exchange: Exchange, kind: str, task: str, text: str, lines: list[_Line], recording: audio.Recording, *, words: bool
 ) -> dict[str, Any]:
     form = exchange.form
+    # One of the two kinds of usage (WIRE.md 1.2), with a second that has begun counted in full.
     duration = {"type": "duration", "seconds": -(-recording.seconds // 1)}
     if kind == "diarized_json":
         segments = [_turn(place, line, form.all("known_speaker_names[]")) for place, line in enumerate(lines)]
@@ -267,6 +266,7 @@ def _usage(text: str, recording: audio.Recording) -> dict[str, Any]:
         "input_tokens": read,
         "output_tokens": made,
         "total_tokens": read + made,
+        # Singular here, and plural in the usage of images (WIRE.md 1.2).
         "input_token_details": details,
     }
 

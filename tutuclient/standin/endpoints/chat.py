@@ -17,6 +17,7 @@ from tutuclient.testing.account import ANSWER_POINTS, IMAGE_POINTS
 from tutuclient.testing.answers import draws, fails, send_chat
 from tutuclient.testing.exchange import INLINE_BYTES, Answer, Exchange, Played
 
+# new-api decodes into Go's types, and answers 400 for "true" in place of true (WIRE.md 1.3).
 _GO_TYPES = {"stream": (bool, "bool"), "logprobs": (bool, "bool"), "max_tokens": (int, "uint"), "n": (int, "int"),
              "max_completion_tokens": (int, "uint"), "top_logprobs": (int, "int")}  # fmt: skip
 
@@ -32,6 +33,7 @@ async def answer(exchange: Exchange) -> web.StreamResponse:
         return exchange.error(400, wrong, code="invalid_text_request")
     if (wrong := _unanswered(lenient.objects(payload["messages"]))) is not None:
         return exchange.error(400, wrong, type="invalid_request_error", param="messages", code=None)
+    # A look at the bytes is enough: a thread costs more than an answer in words, and less than one image.
     heavy = b"image" in exchange.body or b"audio" in exchange.body or len(exchange.body) > INLINE_BYTES
     scripted = await exchange.stage.work(lambda: _reply(exchange)) if heavy else _reply(exchange)
     return await scripted.play(exchange)
@@ -73,7 +75,7 @@ def _unanswered(messages: list[dict[str, Any]]) -> str | None:
 
 
 def _reply(exchange: Exchange) -> Answer:
-    """Have the brain answer; in a worker thread when there are images or audio, which take time."""
+    """Call the brain; in a worker thread when there are images or audio, which take time."""
     payload, stage = exchange.payload, exchange.stage
     try:
         reply = brain.answer(payload, stage.fetch)
@@ -88,6 +90,7 @@ def _reply(exchange: Exchange) -> Answer:
     stage.account.charge(ANSWER_POINTS if reply.image is None else IMAGE_POINTS)
     if reply.image is not None:
         return draws(reply.image, note=reply.text, language=reply.language, **fields)
+    # Who asks in the old way is answered in the old way (``function_call``; WIRE.md 1.4).
     if reply.tool_calls and payload.get("functions"):
         fields["function_call"] = reply.tool_calls[0]["function"]
     elif reply.tool_calls:
@@ -108,6 +111,7 @@ def _audio(data: bytes, transcript: str) -> dict[str, Any]:
     return {
         "id": f"audio_{hashlib.sha256(data).hexdigest()[:24]}",
         "data": base64.b64encode(data).decode(),
+        # Long enough for the next turn, which may refer to the audio by its id (WIRE.md 1.4).
         "expires_at": int(time.time()) + 3600,
         "transcript": transcript,
     }

@@ -34,6 +34,7 @@ _NAMED_SIZES = ("1024x1024", "1024x1536", "1536x1024")
 """Of the API's description: schemas ImagesResponse, ImageGenCompletedEvent and ImageEditCompletedEvent."""
 _MOST_FILES = 16
 _MOST_IMAGES = 10
+# new-api's own words for a size that was copied from a web page (WIRE.md 1.9).
 _CROSS = "size an unexpected error occurred in the parameter, please use 'x' instead of the multiplication sign '×'"
 _FORMATS = ("png", "jpeg", "webp")
 
@@ -168,6 +169,7 @@ def _addresses(value: object) -> list[str]:
 async def _answer(exchange: Exchange, request: _Request, draw: Draw, events: str) -> web.StreamResponse:
     if (wrong := request.error()) is not None:
         return _bad_request(exchange, wrong)
+    # Older models answer whole, as new-api did for all of them: it ignored the field (WIRE.md 1.9).
     streamed = lenient.flag(request.fields.get("stream")) and not request.model.startswith("dall-e")
     try:
         drawn = await exchange.stage.work(lambda: draw(request))
@@ -177,9 +179,11 @@ async def _answer(exchange: Exchange, request: _Request, draw: Draw, events: str
     if streamed:
         frames = await exchange.stage.work(lambda: list(_events(request, drawn, events)))
         return await send_events(exchange, frames, done=False)
+    # GPT Image returns base64 by default, older models addresses (WIRE.md 1.9).
     encoded = request.fields.get("response_format") or ("b64_json" if request.newer else "url")
     data = [
         {
+            # Both fields, the unused one empty: Go writes it unless told to omit it (WIRE.md 1.9).
             "url": exchange.stage.host(image) if encoded == "url" else "",
             "b64_json": base64.b64encode(image).decode() if encoded == "b64_json" else "",
             "revised_prompt": request.prompt,

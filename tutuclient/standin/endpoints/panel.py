@@ -1,10 +1,11 @@
 """The endpoints about the relay itself: its models, and the account behind the key."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
 
-from tutuclient.testing.account import POINTS_PER_UNIT
+from tutuclient.testing.account import POINTS_PER_UNIT, Account
 from tutuclient.testing.exchange import Exchange
 
 MODELS = {
@@ -45,22 +46,17 @@ async def model(exchange: Exchange) -> web.StreamResponse:
     if MODELS.get(name, "custom") != "custom":
         return exchange.respond(_model(name, newer=exchange.stage.models_form == "both"))
     message = f"The model '{name}' does not exist"
+    # 200, as new-api and one-api answer (WIRE.md 1.10): a client that trusts the status reads a model without a name.
     return exchange.error(200, message, code="model_not_found", type="invalid_request_error", param="model")
 
 
-async def subscription(exchange: Exchange) -> web.StreamResponse:
-    """GET /v1/dashboard/billing/subscription, also without /v1."""
-    return exchange.respond(exchange.stage.account.subscription())
+def billing(read: Callable[[Account], object]) -> Callable[[Exchange], Awaitable[web.StreamResponse]]:
+    """Return an endpoint that answers with what ``read`` returns of the account; dates in a query change nothing."""
 
+    async def answer(exchange: Exchange) -> web.StreamResponse:
+        return exchange.respond(read(exchange.stage.account))
 
-async def usage(exchange: Exchange) -> web.StreamResponse:
-    """GET /v1/dashboard/billing/usage, also without /v1; the dates of its query change nothing."""
-    return exchange.respond(exchange.stage.account.usage())
-
-
-async def token_usage(exchange: Exchange) -> web.StreamResponse:
-    """GET /api/usage/token."""
-    return exchange.respond(exchange.stage.account.token_usage())
+    return answer
 
 
 async def status(exchange: Exchange) -> web.StreamResponse:
@@ -84,8 +80,10 @@ def _model(name: str, *, newer: bool) -> dict[str, Any]:
     described: dict[str, Any] = {
         "id": name,
         "object": "model",
+        # The constant that new-api has for every model (WIRE.md 1.10).
         "created": 1626777600,
         "owned_by": MODELS.get(name, "custom"),
+        # one-api sends null for models that an operator added (WIRE.md 1.10).
         "permission": None,
         "root": name,
         "parent": None,

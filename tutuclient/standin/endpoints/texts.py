@@ -50,6 +50,7 @@ async def complete(exchange: Exchange) -> web.StreamResponse:
     if not exchange.wants_stream:
         whole = [_choice(place, choice.tokens, choice.finish, listed, 0) for place, choice in enumerate(choices)]
         return exchange.respond({**top, "choices": whole, "usage": usage})
+    # Choices take turns, as on the wire.
     turns = zip_longest(*(_pieces(place, choice, listed) for place, choice in enumerate(choices)))
     frames = [{**top, "choices": [piece]} for turn in turns for piece in turn if piece is not None]
     if lenient.mapping(payload.get("stream_options")).get("include_usage") is True:
@@ -124,6 +125,7 @@ def _vectors(inputs: Sequence[str], size: int, *, encoded: bool) -> list[Mapping
     made: list[Mapping[str, Any]] = []
     for index, text in enumerate(inputs):
         vector = vectors.embed(text, size)
+        # Little-endian float32, whatever the machine's order (WIRE.md 1.8).
         packed = base64.b64encode(struct.pack(f"<{size}f", *vector)).decode() if encoded else vector
         made.append({"object": "embedding", "index": index, "embedding": packed})
     return made

@@ -94,6 +94,8 @@ async def early_413(exchange: Exchange, *, after: int = 2**16, seconds: float = 
     read = 0
     while read < after and (piece := await exchange.request.content.readany()):
         read += len(piece)
+    # The rest is never read, and the client is still writing it: what a relay's limit looks like from outside (WIRE.md
+    # 4.3, 413).
     exchange.recorded.size_bytes = read
     error = {"message": "http: request body too large", "type": "new_api_error", "code": "read_request_body_failed"}
     body = to_json({"error": error})

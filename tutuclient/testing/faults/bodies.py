@@ -66,6 +66,7 @@ async def stalled_body(
 @fault("body")
 async def gzip_cut(exchange: Exchange, *, cut: int = 12) -> web.StreamResponse:
     """A gzip body without its last ``cut`` bytes, under a Content-Length that fits what is sent."""
+    # The length fits, so only the checksum at gzip's end (RFC 1952, section 2.3.1) tells that something is missing.
     body = b"".join(gzip([_GOOD]))[:-cut]
     return exchange.respond(body, headers={hdrs.CONTENT_ENCODING: "gzip"})
 
@@ -79,6 +80,7 @@ async def gzip_label_on_plain(exchange: Exchange) -> web.StreamResponse:
 @fault("body")
 async def gzip_bomb(exchange: Exchange, *, size: int = 2**28) -> web.StreamResponse:
     """Some 1000 times as many blanks (``size`` bytes) as are sent, by gzip, and not JSON."""
+    # By hand: aiohttp would compress all of it in memory first.
     await exchange.send(head(exchange, "Transfer-Encoding: chunked", "Content-Encoding: gzip"))
     await send_all(exchange, chunked(gzip(repeated(size))))
     await exchange.send(b"0\r\n\r\n")

@@ -5,7 +5,6 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncGenerator
-from types import TracebackType
 from typing import Self
 
 from tutuclient.testing.exchange import reset
@@ -45,9 +44,7 @@ class RawServer:
             self._server = await asyncio.start_server(self._accepted, sock=self._listener, ssl=self._tls)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._name == "dns_failure":
             return
         if self._server is not None:
@@ -57,6 +54,8 @@ class RawServer:
         for filler in self._fillers:
             filler.close()
         self._listener.close()
+        # ``Server.wait_closed`` waits for no handlers in Python 3.11, and a task that is left warns when its loop
+        # closes.
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.sleep(0)  # The transports' sockets close one turn of the loop after them.
 
@@ -69,6 +68,7 @@ class RawServer:
         for _ in range(8):
             filler = socket.socket()
             filler.setblocking(False)
+            # Without waiting: the last of them are never accepted, and a connect that waits would hang.
             filler.connect_ex(("127.0.0.1", port))
             self._fillers.append(filler)
         await asyncio.sleep(0.01)
@@ -87,6 +87,7 @@ class RawServer:
                 case "accept_garbage" | "tls_garbage":
                     writer.write(b"\x00\xff\x13\x37 welcome to nowhere\r\n")
                     await writer.drain()
+                # After the first byte of the handshake, or the client might see the answer before it has sent anything.
                 case "tls_plain_http":
                     await reader.read(1)
                     writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")

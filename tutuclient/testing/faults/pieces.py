@@ -46,13 +46,9 @@ def head(exchange: Exchange, *lines: str, status: str = "200 OK", content_type: 
 
 
 def good(exchange: Exchange, *lines: str, text: str = TEXT, body_bytes: int | None = None) -> bytes:
-    """Write a good answer by hand.
+    """Write a good answer by hand, with header lines after the right Content-Length.
 
-    Args:
-        exchange: The request that is answered.
-        *lines: Further header lines, after the right Content-Length.
-        text: What it says.
-        body_bytes: Cut the body after so many bytes; the Content-Length stays that of the whole.
+    ``body_bytes`` cuts the body after so many bytes; the Content-Length stays that of the whole.
     """
     body = to_json(completion(text))
     return head(exchange, f"Content-Length: {len(body)}", *lines) + body[:body_bytes]

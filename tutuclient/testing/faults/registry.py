@@ -38,11 +38,7 @@ FAULTS: dict[str, Fault] = {}
 
 
 def answer(name: str, **options: Any) -> Answer:
-    """Build the answer that plays a fault.
-
-    Args:
-        name: Its name in ``FAULTS``.
-        **options: Some of its options.
+    """Build the answer that plays a fault of ``FAULTS``, with some of its options.
 
     Raises:
         ValueError: There is no such fault or option, or ``raw_server`` is needed for it.

@@ -48,6 +48,7 @@ class _EndAtFirstByte(asyncio.Protocol):
     """
 
     def __init__(self, transport: asyncio.Transport, end: Callable[[asyncio.Transport], object]) -> None:
+        # asyncio lets a transport change its protocol at any time (``Transport.set_protocol``), as ``start_tls`` does.
         self._transport, self._behind, self._end = transport, transport.get_protocol(), end
         transport.set_protocol(self)
 

@@ -61,12 +61,14 @@ async def empty_429(exchange: Exchange) -> web.StreamResponse:
 async def burst(exchange: Exchange) -> web.StreamResponse:
     """One of 500, 502, 503, 504, 520, 524, 529, by turns."""
     statuses = (500, 502, 503, 504, 520, 524, 529)
+    # By the request's number and not by lot, so that a test that fails fails again.
     return exchange.error(statuses[exchange.recorded.index % len(statuses)], "bad gateway", code="bad_response")
 
 
 @fault("status")
 async def brownout(exchange: Exchange, *, share: float = 0.3, seed: int = 0) -> web.StreamResponse:
     """A ``share`` of the requests, chosen by ``seed``, meets mixed faults; the others get an answer of ``TEXT``."""
+    # Seeded by the request's number, so that concurrency does not change who fails.
     dice = random.Random(f"{seed}/{exchange.recorded.index}")
     if dice.random() >= share:
         return await says(TEXT).play(exchange)
@@ -79,6 +81,7 @@ _MIXED = ("status", "empty_429", "burst", "reset_after_request", "fin_after_requ
 @fault("status")
 async def empty_account(exchange: Exchange, *, status: int = 429) -> web.StreamResponse:
     """An empty account in Moonshot's words, which come with the status of a rate limit."""
+    # Nothing but these words tells it from a limit that a pause helps against.
     inner = {"message": "Your account is suspended, please recharge", "type": "exceeded_current_quota_error"}
     return exchange.respond({"error": inner}, status=status)
 

@@ -255,6 +255,7 @@ def _bomb_pieces(size: int) -> Iterator[bytes]:
 @fault("stream")
 async def flood(exchange: Exchange, *, size: int = 2**26) -> web.StreamResponse:
     """Good deltas as fast as they are read, ``size`` bytes of them, then a good end."""
+    # Encoded once: the flood must not wait for Python.
     many = encode_frame(chunk("word ")) * 256
     await raw_stream(exchange, [many] * math.ceil(size / len(many)))
     await send_all(exchange, chunked([encode_frame(STOP) + DONE]))
@@ -267,6 +268,7 @@ async def one_http_chunk(exchange: Exchange, *, seconds: float = 0.01) -> web.St
     """A good stream within one HTTP chunk, its events ``seconds`` apart."""
     events = [*map(encode_frame, [*deltas(), STOP]), DONE]
     await exchange.send(head(exchange, "Transfer-Encoding: chunked", content_type="text/event-stream"))
+    # A proxy may join chunks, so events need not end where chunks do (RFC 9112, section 7.1).
     await exchange.send(b"%x\r\n" % sum(map(len, events)))
     for each in events:
         await exchange.send(each)
