@@ -297,3 +297,13 @@ async def test_headers_that_say_that_little_is_left_slow_the_client(server: Serv
         began = time.monotonic()
         await asyncio.gather(*(ask(client) for _ in range(6)))
         assert time.monotonic() - began > 0.3
+
+
+async def test_a_program_with_a_key_for_each_user_remembers_a_thousand(server: Server) -> None:
+    async with TutuClient(KEY, server.base_url) as client:
+        await ask(client)
+        pool = client._transport.pool
+        assert pool is not None
+        for number in range(2500):
+            pool.admission(client.with_options(api_key=f"key-of-user-{number}")._settings)
+        assert len(pool.slots.admissions) <= 1000

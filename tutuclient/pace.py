@@ -104,8 +104,8 @@ class _Counter:
     __slots__ = ("_began", "_counts", "_last")
 
     def __init__(self) -> None:
-        self._counts: deque[int] = deque([0] * int(_LONG_S / _STEP_S), int(_LONG_S / _STEP_S))
-        self._last = 0
+        self._counts: deque[int] = deque([0], int(_LONG_S / _STEP_S))
+        self._last: int | None = None  # The number of the last step since the clock's zero.
         self._began: float | None = None
 
     def add(self, now: float) -> None:
@@ -120,7 +120,7 @@ class _Counter:
     def take_back(self, now: float, at: float) -> None:
         """Count one less, which started at a time; what is too long ago is left out."""
         self._forward(now)
-        back = self._last - int(at / _STEP_S)
+        back = int(now / _STEP_S) - int(at / _STEP_S)
         if back < len(self._counts):
             self._counts[-1 - back] -= 1
 
@@ -137,9 +137,10 @@ class _Counter:
 
     def _forward(self, now: float) -> None:
         number = int(now / _STEP_S)
-        for _ in range(min(number - self._last, len(self._counts))):
+        last = number if self._last is None else self._last
+        for _ in range(min(number - last, int(_LONG_S / _STEP_S))):
             self._counts.append(0)
-        self._last = max(number, self._last)
+        self._last = max(number, last)
 
 
 class _Tokens:
@@ -277,11 +278,6 @@ class Pace:
     def closed_for(self, now: float) -> float:
         """Return for how many seconds yet nothing starts, because the relay refuses all; 0 while the gate is open."""
         return max(0.0, self._gate - now, self._probe_until - now)
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the relay refuses all, and is only asked now and then whether it still does."""
-        return bool(self._probe_wait)
 
     # --- Before a request ---
 

@@ -169,7 +169,7 @@ async def test_the_head_of_a_probes_answer_opens_the_gate() -> None:
         slot = gate.acquire_nowait()
         assert slot is not None
         slot.refused(None, None)
-    assert gate.pace.is_closed
+    assert gate.acquire_nowait() is None
     probe = await gate.acquire()
     waiting = asyncio.ensure_future(gate.acquire())
     probe.admitted()

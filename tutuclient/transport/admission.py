@@ -117,6 +117,11 @@ class Admission:
         """How many calls wait to start."""
         return sum(not each.done() for each in (*self._calls, *self._items))
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is in flight or waits."""
+        return not (self.pace.in_flight or self._calls or self._items)
+
     def acquire_nowait(self) -> Slot | None:
         """Return a slot if one is free now and nobody waits; else None."""
         pace, room, now = self.pace, self._room, self._loop.time()

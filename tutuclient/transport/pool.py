@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _HEADER_BYTES = 64 * 2**10
 _KEEPALIVE_S = 15.0
-# Addresses to remember: enough for every endpoint; queries may vary without end.
+# Addresses, and keys, to remember: enough for every endpoint; queries may vary without end.
 _MANY = 1000
 
 
@@ -73,8 +73,17 @@ class Pool:
         key = settings.base_url, settings.key_source or settings.api_key
         found = self._admissions.get(key)
         if found is None:
+            if len(self._admissions) >= _MANY:
+                self._drop_idle()
             found = self._admissions[key] = Admission(self.loop, new_pace(self._settings), self.slots)
         return found
+
+    def _drop_idle(self) -> None:
+        """Forget the keys that no call uses: some programs have a key for each of their users."""
+        for key, admission in list(self._admissions.items()):
+            if admission.is_idle:
+                del self._admissions[key]
+                self.slots.admissions.remove(admission)
 
     def _new_connector(self, **options: Any) -> Connector:
         return Connector(limit=0, ssl=self._ssl, resolver=self._names, ttl_dns_cache=30, **options)
