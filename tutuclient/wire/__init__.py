@@ -53,6 +53,8 @@ from tutuclient.wire.keywords import is_any as is_any
 from tutuclient.wire.keywords import is_stream_asked as is_stream_asked
 from tutuclient.wire.keywords import names as names
 from tutuclient.wire.lenient import fit_struct as fit_struct
+from tutuclient.wire.limits_stated import rate_headers as rate_headers
+from tutuclient.wire.limits_stated import stated_limit as stated_limit
 from tutuclient.wire.messages import check_detail as check_detail
 from tutuclient.wire.messages import is_part as is_part
 from tutuclient.wire.messages import is_source as is_source

@@ -91,6 +91,7 @@ CODES: tuple[Code, ...] = (
     Code("prompt_blocked", _CONTENT, _NEW_API),
     Code("channel:no_available_key", _SERVER, _NEW_API),
     Code("quota_not_enough", _QUOTA, _NEW_API),
+    Code("token_concurrency_limit_reached", _LIMIT, _NEW_API),
     Code("insufficient_balance", _QUOTA, _SUB2API),
     Code("insufficient_balance_error", _QUOTA, "https://portkey.ai/error-library/insufficient-balance-error-10489"),
     # Of several relays.

@@ -1,0 +1,529 @@
+"""How fast, and how many at once: learnt from what the relay refuses, within what the caller allows.
+
+A pure state machine: it never sleeps and knows no clock but the one passed in, so that the simulation in the tests runs
+the same code as the client. Three parts have to agree before a request starts:
+
+* The **pacer** spaces starts. It is unlimited until the first refusal; then it keeps to the rate that the relay has
+  admitted lately, and searches upwards from there along CUBIC's curve (RFC 9438, section 4.2).
+* The **window** bounds the requests in flight. It grows by one per success until the first sign of overload, later by
+  one per window of successes. A refusal trims it to what the rate needs by Little's law.
+* The **gate** is closed while the relay refuses everything: for its ``Retry-After``, or until a probe is admitted.
+
+One pace belongs to one base URL and key: relays count per user or token, not per model.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+FIRST_WINDOW: Final = 8
+
+_SEARCH_S: Final = 20.0  # K of CUBIC: seconds of use after which the rate is back where it was refused
+_CUT: Final = 0.95  # beta of CUBIC; TCP's 0.7 would give away some 15 % of a steady token bucket
+_BOLD: Final = 1.03  # growth per second once the old rate has been passed for as long again
+_LATELY_S: Final = 5.0
+_LONG_S: Final = 180.0
+_STEP_S: Final = 0.1
+_USED: Final = 0.7  # of the rate or window: while less is used, the absence of refusals proves nothing
+_BURST_S: Final = 0.1  # how far starts may lag behind the pacer and still catch up; timers are late by some ms
+_OVERLOAD_CUT: Final = 0.7
+_BRAKE_CUT: Final = 0.8
+_WINDOW_CUT: Final = 0.95
+_ROOM: Final = 1.1  # of what Little's law asks for
+_GATE_S: Final = 2.0  # from here on a Retry-After concerns everybody's requests, not one
+_STREAK: Final = 3  # refusals in a row that close the gate
+_PROBE_MOST_S: Final = 15.0
+_PROBE_PATIENCE_S: Final = 5.0  # without a refusal until then, a probe was admitted or got lost
+_FEW: Final = 3  # admissions of the long run that teach nothing
+_BRAKE: Final = 2.0  # times the slow mean of the latency
+_FAST, _SLOW = 0.07, 0.002  # weights of the two means
+_SAMPLES: Final = 64  # the first answers to arrive are the quick ones: the mean is biased until then
+_STEADY: Final = 5  # answers that have to agree before rate headers are believed
+_EXPLAINED: Final = 2  # times our own requests: what falls faster counts other people's too
+_LOW: Final = 0.2  # of the limit: while more is left, headers ask for nothing
+_STARTS: Final = 8192
+_MINUTE: Final = 60.0
+
+
+class Ticket(NamedTuple):
+    """A request that was admitted; it is handed back with its outcome.
+
+    Attributes:
+        at: When it started.
+        epoch: How often the pace had been cut by then. Only what started after a cut can ask for another.
+        probe: It asks whether a relay that refused everything has opened again.
+        tokens: How many tokens were set aside for it.
+    """
+
+    at: float
+    epoch: int
+    probe: bool
+    tokens: float
+
+
+class Stated(NamedTuple):
+    """A limit as the relay stated it in a refusal.
+
+    Attributes:
+        requests: At most so many, in flight or within ``seconds``; None when it did not say how many.
+        seconds: The length of a sliding window; None for a limit on requests in flight.
+    """
+
+    requests: int | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class PaceState:
+    """The pace of one base URL and key at a moment, as ``client.pace`` tells it.
+
+    Attributes:
+        window: Requests in flight at most.
+        rate: Starts per second at most, as set or learnt; None while there is no limit.
+        refusals: Requests that the relay has refused so far.
+        in_flight: Requests in flight.
+        waiting: Calls that wait to start.
+        gate: Seconds yet in which nothing starts, because the relay asked for that or refuses all; 0 while it is open.
+    """
+
+    window: int
+    rate: float | None
+    refusals: int
+    in_flight: int
+    waiting: int
+    gate: float
+
+
+class _Counter:
+    """Admissions of the last three minutes, in steps of a tenth of a second."""
+
+    __slots__ = ("_began", "_counts", "_last")
+
+    def __init__(self) -> None:
+        self._counts: deque[int] = deque([0], int(_LONG_S / _STEP_S))
+        self._last: int | None = None  # The number of the last step since the clock's zero.
+        self._began: float | None = None
+
+    def add(self, now: float) -> None:
+        """Count one that starts now."""
+        number = int(now / _STEP_S)
+        if number != self._last:
+            self._forward(now)
+        if self._began is None:
+            self._began = now
+        self._counts[-1] += 1
+
+    def take_back(self, now: float, at: float) -> None:
+        """Count one less, which started at a time; what is too long ago is left out."""
+        self._forward(now)
+        back = int(now / _STEP_S) - int(at / _STEP_S)
+        if back < len(self._counts):
+            self._counts[-1 - back] -= 1
+
+    def total(self, now: float, seconds: float) -> int:
+        """Return the admissions of the last ``seconds``."""
+        self._forward(now)
+        steps = int(seconds / _STEP_S)
+        return sum(self._counts[-1 - back] for back in range(min(steps, len(self._counts))))
+
+    def rate(self, now: float, seconds: float) -> float:
+        """Return admissions per second over the last ``seconds``, or since the first one."""
+        began = now if self._began is None else self._began
+        return self.total(now, seconds) / min(max(now - began, _STEP_S) + _STEP_S, seconds)
+
+    def _forward(self, now: float) -> None:
+        number = int(now / _STEP_S)
+        last = number if self._last is None else self._last
+        for _ in range(min(number - last, int(_LONG_S / _STEP_S))):
+            self._counts.append(0)
+        self._last = max(number, last)
+
+
+class _Tokens:
+    """A bucket of tokens that fills by the minute; an estimate is set aside, and settled when the answer is there."""
+
+    def __init__(self, per_minute: float) -> None:
+        self._rate = per_minute / _MINUTE
+        self._most = self._rate * 10
+        self._level = self._most
+        self._at = 0.0
+        self._mean = 0.0
+
+    def estimate(self) -> float:
+        return self._mean or 1000.0
+
+    def wait(self, now: float) -> float:
+        self._level = min(self._most, self._level + (now - self._at) * self._rate)
+        self._at = now
+        # A request larger than the bucket starts when the bucket is full, and leaves a debt.
+        return max(0.0, min(self.estimate(), self._most) - self._level) / self._rate
+
+    def take(self, tokens: float) -> None:
+        self._level -= tokens
+
+    def settle(self, reserved: float, used: float | None) -> None:
+        if used is None:
+            return
+        self._level += reserved - used
+        self._mean += (used - self._mean) * 0.1 if self._mean else used
+
+
+class Pace:
+    """The pace of one base URL and key.
+
+    Args:
+        rate: The most starts per second; None for no limit but the relay's.
+        tokens_per_minute: The most tokens per minute, prompts and answers together.
+        window: The most requests in flight.
+        first_window: How many while nothing is known of the relay. Below ``window``, the window is searched from there:
+            it heeds timeouts and slow answers too. At ``window``, only refusals teach, as calls of many kinds with
+            deadlines of their own say little of the relay by their latencies.
+        draw: A source of numbers from 0 to 1.
+
+    Attributes:
+        rate: Starts per second as learnt; infinite while nothing has been refused.
+        window: Requests in flight as learnt.
+        in_flight: How many requests are.
+        started: Requests admitted so far.
+        refusals: How many of them the relay refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        rate: float | None = None,
+        tokens_per_minute: float | None = None,
+        window: int = 512,
+        first_window: int = FIRST_WINDOW,
+        draw: random.Random | None = None,
+    ) -> None:
+        self.rate = math.inf
+        self.window = float(min(window, first_window))
+        self.in_flight = 0
+        self.started = 0
+        self.refusals = 0
+        self._cap = rate or math.inf
+        self._tokens = _Tokens(tokens_per_minute) if tokens_per_minute else None
+        self._most = window
+        self._draw = draw or random.Random()
+        self._admissions = _Counter()
+        self._searches = first_window < window
+        # Nothing is known or asked for that a start could violate, and nothing is to be learnt from a success.
+        self._plain = not (self._searches or rate or tokens_per_minute)
+        # What has started while it is plain, for the day on which something is to be learnt from it.
+        self._starts: deque[float] = deque(maxlen=_STARTS)
+        # The pacer.
+        self._next = -math.inf
+        self._goal = math.inf
+        self._searched = 0.0
+        self._seen = 0.0
+        self._epoch = 0
+        # The window.
+        self._slow_start = True
+        self._is_slow = False
+        self._fast = self._slow = 0.0
+        self._samples = 0
+        self._braked = -math.inf
+        # The gate.
+        self._gate = -math.inf
+        self._streak = 0
+        self._admitted_at = -math.inf
+        self._admitted_rate = math.inf
+        self._refused_at = -math.inf
+        self._probe_wait = 0.0
+        self._probe_until = -math.inf
+        # What the relay states.
+        self._log: deque[float] | None = None
+        self._log_s = 0.0
+        self._header_limit = self._header_remaining = self._header_started = 0
+        self._header_agreed = 0
+        self._header_rate = math.inf
+        self._header_until = -math.inf
+
+    def begin_small(self) -> None:
+        """Search the window from below, as a run does that would else meet an unknown relay with all it has."""
+        if not self.refusals and not self._is_slow:
+            self.window = float(min(self._most, FIRST_WINDOW))
+            self._slow_start = True
+        self._searches = True
+        self._begin_to_learn()
+
+    def _begin_to_learn(self) -> None:
+        self._plain = False
+        for at in self._starts:
+            self._admissions.add(at)
+        self._starts.clear()
+
+    def state(self, now: float, waiting: int = 0) -> PaceState:
+        """Return the pace in numbers.
+
+        Args:
+            now: The clock.
+            waiting: How many calls wait to start.
+        """
+        rate = min(self._cap, self.rate)
+        return PaceState(
+            window=max(1, int(self.window)),
+            rate=None if rate == math.inf else rate,
+            refusals=self.refusals,
+            in_flight=self.in_flight,
+            waiting=waiting,
+            gate=self.closed_for(now),
+        )
+
+    def closed_for(self, now: float) -> float:
+        """Return for how many seconds yet nothing starts, because the relay refuses all; 0 while the gate is open."""
+        return max(0.0, self._gate - now, self._probe_until - now)
+
+    # --- Before a request ---
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until the next start: 0 for now, infinity until something in flight has ended."""
+        if self._probe_wait:
+            if (wait := self.closed_for(now)) > 0 or self._probe_until == -math.inf:
+                return wait
+            # A refusal comes quickly, an answer may take minutes: a probe that was not refused by now was admitted.
+            self._reopen(now)
+        if self.in_flight >= max(1, int(self.window)):
+            return math.inf
+        if self._plain:
+            return 0.0
+        wait = max(0.0, self._gate - now, self._next - now)
+        if self._tokens is not None:
+            wait = max(wait, self._tokens.wait(now))
+        if self._log is not None and len(self._log) == self._log.maxlen:
+            wait = max(wait, self._log[0] + self._log_s - now)
+        return wait
+
+    def start(self, now: float) -> Ticket:
+        """Admit a request: ``wait`` has returned 0."""
+        self.in_flight += 1
+        self.started += 1
+        if self._plain:
+            self._starts.append(now)
+            return Ticket(now, 0, False, 0.0)
+        self._admissions.add(now)
+        self._advance(now)
+        rate = min(self._cap, self.rate, self._header_rate if now < self._header_until else math.inf)
+        if rate < math.inf:
+            self._next = max(self._next, now - _BURST_S) + 1 / rate
+        tokens = 0.0
+        if self._tokens is not None:
+            tokens = self._tokens.estimate()
+            self._tokens.take(tokens)
+        if self._log is not None:
+            self._log.append(now)
+        if self._probe_wait:
+            self._probe_until = now + max(_PROBE_PATIENCE_S, self._probe_wait)
+        return Ticket(now, self._epoch, bool(self._probe_wait), tokens)
+
+    def _advance(self, now: float) -> None:
+        """Move along the curve. Time counts only while the rate is used: an idle client must not earn a burst."""
+        passed, self._seen = now - self._seen, now
+        if self.rate == math.inf:
+            return
+        if self._admissions.rate(now, _LATELY_S) >= _USED * min(self.rate, self._cap):
+            self._searched += passed
+        beyond = self._searched - _SEARCH_S
+        if beyond <= _SEARCH_S:
+            self.rate = self._goal * (1 + (1 - _CUT) * (beyond / _SEARCH_S) ** 3)
+        else:
+            self.rate = self._goal * (2 - _CUT) * _BOLD ** (beyond - _SEARCH_S)
+
+    # --- After it ---
+
+    def succeeded(self, ticket: Ticket, now: float, tokens: int | None = None) -> None:
+        """Note that a request was admitted and answered. An error about its contents is an answer too."""
+        if self._plain:
+            self.in_flight -= 1
+            self._admitted_at = ticket.at
+            return
+        was_full = self.in_flight >= _USED * self.window
+        self._end(ticket, now, tokens)
+        self.admitted(ticket, now)
+        if self._slow_start:
+            self.window += 1
+        elif was_full:
+            self.window += 1 / self.window
+        if not self._is_slow:
+            # The window must not strangle a rate that is not refused.
+            self.window = max(self.window, self._needed())
+        self.window = min(self.window, self._most)
+        self._learn_latency(now - ticket.at, now)
+
+    def admitted(self, ticket: Ticket, now: float) -> None:
+        """Note that a request was not refused, as the head of its answer shows; its end may take long to come."""
+        self._admitted_at = max(self._admitted_at, ticket.at)
+        self._admitted_rate = self.rate
+        if ticket.at >= self._refused_at:
+            self._streak = 0
+        if ticket.probe and self._probe_wait:
+            self._reopen(now)
+
+    def refused(
+        self, ticket: Ticket, now: float, retry_after: float | None = None, stated: Stated | None = None
+    ) -> None:
+        """Note a 429, or what means the same: the request was not done, and the relay wants fewer.
+
+        Args:
+            ticket: The request.
+            now: The clock.
+            retry_after: What the relay asks to wait, in seconds.
+            stated: The limit that it states.
+        """
+        self._end(ticket, now, 0)
+        self._begin_to_learn()
+        self.refusals += 1
+        self._streak += 1
+        self._refused_at = max(self._refused_at, ticket.at)
+        self._admissions.take_back(now, ticket.at)
+        self._slow_start = False
+        if stated is not None and stated.seconds is None:
+            self._trim_to_flights(stated, ticket)
+            return
+        if stated is not None:
+            self._believe(stated, ticket, now)
+        if ticket.epoch == self._epoch and not self._probe_wait:
+            self._cut(now)
+        if retry_after is not None and (retry_after >= _GATE_S or self._streak >= _STREAK or not self._searches):
+            self._close(now + retry_after + self._draw.random() * min(1.0, 0.1 * retry_after))
+        self.window = max(1.0, min(self.window, max(_WINDOW_CUT * (self.in_flight + 1), self._needed())))
+        if ticket.probe and self._probe_wait:
+            self._probe_wait = min(_PROBE_MOST_S, self._probe_wait * 2)
+            self._gate = max(self._gate, now + self._probe_wait)
+        elif retry_after is None and not self._probe_wait and self._is_closed(now):
+            self._probe_wait = 1.0
+            self._gate = now + self._probe_wait
+
+    def overloaded(self, ticket: Ticket, now: float, retry_after: float | None = None) -> None:
+        """Note a 503, a deadline that passed or a connection that broke: too much at once."""
+        self._end(ticket, now, None)
+        if self._searches:
+            self._slow_start = False
+            self._is_slow = True
+            if ticket.epoch == self._epoch:
+                self._epoch += 1
+                self.window = max(1.0, self.window * _OVERLOAD_CUT)
+        if retry_after is not None and retry_after >= _GATE_S:
+            self._close(now + retry_after)
+        if ticket.probe and self._probe_wait:
+            self._gate = max(self._gate, now + self._probe_wait)
+
+    def dropped(self, ticket: Ticket, now: float) -> None:
+        """Note that a request was cancelled: it tells nothing of the relay."""
+        self._end(ticket, now, None)
+
+    def _end(self, ticket: Ticket, now: float, tokens: int | None) -> None:
+        self.in_flight -= 1
+        self._advance(now)
+        if ticket.probe:
+            self._probe_until = -math.inf
+        if self._tokens is not None:
+            self._tokens.settle(ticket.tokens, tokens)
+
+    # --- The pacer ---
+
+    def _cut(self, now: float) -> None:
+        self._epoch += 1
+        if self.rate == math.inf and self._admissions.total(now, _LATELY_S) < FIRST_WINDOW:
+            # So few were hardly too many: a stray refusal must not become the pace of a client that was idle. Only the
+            # window is searched again.
+            self._slow_start = True
+            return
+        lately = self._admissions.rate(now, _LATELY_S)
+        before = min(self.rate, self._cap)
+        self._goal = max(lately, 0.5 * before if before < math.inf else 1 / _LATELY_S)
+        self._searched = 0.0
+        self.rate = self._goal * _CUT
+        self._next = max(self._next, now + 1 / self.rate)
+
+    # --- The window ---
+
+    def _needed(self) -> float:
+        """Return the requests in flight that the rate needs, by Little's law, and some more."""
+        return _ROOM * self.rate * self._fast if self._samples and self.rate < math.inf else 0.0
+
+    def _learn_latency(self, latency: float, now: float) -> None:
+        """Keep the means, and shrink a window that is searched while answers take twice as long as they did.
+
+        Then the relay queues what it cannot do.
+        """
+        self._samples += 1
+        if self._samples <= _SAMPLES:
+            self._fast = self._slow = self._slow + (latency - self._slow) / self._samples
+            return
+        self._fast += (latency - self._fast) * _FAST
+        self._slow += (latency - self._slow) * _SLOW
+        if self._searches and self._fast > _BRAKE * self._slow and now > self._braked + self._fast:
+            self._braked = now
+            self._is_slow = True
+            self._slow_start = False
+            self.window = max(1.0, self.window * _BRAKE_CUT)
+
+    def _trim_to_flights(self, stated: Stated, ticket: Ticket) -> None:
+        """Set the window by a limit on requests in flight, which says nothing of the rate."""
+        self._is_slow = True
+        if ticket.epoch == self._epoch:
+            self._epoch += 1
+            self.window = float(max(1, min(self.window, stated.requests or self.in_flight)))
+
+    # --- The gate ---
+
+    def _close(self, until: float) -> None:
+        self._gate = max(self._gate, until)
+
+    def _is_closed(self, now: float) -> bool:
+        """Return whether everything is refused: long enough that at the rate before, some would have been admitted."""
+        return self._streak >= _STREAK and now - self._admitted_at >= max(1.0, 3 / self._admitted_rate)
+
+    def _reopen(self, now: float) -> None:
+        """Go on as in the long run, for while everything was refused the last seconds say nothing. Else begin anew."""
+        self._probe_wait, self._streak, self._searched = 0.0, 0, 0.0
+        self._next = now
+        if self._admissions.rate(now, _LONG_S) * _LONG_S <= _FEW:
+            self.rate = self._goal = math.inf
+            self.window = float(min(self._most, FIRST_WINDOW))
+            self._slow_start = True
+            return
+        self.window = max(self.window, min(self._most, self.in_flight + 1.0))
+        self._goal = max(self._goal, self._admissions.rate(now, _LONG_S))
+        self.rate = self._goal * _CUT
+
+    # --- What the relay states ---
+
+    def _believe(self, stated: Stated, ticket: Ticket, now: float) -> None:
+        """Keep a log of our own of the sliding window that was stated; forget it when it does not explain a refusal."""
+        requests, seconds = stated.requests, stated.seconds
+        if not requests or not seconds:
+            return
+        if self._log is not None and (self._log.maxlen, self._log_s) == (requests, seconds):
+            if ticket.epoch == self._epoch and sum(at > now - seconds for at in self._log) < requests:
+                self._log = None  # Others use the key too, or it counts something else.
+            return
+        self._log, self._log_s = deque(maxlen=requests), seconds
+
+    def headers(self, now: float, *, limit: int, remaining: int, reset: float, window: bool) -> None:
+        """Note what an answer's rate limit headers say. They can lower the rate, and never raise it.
+
+        Args:
+            now: The clock.
+            limit: The most requests.
+            remaining: How many of them are left.
+            reset: Seconds until all of them are there again.
+            window: They come back all at once at that time; otherwise little by little.
+        """
+        # Relays copy other people's headers: they are believed while our own requests explain what they count.
+        own = self.started - self._header_started + self.in_flight
+        explained = limit == self._header_limit and self._header_remaining - remaining <= _EXPLAINED * own + 1
+        self._header_agreed = self._header_agreed + 1 if explained else 1
+        self._header_limit, self._header_remaining, self._header_started = limit, remaining, self.started
+        if self._header_agreed < _STEADY or reset <= 0 or remaining > _LOW * limit:
+            return
+        left = max(0, remaining - self.in_flight)
+        self._begin_to_learn()
+        self._header_rate = max((left if window else limit - remaining) / reset, 1 / reset)
+        self._header_until = now + reset
