@@ -20,12 +20,13 @@ FLOORS = (
     {"errors", "_meta", "_unset"},
     {"media", "_threads", "_descriptors"},
     {"types"},
-    {"settings", "retry", "limits", "diagnostics", "tools"},
+    {"settings", "retry", "limits", "pace", "diagnostics", "tools"},
     {"wire"},
     {"transport"},
     {"downloads", "streams"},
     {"finding"},
     {"resources"},
+    {"batch"},
     {"client"},
     {"compat"},
     {"cli", "__main__"},
@@ -48,7 +49,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 LIBRARIES = {
     "aiohttp": {"transport", "testing", "downloads", "standin"},
     "yarl": {"transport", "downloads"},
-    "msgspec": {"media", "types", "tools", "wire", "settings", "client", "streams", "resources", "compat"},
+    "msgspec": {"media", "types", "tools", "wire", "settings", "client", "streams", "resources", "compat", "batch"},
     "anyio": {
         "transport",
         "limits",

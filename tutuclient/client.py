@@ -8,11 +8,13 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from tutuclient import __version__, wire
+from tutuclient.batch.plan import Calls, Items, MapFields, plan_run
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.image import GeneratedImage
 from tutuclient.media.parts import image
 from tutuclient.media.sources import names_image
 from tutuclient.media.upload import PictureSource  # noqa: TC001  (``get_type_hints`` reads the fields at run time)
+from tutuclient.pace import Pace
 from tutuclient.resources import Account, AnyEndpoint, Audio, Chat, Embeddings, Images, Models, TextCompletions
 from tutuclient.resources.options import RequestOptions
 from tutuclient.resources.parsing import refuse_format
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
+    from tutuclient.batch.run import BatchRun
     from tutuclient.media.parts import ImagePart
     from tutuclient.settings import Key, Timeout
     from tutuclient.streams.chat import ChatStream
@@ -35,6 +38,7 @@ T = TypeVar("T")
 ImageSources: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | ImagePart]"
 """What ``analyze`` and ``edit`` take as images: a source, a part made by ``image(…)``, or several of these."""
 
+_FIRST_WINDOW: Final = 32
 USER_AGENT: Final = f"tutuclient/{__version__}"
 
 
@@ -426,6 +430,70 @@ class TutuClient:
             )
         wire.check_keywords(fields, _FIELDS, "generate")
         return await self._ask(model, {"role": "user", "content": _prompt(prompt)}, stream, timeout, fields, True)
+
+    @overload
+    def map(
+        self, items: Items, prompt: str | None = None, *, response_format: type[T], **options: Unpack[MapFields]
+    ) -> BatchRun[T]: ...
+
+    @overload
+    def map(
+        self,
+        items: Items,
+        prompt: str | None = None,
+        *,
+        response_format: Mapping[str, Any] | Unset = UNSET,
+        **options: Unpack[MapFields],
+    ) -> BatchRun[str]: ...
+
+    def map(
+        self, items: Items, prompt: str | None = None, *, response_format: Any = UNSET, **options: Any
+    ) -> BatchRun[Any]:
+        """Answer many items: ``async with client.map(…) as run: async for result in run``, or ``await run.gather()``.
+
+        Items are pulled as they are needed, files are opened when they are sent, and an item that fails is a result
+        with its ``error``. With ``journal=`` each result is on the disk before it is handed on, and the same call goes
+        on where the last one stopped, whatever stopped it; what an earlier run has answered is not handed on again.
+
+        Args:
+            items: Any iterable, async or not, of images (as for ``analyze``, and fsspec's open files and rows of
+                ``datasets``), lists of messages, dicts (``image=`` or ``images=``, ``prompt=``, ``id=``, any field), or
+                pairs of an id and one of these. With ``generate=True``, of prompts.
+            prompt: What to ask of each image, or to change.
+            response_format: A type, as for ``chat.completions.parse``: then each ``value`` is one, else its text.
+            **options: ``model`` and every field of ``chat.completions.create``, ``detail``, ``max_side``, ``timeout``
+                (of each item), and:
+
+                * ``edit=True`` or ``generate=True``: make images, saved into the journal's folder.
+                * ``concurrency``: Items at once; "auto" goes by what the relay stands.
+                * ``rate``: The most starts, such as "600/min", or a number a second.
+                * ``budget``: A ``Budget`` of tokens, requests or images, after which the run stops.
+                * ``journal``: The run's folder. On one machine's own disk, for one process at a time.
+                * ``allow_change``: Go on with another prompt, model or field; what it changes is asked again.
+                * ``stop_on``: Errors that end the run; ``AuthenticationError`` and ``InsufficientQuotaError``.
+                * ``max_failures``: A share (from the 20th result on) or a number of failures that ends the run.
+                * ``ordered``: Results in the order of the items.
+                * ``on_progress``: Called with the ``BatchSummary`` after each result.
+                * ``on_exit``: "settle" or "cancel" what is in flight when the block is left early; images are settled
+                  and questions cancelled by default.
+                * ``retry_failed``: Try again what the journal has as failed.
+                * ``resend_unknown``: Order again images that were ordered, and may have been made and billed.
+
+        Raises:
+            ConfigError: The arguments cannot work, or, from the run, two items have one id or the journal is of
+                another run.
+            BatchStoppedError: From the run: the budget, ``stop_on`` or ``max_failures`` stopped it.
+            JournalError: From the run: the journal is in use by another process, or the disk is full.
+        """
+        completions = self.chat.completions
+        calls = Calls(
+            completions.create, completions.parse, self.edit, self.generate, self._settings.slots, self._pace_of_run
+        )
+        return plan_run(calls, items, prompt, response_format, options)
+
+    def _pace_of_run(self) -> Pace:
+        slots = self._settings.slots
+        return Pace(window=slots, first_window=_FIRST_WINDOW)
 
     async def _ask(
         self,

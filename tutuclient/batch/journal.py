@@ -32,7 +32,7 @@ from tutuclient._threads import in_thread
 from tutuclient.errors import ConfigError, TutuError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Kind: TypeAlias = Literal["sent", "ok", "fail", "skip", "ev"]
@@ -41,6 +41,8 @@ VERSION: Final = 1
 _NAME: Final = "journal.jsonl"
 _SYNC_S: Final = 0.1
 _SYNC_RECORDS: Final = 256
+_NEW_KEYS: Final = 8192
+_MERGED_KEYS: Final = 131_072
 _JOINED: Final = 512  # records that are written at once
 _CRC: Final = b',"crc":"'
 _TAIL_BYTES: Final = len(_CRC) + 8 + len(b'"}')
@@ -102,7 +104,11 @@ class _Head(msgspec.Struct):
     key: str = ""
     id: str = ""
     task: str = ""
+    outcome: str = ""
 
+
+# Of a failed order of an image: it was made or may have been, so it is paid for, and is not ordered again by itself.
+_PAID: Final = frozenset({"unknown", "done"})
 
 _encoder = msgspec.json.Encoder()
 _head_decoder = msgspec.json.Decoder(_Head)
@@ -135,23 +141,34 @@ def read(path: Path) -> Iterator[Record]:
 
 
 class Keys:
-    """A set of keys in 8 bytes each: a sorted array, and a plain set of those that came since."""
+    """A set of keys in 8 bytes each: sorted arrays, and a plain set of those that came since. A set alone takes 80."""
 
-    def __init__(self, keys: array[int]) -> None:
-        self._old = array("Q", sorted(keys))
+    def __init__(self, keys: Iterable[int] = ()) -> None:
+        self._sorted = [array("Q", sorted(keys))]
         self._new: set[int] = set()
 
     def __contains__(self, key: int) -> bool:
-        at = bisect_left(self._old, key)
-        return (at < len(self._old) and self._old[at] == key) or key in self._new
+        return key in self._new or any(_holds(keys, key) for keys in self._sorted)
 
     def __len__(self) -> int:
-        return len(self._old) + len(self._new)
+        return sum(map(len, self._sorted)) + len(self._new)
 
     def add(self, key: int) -> None:
         """Add a key."""
-        if key not in self:
-            self._new.add(key)
+        if key in self:
+            return
+        self._new.add(key)
+        if len(self._new) >= _NEW_KEYS:
+            self._sorted.append(array("Q", sorted(self._new)))
+            self._new.clear()
+            # Two of a size become one, as in a binary counter, up to where sorting them would hold the event loop.
+            while len(self._sorted) > 1 and _MERGED_KEYS > len(self._sorted[-1]) >= len(self._sorted[-2]) > 0:
+                self._sorted[-2:] = [array("Q", sorted(self._sorted[-2] + self._sorted[-1]))]
+
+
+def _holds(keys: array[int], key: int) -> bool:
+    at = bisect_left(keys, key)
+    return at < len(keys) and keys[at] == key
 
 
 class Found(NamedTuple):
@@ -160,7 +177,8 @@ class Found(NamedTuple):
     Attributes:
         ok: Keys of the items that are answered.
         failed: Keys of those that failed, and were not answered later.
-        open: Intents without an end, by key: the items' ids and, where known, their tasks.
+        open: Orders that were made or may have been, by key: intents without an end, and those whose end was an error
+            of that kind; the items' ids and, where known, their tasks.
         damaged: Lines left out because they are not as they were written.
         end: Where the last whole line ends, in bytes.
     """
@@ -189,6 +207,8 @@ def scan(path: Path) -> Found:
             if not head.key:
                 continue
             key = int(head.key, 16)
+            if head.k == "fail" and head.outcome in _PAID and key in intents:
+                continue
             if head.k == "sent":
                 intents[key] = head.id, head.task or intents.get(key, ("", ""))[1]
                 continue
@@ -198,7 +218,7 @@ def scan(path: Path) -> Found:
                 failed.discard(key)
             elif head.k == "fail":
                 failed.add(key)
-    return Found(Keys(ok), Keys(array("Q", failed)), intents, damaged, end)
+    return Found(Keys(ok), Keys(failed), intents, damaged, end)
 
 
 class Lock:
@@ -272,7 +292,7 @@ class Writer:
         self._failure: JournalError | None = None
         self._unsynced = 0
         self._unsynced_since = 0.0
-        # Bounded, so that a slow disk slows the run and does not fill the memory.
+        # As long as there are callers that wait: a slow disk slows the run, and does not fill the memory.
         self._queue: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tutuclient-journal", daemon=True)
         self._thread.start()
@@ -446,11 +466,11 @@ def _check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -
         there = None
     except (OSError, msgspec.DecodeError) as error:
         raise ConfigError(f"{printable(str(path))} cannot be read: {error}") from error
-    before = None if there is None else there.get("config")
-    if before == config:
+    before: dict[str, Any] = {} if there is None else there.get("config") or {}
+    if there is not None and before == config:
         return
     if there is not None and not allow_change:
-        changed = ", ".join(sorted(k for k in {*config, *(before or {})} if config.get(k) != (before or {}).get(k)))
+        changed = ", ".join(sorted(name for name in {*config, *before} if config.get(name) != before.get(name)))
         raise ConfigError(
             f"the run in {printable(str(folder))} was begun with another configuration ({printable(changed)}): choose "
             "another folder, or allow the change, and what it changes is asked again"
