@@ -25,8 +25,8 @@ RUNNABLE = [number for number, example in enumerate(EXAMPLES) if "asyncio.run" i
 
 @pytest.fixture
 def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    (tmp_path / "pictures").mkdir()
-    for name in ("cat.jpg", "pictures/a.jpg", "pictures/b.jpg"):
+    (tmp_path / "images").mkdir()
+    for name in ("cat.jpg", "images/a.jpg", "images/b.jpg"):
         (tmp_path / name).write_bytes(sample_picture())
     with serve_in_thread(key="sk-readme") as server:
         monkeypatch.setenv("TUTU_API_KEY", "sk-readme")

@@ -100,7 +100,7 @@ async def test_a_keyword_that_is_misspelt_warns_and_what_cannot_be_sent_is_refus
 ) -> None:
     misspelt: dict[str, Any] = {"topn": 1}
     server.answers(sends({"best": 3}))
-    with pytest.warns(RequestWarning, match="ranks.create: topn= is no field .* top_n="):
+    with pytest.warns(RequestWarning, match="ranks.create: topn= is not a field .* top_n="):
         await ranks.create(query="what?", **misspelt)
     with pytest.raises(ConfigError, match="query"):
         await ranks.create(query="")
