@@ -8,13 +8,11 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from tutuclient import __version__, wire
-from tutuclient.batch.plan import Calls, Items, MapFields, plan_run
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.image import GeneratedImage
 from tutuclient.media.parts import image
 from tutuclient.media.sources import names_image
 from tutuclient.media.upload import PictureSource  # noqa: TC001  (``get_type_hints`` reads the fields at run time)
-from tutuclient.pace import Pace
 from tutuclient.resources import Account, AnyEndpoint, Audio, Chat, Embeddings, Images, Models, TextCompletions
 from tutuclient.resources.options import RequestOptions
 from tutuclient.resources.parsing import refuse_format
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, Unpack
 
+    from tutuclient.batch.plan import Items, MapFields
     from tutuclient.batch.run import BatchRun
     from tutuclient.media.parts import ImagePart
     from tutuclient.settings import Key, Timeout
@@ -38,7 +37,6 @@ T = TypeVar("T")
 ImageSources: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | ImagePart]"
 """What ``analyze`` and ``edit`` take as images: a source, a part made by ``image(…)``, or several of these."""
 
-_FIRST_WINDOW: Final = 32
 USER_AGENT: Final = f"tutuclient/{__version__}"
 
 
@@ -485,15 +483,11 @@ class TutuClient:
             BatchStoppedError: From the run: the budget, ``stop_on`` or ``max_failures`` stopped it.
             JournalError: From the run: the journal is in use by another process, or the disk is full.
         """
-        completions = self.chat.completions
-        calls = Calls(
-            completions.create, completions.parse, self.edit, self.generate, self._settings.slots, self._pace_of_run
-        )
-        return plan_run(calls, items, prompt, response_format, options)
+        from tutuclient.batch.plan import Calls, plan_run  # noqa: PLC0415  (most programs need no runs)
 
-    def _pace_of_run(self) -> Pace:
-        slots = self._settings.slots
-        return Pace(window=slots, first_window=_FIRST_WINDOW)
+        chat = self.chat.completions
+        calls = Calls(chat.create, chat.parse, self.edit, self.generate, self._settings.slots)
+        return plan_run(calls, items, prompt, response_format, options)
 
     async def _ask(
         self,

@@ -144,7 +144,7 @@ def identity(source: Any) -> str:
     """Return what tells an image from another under its name: size and time of a file, a digest of bytes."""
     source = bare(source)
     if is_any(source, str, os.PathLike):
-        return _identity_of_name(os.fspath(cast("Any", source)))
+        return _identity_of_name(str(cast("Any", os.fspath)(source)))
     if is_any(source, ImagePart, Mapping) and (shown := shown_image(source)) is not None:
         return f"{identity(shown[0])} {shown[1]}"
     if callable(getattr(source, "read", None)):

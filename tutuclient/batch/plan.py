@@ -30,6 +30,7 @@ from tutuclient.errors import (
     printable,
 )
 from tutuclient.media.parts import image
+from tutuclient.pace import Pace
 from tutuclient.resources.options import CallOptions
 from tutuclient.settings import UNSET
 from tutuclient.tools import Shape, is_format
@@ -85,7 +86,7 @@ class Calls(NamedTuple):
         edit: ``edit``.
         generate: ``generate``.
         slots: Calls in flight at most.
-        pace: Returns the pace of the client in the running loop.
+        pace: Returns the pace of the client in the running loop; None for one of the run's own.
     """
 
     create: Callable[..., Awaitable[Any]]
@@ -93,7 +94,7 @@ class Calls(NamedTuple):
     edit: Callable[..., Awaitable[Any]]
     generate: Callable[..., Awaitable[Any]]
     slots: int
-    pace: Callable[[], Paced]
+    pace: Callable[[], Paced] | None = None
 
 
 class _Ask(NamedTuple):
@@ -128,7 +129,7 @@ def plan_run(
     plan: Plan[Any] = Plan(
         task,
         Call(partial(_send, calls, ask, options), partial(_value, response_format)),
-        calls.pace,
+        calls.pace or partial(Pace, window=calls.slots),
         calls.slots,
         workers=_workers(options.get("concurrency", "auto")),
         interval=0.0 if (rate := options.get("rate")) is None else 1 / per_second(rate),

@@ -298,6 +298,8 @@ class BatchRun(Generic[T]):
                     self._fail(error)
                     break
                 if (item := self._chosen(given)) is not None:
+                    if not await self._is_affordable():
+                        break
                     await self._space()
                     self._sent += 1
                     return self._sent - 1, item
@@ -344,19 +346,28 @@ class BatchRun(Generic[T]):
         return None
 
     async def _has_room(self) -> bool:
-        """Wait until another item may be started; return False when none may be any more."""
+        """Wait until another item may be pulled; return False when none may be any more."""
+        while not (self._exhausted or self._ending or self._stop):
+            ahead = (_AHEAD if self._plan.ordered else 1) * max(self._staffed, 1) + _BUFFER
+            if self._sent - self._read_by_now < ahead:
+                return True
+            self._moved.clear()
+            await self._moved.wait()
+        return False
+
+    async def _is_affordable(self) -> bool:
+        """Wait until it is known whether the budget has room for another item, and return that."""
         while not (self._exhausted or self._ending or self._stop):
             finished = self._summary.done + sum(self._summary.failed.values())
             in_flight = self._sent - finished
             short = self._budget_short(finished, in_flight)
-            if short and in_flight <= 0:
-                self._halt("budget", f"the budget of {short} is reached", None)
-                return False
-            ahead = (_AHEAD if self._plan.ordered else 1) * max(self._staffed, 1) + _BUFFER
-            if not short and self._sent - self._read_by_now < ahead:
+            if not short:
                 return True
-            self._moved.clear()
-            await self._moved.wait()
+            if in_flight <= 0:
+                self._halt("budget", f"the budget of {short} is reached", None)
+            else:
+                self._moved.clear()
+                await self._moved.wait()
         return False
 
     def _budget_short(self, finished: int, in_flight: int) -> str:

@@ -1,0 +1,44 @@
+"""Runs without a network: the call is a function of the test."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from tutuclient.batch.answering import Call
+from tutuclient.batch.items import Item, Reader, Task
+from tutuclient.batch.run import BatchRun, Plan
+from tutuclient.pace import Pace
+from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+
+
+def answer(text: str, tokens: int = 10) -> ChatCompletion:
+    choice = ChatChoice(message=ChatMessage(content=text), finish_reason="stop")
+    return ChatCompletion(choices=[choice], usage=Usage(prompt_tokens=tokens, completion_tokens=0, total_tokens=tokens))
+
+
+async def echo(item: Item) -> ChatCompletion:
+    await asyncio.sleep(0)
+    return answer(f"about {item.id}")
+
+
+def pairs(count: int) -> list[tuple[str, bytes]]:
+    """Return items that have ids, and images that nobody reads."""
+    return [(f"item{number}", b"x") for number in range(count)]
+
+
+def run_of(
+    items: Iterable[Any] | AsyncIterable[Any],
+    send: Callable[[Item], Awaitable[ChatCompletion]] = echo,
+    *,
+    task: Task = "ask",
+    workers: int = 4,
+    **plan: Any,
+) -> BatchRun[str]:
+    made: Plan[str] = Plan(
+        task, Call(send, lambda completion: completion.text), lambda: Pace(window=64), 64, workers=workers, **plan
+    )
+    return BatchRun(items, Reader(task, "what?", {"model": "m"}), made)
