@@ -134,7 +134,12 @@ def digest(*parts: Any) -> int:
     """Return a digest of 64 bits, the same in every process."""
     hashed = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for part in parts:
-        data = part if isinstance(part, bytes) else msgspec.json.encode(part, enc_hook=_plain, order="deterministic")
+        data = part
+        if not isinstance(part, bytes):
+            # By way of plain values: the encoder sorts no keys that are not text, such as those of ``logit_bias``.
+            data = msgspec.json.encode(
+                msgspec.to_builtins(part, enc_hook=_plain, str_keys=True, order="deterministic"), order="deterministic"
+            )
         hashed.update(len(data).to_bytes(8, "big"))
         hashed.update(data)
     return int.from_bytes(hashed.digest(), "big")
@@ -144,7 +149,7 @@ def identity(source: Any) -> str:
     """Return what tells an image from another under its name: size and time of a file, a digest of bytes."""
     source = bare(source)
     if is_any(source, str, os.PathLike):
-        return _identity_of_name(str(cast("Any", os.fspath)(source)))
+        return _identity_of_name(_path(source))
     if is_any(source, ImagePart, Mapping) and (shown := shown_image(source)) is not None:
         return f"{identity(shown[0])} {shown[1]}"
     if callable(getattr(source, "read", None)):
@@ -205,6 +210,10 @@ def _plain(value: Any) -> Any:
     return _ADDRESS.sub("", repr(value))
 
 
+def _path(source: Any) -> str:
+    return os.fsdecode(source)
+
+
 def _several(value: Any) -> list[Any]:
     return list(cast("Any", value)) if isinstance(value, list | tuple) else [value]
 
@@ -214,12 +223,16 @@ def _name(sources: Sequence[Any]) -> str | None:
     if len(sources) != 1:
         return None
     [source] = sources
-    if isinstance(source, os.PathLike):
-        return os.fspath(cast("os.PathLike[str]", source))
-    if isinstance(source, str):
+    if isinstance(source, Upload):
+        return _name([source.__getstate__().get("source")])
+    if is_any(source, ImagePart, Mapping) and (shown := shown_image(source)) is not None:
+        return _name([shown[0]])
+    if is_any(source, os.PathLike):
+        return _path(source)
+    if is_any(source, str):
         return None if len(source) > _LONGEST_ID or source.startswith("data:") else source
-    if isinstance(source, Mapping):
-        path: Any = cast("Mapping[str, Any]", source).get("path")
+    if is_any(source, Mapping):
+        path = source.get("path")
     else:  # Of Pillow's images, of files, and of fsspec's.
         path = next((getattr(source, name, None) for name in ("filename", "name", "path") if hasattr(source, name)), "")
     return path if isinstance(path, str) and path else None

@@ -68,7 +68,7 @@ class MapFields(ParseFields, CallOptions, total=False):
     budget: Budget | None
     journal: str | PathLike[str] | None
     allow_change: bool
-    stop_on: tuple[type[Exception], ...]
+    stop_on: type[Exception] | tuple[type[Exception], ...]
     max_failures: float | None
     ordered: bool
     on_progress: Callable[[BatchSummary], object] | None
