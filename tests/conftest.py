@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 KEY = "sk-test-0123456789abcdef"
 MOCKED_URL = "https://relay.example/v1"
-# Pauses between attempts, in seconds: long enough to be a pause, short enough not to be noticed.
-QUICK = RetryPolicy(wait_initial=0.01, wait_max=0.02)
+# Pauses between attempts, in seconds: long enough to be a pause, short enough not to be noticed. A relay that refused
+# three times in a row is asked again after a second only, which is more than these calls have.
+QUICK = RetryPolicy(wait_initial=0.01, wait_max=0.02, refused_max=0.5)
 
 # A shell starts what it runs in the background with SIGINT ignored, and children inherit that: the commands that tests
 # interrupt would never end.

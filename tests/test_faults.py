@@ -325,7 +325,9 @@ async def is_well(client: TutuClient, server: Server) -> None:
     server.reset()
     # A connection that dies in this very moment costs an attempt.
     server.answers(*[says("mine")] * 3)
-    answer = await client.chat.completions.create(model="m", messages=[user("hi")])
+    # A relay that refused everything is asked again after a second only.
+    patient = client.with_options(retry=RetryPolicy(refused_max=5))
+    answer = await patient.chat.completions.create(model="m", messages=[user("hi")])
     assert answer.text == "mine"
     assert len(server.requests) <= answer.meta.attempts
     server.reset()

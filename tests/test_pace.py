@@ -74,7 +74,7 @@ def test_a_plain_pace_lets_all_start_at_once() -> None:
 
 def test_only_what_started_after_a_cut_asks_for_another() -> None:
     pace = Pace(first_window=100)
-    one, two, three = (pace.start(number / 10) for number in range(3))
+    one, two, three, *_ = (pace.start(number / 10) for number in range(-10, 3))
     pace.succeeded(one, 0.3)
     pace.refused(two, 0.3)
     once = pace.rate
@@ -83,6 +83,36 @@ def test_only_what_started_after_a_cut_asks_for_another() -> None:
     assert pace.rate == once
     pace.refused(pace.start(0.4), 0.5)
     assert pace.rate < once
+
+
+def test_a_stray_refusal_does_not_become_the_pace_of_an_idle_client() -> None:
+    pace = Pace(first_window=512)
+    pace.refused(pace.start(1000.0), 1000.1)
+    assert (pace.rate, pace.wait(1000.1)) == (math.inf, 0)
+    for _ in range(6):  # The window is searched from below: it doubles with each round of answers.
+        for ticket in [pace.start(1001.0) for _ in range(int(pace.window))]:
+            pace.succeeded(ticket, 1001.1)
+    assert pace.window == 64
+
+
+def test_a_plain_pace_heeds_refusals_alone() -> None:
+    pace = Pace(first_window=512)
+    for number in range(200):
+        ticket = pace.start(float(number))
+        (pace.overloaded if number % 2 else pace.succeeded)(ticket, number + 0.1 + number // 100)
+    assert pace.window == 512
+
+
+def test_a_probe_that_is_not_refused_opens_the_gate_before_its_answer_comes() -> None:
+    pace = Pace(first_window=512)
+    for number in range(3):
+        pace.refused(pace.start(10 + number / 10), 10.05 + number / 10)
+    assert 0 < pace.wait(10.3) <= 1
+    probe = pace.start(12.0)
+    assert pace.wait(12.1) > 0
+    assert pace.wait(17.1) == 0
+    assert not pace.is_closed
+    pace.succeeded(probe, 200.0)
 
 
 def test_a_retry_after_closes_the_gate_for_all() -> None:
@@ -151,5 +181,13 @@ def test_headers_that_change_are_not_believed(limit: int) -> None:
     pace = Pace(first_window=100)
     for number in range(10):
         pace.headers(float(number), limit=limit + number, remaining=1, reset=60.0, window=True)
+    pace.start(10.0)
+    assert pace.wait(10.0) == 0
+
+
+def test_headers_that_count_more_than_our_own_requests_are_not_believed() -> None:
+    pace = Pace(first_window=100)
+    for number in range(10):
+        pace.headers(float(number), limit=1000, remaining=(150, 10)[number % 2], reset=60.0, window=True)
     pace.start(10.0)
     assert pace.wait(10.0) == 0

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tutuclient import errors, wire
 from tutuclient._meta import Meta
-from tutuclient.retry import next_delay, retry_after_of, worth_repeating
+from tutuclient.retry import is_refusal, next_delay, retry_after_of, worth_repeating
 from tutuclient.settings import RetryPolicy
 
 if TYPE_CHECKING:
@@ -280,3 +280,30 @@ def test_every_wait_is_finite_and_within_its_bounds(
         assert delay is not None
         assert (asked or 0.0) <= delay <= (asked or 0.0) + wait_max
         assert math.isfinite(delay)
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (status(429), True),
+        (status(429, retry_after="7"), True),
+        (status(503, retry_after="7"), True),
+        (status(503), False),
+        (status(500, retry_after="7"), False),
+        (with_code("token_concurrency_limit_reached", 403), True),
+        (with_code("insufficient_quota", 429), False),
+        (with_code("content_policy_violation", 429), False),
+        (status(429, x_should_retry="false"), False),
+        (ended(status(429), "unknown"), False),
+        (ended(errors.RateLimitError("not sent: the pause is too long"), "not_sent"), False),
+        (errors.APITimeoutError("late"), False),
+    ],
+)
+def test_a_refusal_is_what_was_not_done_and_may_be_admitted_later(error: TutuError, refused: bool) -> None:
+    assert is_refusal(error) is refused
+
+
+def test_refusals_are_not_counted_as_retries_unless_there_are_none() -> None:
+    assert next_delay(status(429), 100, POLICY, makes_image=True) is not None
+    assert next_delay(status(500), 3, POLICY, makes_image=False) is None
+    assert next_delay(status(429), 1, RetryPolicy(max_retries=0), makes_image=False) is None

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from tutuclient.media.image import GeneratedImage
     from tutuclient.media.parts import audio, file, image
     from tutuclient.media.upload import PictureSource, Recording, SoundSource, Upload
+    from tutuclient.pace import PaceState
     from tutuclient.resources.responses import APIResponse, OpenResponse
     from tutuclient.resources.streaming import ChatCompletionStream
     from tutuclient.resources.tool_loop import ToolRun, ToolRunStream
@@ -156,6 +157,7 @@ __all__ = [
     "OpenResponse",
     "Outcome",
     "OutcomeUnknownError",
+    "PaceState",
     "ParsedChatCompletion",
     "PayloadTooLargeError",
     "PermissionDeniedError",
@@ -216,6 +218,7 @@ _DEFINED_IN: dict[str, tuple[str, ...]] = {
     "media.audio": ("Sound",),
     "media.parts": ("audio", "file", "image"),
     "media.upload": ("PictureSource", "Recording", "SoundSource", "Upload"),
+    "pace": ("PaceState",),
     "resources.responses": ("APIResponse", "OpenResponse"),
     "resources.tool_loop": ("ToolRun", "ToolRunStream"),
     "resources.streaming": ("ChatCompletionStream",),

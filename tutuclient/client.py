@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tutuclient.batch.plan import Items, MapFields
     from tutuclient.batch.run import BatchRun
     from tutuclient.media.parts import ImagePart
+    from tutuclient.pace import PaceState
     from tutuclient.settings import Key, Timeout
     from tutuclient.streams.chat import ChatStream
     from tutuclient.streams.events import EventStream
@@ -83,7 +84,11 @@ class TutuClient:
         max_connections: Connections in use at once; None is 512, or as many as the process has file descriptors for
             (`ulimit -n`; an upload takes two).
         max_concurrency: Calls in flight at once, over the whole client and its copies; None for as many as
-            connections. The call that has waited longest is next.
+            connections. The call that has waited longest is next. "auto" begins with 8 and searches for what the relay
+            can do; without it, only refusals lower the number.
+        rate: The most calls per time: "600/min", "10/s", "3000/h", or a number a second. None: as the relay allows,
+            which is learnt from what it refuses. For each key on its own, as relays count.
+        tokens_per_minute: The most tokens per minute, of prompts and answers together.
         max_response_bytes: The largest answer, event or image to accept, 64 MiB by default; a whole stream may be half
             as large again.
         default_headers: Headers for every call, over the client's own.
@@ -174,6 +179,11 @@ class TutuClient:
     def timeout(self) -> Timeout:
         """The limits of a call."""
         return self._settings.timeout
+
+    @property
+    def pace(self) -> PaceState:
+        """How fast the client may go by now, with its key and in the running loop: window, rate, refusals, gate."""
+        return self._transport.pace(self._settings)
 
     @with_keywords(Changes)
     def with_options(self, *, api_key: Key | None = None, **changes: Unpack[Changes]) -> Self:

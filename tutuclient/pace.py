@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import random
 from collections import deque
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 FIRST_WINDOW: Final = 8
@@ -36,11 +37,13 @@ _ROOM: Final = 1.1  # of what Little's law asks for
 _GATE_S: Final = 2.0  # from here on a Retry-After concerns everybody's requests, not one
 _STREAK: Final = 3  # refusals in a row that close the gate
 _PROBE_MOST_S: Final = 15.0
+_PROBE_PATIENCE_S: Final = 5.0  # without a refusal until then, a probe was admitted or got lost
 _FEW: Final = 3  # admissions of the long run that teach nothing
 _BRAKE: Final = 2.0  # times the slow mean of the latency
 _FAST, _SLOW = 0.07, 0.002  # weights of the two means
 _SAMPLES: Final = 64  # the first answers to arrive are the quick ones: the mean is biased until then
 _STEADY: Final = 5  # answers that have to agree before rate headers are believed
+_EXPLAINED: Final = 2  # times our own requests: what falls faster counts other people's too
 _LOW: Final = 0.2  # of the limit: while more is left, headers ask for nothing
 _MINUTE: Final = 60.0
 
@@ -73,6 +76,27 @@ class Stated(NamedTuple):
     seconds: float | None
 
 
+@dataclass(frozen=True)
+class PaceState:
+    """The pace of one base URL and key at a moment, as ``client.pace`` tells it.
+
+    Attributes:
+        window: Requests in flight at most.
+        rate: Starts per second at most, as set or learnt; None while there is no limit.
+        refusals: Requests that the relay has refused so far.
+        in_flight: Requests in flight.
+        waiting: Calls that wait to start.
+        gate: Seconds yet in which nothing starts, because the relay asked for that or refuses all; 0 while it is open.
+    """
+
+    window: int
+    rate: float | None
+    refusals: int
+    in_flight: int
+    waiting: int
+    gate: float
+
+
 class _Counter:
     """Admissions of the last three minutes, in steps of a tenth of a second."""
 
@@ -81,22 +105,34 @@ class _Counter:
     def __init__(self) -> None:
         self._counts: deque[int] = deque([0] * int(_LONG_S / _STEP_S), int(_LONG_S / _STEP_S))
         self._last = 0
-        self._began = math.inf
+        self._began: float | None = None
 
-    def add(self, now: float, at: float, amount: int) -> None:
-        """Add to what was admitted at a time; what is too long ago is left out."""
+    def add(self, now: float) -> None:
+        """Count one that starts now."""
+        number = int(now / _STEP_S)
+        if number != self._last:
+            self._forward(now)
+        if self._began is None:
+            self._began = now
+        self._counts[-1] += 1
+
+    def take_back(self, now: float, at: float) -> None:
+        """Count one less, which started at a time; what is too long ago is left out."""
         self._forward(now)
-        self._began = min(self._began, at)
         back = self._last - int(at / _STEP_S)
         if back < len(self._counts):
-            self._counts[-1 - back] += amount
+            self._counts[-1 - back] -= 1
+
+    def total(self, now: float, seconds: float) -> int:
+        """Return the admissions of the last ``seconds``."""
+        self._forward(now)
+        steps = int(seconds / _STEP_S)
+        return sum(self._counts[-1 - back] for back in range(min(steps, len(self._counts))))
 
     def rate(self, now: float, seconds: float) -> float:
         """Return admissions per second over the last ``seconds``, or since the first one."""
-        self._forward(now)
-        steps = int(seconds / _STEP_S)
-        total = sum(self._counts[-1 - back] for back in range(min(steps, len(self._counts))))
-        return total / min(max(now - self._began, _STEP_S) + _STEP_S, seconds)
+        began = now if self._began is None else self._began
+        return self.total(now, seconds) / min(max(now - began, _STEP_S) + _STEP_S, seconds)
 
     def _forward(self, now: float) -> None:
         number = int(now / _STEP_S)
@@ -141,7 +177,9 @@ class Pace:
         rate: The most starts per second; None for no limit but the relay's.
         tokens_per_minute: The most tokens per minute, prompts and answers together.
         window: The most requests in flight.
-        first_window: How many while nothing is known of the relay.
+        first_window: How many while nothing is known of the relay. Below ``window``, the window is searched from there:
+            it heeds timeouts and slow answers too. At ``window``, only refusals teach, as calls of many kinds with
+            deadlines of their own say little of the relay by their latencies.
         draw: A source of numbers from 0 to 1.
 
     Attributes:
@@ -171,6 +209,9 @@ class Pace:
         self._most = window
         self._draw = draw or random.Random()
         self._admissions = _Counter()
+        self._searches = first_window < window
+        # Nothing is known or asked for that a start could violate, and nothing is to be learnt from a success.
+        self._plain = not (self._searches or rate or tokens_per_minute)
         # The pacer.
         self._next = -math.inf
         self._goal = math.inf
@@ -186,15 +227,15 @@ class Pace:
         # The gate.
         self._gate = -math.inf
         self._streak = 0
-        self._admitted_at = 0.0
+        self._admitted_at = -math.inf
         self._admitted_rate = math.inf
         self._refused_at = -math.inf
         self._probe_wait = 0.0
-        self._probing = False
+        self._probe_until = -math.inf
         # What the relay states.
         self._log: deque[float] | None = None
         self._log_s = 0.0
-        self._header_limit = 0
+        self._header_limit = self._header_remaining = self._header_started = 0
         self._header_agreed = 0
         self._header_rate = math.inf
         self._header_until = -math.inf
@@ -204,15 +245,47 @@ class Pace:
         if not self.refusals and not self._is_slow:
             self.window = float(min(self._most, FIRST_WINDOW))
             self._slow_start = True
+        self._searches, self._plain = True, False
+
+    def state(self, now: float, waiting: int = 0) -> PaceState:
+        """Return the pace in numbers.
+
+        Args:
+            now: The clock.
+            waiting: How many calls wait to start.
+        """
+        rate = min(self._cap, self.rate)
+        return PaceState(
+            window=max(1, int(self.window)),
+            rate=None if rate == math.inf else rate,
+            refusals=self.refusals,
+            in_flight=self.in_flight,
+            waiting=waiting,
+            gate=self.closed_for(now),
+        )
+
+    def closed_for(self, now: float) -> float:
+        """Return for how many seconds yet nothing starts, because the relay refuses all; 0 while the gate is open."""
+        return max(0.0, self._gate - now, self._probe_until - now)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the relay refuses all, and is only asked now and then whether it still does."""
+        return bool(self._probe_wait)
 
     # --- Before a request ---
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next start: 0 for now, infinity until something in flight has ended."""
+        if self._probe_wait:
+            if (wait := self.closed_for(now)) > 0 or self._probe_until == -math.inf:
+                return wait
+            # A refusal comes quickly, an answer may take minutes: a probe that was not refused by now was admitted.
+            self._reopen(now)
         if self.in_flight >= max(1, int(self.window)):
             return math.inf
-        if self._probe_wait:
-            return math.inf if self._probing else max(0.0, self._gate - now)
+        if self._plain:
+            return 0.0
         wait = max(0.0, self._gate - now, self._next - now)
         if self._tokens is not None:
             wait = max(wait, self._tokens.wait(now))
@@ -222,10 +295,12 @@ class Pace:
 
     def start(self, now: float) -> Ticket:
         """Admit a request: ``wait`` has returned 0."""
-        self._advance(now)
         self.in_flight += 1
         self.started += 1
-        self._admissions.add(now, now, 1)
+        self._admissions.add(now)
+        if self._plain:
+            return Ticket(now, self._epoch, False, 0.0)
+        self._advance(now)
         rate = min(self._cap, self.rate, self._header_rate if now < self._header_until else math.inf)
         if rate < math.inf:
             self._next = max(self._next, now - _BURST_S) + 1 / rate
@@ -235,8 +310,9 @@ class Pace:
             self._tokens.take(tokens)
         if self._log is not None:
             self._log.append(now)
-        self._probing = bool(self._probe_wait)
-        return Ticket(now, self._epoch, self._probing, tokens)
+        if self._probe_wait:
+            self._probe_until = now + max(_PROBE_PATIENCE_S, self._probe_wait)
+        return Ticket(now, self._epoch, bool(self._probe_wait), tokens)
 
     def _advance(self, now: float) -> None:
         """Move along the curve. Time counts only while the rate is used: an idle client must not earn a burst."""
@@ -255,14 +331,13 @@ class Pace:
 
     def succeeded(self, ticket: Ticket, now: float, tokens: int | None = None) -> None:
         """Note that a request was admitted and answered. An error about its contents is an answer too."""
+        if self._plain:
+            self.in_flight -= 1
+            self._admitted_at = ticket.at
+            return
         was_full = self.in_flight >= _USED * self.window
         self._end(ticket, now, tokens)
-        self._admitted_at = max(self._admitted_at, ticket.at)
-        self._admitted_rate = self.rate
-        if ticket.at >= self._refused_at:
-            self._streak = 0
-        if ticket.probe:
-            self._reopen(now)
+        self.admitted(ticket, now)
         if self._slow_start:
             self.window += 1
         elif was_full:
@@ -271,7 +346,16 @@ class Pace:
             # The window must not strangle a rate that is not refused.
             self.window = max(self.window, self._needed())
         self.window = min(self.window, self._most)
-        self._brake(now - ticket.at, now)
+        self._learn_latency(now - ticket.at, now)
+
+    def admitted(self, ticket: Ticket, now: float) -> None:
+        """Note that a request was not refused, as the head of its answer shows; its end may take long to come."""
+        self._admitted_at = max(self._admitted_at, ticket.at)
+        self._admitted_rate = self.rate
+        if ticket.at >= self._refused_at:
+            self._streak = 0
+        if ticket.probe and self._probe_wait:
+            self._reopen(now)
 
     def refused(
         self, ticket: Ticket, now: float, retry_after: float | None = None, stated: Stated | None = None
@@ -285,10 +369,11 @@ class Pace:
             stated: The limit that it states.
         """
         self._end(ticket, now, 0)
+        self._plain = False
         self.refusals += 1
         self._streak += 1
         self._refused_at = max(self._refused_at, ticket.at)
-        self._admissions.add(now, ticket.at, -1)
+        self._admissions.take_back(now, ticket.at)
         self._slow_start = False
         if stated is not None and stated.seconds is None:
             self._trim_to_flights(stated, ticket)
@@ -297,10 +382,10 @@ class Pace:
             self._believe(stated, ticket, now)
         if ticket.epoch == self._epoch and not self._probe_wait:
             self._cut(now)
-        if retry_after is not None and (retry_after >= _GATE_S or self._streak >= _STREAK):
+        if retry_after is not None and (retry_after >= _GATE_S or self._streak >= _STREAK or not self._searches):
             self._close(now + retry_after + self._draw.random() * min(1.0, 0.1 * retry_after))
         self.window = max(1.0, min(self.window, max(_WINDOW_CUT * (self.in_flight + 1), self._needed())))
-        if ticket.probe:
+        if ticket.probe and self._probe_wait:
             self._probe_wait = min(_PROBE_MOST_S, self._probe_wait * 2)
             self._gate = max(self._gate, now + self._probe_wait)
         elif retry_after is None and not self._probe_wait and self._is_closed(now):
@@ -310,14 +395,15 @@ class Pace:
     def overloaded(self, ticket: Ticket, now: float, retry_after: float | None = None) -> None:
         """Note a 503, a deadline that passed or a connection that broke: too much at once."""
         self._end(ticket, now, None)
-        self._slow_start = False
-        self._is_slow = True
-        if ticket.epoch == self._epoch:
-            self._epoch += 1
-            self.window = max(1.0, self.window * _OVERLOAD_CUT)
+        if self._searches:
+            self._slow_start = False
+            self._is_slow = True
+            if ticket.epoch == self._epoch:
+                self._epoch += 1
+                self.window = max(1.0, self.window * _OVERLOAD_CUT)
         if retry_after is not None and retry_after >= _GATE_S:
             self._close(now + retry_after)
-        if ticket.probe:
+        if ticket.probe and self._probe_wait:
             self._gate = max(self._gate, now + self._probe_wait)
 
     def dropped(self, ticket: Ticket, now: float) -> None:
@@ -328,18 +414,23 @@ class Pace:
         self.in_flight -= 1
         self._advance(now)
         if ticket.probe:
-            self._probing = False
+            self._probe_until = -math.inf
         if self._tokens is not None:
             self._tokens.settle(ticket.tokens, tokens)
 
     # --- The pacer ---
 
     def _cut(self, now: float) -> None:
+        self._epoch += 1
+        if self.rate == math.inf and self._admissions.total(now, _LATELY_S) < FIRST_WINDOW:
+            # So few were hardly too many: a stray refusal must not become the pace of a client that was idle. Only the
+            # window is searched again.
+            self._slow_start = True
+            return
         lately = self._admissions.rate(now, _LATELY_S)
         before = min(self.rate, self._cap)
         self._goal = max(lately, 0.5 * before if before < math.inf else 1 / _LATELY_S)
         self._searched = 0.0
-        self._epoch += 1
         self.rate = self._goal * _CUT
         self._next = max(self._next, now + 1 / self.rate)
 
@@ -349,15 +440,18 @@ class Pace:
         """Return the requests in flight that the rate needs, by Little's law, and some more."""
         return _ROOM * self.rate * self._fast if self._samples and self.rate < math.inf else 0.0
 
-    def _brake(self, latency: float, now: float) -> None:
-        """Shrink the window while answers take twice as long as they did: the relay queues what it cannot do."""
+    def _learn_latency(self, latency: float, now: float) -> None:
+        """Keep the means, and shrink a window that is searched while answers take twice as long as they did.
+
+        Then the relay queues what it cannot do.
+        """
         self._samples += 1
         if self._samples <= _SAMPLES:
             self._fast = self._slow = self._slow + (latency - self._slow) / self._samples
             return
         self._fast += (latency - self._fast) * _FAST
         self._slow += (latency - self._slow) * _SLOW
-        if self._fast > _BRAKE * self._slow and now > self._braked + self._fast:
+        if self._searches and self._fast > _BRAKE * self._slow and now > self._braked + self._fast:
             self._braked = now
             self._is_slow = True
             self._slow_start = False
@@ -385,9 +479,10 @@ class Pace:
         self._next = now
         if self._admissions.rate(now, _LONG_S) * _LONG_S <= _FEW:
             self.rate = self._goal = math.inf
-            self.window = min(self.window, float(FIRST_WINDOW))
+            self.window = float(min(self._most, FIRST_WINDOW))
             self._slow_start = True
             return
+        self.window = max(self.window, min(self._most, self.in_flight + 1.0))
         self._goal = max(self._goal, self._admissions.rate(now, _LONG_S))
         self.rate = self._goal * _CUT
 
@@ -414,10 +509,14 @@ class Pace:
             reset: Seconds until all of them are there again.
             window: They come back all at once at that time; otherwise little by little.
         """
-        self._header_agreed = self._header_agreed + 1 if limit == self._header_limit else 1
-        self._header_limit = limit
+        # Relays copy other people's headers: they are believed while our own requests explain what they count.
+        own = self.started - self._header_started + self.in_flight
+        explained = limit == self._header_limit and self._header_remaining - remaining <= _EXPLAINED * own + 1
+        self._header_agreed = self._header_agreed + 1 if explained else 1
+        self._header_limit, self._header_remaining, self._header_started = limit, remaining, self.started
         if self._header_agreed < _STEADY or reset <= 0 or remaining > _LOW * limit:
             return
         left = max(0, remaining - self.in_flight)
+        self._plain = False
         self._header_rate = max((left if window else limit - remaining) / reset, 1 / reset)
         self._header_until = now + reset

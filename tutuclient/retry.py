@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # Without 501 and 505 to 511, which a second request would get again. 520 to 524 are Cloudflare's, and Anthropic's API
 # sends 529 while it is overloaded.
 _RETRIED_STATUSES = frozenset({408, 409, 429, 500, 502, 503, 504, *range(520, 525), 529})
+_UNAVAILABLE = 503
 _FINAL = (ContentPolicyError, ContextLengthError, InsufficientQuotaError, NotFoundError)
 # A certificate or a proxy's password stays wrong, and for file descriptors the attempt has waited already.
 _FINAL_CONNECTIONS = frozenset({"certificate", "proxy", "too_many_open_files"})
@@ -42,6 +43,16 @@ _FINAL_CODES = frozenset(
         "channel:invalid_key",
     }
 )
+
+
+def is_refusal(error: TutuError) -> bool:
+    """Return whether the relay did not admit the request: it was not done, and the same one may be admitted later.
+
+    A refusal costs time, not attempts. An account that is empty, or contents that are not allowed, is none.
+    """
+    if not isinstance(error, APIStatusError) or error.outcome != "rejected" or not _status_may_change(error):
+        return False
+    return isinstance(error, RateLimitError) or (error.status_code == _UNAVAILABLE and error.retry_after is not None)
 
 
 def next_delay(
@@ -60,7 +71,8 @@ def next_delay(
 
     Args:
         error: The error of the last attempt.
-        attempt: The number of attempts so far, at least 1.
+        attempt: The number of attempts so far, at least 1. Of refusals it is how many came in a row, which lets pauses
+            grow; they are not counted against ``policy.max_retries``, but for 0.
         policy: The caller's limits; all its waits are seconds.
         makes_image: Whether the call orders an image, so that a second one would be billed.
         random_unit: A number from 0 to 1 to use for the jitter; a random one when None.
@@ -70,7 +82,8 @@ def next_delay(
 
     Source: RFC 9110, section 10.2.3; "Exponential Backoff And Jitter", AWS Architecture Blog.
     """
-    if attempt > policy.max_retries or not worth_repeating(error, policy, makes_image=makes_image):
+    most = math.inf if policy.max_retries and is_refusal(error) else policy.max_retries
+    if attempt > most or not worth_repeating(error, policy, makes_image=makes_image):
         return None
     asked = error.retry_after if isinstance(error, APIStatusError) else None
     if asked is not None and asked > policy.retry_after_max:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from tutuclient._unset import UNSET
 from tutuclient.errors import ConfigError
-from tutuclient.settings.values import RetryPolicy, Timeout, clean_retry, clean_timeout
+from tutuclient.settings.values import RetryPolicy, Timeout, clean_concurrency, clean_rate, clean_retry, clean_timeout
 
 
 @pytest.mark.parametrize(
@@ -80,3 +81,32 @@ def test_the_total_comes_first() -> None:
 def test_a_timeout_of_httpx_is_known_by_its_parts(read: float | None, total: float | None) -> None:
     of_httpx: Any = SimpleNamespace(connect=5, read=read, write=7, pool=None)
     assert clean_timeout(of_httpx) == Timeout(total, connect=5, pool=None, first_token=read, idle=read)
+
+
+@pytest.mark.parametrize(
+    ("given", "per_s"),
+    [("600/min", 10.0), ("10/s", 10.0), ("3600/h", 1.0), (" 0.5 / s ", 0.5), (7, 7.0), (0.1, 0.1)],
+)
+def test_a_rate_is_read_in_requests_a_second(given: Any, per_s: float) -> None:
+    assert clean_rate(given, "rate") == pytest.approx(per_s)
+
+
+@pytest.mark.parametrize(
+    "given", ["600", "600/m", "0/s", "-1/s", "fast", 0, -1, math.inf, math.nan, True, None, b"1/s"]
+)
+def test_what_is_no_rate_is_told_how_to_be_written(given: Any) -> None:
+    with pytest.raises(ConfigError, match=r'rate must be requests per time, such as "600/min"'):
+        clean_rate(given, "rate")
+
+
+@pytest.mark.parametrize("given", [0, -1, 1.5, True, "8", "AUTO", b"auto"])
+def test_concurrency_is_a_number_or_auto(given: Any) -> None:
+    assert (clean_concurrency("auto", "max_concurrency"), clean_concurrency(3, "max_concurrency")) == ("auto", 3)
+    with pytest.raises(ConfigError, match='max_concurrency must be a whole number from 1 up, or "auto"'):
+        clean_concurrency(given, "max_concurrency")
+
+
+def test_being_refused_has_a_bound_or_none() -> None:
+    assert (RetryPolicy().refused_max, RetryPolicy(refused_max=None).refused_max) == (120.0, None)
+    with pytest.raises(ConfigError, match="refused_max"):
+        RetryPolicy(refused_max=-1)

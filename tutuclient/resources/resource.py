@@ -208,7 +208,7 @@ class Resource:
 
 
 def _reported(call: Call, answer: T, reply: Reply) -> T:
-    """Report to the caller's ``on_usage`` what an answer used."""
-    if call.settings.on_usage is not None:
+    """Report what an answer used, to the caller's ``on_usage`` and to the limit on tokens."""
+    if call.settings.on_usage is not None or call.settings.tokens_per_minute is not None:
         call.report_usage(getattr(answer, "usage", None), reply.meta)
     return answer

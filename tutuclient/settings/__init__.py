@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, TypedDict, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, get_type_hints
 
 import msgspec
 
@@ -37,6 +37,8 @@ from tutuclient.settings.secret import Secret, SecretBytes, hidden, shown
 from tutuclient.settings.values import (
     RetryPolicy,
     Timeout,
+    clean_concurrency,
+    clean_rate,
     clean_retry,
     clean_timeout,
     is_whole,
@@ -164,7 +166,9 @@ class Options(Changes, total=False):
     """All settings but the key and the base URL: the keywords of ``TutuClient``, whose docstring explains them."""
 
     max_connections: int | None
-    max_concurrency: int | None
+    max_concurrency: int | Literal["auto"] | None
+    rate: str | float | None
+    tokens_per_minute: int | None
     max_response_bytes: int
     proxy: str | None
     verify: bool | str | ssl.SSLContext
@@ -187,7 +191,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetryPolicy = RetryPolicy()
     timeout: Annotated[Timeout, _timeout] = Timeout()
     max_connections: Annotated[int, _whole_number] = msgspec.field(default_factory=default_connections)
-    max_concurrency: Annotated[int | None, _whole_number] = None
+    max_concurrency: Annotated[int | Literal["auto"] | None, clean_concurrency] = None
+    rate: Annotated[float | None, clean_rate] = None
+    tokens_per_minute: Annotated[int | None, _whole_number] = None
     max_response_bytes: Annotated[int, _whole_number] = 64 * 2**20
     default_query: Annotated[Mapping[str, str], _query] = msgspec.field(default_factory=dict[str, str])
     proxy: Annotated[str | None, clean_proxy] = None
@@ -201,7 +207,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def slots(self) -> int:
         """How many calls may be in flight at once: no call waits inside the pool, where it could not be told apart."""
-        return min(self.max_connections, self.max_concurrency or self.max_connections)
+        most = self.max_concurrency
+        return self.max_connections if most is None or most == "auto" else min(self.max_connections, most)
 
     @property
     def origin(self) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from numbers import Integral, Real
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard
 
 import msgspec
 
@@ -55,11 +56,13 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Whether and when to try again.
 
     Attributes:
-        max_retries: Attempts after the first.
+        max_retries: Attempts after the first, for what may be done or is broken. 0 also raises the first refusal.
         wait_initial: Upper bound of the first pause, in seconds; it doubles with each attempt. Pauses are drawn
             evenly from zero to the bound ("full jitter").
         wait_max: Where the doubling ends, in seconds.
         retry_after_max: The longest ``Retry-After`` to sit out, in seconds; a longer one is raised at once.
+        refused_max: Seconds that a call may spend being refused. A refusal (429, or 503 with ``Retry-After``) costs
+            time and no attempt: the call is sent again until it is admitted. None: until the deadline.
         budget: Retries that the whole client may spend before successes earn new ones; None is no limit. Counted for
             the client as it was made, not for its copies.
         resend_unknown: Send again what may already have been done, and billed. None: yes, unless it makes an image.
@@ -69,6 +72,7 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     wait_initial: float = 0.5
     wait_max: float = 8.0
     retry_after_max: float = 60.0
+    refused_max: float | None = 120.0
     budget: int | None = 90
     resend_unknown: bool | None = None
 
@@ -77,8 +81,10 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"max_retries must be a whole number from 0 up; got {shown(self.max_retries)}")
         if self.budget is not None and not _is_count(self.budget):
             raise ConfigError(f"budget must be a whole number of retries from 0 up, or None; got {shown(self.budget)}")
-        for name in ("wait_initial", "wait_max", "retry_after_max"):
+        for name in ("wait_initial", "wait_max", "retry_after_max", "refused_max"):
             value = getattr(self, name)
+            if name == "refused_max" and value is None:
+                continue
             if not (isinstance(value, int | float) and math.isfinite(value) and value >= 0):
                 raise ConfigError(f"{name} must be a number of seconds from 0 up; got {shown(value)}")
 
@@ -127,3 +133,36 @@ def clean_retry(
     if retry is not None:
         raise ConfigError("pass max_retries= or retry=RetryPolicy(…), not both")
     return msgspec.structs.replace(base, max_retries=max_retries)
+
+
+_PER_S = {"s": 1.0, "min": 60.0, "h": 3600.0}
+_RATE = re.compile(r"\s*(\d{1,12}(?:\.\d{1,6})?)\s*/\s*(s|min|h)\s*")
+
+
+def clean_rate(rate: object, name: str) -> float:
+    """Return a rate in requests per second: a number is one already, text is such as "600/min", "10/s" or "3000/h".
+
+    Raises:
+        ConfigError: It is neither, or not above 0.
+    """
+    found = _RATE.fullmatch(rate) if isinstance(rate, str) else None
+    value = float(found[1]) / _PER_S[found[2]] if found else rate
+    if not (_is_number(value) and 0 < value < math.inf):
+        raise ConfigError(
+            f'{name} must be requests per time, such as "600/min", "10/s" or "3000/h", or a number a second; '
+            f"got {shown(rate)}"
+        )
+    return float(value)
+
+
+def clean_concurrency(value: object, name: str) -> int | Literal["auto"]:
+    """Return a number of calls, or "auto".
+
+    Raises:
+        ConfigError: It is neither.
+    """
+    if value == "auto" and isinstance(value, str):
+        return "auto"
+    if not is_whole(value) or value < 1:
+        raise ConfigError(f'{name} must be a whole number from 1 up, or "auto"; got {shown(value)}')
+    return int(value)

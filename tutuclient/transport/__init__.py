@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tutuclient._threads import in_thread
 from tutuclient.errors import ConfigError
+from tutuclient.transport.admission import new_pace
 from tutuclient.transport.call import Call
 from tutuclient.transport.middleware import Request, through
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from tutuclient.pace import PaceState
     from tutuclient.settings import Settings
     from tutuclient.transport.attempts import Attempts
     from tutuclient.transport.pool import Pool
@@ -79,6 +81,17 @@ class Transport:
     def pool(self) -> Pool | None:
         """The running loop's pool, if a call has been made in it."""
         return self._pools.get(asyncio.get_running_loop())
+
+    def pace(self, settings: Settings) -> PaceState:
+        """Return the pace of the settings' base URL and key in the running loop, in numbers."""
+        try:
+            pool = self.pool
+        except RuntimeError:
+            pool = None
+        if pool is None:
+            return new_pace(self._settings).state(0.0)
+        admission = pool.admission(settings)
+        return admission.pace.state(pool.loop.time(), admission.waiting)
 
     async def aclose(self) -> None:
         """Close the running loop's pool. The next call opens a new one."""

@@ -8,10 +8,13 @@ from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Literal
 
+from tutuclient.pace import FIRST_WINDOW, Pace
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tutuclient.pace import Pace, Stated, Ticket
+    from tutuclient.pace import Stated, Ticket
+    from tutuclient.settings import Settings
 
 # Of so many starts one is an item's of a run, however many calls made one by one are waiting.
 _RUN_SHARE: Final = 8
@@ -20,6 +23,46 @@ answering_items: ContextVar[bool] = ContextVar("answering_items", default=False)
 """Whether the calls of this task answer the items of a run, and give way to calls made one by one."""
 
 Waiter = asyncio.Future["Ticket"]
+
+
+def new_pace(settings: Settings) -> Pace:
+    """Return the pace of a client with these settings, which has learnt nothing yet."""
+    return Pace(
+        rate=settings.rate,
+        tokens_per_minute=settings.tokens_per_minute,
+        window=settings.slots,
+        first_window=FIRST_WINDOW if settings.max_concurrency == "auto" else settings.slots,
+    )
+
+
+class Room:
+    """The requests in flight that a client may have in all, whatever their keys.
+
+    Args:
+        total: The most.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total: int = total
+        self.free: int = total
+        self.admissions: list[Admission] = []
+        self._blocked: deque[Admission] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """How many calls wait to start."""
+        return sum(each.waiting for each in self.admissions)
+
+    def wake_later(self, admission: Admission) -> None:
+        """Have an admission called when there is room again; in turn, so that no key keeps out another."""
+        if admission not in self._blocked:
+            self._blocked.append(admission)
+
+    def leave(self) -> None:
+        """Note that a request has ended."""
+        self.free += 1
+        while self._blocked and self.free:
+            self._blocked.popleft().admit()
 
 
 class Slot:
@@ -34,6 +77,11 @@ class Slot:
     def _take(self) -> Ticket | None:
         ticket, self._ticket = self._ticket, None
         return ticket
+
+    def admitted(self) -> None:
+        """Note that the relay answers, before the answer's end."""
+        if self._ticket is not None:
+            self._ticket = self._admission.admitted(self._ticket)
 
     def release(self, outcome: Literal["done", "overloaded", "dropped"] = "done", tokens: int | None = None) -> None:
         """Give it back; doing so again has no effect."""
@@ -50,11 +98,18 @@ class Admission:
     """Admits calls as a pace allows: fair within a lane, and calls made one by one before the items of runs.
 
     It belongs to one event loop.
+
+    Args:
+        loop: The running loop.
+        pace: The pace of one base URL and key.
+        room: What it shares with those of other keys.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, pace: Pace) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, pace: Pace, room: Room) -> None:
         self.pace = pace
         self._loop = loop
+        self._room = room
+        room.admissions.append(self)
         self._calls: deque[Waiter] = deque()
         self._items: deque[Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -68,19 +123,22 @@ class Admission:
     def acquire_nowait(self) -> Slot | None:
         """Return a slot if one is free now and nobody waits; else None."""
         now = self._loop.time()
-        if self._calls or self._items or self.pace.wait(now) > 0:
+        if self._calls or self._items or not self._room.free or self.pace.wait(now) > 0:
             return None
+        self._room.free -= 1
         return Slot(self, self.pace.start(now))
 
-    async def acquire(self, *, item: bool = False) -> Slot:
+    async def acquire(self, *, item: bool = False, again: bool = False) -> Slot:
         """Wait for a slot. Cancelling takes none.
 
         Args:
             item: It is for an item of a run, which gives way to calls made one by one.
+            again: The relay did not admit the request, which keeps its place before those that came later.
         """
         waiter: Waiter = self._loop.create_future()
-        (self._items if item else self._calls).append(waiter)
-        self._admit()
+        lane = self._items if item else self._calls
+        lane.appendleft(waiter) if again else lane.append(waiter)
+        self.admit()
         try:
             return Slot(self, await waiter)
         except asyncio.CancelledError:
@@ -88,6 +146,14 @@ class Admission:
             if waiter.done() and not waiter.cancelled():
                 self.release(waiter.result(), "dropped")
             raise
+
+    def admitted(self, ticket: Ticket) -> Ticket:
+        """Tell the pace that the relay answers; return the ticket to hand back at the answer's end."""
+        self.pace.admitted(ticket, self._loop.time())
+        if not ticket.probe:
+            return ticket
+        self.admit()
+        return ticket._replace(probe=False)
 
     def release(self, ticket: Ticket, outcome: str, tokens: int | None = None) -> None:
         """Tell the pace what became of a request, and admit who can start now."""
@@ -98,24 +164,33 @@ class Admission:
             self.pace.overloaded(ticket, now)
         else:
             self.pace.dropped(ticket, now)
-        self._admit()
+        self._leave()
 
     def refused(self, ticket: Ticket, retry_after: float | None, stated: Stated | None) -> None:
         """Tell the pace that the relay did not admit a request, and admit who can start now."""
         self.pace.refused(ticket, self._loop.time(), retry_after, stated)
-        self._admit()
+        self._leave()
 
-    def _admit(self) -> None:
+    def _leave(self) -> None:
+        self._room.leave()
+        if self._calls or self._items:
+            self.admit()
+
+    def admit(self) -> None:
         """Start those who wait, as far as the pace allows; have the loop call again when the next one may."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         for lane in self._lanes():
+            if not self._room.free:
+                self._room.wake_later(self)
+                return
             now = self._loop.time()
             if (wait := self.pace.wait(now)) > 0:
                 if wait < math.inf:
-                    self._timer = self._loop.call_later(wait, self._admit)
+                    self._timer = self._loop.call_later(wait, self.admit)
                 return
+            self._room.free -= 1
             lane.popleft().set_result(self.pace.start(now))
             self._since_item = 0 if lane is self._items else self._since_item + 1
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 import time
 from inspect import isawaitable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 from urllib.parse import urljoin
 
 from tutuclient import wire
@@ -16,16 +17,17 @@ from tutuclient._meta import Headers, Meta
 from tutuclient.errors import (
     APIConnectionError,
     APIError,
+    APIStatusError,
     APITimeoutError,
-    InsufficientQuotaError,
     RateLimitError,
     TutuError,
     UnexpectedResponseError,
 )
 from tutuclient.limits import RetryBudget
-from tutuclient.retry import next_delay, retry_after_of, worth_repeating
+from tutuclient.retry import is_refusal, next_delay, retry_after_of, worth_repeating
 from tutuclient.settings import origin_of, with_key
 from tutuclient.transport import aiohttp_internals, exceptions
+from tutuclient.transport.admission import answering_items
 from tutuclient.transport.connection import Guard, Progress, progress_of_attempt
 from tutuclient.transport.deadlines import Limits
 from tutuclient.transport.middleware import through
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from tutuclient.limits import Slots
+    from tutuclient.transport.admission import Slot
     from tutuclient.transport.call import Call
     from tutuclient.transport.pool import Pool
     from tutuclient.wire import Body
@@ -49,6 +51,8 @@ _ERROR_BYTES = 64 * 2**10
 # How long to read the body of an error whose status is known already.
 _ERROR_S = 5.0
 _MAX_HOPS = 4
+# Statuses of a relay, or of what stands behind it, that has too much to do: 529 is Anthropic's.
+_OVERLOADED = frozenset({503, 504, 524, 529})
 # Pauses while there are no file descriptors, in seconds; and how long to wait when no other call holds any.
 _DESCRIPTORS_S = 0.01
 _DESCRIPTORS_MAX_S = 0.5
@@ -60,7 +64,23 @@ _TURNS = 3
 class Attempts:
     """All attempts of one call, under one deadline."""
 
-    __slots__ = ("_call", "_limits", "_loop", "_meta", "_pool", "_progress", "_started")
+    __slots__ = (
+        "_admission",
+        "_call",
+        "_in_a_row",
+        "_item",
+        "_limits",
+        "_loop",
+        "_meta",
+        "_over",
+        "_pool",
+        "_progress",
+        "_refusal",
+        "_refusals",
+        "_refused_at",
+        "_slot",
+        "_started",
+    )
 
     def __init__(self, pool: Pool, call: Call) -> None:
         task = asyncio.current_task()
@@ -72,7 +92,15 @@ class Attempts:
         self._started = pool.loop.time()
         self._meta = Meta()
         self._progress = Progress()
-        self._limits = Limits(pool.timer, task, call.timeout.total)
+        self._admission = pool.admission(call.settings)
+        self._slot: Slot | None = None
+        self._refusal: TutuError | None = None  # The last error, while it is one.
+        self._refused_at = math.inf  # When the refusals in a row began.
+        self._refusals = self._in_a_row = 0
+        self._over = False
+        # An item of a run waits for its turn before its deadline begins.
+        self._item = answering_items.get()
+        self._limits = Limits(pool.timer, task, None if self._item else call.timeout.total)
 
     async def run(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         """Run attempts until one succeeds, or another is not worth it, or the deadline has no room for it."""
@@ -93,8 +121,12 @@ class Attempts:
                     kept = call.stream
                     return result
                 maybe_done = maybe_done or error.outcome == "unknown"
-                error.with_details(attempts=meta.attempts, outcome="unknown" if maybe_done else None)
-                spent = await self._pause(error)
+                error.with_details(attempts=meta.attempts)
+                try:
+                    spent = await self._pause(error)
+                except TutuError as last:
+                    last.with_details(outcome="unknown" if maybe_done else None)
+                    raise
         finally:
             if not kept:
                 limits.stop()
@@ -102,13 +134,22 @@ class Attempts:
     async def _pause(self, error: TutuError) -> int:
         """Wait until the call may be repeated after ``error``, or raise it; return what that took from the budget."""
         call, limits, attempts = self._call, self._limits, self._meta.attempts
+        if self._over:
+            raise error
+        if is_refusal(error):
+            self._refusals += 1
+            self._in_a_row += 1
+            self._refusal, self._refused_at = error, min(self._refused_at, self._loop.time())
+        else:
+            self._refusal, self._refused_at, self._in_a_row = None, math.inf, 0
         if self._pool.closed and isinstance(error, APIConnectionError):
             raise self._closed(error)
         if self._progress.stale and attempts == 1 and self._is_free(error):
             return 0  # The connection was stale, which says nothing of the relay: that costs no retry.
         cost = self._cost(error)
-        delay = next_delay(error, attempts, call.retry, makes_image=call.makes_image)
-        if delay is None or delay >= limits.left():
+        number = self._in_a_row or attempts - self._refusals
+        delay = next_delay(error, number, call.retry, makes_image=call.makes_image)
+        if delay is None or delay >= min(limits.left(), self._patience()):
             raise error
         if not self._pool.budget.take(cost):
             error.add_note("not tried again: the client's budget for retries is used up (RetryPolicy.budget)")
@@ -135,15 +176,19 @@ class Attempts:
             request_id=error.request_id,
         )
 
-    def _cost(self, error: TutuError) -> int:
-        """Return what a retry after ``error`` takes from the budget, and make all calls keep the pause it asks for."""
-        if isinstance(error, RateLimitError):
-            # Only what the relay itself asked for: an error of ours, for a pause that was too long, would prolong it.
-            asked = error.retry_after if error.response is not None else None
-            if asked and asked <= self._call.retry.retry_after_max and not isinstance(error, InsufficientQuotaError):
-                self._pool.cool_down.ask(self._loop.time(), asked)
+    @staticmethod
+    def _cost(error: TutuError) -> int:
+        """Return what a retry after ``error`` takes from the budget: a refusal costs time, and nothing else."""
+        if isinstance(error, RateLimitError) or is_refusal(error):
             return 0
         return RetryBudget.COST_OF_TIMEOUT if isinstance(error, APITimeoutError) else RetryBudget.COST
+
+    def _patience(self) -> float:
+        """Return for how many seconds yet the call may be refused; an item of a run until its deadline."""
+        most = self._call.retry.refused_max
+        if most is None or self._item:
+            return math.inf
+        return min(self._refused_at, self._loop.time()) + most - self._loop.time()
 
     async def _wrapped(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         """Run an attempt within the caller's middleware, whose time counts."""
@@ -163,15 +208,13 @@ class Attempts:
         raise self._timeout_error(kind, sent=self._progress.connected and self._progress.sent)
 
     async def _attempt(self, use: Callable[[Reply], Awaitable[T]]) -> T:
-        slots = self._pool.slots
-        if not slots.acquire_nowait():
-            await self._wait_for_slot()
+        self._slot = self._admission.acquire_nowait() or await self._wait_for_slot()
         call, limits = self._call, self._limits
+        if self._item:
+            self._begin_item()
         self._progress = Progress()
         reply: Reply | None = None
         try:
-            while pause := self._pool.cool_down.wait(self._loop.time(), random.random()):
-                await self._keep_pause(pause)
             if call.settings.key_source is not None:
                 await self._renew_key(call.settings.key_source)
             limits.limit("first_token", call.timeout.first_token)
@@ -181,13 +224,13 @@ class Attempts:
                 reply = await self._open_with_descriptors(error)
             result = await use(reply)
         except asyncio.CancelledError:
-            self._give_up(reply)
             kind = limits.caught()
+            self._give_up(reply, "dropped" if kind is None else "overloaded")
             if kind is None:
                 raise
             late = kind
-        except BaseException:
-            self._give_up(reply)
+        except BaseException as error:
+            self._give_up(reply, error)
             limits.ease()
             raise
         else:
@@ -216,36 +259,76 @@ class Attempts:
         if body is not None and not (self._call.stream and reply is not None and reply.is_open):
             await body.aclose()
 
-    def _give_up(self, reply: Reply | None) -> None:
-        if reply is None:
-            self._pool.slots.release()
-        else:
+    def _begin_item(self) -> None:
+        """Begin the deadline of an item of a run, which has waited for its turn first."""
+        if self._limits.deadline == math.inf:
+            self._started = self._loop.time()
+            self._limits.begin(self._call.timeout.total)
+
+    def _give_up(self, reply: Reply | None, why: BaseException | Literal["overloaded", "dropped"]) -> None:
+        """Give back the slot, with what the end of the attempt says of the relay's load, and the connection."""
+        if (slot := self._slot) is not None:
+            if isinstance(why, APIStatusError) and is_refusal(why):
+                asked = why.retry_after
+                # Who will not wait so long must not make the others wait.
+                kept = asked is not None and asked <= self._call.retry.retry_after_max
+                slot.refused(asked if kept else None, wire.stated_limit(why))
+            else:
+                slot.release(why if isinstance(why, str) else self._load_in(why))
+        if reply is not None:
             reply.close()
 
-    async def _wait_for_slot(self) -> None:
-        limits, began = self._limits, self._loop.time()
-        limits.limit("pool", self._call.timeout.pool)
-        try:
-            await self._pool.slots.acquire()
-        except asyncio.CancelledError:
-            kind = limits.caught()
-            if kind is None:
-                raise
-            late = exceptions.timeout_error("pool", self._call.what, self._call.seconds(kind), sent=False)
-            raise late from None
+    def _load_in(self, error: BaseException) -> Literal["done", "overloaded", "dropped"]:
+        """Return what an error says of the relay's load: one about the request's contents is an answer too."""
+        if isinstance(error, APIConnectionError):
+            return "overloaded" if self._progress.connected else "dropped"
+        if isinstance(error, APIStatusError) and error.status_code in _OVERLOADED:
+            return "overloaded"
+        return "done" if isinstance(error, APIError) and not isinstance(error, RateLimitError) else "dropped"
+
+    async def _wait_for_slot(self) -> Slot:
+        """Wait until the pace, and the calls that came before, let the call start."""
+        limits, admission, refusal, began = self._limits, self._admission, self._refusal, self._loop.time()
+        pool = self._call.timeout.pool
+        pool_until = math.inf if pool is None else began + pool
+        refused_until = began + self._patience()
+        again = refusal is not None
+        while True:
+            now = self._loop.time()
+            closed = admission.pace.closed_for(now)
+            if closed and now + closed >= min(limits.deadline, refused_until):
+                raise self._not_admitted("pool", closed)
+            limits.limit("pool", min(pool_until, refused_until if refusal or closed else math.inf) - now)
+            try:
+                slot = await admission.acquire(item=self._item, again=again)
+                break
+            except asyncio.CancelledError:
+                kind = limits.caught()
+                if kind is None:
+                    raise
+                now = self._loop.time()
+                closed = admission.pace.closed_for(now)
+                if kind != "pool" or refusal or closed or now >= pool_until:
+                    raise self._not_admitted(kind, closed) from None
+                again = True  # The gate has opened meanwhile: it waits as for any slot.
         limits.ease()
         self._meta.waited_s += self._loop.time() - began
+        return slot
 
-    async def _keep_pause(self, seconds: float) -> None:
-        if seconds >= self._limits.left():
-            raise RateLimitError(
-                f"{self._call.what}: not sent: the relay asked all calls to pause, for {seconds:.1f} s yet, which is "
-                "beyond the deadline (timeout=)",
+    def _not_admitted(self, kind: str, closed: float) -> TutuError:
+        """Return the error of a call that waits no longer for its turn."""
+        self._over = True
+        if self._refusal is not None:
+            self._meta.attempts -= 1  # This one was not sent.
+            return self._refusal
+        if closed:
+            return RateLimitError(
+                f"{self._call.what}: not sent: the relay asked all calls to pause, or refuses all, for {closed:.1f} s "
+                "yet at least, which is beyond the deadline (timeout=) or RetryPolicy.refused_max",
                 outcome="not_sent",
-                retry_after=seconds,
+                retry_after=closed,
             )
-        await asyncio.sleep(seconds)
-        self._meta.waited_s += seconds
+        return exceptions.timeout_error("pool", self._call.what, self._call.seconds(kind), sent=False)
 
     def _timeout_error(self, kind: str, *, sent: bool) -> TutuError:
         call = self._call
@@ -303,6 +386,8 @@ class Attempts:
             response = await self._exchange(url)
             status = meta.status_code = response.status
             meta.headers = response.headers
+            if (stated := wire.rate_headers(response.headers)) is not None:
+                self._admission.pace.headers(self._loop.time(), **stated._asdict())
             meta.headers_s = meta.elapsed_s = self._loop.time() - self._started
             if 200 <= status < 300:  # noqa: PLR2004  (2xx)
                 return self._reply(response)
@@ -314,17 +399,19 @@ class Attempts:
 
     def _reply(self, response: aiohttp.ClientResponse | aiohttp_internals.Response) -> Reply:
         try:
-            reply = self._new_reply(response, self._pool.slots)
+            reply = self._new_reply(response, self._slot)
         except UnexpectedResponseError:
             response.close()
             raise
         if not self._call.stream:  # Its head is its first token.
             self._limits.ease()
+        elif self._slot is not None:
+            self._slot.admitted()
         return reply
 
-    def _new_reply(self, response: aiohttp.ClientResponse | aiohttp_internals.Response, slots: Slots | None) -> Reply:
+    def _new_reply(self, response: aiohttp.ClientResponse | aiohttp_internals.Response, slot: Slot | None) -> Reply:
         fast_path = self._pool.fast_path
-        return Reply(response, self._call, self._meta, self._limits, slots, self._started, fast_path=fast_path)
+        return Reply(response, self._call, self._meta, self._limits, slot, self._started, fast_path=fast_path)
 
     async def _exchange(self, url: str) -> aiohttp.ClientResponse | aiohttp_internals.Response:
         """Send the request and wait for the head of an answer."""
@@ -394,7 +481,7 @@ class Attempts:
         data = b""
         self._limits.ease()
         try:
-            # Without slots: the attempt still holds its own, and releases it itself.
+            # Without a slot: the attempt still holds its own, and releases it itself.
             reply = self._new_reply(response, None)
             timer = self._loop.call_later(min(_ERROR_S, self._limits.left() / 2), reply.fail, "tail")
             try:

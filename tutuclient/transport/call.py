@@ -63,6 +63,7 @@ class Call:
         stream: The result goes on reading after the call has returned.
         max_bytes: The largest answer to take.
         settings: The client's settings at the time of the call.
+        tokens: How many the answer took, where a limit on them is kept and the relay reports it.
     """
 
     __slots__ = (
@@ -77,6 +78,7 @@ class Call:
         "settings",
         "stream",
         "timeout",
+        "tokens",
         "url",
         "what",
     )
@@ -111,16 +113,18 @@ class Call:
         self.makes_image: bool = makes_image
         self.stream: bool = stream
         self.max_bytes: int = settings.max_response_bytes
+        self.tokens: int | None = None
 
     def seconds(self, kind: str) -> float | None:
         """Return how many seconds a limit has, for messages; None for one that the caller cannot set."""
         return getattr(self.timeout, kind, None)
 
     def report_usage(self, usage: object, meta: Meta) -> None:
-        """Call the caller's hook with what an answer used, if there is a hook and the relay reports it.
+        """Note what an answer used, and call the caller's hook with it, if the relay reports it.
 
         What the hook raises is logged: an answer that was paid for must not be lost over it.
         """
+        self.tokens = getattr(usage, "total_tokens", None)
         hook = self.settings.on_usage
         if hook is None or usage is None:
             return

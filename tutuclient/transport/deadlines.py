@@ -112,6 +112,12 @@ class Limits:
         self.on_late: Callable[[Kind], None] | None = None
         timer.add(self)
 
+    def begin(self, total: float | None) -> None:
+        """Set the deadline anew: ``total`` seconds from now, or none."""
+        self.deadline = self._last = math.inf if total is None else self.loop.time() + total
+        self.ease()
+        self._timer.wake_by(self.at)
+
     def limit(self, kind: Kind, seconds: float | None) -> None:
         """Begin a wait that may take ``seconds``, and not beyond the deadline; None is no limit of its own."""
         at = math.inf if seconds is None else self.loop.time() + seconds

@@ -1,4 +1,4 @@
-"""What a client holds within one running loop: sessions, connections, slots, and the limits that calls share.
+"""What a client holds within one running loop: sessions, connections, and the limits that calls share.
 
 It is imported with the first call, not before: aiohttp alone takes a quarter of a second.
 """
@@ -17,8 +17,9 @@ from yarl import URL
 
 from tutuclient._threads import closes_generators
 from tutuclient.errors import ConfigError
-from tutuclient.limits import CoolDown, RetryBudget, Slots
+from tutuclient.limits import RetryBudget
 from tutuclient.transport import aiohttp_internals
+from tutuclient.transport.admission import Admission, Room, new_pace
 from tutuclient.transport.connection import Connector, Names
 from tutuclient.transport.deadlines import Timer
 
@@ -36,7 +37,7 @@ _MANY = 1000
 
 
 class Pool:
-    """What a client holds within one running loop: sessions, connections and slots.
+    """What a client holds within one running loop: sessions, connections and admissions.
 
     Calls that order images have connections of their own, each used once. A server may close an idle connection in the
     very moment it is used again, and whether it has read the request is then unknown (RFC 9112, section 9.3.1). A new
@@ -50,10 +51,11 @@ class Pool:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.closed: bool = False
         self.timer: Timer = Timer(self.loop)
-        self.slots: Slots = Slots(settings.slots)
+        self.slots: Room = Room(settings.slots)
         self.header_bytes: int = _HEADER_BYTES
         self.budget: RetryBudget = RetryBudget(settings.retry.budget)
-        self.cool_down: CoolDown = CoolDown()
+        self._settings = settings
+        self._admissions: dict[tuple[str, object], Admission] = {}
         self._urls: dict[str, URL] = {}
         self._targets: dict[tuple[str, str], tuple[aiohttp.ClientRequest, bytes]] = {}
         self.fast_path: bool = aiohttp_internals.fast_path()
@@ -65,6 +67,14 @@ class Pool:
         self.session: aiohttp.ClientSession = _session(self.connector)
         self.streams: WeakSet[Reply] = WeakSet()
         self._guardian = _until_shutdown(self.connectors, self.streams)
+
+    def admission(self, settings: Settings) -> Admission:
+        """Return what admits the calls of one base URL and key: relays count per key."""
+        key = settings.base_url, settings.key_source or settings.api_key
+        found = self._admissions.get(key)
+        if found is None:
+            found = self._admissions[key] = Admission(self.loop, new_pace(self._settings), self.slots)
+        return found
 
     def _new_connector(self, **options: Any) -> Connector:
         return Connector(limit=0, ssl=self._ssl, resolver=self._names, ttl_dns_cache=30, **options)

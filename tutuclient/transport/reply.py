@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
     from tutuclient._meta import Meta
-    from tutuclient.limits import Slots
+    from tutuclient.transport.admission import Slot
     from tutuclient.transport.call import Call
     from tutuclient.transport.deadlines import Kind, Limits
 
@@ -78,7 +78,7 @@ class Reply:
         "_late",
         "_read",
         "_response",
-        "_slots",
+        "_slot",
         "_started",
         "_thread",
         "call",
@@ -92,7 +92,7 @@ class Reply:
         call: Call,
         meta: Meta,
         limits: Limits,
-        slots: Slots | None,
+        slot: Slot | None,
         started: float,
         *,
         fast_path: bool,
@@ -100,7 +100,7 @@ class Reply:
         self._response: aiohttp.ClientResponse | aiohttp_internals.Response | None = response
         self._content = response.content
         self._read = aiohttp_internals.read if fast_path else _read
-        self._slots = slots
+        self._slot = slot
         self._started = started
         self._late: APITimeoutError | None = None
         self._thread = threading.get_ident()
@@ -202,8 +202,8 @@ class Reply:
         response, self._response = self._response, None
         if response is not None:
             response.close()
-            if self._slots is not None:
-                self._slots.release()
+            if self._slot is not None:
+                self._slot.release("done", self.call.tokens)
 
     def drop(self) -> None:
         """Close it from a finalizer, which may run in any thread, while a loop must be called in its own."""

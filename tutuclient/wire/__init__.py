@@ -48,6 +48,7 @@ from tutuclient.wire.json_body import (
 )
 from tutuclient.wire.keywords import check_format, check_keywords, checked_extra_body, is_any, is_stream_asked, names
 from tutuclient.wire.lenient import fit_struct
+from tutuclient.wire.limits_stated import rate_headers, stated_limit
 from tutuclient.wire.messages import check_detail, is_part, is_source, prepared_messages
 from tutuclient.wire.redaction import without_key
 from tutuclient.wire.shapes import in_order
@@ -105,6 +106,7 @@ __all__ = [
     "names",
     "prepared_messages",
     "quoted",
+    "rate_headers",
     "read_answer",
     "read_as",
     "read_chunk",
@@ -121,6 +123,7 @@ __all__ = [
     "read_vectors",
     "split_json_stream",
     "split_values",
+    "stated_limit",
     "too_large",
     "too_many",
     "transcription_events",

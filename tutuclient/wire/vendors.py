@@ -90,6 +90,7 @@ CODES: tuple[Code, ...] = (
     Code("prompt_blocked", _CONTENT, "new-api", _NEW_API),
     Code("channel:no_available_key", _SERVER, "new-api", _NEW_API),
     Code("quota_not_enough", _QUOTA, "new-api", _NEW_API),
+    Code("token_concurrency_limit_reached", _LIMIT, "new-api", _NEW_API),
     Code("insufficient_balance", _QUOTA, "sub2api", _SUB2API),
     Code(
         "insufficient_balance_error",
