@@ -496,7 +496,7 @@ class TutuClient:
         from tutuclient.batch.plan import Calls, plan_run  # noqa: PLC0415  (most programs need no runs)
 
         chat = self.chat.completions
-        calls = Calls(chat.create, chat.parse, self.edit, self.generate, self._settings.slots)
+        calls = Calls(chat.create, chat.parse, self.edit, self.generate, self._settings.slots, lambda: self.pace)
         return plan_run(calls, items, prompt, response_format, options)
 
     async def _ask(

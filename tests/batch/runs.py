@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tutuclient.batch.answering import Call
 from tutuclient.batch.items import Item, Reader, Task
 from tutuclient.batch.run import BatchRun, Plan
-from tutuclient.pace import Pace
+from tutuclient.pace import PaceState
 from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, Usage
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ def pairs(count: int) -> list[tuple[str, bytes]]:
     return [(f"item{number}", b"x") for number in range(count)]
 
 
+def pace() -> PaceState:
+    return PaceState(window=64, rate=None, refusals=0, in_flight=0, waiting=0, gate=0.0)
+
+
 def run_of(
     items: Iterable[Any] | AsyncIterable[Any],
     send: Callable[[Item], Awaitable[ChatCompletion]] = echo,
@@ -38,7 +42,5 @@ def run_of(
     workers: int = 4,
     **plan: Any,
 ) -> BatchRun[str]:
-    made: Plan[str] = Plan(
-        task, Call(send, lambda completion: completion.text), lambda: Pace(window=64), 64, workers=workers, **plan
-    )
+    made: Plan[str] = Plan(task, Call(send, lambda completion: completion.text), pace, 64, workers=workers, **plan)
     return BatchRun(items, Reader(task, "what?", {"model": "m"}), made)

@@ -13,7 +13,6 @@ import pytest
 
 from tests.batch.test_items import OpenFile
 from tutuclient import APITimeoutError, Budget, ConfigError, TutuClient, UnexpectedResponseError, Upload, image, user
-from tutuclient.batch.plan import per_second
 from tutuclient.testing import sample_picture, says
 
 if TYPE_CHECKING:
@@ -151,19 +150,6 @@ async def test_a_changed_file_is_asked_about_again(client: TutuClient, server: S
 
 
 @pytest.mark.parametrize(
-    ("rate", "expected"), [("600/min", 10.0), ("5/s", 5.0), ("36000/h", 10.0), (" 0.5 / second ", 0.5), (3, 3.0)]
-)
-def test_a_rate_is_starts_a_second(rate: Any, expected: float) -> None:
-    assert per_second(rate) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("rate", ["600", "600 per minute", "-1/s", 0, -1, True, float("inf"), float("nan"), b"1/s"])
-def test_a_rate_that_is_none_is_said(rate: Any) -> None:
-    with pytest.raises(ConfigError, match='write a number of starts a second, or such as "600/min"'):
-        per_second(rate)
-
-
-@pytest.mark.parametrize(
     ("items", "keywords", "why"),
     [
         ("images/*.jpg", {}, "which is one: pass a list"),
@@ -176,8 +162,9 @@ def test_a_rate_that_is_none_is_said(rate: Any) -> None:
         ([], {"generate": True}, "generate=True needs journal="),
         ([], {"edit": True, "journal": "run", "response_format": Sight}, "response_format is for questions"),
         ([], {"generate": True, "journal": "run", "max_side": 5}, "generate sends none"),
-        ([], {"concurrency": 0}, "concurrency is 0"),
-        ([], {"concurrency": "many"}, "concurrency is 'many'"),
+        ([], {"concurrency": 0}, "concurrency must be"),
+        ([], {"concurrency": "many"}, "concurrency must be"),
+        ([], {"rate": "600"}, "rate must be requests per time"),
         ([], {"budget": 5}, "budget is 5: write Budget"),
         ([], {"stop_on": "all"}, "stop_on is 'all'"),
         ([], {"max_failures": 1.5}, "max_failures is 1.5"),

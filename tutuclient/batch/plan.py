@@ -6,8 +6,6 @@ A question is ``chat.completions.create`` or ``parse``, an edit ``client.edit``,
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
 from os import PathLike
@@ -19,7 +17,7 @@ from tutuclient._threads import in_thread
 from tutuclient.batch.answering import Call
 from tutuclient.batch.items import Item, Reader, Task, bare, digest
 from tutuclient.batch.result import BatchSummary, Budget
-from tutuclient.batch.run import BatchRun, OnExit, Paced, Plan
+from tutuclient.batch.run import BatchRun, OnExit, Plan
 from tutuclient.diagnostics import quoted
 from tutuclient.errors import (
     AuthenticationError,
@@ -30,9 +28,9 @@ from tutuclient.errors import (
     printable,
 )
 from tutuclient.media.parts import image
-from tutuclient.pace import Pace
 from tutuclient.resources.options import CallOptions
 from tutuclient.settings import UNSET
+from tutuclient.settings.values import clean_concurrency, clean_rate
 from tutuclient.tools import Shape, is_format
 from tutuclient.types.chat import ParseFields
 from tutuclient.wire.keywords import is_any
@@ -40,6 +38,7 @@ from tutuclient.wire.keywords import is_any
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from tutuclient.pace import PaceState
     from tutuclient.types.chat import ChatCompletion
     from tutuclient.types.parsed import ParsedChatCompletion
 
@@ -47,8 +46,6 @@ T = TypeVar("T")
 
 Items: TypeAlias = Iterable[Any] | AsyncIterable[Any]
 
-_RATE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(s|sec|second|m|min|minute|h|hour|d|day)\s*")
-_SECONDS: Final = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _STOP_ON: Final = (AuthenticationError, InsufficientQuotaError)
 _CUT_OFF: Final = frozenset({"length", "max_tokens", "model_length"})
 # Of a call, and not of an answer: headers may be secret, and a deadline changes nothing that is written down.
@@ -86,7 +83,7 @@ class Calls(NamedTuple):
         edit: ``edit``.
         generate: ``generate``.
         slots: Calls in flight at most.
-        pace: Returns the pace of the client in the running loop; None for one of the run's own.
+        pace: Returns ``pace``.
     """
 
     create: Callable[..., Awaitable[Any]]
@@ -94,7 +91,7 @@ class Calls(NamedTuple):
     edit: Callable[..., Awaitable[Any]]
     generate: Callable[..., Awaitable[Any]]
     slots: int
-    pace: Callable[[], Paced] | None = None
+    pace: Callable[[], PaceState]
 
 
 class _Ask(NamedTuple):
@@ -129,10 +126,10 @@ def plan_run(
     plan: Plan[Any] = Plan(
         task,
         Call(partial(_send, calls, ask, options), partial(_value, response_format)),
-        calls.pace or partial(Pace, window=calls.slots),
+        calls.pace,
         calls.slots,
-        workers=_workers(options.get("concurrency", "auto")),
-        interval=0.0 if (rate := options.get("rate")) is None else 1 / per_second(rate),
+        workers=clean_concurrency(options.get("concurrency", "auto"), "concurrency"),
+        interval=0.0 if (rate := options.get("rate")) is None else 1 / clean_rate(rate, "rate"),
         budget=_budget(options.get("budget")),
         folder=None if journal is None else Path(journal),
         config={"task": task, "prompt": prompt, **shared},
@@ -147,25 +144,6 @@ def plan_run(
         allow_change=bool(options.get("allow_change", False)),
     )
     return BatchRun(items, Reader(task, prompt, shared), plan)
-
-
-def per_second(rate: object) -> float:
-    """Return a rate in starts per second.
-
-    Args:
-        rate: A number of starts per second, or a text such as "600/min" (also /s, /h and /day).
-
-    Raises:
-        ConfigError: It is neither.
-    """
-    found = 0.0
-    if isinstance(rate, str) and (match := _RATE.fullmatch(rate)):
-        found = float(match[1]) / _SECONDS[match[2][0]]
-    elif isinstance(rate, int | float) and not isinstance(rate, bool):
-        found = float(rate)
-    if not 0 < found < math.inf:
-        raise ConfigError(f'rate is {quoted(rate)}: write a number of starts a second, or such as "600/min"')
-    return found
 
 
 # --- Keywords ---
@@ -216,14 +194,6 @@ def _check_images(task: Task, options: Mapping[str, Any], response_format: objec
         )
     if task == "generate" and not {"detail", "max_side"}.isdisjoint(options):
         raise ConfigError("detail and max_side are for images that are sent; generate sends none")
-
-
-def _workers(concurrency: Any) -> int | Literal["auto"]:
-    if concurrency == "auto":
-        return "auto"
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-        raise ConfigError(f'concurrency is {quoted(concurrency)}: write a whole number from 1 up, or "auto"')
-    return concurrency
 
 
 def _budget(budget: Any) -> Budget:

@@ -8,13 +8,14 @@ from array import array
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
 
 from tutuclient.batch.answering import Answering, Call
 from tutuclient.batch.items import Item, Reader, Task, digest
 from tutuclient.batch.journal import Journal, JournalError, Keys
 from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget
 from tutuclient.errors import ConfigError, TutuError, printable
+from tutuclient.pace import FIRST_WINDOW
 from tutuclient.transport.admission import answering_items
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
     from typing import Self
+
+    from tutuclient.pace import PaceState
 
 T = TypeVar("T")
 
@@ -35,18 +38,6 @@ _FEW: Final = 20  # results from which on a share of failures means something
 _PAUSE_EVERY: Final = 200  # items skipped at a time before the loop gets a turn
 
 
-class Paced(Protocol):
-    """What a run uses of a ``Pace``."""
-
-    rate: float
-    window: float
-    refusals: int
-
-    def begin_small(self) -> None:
-        """Search the window from below."""
-        ...
-
-
 @dataclass
 class Plan(Generic[T]):
     """How a run goes. ``client.map`` explains what has the name of one of its keywords.
@@ -54,7 +45,7 @@ class Plan(Generic[T]):
     Attributes:
         task: What is done with each item.
         call: Makes the call for an item, and reads its value.
-        pace: Returns the pace of the relay; called within the loop.
+        pace: Returns the pace of the relay as it is in the running loop.
         most: Calls that the client has in flight at most.
         workers: How many items at once, or "auto".
         interval: Seconds between two starts.
@@ -65,7 +56,7 @@ class Plan(Generic[T]):
 
     task: Task
     call: Call[T]
-    pace: Callable[[], Paced]
+    pace: Callable[[], PaceState]
     most: int
     workers: int | Literal["auto"] = "auto"
     interval: float = 0.0
@@ -99,7 +90,6 @@ class BatchRun(Generic[T]):
         self._reader = reader
         self._items = items
         self._source: Iterator[Any] | AsyncIterator[Any] | None = None
-        self._pace: Paced | None = None
         self._answering: Answering[T] | None = None
         self._journal: Journal | None = None
         # Pulling: one worker at a time, and it waits until there is room.
@@ -131,14 +121,11 @@ class BatchRun(Generic[T]):
             raise ConfigError("a run is entered once: client.map(…) again makes another, and a journal goes on")
         items = self._items
         self._source = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
-        self._pace = plan.pace()
         if plan.folder is not None:
             self._journal = await Journal.open(plan.folder, plan.config, allow_change=plan.allow_change)
         self._answering = Answering(plan.task, plan.call, self._journal)
         self._began = time.monotonic()
-        self._refusals_before = self._pace.refusals
-        if plan.workers == "auto":
-            self._pace.begin_small()
+        self._refusals_before = plan.pace().refusals
         self._staff()
         return self
 
@@ -212,20 +199,22 @@ class BatchRun(Generic[T]):
         found = self._summary
         if not self._ending:
             found.elapsed_s = time.monotonic() - self._began
-        if self._pace is not None:
-            found.refusals = self._pace.refusals - self._refusals_before
-            found.rate = None if self._pace.rate == float("inf") else self._pace.rate
-            found.window = int(self._pace.window)
+            pace = self._plan.pace()
+            found.refusals, found.rate, found.window = pace.refusals - self._refusals_before, pace.rate, pace.window
         return found
 
     # --- Workers ---
 
     def _wanted(self) -> int:
-        """Return how many workers there should be: as many as can be admitted."""
+        """Return how many workers there should be: as many as can be admitted.
+
+        It begins with a few and one more for each answer, which doubles them in a round trip: an unknown relay is not
+        met with all that the client has.
+        """
         plan = self._plan
-        if plan.workers != "auto" or self._pace is None:
-            return plan.most if plan.workers == "auto" else min(plan.workers, plan.most)
-        return min(plan.most, int(self._pace.window) + _SPARE)
+        if plan.workers != "auto":
+            return min(plan.workers, plan.most)
+        return min(plan.most, plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
 
     def _staff(self) -> None:
         while self._staffed < self._wanted() and not (self._exhausted or self._ending or self._stop):
