@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 from tutuclient.batch.answering import Call
 from tutuclient.batch.items import Item, Reader, Task
 from tutuclient.batch.run import BatchRun, Plan
 from tutuclient.pace import PaceState
+from tutuclient.testing import fails
 from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, Usage
 
 if TYPE_CHECKING:
@@ -30,6 +32,24 @@ def pairs(count: int) -> list[tuple[str, bytes]]:
     return [(f"item{number}", b"x") for number in range(count)]
 
 
+class Bucket:
+    """A relay's token bucket, which answers a bare 429 when it is empty."""
+
+    def __init__(self, rate: float, size: float) -> None:
+        self.rate, self.size = rate, size
+        self.level, self.at = size, time.monotonic()
+        self.refused = 0
+
+    def __call__(self, answer: Any) -> Any:
+        now = time.monotonic()
+        self.level, self.at = min(self.size, self.level + (now - self.at) * self.rate), now
+        if self.level < 1:
+            self.refused += 1
+            return fails(429, "too many")
+        self.level -= 1
+        return answer
+
+
 def pace() -> PaceState:
     return PaceState(window=64, rate=None, refusals=0, in_flight=0, waiting=0, gate=0.0)
 
@@ -39,7 +59,7 @@ def run_of(
     send: Callable[[Item], Awaitable[ChatCompletion]] = echo,
     *,
     task: Task = "ask",
-    workers: int = 4,
+    workers: Any = 4,
     **plan: Any,
 ) -> BatchRun[str]:
     made: Plan[str] = Plan(task, Call(send, lambda completion: completion.text), pace, 64, workers=workers, **plan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.batch.runs import answer, echo, pairs, run_of
+from tests.batch.runs import Bucket, answer, echo, pace, pairs, run_of
 from tutuclient import (
     AuthenticationError,
     BatchStoppedError,
@@ -23,6 +24,7 @@ from tutuclient import (
     ConfigError,
     JournalError,
     RateLimitError,
+    RetryPolicy,
     TutuClient,
     TutuError,
 )
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     from tutuclient.types.chat import ChatCompletion
 
 pytestmark = pytest.mark.timeout(60)
+
+
+STEADY = RetryPolicy(wait_initial=0.05, wait_max=0.2)
 
 
 def ids(results: list[Any]) -> list[str]:
@@ -364,6 +369,49 @@ async def test_starts_are_spaced() -> None:
     assert starts[-1] - starts[0] >= 0.17
 
 
+async def test_an_order_is_written_down_when_the_relay_lets_it_in(tmp_path: Path) -> None:
+    gate = 0.3
+    run = run_of(pairs(20), task="edit", folder=tmp_path)
+    run._plan.pace = lambda: dataclasses.replace(pace(), gate=gate, rate=50.0)
+    async with run:
+        await asyncio.sleep(0.1)
+        assert list(read(tmp_path / "journal.jsonl")) == []
+        gate = 0.0
+        began = time.monotonic()
+        assert len(await run.gather()) == 20
+    assert time.monotonic() - began > 0.3
+
+
+async def test_a_run_begins_small_and_grows_with_its_answers() -> None:
+    running = most = 0
+    seen: list[int] = []
+
+    async def send(item: Item) -> ChatCompletion:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        seen.append(most)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return await echo(item)
+
+    await run_of(pairs(200), send, workers="auto").gather()
+    assert max(seen[:8]) <= 8
+    assert max(seen[:20]) <= 20
+    assert most > 30
+
+
+@pytest.mark.parametrize("options", [{}, {"rate": "60/s"}, {"concurrency": 100}], ids=["learnt", "set", "wide"])
+async def test_nothing_is_lost_to_a_rate_limit(options: Any) -> None:
+    bucket, picture = Bucket(60, 10), sample_picture()
+    async with serve() as server, TutuClient("any", server.base_url, retry=STEADY) as client:
+        server.answers(*[lambda _: bucket(says("seen"))] * 2000)
+        run = client.map([(name, picture) for name, _ in pairs(120)], "what?", **options)
+        assert all(result.ok for result in await run.gather())
+        assert run.summary().refusals == bucket.refused
+        assert "rate" not in options or bucket.refused == 0
+
+
 async def test_progress_is_told_after_each_result() -> None:
     seen: list[int] = []
     await run_of(pairs(5), on_progress=lambda summary: seen.append(summary.done), workers=1).gather()
@@ -524,7 +572,7 @@ def test_kill_nine_loses_nothing_and_orders_nothing_twice(tmp_path: Path, task: 
     seen: Counter[str] = Counter()
     with serve_in_thread() as server:
         server.answers(*[slowly(0.03, task)] * (3 * count))
-        for _ in range(100):
+        for kills in range(100):
             command = [sys.executable, "-c", KILLED, server.base_url, str(tmp_path), task, str(count)]
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  (our own code)
                 assert process.stdout is not None
@@ -534,6 +582,7 @@ def test_kill_nine_loses_nothing_and_orders_nothing_twice(tmp_path: Path, task: 
                 lines = [line for line in [first, *process.stdout.read().split("\n")[:-1]] if line]
             seen.update(line.split()[0] for line in lines if not line.startswith("end"))
             if any(line.startswith("end") for line in lines):
+                assert kills > 3
                 break
         else:
             raise AssertionError("it never came to its end")

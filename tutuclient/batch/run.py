@@ -34,6 +34,7 @@ Reason: TypeAlias = Literal["error", "failures", "budget"]
 _BUFFER: Final = 16  # results that wait for the reader beyond what is in flight
 _AHEAD: Final = 4  # times the workers: how far an ordered run may be ahead of its slowest item
 _SPARE: Final = 4  # workers beyond the window, so that an admitted request always has somebody to send it
+_GATE_S: Final = 0.5  # how often a run of images looks whether the relay lets anything in
 _FEW: Final = 20  # results from which on a share of failures means something
 _PAUSE_EVERY: Final = 200  # items skipped at a time before the loop gets a turn
 
@@ -195,7 +196,7 @@ class BatchRun(Generic[T]):
         return self.results
 
     def summary(self) -> BatchSummary:
-        """Return the run in numbers, as it stands."""
+        """Return the run in numbers, as it stands: one object, which goes on counting."""
         found = self._summary
         if not self._ending:
             found.elapsed_s = time.monotonic() - self._began
@@ -214,7 +215,8 @@ class BatchRun(Generic[T]):
         plan = self._plan
         if plan.workers != "auto":
             return min(plan.workers, plan.most)
-        return min(plan.most, plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
+        spare = _SPARE if plan.task == "ask" else 0
+        return min(plan.most, plan.pace().window + spare, FIRST_WINDOW + self._summary.done)
 
     def _staff(self) -> None:
         while self._staffed < self._wanted() and not (self._exhausted or self._ending or self._stop):
@@ -374,10 +376,20 @@ class BatchRun(Generic[T]):
         return ""
 
     async def _space(self) -> None:
-        if self._plan.interval:
+        """Wait until an item may start, as far as the run itself knows.
+
+        An order of an image is written down before the client queues it, and one that is written down and not sent is
+        of unknown outcome after a crash. So it waits here for what the client would make it wait for.
+        """
+        interval, makes_images = self._plan.interval, self._plan.task != "ask"
+        while makes_images and (closed := self._plan.pace().gate):  # noqa: ASYNC110  (a gate wakes nobody)
+            await asyncio.sleep(min(closed, _GATE_S))
+        if makes_images and (rate := self._plan.pace().rate):
+            interval = max(interval, 1 / rate)
+        if interval:
             now = time.monotonic()
             wait = self._next_start - now
-            self._next_start = max(self._next_start, now) + self._plan.interval
+            self._next_start = max(self._next_start, now) + interval
             if wait > 0:
                 await asyncio.sleep(wait)
 
