@@ -23,14 +23,15 @@ from tutuclient.testing import fails, rate_limited, raw, says
 from tutuclient.transport.admission import answering_items
 
 if TYPE_CHECKING:
+    from tutuclient import ChatCompletion
     from tutuclient.testing import Recorded, Server
 
 STEADY = RetryPolicy(wait_initial=0.05, wait_max=0.2)
 
 
 async def ask(client: TutuClient, text: str = "hi", **options: Any) -> str:
-    answer = await client.chat.completions.create(model="m", messages=[user(text)], **options)
-    return str(answer.text)
+    answer: ChatCompletion = await client.chat.completions.create(model="m", messages=[user(text)], **options)
+    return answer.text
 
 
 class Bucket:
@@ -166,7 +167,11 @@ async def test_being_refused_ends_with_the_deadline(server: Server) -> None:
 
 async def test_a_lasting_refusal_does_not_freeze_the_client_when_it_ends(server: Server) -> None:
     opens = time.monotonic() + 1.5
-    server.answers(*[lambda _: says("open") if time.monotonic() > opens else fails(429, "closed")] * 1000)
+
+    def closed(_: Recorded) -> Any:
+        return says("open") if time.monotonic() > opens else fails(429, "closed")
+
+    server.answers(*[closed] * 1000)
     async with TutuClient(KEY, server.base_url, retry=STEADY) as client:
         assert await asyncio.gather(*(ask(client) for _ in range(100))) == ["open"] * 100
         assert time.monotonic() - opens < 4  # The probes are a second, then two seconds apart.

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         ([fails(422, "odd")], 4, "odd"),
         ([fails(400, "no", code="content_policy_violation")], 4, "change it"),
         ([rate_limited(3600)], 5, "(the relay asks to wait 3600 s)"),
-        ([rate_limited(0)] * 3, 5, "[3 attempts]"),
+        ([rate_limited(0), rate_limited(3600)], 5, "[2 attempts]"),
         ([fails(500, "oops")] * 3, 1, "try again later"),
         ([fails(504, "late")] * 3, 7, "billed"),
         ([raw(200, b"<html><title>Panel</title>")], 8, "check --base-url"),
