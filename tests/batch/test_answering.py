@@ -121,6 +121,23 @@ async def test_values_of_every_kind_are_written_as_json(client: TutuClient, serv
     assert written(tmp_path)[0].res == {"name": "Rio"}
 
 
+async def test_odd_answers_are_written_too(client: TutuClient, server: Server, tmp_path: Path) -> None:
+    class Odd(pydantic.BaseModel):
+        name: str
+
+        def model_dump(self, **_: Any) -> Any:
+            raise ZeroDivisionError
+
+    server.answers(says('{"name": "Rio"}'), says("half \ud83d a pair"))
+    items = [("a", PICTURE), ("b", PICTURE)]
+    [typed] = await client.map(items[:1], "what?", response_format=Odd, journal=tmp_path / "typed").gather()
+    [text] = await client.map(items[1:], "what?", journal=tmp_path / "text").gather()
+    assert typed.ok
+    assert text.ok
+    assert written(tmp_path / "typed")[0].res == "Odd(name='Rio')"
+    assert written(tmp_path / "text")[0].res.startswith("half ")
+
+
 async def test_an_item_that_was_never_sent_is_not_written(client: TutuClient, tmp_path: Path) -> None:
     [result] = await client.map([{"prompt": 5, "image": PICTURE}], journal=tmp_path).gather()
     assert not result.ok

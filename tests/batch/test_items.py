@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import PIL.Image
 import pytest
@@ -15,9 +16,6 @@ import pytest
 from tutuclient import ConfigError, Upload, image, user
 from tutuclient.batch.items import Item, Reader, digest, identity
 from tutuclient.testing import sample_picture
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MESSAGES = [{"role": "user", "content": "hi"}]
 PICTURE = sample_picture()
@@ -222,6 +220,25 @@ print(digest(tool, Sight, object()), Reader("ask", "p", {"b": 1, "a": {2: 3}}).r
 
 def test_keys_that_are_numbers_have_their_place_in_a_digest() -> None:
     assert digest({50256: -100, 7: 1}) == digest({7: 1, 50256: -100}) != digest({7: 2, 50256: -100})
+
+
+def test_names_that_are_not_utf8_are_names_all_the_same() -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    read = item(Path(name))
+    assert read.id == "caf\\udce9.png"
+    assert read.sources == [Path(name)]
+    assert read.key == item(Path(name)).key != item(Path(os.fsdecode(b"caf\xe8.png"))).key
+
+
+def test_deadlines_and_headers_are_no_part_of_a_key() -> None:
+    fields = {"timeout": 5, "extra_headers": {"X-A": "b"}, "extra_query": {"a": "b"}}
+    assert item({"image": PICTURE, **fields}).key == item({"image": PICTURE}).key
+
+
+def test_without_a_journal_files_are_not_looked_at(path: Path) -> None:
+    reader = Reader("ask", "what?", {}, keyed=False)
+    assert reader.read(path, 0).key == 0
+    assert reader.read(PICTURE, 0).id == item(PICTURE).id
 
 
 def test_parts_of_a_digest_do_not_run_together() -> None:

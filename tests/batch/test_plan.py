@@ -157,6 +157,7 @@ async def test_a_changed_file_is_asked_about_again(client: TutuClient, server: S
         ({"image": "a.png"}, {}, "which is one: pass a list"),
         (5, {}, "items is 5"),
         ([], {"prompt": " "}, "the prompt must be text"),
+        ([], {"prompt": "cat.jpg"}, "is the name of an image"),
         ([], {"edit": True, "generate": True}, "two runs"),
         ([], {"edit": True}, "edit=True needs journal="),
         ([], {"generate": True}, "generate=True needs journal="),

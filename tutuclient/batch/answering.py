@@ -107,7 +107,7 @@ class Answering(Generic[T]):
         if result.usage is not None:
             record.tin, record.tout = result.usage.prompt_tokens, result.usage.completion_tokens
         if result.ok:
-            record.res = msgspec.to_builtins(result.value, enc_hook=_dumped, str_keys=True)
+            record.res = _builtins(result.value)
         await journal.append(record)
 
     async def _save(self, answer: ChatCompletion, item: Item, result: BatchResult[T], record: Record) -> None:
@@ -154,6 +154,14 @@ def _note_error(error: Exception, outcome: ItemOutcome, result: BatchResult[Any]
     record.k, record.cls, record.outcome = "fail", type(error).__name__, outcome
     record.err = printable(str(error), _ERROR_CHARS)
     record.st = getattr(error, "status_code", None) or record.st
+
+
+def _builtins(value: Any) -> Any:
+    """Return a value as JSON has it; its repr where it cannot be had."""
+    try:
+        return msgspec.to_builtins(value, enc_hook=_dumped, str_keys=True)
+    except Exception:  # noqa: BLE001  (a type's own code: the answer is there, and has to be written)
+        return repr(value)
 
 
 def _dumped(value: Any) -> Any:

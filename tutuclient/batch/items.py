@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import msgspec
 
+from tutuclient.batch.journal import encodable
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media.parts import ImagePart
 from tutuclient.media.upload import Upload, shown_image
@@ -24,6 +26,8 @@ Task: TypeAlias = Literal["ask", "edit", "generate"]
 
 _DIGEST_BYTES: Final = 8
 _LONGEST_ID: Final = 200
+# Of a call, and not of its answer: headers may be secret, and a deadline changes nothing that is written down.
+UNWRITTEN: Final = frozenset({"extra_headers", "extra_query", "timeout"})
 _OWN: Final = frozenset({"id", "image", "images", "prompt", "messages"})
 _OF_THE_RUN: Final = frozenset({"response_format", "stream"})
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -61,10 +65,12 @@ class Reader:
         task: What the run does with each.
         prompt: The prompt of items that have none of their own.
         shared: What all answers depend on besides: model, schema, fields.
+        keyed: Whether items need their keys; without a journal they do not, and files are not looked at.
     """
 
-    def __init__(self, task: Task, prompt: str | None, shared: Mapping[str, Any]) -> None:
+    def __init__(self, task: Task, prompt: str | None, shared: Mapping[str, Any], *, keyed: bool = True) -> None:
         self._task = task
+        self._keyed = keyed
         self._prompt = prompt
         self._shared = digest(dict(shared))
 
@@ -106,10 +112,14 @@ class Reader:
         else:
             sources = [given]
         self._check(index, name, sources, prompt, messages, fields)
-        parts = [identity(source) for source in sources]
-        found = name or _name(sources) or f"{digest(parts, prompt, messages):016x}"
-        key = digest(self._task, found, parts, prompt, messages, fields, self._shared)
-        return Item(index, found, key, sources, prompt, messages, fields)
+        found = name or _name(sources)
+        key = 0
+        if found is None or self._keyed:
+            parts = [identity(source) for source in sources]
+            found = found or f"{digest(parts, prompt, messages):016x}"
+            own = {name: value for name, value in fields.items() if name not in UNWRITTEN}
+            key = digest(self._task, found, parts, prompt, messages, own, self._shared)
+        return Item(index, encodable(found), key, sources, prompt, messages, fields)
 
     def _check(
         self, index: int, name: Any, sources: Sequence[Any], prompt: Any, messages: Any, fields: Mapping[str, Any]
@@ -134,15 +144,19 @@ def digest(*parts: Any) -> int:
     """Return a digest of 64 bits, the same in every process."""
     hashed = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for part in parts:
-        data = part
-        if not isinstance(part, bytes):
-            # By way of plain values: the encoder sorts no keys that are not text, such as those of ``logit_bias``.
-            data = msgspec.json.encode(
-                msgspec.to_builtins(part, enc_hook=_plain, str_keys=True, order="deterministic"), order="deterministic"
-            )
+        data = part if isinstance(part, bytes) else _encoded(part)
         hashed.update(len(data).to_bytes(8, "big"))
         hashed.update(data)
     return int.from_bytes(hashed.digest(), "big")
+
+
+def _encoded(part: Any) -> bytes:
+    # By way of plain values: the encoder sorts no keys that are not text, such as those of ``logit_bias``.
+    plain = msgspec.to_builtins(part, enc_hook=_plain, str_keys=True, order="deterministic")
+    try:
+        return msgspec.json.encode(plain, order="deterministic")
+    except (UnicodeEncodeError, OverflowError):  # Names of files that are not UTF-8, numbers beyond 64 bits.
+        return json.dumps(plain, sort_keys=True).encode()
 
 
 def identity(source: Any) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import json
 import os
 import queue
 import threading
@@ -30,6 +31,7 @@ import msgspec
 
 from tutuclient._threads import in_thread
 from tutuclient.errors import ConfigError, TutuError, printable
+from tutuclient.types.json import is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -117,8 +119,25 @@ _record_decoder = msgspec.json.Decoder(Record)
 
 def encode(record: Record) -> bytes:
     """Return a record as a line, with its CRC and newline."""
-    body = _encoder.encode(record)[:-1]
+    try:
+        body = _encoder.encode(record)[:-1]
+    except (ValueError, OverflowError, TypeError):
+        # Lone surrogates of a file's name or of a relay, numbers beyond 64 bits: it is written all the same.
+        body = json.dumps(_writable(msgspec.to_builtins(record, enc_hook=repr))).encode()[:-1]
     return b'%b%b%08x"}\n' % (body, _CRC, zlib.crc32(body))
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if is_object(value):
+        return {encodable(str(name)): _writable(each) for name, each in value.items()}
+    return [_writable(each) for each in value] if is_list(value) else value
+
+
+def encodable(text: str) -> str:
+    """Return text that UTF-8 has: lone surrogates, as in names of files that are not UTF-8, become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def whole(line: bytes) -> bool:

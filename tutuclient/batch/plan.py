@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, Ty
 from tutuclient import wire
 from tutuclient._threads import in_thread
 from tutuclient.batch.answering import Call
-from tutuclient.batch.items import Item, Reader, Task, bare, digest
+from tutuclient.batch.items import UNWRITTEN, Item, Reader, Task, bare, digest
 from tutuclient.batch.result import BatchSummary, Budget
 from tutuclient.batch.run import BatchRun, OnExit, Plan
 from tutuclient.diagnostics import quoted
@@ -28,6 +28,7 @@ from tutuclient.errors import (
     printable,
 )
 from tutuclient.media.parts import image
+from tutuclient.media.sources import names_image
 from tutuclient.resources.options import CallOptions
 from tutuclient.settings import UNSET
 from tutuclient.settings.values import clean_concurrency, clean_rate
@@ -48,8 +49,6 @@ Items: TypeAlias = Iterable[Any] | AsyncIterable[Any]
 
 _STOP_ON: Final = (AuthenticationError, InsufficientQuotaError)
 _CUT_OFF: Final = frozenset({"length", "max_tokens", "model_length"})
-# Of a call, and not of an answer: headers may be secret, and a deadline changes nothing that is written down.
-_UNWRITTEN: Final = frozenset({"extra_headers", "extra_query", "timeout"})
 
 
 class MapFields(ParseFields, CallOptions, total=False):
@@ -115,6 +114,8 @@ def plan_run(
     task = _task(options)
     if prompt is not None and not (is_any(prompt, str) and prompt.strip()):
         raise ConfigError(f"the prompt must be text, and not empty; got {quoted(prompt)}")
+    if names_image(prompt):
+        raise ConfigError(f"{quoted(prompt)} stands where the prompt belongs, but is the name of an image")
     if task != "ask":
         _check_images(task, options, response_format)
     ask = _Ask(task, response_format, {"model": "gpt-4o" if task == "ask" else "gpt-4o-image", **fields})
@@ -143,7 +144,7 @@ def plan_run(
         retry_failed=bool(options.get("retry_failed", False)),
         allow_change=bool(options.get("allow_change", False)),
     )
-    return BatchRun(items, Reader(task, prompt, shared), plan)
+    return BatchRun(items, Reader(task, prompt, shared, keyed=journal is not None), plan)
 
 
 # --- Keywords ---
@@ -219,7 +220,7 @@ def _max_failures(most: Any) -> float | None:
 
 def _shared(ask: _Ask, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what all answers depend on, as JSON: it is written into the run's folder, and goes into each key."""
-    kept = {name: value for name, value in ask.fields.items() if name not in _UNWRITTEN}
+    kept = {name: value for name, value in ask.fields.items() if name not in UNWRITTEN}
     # Values that are long, or may be anything, by their digest.
     shared = {
         name: value if isinstance(value, str | int | float | None) else f"{digest(value):016x}"
