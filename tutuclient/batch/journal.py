@@ -45,6 +45,7 @@ _SYNC_S: Final = 0.1
 _SYNC_RECORDS: Final = 256
 _NEW_KEYS: Final = 8192
 _MERGED_KEYS: Final = 131_072
+_GATHER_S: Final = 0.002
 _JOINED: Final = 512  # records that are written at once
 _CRC: Final = b',"crc":"'
 _TAIL_BYTES: Final = len(_CRC) + 8 + len(b'"}')
@@ -312,7 +313,8 @@ class Writer:
         self._unsynced = 0
         self._unsynced_since = 0.0
         # As long as there are callers that wait: a slow disk slows the run, and does not fill the memory.
-        self._queue: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Line] | None] = queue.SimpleQueue()
+        self._gathered: list[_Line] = []
         self._thread = threading.Thread(target=self._work, name="tutuclient-journal", daemon=True)
         self._thread.start()
 
@@ -324,11 +326,22 @@ class Writer:
         """
         record.t = record.t or round(time.time(), 3)
         waiter: asyncio.Future[None] = self._loop.create_future()
-        self._queue.put(_Line(encode(record), sync, waiter))
+        self._gathered.append(_Line(encode(record), sync, waiter))
+        if sync:
+            self._hand_over()
+        elif len(self._gathered) == 1:
+            # Waking the thread for each record would cost more than all else that is done for it.
+            self._loop.call_later(_GATHER_S, self._hand_over)
         await waiter
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
 
     async def aclose(self) -> None:
         """Write and sync what is left, and close the file."""
+        self._hand_over()
         if self._thread.is_alive():
             self._queue.put(None)
             await self._ended.wait()
@@ -338,9 +351,7 @@ class Writer:
     def _work(self) -> None:
         closing = False
         while not closing:
-            lines = self._next()
-            closing = None in lines
-            real = [line for line in lines if line is not None]
+            real, closing = self._next()
             if real and self._failure is None:
                 self._write(b"".join(line.data for line in real), len(real))
             due = self._unsynced and time.monotonic() >= self._unsynced_since + _SYNC_S
@@ -351,15 +362,19 @@ class Writer:
         with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits.
             self._loop.call_soon_threadsafe(self._ended.set)
 
-    def _next(self) -> list[_Line | None]:
-        """Return what waits, or nothing when a sync is due."""
+    def _next(self) -> tuple[list[_Line], bool]:
+        """Return what waits, or nothing when a sync is due, and whether that was the end."""
         timeout = max(0.0, self._unsynced_since + _SYNC_S - time.monotonic()) if self._unsynced else None
-        lines: list[_Line | None] = []
+        lines: list[_Line] = []
         with contextlib.suppress(queue.Empty):
-            lines.append(self._queue.get(timeout=timeout))
-            while len(lines) < _JOINED and lines[-1] is not None:
-                lines.append(self._queue.get_nowait())
-        return lines
+            got = self._queue.get(timeout=timeout)
+            while got is not None:
+                lines += got
+                if len(lines) >= _JOINED:
+                    return lines, False
+                got = self._queue.get_nowait()
+            return lines, True
+        return lines, False
 
     def _write(self, data: bytes, count: int) -> None:
         rest = memoryview(b"\n" + data if self._torn else data)
