@@ -46,7 +46,7 @@ class Room:
         self.total: int = total
         self.free: int = total
         self.admissions: list[Admission] = []
-        self._blocked: deque[Admission] = deque()
+        self.blocked: deque[Admission] = deque()
 
     @property
     def waiting(self) -> int:
@@ -55,14 +55,13 @@ class Room:
 
     def wake_later(self, admission: Admission) -> None:
         """Have an admission called when there is room again; in turn, so that no key keeps out another."""
-        if admission not in self._blocked:
-            self._blocked.append(admission)
+        if admission not in self.blocked:
+            self.blocked.append(admission)
 
-    def leave(self) -> None:
-        """Note that a request has ended."""
-        self.free += 1
-        while self._blocked and self.free:
-            self._blocked.popleft().admit()
+    def wake(self) -> None:
+        """Call the admissions that wait for room, while there is some."""
+        while self.blocked and self.free:
+            self.blocked.popleft().admit()
 
 
 class Slot:
@@ -74,10 +73,6 @@ class Slot:
         self._admission = admission
         self._ticket: Ticket | None = ticket
 
-    def _take(self) -> Ticket | None:
-        ticket, self._ticket = self._ticket, None
-        return ticket
-
     def admitted(self) -> None:
         """Note that the relay answers, before the answer's end."""
         if self._ticket is not None:
@@ -85,12 +80,14 @@ class Slot:
 
     def release(self, outcome: Literal["done", "overloaded", "dropped"] = "done", tokens: int | None = None) -> None:
         """Give it back; doing so again has no effect."""
-        if (ticket := self._take()) is not None:
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
             self._admission.release(ticket, outcome, tokens)
 
     def refused(self, retry_after: float | None, stated: Stated | None) -> None:
         """Give it back because the relay did not admit the request."""
-        if (ticket := self._take()) is not None:
+        ticket, self._ticket = self._ticket, None
+        if ticket is not None:
             self._admission.refused(ticket, retry_after, stated)
 
 
@@ -122,11 +119,11 @@ class Admission:
 
     def acquire_nowait(self) -> Slot | None:
         """Return a slot if one is free now and nobody waits; else None."""
-        now = self._loop.time()
-        if self._calls or self._items or not self._room.free or self.pace.wait(now) > 0:
+        pace, room, now = self.pace, self._room, self._loop.time()
+        if self._calls or self._items or not room.free or pace.wait(now) > 0:
             return None
-        self._room.free -= 1
-        return Slot(self, self.pace.start(now))
+        room.free -= 1
+        return Slot(self, pace.start(now))
 
     async def acquire(self, *, item: bool = False, again: bool = False) -> Slot:
         """Wait for a slot. Cancelling takes none.
@@ -172,7 +169,10 @@ class Admission:
         self._leave()
 
     def _leave(self) -> None:
-        self._room.leave()
+        room = self._room
+        room.free += 1
+        if room.blocked:
+            room.wake()
         if self._calls or self._items:
             self.admit()
 

@@ -32,6 +32,7 @@ from tutuclient.transport.connection import Guard, Progress, progress_of_attempt
 from tutuclient.transport.deadlines import Limits
 from tutuclient.transport.middleware import through
 from tutuclient.transport.reply import Reply
+from tutuclient.wire import rate_headers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -386,7 +387,7 @@ class Attempts:
             response = await self._exchange(url)
             status = meta.status_code = response.status
             meta.headers = response.headers
-            if (stated := wire.rate_headers(response.headers)) is not None:
+            if (stated := rate_headers(response.headers)) is not None:
                 self._admission.pace.headers(self._loop.time(), **stated._asdict())
             meta.headers_s = meta.elapsed_s = self._loop.time() - self._started
             if 200 <= status < 300:  # noqa: PLR2004  (2xx)
