@@ -547,7 +547,7 @@ from tutuclient import TutuClient
 async def main(folder, task, count):
     items = [(f"item{number}", Path(folder) / "a.png") for number in range(count)]
     async with TutuClient("any", sys.argv[1]) as client:
-        async with client.map(items, "what?", journal=Path(folder) / "run", edit=task == "edit", concurrency=8) as run:
+        async with client.map(items, "what?", journal=Path(folder) / "run", edit=task == "edit", concurrency=3) as run:
             async for result in run:
                 print(result.id, result.ok, flush=True)
     print("end", run.summary().unknown, flush=True)
