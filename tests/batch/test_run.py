@@ -597,6 +597,9 @@ def test_kill_nine_loses_nothing_and_orders_nothing_twice(tmp_path: Path, task: 
         assert sorted(set(sent)) == sorted(sent)
         assert len(sent) == count
         assert orders <= count
+        names = [name for record in read(tmp_path / "run" / "journal.jsonl") for name, _ in record.img]
+        assert len(names) == len(done)
+        assert all((tmp_path / "run" / "images" / name).stat().st_size for name in names)
 
 
 # --- memory ----------------------------------------------------------------------------------------------------------
