@@ -185,9 +185,6 @@ def test_each_foreign_library_has_its_rooms(library: str) -> None:
 # sends by each endpoint, the struct of balances with its resource, and openai's names in tests/test_compat.py.
 WITHOUT_TESTS = {
     # Through the run, once client.map is its door.
-    "batch/items.py",
-    "batch/result.py",
-    "batch/run.py",
     "transport/__init__.py",
     "testing/__init__.py",
     "resources/resource.py",

@@ -54,11 +54,10 @@ def test_an_example_runs_as_it_stands(relay: Server, example: str) -> None:
     assert done.stdout
     if "sky.png" in example:
         assert Path("sky.png").read_bytes().startswith(b"\x89PNG")
-    if "TaskGroup" in example:
-        assert {line.split()[0] for line in done.stdout.splitlines() if line.startswith(("a.", "b."))} == {
-            "a.jpg",
-            "b.jpg",
-        }
+    if "client.map" in example:
+        named = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("images")}
+        assert named == {str(Path("images") / name) for name in ("a.jpg", "b.jpg")}
+        assert "2 answered, 0 failed" in done.stdout
     if "testing" not in example:
         assert relay.requests
 

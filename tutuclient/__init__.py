@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, ForwardRef
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from tutuclient.batch.journal import JournalError
+    from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget
+    from tutuclient.batch.run import BatchRun
     from tutuclient.client import TutuClient
     from tutuclient.errors import (
         APIConnectionError,
@@ -110,6 +113,11 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "Balance",
+    "BatchResult",
+    "BatchRun",
+    "BatchStoppedError",
+    "BatchSummary",
+    "Budget",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatCompletionStream",
@@ -136,6 +144,7 @@ __all__ = [
     "IncompleteStreamError",
     "InsufficientQuotaError",
     "InternalServerError",
+    "JournalError",
     "LengthFinishReasonError",
     "MediaError",
     "Message",
@@ -195,9 +204,14 @@ __all__ = [
 ]
 
 # The modules that define the names of ``__all__``; those that are not listed are in ``types``.
+_OF_RUNS = ("BatchStoppedError", "JournalError")
+_ERRORS = tuple(name for name in __all__ if name.endswith("Error") and name not in _OF_RUNS)
 _DEFINED_IN: dict[str, tuple[str, ...]] = {
     "client": ("TutuClient",),
-    "errors": ("DownloadReason", "Outcome", "RequestWarning", *(name for name in __all__ if name.endswith("Error"))),
+    "errors": ("DownloadReason", "Outcome", "RequestWarning", *_ERRORS),
+    "batch.journal": ("JournalError",),
+    "batch.result": ("BatchResult", "BatchStoppedError", "BatchSummary", "Budget"),
+    "batch.run": ("BatchRun",),
     "streams.events": ("EventStream",),
     "finding": ("find_images",),
     "media.image": ("GeneratedImage",),

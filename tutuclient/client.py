@@ -29,6 +29,8 @@ from tutuclient.types.chat import CallFields
 if TYPE_CHECKING:
     from typing import Self, Unpack
 
+    from tutuclient.batch.plan import Items, MapFields
+    from tutuclient.batch.run import BatchRun
     from tutuclient.media.parts import ImagePart
     from tutuclient.pace import PaceState
     from tutuclient.settings import Key, Timeout
@@ -425,6 +427,66 @@ class TutuClient:
         wire.check_keywords(fields, _FIELDS, "generate")
         # A chat model draws (WIRE.md 2.2): the relay's way, where OpenAI has ``images.generate``.
         return await self._ask(model, {"role": "user", "content": _prompt(prompt)}, stream, timeout, fields, True)
+
+    @overload
+    def map(
+        self, items: Items, prompt: str | None = None, *, response_format: type[T], **options: Unpack[MapFields]
+    ) -> BatchRun[T]: ...
+
+    @overload
+    def map(
+        self,
+        items: Items,
+        prompt: str | None = None,
+        *,
+        response_format: Mapping[str, Any] | Unset = UNSET,
+        **options: Unpack[MapFields],
+    ) -> BatchRun[str]: ...
+
+    def map(
+        self, items: Items, prompt: str | None = None, *, response_format: Any = UNSET, **options: Any
+    ) -> BatchRun[Any]:
+        """Answer many items: ``async with client.map(…) as run: async for result in run``, or ``await run.gather()``.
+
+        Items are pulled as they are needed, files are opened when they are sent, and an item that fails is a result
+        with its ``error``. With ``journal=`` each result is on the disk before it is handed on, and the same call goes
+        on where the last one stopped, whatever stopped it; what an earlier run has answered is not handed on again.
+
+        Args:
+            items: Any iterable, async or not, of images (as for ``analyze``, and fsspec's open files and rows of
+                ``datasets``), lists of messages, dicts (``image=`` or ``images=``, ``prompt=``, ``id=``, any field), or
+                pairs of an id and one of these. With ``generate=True``, of prompts.
+            prompt: What to ask of each image, or to change.
+            response_format: A type, as for ``chat.completions.parse``: then each ``value`` is one, else its text.
+            **options: ``model`` and every field of ``chat.completions.create``, ``detail``, ``max_side``, ``timeout``
+                (of each item), and:
+
+                * ``edit=True`` or ``generate=True``: make images, saved into the journal's folder.
+                * ``concurrency``: Items at once; "auto" goes by what the relay stands.
+                * ``rate``: The most starts, such as "600/min", or a number a second.
+                * ``budget``: A ``Budget`` of tokens, requests or images, after which the run stops.
+                * ``journal``: The run's folder. On one machine's own disk, for one process at a time.
+                * ``allow_change``: Go on with another prompt, model or field; what it changes is asked again.
+                * ``stop_on``: Errors that end the run; ``AuthenticationError`` and ``InsufficientQuotaError``.
+                * ``max_failures``: A share (from the 20th result on) or a number of failures that ends the run.
+                * ``ordered``: Results in the order of the items.
+                * ``on_progress``: Called with the ``BatchSummary`` after each result.
+                * ``on_exit``: "settle" or "cancel" what is in flight when the block is left early; images are settled
+                  and questions cancelled by default.
+                * ``retry_failed``: Try again what the journal has as failed.
+                * ``resend_unknown``: Order again images that were ordered, and may have been made and billed.
+
+        Raises:
+            ConfigError: The arguments cannot work, or, from the run, two items have one id or the journal is of
+                another run.
+            BatchStoppedError: From the run: the budget, ``stop_on`` or ``max_failures`` stopped it.
+            JournalError: From the run: the journal is in use by another process, or the disk is full.
+        """
+        from tutuclient.batch.plan import Calls, plan_run  # noqa: PLC0415  (most programs need no runs)
+
+        chat = self.chat.completions
+        calls = Calls(chat.create, chat.parse, self.edit, self.generate, self._settings.slots, lambda: self.pace)
+        return plan_run(calls, items, prompt, response_format, options)
 
     async def _ask(
         self,

@@ -36,6 +36,7 @@ additions are subclasses, so that existing clauses go on working::
                 ├── FirstTokenTimeoutError   the relay took too long to begin
                 └── StreamIdleTimeoutError   the stream sent nothing for too long
 
+Runs of many items have two more below the root: ``BatchStoppedError`` and ``JournalError``, in ``tutuclient.batch``.
 ``RequestWarning`` is not part of the tree: it is a warning about a request that is sent all the same.
 
 Every error can be pickled, and none carries the API key.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import msgspec
 
+from tutuclient.batch.journal import encodable
 from tutuclient.errors import ConfigError, printable
+from tutuclient.media.parts import ImagePart
+from tutuclient.media.upload import Upload, shown_image
+from tutuclient.wire.keywords import is_any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +26,11 @@ Task: TypeAlias = Literal["ask", "edit", "generate"]
 
 _DIGEST_BYTES: Final = 8
 _LONGEST_ID: Final = 200
+# Of a call, and not of its answer: headers may be secret, and a deadline changes nothing that is written down.
+UNWRITTEN: Final = frozenset({"extra_headers", "extra_query", "timeout"})
 _OWN: Final = frozenset({"id", "image", "images", "prompt", "messages"})
+_OF_THE_RUN: Final = frozenset({"response_format", "stream"})
+_ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 @dataclass(slots=True)
@@ -35,6 +45,7 @@ class Item:
         prompt: What to ask, or to draw.
         messages: A conversation in place of images and a prompt.
         fields: Fields of its own.
+        fault: Why it cannot be sent.
     """
 
     index: int
@@ -44,6 +55,7 @@ class Item:
     prompt: str | None
     messages: list[Any] | None
     fields: dict[str, Any]
+    fault: Exception | None = None
 
 
 class Reader:
@@ -53,84 +65,167 @@ class Reader:
         task: What the run does with each.
         prompt: The prompt of items that have none of their own.
         shared: What all answers depend on besides: model, schema, fields.
+        keyed: Whether items need their keys; without a journal they do not, and files are not looked at.
     """
 
-    def __init__(self, task: Task, prompt: str | None, shared: Mapping[str, Any]) -> None:
+    def __init__(self, task: Task, prompt: str | None, shared: Mapping[str, Any], *, keyed: bool = True) -> None:
         self._task = task
+        self._keyed = keyed
         self._prompt = prompt
-        self._shared = digest(b"".join(_stable(part) for part in sorted(map(_pair, shared.items()))))
+        self._shared = digest(dict(shared))
 
     def read(self, given: Any, index: int) -> Item:
-        """Return an item.
+        """Return an item. One that cannot be sent has its ``fault``: it is no reason to stop the others.
 
         Args:
-            given: An image in any form that ``image`` takes, a list of messages, a dict (``image`` or ``images``,
-                ``prompt``, ``messages``, ``id``, any field of the request), or a pair of an id and one of these. Where
-                the run generates images, a text is a prompt.
+            given: An image in any form that ``image`` takes, an open file of fsspec, a dict of Hugging Face's
+                ``datasets`` (``bytes``, ``path``), a list of messages, a dict (``image`` or ``images``, ``prompt``,
+                ``messages``, ``id``, any field of the request), or a pair of an id and one of these. Where the run
+                generates images, a text is a prompt.
             index: Its place.
-
-        Raises:
-            ConfigError: It is none of these.
         """
-        name: str | None = None
-        if isinstance(given, tuple) and len(given) == 2:  # noqa: PLR2004  (id, source)
+        try:
+            return self._read(given, index)
+        except Exception as error:  # noqa: BLE001  (files that vanish, images that cannot be decoded, what callers wrote)
+            return Item(index, f"item {index}", 0, [], None, None, {}, error)
+
+    def _read(self, given: Any, index: int) -> Item:
+        name: Any = None
+        if is_any(given, tuple) and len(given) == 2:  # noqa: PLR2004  (id, source)
             name, given = given
             if not isinstance(name, str):
                 raise ConfigError(f"item {index}: the first of a pair is its id, a text; got {type(name).__name__}")
         fields: dict[str, Any] = {}
         sources: list[Any] = []
-        messages: list[Any] | None = None
-        prompt = self._prompt
-        if isinstance(given, Mapping) and not _OWN.isdisjoint(cast("Mapping[str, Any]", given)):
-            fields = {**cast("Mapping[str, Any]", given)}
+        messages: Any = None
+        prompt: Any = self._prompt
+        if is_any(given, Mapping) and not _OWN.isdisjoint(given):
+            fields = {**given}
             name = fields.pop("id", name)
             prompt = fields.pop("prompt", prompt)
             messages = fields.pop("messages", None)
             sources = _several(fields.pop("images", [])) + _several(fields.pop("image", []))
-        elif isinstance(given, list):
+        elif is_any(given, list):
             messages = given
         elif self._task == "generate":
             prompt = given
         else:
             sources = [given]
-        self._check(index, sources, prompt, messages)
-        parts = [_identity(source) for source in sources]
-        found = name or _name(sources) or f"{digest(_pieces(parts, prompt, messages)):016x}"
-        key = digest(_pieces([found, *parts], prompt, messages), fields, self._shared)
-        return Item(index, found, key, sources, prompt, messages, fields)
+        self._check(index, name, sources, prompt, messages, fields)
+        found = name or _name(sources)
+        key = 0
+        if found is None or self._keyed:
+            parts = [identity(source) for source in sources]
+            found = found or f"{digest(parts, prompt, messages):016x}"
+            own = {name: value for name, value in fields.items() if name not in UNWRITTEN}
+            key = digest(self._task, found, parts, prompt, messages, own, self._shared)
+        return Item(index, encodable(found), key, sources, prompt, messages, fields)
 
-    def _check(self, index: int, sources: Sequence[Any], prompt: Any, messages: Any) -> None:
+    def _check(
+        self, index: int, name: Any, sources: Sequence[Any], prompt: Any, messages: Any, fields: Mapping[str, Any]
+    ) -> None:
+        if name is not None and not (isinstance(name, str) and name):
+            raise ConfigError(f"item {index}: its id has to be a text, and not empty; got {printable(repr(name), 80)}")
+        for field in _OF_THE_RUN & fields.keys():
+            raise ConfigError(f"item {index}: {field} is the same for the whole run: map(…, {field}=…)")
         if messages is not None:
+            if self._task != "ask" or sources:
+                raise ConfigError(f"item {index}: messages have their images in them, and are for questions")
             return
         if not isinstance(prompt, str) or not prompt.strip():
             raise ConfigError(f"item {index} has no prompt: give one to map(…), or a dict with 'prompt' as the item")
         if not sources and self._task != "generate":
             raise ConfigError(f"item {index} has no image: an item is an image, a list of messages or a dict with one")
+        if sources and self._task == "generate":
+            raise ConfigError(f"item {index} has an image, and generate= makes images from words: use edit=True")
 
 
 def digest(*parts: Any) -> int:
-    """Return a digest of 64 bits."""
+    """Return a digest of 64 bits, the same in every process."""
     hashed = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for part in parts:
-        data = _stable(part)
+        data = part if isinstance(part, bytes) else _encoded(part)
         hashed.update(len(data).to_bytes(8, "big"))
         hashed.update(data)
     return int.from_bytes(hashed.digest(), "big")
 
 
-def _stable(value: Any) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    return msgspec.json.encode(value, enc_hook=repr, order="deterministic")
+def _encoded(part: Any) -> bytes:
+    # By way of plain values: the encoder sorts no keys that are not text, such as those of ``logit_bias``.
+    plain = msgspec.to_builtins(part, enc_hook=_plain, str_keys=True, order="deterministic")
+    try:
+        return msgspec.json.encode(plain, order="deterministic")
+    except (UnicodeEncodeError, OverflowError):  # Names of files that are not UTF-8, numbers beyond 64 bits.
+        return json.dumps(plain, sort_keys=True).encode()
 
 
-def _pair(item: tuple[str, Any]) -> str:
-    name, value = item
-    return f"{name}={_stable(value).decode()}"
+def identity(source: Any) -> str:
+    """Return what tells an image from another under its name: size and time of a file, a digest of bytes."""
+    source = bare(source)
+    if is_any(source, str, os.PathLike):
+        return _identity_of_name(_path(source))
+    if is_any(source, ImagePart, Mapping) and (shown := shown_image(source)) is not None:
+        return f"{identity(shown[0])} {shown[1]}"
+    if callable(getattr(source, "read", None)):
+        return _identity_of_file(source)
+    if (data := _data(source)) is not None:
+        return f"{digest(data):016x}"
+    path = getattr(source, "path", None)  # Of an open file of fsspec's.
+    return path if isinstance(path, str) else str(_plain(source))
 
 
-def _pieces(parts: Sequence[Any], prompt: str | None, messages: list[Any] | None) -> bytes:
-    return _stable([*parts, prompt, messages])
+def bare(source: Any) -> Any:
+    """Return the image of a row of Hugging Face's ``datasets``: its bytes, else its path. All else stays as it is."""
+    if is_any(source, Mapping) and not {"bytes", "path"}.isdisjoint(source):
+        return source.get("path") if source.get("bytes") is None else source["bytes"]
+    return source
+
+
+def _data(source: Any) -> Any:
+    """Return what a source in memory consists of, for its digest; None when it is not in memory."""
+    if is_any(source, bytes, bytearray, memoryview):
+        return bytes(source)
+    if isinstance(source, Upload):  # What it is pickled as is all that it depends on.
+        return {name: identity(part) for name, part in source.__getstate__().items()}
+    if callable(pixels := getattr(source, "tobytes", None)):  # A Pillow image.
+        return [getattr(source, "mode", ""), getattr(source, "size", ""), pixels()]
+    return None
+
+
+def _identity_of_name(name: str) -> str:
+    if name.startswith(("http://", "https://", "data:")):
+        return name if len(name) <= _LONGEST_ID else f"{digest(name):016x}"
+    try:
+        status = Path(name).expanduser().stat()
+    except (OSError, ValueError, RuntimeError):
+        return name  # It cannot be read, which the call says better.
+    return f"{name} {status.st_size} {status.st_mtime_ns}"
+
+
+def _identity_of_file(file: Any) -> str:
+    if isinstance(name := getattr(file, "name", None), str) and name:
+        return _identity_of_name(name)
+    if callable(seekable := getattr(file, "seekable", None)) and seekable():
+        at = file.tell()
+        found = f"{digest(file.read()):016x}"
+        file.seek(at)
+        return found
+    return ""  # It can be read once, by the call: its id has to tell it from others.
+
+
+def _plain(value: Any) -> Any:
+    """Return what stands for a value in a digest. It must be the same in another process, so no addresses."""
+    if isinstance(value, Upload | os.PathLike):
+        return identity(value)
+    if callable(value) and (name := getattr(value, "__qualname__", None)):
+        return f"{getattr(value, '__module__', '')}.{name}"
+    if callable(getattr(value, "tobytes", None)) or callable(getattr(value, "read", None)):
+        return identity(value)
+    return _ADDRESS.sub("", repr(value))
+
+
+def _path(source: Any) -> str:
+    return os.fsdecode(source)
 
 
 def _several(value: Any) -> list[Any]:
@@ -142,33 +237,16 @@ def _name(sources: Sequence[Any]) -> str | None:
     if len(sources) != 1:
         return None
     [source] = sources
-    if isinstance(source, os.PathLike):
-        return os.fspath(cast("os.PathLike[str]", source))
-    if isinstance(source, str) and len(source) <= _LONGEST_ID:
-        return source
-    if isinstance(source, Mapping) and isinstance(path := cast("Mapping[str, Any]", source).get("path"), str):
-        return path
-    return None
-
-
-def _identity(source: Any) -> str:
-    """Return what tells an image from another that was there before: size and time of a file, digest of bytes."""
-    if isinstance(source, str | os.PathLike):
-        return _identity_of_name(os.fspath(cast("str | os.PathLike[str]", source)))
-    if isinstance(source, Mapping):
-        source = cast("Mapping[str, Any]", source).get("bytes", source)
-    elif callable(pixels := getattr(source, "tobytes", None)):
-        source = pixels()
-    if isinstance(source, bytes | bytearray | memoryview):
-        return f"{digest(bytes(source)):016x}"
-    return printable(repr(source), _LONGEST_ID)
-
-
-def _identity_of_name(name: str) -> str:
-    if name.startswith(("http://", "https://", "data:")):
-        return name if len(name) <= _LONGEST_ID else f"{digest(name):016x}"
-    try:
-        status = Path(name).stat()
-    except (OSError, ValueError):
-        return name  # It cannot be read, which the call says better.
-    return f"{name} {status.st_size} {status.st_mtime_ns}"
+    if isinstance(source, Upload):
+        return _name([source.__getstate__().get("source")])
+    if is_any(source, ImagePart, Mapping) and (shown := shown_image(source)) is not None:
+        return _name([shown[0]])
+    if is_any(source, os.PathLike):
+        return _path(source)
+    if is_any(source, str):
+        return None if len(source) > _LONGEST_ID or source.startswith("data:") else source
+    if is_any(source, Mapping):
+        path = source.get("path")
+    else:  # Of Pillow's images, of files, and of fsspec's.
+        path = next((getattr(source, name, None) for name in ("filename", "name", "path") if hasattr(source, name)), "")
+    return path if isinstance(path, str) and path else None

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import json
 import os
 import queue
 import threading
@@ -30,9 +31,10 @@ import msgspec
 
 from tutuclient._threads import in_thread
 from tutuclient.errors import ConfigError, TutuError, printable
+from tutuclient.types.json import is_list, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Kind: TypeAlias = Literal["sent", "ok", "fail", "skip", "ev"]
@@ -41,6 +43,9 @@ VERSION: Final = 1
 _NAME: Final = "journal.jsonl"
 _SYNC_S: Final = 0.1
 _SYNC_RECORDS: Final = 256
+_NEW_KEYS: Final = 8192
+_MERGED_KEYS: Final = 131_072
+_GATHER_S: Final = 0.002
 _JOINED: Final = 512  # records that are written at once
 _CRC: Final = b',"crc":"'
 _TAIL_BYTES: Final = len(_CRC) + 8 + len(b'"}')
@@ -102,7 +107,11 @@ class _Head(msgspec.Struct):
     key: str = ""
     id: str = ""
     task: str = ""
+    outcome: str = ""
 
+
+# Of a failed order of an image: it was made or may have been, so it is paid for, and is not ordered again by itself.
+_PAID: Final = frozenset({"unknown", "done"})
 
 _encoder = msgspec.json.Encoder()
 _head_decoder = msgspec.json.Decoder(_Head)
@@ -111,8 +120,25 @@ _record_decoder = msgspec.json.Decoder(Record)
 
 def encode(record: Record) -> bytes:
     """Return a record as a line, with its CRC and newline."""
-    body = _encoder.encode(record)[:-1]
+    try:
+        body = _encoder.encode(record)[:-1]
+    except (ValueError, OverflowError, TypeError):
+        # Lone surrogates of a file's name or of a relay, numbers beyond 64 bits: it is written all the same.
+        body = json.dumps(_writable(msgspec.to_builtins(record, enc_hook=repr))).encode()[:-1]
     return b'%b%b%08x"}\n' % (body, _CRC, zlib.crc32(body))
+
+
+def _writable(value: Any) -> Any:
+    if isinstance(value, str):
+        return encodable(value)
+    if is_object(value):
+        return {encodable(str(name)): _writable(each) for name, each in value.items()}
+    return [_writable(each) for each in value] if is_list(value) else value
+
+
+def encodable(text: str) -> str:
+    """Return text that UTF-8 has: lone surrogates, as in names of files that are not UTF-8, become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def whole(line: bytes) -> bool:
@@ -135,23 +161,34 @@ def read(path: Path) -> Iterator[Record]:
 
 
 class Keys:
-    """A set of keys in 8 bytes each: a sorted array, and a plain set of those that came since."""
+    """A set of keys in 8 bytes each: sorted arrays, and a plain set of those that came since. A set alone takes 80."""
 
-    def __init__(self, keys: array[int]) -> None:
-        self._old = array("Q", sorted(keys))
+    def __init__(self, keys: Iterable[int] = ()) -> None:
+        self._sorted = [array("Q", sorted(keys))]
         self._new: set[int] = set()
 
     def __contains__(self, key: int) -> bool:
-        at = bisect_left(self._old, key)
-        return (at < len(self._old) and self._old[at] == key) or key in self._new
+        return key in self._new or any(_holds(keys, key) for keys in self._sorted)
 
     def __len__(self) -> int:
-        return len(self._old) + len(self._new)
+        return sum(map(len, self._sorted)) + len(self._new)
 
     def add(self, key: int) -> None:
         """Add a key."""
-        if key not in self:
-            self._new.add(key)
+        if key in self:
+            return
+        self._new.add(key)
+        if len(self._new) >= _NEW_KEYS:
+            self._sorted.append(array("Q", sorted(self._new)))
+            self._new.clear()
+            # Two of a size become one, as in a binary counter, up to where sorting them would hold the event loop.
+            while len(self._sorted) > 1 and _MERGED_KEYS > len(self._sorted[-1]) >= len(self._sorted[-2]) > 0:
+                self._sorted[-2:] = [array("Q", sorted(self._sorted[-2] + self._sorted[-1]))]
+
+
+def _holds(keys: array[int], key: int) -> bool:
+    at = bisect_left(keys, key)
+    return at < len(keys) and keys[at] == key
 
 
 class Found(NamedTuple):
@@ -160,7 +197,8 @@ class Found(NamedTuple):
     Attributes:
         ok: Keys of the items that are answered.
         failed: Keys of those that failed, and were not answered later.
-        open: Intents without an end, by key: the items' ids and, where known, their tasks.
+        open: Orders that were made or may have been, by key: intents without an end, and those whose end was an error
+            of that kind; the items' ids and, where known, their tasks.
         damaged: Lines left out because they are not as they were written.
         end: Where the last whole line ends, in bytes.
     """
@@ -189,6 +227,8 @@ def scan(path: Path) -> Found:
             if not head.key:
                 continue
             key = int(head.key, 16)
+            if head.k == "fail" and head.outcome in _PAID and key in intents:
+                continue
             if head.k == "sent":
                 intents[key] = head.id, head.task or intents.get(key, ("", ""))[1]
                 continue
@@ -198,7 +238,7 @@ def scan(path: Path) -> Found:
                 failed.discard(key)
             elif head.k == "fail":
                 failed.add(key)
-    return Found(Keys(ok), Keys(array("Q", failed)), intents, damaged, end)
+    return Found(Keys(ok), Keys(failed), intents, damaged, end)
 
 
 class Lock:
@@ -272,8 +312,9 @@ class Writer:
         self._failure: JournalError | None = None
         self._unsynced = 0
         self._unsynced_since = 0.0
-        # Bounded, so that a slow disk slows the run and does not fill the memory.
-        self._queue: queue.SimpleQueue[_Line | None] = queue.SimpleQueue()
+        # As long as there are callers that wait: a slow disk slows the run, and does not fill the memory.
+        self._queue: queue.SimpleQueue[list[_Line] | None] = queue.SimpleQueue()
+        self._gathered: list[_Line] = []
         self._thread = threading.Thread(target=self._work, name="tutuclient-journal", daemon=True)
         self._thread.start()
 
@@ -285,11 +326,22 @@ class Writer:
         """
         record.t = record.t or round(time.time(), 3)
         waiter: asyncio.Future[None] = self._loop.create_future()
-        self._queue.put(_Line(encode(record), sync, waiter))
+        self._gathered.append(_Line(encode(record), sync, waiter))
+        if sync:
+            self._hand_over()
+        elif len(self._gathered) == 1:
+            # Waking the thread for each record would cost more than all else that is done for it.
+            self._loop.call_later(_GATHER_S, self._hand_over)
         await waiter
+
+    def _hand_over(self) -> None:
+        if self._gathered:
+            self._queue.put(self._gathered)
+            self._gathered = []
 
     async def aclose(self) -> None:
         """Write and sync what is left, and close the file."""
+        self._hand_over()
         if self._thread.is_alive():
             self._queue.put(None)
             await self._ended.wait()
@@ -299,9 +351,7 @@ class Writer:
     def _work(self) -> None:
         closing = False
         while not closing:
-            lines = self._next()
-            closing = None in lines
-            real = [line for line in lines if line is not None]
+            real, closing = self._next()
             if real and self._failure is None:
                 self._write(b"".join(line.data for line in real), len(real))
             due = self._unsynced and time.monotonic() >= self._unsynced_since + _SYNC_S
@@ -312,15 +362,19 @@ class Writer:
         with contextlib.suppress(RuntimeError):  # The loop is closed: nobody waits.
             self._loop.call_soon_threadsafe(self._ended.set)
 
-    def _next(self) -> list[_Line | None]:
-        """Return what waits, or nothing when a sync is due."""
+    def _next(self) -> tuple[list[_Line], bool]:
+        """Return what waits, or nothing when a sync is due, and whether that was the end."""
         timeout = max(0.0, self._unsynced_since + _SYNC_S - time.monotonic()) if self._unsynced else None
-        lines: list[_Line | None] = []
+        lines: list[_Line] = []
         with contextlib.suppress(queue.Empty):
-            lines.append(self._queue.get(timeout=timeout))
-            while len(lines) < _JOINED and lines[-1] is not None:
-                lines.append(self._queue.get_nowait())
-        return lines
+            got = self._queue.get(timeout=timeout)
+            while got is not None:
+                lines += got
+                if len(lines) >= _JOINED:
+                    return lines, False
+                got = self._queue.get_nowait()
+            return lines, True
+        return lines, False
 
     def _write(self, data: bytes, count: int) -> None:
         rest = memoryview(b"\n" + data if self._torn else data)
@@ -446,11 +500,11 @@ def _check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -
         there = None
     except (OSError, msgspec.DecodeError) as error:
         raise ConfigError(f"{printable(str(path))} cannot be read: {error}") from error
-    before = None if there is None else there.get("config")
-    if before == config:
+    before: dict[str, Any] = {} if there is None else there.get("config") or {}
+    if there is not None and before == config:
         return
     if there is not None and not allow_change:
-        changed = ", ".join(sorted(k for k in {*config, *(before or {})} if config.get(k) != (before or {}).get(k)))
+        changed = ", ".join(sorted(name for name in {*config, *before} if config.get(name) != before.get(name)))
         raise ConfigError(
             f"the run in {printable(str(folder))} was begun with another configuration ({printable(changed)}): choose "
             "another folder, or allow the change, and what it changes is asked again"

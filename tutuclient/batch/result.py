@@ -4,34 +4,33 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from tutuclient.errors import ConfigError, TutuError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tutuclient.types import Usage
+from tutuclient.types.chat import Usage  # noqa: TC001  (likewise)
 
 T = TypeVar("T")
+ItemOutcome: TypeAlias = Literal["done", "not_sent", "rejected", "unknown"]
 
 _SHOWN = 10
 
 
-@dataclass(slots=True)
+@dataclass
 class BatchResult(Generic[T]):
     """What became of one item.
 
     Attributes:
         index: Its place among the items, from 0.
         id: Its name.
-        value: The text, or the parsed value; None when it failed.
-        error: Why it failed.
-        outcome: "done"; or of a failed one "not_sent", "rejected" or "unknown" (it may have been done, and billed).
+        value: The text, or the value of the type that was asked for; None when it failed.
+        error: Why it failed, or None.
+        outcome: "done"; of one that failed "not_sent", "rejected", "unknown" (it may have been done, and billed), or
+            "done" (an image was made, and could not be had).
         attempts: How often it was sent.
         usage: The tokens used, where the relay says.
-        elapsed_s: Seconds from its admission to its end.
-        images: Files of the images that it made.
+        elapsed_s: Seconds from its start to its end, with what it waited for the pace.
+        images: Files of the images that were made.
         finish_reason: Why the model stopped.
     """
 
@@ -39,11 +38,11 @@ class BatchResult(Generic[T]):
     id: str
     value: T | None = None
     error: Exception | None = None
-    outcome: str = "done"
+    outcome: ItemOutcome = "done"
     attempts: int = 0
     usage: Usage | None = None
     elapsed_s: float = 0.0
-    images: list[Path] = field(default_factory=list)
+    images: list[Path] = field(default_factory=list[Path])
     finish_reason: str | None = None
 
     @property
@@ -52,52 +51,55 @@ class BatchResult(Generic[T]):
         return self.error is None
 
 
-class Budget(NamedTuple):
-    """What a run may use; it stops starting items before it would use more.
+@dataclass(frozen=True)
+class Budget:
+    """What a run may use from its start on. It starts no item that, going by the mean so far, would use more.
 
     Attributes:
-        tokens: Tokens of prompts and answers together.
+        tokens: Tokens of prompts and answers together, as far as the relay says.
         requests: Items that are sent.
-        images: Images that are made.
+        images: Orders of images.
+
+    Raises:
+        ConfigError: One is not a whole number from 1 up.
     """
 
     tokens: int | None = None
     requests: int | None = None
     images: int | None = None
 
-    def check(self) -> None:
-        """Raise when a limit is not a positive number.
-
-        Raises:
-            ConfigError: One is not.
-        """
-        for name, value in self._asdict().items():
-            if value is not None and (isinstance(value, bool) or value < 1):
-                raise ConfigError(f"Budget({name}=…) takes a number from 1 up, or None; got {value!r}")
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ConfigError(f"Budget({name}=…) takes a whole number from 1 up, or None; got {value!r}")
 
 
 @dataclass
-class Summary:
-    """A run in numbers.
+class BatchSummary:
+    """A run in numbers, from its start on; what a journal held before is only counted.
 
     Attributes:
-        done: Items answered now.
-        skipped: Items that the journal had answered before.
+        done: Items answered.
+        skipped: Items that the journal had as answered.
+        failed_before: Items that the journal had as failed, and that were not tried again.
         failed: Items that failed, by the class of their error.
-        unknown: Ids of items that may have been done and billed, and are not sent again by themselves.
+        unknown: Ids of items that may have been done and billed. Orders of images among them are not sent again
+            by themselves.
         tokens: Tokens used, as far as the relay says.
-        images: Images made.
+        images: Images saved.
         requests: Requests sent, with those sent again.
         refusals: How many of them the relay refused for being too many.
         elapsed_s: Seconds since the run began.
-        rate: Starts per second as learnt, or None.
+        rate: Starts per second as learnt, or None while nothing was refused.
         window: Requests in flight as learnt.
         stopped: Why it stopped before its end; "" when it did not.
-        advice: What to do about each class of error.
+        advice: The message of the first error of each class.
+        journal: The run's folder, or None.
     """
 
     done: int = 0
     skipped: int = 0
+    failed_before: int = 0
     failed: Counter[str] = field(default_factory=Counter[str])
     unknown: list[str] = field(default_factory=list[str])
     tokens: int = 0
@@ -109,32 +111,49 @@ class Summary:
     window: int = 0
     stopped: str = ""
     advice: dict[str, str] = field(default_factory=dict[str, str])
+    journal: Path | None = None
 
     def __str__(self) -> str:
-        counts = f"{self.done} answered, {sum(self.failed.values())} failed, {self.skipped} done before"
-        lines = [f"{counts}; {self.tokens} tokens, {self.elapsed_s:.1f} s, {self.refusals} refusals"]
-        for name, count in self.failed.most_common(_SHOWN):
-            lines.append(f"  {count} x {name}: {self.advice.get(name, '')}")
+        failed = sum(self.failed.values())
+        counts = [f"{self.done} answered", f"{failed} failed"]
+        counts += [f"{self.skipped} answered before"] if self.skipped else []
+        counts += [f"{self.failed_before} failed before"] if self.failed_before else []
+        pace = "" if self.rate is None else f", pace learnt {self.rate:.3g}/s"
+        lines = [f"{', '.join(counts)}; {self.tokens} tokens, {self.elapsed_s:.1f} s, {self.refusals} refusals{pace}"]
+        lines += [f"  {count} x {name}: {self.advice.get(name, '')}" for name, count in self.failed.most_common(_SHOWN)]
         if self.unknown:
             shown = ", ".join(self.unknown[:_SHOWN]) + (" …" if len(self.unknown) > _SHOWN else "")
-            lines.append(f"  {len(self.unknown)} of unknown outcome, not sent again unless asked for: {shown}")
+            lines.append(f"  {len(self.unknown)} of unknown outcome, maybe done and billed: {shown}")
         if self.stopped:
             lines.append(f"  stopped: {self.stopped}")
+        if self.journal is not None and (self.stopped or failed or self.failed_before or self.unknown):
+            lines.append(f"  {self._how_to_go_on(failed)}")
         return "\n".join(lines)
+
+    def _how_to_go_on(self, failed: int) -> str:
+        more = [f"the same call with journal={str(self.journal)!r} goes on"]
+        more += ["retry_failed=True tries again what failed"] if failed or self.failed_before else []
+        more += ["resend_unknown=True orders again what may be paid for"] if self.unknown else []
+        return "; ".join(more)
 
 
 class BatchStoppedError(TutuError):
     """A run stopped before all its items were sent. What it was busy with was finished first.
+
+    Args:
+        message: Why.
+        reason: See ``reason``.
+        summary: See ``summary``.
 
     Attributes:
         reason: "error" (one of ``stop_on``), "failures" (more than ``max_failures``) or "budget".
         summary: The run in numbers.
     """
 
-    def __init__(self, message: str, reason: Literal["error", "failures", "budget"], summary: Summary) -> None:
+    def __init__(self, message: str, reason: Literal["error", "failures", "budget"], summary: BatchSummary) -> None:
         super().__init__(message)
-        self.reason = reason
-        self.summary = summary
+        self.reason: Literal["error", "failures", "budget"] = reason
+        self.summary: BatchSummary = summary
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.message, self.reason, self.summary)

@@ -1,0 +1,66 @@
+"""Runs without a network: the call is a function of the test."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from tutuclient.batch.answering import Call
+from tutuclient.batch.items import Item, Reader, Task
+from tutuclient.batch.run import BatchRun, Plan
+from tutuclient.pace import PaceState
+from tutuclient.testing import fails
+from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+
+
+def answer(text: str, tokens: int = 10) -> ChatCompletion:
+    choice = ChatChoice(message=ChatMessage(content=text), finish_reason="stop")
+    return ChatCompletion(choices=[choice], usage=Usage(prompt_tokens=tokens, completion_tokens=0, total_tokens=tokens))
+
+
+async def echo(item: Item) -> ChatCompletion:
+    await asyncio.sleep(0)
+    return answer(f"about {item.id}")
+
+
+def pairs(count: int) -> list[tuple[str, bytes]]:
+    """Return items that have ids, and images that nobody reads."""
+    return [(f"item{number}", b"x") for number in range(count)]
+
+
+class Bucket:
+    """A relay's token bucket, which answers a bare 429 when it is empty."""
+
+    def __init__(self, rate: float, size: float) -> None:
+        self.rate, self.size = rate, size
+        self.level, self.at = size, time.monotonic()
+        self.refused = 0
+
+    def __call__(self, answer: Any) -> Any:
+        now = time.monotonic()
+        self.level, self.at = min(self.size, self.level + (now - self.at) * self.rate), now
+        if self.level < 1:
+            self.refused += 1
+            return fails(429, "too many")
+        self.level -= 1
+        return answer
+
+
+def pace() -> PaceState:
+    return PaceState(window=64, rate=None, refusals=0, in_flight=0, waiting=0, gate=0.0)
+
+
+def run_of(
+    items: Iterable[Any] | AsyncIterable[Any],
+    send: Callable[[Item], Awaitable[ChatCompletion]] = echo,
+    *,
+    task: Task = "ask",
+    workers: Any = 4,
+    **plan: Any,
+) -> BatchRun[str]:
+    made: Plan[str] = Plan(task, Call(send, lambda completion: completion.text), pace, 64, workers=workers, **plan)
+    return BatchRun(items, Reader(task, "what?", {"model": "m"}), made)

@@ -1,0 +1,170 @@
+"""One item of a run: called, its images saved, and what became of it written down. It never raises for an item."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from tutuclient._threads import in_thread
+from tutuclient.batch.journal import Journal, JournalError, Record
+from tutuclient.batch.result import BatchResult, ItemOutcome
+from tutuclient.errors import ImageDownloadError, NoImageError, TutuError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tutuclient.batch.items import Item, Task
+    from tutuclient.types.chat import ChatCompletion
+
+T = TypeVar("T")
+
+_ERROR_CHARS: Final = 2000
+_STEM_CHARS: Final = 80
+
+
+class Call(NamedTuple, Generic[T]):
+    """What is done with an item.
+
+    Attributes:
+        send: Makes the call.
+        value: Reads the value from its answer.
+    """
+
+    send: Callable[[Item], Awaitable[ChatCompletion]]
+    value: Callable[[ChatCompletion], T]
+
+
+class Answering(Generic[T]):
+    """Answers items, each on its own.
+
+    Args:
+        task: What is done with each.
+        call: How.
+        journal: Where it is written down, or None.
+
+    Attributes:
+        failure: Why the run cannot go on; else None.
+    """
+
+    def __init__(self, task: Task, call: Call[T], journal: Journal | None) -> None:
+        self._task: Task = task
+        self._call = call
+        self._journal = journal
+        self.failure: JournalError | None = None
+
+    async def answer(self, item: Item) -> BatchResult[T]:
+        """Answer an item.
+
+        An order of an image is written and synced before it is sent, and its end afterwards: whatever happens between,
+        the order is on the disk, and will not be made again by itself.
+
+        Raises:
+            JournalError: It could not be written down.
+        """
+        started = time.monotonic()
+        result: BatchResult[T] = BatchResult(item.index, item.id)
+        record = Record(k="ok", id=item.id, key=f"{item.key:016x}")
+        answer: ChatCompletion | None = None
+        if item.fault is not None:
+            _note_error(item.fault, "not_sent", result, record)
+            return result
+        try:
+            if self._journal is not None and self._task != "ask":
+                await self._journal.append(Record(k="sent", id=item.id, key=record.key), sync=True)
+            answer = await self._call.send(item)
+            _note_answer(answer, result, record)
+            if self._task != "ask":
+                await self._save(answer, item, result, record)
+            result.value = self._call.value(answer)
+        except JournalError:
+            raise
+        except asyncio.CancelledError:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            # Raised by something within, a middleware for example: that ends the item, and not the worker.
+            _note_error(TutuError("the call was cancelled by something within it"), "unknown", result, record)
+        except Exception as error:  # noqa: BLE001  (an item never raises: its result has the error)
+            if answer is not None and self._task != "ask":
+                # The image was made, and could not be had: its address may be in the text.
+                _note_error(error, "done", result, record)
+                record.res = answer.text
+                self._note_full_disk(error)
+            else:
+                _note_error(error, (isinstance(error, TutuError) and error.outcome) or "unknown", result, record)
+        result.elapsed_s = record.dur = round(time.monotonic() - started, 6)
+        if self._journal is not None:
+            await self._write(self._journal, record, result)
+        return result
+
+    async def _write(self, journal: Journal, record: Record, result: BatchResult[T]) -> None:
+        record.att, record.fin = result.attempts, result.finish_reason or ""
+        if result.usage is not None:
+            record.tin, record.tout = result.usage.prompt_tokens, result.usage.completion_tokens
+        if result.ok:
+            record.res = _builtins(result.value)
+        await journal.append(record)
+
+    async def _save(self, answer: ChatCompletion, item: Item, result: BatchResult[T], record: Record) -> None:
+        """Save the images of an answer into the run's folder."""
+        if self._journal is None:
+            return
+        if not answer.images:
+            raise NoImageError(f"the answer holds no image; its text: {printable(answer.text)}")
+        folder = self._journal.folder / "images"
+        folder.mkdir(exist_ok=True)
+        stem = re.sub(r"[^\w.-]+", "_", Path(item.id).stem)[-_STEM_CHARS:] or "image"
+        for number, image in enumerate(answer.images, 1):
+            path = await image.save(folder / f"{stem}-{item.key:016x}-{number}", overwrite=True)
+            result.images.append(path)
+            record.img.append((path.name, await in_thread(_sha256_of, path)))
+
+    def _note_full_disk(self, error: Exception) -> None:
+        """End the run where images cannot be saved: the next one would be paid for and lost as well."""
+        if isinstance(error, ImageDownloadError) and error.reason == "not_saved":
+            self.failure = JournalError(f"the run stopped because an image could not be saved: {error}")
+            self.failure.__cause__ = error
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _note_answer(answer: ChatCompletion, result: BatchResult[Any], record: Record) -> None:
+    result.attempts, result.usage, result.finish_reason = answer.meta.attempts, answer.usage, answer.finish_reason
+    record.rid, record.st, record.model = answer.meta.request_id or "", answer.meta.status_code, answer.model or ""
+    record.img = []
+
+
+def _note_error(error: Exception, outcome: ItemOutcome, result: BatchResult[Any], record: Record) -> None:
+    result.error, result.outcome = error, outcome
+    if isinstance(error, TutuError):
+        result.attempts = error.attempts or result.attempts
+        record.rid = error.request_id or record.rid
+    # An answer that came, was billed and cannot be used.
+    completion: ChatCompletion | None = getattr(error, "completion", None) or getattr(error, "partial", None)
+    if completion is not None:
+        result.usage, result.finish_reason = completion.usage, completion.finish_reason
+    record.k, record.cls, record.outcome = "fail", type(error).__name__, outcome
+    record.err = printable(str(error), _ERROR_CHARS)
+    record.st = getattr(error, "status_code", None) or record.st
+
+
+def _builtins(value: Any) -> Any:
+    """Return a value as JSON has it; its repr where it cannot be had."""
+    try:
+        return msgspec.to_builtins(value, enc_hook=_dumped, str_keys=True)
+    except Exception:  # noqa: BLE001  (a type's own code: the answer is there, and has to be written)
+        return repr(value)
+
+
+def _dumped(value: Any) -> Any:
+    """Return a value that is no JSON by itself: of pydantic's models their fields."""
+    dump = getattr(value, "model_dump", None)
+    return dump(mode="json") if callable(dump) else repr(value)

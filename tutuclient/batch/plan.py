@@ -1,0 +1,296 @@
+"""From a client and the keywords of ``map`` to a run: what is checked, what is called, what a journal is of.
+
+A question is ``chat.completions.create`` or ``parse``, an edit ``client.edit``, an image from words
+``client.generate``. Whatever those do about retries, deadlines and limits holds for each item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, cast
+
+from tutuclient import wire
+from tutuclient._threads import in_thread
+from tutuclient.batch.answering import Call
+from tutuclient.batch.items import UNWRITTEN, Item, Reader, Task, bare, digest
+from tutuclient.batch.result import BatchSummary, Budget
+from tutuclient.batch.run import BatchRun, OnExit, Plan
+from tutuclient.diagnostics import quoted
+from tutuclient.errors import (
+    AuthenticationError,
+    ConfigError,
+    InsufficientQuotaError,
+    LengthFinishReasonError,
+    UnexpectedResponseError,
+    printable,
+)
+from tutuclient.media.parts import image
+from tutuclient.media.sources import names_image
+from tutuclient.resources.options import CallOptions
+from tutuclient.settings import UNSET
+from tutuclient.settings.values import clean_concurrency, clean_rate
+from tutuclient.tools import Shape, is_format
+from tutuclient.types.chat import ParseFields
+from tutuclient.wire.keywords import is_any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from tutuclient.pace import PaceState
+    from tutuclient.types.chat import ChatCompletion
+    from tutuclient.types.parsed import ParsedChatCompletion
+
+T = TypeVar("T")
+
+Items: TypeAlias = Iterable[Any] | AsyncIterable[Any]
+
+_STOP_ON: Final = (AuthenticationError, InsufficientQuotaError)
+_CUT_OFF: Final = frozenset({"length", "max_tokens", "model_length"})
+
+
+class MapFields(ParseFields, CallOptions, total=False):
+    """The keywords of ``map``, which explains them."""
+
+    model: str
+    edit: bool
+    generate: bool
+    detail: Literal["auto", "low", "high"] | None
+    max_side: int | None
+    concurrency: int | Literal["auto"]
+    rate: str | float | None
+    budget: Budget | None
+    journal: str | PathLike[str] | None
+    allow_change: bool
+    stop_on: type[Exception] | tuple[type[Exception], ...]
+    max_failures: float | None
+    ordered: bool
+    on_progress: Callable[[BatchSummary], object] | None
+    on_exit: OnExit | None
+    resend_unknown: bool
+    retry_failed: bool
+
+
+class Calls(NamedTuple):
+    """What a run uses of a client.
+
+    Attributes:
+        create: ``chat.completions.create``.
+        parse: ``chat.completions.parse``.
+        edit: ``edit``.
+        generate: ``generate``.
+        slots: Calls in flight at most.
+        pace: Returns ``pace``.
+    """
+
+    create: Callable[..., Awaitable[Any]]
+    parse: Callable[..., Awaitable[Any]]
+    edit: Callable[..., Awaitable[Any]]
+    generate: Callable[..., Awaitable[Any]]
+    slots: int
+    pace: Callable[[], PaceState]
+
+
+class _Ask(NamedTuple):
+    """What every item is asked with, unless it has a field of its own."""
+
+    task: Task
+    response_format: Any
+    fields: dict[str, Any]
+
+
+def plan_run(
+    calls: Calls, items: Items, prompt: str | None, response_format: Any, given: Mapping[str, Any]
+) -> BatchRun[Any]:
+    """Check the keywords of ``map`` and build the run.
+
+    Raises:
+        ConfigError: They cannot work; nothing was sent.
+    """
+    options, fields = _split(given)
+    _check_items(items)
+    task = _task(options)
+    if prompt is not None and not (is_any(prompt, str) and prompt.strip()):
+        raise ConfigError(f"the prompt must be text, and not empty; got {quoted(prompt)}")
+    if names_image(prompt):
+        raise ConfigError(f"{quoted(prompt)} stands where the prompt belongs, but is the name of an image")
+    if task != "ask":
+        _check_images(task, options, response_format)
+    ask = _Ask(task, response_format, {"model": "gpt-4o" if task == "ask" else "gpt-4o-image", **fields})
+    shared = _shared(ask, options)
+    journal = options.get("journal")
+    on_exit: OnExit | None = options.get("on_exit")
+    if on_exit not in ("settle", "cancel", None):
+        raise ConfigError(f'on_exit is {quoted(on_exit)}: write "settle" or "cancel"')
+    plan: Plan[Any] = Plan(
+        task,
+        Call(partial(_send, calls, ask, options), partial(_value, response_format)),
+        calls.pace,
+        calls.slots,
+        workers=clean_concurrency(options.get("concurrency", "auto"), "concurrency"),
+        interval=0.0 if (rate := options.get("rate")) is None else 1 / clean_rate(rate, "rate"),
+        budget=_budget(options.get("budget")),
+        folder=None if journal is None else Path(journal),
+        config={"task": task, "prompt": prompt, **shared},
+        stop_on=_classes(options.get("stop_on", _STOP_ON)),
+        max_failures=_max_failures(options.get("max_failures")),
+        ordered=bool(options.get("ordered", False)),
+        on_progress=options.get("on_progress"),
+        # An image that is being made is paid for.
+        on_exit=on_exit or ("cancel" if task == "ask" else "settle"),
+        resend_unknown=bool(options.get("resend_unknown", False)),
+        retry_failed=bool(options.get("retry_failed", False)),
+        allow_change=bool(options.get("allow_change", False)),
+    )
+    return BatchRun(items, Reader(task, prompt, shared, keyed=journal is not None), plan)
+
+
+# --- Keywords ---
+
+
+_OPTIONS: Final = (
+    frozenset(MapFields.__annotations__)
+    - frozenset(ParseFields.__annotations__)
+    - frozenset(CallOptions.__annotations__)
+    - {"model"}
+)
+_KNOWN: Final = wire.names(MapFields)
+
+
+def _split(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options of the run, and the fields of each call."""
+    for name in ("messages", "stream"):
+        if name in given:
+            raise ConfigError(f"map takes no {name}=: an item may be a list of messages, and answers come whole")
+    options = {name: value for name, value in given.items() if name in _OPTIONS}
+    fields = {name: value for name, value in given.items() if name not in _OPTIONS}
+    wire.check_keywords(fields, _KNOWN, "map")
+    return options, fields
+
+
+def _check_items(items: object) -> None:
+    if is_any(items, str, bytes, PathLike, Mapping):
+        raise ConfigError(
+            f"items is {quoted(items)}, which is one: pass a list, a generator or an async iterable, such as "
+            "Path('images').glob('*.jpg')"
+        )
+    if not isinstance(items, Iterable | AsyncIterable):
+        raise ConfigError(f"items is {quoted(items)}: pass a list, a generator or an async iterable")
+
+
+def _task(options: Mapping[str, Any]) -> Task:
+    if options.get("edit") and options.get("generate"):
+        raise ConfigError("edit and generate are two runs: an edit has images, and generate has only words")
+    return "edit" if options.get("edit") else "generate" if options.get("generate") else "ask"
+
+
+def _check_images(task: Task, options: Mapping[str, Any], response_format: object) -> None:
+    if response_format is not UNSET:
+        raise ConfigError(f"{task}= makes images: response_format is for questions")
+    if options.get("journal") is None:
+        raise ConfigError(
+            f"{task}=True needs journal=: a folder for the images, and for the orders, so that none is paid for twice"
+        )
+    if task == "generate" and not {"detail", "max_side"}.isdisjoint(options):
+        raise ConfigError("detail and max_side are for images that are sent; generate sends none")
+
+
+def _budget(budget: Any) -> Budget:
+    if budget is not None and not isinstance(budget, Budget):
+        raise ConfigError(f"budget is {quoted(budget)}: write Budget(tokens=5_000_000)")
+    return budget or Budget()
+
+
+def _classes(stop_on: Any) -> tuple[type[Exception], ...]:
+    classes: tuple[Any, ...] = stop_on if is_any(stop_on, tuple) else (stop_on,)
+    if not all(isinstance(each, type) and issubclass(each, Exception) for each in classes):
+        raise ConfigError(f"stop_on is {quoted(stop_on)}: write a tuple of classes of errors")
+    return classes
+
+
+def _max_failures(most: Any) -> float | None:
+    if most is None or (isinstance(most, int) and not isinstance(most, bool) and most >= 0):
+        return cast("float | None", most)
+    if isinstance(most, float) and 0 < most < 1:
+        return most
+    raise ConfigError(f"max_failures is {quoted(most)}: write a share, such as 0.2, or a whole number of items")
+
+
+def _shared(ask: _Ask, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what all answers depend on, as JSON: it is written into the run's folder, and goes into each key."""
+    kept = {name: value for name, value in ask.fields.items() if name not in UNWRITTEN}
+    # Values that are long, or may be anything, by their digest.
+    shared = {
+        name: value if isinstance(value, str | int | float | None) else f"{digest(value):016x}"
+        for name, value in kept.items()
+    }
+    shared |= {name: options[name] for name in ("detail", "max_side") if name in options}
+    asked = ask.response_format
+    if asked is not UNSET:
+        shape = Shape(asked, "response_format").schema if is_format(asked) else asked
+        shared["response_format"] = f"{digest(shape):016x}"
+    return shared
+
+
+# --- One item ---
+
+
+async def _send(calls: Calls, ask: _Ask, options: Mapping[str, Any], item: Item) -> ChatCompletion:
+    fields = {**ask.fields, **item.fields}
+    if ask.task == "generate":
+        return cast("ChatCompletion", await calls.generate(item.prompt, **fields))
+    looks = {
+        "detail": fields.pop("detail", options.get("detail", "high")),
+        "max_side": fields.pop("max_side", options.get("max_side")),
+    }
+    if ask.task == "edit":
+        sources = [await _loaded(source) for source in item.sources]
+        return cast("ChatCompletion", await calls.edit(sources, item.prompt, **looks, **fields))
+    messages = item.messages
+    if messages is None:
+        parts = [image(await _loaded(source), **looks) for source in item.sources]
+        messages = [{"role": "user", "content": [{"type": "text", "text": item.prompt}, *parts]}]
+    if is_format(ask.response_format):
+        answer: ChatCompletion = await calls.parse(messages=messages, response_format=ask.response_format, **fields)
+        return answer
+    if ask.response_format is not UNSET:
+        fields["response_format"] = ask.response_format
+    return cast("ChatCompletion", await calls.create(messages=messages, **fields))
+
+
+async def _loaded(source: Any) -> Any:
+    """Return what ``image`` takes of what it does not: a row of ``datasets``, or an open file of fsspec's."""
+    found = bare(source)
+    if callable(getattr(found, "open", None)) and hasattr(found, "fs"):
+        return await in_thread(_read, found)
+    return found
+
+
+def _read(file: Any) -> bytes:
+    with file as opened:
+        data: bytes = opened.read()
+        return data
+
+
+def _value(response_format: Any, answer: ChatCompletion) -> Any:
+    if response_format is UNSET:
+        return answer.text
+    if not is_format(response_format):
+        if answer.finish_reason in _CUT_OFF and dict(response_format).get("type") in ("json_schema", "json_object"):
+            raise LengthFinishReasonError(
+                "the answer was cut off at its limit, so its JSON is not whole: a higher max_tokens may help",
+                completion=answer,
+            )
+        return answer.text
+    parsed = cast("ParsedChatCompletion[Any]", answer)
+    if parsed.parsed is None:
+        said = printable(parsed.message.refusal or answer.text, 200)
+        raise UnexpectedResponseError(
+            f"the model answered without a value of the type that was asked for: {said or 'it called tools'}",
+            partial=answer,
+            attempts=answer.meta.attempts,
+            request_id=answer.request_id,
+        )
+    return parsed.parsed
