@@ -45,7 +45,6 @@ _SAMPLES: Final = 64  # the first answers to arrive are the quick ones: the mean
 _STEADY: Final = 5  # answers that have to agree before rate headers are believed
 _EXPLAINED: Final = 2  # times our own requests: what falls faster counts other people's too
 _LOW: Final = 0.2  # of the limit: while more is left, headers ask for nothing
-_STARTS: Final = 8192
 _MINUTE: Final = 60.0
 
 
@@ -214,8 +213,6 @@ class Pace:
         self._searches = first_window < window
         # Nothing is known or asked for that a start could violate, and nothing is to be learnt from a success.
         self._plain = not (self._searches or rate or tokens_per_minute)
-        # What has started while it is plain, for the day on which something is to be learnt from it.
-        self._starts: deque[float] = deque(maxlen=_STARTS)
         # The pacer.
         self._next = -math.inf
         self._goal = math.inf
@@ -250,13 +247,7 @@ class Pace:
             self.window = float(min(self._most, FIRST_WINDOW))
             self._slow_start = True
         self._searches = True
-        self._begin_to_learn()
-
-    def _begin_to_learn(self) -> None:
         self._plain = False
-        for at in self._starts:
-            self._admissions.add(at)
-        self._starts.clear()
 
     def state(self, now: float, waiting: int = 0) -> PaceState:
         """Return the pace in numbers.
@@ -303,10 +294,9 @@ class Pace:
         """Admit a request: ``wait`` has returned 0."""
         self.in_flight += 1
         self.started += 1
+        self._admissions.add(now)  # Counts, and no list of times: objects that outlive their call scatter the memory.
         if self._plain:
-            self._starts.append(now)
             return Ticket(now, 0, False, 0.0)
-        self._admissions.add(now)
         self._advance(now)
         rate = min(self._cap, self.rate, self._header_rate if now < self._header_until else math.inf)
         if rate < math.inf:
@@ -376,7 +366,7 @@ class Pace:
             stated: The limit that it states.
         """
         self._end(ticket, now, 0)
-        self._begin_to_learn()
+        self._plain = False
         self.refusals += 1
         self._streak += 1
         self._refused_at = max(self._refused_at, ticket.at)
@@ -524,6 +514,6 @@ class Pace:
         if self._header_agreed < _STEADY or reset <= 0 or remaining > _LOW * limit:
             return
         left = max(0, remaining - self.in_flight)
-        self._begin_to_learn()
+        self._plain = False
         self._header_rate = max((left if window else limit - remaining) / reset, 1 / reset)
         self._header_until = now + reset
