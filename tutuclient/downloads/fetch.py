@@ -417,7 +417,7 @@ def _check_status(response: ClientResponse, shown: str) -> None:
 
 
 async def _scan(ending: Ending, piece: bytes) -> None:
-    """Look for the image's end in a piece, and let other tasks run where that takes long."""
+    """Follow the image in a piece to see whether it ends there, and let other tasks run where that takes long."""
     begun = time.perf_counter()
     for at in range(0, len(piece), _SCANNED_BYTES):
         ending.feed(piece[at : at + _SCANNED_BYTES])

@@ -132,7 +132,7 @@ class Response:
             connection.release()
 
     def close(self) -> None:
-        """Give the connection up, and wake whoever waits for the body."""
+        """Close the connection, and wake whoever waits for the body."""
         connection, self._connection = self._connection, None
         if connection is not None:
             if self.content.exception() is None:
