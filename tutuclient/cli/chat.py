@@ -157,7 +157,7 @@ async def _show(opening: Awaitable[ChatStream], model: str) -> ChatCompletion:
 
 
 def _print_answer(answer: ChatCompletion, started: float) -> None:
-    """Print an answer as JSON; one with nothing in it is printed too, since it says why, and is an error all the same."""
+    """Print an answer as JSON, also one with nothing in it, since it says why; that is an error all the same."""
     print_json(answer_fields(answer, started, [image_fields(image) for image in answer.images]))
     _check_content(answer)
 
