@@ -11,6 +11,7 @@ from tutuclient.batch.items import Item, Reader, Task
 from tutuclient.batch.run import BatchRun, Plan
 from tutuclient.pace import PaceState
 from tutuclient.testing import fails
+from tutuclient.transport.admission import answering_items
 from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, Usage
 
 if TYPE_CHECKING:
@@ -25,6 +26,17 @@ def answer(text: str, tokens: int = 10) -> ChatCompletion:
 async def echo(item: Item) -> ChatCompletion:
     await asyncio.sleep(0)
     return answer(f"about {item.id}")
+
+
+def ordering(send: Callable[[Item], Awaitable[ChatCompletion]] = echo) -> Callable[[Item], Awaitable[ChatCompletion]]:
+    """Return a call that orders an image: it asks the run's leave first, as the client does once it is admitted."""
+
+    async def order(item: Item) -> ChatCompletion:
+        if (asked := answering_items.get()) is not None:
+            await asked.before_order()
+        return await send(item)
+
+    return order
 
 
 def pairs(count: int) -> list[tuple[str, bytes]]:

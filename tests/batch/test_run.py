@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.batch.runs import Bucket, answer, echo, pace, pairs, run_of
+from tests.batch.runs import Bucket, answer, echo, ordering, pairs, run_of
 from tutuclient import (
     AuthenticationError,
     BatchStoppedError,
@@ -369,19 +368,6 @@ async def test_starts_are_spaced() -> None:
     assert starts[-1] - starts[0] >= 0.17
 
 
-async def test_an_order_is_written_down_when_the_relay_lets_it_in(tmp_path: Path) -> None:
-    gate = 0.3
-    run = run_of(pairs(20), task="edit", folder=tmp_path)
-    run._plan.pace = lambda: dataclasses.replace(pace(), gate=gate, rate=50.0)
-    async with run:
-        await asyncio.sleep(0.1)
-        assert list(read(tmp_path / "journal.jsonl")) == []
-        gate = 0.0
-        began = time.monotonic()
-        assert len(await run.gather()) == 20
-    assert time.monotonic() - began > 0.3
-
-
 async def test_a_run_begins_small_and_grows_with_its_answers() -> None:
     running = most = 0
     seen: list[int] = []
@@ -466,7 +452,7 @@ async def test_an_order_that_was_cut_short_is_unknown_and_not_made_again(tmp_pat
         await asyncio.sleep(60)
         raise AssertionError
 
-    async with run_of(pairs(2), hangs, task="edit", folder=tmp_path):
+    async with run_of(pairs(2), ordering(hangs), task="edit", folder=tmp_path):
         await asyncio.sleep(0.05)
     run = run_of(pairs(2), hangs, task="edit", folder=tmp_path)
     assert await run.gather() == []
@@ -479,7 +465,7 @@ async def test_an_order_of_unknown_outcome_is_no_failure_to_be_retried(tmp_path:
     async def broken(_: Item) -> ChatCompletion:
         raise TutuError("the connection broke", outcome="unknown")
 
-    await run_of(pairs(1), broken, task="edit", folder=tmp_path).gather()
+    await run_of(pairs(1), ordering(broken), task="edit", folder=tmp_path).gather()
     run = run_of(pairs(1), task="edit", folder=tmp_path, retry_failed=True)
     assert await run.gather() == []
     assert run.summary().unknown == ["item0"]
@@ -499,7 +485,7 @@ async def test_the_intent_is_on_the_disk_before_the_order(tmp_path: Path) -> Non
         assert [(record.k, record.id) for record in read(tmp_path / "journal.jsonl")][-1:] == [("sent", item.id)]
         return await echo(item)
 
-    results = await run_of(pairs(3), send, task="edit", folder=tmp_path, workers=1).gather()
+    results = await run_of(pairs(3), ordering(send), task="edit", folder=tmp_path, workers=1).gather()
     assert all("holds no image" in str(result.error) for result in results)
 
 

@@ -15,6 +15,7 @@ from tutuclient._threads import in_thread
 from tutuclient.batch.journal import Journal, JournalError, Record
 from tutuclient.batch.result import BatchResult, ItemOutcome
 from tutuclient.errors import ImageDownloadError, NoImageError, TutuError, printable
+from tutuclient.transport.admission import RunItem, answering_items
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 _ERROR_CHARS: Final = 2000
 _STEM_CHARS: Final = 80
+_NOT_DONE: Final = frozenset({"not_sent", "rejected"})
 
 
 class Call(NamedTuple, Generic[T]):
@@ -40,6 +42,46 @@ class Call(NamedTuple, Generic[T]):
     value: Callable[[ChatCompletion], T]
 
 
+class Order(RunItem):
+    """The images that an item's calls order, in the journal: whatever happens, an order that was sent is on the disk.
+
+    Args:
+        journal: The run's.
+        item: The item.
+
+    Attributes:
+        sent: Whether an order may have been sent.
+    """
+
+    def __init__(self, journal: Journal, item: Item) -> None:
+        self._journal = journal
+        self._id, self._key = item.id, f"{item.key:016x}"
+        self.sent: bool = False
+
+    async def before_order(self) -> None:
+        """Write and sync the intent.
+
+        Raises:
+            JournalError: It could not be written, so nothing is to be sent.
+        """
+        try:
+            await self._journal.append(Record(k="sent", id=self._id, key=self._key), sync=True)
+        except asyncio.CancelledError:  # The intent may be on the disk already, and nothing will be sent.
+            self._journal.note(Record(k="skip", id=self._id, key=self._key, cls="CancelledError", outcome="not_sent"))
+            raise
+        self.sent = True
+
+    async def order_not_done(self, error: TutuError) -> None:
+        """End the intent of an order that was refused and waits: a run that is killed meanwhile has nothing to list.
+
+        It needs no sync: without this line the order counts as unknown, and the next attempt syncs an intent of its
+        own, behind this one, before it is sent.
+        """
+        status = getattr(error, "status_code", None) or 0
+        cls, outcome = type(error).__name__, error.outcome or ""
+        await self._journal.append(Record(k="skip", id=self._id, key=self._key, cls=cls, outcome=outcome, st=status))
+
+
 class Answering(Generic[T]):
     """Answers items, each on its own.
 
@@ -47,15 +89,29 @@ class Answering(Generic[T]):
         task: What is done with each.
         call: How.
         journal: Where it is written down, or None.
+        synced: Whether an answer is on the disk, and not only with the system, before it is handed on.
+        puts_off: Returns whether an error stops the run and says nothing of the item, which is tried again when the run
+            goes on.
 
     Attributes:
         failure: Why the run cannot go on; else None.
     """
 
-    def __init__(self, task: Task, call: Call[T], journal: Journal | None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        call: Call[T],
+        journal: Journal | None,
+        *,
+        synced: bool = False,
+        puts_off: Callable[[Exception], bool] = lambda _: False,
+    ) -> None:
         self._task: Task = task
         self._call = call
         self._journal = journal
+        # An image takes minutes and costs more than a sync.
+        self._synced = synced or task != "ask"
+        self._puts_off = puts_off
         self.failure: JournalError | None = None
 
     async def answer(self, item: Item) -> BatchResult[T]:
@@ -67,6 +123,8 @@ class Answering(Generic[T]):
         Raises:
             JournalError: It could not be written down.
         """
+        order = RunItem() if self._journal is None else Order(self._journal, item)
+        answering_items.set(order)
         started = time.monotonic()
         result: BatchResult[T] = BatchResult(item.index, item.id)
         record = Record(k="ok", id=item.id, key=f"{item.key:016x}")
@@ -75,8 +133,6 @@ class Answering(Generic[T]):
             _note_error(item.fault, "not_sent", result, record)
             return result
         try:
-            if self._journal is not None and self._task != "ask":
-                await self._journal.append(Record(k="sent", id=item.id, key=record.key), sync=True)
             answer = await self._call.send(item)
             _note_answer(answer, result, record)
             if self._task != "ask":
@@ -88,27 +144,41 @@ class Answering(Generic[T]):
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
             # Raised by something within, a middleware for example: that ends the item, and not the worker.
-            _note_error(TutuError("the call was cancelled by something within it"), "unknown", result, record)
+            _note_error(TutuError("the call was cancelled by something within it"), self._guess(order), result, record)
         except Exception as error:  # noqa: BLE001  (an item never raises: its result has the error)
-            if answer is not None and self._task != "ask":
+            if answer is None or self._task == "ask":
+                known = error.outcome if isinstance(error, TutuError) else None
+                _note_error(error, known or self._guess(order), result, record)
+            else:
                 # The image was made, and could not be had: its address may be in the text.
                 _note_error(error, "done", result, record)
                 record.res = answer.text
                 self._note_full_disk(error)
-            else:
-                _note_error(error, (isinstance(error, TutuError) and error.outcome) or "unknown", result, record)
         result.elapsed_s = record.dur = round(time.monotonic() - started, 6)
-        if self._journal is not None:
-            await self._write(self._journal, record, result)
+        await self._write(record, result, paid=answer is not None and self._task != "ask")
         return result
 
-    async def _write(self, journal: Journal, record: Record, result: BatchResult[T]) -> None:
+    def _guess(self, order: RunItem) -> ItemOutcome:
+        """Return the outcome of a call whose error, of another's code, has none."""
+        return "not_sent" if self._task != "ask" and isinstance(order, Order) and not order.sent else "unknown"
+
+    async def _write(self, record: Record, result: BatchResult[T], *, paid: bool) -> None:
+        if self._journal is None:
+            return
         record.att, record.fin = result.attempts, result.finish_reason or ""
         if result.usage is not None:
             record.tin, record.tout = result.usage.prompt_tokens, result.usage.completion_tokens
-        if result.ok:
+        if result.error is None:
             record.res = _builtins(result.value)
-        await journal.append(record)
+        elif result.outcome in _NOT_DONE and self._puts_off(result.error):
+            record.k = "skip"
+        try:
+            await self._journal.append(record, sync=self._synced)
+        except JournalError as error:
+            if not paid:
+                raise
+            # The image is there, and as its order is on the disk, no later run will hand it on again.
+            self.failure = error
 
     async def _save(self, answer: ChatCompletion, item: Item, result: BatchResult[T], record: Record) -> None:
         """Save the images of an answer into the run's folder."""

@@ -16,7 +16,6 @@ from tutuclient.batch.journal import Journal, JournalError, Keys
 from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget
 from tutuclient.errors import ConfigError, TutuError, printable
 from tutuclient.pace import FIRST_WINDOW
-from tutuclient.transport.admission import answering_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +33,6 @@ Reason: TypeAlias = Literal["error", "failures", "budget"]
 _BUFFER: Final = 16  # results that wait for the reader beyond what is in flight
 _AHEAD: Final = 4  # times the workers: how far an ordered run may be ahead of its slowest item
 _SPARE: Final = 4  # workers beyond the window, so that an admitted request always has somebody to send it
-_GATE_S: Final = 0.5  # how often a run of images looks whether the relay lets anything in
 _FEW: Final = 20  # results from which on a share of failures means something
 _PAUSE_EVERY: Final = 200  # items skipped at a time before the loop gets a turn
 
@@ -215,8 +213,7 @@ class BatchRun(Generic[T]):
         plan = self._plan
         if plan.workers != "auto":
             return min(plan.workers, plan.most)
-        spare = _SPARE if plan.task == "ask" else 0
-        return min(plan.most, plan.pace().window + spare, FIRST_WINDOW + self._summary.done)
+        return min(plan.most, plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
 
     def _staff(self) -> None:
         while self._staffed < self._wanted() and not (self._exhausted or self._ending or self._stop):
@@ -241,7 +238,6 @@ class BatchRun(Generic[T]):
         self._moved.set()
 
     async def _work(self) -> None:
-        answering_items.set(True)
         try:
             while self._staffed <= self._wanted() and (found := await self._next()) is not None:
                 await self._answer(*found)
@@ -376,17 +372,8 @@ class BatchRun(Generic[T]):
         return ""
 
     async def _space(self) -> None:
-        """Wait until an item may start, as far as the run itself knows.
-
-        An order of an image is written down before the client queues it, and one that is written down and not sent is
-        of unknown outcome after a crash. So it waits here for what the client would make it wait for.
-        """
-        interval, makes_images = self._plan.interval, self._plan.task != "ask"
-        while makes_images and (closed := self._plan.pace().gate):  # noqa: ASYNC110  (a gate wakes nobody)
-            await asyncio.sleep(min(closed, _GATE_S))
-        if makes_images and (rate := self._plan.pace().rate):
-            interval = max(interval, 1 / rate)
-        if interval:
+        """Wait until an item may start by the run's own rate; the client's pace comes on top, when it is sent."""
+        if interval := self._plan.interval:
             now = time.monotonic()
             wait = self._next_start - now
             self._next_start = max(self._next_start, now) + interval
