@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.batch.runs import records
 from tests.leftovers import nothing_left, until
 from tutuclient import JournalError, RetryPolicy, TutuClient
-from tutuclient.batch.journal import Journal, Record, read
+from tutuclient.batch.journal import Journal, Record
 from tutuclient.testing import draws, rate_limited
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.timeout(60)
 
 def kinds(folder: Path) -> list[str]:
     """Return what the journal says of items, in its order."""
-    return [record.k for record in read(folder / "journal.jsonl") if record.k != "ev"]
+    return [record.k for record in records(folder)]
 
 
 def orders(client: TutuClient, folder: Path, count: int = 1, **options: Any) -> Any:

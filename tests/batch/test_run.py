@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.batch.runs import Bucket, answer, echo, ordering, pairs, run_of
+from tests.batch.runs import Bucket, answer, echo, ordering, pairs, records, run_of
 from tutuclient import (
     AuthenticationError,
     BatchStoppedError,
@@ -27,7 +27,6 @@ from tutuclient import (
     TutuClient,
     TutuError,
 )
-from tutuclient.batch.journal import read
 from tutuclient.testing import draws, sample_picture, says, serve, serve_in_thread
 
 if TYPE_CHECKING:
@@ -221,7 +220,7 @@ async def test_leaving_the_block_settles_what_is_in_flight() -> None:
         ended.append(item.id)
         return answer("done")
 
-    async with run_of(pairs(1000), send, on_exit="settle") as run:
+    async with run_of(pairs(1000), ordering(send), on_exit="settle") as run:
         async for _ in run:
             break
     assert sorted(started) == sorted(ended)
@@ -253,7 +252,7 @@ async def test_cancelling_a_second_time_ends_what_is_being_settled() -> None:
         raise AssertionError
 
     async def main() -> None:
-        async with run_of(pairs(10), send, on_exit="settle") as run:
+        async with run_of(pairs(10), ordering(send), on_exit="settle") as run:
             await run.gather()
 
     task = asyncio.create_task(main())
@@ -428,7 +427,7 @@ async def test_a_run_that_was_left_goes_on(tmp_path: Path) -> None:
                 seen.append(result.id)
                 if len(seen) % 7 == 0:
                     break
-    there = [record.id for record in read(tmp_path / "journal.jsonl") if record.k == "ok"]
+    there = [record.id for record in records(tmp_path) if record.k == "ok"]
     assert sorted(there) == sorted(ids_of(100))
     assert len(set(seen)) == len(seen)
 
@@ -482,7 +481,7 @@ async def test_an_order_that_was_rejected_may_be_made_again(tmp_path: Path) -> N
 
 async def test_the_intent_is_on_the_disk_before_the_order(tmp_path: Path) -> None:
     async def send(item: Item) -> ChatCompletion:
-        assert [(record.k, record.id) for record in read(tmp_path / "journal.jsonl")][-1:] == [("sent", item.id)]
+        assert [(record.k, record.id) for record in records(tmp_path)][-1:] == [("sent", item.id)]
         return await echo(item)
 
     results = await run_of(pairs(3), ordering(send), task="edit", folder=tmp_path, workers=1).gather()
@@ -509,7 +508,7 @@ async def test_a_full_disk_ends_the_run_and_loses_nothing_that_was_read(
     with pytest.raises(JournalError, match="No space left on device"):
         await run.gather()
     monkeypatch.undo()
-    there = [record.id for record in read(tmp_path / "journal.jsonl")]
+    there = [record.id for record in records(tmp_path)]
     assert sorted(there) == sorted(ids(run.results))
     assert 5 < len(there) < 100
     again = run_of(pairs(1000), folder=tmp_path)
@@ -573,8 +572,8 @@ def test_kill_nine_loses_nothing_and_orders_nothing_twice(tmp_path: Path, task: 
         else:
             raise AssertionError("it never came to its end")
         orders = len(server.requests)
-    done = {record.id for record in read(tmp_path / "run" / "journal.jsonl") if record.k == "ok"}
-    sent = [record.id for record in read(tmp_path / "run" / "journal.jsonl") if record.k == "sent"]
+    done = {record.id for record in records(tmp_path / "run") if record.k == "ok"}
+    sent = [record.id for record in records(tmp_path / "run") if record.k == "sent"]
     assert max(seen.values()) == 1
     assert set(seen) <= done
     if task == "ask":
@@ -583,7 +582,7 @@ def test_kill_nine_loses_nothing_and_orders_nothing_twice(tmp_path: Path, task: 
         assert sorted(set(sent)) == sorted(sent)
         assert len(sent) == count
         assert orders <= count
-        names = [name for record in read(tmp_path / "run" / "journal.jsonl") for name, _ in record.img]
+        names = [name for record in records(tmp_path / "run") for name, _ in record.img]
         assert len(names) == len(done)
         assert all((tmp_path / "run" / "images" / name).stat().st_size for name in names)
 

@@ -27,7 +27,6 @@ T = TypeVar("T")
 
 _ERROR_CHARS: Final = 2000
 _STEM_CHARS: Final = 80
-_NOT_DONE: Final = frozenset({"not_sent", "rejected"})
 
 
 class Call(NamedTuple, Generic[T]):
@@ -43,20 +42,29 @@ class Call(NamedTuple, Generic[T]):
 
 
 class Order(RunItem):
-    """The images that an item's calls order, in the journal: whatever happens, an order that was sent is on the disk.
+    """An item that is being answered. What its calls order goes into the journal before it is sent.
 
     Args:
-        journal: The run's.
+        journal: The run's, or None.
         item: The item.
 
     Attributes:
-        sent: Whether an order may have been sent.
+        ordered: Whether an order of an image may have been sent.
+        settling: The run is being left: what waits is not sent any more.
     """
 
-    def __init__(self, journal: Journal, item: Item) -> None:
+    def __init__(self, journal: Journal | None, item: Item) -> None:
+        super().__init__()
         self._journal = journal
         self._id, self._key = item.id, f"{item.key:016x}"
-        self.sent: bool = False
+        self.ordered: bool = False
+        self.settling: bool = False
+
+    def refused(self) -> None:
+        """Note that the relay did not admit it."""
+        super().refused()
+        if self.settling and (task := asyncio.current_task()) is not None:
+            task.cancel()
 
     async def before_order(self) -> None:
         """Write and sync the intent.
@@ -64,12 +72,14 @@ class Order(RunItem):
         Raises:
             JournalError: It could not be written, so nothing is to be sent.
         """
-        try:
-            await self._journal.append(Record(k="sent", id=self._id, key=self._key), sync=True)
-        except asyncio.CancelledError:  # The intent may be on the disk already, and nothing will be sent.
-            self._journal.note(Record(k="skip", id=self._id, key=self._key, cls="CancelledError", outcome="not_sent"))
-            raise
-        self.sent = True
+        if self._journal is not None:
+            try:
+                await self._journal.append(Record(k="sent", id=self._id, key=self._key), sync=True)
+            except asyncio.CancelledError:  # The intent may be on the disk already, and nothing will be sent.
+                cls, outcome = "CancelledError", "not_sent"
+                self._journal.note(Record(k="skip", id=self._id, key=self._key, cls=cls, outcome=outcome))
+                raise
+        self.ordered = True
 
     async def order_not_done(self, error: TutuError) -> None:
         """End the intent of an order that was refused and waits: a run that is killed meanwhile has nothing to list.
@@ -77,6 +87,8 @@ class Order(RunItem):
         It needs no sync: without this line the order counts as unknown, and the next attempt syncs an intent of its
         own, behind this one, before it is sent.
         """
+        if self._journal is None:
+            return
         status = getattr(error, "status_code", None) or 0
         cls, outcome = type(error).__name__, error.outcome or ""
         await self._journal.append(Record(k="skip", id=self._id, key=self._key, cls=cls, outcome=outcome, st=status))
@@ -90,8 +102,8 @@ class Answering(Generic[T]):
         call: How.
         journal: Where it is written down, or None.
         synced: Whether an answer is on the disk, and not only with the system, before it is handed on.
-        puts_off: Returns whether an error stops the run and says nothing of the item, which is tried again when the run
-            goes on.
+        puts_off: Returns whether a result is of what stops the run and says nothing of the item, which is tried again
+            when the run goes on.
 
     Attributes:
         failure: Why the run cannot go on; else None.
@@ -103,8 +115,8 @@ class Answering(Generic[T]):
         call: Call[T],
         journal: Journal | None,
         *,
-        synced: bool = False,
-        puts_off: Callable[[Exception], bool] = lambda _: False,
+        synced: bool,
+        puts_off: Callable[[BatchResult[T]], bool],
     ) -> None:
         self._task: Task = task
         self._call = call
@@ -114,16 +126,23 @@ class Answering(Generic[T]):
         self._puts_off = puts_off
         self.failure: JournalError | None = None
 
-    async def answer(self, item: Item) -> BatchResult[T]:
+    def begin(self, item: Item) -> Order:
+        """Return what ``answer`` is to be called with."""
+        return Order(self._journal, item)
+
+    async def answer(self, item: Item, order: Order) -> BatchResult[T]:
         """Answer an item.
 
         An order of an image is written and synced before it is sent, and its end afterwards: whatever happens between,
         the order is on the disk, and will not be made again by itself.
 
+        Args:
+            item: The item.
+            order: What ``begin`` has returned for it.
+
         Raises:
             JournalError: It could not be written down.
         """
-        order = RunItem() if self._journal is None else Order(self._journal, item)
         answering_items.set(order)
         started = time.monotonic()
         result: BatchResult[T] = BatchResult(item.index, item.id)
@@ -154,13 +173,14 @@ class Answering(Generic[T]):
                 _note_error(error, "done", result, record)
                 record.res = answer.text
                 self._note_full_disk(error)
-        result.elapsed_s = record.dur = round(time.monotonic() - started, 6)
+        result.elapsed_s = round(time.monotonic() - started, 6)
+        record.dur = record.dur or result.elapsed_s
         await self._write(record, result, paid=answer is not None and self._task != "ask")
         return result
 
-    def _guess(self, order: RunItem) -> ItemOutcome:
+    def _guess(self, order: Order) -> ItemOutcome:
         """Return the outcome of a call whose error, of another's code, has none."""
-        return "not_sent" if self._task != "ask" and isinstance(order, Order) and not order.sent else "unknown"
+        return "not_sent" if self._task != "ask" and not order.ordered else "unknown"
 
     async def _write(self, record: Record, result: BatchResult[T], *, paid: bool) -> None:
         if self._journal is None:
@@ -170,7 +190,7 @@ class Answering(Generic[T]):
             record.tin, record.tout = result.usage.prompt_tokens, result.usage.completion_tokens
         if result.error is None:
             record.res = _builtins(result.value)
-        elif result.outcome in _NOT_DONE and self._puts_off(result.error):
+        elif self._puts_off(result):
             record.k = "skip"
         try:
             await self._journal.append(record, sync=self._synced)
@@ -209,7 +229,7 @@ def _sha256_of(path: Path) -> str:
 def _note_answer(answer: ChatCompletion, result: BatchResult[Any], record: Record) -> None:
     result.attempts, result.usage, result.finish_reason = answer.meta.attempts, answer.usage, answer.finish_reason
     record.rid, record.st, record.model = answer.meta.request_id or "", answer.meta.status_code, answer.model or ""
-    record.img = []
+    record.img, record.dur = [], round(answer.meta.elapsed_s, 6)
 
 
 def _note_error(error: Exception, outcome: ItemOutcome, result: BatchResult[Any], record: Record) -> None:

@@ -73,7 +73,7 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
         st: The HTTP status.
         cls: The class of the error.
         outcome: What the error says of the outcome.
-        dur: Seconds from admission to the end.
+        dur: Seconds from admission to the answer's end; of what failed, from its start in the run.
         tin: Tokens of the prompt.
         tout: Tokens of the answer.
         rid: The relay's request id.

@@ -25,7 +25,21 @@ class RunItem:
     """An item of a run that is being answered. Its calls give way to calls made one by one.
 
     A run that writes down what it pays for overrides the methods. What they raise ends the call.
+
+    Attributes:
+        waits: Whether it waits to be admitted, for the first time or since it was refused.
     """
+
+    def __init__(self) -> None:
+        self.waits: bool = True
+
+    def admitted(self) -> None:
+        """Note that it was admitted, and is about to be sent."""
+        self.waits = False
+
+    def refused(self) -> None:
+        """Note that the relay did not admit it."""
+        self.waits = True
 
     async def before_order(self) -> None:
         """Note that an image is about to be ordered: the request has been admitted, and nothing of it was sent."""

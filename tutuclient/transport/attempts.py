@@ -170,7 +170,8 @@ class Attempts:
         self._in_a_row += 1
         self._refusal, self._refused_at = error, min(self._refused_at, self._loop.time())
         if self._item is not None:
-            self._limits.begin(None)  # An item that is refused was not admitted: its deadline begins when it is.
+            self._item.refused()
+            self._limits.begin(None)  # It was not admitted: its deadline begins when it is.
 
     def _is_free(self, error: TutuError) -> bool:
         """Return whether the call is sent again, at no cost, after an idle connection died under it."""
@@ -220,6 +221,7 @@ class Attempts:
         self._slot = self._admission.acquire_nowait() or await self._wait_for_slot()
         call, limits = self._call, self._limits
         if self._item is not None:
+            self._item.admitted()
             self._begin_item()
         self._progress = Progress()
         reply: Reply | None = None
