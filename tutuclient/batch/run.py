@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from array import array
 from collections import deque
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeV
 
 from tutuclient.batch.answering import Answering, Call, Order
 from tutuclient.batch.events import Events
-from tutuclient.batch.items import Item, Reader, Task, digest
+from tutuclient.batch.items import Item, Reader, Task
 from tutuclient.batch.journal import Journal, JournalError, Keys
 from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget, StopReason
 from tutuclient.errors import ConfigError, InsufficientQuotaError, RateLimitError, TutuError, printable
@@ -33,6 +34,9 @@ OnExit: TypeAlias = Literal["settle", "cancel"]
 
 _BUFFER: Final = 16  # results that wait for the reader beyond what is in flight
 _AHEAD: Final = 4  # times the workers: how far an ordered run may be ahead of its slowest item
+# Times the workers: they all may finish in one turn of the loop, before the reader has his. Else they queue up for the
+# next item, each waking the next one a turn later.
+_UNREAD: Final = 2
 _SPARE: Final = 4  # workers beyond the window, so that an admitted request always has somebody to send it
 _FEW: Final = 20  # results from which on a share of failures means something
 _PAUSE_EVERY: Final = 200  # items skipped at a time before the loop gets a turn
@@ -398,7 +402,7 @@ class BatchRun(Generic[T]):
 
     def _has_room(self) -> bool:
         """Return whether another item may be pulled."""
-        ahead = (_AHEAD if self._plan.ordered else 1) * max(self._staffed, 1) + _BUFFER
+        ahead = (_AHEAD if self._plan.ordered else _UNREAD) * max(self._staffed, 1) + _BUFFER
         return not (self._exhausted or self._short or self._held) and self._sent - self._read_by_now < ahead
 
     async def _fill_hand(self) -> None:
@@ -428,7 +432,7 @@ class BatchRun(Generic[T]):
         """Return an item that is to be sent; None for one that is done, or may be."""
         item = self._reader.read(given, self._index)
         self._index += 1
-        name = digest(item.id)
+        name = int.from_bytes(hashlib.blake2b(item.id.encode(), digest_size=8).digest(), "big")
         self._order.append(name)
         if name in self._ids:
             raise_after = ConfigError(
