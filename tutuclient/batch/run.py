@@ -288,7 +288,7 @@ class BatchRun(Generic[T]):
                 except Exception as error:  # noqa: BLE001  (the caller's own, raised once the rest is done)
                     self._fail(error)
                     break
-                if (item := self._chosen(given)) is not None:
+                if (item := self._chosen(await self._reader.read_aside(given, self._index))) is not None:
                     if not await self._is_affordable():
                         break
                     await self._space()
@@ -309,9 +309,8 @@ class BatchRun(Generic[T]):
         except StopIteration:  # It may not leave a coroutine.
             raise StopAsyncIteration from None
 
-    def _chosen(self, given: Any) -> Item | None:
+    def _chosen(self, item: Item) -> Item | None:
         """Return an item that is to be sent; None for one that is done, or may be."""
-        item = self._reader.read(given, self._index)
         self._index += 1
         name = digest(item.id)
         self._order.append(name)
