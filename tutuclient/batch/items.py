@@ -99,7 +99,8 @@ class Reader:
         if item.fault is None and (self._keyed or not item.id):
             shown = [item.sources, item.messages, item.fields]
             if sum(map(bytes_to_digest, shown)) > _LARGE_BYTES:
-                return await in_thread(self._named, item, abandon_on_cancel=True)
+                heavy = any(hasattr(source, "tobytes") for source in item.sources)  # Pixels may have to be decoded.
+                return await in_thread(self._named, item, abandon_on_cancel=True, heavy=heavy)
         return self._named(item)
 
     def _parsed(self, given: Any, index: int) -> Item:
@@ -207,7 +208,7 @@ def bytes_to_digest(value: Any) -> float:
     elif isinstance(value, msgspec.Struct):  # Messages, and their parts.
         size = bytes_to_digest(msgspec.structs.asdict(value))
     elif not is_any(value, os.PathLike) and any(hasattr(value, name) for name in ("read", "tobytes", "fs")):
-        size = math.inf  # Disks may be slow, pixels may have to be decoded, and what fsspec opens may be far away.
+        size = math.inf  # Disks may be slow, pixels not decoded yet, and what fsspec opens far away.
     return size
 
 
