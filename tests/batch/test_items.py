@@ -234,9 +234,9 @@ async def test_what_is_large_is_digested_in_a_thread(given: str, size: int, monk
     }
     used: set[threading.Thread] = set()
 
-    def watched(*parts: Any) -> int:
+    def watched(*parts: Any, **look: Any) -> int:
         used.add(threading.current_thread())
-        return digest(*parts)
+        return digest(*parts, **look)
 
     reader = Reader("ask", "what?", {})
     monkeypatch.setattr("tutuclient.batch.items.digest", watched)

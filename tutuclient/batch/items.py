@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import io
 import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
@@ -16,7 +19,7 @@ import msgspec
 
 from tutuclient._threads import in_thread
 from tutuclient.batch.journal import encodable
-from tutuclient.errors import ConfigError, printable
+from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.parts import ImagePart
 from tutuclient.media.upload import Upload, shown_image
 from tutuclient.wire.keywords import is_any
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Task: TypeAlias = Literal["ask", "edit", "generate"]
+Look: TypeAlias = Callable[[str], str]
 
 _DIGEST_BYTES: Final = 8
 _LONGEST_ID: Final = 200
@@ -53,6 +57,7 @@ class Item:
         messages: A conversation in place of images and a prompt.
         fields: Fields of its own.
         fault: Why it cannot be sent.
+        equal: A digest of what its answer depends on but its name, where equal items are asked once; else 0.
     """
 
     index: int
@@ -63,6 +68,7 @@ class Item:
     messages: list[Any] | None
     fields: dict[str, Any]
     fault: Exception | None = None
+    equal: int = 0
 
 
 class Reader:
@@ -150,6 +156,19 @@ class Reader:
         item.id, item.key = encodable(found), key
         return item
 
+    def content(self, item: Item) -> int:
+        """Return a digest of what an item's answer depends on but its name, with files by what is in them.
+
+        It is 0 where that cannot be told without losing it, as of a file that can be read once, or not at all.
+        """
+        try:
+            parts = [identity(source, content_of_name) for source in item.sources]
+            own = {name: value for name, value in item.fields.items() if name not in UNWRITTEN}
+            rest = item.prompt, item.messages, own, self._shared
+            return digest(self._task, parts, *rest, look=content_of_name)
+        except Exception:  # noqa: BLE001  (files that are not there, images that cannot be decoded: the call says it)
+            return 0
+
     def _check(
         self, index: int, name: Any, sources: Sequence[Any], prompt: Any, messages: Any, fields: Mapping[str, Any]
     ) -> None:
@@ -173,19 +192,25 @@ def _faulty(index: int, error: Exception) -> Item:
     return Item(index, f"item {index}", 0, [], None, None, {}, error)
 
 
-def digest(*parts: Any) -> int:
-    """Return a digest of 64 bits, the same in every process."""
+def digest(*parts: Any, look: Look | None = None) -> int:
+    """Return a digest of 64 bits, the same in every process.
+
+    Args:
+        parts: What is digested.
+        look: What stands for a file by its name: its state, unless told otherwise.
+    """
     hashed = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for part in parts:
-        data: bytes | memoryview[int] = part if is_any(part, bytes, memoryview) else _encoded(part)
+        data: bytes | memoryview[int] = part if is_any(part, bytes, memoryview) else _encoded(part, look)
         hashed.update(len(data).to_bytes(8, "big"))
         hashed.update(data)
     return int.from_bytes(hashed.digest(), "big")
 
 
-def _encoded(part: Any) -> bytes:
+def _encoded(part: Any, look: Look | None) -> bytes:
     # By way of plain values: the encoder sorts no keys that are not text, such as those of ``logit_bias``.
-    plain = msgspec.to_builtins(part, enc_hook=_plain, str_keys=True, order="deterministic")
+    hook = partial(_plain, look=look or state_of_name)
+    plain = msgspec.to_builtins(part, enc_hook=hook, str_keys=True, order="deterministic")
     try:
         return msgspec.json.encode(plain, order="deterministic")
     except (UnicodeEncodeError, OverflowError):  # Names of files that are not UTF-8, numbers beyond 64 bits.
@@ -212,20 +237,26 @@ def bytes_to_digest(value: Any) -> float:
     return size
 
 
-def identity(source: Any) -> str:
-    """Return what tells an image from another under its name: size and time of a file, a digest of bytes."""
+def identity(source: Any, look: Look | None = None) -> str:
+    """Return what tells an image from another under its name: size and time of a file, a digest of bytes.
+
+    Args:
+        source: The image.
+        look: What stands for a file by its name, as for ``digest``.
+    """
+    look = look or state_of_name
     source = bare(source)
     if is_any(source, str, os.PathLike):
-        return _identity_of_name(_path(source))
+        return look(_path(source))
     if is_any(source, ImagePart, Mapping) and (shown := shown_image(source)) is not None:
-        return f"{identity(shown[0])} {shown[1]}"
+        return f"{identity(shown[0], look)} {shown[1]}"
     if callable(getattr(source, "read", None)):
-        return _identity_of_file(source)
-    if (data := _data(source)) is not None:
-        return f"{digest(data):016x}"
+        return _content_of_file(source) if look is content_of_name else _state_of_file(source)
+    if (data := _data(source, look)) is not None:
+        return f"{digest(data, look=look):016x}"
     if isinstance(path := getattr(source, "path", None), str):  # Of a file of fsspec's that is not open yet.
         return f"{path} {_version(source)}"
-    return str(_plain(source))
+    return str(_plain(source, look))
 
 
 def bare(source: Any) -> Any:
@@ -235,13 +266,29 @@ def bare(source: Any) -> Any:
     return source
 
 
-def _data(source: Any) -> Any:
+async def loaded(source: Any) -> Any:
+    """Return what ``image`` takes of what it does not: a row of ``datasets``, or a file of fsspec's not open yet."""
+    found = bare(source)
+    if callable(getattr(found, "open", None)) and hasattr(found, "fs"):
+        return await in_thread(_read_all, found, opens=True)
+    return found
+
+
+def _read_all(file: Any) -> bytes:
+    with file as opened:
+        data: bytes | str = opened.read()
+    if isinstance(data, str):
+        raise MediaError(f"{printable(str(file.path), 120)} is open in text mode, and its bytes are needed: mode='rb'")
+    return data
+
+
+def _data(source: Any, look: Look) -> Any:
     """Return what a source in memory consists of, for its digest; None when it is not in memory."""
     if is_any(source, bytes, bytearray, memoryview):
         view: memoryview[int] = memoryview(source)
         return view.cast("B") if view.c_contiguous else view.tobytes()
     if isinstance(source, Upload):  # What it is pickled as is all that it depends on.
-        return {name: identity(part) for name, part in source.__getstate__().items()}
+        return {name: identity(part, look) for name, part in source.__getstate__().items()}
     if callable(getattr(source, "tobytes", None)):  # A Pillow image.
         return [*_looks(source), *_pixels(source)]
     return None
@@ -268,8 +315,9 @@ def _pixels(picture: Any) -> list[str]:
     return [f"{digest(picture.crop(strip).tobytes()):016x}" for strip in strips]
 
 
-def _identity_of_name(name: str) -> str:
-    if name.startswith(("http://", "https://", "data:")):
+def state_of_name(name: str) -> str:
+    """Return what stands for a file without opening it: its name, size and time. An address is itself."""
+    if _is_address(name):
         return name if len(name) <= _LONGEST_ID else f"{digest(name):016x}"
     try:
         status = Path(name).expanduser().stat()
@@ -278,23 +326,49 @@ def _identity_of_name(name: str) -> str:
     return f"{name} {status.st_size} {status.st_mtime_ns}"
 
 
-def _identity_of_file(file: Any) -> str:
+def content_of_name(name: str) -> str:
+    """Return what stands for what is in a file, as ``digest`` has it of its bytes. An address is itself.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if _is_address(name):
+        return state_of_name(name)
+    with Path(name).expanduser().open("rb") as file:
+        return _content_of_file(file)
+
+
+def _is_address(name: str) -> bool:
+    return name.startswith(("http://", "https://", "data:"))
+
+
+def _state_of_file(file: Any) -> str:
     if isinstance(name := getattr(file, "name", None), str) and name:
-        return _identity_of_name(name)
+        return state_of_name(name)
     if hasattr(file, "fs") and (state := _version(file)):
         return f"{file.path} {state}"
     if callable(seekable := getattr(file, "seekable", None)) and seekable():
-        return _digest_of_file(file)
+        return _content_of_file(file)
     return ""  # It can be read once, by the call: its id has to tell it from others.
 
 
-def _digest_of_file(file: Any) -> str:
+def _content_of_file(file: Any) -> str:
     """Return a digest of what a file holds from where it stands, and leave it there."""
+    if inspect.iscoroutinefunction(file.read):
+        raise io.UnsupportedOperation("only a running loop reads it")
     at = file.tell()
-    hashed = hashlib.blake2b(digest_size=_DIGEST_BYTES)
-    while piece := file.read(_PIECE_BYTES):
-        hashed.update(piece)
-    file.seek(at)
+    file.seek(0, os.SEEK_END)
+    size = file.tell() - at
+    try:
+        file.seek(at)
+        hashed = hashlib.blake2b(size.to_bytes(8, "big"), digest_size=_DIGEST_BYTES)
+        while piece := file.read(_PIECE_BYTES):
+            hashed.update(piece)
+            size -= len(piece)
+    finally:
+        file.seek(at)
+    if size:
+        raise OSError("the file changed while it was read")
     return hashed.hexdigest()
 
 
@@ -307,14 +381,14 @@ def _version(file: Any) -> str:
     return next((f"{info.get('size')} {info[name]}" for name in _VERSIONS if info.get(name)), "")
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, look: Look) -> Any:
     """Return what stands for a value in a digest. It must be the same in another process, so no addresses."""
     if isinstance(value, Upload | os.PathLike):
-        return identity(value)
+        return identity(value, look)
     if callable(value) and (name := getattr(value, "__qualname__", None)):
         return f"{getattr(value, '__module__', '')}.{name}"
     if callable(getattr(value, "tobytes", None)) or callable(getattr(value, "read", None)):
-        return identity(value)
+        return identity(value, look)
     return _ADDRESS.sub("", repr(value))
 
 
