@@ -40,7 +40,7 @@ _FOR_PATHS: dict[str, tuple[tuple[type[APIStatusError], str], ...]] = {
         (errors.ContentPolicyError, "the text was rejected: change it; sending it again will not help"),
     ),
 }
-# A proxy on the way gave up on an answer that was silent for too long, Cloudflare after 100 s: QuantumNous/new-api#4478.
+# A proxy gave up on an answer that was silent for too long; Cloudflare after 100 s (QuantumNous/new-api#4478).
 # new-api passes on the number of its upstream's proxy in words.
 _GAVE_UP = frozenset({504, 524})
 _GAVE_UP_WORDS = re.compile(r"\b(?:status(?: code)?|error code)\W{0,3}(?:504|524)\b", re.IGNORECASE)
