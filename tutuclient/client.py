@@ -384,11 +384,15 @@ class TutuClient:
         been done: a second image would be paid for. Arguments as for ``analyze``; the
         model has to take and draw images, which may take minutes. With ``stream`` the
         relay's progress comes, and ``await stream.completion()`` has the images: a
-        stream outlives proxies, which cut silent requests after 100 s.
+        stream outlives proxies, which cut silent requests after 100 s. A task in
+        place of an image is waited for within the deadline; errors carry it in ``task``,
+        and so does the one of a stream, which cannot wait.
 
         Raises:
             MediaError: An image cannot be used; nothing was sent.
-            OutcomeUnknownError: The connection broke; the image may have been made, and billed.
+            OutcomeUnknownError: The connection broke, or a task was not finished by the deadline; the image may have
+                been made, and billed.
+            ImageTaskError: The relay's task failed, expired, or has no image.
             APIError: The relay answered with an error, or the answer is not complete.
 
         Source: the relay's documentation, "Chat(修改图片)".

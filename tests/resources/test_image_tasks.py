@@ -311,6 +311,16 @@ async def test_headers_and_query_of_the_order_are_those_of_its_questions(client:
         assert "Idempotency-Key" not in request.headers
 
 
+async def test_a_key_in_the_address_is_not_kept(client: TutuClient, server: Server) -> None:
+    server.answers(queues(PNG, task_id="t9", poll_url=f"/v1/images/tasks/t9?key={KEY}&v=1", form="accepted"))
+    task = await client.images.submit(prompt="a cat")
+    assert task.poll_url == "/v1/images/tasks/t9?v=1"
+    assert (await task.wait()).images
+    assert dict(server.requests[-1].query) == {"v": "1"}
+    server.answers(sends({"task_id": "t8", "poll_url": f"/v1/{KEY}/t8"}))
+    assert (await client.images.submit(prompt="a cat")).poll_url is None
+
+
 # --- tasks in hand ---------------------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar, cast
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import msgspec
 
@@ -172,7 +172,8 @@ class OrdersImages(Resource):
                 response: Meta | None = getattr(error, "response", None)
                 task = self._task_in(error.body, call, response)
                 if task is not None:
-                    await _note_task(call, error.with_task(task).task or task)
+                    error.with_task(task).add_note("its images may be had without a second order: error.task.wait()")
+                    await _note_task(call, task)
             raise
 
     def _task_in(self, value: object, call: Call, meta: Meta | None) -> ImageTask | None:
@@ -183,7 +184,7 @@ class OrdersImages(Resource):
         model = call.fields.get("model") if call.fields else None
         task = ImageTask(
             found.id,
-            poll_url=found.poll_url,
+            poll_url=_without_key(found.poll_url, call.settings.api_key),
             status=found.status,
             progress=found.progress,
             model=found.model or (model if isinstance(model, str) else ""),
@@ -447,6 +448,16 @@ def address_within(poll_url: str, base: str, origin: str) -> str | None:
         return None
     # ``urljoin`` removes line breaks and tabs, as browsers do.
     return address if poll_url.isprintable() and "#" not in address and is_within(address, origin) else None
+
+
+def _without_key(poll_url: str | None, key: str) -> str | None:
+    """Return an address without the key, which some relays write into its query: a task is kept, shown and pickled."""
+    if poll_url is None or not key or key not in poll_url:
+        return poll_url
+    parts = urlsplit(poll_url)
+    query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if key not in value]
+    address = urlunsplit(parts._replace(query=urlencode(query)))
+    return None if key in address else address
 
 
 async def _note_task(call: Call, task: ImageTask) -> None:

@@ -102,7 +102,8 @@ class Images(OrdersImages):
             **fields: Every field of ``ImageGenerateFields``, the options of ``CallOptions``, and whatever else the
                 relay understands. ``size`` is written with the letter x: ``1024x1024``. Drawing may take minutes.
 
-        Where the relay answers with a task, it is waited for within the deadline; errors carry it in ``task``.
+        Where the relay answers with a task, it is waited for within the deadline; errors carry it in ``task``, and so
+        does the one of a stream, which cannot wait.
 
         Raises:
             ConfigError: The request cannot be written; nothing was sent.
