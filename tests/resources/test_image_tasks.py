@@ -147,6 +147,18 @@ async def test_questions_that_go_on_failing_end_the_waiting_and_keep_the_task(
     assert orders(server) == 1
 
 
+async def test_only_failures_in_a_row_count(client: TutuClient, server: Server) -> None:
+    few = ["500"] * 6, ["broken"] * 2
+    server.answers(queues(PNG, form="accepted", steps=[*few[0], None, *few[0], None, *few[1], None, *few[1]]))
+    assert (await client.images.generate(prompt="a cat")).images
+
+
+async def test_a_preview_is_not_the_image(client: TutuClient, server: Server) -> None:
+    preview = {"task_id": "t9", "status": "processing", "image_url": server.host(OTHER), "data": [{"url": "https://x"}]}
+    server.answers(queues(PNG, task_id="t9", steps=[sends(preview)]))
+    assert await (await client.images.generate(prompt="a cat")).images[0].read() == PNG
+
+
 async def test_a_status_that_nobody_knows_is_asked_about_again(client: TutuClient, server: Server) -> None:
     server.answers(queues(PNG, steps=[sends({"task_id": "t9", "status": "thinking hard"})], task_id="t9"))
     assert (await client.images.generate(prompt="a cat")).images
@@ -162,6 +174,13 @@ async def test_a_pause_beyond_the_deadline_ends_the_waiting_at_once(client: Tutu
     server.answers(queues(PNG, form="accepted", retry_after=3000))
     with pytest.raises(ImageTaskTimeoutError, match="asked again in 3000 s"):
         await client.images.generate(prompt="a cat", timeout=60)
+    assert len(server.requests) == 1
+
+
+async def test_what_the_order_took_counts_against_the_deadline(client: TutuClient, server: Server) -> None:
+    server.answers(sends({"task_id": "t9", "status": "queued", "retry_after": 0.6}, delay=0.5))
+    with pytest.raises(ImageTaskTimeoutError, match="asked again in 0.6 s"):
+        await client.images.generate(prompt="a cat", timeout=1.0)
     assert len(server.requests) == 1
 
 
@@ -305,7 +324,9 @@ async def test_a_task_that_no_place_knows_is_not_found(client: TutuClient, serve
 
 async def test_headers_and_query_of_the_order_are_those_of_its_questions(client: TutuClient, server: Server) -> None:
     server.answers(queues(PNG))
-    await client.images.generate(prompt="a cat", extra_headers={"X-Group": "vip"}, extra_query={"key": "k"})
+    headers = {"X-Group": "vip", "Idempotency-Key": "mine"}
+    await client.images.generate(prompt="a cat", extra_headers=headers, extra_query={"key": "k"})
+    assert server.requests[0].headers["Idempotency-Key"] == "mine"
     for request in server.requests[1:]:
         assert (request.headers["X-Group"], request.query["key"]) == ("vip", "k")
         assert "Idempotency-Key" not in request.headers
