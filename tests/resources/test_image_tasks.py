@@ -28,8 +28,8 @@ from tutuclient import (
     UnexpectedResponseError,
 )
 from tutuclient.resources import image_tasks
-from tutuclient.resources.image_tasks import noting_tasks
 from tutuclient.testing import TASK_FORMS, queues, rate_limited, raw, sends, serve
+from tutuclient.transport.admission import RunItem, answering_items
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -406,11 +406,12 @@ async def test_cancelling_leaves_the_task_at_the_relay(client: TutuClient, serve
     server.answers(queues(PNG, task_id="t9", steps=[5] * 10))
     seen: list[ImageTask] = []
 
-    async def note(task: ImageTask) -> None:
-        seen.append(task)
+    class Item(RunItem):
+        async def task_accepted(self, task: ImageTask) -> None:
+            seen.append(task)
 
     async def order() -> None:
-        noting_tasks.set(note)
+        answering_items.set(Item())
         await client.images.generate(prompt="a cat")
 
     ordering = asyncio.create_task(order())

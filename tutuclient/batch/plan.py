@@ -91,6 +91,7 @@ class Calls(NamedTuple):
         parse: ``chat.completions.parse``.
         edit: ``edit``.
         generate: ``generate``.
+        of_task: ``chat.completions.of_task``.
         slots: Calls in flight at most.
         tries_again: Whether calls that were refused are sent again.
         pace: Returns ``pace``.
@@ -100,6 +101,7 @@ class Calls(NamedTuple):
     parse: Callable[..., Awaitable[Any]]
     edit: Callable[..., Awaitable[Any]]
     generate: Callable[..., Awaitable[Any]]
+    of_task: Callable[..., Awaitable[Any]]
     slots: int
     tries_again: bool
     pace: Callable[[], PaceState]
@@ -163,7 +165,11 @@ def _plan(
         raise ConfigError(f'on_exit is {quoted(on_exit)}: write "settle" or "cancel"')
     return Plan(
         ask.task,
-        Call(partial(_send, calls, ask, options), partial(_value, ask.response_format)),
+        Call(
+            partial(_send, calls, ask, options),
+            partial(_value, ask.response_format),
+            None if ask.task == "ask" else partial(_come_back, calls, ask),
+        ),
         calls.pace,
         calls.slots,
         workers=clean_concurrency(options.get("concurrency", "auto"), "concurrency"),
@@ -309,6 +315,15 @@ async def _send(calls: Calls, ask: _Ask, options: Mapping[str, Any], item: Item)
     if ask.response_format is not UNSET:
         fields["response_format"] = ask.response_format
     return cast("ChatCompletion", await calls.create(messages=messages, **fields))
+
+
+async def _come_back(calls: Calls, ask: _Ask, item: Item, task: str, url: str | None) -> ChatCompletion:
+    """Wait for the task that an order of an earlier run was answered with."""
+    fields = {**ask.fields, **item.fields}
+    answer: ChatCompletion = await calls.of_task(
+        task, url, model=str(fields.get("model") or ""), timeout=fields.get("timeout", UNSET)
+    )
+    return answer
 
 
 async def _loaded(source: Any) -> Any:

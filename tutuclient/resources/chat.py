@@ -14,7 +14,7 @@ import msgspec
 from tutuclient import wire
 from tutuclient.media.parts import Message
 from tutuclient.resources.endpoint import Endpoint
-from tutuclient.resources.image_tasks import OrdersImages
+from tutuclient.resources.image_tasks import ClientTasks, OrdersImages
 from tutuclient.resources.options import CallOptions, RequestOptions
 from tutuclient.resources.parsing import Expected, check_untyped
 from tutuclient.resources.resource import Resource
@@ -30,13 +30,13 @@ from tutuclient.streams.folding import several
 from tutuclient.tools import sendable as sendable_tools
 from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage, ParseFields, RunFields
 from tutuclient.types.parsed import ParsedChatCompletion  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
-from tutuclient.types.provenance import Origin, set_origin
+from tutuclient.types.provenance import Origin, provenance, set_origin
 
 if TYPE_CHECKING:
     from tutuclient.media.audio import Sound
     from tutuclient.resources.endpoint import RequestInfo
-    from tutuclient.settings import Settings
-    from tutuclient.transport import Call, Transport
+    from tutuclient.settings import Settings, Timeout
+    from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply
     from tutuclient.types.image_tasks import ImageTask
     from tutuclient.types.images import ImagesResponse
@@ -137,8 +137,23 @@ class Completions(OrdersImages):
         """Send a request's fields and return the stream of its answer. Arguments as for ``send``."""
         return await self._streamed(_CHAT, body | {"stream": True}, makes_image=makes_image, **options)
 
-    def _answer_of(self, images: ImagesResponse, task: ImageTask, call: Call, info: RequestInfo) -> ChatCompletion:
-        return _completion_of(images, task, call, info)
+    async def of_task(
+        self, name: str, poll_url: str | None, *, model: str = "", timeout: float | Timeout | Unset | None = UNSET
+    ) -> ChatCompletion:
+        """Return what a chat would have been answered with, of the task that it was answered with at an earlier time.
+
+        Args:
+            name: The task's id.
+            poll_url: Where the relay wants to be asked for it, or None.
+            model: The model that it was ordered of.
+            timeout: As for ``ImageTask.wait``, which says what is raised.
+        """
+        source = ClientTasks(self._settings, self._transport)
+        task = source.task(name, poll_url)
+        return _completion_of(await source.wait(task, timeout), task, model)
+
+    def _answer_of(self, images: ImagesResponse, task: ImageTask, info: RequestInfo) -> ChatCompletion:
+        return _completion_of(images, task, str(info.body.get("model") or ""))
 
     @overload
     def stream(self, *, response_format: type[T], **fields: Unpack[_ParseFields]) -> ChatStreamManager[T]: ...
@@ -299,7 +314,7 @@ def _prepare(body: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _completion_of(images: ImagesResponse, task: ImageTask, call: Call, info: RequestInfo) -> ChatCompletion:
+def _completion_of(images: ImagesResponse, task: ImageTask, model: str) -> ChatCompletion:
     """Return the completion of a chat whose images came by a task: they stand beside an empty text."""
     # As relays write them (WIRE.md 2.2, form 9); base64 may stand there without the start of a data URI (form 15).
     parts = [
@@ -312,13 +327,15 @@ def _completion_of(images: ImagesResponse, task: ImageTask, call: Call, info: Re
         "id": task.id,
         "object": "chat.completion",
         "created": images.created,
-        "model": task.model or info.body.get("model"),
+        "model": task.model or model,
         "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
     }
     usage = images.to_dict().get("usage")
     body |= {} if usage is None else {"usage": usage}
     completion = wire.read_completion(msgspec.json.encode(body), images.meta)
-    set_origin(completion, Origin(images.meta, info.finder(call), _audio_finder(info.body)))
+    origin = provenance(images).origin
+    if origin is not None:
+        set_origin(completion, Origin(images.meta, origin.find, _FIND_AUDIO))
     return completion
 
 

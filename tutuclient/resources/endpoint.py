@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tutuclient.downloads.fetch import Downloads
     from tutuclient.media.audio import Sound
     from tutuclient.media.image import GeneratedImage
-    from tutuclient.transport import Call
     from tutuclient.transport.reply import Reply
     from tutuclient.types.chat import ChatCompletion
 
@@ -44,13 +43,10 @@ class RequestInfo:
 
     def origin(self, reply: Reply, hear: Callable[[ChatCompletion], Sound | None] | None = None) -> Origin:
         """Return where an answer comes from: how the call went, and what finds its images and its audio."""
-        find = self.finder(reply.call)
-        return Origin(reply.meta, find) if hear is None else Origin(reply.meta, find, hear)
-
-    def finder(self, call: Call) -> ImageFinder:
-        """Return what finds the images in an answer of a call."""
+        call = reply.call
         # The limits of the call hold for its images too; they are downloaded later, when somebody wants them.
-        return ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry)
+        find = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry)
+        return Origin(reply.meta, find) if hear is None else Origin(reply.meta, find, hear)
 
 
 class Endpoint(Generic[T, S]):

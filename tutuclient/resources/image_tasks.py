@@ -14,10 +14,8 @@ import logging
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable
 from contextlib import contextmanager
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar, cast
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
 import msgspec
@@ -51,7 +49,7 @@ from tutuclient.types.images import ImageError, ImagesResponse
 from tutuclient.types.provenance import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Generator, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
     from typing import Self
 
     from tutuclient._meta import Meta
@@ -66,11 +64,6 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("tutuclient")
-
-TaskNote: TypeAlias = Callable[[ImageTask], Awaitable[None]]
-
-noting_tasks: ContextVar[TaskNote | None] = ContextVar("noting_tasks", default=None)
-"""Awaited with each task that an order of this context is answered with, before it is waited for."""
 
 # Pauses between two questions, in seconds, where the relay does not say; they grow by half each time.
 _FIRST_S: Final = 1.0
@@ -103,7 +96,7 @@ class OrdersImages(Resource):
         resource._waits = False  # noqa: SLF001  (a copy of our own)
         return resource
 
-    def _answer_of(self, images: ImagesResponse, task: ImageTask, call: Call, info: RequestInfo) -> Any:  # noqa: ARG002  (for others)
+    def _answer_of(self, images: ImagesResponse, task: ImageTask, info: RequestInfo) -> Any:  # noqa: ARG002  (for others)
         """Return what the endpoint answers with, of the images of a task that is finished."""
         return images
 
@@ -161,7 +154,7 @@ class OrdersImages(Resource):
         source = cast("ClientTasks", answer._source)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (``_task_in`` has set it)
         spent = 0.0 if answer.meta is None else answer.meta.elapsed_s
         images = await source.wait_within(answer, call.timeout.total, spent=spent)
-        return self._answer_of(images, answer, call, info)
+        return self._answer_of(images, answer, info)
 
     async def _with_task(self, sending: Coroutine[Any, Any, T], call: Call) -> T:
         """Add to an error of an order the task that the answer names beside it, or in place of a stream."""
@@ -217,6 +210,10 @@ class ClientTasks(Resource):
         limits: Timeout = settings.timeout if order is None else order.timeout
         self._limits = limits
         self._find = ImageFinder(self._downloads, True, limits, settings.retry)
+
+    def task(self, name: str, poll_url: str | None = None) -> ImageTask:
+        """Return to a task by its id; see ``Images.task``. Nothing is sent, and the address is not checked yet."""
+        return ImageTask(name, poll_url=poll_url, paths=wire.paths_of(name) if name else (), source=self)
 
     async def poll(self, task: ImageTask) -> None:
         """Ask for a task once; see ``ImageTask.poll``."""
@@ -433,7 +430,7 @@ def _is_elsewhere(error: APIStatusError) -> bool:
 
 @contextmanager
 def _one_by_one() -> Generator[None, None, None]:
-    token = answering_items.set(False)
+    token = answering_items.set(None)
     try:
         yield
     finally:
@@ -462,8 +459,8 @@ def _without_key(poll_url: str | None, key: str) -> str | None:
 
 async def _note_task(call: Call, task: ImageTask) -> None:
     logger.info("%s: the relay answered with the image task %s (%s)", call.what, task.id, task.status or "accepted")
-    if (note := noting_tasks.get()) is not None:
-        await note(task)
+    if (item := answering_items.get()) is not None:
+        await item.task_accepted(task)
 
 
 def _always(value: Any) -> Callable[[Any], Any]:

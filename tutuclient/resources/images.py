@@ -238,8 +238,7 @@ class Images(OrdersImages):
             return known
         if not isinstance(task, str) or not (task.strip() or poll_url):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
             raise ConfigError(f"images.task needs the id of a task, and got {wire.quoted(task)}")
-        name = task.strip()
-        return ImageTask(name, poll_url=poll_url, paths=wire.paths_of(name) if name else (), source=source)
+        return source.task(task.strip(), poll_url)
 
 
 class _Raw(View):
