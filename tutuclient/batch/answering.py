@@ -15,7 +15,7 @@ from tutuclient._threads import in_thread
 from tutuclient.batch.dedupe import copied
 from tutuclient.batch.journal import Journal, JournalError, Record
 from tutuclient.batch.result import BatchResult, ItemOutcome
-from tutuclient.errors import ImageDownloadError, NoImageError, TutuError, printable
+from tutuclient.errors import APIError, ImageDownloadError, ImageTaskError, NoImageError, TutuError, printable
 from tutuclient.transport.admission import RunItem, answering_items
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tutuclient.batch.items import Item, Task
     from tutuclient.types.chat import ChatCompletion
+    from tutuclient.types.image_tasks import ImageTask
 
 T = TypeVar("T")
 
@@ -36,10 +37,13 @@ class Call(NamedTuple, Generic[T]):
     Attributes:
         send: Makes the call.
         value: Reads the value from its answer.
+        come_back: Waits for the image task, by its id and its address, that an earlier run's order was answered with;
+            None where there are none.
     """
 
     send: Callable[[Item], Awaitable[ChatCompletion]]
     value: Callable[[ChatCompletion], T]
+    come_back: Callable[[Item, str, str | None], Awaitable[ChatCompletion]] | None = None
 
 
 class Order(RunItem):
@@ -82,6 +86,21 @@ class Order(RunItem):
                 raise
         self.ordered = True
 
+    async def task_accepted(self, task: ImageTask) -> None:
+        """Write and sync the task of the order: another run comes back to it, in place of ordering again.
+
+        Raises:
+            JournalError: It could not be written. The task goes on at the relay.
+        """
+        if self._journal is None:
+            return
+        url = task.poll_url or ""
+        try:
+            await self._journal.append(Record(k="sent", id=self._id, key=self._key, task=task.id, url=url), sync=True)
+        except JournalError as error:
+            error.add_note(f"the image of {self._id!r} is being made as the task {task.id!r} {url}".rstrip())
+            raise
+
     async def order_not_done(self, error: TutuError) -> None:
         """End the intent of an order that was refused and waits: a run that is killed meanwhile has nothing to list.
 
@@ -105,6 +124,7 @@ class Answering(Generic[T]):
         call: How.
         journal: Where it is written down, or None.
         synced: Whether an answer is on the disk, and not only with the system, before it is handed on.
+        resends: Whether an image may be ordered again whose task came to nothing, and may be billed.
         puts_off: Returns whether a result is of what stops the run and says nothing of the item, which is tried again
             when the run goes on.
 
@@ -119,6 +139,7 @@ class Answering(Generic[T]):
         journal: Journal | None,
         *,
         synced: bool,
+        resends: bool = False,
         puts_off: Callable[[BatchResult[T]], bool],
     ) -> None:
         self._task: Task = task
@@ -126,6 +147,7 @@ class Answering(Generic[T]):
         self._journal = journal
         # An image takes minutes and costs more than a sync.
         self._synced = synced or task != "ask"
+        self._resends = resends
         self._puts_off = puts_off
         self.failure: JournalError | None = None
 
@@ -155,7 +177,7 @@ class Answering(Generic[T]):
             _note_error(item.fault, "not_sent", result, record)
             return result
         try:
-            answer = await self._call.send(item)
+            answer = await self._ask(item)
             _note_answer(answer, result, record)
             if self._task != "ask":
                 await self._save(answer, item, result, record)
@@ -197,6 +219,18 @@ class Answering(Generic[T]):
             record.img.append((path.name, digest))
         await self._write(record, result, paid=False)
         return result
+
+    async def _ask(self, item: Item) -> ChatCompletion:
+        """Return the answer: of the task that an earlier run's order was answered with, else of a call of its own."""
+        found = None if self._journal is None else self._journal.found
+        task = "" if found is None else found.open.get(item.key, ("", ""))[1]
+        if found is not None and task and self._call.come_back is not None:
+            try:
+                return await self._call.come_back(item, task, found.urls.get(item.key))
+            except ImageTaskError as error:
+                if not (self._resends and error.outcome == "unknown"):
+                    raise
+        return await self._call.send(item)
 
     def _guess(self, order: Order) -> ItemOutcome:
         """Return the outcome of a call whose error, of another's code, has none."""
@@ -266,6 +300,8 @@ def _note_error(error: Exception, outcome: ItemOutcome, result: BatchResult[Any]
     completion: ChatCompletion | None = getattr(error, "completion", None) or getattr(error, "partial", None)
     if completion is not None:
         result.usage, result.finish_reason = completion.usage, completion.finish_reason
+    if isinstance(error, APIError) and error.task is not None:
+        record.task = error.task.id
     record.k, record.cls, record.outcome = "fail", type(error).__name__, outcome
     record.err = printable(str(error), _ERROR_CHARS)
     record.st = getattr(error, "status_code", None) or record.st

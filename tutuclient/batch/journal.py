@@ -77,7 +77,8 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
         tin: Tokens of the prompt.
         tout: Tokens of the answer.
         rid: The relay's request id.
-        task: The id of an image task.
+        task: The id of an image task: of a ``sent``, of the one that the order was answered with.
+        url: Where the relay wants to be asked for the task; "" where it does not say.
         model: The model that answered.
         fin: The finish reason.
         res: The text, or the parsed value.
@@ -101,6 +102,7 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     tout: int | None = None
     rid: str = ""
     task: str = ""
+    url: str = ""
     model: str = ""
     fin: str = ""
     res: Any = None
@@ -117,6 +119,7 @@ class _Head(msgspec.Struct):
     key: str = ""
     id: str = ""
     task: str = ""
+    url: str = ""
     outcome: str = ""
 
 
@@ -215,6 +218,7 @@ class Found(NamedTuple):
         open: Orders that were made or may have been, by key: intents without an end, and those whose end was an error
             of that kind; the items' ids and, where known, their tasks. An intent is ended once: that a second order was
             rejected says nothing of the first.
+        urls: Where the relay wants to be asked for the tasks of open orders, by key, as far as it said.
         damaged: Lines left out because they are not as they were written.
         end: Where the last whole line ends, in bytes.
     """
@@ -222,6 +226,7 @@ class Found(NamedTuple):
     ok: Keys
     failed: Keys
     open: dict[int, tuple[str, str]]
+    urls: dict[int, str]
     damaged: int
     end: int
 
@@ -231,6 +236,7 @@ def scan(path: Path) -> Found:
     ok: array[int] = array("Q")
     failed: set[int] = set()
     intents: dict[int, tuple[str, str]] = {}
+    urls: dict[int, str] = {}
     again: Counter[int] = Counter()  # How many intents of a key are open besides its first.
     damaged = pending = end = at = 0
     with path.open("rb") as file:
@@ -249,19 +255,28 @@ def scan(path: Path) -> Found:
             if head.k == "sent":
                 if key in intents and not head.task:
                     again[key] += 1
-                intents[key] = head.id, head.task or intents.get(key, ("", ""))[1]
+                _note_intent(head, key, intents, urls)
                 continue
             if again[key] and head.k != "ok":
                 again[key] -= 1
             else:
                 intents.pop(key, None)
+                urls.pop(key, None)
             if head.k == "ok":
                 again.pop(key, None)
                 ok.append(key)
                 failed.discard(key)
             elif head.k == "fail":
                 failed.add(key)
-    return Found(Keys(ok), Keys(failed), intents, damaged, end)
+    return Found(Keys(ok), Keys(failed), intents, urls, damaged, end)
+
+
+def _note_intent(head: _Head, key: int, intents: dict[int, tuple[str, str]], urls: dict[int, str]) -> None:
+    intents[key] = head.id, head.task or intents.get(key, ("", ""))[1]
+    if head.task:  # Another one than before.
+        urls.pop(key, None)
+    if head.url:
+        urls[key] = head.url
 
 
 class Lock:

@@ -92,6 +92,7 @@ class Calls(NamedTuple):
         parse: ``chat.completions.parse``.
         edit: ``edit``.
         generate: ``generate``.
+        of_task: ``chat.completions.of_task``.
         slots: Calls in flight at most.
         tries_again: Whether calls that were refused are sent again.
         pace: Returns ``pace``.
@@ -101,6 +102,7 @@ class Calls(NamedTuple):
     parse: Callable[..., Awaitable[Any]]
     edit: Callable[..., Awaitable[Any]]
     generate: Callable[..., Awaitable[Any]]
+    of_task: Callable[..., Awaitable[Any]]
     slots: int
     tries_again: bool
     pace: Callable[[], PaceState]
@@ -161,7 +163,11 @@ def _plan(
     calls = calls_of(partial(replace, refused_max=max_wait, retry_after_max=max_wait))
     return Plan(
         ask.task,
-        Call(partial(_send, calls, ask, options), partial(_value, ask.response_format)),
+        Call(
+            partial(_send, calls, ask, options),
+            partial(_value, ask.response_format),
+            None if ask.task == "ask" else partial(_come_back, calls, ask),
+        ),
         calls.pace,
         calls.slots,
         workers=clean_concurrency(options.get("concurrency", "auto"), "concurrency"),
@@ -323,6 +329,15 @@ def _restored(response_format: Any, written: Any) -> Any:
     if is_format(response_format):
         return Shape(response_format, "response_format").read(msgspec.json.encode(written).decode())
     return written
+
+
+async def _come_back(calls: Calls, ask: _Ask, item: Item, task: str, url: str | None) -> ChatCompletion:
+    """Wait for the task that an order of an earlier run was answered with."""
+    fields = {**ask.fields, **item.fields}
+    answer: ChatCompletion = await calls.of_task(
+        task, url, model=str(fields.get("model") or ""), timeout=fields.get("timeout", UNSET)
+    )
+    return answer
 
 
 def _value(response_format: Any, answer: ChatCompletion) -> Any:

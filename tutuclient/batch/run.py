@@ -151,7 +151,14 @@ class BatchRun(Generic[T]):
         self._source = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
         if plan.folder is not None:
             self._journal = await Journal.open(plan.folder, plan.config, allow_change=plan.allow_change)
-        self._answering = Answering(plan.task, plan.call, self._journal, synced=plan.synced, puts_off=self._is_put_off)
+        self._answering = Answering(
+            plan.task,
+            plan.call,
+            self._journal,
+            synced=plan.synced,
+            resends=plan.resend_unknown,
+            puts_off=self._is_put_off,
+        )
         if plan.restore is not None:
             path, orders = None if self._journal is None else self._journal.path, plan.task != "ask"
             self._equals = Equals(self._reader, plan.restore, path, orders=orders, resend_unknown=plan.resend_unknown)
@@ -468,6 +475,8 @@ class BatchRun(Generic[T]):
         found = self._journal.found
         if item.key in found.ok:
             self._summary.skipped += 1
+        elif found.open.get(item.key, ("", ""))[1]:
+            return item  # Its task is at the relay: it is waited for, and not ordered again.
         elif item.key in found.open and not self._plan.resend_unknown:
             self._summary.unknown.append(item.id)
         elif item.key in found.failed and not self._plan.retry_failed:
