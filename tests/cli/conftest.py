@@ -35,7 +35,7 @@ COMMANDS = (
     "models", "doctor", "serve", "demo",
 )  # fmt: skip
 SKY = "请将这张图片的背景替换为蓝天白云"
-LONG = 20.0
+LONG = 60.0
 """Seconds after which a process that should have ended is given up."""
 
 

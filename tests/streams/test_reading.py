@@ -78,7 +78,7 @@ async def test_the_last_event_is_the_end_though_the_relay_is_silent(client: Tutu
     server.answers(streams(EVENTS, done=False, then="hang"))
     stream = await open_stream(client)
     assert len([event async for event in stream]) == 3
-    await server.wait_closed(timeout=1)
+    await server.wait_closed(timeout=10)
 
 
 async def test_a_whole_answer_becomes_events(client: TutuClient, server: Server) -> None:
@@ -216,7 +216,7 @@ async def test_a_stream_that_is_left_is_closed_at_once(
     server.answers(streams([delta("a")], done=False, then="hang"))
     stream = await open_stream(client)
     await leave(stream)
-    await server.wait_closed(timeout=1)
+    await server.wait_closed(timeout=10)
     assert server.open_connections == 0
     with pytest.raises(APIConnectionError, match="closed before its end"):
         await anext(stream)

@@ -324,7 +324,7 @@ async def hang_up(http: aiohttp.ClientSession, server: Server, answer: Scripted,
     await server.until(lambda: server.in_flight == 1)
     await asyncio.sleep(0.02)
     task.cancel()
-    return await server.wait_closed(timeout=1)
+    return await server.wait_closed(timeout=10)
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ async def test_cancelling_gives_the_connection_up(client: TutuClient, server: Se
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await server.wait_closed(timeout=1)
+    await server.wait_closed(timeout=10)
     assert len(taken) == 2
     assert server.open_connections == 0
 
