@@ -74,7 +74,7 @@ async def test_connections_limit_calls_too(server: Server) -> None:
 
 
 async def test_waiting_for_a_slot_is_distinguished_from_a_slow_relay(server: Server) -> None:
-    server.answers(says("x", delay=1))
+    server.answers(says("x", delay=30))
     async with TutuClient(KEY, server.base_url, max_concurrency=1, max_retries=0) as client:
         slow = asyncio.create_task(ask(client))
         await server.wait_requests(1)
@@ -90,9 +90,9 @@ async def test_waiting_for_a_slot_is_distinguished_from_a_slow_relay(server: Ser
 
 
 async def test_the_deadline_covers_a_slow_relay(client: TutuClient, server: Server) -> None:
-    server.answers(says("x", delay=1))
-    with pytest.raises(APITimeoutError, match="deadline of 0.1 s") as caught:
-        await ask(client, timeout=0.1)
+    server.answers(says("x", delay=30))
+    with pytest.raises(APITimeoutError, match="deadline of 0.3 s") as caught:
+        await ask(client, timeout=0.3)
     assert caught.value.outcome == "unknown"
     assert caught.value.attempts == 1
     await server.wait_closed(timeout=10)
@@ -340,30 +340,30 @@ async def test_the_deadline_takes_the_slot_from_a_reader_that_sleeps(server: Ser
 
 
 async def test_waiting_for_a_slot_until_the_deadline_is_reported_as_that(server: Server) -> None:
-    server.answers(says("x", delay=0.5))
+    server.answers(says("x", delay=30))
     async with TutuClient(KEY, server.base_url, max_concurrency=1, max_retries=0) as client:
         slow = asyncio.create_task(ask(client))
         await server.wait_requests(1)
         with pytest.raises(PoolTimeoutError, match="no free slot within 0.1 s"):
             await ask(client, timeout=0.1)
-        await slow
+        slow.cancel()
 
 
 async def test_an_order_that_took_too_long_says_what_it_may_have_cost(client: TutuClient, server: Server) -> None:
-    server.answers(says("x", delay=1))
+    server.answers(says("x", delay=30))
     with pytest.raises(APITimeoutError, match="made and billed"):
-        await order(client, timeout=0.1)
+        await order(client, timeout=0.3)
 
 
 async def test_a_pause_is_not_made_longer_by_those_who_will_not_keep_it(server: Server) -> None:
-    server.answers(rate_limited(retry_after=0.5))
+    server.answers(rate_limited(retry_after=1.2))
     async with TutuClient(KEY, server.base_url, max_retries=0) as client:
         with pytest.raises(RateLimitError):
             await ask(client)
         for _ in range(30):
             with pytest.raises(RateLimitError, match="not sent"):
-                await ask(client, timeout=0.2)
-        assert (await ask(client, timeout=20)).meta.waited_s < 5
+                await ask(client, timeout=0.5)
+        assert (await ask(client, timeout=20)).meta.waited_s < 4
 
 
 async def test_an_error_whose_body_stalls_is_still_that_error() -> None:
@@ -385,7 +385,7 @@ async def test_an_error_whose_body_stalls_is_still_that_error() -> None:
 async def test_an_arriving_image_does_not_count_as_idle(client: TutuClient, server: Server) -> None:
     big = [chunk("a"), chunk("x" * 400_000), chunk(finish_reason="stop")]
     server.answers(streams(big, chunk_sizes=20_000, delay=0.05))
-    async with client.chat.completions.stream(model="m", messages=[user("hi")], timeout=Timeout(idle=0.3)) as stream:
+    async with client.chat.completions.stream(model="m", messages=[user("hi")], timeout=Timeout(idle=0.6)) as stream:
         assert len((await stream.completion()).text) == 400_001
 
 
