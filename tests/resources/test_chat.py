@@ -245,7 +245,7 @@ async def test_one_task_may_read_on_with_another_loop(client: TutuClient, server
 async def test_a_second_reader_disturbs_neither(
     client: TutuClient, server: Server, first: str, second: str, busy: bool
 ) -> None:
-    server.answers(streams(FRAMES, delay=0.02))
+    server.answers(streams(FRAMES, delay=0.05))
     async with await open_stream(client) as stream:
         began = asyncio.Event()
 

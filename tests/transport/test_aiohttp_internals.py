@@ -169,7 +169,7 @@ async def test_closing_a_stream_from_another_task_wakes_its_reader(
     await asyncio.sleep(0.02)
     await stream.aclose()
     with pytest.raises(Exception, match="closed"):
-        await asyncio.wait_for(reader, 1)
+        await asyncio.wait_for(reader, 20)
     assert len(taken) == 2
 
 
