@@ -367,7 +367,7 @@ async def test_waiting_for_what_never_happens_times_out(server: Server) -> None:
 
 
 async def test_closes_at_once_whatever_is_open(http: aiohttp.ClientSession) -> None:
-    async with serve() as server:
+    async with asyncio.timeout(15), serve() as server:  # Half as long as the answer that nobody gets.
         server.answers(says("slow", delay=30), streams([chunk("a")], then="hang"))
         tasks = [asyncio.create_task(chat(http, server, stream=True)) for _ in range(2)]
         _, idle = await asyncio.open_connection("127.0.0.1", int(server.origin.rsplit(":", 1)[1]))
