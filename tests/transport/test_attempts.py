@@ -62,7 +62,7 @@ async def test_never_more_calls_in_flight_than_allowed(server: Server) -> None:
     async with TutuClient(KEY, server.base_url, max_concurrency=3) as client:
         answers = await asyncio.gather(*(ask(client) for _ in range(12)))
     assert server.peak_in_flight == 3
-    assert answers[-1].meta.waited_s > 0
+    assert any(answer.meta.waited_s > 0 for answer in answers)
     assert answers[0].meta.waited_s == 0
 
 
@@ -387,8 +387,8 @@ async def test_an_error_whose_body_stalls_is_still_that_error() -> None:
 
 async def test_an_arriving_image_does_not_count_as_idle(client: TutuClient, server: Server) -> None:
     big = [chunk("a"), chunk("x" * 400_000), chunk(finish_reason="stop")]
-    server.answers(streams(big, chunk_sizes=20_000, delay=0.05))
-    async with client.chat.completions.stream(model="m", messages=[user("hi")], timeout=Timeout(idle=0.6)) as stream:
+    server.answers(streams(big, chunk_sizes=20_000, delay=0.1))
+    async with client.chat.completions.stream(model="m", messages=[user("hi")], timeout=Timeout(idle=1.5)) as stream:
         assert len((await stream.completion()).text) == 400_001
 
 
