@@ -5,3 +5,5 @@ is the same for all runs, and no text of a run is ever in its HTML. The pieces a
 function, since browsers fetch nothing from ``file:``, and the page makes text nodes of it. Its policy (CSP) allows
 nothing from elsewhere, and no HTML made by scripts.
 """
+
+from tutuclient.batch.report.writing import write_report as write_report
