@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -62,6 +62,39 @@ async def test_an_order_without_an_end_is_its_intent(tmp_path: Path) -> None:
         line("sent", "c", 3),
     )
     assert [(record.id, record.k) for record in folder.results(tmp_path)] == [("a", "ok"), ("b", "sent"), ("c", "sent")]
+
+
+async def test_an_order_that_was_refused_leaves_its_item_as_it_was(tmp_path: Path) -> None:
+    refused: dict[str, Any] = {"cls": "RateLimitError", "outcome": "rejected"}
+    await write(
+        tmp_path,
+        line("sent", "a"),
+        line("skip", "a", **refused),
+        line("fail", "b", 2, outcome="rejected", err="no"),
+        line("sent", "b", 2),
+        line("skip", "b", 2, **refused),
+        line("sent", "c", 3),
+        line("skip", "c", 3, **refused),
+        line("sent", "c", 3),
+    )
+    assert [(record.id, record.k) for record in folder.results(tmp_path)] == [("b", "fail"), ("c", "sent")]
+
+
+async def test_an_order_that_a_crash_left_open_stays_so_when_the_next_one_is_not_done(tmp_path: Path) -> None:
+    await write(
+        tmp_path,
+        *(line("sent", name, number) for number, name in enumerate("abc")),
+        *(line("sent", name, number) for number, name in enumerate("abc")),
+        line("skip", "a", 0),
+        line("fail", "b", 1, outcome="rejected"),
+        line("ok", "c", 2),
+        line("sent", "d", 4),
+        line("sent", "d", 4, task="task-9"),
+        line("fail", "d", 4, outcome="rejected"),
+    )
+    found = [(record.id, record.k) for record in folder.results(tmp_path)]
+    assert found == [("a", "sent"), ("b", "sent"), ("c", "ok"), ("d", "fail")]
+    assert folder.status(tmp_path).unknown == ["a", "b"]
 
 
 async def test_a_run_in_numbers(tmp_path: Path) -> None:

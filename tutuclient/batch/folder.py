@@ -24,10 +24,13 @@ T = TypeVar("T")
 _JOURNAL: Final = "journal.jsonl"
 _HEAPS: Final = 256
 _MOST: Final = 65_535  # what an array of two bytes each holds
-_OPEN: Final = 0  # the kinds of lines that say what became of an item: an order without an end …
-_OK: Final = 1
-_FAIL: Final = 2
-_STATES: Final[dict[Kind, int]] = {"sent": _OPEN, "ok": _OK, "fail": _FAIL}
+# What a line says of an item. Numbers, since there is one for each line.
+_OPEN: Final = 0  # an order of an image was sent …
+_TASK: Final = 1  # … and answered with a task
+_OK: Final = 2
+_SKIP: Final = 3  # an order that was not done, such as one that was refused and had to wait
+_FAIL: Final = 4  # and from here on, by the class of the error
+_STATES: Final[dict[Kind, int]] = {"sent": _OPEN, "ok": _OK, "skip": _SKIP, "fail": _FAIL}
 # Of a failed item: it was done or may have been, so it is billed.
 _BILLED: Final = frozenset({"unknown", "done"})
 
@@ -115,8 +118,9 @@ def results(folder: Path) -> Iterator[Record]:
     """Yield what became of each item, in the order in which the journal first names them.
 
     It is the last end, ``ok`` or ``fail``; of an order of an image without an end it is the intent, ``sent``: its
-    outcome is unknown. An item that was asked again, since its prompt or its file had changed, is yielded once, as it
-    was last. The journal is read twice, and takes some 40 bytes of memory for each line.
+    outcome is unknown. An order that was refused leaves its item as it was before. An item that was asked again, since
+    its prompt or its file had changed, is yielded once, as it was last. The journal is read twice, and takes some 40
+    bytes of memory for each line.
 
     Raises:
         ConfigError: The folder holds no run, or one of another version.
@@ -153,7 +157,7 @@ def status(folder: Path) -> Status:
                 images += index.images[line]
                 counts[state] = counts.get(state, 0) + 1
                 # Of nearly all items that is all, so few lines are read again.
-                if state == _OPEN or index.billed[line] or (state >= _FAIL and counts[state] == 1):
+                if state <= _TASK or index.billed[line] or (state >= _FAIL and counts[state] == 1):
                     record = index.read(file, line)
                     if record.k == "fail":
                         messages.setdefault(record.cls, record.err)
@@ -164,7 +168,7 @@ def status(folder: Path) -> Status:
         answered=counts.get(_OK, 0),
         failed=failed,
         messages=messages,
-        open=counts.get(_OPEN, 0),
+        open=counts.get(_OPEN, 0) + counts.get(_TASK, 0),
         unknown=unknown,
         tokens_in=index.tokens_in,
         tokens_out=index.tokens_out,
@@ -188,6 +192,7 @@ class _Head(msgspec.Struct):
     t: float = 0.0
     cls: str = ""
     outcome: str = ""
+    task: str = ""
     tin: int | None = None
     tout: int | None = None
     img: list[Any] = []
@@ -224,11 +229,29 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
         raise JournalError(f"the journal {printable(str(path))} cannot be read: {error.strerror}") from error
 
 
+class _Item:
+    """What the lines of an item have said so far: which was its first, its last end, and what says most of it.
+
+    Attributes:
+        first: Its first line.
+        last: The line that says what became of it; -1 for nothing.
+        end: Its last end; -1 for none.
+        orders: Its orders without an end.
+    """
+
+    __slots__ = ("end", "first", "last", "orders")
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.last = self.end = -1
+        self.orders: list[int] = []
+
+
 class _Index:
     """The lines of a journal that say what became of an item, in some 40 bytes each.
 
     Attributes:
-        states: ``_OPEN``, ``_OK``, or ``_FAIL`` plus the place of the error's class in ``classes``; by line.
+        states: ``_OPEN`` and so on, or ``_FAIL`` plus the place of the error's class in ``classes``; by line.
         billed: Whether it failed, and was billed or may have been; by line.
         images: How many images were saved; by line.
         classes: The classes of errors.
@@ -278,6 +301,8 @@ class _Index:
             if place == len(self.classes):
                 self.classes.append(head.cls)
             state += place
+        elif head.task and state == _OPEN:
+            state = _TASK
         found = int.from_bytes(hashlib.blake2b(head.id.encode(), digest_size=8).digest(), "big")
         self._heaps[found % _HEAPS].extend((found, len(self.states)))
         self.states.append(state)
@@ -290,20 +315,40 @@ class _Index:
         """Yield the line that says what became of an item, item by item as the journal first names them."""
         chosen = array("q", [-1]) * len(self.states)
         for heap in self._heaps:
-            begun: dict[int, int] = {}
+            items: dict[int, _Item] = {}
             for at in range(0, len(heap), 2):
                 name, line = heap[at], heap[at + 1]
-                first = begun.setdefault(name, line)
-                before = chosen[first]
-                if before < 0 or not self._stays(before, line):
-                    chosen[first] = line
+                if (item := items.get(name)) is None:
+                    item = items[name] = _Item(line)
+                self._follow(item, line)
+                chosen[item.first] = item.last
         for line in chosen:
             if line >= 0:
                 yield line
 
-    def _stays(self, before: int, line: int) -> bool:
-        """Return whether an earlier line of an item says more than a later one: an answer to the same question does."""
-        return self.states[before] == _OK and self.states[line] != _OK and self._keys[before] == self._keys[line]
+    def _follow(self, item: _Item, line: int) -> None:
+        """Take in the next line of an item, as the journal's ``scan`` does."""
+        state = self.states[line]
+        if state <= _TASK:
+            if state == _TASK:  # Of the same order.
+                del item.orders[-1:]
+            item.orders.append(line)
+            item.last = line
+        elif state == _OK:
+            item.orders.clear()
+            item.last = item.end = line
+        elif state != _SKIP and self.billed[line]:
+            item.last = item.end = line
+        else:
+            del item.orders[-1:]
+            if state != _SKIP and not self._is_answered(item.end, line):
+                item.end = line
+            # An order before it, which a crash left without an end, may still have been done.
+            item.last = item.orders[-1] if item.orders else item.end
+
+    def _is_answered(self, end: int, line: int) -> bool:
+        """Return whether an item's last end is an answer to the very question that a line is about."""
+        return end >= 0 and self.states[end] == _OK and self._keys[end] == self._keys[line]
 
     def read(self, file: BufferedReader, line: int) -> Record:
         """Read the record of a line."""
