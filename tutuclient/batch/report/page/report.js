@@ -320,7 +320,7 @@ const tutuReport = (() => {
       : ["Ask again: `tutuclient batch retry RUN`. Each costs one more answer at most."];
     byId("unknowns-do").replaceChildren(...steps.map((step) => make("li", {}, ...withCode(step))));
     byId("unknowns-list").textContent = items.length < count ? `The first ${number(items.length)} of them` : "List";
-    byId("unknowns-table").replaceChildren(table(
+    onFirstOpening(byId("unknowns").querySelector("details"), () => table(
       ["Item", "Time", "Request id", "Task", "How it ended"],
       items.map((each) => [
         said("bdi", each.id), each.t ? moment(each.t, { dateStyle: "medium", timeStyle: "medium" }) : "", said("bdi", each.rid), said("bdi", each.task),
