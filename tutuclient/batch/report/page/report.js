@@ -595,7 +595,8 @@ const tutuReport = (() => {
     ].filter(([, value]) => value !== undefined && value !== "" && value !== 0);
     byId("detail-body").replaceChildren(
       ...[pictures(row, true), trouble(row), answer(row.x, true),
-        make("dl", { class: "facts-list" }, ...facts.map(([name, value]) => make("div", {}, make("dt", {}, name), said("dd", value))))].filter(Boolean),
+        make("dl", { class: "facts-list" }, ...facts.map(([name, value]) =>
+          make("div", { class: String(value).length > 24 ? "long" : null }, make("dt", {}, name), said("dd", value))))].filter(Boolean),
     );
     const dialog = byId("detail");
     if (!dialog.open) dialog.showModal();
