@@ -153,7 +153,8 @@ const tutuReport = (() => {
     }
     if (run.first) {
       const oneDay = moment(run.first, { dateStyle: "medium" }) === moment(run.last, { dateStyle: "medium" });
-      facts.push(`${moment(run.first)} to ${oneDay ? clock(run.last) : moment(run.last)}`);
+      const until = oneDay ? clock(run.last) : moment(run.last);
+      facts.push(moment(run.first).endsWith(until) ? moment(run.first) : `${moment(run.first)} to ${until}`);
     }
     byId("facts").replaceChildren(...facts.map((fact) => make("span", {}, fact)));
     if (run.prompt) {
@@ -174,7 +175,7 @@ const tutuReport = (() => {
     const marks = run.marks;
     if (marks["!pillow"]) notices.push("There are no thumbnails, for Pillow is not installed: pip install \"tutuclient[images]\", and write the report again.");
     if (marks["!limit"]) notices.push(`${many(marks["!limit"], "image")} got no thumbnail: a report makes a limited number of them.`);
-    if (marks["!gone"]) notices.push(`${many(marks["!gone"], "item")} ${marks["!gone"] === 1 ? "has" : "have"} no thumbnail, since no file of the item's name is there now. Names are looked up from the folder where the report is written.`);
+    if (marks["!gone"]) notices.push(`${many(marks["!gone"], "item")} ${marks["!gone"] === 1 ? "has" : "have"} no thumbnail, since no file of the item's name is there now. Names count from the folder that the run was started with, else from where the report was written.`);
     if (!total()) notices.push("Nothing has been written to the journal of this run yet.");
     byId("notices").replaceChildren(...notices.map((text) => make("p", { class: "notice" }, text)));
   };
@@ -202,7 +203,7 @@ const tutuReport = (() => {
       const missing = run.counts.answered + run.counts.failed - tokens.items;
       const more = `${short(tokens.in)} in, ${short(tokens.out)} out`;
       tiles.push(tile("Tokens", short(tokens.in + tokens.out), missing > 0 && tokens.items < counts.answered ? `${more}; not all told` : more));
-    } else {
+    } else if (all) {
       tiles.push(tile("Tokens", "–", "the relay told none"));
     }
     if (run.time.bins.length) {
@@ -248,7 +249,7 @@ const tutuReport = (() => {
         title: `${moment(each.begin, { dateStyle: "medium", timeStyle: "medium" })}: ${words(each)}`,
       })),
       ticks: laid.columns.map((each, at) => ({
-        at: at / count,
+        at: (at + 0.5) / count,
         text: firstOfDay(at) ? moment(each.begin, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" }) : clock(each.begin, withSeconds),
       })),
       breaks: laid.pauses.map(({ before, seconds: gap }) => ({ at: before / count, text: `${seconds(gap)} pause` })),
@@ -276,6 +277,7 @@ const tutuReport = (() => {
     }
     figure.querySelector("p").textContent =
       `From an item's start to its end, with its waits; ${seconds(p99)} for 99 of 100, ${seconds(max)} at most`;
+    if (ticks.length < 2) ticks.splice(0, 1, ...[bins[0][0], bins.at(-1)[1]].map((edge) => ({ at: place(edge), text: seconds(edge) })));
     tutuCharts.columns(figure.querySelector(".chart"), {
       label: `Times of ${number(count)} answers: half within ${seconds(p50)}, nine of ten within ${seconds(p90)}, the longest ${seconds(max)}. The figures are in the table that follows.`,
       columns: bins.map(([from, to, amount]) => ({
@@ -363,6 +365,7 @@ const tutuReport = (() => {
   // --- Filter and search ---
 
   const showFilter = () => {
+    byId("cards").dataset.task = run.task;
     const counts = { all: total(), ...run.counts };
     byId("statuses").append(...["all", ...STATUSES].map((status) => {
       const input = make("input", { type: "radio", name: "status", value: status });
@@ -451,7 +454,7 @@ const tutuReport = (() => {
   const showBar = () => {
     const begin = view.page * PAGE;
     const end = Math.min(begin + PAGE, found.length);
-    byId("count").textContent = found.length ? `${number(begin + 1)} to ${number(end)} of ${many(found.length, "item")}` : "No item is like that.";
+    byId("count").textContent = found.length ? `${number(begin + 1)} to ${number(end)} of ${many(found.length, "item")}` : total() ? "No item is like that." : "There are no items yet.";
     const last = Math.max(0, Math.ceil(found.length / PAGE) - 1);
     for (const nav of document.querySelectorAll(".pager")) {
       nav.hidden = last === 0;
@@ -485,7 +488,10 @@ const tutuReport = (() => {
     try {
       const shown = await rowsOf(numbers);
       if (mine !== searching) return;
-      byId("cards").replaceChildren(...shown.map((row, at) => card(row, numbers[at], at)));
+      const cards = byId("cards");
+      cards.replaceChildren(...shown.map((row, at) => card(row, numbers[at], at)));
+      // Where there is nothing to see, the words that say so take little room.
+      cards.toggleAttribute("data-bare", !cards.querySelector("img"));
     } catch (error) {
       byId("count").textContent = `The items cannot be shown: ${error.message}.`;
     }
@@ -510,12 +516,11 @@ const tutuReport = (() => {
       const shown = link ? make("a", { href: link, target: "_blank", rel: "noopener", title: "Open the whole image" }, image) : image;
       frames.push(make("span", { class: "frame" }, shown, words ? make("span", { class: "frame-name" }, words) : null));
     };
-    const named = edits || made.length > 0;
-    if (row.b) frame(thumbnail(row.b, named ? "Before" : "The image that was sent", !whole), named ? "Before" : "");
+    if (row.b) frame(thumbnail(row.b, edits ? "Before" : "The image that was sent", !whole), edits ? "Before" : "");
     const kept = whole ? made : made.slice(0, row.b ? 1 : 2);
     kept.forEach(([file, thumb], at) => {
-      const place = made.length === 1 ? word : `${word} ${at + 1}${kept.length < made.length ? ` of ${made.length}` : ""}`;
-      frame(thumbnail(thumb, place, !whole), place, whole && linkTo(file));
+      const place = made.length > 1 ? `${word} ${at + 1}${kept.length < made.length ? ` of ${made.length}` : ""}` : word;
+      frame(thumbnail(thumb, place, !whole), edits || made.length > 1 ? place : "", whole && linkTo(file));
     });
     if (run.task !== "ask" && !made.length) frame(make("span", { class: "none" }, "No image"), edits ? word : "");
     return frames.length ? make("div", { class: "pictures", "data-frames": frames.length > 1 ? "several" : "one" }, ...frames) : null;
@@ -536,6 +541,7 @@ const tutuReport = (() => {
     }
     if (value === null || typeof value !== "object") return said("p", JSON.stringify(value), { class: "answer" });
     const shown = (each) => (typeof each === "string" ? each : Array.isArray(each) && each.every((one) => typeof one !== "object") ? each.join(", ") : JSON.stringify(each, null, whole ? 2 : undefined));
+    if (Array.isArray(value) && value.every((each) => typeof each !== "object")) return said("p", value.join(", ") || "[]", { class: "answer" });
     const entries = Object.entries(value);
     if (!entries.length) return make("p", { class: "answer" }, JSON.stringify(value));
     const kept = whole ? entries : entries.slice(0, MOST_FIELDS);
