@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 KEY = "sk-test-0123456789abcdef"
 COMMANDS = (
-    "analyze", "edit", "generate", "chat", "images", "speech", "transcribe", "translate", "embed",
+    "analyze", "edit", "generate", "chat", "batch", "images", "speech", "transcribe", "translate", "embed",
     "models", "doctor", "serve", "demo",
 )  # fmt: skip
 SKY = "请将这张图片的背景替换为蓝天白云"

@@ -202,6 +202,7 @@ def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
             "connection timeout, server.base_url and {'my_api_key': 1}",
         ),
         ("pass overwrite=True", "pass --overwrite"),
+        ("choose another folder, or allow the change, and", "choose another folder, or pass --allow-change, and"),
         ("it is wrapped in an unknown way: .body has all of it)", "it is wrapped in an unknown way)"),
         ("the stream ended early; what came is in .partial", "the stream ended early"),
     ],

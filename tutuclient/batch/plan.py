@@ -6,11 +6,14 @@ A question is ``chat.completions.create`` or ``parse``, an edit ``client.edit``,
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, cast
+
+from msgspec.structs import replace
 
 from tutuclient import wire
 from tutuclient._threads import in_thread
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from tutuclient.pace import PaceState
+    from tutuclient.settings import RetryPolicy
     from tutuclient.types.chat import ChatCompletion
     from tutuclient.types.parsed import ParsedChatCompletion
 
@@ -48,7 +52,11 @@ T = TypeVar("T")
 Items: TypeAlias = Iterable[Any] | AsyncIterable[Any]
 
 _STOP_ON: Final = (AuthenticationError, InsufficientQuotaError)
+_MAX_WAIT_S: Final = 600.0
 _CUT_OFF: Final = frozenset({"length", "max_tokens", "model_length"})
+
+
+Durability: TypeAlias = Literal["written", "synced"]
 
 
 class MapFields(ParseFields, CallOptions, total=False):
@@ -63,6 +71,8 @@ class MapFields(ParseFields, CallOptions, total=False):
     rate: str | float | None
     budget: Budget | None
     journal: str | PathLike[str] | None
+    durability: Durability
+    max_wait: float
     allow_change: bool
     stop_on: type[Exception] | tuple[type[Exception], ...]
     max_failures: float | None
@@ -82,6 +92,7 @@ class Calls(NamedTuple):
         edit: ``edit``.
         generate: ``generate``.
         slots: Calls in flight at most.
+        tries_again: Whether calls that were refused are sent again.
         pace: Returns ``pace``.
     """
 
@@ -90,6 +101,7 @@ class Calls(NamedTuple):
     edit: Callable[..., Awaitable[Any]]
     generate: Callable[..., Awaitable[Any]]
     slots: int
+    tries_again: bool
     pace: Callable[[], PaceState]
 
 
@@ -102,9 +114,20 @@ class _Ask(NamedTuple):
 
 
 def plan_run(
-    calls: Calls, items: Items, prompt: str | None, response_format: Any, given: Mapping[str, Any]
+    calls_of: Callable[[Callable[[RetryPolicy], RetryPolicy]], Calls],
+    items: Items,
+    prompt: str | None,
+    response_format: Any,
+    given: Mapping[str, Any],
 ) -> BatchRun[Any]:
     """Check the keywords of ``map`` and build the run.
+
+    Args:
+        calls_of: Returns the client's calls, with a retry policy that is made of its own.
+        items: See ``map``, also for what follows.
+        prompt: What to ask of each.
+        response_format: What to answer with.
+        given: The keywords.
 
     Raises:
         ConfigError: They cannot work; nothing was sent.
@@ -120,31 +143,47 @@ def plan_run(
         _check_images(task, options, response_format)
     ask = _Ask(task, response_format, {"model": "gpt-4o" if task == "ask" else "gpt-4o-image", **fields})
     shared = _shared(ask, options)
+    plan = _plan(calls_of, ask, {"task": task, "prompt": prompt, **shared}, options)
     journal = options.get("journal")
+    return BatchRun(items, Reader(task, prompt, shared, keyed=journal is not None), plan)
+
+
+def _plan(
+    calls_of: Callable[[Callable[[RetryPolicy], RetryPolicy]], Calls],
+    ask: _Ask,
+    config: dict[str, Any],
+    options: Mapping[str, Any],
+) -> Plan[Any]:
+    journal = options.get("journal")
+    max_wait = _max_wait(options.get("max_wait", _MAX_WAIT_S))
+    # Only the run's own limit bounds what its items wait for while they are refused.
+    calls = calls_of(partial(replace, refused_max=max_wait, retry_after_max=max_wait))
     on_exit: OnExit | None = options.get("on_exit")
     if on_exit not in ("settle", "cancel", None):
         raise ConfigError(f'on_exit is {quoted(on_exit)}: write "settle" or "cancel"')
-    plan: Plan[Any] = Plan(
-        task,
-        Call(partial(_send, calls, ask, options), partial(_value, response_format)),
+    return Plan(
+        ask.task,
+        Call(partial(_send, calls, ask, options), partial(_value, ask.response_format)),
         calls.pace,
         calls.slots,
         workers=clean_concurrency(options.get("concurrency", "auto"), "concurrency"),
         interval=0.0 if (rate := options.get("rate")) is None else 1 / clean_rate(rate, "rate"),
         budget=_budget(options.get("budget")),
+        max_wait=max_wait,
+        tries_again=calls.tries_again,
+        synced=_is_synced(options.get("durability", "written")),
         folder=None if journal is None else Path(journal),
-        config={"task": task, "prompt": prompt, **shared},
+        config=config,
         stop_on=_classes(options.get("stop_on", _STOP_ON)),
         max_failures=_max_failures(options.get("max_failures")),
         ordered=bool(options.get("ordered", False)),
         on_progress=options.get("on_progress"),
         # An image that is being made is paid for.
-        on_exit=on_exit or ("cancel" if task == "ask" else "settle"),
+        on_exit=on_exit or ("cancel" if ask.task == "ask" else "settle"),
         resend_unknown=bool(options.get("resend_unknown", False)),
         retry_failed=bool(options.get("retry_failed", False)),
         allow_change=bool(options.get("allow_change", False)),
     )
-    return BatchRun(items, Reader(task, prompt, shared, keyed=journal is not None), plan)
 
 
 # --- Keywords ---
@@ -216,6 +255,18 @@ def _max_failures(most: Any) -> float | None:
     if isinstance(most, float) and 0 < most < 1:
         return most
     raise ConfigError(f"max_failures is {quoted(most)}: write a share, such as 0.2, or a whole number of items")
+
+
+def _max_wait(seconds: Any) -> float:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise ConfigError(f"max_wait is {quoted(seconds)}: write a number of seconds from 0 up")
+    return float(seconds)
+
+
+def _is_synced(durability: Any) -> bool:
+    if durability not in ("written", "synced"):
+        raise ConfigError(f'durability is {quoted(durability)}: write "written" or "synced"')
+    return bool(durability == "synced")
 
 
 def _shared(ask: _Ask, options: Mapping[str, Any]) -> dict[str, Any]:
