@@ -14,13 +14,12 @@ from playwright.sync_api import Browser, Error, Page, expect
 
 from tests.batch.report.samples import HOSTILE, fail, make_run, ok, sent
 from tests.real.browsing import PHONE, WIDE, chromium, watched
+from tutuclient.batch.journal import Record
 from tutuclient.batch.report import write_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from tutuclient.batch.journal import Record
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +118,15 @@ def test_filter_search_and_pages_work_and_stay_in_the_address(browser: Browser, 
         expect(count).to_have_text("No item is like that.")
         page.evaluate("location.hash = '#q=photo-12.jpg'")
         expect(cards(page)).to_have_count(1)
+
+
+def test_a_run_that_did_not_end_says_so(browser: Browser, tmp_path: Path) -> None:
+    start = Record(k="ev", ev="start", t=1.0, res={"refusals": 0})
+    stop = Record(k="ev", ev="stop", t=2.0, res={"refusals": 12, "why": "budget"})
+    for name, events, words in (("a", [start], "was going on"), ("b", [start, stop], "stopped at its budget")):
+        with opened(browser, make_run(tmp_path / name, [ok(1), *events])) as report:
+            expect(report.page.locator("#notices")).to_contain_text(words)
+            expect(report.page.get_by_text("refused 12 calls")).to_have_count(int(name == "b"))
 
 
 def test_a_class_among_the_failures_shows_its_items(browser: Browser, tmp_path: Path) -> None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import random
 from array import array
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.batch.report.samples import BEGAN, fail, ok, sent
-from tutuclient.batch.report.figures import Figures, Timeline, latency, may_be_paid_for, status_of
-
-if TYPE_CHECKING:
-    from tutuclient.batch.journal import Record
+from tutuclient.batch.journal import Record
+from tutuclient.batch.report.figures import Figures, Timeline, course, latency, may_be_paid_for, status_of
 
 
 def figures(*records: Record, orders: bool = False) -> dict[str, Any]:
@@ -130,3 +128,19 @@ def test_no_answer_has_no_times_and_one_without_a_time_does_no_harm() -> None:
     found = latency(array("f", [0.0]))
     assert found is not None
     assert found["max"] == 0
+
+
+def event(name: str, refusals: int = 0, **more: Any) -> Record:
+    return Record(k="ev", ev=name, t=BEGAN, res={"refusals": refusals, "rate": None, "window": 8, **more})
+
+
+def test_the_course_of_a_run_that_was_killed_and_went_on() -> None:
+    first = [event("start"), event("rate", 30, rate=9.6, window=31), event("rate", 40, rate=9.7, window=30)]
+    assert course(first) == {"starts": 1, "refusals": 40, "ended": None, "rate": 9.7, "window": 30}
+    again = [*first, event("start"), event("pause", 2), event("stop", 3, why="budget", rate=9.5)]
+    assert course(again) == {"starts": 2, "refusals": 43, "ended": "budget", "rate": 9.5, "window": 8}
+
+
+def test_a_run_without_events_has_no_course() -> None:
+    assert course([])["starts"] == 0
+    assert course([Record(k="ev", ev="stop", res="odd")])["ended"] == ""

@@ -9,8 +9,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from tutuclient.batch.report.advice import advice_for
+from tutuclient.types.json import is_object
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tutuclient.batch.journal import Record
 
 Status: TypeAlias = Literal["answered", "failed", "unknown"]
@@ -184,6 +187,28 @@ class Figures:
             "finish": self._finish.most_common(),
             "models": self._models.most_common(),
         }
+
+
+def course(events: Iterable[Record]) -> dict[str, Any]:
+    """Return how a run went by the events in its journal.
+
+    Returns:
+        ``starts``: how often it was started; ``refusals`` of all starts together; ``ended``: why it ended the last
+        time, in the journal's word, None while it goes on or when it was killed; ``rate`` and ``window``: the pace that
+        was learnt at last.
+    """
+    found: dict[str, Any] = {"starts": 0, "refusals": 0, "ended": None, "rate": None, "window": None}
+    before = 0
+    for event in events:
+        numbers = event.res if is_object(event.res) else {}
+        if event.ev == "start":
+            found["starts"] += 1
+            before = found["refusals"]
+        refusals = numbers.get("refusals")
+        found["refusals"] = before + (refusals if isinstance(refusals, int) else 0)
+        found["ended"] = str(numbers.get("why", "")) if event.ev == "stop" else None
+        found["rate"], found["window"] = numbers.get("rate"), numbers.get("window")
+    return found
 
 
 def latency(durations: array[float]) -> dict[str, Any] | None:

@@ -18,9 +18,9 @@ from urllib.parse import quote
 import msgspec
 
 from tutuclient import __version__
-from tutuclient.batch.folder import config, results
+from tutuclient.batch.folder import config, events, results
 from tutuclient.batch.journal import JournalError, encodable
-from tutuclient.batch.report.figures import Figures
+from tutuclient.batch.report.figures import Figures, course
 from tutuclient.batch.report.thumbnails import Thumbnails
 from tutuclient.errors import ConfigError, printable
 from tutuclient.types.json import is_list, is_object
@@ -86,7 +86,7 @@ def write_report(
                 part / "thumbs", _root_of(run) if root is None else root, target / "thumbs", thumbnails
             ) as thumbs:
                 summary = _write_rows(run, part / "data", str(settings.config.get("task", "ask")), thumbs)
-            summary["images_at"] = _relative(run / "images", target)
+            summary |= {"course": course(events(run)), "images_at": _relative(run / "images", target)}
             _write_script(part / "data" / "summary.js", "summary(", summary | _about(run, settings))
             _replace(target, part)
         finally:

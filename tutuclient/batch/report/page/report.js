@@ -167,11 +167,28 @@ const tutuReport = (() => {
 
   const total = () => STATUSES.reduce((sum, each) => sum + run.counts[each], 0);
 
+  // By the journal's words for why a run ended; "end" needs none.
+  const ENDED = {
+    budget: "The run stopped at its budget.",
+    failures: "The run stopped since too many items failed.",
+    error: "The run stopped at an error that all items would have met.",
+    closed: "The run stopped since the relay let nothing in any more.",
+    failed: "The run ended with an error.",
+    cancelled: "The run was stopped before its end.",
+    left: "The run was left before its end.",
+  };
+
   const showNotices = () => {
     const notices = [];
+    const { starts, ended, refusals } = run.course;
+    if (starts && ended !== "end") {
+      const how = ended === null ? "The run was going on when this was written, or was killed." : ENDED[ended] ?? `The run stopped (${visible(ended)}).`;
+      notices.push(`${how} The same command goes on where it was.`);
+    }
     const cut = run.finish.filter(([reason]) => ["length", "max_tokens", "model_length"].includes(reason));
     const cutCount = cut.reduce((sum, [, count]) => sum + count, 0);
     if (cutCount) notices.push(`${many(cutCount, "answer")} ended at the limit of tokens, so ${cutCount === 1 ? "it may be" : "they may be"} cut off: a higher max_tokens gives whole ones.`);
+    if (refusals) notices.push(`The relay refused ${many(refusals, "call")} for being too many. Such a call is made again when it lets more in.`);
     const marks = run.marks;
     if (marks["!pillow"]) notices.push("There are no thumbnails, for Pillow is not installed: pip install \"tutuclient[images]\", and write the report again.");
     if (marks["!limit"]) notices.push(`${many(marks["!limit"], "image")} got no thumbnail: a report makes a limited number of them.`);
@@ -276,7 +293,7 @@ const tutuReport = (() => {
       }
     }
     figure.querySelector("p").textContent =
-      `From an item's start to its end, with its waits; ${seconds(p99)} for 99 of 100, ${seconds(max)} at most`;
+      `From an item's admission by the pace to its end; ${seconds(p99)} for 99 of 100, ${seconds(max)} at most`;
     if (ticks.length < 2) ticks.splice(0, 1, ...[bins[0][0], bins.at(-1)[1]].map((edge) => ({ at: place(edge), text: seconds(edge) })));
     tutuCharts.columns(figure.querySelector(".chart"), {
       label: `Times of ${number(count)} answers: half within ${seconds(p50)}, nine of ten within ${seconds(p90)}, the longest ${seconds(max)}. The figures are in the table that follows.`,
