@@ -496,9 +496,12 @@ class TutuClient:
         from tutuclient.batch.plan import Calls, plan_run  # noqa: PLC0415  (most programs need no runs)
 
         def calls(changed: Callable[[RetryPolicy], RetryPolicy]) -> Calls:
-            own = self._copy(self._settings.changed(retry=changed(self._settings.retry)))
-            chat = own.chat.completions
-            return Calls(chat.create, chat.parse, own.edit, own.generate, self._settings.slots, lambda: self.pace)
+            settings = self._settings
+            own = self._copy(settings.changed(retry=changed(settings.retry)))
+            chat, tries_again = own.chat.completions, settings.retry.max_retries > 0
+            return Calls(
+                chat.create, chat.parse, own.edit, own.generate, settings.slots, tries_again, lambda: self.pace
+            )
 
         return plan_run(calls, items, prompt, response_format, options)
 

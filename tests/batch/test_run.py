@@ -18,11 +18,11 @@ import pytest
 from tests.batch.runs import Bucket, answer, echo, ordering, pairs, records, run_of
 from tutuclient import (
     AuthenticationError,
+    BadRequestError,
     BatchStoppedError,
     Budget,
     ConfigError,
     JournalError,
-    RateLimitError,
     RetryPolicy,
     TutuClient,
     TutuError,
@@ -67,7 +67,7 @@ async def test_each_item_has_one_result(workers: int, ordered: bool) -> None:
 async def test_an_item_that_fails_is_a_result() -> None:
     async def send(item: Item) -> ChatCompletion:
         if item.index % 2:
-            raise RateLimitError("slow down", attempts=3)
+            raise BadRequestError("too many", attempts=3)
         if item.index % 4:
             raise ZeroDivisionError("a middleware's own")
         return await echo(item)
@@ -77,7 +77,7 @@ async def test_an_item_that_fails_is_a_result() -> None:
     assert [result.ok for result in results] == [True, False, False, False] * 2
     assert (results[1].outcome, results[1].attempts, results[1].value) == ("rejected", 3, None)
     assert results[2].outcome == "unknown"
-    assert run.summary().failed == {"RateLimitError": 4, "ZeroDivisionError": 2}
+    assert run.summary().failed == {"BadRequestError": 4, "ZeroDivisionError": 2}
 
 
 async def test_an_item_that_cannot_be_read_is_a_result() -> None:
@@ -323,7 +323,7 @@ async def test_stop_on_ends_the_run_once_the_rest_is_done() -> None:
 @pytest.mark.parametrize(("most", "finished"), [(0, 1), (3, 4), (0.2, 20)])
 async def test_too_many_failures_end_the_run(most: float, finished: int) -> None:
     async def send(_: Item) -> ChatCompletion:
-        raise RateLimitError("no")
+        raise BadRequestError("no")
 
     run = run_of(pairs(1000), send, max_failures=most, workers=1)
     with pytest.raises(BatchStoppedError, match=f"{finished} of {finished} items failed"):
@@ -334,7 +334,7 @@ async def test_too_many_failures_end_the_run(most: float, finished: int) -> None
 async def test_a_share_of_failures_that_is_allowed_ends_nothing() -> None:
     async def send(item: Item) -> ChatCompletion:
         if item.index % 10 == 0:
-            raise RateLimitError("no")
+            raise BadRequestError("no")
         return await echo(item)
 
     assert len(await run_of(pairs(100), send, max_failures=0.2).gather()) == 100
@@ -435,7 +435,7 @@ async def test_a_run_that_was_left_goes_on(tmp_path: Path) -> None:
 async def test_failed_items_are_tried_again_when_asked(tmp_path: Path) -> None:
     async def send(item: Item) -> ChatCompletion:
         if item.index % 2:
-            raise RateLimitError("no")
+            raise BadRequestError("no")
         return await echo(item)
 
     await run_of(pairs(10), send, folder=tmp_path).gather()
@@ -472,7 +472,7 @@ async def test_an_order_of_unknown_outcome_is_no_failure_to_be_retried(tmp_path:
 
 async def test_an_order_that_was_rejected_may_be_made_again(tmp_path: Path) -> None:
     async def rejected(_: Item) -> ChatCompletion:
-        raise RateLimitError("no")
+        raise BadRequestError("no")
 
     await run_of(pairs(1), rejected, task="edit", folder=tmp_path).gather()
     [result] = await run_of(pairs(1), task="edit", folder=tmp_path, retry_failed=True).gather()

@@ -57,6 +57,7 @@ class Item:
         messages: A conversation in place of images and a prompt.
         fields: Fields of its own.
         fault: Why it cannot be sent.
+        own: Whether its id is the caller's own.
         equal: A digest of what its answer depends on but its name, where equal items are asked once; else 0.
     """
 
@@ -68,6 +69,7 @@ class Item:
     messages: list[Any] | None
     fields: dict[str, Any]
     fault: Exception | None = None
+    own: bool = False
     equal: int = 0
 
 
@@ -139,7 +141,8 @@ class Reader:
         else:
             sources = [given]
         self._check(index, name, sources, prompt, messages, fields)
-        return Item(index, name or _name(sources) or "", 0, sources, prompt, messages, fields)
+        found = name or _name(sources) or ""
+        return Item(index, found, 0, sources, prompt, messages, fields, own=name is not None)
 
     def _named(self, item: Item) -> Item:
         """Complete an item: its key, and its id where only a digest can name it. May read files and pixels."""

@@ -93,6 +93,7 @@ class Calls(NamedTuple):
         edit: ``edit``.
         generate: ``generate``.
         slots: Calls in flight at most.
+        tries_again: Whether calls that were refused are sent again.
         pace: Returns ``pace``.
     """
 
@@ -101,6 +102,7 @@ class Calls(NamedTuple):
     edit: Callable[..., Awaitable[Any]]
     generate: Callable[..., Awaitable[Any]]
     slots: int
+    tries_again: bool
     pace: Callable[[], PaceState]
 
 
@@ -142,33 +144,48 @@ def plan_run(
         _check_images(task, options, response_format)
     ask = _Ask(task, response_format, {"model": "gpt-4o" if task == "ask" else "gpt-4o-image", **fields})
     shared = _shared(ask, options)
+    plan = _plan(calls_of, ask, {"task": task, "prompt": prompt, **shared}, options)
+    journal = options.get("journal")
+    return BatchRun(items, Reader(task, prompt, shared, keyed=journal is not None), plan)
+
+
+def _plan(
+    calls_of: Callable[[Callable[[RetryPolicy], RetryPolicy]], Calls],
+    ask: _Ask,
+    config: dict[str, Any],
+    options: Mapping[str, Any],
+) -> Plan[Any]:
     journal = options.get("journal")
     max_wait = _max_wait(options.get("max_wait", _MAX_WAIT_S))
     # Only the run's own limit bounds what its items wait for while they are refused.
     calls = calls_of(partial(replace, refused_max=max_wait, retry_after_max=max_wait))
-    plan: Plan[Any] = Plan(
-        task,
-        Call(partial(_send, calls, ask, options), partial(_value, response_format)),
+    on_exit: OnExit | None = options.get("on_exit")
+    if on_exit not in ("settle", "cancel", None):
+        raise ConfigError(f'on_exit is {quoted(on_exit)}: write "settle" or "cancel"')
+    return Plan(
+        ask.task,
+        Call(partial(_send, calls, ask, options), partial(_value, ask.response_format)),
         calls.pace,
         calls.slots,
         workers=clean_concurrency(options.get("concurrency", "auto"), "concurrency"),
         interval=0.0 if (rate := options.get("rate")) is None else 1 / clean_rate(rate, "rate"),
         budget=_budget(options.get("budget")),
         max_wait=max_wait,
+        tries_again=calls.tries_again,
         synced=_is_synced(options.get("durability", "written")),
         folder=None if journal is None else Path(journal),
-        config={"task": task, "prompt": prompt, **shared},
+        config=config,
         stop_on=_classes(options.get("stop_on", _STOP_ON)),
         max_failures=_max_failures(options.get("max_failures")),
         ordered=bool(options.get("ordered", False)),
-        restore=partial(_restored, response_format) if options.get("dedupe") else None,
+        restore=partial(_restored, ask.response_format) if options.get("dedupe") else None,
         on_progress=options.get("on_progress"),
-        on_exit=_on_exit(options.get("on_exit"), task),
+        # An image that is being made is paid for.
+        on_exit=on_exit or ("cancel" if ask.task == "ask" else "settle"),
         resend_unknown=bool(options.get("resend_unknown", False)),
         retry_failed=bool(options.get("retry_failed", False)),
         allow_change=bool(options.get("allow_change", False)),
     )
-    return BatchRun(items, Reader(task, prompt, shared, keyed=journal is not None), plan)
 
 
 # --- Keywords ---
@@ -240,15 +257,6 @@ def _max_failures(most: Any) -> float | None:
     if isinstance(most, float) and 0 < most < 1:
         return most
     raise ConfigError(f"max_failures is {quoted(most)}: write a share, such as 0.2, or a whole number of items")
-
-
-def _on_exit(given: Any, task: Task) -> OnExit:
-    if given not in ("settle", "cancel", None):
-        raise ConfigError(f'on_exit is {quoted(given)}: write "settle" or "cancel"')
-    if given is None:  # An image that is being made is paid for.
-        return "cancel" if task == "ask" else "settle"
-    found: OnExit = given
-    return found
 
 
 def _max_wait(seconds: Any) -> float:

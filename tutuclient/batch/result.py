@@ -99,7 +99,8 @@ class BatchSummary:
         rate: Starts per second as learnt, or None while nothing was refused.
         window: Requests in flight as learnt.
         stopped: Why it stopped before its end; "" when it did not.
-        put_off: How many of those that failed did so for what stopped the run: it tries them again when it goes on.
+        put_off: How many of those that failed were refused, or failed for what stopped the run, without having been
+            done: a journal's run tries them again when it goes on.
         advice: The message of the first error of each class.
         journal: The run's folder, or None.
     """

@@ -55,6 +55,7 @@ class Plan(Generic[T]):
         interval: Seconds between two starts.
         budget: See ``map``.
         max_wait: Seconds that the relay may let nothing in before the run stops.
+        tries_again: Whether calls that were refused are sent again until then.
         folder: The journal's.
         config: What a journal has to agree with.
         synced: Whether answers are synced before they are handed on.
@@ -69,6 +70,7 @@ class Plan(Generic[T]):
     interval: float = 0.0
     budget: Budget = field(default_factory=Budget)
     max_wait: float = 600.0
+    tries_again: bool = True
     folder: Path | None = None
     config: dict[str, Any] = field(default_factory=dict[str, Any])
     synced: bool = False
@@ -447,12 +449,15 @@ class BatchRun(Generic[T]):
     def _chosen(self, item: Item) -> Item | None:
         """Return an item that is to be sent; None for one that is done, or may be."""
         self._index += 1
+        if self._equals is not None:
+            self._equals.name_apart(item, self._ids)
         name = digest(item.id)
         self._order.append(name)
         if name in self._ids:
+            more = "" if item.own else ", or ask about equal ones once, with dedupe=True"
             raise_after = ConfigError(
                 f"items {self._order.index(name)} and {item.index} have the same id {printable(item.id, 200)!r}: give "
-                "each its own, as in map([(id, source), …])"
+                f"each its own, as in map([(id, source), …]){more}"
             )
             self._fail(raise_after)
             return None
@@ -536,21 +541,21 @@ class BatchRun(Generic[T]):
             self._halt("closed", _closed_message(closed, self._plan.max_wait, error), error)
 
     def _is_put_off(self, result: BatchResult[T]) -> bool:
-        """Return whether an item was not done for what stops the run: it is tried again when the run goes on."""
+        """Return whether an item was not done for what says nothing of it: it is tried again when the run goes on."""
         error = result.error
         if error is None or result.outcome not in _NOT_DONE:
             return False
-        return isinstance(error, self._plan.stop_on) or self._closed_for(result) is not None
+        return isinstance(error, self._plan.stop_on) or _is_refused(error)
 
     def _closed_for(self, result: BatchResult[T]) -> float | None:
         """Return what the relay asks to wait, or 0, when a refusal shows that it lets nothing in for too long."""
         if result.error is None or not _is_refused(result.error):
             return None
         asked: float = getattr(result.error, "retry_after", None) or 0.0
-        # An item gives up somewhat early when its next attempt would come too late. While others are answered, it is
-        # the item that is refused, and not the run.
-        refused = 2 * min(time.monotonic() - self._admitted_at, result.elapsed_s)
-        return asked if max(asked, refused) >= self._plan.max_wait else None
+        # One that is tried again has been refused for as long as the run waits. While others are answered, it is the
+        # item that is refused, and not the run.
+        gave_up = self._plan.tries_again and time.monotonic() - self._admitted_at >= result.elapsed_s
+        return asked if gave_up or asked > self._plan.max_wait else None
 
     @staticmethod
     def _too_many(failed: int, finished: int, most: float) -> bool:
