@@ -179,6 +179,12 @@ class Reader:
             raise ConfigError(f"item {index}: its id has to be a text, and not empty; got {printable(repr(name), 80)}")
         for field in _OF_THE_RUN & fields.keys():
             raise ConfigError(f"item {index}: {field} is the same for the whole run: map(…, {field}=…)")
+        for source in sources:
+            if hasattr(cast("Any", type(source)), "dtype"):  # Of numpy, and of all that is made after it.
+                kind = type(source).__name__
+                raise MediaError(
+                    f"item {index}: a {kind} is no image, and PIL.Image.fromarray(…) makes one of an array"
+                )
         if messages is not None:
             if self._task != "ask" or sources:
                 raise ConfigError(f"item {index}: messages have their images in them, and are for questions")
@@ -270,11 +276,21 @@ def bare(source: Any) -> Any:
 
 
 async def loaded(source: Any) -> Any:
-    """Return what ``image`` takes of what it does not: a row of ``datasets``, or a file of fsspec's not open yet."""
+    """Return what ``image`` takes of what it does not: a row of ``datasets``, or a file of fsspec's not open yet.
+
+    Raises:
+        MediaError: It cannot be read; nothing was sent.
+    """
     found = bare(source)
-    if callable(getattr(found, "open", None)) and hasattr(found, "fs"):
+    if not (callable(getattr(found, "open", None)) and hasattr(found, "fs")):
+        return found
+    try:
         return await in_thread(_read_all, found, opens=True)
-    return found
+    except MediaError:
+        raise
+    except Exception as error:  # Any store's own.
+        why = printable(str(error) or type(error).__name__, 200)
+        raise MediaError(f"{printable(str(found.path), 120)} cannot be read: {why}") from error
 
 
 def _read_all(file: Any) -> bytes:
