@@ -12,6 +12,7 @@ import gc
 import resource
 import sys
 import time
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,24 @@ class Meter:
         wall_s: Seconds by the clock.
         cpu_s: Seconds of CPU, user and system, all threads.
         peak_mb: The peak of the resident set above what it was at the beginning, in 10^6 bytes.
+        whole_mb: The peak of the resident set itself, in 10^6 bytes.
         lag_ms: The longest time for which the event loop was held; 0.0 unless asked for.
     """
 
-    wall_s = cpu_s = peak_mb = lag_ms = 0.0
+    wall_s = cpu_s = peak_mb = whole_mb = lag_ms = 0.0
+
+    def __init__(self) -> None:
+        self._lags = array("d")
+
+    def late(self, lag_ms: float) -> None:
+        """Note by how much a tick of the event loop came late."""
+        self._lags.append(lag_ms)
+        self.lag_ms = max(self.lag_ms, lag_ms)
+
+    def lag_of(self, share: float) -> float:
+        """Return the lag in ms that so large a share of the ticks did not exceed."""
+        ordered = sorted(self._lags)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 @contextlib.asynccontextmanager
@@ -53,7 +68,8 @@ async def metered(*, lag: bool = False) -> AsyncIterator[Meter]:
         yield meter
     finally:
         meter.wall_s, meter.cpu_s = time.perf_counter() - wall, time.process_time() - cpu
-        meter.peak_mb = (_peak() - idle) / MB
+        meter.whole_mb = _peak() / MB
+        meter.peak_mb = meter.whole_mb - idle / MB
         if watch is not None:
             await asyncio.sleep(2 * _TICK_S)  # The block's last hold is seen by the tick behind it.
             watch.cancel()
@@ -63,7 +79,7 @@ async def _watch(meter: Meter) -> None:
     while True:
         before = time.perf_counter()
         await asyncio.sleep(_TICK_S)
-        meter.lag_ms = max(meter.lag_ms, (time.perf_counter() - before - _TICK_S) * 1e3)
+        meter.late((time.perf_counter() - before - _TICK_S) * 1e3)
 
 
 def _reset_peak() -> float:
@@ -71,6 +87,11 @@ def _reset_peak() -> float:
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS") or _peak()
+
+
+def resident_mb() -> float:
+    """Return the resident set as it is now, in 10^6 bytes; its peak where the system does not tell (macOS)."""
+    return (_status("VmRSS") or _peak()) / MB
 
 
 def _peak() -> float:
