@@ -1,8 +1,9 @@
 """kills: a run with a journal, killed by ``kill -9`` at random points and gone on with until it is done.
 
-A hundred kills in all, over as many runs of 400 questions, or of 100 edits, as that takes. Nine kills of ten come at
-random within the first quarter of a second of the run, the others while Python starts and the journal is read. The
-relay is a process of its own and notes each order by its item before it answers. Counted, over all runs:
+A hundred kills in all, over as many runs of 400 questions, or of 100 edits, as that takes. Of ten kills one comes while
+Python starts, three within a quarter of a second of the run's beginning (the journal is read, the first requests are
+sent), and six up to a tenth of a second after some result, however slow the machine is. The relay is a process of its
+own and notes each order by its item before it answers. Counted, over all runs:
 
 * lost: items without an end. A question ends with ``ok`` in the journal; an edit with ``ok`` and its image, whole (by
   its SHA-256), in the folder, or listed as of unknown outcome. And results that were handed on and are not in the
@@ -12,13 +13,14 @@ relay is a process of its own and notes each order by its item before it answers
 * sent again: requests at the relay beyond one an item. A question may be sent again once in each life, when it was at
   the relay and not in the journal when the life before was killed ("most in flight" is the most of them that a kill
   left, and no more than are asked at once); what is sent again besides that is "beyond those in flight". An edit never.
-* unknown: edits that were at the relay, or about to be, when the run was killed.
+* of unknown outcome: edits that were at the relay, or about to be ("and never ordered"), when the run was killed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import os
 import random
@@ -45,9 +47,9 @@ _AT_ONCE = 8
 _IMAGE_BYTES = 20_000
 _COUNT = {"ask": 400, "edit": 100}
 _TINY_COUNT = 12
-_LIVES_S = 0.25
-_START_S = 0.4
-_STARTS = 0.1
+_STARTS, _START_S = 0.1, 0.4
+_BEGINNINGS, _BEGINNING_S = 0.4, 0.25
+_RESULTS, _RESULT_S = 0.1, 0.1
 _SETTLE_S = 0.05
 
 
@@ -70,6 +72,7 @@ class Tally:
     again: int = 0
     beyond: int = 0
     unknown: int = 0
+    unsent: int = 0
     most_open: int = 0
 
 
@@ -102,7 +105,7 @@ class Run:
 
     def heard(self, lines: Iterable[str], tally: Tally) -> set[str] | None:
         """Note what a life has handed on; return the ids of unknown outcome when it came to its end."""
-        words = [line.split() for line in lines if line]
+        words = [line.split() for line in lines]
         self.read.update(names[0] for word, *names in words if word == "ok")
         tally.failed += sum(word == "failed" for word, *_ in words)
         return next(({*names} for word, *names in words if word == "end"), None)
@@ -121,12 +124,15 @@ class Run:
     def judge(self, unknown: set[str], tally: Tally) -> None:
         """Look at what the run has left behind."""
         answered = self.answered()
+        if unseen := answered.keys() - self.seen:
+            raise RuntimeError(f"the relay has not noted {len(unseen)} orders that were answered: nothing was measured")
         tally.runs += 1
         tally.lost += sum(not self._ended(f"item{number}", answered, unknown) for number in range(self.count))
         tally.lost += len(self.read.keys() - answered.keys())
         tally.twice += sum(times - 1 for times in self.read.values())
         tally.unread += len(answered.keys() - self.read.keys())
         tally.unknown += len(unknown)
+        tally.unsent += len(unknown - self.seen)
 
     def _ended(self, name: str, answered: dict[str, Any], unknown: set[str]) -> bool:
         if name not in answered:
@@ -172,32 +178,43 @@ def _measure(case: Case, task: str) -> Tally:
             run = Run(task, _TINY_COUNT if case.scale == "tiny" else _COUNT[task], Path(folder))
             asked = {"folder": folder, "edit": task == "edit", "count": run.count, "at_once": _AT_ONCE}
             command = [sys.executable, "-m", "benchmarks.kills", json.dumps({"base_url": case.url(route), **asked})]
-            unknown = None
+            most, unknown = max(1, int(run.count * _RESULTS)), None
             while unknown is None:
-                lines = _live(command, dice, tally, kill=tally.kills < case.amount)
+                lines = _live(command, dice, most) if tally.kills < case.amount else _live(command)
+                tally.kills += not (lines[-1:] and lines[-1].startswith("end"))
                 unknown = run.heard(lines, tally)
                 run.ordered(relay.noted(), tally)
             run.judge(unknown, tally)
     return tally
 
 
-def _live(command: list[str], dice: random.Random, tally: Tally, *, kill: bool) -> list[str]:
-    """Start the run, kill it somewhere, and return the lines that it wrote."""
+def _live(command: list[str], dice: random.Random | None = None, most: int = 0) -> list[str]:
+    """Start the run, and return the lines that it wrote; with dice, kill it on the way.
+
+    Args:
+        command: Starts it.
+        dice: Choose the point.
+        most: After so many results at the latest.
+    """
+    lines: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  (ours)
         assert process.stdout is not None  # noqa: S101  (says so to the type checker)
-        lines = []
-        if kill:
-            if dice.random() < _STARTS:
-                time.sleep(dice.random() * _START_S)
+        if dice is not None:
+            when = dice.random()
+            if when < _STARTS:
+                wait_s = dice.random() * _START_S
+            elif when < _BEGINNINGS:
+                lines += itertools.islice(process.stdout, 1)
+                wait_s = dice.random() * _BEGINNING_S
             else:
-                lines.append(process.stdout.readline().rstrip("\n"))
-                time.sleep(dice.random() * _LIVES_S)
+                lines += itertools.islice(process.stdout, 1 + dice.randint(1, most))
+                wait_s = dice.random() * _RESULT_S
+            time.sleep(wait_s)
             process.send_signal(signal.SIGKILL)
-        lines += process.stdout.read().split("\n")
+        lines += process.stdout
     if process.returncode not in (0, -signal.SIGKILL):
         raise RuntimeError(f"the run ended with {process.returncode}: {lines}")
-    tally.kills += process.returncode != 0
-    return lines
+    return [line.rstrip("\n") for line in lines]
 
 
 _FIGURES = (
@@ -229,7 +246,7 @@ WORKLOADS = (
         "kills",
         "edits",
         f"kills of runs of {_COUNT['edit']} edits, {_AT_ONCE} at once",
-        (*_FIGURES, Figure("unknown", "of unknown outcome")),
+        (*_FIGURES, Figure("unknown", "of unknown outcome"), Figure("unsent", "and never ordered")),
         _AMOUNTS,
         partial(measure, task="edit"),
         (*_SURE, Goal("again", 0, ours=JOURNAL)),
