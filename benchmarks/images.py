@@ -21,7 +21,7 @@ def small_files(folder: str, number: int) -> list[Path]:
 
 
 def photographs(folder: str, number: int) -> list[Path]:
-    """Write JPEGs of 12 megapixels and some 3 MB, as a telephone makes them, under so many names. Needs Pillow."""
+    """Write JPEGs of 12 megapixels and some 2 MB, as a telephone makes them, under so many names. Needs Pillow."""
     from PIL import Image  # noqa: PLC0415  (only who resizes needs it)
 
     noise = Image.effect_noise(_MEGAPIXELS_12, 24)
