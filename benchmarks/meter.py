@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _STATUS = Path("/proc/self/status")
+_SCHEDULED = Path("/proc/thread-self/schedstat")
 _TICK_S = 0.001
 MB = 1e6
 
@@ -38,16 +39,22 @@ class Meter:
     wall_s = cpu_s = peak_mb = whole_mb = lag_ms = 0.0
 
     def __init__(self) -> None:
-        self._lags = array("d")
+        self._holds = array("d")
 
-    def late(self, lag_ms: float) -> None:
-        """Note by how much a tick of the event loop came late."""
-        self._lags.append(lag_ms)
+    def late(self, lag_ms: float, waited_ms: float = 0.0) -> None:
+        """Note by how much a tick of the event loop came late.
+
+        Args:
+            lag_ms: By how much.
+            waited_ms: For how much of that its thread was ready to run and had no processor: what else the machine is
+                busy with holds the loop up, and is nobody's fault.
+        """
+        self._holds.append(max(0.0, lag_ms - waited_ms))
         self.lag_ms = max(self.lag_ms, lag_ms)
 
-    def lag_of(self, share: float) -> float:
-        """Return the lag in ms that so large a share of the ticks did not exceed."""
-        ordered = sorted(self._lags)
+    def held(self, share: float) -> float:
+        """Return the ms that so large a share of the ticks was not late by, without the waiting for a processor."""
+        ordered = sorted(self._holds)
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
@@ -77,9 +84,20 @@ async def metered(*, lag: bool = False) -> AsyncIterator[Meter]:
 
 async def _watch(meter: Meter) -> None:
     while True:
-        before = time.perf_counter()
+        before, waited = time.perf_counter(), _waited_ms()
         await asyncio.sleep(_TICK_S)
-        meter.late((time.perf_counter() - before - _TICK_S) * 1e3)
+        meter.late((time.perf_counter() - before - _TICK_S) * 1e3, _waited_ms() - waited)
+
+
+def _waited_ms() -> float:
+    """Return for how long this thread was ready to run and had no processor, in ms; 0.0 where nobody tells.
+
+    Source: https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat.
+    """
+    try:
+        return int(_SCHEDULED.read_text().split()[1]) / 1e6
+    except OSError:
+        return 0.0
 
 
 def _reset_peak() -> float:

@@ -147,9 +147,10 @@ def test_a_relay_that_noted_nothing_is_no_proof(tmp_path: Path) -> None:
         run.judge(set(), tally)
 
 
-def test_lags_are_told_by_share() -> None:
+def test_what_held_the_loop_is_told_without_what_kept_the_processor() -> None:
     meter = Meter()
-    assert meter.lag_of(0.99) == 0.0
+    assert meter.held(0.99) == 0.0
     for lag in range(100):
-        meter.late(float(lag))
-    assert (meter.lag_of(0.5), meter.lag_of(0.99), meter.lag_ms) == (50.0, 99.0, 99.0)
+        meter.late(float(lag), waited_ms=30.0)
+    assert meter.lag_ms == 99.0
+    assert (meter.held(0.0), meter.held(0.5), meter.held(0.9), meter.held(1)) == (0.0, 20.0, 60.0, 69.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from async_batch_llm import CallableStrategy, CallOutcome, ProcessorConfig, process_stream
+from async_batch_llm import CallableStrategy, CallOutcome, ProcessorConfig, RateLimitConfig, process_stream
 from async_batch_llm.classifiers.openai import OpenAIErrorClassifier
 from openai import AsyncOpenAI
 
@@ -15,6 +15,8 @@ from benchmarks.contenders.runs_openai import messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+_COOLDOWN_S = 5.0
 
 
 class Batch:
@@ -51,9 +53,10 @@ class Batch:
 
 
 class Typed(Batch):
-    """The same with the relay's limit typed in."""
+    """The same with the relay's limit typed in, and a pause of seconds after a refusal in place of five minutes."""
 
     async def answer(self, paths: Sequence[Path], done: Callable[[], None], limit: Mapping[str, Any]) -> None:
         rate = limit.get("rate")
-        config = {} if rate is None else {"max_requests_per_minute": 60 * rate}
-        await self._stream(paths, done, concurrency=limit.get("concurrency", AT_ONCE), **config)
+        config: dict[str, Any] = {} if rate is None else {"max_requests_per_minute": 60 * rate}
+        pause = RateLimitConfig(cooldown_seconds=_COOLDOWN_S, slow_start_items=0)
+        await self._stream(paths, done, concurrency=limit.get("concurrency", AT_ONCE), rate_limit=pause, **config)
