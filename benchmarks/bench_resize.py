@@ -3,9 +3,9 @@
 Measured: time an image, and how late the ticks of a 1 ms timer came meanwhile: the latest ("lag"), and the latest and
 the one that 99 % did not exceed without the time in which the loop's thread was ready and had no processor ("held"), so
 that another program which keeps the machine busy counts little. Beside ``map(…, max_side=1024)`` stands Pillow by hand
-in ``to_thread``: ``thumbnail``, which lets the JPEG decoder skip pixels (draft mode), and ``resize`` of the whole image.
-"No Python in threads" hashes in as many threads instead, which holds no lock: what it shows is the machine's own unrest.
-All that is measured may use all cores.
+in ``to_thread``: ``thumbnail``, which lets the JPEG decoder skip pixels (draft mode), and ``resize`` of the whole
+image. "No Python in threads" hashes in as many threads instead, which holds no lock: what it shows is the machine's own
+unrest. All that is measured may use all cores.
 """
 
 from __future__ import annotations
