@@ -20,7 +20,7 @@ from tutuclient import (
     user,
 )
 from tutuclient.testing import fails, rate_limited, raw, says
-from tutuclient.transport.admission import answering_items
+from tutuclient.transport.admission import RunItem, answering_items
 
 if TYPE_CHECKING:
     from tutuclient import ChatCompletion
@@ -244,7 +244,7 @@ async def test_an_items_deadline_begins_when_it_is_admitted(server: Server) -> N
     server.answers(*[says("hello", delay=0.2)] * 10)
 
     async def item(client: TutuClient) -> str:
-        answering_items.set(True)
+        answering_items.set(RunItem())
         return await ask(client, timeout=0.4)
 
     async with TutuClient(KEY, server.base_url, max_concurrency=1) as client:
@@ -255,7 +255,7 @@ async def test_calls_made_one_by_one_go_before_items(server: Server) -> None:
     order: list[str] = []
 
     async def note(name: str, client: TutuClient, *, item: bool) -> None:
-        answering_items.set(item)
+        answering_items.set(RunItem() if item else None)
         await ask(client)
         order.append(name)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import threading
 import time
 from contextvars import ContextVar
@@ -52,9 +53,23 @@ async def test_an_abandoned_thread_is_not_waited_for_and_another_is() -> None:
         assert (time.monotonic() - began < 0.25) is abandon
 
 
+async def test_heavy_work_has_as_many_threads_as_there_are_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    used: set[threading.Thread] = set()
+    both = threading.Barrier(2)
+
+    def work() -> None:
+        used.add(threading.current_thread())
+        both.wait(5)
+
+    await asyncio.gather(*(in_thread(work, heavy=True) for _ in range(20)))
+    assert len(used) == 2
+    assert await in_thread(threading.current_thread) not in used
+
+
 def test_threads_end_with_the_loop() -> None:
     async def work() -> None:
-        await asyncio.gather(*(in_thread(time.sleep, 0.01) for _ in range(5)))
+        await asyncio.gather(*(in_thread(time.sleep, 0.01, heavy=number % 2 == 0) for number in range(5)))
 
     asyncio.run(work())
     end = time.monotonic() + 2

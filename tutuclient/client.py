@@ -27,13 +27,14 @@ from tutuclient.transport import Transport
 from tutuclient.types.chat import CallFields
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self, Unpack
 
     from tutuclient.batch.plan import Items, MapFields
     from tutuclient.batch.run import BatchRun
     from tutuclient.media.parts import ImagePart
     from tutuclient.pace import PaceState
-    from tutuclient.settings import Key, Timeout
+    from tutuclient.settings import Key, RetryPolicy, Timeout
     from tutuclient.streams.chat import ChatStream
     from tutuclient.streams.events import EventStream
     from tutuclient.types.account import Balance
@@ -465,11 +466,21 @@ class TutuClient:
                 * ``concurrency``: Items at once; "auto" goes by what the relay stands.
                 * ``rate``: The most starts, such as "600/min", or a number a second.
                 * ``budget``: A ``Budget`` of tokens, requests or images, after which the run stops.
+                * ``max_wait``: Seconds that the relay may let nothing in, or ask to wait: after more than these, 600
+                  by default, the run stops and says when to come back. Until then a refusal costs an item nothing: its
+                  ``timeout`` begins when it is admitted.
                 * ``journal``: The run's folder. On one machine's own disk, for one process at a time.
+                * ``durability``: "written", the default, hands a result on when the system has it: safe from a crash of
+                  the process, and within 0.1 s from a power cut. "synced" does so when it is on the disk. Orders of
+                  images, and what became of them, are always synced.
                 * ``allow_change``: Go on with another prompt, model or field; what it changes is asked again.
-                * ``stop_on``: Errors that end the run; ``AuthenticationError`` and ``InsufficientQuotaError``.
+                * ``stop_on``: Errors that end the run; ``AuthenticationError`` and ``InsufficientQuotaError``. The
+                  latter only when the item that met it meets it again while nothing else is in flight, as relays
+                  reserve from the balance for every request. Items that failed so are tried again when the run goes on.
                 * ``max_failures``: A share (from the 20th result on) or a number of failures that ends the run.
                 * ``ordered``: Results in the order of the items.
+                * ``dedupe``: Ask equal items once: the same bytes (or URL), prompt and fields. The others have the
+                  answer, and ``same_as`` says whose it is. An order of an image is not made for an equal one again.
                 * ``on_progress``: Called with the ``BatchSummary`` after each result.
                 * ``on_exit``: "settle" or "cancel" what is in flight when the block is left early; images are settled
                   and questions cancelled by default.
@@ -479,13 +490,19 @@ class TutuClient:
         Raises:
             ConfigError: The arguments cannot work, or, from the run, two items have one id or the journal is of
                 another run.
-            BatchStoppedError: From the run: the budget, ``stop_on`` or ``max_failures`` stopped it.
+            BatchStoppedError: From the run: the budget, ``stop_on``, ``max_failures`` or ``max_wait`` stopped it.
             JournalError: From the run: the journal is in use by another process, or the disk is full.
         """
         from tutuclient.batch.plan import Calls, plan_run  # noqa: PLC0415  (most programs need no runs)
 
-        chat = self.chat.completions
-        calls = Calls(chat.create, chat.parse, self.edit, self.generate, self._settings.slots, lambda: self.pace)
+        def calls(changed: Callable[[RetryPolicy], RetryPolicy]) -> Calls:
+            settings = self._settings
+            own = self._copy(settings.changed(retry=changed(settings.retry)))
+            chat, tries_again = own.chat.completions, settings.retry.max_retries > 0
+            return Calls(
+                chat.create, chat.parse, own.edit, own.generate, settings.slots, tries_again, lambda: self.pace
+            )
+
         return plan_run(calls, items, prompt, response_format, options)
 
     async def _ask(

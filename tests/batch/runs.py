@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from tutuclient.batch.answering import Call
 from tutuclient.batch.items import Item, Reader, Task
+from tutuclient.batch.journal import Record, read
 from tutuclient.batch.run import BatchRun, Plan
 from tutuclient.pace import PaceState
 from tutuclient.testing import fails
+from tutuclient.transport.admission import answering_items
 from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+    from pathlib import Path
 
 
 def answer(text: str, tokens: int = 10) -> ChatCompletion:
@@ -27,9 +30,26 @@ async def echo(item: Item) -> ChatCompletion:
     return answer(f"about {item.id}")
 
 
+def ordering(send: Callable[[Item], Awaitable[ChatCompletion]] = echo) -> Callable[[Item], Awaitable[ChatCompletion]]:
+    """Return a call that tells the run first that it was admitted, and orders an image, as the client does."""
+
+    async def order(item: Item) -> ChatCompletion:
+        if (asked := answering_items.get()) is not None:
+            asked.admitted()
+            await asked.before_order()
+        return await send(item)
+
+    return order
+
+
 def pairs(count: int) -> list[tuple[str, bytes]]:
     """Return items that have ids, and images that nobody reads."""
     return [(f"item{number}", b"x") for number in range(count)]
+
+
+def records(folder: Path) -> list[Record]:
+    """Return what the journal of a run says of its items."""
+    return [record for record in read(folder / "journal.jsonl") if record.k != "ev"]
 
 
 class Bucket:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import itertools
 import signal
 import subprocess
@@ -16,19 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.batch.runs import Bucket, answer, echo, pace, pairs, run_of
+from tests.batch.runs import Bucket, answer, echo, ordering, pairs, records, run_of
 from tutuclient import (
     AuthenticationError,
+    BadRequestError,
     BatchStoppedError,
     Budget,
     ConfigError,
     JournalError,
-    RateLimitError,
     RetryPolicy,
     TutuClient,
     TutuError,
 )
-from tutuclient.batch.journal import read
 from tutuclient.testing import draws, sample_picture, says, serve, serve_in_thread
 
 if TYPE_CHECKING:
@@ -69,7 +67,7 @@ async def test_each_item_has_one_result(workers: int, ordered: bool) -> None:
 async def test_an_item_that_fails_is_a_result() -> None:
     async def send(item: Item) -> ChatCompletion:
         if item.index % 2:
-            raise RateLimitError("slow down", attempts=3)
+            raise BadRequestError("too many", attempts=3)
         if item.index % 4:
             raise ZeroDivisionError("a middleware's own")
         return await echo(item)
@@ -79,7 +77,7 @@ async def test_an_item_that_fails_is_a_result() -> None:
     assert [result.ok for result in results] == [True, False, False, False] * 2
     assert (results[1].outcome, results[1].attempts, results[1].value) == ("rejected", 3, None)
     assert results[2].outcome == "unknown"
-    assert run.summary().failed == {"RateLimitError": 4, "ZeroDivisionError": 2}
+    assert run.summary().failed == {"BadRequestError": 4, "ZeroDivisionError": 2}
 
 
 async def test_an_item_that_cannot_be_read_is_a_result() -> None:
@@ -222,7 +220,7 @@ async def test_leaving_the_block_settles_what_is_in_flight() -> None:
         ended.append(item.id)
         return answer("done")
 
-    async with run_of(pairs(1000), send, on_exit="settle") as run:
+    async with run_of(pairs(1000), ordering(send), on_exit="settle") as run:
         async for _ in run:
             break
     assert sorted(started) == sorted(ended)
@@ -254,7 +252,7 @@ async def test_cancelling_a_second_time_ends_what_is_being_settled() -> None:
         raise AssertionError
 
     async def main() -> None:
-        async with run_of(pairs(10), send, on_exit="settle") as run:
+        async with run_of(pairs(10), ordering(send), on_exit="settle") as run:
             await run.gather()
 
     task = asyncio.create_task(main())
@@ -325,7 +323,7 @@ async def test_stop_on_ends_the_run_once_the_rest_is_done() -> None:
 @pytest.mark.parametrize(("most", "finished"), [(0, 1), (3, 4), (0.2, 20)])
 async def test_too_many_failures_end_the_run(most: float, finished: int) -> None:
     async def send(_: Item) -> ChatCompletion:
-        raise RateLimitError("no")
+        raise BadRequestError("no")
 
     run = run_of(pairs(1000), send, max_failures=most, workers=1)
     with pytest.raises(BatchStoppedError, match=f"{finished} of {finished} items failed"):
@@ -336,7 +334,7 @@ async def test_too_many_failures_end_the_run(most: float, finished: int) -> None
 async def test_a_share_of_failures_that_is_allowed_ends_nothing() -> None:
     async def send(item: Item) -> ChatCompletion:
         if item.index % 10 == 0:
-            raise RateLimitError("no")
+            raise BadRequestError("no")
         return await echo(item)
 
     assert len(await run_of(pairs(100), send, max_failures=0.2).gather()) == 100
@@ -367,19 +365,6 @@ async def test_starts_are_spaced() -> None:
 
     await run_of(pairs(10), send, interval=0.02).gather()
     assert starts[-1] - starts[0] >= 0.17
-
-
-async def test_an_order_is_written_down_when_the_relay_lets_it_in(tmp_path: Path) -> None:
-    gate = 0.3
-    run = run_of(pairs(20), task="edit", folder=tmp_path)
-    run._plan.pace = lambda: dataclasses.replace(pace(), gate=gate, rate=50.0)
-    async with run:
-        await asyncio.sleep(0.1)
-        assert list(read(tmp_path / "journal.jsonl")) == []
-        gate = 0.0
-        began = time.monotonic()
-        assert len(await run.gather()) == 20
-    assert time.monotonic() - began > 0.3
 
 
 async def test_a_run_begins_small_and_grows_with_its_answers() -> None:
@@ -442,7 +427,7 @@ async def test_a_run_that_was_left_goes_on(tmp_path: Path) -> None:
                 seen.append(result.id)
                 if len(seen) % 7 == 0:
                     break
-    there = [record.id for record in read(tmp_path / "journal.jsonl") if record.k == "ok"]
+    there = [record.id for record in records(tmp_path) if record.k == "ok"]
     assert sorted(there) == sorted(ids_of(100))
     assert len(set(seen)) == len(seen)
 
@@ -450,7 +435,7 @@ async def test_a_run_that_was_left_goes_on(tmp_path: Path) -> None:
 async def test_failed_items_are_tried_again_when_asked(tmp_path: Path) -> None:
     async def send(item: Item) -> ChatCompletion:
         if item.index % 2:
-            raise RateLimitError("no")
+            raise BadRequestError("no")
         return await echo(item)
 
     await run_of(pairs(10), send, folder=tmp_path).gather()
@@ -466,7 +451,7 @@ async def test_an_order_that_was_cut_short_is_unknown_and_not_made_again(tmp_pat
         await asyncio.sleep(60)
         raise AssertionError
 
-    async with run_of(pairs(2), hangs, task="edit", folder=tmp_path):
+    async with run_of(pairs(2), ordering(hangs), task="edit", folder=tmp_path):
         await asyncio.sleep(0.05)
     run = run_of(pairs(2), hangs, task="edit", folder=tmp_path)
     assert await run.gather() == []
@@ -479,7 +464,7 @@ async def test_an_order_of_unknown_outcome_is_no_failure_to_be_retried(tmp_path:
     async def broken(_: Item) -> ChatCompletion:
         raise TutuError("the connection broke", outcome="unknown")
 
-    await run_of(pairs(1), broken, task="edit", folder=tmp_path).gather()
+    await run_of(pairs(1), ordering(broken), task="edit", folder=tmp_path).gather()
     run = run_of(pairs(1), task="edit", folder=tmp_path, retry_failed=True)
     assert await run.gather() == []
     assert run.summary().unknown == ["item0"]
@@ -487,7 +472,7 @@ async def test_an_order_of_unknown_outcome_is_no_failure_to_be_retried(tmp_path:
 
 async def test_an_order_that_was_rejected_may_be_made_again(tmp_path: Path) -> None:
     async def rejected(_: Item) -> ChatCompletion:
-        raise RateLimitError("no")
+        raise BadRequestError("no")
 
     await run_of(pairs(1), rejected, task="edit", folder=tmp_path).gather()
     [result] = await run_of(pairs(1), task="edit", folder=tmp_path, retry_failed=True).gather()
@@ -496,10 +481,10 @@ async def test_an_order_that_was_rejected_may_be_made_again(tmp_path: Path) -> N
 
 async def test_the_intent_is_on_the_disk_before_the_order(tmp_path: Path) -> None:
     async def send(item: Item) -> ChatCompletion:
-        assert [(record.k, record.id) for record in read(tmp_path / "journal.jsonl")][-1:] == [("sent", item.id)]
+        assert [(record.k, record.id) for record in records(tmp_path)][-1:] == [("sent", item.id)]
         return await echo(item)
 
-    results = await run_of(pairs(3), send, task="edit", folder=tmp_path, workers=1).gather()
+    results = await run_of(pairs(3), ordering(send), task="edit", folder=tmp_path, workers=1).gather()
     assert all("holds no image" in str(result.error) for result in results)
 
 
@@ -523,7 +508,7 @@ async def test_a_full_disk_ends_the_run_and_loses_nothing_that_was_read(
     with pytest.raises(JournalError, match="No space left on device"):
         await run.gather()
     monkeypatch.undo()
-    there = [record.id for record in read(tmp_path / "journal.jsonl")]
+    there = [record.id for record in records(tmp_path)]
     assert sorted(there) == sorted(ids(run.results))
     assert 5 < len(there) < 100
     again = run_of(pairs(1000), folder=tmp_path)
@@ -587,8 +572,8 @@ def test_kill_nine_loses_nothing_and_orders_nothing_twice(tmp_path: Path, task: 
         else:
             raise AssertionError("it never came to its end")
         orders = len(server.requests)
-    done = {record.id for record in read(tmp_path / "run" / "journal.jsonl") if record.k == "ok"}
-    sent = [record.id for record in read(tmp_path / "run" / "journal.jsonl") if record.k == "sent"]
+    done = {record.id for record in records(tmp_path / "run") if record.k == "ok"}
+    sent = [record.id for record in records(tmp_path / "run") if record.k == "sent"]
     assert max(seen.values()) == 1
     assert set(seen) <= done
     if task == "ask":
@@ -597,7 +582,7 @@ def test_kill_nine_loses_nothing_and_orders_nothing_twice(tmp_path: Path, task: 
         assert sorted(set(sent)) == sorted(sent)
         assert len(sent) == count
         assert orders <= count
-        names = [name for record in read(tmp_path / "run" / "journal.jsonl") for name, _ in record.img]
+        names = [name for record in records(tmp_path / "run") for name, _ in record.img]
         assert len(names) == len(done)
         assert all((tmp_path / "run" / "images" / name).stat().st_size for name in names)
 

@@ -64,6 +64,8 @@ async def map_values(client: TutuClient) -> None:
         timeout=60,
         detail="low",
         max_side=1024,
+        max_wait=60,
+        durability="synced",
         retry_failed=True,
         resend_unknown=False,
     )
@@ -72,7 +74,7 @@ async def map_values(client: TutuClient) -> None:
         for result in await run.gather():
             assert_type(result.value, Sight | None)
     except BatchStoppedError as stopped:
-        assert_type(stopped.reason, Literal["error", "failures", "budget"])
+        assert_type(stopped.reason, Literal["error", "failures", "budget", "closed"])
         assert_type(stopped.summary, BatchSummary)
     except JournalError as error:
         assert_type(error.message, str)

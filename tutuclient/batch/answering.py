@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from tutuclient._threads import in_thread
+from tutuclient.batch.dedupe import copied
 from tutuclient.batch.journal import Journal, JournalError, Record
 from tutuclient.batch.result import BatchResult, ItemOutcome
 from tutuclient.errors import ImageDownloadError, NoImageError, TutuError, printable
+from tutuclient.transport.admission import RunItem, answering_items
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,6 +42,61 @@ class Call(NamedTuple, Generic[T]):
     value: Callable[[ChatCompletion], T]
 
 
+class Order(RunItem):
+    """An item that is being answered. What its calls order goes into the journal before it is sent.
+
+    Args:
+        journal: The run's, or None.
+        item: The item.
+
+    Attributes:
+        ordered: Whether an order of an image may have been sent.
+        settling: The run is being left: what waits is not sent any more.
+    """
+
+    def __init__(self, journal: Journal | None, item: Item) -> None:
+        super().__init__()
+        self._journal = journal
+        self._id, self._key, self._eq = item.id, f"{item.key:016x}", content_key(item)
+        self.ordered: bool = False
+        self.settling: bool = False
+
+    def refused(self) -> None:
+        """Note that the relay did not admit it."""
+        super().refused()
+        if self.settling and (task := asyncio.current_task()) is not None:
+            task.cancel()
+
+    async def before_order(self) -> None:
+        """Write and sync the intent.
+
+        Raises:
+            JournalError: It could not be written, so nothing is to be sent.
+        """
+        if self._journal is not None:
+            try:
+                await self._journal.append(Record(k="sent", id=self._id, key=self._key, eq=self._eq), sync=True)
+            except asyncio.CancelledError:  # The intent may be on the disk already, and nothing will be sent.
+                cls, outcome = "CancelledError", "not_sent"
+                self._journal.note(Record(k="skip", id=self._id, key=self._key, eq=self._eq, cls=cls, outcome=outcome))
+                raise
+        self.ordered = True
+
+    async def order_not_done(self, error: TutuError) -> None:
+        """End the intent of an order that was refused and waits: a run that is killed meanwhile has nothing to list.
+
+        It needs no sync: without this line the order counts as unknown, and the next attempt syncs an intent of its
+        own, behind this one, before it is sent.
+        """
+        if self._journal is None:
+            return
+        status = getattr(error, "status_code", None) or 0
+        cls, outcome = type(error).__name__, error.outcome or ""
+        await self._journal.append(
+            Record(k="skip", id=self._id, key=self._key, eq=self._eq, cls=cls, outcome=outcome, st=status)
+        )
+
+
 class Answering(Generic[T]):
     """Answers items, each on its own.
 
@@ -47,36 +104,57 @@ class Answering(Generic[T]):
         task: What is done with each.
         call: How.
         journal: Where it is written down, or None.
+        synced: Whether an answer is on the disk, and not only with the system, before it is handed on.
+        puts_off: Returns whether a result is of what stops the run and says nothing of the item, which is tried again
+            when the run goes on.
 
     Attributes:
         failure: Why the run cannot go on; else None.
     """
 
-    def __init__(self, task: Task, call: Call[T], journal: Journal | None) -> None:
+    def __init__(
+        self,
+        task: Task,
+        call: Call[T],
+        journal: Journal | None,
+        *,
+        synced: bool,
+        puts_off: Callable[[BatchResult[T]], bool],
+    ) -> None:
         self._task: Task = task
         self._call = call
         self._journal = journal
+        # An image takes minutes and costs more than a sync.
+        self._synced = synced or task != "ask"
+        self._puts_off = puts_off
         self.failure: JournalError | None = None
 
-    async def answer(self, item: Item) -> BatchResult[T]:
+    def begin(self, item: Item) -> Order:
+        """Return what ``answer`` is to be called with."""
+        return Order(self._journal, item)
+
+    async def answer(self, item: Item, order: Order) -> BatchResult[T]:
         """Answer an item.
 
         An order of an image is written and synced before it is sent, and its end afterwards: whatever happens between,
         the order is on the disk, and will not be made again by itself.
 
+        Args:
+            item: The item.
+            order: What ``begin`` has returned for it.
+
         Raises:
             JournalError: It could not be written down.
         """
+        answering_items.set(order)
         started = time.monotonic()
         result: BatchResult[T] = BatchResult(item.index, item.id)
-        record = Record(k="ok", id=item.id, key=f"{item.key:016x}")
+        record = Record(k="ok", id=item.id, key=f"{item.key:016x}", eq=content_key(item))
         answer: ChatCompletion | None = None
         if item.fault is not None:
             _note_error(item.fault, "not_sent", result, record)
             return result
         try:
-            if self._journal is not None and self._task != "ask":
-                await self._journal.append(Record(k="sent", id=item.id, key=record.key), sync=True)
             answer = await self._call.send(item)
             _note_answer(answer, result, record)
             if self._task != "ask":
@@ -88,27 +166,59 @@ class Answering(Generic[T]):
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
             # Raised by something within, a middleware for example: that ends the item, and not the worker.
-            _note_error(TutuError("the call was cancelled by something within it"), "unknown", result, record)
+            _note_error(TutuError("the call was cancelled by something within it"), self._guess(order), result, record)
         except Exception as error:  # noqa: BLE001  (an item never raises: its result has the error)
-            if answer is not None and self._task != "ask":
+            if answer is None or self._task == "ask":
+                known = error.outcome if isinstance(error, TutuError) else None
+                _note_error(error, known or self._guess(order), result, record)
+            else:
                 # The image was made, and could not be had: its address may be in the text.
                 _note_error(error, "done", result, record)
                 record.res = answer.text
                 self._note_full_disk(error)
-            else:
-                _note_error(error, (isinstance(error, TutuError) and error.outcome) or "unknown", result, record)
-        result.elapsed_s = record.dur = round(time.monotonic() - started, 6)
-        if self._journal is not None:
-            await self._write(self._journal, record, result)
+        result.elapsed_s = round(time.monotonic() - started, 6)
+        record.dur = record.dur or result.elapsed_s
+        await self._write(record, result, paid=answer is not None and self._task != "ask")
         return result
 
-    async def _write(self, journal: Journal, record: Record, result: BatchResult[T]) -> None:
+    async def repeat(self, item: Item, first: BatchResult[T]) -> BatchResult[T]:
+        """Return the result of an equal item as this one's own, and write it down. Nothing is sent, and nothing used.
+
+        Raises:
+            JournalError: It could not be written down.
+        """
+        result = BatchResult(item.index, item.id, copied(first.value), images=[*first.images], same_as=first.id)
+        record = Record(k="ok", id=item.id, key=f"{item.key:016x}", eq=content_key(item), same=first.id, img=[])
+        if first.error is not None:
+            _note_error(first.error, first.outcome, result, record)
+        result.attempts, result.usage, result.finish_reason = 0, None, first.finish_reason
+        for path in result.images:
+            digest = await in_thread(_sha256_of, path) if path.exists() else ""  # It may have been moved away since.
+            record.img.append((path.name, digest))
+        await self._write(record, result, paid=False)
+        return result
+
+    def _guess(self, order: Order) -> ItemOutcome:
+        """Return the outcome of a call whose error, of another's code, has none."""
+        return "not_sent" if self._task != "ask" and not order.ordered else "unknown"
+
+    async def _write(self, record: Record, result: BatchResult[T], *, paid: bool) -> None:
+        if self._journal is None:
+            return
         record.att, record.fin = result.attempts, result.finish_reason or ""
         if result.usage is not None:
             record.tin, record.tout = result.usage.prompt_tokens, result.usage.completion_tokens
-        if result.ok:
+        if result.error is None:
             record.res = _builtins(result.value)
-        await journal.append(record)
+        elif self._puts_off(result):
+            record.k = "skip"
+        try:
+            await self._journal.append(record, sync=self._synced)
+        except JournalError as error:
+            if not paid:
+                raise
+            # The image is there, and as its order is on the disk, no later run will hand it on again.
+            self.failure = error
 
     async def _save(self, answer: ChatCompletion, item: Item, result: BatchResult[T], record: Record) -> None:
         """Save the images of an answer into the run's folder."""
@@ -131,6 +241,11 @@ class Answering(Generic[T]):
             self.failure.__cause__ = error
 
 
+def content_key(item: Item) -> str:
+    """Return what the journal has of an item's content; "" where equal items are not looked for."""
+    return f"{item.equal:016x}" if item.equal else ""
+
+
 def _sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -139,7 +254,7 @@ def _sha256_of(path: Path) -> str:
 def _note_answer(answer: ChatCompletion, result: BatchResult[Any], record: Record) -> None:
     result.attempts, result.usage, result.finish_reason = answer.meta.attempts, answer.usage, answer.finish_reason
     record.rid, record.st, record.model = answer.meta.request_id or "", answer.meta.status_code, answer.model or ""
-    record.img = []
+    record.img, record.dur = [], round(answer.meta.elapsed_s, 6)
 
 
 def _note_error(error: Exception, outcome: ItemOutcome, result: BatchResult[Any], record: Record) -> None:

@@ -6,8 +6,10 @@ and pandas read the file as it is. A line counts only if its CRC matches: what a
 out, never guessed.
 
 A result is written (safe from ``kill -9``) before it is handed on, and synced (safe from power loss) within 100 ms or
-256 records. An **intent** is written and synced before a request that makes an image: after a crash, an intent without
-an end is an order whose outcome is unknown.
+256 records. An **intent** is written and synced before a request that makes an image, when the relay's pace has let it
+in: after a crash, an intent without an end is an order whose outcome is unknown. A refusal ends its intent (``skip``),
+since nothing was made, and the next attempt writes another. So a run that is killed while orders wait has none to list;
+a ``skip`` that a power cut loses leaves its order unknown, which costs a look and not a second image.
 
 Not for network file systems: their locks and their syncs do not keep what this relies on.
 """
@@ -25,6 +27,7 @@ import time
 import zlib
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -60,7 +63,9 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A line of the journal.
 
     Attributes:
-        k: ``sent`` (an intent), ``ok``, ``fail``, ``skip`` or ``ev`` (an event of the run).
+        k: ``sent`` (an intent), ``ok``, ``fail``, ``skip`` (not done, for a reason that is not the item's, such as a
+            refusal or the run's end: it is done when the run goes on) or ``ev`` (an event of the run).
+        ev: Of an event what it is: ``start``, ``rate``, ``pause`` or ``stop``; ``res`` has its numbers.
         id: The item's name.
         key: The digest of all that its answer depends on, as 16 hexadecimal digits.
         t: When it was written, in seconds since the epoch.
@@ -68,7 +73,7 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
         st: The HTTP status.
         cls: The class of the error.
         outcome: What the error says of the outcome.
-        dur: Seconds from admission to the end.
+        dur: Seconds from admission to the answer's end; of what failed, from its start in the run.
         tin: Tokens of the prompt.
         tout: Tokens of the answer.
         rid: The relay's request id.
@@ -78,9 +83,12 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
         res: The text, or the parsed value.
         img: Files under ``images/``, each with its SHA-256.
         err: The error's message, at most 2 kB.
+        eq: Where equal items are asked once, the digest of the content; else "".
+        same: The id of the equal item whose answer, or error, this is; "" for an item that was asked for itself.
     """
 
     k: Kind
+    ev: str = ""
     id: str = ""
     key: str = ""
     t: float = 0.0
@@ -98,6 +106,8 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     res: Any = None
     img: list[tuple[str, str]] = []
     err: str = ""
+    eq: str = ""
+    same: str = ""
 
 
 class _Head(msgspec.Struct):
@@ -152,6 +162,11 @@ def whole(line: bytes) -> bool:
         return False
 
 
+def record_of(line: bytes) -> Record | None:
+    """Return the record of a line (without its newline), or None when it is not as it was written."""
+    return _record_decoder.decode(line) if whole(line) else None
+
+
 def read(path: Path) -> Iterator[Record]:
     """Yield the records of a journal that are whole, in their order."""
     with path.open("rb") as file:
@@ -198,7 +213,8 @@ class Found(NamedTuple):
         ok: Keys of the items that are answered.
         failed: Keys of those that failed, and were not answered later.
         open: Orders that were made or may have been, by key: intents without an end, and those whose end was an error
-            of that kind; the items' ids and, where known, their tasks.
+            of that kind; the items' ids and, where known, their tasks. An intent is ended once: that a second order was
+            rejected says nothing of the first.
         damaged: Lines left out because they are not as they were written.
         end: Where the last whole line ends, in bytes.
     """
@@ -215,6 +231,7 @@ def scan(path: Path) -> Found:
     ok: array[int] = array("Q")
     failed: set[int] = set()
     intents: dict[int, tuple[str, str]] = {}
+    again: Counter[int] = Counter()  # How many intents of a key are open besides its first.
     damaged = pending = end = at = 0
     with path.open("rb") as file:
         for line in file:
@@ -230,10 +247,16 @@ def scan(path: Path) -> Found:
             if head.k == "fail" and head.outcome in _PAID and key in intents:
                 continue
             if head.k == "sent":
+                if key in intents and not head.task:
+                    again[key] += 1
                 intents[key] = head.id, head.task or intents.get(key, ("", ""))[1]
                 continue
-            intents.pop(key, None)
+            if again[key] and head.k != "ok":
+                again[key] -= 1
+            else:
+                intents.pop(key, None)
             if head.k == "ok":
+                again.pop(key, None)
                 ok.append(key)
                 failed.discard(key)
             elif head.k == "fail":
@@ -324,15 +347,22 @@ class Writer:
         Raises:
             JournalError: It could not be; nor will anything after it.
         """
-        record.t = record.t or round(time.time(), 3)
         waiter: asyncio.Future[None] = self._loop.create_future()
+        self._gather(record, sync, waiter)
+        await waiter
+
+    def note(self, record: Record) -> None:
+        """Have a record written soon, behind those before it. That it could not be is said to those who append."""
+        self._gather(record, False, None)
+
+    def _gather(self, record: Record, sync: bool, waiter: _Waiter) -> None:
+        record.t = record.t or round(time.time(), 3)
         self._gathered.append(_Line(encode(record), sync, waiter))
         if sync:
             self._hand_over()
         elif len(self._gathered) == 1:
             # Waking the thread for each record would cost more than all else that is done for it.
             self._loop.call_later(_GATHER_S, self._hand_over)
-        await waiter
 
     def _hand_over(self) -> None:
         if self._gathered:
@@ -433,11 +463,13 @@ class Journal:
 
     Attributes:
         folder: Where it is.
+        path: The file of its lines.
         found: What it held when it was opened.
     """
 
     def __init__(self, folder: Path, found: Found, lock: Lock, writer: Writer) -> None:
         self.folder = folder
+        self.path: Path = folder / _NAME
         self.found = found
         self._lock = lock
         self._writer = writer
@@ -465,6 +497,10 @@ class Journal:
     async def append(self, record: Record, *, sync: bool = False) -> None:
         """Write a record, see ``Writer.append``."""
         await self._writer.append(record, sync=sync)
+
+    def note(self, record: Record) -> None:
+        """Have a record written soon, see ``Writer.note``."""
+        self._writer.note(record)
 
     async def aclose(self) -> None:
         """Sync and close it, and let others write."""

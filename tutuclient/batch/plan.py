@@ -6,16 +6,19 @@ A question is ``chat.completions.create`` or ``parse``, an edit ``client.edit``,
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
+import msgspec
+from msgspec.structs import replace
+
 from tutuclient import wire
-from tutuclient._threads import in_thread
 from tutuclient.batch.answering import Call
-from tutuclient.batch.items import UNWRITTEN, Item, Reader, Task, bare, digest
+from tutuclient.batch.items import UNWRITTEN, Item, Reader, Task, digest, loaded
 from tutuclient.batch.result import BatchSummary, Budget
 from tutuclient.batch.run import BatchRun, OnExit, Plan
 from tutuclient.diagnostics import quoted
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from tutuclient.pace import PaceState
+    from tutuclient.settings import RetryPolicy
     from tutuclient.types.chat import ChatCompletion
     from tutuclient.types.parsed import ParsedChatCompletion
 
@@ -48,7 +52,11 @@ T = TypeVar("T")
 Items: TypeAlias = Iterable[Any] | AsyncIterable[Any]
 
 _STOP_ON: Final = (AuthenticationError, InsufficientQuotaError)
+_MAX_WAIT_S: Final = 600.0
 _CUT_OFF: Final = frozenset({"length", "max_tokens", "model_length"})
+
+
+Durability: TypeAlias = Literal["written", "synced"]
 
 
 class MapFields(ParseFields, CallOptions, total=False):
@@ -63,10 +71,13 @@ class MapFields(ParseFields, CallOptions, total=False):
     rate: str | float | None
     budget: Budget | None
     journal: str | PathLike[str] | None
+    durability: Durability
+    max_wait: float
     allow_change: bool
     stop_on: type[Exception] | tuple[type[Exception], ...]
     max_failures: float | None
     ordered: bool
+    dedupe: bool
     on_progress: Callable[[BatchSummary], object] | None
     on_exit: OnExit | None
     resend_unknown: bool
@@ -82,6 +93,7 @@ class Calls(NamedTuple):
         edit: ``edit``.
         generate: ``generate``.
         slots: Calls in flight at most.
+        tries_again: Whether calls that were refused are sent again.
         pace: Returns ``pace``.
     """
 
@@ -90,6 +102,7 @@ class Calls(NamedTuple):
     edit: Callable[..., Awaitable[Any]]
     generate: Callable[..., Awaitable[Any]]
     slots: int
+    tries_again: bool
     pace: Callable[[], PaceState]
 
 
@@ -102,9 +115,20 @@ class _Ask(NamedTuple):
 
 
 def plan_run(
-    calls: Calls, items: Items, prompt: str | None, response_format: Any, given: Mapping[str, Any]
+    calls_of: Callable[[Callable[[RetryPolicy], RetryPolicy]], Calls],
+    items: Items,
+    prompt: str | None,
+    response_format: Any,
+    given: Mapping[str, Any],
 ) -> BatchRun[Any]:
     """Check the keywords of ``map`` and build the run.
+
+    Args:
+        calls_of: Returns the client's calls, with a retry policy that is made of its own.
+        items: See ``map``, also for what follows.
+        prompt: What to ask of each.
+        response_format: What to answer with.
+        given: The keywords.
 
     Raises:
         ConfigError: They cannot work; nothing was sent.
@@ -120,31 +144,44 @@ def plan_run(
         _check_images(task, options, response_format)
     ask = _Ask(task, response_format, {"model": "gpt-4o" if task == "ask" else "gpt-4o-image", **fields})
     shared = _shared(ask, options)
+    plan = _plan(calls_of, ask, {"task": task, "prompt": prompt, **shared}, options)
     journal = options.get("journal")
-    on_exit: OnExit | None = options.get("on_exit")
-    if on_exit not in ("settle", "cancel", None):
-        raise ConfigError(f'on_exit is {quoted(on_exit)}: write "settle" or "cancel"')
-    plan: Plan[Any] = Plan(
-        task,
-        Call(partial(_send, calls, ask, options), partial(_value, response_format)),
+    return BatchRun(items, Reader(task, prompt, shared, keyed=journal is not None), plan)
+
+
+def _plan(
+    calls_of: Callable[[Callable[[RetryPolicy], RetryPolicy]], Calls],
+    ask: _Ask,
+    config: dict[str, Any],
+    options: Mapping[str, Any],
+) -> Plan[Any]:
+    journal = options.get("journal")
+    max_wait = _max_wait(options.get("max_wait", _MAX_WAIT_S))
+    # Only the run's own limit bounds what its items wait for while they are refused.
+    calls = calls_of(partial(replace, refused_max=max_wait, retry_after_max=max_wait))
+    return Plan(
+        ask.task,
+        Call(partial(_send, calls, ask, options), partial(_value, ask.response_format)),
         calls.pace,
         calls.slots,
         workers=clean_concurrency(options.get("concurrency", "auto"), "concurrency"),
         interval=0.0 if (rate := options.get("rate")) is None else 1 / clean_rate(rate, "rate"),
         budget=_budget(options.get("budget")),
+        max_wait=max_wait,
+        tries_again=calls.tries_again,
+        synced=_is_synced(options.get("durability", "written")),
         folder=None if journal is None else Path(journal),
-        config={"task": task, "prompt": prompt, **shared},
+        config=config,
         stop_on=_classes(options.get("stop_on", _STOP_ON)),
         max_failures=_max_failures(options.get("max_failures")),
         ordered=bool(options.get("ordered", False)),
+        restore=partial(_restored, ask.response_format) if options.get("dedupe") else None,
         on_progress=options.get("on_progress"),
-        # An image that is being made is paid for.
-        on_exit=on_exit or ("cancel" if task == "ask" else "settle"),
+        on_exit=_on_exit(options.get("on_exit"), ask.task),
         resend_unknown=bool(options.get("resend_unknown", False)),
         retry_failed=bool(options.get("retry_failed", False)),
         allow_change=bool(options.get("allow_change", False)),
     )
-    return BatchRun(items, Reader(task, prompt, shared, keyed=journal is not None), plan)
 
 
 # --- Keywords ---
@@ -218,6 +255,27 @@ def _max_failures(most: Any) -> float | None:
     raise ConfigError(f"max_failures is {quoted(most)}: write a share, such as 0.2, or a whole number of items")
 
 
+def _on_exit(given: Any, task: Task) -> OnExit:
+    if given not in ("settle", "cancel", None):
+        raise ConfigError(f'on_exit is {quoted(given)}: write "settle" or "cancel"')
+    if given is None:  # An image that is being made is paid for.
+        return "cancel" if task == "ask" else "settle"
+    found: OnExit = given
+    return found
+
+
+def _max_wait(seconds: Any) -> float:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+        raise ConfigError(f"max_wait is {quoted(seconds)}: write a number of seconds from 0 up")
+    return float(seconds)
+
+
+def _is_synced(durability: Any) -> bool:
+    if durability not in ("written", "synced"):
+        raise ConfigError(f'durability is {quoted(durability)}: write "written" or "synced"')
+    return bool(durability == "synced")
+
+
 def _shared(ask: _Ask, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what all answers depend on, as JSON: it is written into the run's folder, and goes into each key."""
     kept = {name: value for name, value in ask.fields.items() if name not in UNWRITTEN}
@@ -246,11 +304,11 @@ async def _send(calls: Calls, ask: _Ask, options: Mapping[str, Any], item: Item)
         "max_side": fields.pop("max_side", options.get("max_side")),
     }
     if ask.task == "edit":
-        sources = [await _loaded(source) for source in item.sources]
+        sources = [await loaded(source) for source in item.sources]
         return cast("ChatCompletion", await calls.edit(sources, item.prompt, **looks, **fields))
     messages = item.messages
     if messages is None:
-        parts = [image(await _loaded(source), **looks) for source in item.sources]
+        parts = [image(await loaded(source), **looks) for source in item.sources]
         messages = [{"role": "user", "content": [{"type": "text", "text": item.prompt}, *parts]}]
     if is_format(ask.response_format):
         answer: ChatCompletion = await calls.parse(messages=messages, response_format=ask.response_format, **fields)
@@ -260,18 +318,11 @@ async def _send(calls: Calls, ask: _Ask, options: Mapping[str, Any], item: Item)
     return cast("ChatCompletion", await calls.create(messages=messages, **fields))
 
 
-async def _loaded(source: Any) -> Any:
-    """Return what ``image`` takes of what it does not: a row of ``datasets``, or an open file of fsspec's."""
-    found = bare(source)
-    if callable(getattr(found, "open", None)) and hasattr(found, "fs"):
-        return await in_thread(_read, found)
-    return found
-
-
-def _read(file: Any) -> bytes:
-    with file as opened:
-        data: bytes = opened.read()
-        return data
+def _restored(response_format: Any, written: Any) -> Any:
+    """Return a value of what the journal has of it."""
+    if is_format(response_format):
+        return Shape(response_format, "response_format").read(msgspec.json.encode(written).decode())
+    return written
 
 
 def _value(response_format: Any, answer: ChatCompletion) -> Any:

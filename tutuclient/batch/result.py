@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
@@ -11,6 +12,7 @@ from tutuclient.errors import ConfigError, TutuError
 from tutuclient.types.chat import Usage  # noqa: TC001  (likewise)
 
 T = TypeVar("T")
+StopReason: TypeAlias = Literal["error", "failures", "budget", "closed"]
 ItemOutcome: TypeAlias = Literal["done", "not_sent", "rejected", "unknown"]
 
 _SHOWN = 10
@@ -32,6 +34,8 @@ class BatchResult(Generic[T]):
         elapsed_s: Seconds from its start to its end, with what it waited for the pace.
         images: Files of the images that were made.
         finish_reason: Why the model stopped.
+        same_as: With ``dedupe``, the id of the equal item that was asked in its place, or None: then it has that one's
+            answer or error, and has used nothing itself.
     """
 
     index: int
@@ -44,6 +48,7 @@ class BatchResult(Generic[T]):
     elapsed_s: float = 0.0
     images: list[Path] = field(default_factory=list[Path])
     finish_reason: str | None = None
+    same_as: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -80,6 +85,7 @@ class BatchSummary:
 
     Attributes:
         done: Items answered.
+        shared: How many of them have the answer of an equal one.
         skipped: Items that the journal had as answered.
         failed_before: Items that the journal had as failed, and that were not tried again.
         failed: Items that failed, by the class of their error.
@@ -93,11 +99,14 @@ class BatchSummary:
         rate: Starts per second as learnt, or None while nothing was refused.
         window: Requests in flight as learnt.
         stopped: Why it stopped before its end; "" when it did not.
+        put_off: How many of those that failed were refused, or failed for what stopped the run, without having been
+            done: a journal's run tries them again when it goes on.
         advice: The message of the first error of each class.
         journal: The run's folder, or None.
     """
 
     done: int = 0
+    shared: int = 0
     skipped: int = 0
     failed_before: int = 0
     failed: Counter[str] = field(default_factory=Counter[str])
@@ -110,12 +119,14 @@ class BatchSummary:
     rate: float | None = None
     window: int = 0
     stopped: str = ""
+    put_off: int = 0
     advice: dict[str, str] = field(default_factory=dict[str, str])
     journal: Path | None = None
 
     def __str__(self) -> str:
         failed = sum(self.failed.values())
-        counts = [f"{self.done} answered", f"{failed} failed"]
+        shared = f" ({self.shared} by the answer of an equal one)" if self.shared else ""
+        counts = [f"{self.done} answered{shared}", f"{failed} failed"]
         counts += [f"{self.skipped} answered before"] if self.skipped else []
         counts += [f"{self.failed_before} failed before"] if self.failed_before else []
         pace = "" if self.rate is None else f", pace learnt {self.rate:.3g}/s"
@@ -132,7 +143,7 @@ class BatchSummary:
 
     def _how_to_go_on(self, failed: int) -> str:
         more = [f"the same call with journal={str(self.journal)!r} goes on"]
-        more += ["retry_failed=True tries again what failed"] if failed or self.failed_before else []
+        more += ["retry_failed=True tries again what failed"] if failed > self.put_off or self.failed_before else []
         more += ["resend_unknown=True orders again what may be paid for"] if self.unknown else []
         return "; ".join(more)
 
@@ -144,16 +155,23 @@ class BatchStoppedError(TutuError):
         message: Why.
         reason: See ``reason``.
         summary: See ``summary``.
+        retry_after: See ``retry_after``.
 
     Attributes:
-        reason: "error" (one of ``stop_on``), "failures" (more than ``max_failures``) or "budget".
+        reason: "error" (one of ``stop_on``), "failures" (more than ``max_failures``), "budget", or "closed" (the relay
+            let nothing in for longer than ``max_wait``).
         summary: The run in numbers.
+        retry_after: After how many seconds the relay asks to come back, or None.
     """
 
-    def __init__(self, message: str, reason: Literal["error", "failures", "budget"], summary: BatchSummary) -> None:
+    def __init__(
+        self, message: str, reason: StopReason, summary: BatchSummary, *, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
-        self.reason: Literal["error", "failures", "budget"] = reason
+        self.reason: StopReason = reason
         self.summary: BatchSummary = summary
+        self.retry_after: float | None = retry_after
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.message, self.reason, self.summary)
+        make = partial(type(self), retry_after=self.retry_after)
+        return make, (self.message, self.reason, self.summary)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
 import time
 from array import array
 from collections import deque
@@ -10,13 +12,14 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
 
-from tutuclient.batch.answering import Answering, Call
-from tutuclient.batch.items import Item, Reader, Task, digest
+from tutuclient.batch.answering import Answering, Call, Order
+from tutuclient.batch.dedupe import Equals
+from tutuclient.batch.events import Events
 from tutuclient.batch.journal import Journal, JournalError, Keys
-from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget
-from tutuclient.errors import ConfigError, TutuError, printable
+from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget, StopReason
+from tutuclient.errors import ConfigError, InsufficientQuotaError, RateLimitError, TutuError, printable
 from tutuclient.pace import FIRST_WINDOW
-from tutuclient.transport.admission import answering_items
+from tutuclient.retry import is_refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,19 +27,23 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from tutuclient.batch.items import Item, Reader, Task
     from tutuclient.pace import PaceState
 
 T = TypeVar("T")
 
 OnExit: TypeAlias = Literal["settle", "cancel"]
-Reason: TypeAlias = Literal["error", "failures", "budget"]
 
 _BUFFER: Final = 16  # results that wait for the reader beyond what is in flight
 _AHEAD: Final = 4  # times the workers: how far an ordered run may be ahead of its slowest item
+# Times the workers: they all may finish in one turn of the loop, before the reader has his. Else they queue up for the
+# next item, each waking the next one a turn later.
+_UNREAD: Final = 2
 _SPARE: Final = 4  # workers beyond the window, so that an admitted request always has somebody to send it
-_GATE_S: Final = 0.5  # how often a run of images looks whether the relay lets anything in
 _FEW: Final = 20  # results from which on a share of failures means something
 _PAUSE_EVERY: Final = 200  # items skipped at a time before the loop gets a turn
+_NOT_DONE: Final = frozenset({"not_sent", "rejected"})
+_DAY_S: Final = 86_400
 
 
 @dataclass
@@ -51,8 +58,12 @@ class Plan(Generic[T]):
         workers: How many items at once, or "auto".
         interval: Seconds between two starts.
         budget: See ``map``.
+        max_wait: Seconds that the relay may let nothing in before the run stops.
+        tries_again: Whether calls that were refused are sent again until then.
         folder: The journal's.
         config: What a journal has to agree with.
+        synced: Whether answers are synced before they are handed on.
+        restore: Reads a value of what a journal has of it, where equal items are asked once; else None.
     """
 
     task: Task
@@ -62,8 +73,11 @@ class Plan(Generic[T]):
     workers: int | Literal["auto"] = "auto"
     interval: float = 0.0
     budget: Budget = field(default_factory=Budget)
+    max_wait: float = 600.0
+    tries_again: bool = True
     folder: Path | None = None
     config: dict[str, Any] = field(default_factory=dict[str, Any])
+    synced: bool = False
     stop_on: tuple[type[Exception], ...] = ()
     max_failures: float | None = None
     ordered: bool = False
@@ -72,6 +86,7 @@ class Plan(Generic[T]):
     resend_unknown: bool = False
     retry_failed: bool = False
     allow_change: bool = False
+    restore: Callable[[Any], T] | None = None
 
 
 class BatchRun(Generic[T]):
@@ -90,12 +105,16 @@ class BatchRun(Generic[T]):
         self._plan = plan
         self._reader = reader
         self._items = items
+        self._entered = False
         self._source: Iterator[Any] | AsyncIterator[Any] | None = None
         self._answering: Answering[T] | None = None
+        self._equals: Equals[T] | None = None
         self._journal: Journal | None = None
-        # Pulling: one worker at a time, and it waits until there is room.
+        self._events: Events | None = None
+        # Pulling: one worker at a time, and it waits until there is room. ``_hand`` holds the item that is next.
         self._pulling = asyncio.Lock()
         self._moved = asyncio.Event()
+        self._hand: Item | None = None
         self._index = 0
         self._ids = Keys()
         self._order: array[int] = array("Q")
@@ -104,40 +123,59 @@ class BatchRun(Generic[T]):
         self._ready: deque[BatchResult[T]] = deque()
         self._early: dict[int, BatchResult[T]] = {}
         self._news = asyncio.Event()
-        self._sent = self._turn = self._read_by_now = 0
+        self._sent = self._turn = self._read_by_now = self._repeated = 0
         # Workers. ``_staffed`` counts those that are to stay, ``_workers`` holds each until its task has ended.
         self._workers: set[asyncio.Task[None]] = set()
-        self._busy: set[asyncio.Task[Any]] = set()
+        self._busy: dict[asyncio.Task[Any], Order] = {}
         self._staffed = 0
-        self._exhausted = self._ending = False
+        self._most = plan.most
+        self._exhausted = self._ending = self._ended_all = False
         self._failure: Exception | None = None
-        self._stop: tuple[Reason, str, Exception | None] | None = None
+        self._stop: tuple[StopReason, str, Exception | None] | None = None
+        self._come_back: float | None = None
+        self._admitted_at = 0.0
+        # While the account is short, nothing starts until one of the items that met that has been sent alone.
+        self._held: deque[tuple[int, Item, BatchResult[T]]] = deque()
+        self._short = False
+        self._alone = -1
         self._summary = BatchSummary(journal=plan.folder)
         self._began = time.monotonic()
         self._refusals_before = 0
 
     async def __aenter__(self) -> Self:
         plan = self._plan
-        if self._source is not None:
+        if self._entered:
             raise ConfigError("a run is entered once: client.map(…) again makes another, and a journal goes on")
-        items = self._items
+        self._entered = True
+        items, self._items = self._items, ()
         self._source = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
         if plan.folder is not None:
             self._journal = await Journal.open(plan.folder, plan.config, allow_change=plan.allow_change)
-        self._answering = Answering(plan.task, plan.call, self._journal)
-        self._began = time.monotonic()
+        self._answering = Answering(plan.task, plan.call, self._journal, synced=plan.synced, puts_off=self._is_put_off)
+        if plan.restore is not None:
+            path, orders = None if self._journal is None else self._journal.path, plan.task != "ask"
+            self._equals = Equals(self._reader, plan.restore, path, orders=orders, resend_unknown=plan.resend_unknown)
+        self._began = self._admitted_at = time.monotonic()
         self._refusals_before = plan.pace().refusals
+        if self._journal is not None:
+            self._events = Events(self._journal, plan.pace, self.summary)
+            self._events.start(plan.task)
         self._staff()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.summary()
+        done = not self._workers and not self._failure and not self._stop
         self._ending = True
         try:
             await self._end_workers()
         finally:
+            self.summary()
+            self._ended_all = True
+            self._source = self._hand = None  # An async generator that nobody else holds is closed by its loop.
+            if self._events is not None:
+                self._events.stop(self._why(error, done=done))
             if self._journal is not None:
                 try:
                     await self._journal.aclose()
@@ -145,10 +183,27 @@ class BatchRun(Generic[T]):
                     if error is None:  # An error of the block, or this very one, is on its way.
                         raise
 
+    def _why(self, error: BaseException | None, *, done: bool) -> str:
+        """Return in a word why the run ends."""
+        if self._stop is not None:
+            return self._stop[0]
+        if self._failure is not None or isinstance(error, Exception):
+            return "failed"
+        if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+            return "cancelled"
+        return "end" if done else "left"
+
     async def _end_workers(self) -> None:
-        """Settle or cancel what is in flight, as the plan says; a second cancellation cancels."""
-        for worker in self._workers - (self._busy if self._plan.on_exit == "settle" else set()):
-            worker.cancel()
+        """Settle or cancel what is in flight, as the plan says; a second cancellation cancels.
+
+        What waits for the pace is not in flight: it is cancelled, also when the relay refuses it only now.
+        """
+        for worker in self._workers:
+            order = self._busy.get(worker)
+            if self._plan.on_exit == "cancel" or order is None or order.waits:
+                worker.cancel()
+            else:
+                order.settling = True
         try:
             if self._workers:
                 await asyncio.wait(self._workers)
@@ -163,11 +218,13 @@ class BatchRun(Generic[T]):
         return self
 
     async def __anext__(self) -> BatchResult[T]:
-        if self._source is None:
+        if not self._entered:
             raise ConfigError("enter the run first: async with client.map(…) as run: async for result in run: …")
         while not self._ready and self._workers:
             self._news.clear()
             await self._news.wait()
+        if not self._ready:
+            self._release_held()
         if not self._ready and self._early:  # The run ended with results missing before these.
             self._ready.extend(self._early.pop(turn) for turn in sorted(self._early))
         if self._ready:
@@ -183,11 +240,11 @@ class BatchRun(Generic[T]):
             raise self._failure
         if self._stop is not None:
             reason, message, cause = self._stop
-            raise BatchStoppedError(message, reason, self.summary()) from cause
+            raise BatchStoppedError(message, reason, self.summary(), retry_after=self._come_back) from cause
 
     async def gather(self) -> list[BatchResult[T]]:
         """Run it to its end, and return all results. When it raises, those that there are stay in ``results``."""
-        if self._source is not None:
+        if self._entered:
             self.results.extend([result async for result in self])
             return self.results
         async with self:
@@ -198,7 +255,7 @@ class BatchRun(Generic[T]):
     def summary(self) -> BatchSummary:
         """Return the run in numbers, as it stands: one object, which goes on counting."""
         found = self._summary
-        if not self._ending:
+        if not self._ended_all:
             found.elapsed_s = time.monotonic() - self._began
             pace = self._plan.pace()
             found.refusals, found.rate, found.window = pace.refusals - self._refusals_before, pace.rate, pace.window
@@ -214,9 +271,8 @@ class BatchRun(Generic[T]):
         """
         plan = self._plan
         if plan.workers != "auto":
-            return min(plan.workers, plan.most)
-        spare = _SPARE if plan.task == "ask" else 0
-        return min(plan.most, plan.pace().window + spare, FIRST_WINDOW + self._summary.done)
+            return min(plan.workers, self._most)
+        return min(self._most, plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
 
     def _staff(self) -> None:
         while self._staffed < self._wanted() and not (self._exhausted or self._ending or self._stop):
@@ -241,7 +297,6 @@ class BatchRun(Generic[T]):
         self._moved.set()
 
     async def _work(self) -> None:
-        answering_items.set(True)
         try:
             while self._staffed <= self._wanted() and (found := await self._next()) is not None:
                 await self._answer(*found)
@@ -252,16 +307,62 @@ class BatchRun(Generic[T]):
     async def _answer(self, turn: int, item: Item) -> None:
         assert self._answering is not None  # noqa: S101  (for the type checkers)
         me = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._busy.add(me)
+        first = None if self._equals is None else await self._equals.first(item)
+        order = self._busy[me] = self._answering.begin(item)
         try:
-            result = await self._answering.answer(item)
+            result = await (self._ask(item, order) if first is None else self._answering.repeat(item, first))
         finally:
-            self._busy.discard(me)
+            del self._busy[me]
+            self._moved.set()
+        if self._is_short(turn, result):
+            self._hold(turn, item, result)
+            return
         self._deliver(turn, result)
         self._note(result)
+        if self._stop is not None:
+            self._release_held()
         if self._answering.failure is not None:
             self._fail(self._answering.failure)
         self._staff()
+
+    async def _ask(self, item: Item, order: Order) -> BatchResult[T]:
+        assert self._answering is not None  # noqa: S101  (for the type checkers)
+        result: BatchResult[T] | None = None
+        try:
+            result = await self._answering.answer(item, order)
+            return result
+        finally:
+            if self._equals is not None:
+                self._equals.answered(item, result)
+
+    # --- An account that is short ---
+
+    def _is_short(self, turn: int, result: BatchResult[T]) -> bool:
+        """Return whether an item is to be sent again because the account did not suffice for what is in flight.
+
+        Relays reserve from the balance for each request in flight, so that one alone may still be answered.
+        """
+        was_alone = turn == self._alone
+        if was_alone:
+            self._alone, self._short = -1, False
+        error = result.error
+        if was_alone or self._ending or self._stop or not isinstance(error, InsufficientQuotaError):
+            return False
+        return isinstance(error, self._plan.stop_on) and result.outcome in _NOT_DONE
+
+    def _hold(self, turn: int, item: Item, result: BatchResult[T]) -> None:
+        """Keep an item until nothing else is in flight; go on with half as many at once."""
+        if not self._short:
+            self._most = max(1, (len(self._busy) + 1) // 2)
+        self._short = True
+        self._held.append((turn, item, result))
+
+    def _release_held(self) -> None:
+        """Hand on what is held as it is: the run ends."""
+        while self._held:
+            turn, _, result = self._held.popleft()
+            self._deliver(turn, result)
+            self._note(result)
 
     def _deliver(self, turn: int, result: BatchResult[T]) -> None:
         if not self._plan.ordered:
@@ -279,26 +380,66 @@ class BatchRun(Generic[T]):
     async def _next(self) -> tuple[int, Item] | None:
         """Return the next item that is to be sent, and its place among these; None when there is none."""
         async with self._pulling:
-            skipped = 0
-            while await self._has_room():
-                try:
-                    given = await self._pull()
-                except StopAsyncIteration:
-                    break
-                except Exception as error:  # noqa: BLE001  (the caller's own, raised once the rest is done)
-                    self._fail(error)
-                    break
-                if (item := self._chosen(given)) is not None:
-                    if not await self._is_affordable():
-                        break
-                    await self._space()
-                    self._sent += 1
-                    return self._sent - 1, item
-                skipped += 1
-                if skipped % _PAUSE_EVERY == 0:
-                    await asyncio.sleep(0)
-            self._exhausted = True
+            while not (self._ending or self._stop or self._failure):
+                if (found := self._startable()) is not None:
+                    return found
+                if self._hand is not None and (wait := self._next_start - time.monotonic()) > 0:
+                    self._moved.clear()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(wait):
+                            await self._moved.wait()
+                elif self._hand is None and self._exhausted and not self._held:
+                    return None
+                elif self._hand is None and self._has_room():
+                    await self._fill_hand()
+                else:
+                    self._moved.clear()
+                    await self._moved.wait()
             return None
+
+    def _startable(self) -> tuple[int, Item] | None:
+        """Return an item that may be sent now: one that is held, or the one at hand."""
+        if self._short:
+            if self._busy:
+                return None
+            self._alone = self._held[0][0]
+            return self._again()
+        if len(self._busy) >= self._most:
+            return None
+        if self._held:
+            return self._again()
+        item, now = self._hand, time.monotonic()
+        if item is None or now < self._next_start or not self._is_affordable():
+            return None
+        self._hand = None
+        # The run's own rate; the client's pace comes on top, when it is sent.
+        self._next_start = max(self._next_start, now) + self._plan.interval
+        self._sent += 1
+        return self._sent - 1, item
+
+    def _again(self) -> tuple[int, Item]:
+        turn, item, result = self._held.popleft()
+        self._summary.requests += result.attempts
+        return turn, item
+
+    def _has_room(self) -> bool:
+        """Return whether another item may be pulled."""
+        ahead = (_AHEAD if self._plan.ordered else _UNREAD) * max(self._staffed, 1) + _BUFFER
+        return not (self._exhausted or self._short or self._held) and self._sent - self._read_by_now < ahead
+
+    async def _fill_hand(self) -> None:
+        """Pull items until there is one to be sent, or no more."""
+        skipped = 0
+        while self._hand is None and not (self._exhausted or self._ending or self._stop):
+            try:
+                self._hand = self._chosen(await self._reader.read_aside(await self._pull(), self._index))
+            except StopAsyncIteration:
+                self._exhausted = True
+            except Exception as error:  # noqa: BLE001  (the caller's own, raised once the rest is done)
+                self._fail(error)
+            skipped += 1
+            if skipped % _PAUSE_EVERY == 0:
+                await asyncio.sleep(0)
 
     async def _pull(self) -> Any:
         source = self._source
@@ -309,11 +450,10 @@ class BatchRun(Generic[T]):
         except StopIteration:  # It may not leave a coroutine.
             raise StopAsyncIteration from None
 
-    def _chosen(self, given: Any) -> Item | None:
+    def _chosen(self, item: Item) -> Item | None:
         """Return an item that is to be sent; None for one that is done, or may be."""
-        item = self._reader.read(given, self._index)
         self._index += 1
-        name = digest(item.id)
+        name = int.from_bytes(hashlib.blake2b(item.id.encode(), digest_size=8).digest(), "big")
         self._order.append(name)
         if name in self._ids:
             raise_after = ConfigError(
@@ -336,37 +476,21 @@ class BatchRun(Generic[T]):
             return item
         return None
 
-    async def _has_room(self) -> bool:
-        """Wait until another item may be pulled; return False when none may be any more."""
-        while not (self._exhausted or self._ending or self._stop):
-            ahead = (_AHEAD if self._plan.ordered else 1) * max(self._staffed, 1) + _BUFFER
-            if self._sent - self._read_by_now < ahead:
-                return True
-            self._moved.clear()
-            await self._moved.wait()
-        return False
-
-    async def _is_affordable(self) -> bool:
-        """Wait until it is known whether the budget has room for another item, and return that."""
-        while not (self._exhausted or self._ending or self._stop):
-            finished = self._summary.done + sum(self._summary.failed.values())
-            in_flight = self._sent - finished
-            short = self._budget_short(finished, in_flight)
-            if not short:
-                return True
-            if in_flight <= 0:
-                self._halt("budget", f"the budget of {short} is reached", None)
-            else:
-                self._moved.clear()
-                await self._moved.wait()
-        return False
+    def _is_affordable(self) -> bool:
+        """Return whether the budget has room for another item; stop the run when it will have none."""
+        finished = self._summary.done + sum(self._summary.failed.values())
+        in_flight = self._sent - finished
+        short = self._budget_short(finished, in_flight)
+        if short and in_flight <= 0:
+            self._halt("budget", f"the budget of {short} is reached", None)
+        return not short
 
     def _budget_short(self, finished: int, in_flight: int) -> str:
         """Return which part of the budget has no room for another item; what is in flight counts as the mean so far."""
-        budget, found = self._plan.budget, self._summary
-        if budget.requests is not None and self._sent >= budget.requests:
+        budget, found, sent = self._plan.budget, self._summary, self._sent - self._repeated
+        if budget.requests is not None and sent >= budget.requests:
             return f"{budget.requests} requests"
-        if budget.images is not None and self._plan.task != "ask" and self._sent >= budget.images:
+        if budget.images is not None and self._plan.task != "ask" and sent >= budget.images:
             return f"{budget.images} images"
         if budget.tokens is not None:
             # While nothing is known of what an item takes, one is tried.
@@ -375,55 +499,87 @@ class BatchRun(Generic[T]):
                 return f"{budget.tokens} tokens"
         return ""
 
-    async def _space(self) -> None:
-        """Wait until an item may start, as far as the run itself knows.
-
-        An order of an image is written down before the client queues it, and one that is written down and not sent is
-        of unknown outcome after a crash. So it waits here for what the client would make it wait for.
-        """
-        interval, makes_images = self._plan.interval, self._plan.task != "ask"
-        while makes_images and (closed := self._plan.pace().gate):  # noqa: ASYNC110  (a gate wakes nobody)
-            await asyncio.sleep(min(closed, _GATE_S))
-        if makes_images and (rate := self._plan.pace().rate):
-            interval = max(interval, 1 / rate)
-        if interval:
-            now = time.monotonic()
-            wait = self._next_start - now
-            self._next_start = max(self._next_start, now) + interval
-            if wait > 0:
-                await asyncio.sleep(wait)
-
     # --- Results ---
 
     def _note(self, result: BatchResult[T]) -> None:
         """Count a result, and stop the run where it asks for that."""
         found, plan = self._summary, self._plan
         found.requests += result.attempts
-        found.images += len(result.images)
+        if result.same_as is None:
+            found.images += len(result.images)
+        else:
+            self._repeated += 1
+            found.shared += result.ok
+            self._next_start -= plan.interval  # Nothing was started: the next item may start in its place.
         if result.usage is not None:
             found.tokens += result.usage.total_tokens or 0
         if result.error is None:
             found.done += 1
+            if result.same_as is None:
+                self._admitted_at = time.monotonic()
         else:
-            name = type(result.error).__name__
-            found.failed[name] += 1
-            found.advice.setdefault(name, printable(str(result.error), 200))
-            if result.outcome == "unknown":
-                found.unknown.append(result.id)
-            if isinstance(result.error, plan.stop_on):
-                self._halt("error", f"{name}: {result.error}", result.error)
+            self._note_error(result, result.error)
         failed = sum(found.failed.values())
         if plan.max_failures is not None and self._too_many(failed, found.done + failed, plan.max_failures):
             self._halt("failures", f"{failed} of {found.done + failed} items failed", result.error)
         if plan.on_progress is not None:
             plan.on_progress(self.summary())
 
+    def _note_error(self, result: BatchResult[T], error: Exception) -> None:
+        found = self._summary
+        name = type(error).__name__
+        found.failed[name] += 1
+        found.advice.setdefault(name, printable(str(error), 200))
+        found.put_off += self._is_put_off(result)
+        if result.outcome == "unknown":
+            found.unknown.append(result.id)
+        if isinstance(error, self._plan.stop_on):
+            self._halt("error", f"{name}: {error}", error)
+        if not _is_refused(error):
+            self._admitted_at = time.monotonic()
+        elif (closed := self._closed_for(result)) is not None:
+            self._come_back = self._come_back or closed or None
+            self._halt("closed", _closed_message(closed, self._plan.max_wait, error), error)
+
+    def _is_put_off(self, result: BatchResult[T]) -> bool:
+        """Return whether an item was not done for what says nothing of it: it is tried again when the run goes on."""
+        error = result.error
+        if error is None or result.outcome not in _NOT_DONE:
+            return False
+        return isinstance(error, self._plan.stop_on) or _is_refused(error)
+
+    def _closed_for(self, result: BatchResult[T]) -> float | None:
+        """Return what the relay asks to wait, or 0, when a refusal shows that it lets nothing in for too long."""
+        if result.error is None or not _is_refused(result.error):
+            return None
+        asked: float = getattr(result.error, "retry_after", None) or 0.0
+        # One that is tried again has been refused for as long as the run waits. While others are answered, it is the
+        # item that is refused, and not the run.
+        gave_up = self._plan.tries_again and time.monotonic() - self._admitted_at >= result.elapsed_s
+        return asked if gave_up or asked > self._plan.max_wait else None
+
     @staticmethod
     def _too_many(failed: int, finished: int, most: float) -> bool:
         return failed > most if isinstance(most, int) else finished >= _FEW and failed > most * finished
 
-    def _halt(self, reason: Reason, message: str, error: Exception | None) -> None:
+    def _halt(self, reason: StopReason, message: str, error: Exception | None) -> None:
         if self._stop is None:
             self._stop = reason, message, error
             self._summary.stopped = message
             self._moved.set()
+
+
+def _is_refused(error: Exception) -> bool:
+    """Return whether an item was not admitted, or not even sent because the relay admits nothing."""
+    if not isinstance(error, TutuError) or isinstance(error, InsufficientQuotaError):
+        return False
+    return is_refusal(error) or (isinstance(error, RateLimitError) and error.outcome == "not_sent")
+
+
+def _closed_message(seconds: float, max_wait: float, error: Exception) -> str:
+    more = ""
+    if seconds:
+        at = time.time() + seconds
+        form = "%H:%M:%S" if seconds < _DAY_S else "%Y-%m-%d %H:%M:%S"
+        more = f"; it asks to come back in {seconds:.0f} s, at {time.strftime(form, time.localtime(at))}"
+    return f"the relay lets nothing in for longer than max_wait={max_wait:g} s{more}: {printable(str(error), 200)}"

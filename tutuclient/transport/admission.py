@@ -13,14 +13,43 @@ from tutuclient.pace import FIRST_WINDOW, Pace, Ticket
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tutuclient.errors import TutuError
     from tutuclient.pace import Stated
     from tutuclient.settings import Settings
 
 # Of so many starts one is an item's of a run, however many calls made one by one are waiting.
 _RUN_SHARE: Final = 8
 
-answering_items: ContextVar[bool] = ContextVar("answering_items", default=False)
-"""Whether the calls of this task answer the items of a run, and give way to calls made one by one."""
+
+class RunItem:
+    """An item of a run that is being answered. Its calls give way to calls made one by one.
+
+    A run that writes down what it pays for overrides the methods. What they raise ends the call.
+
+    Attributes:
+        waits: Whether it waits to be admitted, for the first time or since it was refused.
+    """
+
+    def __init__(self) -> None:
+        self.waits: bool = True
+
+    def admitted(self) -> None:
+        """Note that it was admitted, and is about to be sent."""
+        self.waits = False
+
+    def refused(self) -> None:
+        """Note that the relay did not admit it."""
+        self.waits = True
+
+    async def before_order(self) -> None:
+        """Note that an image is about to be ordered: the request has been admitted, and nothing of it was sent."""
+
+    async def order_not_done(self, error: TutuError) -> None:
+        """Note that no image was made, as the error shows, and that the order will be sent again."""
+
+
+answering_items: ContextVar[RunItem | None] = ContextVar("answering_items", default=None)
+"""The item of a run that the calls of this task answer; None for calls made one by one."""
 
 Waiter = asyncio.Future["Slot"]
 

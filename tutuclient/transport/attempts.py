@@ -124,7 +124,7 @@ class Attempts:
         self._over = False
         # An item of a run waits for its turn before its deadline begins.
         self._item = answering_items.get()
-        self._limits = Limits(pool.timer, task, None if self._item else call.timeout.total, self._started)
+        self._limits = Limits(pool.timer, task, call.timeout.total if self._item is None else None, self._started)
 
     async def run(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         """Run attempts until one succeeds, or another is not worth it, or the deadline has no room for it."""
@@ -147,7 +147,7 @@ class Attempts:
                 maybe_done = maybe_done or error.outcome == "unknown"
                 error.with_details(attempts=meta.attempts)
                 try:
-                    spent = await self._pause(error)
+                    spent = await self._pause(error, maybe_done=maybe_done)
                 except TutuError as last:
                     last.with_details(outcome="unknown" if maybe_done else None)
                     raise
@@ -156,7 +156,7 @@ class Attempts:
             if not kept:
                 limits.stop()
 
-    async def _pause(self, error: TutuError) -> int:
+    async def _pause(self, error: TutuError, *, maybe_done: bool) -> int:
         """Wait until the call may be repeated after ``error``, or raise it; return what that took from the budget."""
         call, limits, attempts = self._call, self._limits, self._meta.attempts
         if self._over:
@@ -175,6 +175,8 @@ class Attempts:
             raise error
         logger.debug("%s: attempt %d: %s; again in %.2f s", call.what, attempts, type(error).__name__, delay)
         try:
+            if self._item is not None and call.makes_image and not maybe_done:
+                await self._item.order_not_done(error)
             await asyncio.sleep(delay)
         except asyncio.CancelledError:
             if limits.caught() is None:
@@ -188,6 +190,9 @@ class Attempts:
         if is_refusal(error):
             refusals = self._refusals = refusals or _Refusals()
             refusals.add(error, self._loop.time())
+            if self._item is not None:
+                self._item.refused()
+                self._limits.begin(None)  # It was not admitted: its deadline begins when it is.
             return refusals.in_a_row
         if refusals is None:
             return self._meta.attempts
@@ -215,9 +220,9 @@ class Attempts:
         return RetryBudget.COST_OF_TIMEOUT if isinstance(error, APITimeoutError) else RetryBudget.COST
 
     def _patience(self) -> float:
-        """Return for how many seconds yet the call may be refused; an item of a run until its deadline."""
+        """Return for how many seconds yet the call may be refused."""
         most = self._call.retry.refused_max
-        if most is None or self._item:
+        if most is None:
             return math.inf
         now = self._loop.time()
         return most if self._refusals is None else min(self._refusals.since, now) + most - now
@@ -242,13 +247,16 @@ class Attempts:
     async def _attempt(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         self._slot = self._admission.acquire_nowait() or await self._wait_for_slot()
         call, limits = self._call, self._limits
-        if self._item:
+        if self._item is not None:
+            self._item.admitted()
             self._begin_item()
         self._progress = Progress()
         reply: Reply | None = None
         try:
             if call.settings.key_source is not None:
                 await self._renew_key(call.settings.key_source)
+            if self._item is not None and call.makes_image:
+                await self._item.before_order()
             limits.limit("first_token", call.timeout.first_token)
             try:
                 reply = await self._open()
@@ -322,7 +330,8 @@ class Attempts:
         """Wait until the pace, and the calls that came before, let the call start."""
         limits, admission, began = self._limits, self._admission, self._loop.time()
         refusal = None if self._refusals is None else self._refusals.last
-        pool = self._call.timeout.pool
+        # An item of a run waits as long as the run does.
+        pool = self._call.timeout.pool if self._item is None else None
         pool_until = math.inf if pool is None else began + pool
         refused_until = began + self._patience()
         again = refusal is not None
@@ -333,7 +342,7 @@ class Attempts:
                 raise self._not_admitted("pool", closed)
             limits.limit("pool", min(pool_until, refused_until if refusal or closed else math.inf) - now)
             try:
-                slot = await admission.acquire(item=self._item, again=again)
+                slot = await admission.acquire(item=self._item is not None, again=again)
                 break
             except asyncio.CancelledError:
                 kind = limits.caught()
