@@ -3,8 +3,8 @@
 Measured: images that were not answered (failed, or not answered within five times the ideal time), requests that were
 refused as a share of all that were sent, and the time until the contender is done. The ideal time is that of a client
 that knows the relay and uses up every burst: 590 images at 20 a second behind a full bucket of 10, 75 rounds of 8, six
-windows of 100. Starts that are spaced evenly at the relay's rate take 30.0 s on all but the second: on the sliding log
-that is 1.2 times the ideal time.
+windows of 100. Starts that are spaced evenly at the rate of the first and the last take 30.0 s ("x even"): on the
+sliding log that is 1.2 times the ideal time, and no client that spaces its starts does better.
 """
 
 from __future__ import annotations
@@ -89,8 +89,12 @@ async def measure(case: Case, relay: str) -> dict[str, float]:
         "refused": 100 * seen["refused"] / max(1, seen["refused"] + seen["admitted"]),
         "wall_s": took,
     }
-    # Who answers less is done sooner.
-    return figures if figures["lost"] else {**figures, "ideal": took / ideal}
+    if figures["lost"]:  # Who answers less is done sooner.
+        return figures
+    figures["ideal"] = took / ideal
+    if rate := limit.get("rate"):
+        figures["even"] = took / (case.amount / rate + _SERVICE_S)
+    return figures
 
 
 def state_of(relay: str) -> dict[str, Any]:
@@ -105,6 +109,7 @@ _FIGURES = (
     Figure("refused", "refused, %"),
     Figure("wall_s", "time, s"),
     Figure("ideal", "x ideal time"),
+    Figure("even", "x even"),
 )
 _GOALS = (
     Goal("lost", 0, ours=TYPED),
