@@ -427,3 +427,16 @@ def test_lines_are_found_by_their_content(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20] + b"".join(lines[100:]))
     written.read_on()
     assert [found(key) for key in (0, 49, 50)] == ["150", "199", None]
+
+
+async def test_an_order_that_is_gone_on_with_is_not_held_back_by_its_own_line(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    equals: Equals[str] = Equals(Reader("edit", "blue", {}), restored, path, orders=True)
+    mine, other = (equals._reader.read((name, b"x"), 0) for name in "ab")
+    content = equals._reader.content(mine)
+    path.write_bytes(encode(Record(k="sent", id="a", key=f"{mine.key:016x}", eq=f"{content:016x}", task="t-1")))
+    assert await equals.first(mine) is None
+    equals.answered(mine, BatchResult(0, "a", error=ZeroDivisionError(), outcome="rejected"))
+    found = await equals.first(other)
+    assert found is not None
+    assert (found.id, found.outcome) == ("a", "unknown")

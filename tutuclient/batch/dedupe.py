@@ -108,7 +108,7 @@ class Equals(Generic[T]):
         self._in_flight[key] = item, asyncio.Event()
         found = None
         try:
-            found = await self._find_written(key)
+            found = await self._find_written(item)
         except BaseException:
             self._land(item)
             raise
@@ -151,7 +151,7 @@ class Equals(Generic[T]):
         self._known[key] = kept, size
         self._bytes += size
 
-    async def _find_written(self, key: int) -> BatchResult[T] | None:
+    async def _find_written(self, item: Item) -> BatchResult[T] | None:
         """Return what the journal has of an equal item."""
         if self._written is None:
             self._shrink()
@@ -160,7 +160,7 @@ class Equals(Generic[T]):
             if self._bytes > self._most_bytes or not self._written.was_read:
                 await in_thread(self._written.read_on)
                 self._shrink()
-        if (record := await self._written.record(key)) is None:
+        if (record := await self._written.record(item.equal)) is None:
             return None
         result: BatchResult[T] = BatchResult(-1, record.same or record.id, finish_reason=record.fin or None)
         if record.k == "ok":
@@ -171,7 +171,9 @@ class Equals(Generic[T]):
             result.images = [self._written.path.parent / "images" / name for name, _ in record.img]
             return result
         may_be_made = record.k == "sent" or (record.k == "fail" and record.outcome in _MADE)
-        if not may_be_made or not self._orders or self._resend_unknown:
+        # Whether its own order is made again, or its task waited for, is decided before it comes here.
+        is_its_own = record.key == f"{item.key:016x}" or record.same == item.id
+        if not may_be_made or is_its_own or not self._orders or self._resend_unknown:
             return None
         result.outcome = "unknown"
         result.error = TutuError(f"the equal order of {record.id} may have been made, and billed", outcome="unknown")
