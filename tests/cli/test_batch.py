@@ -184,7 +184,15 @@ def test_an_order_of_unknown_outcome_is_ordered_again_only_when_told(tutu: Calla
     assert (tutu(*arguments).code, tutu("batch", "retry", "run").code, asked(relay)) == (9, 9, 1)
     done = tutu("batch", "retry", "run", "--resend-unknown")
     assert (done.code, asked(relay)) == (0, 2)
-    assert "orders 1 image again that may have been made and billed already, and are then paid for twice" in done.err
+    assert "orders the images of 1 item again that may have been done and billed already" in done.err
+
+
+def test_questions_of_unknown_outcome_are_asked_again_with_a_warning(tutu: Callable[..., Done], relay: Server) -> None:
+    relay.answers(*[fails(504, "late")] * 3, path=CHAT)
+    assert tutu("batch", "run", "photos/a.png", WHAT, "-o", "run").code == 9
+    done = tutu("batch", "retry", "run", "-q")
+    assert done.code == 0
+    assert "1 item of unknown outcome will be asked again: they may have been done and billed already" in done.err
 
 
 def test_another_prompt_or_source_is_refused_unless_that_is_meant(tutu: Callable[..., Done], relay: Server) -> None:

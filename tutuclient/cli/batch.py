@@ -49,8 +49,9 @@ Others: as tutuclient --help lists them. After all of them the same command goes
 app = typer.Typer(
     name="batch",
     cls=Group,
-    help="Ask about many images, or edit them: within the pace of the relay, with a journal, so that the same command "
-    "goes on after Ctrl-C, a crash or an empty balance, and pays for nothing twice.",
+    help="Ask about many images, or edit them: within the pace of the relay, and with a journal, so that the same "
+    "command goes on after Ctrl-C, a crash or an empty balance. What is answered is not asked again, and no "
+    "image is ordered twice unless you say so.",
     rich_markup_mode="rich",
     epilog=_EXIT_CODES,
 )

@@ -161,12 +161,14 @@ class Work:
         if not self._how.quiet:
             notes += self._source.notes
             notes += [] if balance is None else [f"the relay says that the key has {balance_words(balance)} left"]
-        if self._how.resend_unknown and before is not None and before.unknown and self._command.task != "ask":
-            count = len(before.unknown)
-            notes.append(
-                f"--resend-unknown orders {count:,} {'image' if count == 1 else 'images'} again that may have been "
-                "made and billed already, and are then paid for twice"
-            )
+        if before is None or not before.unknown:
+            return notes
+        count = f"{len(before.unknown):,} {'item' if len(before.unknown) == 1 else 'items'}"
+        billed = "may have been done and billed already, and are then paid for twice"
+        if self._command.task != "ask" and self._how.resend_unknown:
+            notes.append(f"--resend-unknown orders the images of {count} again that {billed}")
+        if self._command.task == "ask" and self._how.retry_failed:
+            notes.append(f"{count} of unknown outcome will be asked again: they {billed}")
         return notes
 
     async def _balance(self) -> Balance | None:
