@@ -17,10 +17,11 @@ from tutuclient import (
     BadRequestError,
     BatchStoppedError,
     Budget,
+    ConfigError,
     InsufficientQuotaError,
-    InternalServerError,
     LengthFinishReasonError,
     NoImageError,
+    PermissionDeniedError,
     RateLimitError,
     TutuClient,
     TutuError,
@@ -128,9 +129,33 @@ async def test_messages_urls_and_pixels_are_equal_too(client: TutuClient, server
         (PIL.Image.open(one), PIL.Image.open(two)),
     ]
     for number, pair in enumerate(pairs, 1):
+        server.answers(says("seen"))
         results = await client.map(list(zip("ab", pair, strict=True)), "what?", dedupe=True).gather()
+        assert [result.value for result in results] == ["seen", "seen"]
         assert {result.same_as for result in results} in ({None, "a"}, {None, "b"})
         assert len(server.requests) == number
+
+
+async def test_the_same_name_may_be_there_many_times(client: TutuClient, server: Server, tmp_path: Path) -> None:
+    server.answers(*[says("seen")] * 9)
+    path, second, url = tmp_path / "a.png", tmp_path / "a.png (2)", "https://example.org/a.png"
+    path.write_bytes(PICTURE)
+    second.write_bytes(PICTURE)
+    items: list[Any] = [url, PICTURE, path, url, {"bytes": OTHER, "path": str(path)}, second, PICTURE, url, path]
+    names = [url, None, f"{path}", f"{url} (2)", f"{path} (2)", f"{path} (2) (2)", None, f"{url} (3)", f"{path} (3)"]
+    for _ in range(2):
+        run = client.map(items, "what?", dedupe=True, journal=tmp_path / "run", ordered=True)
+        if results := await run.gather():
+            assert [result.error for result in results if not result.ok] == []
+            assert [name or result.id for result, name in zip(results, names, strict=True)] == [r.id for r in results]
+            assert results[6].id == f"{results[1].id} (2)"
+    assert run.summary().skipped == 9
+    assert len(server.requests) == 3
+    run = client.map([("a", PICTURE), ("a", PICTURE)], "what?", dedupe=True)
+    with pytest.raises(ConfigError, match="items 0 and 1 have the same id 'a': give each its own.*]\\)$"):
+        await run.gather()
+    with pytest.raises(ConfigError, match="or ask about equal ones once, with dedupe=True"):
+        await client.map([url, url], "what?").gather()
 
 
 async def test_what_can_be_read_once_or_not_at_all_is_asked_for_itself(
@@ -220,7 +245,7 @@ async def test_a_budget_counts_what_is_sent() -> None:
     [
         (BadRequestError("the image is not allowed", status_code=400), 1),
         (LengthFinishReasonError("cut off", completion=answer("{")), 1),
-        (InternalServerError("out of order", status_code=500), 2),
+        (PermissionDeniedError("not with this key"), 2),
         (TutuError("the connection broke", outcome="unknown"), 2),
         (ZeroDivisionError("a middleware's own"), 2),
     ],
@@ -381,7 +406,7 @@ async def test_an_order_of_unknown_outcome_is_not_made_for_an_equal_item_unless_
 
 
 async def test_an_order_that_was_rejected_may_be_made_for_an_equal_item(tmp_path: Path) -> None:
-    asked = Asked(InternalServerError("out of order", outcome="rejected"))
+    asked = Asked(PermissionDeniedError("not with this key"))
     await run_of([("a", b"x")], asked, task="edit", folder=tmp_path, restore=restored).gather()
     await run_of([("b", b"x")], asked, task="edit", folder=tmp_path, restore=restored).gather()
     assert asked.ids == ["a", "b"]

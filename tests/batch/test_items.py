@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import PIL.Image
 import pytest
 
-from tutuclient import ConfigError, Upload, image, user
+from tutuclient import ConfigError, MediaError, Upload, image, user
 from tutuclient.batch.items import Item, Reader, digest, identity
 from tutuclient.testing import sample_picture
 
@@ -132,10 +133,13 @@ def test_a_text_is_a_prompt_where_images_are_generated() -> None:
         (MESSAGES, {"task": "edit"}, "messages have their images in them"),
         ({"messages": MESSAGES, "image": PICTURE}, {}, "messages have their images in them"),
         ({"prompt": "a cat", "image": PICTURE}, {"task": "generate"}, "makes images from words"),
+        (np.zeros((4, 4, 3), np.uint8), {}, r"item 3: a ndarray is no image, and PIL.Image.fromarray\(…\)"),
+        ({"image": np.zeros((4, 4))}, {"task": "edit"}, r"PIL.Image.fromarray\(…\)"),
+        ((PICTURE, 7), {}, "the first of a pair is its id, a text; got bytes"),
     ],
 )
 def test_what_cannot_be_sent_says_why(given: Any, options: Any, why: str) -> None:
-    with pytest.raises(ConfigError, match=why):
+    with pytest.raises((ConfigError, MediaError), match=why):
         item(given, **options)
 
 

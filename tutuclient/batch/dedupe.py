@@ -13,13 +13,13 @@ import dataclasses
 import sys
 from array import array
 from bisect import bisect_right
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import msgspec
 
 from tutuclient._threads import in_thread
-from tutuclient.batch.items import loaded
+from tutuclient.batch.items import digest, digest_of_id, loaded
 from tutuclient.batch.journal import Kind, Record, record_of, whole
 from tutuclient.batch.result import BatchResult
 from tutuclient.errors import APIStatusError, TutuError
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tutuclient.batch.items import Item, Reader
+    from tutuclient.batch.journal import Keys
 
 T = TypeVar("T")
 
@@ -69,9 +70,23 @@ class Equals(Generic[T]):
         self._resend_unknown = resend_unknown
         self._most_bytes = most_bytes
         self._bytes = 0
+        self._repeated: Counter[int] = Counter()
         self._reading = asyncio.Lock()
         self._known: OrderedDict[int, tuple[BatchResult[T], int]] = OrderedDict()
         self._in_flight: dict[int, tuple[Item, asyncio.Event]] = {}
+
+    def name_apart(self, item: Item, taken: Keys) -> None:
+        """Name an item apart from those before it that have its name, where that is not the caller's own.
+
+        The same URL may be there many times. Each time is an item, ``… (2)``, ``… (3)`` as they come.
+        """
+        if item.own or (name := digest_of_id(item.id)) not in taken:
+            return
+        base = item.id
+        while digest_of_id(item.id) in taken:
+            self._repeated[name] += 1
+            item.id = f"{base} ({self._repeated[name] + 1})"
+        item.key = digest(item.key, item.id)
 
     async def first(self, item: Item) -> BatchResult[T] | None:
         """Return the result of an equal item, when there is one that holds for this one too.

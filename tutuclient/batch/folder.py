@@ -5,12 +5,12 @@ Nothing here locks or writes. A run that is going on may be read; what it has wr
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from tutuclient.batch.items import digest_of_id
 from tutuclient.batch.journal import VERSION, JournalError, Kind, Record, whole
 from tutuclient.errors import ConfigError, printable
 
@@ -310,7 +310,7 @@ class _Index:
             state += place
         elif head.task and state == _OPEN:
             state = _TASK
-        found = int.from_bytes(hashlib.blake2b(head.id.encode(), digest_size=8).digest(), "big")
+        found = digest_of_id(head.id)
         self._heaps[found % _HEAPS].extend((found, len(self.states)))
         self.states.append(state)
         self.billed.append(state >= _FAIL and head.outcome in _BILLED)

@@ -57,6 +57,7 @@ class Item:
         messages: A conversation in place of images and a prompt.
         fields: Fields of its own.
         fault: Why it cannot be sent.
+        own: Whether its id is the caller's own.
         equal: A digest of what its answer depends on but its name, where equal items are asked once; else 0.
     """
 
@@ -68,6 +69,7 @@ class Item:
     messages: list[Any] | None
     fields: dict[str, Any]
     fault: Exception | None = None
+    own: bool = False
     equal: int = 0
 
 
@@ -139,7 +141,8 @@ class Reader:
         else:
             sources = [given]
         self._check(index, name, sources, prompt, messages, fields)
-        return Item(index, name or _name(sources) or "", 0, sources, prompt, messages, fields)
+        found = name or _name(sources) or ""
+        return Item(index, found, 0, sources, prompt, messages, fields, own=name is not None)
 
     def _named(self, item: Item) -> Item:
         """Complete an item: its key, and its id where only a digest can name it. May read files and pixels."""
@@ -176,6 +179,12 @@ class Reader:
             raise ConfigError(f"item {index}: its id has to be a text, and not empty; got {printable(repr(name), 80)}")
         for field in _OF_THE_RUN & fields.keys():
             raise ConfigError(f"item {index}: {field} is the same for the whole run: map(…, {field}=…)")
+        for source in sources:
+            if hasattr(cast("Any", type(source)), "dtype"):  # Of numpy, and of all that is made after it.
+                kind = type(source).__name__
+                raise MediaError(
+                    f"item {index}: a {kind} is no image, and PIL.Image.fromarray(…) makes one of an array"
+                )
         if messages is not None:
             if self._task != "ask" or sources:
                 raise ConfigError(f"item {index}: messages have their images in them, and are for questions")
@@ -190,6 +199,11 @@ class Reader:
 
 def _faulty(index: int, error: Exception) -> Item:
     return Item(index, f"item {index}", 0, [], None, None, {}, error)
+
+
+def digest_of_id(name: str) -> int:
+    """Return a digest of 64 bits of an item's id. ``digest`` would do; this is for every item, and quicker."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=_DIGEST_BYTES).digest(), "big")
 
 
 def digest(*parts: Any, look: Look | None = None) -> int:
@@ -267,11 +281,21 @@ def bare(source: Any) -> Any:
 
 
 async def loaded(source: Any) -> Any:
-    """Return what ``image`` takes of what it does not: a row of ``datasets``, or a file of fsspec's not open yet."""
+    """Return what ``image`` takes of what it does not: a row of ``datasets``, or a file of fsspec's not open yet.
+
+    Raises:
+        MediaError: It cannot be read; nothing was sent.
+    """
     found = bare(source)
-    if callable(getattr(found, "open", None)) and hasattr(found, "fs"):
+    if not (callable(getattr(found, "open", None)) and hasattr(found, "fs")):
+        return found
+    try:
         return await in_thread(_read_all, found, opens=True)
-    return found
+    except MediaError:
+        raise
+    except Exception as error:  # Any store's own.
+        why = printable(str(error) or type(error).__name__, 200)
+        raise MediaError(f"{printable(str(found.path), 120)} cannot be read: {why}") from error
 
 
 def _read_all(file: Any) -> bytes:

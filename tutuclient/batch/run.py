@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import time
 from array import array
 from collections import deque
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeV
 from tutuclient.batch.answering import Answering, Call, Order
 from tutuclient.batch.dedupe import Equals
 from tutuclient.batch.events import Events
+from tutuclient.batch.items import digest_of_id
 from tutuclient.batch.journal import Journal, JournalError, Keys
 from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget, StopReason
 from tutuclient.errors import ConfigError, InsufficientQuotaError, RateLimitError, TutuError, printable
@@ -460,12 +460,15 @@ class BatchRun(Generic[T]):
     def _chosen(self, item: Item) -> Item | None:
         """Return an item that is to be sent; None for one that is done, or may be."""
         self._index += 1
-        name = int.from_bytes(hashlib.blake2b(item.id.encode(), digest_size=8).digest(), "big")
+        if self._equals is not None:
+            self._equals.name_apart(item, self._ids)
+        name = digest_of_id(item.id)
         self._order.append(name)
         if name in self._ids:
+            more = "" if item.own else ", or ask about equal ones once, with dedupe=True"
             raise_after = ConfigError(
                 f"items {self._order.index(name)} and {item.index} have the same id {printable(item.id, 200)!r}: give "
-                "each its own, as in map([(id, source), …])"
+                f"each its own, as in map([(id, source), …]){more}"
             )
             self._fail(raise_after)
             return None
