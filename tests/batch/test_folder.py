@@ -97,6 +97,12 @@ async def test_an_order_that_a_crash_left_open_stays_so_when_the_next_one_is_not
     assert folder.status(tmp_path).unknown == ["a", "b"]
 
 
+async def test_an_order_that_was_answered_with_a_task_is_waited_for_and_not_unknown(tmp_path: Path) -> None:
+    await write(tmp_path, line("sent", "a"), line("sent", "a", task="task-9"), line("sent", "b", 2))
+    found = folder.status(tmp_path)
+    assert (found.open, found.unknown, found.tasks) == (2, ["b"], ["a"])
+
+
 async def test_a_run_in_numbers(tmp_path: Path) -> None:
     await write(
         tmp_path,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.conftest import KEY, Done, one_line, size_of
-from tutuclient.testing import Server, draws, fails, sample_picture, says
+from tutuclient.testing import Server, draws, fails, rate_limited, sample_picture, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,6 +113,7 @@ def test_no_balance_is_no_reason_not_to_start(tutu: Callable[..., Done], relay: 
         (fails(429, "no", code="insufficient_quota"), (), 3, "top it up"),
         (fails(404, "no model"), ("--stop-on", "notfounderror"), 4, "no model"),
         (fails(400, "bad"), ("--max-failures", "1"), 9, "2 of 2 items failed"),
+        (rate_limited(3600), ("--max-wait", "5"), 5, "3600"),
     ],
 )
 def test_what_ends_a_run_has_its_exit_code(
@@ -183,7 +184,15 @@ def test_an_order_of_unknown_outcome_is_ordered_again_only_when_told(tutu: Calla
     assert (tutu(*arguments).code, tutu("batch", "retry", "run").code, asked(relay)) == (9, 9, 1)
     done = tutu("batch", "retry", "run", "--resend-unknown")
     assert (done.code, asked(relay)) == (0, 2)
-    assert "orders 1 image again that may have been made and billed already, and are then paid for twice" in done.err
+    assert "orders the images of 1 item again that may have been done and billed already" in done.err
+
+
+def test_questions_of_unknown_outcome_are_asked_again_with_a_warning(tutu: Callable[..., Done], relay: Server) -> None:
+    relay.answers(*[fails(504, "late")] * 3, path=CHAT)
+    assert tutu("batch", "run", "photos/a.png", WHAT, "-o", "run").code == 9
+    done = tutu("batch", "retry", "run", "-q")
+    assert done.code == 0
+    assert "1 item of unknown outcome will be asked again: they may have been done and billed already" in done.err
 
 
 def test_another_prompt_or_source_is_refused_unless_that_is_meant(tutu: Callable[..., Done], relay: Server) -> None:
@@ -257,6 +266,20 @@ def test_export_keeps_what_is_there_and_takes_no_odd_names(tutu: Callable[..., D
     )
     shown = tutu("batch", "export", "run", "-o", "-").out.splitlines()
     assert [json.loads(line)["outcome"] for line in shown] == ["done"] * 5
+
+
+def test_a_report_is_written_into_the_runs_folder_or_another(tutu: Callable[..., Done]) -> None:
+    tutu("batch", "run", "photos", WHAT, "-o", "run", "-q")
+    for arguments, page in ((), "run/report/index.html"), (("-o", "shown"), "shown/index.html"):
+        done = tutu("batch", "report", "run", *arguments)
+        assert (done.code, Path(done.out.strip()).absolute()) == (0, Path(page).absolute())
+        assert Path(page).is_file()
+
+
+def test_equal_images_are_asked_once_where_that_is_wanted(tutu: Callable[..., Done], relay: Server) -> None:
+    done = tutu("batch", "run", "photos", WHAT, "-o", "run", "--dedupe")
+    assert (done.code, asked(relay)) == (0, 1)
+    assert "5 answered (4 by the answer of an equal one), 0 failed" in done.out
 
 
 def test_lists_have_prompts_of_their_own(tutu: Callable[..., Done], relay: Server) -> None:

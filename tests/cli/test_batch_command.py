@@ -32,6 +32,7 @@ def test_it_becomes_keywords_of_map() -> None:
     assert Command([], "", "what", fields={"temperature": 0.0}, max_side=90).map_options() == {
         "model": "gpt-4o", "temperature": 0.0, "detail": "high", "max_side": 90
     }  # fmt: skip
+    assert Command([], "", dedupe=True).map_options()["dedupe"] is True
     assert Command([], "", task="generate").map_options() == {"model": "gpt-4o-image", "generate": True}
     assert Command([], "", "x", "edit", "m").map_options() == {"model": "m", "edit": True, "detail": "high"}
     schema = {"type": "object", "properties": {"a": {"type": "string"}}}

@@ -41,8 +41,8 @@ def test_a_line_says_it_all(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     state.answered, state.failed = 97, 3
     progress.update()
     assert capsys.readouterr().err == (
-        "200 of 1,200 · 97 answered · 3 failed · 1 unknown · 1,000 left · 10/s (at most 10/s) · 3 in flight, "
-        "window 31 · 4 refused · 412k tokens · the relay is closed for 12 s · 100 done before · ETA 1:40\n"
+        "200 of 1,200 · 97 answered · 3 failed · 1 unknown · 1,000 left · 10/s (max 10) · "
+        "window 3/31 · 4 refused · 412k tokens · the relay is closed for 12 s · 100 done before · ETA 1:40\n"
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         *((name,) for name in COMMANDS),
         ("images", "edit"),
         ("images", "generate"),
-        *(("batch", name) for name in ("run", "retry", "status", "export")),
+        *(("batch", name) for name in ("run", "retry", "status", "export", "report")),
     ],
 )
 def test_flags_and_arguments_show_no_python_types(tutu: Callable[..., Done], command: tuple[str, ...]) -> None:

@@ -57,7 +57,9 @@ class Status(NamedTuple):
         failed: Items whose last end is an error, by the class of the error.
         messages: The message of the first of them, by class.
         open: Orders of images without an end.
-        unknown: Ids of items that may have been done and billed: the orders without an end, and what failed so.
+        unknown: Ids of items that may have been done and billed: orders without an end and without a task, and what
+            failed so.
+        tasks: Ids of orders that were answered with a task, which the run waits for when it goes on.
         tokens_in: Tokens of prompts, of all answers that were had, as far as the relay said.
         tokens_out: Tokens of answers, likewise.
         images: Files of images that were saved.
@@ -71,6 +73,7 @@ class Status(NamedTuple):
     messages: dict[str, str]
     open: int
     unknown: list[str]
+    tasks: list[str]
     tokens_in: int
     tokens_out: int
     images: int
@@ -148,6 +151,7 @@ def status(folder: Path) -> Status:
     index = _Index(folder / _JOURNAL)
     counts: dict[int, int] = {}
     unknown: list[str] = []
+    tasks: list[str] = []
     messages: dict[str, str] = {}
     images = 0
     if index.states:
@@ -161,7 +165,9 @@ def status(folder: Path) -> Status:
                     record = index.read(file, line)
                     if record.k == "fail":
                         messages.setdefault(record.cls, record.err)
-                    if record.k == "sent" or record.outcome in _BILLED:
+                    if state == _TASK:
+                        tasks.append(record.id)
+                    elif record.k == "sent" or record.outcome in _BILLED:
                         unknown.append(record.id)
     failed = {name: counts[_FAIL + at] for at, name in enumerate(index.classes) if _FAIL + at in counts}
     return Status(
@@ -170,6 +176,7 @@ def status(folder: Path) -> Status:
         messages=messages,
         open=counts.get(_OPEN, 0) + counts.get(_TASK, 0),
         unknown=unknown,
+        tasks=tasks,
         tokens_in=index.tokens_in,
         tokens_out=index.tokens_out,
         images=images,

@@ -1,4 +1,4 @@
-"""The commands batch run, status, retry and export: many images, answered through whatever interrupts them."""
+"""The commands batch run, retry, status, export and report: many images, answered through whatever interrupts them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tutuclient.cli.running import run as run_work
 from tutuclient.errors import ConfigError, printable
 
 if TYPE_CHECKING:
-    from tutuclient.cli.batch_command import Command
+    from tutuclient.cli.batch_command import Command, Task
     from tutuclient.cli.batch_run import How
 
 _EXIT_CODES = """\
@@ -38,6 +38,7 @@ _EXIT_CODES = """\
 0: every item is answered.
 2: the command, a list, a setting or the run's folder is invalid; nothing was sent.
 3: the key is wrong or may not do this, or the balance is used up.
+5: the relay let nothing in for longer than --max-wait.
 9: done, but items failed or are of unknown outcome, or --max-failures ended it.
 10: the budget is reached.
 74: the disk is full, or could not be written; nothing that was answered is lost.
@@ -48,8 +49,9 @@ Others: as tutuclient --help lists them. After all of them the same command goes
 app = typer.Typer(
     name="batch",
     cls=Group,
-    help="Ask about many images, or edit them: within the pace of the relay, with a journal, so that the same command "
-    "goes on after Ctrl-C, a crash or an empty balance, and pays for nothing twice.",
+    help="Ask about many images, or edit them: within the pace of the relay, and with a journal, so that the same "
+    "command goes on after Ctrl-C, a crash or an empty balance. What is answered is not asked again, and no "
+    "image is ordered twice unless you say so.",
     rich_markup_mode="rich",
     epilog=_EXIT_CODES,
 )
@@ -150,6 +152,15 @@ MaxFailures = Annotated[
         metavar="N", help="End the run when more fail: a share (0.2 or 20%) or a number.", rich_help_panel=_PACE
     ),
 ]
+MaxWait = Annotated[
+    float,
+    typer.Option(
+        metavar="SECONDS",
+        min=0,
+        help="How long the relay may let nothing in, before the run stops and says when to come back.",
+        rich_help_panel=_PACE,
+    ),
+]
 ResendUnknown = Annotated[
     bool,
     typer.Option(
@@ -192,7 +203,11 @@ def run(
     budget: BudgetOption = None,
     stop_on: StopOn = None,
     max_failures: MaxFailures = None,
+    max_wait: MaxWait = 600,
     sample: Sample = None,
+    dedupe: Annotated[
+        bool, typer.Option("--dedupe", help="Ask equal images once; the others get that answer.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing; show what would be sent.")] = False,
     allow_change: AllowChange = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
@@ -209,26 +224,17 @@ def run(
     Example: tutuclient batch run photos "What is in this image?" -o run
     """
     with reporting_errors(debug=debug):
-        how = _how(rate, concurrency, budget, stop_on, max_failures)
+        how = _how(rate, concurrency, budget, stop_on, max_failures, max_wait)
         how.sample, how.allow_change, how.quiet, how.as_json = sample, allow_change, quiet, as_json
         how.retry_failed, how.resend_unknown = retry_failed, resend_unknown
         from tutuclient.cli.batch_command import Command
 
-        if edit and generate:
-            raise ConfigError("--edit and --generate are two runs: an edit has images, and --generate has prompts")
+        task = _task(edit=edit, generate=generate)
         names, prompt = _split(arguments, generate=generate)
         given = {"max_tokens": max_tokens, "temperature": temperature}
-        command = Command(
-            names,
-            str(Path.cwd()),
-            prompt,
-            "edit" if edit else "generate" if generate else "ask",
-            model,
-            {name: value for name, value in given.items() if value is not None},
-            detail.value,
-            max_side,
-            base_url=base_url,
-        )
+        fields = {name: value for name, value in given.items() if value is not None}
+        command = Command(names, str(Path.cwd()), prompt, task, model, fields, detail.value, max_side)
+        command.dedupe, command.base_url = dedupe, base_url
         if schema is not None:
             _add_schema(command, schema)
         raise typer.Exit(_work(command, output, how, api_key, timeout, dry_run=dry_run))
@@ -244,6 +250,7 @@ def retry(
     budget: BudgetOption = None,
     stop_on: StopOn = None,
     max_failures: MaxFailures = None,
+    max_wait: MaxWait = 600,
     quiet: Quiet = False,
     as_json: SummaryAsJson = False,
     api_key: ApiKey = None,
@@ -256,7 +263,7 @@ def retry(
     Example: tutuclient batch retry run
     """
     with reporting_errors(debug=debug):
-        how = _how(rate, concurrency, budget, stop_on, max_failures)
+        how = _how(rate, concurrency, budget, stop_on, max_failures, max_wait)
         how.quiet, how.as_json = quiet, as_json
         how.retry_failed, how.resend_unknown = True, resend_unknown
         from tutuclient.batch import folder
@@ -279,6 +286,32 @@ def status(run: Run, *, as_json: SummaryAsJson = False, debug: Debug = False) ->
         from tutuclient.cli.batch_summary import print_status
 
         print_status(run, as_json=as_json)
+
+
+@app.command(cls=HelpedCommand)
+def report(
+    run: Run,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="The report's folder; else RUN/report.", show_default=False
+        ),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a report to open in a browser: items with their images, failures by class, times, tokens.
+
+    Thumbnails need pillow.
+
+    Example: tutuclient batch report run
+    """
+    with reporting_errors(debug=debug):
+        from tutuclient.batch.report import write_report
+
+        with Spinner("the report"):
+            page = write_report(run, output)
+        write(f"{printable(str(page), 4000)}\n")
 
 
 @app.command(cls=HelpedCommand)
@@ -330,6 +363,7 @@ def _how(
     budget: list[str] | None,
     stop_on: list[str] | None,
     max_failures: str | None,
+    max_wait: float,
 ) -> How:
     from tutuclient.cli.batch_run import How
     from tutuclient.cli.batch_values import read_budget, read_concurrency, read_errors, read_most
@@ -340,7 +374,14 @@ def _how(
         read_budget(budget or []),
         stop_on=read_errors(stop_on or []),
         max_failures=read_most(max_failures),
+        max_wait=max_wait,
     )
+
+
+def _task(*, edit: bool, generate: bool) -> Task:
+    if edit and generate:
+        raise ConfigError("--edit and --generate are two runs: an edit has images, and --generate has prompts")
+    return "edit" if edit else "generate" if generate else "ask"
 
 
 def _split(arguments: list[str], *, generate: bool) -> tuple[list[str], str | None]:

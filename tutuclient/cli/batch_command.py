@@ -35,6 +35,7 @@ class Command:
         max_side: The longest side of an image.
         schema: The JSON schema of an answer.
         schema_name: Its name.
+        dedupe: Whether equal items are asked once.
         base_url: The relay's address, where it was given as an option.
         place: Where the items come from, see ``Source``.
         total: How many there were.
@@ -50,6 +51,7 @@ class Command:
     max_side: int | None = None
     schema: dict[str, Any] | None = None
     schema_name: str = ""
+    dedupe: bool = False
     base_url: str | None = None
     place: dict[str, str] = field(default_factory=dict[str, str])
     total: int = 0
@@ -77,6 +79,8 @@ class Command:
             options["detail"] = self.detail
             if self.max_side is not None:
                 options["max_side"] = self.max_side
+        if self.dedupe:
+            options["dedupe"] = True
         if self.schema is not None:
             from tutuclient.cli.batch_schema import answer_type
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+from array import array
+from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -81,23 +84,22 @@ def read_list(path: Path, needs: Needs) -> Listed:
 
 def _check_ids(path: Path, rows: Callable[[], Rows]) -> int:
     """Return how many rows there are, all of which can be read, each of a name of its own."""
-    from tutuclient.batch.items import digest
-    from tutuclient.batch.journal import Keys
-
-    names = Keys()
-    total = 0
-    for number, entry in rows():
-        total += 1
-        if (key := digest(entry.name)) in names:
-            first = next(line for line, other in rows() if other.name == entry.name)
-            raise ConfigError(
-                f"lines {first} and {number} of {printable(path.name)} have the same id, {printable(entry.name, 80)}: "
-                "give each an id of its own (without one, the image is the id)"
-            )
-        names.add(key)
-    if not total:
+    digests = array("Q", (_digest(entry.name) for _, entry in rows()))
+    if not digests:
         raise ConfigError(f"{printable(str(path))} holds no items")
-    return total
+    if any(one == other for one, other in pairwise(sorted(digests))):
+        lines: dict[str, int] = {}
+        for number, entry in rows():
+            if (first := lines.setdefault(entry.name, number)) != number:
+                raise ConfigError(
+                    f"lines {first} and {number} of {printable(path.name)} have the same id, "
+                    f"{printable(entry.name, 80)}: give each an id of its own (without one, the image is the id)"
+                )
+    return len(digests)
+
+
+def _digest(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 # --- Lines ---
@@ -163,10 +165,11 @@ def _image(text: str, path: Path) -> str | Path:
 
 
 def _json_rows(path: Path, needs: Needs) -> Rows:
+    name = printable(path.name)
     for number, line in _lines(path):
         if not line.strip():
             continue
-        where = f"line {number} of {printable(path.name)}"
+        where = f"line {number} of {name}"
         try:
             value: Any = json.loads(line)
         except (ValueError, RecursionError) as error:
@@ -256,6 +259,7 @@ def _header(path: Path, needs: Needs) -> _Header:
 
 def _table_rows(path: Path, header: _Header, needs: Needs) -> Rows:
     csv.field_size_limit(_LONGEST_CELL)
+    name = printable(path.name)
     reader = csv.reader((line for _, line in _lines(path)), delimiter=header.separator, strict=True)
     try:
         next(reader)
@@ -263,11 +267,11 @@ def _table_rows(path: Path, header: _Header, needs: Needs) -> Rows:
             if any(cell.strip() for cell in row):
                 yield (
                     reader.line_num,
-                    _table_entry(row, header, path, f"line {reader.line_num} of {printable(path.name)}", needs),
+                    _table_entry(row, header, path, f"line {reader.line_num} of {name}", needs),
                 )
     except csv.Error as error:
         raise ConfigError(
-            f"line {reader.line_num} of {printable(path.name)} cannot be read ({error}): is a quotation mark missing "
+            f"line {reader.line_num} of {name} cannot be read ({error}): is a quotation mark missing "
             "there, or in a line before?"
         ) from error
 

@@ -144,14 +144,14 @@ class Progress:
     def words(self) -> str:
         """Return the run in words and numbers."""
         state = self._state
-        limit = "" if state.rate is None else f" (at most {state.rate:.3g}/s)"
+        limit = "" if state.rate is None else f" (max {state.rate:.3g})"
         words = [
             f"{state.answered:,} answered",
             f"{state.failed:,} failed",
             f"{state.unknown:,} unknown",
             f"{state.left:,} left",
             f"{self.per_second:.3g}/s{limit}",
-            f"{state.in_flight} in flight, window {state.window}",
+            f"window {state.in_flight}/{state.window}",
             f"{state.refusals:,} refused",
             f"{short(state.tokens)} tokens",
         ]

@@ -16,6 +16,7 @@ from tutuclient.batch.result import BatchStoppedError, Budget
 from tutuclient.cli.batch_progress import Progress, State
 from tutuclient.cli.batch_summary import (
     BUDGET,
+    CLOSED,
     DISK,
     FAILURES,
     Ended,
@@ -56,6 +57,7 @@ class How:
         sample: How many items to ask, or None for all.
         stop_on: Errors that end the run, besides those of the key and of the balance.
         max_failures: A share or a number of failures that ends the run.
+        max_wait: Seconds that the relay may let nothing in.
         retry_failed: Try again what failed.
         resend_unknown: Order again what may have been made.
         allow_change: Go on with what has changed.
@@ -69,6 +71,7 @@ class How:
     sample: int | None = None
     stop_on: tuple[type[Exception], ...] = ()
     max_failures: float | None = None
+    max_wait: float = 600.0
     retry_failed: bool = False
     resend_unknown: bool = False
     allow_change: bool = False
@@ -83,6 +86,7 @@ class How:
             "budget": Budget(**budget) if budget else None,
             "stop_on": (*_STOP_ON, *self.stop_on),
             "max_failures": self.max_failures,
+            "max_wait": self.max_wait,
             "retry_failed": self.retry_failed,
             "resend_unknown": self.resend_unknown,
             "allow_change": self.allow_change,
@@ -126,7 +130,8 @@ class Work:
             price = await self._price(ended, balance)
         if ended.interrupted > 1 and self._command.task != "ask":
             # What was in flight has no end in the journal, and is not in the summary.
-            ended.summary.unknown = (await in_thread(folder.status, self._run)).unknown
+            found = await in_thread(folder.status, self._run)
+            ended.summary.unknown, ended.tasks = found.unknown, found.tasks
         print_summary(ended, price, self._run, self._command, as_json=self._how.as_json)
         return ended.code
 
@@ -156,12 +161,14 @@ class Work:
         if not self._how.quiet:
             notes += self._source.notes
             notes += [] if balance is None else [f"the relay says that the key has {balance_words(balance)} left"]
-        if self._how.resend_unknown and before is not None and before.unknown and self._command.task != "ask":
-            count = len(before.unknown)
-            notes.append(
-                f"--resend-unknown orders {count:,} {'image' if count == 1 else 'images'} again that may have been "
-                "made and billed already, and are then paid for twice"
-            )
+        if before is None or not before.unknown:
+            return notes
+        count = f"{len(before.unknown):,} {'item' if len(before.unknown) == 1 else 'items'}"
+        billed = "may have been done and billed already, and are then paid for twice"
+        if self._command.task != "ask" and self._how.resend_unknown:
+            notes.append(f"--resend-unknown orders the images of {count} again that {billed}")
+        if self._command.task == "ask" and self._how.retry_failed:
+            notes.append(f"{count} of unknown outcome will be asked again: they {billed}")
         return notes
 
     async def _balance(self) -> Balance | None:
@@ -240,6 +247,8 @@ class Work:
         ended.error = as_options(printable(error.message, 2000))
         if error.reason == "budget":
             ended.code = BUDGET
+        elif error.reason == "closed":
+            ended.code = CLOSED
         elif error.reason == "error" and isinstance(cause, Exception):
             ended.code = exit_code(cause)
             ended.error = error_message(cause) if isinstance(cause, TutuError) else ended.error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tutuclient.cli.batch_sources import Source
     from tutuclient.types.account import Balance
 
+CLOSED: Final = 5
 FAILURES: Final = 9
 BUDGET: Final = 10
 DISK: Final = 74
@@ -40,6 +41,7 @@ class Ended:
         code: The exit code.
         error: What stopped it, in words.
         interrupted: How often it was told to stop.
+        tasks: Orders that were answered with a task, and were not waited for.
     """
 
     summary: BatchSummary
@@ -47,6 +49,7 @@ class Ended:
     code: int = 0
     error: str = ""
     interrupted: int = 0
+    tasks: list[str] = field(default_factory=list[str])
 
 
 def status_if_any(run: Path) -> folder.Status | None:
@@ -65,7 +68,7 @@ def print_status(run: Path, *, as_json: bool) -> None:
         print_json({**found._asdict(), "run": str(run), "left": left, "config": config})
         return
     lines = [f"{found.answered:,} answered, {failed:,} failed{'' if left is None else f', {left:,} left'}"]
-    lines += _details(found.failed, found.messages, found.unknown)
+    lines += _details(found.failed, found.messages, found.unknown, found.tasks)
     lines.append(f"  {short(found.tokens_in)} tokens in, {short(found.tokens_out)} out, {found.images:,} images saved")
     if found.last:
         lines.append(f"  from {_moment(found.first)} to {_moment(found.last)}, {clock(found.last - found.first)}")
@@ -80,8 +83,10 @@ def _moment(when: float) -> str:
     return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _details(failed: Mapping[str, int], messages: Mapping[str, str], unknown: Sequence[str]) -> list[str]:
-    """Return what failed and what is unknown, class by class."""
+def _details(
+    failed: Mapping[str, int], messages: Mapping[str, str], unknown: Sequence[str], tasks: Sequence[str]
+) -> list[str]:
+    """Return what failed, class by class, what is unknown, and what the relay is still at."""
     lines = [
         f"  {count:,} x {name}: {as_options(printable(messages.get(name, ''), 300))}"
         for name, count in sorted(failed.items(), key=lambda pair: -pair[1])[:_SHOWN]
@@ -90,6 +95,8 @@ def _details(failed: Mapping[str, int], messages: Mapping[str, str], unknown: Se
         shown = ", ".join(printable(each, 80) for each in unknown[:_SHOWN])
         more = " …" if len(unknown) > _SHOWN else ""
         lines.append(f"  {len(unknown):,} of unknown outcome, maybe done and billed: {shown}{more}")
+    if tasks:
+        lines.append(f"  {len(tasks):,} ordered and answered with a task, which the same command waits for")
     return lines
 
 
@@ -127,6 +134,7 @@ def _fields(ended: Ended, price: dict[str, Any] | None, run: Path) -> dict[str, 
         "run": str(run),
         "answered": found.done,
         "failed": dict(found.failed),
+        "put_off": found.put_off,
         "answered_before": found.skipped,
         "failed_before": found.failed_before,
         "unknown": found.unknown,
@@ -145,14 +153,15 @@ def _fields(ended: Ended, price: dict[str, Any] | None, run: Path) -> dict[str, 
 def _lines(ended: Ended, price: dict[str, Any] | None, run: Path, command: Command) -> list[str]:
     """Return the summary for people, and how to go on."""
     found, failed = ended.summary, sum(ended.summary.failed.values())
-    counts = [f"{found.done:,} answered", f"{failed:,} failed"]
+    shared = f" ({found.shared:,} by the answer of an equal one)" if found.shared else ""
+    counts = [f"{found.done:,} answered{shared}", f"{failed:,} failed"]
     counts += [f"{found.skipped:,} answered before"] if found.skipped else []
     counts += [f"{found.failed_before:,} failed before"] if found.failed_before else []
     pace = "" if found.rate is None else f", pace {found.rate:.3g}/s"
     lines = [
         f"{', '.join(counts)}; {short(found.tokens)} tokens, {found.elapsed_s:.1f} s, {found.refusals:,} refused{pace}"
     ]
-    lines += _details(found.failed, found.advice, found.unknown)
+    lines += _details(found.failed, found.advice, found.unknown, ended.tasks)
     lines += _priced(price)
     return lines + _how_to_go_on(ended, run, command, failed)
 
@@ -176,7 +185,7 @@ def _how_to_go_on(ended: Ended, run: Path, command: Command, failed: int) -> lis
     if ended.code not in {0, FAILURES} or ended.error:
         more = " with a higher --budget" if ended.code == BUDGET else ""
         lines.append(f"  to go on: the same command again{more}; what is answered is not asked again")
-    if failed or found.failed_before:
+    if failed > found.put_off or found.failed_before:
         lines.append(f"  tutuclient batch retry {name}    tries again what failed")
     if found.unknown and command.task != "ask":
         lines.append(f"  tutuclient batch retry {name} --resend-unknown    orders again what may be paid for already")
