@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeV
 
 from tutuclient.batch.answering import Answering, Call, Order
 from tutuclient.batch.events import Events
-from tutuclient.batch.items import Item, Reader, Task
 from tutuclient.batch.journal import Journal, JournalError, Keys
 from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget, StopReason
 from tutuclient.errors import ConfigError, InsufficientQuotaError, RateLimitError, TutuError, printable
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from tutuclient.batch.items import Item, Reader, Task
     from tutuclient.pace import PaceState
 
 T = TypeVar("T")
