@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.batch.runs import records
+from tests.batch.runs import full_disk, records
 from tests.leftovers import nothing_left, until
 from tutuclient import ConfigError, JournalError, RetryPolicy, TutuClient
 from tutuclient.batch.journal import Journal, Record
@@ -346,6 +346,36 @@ async def test_an_image_that_was_made_is_handed_on_although_the_journal_is_full(
     monkeypatch.undo()
     again = await goes_on(server, tmp_path, 20)
     assert sorted(again.summary().unknown) == sorted(result.id for result in run.results)
+    assert max(ordered(server).values()) == 1
+
+
+async def test_a_full_disk_ends_a_run_of_orders_and_each_was_made_once(server: Server, tmp_path: Path) -> None:
+    server.answers(*[draws()] * 60)
+    async with TutuClient("any", server.base_url) as client:
+        run = orders(client, tmp_path, 60, concurrency=4)
+        with full_disk(6000), pytest.raises(JournalError, match="make room on the disk"):
+            await run.gather()
+    handed_on = {result.id for result in run.results}
+    assert 3 < len(handed_on) < 60
+    assert len(ordered(server)) == len(handed_on)  # An order whose intent could not be written was not sent.
+    again = await goes_on(server, tmp_path, 60)
+    assert set(again.summary().unknown) <= handed_on
+    assert len(ordered(server)) == 60
+    assert max(ordered(server).values()) == 1
+
+
+async def test_a_full_disk_that_takes_no_image_ends_the_run(server: Server, tmp_path: Path) -> None:
+    server.answers(*[draws(sample_picture())] * 60)
+    async with TutuClient("any", server.base_url) as client:
+        run = orders(client, tmp_path, 60, concurrency=2)
+        with full_disk(30_000), pytest.raises(JournalError, match="an image could not be saved"):
+            await run.gather()
+    assert len(server.requests) <= 4
+    assert {result.outcome for result in run.results} == {"done"}
+    assert list((tmp_path / "images").iterdir()) == []
+    # The addresses of the images are in the journal.
+    assert all("http" in record.res for record in records(tmp_path) if record.k == "fail")
+    assert len((await goes_on(server, tmp_path, 60, retry_failed=True)).summary().unknown) == len(run.results)
     assert max(ordered(server).values()) == 1
 
 

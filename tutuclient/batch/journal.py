@@ -425,11 +425,7 @@ class Writer:
         self._unsynced = 0
 
     def _fail(self, done: str, error: OSError) -> None:
-        more = ": make room on the disk, and run the same again" if error.errno in _FULL else ""
-        self._failure = JournalError(
-            f"the journal {printable(str(self._path))} could not be {done} ({error.strerror}){more}; "
-            "what it holds is safe"
-        )
+        self._failure = _not_written(self._path, done, error)
         self._failure.__cause__ = error
 
     def _answer(self, waiters: list[asyncio.Future[None]]) -> None:
@@ -479,6 +475,9 @@ class Journal:
         lock, found = await in_thread(_prepare, folder, config, allow_change)
         try:
             return cls(folder, found, lock, Writer(folder / _NAME, found.end))
+        except OSError as error:
+            lock.release()
+            raise _not_written(folder, "begun", error) from error
         except BaseException:
             lock.release()
             raise
@@ -512,9 +511,23 @@ def _prepare(folder: Path, config: dict[str, Any], allow_change: bool) -> tuple[
             path.touch()
             sync_folder(folder)
         return lock, scan(path)
+    except OSError as error:
+        lock.release()
+        raise _not_written(folder, "begun", error) from error
     except BaseException:
         lock.release()
         raise
+
+
+def _not_written(path: Path, done: str, error: OSError) -> JournalError:
+    more = ": make room on the disk, and run the same again" if error.errno in _FULL else ""
+    return JournalError(
+        f"the journal {printable(str(path))} could not be {done} ({error.strerror}){more}; what it holds is safe"
+    )
+
+
+def _shown(config: dict[str, Any], name: str) -> str:
+    return printable(repr(config[name]), 80) if name in config else "not set"
 
 
 def _check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -> None:
@@ -525,20 +538,30 @@ def _check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -
         there = None
     except (OSError, msgspec.DecodeError) as error:
         raise ConfigError(f"{printable(str(path))} cannot be read: {error}") from error
+    if there is not None and there.get("format") != VERSION:
+        raise ConfigError(
+            f"the run in {printable(str(folder))} has the format {printable(str(there.get('format')), 20)}, and this "
+            f"version of tutuclient knows those up to {VERSION}"
+        )
     before: dict[str, Any] = {} if there is None else there.get("config") or {}
     if there is not None and before == config:
         return
     if there is not None and not allow_change:
-        changed = ", ".join(sorted(name for name in {*config, *before} if config.get(name) != before.get(name)))
+        names = sorted(name for name in {*config, *before} if config.get(name) != before.get(name))
+        changed = "; ".join(f"{name} was {_shown(before, name)}, is {_shown(config, name)}" for name in names)
         raise ConfigError(
-            f"the run in {printable(str(folder))} was begun with another configuration ({printable(changed)}): choose "
-            "another folder, or allow the change, and what it changes is asked again"
+            f"the run in {printable(str(folder))} was begun with another configuration ({changed}): choose another "
+            "folder, or pass allow_change=True, and what it changes is asked again"
         )
     data = msgspec.json.format(msgspec.json.encode({"format": VERSION, "created": time.time(), "config": config}))
     part = folder / ".run.json.part"
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     sync_folder(folder)
