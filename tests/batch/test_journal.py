@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ import pytest
 
 from tests.batch.runs import full_disk
 from tutuclient import ConfigError
-from tutuclient.batch.journal import Journal, JournalError, Keys, Record, encode, read, scan, whole
+from tutuclient.batch.journal import Found, Journal, JournalError, Keys, Record, encode, read, scan, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,6 +155,24 @@ async def test_two_writers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match="in use by another process"):
         await Journal.open(tmp_path, CONFIG)
     await journal.aclose()
+    await (await Journal.open(tmp_path, CONFIG)).aclose()
+
+
+async def test_opening_that_is_cancelled_holds_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scanning, go = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> Found:
+        scanning.set()
+        go.wait(10)
+        return scan(path)
+
+    monkeypatch.setattr("tutuclient.batch.journal.scan", slow)
+    opening = asyncio.ensure_future(Journal.open(tmp_path, CONFIG))
+    await asyncio.to_thread(scanning.wait, 10)
+    opening.cancel()
+    asyncio.get_running_loop().call_later(0.05, go.set)
+    with pytest.raises(asyncio.CancelledError):
+        await opening
     await (await Journal.open(tmp_path, CONFIG)).aclose()
 
 

@@ -434,14 +434,13 @@ class BatchRun(Generic[T]):
         self._index += 1
         name = int.from_bytes(hashlib.blake2b(item.id.encode(), digest_size=8).digest(), "big")
         self._order.append(name)
-        if name in self._ids:
+        if not self._ids.add(name):
             raise_after = ConfigError(
                 f"items {self._order.index(name)} and {item.index} have the same id {printable(item.id, 200)!r}: give "
                 "each its own, as in map([(id, source), …])"
             )
             self._fail(raise_after)
             return None
-        self._ids.add(name)
         if self._journal is None or item.fault is not None:
             return item
         found = self._journal.found
