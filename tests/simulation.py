@@ -14,12 +14,10 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from tutuclient.pace import Pace, Stated
+from tutuclient.pace import Pace, Stated, Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tutuclient.pace import Ticket
 
 SECONDS = 600.0
 REFUSAL_S = 0.08
@@ -125,6 +123,13 @@ class Outcome(NamedTuple):
         return self.refused / self.started
 
 
+def started(pace: Pace, now: float) -> Ticket:
+    """Start a request, and return its ticket."""
+    ticket = Ticket()
+    pace.start(now, ticket)
+    return ticket
+
+
 def settle(pace: Pace, ticket: Ticket, answer: Answer, now: float) -> None:
     """Hand a ticket back with what the relay answered."""
     if answer.status == 200:
@@ -151,7 +156,7 @@ def run(relay: Relay, pace: Pace, seed: int, *, seconds: float = SECONDS) -> Out
                     wake = now + wait
                     heapq.heappush(events, (wake, next(order), None, Answer()))
                 return
-            ticket = pace.start(now)
+            ticket = started(pace, now)
             answer = relay.answer(now, admitted - counts[200])
             end = now + REFUSAL_S
             if answer.status == 200:

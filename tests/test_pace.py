@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.simulation import MODELS, Answer, run
+from tests.simulation import MODELS, Answer, run, started
 from tutuclient.pace import Pace, Stated
 
 # Of what the relay would answer at least this share, and of the requests sent at most this share refused: batch.md's
@@ -68,29 +68,29 @@ def test_a_plain_pace_lets_all_start_at_once() -> None:
     pace = Pace(first_window=512)
     for _ in range(512):
         assert pace.wait(0.0) == 0
-        pace.start(0.0)
+        started(pace, 0.0)
     assert pace.wait(0.0) == math.inf
 
 
 def test_only_what_started_after_a_cut_asks_for_another() -> None:
     pace = Pace(first_window=100)
-    one, two, three, *_ = (pace.start(number / 10) for number in range(-10, 3))
+    one, two, three, *_ = (started(pace, number / 10) for number in range(-10, 3))
     pace.succeeded(one, 0.3)
     pace.refused(two, 0.3)
     once = pace.rate
     assert 0 < once < math.inf
     pace.refused(three, 0.3)
     assert pace.rate == once
-    pace.refused(pace.start(0.4), 0.5)
+    pace.refused(started(pace, 0.4), 0.5)
     assert pace.rate < once
 
 
 def test_a_stray_refusal_does_not_become_the_pace_of_an_idle_client() -> None:
     pace = Pace(first_window=512)
-    pace.refused(pace.start(1000.0), 1000.1)
+    pace.refused(started(pace, 1000.0), 1000.1)
     assert (pace.rate, pace.wait(1000.1)) == (math.inf, 0)
     for _ in range(6):  # The window is searched from below: it doubles with each round of answers.
-        for ticket in [pace.start(1001.0) for _ in range(int(pace.window))]:
+        for ticket in [started(pace, 1001.0) for _ in range(int(pace.window))]:
             pace.succeeded(ticket, 1001.1)
     assert pace.window == 64
 
@@ -98,7 +98,7 @@ def test_a_stray_refusal_does_not_become_the_pace_of_an_idle_client() -> None:
 def test_a_plain_pace_heeds_refusals_alone() -> None:
     pace = Pace(first_window=512)
     for number in range(200):
-        ticket = pace.start(float(number))
+        ticket = started(pace, float(number))
         (pace.overloaded if number % 2 else pace.succeeded)(ticket, number + 0.1 + number // 100)
     assert pace.window == 512
 
@@ -106,9 +106,9 @@ def test_a_plain_pace_heeds_refusals_alone() -> None:
 def test_a_probe_that_is_not_refused_opens_the_gate_before_its_answer_comes() -> None:
     pace = Pace(first_window=512)
     for number in range(3):
-        pace.refused(pace.start(10 + number / 10), 10.05 + number / 10)
+        pace.refused(started(pace, 10 + number / 10), 10.05 + number / 10)
     assert 0 < pace.wait(10.3) <= 1
-    probe = pace.start(12.0)
+    probe = started(pace, 12.0)
     assert pace.wait(12.1) > 0
     assert pace.wait(17.1) == 0
     assert pace.closed_for(17.1) == 0
@@ -117,7 +117,7 @@ def test_a_probe_that_is_not_refused_opens_the_gate_before_its_answer_comes() ->
 
 def test_a_retry_after_closes_the_gate_for_all() -> None:
     pace = Pace(first_window=10)
-    pace.refused(pace.start(0.0), 0.1, retry_after=30.0)
+    pace.refused(started(pace, 0.0), 0.1, retry_after=30.0)
     assert 29.9 <= pace.wait(0.2) <= 31
     assert pace.wait(31.2) == 0
 
@@ -125,24 +125,24 @@ def test_a_retry_after_closes_the_gate_for_all() -> None:
 def test_an_idle_client_earns_no_burst() -> None:
     pace = Pace(first_window=100)
     for number in range(50):
-        pace.succeeded(pace.start(number / 10), number / 10 + 0.05)
-    pace.refused(pace.start(5.0), 5.05)
+        pace.succeeded(started(pace, number / 10), number / 10 + 0.05)
+    pace.refused(started(pace, 5.0), 5.05)
     learnt = pace.rate
-    pace.succeeded(pace.start(1000.0), 1000.1)
+    pace.succeeded(started(pace, 1000.0), 1000.1)
     assert pace.rate <= 1.06 * learnt
 
 
 def test_tokens_are_set_aside_and_settled() -> None:
     pace = Pace(tokens_per_minute=6000, first_window=100)  # 100 a second
-    first = pace.start(0.0)
+    first = started(pace, 0.0)
     assert pace.wait(0.0) > 0  # An answer's tokens are not known yet, so a thousand are set aside.
     pace.succeeded(first, 0.1, tokens=50)
     for _ in range(10):
         assert pace.wait(0.1) == 0
-        pace.succeeded(pace.start(0.1), 0.1, tokens=50)
+        pace.succeeded(started(pace, 0.1), 0.1, tokens=50)
     used = 0
     while pace.wait(0.1) == 0:
-        pace.succeeded(pace.start(0.1), 0.1, tokens=50)
+        pace.succeeded(started(pace, 0.1), 0.1, tokens=50)
         used += 1
     assert used < 20
 
@@ -150,13 +150,13 @@ def test_tokens_are_set_aside_and_settled() -> None:
 def test_a_stated_limit_that_does_not_explain_a_refusal_is_forgotten() -> None:
     pace = Pace(first_window=100)
     stated = Stated(10, 600.0)
-    pace.refused(pace.start(0.0), 0.1, stated=stated)
+    pace.refused(started(pace, 0.0), 0.1, stated=stated)
     for at in range(10, 110, 10):
-        pace.succeeded(pace.start(float(at)), at + 0.1)
+        pace.succeeded(started(pace, float(at)), at + 0.1)
     assert pace.wait(110.0) == 500  # Ten in ten minutes: the next one when the first is ten minutes ago.
-    pace.refused(pace.start(700.0), 700.1, stated=stated)
+    pace.refused(started(pace, 700.0), 700.1, stated=stated)
     for at in range(720, 920, 20):
-        pace.succeeded(pace.start(float(at)), at + 0.1)
+        pace.succeeded(started(pace, float(at)), at + 0.1)
     assert pace.wait(930.0) == 0
 
 
@@ -164,15 +164,15 @@ def test_rate_headers_lower_the_rate_and_never_raise_it() -> None:
     pace = Pace(first_window=100)
     for number in range(5):
         pace.headers(float(number), limit=100, remaining=10, reset=9.0, window=False)
-    pace.start(5.0)
+    started(pace, 5.0)
     assert pace.wait(5.0) == pytest.approx(0.0, abs=0.1)
-    pace.start(5.0)
+    started(pace, 5.0)
     assert 0.05 < pace.wait(5.0) < 0.2
     fresh = Pace(rate=1, first_window=100)
     for number in range(5):
         fresh.headers(float(number), limit=100, remaining=10, reset=0.1, window=False)
-    fresh.start(5.0)
-    fresh.start(5.0)
+    started(fresh, 5.0)
+    started(fresh, 5.0)
     assert fresh.wait(5.0) > 0.9
 
 
@@ -181,7 +181,7 @@ def test_headers_that_change_are_not_believed(limit: int) -> None:
     pace = Pace(first_window=100)
     for number in range(10):
         pace.headers(float(number), limit=limit + number, remaining=1, reset=60.0, window=True)
-    pace.start(10.0)
+    started(pace, 10.0)
     assert pace.wait(10.0) == 0
 
 
@@ -189,5 +189,5 @@ def test_headers_that_count_more_than_our_own_requests_are_not_believed() -> Non
     pace = Pace(first_window=100)
     for number in range(10):
         pace.headers(float(number), limit=1000, remaining=(150, 10)[number % 2], reset=60.0, window=True)
-    pace.start(10.0)
+    started(pace, 10.0)
     assert pace.wait(10.0) == 0

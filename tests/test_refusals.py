@@ -174,7 +174,6 @@ async def test_a_lasting_refusal_does_not_freeze_the_client_when_it_ends(server:
     server.answers(*[closed] * 1000)
     async with TutuClient(KEY, server.base_url, retry=STEADY) as client:
         assert await asyncio.gather(*(ask(client) for _ in range(100))) == ["open"] * 100
-        assert time.monotonic() - opens < 4  # The probes are a second, then two seconds apart.
         assert client.pace.gate == 0
         assert len(server.requests) < 300
 

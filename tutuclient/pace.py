@@ -48,8 +48,8 @@ _LOW: Final = 0.2  # of the limit: while more is left, headers ask for nothing
 _MINUTE: Final = 60.0
 
 
-class Ticket(NamedTuple):
-    """A request that was admitted; it is handed back with its outcome.
+class Ticket:
+    """A request that was admitted: ``Pace.start`` fills it in, and it is handed back with its outcome.
 
     Attributes:
         at: When it started.
@@ -57,6 +57,8 @@ class Ticket(NamedTuple):
         probe: It asks whether a relay that refused everything has opened again.
         tokens: How many tokens were set aside for it.
     """
+
+    __slots__ = ("at", "epoch", "probe", "tokens")
 
     at: float
     epoch: int
@@ -98,48 +100,63 @@ class PaceState:
 
 
 class _Counter:
-    """Admissions of the last three minutes, in steps of a tenth of a second."""
+    """Admissions of the last three minutes, in steps of a tenth of a second.
 
-    __slots__ = ("_began", "_counts", "_last")
+    Counts, and no list of times: it is kept for every request, and objects that outlive their call scatter the memory.
+
+    Attributes:
+        current: Those of the step that runs; whoever adds one calls ``forward`` first when the step is over.
+        ends: When it is over.
+    """
+
+    __slots__ = ("_began", "_counts", "_number", "_passed", "current", "ends")
 
     def __init__(self) -> None:
-        self._counts: deque[int] = deque([0], int(_LONG_S / _STEP_S))
-        self._last: int | None = None  # The number of the last step since the clock's zero.
-        self._began: float | None = None
+        self.current = 0
+        self.ends = -math.inf
+        self._counts: deque[int] = deque([0], int(_LONG_S / _STEP_S) - 1)  # Those of the steps before.
+        self._number: int | None = None  # Of the step that runs, since the clock's zero.
+        self._began = 0.0
+        self._passed = 0
 
-    def add(self, now: float) -> None:
-        """Count one that starts now."""
+    @property
+    def added(self) -> int:
+        """How many were ever added."""
+        return self._passed + self.current
+
+    def forward(self, now: float) -> None:
+        """Go on to the step of a time."""
         number = int(now / _STEP_S)
-        if number != self._last:
-            self._forward(now)
-        if self._began is None:
-            self._began = now
-        self._counts[-1] += 1
+        if self._number is None:
+            self._number, self._began = number, now
+        steps = number - self._number
+        if steps > 0:
+            self._counts.append(self.current)
+            self._counts.extend([0] * min(steps - 1, int(_LONG_S / _STEP_S)))
+            self._passed += self.current
+            self._number, self.current = number, 0
+        self.ends = (self._number + 1) * _STEP_S
 
     def take_back(self, now: float, at: float) -> None:
         """Count one less, which started at a time; what is too long ago is left out."""
-        self._forward(now)
+        self.forward(now)
         back = int(now / _STEP_S) - int(at / _STEP_S)
-        if back < len(self._counts):
-            self._counts[-1 - back] -= 1
+        if back <= 0:
+            self.current -= 1
+            self._passed += 1
+        elif back <= len(self._counts):
+            self._counts[-back] -= 1
 
     def total(self, now: float, seconds: float) -> int:
         """Return the admissions of the last ``seconds``."""
-        self._forward(now)
-        steps = int(seconds / _STEP_S)
-        return sum(self._counts[-1 - back] for back in range(min(steps, len(self._counts))))
+        self.forward(now)
+        steps = min(int(seconds / _STEP_S) - 1, len(self._counts))
+        return self.current + sum(self._counts[-back] for back in range(1, steps + 1))
 
     def rate(self, now: float, seconds: float) -> float:
         """Return admissions per second over the last ``seconds``, or since the first one."""
-        began = now if self._began is None else self._began
-        return self.total(now, seconds) / min(max(now - began, _STEP_S) + _STEP_S, seconds)
-
-    def _forward(self, now: float) -> None:
-        number = int(now / _STEP_S)
-        last = number if self._last is None else self._last
-        for _ in range(min(number - last, int(_LONG_S / _STEP_S))):
-            self._counts.append(0)
-        self._last = max(number, last)
+        total = self.total(now, seconds)
+        return total / min(max(now - self._began, _STEP_S) + _STEP_S, seconds)
 
 
 class _Tokens:
@@ -187,8 +204,9 @@ class Pace:
         rate: Starts per second as learnt; infinite while nothing has been refused.
         window: Requests in flight as learnt.
         in_flight: How many requests are.
-        started: Requests admitted so far.
-        refusals: How many of them the relay refused.
+        is_plain: Nothing is known or asked for that a start within the window could violate, nor can an answer teach
+            anything: so it is until the first refusal, unless the window is searched or a limit was set.
+        refusals: How many requests the relay refused so far.
     """
 
     def __init__(
@@ -203,7 +221,6 @@ class Pace:
         self.rate = math.inf
         self.window = float(min(window, first_window))
         self.in_flight = 0
-        self.started = 0
         self.refusals = 0
         self._cap = rate or math.inf
         self._tokens = _Tokens(tokens_per_minute) if tokens_per_minute else None
@@ -211,8 +228,7 @@ class Pace:
         self._draw = draw or random.Random()
         self._admissions = _Counter()
         self._searches = first_window < window
-        # Nothing is known or asked for that a start could violate, and nothing is to be learnt from a success.
-        self._plain = not (self._searches or rate or tokens_per_minute)
+        self.is_plain = not (self._searches or rate or tokens_per_minute)
         # The pacer.
         self._next = -math.inf
         self._goal = math.inf
@@ -241,13 +257,18 @@ class Pace:
         self._header_rate = math.inf
         self._header_until = -math.inf
 
+    @property
+    def started(self) -> int:
+        """How many requests have started so far."""
+        return self._admissions.added
+
     def begin_small(self) -> None:
         """Search the window from below, as a run does that would else meet an unknown relay with all it has."""
         if not self.refusals and not self._is_slow:
             self.window = float(min(self._most, FIRST_WINDOW))
             self._slow_start = True
         self._searches = True
-        self._plain = False
+        self.is_plain = False
 
     def state(self, now: float, waiting: int = 0) -> PaceState:
         """Return the pace in numbers.
@@ -281,7 +302,7 @@ class Pace:
             self._reopen(now)
         if self.in_flight >= max(1, int(self.window)):
             return math.inf
-        if self._plain:
+        if self.is_plain:
             return 0.0
         wait = max(0.0, self._gate - now, self._next - now)
         if self._tokens is not None:
@@ -290,26 +311,31 @@ class Pace:
             wait = max(wait, self._log[0] + self._log_s - now)
         return wait
 
-    def start(self, now: float) -> Ticket:
-        """Admit a request: ``wait`` has returned 0."""
+    def start(self, now: float, ticket: Ticket) -> None:
+        """Admit a request: ``wait`` has returned 0. What it will be handed back with is noted in its ticket."""
         self.in_flight += 1
-        self.started += 1
-        self._admissions.add(now)  # Counts, and no list of times: objects that outlive their call scatter the memory.
-        if self._plain:
-            return Ticket(now, 0, False, 0.0)
+        admissions = self._admissions
+        if now >= admissions.ends:
+            admissions.forward(now)
+        admissions.current += 1
+        ticket.at = now
+        ticket.epoch = self._epoch
+        ticket.probe = False
+        ticket.tokens = 0.0
+        if self.is_plain:
+            return
         self._advance(now)
         rate = min(self._cap, self.rate, self._header_rate if now < self._header_until else math.inf)
         if rate < math.inf:
             self._next = max(self._next, now - _BURST_S) + 1 / rate
-        tokens = 0.0
         if self._tokens is not None:
-            tokens = self._tokens.estimate()
-            self._tokens.take(tokens)
+            ticket.tokens = self._tokens.estimate()
+            self._tokens.take(ticket.tokens)
         if self._log is not None:
             self._log.append(now)
         if self._probe_wait:
+            ticket.probe = True
             self._probe_until = now + max(_PROBE_PATIENCE_S, self._probe_wait)
-        return Ticket(now, self._epoch, bool(self._probe_wait), tokens)
 
     def _advance(self, now: float) -> None:
         """Move along the curve. Time counts only while the rate is used: an idle client must not earn a burst."""
@@ -328,7 +354,7 @@ class Pace:
 
     def succeeded(self, ticket: Ticket, now: float, tokens: int | None = None) -> None:
         """Note that a request was admitted and answered. An error about its contents is an answer too."""
-        if self._plain:
+        if self.is_plain:
             self.in_flight -= 1
             self._admitted_at = ticket.at
             return
@@ -366,7 +392,7 @@ class Pace:
             stated: The limit that it states.
         """
         self._end(ticket, now, 0)
-        self._plain = False
+        self.is_plain = False
         self.refusals += 1
         self._streak += 1
         self._refused_at = max(self._refused_at, ticket.at)
@@ -514,6 +540,6 @@ class Pace:
         if self._header_agreed < _STEADY or reset <= 0 or remaining > _LOW * limit:
             return
         left = max(0, remaining - self.in_flight)
-        self._plain = False
+        self.is_plain = False
         self._header_rate = max((left if window else limit - remaining) / reset, 1 / reset)
         self._header_until = now + reset

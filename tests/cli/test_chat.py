@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from typing import TYPE_CHECKING
@@ -84,6 +85,14 @@ def test_an_answer_with_nothing_in_it_is_an_error(tutu: Callable[..., Done], rel
     assert (done.code, done.out) == (8, "")
     assert "the answer holds no text (I will not), and was billed" in one_line(done.err)
     assert "request id" in done.err
+
+
+def test_as_json_an_answer_with_nothing_in_it_is_printed_and_an_error(tutu: Callable[..., Done], relay: Server) -> None:
+    relay.answers(says("", finish_reason="content_filter"))
+    done = tutu("chat", "hi", "--json")
+    assert done.code == 8
+    assert json.loads(done.out)["text"] == ""
+    assert "the answer holds no text (finish_reason: content_filter)" in one_line(done.err)
 
 
 def test_chat_answers_once(tutu: Callable[..., Done], relay: Server) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tutuclient._meta import Meta
@@ -42,6 +42,13 @@ def test_a_gates_own_code_is_a_refusal_whatever_the_status() -> None:
 
 OPENAI = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": "59"}
 
+ANTHROPIC = {
+    "date": "Thu, 01 Jan 2026 00:00:00 GMT",
+    "anthropic-ratelimit-requests-limit": "50",
+    "anthropic-ratelimit-requests-remaining": "49",
+    "anthropic-ratelimit-requests-reset": "2026-01-01T00:00:30Z",
+}
+
 
 @pytest.mark.parametrize(
     ("headers", "read"),
@@ -63,6 +70,16 @@ OPENAI = {"x-ratelimit-limit-requests": "60", "x-ratelimit-remaining-requests": 
             RateHeaders(100, 50, 30.0, window=True),
         ),
         ({"ratelimit": '"default";r=50;t=30'}, None),
+        (ANTHROPIC, RateHeaders(50, 49, 30.0, window=False)),
+        (
+            ANTHROPIC | {"anthropic-ratelimit-requests-reset": "2026-01-01T01:01:00.5+01:00"},
+            RateHeaders(50, 49, 60.5, window=False),
+        ),
+        (ANTHROPIC | {"anthropic-ratelimit-requests-reset": "2026-01-01T00:00:30"}, None),
+        (ANTHROPIC | {"anthropic-ratelimit-requests-reset": "2025-12-31T23:59:59Z"}, None),
+        (ANTHROPIC | {"anthropic-ratelimit-requests-reset": "30s"}, None),
+        (ANTHROPIC | {"anthropic-ratelimit-requests-remaining": "51"}, None),
+        (ANTHROPIC | {"date": "today"}, None),
         ({}, None),
     ],
 )
@@ -70,12 +87,19 @@ def test_reads_rate_headers_that_are_whole(headers: dict[str, str], read: RateHe
     assert rate_headers(headers) == read
 
 
-NAMES = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests", "ratelimit")
+NAMES = (
+    *("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests", "ratelimit"),
+    *ANTHROPIC,
+)
 TEXT = (
-    st.text(max_size=20) | st.text("0123456789.hms", max_size=12) | st.text("limtreanigsq=,; 0123456789", max_size=30)
+    st.text(max_size=20)
+    | st.text("0123456789.hms", max_size=12)
+    | st.text("limtreanigsq=,; 0123456789", max_size=30)
+    | st.sampled_from(list(ANTHROPIC.values()))
 )
 
 
+@settings(deadline=None)
 @given(headers=st.dictionaries(st.sampled_from(NAMES), TEXT))
 def test_any_header_is_read_or_passed_over(headers: dict[str, str]) -> None:
     read = rate_headers(headers)

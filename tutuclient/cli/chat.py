@@ -81,7 +81,7 @@ def analyze(
                         answer = await client.analyze(
                             images, prompt, model=model, detail=detail.value, max_side=max_side, **fields
                         )
-                    print_json(answer_fields(answer, started, [image_fields(image) for image in answer.images]))
+                    _print_answer(answer, started)
                     return
                 opening = client.analyze(
                     images, prompt, model=model, detail=detail.value, max_side=max_side, stream=True, **fields
@@ -126,7 +126,7 @@ def chat(
                 if as_json:
                     with Spinner(model):
                         answer = await ask(model=model, messages=messages, **fields)
-                    print_json(answer_fields(answer, started, [image_fields(image) for image in answer.images]))
+                    _print_answer(answer, started)
                     return
                 # A stream, whatever is printed: people see an answer begin, and no proxy cuts a silent request.
                 opening = ask(model=model, messages=messages, stream=True, **fields)
@@ -152,14 +152,26 @@ async def _show(opening: Awaitable[ChatStream], model: str) -> ChatCompletion:
     if not answer.text:
         for image in answer.images:
             write(f"{location_of(image)}\n")
-        if not answer.images:
-            said = answer.message.refusal or f"finish_reason: {answer.finish_reason}"
-            raise errors.UnexpectedResponseError(
-                f"the answer holds no text ({printable(said)}), and was billed: change the prompt or the --model",
-                attempts=answer.meta.attempts,
-                request_id=answer.request_id,
-            )
+    _check_content(answer)
     return answer
+
+
+def _print_answer(answer: ChatCompletion, started: float) -> None:
+    """Print an answer as JSON, also one with nothing in it, since it says why; that is an error all the same."""
+    print_json(answer_fields(answer, started, [image_fields(image) for image in answer.images]))
+    _check_content(answer)
+
+
+def _check_content(answer: ChatCompletion) -> None:
+    """Raise for an answer that has neither text nor images."""
+    if answer.text or answer.images:
+        return
+    said = answer.message.refusal or f"finish_reason: {answer.finish_reason}"
+    raise errors.UnexpectedResponseError(
+        f"the answer holds no text ({printable(said)}), and was billed: change the prompt or the --model",
+        attempts=answer.meta.attempts,
+        request_id=answer.request_id,
+    )
 
 
 def _close_answer(answer: ChatCompletion, started: float) -> None:

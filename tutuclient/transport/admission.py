@@ -8,13 +8,13 @@ from collections import deque
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Literal
 
-from tutuclient.pace import FIRST_WINDOW, Pace
+from tutuclient.pace import FIRST_WINDOW, Pace, Ticket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tutuclient.errors import TutuError
-    from tutuclient.pace import Stated, Ticket
+    from tutuclient.pace import Stated
     from tutuclient.settings import Settings
 
 # Of so many starts one is an item's of a run, however many calls made one by one are waiting.
@@ -51,7 +51,7 @@ class RunItem:
 answering_items: ContextVar[RunItem | None] = ContextVar("answering_items", default=None)
 """The item of a run that the calls of this task answer; None for calls made one by one."""
 
-Waiter = asyncio.Future["Ticket"]
+Waiter = asyncio.Future["Slot"]
 
 
 def new_pace(settings: Settings) -> Pace:
@@ -93,31 +93,31 @@ class Room:
             self.blocked.popleft().admit()
 
 
-class Slot:
+class Slot(Ticket):
     """A call's leave to have a request in flight. It is given back once, with what became of the request."""
 
-    __slots__ = ("_admission", "_ticket")
+    __slots__ = ("admission",)
 
-    def __init__(self, admission: Admission, ticket: Ticket) -> None:
-        self._admission = admission
-        self._ticket: Ticket | None = ticket
+    # Without __init__, whose call would cost each of the client's more than the object itself.
+    admission: Admission | None
+    """Where it is given back; None once it was."""
 
     def admitted(self) -> None:
         """Note that the relay answers, before the answer's end."""
-        if self._ticket is not None:
-            self._ticket = self._admission.admitted(self._ticket)
+        if self.admission is not None:
+            self.admission.admitted(self)
 
     def release(self, outcome: Literal["done", "overloaded", "dropped"] = "done", tokens: int | None = None) -> None:
         """Give it back; doing so again has no effect."""
-        ticket, self._ticket = self._ticket, None
-        if ticket is not None:
-            self._admission.release(ticket, outcome, tokens)
+        admission, self.admission = self.admission, None
+        if admission is not None:
+            admission.release(self, outcome, tokens)
 
     def refused(self, retry_after: float | None, stated: Stated | None) -> None:
         """Give it back because the relay did not admit the request."""
-        ticket, self._ticket = self._ticket, None
-        if ticket is not None:
-            self._admission.refused(ticket, retry_after, stated)
+        admission, self.admission = self.admission, None
+        if admission is not None:
+            admission.refused(self, retry_after, stated)
 
 
 class Admission:
@@ -154,10 +154,16 @@ class Admission:
     def acquire_nowait(self) -> Slot | None:
         """Return a slot if one is free now and nobody waits; else None."""
         pace, room, now = self.pace, self._room, self._loop.time()
-        if self._calls or self._items or not room.free or pace.wait(now) > 0:
+        if self._calls or self._items or not room.free:
+            return None
+        # Most clients never meet a refusal: their calls should not pay for what others have to ask.
+        if pace.in_flight >= pace.window if pace.is_plain else pace.wait(now) > 0:
             return None
         room.free -= 1
-        return Slot(self, pace.start(now))
+        slot = Slot()
+        slot.admission = self
+        pace.start(now, slot)
+        return slot
 
     async def acquire(self, *, item: bool = False, again: bool = False) -> Slot:
         """Wait for a slot. Cancelling takes none.
@@ -171,42 +177,42 @@ class Admission:
         lane.appendleft(waiter) if again else lane.append(waiter)
         self.admit()
         try:
-            return Slot(self, await waiter)
+            return await waiter
         except asyncio.CancelledError:
             # Cancelled in the same turn of the loop in which it was admitted: the slot goes on to the next one.
             if waiter.done() and not waiter.cancelled():
-                self.release(waiter.result(), "dropped")
+                waiter.result().release("dropped")
             raise
 
-    def admitted(self, ticket: Ticket) -> Ticket:
-        """Tell the pace that the relay answers; return the ticket to hand back at the answer's end."""
-        self.pace.admitted(ticket, self._loop.time())
-        if not ticket.probe:
-            return ticket
-        self.admit()
-        return ticket._replace(probe=False)
+    def admitted(self, slot: Slot) -> None:
+        """Tell the pace that the relay answers; the answer's end is told later."""
+        self.pace.admitted(slot, self._loop.time())
+        if slot.probe:
+            slot.probe = False
+            self.admit()
 
-    def release(self, ticket: Ticket, outcome: str, tokens: int | None = None) -> None:
+    def release(self, slot: Slot, outcome: str, tokens: int | None = None) -> None:
         """Tell the pace what became of a request, and admit who can start now."""
-        now = self._loop.time()
+        pace, room = self.pace, self._room
         if outcome == "done":
-            self.pace.succeeded(ticket, now, tokens)
+            pace.succeeded(slot, 0.0 if pace.is_plain else self._loop.time(), tokens)
         elif outcome == "overloaded":
-            self.pace.overloaded(ticket, now)
+            pace.overloaded(slot, self._loop.time())
         else:
-            self.pace.dropped(ticket, now)
-        self._leave()
-
-    def refused(self, ticket: Ticket, retry_after: float | None, stated: Stated | None) -> None:
-        """Tell the pace that the relay did not admit a request, and admit who can start now."""
-        self.pace.refused(ticket, self._loop.time(), retry_after, stated)
-        self._leave()
-
-    def _leave(self) -> None:
-        room = self._room
+            pace.dropped(slot, self._loop.time())
         room.free += 1
-        if room.blocked:
-            room.wake()
+        if room.blocked or self._calls or self._items:
+            self._pass_on()
+
+    def refused(self, slot: Slot, retry_after: float | None, stated: Stated | None) -> None:
+        """Tell the pace that the relay did not admit a request, and admit who can start now."""
+        self.pace.refused(slot, self._loop.time(), retry_after, stated)
+        self._room.free += 1
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self._room.blocked:
+            self._room.wake()
         if self._calls or self._items:
             self.admit()
 
@@ -225,7 +231,10 @@ class Admission:
                     self._timer = self._loop.call_later(wait, self.admit)
                 return
             self._room.free -= 1
-            lane.popleft().set_result(self.pace.start(now))
+            slot = Slot()
+            slot.admission = self
+            self.pace.start(now, slot)
+            lane.popleft().set_result(slot)
             self._since_item = 0 if lane is self._items else self._since_item + 1
 
     def _lanes(self) -> Iterator[deque[Waiter]]:

@@ -62,13 +62,40 @@ _FUTILE_S = 5.0
 _TURNS = 3
 
 
+class _Refusals:
+    """How a call has been refused; one that never was, as nearly all, needs none.
+
+    Attributes:
+        last: The last error, while it is a refusal.
+        since: When those in a row began.
+        in_a_row: How many they are.
+        total: How many there were in all.
+    """
+
+    __slots__ = ("in_a_row", "last", "since", "total")
+
+    def __init__(self) -> None:
+        self.last: TutuError | None = None
+        self.since = math.inf
+        self.in_a_row = self.total = 0
+
+    def add(self, error: TutuError, now: float) -> None:
+        """Note one more."""
+        self.last, self.since = error, min(self.since, now)
+        self.in_a_row += 1
+        self.total += 1
+
+    def end_row(self) -> None:
+        """Note an error that is none."""
+        self.last, self.since, self.in_a_row = None, math.inf, 0
+
+
 class Attempts:
     """All attempts of one call, under one deadline."""
 
     __slots__ = (
         "_admission",
         "_call",
-        "_in_a_row",
         "_item",
         "_limits",
         "_loop",
@@ -76,9 +103,7 @@ class Attempts:
         "_over",
         "_pool",
         "_progress",
-        "_refusal",
         "_refusals",
-        "_refused_at",
         "_slot",
         "_started",
     )
@@ -95,13 +120,11 @@ class Attempts:
         self._progress = Progress()
         self._admission = pool.admission(call.settings)
         self._slot: Slot | None = None
-        self._refusal: TutuError | None = None  # The last error, while it is one.
-        self._refused_at = math.inf  # When the refusals in a row began.
-        self._refusals = self._in_a_row = 0
+        self._refusals: _Refusals | None = None
         self._over = False
         # An item of a run waits for its turn before its deadline begins.
         self._item = answering_items.get()
-        self._limits = Limits(pool.timer, task, call.timeout.total if self._item is None else None)
+        self._limits = Limits(pool.timer, task, call.timeout.total if self._item is None else None, self._started)
 
     async def run(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         """Run attempts until one succeeds, or another is not worth it, or the deadline has no room for it."""
@@ -138,13 +161,12 @@ class Attempts:
         call, limits, attempts = self._call, self._limits, self._meta.attempts
         if self._over:
             raise error
-        self._count_refusal(error)
+        number = self._note(error)
         if self._pool.closed and isinstance(error, APIConnectionError):
             raise self._closed(error)
         if self._progress.stale and attempts == 1 and self._is_free(error):
             return 0  # The connection was stale, which says nothing of the relay: that costs no retry.
         cost = self._cost(error)
-        number = self._in_a_row or attempts - self._refusals
         delay = next_delay(error, number, call.retry, makes_image=call.makes_image)
         if delay is None or delay >= min(limits.left(), self._patience()):
             raise error
@@ -162,16 +184,20 @@ class Attempts:
             raise error from None
         return cost
 
-    def _count_refusal(self, error: TutuError) -> None:
-        if not is_refusal(error):
-            self._refusal, self._refused_at, self._in_a_row = None, math.inf, 0
-            return
-        self._refusals += 1
-        self._in_a_row += 1
-        self._refusal, self._refused_at = error, min(self._refused_at, self._loop.time())
-        if self._item is not None:
-            self._item.refused()
-            self._limits.begin(None)  # It was not admitted: its deadline begins when it is.
+    def _note(self, error: TutuError) -> int:
+        """Note an error; return the number by which the pause grows: of refusals in a row, else of other attempts."""
+        refusals = self._refusals
+        if is_refusal(error):
+            refusals = self._refusals = refusals or _Refusals()
+            refusals.add(error, self._loop.time())
+            if self._item is not None:
+                self._item.refused()
+                self._limits.begin(None)  # It was not admitted: its deadline begins when it is.
+            return refusals.in_a_row
+        if refusals is None:
+            return self._meta.attempts
+        refusals.end_row()
+        return self._meta.attempts - refusals.total
 
     def _is_free(self, error: TutuError) -> bool:
         """Return whether the call is sent again, at no cost, after an idle connection died under it."""
@@ -198,7 +224,8 @@ class Attempts:
         most = self._call.retry.refused_max
         if most is None:
             return math.inf
-        return min(self._refused_at, self._loop.time()) + most - self._loop.time()
+        now = self._loop.time()
+        return most if self._refusals is None else min(self._refusals.since, now) + most - now
 
     async def _wrapped(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         """Run an attempt within the caller's middleware, whose time counts."""
@@ -301,7 +328,8 @@ class Attempts:
 
     async def _wait_for_slot(self) -> Slot:
         """Wait until the pace, and the calls that came before, let the call start."""
-        limits, admission, refusal, began = self._limits, self._admission, self._refusal, self._loop.time()
+        limits, admission, began = self._limits, self._admission, self._loop.time()
+        refusal = None if self._refusals is None else self._refusals.last
         # An item of a run waits as long as the run does.
         pool = self._call.timeout.pool if self._item is None else None
         pool_until = math.inf if pool is None else began + pool
@@ -332,9 +360,9 @@ class Attempts:
     def _not_admitted(self, kind: str, closed: float) -> TutuError:
         """Return the error of a call that waits no longer for its turn."""
         self._over = True
-        if self._refusal is not None:
+        if self._refusals is not None and self._refusals.last is not None:
             self._meta.attempts -= 1  # This one was not sent.
-            return self._refusal
+            return self._refusals.last
         if closed:
             return RateLimitError(
                 f"{self._call.what}: not sent: the relay asked all calls to pause, or refuses all, for {closed:.1f} s "

@@ -79,6 +79,7 @@ class Limits:
         timer: The timer of the running loop.
         task: The task the call runs in.
         total: Seconds until the deadline over everything, or None.
+        now: The loop's clock, where it has just been read.
 
     Attributes:
         at: When the next limit expires, on the loop's clock.
@@ -99,12 +100,12 @@ class Limits:
         "on_late",
     )
 
-    def __init__(self, timer: Timer, task: asyncio.Task[object], total: float | None) -> None:
+    def __init__(self, timer: Timer, task: asyncio.Task[object], total: float | None, now: float | None = None) -> None:
         self.loop: asyncio.AbstractEventLoop = timer.loop
         self._timer = timer
         self._task: asyncio.Task[object] | None = task
         self._cancelling = task.cancelling()
-        self.deadline: float = math.inf if total is None else self.loop.time() + total
+        self.deadline: float = math.inf if total is None else (self.loop.time() if now is None else now) + total
         self._last = self.deadline
         self._kind: Kind = "total"
         self.at: float = self.deadline

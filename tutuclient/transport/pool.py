@@ -56,6 +56,8 @@ class Pool:
         self.budget: RetryBudget = RetryBudget(settings.retry.budget)
         self._settings = settings
         self._admissions: dict[tuple[str, object], Admission] = {}
+        self._last_settings = settings
+        self._last_admission: Admission | None = None
         self._urls: dict[str, URL] = {}
         self._targets: dict[tuple[str, str], tuple[aiohttp.ClientRequest, bytes]] = {}
         self.fast_path: bool = aiohttp_internals.fast_path()
@@ -70,16 +72,21 @@ class Pool:
 
     def admission(self, settings: Settings) -> Admission:
         """Return what admits the calls of one base URL and key: relays count per key."""
+        # Most clients have one key and make all calls with the same settings.
+        if settings is self._last_settings and self._last_admission is not None:
+            return self._last_admission
         key = settings.base_url, settings.key_source or settings.api_key
         found = self._admissions.get(key)
         if found is None:
             if len(self._admissions) >= _MANY:
                 self._drop_idle()
             found = self._admissions[key] = Admission(self.loop, new_pace(self._settings), self.slots)
+        self._last_settings, self._last_admission = settings, found
         return found
 
     def _drop_idle(self) -> None:
         """Forget the keys that no call uses: some programs have a key for each of their users."""
+        self._last_admission = None
         for key, admission in list(self._admissions.items()):
             if admission.is_idle:
                 del self._admissions[key]

@@ -107,7 +107,8 @@ class Reply:
         self.call: Call = call
         self.meta: Meta = meta
         self.limits: Limits = limits
-        encoding = coding_of(response.headers) if "Content-Encoding" in response.headers else ""
+        # In lower case, which spares multidict a copy of the name.
+        encoding = coding_of(response.headers) if "content-encoding" in response.headers else ""
         self._inflater = wire.Inflater(encoding, call.max_bytes, meta) if encoding else None
 
     @property

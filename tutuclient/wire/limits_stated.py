@@ -6,6 +6,7 @@ Both are hints: ``pace`` believes them only while they explain what it sees, for
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from tutuclient.pace import Stated
@@ -67,12 +68,20 @@ _WHOLE = re.compile(r"\s*(\d{1,9})\b")
 def rate_headers(headers: Mapping[str, str]) -> RateHeaders | None:
     """Return what the headers of an answer say of a limit on requests; None where they say nothing, or half of it.
 
-    Source: OpenAI's ``x-ratelimit-*-requests``; IETF's ``RateLimit`` in its drafts 3 (three headers), 7 (``limit=``)
-    and 10 (``RateLimit-Policy``), https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/.
+    Source: OpenAI's ``x-ratelimit-*-requests``; Anthropic's ``anthropic-ratelimit-requests-*``, whose reset is a time,
+    https://docs.claude.com/en/api/rate-limits#response-headers; IETF's ``RateLimit`` in its drafts 3 (three headers),
+    7 (``limit=``) and 10 (``RateLimit-Policy``),
+    https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/.
     """
     if "x-ratelimit-limit-requests" in headers:
         reset = _seconds(headers.get("x-ratelimit-reset-requests", ""))
         limit, remaining = (_whole(headers.get(f"x-ratelimit-{name}-requests", "")) for name in ("limit", "remaining"))
+        window = False
+    elif "anthropic-ratelimit-requests-limit" in headers:
+        reset = _seconds_until(headers.get("anthropic-ratelimit-requests-reset", ""), headers.get("date", ""))
+        limit, remaining = (
+            _whole(headers.get(f"anthropic-ratelimit-requests-{name}", "")) for name in ("limit", "remaining")
+        )
         window = False
     elif "ratelimit" in headers:
         text = headers["ratelimit"]
@@ -86,7 +95,7 @@ def rate_headers(headers: Mapping[str, str]) -> RateHeaders | None:
         window = True
     else:
         return None
-    if not limit or remaining is None or not reset or remaining > limit:
+    if not limit or remaining is None or not reset or reset < 0 or remaining > limit:
         return None
     return RateHeaders(limit, remaining, float(reset), window)
 
@@ -108,3 +117,17 @@ def _seconds(text: str) -> float | None:
         return None
     hours, minutes, seconds, milliseconds = (float(part or 0) for part in found.groups())
     return hours * 3600 + minutes * _MINUTE_S + seconds + milliseconds / 1000
+
+
+def _seconds_until(time: str, date: str) -> float | None:
+    """Return the seconds from an answer's Date to a time as in RFC 3339: both are by the relay's clock."""
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415  (slow to import; with an answer aiohttp has done so)
+
+    try:
+        reset = datetime.fromisoformat(time.strip())
+        sent = parsedate_to_datetime(date)
+        if reset.tzinfo is None:
+            return None
+        return (reset - (sent if sent.tzinfo else sent.replace(tzinfo=UTC))).total_seconds()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
