@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self, Unpack
 
-    from tutuclient.batch.plan import Items, MapFields
+    from tutuclient.batch.plan import Calls, Items, MapFields
     from tutuclient.batch.run import BatchRun
     from tutuclient.media.parts import ImagePart
     from tutuclient.pace import PaceState
@@ -385,11 +385,15 @@ class TutuClient:
         been done: a second image would be paid for. Arguments as for ``analyze``; the
         model has to take and draw images, which may take minutes. With ``stream`` the
         relay's progress comes, and ``await stream.completion()`` has the images: a
-        stream outlives proxies, which cut silent requests after 100 s.
+        stream outlives proxies, which cut silent requests after 100 s. A task in
+        place of an image is waited for within the deadline; errors carry it in ``task``,
+        and so does the one of a stream, which cannot wait.
 
         Raises:
             MediaError: An image cannot be used; nothing was sent.
-            OutcomeUnknownError: The connection broke; the image may have been made, and billed.
+            OutcomeUnknownError: The connection broke, or a task was not finished by the deadline; the image may have
+                been made, and billed.
+            ImageTaskError: The relay's task failed, expired, or has no image.
             APIError: The relay answered with an error, or the answer is not complete.
 
         Source: the relay's documentation, "Chat(修改图片)".
@@ -479,11 +483,14 @@ class TutuClient:
                   reserve from the balance for every request. Items that failed so are tried again when the run goes on.
                 * ``max_failures``: A share (from the 20th result on) or a number of failures that ends the run.
                 * ``ordered``: Results in the order of the items.
+                * ``dedupe``: Ask equal items once: the same bytes (or URL), prompt and fields. The others have the
+                  answer, and ``same_as`` says whose it is. An order of an image is not made for an equal one again.
                 * ``on_progress``: Called with the ``BatchSummary`` after each result.
                 * ``on_exit``: "settle" or "cancel" what is in flight when the block is left early; images are settled
                   and questions cancelled by default.
                 * ``retry_failed``: Try again what the journal has as failed.
-                * ``resend_unknown``: Order again images that were ordered, and may have been made and billed.
+                * ``resend_unknown``: Order again images that were ordered, and may have been made and billed. What the
+                  relay answered with a task is waited for in any case, and ordered again when nothing comes of that.
 
         Raises:
             ConfigError: The arguments cannot work, or, from the run, two items have one id or the journal is of
@@ -491,17 +498,19 @@ class TutuClient:
             BatchStoppedError: From the run: the budget, ``stop_on``, ``max_failures`` or ``max_wait`` stopped it.
             JournalError: From the run: the journal is in use by another process, or the disk is full.
         """
-        from tutuclient.batch.plan import Calls, plan_run  # noqa: PLC0415  (most programs need no runs)
+        from tutuclient.batch.plan import plan_run  # noqa: PLC0415  (most programs need no runs)
 
-        def calls(changed: Callable[[RetryPolicy], RetryPolicy]) -> Calls:
-            settings = self._settings
-            own = self._copy(settings.changed(retry=changed(settings.retry)))
-            chat, tries_again = own.chat.completions, settings.retry.max_retries > 0
-            return Calls(
-                chat.create, chat.parse, own.edit, own.generate, settings.slots, tries_again, lambda: self.pace
-            )
+        return plan_run(self._calls, items, prompt, response_format, options)
 
-        return plan_run(calls, items, prompt, response_format, options)
+    def _calls(self, changed: Callable[[RetryPolicy], RetryPolicy]) -> Calls:
+        """Return what a run uses of the client, with a retry policy of its own."""
+        from tutuclient.batch.plan import Calls  # noqa: PLC0415  (likewise)
+
+        settings = self._settings
+        own = self._copy(settings.changed(retry=changed(settings.retry)))
+        chat, tries_again = own.chat.completions, settings.retry.max_retries > 0
+        asks = (chat.create, chat.parse, own.edit, own.generate, chat.of_task)
+        return Calls(*asks, settings.slots, tries_again, lambda: self.pace)
 
     async def _ask(
         self,

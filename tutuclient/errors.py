@@ -15,6 +15,7 @@ additions are subclasses, so that existing clauses go on working::
     └── APIError                             the call was made, or tried
         ├── APIResponseValidationError
         │   └── UnexpectedResponseError      HTML, an empty body, broken JSON; see ``hint``
+        ├── ImageTaskError                   a task to make an image came to nothing; see ``reason``
         ├── APIStatusError                   the relay answered with an error
         │   ├── BadRequestError              400
         │   │   ├── ContextLengthError       the prompt is too long for the model
@@ -30,6 +31,7 @@ additions are subclasses, so that existing clauses go on working::
         │   └── InternalServerError          5xx
         └── APIConnectionError               no answer, or only a part of one
             ├── OutcomeUnknownError          an image may have been made and billed; not sent again
+            │   └── ImageTaskTimeoutError    also APITimeoutError: a task was not finished in time; see ``task``
             ├── IncompleteStreamError        the stream stopped before the answer was complete
             └── APITimeoutError              also TimeoutError
                 ├── PoolTimeoutError         no free slot in time; nothing was sent
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
     from typing import Self, Unpack
 
     from tutuclient._meta import Meta
-    from tutuclient.types import ChatCompletion
+    from tutuclient.types import ChatCompletion, ImageTask
 
 Outcome: TypeAlias = Literal["not_sent", "rejected", "unknown"]
 """Whether a failed call may have been carried out.
@@ -85,6 +87,14 @@ broke. ``untrusted``: the certificate of its host cannot be trusted. ``proxy``: 
 proxy cannot be reached, or answered with an error. ``unavailable``: its host
 answered another status, or redirects without end. ``not_saved``: the file could
 not be written.
+"""
+
+ImageTaskReason: TypeAlias = Literal["failed", "expired", "not_found", "no_image", "other_origin"]
+"""Why a task to make an image came to nothing.
+
+``failed``: the relay says that it failed, or was cancelled. ``expired``: the relay does not keep it any longer.
+``not_found``: the relay does not know it. ``no_image``: it is finished, and there is no image in it.
+``other_origin``: the relay wants it to be asked for on another server, where the key must not go.
 """
 
 # What could forge a line of a log, or change how a terminal shows one: C0 and C1 controls with the escape character
@@ -286,6 +296,8 @@ class APIError(TutuError):
         param: The error's ``param``, or None; likewise.
         type: The error's ``type``, or None; likewise.
         partial: The part of an answer that had arrived when it broke off, folded into one; None when nothing had.
+        task: The task at which the relay makes what was ordered, as far as it answered with one; else None. The image
+            may be had from it yet, without being ordered again: ``await error.task.wait()``.
     """
 
     def __init__(
@@ -311,6 +323,7 @@ class APIError(TutuError):
         self.param: str | None = said_param if param is None and isinstance(said_param, str) else param
         self.type: str | None = said_type if type is None and isinstance(said_type, str) else type
         self.partial: ChatCompletion | None = partial
+        self.task: ImageTask | None = None
 
     def with_partial(self, partial: ChatCompletion | None) -> Self:
         """Add the part of the answer that had arrived before the error; None leaves ``partial`` as it is.
@@ -319,6 +332,15 @@ class APIError(TutuError):
             The error itself, as ``with_details`` does.
         """
         self.partial = partial or self.partial
+        return self
+
+    def with_task(self, task: ImageTask) -> Self:
+        """Add the task at which the relay makes what was ordered.
+
+        Returns:
+            The error itself, as ``with_details`` does.
+        """
+        self.task = task
         return self
 
 
@@ -347,6 +369,33 @@ class APIResponseValidationError(APIError):
 
 class UnexpectedResponseError(APIResponseValidationError):
     """HTML, an empty body, broken JSON or too large a body came in place of what was asked for."""
+
+
+class ImageTaskError(APIError):
+    """A task to make an image came to nothing. It was not ordered again.
+
+    Where the relay says why, ``__cause__`` is the error that the same words are in place of an image: a
+    ``ContentPolicyError``, an ``InsufficientQuotaError``.
+
+    Attributes:
+        reason: Which end it came to, to branch on: one of ``ImageTaskReason``, or None. After ``failed`` the outcome is
+            ``rejected``, since no image was made; after all others it is ``unknown``.
+        status: The task's status in the relay's own word, or "".
+    """
+
+    outcome: Outcome | None = "unknown"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        reason: ImageTaskReason | None = None,
+        status: str = "",
+        **details: Unpack[APIDetails],
+    ) -> None:
+        super().__init__(message, **details)
+        self.reason: ImageTaskReason | None = reason
+        self.status: str = status
 
 
 class APIStatusError(APIError):
@@ -480,3 +529,10 @@ class FirstTokenTimeoutError(APITimeoutError):
 
 class StreamIdleTimeoutError(APITimeoutError):
     """A stream that had begun sent no content for longer than ``timeout.idle``."""
+
+
+class ImageTaskTimeoutError(OutcomeUnknownError, APITimeoutError):
+    """The deadline passed, and the relay still works on the image: ``await error.task.wait()`` goes on waiting.
+
+    The task can be pickled, and ``client.images.task(id)`` returns to it from another process.
+    """

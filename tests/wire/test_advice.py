@@ -81,3 +81,35 @@ def test_advice_fits_what_was_sent(path: str, status: int, message: str, words: 
     advice = str(wire.error_of_status("X", body, asked(status, "POST", H + path))).partition(message)[2]
     assert words in advice
     assert never not in advice
+
+
+@pytest.mark.parametrize("status", [504, 524])
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("/v1/images/generations", ("stream=True with partial_images=1", "client.images.submit(…)")),
+        ("/v1/images/edits", ("stream=True with partial_images=1", "client.images.submit(…)")),
+        ("/v1/chat/completions", ("stream=True keeps",)),
+        ("/v1/images/variations", ()),
+        ("/v1/embeddings", ()),
+    ],
+)
+def test_what_a_proxy_gave_up_on_is_asked_for_in_another_way(path: str, words: tuple[str, ...], status: int) -> None:
+    page = f"<html><head><title>{status} Gateway Time-out</title></head></html>".encode()
+    in_words = json.dumps({"error": {"message": f"bad response status code {status}"}}).encode()
+    errors = [
+        wire.error_of_status("X", page, asked(status, "POST", H + path)),
+        wire.error_of_status("X", in_words, asked(500, "POST", H + path)),
+        wire.error_of_answer(
+            json.dumps({"error": {"message": "m", "code": status}}).encode(), asked(200, "POST", H + path)
+        ),
+    ]
+    for error in errors:
+        assert all(each in str(error) for each in words)
+        assert words or "stream" not in str(error)
+
+
+def test_an_error_of_the_relay_itself_has_no_such_advice() -> None:
+    for status in (500, 502, 503):
+        error = wire.error_of_status("X", b"no", asked(status, "POST", H + "/v1/images/generations"))
+        assert "stream" not in str(error)

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from tutuclient._threads import in_thread
+from tutuclient.batch.dedupe import copied
 from tutuclient.batch.journal import Journal, JournalError, Record
 from tutuclient.batch.result import BatchResult, ItemOutcome
-from tutuclient.errors import ImageDownloadError, NoImageError, TutuError, printable
+from tutuclient.errors import APIError, ImageDownloadError, ImageTaskError, NoImageError, TutuError, printable
 from tutuclient.transport.admission import RunItem, answering_items
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from tutuclient.batch.items import Item, Task
     from tutuclient.types.chat import ChatCompletion
+    from tutuclient.types.image_tasks import ImageTask
 
 T = TypeVar("T")
 
@@ -35,10 +37,13 @@ class Call(NamedTuple, Generic[T]):
     Attributes:
         send: Makes the call.
         value: Reads the value from its answer.
+        come_back: Waits for the image task, by its id and its address, that an earlier run's order was answered with;
+            None where there are none.
     """
 
     send: Callable[[Item], Awaitable[ChatCompletion]]
     value: Callable[[ChatCompletion], T]
+    come_back: Callable[[Item, str, str | None], Awaitable[ChatCompletion]] | None = None
 
 
 class Order(RunItem):
@@ -56,7 +61,7 @@ class Order(RunItem):
     def __init__(self, journal: Journal | None, item: Item) -> None:
         super().__init__()
         self._journal = journal
-        self._id, self._key = item.id, f"{item.key:016x}"
+        self._id, self._key, self._eq = item.id, f"{item.key:016x}", content_key(item)
         self.ordered: bool = False
         self.settling: bool = False
 
@@ -74,12 +79,27 @@ class Order(RunItem):
         """
         if self._journal is not None:
             try:
-                await self._journal.append(Record(k="sent", id=self._id, key=self._key), sync=True)
+                await self._journal.append(Record(k="sent", id=self._id, key=self._key, eq=self._eq), sync=True)
             except asyncio.CancelledError:  # The intent may be on the disk already, and nothing will be sent.
                 cls, outcome = "CancelledError", "not_sent"
-                self._journal.note(Record(k="skip", id=self._id, key=self._key, cls=cls, outcome=outcome))
+                self._journal.note(Record(k="skip", id=self._id, key=self._key, eq=self._eq, cls=cls, outcome=outcome))
                 raise
         self.ordered = True
+
+    async def task_accepted(self, task: ImageTask) -> None:
+        """Write and sync the task of the order: another run comes back to it, in place of ordering again.
+
+        Raises:
+            JournalError: It could not be written. The task goes on at the relay.
+        """
+        if self._journal is None:
+            return
+        url = task.poll_url or ""
+        try:
+            await self._journal.append(Record(k="sent", id=self._id, key=self._key, task=task.id, url=url), sync=True)
+        except JournalError as error:
+            error.add_note(f"the image of {self._id!r} is being made as the task {task.id!r} {url}".rstrip())
+            raise
 
     async def order_not_done(self, error: TutuError) -> None:
         """End the intent of an order that was refused and waits: a run that is killed meanwhile has nothing to list.
@@ -91,7 +111,9 @@ class Order(RunItem):
             return
         status = getattr(error, "status_code", None) or 0
         cls, outcome = type(error).__name__, error.outcome or ""
-        await self._journal.append(Record(k="skip", id=self._id, key=self._key, cls=cls, outcome=outcome, st=status))
+        await self._journal.append(
+            Record(k="skip", id=self._id, key=self._key, eq=self._eq, cls=cls, outcome=outcome, st=status)
+        )
 
 
 class Answering(Generic[T]):
@@ -102,6 +124,7 @@ class Answering(Generic[T]):
         call: How.
         journal: Where it is written down, or None.
         synced: Whether an answer is on the disk, and not only with the system, before it is handed on.
+        resends: Whether an image may be ordered again whose task came to nothing, and may be billed.
         puts_off: Returns whether a result is of what stops the run and says nothing of the item, which is tried again
             when the run goes on.
 
@@ -116,6 +139,7 @@ class Answering(Generic[T]):
         journal: Journal | None,
         *,
         synced: bool,
+        resends: bool = False,
         puts_off: Callable[[BatchResult[T]], bool],
     ) -> None:
         self._task: Task = task
@@ -123,6 +147,7 @@ class Answering(Generic[T]):
         self._journal = journal
         # An image takes minutes and costs more than a sync.
         self._synced = synced or task != "ask"
+        self._resends = resends
         self._puts_off = puts_off
         self.failure: JournalError | None = None
 
@@ -146,13 +171,13 @@ class Answering(Generic[T]):
         answering_items.set(order)
         started = time.monotonic()
         result: BatchResult[T] = BatchResult(item.index, item.id)
-        record = Record(k="ok", id=item.id, key=f"{item.key:016x}")
+        record = Record(k="ok", id=item.id, key=f"{item.key:016x}", eq=content_key(item))
         answer: ChatCompletion | None = None
         if item.fault is not None:
             _note_error(item.fault, "not_sent", result, record)
             return result
         try:
-            answer = await self._call.send(item)
+            answer = await self._ask(item)
             _note_answer(answer, result, record)
             if self._task != "ask":
                 await self._save(answer, item, result, record)
@@ -177,6 +202,35 @@ class Answering(Generic[T]):
         record.dur = record.dur or result.elapsed_s
         await self._write(record, result, paid=answer is not None and self._task != "ask")
         return result
+
+    async def repeat(self, item: Item, first: BatchResult[T]) -> BatchResult[T]:
+        """Return the result of an equal item as this one's own, and write it down. Nothing is sent, and nothing used.
+
+        Raises:
+            JournalError: It could not be written down.
+        """
+        result = BatchResult(item.index, item.id, copied(first.value), images=[*first.images], same_as=first.id)
+        record = Record(k="ok", id=item.id, key=f"{item.key:016x}", eq=content_key(item), same=first.id, img=[])
+        if first.error is not None:
+            _note_error(first.error, first.outcome, result, record)
+        result.attempts, result.usage, result.finish_reason = 0, None, first.finish_reason
+        for path in result.images:
+            digest = await in_thread(_sha256_of, path) if path.exists() else ""  # It may have been moved away since.
+            record.img.append((path.name, digest))
+        await self._write(record, result, paid=False)
+        return result
+
+    async def _ask(self, item: Item) -> ChatCompletion:
+        """Return the answer: of the task that an earlier run's order was answered with, else of a call of its own."""
+        found = None if self._journal is None else self._journal.found
+        task = "" if found is None else found.open.get(item.key, ("", ""))[1]
+        if found is not None and task and self._call.come_back is not None:
+            try:
+                return await self._call.come_back(item, task, found.urls.get(item.key))
+            except ImageTaskError as error:
+                if not (self._resends and error.outcome == "unknown"):
+                    raise
+        return await self._call.send(item)
 
     def _guess(self, order: Order) -> ItemOutcome:
         """Return the outcome of a call whose error, of another's code, has none."""
@@ -221,6 +275,11 @@ class Answering(Generic[T]):
             self.failure.__cause__ = error
 
 
+def content_key(item: Item) -> str:
+    """Return what the journal has of an item's content; "" where equal items are not looked for."""
+    return f"{item.equal:016x}" if item.equal else ""
+
+
 def _sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -241,6 +300,8 @@ def _note_error(error: Exception, outcome: ItemOutcome, result: BatchResult[Any]
     completion: ChatCompletion | None = getattr(error, "completion", None) or getattr(error, "partial", None)
     if completion is not None:
         result.usage, result.finish_reason = completion.usage, completion.finish_reason
+    if isinstance(error, APIError) and error.task is not None:
+        record.task = error.task.id
     record.k, record.cls, record.outcome = "fail", type(error).__name__, outcome
     record.err = printable(str(error), _ERROR_CHARS)
     record.st = getattr(error, "status_code", None) or record.st

@@ -77,12 +77,15 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
         tin: Tokens of the prompt.
         tout: Tokens of the answer.
         rid: The relay's request id.
-        task: The id of an image task.
+        task: The id of an image task: of a ``sent``, of the one that the order was answered with.
+        url: Where the relay wants to be asked for the task; "" where it does not say.
         model: The model that answered.
         fin: The finish reason.
         res: The text, or the parsed value.
         img: Files under ``images/``, each with its SHA-256.
         err: The error's message, at most 2 kB.
+        eq: Where equal items are asked once, the digest of the content; else "".
+        same: The id of the equal item whose answer, or error, this is; "" for an item that was asked for itself.
     """
 
     k: Kind
@@ -99,11 +102,14 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     tout: int | None = None
     rid: str = ""
     task: str = ""
+    url: str = ""
     model: str = ""
     fin: str = ""
     res: Any = None
     img: list[tuple[str, str]] = []
     err: str = ""
+    eq: str = ""
+    same: str = ""
 
 
 class _Head(msgspec.Struct):
@@ -113,6 +119,7 @@ class _Head(msgspec.Struct):
     key: str = ""
     id: str = ""
     task: str = ""
+    url: str = ""
     outcome: str = ""
 
 
@@ -156,6 +163,11 @@ def whole(line: bytes) -> bool:
         return int(line[cut + len(_CRC) : -2], 16) == zlib.crc32(line[:cut])
     except ValueError:
         return False
+
+
+def record_of(line: bytes) -> Record | None:
+    """Return the record of a line (without its newline), or None when it is not as it was written."""
+    return _record_decoder.decode(line) if whole(line) else None
 
 
 def read(path: Path) -> Iterator[Record]:
@@ -202,6 +214,7 @@ class Found(NamedTuple):
         open: Orders that were made or may have been, by key: intents without an end, and those whose end was an error
             of that kind; the items' ids and, where known, their tasks. An intent is ended once: that a second order was
             rejected says nothing of the first.
+        urls: Where the relay wants to be asked for the tasks of open orders, by key, as far as it said.
         damaged: Lines left out because they are not as they were written.
         end: Where the last whole line ends, in bytes.
     """
@@ -209,6 +222,7 @@ class Found(NamedTuple):
     ok: Keys
     failed: Keys
     open: dict[int, tuple[str, str]]
+    urls: dict[int, str]
     damaged: int
     end: int
 
@@ -218,6 +232,7 @@ def scan(path: Path) -> Found:
     ok: array[int] = array("Q")
     failed: set[int] = set()
     intents: dict[int, tuple[str, str]] = {}
+    urls: dict[int, str] = {}
     again: Counter[int] = Counter()  # How many intents of a key are open besides its first.
     damaged = pending = end = at = 0
     with path.open("rb") as file:
@@ -236,19 +251,28 @@ def scan(path: Path) -> Found:
             if head.k == "sent":
                 if key in intents and not head.task:
                     again[key] += 1
-                intents[key] = head.id, head.task or intents.get(key, ("", ""))[1]
+                _note_intent(head, key, intents, urls)
                 continue
             if again[key] and head.k != "ok":
                 again[key] -= 1
             else:
                 intents.pop(key, None)
+                urls.pop(key, None)
             if head.k == "ok":
                 again.pop(key, None)
                 ok.append(key)
                 failed.discard(key)
             elif head.k == "fail":
                 failed.add(key)
-    return Found(Keys(ok), Keys(failed), intents, damaged, end)
+    return Found(Keys(ok), Keys(failed), intents, urls, damaged, end)
+
+
+def _note_intent(head: _Head, key: int, intents: dict[int, tuple[str, str]], urls: dict[int, str]) -> None:
+    intents[key] = head.id, head.task or intents.get(key, ("", ""))[1]
+    if head.task:  # Another one than before.
+        urls.pop(key, None)
+    if head.url:
+        urls[key] = head.url
 
 
 class Lock:
@@ -454,11 +478,13 @@ class Journal:
 
     Attributes:
         folder: Where it is.
+        path: The file of its lines.
         found: What it held when it was opened.
     """
 
     def __init__(self, folder: Path, found: Found, lock: Lock, writer: Writer) -> None:
         self.folder = folder
+        self.path: Path = folder / _NAME
         self.found = found
         self._lock = lock
         self._writer = writer

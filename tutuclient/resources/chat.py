@@ -9,9 +9,12 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Required, TypeAlias, TypeVar, Unpack, cast, overload
 
+import msgspec
+
 from tutuclient import wire
 from tutuclient.media.parts import Message
 from tutuclient.resources.endpoint import Endpoint
+from tutuclient.resources.image_tasks import ClientTasks, OrdersImages
 from tutuclient.resources.options import CallOptions, RequestOptions
 from tutuclient.resources.parsing import Expected, check_untyped
 from tutuclient.resources.resource import Resource
@@ -27,13 +30,16 @@ from tutuclient.streams.folding import several
 from tutuclient.tools import sendable as sendable_tools
 from tutuclient.types.chat import ChatCompletion, ChatFields, ChatMessage, ParseFields, RunFields
 from tutuclient.types.parsed import ParsedChatCompletion  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
+from tutuclient.types.provenance import Origin, provenance, set_origin
 
 if TYPE_CHECKING:
     from tutuclient.media.audio import Sound
     from tutuclient.resources.endpoint import RequestInfo
-    from tutuclient.settings import Settings
+    from tutuclient.settings import Settings, Timeout
     from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply
+    from tutuclient.types.image_tasks import ImageTask
+    from tutuclient.types.images import ImagesResponse
 
 T = TypeVar("T")
 _Messages: TypeAlias = Iterable[Mapping[str, Any] | Message | ChatMessage]
@@ -63,7 +69,7 @@ class _RunFields(RunFields, _Question, total=False):
     raise_tool_errors: bool
 
 
-class Completions(Resource):
+class Completions(OrdersImages):
     """``client.chat.completions``."""
 
     # Few relays store answers, so these have no methods of their own.
@@ -130,6 +136,24 @@ class Completions(Resource):
     ) -> ChatStream:
         """Send a request's fields and return the stream of its answer. Arguments as for ``send``."""
         return await self._streamed(_CHAT, body | {"stream": True}, makes_image=makes_image, **options)
+
+    async def of_task(
+        self, name: str, poll_url: str | None, *, model: str = "", timeout: float | Timeout | Unset | None = UNSET
+    ) -> ChatCompletion:
+        """Return what a chat would have been answered with, of the task that it was answered with at an earlier time.
+
+        Args:
+            name: The task's id.
+            poll_url: Where the relay wants to be asked for it, or None.
+            model: The model that it was ordered of.
+            timeout: As for ``ImageTask.wait``, which says what is raised.
+        """
+        source = ClientTasks(self._settings, self._transport)
+        task = source.task(name, poll_url)
+        return _completion_of(await source.wait(task, timeout), task, model)
+
+    def _answer_of(self, images: ImagesResponse, task: ImageTask, info: RequestInfo) -> ChatCompletion:
+        return _completion_of(images, task, str(info.body.get("model") or ""))
 
     @overload
     def stream(self, *, response_format: type[T], **fields: Unpack[_ParseFields]) -> ChatStreamManager[T]: ...
@@ -288,6 +312,31 @@ def _prepare(body: dict[str, Any]) -> dict[str, Any]:
     if "tools" in body:
         fields["tools"] = sendable_tools(body["tools"])
     return fields
+
+
+def _completion_of(images: ImagesResponse, task: ImageTask, model: str) -> ChatCompletion:
+    """Return the completion of a chat whose images came by a task: they stand beside an empty text."""
+    # As relays write them (WIRE.md 2.2, form 9); base64 may stand there without the start of a data URI (form 15).
+    parts = [
+        {"type": "image_url", "image_url": {"url": image.url or image.b64_json}}
+        for image in images.data
+        if image.url or image.b64_json
+    ]
+    message = {"role": "assistant", "content": "", "images": parts}
+    body: dict[str, Any] = {
+        "id": task.id,
+        "object": "chat.completion",
+        "created": images.created,
+        "model": task.model or model,
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+    }
+    usage = images.to_dict().get("usage")
+    body |= {} if usage is None else {"usage": usage}
+    completion = wire.read_completion(msgspec.json.encode(body), images.meta)
+    origin = provenance(images).origin
+    if origin is not None:
+        set_origin(completion, Origin(images.meta, origin.find, _FIND_AUDIO))
+    return completion
 
 
 def _many(body: Mapping[str, Any]) -> int:

@@ -63,7 +63,7 @@ class AnyEndpoint(Resource):
         # A line break would end the request line, and what follows "#" is never sent (RFC 3986, section 3.5).
         if not path.isprintable() or "#" in path:
             raise ConfigError(f"{path!r} has a line break, a control character or a # inside; write it as %0A, %23…")
-        if not path.startswith("/") and not _is_within(path, self._settings.origin):
+        if not path.startswith("/") and not is_within(path, self._settings.origin):
             raise ConfigError(
                 f"{path!r}: the path must begin with /, or be an address of the relay ({self._settings.origin}): "
                 "the key goes nowhere else"
@@ -110,7 +110,7 @@ def _form_files(files: Mapping[str, PictureSource] | None) -> list[wire.FormFile
     return [wire.FormFile(field, document) for field, document in documents.items()]
 
 
-def _is_within(address: str, origin: str) -> bool:
+def is_within(address: str, origin: str) -> bool:
     """Return whether an address is the relay's, with nothing before the host's name that could be taken for one.
 
     In ``https://relay.example@evil.example/`` the host is the second name (RFC 3986, section 3.2.1).

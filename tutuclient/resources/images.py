@@ -11,15 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Never, TypeAlias, TypeGuard, Unpack, cast, overload
 
 from tutuclient import wire
-from tutuclient.errors import MediaError
+from tutuclient.errors import ConfigError, MediaError
 from tutuclient.media.upload import Upload
 from tutuclient.resources.endpoint import Endpoint, events, stamped
 from tutuclient.resources.image_events import ImageReader, folded
+from tutuclient.resources.image_tasks import ClientTasks, OrdersImages, address_within
 from tutuclient.resources.options import CallOptions
-from tutuclient.resources.resource import Resource
 from tutuclient.resources.views import View, opened, raw, viewed
 from tutuclient.settings import is_unset
 from tutuclient.streams.events import stream_in
+from tutuclient.types.image_tasks import ImageTask
 from tutuclient.types.images import (
     ImageEditFields,
     ImageGenerateFields,
@@ -61,7 +62,14 @@ class _VariationFields(ImageVariationFields, CallOptions, total=False):
     """The keywords of ``images.create_variation``."""
 
 
-class Images(Resource):
+class _SubmitFields(ImageGenerateFields, ImageEditFields, CallOptions, total=False):
+    """The keywords of ``images.submit``."""
+
+    mask: PictureFile | None
+    markup: PictureFile | None
+
+
+class Images(OrdersImages):
     """``client.images``."""
 
     with_raw_response = viewed("raw", lambda: _Raw)
@@ -94,9 +102,14 @@ class Images(Resource):
             **fields: Every field of ``ImageGenerateFields``, the options of ``CallOptions``, and whatever else the
                 relay understands. ``size`` is written with the letter x: ``1024x1024``. Drawing may take minutes.
 
+        Where the relay answers with a task, it is waited for within the deadline; errors carry it in ``task``, and so
+        does the one of a stream, which cannot wait.
+
         Raises:
             ConfigError: The request cannot be written; nothing was sent.
-            OutcomeUnknownError: The connection broke; the images may have been made.
+            OutcomeUnknownError: The connection broke, or a task was not finished by the deadline
+                (``ImageTaskTimeoutError``); the images may have been made.
+            ImageTaskError: The relay's task failed, expired, or has no image.
             UnexpectedResponseError: There is no image in the answer.
             APIError: The relay answered with an error, or with no whole answer.
         """
@@ -144,11 +157,7 @@ class Images(Resource):
             MediaError: An image cannot be used; nothing was sent.
             APIError: As for ``generate``. An older relay answers 501: it has no such endpoint.
         """
-        files = _files(image)
-        if mask is not None and not is_unset(mask):
-            files.append(wire.FormFile("mask", _upload(mask, "mask"), _MASKS))
-        if markup is not None and not is_unset(markup):
-            files.append(wire.FormFile("markup", _upload(markup, "markup")))
+        files = [*_files(image), *_layers(mask, markup)]
         return await self._ask(_EDIT, {"prompt": prompt}, fields, stream=stream, files=files)
 
     async def create_variation(self, *, image: PictureFile, **fields: Unpack[_VariationFields]) -> ImagesResponse:
@@ -166,17 +175,84 @@ class Images(Resource):
         keywords: dict[str, Any] = {**fields}
         return await self._ask(_VARIATION, {}, keywords, files=[wire.FormFile("image", _upload(image, "image"))])
 
+    async def submit(
+        self,
+        *,
+        prompt: str,
+        image: _Images | None = None,
+        **fields: Unpack[_SubmitFields],
+    ) -> ImageTask:
+        """Order images, and return the task that the relay answers with, without waiting for it.
+
+        It is sent as ``generate`` sends it, or with ``image`` as ``edit`` does. A relay that answers with the images
+        at once returns a task that is finished: its ``result`` is the answer. Which relays make tasks of orders, and
+        by which field (``async=True``, mostly, by ``extra_body``) is the relay's to say.
+
+        Args:
+            prompt: What to draw, or to change.
+            image: The images to edit, as for ``edit``; None generates.
+            **fields: As for ``generate`` and ``edit``, ``mask`` and ``markup`` among them. ``timeout`` is for the order
+                alone.
+
+        Raises:
+            MediaError: An image cannot be used; nothing was sent.
+            APIError: As for ``generate``.
+        """
+        keywords: dict[str, Any] = {**fields}
+        layers = _layers(keywords.pop("mask", None), keywords.pop("markup", None))
+        orders = self.submitting()
+        if image is None or is_unset(image):
+            if layers:
+                raise ConfigError("mask= and markup= lie over an image: pass image= too")
+            answer: Any = await orders._ask(_SUBMIT, {"prompt": prompt}, keywords)  # noqa: SLF001  (a copy of its own)
+        else:
+            files = [*_files(image), *layers]
+            answer = await orders._ask(_SUBMIT_EDIT, {"prompt": prompt}, keywords, files=files)  # noqa: SLF001  (as above)
+        return cast("ImageTask", answer)
+
+    def task(self, task: str | ImageTask, *, poll_url: str | None = None) -> ImageTask:
+        """Return to a task of an earlier order, of this process or of another. Nothing is sent until it is asked for.
+
+        ``await client.images.task(id).wait()`` returns its images.
+
+        Args:
+            task: Its id, or an ``ImageTask`` that came out of a pickle.
+            poll_url: Where the relay wants to be asked for it, as the task had it; else it is looked for under
+                ``/tasks/{id}``, ``/images/tasks/{id}`` and ``/images/generations/{id}``.
+
+        Raises:
+            ConfigError: It has no id, or ``poll_url`` is not on the relay's own origin, and the key goes nowhere else.
+        """
+        source = ClientTasks(self._settings, self._transport)
+        if (
+            poll_url is not None
+            and address_within(poll_url, f"{self._settings.base_url}/", self._settings.origin) is None
+        ):
+            raise ConfigError(
+                f"poll_url is {wire.quoted(poll_url)}: it must be a path, or an address of the relay "
+                f"({self._settings.origin}): the key goes nowhere else"
+            )
+        if isinstance(task, ImageTask):
+            known = task.bound(source)
+            known.poll_url = poll_url or known.poll_url
+            return known
+        if not isinstance(task, str) or not (task.strip() or poll_url):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
+            raise ConfigError(f"images.task needs the id of a task, and got {wire.quoted(task)}")
+        return source.task(task.strip(), poll_url)
+
 
 class _Raw(View):
     generate = raw(Images.generate)
     edit = raw(Images.edit)
     create_variation = raw(Images.create_variation)
+    submit = raw(Images.submit)
 
 
 class _Open(View):
     generate = opened(Images.generate)
     edit = opened(Images.edit)
     create_variation = opened(Images.create_variation)
+    submit = opened(Images.submit)
 
 
 def _prepare(body: dict[str, Any]) -> dict[str, Any]:
@@ -216,6 +292,16 @@ def _files(image: _Images) -> list[wire.FormFile]:
     # Never both in one form: new-api reads the first kind that it finds, and drops the other (WIRE.md 1.9).
     field = "image" if len(sources) == 1 else "image[]"
     return [wire.FormFile(field, _upload(source, "image")) for source in sources]
+
+
+def _layers(mask: PictureFile | None, markup: PictureFile | None) -> list[wire.FormFile]:
+    """Return the images of a form that lie over the first one."""
+    files: list[wire.FormFile] = []
+    if mask is not None and not is_unset(mask):
+        files.append(wire.FormFile("mask", _upload(mask, "mask"), _MASKS))
+    if markup is not None and not is_unset(markup):
+        files.append(wire.FormFile("markup", _upload(markup, "markup")))
+    return files
 
 
 def _upload(source: PictureFile, what: str) -> Upload:
@@ -265,6 +351,8 @@ _EDIT = Endpoint(
     read=_read,
     begin=events(_reader),
 )
+_SUBMIT = _GENERATE.for_call("images.submit")
+_SUBMIT_EDIT = _EDIT.for_call("images.submit", "markup")
 _VARIATION: Endpoint[ImagesResponse, Never] = Endpoint(
     "images.create_variation",
     "/images/variations",

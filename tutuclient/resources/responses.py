@@ -180,6 +180,7 @@ class OpenResponse(_Head, Generic[T]):
         self._body: Stream[bytes] | None = None
         self._data: bytes | None = None
         self._result: T | None = None
+        self._then: Callable[[Any], Awaitable[Any]] | None = None
 
     async def iter_bytes(self) -> AsyncGenerator[bytes, None]:
         """Return the body as it comes.
@@ -263,7 +264,7 @@ class OpenResponse(_Head, Generic[T]):
         if result is None:
             reply = self._take()
             try:
-                result = self._result = await self._parse(reply)
+                result = await self._parse(reply)
             except BaseException as error:
                 _close(reply)
                 if isinstance(error, TutuError):
@@ -275,6 +276,9 @@ class OpenResponse(_Head, Generic[T]):
             answer: object = result
             if not isinstance(answer, Stream):  # A stream closes its reply itself.
                 _close(reply)
+            if self._then is not None:
+                result = cast("T", await self._then(result))
+            self._result = result
         return result
 
     async def stream_to_file(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -320,6 +324,11 @@ class OpenResponse(_Head, Generic[T]):
             return read(await parse(reply))
 
         self._parse = both
+        return cast("OpenResponse[U]", self)
+
+    def then(self, finish: Callable[[T], Awaitable[U]]) -> OpenResponse[U]:
+        """Return this response with ``finish`` awaited for the result of its ``parse``, when the connection is free."""
+        self._then = finish
         return cast("OpenResponse[U]", self)
 
     def _take(self) -> Reply:

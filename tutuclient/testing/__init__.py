@@ -32,13 +32,16 @@ if TYPE_CHECKING:
     from tutuclient.testing.exchange import Exchange, Recorded, Scripted
     from tutuclient.testing.faults import FAULTS, RETRY_AFTER_SHAPES, Fault, RawServer, raw_server
     from tutuclient.testing.form import Form, FormFile
+    from tutuclient.testing.image_tasks import POLL_FAULTS, TASK_FORMS, queues
     from tutuclient.testing.server import Server
 
 __all__ = [
     "FAULTS",
     "MODELS_FORMS",
     "PICTURE_FORMS",
+    "POLL_FAULTS",
     "RETRY_AFTER_SHAPES",
+    "TASK_FORMS",
     "Account",
     "Exchange",
     "Fault",
@@ -52,6 +55,7 @@ __all__ = [
     "draws",
     "event",
     "fails",
+    "queues",
     "rate_limited",
     "raw",
     "raw_server",
@@ -74,6 +78,7 @@ _MODULES = {
     "tutuclient.testing.exchange": ("Exchange", "Recorded", "Scripted"),
     "tutuclient.testing.faults": ("FAULTS", "RETRY_AFTER_SHAPES", "Fault", "RawServer", "raw_server"),
     "tutuclient.testing.form": ("Form", "FormFile"),
+    "tutuclient.testing.image_tasks": ("POLL_FAULTS", "TASK_FORMS", "queues"),
     "tutuclient.testing.server": ("Server",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

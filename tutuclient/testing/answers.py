@@ -35,7 +35,7 @@ Frame = Mapping[str, Any] | bytes | str
 Then = Literal["end", "fin", "reset", "hang"]
 
 _DONE = b"data: [DONE]\n\n"
-_ORANGE_PIXEL = base64.b64decode(
+ORANGE_PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP40KUBAAQQAaOxWwIjAAAAAElFTkSuQmCC"
 )
 
@@ -200,7 +200,7 @@ def draws(
     """
     if form is not None and form not in PICTURE_FORMS:
         raise ValueError(f"no image form {form!r}; there are {', '.join(PICTURE_FORMS)}")
-    image = _ORANGE_PIXEL if picture is None else picture
+    image = ORANGE_PIXEL if picture is None else picture
 
     async def play(exchange: Exchange) -> web.StreamResponse:
         asked = exchange.payload.get("image_format")

@@ -99,6 +99,10 @@ class Stage(Protocol):
         """Return the image behind an address of this server; None for all others."""
         ...
 
+    def keep_task(self, path: str, questions: "Answer") -> None:
+        """Answer GET of a path with the answers about a task, whatever else is scripted."""
+        ...
+
     async def work(self, job: Callable[[], T]) -> T:
         """Run in a worker thread what would hold up the event loop."""
         ...

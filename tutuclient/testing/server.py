@@ -21,7 +21,7 @@ from tutuclient.media.kinds import EXTENSIONS
 from tutuclient.testing import faults
 from tutuclient.testing.account import Account
 from tutuclient.testing.answers import media_type
-from tutuclient.testing.exchange import INLINE_BYTES, Exchange, Recorded, Scripted
+from tutuclient.testing.exchange import INLINE_BYTES, Answer, Exchange, Recorded, Scripted
 
 _Handler = web.RequestHandler
 _NO_KEY_NEEDED = frozenset({"/api/status"})
@@ -88,6 +88,7 @@ class Server:
         self.requests: list[Recorded] = []
         self.downloads: list[Recorded] = []
         self.peak_in_flight: int = 0
+        self._tasks: dict[str, Answer] = {}
         self._scripts: deque[Scripted] = deque()
         self._scripts_by_path: defaultdict[str, deque[Scripted]] = defaultdict(deque)
         self._in_flight: set[Recorded] = set()
@@ -190,6 +191,10 @@ class Server:
         """Return the image behind an address of this server; None for all others, which are not fetched."""
         return self._files.get(url.removeprefix(f"{self.base_url}/files/"))
 
+    def keep_task(self, path: str, questions: Answer) -> None:
+        """Answer GET of a path with the answers about a task that ``queues`` has made, until ``reset``."""
+        self._tasks[path] = questions
+
     async def work(self, job: Callable[[], T]) -> T:
         """Run in a worker thread what would hold up the event loop."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, job)
@@ -276,6 +281,8 @@ class Server:
             return error
         if by_path := self._scripts_by_path.get(request.path):
             script = by_path.popleft()
+        elif request.method == hdrs.METH_GET and request.path in self._tasks:
+            script = self._tasks[request.path]
         elif self._scripts and not downloads:
             script = self._scripts.popleft()
         if getattr(script, "reads_body", True):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tutuclient.errors import TutuError
     from tutuclient.pace import Stated
     from tutuclient.settings import Settings
+    from tutuclient.types.image_tasks import ImageTask
 
 # Of so many starts one is an item's of a run, however many calls made one by one are waiting.
 _RUN_SHARE: Final = 8
@@ -43,6 +44,9 @@ class RunItem:
 
     async def before_order(self) -> None:
         """Note that an image is about to be ordered: the request has been admitted, and nothing of it was sent."""
+
+    async def task_accepted(self, task: ImageTask) -> None:
+        """Note the task that an order was answered with, before it is waited for."""
 
     async def order_not_done(self, error: TutuError) -> None:
         """Note that no image was made, as the error shows, and that the order will be sent again."""

@@ -81,6 +81,8 @@ from tutuclient.types.events import LogprobsRefusalDeltaEvent as LogprobsRefusal
 from tutuclient.types.events import LogprobsRefusalDoneEvent as LogprobsRefusalDoneEvent
 from tutuclient.types.events import RefusalDeltaEvent as RefusalDeltaEvent
 from tutuclient.types.events import RefusalDoneEvent as RefusalDoneEvent
+from tutuclient.types.image_tasks import ImageTask as ImageTask
+from tutuclient.types.image_tasks import TaskSource as TaskSource
 from tutuclient.types.images import Image as Image
 from tutuclient.types.images import ImageEditFields as ImageEditFields
 from tutuclient.types.images import ImageError as ImageError

@@ -22,6 +22,7 @@ from tutuclient.wire.chat import split_json_stream as split_json_stream
 from tutuclient.wire.chat import split_values as split_values
 from tutuclient.wire.decoding import UNREADABLE as UNREADABLE
 from tutuclient.wire.decoding import check_count as check_count
+from tutuclient.wire.decoding import read_value as read_value
 from tutuclient.wire.decoding import too_large as too_large
 from tutuclient.wire.decoding import too_many as too_many
 from tutuclient.wire.decoding import unexpected as unexpected
@@ -40,6 +41,11 @@ from tutuclient.wire.fields import makes_image as makes_image
 from tutuclient.wire.form_body import Form as Form
 from tutuclient.wire.form_body import FormFile as FormFile
 from tutuclient.wire.form_body import form as form
+from tutuclient.wire.image_tasks import TaskBody as TaskBody
+from tutuclient.wire.image_tasks import find_task as find_task
+from tutuclient.wire.image_tasks import is_unknown_task as is_unknown_task
+from tutuclient.wire.image_tasks import paths_of as paths_of
+from tutuclient.wire.image_tasks import read_task as read_task
 from tutuclient.wire.inflate import Inflater as Inflater
 from tutuclient.wire.json_body import Body as Body
 from tutuclient.wire.json_body import check_finite as check_finite

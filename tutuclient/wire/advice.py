@@ -40,17 +40,35 @@ _FOR_PATHS: dict[str, tuple[tuple[type[APIStatusError], str], ...]] = {
         (errors.ContentPolicyError, "the text was rejected: change it; sending it again will not help"),
     ),
 }
+# A proxy gave up on an answer that was silent for too long; Cloudflare after 100 s (QuantumNous/new-api#4478).
+# new-api passes on the number of its upstream's proxy in words.
+_GAVE_UP = frozenset({504, 524})
+_GAVE_UP_WORDS = re.compile(r"\b(?:status(?: code)?|error code)\W{0,3}(?:504|524)\b", re.IGNORECASE)
+_OUTLASTING: dict[str, str] = {
+    "/images/generations": (
+        "a proxy gave up on the silent connection while the image was made, so it may be billed: stream=True with "
+        "partial_images=1 keeps a connection alive, and client.images.submit(…) needs none where the relay answers "
+        "with a task"
+    ),
+    "/chat/completions": (
+        "a proxy gave up on the silent connection while the answer was made: stream=True keeps a connection alive"
+    ),
+}
+_OUTLASTING["/images/edits"] = _OUTLASTING["/images/generations"]
 _VERSION = re.compile(r"/v\d+[a-z0-9]*(?=/|$)")
 
 
-def advice_for(cls: type[APIStatusError], meta: Meta, code: object, text: str) -> str:
+def advice_for(cls: type[APIStatusError], meta: Meta, code: object, text: str, status: int = 0) -> str:
     """Return what to try after an error of a class, or "" where nothing is known to help.
 
-    The method and address in ``meta`` decide where the same class means different things.
+    The method and address in ``meta`` decide where the same class means different things. ``status`` is the error's own
+    where it stands within an answer.
     """
     if issubclass(cls, errors.NotFoundError):
         return _not_found_advice(meta, code, text)
     path = meta.asked[1].partition("?")[0].rstrip("/")
+    if issubclass(cls, errors.InternalServerError) and (status in _GAVE_UP or _GAVE_UP_WORDS.search(text)):
+        return next((words for end, words in _OUTLASTING.items() if path.endswith(end)), "")
     rows = (*_FOR_PATHS.get("/" + path.rpartition("/")[2], ()), *_ADVICE)
     return next((words for kind, words in rows if issubclass(cls, kind)), "")
 

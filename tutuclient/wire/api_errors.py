@@ -110,7 +110,7 @@ def _status_error(
     status: int,
     retry_after: float | None,
 ) -> APIStatusError:
-    advice = advice_for(cls, meta, found.fields.get("code"), text)
+    advice = advice_for(cls, meta, found.fields.get("code"), text, status)
     message = f"{what}: {printable(text) or 'nothing more'}" + (f" ({advice})" if advice else "")
     # The error's own object first, then the fields found around it.
     own, around = APIError(body=found.body), APIError(body=found.fields)

@@ -51,7 +51,7 @@ _GOOD_WORDS = frozenset(
     }
 )
 _BAD_STATUSES = frozenset({"error", "fail", "failed", "failure"})
-_ACCEPTED = frozenset(
+ACCEPTED = frozenset(
     [
         "accepted",
         "submitted",
@@ -78,12 +78,13 @@ _ACCEPTED_WORDS = re.compile(
     r"|being (?:processed|generated|made)|is processing",
     re.IGNORECASE,
 )
-_TASK_IDS = (
-    *("task_id", "taskId", "taskid", "taskUUID", "job_id", "jobId", "prediction_id", "generation_id", "generationId"),
-    # Where to ask for the task: Black Forest Labs, fal.ai, Stable Diffusion API.
-    *("poll_url", "polling_url", "status_url", "fetch_result"),
+TASK_NAMES = (
+    *("task_id", "taskId", "taskid", "taskUUID", "job_id", "jobId", "prediction_id"),
+    *("generation_id", "generationId"),
 )
-_STATUSES = ("status", "task_status", "state", "taskStatus")
+# A task is known by its name, or by where to ask for it: Black Forest Labs, fal.ai, Stable Diffusion API.
+_TASK_IDS = (*TASK_NAMES, "poll_url", "polling_url", "status_url", "fetch_result")
+STATUSES = ("status", "task_status", "state", "taskStatus")
 
 
 class FoundError(NamedTuple):
@@ -267,7 +268,7 @@ def _in_error_fields(tree: dict[str, Any]) -> FoundError | None:
         if first or not _is_good_code(code):
             return FoundError(error_fields(tree) | {"code": code}, tree, "error_code")
     # A task that failed gives its reason, and is what was asked for.
-    task = any(tree.get(name) for name in _TASK_IDS) and any(tree.get(name) for name in _STATUSES)
+    task = any(tree.get(name) for name in _TASK_IDS) and any(tree.get(name) for name in STATUSES)
     for name in () if codes or task else _ERROR_MESSAGE_FIELDS:
         value = tree.get(name)
         if isinstance(value, str) and value.strip() and not is_good_word(value):
@@ -337,7 +338,7 @@ def _has_task(tree: Mapping[str, Any]) -> bool:
         if is_object(part):
             if any(isinstance(part.get(name), str | int) and part.get(name) for name in _TASK_IDS):
                 return True
-            if any(str(part.get(name) or "").casefold() in _ACCEPTED for name in _STATUSES):
+            if any(str(part.get(name) or "").casefold() in ACCEPTED for name in STATUSES):
                 return True
     result = tree.get("result")
     if is_object(result):
