@@ -41,10 +41,10 @@ def orders(client: TutuClient, folder: Path, count: int = 1, **options: Any) -> 
 
 async def test_an_intent_is_written_when_the_order_is_admitted(server: Server, tmp_path: Path) -> None:
     server.answers(*[draws(delay=0.2)] * 3)
-    async with TutuClient("any", server.base_url, max_concurrency=1) as client:
+    async with TutuClient("any", server.base_url, rate="1/s") as client:
         async with orders(client, tmp_path, 3, concurrency=3, on_exit="cancel"):
             await server.wait_requests(1)
-            await asyncio.sleep(0.02)
+            await until(lambda: client.pace.waiting == 2)
             assert kinds(tmp_path) == ["sent"]
         assert kinds(tmp_path) == ["sent"]
         run = orders(client, tmp_path, 3)
@@ -263,9 +263,10 @@ async def test_leaving_a_run_of_orders_loses_none_and_orders_none_twice(
 
 async def test_leaving_a_run_sends_nothing_that_waits(server: Server, tmp_path: Path) -> None:
     server.answers(draws(delay=0.2), *[draws()] * 20)
-    async with TutuClient("any", server.base_url, max_concurrency=1) as client:
+    async with TutuClient("any", server.base_url, rate="2/s") as client:
         async with orders(client, tmp_path, 20, concurrency=4, on_exit="settle"):
             await server.wait_requests(1)
+            await until(lambda: client.pace.waiting == 3)
         assert await nothing_left(client) == []
     assert len(server.requests) == 1
     assert kinds(tmp_path) == ["sent", "ok"]

@@ -314,9 +314,9 @@ class BatchRun(Generic[T]):
     async def _answer(self, turn: int, item: Item) -> None:
         assert self._answering is not None  # noqa: S101  (for the type checkers)
         me = cast("asyncio.Task[Any]", asyncio.current_task())
-        first = None if self._equals is None else await self._equals.first(item)
         order = self._busy[me] = self._answering.begin(item)
         try:
+            first = None if self._equals is None else await self._equals.first(item)
             result = await (self._ask(item, order) if first is None else self._answering.repeat(item, first))
         finally:
             del self._busy[me]
