@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import signal
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tutuclient.batch.answering import Call
@@ -16,7 +19,7 @@ from tutuclient.transport.admission import answering_items
 from tutuclient.types.chat import ChatChoice, ChatCompletion, ChatMessage, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
 
@@ -50,6 +53,19 @@ def pairs(count: int) -> list[tuple[str, bytes]]:
 def records(folder: Path) -> list[Record]:
     """Return what the journal of a run says of its items."""
     return [record for record in read(folder / "journal.jsonl") if record.k != "ev"]
+
+
+@contextmanager
+def full_disk(size_bytes: int) -> Iterator[None]:
+    """Let no file grow beyond a size: the system refuses to write more, as it does when a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 class Bucket:

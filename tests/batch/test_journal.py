@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import resource
-import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,11 +15,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from tests.batch.runs import full_disk
 from tutuclient import ConfigError
-from tutuclient.batch.journal import Journal, JournalError, Keys, Record, encode, read, scan, whole
+from tutuclient.batch.journal import Found, Journal, JournalError, Keys, Record, encode, read, scan, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 CONFIG = {"model": "m", "prompt": "p"}
 
@@ -158,12 +158,52 @@ async def test_two_writers_are_refused(tmp_path: Path) -> None:
     await (await Journal.open(tmp_path, CONFIG)).aclose()
 
 
+async def test_opening_that_is_cancelled_holds_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scanning, go = threading.Event(), threading.Event()
+
+    def slow(path: Path) -> Found:
+        scanning.set()
+        go.wait(10)
+        return scan(path)
+
+    monkeypatch.setattr("tutuclient.batch.journal.scan", slow)
+    opening = asyncio.ensure_future(Journal.open(tmp_path, CONFIG))
+    await asyncio.to_thread(scanning.wait, 10)
+    opening.cancel()
+    asyncio.get_running_loop().call_later(0.05, go.set)
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await (await Journal.open(tmp_path, CONFIG)).aclose()
+
+
 async def test_another_configuration_is_refused_with_what_differs(tmp_path: Path) -> None:
     await (await Journal.open(tmp_path, CONFIG)).aclose()
-    with pytest.raises(ConfigError, match=r"another configuration \(model\)"):
+    with pytest.raises(ConfigError, match=r"another configuration \(model was 'm', is 'n'\): .*allow_change"):
         await Journal.open(tmp_path, {**CONFIG, "model": "n"})
     await (await Journal.open(tmp_path, {**CONFIG, "model": "n"}, allow_change=True)).aclose()
     await (await Journal.open(tmp_path, {**CONFIG, "model": "n"})).aclose()
+
+
+async def test_a_run_of_a_newer_format_is_not_touched(tmp_path: Path) -> None:
+    await write(tmp_path, [ok(1)])
+    path = tmp_path / "run.json"
+    path.write_bytes(path.read_bytes().replace(b'"format": 1', b'"format": 2'))
+    with pytest.raises(ConfigError, match="has the format 2, and this version of tutuclient knows those up to 1"):
+        await Journal.open(tmp_path, CONFIG, allow_change=True)
+    assert ids(tmp_path) == ["item1"]
+
+
+async def test_what_is_new_or_gone_from_a_configuration_is_said(tmp_path: Path) -> None:
+    await (await Journal.open(tmp_path, CONFIG)).aclose()
+    with pytest.raises(ConfigError, match=r"\(prompt was 'p', is not set; seed was not set, is 7\)"):
+        await Journal.open(tmp_path, {"model": "m", "seed": 7})
+
+
+async def test_a_disk_that_is_full_from_the_start_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    with full_disk(10), pytest.raises(JournalError, match=r"could not be begun \(File too large\): make room"):
+        await Journal.open(tmp_path, CONFIG)
+    assert os.listdir(tmp_path) == ["LOCK"]  # noqa: PTH208  (a folder of one file)
+    await (await Journal.open(tmp_path, CONFIG)).aclose()
 
 
 async def test_a_file_in_place_of_the_folder_is_a_clear_error(tmp_path: Path) -> None:
@@ -172,27 +212,16 @@ async def test_a_file_in_place_of_the_folder_is_a_clear_error(tmp_path: Path) ->
         await Journal.open(tmp_path / "run", CONFIG)
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """Let no file grow beyond 20 kB: the disk is full, as far as a writer can tell."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
-
-
-@pytest.mark.usefixtures("small_files")
 async def test_a_full_disk_is_said_and_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     journal = await Journal.open(tmp_path, CONFIG)
     done = 0
-    with pytest.raises(JournalError, match=r"could not be written .*make room on the disk"):
-        for number in range(1000):
-            await journal.append(ok(number))
-            done += 1
-    with pytest.raises(JournalError):
-        await journal.aclose()
+    with full_disk(20_000):
+        with pytest.raises(JournalError, match=r"could not be written .*make room on the disk"):
+            for number in range(1000):
+                await journal.append(ok(number))
+                done += 1
+        with pytest.raises(JournalError):
+            await journal.aclose()
     assert ids(tmp_path) == [f"item{number}" for number in range(done)]
     assert 50 < done < 1000
     assert scan(tmp_path / "journal.jsonl").end == (tmp_path / "journal.jsonl").stat().st_size

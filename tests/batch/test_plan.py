@@ -115,7 +115,7 @@ async def test_another_prompt_model_or_schema_is_another_run(client: TutuClient,
         ("what?", {"model": "m", "max_side": 9}, "max_side"),
     ]
     for prompt, changed, name in changes:
-        with pytest.raises(ConfigError, match=rf"another configuration \({name}\)"):
+        with pytest.raises(ConfigError, match=rf"another configuration \({name} was"):
             await client.map([PICTURE], prompt, journal=tmp_path, **changed).gather()
     run = client.map([PICTURE], "how?", model="m", journal=tmp_path, allow_change=True)
     assert len(await run.gather()) == 1

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.batch.runs import Bucket, answer, echo, ordering, pairs, records, run_of
+from tests.batch.runs import Bucket, answer, echo, full_disk, ordering, pairs, records, run_of
 from tutuclient import (
     AuthenticationError,
     BadRequestError,
@@ -488,29 +488,14 @@ async def test_the_intent_is_on_the_disk_before_the_order(tmp_path: Path) -> Non
     assert all("holds no image" in str(result.error) for result in results)
 
 
-async def test_a_full_disk_ends_the_run_and_loses_nothing_that_was_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import os  # noqa: PLC0415  (patched)
-
-    written = 0
-    write = os.write
-
-    def full(descriptor: int, data: bytes) -> int:
-        nonlocal written
-        written += len(data)
-        if written > 5000:
-            raise OSError(28, "No space left on device")
-        return write(descriptor, data)
-
+async def test_a_full_disk_ends_the_run_and_loses_nothing_that_was_read(tmp_path: Path) -> None:
     run = run_of(pairs(1000), folder=tmp_path)
-    monkeypatch.setattr("tutuclient.batch.journal.os.write", full)
-    with pytest.raises(JournalError, match="No space left on device"):
+    with full_disk(5000), pytest.raises(JournalError, match="File too large.*make room on the disk"):
         await run.gather()
-    monkeypatch.undo()
     there = [record.id for record in records(tmp_path)]
     assert sorted(there) == sorted(ids(run.results))
     assert 5 < len(there) < 100
+    assert (tmp_path / "journal.jsonl").read_bytes().endswith(b"\n")
     again = run_of(pairs(1000), folder=tmp_path)
     assert sorted(ids(await again.gather()) + there) == sorted(ids_of(1000))
 

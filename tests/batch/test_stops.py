@@ -127,6 +127,18 @@ async def test_an_account_that_is_short_is_an_items_failure_where_it_stops_nothi
     assert 0 < sum(result.ok for result in results) < 31
 
 
+@pytest.mark.parametrize("dedupe", [False, True])
+async def test_an_account_that_is_short_for_a_moment_costs_no_item(
+    client: TutuClient, server: Server, dedupe: bool
+) -> None:
+    server.answers(*[fails(403, "用户额度不足", code="insufficient_user_quota", delay=0.02)] * 5)
+    items = [(f"item{number}", PICTURE + bytes([number])) for number in range(40)]
+    results = await client.map(items, "what?", concurrency=8, dedupe=dedupe).gather()
+    assert [result.error for result in results if not result.ok] == []
+    assert len(results) == 40
+    assert len(server.requests) == 45
+
+
 async def test_leaving_the_block_while_items_wait_for_the_account_keeps_their_results() -> None:
     go = asyncio.Event()
 

@@ -13,7 +13,7 @@ import msgspec
 
 from tutuclient._threads import in_thread
 from tutuclient.batch.dedupe import copied
-from tutuclient.batch.journal import Journal, JournalError, Record
+from tutuclient.batch.journal import Journal, JournalError, Kind, Record
 from tutuclient.batch.result import BatchResult, ItemOutcome
 from tutuclient.errors import APIError, ImageDownloadError, ImageTaskError, NoImageError, TutuError, printable
 from tutuclient.transport.admission import RunItem, answering_items
@@ -61,7 +61,7 @@ class Order(RunItem):
     def __init__(self, journal: Journal | None, item: Item) -> None:
         super().__init__()
         self._journal = journal
-        self._id, self._key, self._eq = item.id, f"{item.key:016x}", content_key(item)
+        self._item = item
         self.ordered: bool = False
         self.settling: bool = False
 
@@ -79,10 +79,9 @@ class Order(RunItem):
         """
         if self._journal is not None:
             try:
-                await self._journal.append(Record(k="sent", id=self._id, key=self._key, eq=self._eq), sync=True)
+                await self._journal.append(self._record("sent", eq=content_key(self._item)), sync=True)
             except asyncio.CancelledError:  # The intent may be on the disk already, and nothing will be sent.
-                cls, outcome = "CancelledError", "not_sent"
-                self._journal.note(Record(k="skip", id=self._id, key=self._key, eq=self._eq, cls=cls, outcome=outcome))
+                self._journal.note(self._skipped("CancelledError", "not_sent"))
                 raise
         self.ordered = True
 
@@ -96,9 +95,9 @@ class Order(RunItem):
             return
         url = task.poll_url or ""
         try:
-            await self._journal.append(Record(k="sent", id=self._id, key=self._key, task=task.id, url=url), sync=True)
+            await self._journal.append(self._record("sent", task=task.id, url=url), sync=True)
         except JournalError as error:
-            error.add_note(f"the image of {self._id!r} is being made as the task {task.id!r} {url}".rstrip())
+            error.add_note(f"the image of {self._item.id!r} is being made as the task {task.id!r} {url}".rstrip())
             raise
 
     async def order_not_done(self, error: TutuError) -> None:
@@ -109,11 +108,15 @@ class Order(RunItem):
         """
         if self._journal is None:
             return
-        status = getattr(error, "status_code", None) or 0
-        cls, outcome = type(error).__name__, error.outcome or ""
         await self._journal.append(
-            Record(k="skip", id=self._id, key=self._key, eq=self._eq, cls=cls, outcome=outcome, st=status)
+            self._skipped(type(error).__name__, error.outcome or "", getattr(error, "status_code", None) or 0)
         )
+
+    def _skipped(self, cls: str, outcome: str, status: int = 0) -> Record:
+        return self._record("skip", cls=cls, outcome=outcome, st=status, eq=content_key(self._item))
+
+    def _record(self, kind: Kind, **more: Any) -> Record:
+        return Record(k=kind, id=self._item.id, key=f"{self._item.key:016x}", **more)
 
 
 class Answering(Generic[T]):

@@ -46,8 +46,8 @@ VERSION: Final = 1
 _NAME: Final = "journal.jsonl"
 _SYNC_S: Final = 0.1
 _SYNC_RECORDS: Final = 256
-_NEW_KEYS: Final = 8192
-_MERGED_KEYS: Final = 131_072
+_SHARD_BITS: Final = 12  # a million keys are 244 in each, which one is inserted into in a microsecond
+_SHIFT: Final = 64 - _SHARD_BITS
 _GATHER_S: Final = 0.002
 _JOINED: Final = 512  # records that are written at once
 _CRC: Final = b',"crc":"'
@@ -179,34 +179,30 @@ def read(path: Path) -> Iterator[Record]:
 
 
 class Keys:
-    """A set of keys in 8 bytes each: sorted arrays, and a plain set of those that came since. A set alone takes 80."""
+    """A set of keys in some nine bytes each, where a set takes eighty: sorted arrays, by the first bits of the key."""
 
     def __init__(self, keys: Iterable[int] = ()) -> None:
-        self._sorted = [array("Q", sorted(keys))]
-        self._new: set[int] = set()
+        self._shards: list[array[int]] = [array("Q") for _ in range(1 << _SHARD_BITS)]
+        for key in keys:
+            self._shards[key >> _SHIFT].append(key)
+        self._shards = [array("Q", sorted(set(shard))) for shard in self._shards]
 
     def __contains__(self, key: int) -> bool:
-        return key in self._new or any(_holds(keys, key) for keys in self._sorted)
+        shard = self._shards[key >> _SHIFT]
+        at = bisect_left(shard, key)
+        return at < len(shard) and shard[at] == key
 
     def __len__(self) -> int:
-        return sum(map(len, self._sorted)) + len(self._new)
+        return sum(map(len, self._shards))
 
-    def add(self, key: int) -> None:
-        """Add a key."""
-        if key in self:
-            return
-        self._new.add(key)
-        if len(self._new) >= _NEW_KEYS:
-            self._sorted.append(array("Q", sorted(self._new)))
-            self._new.clear()
-            # Two of a size become one, as in a binary counter, up to where sorting them would hold the event loop.
-            while len(self._sorted) > 1 and _MERGED_KEYS > len(self._sorted[-1]) >= len(self._sorted[-2]) > 0:
-                self._sorted[-2:] = [array("Q", sorted(self._sorted[-2] + self._sorted[-1]))]
-
-
-def _holds(keys: array[int], key: int) -> bool:
-    at = bisect_left(keys, key)
-    return at < len(keys) and keys[at] == key
+    def add(self, key: int) -> bool:
+        """Add a key; return whether it is new."""
+        shard = self._shards[key >> _SHIFT]
+        at = bisect_left(shard, key)
+        if at < len(shard) and shard[at] == key:
+            return False
+        shard.insert(at, key)
+        return True
 
 
 class Found(NamedTuple):
@@ -287,14 +283,21 @@ class Lock:
         try:
             _lock(self._descriptor)
         except OSError as error:
-            os.close(self._descriptor)
+            self.release()
             raise JournalError(
                 f"the run {printable(str(folder))} is in use by another process: wait for it, or choose another folder"
             ) from error
 
     def release(self) -> None:
-        """Give it back."""
-        os.close(self._descriptor)
+        """Give it back; doing so again has no effect."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        # Taken in a thread, for a task that was cancelled meanwhile.
+        if hasattr(self, "_descriptor"):
+            self.release()
 
 
 try:
@@ -390,6 +393,7 @@ class Writer:
         if self._thread.is_alive():
             self._queue.put(None)
             await self._ended.wait()
+            self._thread.join()  # That was the last thing it did.
         if self._failure is not None:
             raise self._failure
 
@@ -449,11 +453,7 @@ class Writer:
         self._unsynced = 0
 
     def _fail(self, done: str, error: OSError) -> None:
-        more = ": make room on the disk, and run the same again" if error.errno in _FULL else ""
-        self._failure = JournalError(
-            f"the journal {printable(str(self._path))} could not be {done} ({error.strerror}){more}; "
-            "what it holds is safe"
-        )
+        self._failure = _not_written(self._path, done, error)
         self._failure.__cause__ = error
 
     def _answer(self, waiters: list[asyncio.Future[None]]) -> None:
@@ -502,9 +502,19 @@ class Journal:
             ConfigError: The folder cannot be used, or holds a run with another configuration.
             JournalError: Another process writes to it, or the disk is full.
         """
-        lock, found = await in_thread(_prepare, folder, config, allow_change)
+        opening = asyncio.ensure_future(in_thread(_prepare, folder, config, allow_change))
+        try:
+            lock, found = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # Its thread goes on all the same, and takes the lock.
+            opening.add_done_callback(_release)
+            await asyncio.wait([opening])
+            raise
         try:
             return cls(folder, found, lock, Writer(folder / _NAME, found.end))
+        except OSError as error:
+            lock.release()
+            raise _not_written(folder, "begun", error) from error
         except BaseException:
             lock.release()
             raise
@@ -538,9 +548,28 @@ def _prepare(folder: Path, config: dict[str, Any], allow_change: bool) -> tuple[
             path.touch()
             sync_folder(folder)
         return lock, scan(path)
+    except OSError as error:
+        lock.release()
+        raise _not_written(folder, "begun", error) from error
     except BaseException:
         lock.release()
         raise
+
+
+def _release(opening: asyncio.Future[tuple[Lock, Found]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].release()
+
+
+def _not_written(path: Path, done: str, error: OSError) -> JournalError:
+    more = ": make room on the disk, and run the same again" if error.errno in _FULL else ""
+    return JournalError(
+        f"the journal {printable(str(path))} could not be {done} ({error.strerror}){more}; what it holds is safe"
+    )
+
+
+def _shown(config: dict[str, Any], name: str) -> str:
+    return printable(repr(config[name]), 80) if name in config else "not set"
 
 
 def _check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -> None:
@@ -551,20 +580,30 @@ def _check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -
         there = None
     except (OSError, msgspec.DecodeError) as error:
         raise ConfigError(f"{printable(str(path))} cannot be read: {error}") from error
+    if there is not None and there.get("format") != VERSION:
+        raise ConfigError(
+            f"the run in {printable(str(folder))} has the format {printable(str(there.get('format')), 20)}, and this "
+            f"version of tutuclient knows those up to {VERSION}"
+        )
     before: dict[str, Any] = {} if there is None else there.get("config") or {}
     if there is not None and before == config:
         return
     if there is not None and not allow_change:
-        changed = ", ".join(sorted(name for name in {*config, *before} if config.get(name) != before.get(name)))
+        names = sorted(name for name in {*config, *before} if config.get(name) != before.get(name))
+        changed = "; ".join(f"{name} was {_shown(before, name)}, is {_shown(config, name)}" for name in names)
         raise ConfigError(
-            f"the run in {printable(str(folder))} was begun with another configuration ({printable(changed)}): choose "
-            "another folder, or allow the change, and what it changes is asked again"
+            f"the run in {printable(str(folder))} was begun with another configuration ({changed}): choose another "
+            "folder, or pass allow_change=True, and what it changes is asked again"
         )
     data = msgspec.json.format(msgspec.json.encode({"format": VERSION, "created": time.time(), "config": config}))
     part = folder / ".run.json.part"
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     sync_folder(folder)

@@ -314,9 +314,9 @@ class BatchRun(Generic[T]):
     async def _answer(self, turn: int, item: Item) -> None:
         assert self._answering is not None  # noqa: S101  (for the type checkers)
         me = cast("asyncio.Task[Any]", asyncio.current_task())
-        first = None if self._equals is None else await self._equals.first(item)
         order = self._busy[me] = self._answering.begin(item)
         try:
+            first = None if self._equals is None else await self._equals.first(item)
             result = await (self._ask(item, order) if first is None else self._answering.repeat(item, first))
         finally:
             del self._busy[me]
@@ -464,7 +464,7 @@ class BatchRun(Generic[T]):
             self._equals.name_apart(item, self._ids)
         name = digest_of_id(item.id)
         self._order.append(name)
-        if name in self._ids:
+        if not self._ids.add(name):
             more = "" if item.own else ", or ask about equal ones once, with dedupe=True"
             raise_after = ConfigError(
                 f"items {self._order.index(name)} and {item.index} have the same id {printable(item.id, 200)!r}: give "
@@ -472,7 +472,6 @@ class BatchRun(Generic[T]):
             )
             self._fail(raise_after)
             return None
-        self._ids.add(name)
         if self._journal is None or item.fault is not None:
             return item
         found = self._journal.found
