@@ -406,7 +406,12 @@ async def test_cancelling_leaves_the_task_at_the_relay(client: TutuClient, serve
     server.answers(queues(PNG, task_id="t9", steps=[5] * 10))
     seen: list[ImageTask] = []
 
+    admitted: list[bool] = []
+
     class Item(RunItem):
+        def admitted(self) -> None:
+            admitted.append(True)
+
         async def task_accepted(self, task: ImageTask) -> None:
             seen.append(task)
 
@@ -420,6 +425,8 @@ async def test_cancelling_leaves_the_task_at_the_relay(client: TutuClient, serve
     with pytest.raises(asyncio.CancelledError):
         await ordering
     [task] = seen
+    # Only the order is the item's: questions are calls made one by one, which go first.
+    assert admitted == [True]
     assert await (await client.images.task(task.id).wait()).images[0].read() == PNG
     assert {request.method for request in server.requests[1:]} == {"GET"}
 
