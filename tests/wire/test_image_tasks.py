@@ -108,6 +108,8 @@ ANSWERS: dict[str, tuple[Any, tuple[str, int | None, str]]] = {
     "cancelled": ({"task_id": "t9", "status": "cancelled"}, ("failed", None, "")),
     "moderated": ({"id": "t9", "status": "Request Moderated", "result": None}, ("failed", None, "")),
     "expired": ({"id": "t9", "status": "expired"}, ("expired", None, "")),
+    "a number without end": ({"id": "t9", "status": "running", "progress": "1" * 100_000}, ("running", None, "")),
+    "infinity": ({"id": "t9", "status": "running", "progress": "1e999"}, ("running", None, "")),
     "a word of its own": ({"id": "t9", "status": "thinking hard"}, ("", None, "")),
 }  # fmt: skip
 
@@ -122,6 +124,14 @@ def test_what_a_task_says_of_itself_is_read(body: Any, expected: tuple[str, int 
 @pytest.mark.parametrize("body", [{}, [], None, {"data": [{"url": URL}]}, {"status": 200}, {"error": "no"}])
 def test_an_answer_without_a_status_says_nothing_of_a_task(body: Any) -> None:
     assert wire.read_task(body) is None
+
+
+def test_what_is_kept_of_a_task_is_short_and_can_be_shown() -> None:
+    found = wire.find_task(
+        {"task_id": "t9", "status": "up\x1b[2J" + "x" * 10**6, "poll_url": "/" + "x" * 10**6, "status_url": "/a\nb"}
+    )
+    assert found is not None
+    assert (found.poll_url, len(found.status) < 200, found.status.isprintable()) == (None, True, True)
 
 
 @pytest.mark.parametrize(
