@@ -70,6 +70,29 @@ def test_nothing_else_is_one(body: Any) -> None:
     assert wire.find_task(body, Meta(200)) is None
 
 
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ([{"task_id": "a"}, {"task_id": "b"}], ["a", "b"]),
+        (
+            {"code": 200, "data": [{"task_id": "a", "status": "queued"}, {"task_id": "b", "status": "queued"}]},
+            ["a", "b"],
+        ),
+        (
+            {"code": 200, "data": {"tasks": [{"id": "a", "status": "queued"}, {"id": "b", "status": "queued"}]}},
+            ["a", "b"],
+        ),
+        ({"data": [{"task_id": "a"}]}, ["a"]),
+        ({"data": [{"task_id": "a"}, {"url": "https://x.example"}]}, []),
+        ({"data": [{"task_id": f"{number}"} for number in range(101)]}, []),
+        ({"choices": [{"id": "a"}, {"id": "b"}]}, []),
+        (None, []),
+    ],
+)
+def test_an_order_may_have_a_task_for_each_image(body: Any, names: list[str]) -> None:
+    assert [task.id for task in wire.find_tasks(body, Meta(200))] == names
+
+
 @pytest.mark.parametrize("body", [None, {}, "accepted", {"message": "ok"}])
 def test_an_answer_202_is_a_task_by_its_location(body: Any) -> None:
     found = wire.find_task(body, ACCEPTED)

@@ -33,6 +33,7 @@ _MOST_STATUS = 100
 _MOST_ADDRESS = 2048
 _MOST_NUMBER = 32
 _MOST_PAUSE_S = 3600.0
+_MOST_TASKS = 100
 
 _RUNNING = ACCEPTED | {"inprogress", "generating", "pre_processing", "preparing", "not started", "wait", "retrying"}
 _DONE = frozenset(
@@ -107,6 +108,20 @@ def find_task(value: Any, meta: Meta | None = None) -> TaskBody | None:
             return _read(tree, name or _last_step(address or ""), address or location)
     name = _last_step(location or "")
     return _read({}, name, location) if name else None
+
+
+def find_tasks(value: Any, meta: Meta | None = None) -> list[TaskBody]:
+    """Return the tasks that an order was answered with: one, or one for each image; [] where there are none."""
+    found = find_task(value, meta)
+    if found is not None:
+        return [found]
+    trees = [tree.get(name) for tree in _layers(value) for name in ("data", "tasks", "result", "output")]
+    for items in (value, *trees):
+        if is_list(items) and 1 < len(items) <= _MOST_TASKS and all(map(is_object, items)):
+            tasks = [find_task(item) for item in items]
+            if all(task is not None and task.id for task in tasks):
+                return [task for task in tasks if task is not None]
+    return []
 
 
 def read_task(value: Any) -> TaskBody | None:
