@@ -1,7 +1,7 @@
-"""How fast, measured beside what people would pick instead; how it grows; what faults make of it.
+"""How fast, measured beside what people would pick instead; how it grows; what faults and many images make of it.
 
-``python -m benchmarks`` runs the workloads, ``python -m benchmarks growth`` and ``python -m benchmarks faults`` the
-other two. Nothing here is part of the package, and nothing here is asserted: figures are printed next to the goals,
+``python -m benchmarks`` runs the workloads, ``python -m benchmarks growth``, ``… faults`` and ``… fanout`` the other
+three. Nothing here is part of the package, and nothing here is asserted: figures are printed next to the goals,
 and a person reads them.
 
 The way of a measurement: ``rounds`` starts ``server`` in a process of its own on one core, and for every contender,

@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks [growth | faults]``; ``--help`` tells the options."""
+"""The command: ``python -m benchmarks [growth | faults | fanout]``; ``--help`` tells the options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import faults, growth, rounds, table
+from benchmarks import fanout, faults, growth, rounds, table
 from benchmarks.contenders import CONTENDERS
 from benchmarks.suite import WORKLOADS
 
@@ -103,6 +103,23 @@ def _play(options: argparse.Namespace, told: Told) -> None:
     told.keep(options.out, results)
 
 
+def _fan_out(options: argparse.Namespace, told: Told) -> None:
+    parts = [word.strip().lower() for word in options.only.split(",") if word]
+    if strange := set(parts) - set(fanout.PARTS):
+        raise SystemExit(f"no part {strange.pop()!r}; there are {', '.join(fanout.PARTS)}")
+    workloads = fanout.chosen(parts)
+    names = fanout.taking(workloads, options.contenders or ())
+    if strange := set(options.contenders or ()) - set(names):
+        raise SystemExit(f"no contender {strange.pop()!r}; there are {', '.join(fanout.taking(workloads, ()))}")
+    versions = _introduce(options, told, names)
+    values: dict[str, dict[str, object]] = {}
+    for workload in workloads:
+        results = rounds.run(workload, versions, options.workers, options.scale, options.rounds, told.mention)
+        told.say(*fanout.tables(workload, results))
+        values[workload.name] = {name: vars(result) for name, result in results.items()}
+    told.keep(options.out, values)
+
+
 def _introduce(options: argparse.Namespace, told: Told, names: Iterable[str]) -> list[str]:
     """Say who is there, on what, and how large the run is; give the names of those who are."""
     versions, missing = options.workers.versions(list(names))
@@ -120,14 +137,18 @@ def _options() -> argparse.Namespace:
         nargs="?",
         choices=_WHAT,
         default="speed",
-        help="the workloads (speed, unless said otherwise), that cost does not grow, or the named faults",
+        help="the workloads (speed, unless said otherwise), that cost does not grow, the named faults, or runs of many",
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_const", const="quick", dest="scale", help="smaller amounts: minutes")
     size.add_argument("--tiny", action="store_const", const="tiny", dest="scale", help="a smoke test: means nothing")
-    parser.add_argument("--only", default="", metavar="W1,W2", help="speed: only these workloads")
+    parser.add_argument("--only", default="", metavar="W1,W2", help="speed, fanout: only these")
     parser.add_argument(
-        "--contender", action="append", dest="contenders", metavar="NAME", help="speed: only this one; may be repeated"
+        "--contender",
+        action="append",
+        dest="contenders",
+        metavar="NAME",
+        help="speed, fanout: only this one; may be repeated",
     )
     parser.add_argument("--tls", action="store_true", help="speed: over TLS, with a certificate made for the run")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of each measurement (3; 1 when tiny)")
@@ -147,7 +168,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-_WHAT = {"speed": _measure, "growth": _grow, "faults": _play}
+_WHAT = {"speed": _measure, "growth": _grow, "faults": _play, "fanout": _fan_out}
 
 
 def main() -> int:

@@ -49,9 +49,14 @@ DONE = b"data: [DONE]\n\n"
 LAST = b"0\r\n\r\n"
 
 
+def to_json(value: object) -> bytes:
+    """Write JSON as relays do, without spaces."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
 def json_answer(value: object) -> bytes:
     """Frame a JSON answer with its length."""
-    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    body = to_json(value)
     return _HEADERS % (b"application/json; charset=utf-8", b"Content-Length: %d" % len(body)) + body
 
 
@@ -98,13 +103,14 @@ def stream(number: int) -> bytes:
 @functools.cache
 def small() -> bytes:
     """Make the answer to a question about a picture: a sentence, and every field that OpenAI sends beside it."""
-    message: dict[str, object] = {
-        "role": "assistant",
-        "content": "The picture shows a wooden boardwalk through a green meadow under a blue sky with thin clouds. "
-        * 3,
-        "refusal": None,
-        "annotations": [],
-    }
+    return completion(
+        "The picture shows a wooden boardwalk through a green meadow under a blue sky with thin clouds. " * 3
+    )
+
+
+def completion(content: str) -> bytes:
+    """Make a whole answer with this text, and every field that OpenAI sends beside it."""
+    message: dict[str, object] = {"role": "assistant", "content": content, "refusal": None, "annotations": []}
     return json_answer(
         {
             "id": _ID,
@@ -114,7 +120,6 @@ def small() -> bytes:
             "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
             "usage": _USAGE,
             "service_tier": "default",
-            "system_fingerprint": "fp_fc9f1d7035",
         }
     )
 

@@ -12,6 +12,7 @@ import gc
 import resource
 import sys
 import time
+from array import array
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _STATUS = Path("/proc/self/status")
+_SCHEDULED = Path("/proc/thread-self/schedstat")
 _TICK_S = 0.001
 MB = 1e6
 
@@ -30,10 +32,30 @@ class Meter:
         wall_s: Seconds by the clock.
         cpu_s: Seconds of CPU, user and system, all threads.
         peak_mb: The peak of the resident set above what it was at the beginning, in 10^6 bytes.
+        whole_mb: The peak of the resident set itself, in 10^6 bytes.
         lag_ms: The longest time for which the event loop was held; 0.0 unless asked for.
     """
 
-    wall_s = cpu_s = peak_mb = lag_ms = 0.0
+    wall_s = cpu_s = peak_mb = whole_mb = lag_ms = 0.0
+
+    def __init__(self) -> None:
+        self._holds = array("d")
+
+    def late(self, lag_ms: float, waited_ms: float = 0.0) -> None:
+        """Note by how much a tick of the event loop came late.
+
+        Args:
+            lag_ms: By how much.
+            waited_ms: For how much of that its thread was ready to run and had no processor: what else the machine is
+                busy with holds the loop up, and is nobody's fault.
+        """
+        self._holds.append(max(0.0, lag_ms - waited_ms))
+        self.lag_ms = max(self.lag_ms, lag_ms)
+
+    def held(self, share: float) -> float:
+        """Return the ms that so large a share of the ticks was not late by, without the waiting for a processor."""
+        ordered = sorted(self._holds)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
 
 
 @contextlib.asynccontextmanager
@@ -53,7 +75,8 @@ async def metered(*, lag: bool = False) -> AsyncIterator[Meter]:
         yield meter
     finally:
         meter.wall_s, meter.cpu_s = time.perf_counter() - wall, time.process_time() - cpu
-        meter.peak_mb = (_peak() - idle) / MB
+        meter.whole_mb = _peak() / MB
+        meter.peak_mb = meter.whole_mb - idle / MB
         if watch is not None:
             await asyncio.sleep(2 * _TICK_S)  # The block's last hold is seen by the tick behind it.
             watch.cancel()
@@ -61,9 +84,20 @@ async def metered(*, lag: bool = False) -> AsyncIterator[Meter]:
 
 async def _watch(meter: Meter) -> None:
     while True:
-        before = time.perf_counter()
+        before, waited = time.perf_counter(), _waited_ms()
         await asyncio.sleep(_TICK_S)
-        meter.lag_ms = max(meter.lag_ms, (time.perf_counter() - before - _TICK_S) * 1e3)
+        meter.late((time.perf_counter() - before - _TICK_S) * 1e3, _waited_ms() - waited)
+
+
+def _waited_ms() -> float:
+    """Return for how long this thread was ready to run and had no processor, in ms; 0.0 where nobody tells.
+
+    Source: https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat.
+    """
+    try:
+        return int(_SCHEDULED.read_text().split()[1]) / 1e6
+    except OSError:
+        return 0.0
 
 
 def _reset_peak() -> float:
@@ -71,6 +105,11 @@ def _reset_peak() -> float:
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS") or _peak()
+
+
+def resident_mb() -> float:
+    """Return the resident set as it is now, in 10^6 bytes; its peak where the system does not tell (macOS)."""
+    return (_status("VmRSS") or _peak()) / MB
 
 
 def _peak() -> float:

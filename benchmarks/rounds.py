@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.contenders import CONTENDERS
+from benchmarks.contenders.runs import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from benchmarks.workload import Scale, Workload
 
 ROOT = Path(__file__).parent.parent
-_LONGEST_S = 600
 
 
 @dataclass
@@ -110,7 +109,7 @@ class Workers:
     def __init__(self, pythons: Mapping[str, str]) -> None:
         self._pythons = pythons
 
-    def ask(self, contender: str, server: Server | None = None, **asked: Any) -> dict[str, Any]:
+    def ask(self, contender: str, server: Server | None = None, longest_s: float = 600, **asked: Any) -> dict[str, Any]:
         """Have a fresh worker answer; a worker that fails answers with a note."""
         if server is not None:
             asked["origin"] = server.origin
@@ -119,10 +118,10 @@ class Workers:
         around = {**environment(), **(server.trust if server is not None else {})}
         try:
             done = subprocess.run(  # noqa: S603  (ours)
-                command, capture_output=True, text=True, env=around, timeout=_LONGEST_S, check=False
+                command, capture_output=True, text=True, env=around, timeout=longest_s, check=False
             )
         except subprocess.TimeoutExpired:
-            return {"absent": f"no figures after {_LONGEST_S} s"}
+            return {"absent": f"no figures after {longest_s:.0f} s"}
         if done.returncode:
             lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             return {"absent": f"failed: {lines[-1][:200]}", "trace": "\n".join(lines[-12:])}
@@ -167,7 +166,7 @@ def run(
         say: Is told what goes on.
         tls: Against a server that speaks TLS.
     """
-    taking = [name for name in names if workload.takes(CONTENDERS[name])]
+    taking = [name for name in names if workload.takes(EVERY[name])]
     results = {name: Measured() for name in taking}
     core = cores()[1]
     for number in range(1 if workload.once else rounds):
@@ -177,7 +176,8 @@ def run(
                 if result.note:
                     continue
                 say(f"{workload.name}, round {number + 1}: {name}")
-                answer = workers.ask(name, server, workload=workload.name, scale=scale, core=core)
+                asked = {"workload": workload.name, "scale": scale, "core": core}
+                answer = workers.ask(name, server, workload.longest_s, **asked)
                 result.note = answer.get("absent", "")
                 result.amount = answer.get("amount", result.amount)
                 for figure, value in answer.get("figures", {}).items():

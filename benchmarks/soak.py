@@ -33,9 +33,8 @@ if TYPE_CHECKING:
 FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     *(("status", {"status": status}) for status in (500, 502, 503, 504, 520, 524, 529)),
     *(("status", {"status": status}) for status in (400, 401, 403, 404, 413, 422)),
-    ("status", {"status": 429, "retry_after": 0.05}),
     *((name, {}) for name in ("reset_after_request", "fin_after_request", "half_status_line", "half_headers")),
-    *((name, {}) for name in ("garbage", "two_lengths", "empty_429", "early_413", "html", "gzip_cut")),
+    *((name, {}) for name in ("garbage", "two_lengths", "early_413", "html", "gzip_cut")),
     *((name, {"seconds": 1.0}) for name in ("no_answer", "bad_chunk_size", "stalled_body", "stalled_stream")),
     *((name, {}) for name in ("short_body", "whole_json_but_short", "chunked_without_end", "gzip_label_on_plain")),
     *((name, {"pause": 0.001}) for name in ("reset_mid_body", "reset_mid_stream", "fin_mid_stream")),
@@ -47,6 +46,15 @@ FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("silent_stream", {"seconds": 0.5}),
 )
 """What the faulty share meets: quick faults, and slow ones for a second at most."""
+
+# Refusals come from a limit, as a relay's do, and not by chance: a client cannot tell chance from a limit that sinks
+# with every request less, so that it would end at a crawl.
+REFUSALS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("status", {"status": 429, "retry_after": 0.05}),
+    ("empty_429", {}),
+)
+RATE = 200.0
+"""Requests a second that the relay admits, and a quarter of a second's at once."""
 
 FLAT = 1.25
 """How much larger memory may be in the last third than in the first."""
@@ -70,11 +78,18 @@ async def _relay(conversation: Connection, share: float, seed: int) -> None:
 
     dice = random.Random(seed)
     faulty = 0
+    level, at = RATE / 4, time.monotonic()
 
     def choose(request: Recorded) -> Any:
-        nonlocal faulty
+        nonlocal faulty, level, at
         server.requests.clear()  # Its memory of them would grow.
         server.answers(choose)
+        now = time.monotonic()
+        level, at = min(RATE / 4, level + (now - at) * RATE), now
+        if level < 1:
+            name, options = dice.choice(REFUSALS)
+            return answer(name, **options)
+        level -= 1
         if dice.random() < share:
             faulty += 1
             name, options = dice.choice(FAULTS)

@@ -60,10 +60,10 @@ def of_workload(workload: Workload, results: Mapping[str, Measured]) -> Iterator
         yield from notes
     if workload.goals:
         yield ""
-        yield from lines([_GOAL_HEAD, *goals(workload, results)])
+        yield from lines([GOAL_HEAD, *goals(workload, results)])
 
 
-_GOAL_HEAD = ["goal", "at most", "stretch", "measured", "met"]
+GOAL_HEAD = ["goal", "at most", "stretch", "measured", "met"]
 
 
 def goals(workload: Workload, results: Mapping[str, Measured]) -> Iterator[list[str]]:
@@ -105,4 +105,4 @@ def summary(measured: Sequence[tuple[Workload, Mapping[str, Measured]]], names: 
     judged = [row for workload, results in measured for row in goals(workload, results)]
     if judged:
         yield "\n## All goals\n"
-        yield from lines([_GOAL_HEAD, *judged])
+        yield from lines([GOAL_HEAD, *judged])

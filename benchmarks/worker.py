@@ -13,8 +13,8 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from benchmarks import growth
-from benchmarks.contenders import CONTENDERS
+from benchmarks import fanout, growth
+from benchmarks.contenders.runs import EVERY
 from benchmarks.server import pin
 from benchmarks.suite import WORKLOADS
 from benchmarks.workload import Case
@@ -22,7 +22,7 @@ from benchmarks.workload import Case
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked, in this process."""
-    contender = CONTENDERS[asked["contender"]]
+    contender = EVERY[asked["contender"]]
     if contender.blocked:
         sys.modules[contender.blocked] = None  # type: ignore[assignment]  # makes importing it an ImportError
     if missing := contender.missing():
@@ -31,8 +31,10 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
         return {"faults": asyncio.run(import_module("benchmarks.faults").play_all(contender.name))}
     if "workload" not in asked:
         return {"versions": contender.versions()}
-    pin(asked["core"])
-    workload = next(each for each in (*WORKLOADS, *growth.WORKLOADS) if each.name == asked["workload"])
+    measured = (*WORKLOADS, *growth.WORKLOADS, *fanout.WORKLOADS)
+    workload = next(each for each in measured if each.name == asked["workload"])
+    if workload.pinned:
+        pin(asked["core"])
     scale = asked["scale"]
     amount = workload.amounts[scale][contender.slow]
     try:

@@ -87,6 +87,8 @@ class Workload:
         without: Contenders that are left out.
         once: One round is enough: the figures do not swing.
         local: The server has no part in it, so it is left out of a run over TLS.
+        longest_s: Seconds that a worker may take.
+        pinned: The worker keeps to one core.
     """
 
     key: str
@@ -99,6 +101,8 @@ class Workload:
     without: frozenset[str] = field(default_factory=frozenset)
     once: bool = False
     local: bool = False
+    longest_s: float = 600
+    pinned: bool = True
 
     @property
     def name(self) -> str:

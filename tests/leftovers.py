@@ -47,13 +47,13 @@ def idle(client: TutuClient) -> list[Guard]:
     return [guard for guard in guards if not guard.in_use and not guard.is_closing]
 
 
-async def nothing_left(client: TutuClient, seconds: float = 1.0) -> list[str]:
+async def nothing_left(client: TutuClient, seconds: float = 10.0) -> list[str]:
     """Give the leftovers, once there are none or the time is over."""
     await until(lambda: not leftovers(client), seconds)
     return leftovers(client)
 
 
-async def closed(client: TutuClient, server: Server, seconds: float = 1.0) -> list[str]:
+async def closed(client: TutuClient, server: Server, seconds: float = 10.0) -> list[str]:
     """Give what the relay still works on or holds open for nobody, once it is nothing or the time is over."""
 
     def found() -> list[str]:
@@ -66,7 +66,14 @@ async def closed(client: TutuClient, server: Server, seconds: float = 1.0) -> li
     return found()
 
 
-async def until(happened: Callable[[], object], seconds: float = 1.0) -> None:
+async def answered(server: Server) -> None:
+    """Wait until the relay has answered all that came, and the client in the same loop has read it."""
+    await server.until(lambda: server.in_flight == 0)
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+async def until(happened: Callable[[], object], seconds: float = 10.0) -> None:
     """Wait until something is so that tells nobody when it comes to be, at most for so many seconds."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds

@@ -1,4 +1,4 @@
-"""What ``.hatch_build.py`` does when the package is built: an older Python is told at once."""
+"""What is built: with all its files; and what ``.hatch_build.py`` does then: an older Python is told at once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,3 +51,12 @@ def test_the_demos_command_installs_what_the_demo_needs() -> None:
         if line.endswith("tutuclient demo")
     ]
     assert '".[cli,images]"' in command
+
+
+@pytest.mark.parametrize("builder", [SdistBuilder, WheelBuilder])
+def test_the_page_of_a_report_is_built_in(builder: Any) -> None:
+    built = {file.distribution_path for file in builder(str(ROOT)).recurse_included_files()}
+    page = "tutuclient/batch/report/page"
+    wanted = {"index.html", "report.css", "report.js", "charts.js", "icon.svg"}
+    assert {path.name for path in (ROOT / page).iterdir()} == wanted
+    assert {f"{page}/{name}" for name in wanted} <= built

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import threading
 import time
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
@@ -43,21 +45,46 @@ async def test_what_opens_files_waits_for_a_descriptor() -> None:
     assert await in_thread(open_one, opens=True) == "open"
 
 
-async def test_an_abandoned_thread_is_not_waited_for_and_another_is() -> None:
-    ends = threading.Event()
-    for abandon in (True, False):
-        began = time.monotonic()
-        with anyio.move_on_after(0.05):
-            await in_thread(ends.wait, 0.3, abandon_on_cancel=abandon)
-        assert (time.monotonic() - began < 0.25) is abandon
+@pytest.mark.parametrize("abandon", [True, False])
+async def test_an_abandoned_thread_is_not_waited_for_and_another_is(abandon: bool) -> None:
+    loop, begun = asyncio.get_running_loop(), asyncio.Event()
+    ends, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        loop.call_soon_threadsafe(begun.set)
+        ends.wait(20)
+        ended.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(partial(in_thread, work, abandon_on_cancel=abandon))
+        await begun.wait()
+        group.cancel_scope.cancel()
+        if not abandon:
+            loop.call_later(0.05, ends.set)
+    assert ended.is_set() is not abandon
+    ends.set()
+
+
+async def test_heavy_work_has_as_many_threads_as_there_are_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    used: set[threading.Thread] = set()
+    both = threading.Barrier(2)
+
+    def work() -> None:
+        used.add(threading.current_thread())
+        both.wait(5)
+
+    await asyncio.gather(*(in_thread(work, heavy=True) for _ in range(20)))
+    assert len(used) == 2
+    assert await in_thread(threading.current_thread) not in used
 
 
 def test_threads_end_with_the_loop() -> None:
     async def work() -> None:
-        await asyncio.gather(*(in_thread(time.sleep, 0.01) for _ in range(5)))
+        await asyncio.gather(*(in_thread(time.sleep, 0.01, heavy=number % 2 == 0) for number in range(5)))
 
     asyncio.run(work())
-    end = time.monotonic() + 2
+    end = time.monotonic() + 20
     while ours := [each for each in threading.enumerate() if each.name.startswith("tutuclient")]:
         assert time.monotonic() < end, ours
         time.sleep(0.01)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import os
 import random
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, TypeVarTuple
 
 import anyio
 import anyio.lowlevel
@@ -19,21 +19,20 @@ from tutuclient._descriptors import DESCRIPTOR_S, out_of_descriptors
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from anyio import CapacityLimiter
-
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 # As many as anyio and Starlette use: they wait for disks, not for processors.
 _THREADS: Final = 40
-_executors: dict[asyncio.AbstractEventLoop, tuple[ThreadPoolExecutor, AsyncGenerator[None, None]]] = {}
+_Ending: TypeAlias = "tuple[ThreadPoolExecutor, AsyncGenerator[None, None]]"
+_executors: dict[tuple[asyncio.AbstractEventLoop, bool], _Ending] = {}
 
 
 async def in_thread(
     do: Callable[[*Ts], T],
     *args: *Ts,
     abandon_on_cancel: bool = False,
-    limiter: CapacityLimiter | None = None,
+    heavy: bool = False,
     opens: bool = False,
 ) -> T:
     """Run a function in a thread of the running loop's own executor.
@@ -47,37 +46,37 @@ async def in_thread(
         args: Its arguments.
         abandon_on_cancel: Whether cancelling returns while the function still runs. If not, an anyio scope waits for
             it; asyncio's ``Task.cancel`` never does.
-        limiter: Limits how many run at once, beyond the executor's own limit.
+        heavy: Whether it is work for a processor that takes much memory. As many of these run at once as there are
+            processors, in threads of their own: an allocator keeps for each thread what it has used once.
         opens: Whether it opens files, and can be run again from its beginning. Then it is, for up to 30 s, while the
             process has no file descriptors left.
     """
-    async with limiter or contextlib.nullcontext():
-        waited = 0.0
-        while True:
-            work = partial(copy_context().run, do, *args)
-            try:
-                # Raises what has been cancelled before a thread starts. It opens files itself: anyio imports its
-                # backend with the first checkpoint, which fails, too, without a descriptor.
-                await anyio.lowlevel.checkpoint()
-                with anyio.CancelScope(shield=not abandon_on_cancel):
-                    return await asyncio.get_running_loop().run_in_executor(await _executor(), work)
-            except Exception as error:
-                if not opens or waited >= DESCRIPTOR_S or not out_of_descriptors(error):
-                    raise
-            pause = random.uniform(0.01, 0.1)
-            waited += pause
-            await asyncio.sleep(pause)
+    waited = 0.0
+    while True:
+        work = partial(copy_context().run, do, *args)
+        try:
+            # Raises what has been cancelled before a thread starts. It opens files itself: anyio imports its
+            # backend with the first checkpoint, which fails, too, without a descriptor.
+            await anyio.lowlevel.checkpoint()
+            with anyio.CancelScope(shield=not abandon_on_cancel):
+                return await asyncio.get_running_loop().run_in_executor(await _executor(heavy), work)
+        except Exception as error:
+            if not opens or waited >= DESCRIPTOR_S or not out_of_descriptors(error):
+                raise
+        pause = random.uniform(0.01, 0.1)
+        waited += pause
+        await asyncio.sleep(pause)
 
 
-async def _executor() -> ThreadPoolExecutor:
+async def _executor(heavy: bool) -> ThreadPoolExecutor:
     loop = asyncio.get_running_loop()
-    found = _executors.get(loop)
+    found = _executors.get((loop, heavy))
     if found is None:
-        for gone in [each for each in list(_executors) if each.is_closed()]:
+        for gone in [each for each in list(_executors) if each[0].is_closed()]:
             if (left := _executors.pop(gone, None)) is not None:
                 left[0].shutdown(wait=False)
-        executor = ThreadPoolExecutor(_THREADS, "tutuclient")
-        found = _executors[loop] = executor, _until_shutdown(executor)
+        executor = ThreadPoolExecutor(os.cpu_count() or 1 if heavy else _THREADS, "tutuclient")
+        found = _executors[loop, heavy] = executor, _until_shutdown(executor, heavy)
         if closes_generators():
             await anext(found[1])
     return found[0]
@@ -92,7 +91,7 @@ def closes_generators() -> bool:
     return sys.get_asyncgen_hooks().finalizer is not None
 
 
-async def _until_shutdown(executor: ThreadPoolExecutor) -> AsyncGenerator[None, None]:
+async def _until_shutdown(executor: ThreadPoolExecutor, heavy: bool) -> AsyncGenerator[None, None]:
     """Close the executor when the loop shuts down.
 
     A loop has no public callback for that. But ``asyncio.run`` ends with ``loop.shutdown_asyncgens()``, which closes
@@ -102,5 +101,5 @@ async def _until_shutdown(executor: ThreadPoolExecutor) -> AsyncGenerator[None, 
     try:
         yield
     finally:
-        _executors.pop(asyncio.get_running_loop(), None)
+        _executors.pop((asyncio.get_running_loop(), heavy), None)
         executor.shutdown(wait=False)

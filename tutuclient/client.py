@@ -483,6 +483,8 @@ class TutuClient:
                   reserve from the balance for every request. Items that failed so are tried again when the run goes on.
                 * ``max_failures``: A share (from the 20th result on) or a number of failures that ends the run.
                 * ``ordered``: Results in the order of the items.
+                * ``dedupe``: Ask equal items once: the same bytes (or URL), prompt and fields. The others have the
+                  answer, and ``same_as`` says whose it is. An order of an image is not made for an equal one again.
                 * ``on_progress``: Called with the ``BatchSummary`` after each result.
                 * ``on_exit``: "settle" or "cancel" what is in flight when the block is left early; images are settled
                   and questions cancelled by default.

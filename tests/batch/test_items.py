@@ -6,14 +6,16 @@ import io
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import PIL.Image
 import pytest
 
-from tutuclient import ConfigError, Upload, image, user
+from tutuclient import ConfigError, MediaError, Upload, image, user
 from tutuclient.batch.items import Item, Reader, digest, identity
 from tutuclient.testing import sample_picture
 
@@ -131,10 +133,13 @@ def test_a_text_is_a_prompt_where_images_are_generated() -> None:
         (MESSAGES, {"task": "edit"}, "messages have their images in them"),
         ({"messages": MESSAGES, "image": PICTURE}, {}, "messages have their images in them"),
         ({"prompt": "a cat", "image": PICTURE}, {"task": "generate"}, "makes images from words"),
+        (np.zeros((4, 4, 3), np.uint8), {}, r"item 3: a ndarray is no image, and PIL.Image.fromarray\(…\)"),
+        ({"image": np.zeros((4, 4))}, {"task": "edit"}, r"PIL.Image.fromarray\(…\)"),
+        ((PICTURE, 7), {}, "the first of a pair is its id, a text; got bytes"),
     ],
 )
 def test_what_cannot_be_sent_says_why(given: Any, options: Any, why: str) -> None:
-    with pytest.raises(ConfigError, match=why):
+    with pytest.raises((ConfigError, MediaError), match=why):
         item(given, **options)
 
 
@@ -200,6 +205,61 @@ def test_reading_an_identity_leaves_a_file_where_it_was() -> None:
     file.seek(3)
     identity(file)
     assert file.tell() == 3
+
+
+def test_all_that_a_pillow_image_is_sent_by_tells_it_apart() -> None:
+    def striped(height: int) -> PIL.Image.Image:
+        picture = PIL.Image.new("P", (1000, height))
+        picture.putpalette([255, 0, 0, 0, 255, 0])
+        return picture
+
+    other, clear, turned, last = (striped(2000) for _ in range(4))
+    other.putpalette([255, 0, 0, 0, 0, 255])
+    clear.info["transparency"] = 1
+    turned.info["exif"] = b"turned"
+    last.putpixel((999, 1999), 1)
+    assert len({identity(each) for each in (striped(2000), striped(1999), other, clear, turned, last)}) == 6
+
+
+@pytest.mark.parametrize("given", ["bytes", "text", "upload", "part", "row", "messages", "file", "pillow", "dict"])
+@pytest.mark.parametrize("size", [10, 10_000_000])
+async def test_what_is_large_is_digested_in_a_thread(given: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = PICTURE + bytes(size)
+    forms: dict[str, Any] = {
+        "bytes": data,
+        "text": "data:image/png;base64," + "A" * size,
+        "upload": Upload(data),
+        "part": image(data),
+        "row": {"bytes": data, "path": "a.png"},
+        "messages": [user("what?", image(data))],
+        "file": io.BytesIO(data),
+        "pillow": PIL.Image.new("L", (1000, size // 1000 or 1)),
+        "dict": {"image": data, "id": "a"},
+    }
+    used: set[threading.Thread] = set()
+
+    def watched(*parts: Any, **look: Any) -> int:
+        used.add(threading.current_thread())
+        return digest(*parts, **look)
+
+    reader = Reader("ask", "what?", {})
+    monkeypatch.setattr("tutuclient.batch.items.digest", watched)
+    read = await reader.read_aside(forms[given], 0)
+    aside = size > 10 or given in {"file", "pillow"}
+    assert (threading.main_thread() in used) != aside
+    assert read.key == reader.read(forms[given], 0).key != 0
+
+
+async def test_what_has_a_name_is_not_digested_without_a_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = Reader("ask", "what?", {}, keyed=False)
+    monkeypatch.setattr("tutuclient.batch.items.in_thread", None)
+    assert (await reader.read_aside(("a", bytes(10_000_000)), 0)).id == "a"
+    assert (await reader.read_aside(("a", PIL.Image.new("L", (9, 9))), 0)).id == "a"
+
+
+async def test_an_image_that_cannot_be_decoded_is_a_fault() -> None:
+    broken = PIL.Image.open(io.BytesIO(PICTURE[:200]))
+    assert isinstance((await Reader("ask", "what?", {}).read_aside(broken, 0)).fault, OSError)
 
 
 def test_a_key_is_the_same_in_another_process() -> None:

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 KEY = "sk-test-0123456789abcdef"
 COMMANDS = (
-    "analyze", "edit", "generate", "chat", "images", "speech", "transcribe", "translate", "embed",
+    "analyze", "edit", "generate", "chat", "batch", "images", "speech", "transcribe", "translate", "embed",
     "models", "doctor", "serve", "demo",
 )  # fmt: skip
 SKY = "请将这张图片的背景替换为蓝天白云"
-LONG = 20.0
+LONG = 60.0
 """Seconds after which a process that should have ended is given up."""
 
 
@@ -120,6 +120,22 @@ def read(started: subprocess.Popen[str], last: str) -> str:
     return shown
 
 
+def wait_until_it_sleeps(pid: int) -> None:
+    """Wait until a process has nothing to do: it sleeps, and has not run between two looks."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():  # Only Linux tells.
+        time.sleep(1)
+        return
+    until, before = time.monotonic() + LONG, [""]
+    while True:
+        now = re.findall(r"^(?:State|\w*voluntary_ctxt_switches):.*$", status.read_text(), re.MULTILINE)
+        if now == before and "S (sleeping)" in now[0]:
+            return
+        assert time.monotonic() < until, now
+        before = now
+        time.sleep(0.1)
+
+
 class Terminal:
     """A command on a terminal of its own, 100 columns wide."""
 
@@ -159,6 +175,14 @@ class Terminal:
         while words not in self.plain:
             assert time.monotonic() < until, self.shown
             assert self._read(0.1), self.shown
+
+    def wait_until_it_listens(self) -> None:
+        """Wait until the prompt that is shown waits for keys.
+
+        readline prints it a moment before: a signal in between is noticed with the next key only.
+        https://github.com/python/cpython/blob/3.11/Modules/readline.c (readline_until_enter_or_signal)
+        """
+        wait_until_it_sleeps(self._process.pid)
 
     def type(self, keys: str) -> None:
         self.shown = ""

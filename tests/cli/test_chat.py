@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -151,7 +150,7 @@ def test_a_conversation(relay: Server) -> None:
 def test_interrupting_a_conversation_at_its_prompt_ends_it() -> None:
     with Terminal("chat") as terminal:
         terminal.wait_for("> ")
-        time.sleep(0.3)  # CPython's readline misses a signal between printing the prompt and waiting for keys.
+        terminal.wait_until_it_listens()
         terminal.interrupt()
         assert terminal.end() == 130
     assert "Traceback" not in terminal.shown

@@ -36,7 +36,7 @@ def test_no_help_imports_aiohttp() -> None:
 def test_help_lists_the_exit_codes(tutu: Callable[..., Done]) -> None:
     shown = tutu("--help").out
     documented = re.findall(r"^ (\d+): ", shown, re.MULTILINE)
-    assert documented == ["0", "1", "2", "3", "4", "5", "6", "7", "8", "130"]
+    assert documented == ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "74", "130"]
 
 
 def test_version(tutu: Callable[..., Done]) -> None:

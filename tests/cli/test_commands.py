@@ -12,7 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), ("images", "edit"), ("images", "generate")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        (),
+        *((name,) for name in COMMANDS),
+        ("images", "edit"),
+        ("images", "generate"),
+        *(("batch", name) for name in ("run", "retry", "status", "export")),
+    ],
+)
 def test_flags_and_arguments_show_no_python_types(tutu: Callable[..., Done], command: tuple[str, ...]) -> None:
     shown = tutu(*command, "--help").out
     assert "--help" in shown

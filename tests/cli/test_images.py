@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import Done, Terminal, interrupted, one_line, process, size_of
+from tests.cli.conftest import LONG, Done, Terminal, interrupted, one_line, process, size_of, wait_until_it_sleeps
 from tutuclient.testing import Server, fails, raw, sample_picture, sends, streams
 
 if TYPE_CHECKING:
@@ -192,10 +192,11 @@ def test_drafts_are_saved_beside_the_image(
 def test_a_draft_is_there_before_the_image(relay: Server, pictures: list[bytes]) -> None:
     relay.answers(streams(events(pictures[0], final=None), done=False, then="hang"))
     with process("images", "generate", "cat", "-o", "a.png", "--partial", "1") as started:
-        until = time.monotonic() + 20
+        until = time.monotonic() + LONG
         while not Path("a-draft-1.png").exists():
             assert time.monotonic() < until
             time.sleep(0.05)
+        wait_until_it_sleeps(started.pid)  # It has noted what it saved.
         done = interrupted(started)
     assert (done.code, done.out) == (130, "a-draft-1.png\n")
     assert "bill the order all the same" in done.err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,11 +106,10 @@ def test_interrupting_a_stream_is_quick_and_quiet(relay: Server) -> None:
     relay.answers(says("word " * 2000, token_delay=0.02))
     with process("analyze", "cat.png", "what") as started:
         read(started, "word")
-        before = time.monotonic()
         done = interrupted(started)
     assert (done.code, done.err) == (130, "")
     assert done.out.endswith("\n")
-    assert time.monotonic() - before < 2
+    assert len(done.out.split()) < 1000  # It does not read the answer to its end, which has twice as many.
     asyncio.run(relay.wait_closed())
 
 
@@ -123,15 +121,13 @@ def test_interrupting_does_not_wait_for_a_name_look_up() -> None:
         from tutuclient.__main__ import main
         def slow(*_, **__):
             print("looking", flush=True)
-            time.sleep(60)
+            time.sleep(600)
         socket.getaddrinfo = slow
         main()
     """
     with process("models", "--base-url", "http://relay.example", code=code) as started:
         read(started, "looking\n")
-        before = time.monotonic()
         assert interrupted(started) == (130, "", "")
-    assert time.monotonic() - before < 3
 
 
 @pytest.mark.slow
@@ -151,9 +147,8 @@ def test_after_ctrl_c_a_prompt_stands_in_a_line_of_its_own(
     relay.answers(says("word " * 500, token_delay=0.02))
     with Terminal(*arguments) as terminal:
         terminal.wait_for(seen)
-        # readline prints its prompt a moment before it waits: a signal in between is noticed with the next key only.
-        # https://github.com/python/cpython/blob/3.11/Modules/readline.c (readline_until_enter_or_signal)
-        time.sleep(0.3)
+        if seen == "> ":
+            terminal.wait_until_it_listens()
         terminal.interrupt()
         assert terminal.end() == (0 if arguments[0] == "serve" else 130)
         assert terminal.plain.endswith("\n")
@@ -202,6 +197,7 @@ def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
             "connection timeout, server.base_url and {'my_api_key': 1}",
         ),
         ("pass overwrite=True", "pass --overwrite"),
+        ("choose another folder, or allow the change, and", "choose another folder, or pass --allow-change, and"),
         ("it is wrapped in an unknown way: .body has all of it)", "it is wrapped in an unknown way)"),
         ("the stream ended early; what came is in .partial", "the stream ended early"),
     ],

@@ -6,6 +6,7 @@ import pytest
 
 from tests.finding.answers import B64, CDN, DATA_URI, PNG, says, urls
 from tutuclient.finding import find_images
+from tutuclient.finding.text import prepare
 
 PROGRESS = f"""```json
 {{
@@ -200,3 +201,9 @@ async def test_finds_data_in_the_text() -> None:
         assert image.url is None
         assert (image.mime, image.size_bytes) == ("image/png", len(PNG)), text[:60]
         assert await image.read() == PNG
+
+
+def test_of_a_text_of_megabytes_the_beginning_and_the_end_are_searched() -> None:
+    text, _ = prepare("begin " + "word " * 600_000 + "end")
+    assert len(text) < 1_100_000
+    assert (text[:5], text[-3:]) == ("begin", "end")

@@ -11,13 +11,12 @@ import pickle
 import struct
 import sys
 import threading
-import time
 import zlib
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageChops, ImageCms, ImageFile, ImageStat
 
 from tests.media.uploads import (
     DATA,
@@ -34,6 +33,7 @@ from tests.media.uploads import (
     uri,
 )
 from tutuclient.errors import MediaError
+from tutuclient.media import drawing
 from tutuclient.media.parts import image
 from tutuclient.media.upload import Upload
 
@@ -259,23 +259,23 @@ DECLARED = {
 
 
 @pytest.mark.parametrize("kind", DECLARED)
-async def test_a_size_that_the_bytes_cannot_hold_is_refused_at_once(kind: str) -> None:
+async def test_a_size_that_the_bytes_cannot_hold_is_refused_before_it_is_decoded(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = DECLARED[kind]
     Image.init()
-    longest, last = 0.0, time.perf_counter()
+    decoded_sizes: list[tuple[int, int]] = []
+    load = ImageFile.ImageFile.load
 
-    async def watch() -> None:
-        nonlocal longest, last
-        while True:
-            await asyncio.sleep(0)
-            longest, last = max(longest, time.perf_counter() - last), time.perf_counter()
+    def noted(image: ImageFile.ImageFile) -> Any:
+        decoded_sizes.append(image.size)
+        return load(image)
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch)
-        with pytest.raises(MediaError, match=r"declares 9,\d\d0 x 9,\d\d0 pixels, which its [\d,]+ bytes cannot hold"):
-            await Upload(data, max_side=100).open()
-        group.cancel_scope.cancel()
-    assert longest < 0.1
+    # Decoding holds the loop: Pillow takes memory for all pixels with the GIL held.
+    monkeypatch.setattr(ImageFile.ImageFile, "load", noted)
+    with pytest.raises(MediaError, match=r"declares 9,\d\d0 x 9,\d\d0 pixels, which its [\d,]+ bytes cannot hold"):
+        await Upload(data, max_side=100).open()
+    assert decoded_sizes == []
     assert data[:4] == (await first_bytes(data))[:4]  # Without max_side nobody looks.
 
 
@@ -314,7 +314,7 @@ async def test_more_pixels_than_max_pixels_are_refused() -> None:
     assert await sent(Upload(data, max_side=400, max_pixels=1)) == uri(data)
     # Of a JPEG what is decoded counts: an eighth of each side here.
     assert (await decoded(Upload(picture("JPEG", (400, 200)), max_side=10, max_pixels=1300))).size == (10, 5)
-    assert (await refusal(picture("JPEG", (400, 200)), max_side=100, max_pixels=79_999)).outcome == "not_sent"
+    assert (await refusal(picture("JPEG", (400, 200)), max_side=200, max_pixels=79_999)).outcome == "not_sent"
     copy = pickle.loads(pickle.dumps(Upload(data, max_side=10, max_pixels=1)))  # noqa: S301  (our own)
     with pytest.raises(MediaError, match="max_pixels is 1:"):
         await copy.open()
@@ -462,6 +462,55 @@ async def test_no_more_images_are_drawn_at_a_time_than_processors(monkeypatch: p
         for upload in uploads:
             group.start_soon(upload.open)
     assert most == 2
+
+
+@pytest.mark.parametrize("size", [(400, 300), (300, 400), (403, 301)])
+async def test_a_jpeg_is_decoded_at_the_size_that_suffices(
+    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = picture("JPEG", size)
+    mixed: list[tuple[int, int]] = []
+    resize = Image.Image.resize
+
+    def watched(self: Image.Image, *args: Any, **options: Any) -> Image.Image:
+        mixed.append(self.size)
+        return resize(self, *args, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", watched)
+    made = await decoded(Upload(data, max_side=102))
+    whole = Image.open(io.BytesIO(data))
+    whole.thumbnail((102, 102), reducing_gap=None)
+    assert mixed[0] == (-(-size[0] // 2), -(-size[1] // 2))
+    assert made.size == whole.size
+    # On the average of all pixels they are as near as two JPEGs of one image.
+    assert max(ImageStat.Stat(ImageChops.difference(made.convert("RGB"), whole.convert("RGB"))).mean) < 3
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+async def test_the_loop_has_its_turn_while_an_image_is_encoded(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = 0
+    seen: list[int] = []
+    noise = Image.frombytes("RGB", (1600, 1200), os.urandom(1600 * 1200 * 3))
+    noise.format = form
+    write = drawing._Yielding.write
+
+    def watched(self: Any, data: Any) -> int:
+        seen.append(turns)
+        return write(self, data)
+
+    monkeypatch.setattr(drawing._Yielding, "write", watched)
+    upload = Upload(noise)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(100)  # So that the loop runs only where the thread lets it.
+    try:
+        opening = asyncio.ensure_future(upload.open())
+        while not opening.done():
+            await asyncio.sleep(0)
+            turns += 1
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(seen) > 10
+    assert seen[-1] > seen[0]
 
 
 async def test_a_broken_image_is_refused_only_where_it_has_to_be_decoded() -> None:

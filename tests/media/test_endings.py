@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import random
 import struct
-from time import thread_time_ns
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.growth import growth
 from tutuclient.media.endings import Ending
 from tutuclient.media.kinds import image_mime
 
@@ -220,11 +220,8 @@ def test_any_bytes_are_followed(name: str, junk: bytes, at: int) -> None:
     ],
 )
 def test_takes_time_linear_in_the_bytes(start: bytes, piece: bytes) -> None:
-    def work(size: int) -> int:
-        data = start + piece * (size // len(piece))
-        begun = thread_time_ns()
-        followed(data)
-        return thread_time_ns() - begun
+    def data(size: int) -> bytes:
+        return start + piece * (size // len(piece))
 
-    small, large = (min(work(size) for _ in range(3)) for size in (50_000, 400_000))
-    assert large < 24 * max(small, 300_000)
+    # Eight times the bytes: 8 when linear, 64 when quadratic.
+    assert growth(data, followed, 50_000, 400_000) < 24

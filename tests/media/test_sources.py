@@ -246,7 +246,7 @@ async def test_a_forbidden_file_is_refused(file: Path, monkeypatch: pytest.Monke
 @posix
 async def test_pipes_and_devices_are_refused_without_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         assert "is a pipe, a socket or a device" in str(await refusal(tmp_path / "pipe"))
         assert "is a pipe, a socket or a device" in str(await refusal("/dev/zero"))
         monkeypatch.setattr(stat, "S_ISREG", lambda _: True)  # as if it had been a file a moment ago
@@ -381,7 +381,7 @@ async def test_leaving_early_closes_the_file(
 
 
 async def wait_until(true: Callable[[], bool]) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         while not true():  # noqa: ASYNC110  (another thread closes, and tells nobody)
             await anyio.sleep(0.001)
 
@@ -428,7 +428,7 @@ async def test_cancelling_while_a_thread_reads_waits_for_nothing_and_closes(
         task.cancel()
     else:
         scope.cancel()
-    await asyncio.wait([task], timeout=5)
+    await asyncio.wait([task], timeout=20)
     assert task.cancelled() is (how == "task")
     assert not done.is_set()
     assert fds() == before + 1
@@ -456,7 +456,7 @@ async def test_a_cancelled_pass_puts_the_file_object_back() -> None:
     task = asyncio.create_task(sent(upload))
     await wait_until(reading.is_set)
     task.cancel()
-    await asyncio.wait([task], timeout=5)
+    await asyncio.wait([task], timeout=20)
     go_on.set()
     opened = False
     assert await sent(upload) == uri(DATA)

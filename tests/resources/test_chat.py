@@ -161,7 +161,7 @@ async def test_a_stream_that_is_left_is_closed_at_once(client: TutuClient, serve
     server.answers(streams([chunk("a")], done=False, then="hang"))
     stream = await open_stream(client)
     await leave(stream)
-    await server.wait_closed(timeout=1)
+    await server.wait_closed(timeout=10)
     assert server.open_connections == 0
     assert (await client.chat.completions.create(model="m", messages=[user("hi")])).text
     with pytest.raises(APIConnectionError, match="closed before its end"):
@@ -194,7 +194,7 @@ async def test_reading_on_after_a_break_is_one_error_always(
                 await read_again(stream, again)
             assert caught.value.outcome == "unknown"
     if then == "hang":
-        await server.wait_closed(timeout=1)
+        await server.wait_closed(timeout=10)
 
 
 async def read_again(stream: ChatStream, again: str) -> object:
@@ -245,7 +245,7 @@ async def test_one_task_may_read_on_with_another_loop(client: TutuClient, server
 async def test_a_second_reader_disturbs_neither(
     client: TutuClient, server: Server, first: str, second: str, busy: bool
 ) -> None:
-    server.answers(streams(FRAMES, delay=0.02))
+    server.answers(streams(FRAMES, delay=0.05))
     async with await open_stream(client) as stream:
         began = asyncio.Event()
 
@@ -333,7 +333,7 @@ async def test_a_stream_that_is_lost_is_closed_with_one_warning(client: TutuClie
     with pytest.warns(ResourceWarning, match="ChatStream") as caught:
         del stream
         gc.collect()
-        await server.wait_closed(timeout=1)
+        await server.wait_closed(timeout=10)
     assert len(caught) == 1
 
 
@@ -347,7 +347,7 @@ async def test_a_stream_that_is_lost_half_read_is_closed_without_the_garbage_col
     try:
         with pytest.warns(ResourceWarning, match="ChatStream"):
             del stream
-        await server.wait_closed(timeout=1)
+        await server.wait_closed(timeout=10)
     finally:
         gc.enable()
 
@@ -466,7 +466,7 @@ async def test_silence_in_content_ends_the_stream_though_pings_come(client: Tutu
     stream = await open_stream(client, timeout=Timeout(idle=0.3, first_token=5))
     with pytest.raises(StreamIdleTimeoutError, match="0.3 s"):
         await stream.completion()
-    await server.wait_closed(timeout=1)
+    await server.wait_closed(timeout=10)
 
 
 async def test_empty_frames_are_no_content_either(client: TutuClient, server: Server) -> None:

@@ -358,7 +358,7 @@ async def test_audio_that_is_left_is_closed_at_once(
     server.answers(sounds(MP3, then="hang"))
     async with speaking(client) as speech:
         await leave(speech)
-        await server.wait_closed(timeout=1)
+        await server.wait_closed(timeout=10)
         assert server.open_connections == 0
         with pytest.raises(APIConnectionError, match="closed before its end"):
             await anext(speech)
@@ -381,7 +381,7 @@ async def test_audio_whose_block_is_lost_is_closed(client: TutuClient, server: S
     block = speaking(client)
     assert (await block.__aenter__()).mime == "audio/mpeg"
     del block
-    await server.wait_closed(timeout=1)
+    await server.wait_closed(timeout=10)
 
 
 async def test_a_long_speech_is_never_held_whole(client: TutuClient, server: Server, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import itertools
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -87,23 +86,24 @@ async def trickle(writer: asyncio.StreamWriter, *pieces: bytes, gap: float) -> N
 
 @pytest.mark.parametrize("reused", [False, True], ids=["new", "reused"])
 async def test_events_within_one_http_chunk_are_given_as_they_come(reused: bool) -> None:
-    loop = asyncio.get_running_loop()
+    read = asyncio.Semaphore(0)
     events = [encode_frame(chunk(f"{number} ")) for number in range(6)]
 
     async def answer(writer: asyncio.StreamWriter) -> None:
-        await trickle(writer, *events, gap=0.1)
+        writer.write(CHUNKED + b"4000\r\n")
+        for event in events:
+            writer.write(event)
+            await read.acquire()
         end = encode_frame(chunk(finish_reason="stop"))
         writer.write(end + b": " + b" " * (0x4000 - len(b"".join(events) + end) - 3) + b"\n\r\n0\r\n\r\n")
 
-    async with relay(answer) as url, TutuClient(KEY, url, timeout=Timeout(first_token=0.3, idle=0.3)) as client:
+    async with relay(answer) as url, TutuClient(KEY, url, timeout=10) as client:
         if reused:
             await client.models.list()
-        began = loop.time()
         async with client.chat.completions.stream(model="m", messages=MESSAGES) as stream:
-            came = [loop.time() - began async for _ in stream.text()]
+            async for _ in stream.text():
+                read.release()
             assert (await stream.completion()).text == "0 1 2 3 4 5 "
-    assert came[0] < 0.2
-    assert all(later - earlier > 0.05 for earlier, later in itertools.pairwise(came))
 
 
 @pytest.mark.parametrize("end", ["fin", "rst", "silence"])
@@ -111,10 +111,10 @@ async def test_what_had_come_of_an_http_chunk_stands_in_partial(end: str) -> Non
     async def answer(writer: asyncio.StreamWriter) -> None:
         await trickle(writer, encode_frame(chunk("one ")), encode_frame(chunk("two")), gap=0.02)
         if end == "silence":
-            await asyncio.sleep(2)
+            await asyncio.sleep(30)
         (reset(writer.transport) if end == "rst" else writer.close())
 
-    async with relay(answer) as url, TutuClient(KEY, url, timeout=Timeout(idle=0.2), max_retries=0) as client:
+    async with relay(answer) as url, TutuClient(KEY, url, timeout=Timeout(idle=0.6), max_retries=0) as client:
         with pytest.raises(APIConnectionError) as caught:
             async with client.chat.completions.stream(model="m", messages=MESSAGES) as stream:
                 await stream.completion()
@@ -135,12 +135,12 @@ async def test_an_arriving_image_in_one_http_chunk_does_not_count_as_idle(end: s
         for start in range(0, len(body), 40_000):
             writer.write(body[start : start + 40_000])
             await writer.drain()
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
         writer.write(b"\r\n0\r\n\r\n")
 
     async with (
         relay(answer) as url,
-        TutuClient(KEY, url, max_retries=0, timeout=Timeout(idle=0.3)) as client,
+        TutuClient(KEY, url, max_retries=0, timeout=Timeout(idle=0.6)) as client,
         client.chat.completions.stream(model="m", messages=MESSAGES) as stream,
     ):
         assert (await stream.completion()).text == "x" * 400_000
@@ -345,10 +345,12 @@ async def test_a_slow_reader_holds_the_relay_back(server: Server, client: TutuCl
         chunks = aiter(stream)
         await anext(chunks)
         reply: Any = stream._reading.reply
-        await asyncio.sleep(0.3)
-        before = reply._content.total_bytes
-        await asyncio.sleep(0.2)
-        assert reply._content.total_bytes == before
+        async with asyncio.timeout(20):
+            before = -1
+            while reply._content.total_bytes != before:
+                before = reply._content.total_bytes
+                for _ in range(20):  # Turns of the loop, in which the relay would have sent more.
+                    await asyncio.sleep(0.01)
         assert reply._content.total_bytes < 4 * 2**20
 
 

@@ -24,7 +24,7 @@ def limits(total: float | None) -> Limits:
     return Limits(Timer(asyncio.get_running_loop()), task, total)
 
 
-async def late(watched: Limits, seconds: float = 1) -> Kind | None:
+async def late(watched: Limits, seconds: float = 20) -> Kind | None:
     try:
         await asyncio.sleep(seconds)
     except asyncio.CancelledError:
@@ -52,10 +52,10 @@ async def test_a_limit_that_was_eased_does_not_fire() -> None:
 
 
 async def test_a_limit_may_be_moved_along_many_times() -> None:
-    watched = limits(10)
+    watched = limits(30)
     for _ in range(5):
-        watched.limit("idle", 0.04)
-        await asyncio.sleep(0.02)
+        watched.limit("idle", 0.4)
+        await asyncio.sleep(0.1)
     assert await late(watched) == "idle"
     watched.stop()
 
@@ -79,7 +79,7 @@ async def test_a_cancellation_by_somebody_else_is_not_taken_for_a_limit() -> Non
         task = asyncio.current_task()
         assert task is not None
         try:
-            await asyncio.sleep(1)
+            await asyncio.sleep(20)
         except asyncio.CancelledError:
             task.cancel()
             assert watched.caught() is None
@@ -93,7 +93,7 @@ async def test_once_handed_over_it_tells_instead_of_cancelling() -> None:
     watched = limits(0.02)
     told: asyncio.Future[Kind] = asyncio.get_running_loop().create_future()
     watched.hand_over(told.set_result)
-    assert await asyncio.wait_for(told, 1) == "total"
+    assert await asyncio.wait_for(told, 20) == "total"
 
 
 async def test_once_stopped_nothing_fires() -> None:
@@ -136,7 +136,7 @@ async def test_each_call_is_reported_of_its_own_limit() -> None:
     async with asyncio.TaskGroup() as group:
         for name, seconds in names.items():
             group.create_task(work(name, seconds))
-    assert told == [("first", "total"), ("second", "total"), ("third", "total")]
+    assert sorted(told) == [("first", "total"), ("second", "total"), ("third", "total")]
 
 
 async def test_a_deadline_fires_once() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,11 +86,9 @@ async def test_closing_ends_the_calls_that_run_and_says_so(client: TutuClient, s
     server.answers(*[says("x", delay=5)] * 3)
     tasks = [asyncio.create_task(work) for work in (ask(client), ask(client), order(client))]
     await server.wait_requests(3)
-    began = time.monotonic()
     await client.aclose()
     for task in tasks:
         with pytest.raises(APIConnectionError, match="client was closed") as caught:
             await task
         assert caught.value.outcome == "unknown"
-    assert time.monotonic() - began < 0.3
     assert len(server.requests) == 3

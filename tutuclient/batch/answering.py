@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from tutuclient._threads import in_thread
+from tutuclient.batch.dedupe import copied
 from tutuclient.batch.journal import Journal, JournalError, Record
 from tutuclient.batch.result import BatchResult, ItemOutcome
 from tutuclient.errors import APIError, ImageDownloadError, ImageTaskError, NoImageError, TutuError, printable
@@ -60,7 +61,7 @@ class Order(RunItem):
     def __init__(self, journal: Journal | None, item: Item) -> None:
         super().__init__()
         self._journal = journal
-        self._id, self._key = item.id, f"{item.key:016x}"
+        self._id, self._key, self._eq = item.id, f"{item.key:016x}", content_key(item)
         self.ordered: bool = False
         self.settling: bool = False
 
@@ -78,10 +79,10 @@ class Order(RunItem):
         """
         if self._journal is not None:
             try:
-                await self._journal.append(Record(k="sent", id=self._id, key=self._key), sync=True)
+                await self._journal.append(Record(k="sent", id=self._id, key=self._key, eq=self._eq), sync=True)
             except asyncio.CancelledError:  # The intent may be on the disk already, and nothing will be sent.
                 cls, outcome = "CancelledError", "not_sent"
-                self._journal.note(Record(k="skip", id=self._id, key=self._key, cls=cls, outcome=outcome))
+                self._journal.note(Record(k="skip", id=self._id, key=self._key, eq=self._eq, cls=cls, outcome=outcome))
                 raise
         self.ordered = True
 
@@ -110,7 +111,9 @@ class Order(RunItem):
             return
         status = getattr(error, "status_code", None) or 0
         cls, outcome = type(error).__name__, error.outcome or ""
-        await self._journal.append(Record(k="skip", id=self._id, key=self._key, cls=cls, outcome=outcome, st=status))
+        await self._journal.append(
+            Record(k="skip", id=self._id, key=self._key, eq=self._eq, cls=cls, outcome=outcome, st=status)
+        )
 
 
 class Answering(Generic[T]):
@@ -168,7 +171,7 @@ class Answering(Generic[T]):
         answering_items.set(order)
         started = time.monotonic()
         result: BatchResult[T] = BatchResult(item.index, item.id)
-        record = Record(k="ok", id=item.id, key=f"{item.key:016x}")
+        record = Record(k="ok", id=item.id, key=f"{item.key:016x}", eq=content_key(item))
         answer: ChatCompletion | None = None
         if item.fault is not None:
             _note_error(item.fault, "not_sent", result, record)
@@ -198,6 +201,23 @@ class Answering(Generic[T]):
         result.elapsed_s = round(time.monotonic() - started, 6)
         record.dur = record.dur or result.elapsed_s
         await self._write(record, result, paid=answer is not None and self._task != "ask")
+        return result
+
+    async def repeat(self, item: Item, first: BatchResult[T]) -> BatchResult[T]:
+        """Return the result of an equal item as this one's own, and write it down. Nothing is sent, and nothing used.
+
+        Raises:
+            JournalError: It could not be written down.
+        """
+        result = BatchResult(item.index, item.id, copied(first.value), images=[*first.images], same_as=first.id)
+        record = Record(k="ok", id=item.id, key=f"{item.key:016x}", eq=content_key(item), same=first.id, img=[])
+        if first.error is not None:
+            _note_error(first.error, first.outcome, result, record)
+        result.attempts, result.usage, result.finish_reason = 0, None, first.finish_reason
+        for path in result.images:
+            digest = await in_thread(_sha256_of, path) if path.exists() else ""  # It may have been moved away since.
+            record.img.append((path.name, digest))
+        await self._write(record, result, paid=False)
         return result
 
     async def _ask(self, item: Item) -> ChatCompletion:
@@ -253,6 +273,11 @@ class Answering(Generic[T]):
         if isinstance(error, ImageDownloadError) and error.reason == "not_saved":
             self.failure = JournalError(f"the run stopped because an image could not be saved: {error}")
             self.failure.__cause__ = error
+
+
+def content_key(item: Item) -> str:
+    """Return what the journal has of an item's content; "" where equal items are not looked for."""
+    return f"{item.equal:016x}" if item.equal else ""
 
 
 def _sha256_of(path: Path) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import io
 import json
+import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import msgspec
 
+from tutuclient._threads import in_thread
 from tutuclient.batch.journal import encodable
-from tutuclient.errors import ConfigError, printable
+from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.parts import ImagePart
 from tutuclient.media.upload import Upload, shown_image
 from tutuclient.wire.keywords import is_any
@@ -23,13 +28,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Task: TypeAlias = Literal["ask", "edit", "generate"]
+Look: TypeAlias = Callable[[str], str]
 
 _DIGEST_BYTES: Final = 8
 _LONGEST_ID: Final = 200
+# A thread is worth it from here on: this much is digested in half a millisecond.
+_LARGE_BYTES: Final = 512 * 1024
+_PIECE_BYTES: Final = 2**20
 # Of a call, and not of its answer: headers may be secret, and a deadline changes nothing that is written down.
 UNWRITTEN: Final = frozenset({"extra_headers", "extra_query", "timeout"})
 _OWN: Final = frozenset({"id", "image", "images", "prompt", "messages"})
 _OF_THE_RUN: Final = frozenset({"response_format", "stream"})
+# What file systems of fsspec call the state of a file, the surest first: s3fs, gcsfs, adlfs, local, memory.
+_VERSIONS: Final = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -46,6 +57,8 @@ class Item:
         messages: A conversation in place of images and a prompt.
         fields: Fields of its own.
         fault: Why it cannot be sent.
+        own: Whether its id is the caller's own.
+        equal: A digest of what its answer depends on but its name, where equal items are asked once; else 0.
     """
 
     index: int
@@ -56,6 +69,8 @@ class Item:
     messages: list[Any] | None
     fields: dict[str, Any]
     fault: Exception | None = None
+    own: bool = False
+    equal: int = 0
 
 
 class Reader:
@@ -84,12 +99,26 @@ class Reader:
                 generates images, a text is a prompt.
             index: Its place.
         """
-        try:
-            return self._read(given, index)
-        except Exception as error:  # noqa: BLE001  (files that vanish, images that cannot be decoded, what callers wrote)
-            return Item(index, f"item {index}", 0, [], None, None, {}, error)
+        return self._named(self._parsed(given, index))
 
-    def _read(self, given: Any, index: int) -> Item:
+    async def read_aside(self, given: Any, index: int) -> Item:
+        """Return an item as ``read`` does, with the event loop free while much has to be digested for it."""
+        item = self._parsed(given, index)
+        if item.fault is None and (self._keyed or not item.id):
+            shown = [item.sources, item.messages, item.fields]
+            if sum(map(bytes_to_digest, shown)) > _LARGE_BYTES:
+                heavy = any(hasattr(source, "tobytes") for source in item.sources)  # Pixels may have to be decoded.
+                return await in_thread(self._named, item, abandon_on_cancel=True, heavy=heavy)
+        return self._named(item)
+
+    def _parsed(self, given: Any, index: int) -> Item:
+        """Return an item without its key, and without an id where only a digest can name it."""
+        try:
+            return self._parse(given, index)
+        except Exception as error:  # noqa: BLE001  (what callers wrote)
+            return _faulty(index, error)
+
+    def _parse(self, given: Any, index: int) -> Item:
         name: Any = None
         if is_any(given, tuple) and len(given) == 2:  # noqa: PLR2004  (id, source)
             name, given = given
@@ -112,14 +141,36 @@ class Reader:
         else:
             sources = [given]
         self._check(index, name, sources, prompt, messages, fields)
-        found = name or _name(sources)
-        key = 0
-        if found is None or self._keyed:
-            parts = [identity(source) for source in sources]
-            found = found or f"{digest(parts, prompt, messages):016x}"
-            own = {name: value for name, value in fields.items() if name not in UNWRITTEN}
-            key = digest(self._task, found, parts, prompt, messages, own, self._shared)
-        return Item(index, encodable(found), key, sources, prompt, messages, fields)
+        found = name or _name(sources) or ""
+        return Item(index, found, 0, sources, prompt, messages, fields, own=name is not None)
+
+    def _named(self, item: Item) -> Item:
+        """Complete an item: its key, and its id where only a digest can name it. May read files and pixels."""
+        if item.fault is not None or (item.id and not self._keyed):
+            item.id = encodable(item.id)
+            return item
+        try:
+            parts = [identity(source) for source in item.sources]
+            found = item.id or f"{digest(parts, item.prompt, item.messages):016x}"
+            own = {name: value for name, value in item.fields.items() if name not in UNWRITTEN}
+            key = digest(self._task, found, parts, item.prompt, item.messages, own, self._shared)
+        except Exception as error:  # noqa: BLE001  (files that vanish, images that cannot be decoded)
+            return _faulty(item.index, error)
+        item.id, item.key = encodable(found), key
+        return item
+
+    def content(self, item: Item) -> int:
+        """Return a digest of what an item's answer depends on but its name, with files by what is in them.
+
+        It is 0 where that cannot be told without losing it, as of a file that can be read once, or not at all.
+        """
+        try:
+            parts = [identity(source, content_of_name) for source in item.sources]
+            own = {name: value for name, value in item.fields.items() if name not in UNWRITTEN}
+            rest = item.prompt, item.messages, own, self._shared
+            return digest(self._task, parts, *rest, look=content_of_name)
+        except Exception:  # noqa: BLE001  (files that are not there, images that cannot be decoded: the call says it)
+            return 0
 
     def _check(
         self, index: int, name: Any, sources: Sequence[Any], prompt: Any, messages: Any, fields: Mapping[str, Any]
@@ -128,6 +179,12 @@ class Reader:
             raise ConfigError(f"item {index}: its id has to be a text, and not empty; got {printable(repr(name), 80)}")
         for field in _OF_THE_RUN & fields.keys():
             raise ConfigError(f"item {index}: {field} is the same for the whole run: map(…, {field}=…)")
+        for source in sources:
+            if hasattr(cast("Any", type(source)), "dtype"):  # Of numpy, and of all that is made after it.
+                kind = type(source).__name__
+                raise MediaError(
+                    f"item {index}: a {kind} is no image, and PIL.Image.fromarray(…) makes one of an array"
+                )
         if messages is not None:
             if self._task != "ask" or sources:
                 raise ConfigError(f"item {index}: messages have their images in them, and are for questions")
@@ -140,38 +197,80 @@ class Reader:
             raise ConfigError(f"item {index} has an image, and generate= makes images from words: use edit=True")
 
 
-def digest(*parts: Any) -> int:
-    """Return a digest of 64 bits, the same in every process."""
+def _faulty(index: int, error: Exception) -> Item:
+    return Item(index, f"item {index}", 0, [], None, None, {}, error)
+
+
+def digest_of_id(name: str) -> int:
+    """Return a digest of 64 bits of an item's id. ``digest`` would do; this is for every item, and quicker."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=_DIGEST_BYTES).digest(), "big")
+
+
+def digest(*parts: Any, look: Look | None = None) -> int:
+    """Return a digest of 64 bits, the same in every process.
+
+    Args:
+        parts: What is digested.
+        look: What stands for a file by its name: its state, unless told otherwise.
+    """
     hashed = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for part in parts:
-        data = part if isinstance(part, bytes) else _encoded(part)
+        data: bytes | memoryview[int] = part if is_any(part, bytes, memoryview) else _encoded(part, look)
         hashed.update(len(data).to_bytes(8, "big"))
         hashed.update(data)
     return int.from_bytes(hashed.digest(), "big")
 
 
-def _encoded(part: Any) -> bytes:
+def _encoded(part: Any, look: Look | None) -> bytes:
     # By way of plain values: the encoder sorts no keys that are not text, such as those of ``logit_bias``.
-    plain = msgspec.to_builtins(part, enc_hook=_plain, str_keys=True, order="deterministic")
+    hook = partial(_plain, look=look or state_of_name)
+    plain = msgspec.to_builtins(part, enc_hook=hook, str_keys=True, order="deterministic")
     try:
         return msgspec.json.encode(plain, order="deterministic")
     except (UnicodeEncodeError, OverflowError):  # Names of files that are not UTF-8, numbers beyond 64 bits.
         return json.dumps(plain, sort_keys=True).encode()
 
 
-def identity(source: Any) -> str:
-    """Return what tells an image from another under its name: size and time of a file, a digest of bytes."""
+def bytes_to_digest(value: Any) -> float:
+    """Return how many bytes its digest reads, as far as that can be told at once; files by their names are not read."""
+    size: float = 0
+    if is_any(value, str, bytes, bytearray):
+        size = len(value)
+    elif is_any(value, memoryview):
+        size = value.nbytes
+    elif is_any(value, Mapping):
+        size = sum(map(bytes_to_digest, value.values()))
+    elif is_any(value, list, tuple):
+        size = sum(map(bytes_to_digest, value))
+    elif isinstance(value, Upload):
+        size = bytes_to_digest(value.__getstate__())
+    elif isinstance(value, msgspec.Struct):  # Messages, and their parts.
+        size = bytes_to_digest(msgspec.structs.asdict(value))
+    elif not is_any(value, os.PathLike) and any(hasattr(value, name) for name in ("read", "tobytes", "fs")):
+        size = math.inf  # Disks may be slow, pixels not decoded yet, and what fsspec opens far away.
+    return size
+
+
+def identity(source: Any, look: Look | None = None) -> str:
+    """Return what tells an image from another under its name: size and time of a file, a digest of bytes.
+
+    Args:
+        source: The image.
+        look: What stands for a file by its name, as for ``digest``.
+    """
+    look = look or state_of_name
     source = bare(source)
     if is_any(source, str, os.PathLike):
-        return _identity_of_name(_path(source))
+        return look(_path(source))
     if is_any(source, ImagePart, Mapping) and (shown := shown_image(source)) is not None:
-        return f"{identity(shown[0])} {shown[1]}"
+        return f"{identity(shown[0], look)} {shown[1]}"
     if callable(getattr(source, "read", None)):
-        return _identity_of_file(source)
-    if (data := _data(source)) is not None:
-        return f"{digest(data):016x}"
-    path = getattr(source, "path", None)  # Of an open file of fsspec's.
-    return path if isinstance(path, str) else str(_plain(source))
+        return _content_of_file(source) if look is content_of_name else _state_of_file(source)
+    if (data := _data(source, look)) is not None:
+        return f"{digest(data, look=look):016x}"
+    if isinstance(path := getattr(source, "path", None), str):  # Of a file of fsspec's that is not open yet.
+        return f"{path} {_version(source)}"
+    return str(_plain(source, look))
 
 
 def bare(source: Any) -> Any:
@@ -181,19 +280,68 @@ def bare(source: Any) -> Any:
     return source
 
 
-def _data(source: Any) -> Any:
+async def loaded(source: Any) -> Any:
+    """Return what ``image`` takes of what it does not: a row of ``datasets``, or a file of fsspec's not open yet.
+
+    Raises:
+        MediaError: It cannot be read; nothing was sent.
+    """
+    found = bare(source)
+    if not (callable(getattr(found, "open", None)) and hasattr(found, "fs")):
+        return found
+    try:
+        return await in_thread(_read_all, found, opens=True)
+    except MediaError:
+        raise
+    except Exception as error:  # Any store's own.
+        why = printable(str(error) or type(error).__name__, 200)
+        raise MediaError(f"{printable(str(found.path), 120)} cannot be read: {why}") from error
+
+
+def _read_all(file: Any) -> bytes:
+    with file as opened:
+        data: bytes | str = opened.read()
+    if isinstance(data, str):
+        raise MediaError(f"{printable(str(file.path), 120)} is open in text mode, and its bytes are needed: mode='rb'")
+    return data
+
+
+def _data(source: Any, look: Look) -> Any:
     """Return what a source in memory consists of, for its digest; None when it is not in memory."""
     if is_any(source, bytes, bytearray, memoryview):
-        return bytes(source)
+        view: memoryview[int] = memoryview(source)
+        return view.cast("B") if view.c_contiguous else view.tobytes()
     if isinstance(source, Upload):  # What it is pickled as is all that it depends on.
-        return {name: identity(part) for name, part in source.__getstate__().items()}
-    if callable(pixels := getattr(source, "tobytes", None)):  # A Pillow image.
-        return [getattr(source, "mode", ""), getattr(source, "size", ""), pixels()]
+        return {name: identity(part, look) for name, part in source.__getstate__().items()}
+    if callable(getattr(source, "tobytes", None)):  # A Pillow image.
+        return [*_looks(source), *_pixels(source)]
     return None
 
 
-def _identity_of_name(name: str) -> str:
-    if name.startswith(("http://", "https://", "data:")):
+def _looks(picture: Any) -> list[Any]:
+    """Return what a Pillow image is sent by besides its pixels: palette, transparency, orientation, profile."""
+    if callable(load := getattr(picture, "load", None)):
+        load()
+    palette = getattr(picture, "palette", None)
+    info = {str(name): value for name, value in getattr(picture, "info", {}).items()}
+    form = getattr(picture, "format", None) in {"JPEG", "MPO"}
+    colours = None if palette is None else picture.getpalette(None)
+    return [getattr(picture, "mode", ""), getattr(picture, "size", ""), form, colours, info]
+
+
+def _pixels(picture: Any) -> list[str]:
+    """Return digests of a Pillow image's pixels, a strip at a time: ``tobytes`` of all holds the interpreter lock."""
+    if not hasattr(picture, "crop"):
+        return [f"{digest(picture.tobytes()):016x}"]
+    width, height = picture.size
+    rows = max(1, _PIECE_BYTES // (4 * max(1, width)))
+    strips = ((0, top, width, min(top + rows, height)) for top in range(0, height, rows))
+    return [f"{digest(picture.crop(strip).tobytes()):016x}" for strip in strips]
+
+
+def state_of_name(name: str) -> str:
+    """Return what stands for a file without opening it: its name, size and time. An address is itself."""
+    if _is_address(name):
         return name if len(name) <= _LONGEST_ID else f"{digest(name):016x}"
     try:
         status = Path(name).expanduser().stat()
@@ -202,25 +350,69 @@ def _identity_of_name(name: str) -> str:
     return f"{name} {status.st_size} {status.st_mtime_ns}"
 
 
-def _identity_of_file(file: Any) -> str:
+def content_of_name(name: str) -> str:
+    """Return what stands for what is in a file, as ``digest`` has it of its bytes. An address is itself.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    if _is_address(name):
+        return state_of_name(name)
+    with Path(name).expanduser().open("rb") as file:
+        return _content_of_file(file)
+
+
+def _is_address(name: str) -> bool:
+    return name.startswith(("http://", "https://", "data:"))
+
+
+def _state_of_file(file: Any) -> str:
     if isinstance(name := getattr(file, "name", None), str) and name:
-        return _identity_of_name(name)
+        return state_of_name(name)
+    if hasattr(file, "fs") and (state := _version(file)):
+        return f"{file.path} {state}"
     if callable(seekable := getattr(file, "seekable", None)) and seekable():
-        at = file.tell()
-        found = f"{digest(file.read()):016x}"
-        file.seek(at)
-        return found
+        return _content_of_file(file)
     return ""  # It can be read once, by the call: its id has to tell it from others.
 
 
-def _plain(value: Any) -> Any:
+def _content_of_file(file: Any) -> str:
+    """Return a digest of what a file holds from where it stands, and leave it there."""
+    if inspect.iscoroutinefunction(file.read):
+        raise io.UnsupportedOperation("only a running loop reads it")
+    at = file.tell()
+    file.seek(0, os.SEEK_END)
+    size = file.tell() - at
+    try:
+        file.seek(at)
+        hashed = hashlib.blake2b(size.to_bytes(8, "big"), digest_size=_DIGEST_BYTES)
+        while piece := file.read(_PIECE_BYTES):
+            hashed.update(piece)
+            size -= len(piece)
+    finally:
+        file.seek(at)
+    if size:
+        raise OSError("the file changed while it was read")
+    return hashed.hexdigest()
+
+
+def _version(file: Any) -> str:
+    """Return what the store of an fsspec file says of its state, as far as that lasts; "" where it says nothing."""
+    try:
+        info: Any = file.fs.info(file.path)
+    except Exception:  # noqa: BLE001  (any store's own; that it cannot be read is said better by the call)
+        return ""
+    return next((f"{info.get('size')} {info[name]}" for name in _VERSIONS if info.get(name)), "")
+
+
+def _plain(value: Any, look: Look) -> Any:
     """Return what stands for a value in a digest. It must be the same in another process, so no addresses."""
     if isinstance(value, Upload | os.PathLike):
-        return identity(value)
+        return identity(value, look)
     if callable(value) and (name := getattr(value, "__qualname__", None)):
         return f"{getattr(value, '__module__', '')}.{name}"
     if callable(getattr(value, "tobytes", None)) or callable(getattr(value, "read", None)):
-        return identity(value)
+        return identity(value, look)
     return _ADDRESS.sub("", repr(value))
 
 

@@ -84,6 +84,8 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
         res: The text, or the parsed value.
         img: Files under ``images/``, each with its SHA-256.
         err: The error's message, at most 2 kB.
+        eq: Where equal items are asked once, the digest of the content; else "".
+        same: The id of the equal item whose answer, or error, this is; "" for an item that was asked for itself.
     """
 
     k: Kind
@@ -106,6 +108,8 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     res: Any = None
     img: list[tuple[str, str]] = []
     err: str = ""
+    eq: str = ""
+    same: str = ""
 
 
 class _Head(msgspec.Struct):
@@ -159,6 +163,11 @@ def whole(line: bytes) -> bool:
         return int(line[cut + len(_CRC) : -2], 16) == zlib.crc32(line[:cut])
     except ValueError:
         return False
+
+
+def record_of(line: bytes) -> Record | None:
+    """Return the record of a line (without its newline), or None when it is not as it was written."""
+    return _record_decoder.decode(line) if whole(line) else None
 
 
 def read(path: Path) -> Iterator[Record]:
@@ -469,11 +478,13 @@ class Journal:
 
     Attributes:
         folder: Where it is.
+        path: The file of its lines.
         found: What it held when it was opened.
     """
 
     def __init__(self, folder: Path, found: Found, lock: Lock, writer: Writer) -> None:
         self.folder = folder
+        self.path: Path = folder / _NAME
         self.found = found
         self._lock = lock
         self._writer = writer

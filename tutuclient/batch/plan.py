@@ -13,12 +13,12 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
+import msgspec
 from msgspec.structs import replace
 
 from tutuclient import wire
-from tutuclient._threads import in_thread
 from tutuclient.batch.answering import Call
-from tutuclient.batch.items import UNWRITTEN, Item, Reader, Task, bare, digest
+from tutuclient.batch.items import UNWRITTEN, Item, Reader, Task, digest, loaded
 from tutuclient.batch.result import BatchSummary, Budget
 from tutuclient.batch.run import BatchRun, OnExit, Plan
 from tutuclient.diagnostics import quoted
@@ -77,6 +77,7 @@ class MapFields(ParseFields, CallOptions, total=False):
     stop_on: type[Exception] | tuple[type[Exception], ...]
     max_failures: float | None
     ordered: bool
+    dedupe: bool
     on_progress: Callable[[BatchSummary], object] | None
     on_exit: OnExit | None
     resend_unknown: bool
@@ -160,9 +161,6 @@ def _plan(
     max_wait = _max_wait(options.get("max_wait", _MAX_WAIT_S))
     # Only the run's own limit bounds what its items wait for while they are refused.
     calls = calls_of(partial(replace, refused_max=max_wait, retry_after_max=max_wait))
-    on_exit: OnExit | None = options.get("on_exit")
-    if on_exit not in ("settle", "cancel", None):
-        raise ConfigError(f'on_exit is {quoted(on_exit)}: write "settle" or "cancel"')
     return Plan(
         ask.task,
         Call(
@@ -183,9 +181,9 @@ def _plan(
         stop_on=_classes(options.get("stop_on", _STOP_ON)),
         max_failures=_max_failures(options.get("max_failures")),
         ordered=bool(options.get("ordered", False)),
+        restore=partial(_restored, ask.response_format) if options.get("dedupe") else None,
         on_progress=options.get("on_progress"),
-        # An image that is being made is paid for.
-        on_exit=on_exit or ("cancel" if ask.task == "ask" else "settle"),
+        on_exit=_on_exit(options.get("on_exit"), ask.task),
         resend_unknown=bool(options.get("resend_unknown", False)),
         retry_failed=bool(options.get("retry_failed", False)),
         allow_change=bool(options.get("allow_change", False)),
@@ -263,6 +261,15 @@ def _max_failures(most: Any) -> float | None:
     raise ConfigError(f"max_failures is {quoted(most)}: write a share, such as 0.2, or a whole number of items")
 
 
+def _on_exit(given: Any, task: Task) -> OnExit:
+    if given not in ("settle", "cancel", None):
+        raise ConfigError(f'on_exit is {quoted(given)}: write "settle" or "cancel"')
+    if given is None:  # An image that is being made is paid for.
+        return "cancel" if task == "ask" else "settle"
+    found: OnExit = given
+    return found
+
+
 def _max_wait(seconds: Any) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
         raise ConfigError(f"max_wait is {quoted(seconds)}: write a number of seconds from 0 up")
@@ -303,11 +310,11 @@ async def _send(calls: Calls, ask: _Ask, options: Mapping[str, Any], item: Item)
         "max_side": fields.pop("max_side", options.get("max_side")),
     }
     if ask.task == "edit":
-        sources = [await _loaded(source) for source in item.sources]
+        sources = [await loaded(source) for source in item.sources]
         return cast("ChatCompletion", await calls.edit(sources, item.prompt, **looks, **fields))
     messages = item.messages
     if messages is None:
-        parts = [image(await _loaded(source), **looks) for source in item.sources]
+        parts = [image(await loaded(source), **looks) for source in item.sources]
         messages = [{"role": "user", "content": [{"type": "text", "text": item.prompt}, *parts]}]
     if is_format(ask.response_format):
         answer: ChatCompletion = await calls.parse(messages=messages, response_format=ask.response_format, **fields)
@@ -317,6 +324,13 @@ async def _send(calls: Calls, ask: _Ask, options: Mapping[str, Any], item: Item)
     return cast("ChatCompletion", await calls.create(messages=messages, **fields))
 
 
+def _restored(response_format: Any, written: Any) -> Any:
+    """Return a value of what the journal has of it."""
+    if is_format(response_format):
+        return Shape(response_format, "response_format").read(msgspec.json.encode(written).decode())
+    return written
+
+
 async def _come_back(calls: Calls, ask: _Ask, item: Item, task: str, url: str | None) -> ChatCompletion:
     """Wait for the task that an order of an earlier run was answered with."""
     fields = {**ask.fields, **item.fields}
@@ -324,20 +338,6 @@ async def _come_back(calls: Calls, ask: _Ask, item: Item, task: str, url: str | 
         task, url, model=str(fields.get("model") or ""), timeout=fields.get("timeout", UNSET)
     )
     return answer
-
-
-async def _loaded(source: Any) -> Any:
-    """Return what ``image`` takes of what it does not: a row of ``datasets``, or an open file of fsspec's."""
-    found = bare(source)
-    if callable(getattr(found, "open", None)) and hasattr(found, "fs"):
-        return await in_thread(_read, found)
-    return found
-
-
-def _read(file: Any) -> bytes:
-    with file as opened:
-        data: bytes = opened.read()
-        return data
 
 
 def _value(response_format: Any, answer: ChatCompletion) -> Any:

@@ -34,6 +34,8 @@ class BatchResult(Generic[T]):
         elapsed_s: Seconds from its start to its end, with what it waited for the pace.
         images: Files of the images that were made.
         finish_reason: Why the model stopped.
+        same_as: With ``dedupe``, the id of the equal item that was asked in its place, or None: then it has that one's
+            answer or error, and has used nothing itself.
     """
 
     index: int
@@ -46,6 +48,7 @@ class BatchResult(Generic[T]):
     elapsed_s: float = 0.0
     images: list[Path] = field(default_factory=list[Path])
     finish_reason: str | None = None
+    same_as: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -82,6 +85,7 @@ class BatchSummary:
 
     Attributes:
         done: Items answered.
+        shared: How many of them have the answer of an equal one.
         skipped: Items that the journal had as answered.
         failed_before: Items that the journal had as failed, and that were not tried again.
         failed: Items that failed, by the class of their error.
@@ -102,6 +106,7 @@ class BatchSummary:
     """
 
     done: int = 0
+    shared: int = 0
     skipped: int = 0
     failed_before: int = 0
     failed: Counter[str] = field(default_factory=Counter[str])
@@ -120,7 +125,8 @@ class BatchSummary:
 
     def __str__(self) -> str:
         failed = sum(self.failed.values())
-        counts = [f"{self.done} answered", f"{failed} failed"]
+        shared = f" ({self.shared} by the answer of an equal one)" if self.shared else ""
+        counts = [f"{self.done} answered{shared}", f"{failed} failed"]
         counts += [f"{self.skipped} answered before"] if self.skipped else []
         counts += [f"{self.failed_before} failed before"] if self.failed_before else []
         pace = "" if self.rate is None else f", pace learnt {self.rate:.3g}/s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import time
 from array import array
 from collections import deque
@@ -12,7 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
 
 from tutuclient.batch.answering import Answering, Call, Order
+from tutuclient.batch.dedupe import Equals
 from tutuclient.batch.events import Events
+from tutuclient.batch.items import digest_of_id
 from tutuclient.batch.journal import Journal, JournalError, Keys
 from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget, StopReason
 from tutuclient.errors import ConfigError, InsufficientQuotaError, RateLimitError, TutuError, printable
@@ -61,6 +63,7 @@ class Plan(Generic[T]):
         folder: The journal's.
         config: What a journal has to agree with.
         synced: Whether answers are synced before they are handed on.
+        restore: Reads a value of what a journal has of it, where equal items are asked once; else None.
     """
 
     task: Task
@@ -83,6 +86,7 @@ class Plan(Generic[T]):
     resend_unknown: bool = False
     retry_failed: bool = False
     allow_change: bool = False
+    restore: Callable[[Any], T] | None = None
 
 
 class BatchRun(Generic[T]):
@@ -104,6 +108,7 @@ class BatchRun(Generic[T]):
         self._entered = False
         self._source: Iterator[Any] | AsyncIterator[Any] | None = None
         self._answering: Answering[T] | None = None
+        self._equals: Equals[T] | None = None
         self._journal: Journal | None = None
         self._events: Events | None = None
         # Pulling: one worker at a time, and it waits until there is room. ``_hand`` holds the item that is next.
@@ -118,7 +123,7 @@ class BatchRun(Generic[T]):
         self._ready: deque[BatchResult[T]] = deque()
         self._early: dict[int, BatchResult[T]] = {}
         self._news = asyncio.Event()
-        self._sent = self._turn = self._read_by_now = 0
+        self._sent = self._turn = self._read_by_now = self._repeated = 0
         # Workers. ``_staffed`` counts those that are to stay, ``_workers`` holds each until its task has ended.
         self._workers: set[asyncio.Task[None]] = set()
         self._busy: dict[asyncio.Task[Any], Order] = {}
@@ -154,6 +159,9 @@ class BatchRun(Generic[T]):
             resends=plan.resend_unknown,
             puts_off=self._is_put_off,
         )
+        if plan.restore is not None:
+            path, orders = None if self._journal is None else self._journal.path, plan.task != "ask"
+            self._equals = Equals(self._reader, plan.restore, path, orders=orders, resend_unknown=plan.resend_unknown)
         self._began = self._admitted_at = time.monotonic()
         self._refusals_before = plan.pace().refusals
         if self._journal is not None:
@@ -306,9 +314,10 @@ class BatchRun(Generic[T]):
     async def _answer(self, turn: int, item: Item) -> None:
         assert self._answering is not None  # noqa: S101  (for the type checkers)
         me = cast("asyncio.Task[Any]", asyncio.current_task())
+        first = None if self._equals is None else await self._equals.first(item)
         order = self._busy[me] = self._answering.begin(item)
         try:
-            result = await self._answering.answer(item, order)
+            result = await (self._ask(item, order) if first is None else self._answering.repeat(item, first))
         finally:
             del self._busy[me]
             self._moved.set()
@@ -322,6 +331,16 @@ class BatchRun(Generic[T]):
         if self._answering.failure is not None:
             self._fail(self._answering.failure)
         self._staff()
+
+    async def _ask(self, item: Item, order: Order) -> BatchResult[T]:
+        assert self._answering is not None  # noqa: S101  (for the type checkers)
+        result: BatchResult[T] | None = None
+        try:
+            result = await self._answering.answer(item, order)
+            return result
+        finally:
+            if self._equals is not None:
+                self._equals.answered(item, result)
 
     # --- An account that is short ---
 
@@ -372,7 +391,10 @@ class BatchRun(Generic[T]):
                 if (found := self._startable()) is not None:
                     return found
                 if self._hand is not None and (wait := self._next_start - time.monotonic()) > 0:
-                    await asyncio.sleep(wait)
+                    self._moved.clear()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(wait):
+                            await self._moved.wait()
                 elif self._hand is None and self._exhausted and not self._held:
                     return None
                 elif self._hand is None and self._has_room():
@@ -417,7 +439,7 @@ class BatchRun(Generic[T]):
         skipped = 0
         while self._hand is None and not (self._exhausted or self._ending or self._stop):
             try:
-                self._hand = self._chosen(await self._pull())
+                self._hand = self._chosen(await self._reader.read_aside(await self._pull(), self._index))
             except StopAsyncIteration:
                 self._exhausted = True
             except Exception as error:  # noqa: BLE001  (the caller's own, raised once the rest is done)
@@ -435,16 +457,18 @@ class BatchRun(Generic[T]):
         except StopIteration:  # It may not leave a coroutine.
             raise StopAsyncIteration from None
 
-    def _chosen(self, given: Any) -> Item | None:
+    def _chosen(self, item: Item) -> Item | None:
         """Return an item that is to be sent; None for one that is done, or may be."""
-        item = self._reader.read(given, self._index)
         self._index += 1
-        name = int.from_bytes(hashlib.blake2b(item.id.encode(), digest_size=8).digest(), "big")
+        if self._equals is not None:
+            self._equals.name_apart(item, self._ids)
+        name = digest_of_id(item.id)
         self._order.append(name)
         if name in self._ids:
+            more = "" if item.own else ", or ask about equal ones once, with dedupe=True"
             raise_after = ConfigError(
                 f"items {self._order.index(name)} and {item.index} have the same id {printable(item.id, 200)!r}: give "
-                "each its own, as in map([(id, source), …])"
+                f"each its own, as in map([(id, source), …]){more}"
             )
             self._fail(raise_after)
             return None
@@ -475,10 +499,10 @@ class BatchRun(Generic[T]):
 
     def _budget_short(self, finished: int, in_flight: int) -> str:
         """Return which part of the budget has no room for another item; what is in flight counts as the mean so far."""
-        budget, found = self._plan.budget, self._summary
-        if budget.requests is not None and self._sent >= budget.requests:
+        budget, found, sent = self._plan.budget, self._summary, self._sent - self._repeated
+        if budget.requests is not None and sent >= budget.requests:
             return f"{budget.requests} requests"
-        if budget.images is not None and self._plan.task != "ask" and self._sent >= budget.images:
+        if budget.images is not None and self._plan.task != "ask" and sent >= budget.images:
             return f"{budget.images} images"
         if budget.tokens is not None:
             # While nothing is known of what an item takes, one is tried.
@@ -493,12 +517,18 @@ class BatchRun(Generic[T]):
         """Count a result, and stop the run where it asks for that."""
         found, plan = self._summary, self._plan
         found.requests += result.attempts
-        found.images += len(result.images)
+        if result.same_as is None:
+            found.images += len(result.images)
+        else:
+            self._repeated += 1
+            found.shared += result.ok
+            self._next_start -= plan.interval  # Nothing was started: the next item may start in its place.
         if result.usage is not None:
             found.tokens += result.usage.total_tokens or 0
         if result.error is None:
             found.done += 1
-            self._admitted_at = time.monotonic()
+            if result.same_as is None:
+                self._admitted_at = time.monotonic()
         else:
             self._note_error(result, result.error)
         failed = sum(found.failed.values())

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tutuclient import __version__
-from tutuclient.cli import account, audio, chat, demo, doctor, embeddings, image_commands, images, serve
+from tutuclient.cli import account, audio, batch, chat, demo, doctor, embeddings, image_commands, images, serve
 from tutuclient.cli.commands import Command, Group
 from tutuclient.cli.output import print_error, write
 from tutuclient.cli.running import INTERRUPTED
@@ -37,6 +37,9 @@ _EPILOG = """\
 6: no connection, or a deadline passed; nothing was done.
 7: the outcome is unknown; it may have been done, and billed.
 8: the answer is invalid, has no image, or what it has could not be saved.
+9: a batch is done, and items failed or are of unknown outcome.
+10: the budget of a batch is reached.
+74: a batch could not be written to the disk.
 130: Ctrl-C.
 """
 
@@ -90,6 +93,7 @@ for _panel, _commands in (
     for _command in _commands:
         app.command(rich_help_panel=_panel, cls=Command)(_command)
 app.add_typer(images.app, rich_help_panel=_REST)
+app.add_typer(batch.app, rich_help_panel=_MAIN)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
