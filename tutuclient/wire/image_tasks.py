@@ -176,8 +176,9 @@ def _is_order(tree: dict[str, Any], *, named: bool) -> bool:
 
 
 def _status_in(tree: dict[str, Any]) -> str:
-    found = (tree[name].strip() for name in STATUSES if isinstance(tree.get(name), str))
-    return printable(next(filter(None, found), ""), _MOST_STATUS)
+    values = (tree.get(name) for name in STATUSES)
+    texts = (value.strip() for value in values if isinstance(value, str))
+    return printable(next((text for text in texts if text), ""), _MOST_STATUS)
 
 
 def _state_of(status: str) -> TaskState:
