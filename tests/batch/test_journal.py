@@ -79,6 +79,17 @@ async def test_an_intent_without_an_end_is_found_with_its_task(tmp_path: Path) -
     assert found.open == {int(key(1), 16): ("item1", ""), int(key(2), 16): ("item2", "task-9")}
 
 
+async def test_where_a_task_is_asked_for_is_found_with_it(tmp_path: Path) -> None:
+    sent = [Record(k="sent", id=f"item{number}", key=key(number)) for number in range(3)]
+    tasks = [Record(k="sent", id=f"item{number}", key=key(number), task="t", url=f"/{number}") for number in range(3)]
+    # A second task of an item has an address of its own, or none; an item that is done needs none.
+    second = Record(k="sent", id="item1", key=key(1), task="t2")
+    await write(tmp_path, [*sent, *tasks, second, ok(0)])
+    found = scan(tmp_path / "journal.jsonl")
+    assert found.urls == {int(key(2), 16): "/2"}
+    assert found.open[int(key(1), 16)] == ("item1", "t2")
+
+
 def test_a_journal_cut_at_any_byte_loses_only_the_line_that_was_cut(tmp_path: Path) -> None:
     lines = [encode(ok(number)) for number in range(4)]
     data = b"".join(lines)

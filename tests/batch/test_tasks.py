@@ -15,7 +15,7 @@ from tests.leftovers import until
 from tutuclient import ImageTaskError, ImageTaskTimeoutError, JournalError, TutuClient
 from tutuclient.batch.journal import Journal, Record
 from tutuclient.resources import image_tasks
-from tutuclient.testing import draws, queues
+from tutuclient.testing import draws, queues, sends
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +52,55 @@ async def test_a_task_is_on_the_disk_before_it_is_waited_for(
             ("sent", "", ""),
             ("sent", "t9", "/v1/images/tasks/t9"),
         ]
+
+
+async def test_a_task_is_synced(
+    client: TutuClient, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: dict[str, bool] = {}
+    append = Journal.append
+
+    async def watched(journal: Journal, record: Record, *, sync: bool = False) -> None:
+        synced[record.task] = sync
+        await append(journal, record, sync=sync)
+
+    monkeypatch.setattr(Journal, "append", watched)
+    server.answers(queues(PNG, task_id="t9"))
+    await run_of(client, tmp_path).gather()
+    assert synced["t9"]
+
+
+async def test_a_task_is_asked_for_where_the_relay_said(client: TutuClient, server: Server, tmp_path: Path) -> None:
+    server.answers(sends({"task_id": "t9", "poll_url": "/v1/odd/t9?v=1"}))
+    server.answers(*[sends({"status": "running"})] * 3, path="/v1/odd/t9")
+    async with run_of(client, tmp_path, on_exit="cancel"):
+        await server.wait_requests(2)
+    server.answers(*[sends({"status": "done", "data": [{"url": server.host(PNG)}]})] * 3, path="/v1/odd/t9")
+    [result] = await run_of(client, tmp_path).gather()
+    assert result.error is None
+    assert {request.path for request in server.requests[1:]} == {"/v1/odd/t9"}
+
+
+@pytest.mark.parametrize(("form", "model"), [("bare", "gpt-4o-image"), ("object", "what drew it")])
+async def test_an_image_that_was_waited_for_has_its_model(
+    client: TutuClient, server: Server, tmp_path: Path, form: str, model: str
+) -> None:
+    body = {"task_id": "t9", "status": "done", "data": [{"url": server.host(PNG)}]}
+    more = {"model": "what drew it"} if form == "object" else {}
+    server.answers(queues(form=form, task_id="t9", steps=[None] * 3 + [sends(body | more)] * 9))
+    async with run_of(client, tmp_path, on_exit="cancel"):
+        await server.wait_requests(2)
+    await run_of(client, tmp_path).gather()
+    assert records(tmp_path)[-1].model == model
+
+
+async def test_the_limit_of_an_item_holds_for_its_task(client: TutuClient, server: Server, tmp_path: Path) -> None:
+    server.answers(queues(task_id="t9", ends="never"))
+    async with run_of(client, tmp_path, on_exit="cancel"):
+        await server.wait_requests(2)
+    [result] = await run_of(client, tmp_path, timeout=0.3).gather()
+    assert isinstance(result.error, ImageTaskTimeoutError)
+    assert "within the deadline of 0.3 s" in str(result.error)
 
 
 @pytest.mark.parametrize("form", ["listed", "object", "accepted", "generation"])
@@ -124,6 +173,16 @@ async def test_resend_unknown_orders_nothing_again_that_is_there(
         await server.wait_requests(3)
     [result] = await run_of(client, tmp_path, resend_unknown=True).gather()
     assert (result.error, orders(server)) == (None, 1)
+
+
+async def test_resend_unknown_orders_nothing_again_that_was_not_made(
+    client: TutuClient, server: Server, tmp_path: Path
+) -> None:
+    server.answers(queues(steps=[None] * 5, ends="failed", task_id="t9"))
+    async with run_of(client, tmp_path, on_exit="cancel"):
+        await server.wait_requests(3)
+    [result] = await run_of(client, tmp_path, resend_unknown=True).gather()
+    assert (result.outcome, orders(server)) == ("rejected", 1)
 
 
 async def test_leaving_a_run_settles_what_the_relay_makes(client: TutuClient, server: Server, tmp_path: Path) -> None:

@@ -406,7 +406,12 @@ async def test_cancelling_leaves_the_task_at_the_relay(client: TutuClient, serve
     server.answers(queues(PNG, task_id="t9", steps=[5] * 10))
     seen: list[ImageTask] = []
 
+    admitted: list[bool] = []
+
     class Item(RunItem):
+        def admitted(self) -> None:
+            admitted.append(True)
+
         async def task_accepted(self, task: ImageTask) -> None:
             seen.append(task)
 
@@ -420,6 +425,8 @@ async def test_cancelling_leaves_the_task_at_the_relay(client: TutuClient, serve
     with pytest.raises(asyncio.CancelledError):
         await ordering
     [task] = seen
+    # Only the order is the item's: questions are calls made one by one, which go first.
+    assert admitted == [True]
     assert await (await client.images.task(task.id).wait()).images[0].read() == PNG
     assert {request.method for request in server.requests[1:]} == {"GET"}
 
@@ -428,6 +435,70 @@ async def test_cancelling_leaves_the_task_at_the_relay(client: TutuClient, serve
 def test_a_task_has_an_id(name: Any) -> None:
     with pytest.raises(ConfigError, match="needs the id of a task"):
         TutuClient(KEY, "https://relay.example").images.task(name)
+
+
+# --- several tasks of one order ---
+
+
+def several(server: Server, *ends: Any) -> None:
+    """Have an order answered with a task for each image, and each of these in its own way."""
+    names = [f"t{number}" for number in range(len(ends))]
+    server.answers(sends({"code": 200, "data": [{"status": "submitted", "task_id": name} for name in names]}))
+    for name, end in zip(names, ends, strict=True):
+        server.answers(sends({"id": name, "status": "processing"}), *[end] * 3, path=f"/v1/tasks/{name}")
+
+
+def made(server: Server, picture: bytes) -> Any:
+    return sends({"status": "completed", "result": {"images": [{"url": [server.host(picture)]}]}})
+
+
+FAILED = sends({"status": "failed", "error": {"message": "the prompt was rejected"}})
+
+
+async def test_an_order_with_a_task_for_each_image_has_all_images(client: TutuClient, server: Server) -> None:
+    several(server, made(server, PNG), made(server, OTHER))
+    answer = await client.images.generate(prompt="a cat", n=2)
+    assert [await image.read() for image in answer.images] == [PNG, OTHER]
+    assert orders(server) == 1
+
+
+async def test_one_image_that_failed_costs_none_of_the_others(client: TutuClient, server: Server) -> None:
+    several(server, FAILED, made(server, PNG))
+    answer = await client.images.generate(prompt="a cat", n=2)
+    assert [await image.read() for image in answer.images] == [PNG]
+    [failed] = [image.error for image in answer.data if image.error]
+    assert "the prompt was rejected" in failed.message
+    assert len(answer.meta.warnings) == 1
+
+
+async def test_images_of_which_all_failed_are_an_error(client: TutuClient, server: Server) -> None:
+    several(server, FAILED, FAILED)
+    with pytest.raises(ImageTaskError, match="the prompt was rejected") as caught:
+        await client.images.generate(prompt="a cat", n=2)
+    assert caught.value.task is not None
+    assert caught.value.task.id == "t0,t1"
+
+
+async def test_several_tasks_are_returned_to_as_one(client: TutuClient, server: Server) -> None:
+    several(server, made(server, PNG), made(server, OTHER))
+    task = await client.images.submit(prompt="a cat", n=2)
+    assert (task.id, task.status, [part.id for part in task.parts]) == ("t0,t1", "submitted", ["t0", "t1"])
+    assert not (await task.poll()).done
+    again = client.images.task(pickle.loads(pickle.dumps(task)))  # noqa: S301  (our own)
+    assert len((await again.wait()).images) == 2
+    assert len((await client.images.task("t0,t1").wait()).images) == 2
+    assert (await task.poll()).done
+    assert orders(server) == 1
+
+
+async def test_a_deadline_keeps_all_tasks_of_an_order(client: TutuClient, server: Server) -> None:
+    going_on = [sends({"status": "processing"})] * 99
+    several(server, made(server, PNG), going_on[0])
+    server.answers(*going_on, path="/v1/tasks/t1")
+    with pytest.raises(ImageTaskTimeoutError) as caught:
+        await client.images.generate(prompt="a cat", n=2, timeout=0.4)
+    assert caught.value.task is not None
+    assert (caught.value.task.id, [part.done for part in caught.value.task.parts]) == ("t0,t1", [True, False])
 
 
 # --- errors that name a task -----------------------------------------------------------------------------------------

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wire.bodies import OK
-from tutuclient import errors, wire
+from tutuclient import ImagesResponse, errors, wire
+from tutuclient._meta import Meta
 from tutuclient.errors import APIError, UnexpectedResponseError
 
 if TYPE_CHECKING:
@@ -234,3 +235,15 @@ def test_any_bytes_are_an_answer_or_one_of_our_errors(read: Callable[[bytes], An
     with contextlib.suppress(errors.APIStatusError, UnexpectedResponseError):
         answer = read(data)
         assert answer is None or isinstance(answer.to_dict(), dict)
+
+
+@pytest.mark.parametrize(
+    ("tree", "warned"),
+    [({"id": "t9", "status": "processing"}, True), ({"data": [{"url": "https://x.example/a.png"}]}, False)],
+)
+def test_an_answer_read_as_images_that_has_none_says_so(tree: dict[str, Any], *, warned: bool) -> None:
+    meta = Meta(200)
+    answer = wire.read_as(json.dumps(tree).encode(), ImagesResponse, meta)
+    assert bool(answer.data) != warned
+    words = "there is no image in the answer, whose fields are id, status"
+    assert list(meta.warnings) == [words] * warned

@@ -70,6 +70,29 @@ def test_nothing_else_is_one(body: Any) -> None:
     assert wire.find_task(body, Meta(200)) is None
 
 
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ([{"task_id": "a"}, {"task_id": "b"}], ["a", "b"]),
+        (
+            {"code": 200, "data": [{"task_id": "a", "status": "queued"}, {"task_id": "b", "status": "queued"}]},
+            ["a", "b"],
+        ),
+        (
+            {"code": 200, "data": {"tasks": [{"id": "a", "status": "queued"}, {"id": "b", "status": "queued"}]}},
+            ["a", "b"],
+        ),
+        ({"data": [{"task_id": "a"}]}, ["a"]),
+        ({"data": [{"task_id": "a"}, {"url": "https://x.example"}]}, []),
+        ({"data": [{"task_id": f"{number}"} for number in range(101)]}, []),
+        ({"choices": [{"id": "a"}, {"id": "b"}]}, []),
+        (None, []),
+    ],
+)
+def test_an_order_may_have_a_task_for_each_image(body: Any, names: list[str]) -> None:
+    assert [task.id for task in wire.find_tasks(body, Meta(200))] == names
+
+
 @pytest.mark.parametrize("body", [None, {}, "accepted", {"message": "ok"}])
 def test_an_answer_202_is_a_task_by_its_location(body: Any) -> None:
     found = wire.find_task(body, ACCEPTED)
@@ -108,6 +131,8 @@ ANSWERS: dict[str, tuple[Any, tuple[str, int | None, str]]] = {
     "cancelled": ({"task_id": "t9", "status": "cancelled"}, ("failed", None, "")),
     "moderated": ({"id": "t9", "status": "Request Moderated", "result": None}, ("failed", None, "")),
     "expired": ({"id": "t9", "status": "expired"}, ("expired", None, "")),
+    "a number without end": ({"id": "t9", "status": "running", "progress": "1" * 100_000}, ("running", None, "")),
+    "infinity": ({"id": "t9", "status": "running", "progress": "1e999"}, ("running", None, "")),
     "a word of its own": ({"id": "t9", "status": "thinking hard"}, ("", None, "")),
 }  # fmt: skip
 
@@ -122,6 +147,14 @@ def test_what_a_task_says_of_itself_is_read(body: Any, expected: tuple[str, int 
 @pytest.mark.parametrize("body", [{}, [], None, {"data": [{"url": URL}]}, {"status": 200}, {"error": "no"}])
 def test_an_answer_without_a_status_says_nothing_of_a_task(body: Any) -> None:
     assert wire.read_task(body) is None
+
+
+def test_what_is_kept_of_a_task_is_short_and_can_be_shown() -> None:
+    found = wire.find_task(
+        {"task_id": "t9", "status": "up\x1b[2J" + "x" * 10**6, "poll_url": "/" + "x" * 10**6, "status_url": "/a\nb"}
+    )
+    assert found is not None
+    assert (found.poll_url, len(found.status) < 200, found.status.isprintable()) == (None, True, True)
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ from tutuclient.settings import clean_timeout
 from tutuclient.transport.admission import answering_items
 from tutuclient.types.image_tasks import ImageTask
 from tutuclient.types.images import ImageError, ImagesResponse
-from tutuclient.types.provenance import Origin
+from tutuclient.types.provenance import Origin, set_origin
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
@@ -171,9 +171,11 @@ class OrdersImages(Resource):
 
     def _task_in(self, value: object, call: Call, meta: Meta | None) -> ImageTask | None:
         """Return the task that an order was answered with, or None; it may have failed already."""
-        found = wire.find_task(value, meta)
-        if found is None:
-            return None
+        bodies = wire.find_tasks(value, meta)
+        tasks = [self._task_of(found, value, call, meta) for found in bodies]
+        return _as_one(tasks, ClientTasks(self._settings, self._transport, call)) if tasks else None
+
+    def _task_of(self, found: wire.TaskBody, value: object, call: Call, meta: Meta | None) -> ImageTask:
         model = call.fields.get("model") if call.fields else None
         task = ImageTask(
             found.id,
@@ -213,10 +215,20 @@ class ClientTasks(Resource):
 
     def task(self, name: str, poll_url: str | None = None) -> ImageTask:
         """Return to a task by its id; see ``Images.task``. Nothing is sent, and the address is not checked yet."""
+        names = name.split(",") if poll_url is None else []
+        if len(names) > 1 and all(names):
+            return _as_one([self.task(each) for each in names], self)
         return ImageTask(name, poll_url=poll_url, paths=wire.paths_of(name) if name else (), source=self)
 
     async def poll(self, task: ImageTask) -> None:
         """Ask for a task once; see ``ImageTask.poll``."""
+        for part in task.parts:
+            if not part.done:
+                await self.poll(part)
+        if task.parts:
+            if all(part.done for part in task.parts):
+                await self._wait_for_parts(task, None, math.inf)
+            return
         try:
             await self._look_for(task, math.inf)
         except APIError as error:
@@ -236,8 +248,13 @@ class ClientTasks(Resource):
             total: Seconds until the deadline, or None for no limit.
             spent: How many of them are over already.
         """
+        now = asyncio.get_running_loop().time()
+        deadline = math.inf if total is None else now + total - spent
+        wait = self._wait_for_parts if task.parts else self._wait_until
+        return await wait(task, total, deadline)
+
+    async def _wait_until(self, task: ImageTask, total: float | None, deadline: float) -> ImagesResponse:
         clock = asyncio.get_running_loop().time
-        deadline = math.inf if total is None else clock() + total - spent
         waiting = _Waiting(task)
         # Questions go before the items of a run: they take no time, and end what is under way.
         with _one_by_one():
@@ -258,6 +275,39 @@ class ClientTasks(Resource):
                 else:
                     waiting.answered()
         return task.result
+
+    async def _wait_for_parts(self, task: ImageTask, total: float | None, deadline: float) -> ImagesResponse:
+        """Wait for the tasks of each image. One that comes to nothing costs none of the others."""
+        failed: list[APIError] = []
+        for part in task.parts:
+            try:
+                if part.error is not None:
+                    failed.append(part.error)
+                else:
+                    await self._wait_until(part, total, deadline)
+            except ImageTaskError as error:
+                failed.append(error)
+            except APIError as error:
+                error.with_task(task)
+                raise
+        task.status = task.parts[-1].status
+        if len(failed) == len(task.parts):
+            raise failed[0].with_task(task)
+        task.result = self._joined(task, failed)
+        return task.result
+
+    def _joined(self, task: ImageTask, failed: list[APIError]) -> ImagesResponse:
+        """Return the images of the parts as one answer, with the reason in the place of one that was not made."""
+        results = [part.result for part in task.parts if part.result is not None]
+        images = [image.to_dict() for result in results for image in result.data]
+        body = {
+            "created": results[0].created,
+            "data": [*images, *({"error": {"message": str(each)}} for each in failed)],
+        }
+        meta = results[0].meta
+        joined = wire.read_images(msgspec.json.encode(body), meta)
+        set_origin(joined, Origin(meta, self._find))
+        return joined
 
     def _of(self, error: APIError, task: ImageTask) -> APIError:
         """Return the error of a question: whatever it says, the image may be there, or may come yet."""
@@ -461,6 +511,15 @@ async def _note_task(call: Call, task: ImageTask) -> None:
     logger.info("%s: the relay answered with the image task %s (%s)", call.what, task.id, task.status or "accepted")
     if (item := answering_items.get()) is not None:
         await item.task_accepted(task)
+
+
+def _as_one(tasks: list[ImageTask], source: ClientTasks) -> ImageTask:
+    """Return the one task of an order, or one that stands for those of its images."""
+    first = tasks[0]
+    if len(tasks) == 1:
+        return first
+    names = ",".join(task.id for task in tasks)
+    return ImageTask(names, status=first.status, model=first.model, parts=tuple(tasks), meta=first.meta, source=source)
 
 
 def _always(value: Any) -> Callable[[Any], Any]:

@@ -46,6 +46,7 @@ class ImageTask:
         retry_after: Seconds until the relay wants to be asked again, or None.
         result: The images, once it is finished; else None.
         error: Why it came to nothing, once it has; else None.
+        parts: Where the relay makes a task of each image, these tasks; ``id`` has theirs, with commas between.
         meta: How the last request about it went; None before there was one.
     """
 
@@ -60,6 +61,7 @@ class ImageTask:
         retry_after: float | None = None,
         paths: tuple[str, ...] = (),
         result: ImagesResponse | None = None,
+        parts: tuple[ImageTask, ...] = (),
         meta: Meta | None = None,
         source: TaskSource | None = None,
     ) -> None:
@@ -71,6 +73,7 @@ class ImageTask:
         self.retry_after: float | None = retry_after
         self.result: ImagesResponse | None = result
         self.error: APIError | None = None
+        self.parts: tuple[ImageTask, ...] = parts
         self.meta: Meta | None = meta
         # Where it is looked for, below the base URL, while nothing says where it is; the surest first.
         self._paths = paths
@@ -117,7 +120,7 @@ class ImageTask:
     def bound(self, source: TaskSource) -> ImageTask:
         """Return a copy that is asked for by another client."""
         task = object.__new__(ImageTask)
-        task.__dict__.update(self.__dict__, _source=source)
+        task.__dict__.update(self.__dict__, _source=source, parts=tuple(part.bound(source) for part in self.parts))
         return task
 
     def _client(self) -> TaskSource:

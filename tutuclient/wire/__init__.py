@@ -43,6 +43,7 @@ from tutuclient.wire.form_body import FormFile as FormFile
 from tutuclient.wire.form_body import form as form
 from tutuclient.wire.image_tasks import TaskBody as TaskBody
 from tutuclient.wire.image_tasks import find_task as find_task
+from tutuclient.wire.image_tasks import find_tasks as find_tasks
 from tutuclient.wire.image_tasks import is_unknown_task as is_unknown_task
 from tutuclient.wire.image_tasks import paths_of as paths_of
 from tutuclient.wire.image_tasks import read_task as read_task

@@ -75,6 +75,9 @@ def read_answer(data: bytes | bytearray, cls: type[A], meta: Meta, *, any_object
     is_empty = all(tree.get(name) is None for name in names) and (tree.keys().isdisjoint(names) or has_message(tree))
     if names and is_empty and not any_object and found is None:
         raise unrecognized(f"an answer that has nothing of a {cls.__name__}", data, meta, tree)
+    if cls is ImagesResponse and found is None:
+        # A task that goes on has all that its answer needs but the images.
+        note(meta, f"there is no image in the answer, whose fields are {printable(', '.join(sorted(tree)[:12]), 120)}")
     return remember_answer(fit_struct(tree, cls), data, tree)
 
 

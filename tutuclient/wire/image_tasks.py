@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote, unquote, urlsplit
 
+from tutuclient.errors import printable
 from tutuclient.types.json import is_list, is_object
 from tutuclient.wire.error_detection import ACCEPTED, STATUSES, TASK_NAMES, error_fields
 
@@ -26,8 +27,13 @@ _ADDRESSES = ("poll_url", "polling_url", "pollUrl", "pollingUrl", "status_url", 
 _INTERVALS = ("polling_interval_seconds", "poll_interval_seconds", "poll_after_seconds", "retry_after")
 _OUTER = ("data", "output", "result", "task", "job", "response")
 _LAYERS = 4
-_MOST_ID = 256  # characters
+# Characters of a name, of a status, of an address and of a number: what is longer is none.
+_MOST_ID = 256
+_MOST_STATUS = 100
+_MOST_ADDRESS = 2048
+_MOST_NUMBER = 32
 _MOST_PAUSE_S = 3600.0
+_MOST_TASKS = 100
 
 _RUNNING = ACCEPTED | {"inprogress", "generating", "pre_processing", "preparing", "not started", "wait", "retrying"}
 _DONE = frozenset(
@@ -104,6 +110,20 @@ def find_task(value: Any, meta: Meta | None = None) -> TaskBody | None:
     return _read({}, name, location) if name else None
 
 
+def find_tasks(value: Any, meta: Meta | None = None) -> list[TaskBody]:
+    """Return the tasks that an order was answered with: one, or one for each image; [] where there are none."""
+    found = find_task(value, meta)
+    if found is not None:
+        return [found]
+    trees = [tree.get(name) for tree in _layers(value) for name in ("data", "tasks", "result", "output")]
+    for items in (value, *trees):
+        if is_list(items) and 1 < len(items) <= _MOST_TASKS and all(map(is_object, items)):
+            tasks = [find_task(item) for item in items]
+            if all(task is not None and task.id for task in tasks):
+                return [task for task in tasks if task is not None]
+    return []
+
+
 def read_task(value: Any) -> TaskBody | None:
     """Return what the answer to a question about a task says of it; None when it says nothing of one."""
     layers = list(_layers(value))
@@ -144,7 +164,8 @@ def _address_in(tree: dict[str, Any]) -> str | None:
     places = [tree.get(name) for name in _ADDRESSES]
     urls = tree.get("urls")  # Replicate's.
     places.append(urls.get("get") if is_object(urls) else None)
-    return next((place.strip() for place in places if isinstance(place, str) and place.strip()), None)
+    texts = (place.strip() for place in places if isinstance(place, str))
+    return next((text for text in texts if 0 < len(text) <= _MOST_ADDRESS and text.isprintable()), None)
 
 
 def _is_order(tree: dict[str, Any], *, named: bool) -> bool:
@@ -155,7 +176,9 @@ def _is_order(tree: dict[str, Any], *, named: bool) -> bool:
 
 
 def _status_in(tree: dict[str, Any]) -> str:
-    return next((tree[name].strip() for name in STATUSES if isinstance(tree.get(name), str) and tree[name].strip()), "")
+    values = (tree.get(name) for name in STATUSES)
+    texts = (value.strip() for value in values if isinstance(value, str))
+    return printable(next((text for text in texts if text), ""), _MOST_STATUS)
 
 
 def _state_of(status: str) -> TaskState:
@@ -208,6 +231,8 @@ def _pause_in(tree: dict[str, Any]) -> float | None:
 
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, str) and len(value) > _MOST_NUMBER:
         return None
     try:
         number = float(value)
