@@ -224,7 +224,7 @@ async def test_one_item_that_is_refused_for_long_does_not_stop_a_run_that_goes_o
         )
 
     server.answers(*[pick] * 5000)
-    items: list[Any] = [{"image": PICTURE, "id": f"item{number}"} for number in range(400)]
+    items: list[Any] = [{"image": PICTURE, "id": f"item{number}"} for number in range(40)]
     items[3]["model"] = "full"
     async with TutuClient("any", server.base_url, retry=RetryPolicy(wait_initial=0.02, wait_max=0.1)) as client:
         run = client.map(items, "what?", model="m", concurrency=2, max_wait=0.5)
