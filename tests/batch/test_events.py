@@ -120,7 +120,7 @@ async def test_changes_of_the_pace_are_written_and_nothing_else(tmp_path: Path) 
 
 async def test_a_run_that_has_ended_looks_no_longer(tmp_path: Path) -> None:
     journal = await Journal.open(tmp_path, {})
-    written = Events(journal, pace, BatchSummary, every_s=0.0)
+    written = Events(journal, pace, BatchSummary, every_s=60)
     written.start("ask")
     written.stop("end")
     await journal.aclose()

@@ -182,27 +182,35 @@ class Keys:
     """A set of keys in some nine bytes each, where a set takes eighty: sorted arrays, by the first bits of the key."""
 
     def __init__(self, keys: Iterable[int] = ()) -> None:
-        self._shards: list[array[int]] = [array("Q") for _ in range(1 << _SHARD_BITS)]
+        self._shards: dict[int, array[int]] = {}
         for key in keys:
-            self._shards[key >> _SHIFT].append(key)
-        self._shards = [array("Q", sorted(set(shard))) for shard in self._shards]
+            self._shard(key).append(key)
+        for first, shard in self._shards.items():
+            self._shards[first] = array("Q", sorted(set(shard)))
 
     def __contains__(self, key: int) -> bool:
-        shard = self._shards[key >> _SHIFT]
+        shard = self._shard(key)
         at = bisect_left(shard, key)
         return at < len(shard) and shard[at] == key
 
     def __len__(self) -> int:
-        return sum(map(len, self._shards))
+        return sum(map(len, self._shards.values()))
 
     def add(self, key: int) -> bool:
         """Add a key; return whether it is new."""
-        shard = self._shards[key >> _SHIFT]
+        shard = self._shard(key)
         at = bisect_left(shard, key)
         if at < len(shard) and shard[at] == key:
             return False
         shard.insert(at, key)
         return True
+
+    def _shard(self, key: int) -> array[int]:
+        first = key >> _SHIFT
+        found = self._shards.get(first)
+        if found is None:
+            found = self._shards[first] = array("Q")
+        return found
 
 
 class Found(NamedTuple):

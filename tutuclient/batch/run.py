@@ -326,8 +326,6 @@ class BatchRun(Generic[T]):
             return
         self._deliver(turn, result)
         self._note(result)
-        if self._stop is not None:
-            self._release_held()
         if self._answering.failure is not None:
             self._fail(self._answering.failure)
         self._staff()
