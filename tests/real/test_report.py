@@ -214,6 +214,24 @@ def test_edits_stand_side_by_side_and_images_are_loaded_as_they_are_needed(brows
         expect(page.locator("#detail a")).to_have_attribute("href", "../images/%E7%85%A7%E7%89%87%200.jpg")
 
 
+def test_orders_that_may_be_paid_for_are_listed_with_what_to_do(browser: Browser, tmp_path: Path) -> None:
+    lost = fail(2, "ImageDownloadError", "done", res="https://files.example/1.png")
+    run = make_run(tmp_path, [ok(0), sent(1, id="a.png", task="task-7"), lost, sent(3, id="b.png")], task="edit")
+    with opened(browser, run) as report:
+        page = report.page
+        expect(page.locator("#unknowns-title")).to_have_text("3 orders that may be paid for, without their image")
+        expect(page.locator("#unknowns-do")).to_contain_text("tutuclient batch retry RUN --resend-unknown")
+        page.locator("#unknowns summary").click()
+        assert page.locator("#unknowns tbody td:last-child").all_inner_texts() == [
+            "answered with a task",
+            "made, and not fetched (ImageDownloadError)",
+            "no end was written",
+        ]
+        page.get_by_role("button", name="Show these items").click()
+        expect(cards(page)).to_have_count(2)
+        expect(cards(page).first).to_contain_text("its image was not fetched yet")
+
+
 def test_it_is_used_by_keyboard_alone(browser: Browser, tmp_path: Path) -> None:
     with opened(browser, make_run(tmp_path, mixed(60))) as report:
         page = report.page

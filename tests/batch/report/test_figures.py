@@ -96,9 +96,10 @@ def test_orders_that_may_be_paid_for_are_listed_and_counted() -> None:
     paid = figures(*records, orders=True)["paid"]
     assert paid["count"] == 2
     assert [(each["row"], each["task"], each["end"]) for each in paid["items"]] == [
-        (0, "task-7", "none"),
+        (0, "task-7", "task"),
         (1, "", "done"),
     ]
+    assert figures(sent(0), orders=True)["paid"]["items"][0]["end"] == "none"
     many = figures(*(sent(number) for number in range(1000)), orders=True)["paid"]
     assert (many["count"], len(many["items"])) == (1000, 200)
 

@@ -157,7 +157,8 @@ class Figures:
         self._paid_count += 1
         if self._paid_count <= _LISTED_ORDERS:
             found = {"row": row, "id": record.id, "t": record.t, "rid": record.rid, "task": record.task}
-            self._paid.append({**found, "end": record.outcome if record.k == "fail" else "none", "cls": record.cls})
+            end = record.outcome if record.k == "fail" else "task" if record.task else "none"
+            self._paid.append({**found, "end": end, "cls": record.cls})
 
     def summary(self) -> dict[str, Any]:
         """Return the figures, as JSON has them: seconds, seconds since the epoch, tokens."""

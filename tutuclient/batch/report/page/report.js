@@ -317,7 +317,7 @@ const tutuReport = (() => {
 
   // --- What may be paid for, and what failed ---
 
-  const HOW_ENDED = { none: "no end was written", unknown: "no answer came", done: "made, and not fetched" };
+  const HOW_ENDED = { task: "answered with a task", none: "no end was written", unknown: "no answer came", done: "made, and not fetched" };
 
   const showUnknowns = () => {
     const { count, items } = run.paid;
@@ -570,7 +570,8 @@ const tutuReport = (() => {
   const trouble = (row) => {
     const [status, cls] = run.kinds[row.k];
     if (status === "answered") return null;
-    const name = row.c || cls || (run.task === "ask" ? "No end was written" : "Ordered, and no end was written");
+    const open = row.task ? "Answered with a task; its image was not fetched yet" : "Sent, and no end was written";
+    const name = row.c || cls || open;
     return make("div", { class: "trouble", "data-status": status },
       make("p", { class: "trouble-name" }, make("span", { "aria-hidden": "true" }, ICONS[status]), make("span", { class: "unseen" }, `${status}: `), said("bdi", name), row.st ? ` ${row.st}` : ""),
       row.e ? said("p", row.e, { class: "trouble-text" }) : null);
