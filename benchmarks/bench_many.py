@@ -3,8 +3,8 @@
 Measured: time and CPU time an image, and the peak of the whole process's resident set. The files are small (2 KiB), so
 that what is measured is the run and not the encoding. "32 workers" is 32 tasks over one iterator that call
 ``client.analyze``: the least that a run costs. "map, journal, 32 at once" has as many in flight, so that what differs
-is the run. ``map`` as it comes goes up to what the client may have in flight; a relay that answers at once gains nothing
-by that, and each request costs more the more there are.
+is the run. ``map`` as it comes goes up to what the client may have in flight; a relay that answers at once gains
+nothing by that, and each request costs more the more there are.
 """
 
 from __future__ import annotations
