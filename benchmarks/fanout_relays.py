@@ -8,7 +8,7 @@ Each keeps its own count, so the last number of a route tells one run's relay fr
 | ``/flights-MOST-MS-RUN`` | at most MOST requests in flight |
 | ``/log-MOST-SECONDS-MS-RUN`` | at most MOST requests admitted in any SECONDS (a sliding log, as new-api keeps it) |
 | ``/orders-MS-BYTES-RUN`` | admits everything, notes ``?item=`` of each request, then answers: an image of BYTES |
-| ``/…/state`` | how many were admitted, refused and answered, and the items noted, in their order |
+| ``/…/state`` | how many were admitted, refused and answered, the seconds that took, the items noted in order |
 
 A refusal is a bare 429, at once: no ``Retry-After``, no headers, no words about the limit. The three limits are those
 of ``batch.md``: nothing but the refusals themselves tells a client what the relay stands.
@@ -144,29 +144,31 @@ class Relay:
         self._service_s = service_s
         self._answer = answer
         self._admitted = self._refused = self._answered = 0
+        self._took_s = 0.0
         self._items: list[str] = []
 
     def play(self, connection: Connection, item: str) -> None:
         """Answer one request, or refuse it."""
-        if not self._limit.admits(time.monotonic()):
+        now = time.monotonic()
+        if not self._limit.admits(now):
             self._refused += 1
             connection.send(_REFUSAL)
             return
         self._admitted += 1
         if item:
             self._items.append(item)
-        asyncio.get_running_loop().call_later(self._service_s, self._reply, connection)
+        asyncio.get_running_loop().call_later(self._service_s, self._reply, connection, now)
 
-    def _reply(self, connection: Connection) -> None:
+    def _reply(self, connection: Connection, admitted_at: float) -> None:
         self._limit.answered()
+        self._took_s += time.monotonic() - admitted_at
         # Who has left is answered by nobody; the work was done all the same, and is paid for.
         self._answered += connection.send(self._answer)
 
     def state(self) -> bytes:
         """Return what was counted."""
-        return answers.json_answer(
-            {"admitted": self._admitted, "refused": self._refused, "answered": self._answered, "items": self._items}
-        )
+        counted = {"admitted": self._admitted, "refused": self._refused, "answered": self._answered}
+        return answers.json_answer({**counted, "took_s": self._took_s, "items": self._items})
 
 
 _BODY = answers.to_json(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.bench_kills import Run, Tally
-from benchmarks.contenders.runs import FITTED, JOURNAL, MAP, RECIPE, TYPED, WORKERS
+from benchmarks.contenders.runs import FITTED, JOURNAL, MAP, NARROW, RECIPE, TYPED, WORKERS
 from benchmarks.fanout import PARTS
 from benchmarks.fanout_relays import Bucket, Flights, Log
 from benchmarks.meter import Meter
@@ -19,7 +19,7 @@ from tutuclient.batch.journal import Record, encode
 _ROOT = Path(__file__).parent.parent
 _TAKING = {
     "limits": (TYPED, MAP, RECIPE),
-    "many": (MAP, JOURNAL, WORKERS),
+    "many": (MAP, JOURNAL, NARROW, WORKERS),
     "lazy": (MAP, JOURNAL),
     "kills": (JOURNAL,),
     "resize": (FITTED, "thumbnail in to_thread", "resize in to_thread", "no Python in threads"),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 AT_ONCE = 64
 """How many at once where a contender has to be told, and its documentation does not tell."""
 
-TYPED, MAP, JOURNAL = "map, limit typed", "map", "map, journal"
+TYPED, MAP, JOURNAL, NARROW = "map, limit typed", "map", "map, journal", "map, journal, 32 at once"
 WORKERS, RECIPE = "32 workers", "one task a file"
 FITTED, THUMBNAIL = "map, max_side", "thumbnail in to_thread"
 OPENAI_64, OPENAI_16 = "openai, 64 at once", "openai, 16 at once"
@@ -51,6 +51,7 @@ RUNS = {
         Contender(TYPED, "runs_ours:Typed", *_OURS, only=(_LIMITS,)),
         Contender(MAP, "runs_ours:Map", *_OURS, only=(_LIMITS, _MANY, "lazy")),
         Contender(JOURNAL, "runs_ours:MapWithJournal", *_OURS, only=(_MANY, "lazy", "kills")),
+        Contender(NARROW, "runs_ours:NarrowWithJournal", *_OURS, only=(_MANY,)),
         Contender(WORKERS, "runs_ours:Workers", *_OURS, only=(_MANY,)),
         Contender(RECIPE, "runs_ours:Recipe", *_OURS, only=(_LIMITS, _MANY)),
         Contender(OPENAI_64, "runs_openai:Cookbook", *_OPENAI, only=(_LIMITS, _MANY)),

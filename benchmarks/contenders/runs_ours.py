@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from benchmarks.contenders import KEY, MODEL, QUESTION
 from tutuclient import TutuClient, TutuError
@@ -51,6 +51,8 @@ class Typed(Map):
 class MapWithJournal(Map):
     """The same with ``journal=``, on the disk of temporary files."""
 
+    options: ClassVar[dict[str, Any]] = {}
+
     async def answer(
         self,
         paths: Sequence[Path],
@@ -58,7 +60,13 @@ class MapWithJournal(Map):
         limit: Mapping[str, Any],  # noqa: ARG002  (Typed's)
     ) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            await self._map(paths, done, journal=folder)
+            await self._map(paths, done, journal=folder, **self.options)
+
+
+class NarrowWithJournal(MapWithJournal):
+    """The same with as many at once as there are bare workers."""
+
+    options: ClassVar[dict[str, Any]] = {"concurrency": _WORKERS}
 
 
 class Workers:
