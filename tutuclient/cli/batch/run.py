@@ -13,8 +13,8 @@ from tutuclient._threads import in_thread
 from tutuclient.batch import folder
 from tutuclient.batch.journal import JournalError
 from tutuclient.batch.result import BatchStoppedError, Budget
-from tutuclient.cli.batch_progress import Progress, State
-from tutuclient.cli.batch_summary import (
+from tutuclient.cli.batch.progress import Progress, State
+from tutuclient.cli.batch.summary import (
     BUDGET,
     CLOSED,
     DISK,
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tutuclient.batch.run import BatchRun
-    from tutuclient.cli.batch_command import Command
-    from tutuclient.cli.batch_lists import Entry
-    from tutuclient.cli.batch_sources import Source
+    from tutuclient.cli.batch.command_file import Command
+    from tutuclient.cli.batch.lists import Entry
+    from tutuclient.cli.batch.sources import Source
     from tutuclient.client import TutuClient
     from tutuclient.types.account import Balance
 
