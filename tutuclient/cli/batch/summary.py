@@ -134,7 +134,7 @@ def _fields(ended: Ended, price: dict[str, Any] | None, run: Path) -> dict[str, 
         "run": str(run),
         "answered": found.done,
         "failed": dict(found.failed),
-        "put_off": found.put_off,
+        "deferred": found.deferred,
         "answered_before": found.skipped,
         "failed_before": found.failed_before,
         "unknown": found.unknown,
@@ -185,7 +185,7 @@ def _how_to_go_on(ended: Ended, run: Path, command: Command, failed: int) -> lis
     if ended.code not in {0, FAILURES} or ended.error:
         more = " with a higher --budget" if ended.code == BUDGET else ""
         lines.append(f"  to go on: the same command again{more}; what is answered is not asked again")
-    if failed > found.put_off or found.failed_before:
+    if failed > found.deferred or found.failed_before:
         lines.append(f"  tutuclient batch retry {name}    tries again what failed")
     if found.unknown and command.task != "ask":
         lines.append(f"  tutuclient batch retry {name} --resend-unknown    orders again what may be paid for already")
