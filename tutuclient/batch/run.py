@@ -358,7 +358,7 @@ class BatchRun(Generic[T]):
         return isinstance(error, self._plan.stop_on) and result.outcome in _NOT_DONE
 
     def _requeue(self, turn: int, item: Item, result: BatchResult[T]) -> None:
-        """Keep an item until nothing else is in flight; go on with half as many at once."""
+        """Queue an item to be sent again once nothing else is in flight, and halve the number of items at once."""
         if not self._draining:
             self._limit = max(1, (len(self._busy) + 1) // 2)
         self._draining = True
@@ -388,7 +388,8 @@ class BatchRun(Generic[T]):
         """Return the next item that is to be sent, and its place among these; None when there is none."""
         async with self._pulling:
             while not (self._ending or self._stop or self._failure):
-                if (found := self._take_startable()) is not None:
+                # The check of the budget may have stopped the run, with nothing left in flight to wake this up.
+                if (found := self._take_startable()) is not None or self._stop is not None:
                     return found
                 if self._pending is not None and (wait := self._next_start - time.monotonic()) > 0:
                     self._changed.clear()
