@@ -76,7 +76,7 @@ class Deduplicator(Generic[T]):
         self._in_flight: dict[int, tuple[Item, asyncio.Event]] = {}
 
     def make_unique(self, item: Item, taken: Keys) -> None:
-        """Name an item apart from those before it that have its name, where that is not the caller's own.
+        """Create a name of its own for an item whose name is taken, where that is not the caller's.
 
         The same URL may be there many times. Each time is an item, ``… (2)``, ``… (3)`` as they come.
         """

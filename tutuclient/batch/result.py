@@ -1,4 +1,4 @@
-"""What a run gives: a result for each item, a summary of all, and what bounds it."""
+"""What a run returns: a result for each item, a summary of all; and the budget that bounds it."""
 
 from __future__ import annotations
 

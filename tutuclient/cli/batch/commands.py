@@ -124,7 +124,7 @@ Rate = Annotated[
 ]
 Concurrency = Annotated[
     str,
-    typer.Option(metavar="N", help="Items at once; auto goes by what the relay stands.", rich_help_panel=_PACE),
+    typer.Option(metavar="N", help="Items at once; auto follows what the relay can take.", rich_help_panel=_PACE),
 ]
 BudgetOption = Annotated[
     list[str] | None,

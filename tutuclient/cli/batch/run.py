@@ -307,14 +307,14 @@ class _Stop:
             self._task.cancel()
 
     def forget(self) -> None:
-        """Go on after the run has stopped."""
+        """Undo the cancellation once the run has stopped, so that what follows can wait."""
         while self._task is not None and self._task.cancelling():
             self._task.uncancel()
 
 
 @contextmanager
 def _stopping(progress: Progress) -> Generator[_Stop]:
-    """Have Ctrl-C, and ``SIGTERM`` as containers send it, stop the run in two steps."""
+    """Stop the run in two steps on Ctrl-C, and on ``SIGTERM`` as containers send it."""
     stop = _Stop(progress)
     loop = asyncio.get_running_loop()
     signals = [signal.SIGINT, signal.SIGTERM]
