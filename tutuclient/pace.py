@@ -497,7 +497,7 @@ class Pace:
         return self._streak >= _STREAK and now - self._admitted_at >= max(1.0, 3 / self._admitted_rate)
 
     def _reopen(self, now: float) -> None:
-        """Resume at the long-run rate, since the last seconds, all refused, say nothing. Begin anew where there is none."""
+        """Resume at the long-run rate: the last seconds, all refused, say nothing. Begin anew where there is none."""
         self._probe_wait, self._streak, self._searched = 0.0, 0, 0.0
         self._next = now
         if self._admissions.rate(now, _LONG_S) * _LONG_S <= _FEW:
