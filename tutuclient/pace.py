@@ -499,6 +499,7 @@ class Pace:
     def _reopen(self, now: float) -> None:
         """Go on as in the long run, for while everything was refused the last seconds say nothing. Else begin anew."""
         self._probe_wait, self._streak, self._searched = 0.0, 0, 0.0
+        self._probe_until = -math.inf  # The probe's answer may take minutes yet, and nobody waits for its end.
         self._next = now
         if self._admissions.rate(now, _LONG_S) * _LONG_S <= _FEW:
             self.rate = self._goal = math.inf
