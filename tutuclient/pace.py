@@ -262,14 +262,6 @@ class Pace:
         """How many requests have started so far."""
         return self._admissions.added
 
-    def begin_small(self) -> None:
-        """Search the window from below, as a run does that would else meet an unknown relay with all it has."""
-        if not self.refusals and not self._is_slow:
-            self.window = float(min(self._most, FIRST_WINDOW))
-            self._slow_start = True
-        self._searches = True
-        self.is_plain = False
-
     def state(self, now: float, waiting: int = 0) -> PaceState:
         """Return the pace in numbers.
 
