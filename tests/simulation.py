@@ -190,7 +190,8 @@ def shared(seed: int) -> Callable[[float], float]:
     return lambda now: left[int(now / 30)]
 
 
-class Model(NamedTuple):
+@dataclass(frozen=True)
+class Model:
     """A kind of relay, and how many requests it would answer at most."""
 
     relay: Callable[[int], Relay]

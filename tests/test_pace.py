@@ -115,6 +115,17 @@ def test_a_probe_that_is_not_refused_opens_the_gate_before_its_answer_comes() ->
     pace.succeeded(probe, 200.0)
 
 
+def test_a_probe_whose_answer_begins_opens_the_gate_at_once() -> None:
+    pace = Pace(first_window=512)
+    for number in range(3):
+        pace.refused(started(pace, 10 + number / 10), 10.05 + number / 10)
+    probe = started(pace, 12.0)
+    assert pace.state(12.1).gate > 0
+    pace.admitted(probe, 12.2)
+    assert pace.state(12.2).gate == 0
+    assert pace.wait(12.2) == 0
+
+
 def test_a_retry_after_closes_the_gate_for_all() -> None:
     pace = Pace(first_window=10)
     pace.refused(started(pace, 0.0), 0.1, retry_after=30.0)

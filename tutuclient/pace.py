@@ -262,14 +262,6 @@ class Pace:
         """How many requests have started so far."""
         return self._admissions.added
 
-    def begin_small(self) -> None:
-        """Search the window from below, as a run does that would else meet an unknown relay with all it has."""
-        if not self.refusals and not self._is_slow:
-            self.window = float(min(self._most, FIRST_WINDOW))
-            self._slow_start = True
-        self._searches = True
-        self.is_plain = False
-
     def state(self, now: float, waiting: int = 0) -> PaceState:
         """Return the pace in numbers.
 
@@ -499,6 +491,7 @@ class Pace:
     def _reopen(self, now: float) -> None:
         """Go on as in the long run, for while everything was refused the last seconds say nothing. Else begin anew."""
         self._probe_wait, self._streak, self._searched = 0.0, 0, 0.0
+        self._probe_until = -math.inf  # The probe's answer may take minutes yet, and nobody waits for its end.
         self._next = now
         if self._admissions.rate(now, _LONG_S) * _LONG_S <= _FEW:
             self.rate = self._goal = math.inf
