@@ -170,6 +170,18 @@ def test_an_idle_client_earns_no_burst() -> None:
     assert pace.rate <= 1.06 * learnt
 
 
+def test_a_rate_that_was_set_is_kept_for_hours() -> None:
+    pace = Pace(rate=0.5, first_window=100)
+    for number in range(10):
+        pace.succeeded(started(pace, number / 4), number / 4 + 0.05)
+    for at in (2.5, 60.0):
+        pace.refused(started(pace, at), at + 0.05)
+    assert pace.rate < 0.5
+    for at in range(62, 30_000, 2):
+        pace.succeeded(started(pace, at), at + 0.05)
+    assert pace.state(30_000).rate == 0.5
+
+
 def test_tokens_are_set_aside_and_settled() -> None:
     pace = Pace(tokens_per_minute=6000, first_window=100)  # 100 a second
     first = started(pace, 0.0)

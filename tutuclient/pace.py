@@ -403,8 +403,8 @@ class Pace:
     def _advance(self, now: float) -> None:
         """Move along the curve. Time counts only while the rate is used: an idle client must not earn a burst."""
         passed, self._seen = now - self._seen, now
-        if self.rate == math.inf:
-            return
+        if self.rate == math.inf or self.rate >= self._cap:
+            return  # Nothing to search, and a curve that went on for hours would leave the range of a float.
         if self._admissions.rate(now, _LATELY_S) >= _USED * min(self.rate, self._cap):
             self._searched += passed
             if self._strays.share:
