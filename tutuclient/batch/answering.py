@@ -56,7 +56,7 @@ class Order(RunItem):
     Attributes:
         ordered: Whether an order of an image may have been sent.
         settling: The run is being left: what waits is not sent any more.
-        ended: Its call is over, and what became of it is being written.
+        ended: It is answered, and that is being written.
     """
 
     def __init__(self, journal: Journal | None, item: Item) -> None:
@@ -132,7 +132,7 @@ class Answering(Generic[T]):
         resends: Whether an image may be ordered again whose task came to nothing, and may be billed.
         puts_off: Returns whether a result is of what stops the run and says nothing of the item, which is tried again
             when the run goes on.
-        call_ended: Called when an item's call is over, and what became of it is about to be written.
+        call_ended: Called when an item is answered, and that is about to be written.
 
     Attributes:
         failure: Why the run cannot go on; else None.
@@ -208,7 +208,8 @@ class Answering(Generic[T]):
                 self._note_full_disk(error)
         result.elapsed_s = round(time.monotonic() - started, 6)
         record.dur = record.dur or result.elapsed_s
-        self._call_ended(order)
+        if result.error is None:  # After an error the run may have to stop, or to wait.
+            self._call_ended(order)
         await self._write(record, result, paid=answer is not None and self._task != "ask")
         return result
 
