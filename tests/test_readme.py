@@ -36,8 +36,8 @@ def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
 
 
 def test_the_readme_has_examples() -> None:
-    assert len(EXAMPLES) == 9
-    assert len(RUNNABLE) == 8
+    assert len(EXAMPLES) == 10
+    assert len(RUNNABLE) == 9
 
 
 @pytest.mark.slow

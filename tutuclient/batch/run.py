@@ -40,6 +40,7 @@ _AHEAD: Final = 4  # times the workers: how far an ordered run may be ahead of i
 # next item, each waking the next one a turn later.
 _UNREAD: Final = 2
 _SPARE: Final = 4  # workers beyond the window, so that an admitted request always has somebody to send it
+_LATE_S: Final = 0.1  # how far starts may lag behind the rate and still catch up: timers and other work make them late
 _FEW: Final = 20  # results from which on a share of failures means something
 _PAUSE_EVERY: Final = 200  # items skipped at a time before the loop gets a turn
 _NOT_DONE: Final = frozenset({"not_sent", "rejected"})
@@ -129,6 +130,7 @@ class BatchRun(Generic[T]):
         self._busy: dict[asyncio.Task[Any], Order] = {}
         self._worker_count = 0
         self._limit = plan.most
+        self._in_flight = 0
         self._exhausted = self._ending = self._closed = False
         self._failure: Exception | None = None
         self._stop: tuple[StopReason, str, Exception | None] | None = None
@@ -158,11 +160,15 @@ class BatchRun(Generic[T]):
             synced=plan.synced,
             resends=plan.resend_unknown,
             defers=self._is_deferred,
+            call_ended=self._end_call,
         )
         if plan.restore is not None:
-            path, orders = None if self._journal is None else self._journal.path, plan.task != "ask"
             self._dedupe = Deduplicator(
-                self._reader, plan.restore, path, orders=orders, resend_unknown=plan.resend_unknown
+                self._reader,
+                plan.restore,
+                None if self._journal is None else self._journal.path,
+                orders=plan.task != "ask",
+                resend_unknown=plan.resend_unknown,
             )
         self._began = self._admitted_at = time.monotonic()
         self._refusals_before = plan.pace().refusals
@@ -278,10 +284,14 @@ class BatchRun(Generic[T]):
         It begins with a few and one more for each answer, which doubles them in a round trip: an unknown relay is not
         met with all that the client has.
         """
-        plan = self._plan
-        if plan.workers != "auto":
-            return min(plan.workers, self._limit)
-        return min(self._limit, plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
+        if self._plan.workers != "auto":
+            # Beside those whose calls are in flight there are some whose results are being written.
+            return self._width() + (0 if self._journal is None else _SPARE)
+        return min(self._limit, self._plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
+
+    def _width(self) -> int:
+        """Return how many calls may be in flight."""
+        return self._limit if self._plan.workers == "auto" else min(self._plan.workers, self._limit)
 
     def _start_workers(self) -> None:
         while self._worker_count < self._target() and not (self._exhausted or self._ending or self._stop):
@@ -317,12 +327,13 @@ class BatchRun(Generic[T]):
         assert self._answering is not None  # noqa: S101  (for the type checkers)
         me = cast("asyncio.Task[Any]", asyncio.current_task())
         order = self._busy[me] = self._answering.begin(item)
+        self._in_flight += 1
         try:
             first = None if self._dedupe is None else await self._dedupe.first(item)
             result = await (self._ask(item, order) if first is None else self._answering.repeat(item, first))
         finally:
             del self._busy[me]
-            self._changed.set()
+            self._end_call(order)
         if self._is_requeued(turn, result):
             self._requeue(turn, item, result)
             return
@@ -331,6 +342,13 @@ class BatchRun(Generic[T]):
         if self._answering.failure is not None:
             self._fail(self._answering.failure)
         self._start_workers()
+
+    def _end_call(self, order: Order) -> None:
+        """Note that an item's call is over: another may start while its result is being written."""
+        if not order.ended:
+            order.ended = True
+            self._in_flight -= 1
+        self._changed.set()
 
     async def _ask(self, item: Item, order: Order) -> BatchResult[T]:
         assert self._answering is not None  # noqa: S101  (for the type checkers)
@@ -412,7 +430,7 @@ class BatchRun(Generic[T]):
                 return None
             self._probe = self._requeued[0][0]
             return self._pop_requeued()
-        if len(self._busy) >= self._limit:
+        if self._in_flight >= self._width():
             return None
         if self._requeued:
             return self._pop_requeued()
@@ -421,7 +439,7 @@ class BatchRun(Generic[T]):
             return None
         self._pending = None
         # The run's own rate; the client's pace comes on top, when it is sent.
-        self._next_start = max(self._next_start, now) + self._plan.interval
+        self._next_start = max(self._next_start, now - _LATE_S) + self._plan.interval
         self._sent += 1
         return self._sent - 1, item
 

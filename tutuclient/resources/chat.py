@@ -22,7 +22,7 @@ from tutuclient.resources.responses import further
 from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
 from tutuclient.resources.tool_loop import ToolRun, ToolRunStream, run
 from tutuclient.resources.views import View, opened, raw, viewed
-from tutuclient.settings import UNSET, Unset
+from tutuclient.settings import UNSET, Timeout, Unset
 from tutuclient.streams.audio import audio_in
 from tutuclient.streams.bodies import read_body
 from tutuclient.streams.chat import ChatStream
@@ -35,7 +35,7 @@ from tutuclient.types.provenance import Origin, provenance, set_origin
 if TYPE_CHECKING:
     from tutuclient.media.audio import Sound
     from tutuclient.resources.endpoint import RequestInfo
-    from tutuclient.settings import Settings, Timeout
+    from tutuclient.settings import Settings
     from tutuclient.transport import Transport
     from tutuclient.transport.reply import Reply
     from tutuclient.types.image_tasks import ImageTask

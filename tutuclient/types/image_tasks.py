@@ -5,6 +5,7 @@ Sources: .github/WIRE.md, section 1.12.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from tutuclient._unset import UNSET
@@ -119,8 +120,9 @@ class ImageTask:
 
     def bound(self, source: TaskSource) -> ImageTask:
         """Return a copy that is asked for by another client."""
-        task = object.__new__(ImageTask)
-        task.__dict__.update(self.__dict__, _source=source, parts=tuple(part.bound(source) for part in self.parts))
+        task = copy(self)
+        task._source = source  # noqa: SLF001  (a copy of this one)
+        task.parts = tuple(part.bound(source) for part in self.parts)
         return task
 
     def _client(self) -> TaskSource:
