@@ -170,7 +170,7 @@ class BatchRun(Generic[T]):
                 orders=plan.task != "ask",
                 resend_unknown=plan.resend_unknown,
             )
-        self._began = self._admitted_at = time.monotonic()
+        self._began = self._admitted_at = self._next_start = time.monotonic()  # No start is late yet.
         self._refusals_before = plan.pace().refusals
         if self._journal is not None:
             self._events = Events(self._journal, plan.pace, self.summary)
