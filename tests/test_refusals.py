@@ -70,6 +70,7 @@ async def many(client: TutuClient, number: int, workers: int) -> list[str | Tutu
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [16, 120], ids=["16 at once", "all at once"])
 async def test_a_folder_loses_nothing_to_a_rate_limit(server: Server, workers: int) -> None:
     bucket = Bucket(60, 10)
@@ -110,10 +111,10 @@ async def test_broken_attempts_are_still_counted_between_refusals(server: Server
 @pytest.mark.parametrize(
     "refusal",
     [
-        fails(429, "slow down"),
+        pytest.param(fails(429, "slow down"), marks=pytest.mark.slow),
         fails(503, "busy", headers={"Retry-After": "0"}),
         fails(403, "busy", code="token_concurrency_limit_reached"),
-        fails(429, "您已达到请求数限制：1分钟内最多请求600次"),
+        pytest.param(fails(429, "您已达到请求数限制：1分钟内最多请求600次"), marks=pytest.mark.slow),
     ],
     ids=["429", "503 with Retry-After", "a gate", "in words"],
 )
@@ -165,6 +166,7 @@ async def test_being_refused_ends_with_the_deadline(server: Server) -> None:
         assert await nothing_left(client) == []
 
 
+@pytest.mark.slow
 async def test_a_lasting_refusal_does_not_freeze_the_client_when_it_ends(server: Server) -> None:
     opens = time.monotonic() + 1.5
 

@@ -285,7 +285,7 @@ asyncio.run(main())
 @pytest.mark.slow
 def test_what_was_acknowledged_survives_kill_nine(tmp_path: Path) -> None:
     draw = random.Random(1)
-    for round_ in range(10):
+    for round_ in range(6):
         folder = tmp_path / str(round_)
         with subprocess.Popen(  # noqa: S603  (our own code)
             [sys.executable, "-c", WRITES, folder], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]

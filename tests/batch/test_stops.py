@@ -217,6 +217,7 @@ async def test_a_relay_that_refuses_all_for_max_wait_stops_the_run(
     assert {record.k for record in records(tmp_path)} == {"sent", "skip"}
 
 
+@pytest.mark.slow
 async def test_one_item_that_is_refused_for_long_does_not_stop_a_run_that_goes_on(server: Server) -> None:
     def pick(request: Recorded) -> Any:
         return (
