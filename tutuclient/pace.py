@@ -138,7 +138,7 @@ class _Counter:
         return self._passed + self.current
 
     def forward(self, now: float) -> None:
-        """Go on to the step of a time."""
+        """Begin the step of a time."""
         number = int(now / _STEP_S)
         if self._number is None:
             self._number, self._began = number, now
@@ -557,7 +557,7 @@ class Pace:
         return _ROOM * self.rate * self._fast if self._samples and self.rate < math.inf else 0.0
 
     def _learn_latency(self, latency: float, now: float) -> None:
-        """Keep the means, and shrink a window that is searched while answers take twice as long as they did.
+        """Update the means, and shrink a window that is searched while answers take twice as long as they did.
 
         Then the relay queues what it cannot do.
         """
@@ -597,7 +597,7 @@ class Pace:
         return len(starts) == _STREAK and starts[-1] - starts[0] <= _STREAK_STARTS
 
     def _reopen(self, now: float) -> None:
-        """Go on as in the long run, for while everything was refused the last seconds say nothing. Else begin anew."""
+        """Resume at the long-run rate: the last seconds, all refused, say nothing. Begin anew where there is none."""
         self._probe_wait, self._streak, self._searched = 0.0, 0, 0.0
         self._probe_until = -math.inf  # The probe's answer may take minutes yet, and nobody waits for its end.
         self._next = now
@@ -613,7 +613,7 @@ class Pace:
     # --- What the relay states ---
 
     def _believe(self, stated: Stated, ticket: Ticket, now: float) -> None:
-        """Keep a log of our own of the sliding window that was stated; forget it when it does not explain a refusal."""
+        """Start a log of the sliding window that was stated; drop it when it does not explain a refusal."""
         requests, seconds = stated.requests, stated.seconds
         if not requests or not seconds:
             return

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.batch.runs import Bucket, answer, echo, full_disk, ordering, pairs, records, run_of
+from tests.leftovers import until
 from tutuclient import (
     AuthenticationError,
     BadRequestError,
@@ -380,6 +381,24 @@ async def test_a_budget_is_kept(budget: Budget, sent: int, workers: int) -> None
         await run.gather()
     assert caught.value.reason == "budget"
     assert len(run.results) == sent
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_budget_stops_a_run_whose_last_result_is_read_at_once(turns: int) -> None:
+    answered = asyncio.Event()
+
+    async def send(item: Item) -> ChatCompletion:
+        await answered.wait()
+        return await echo(item)
+
+    async with run_of(pairs(5), send, workers=2, budget=Budget(requests=1)) as run:
+        await until(lambda: run._pending is not None and run._sent == 1)
+        answered.set()
+        for _ in range(turns):  # One of these reads the result before the worker that waits for the budget goes on.
+            await asyncio.sleep(0)
+        with pytest.raises(BatchStoppedError, match="budget"):
+            async for _ in run:
+                pass
 
 
 async def test_a_budget_that_suffices_stops_nothing() -> None:

@@ -37,13 +37,13 @@ class Call(NamedTuple, Generic[T]):
     Attributes:
         send: Makes the call.
         value: Reads the value from its answer.
-        come_back: Waits for the image task, by its id and its address, that an earlier run's order was answered with;
+        resume_task: Waits for the image task, by its id and address, that an earlier run's order was answered with;
             None where there are none.
     """
 
     send: Callable[[Item], Awaitable[ChatCompletion]]
     value: Callable[[ChatCompletion], T]
-    come_back: Callable[[Item, str, str | None], Awaitable[ChatCompletion]] | None = None
+    resume_task: Callable[[Item, str, str | None], Awaitable[ChatCompletion]] | None = None
 
 
 class Order(RunItem):
@@ -130,7 +130,7 @@ class Answering(Generic[T]):
         journal: Where it is written down, or None.
         synced: Whether an answer is on the disk, and not only with the system, before it is handed on.
         resends: Whether an image may be ordered again whose task came to nothing, and may be billed.
-        puts_off: Returns whether a result is of what stops the run and says nothing of the item, which is tried again
+        defers: Returns whether a result is of what stops the run and says nothing of the item, which is tried again
             when the run goes on.
         call_ended: Called when an item is answered, and that is about to be written.
 
@@ -146,7 +146,7 @@ class Answering(Generic[T]):
         *,
         synced: bool,
         resends: bool = False,
-        puts_off: Callable[[BatchResult[T]], bool],
+        defers: Callable[[BatchResult[T]], bool],
         call_ended: Callable[[Order], None],
     ) -> None:
         self._task: Task = task
@@ -155,7 +155,7 @@ class Answering(Generic[T]):
         # An image takes minutes and costs more than a sync.
         self._synced = synced or task != "ask"
         self._resends = resends
-        self._puts_off = puts_off
+        self._defers = defers
         self._call_ended = call_ended
         self.failure: JournalError | None = None
 
@@ -234,9 +234,9 @@ class Answering(Generic[T]):
         """Return the answer: of the task that an earlier run's order was answered with, else of a call of its own."""
         found = None if self._journal is None else self._journal.found
         task = "" if found is None else found.open.get(item.key, ("", ""))[1]
-        if found is not None and task and self._call.come_back is not None:
+        if found is not None and task and self._call.resume_task is not None:
             try:
-                return await self._call.come_back(item, task, found.urls.get(item.key))
+                return await self._call.resume_task(item, task, found.urls.get(item.key))
             except ImageTaskError as error:
                 if not (self._resends and error.outcome == "unknown"):
                     raise
@@ -254,7 +254,7 @@ class Answering(Generic[T]):
             record.tin, record.tout = result.usage.prompt_tokens, result.usage.completion_tokens
         if result.error is None:
             record.res = _builtins(result.value)
-        elif self._puts_off(result):
+        elif self._defers(result):
             record.k = "skip"
         try:
             await self._journal.append(record, sync=self._synced)

@@ -334,7 +334,7 @@ class _Index:
                 yield line
 
     def _follow(self, item: _Item, line: int) -> None:
-        """Take in the next line of an item, as the journal's ``scan`` does."""
+        """Add the next line of an item, as the journal's ``scan`` does."""
         state = self.states[line]
         if state <= _TASK:
             if state == _TASK:  # Of the same order.

@@ -166,7 +166,7 @@ def _plan(
         Call(
             partial(_send, calls, ask, options),
             partial(_value, ask.response_format),
-            None if ask.task == "ask" else partial(_come_back, calls, ask),
+            None if ask.task == "ask" else partial(_resume_task, calls, ask),
         ),
         calls.pace,
         calls.slots,
@@ -331,7 +331,7 @@ def _restored(response_format: Any, written: Any) -> Any:
     return written
 
 
-async def _come_back(calls: Calls, ask: _Ask, item: Item, task: str, url: str | None) -> ChatCompletion:
+async def _resume_task(calls: Calls, ask: _Ask, item: Item, task: str, url: str | None) -> ChatCompletion:
     """Wait for the task that an order of an earlier run was answered with."""
     fields = {**ask.fields, **item.fields}
     answer: ChatCompletion = await calls.of_task(

@@ -151,10 +151,10 @@ def as_options(message: str) -> str:
         message,
     )
     message = _FOR_PYTHON.sub(_left_out, message)
-    message = message.replace("or allow the change, and", "or pass --allow-change, and")
-    return message.replace("overwrite=True", "--overwrite")
+    return _FLAGS.sub(lambda found: f"--{found[1].replace('_', '-')}", message)
 
 
+_FLAGS = re.compile(r"(?<![\w.])(allow_change|overwrite|resend_unknown|retry_failed)=True")
 _IN_PYTHON = re.compile(r"TutuClient\(api_key, base_url\)")
 _FOR_PYTHON = re.compile(
     r"; pass default_query=[^;]*|: \.body has all of it|; what came is in \.partial|leave it out \(or pass None\) to"

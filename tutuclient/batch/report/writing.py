@@ -148,7 +148,7 @@ def _sweep(target: Path) -> None:
 
 
 def _replace(target: Path, part: Path) -> None:
-    """Put a new report in place of the one that may be there."""
+    """Replace the report that may be there by a new one."""
     if not target.exists():
         part.rename(target)
         return

@@ -13,8 +13,8 @@ from tutuclient._threads import in_thread
 from tutuclient.batch import folder
 from tutuclient.batch.journal import JournalError
 from tutuclient.batch.result import BatchStoppedError, Budget
-from tutuclient.cli.batch_progress import Progress, State
-from tutuclient.cli.batch_summary import (
+from tutuclient.cli.batch.progress import Progress, State
+from tutuclient.cli.batch.summary import (
     BUDGET,
     CLOSED,
     DISK,
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tutuclient.batch.run import BatchRun
-    from tutuclient.cli.batch_command import Command
-    from tutuclient.cli.batch_lists import Entry
-    from tutuclient.cli.batch_sources import Source
+    from tutuclient.cli.batch.command_file import Command
+    from tutuclient.cli.batch.lists import Entry
+    from tutuclient.cli.batch.sources import Source
     from tutuclient.client import TutuClient
     from tutuclient.types.account import Balance
 
@@ -307,14 +307,14 @@ class _Stop:
             self._task.cancel()
 
     def forget(self) -> None:
-        """Go on after the run has stopped."""
+        """Undo the cancellation once the run has stopped, so that what follows can wait."""
         while self._task is not None and self._task.cancelling():
             self._task.uncancel()
 
 
 @contextmanager
 def _stopping(progress: Progress) -> Generator[_Stop]:
-    """Have Ctrl-C, and ``SIGTERM`` as containers send it, stop the run in two steps."""
+    """Stop the run in two steps on Ctrl-C, and on ``SIGTERM`` as containers send it."""
     stop = _Stop(progress)
     loop = asyncio.get_running_loop()
     signals = [signal.SIGINT, signal.SIGTERM]

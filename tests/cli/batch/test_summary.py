@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tutuclient.batch.result import BatchSummary
-from tutuclient.cli.batch_command import Command
-from tutuclient.cli.batch_summary import BUDGET, Ended, balance_words, print_summary, spent
+from tutuclient.cli.batch.command_file import Command
+from tutuclient.cli.batch.summary import BUDGET, Ended, balance_words, print_summary, spent
 from tutuclient.types.account import Balance
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from tutuclient.batch import folder
 from tutuclient.batch.items import digest
 from tutuclient.batch.journal import Keys, encodable
-from tutuclient.cli.batch_progress import clock, short
+from tutuclient.cli.batch.progress import clock, short
 from tutuclient.cli.output import human_size, note, print_error, print_json, write
 from tutuclient.cli.running import as_options
 from tutuclient.errors import printable
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tutuclient.batch.result import BatchSummary
-    from tutuclient.cli.batch_command import Command
-    from tutuclient.cli.batch_sources import Source
+    from tutuclient.cli.batch.command_file import Command
+    from tutuclient.cli.batch.sources import Source
     from tutuclient.types.account import Balance
 
 CLOSED: Final = 5
@@ -59,7 +59,7 @@ def status_if_any(run: Path) -> folder.Status | None:
 
 def print_status(run: Path, *, as_json: bool) -> None:
     """Print what a run has come to so far, as its folder has it."""
-    from tutuclient.cli.batch_command import load
+    from tutuclient.cli.batch.command_file import load
 
     found, config, command = folder.status(run), folder.config(run).config, load(run)
     failed = sum(found.failed.values())
@@ -134,7 +134,7 @@ def _fields(ended: Ended, price: dict[str, Any] | None, run: Path) -> dict[str, 
         "run": str(run),
         "answered": found.done,
         "failed": dict(found.failed),
-        "put_off": found.put_off,
+        "deferred": found.deferred,
         "answered_before": found.skipped,
         "failed_before": found.failed_before,
         "unknown": found.unknown,
@@ -185,7 +185,7 @@ def _how_to_go_on(ended: Ended, run: Path, command: Command, failed: int) -> lis
     if ended.code not in {0, FAILURES} or ended.error:
         more = " with a higher --budget" if ended.code == BUDGET else ""
         lines.append(f"  to go on: the same command again{more}; what is answered is not asked again")
-    if failed > found.put_off or found.failed_before:
+    if failed > found.deferred or found.failed_before:
         lines.append(f"  tutuclient batch retry {name}    tries again what failed")
     if found.unknown and command.task != "ask":
         lines.append(f"  tutuclient batch retry {name} --resend-unknown    orders again what may be paid for already")

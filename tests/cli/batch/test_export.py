@@ -13,7 +13,7 @@ import pytest
 
 from tutuclient import ConfigError
 from tutuclient.batch.journal import Record, encode
-from tutuclient.cli.batch_export import export, format_of
+from tutuclient.cli.batch.export import export, format_of
 
 HOSTILE = ["=1+1", "+cmd", "-2+3", "@SUM(A1)", "\tx", "\rx", "  =1", "＝1", '=HYPERLINK("http://h")']
 HARMLESS = ["-5", "+3.2", "-1e5", "12%", "a=b", "", "图片", "'quoted", "1-2"]
@@ -170,7 +170,7 @@ def test_parquet_is_written_in_row_groups(monkeypatch: pytest.MonkeyPatch) -> No
     pyarrow = Parquet()
     monkeypatch.setitem(sys.modules, "pyarrow", pyarrow)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", pyarrow)
-    monkeypatch.setattr("tutuclient.cli.batch_export._ROW_GROUP", 2)
+    monkeypatch.setattr("tutuclient.cli.batch.export._ROW_GROUP", 2)
     run = run_of(ok("a", {"n": 1}), ok("b", "x"), Record(k="fail", id="c", key="2"))
     assert export(run, Path("a.parquet"), "parquet") == 3
     assert [[row["value"] for row in group] for group in pyarrow.groups] == [['{"n": 1}', "x"], [None]]
