@@ -50,6 +50,15 @@ def test_a_summary_says_what_was_done_and_how_to_go_on() -> None:
     ]
 
 
+def test_a_summary_of_a_run_that_is_at_its_end_says_only_what_may_be_tried_again() -> None:
+    failed = BatchSummary(failed=Counter(MediaError=1), journal=Path("run"))
+    assert str(failed).endswith(f"  the same call with journal='run' and {RETRY}")
+    unknown = BatchSummary(failed=Counter(OutcomeUnknownError=1), unknown=["a"], journal=Path("run"))
+    assert str(unknown).endswith(f"  the same call with journal='run' and {RETRY}; {RESEND}")
+    refused = BatchSummary(failed=Counter(RateLimitError=2), put_off=1, journal=Path("run"))
+    assert str(refused).endswith(f"  the same call with journal='run' goes on; {RETRY}")
+
+
 def test_a_summary_of_a_run_that_went_well_is_a_line() -> None:
     assert str(BatchSummary(done=3, journal=Path("run"))) == "3 answered, 0 failed; 0 tokens, 0.0 s, 0 refusals"
 

@@ -56,6 +56,13 @@ def test_what_was_stopped_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]
     assert err == "error: the budget of 5 tokens is reached\n"
 
 
+def test_what_was_put_off_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = BatchSummary(failed=Counter(APIConnectionError=2), put_off=2)
+    assert shown(capsys, Ended(summary, 9, 9)).splitlines()[2:] == [
+        "  to go on: the same command again; what is answered is not asked again"
+    ]
+
+
 def test_the_rest_is_priced_as_far_as_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     ended = Ended(BatchSummary(done=2), 2)
     price = {"left": 1180, "tokens_an_item": 812.4, "tokens": 958_000}

@@ -99,8 +99,8 @@ class BatchSummary:
         rate: Starts per second as learnt, or None while nothing was refused.
         window: Requests in flight as learnt.
         stopped: Why it stopped before its end; "" when it did not.
-        put_off: How many of those that failed were refused, or failed for what stopped the run, without having been
-            done: a journal's run tries them again when it goes on.
+        put_off: How many of those that failed were refused, found no connection, or failed for what stopped the run,
+            without having been done: a journal's run tries them again when it goes on.
         advice: The message of the first error of each class.
         journal: The run's folder, or None.
     """
@@ -142,10 +142,12 @@ class BatchSummary:
         return "\n".join(lines)
 
     def _how_to_go_on(self, failed: int) -> str:
-        more = [f"the same call with journal={str(self.journal)!r} goes on"]
-        more += ["retry_failed=True tries again what failed"] if failed > self.put_off or self.failed_before else []
+        call = f"the same call with journal={str(self.journal)!r}"
+        more = ["retry_failed=True tries again what failed"] if failed > self.put_off or self.failed_before else []
         more += ["resend_unknown=True orders again what may be paid for"] if self.unknown else []
-        return "; ".join(more)
+        if self.stopped or self.put_off:
+            return "; ".join([f"{call} goes on", *more])
+        return f"{call} and {'; '.join(more)}"
 
 
 class BatchStoppedError(TutuError):

@@ -182,7 +182,7 @@ def _priced(price: dict[str, Any] | None) -> list[str]:
 def _how_to_go_on(ended: Ended, run: Path, command: Command, failed: int) -> list[str]:
     found, name = ended.summary, shlex.quote(printable(str(run), 4000))
     lines: list[str] = []
-    if ended.code not in {0, FAILURES} or ended.error:
+    if ended.code not in {0, FAILURES} or ended.error or found.put_off:
         more = " with a higher --budget" if ended.code == BUDGET else ""
         lines.append(f"  to go on: the same command again{more}; what is answered is not asked again")
     if failed > found.put_off or found.failed_before:
