@@ -81,6 +81,9 @@ def test_a_dry_run_sends_nothing_and_says_what_would_be_sent(tutu: Callable[...,
         assert words in done.out
     assert "nothing was sent" in done.err
     tutu("batch", "run", "photos/*.png", WHAT, "-o", "run", "--sample", "2")
+    Path("list.csv").write_text("image,prompt\nphotos/a.png,\nphotos/b.png,Who is it?\n")
+    listed = tutu("batch", "run", "list.csv", WHAT, "-o", "other", "--dry-run")
+    assert f"prompt: {WHAT} (but 1 of the items has its own)\n" in listed.out
     assert "of which 1 are not in run yet" in tutu("batch", "run", "photos/*.png", WHAT, "-o", "run", "--dry-run").out
 
 
