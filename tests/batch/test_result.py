@@ -43,7 +43,7 @@ def test_a_summary_says_what_was_done_and_how_to_go_on() -> None:
     )
     assert str(summary).splitlines() == [
         "3 answered, 2 failed, 4 answered before; 50 tokens, 0.0 s, 0 refusals, pace learnt 9.6/s",
-        "  2 x RateLimitError: slow down",
+        "  2 x RateLimitError, such as: slow down",
         "  1 of unknown outcome, maybe done and billed: a",
         "  stopped: the budget of 50 tokens is reached",
         f"  the same call with journal='run' goes on; {RETRY}; {RESEND}",

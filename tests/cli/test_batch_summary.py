@@ -37,7 +37,8 @@ def test_failures_are_listed_by_class_with_what_to_do(capsys: pytest.CaptureFixt
     )
     lines = shown(capsys, Ended(summary, 9, 9), task="edit").splitlines()
     assert lines[0].startswith("0 answered, 4 failed, 2 failed before; ")
-    assert lines[1] == r"  3 x MediaError: --max-side 2048 makes\x1b[31m it smaller"
+    assert lines[1] == r"  3 x MediaError, such as: --max-side 2048 makes\x1b[31m it smaller"
+    assert lines[2] == "  1 x APIError: no"
     assert lines[3] == "  7 of unknown outcome, maybe done and billed: item0, item1, item2, item3, item4 …"
     assert lines[4] == "  tutuclient batch retry 'my run'    tries again what failed"
     assert lines[5].startswith("  tutuclient batch retry 'my run' --resend-unknown    orders again")

@@ -131,7 +131,10 @@ class BatchSummary:
         counts += [f"{self.failed_before} failed before"] if self.failed_before else []
         pace = "" if self.rate is None else f", pace learnt {self.rate:.3g}/s"
         lines = [f"{', '.join(counts)}; {self.tokens} tokens, {self.elapsed_s:.1f} s, {self.refusals} refusals{pace}"]
-        lines += [f"  {count} x {name}: {self.advice.get(name, '')}" for name, count in self.failed.most_common(_SHOWN)]
+        lines += [
+            f"  {count} x {name}{', such as' if count > 1 else ''}: {self.advice.get(name, '')}"
+            for name, count in self.failed.most_common(_SHOWN)
+        ]
         if self.unknown:
             shown = ", ".join(self.unknown[:_SHOWN]) + (" …" if len(self.unknown) > _SHOWN else "")
             lines.append(f"  {len(self.unknown)} of unknown outcome, maybe done and billed: {shown}")

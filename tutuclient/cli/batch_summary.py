@@ -89,7 +89,7 @@ def _details(
 ) -> list[str]:
     """Return what failed, class by class, what is unknown, and what the relay is still at."""
     lines = [
-        f"  {count:,} x {name}: {as_options(printable(messages.get(name, ''), 300))}"
+        f"  {count:,} x {name}{', such as' if count > 1 else ''}: {as_options(printable(messages.get(name, ''), 300))}"
         for name, count in sorted(failed.items(), key=lambda pair: -pair[1])[:_SHOWN]
     ]
     if unknown:
