@@ -27,6 +27,7 @@ from tutuclient import (
     TutuClient,
     TutuError,
 )
+from tutuclient.batch.journal import Journal, Record
 from tutuclient.testing import draws, sample_picture, says, serve, serve_in_thread
 
 if TYPE_CHECKING:
@@ -47,6 +48,35 @@ def ids(results: list[Any]) -> list[str]:
 
 
 # --- results ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+async def test_the_next_call_starts_while_a_result_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    in_flight, most, sent = 0, 0, asyncio.Event()
+    append = Journal.append
+
+    async def send(item: Item) -> ChatCompletion:
+        nonlocal in_flight, most
+        in_flight += 1
+        most = max(most, in_flight)
+        if item.index == workers:
+            sent.set()
+        await asyncio.sleep(0.001)
+        in_flight -= 1
+        return answer(item.id)
+
+    async def slow(self: Journal, record: Record, *, sync: bool = False) -> None:
+        if record.k == "ok":
+            await sent.wait()
+        await append(self, record, sync=sync)
+
+    monkeypatch.setattr(Journal, "append", slow)
+    async with asyncio.timeout(30):
+        results = await run_of(pairs(40), send, workers=workers, folder=tmp_path).gather()
+    assert len(results) == 40
+    assert most == workers
 
 
 @pytest.mark.parametrize("workers", [1, 4, 64])

@@ -56,6 +56,7 @@ class Order(RunItem):
     Attributes:
         ordered: Whether an order of an image may have been sent.
         settling: The run is being left: what waits is not sent any more.
+        ended: It is answered, and that is being written.
     """
 
     def __init__(self, journal: Journal | None, item: Item) -> None:
@@ -64,6 +65,7 @@ class Order(RunItem):
         self._item = item
         self.ordered: bool = False
         self.settling: bool = False
+        self.ended: bool = False
 
     def refused(self) -> None:
         """Note that the relay did not admit it."""
@@ -130,6 +132,7 @@ class Answering(Generic[T]):
         resends: Whether an image may be ordered again whose task came to nothing, and may be billed.
         puts_off: Returns whether a result is of what stops the run and says nothing of the item, which is tried again
             when the run goes on.
+        call_ended: Called when an item is answered, and that is about to be written.
 
     Attributes:
         failure: Why the run cannot go on; else None.
@@ -144,6 +147,7 @@ class Answering(Generic[T]):
         synced: bool,
         resends: bool = False,
         puts_off: Callable[[BatchResult[T]], bool],
+        call_ended: Callable[[Order], None],
     ) -> None:
         self._task: Task = task
         self._call = call
@@ -152,6 +156,7 @@ class Answering(Generic[T]):
         self._synced = synced or task != "ask"
         self._resends = resends
         self._puts_off = puts_off
+        self._call_ended = call_ended
         self.failure: JournalError | None = None
 
     def begin(self, item: Item) -> Order:
@@ -203,6 +208,8 @@ class Answering(Generic[T]):
                 self._note_full_disk(error)
         result.elapsed_s = round(time.monotonic() - started, 6)
         record.dur = record.dur or result.elapsed_s
+        if result.error is None:  # After an error the run may have to stop, or to wait.
+            self._call_ended(order)
         await self._write(record, result, paid=answer is not None and self._task != "ask")
         return result
 

@@ -47,6 +47,7 @@ _AHEAD: Final = 4  # times the workers: how far an ordered run may be ahead of i
 # next item, each waking the next one a turn later.
 _UNREAD: Final = 2
 _SPARE: Final = 4  # workers beyond the window, so that an admitted request always has somebody to send it
+_LATE_S: Final = 0.1  # how far starts may lag behind the rate and still catch up: timers and other work make them late
 _FEW: Final = 20  # results from which on a share of failures means something
 _PAUSE_EVERY: Final = 200  # items skipped at a time before the loop gets a turn
 _NOT_DONE: Final = frozenset({"not_sent", "rejected"})
@@ -136,6 +137,7 @@ class BatchRun(Generic[T]):
         self._busy: dict[asyncio.Task[Any], Order] = {}
         self._staffed = 0
         self._most = plan.most
+        self._in_flight = 0
         self._exhausted = self._ending = self._ended_all = False
         self._failure: Exception | None = None
         self._stop: tuple[StopReason, str, Exception | None] | None = None
@@ -165,6 +167,7 @@ class BatchRun(Generic[T]):
             synced=plan.synced,
             resends=plan.resend_unknown,
             puts_off=self._is_put_off,
+            call_ended=self._end_call,
         )
         if plan.restore is not None:
             path, orders = None if self._journal is None else self._journal.path, plan.task != "ask"
@@ -283,10 +286,14 @@ class BatchRun(Generic[T]):
         It begins with a few and one more for each answer, which doubles them in a round trip: an unknown relay is not
         met with all that the client has.
         """
-        plan = self._plan
-        if plan.workers != "auto":
-            return min(plan.workers, self._most)
-        return min(self._most, plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
+        if self._plan.workers != "auto":
+            # Beside those whose calls are in flight there are some whose results are being written.
+            return self._width() + (0 if self._journal is None else _SPARE)
+        return min(self._most, self._plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
+
+    def _width(self) -> int:
+        """Return how many calls may be in flight."""
+        return self._most if self._plan.workers == "auto" else min(self._plan.workers, self._most)
 
     def _staff(self) -> None:
         while self._staffed < self._wanted() and not (self._exhausted or self._ending or self._stop):
@@ -322,12 +329,13 @@ class BatchRun(Generic[T]):
         assert self._answering is not None  # noqa: S101  (for the type checkers)
         me = cast("asyncio.Task[Any]", asyncio.current_task())
         order = self._busy[me] = self._answering.begin(item)
+        self._in_flight += 1
         try:
             first = None if self._equals is None else await self._equals.first(item)
             result = await (self._ask(item, order) if first is None else self._answering.repeat(item, first))
         finally:
             del self._busy[me]
-            self._moved.set()
+            self._end_call(order)
         if self._is_short(turn, result):
             self._hold(turn, item, result)
             return
@@ -336,6 +344,13 @@ class BatchRun(Generic[T]):
         if self._answering.failure is not None:
             self._fail(self._answering.failure)
         self._staff()
+
+    def _end_call(self, order: Order) -> None:
+        """Note that an item's call is over: another may start while its result is being written."""
+        if not order.ended:
+            order.ended = True
+            self._in_flight -= 1
+        self._moved.set()
 
     async def _ask(self, item: Item, order: Order) -> BatchResult[T]:
         assert self._answering is not None  # noqa: S101  (for the type checkers)
@@ -416,7 +431,7 @@ class BatchRun(Generic[T]):
                 return None
             self._alone = self._held[0][0]
             return self._again()
-        if len(self._busy) >= self._most:
+        if self._in_flight >= self._width():
             return None
         if self._held:
             return self._again()
@@ -425,7 +440,7 @@ class BatchRun(Generic[T]):
             return None
         self._hand = None
         # The run's own rate; the client's pace comes on top, when it is sent.
-        self._next_start = max(self._next_start, now) + self._plan.interval
+        self._next_start = max(self._next_start, now - _LATE_S) + self._plan.interval
         self._sent += 1
         return self._sent - 1, item
 
