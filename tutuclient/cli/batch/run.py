@@ -246,7 +246,7 @@ class Work:
         cause = error.__cause__
         ended.error = as_options(printable(error.message, 2000))
         if error.reason == "budget":
-            ended.code = BUDGET
+            ended.code, ended.error = BUDGET, self._of_the_whole(ended.error)
         elif error.reason == "closed":
             ended.code = CLOSED
         elif error.reason == "error" and isinstance(cause, Exception):
@@ -254,6 +254,13 @@ class Work:
             ended.error = error_message(cause) if isinstance(cause, TutuError) else ended.error
         else:
             ended.code = FAILURES
+
+    def _of_the_whole(self, message: str) -> str:
+        """Return a message about what was left of the budget with what was asked for, which earlier starts used too."""
+        for name, most in self._how.budget.items():
+            if f" {name} is reached" in message:
+                return f"the budget of {most:,} {name} is reached"
+        return message
 
     # --- After ---
 
