@@ -86,7 +86,8 @@ class Equals(Generic[T]):
         while digest_of_id(item.id) in taken:
             self._repeated[name] += 1
             item.id = f"{base} ({self._repeated[name] + 1})"
-        item.key = digest(item.key, item.id)
+        if item.fault is None:
+            item.key = digest(item.key, item.id)
 
     async def first(self, item: Item) -> BatchResult[T] | None:
         """Return the result of an equal item, when there is one that holds for this one too.

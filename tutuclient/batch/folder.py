@@ -260,6 +260,7 @@ class _Index:
     Attributes:
         states: ``_OPEN`` and so on, or ``_FAIL`` plus the place of the error's class in ``classes``; by line.
         billed: Whether it failed, and was billed or may have been; by line.
+        keyless: Whether it is of an item that could not be read, so that nothing was sent; by line.
         images: How many images were saved; by line.
         classes: The classes of errors.
         tokens_in: Tokens of prompts.
@@ -272,6 +273,7 @@ class _Index:
     def __init__(self, path: Path) -> None:
         self.states: array[int] = array("H")
         self.billed = bytearray()
+        self.keyless = bytearray()
         self.images: array[int] = array("H")
         self.classes: list[str] = []
         self.tokens_in = self.tokens_out = self.damaged = 0
@@ -301,7 +303,7 @@ class _Index:
         self.tokens_in += head.tin or 0
         self.tokens_out += head.tout or 0
         state = _STATES.get(head.k)
-        if state is None or not head.key:  # An event.
+        if state is None:  # An event.
             return
         if state == _FAIL:
             place = self._places.setdefault(head.cls, min(len(self._places), _MOST - _FAIL))
@@ -314,8 +316,9 @@ class _Index:
         self._heaps[found % _HEAPS].extend((found, len(self.states)))
         self.states.append(state)
         self.billed.append(state >= _FAIL and head.outcome in _BILLED)
+        self.keyless.append(not head.key)
         self.images.append(min(len(head.img), _MOST))
-        self._keys.append(int(head.key, 16))
+        self._keys.append(int(head.key or "0", 16))
         self._offsets.append(at)
 
     def last_lines(self) -> Iterator[int]:
@@ -336,7 +339,12 @@ class _Index:
     def _follow(self, item: _Item, line: int) -> None:
         """Take in the next line of an item, as the journal's ``scan`` does."""
         state = self.states[line]
-        if state <= _TASK:
+        if self.keyless[line]:
+            # Nothing was sent, which says nothing of what was sent before: an answer, or what was paid for, stays.
+            ended = item.end >= 0 and (self.states[item.end] == _OK or self.billed[item.end])
+            if not (ended or item.orders or state == _SKIP):
+                item.last = item.end = line
+        elif state <= _TASK:
             if state == _TASK:  # Of the same order.
                 del item.orders[-1:]
             item.orders.append(line)

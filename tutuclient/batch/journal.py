@@ -67,7 +67,8 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
             refusal or the run's end: it is done when the run goes on) or ``ev`` (an event of the run).
         ev: Of an event what it is: ``start``, ``rate``, ``pause`` or ``stop``; ``res`` has its numbers.
         id: The item's name.
-        key: The digest of all that its answer depends on, as 16 hexadecimal digits.
+        key: The digest of all that its answer depends on, as 16 hexadecimal digits; "" of an item that could not be
+            read, which a later part of the run tries again.
         t: When it was written, in seconds since the epoch.
         att: Attempts.
         st: The HTTP status.
