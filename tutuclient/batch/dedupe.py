@@ -20,7 +20,7 @@ import msgspec
 
 from tutuclient._threads import in_thread
 from tutuclient.batch.items import digest, digest_of_id, loaded
-from tutuclient.batch.journal import Kind, Record, record_of, whole
+from tutuclient.batch.journal import Kind, Record, decoded, record_of, whole
 from tutuclient.batch.result import BatchResult
 from tutuclient.errors import APIStatusError, TutuError
 
@@ -218,7 +218,7 @@ class Written:
                 if not line.endswith(b"\n"):
                     break
                 at, self._end = self._end, self._end + len(line)
-                if whole(line[:-1]) and (head := _head_decoder.decode(line[:-1])).eq:
+                if whole(line[:-1]) and (head := decoded(_head_decoder, line[:-1])).eq:
                     found.append((int(head.eq, 16), at))
                 if len(found) >= _CHUNK:
                     self._add(found)

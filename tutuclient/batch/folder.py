@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from tutuclient.batch.items import digest_of_id
-from tutuclient.batch.journal import VERSION, JournalError, Kind, Record, whole
+from tutuclient.batch.journal import VERSION, JournalError, Kind, Record, decoded, whole
 from tutuclient.errors import ConfigError, printable
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def events(folder: Path) -> Iterator[Record]:
     """Yield the events of a run (``k="ev"``), in their order. Errors as for ``results``."""
     config(folder)
     for _, line in _lines(folder / _JOURNAL):
-        if line is not None and _decode(_kinds, line).k == "ev":
-            yield _decode(_records, line)
+        if line is not None and decoded(_kinds, line).k == "ev":
+            yield decoded(_records, line)
 
 
 def status(folder: Path) -> Status:
@@ -208,17 +208,6 @@ class _Head(msgspec.Struct):
 _kinds = msgspec.json.Decoder(_Kind)
 _heads = msgspec.json.Decoder(_Head)
 _records = msgspec.json.Decoder(Record)
-
-
-def _decode(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
-    try:
-        return decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        shown = printable(line[:80].decode(errors="replace"))
-        raise JournalError(
-            f"the journal has a line that this version of tutuclient cannot read ({printable(str(error))}): use the "
-            f"version that wrote it, or a later one; it begins with {shown}"
-        ) from error
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
@@ -290,7 +279,7 @@ class _Index:
                 self.damaged += 1
             else:
                 whole_lines += 1
-                self._note(_decode(_heads, line), at)
+                self._note(decoded(_heads, line), at)
         if self.damaged and not whole_lines:
             raise JournalError(
                 f"the journal {printable(str(path))} is damaged: not one of its {self.damaged} lines is as it was "
@@ -368,4 +357,4 @@ class _Index:
     def read(self, file: BufferedReader, line: int) -> Record:
         """Read the record of a line."""
         file.seek(self._offsets[line])
-        return _decode(_records, file.readline().rstrip(b"\n"))
+        return decoded(_records, file.readline().rstrip(b"\n"))
