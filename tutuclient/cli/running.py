@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import sys
 import threading
 import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INTERRUPTED = 130
+DISK: Final = 74
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (errors.ConfigError, 2),
     (errors.MediaError, 2),
@@ -71,8 +74,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextmanager
-def reporting_errors(*, debug: bool) -> Generator[None]:
-    """Turn any exception into one line on stderr and an exit code."""
+def reporting_errors(*, debug: bool, writes_a_batch: bool = False) -> Generator[None]:
+    """Turn any exception into one line on stderr and an exit code; one of its own where a batch meets a full disk."""
     try:
         yield
     except typer.Exit:
@@ -86,7 +89,13 @@ def reporting_errors(*, debug: bool) -> Generator[None]:
         raise typer.Exit(1) from None
     except Exception as error:  # noqa: BLE001  (a traceback is for those who ask for it, with --debug)
         report_error(error, debug=debug)
-        raise typer.Exit(exit_code(error)) from None
+        raise typer.Exit(DISK if writes_a_batch and is_full(error) else exit_code(error)) from None
+
+
+def is_full(error: Exception) -> bool:
+    """Return whether an error is one of the disk: it is full, or takes nothing."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _FULL
 
 
 def exit_code(error: Exception) -> int:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 CLOSED: Final = 5
 FAILURES: Final = 9
 BUDGET: Final = 10
-DISK: Final = 74
 _SHOWN: Final = 5
 
 
