@@ -12,6 +12,7 @@ import pytest
 
 from tests.batch.runs import records
 from tutuclient import ImageDownloadError, JournalError, LengthFinishReasonError, NoImageError, TutuClient
+from tutuclient.batch.folder import status
 from tutuclient.testing import draws, rate_limited, sample_picture, says
 
 if TYPE_CHECKING:
@@ -134,10 +135,22 @@ async def test_odd_answers_are_written_too(client: TutuClient, server: Server, t
     assert records(tmp_path / "text")[0].res.startswith("half ")
 
 
-async def test_an_item_that_was_never_sent_is_not_records(client: TutuClient, tmp_path: Path) -> None:
-    [result] = await client.map([{"prompt": 5, "image": PICTURE}], journal=tmp_path).gather()
-    assert not result.ok
-    assert records(tmp_path) == []
+@pytest.mark.parametrize("dedupe", [False, True])
+async def test_an_item_that_cannot_be_read_is_written_and_tried_again(
+    client: TutuClient, tmp_path: Path, *, dedupe: bool
+) -> None:
+    async def ask(prompt: Any) -> list[tuple[str, str]]:
+        items = [("pair", {"image": PICTURE, "prompt": prompt}), {"id": "dict", "image": PICTURE, "prompt": prompt}]
+        run = client.map(items, journal=tmp_path, dedupe=dedupe, ordered=True)
+        return [(result.id, result.outcome) for result in await run.gather()]
+
+    for _ in range(2):
+        assert await ask(5) == [("pair", "not_sent"), ("dict", "not_sent")]
+        assert status(tmp_path).failed == {"ConfigError": 2}
+    assert {(record.k, record.key, record.outcome) for record in records(tmp_path)} == {("fail", "", "not_sent")}
+    assert await ask("what?") == [("pair", "done"), ("dict", "done")]
+    assert await ask(5) == [("pair", "not_sent"), ("dict", "not_sent")]  # What was answered stays so.
+    assert (status(tmp_path).answered, status(tmp_path).failed) == (2, {})
 
 
 async def test_cancelling_an_order_leaves_its_intent(client: TutuClient, server: Server, tmp_path: Path) -> None:

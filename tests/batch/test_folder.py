@@ -52,6 +52,22 @@ async def test_an_answer_stays_when_the_same_question_fails_later(tmp_path: Path
     assert shown(tmp_path) == [("a", "ok", "yes")]
 
 
+async def test_an_item_that_cannot_be_read_later_keeps_what_was_paid_for(tmp_path: Path) -> None:
+    unread = [Record(k="fail", id=name, cls="MediaError", outcome="not_sent", err="gone") for name in "abcde"]
+    await write(
+        tmp_path,
+        line("ok", "a", res="yes"),
+        line("sent", "b", 2),
+        line("fail", "c", 3, outcome="unknown", err="gateway timeout"),
+        line("fail", "d", 4, outcome="rejected", err="no"),
+        *unread,
+        Record(k="skip", id="b", cls="MediaError", outcome="not_sent"),
+    )
+    assert shown(tmp_path)[2:] == [("c", "fail", "gateway timeout"), ("d", "fail", "gone"), ("e", "fail", "gone")]
+    found = folder.status(tmp_path)
+    assert (found.answered, found.unknown, found.open) == (1, ["b", "c"], 1)
+
+
 async def test_an_order_without_an_end_is_its_intent(tmp_path: Path) -> None:
     await write(
         tmp_path,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -159,6 +160,53 @@ def test_damage_is_skipped_and_counted(damage: Callable[[bytearray, int, int], N
     assert set(kept) <= real
     assert len(found.ok) == len(kept) > 700
     assert found.damaged > 0
+
+
+async def test_nothing_is_cut_off_but_what_has_no_end(tmp_path: Path) -> None:
+    await (await Journal.open(tmp_path, CONFIG)).aclose()
+    path = tmp_path / "journal.jsonl"
+    written = encode(ok(1)) + b"changed\nlines\n"
+    path.write_bytes(written + encode(ok(2))[:-9])
+    journal = await Journal.open(tmp_path, CONFIG)
+    assert (journal.found.damaged, journal.found.lines) == (2, 1)
+    await journal.append(ok(3))
+    await journal.aclose()
+    assert path.read_bytes().startswith(written + b'{"k":"ok"')
+    assert len(scan(path).ok) == 2
+
+
+@pytest.mark.parametrize("loss", ["line ends", "missing", "empty"])
+async def test_a_journal_that_is_lost_is_no_new_run(tmp_path: Path, loss: str) -> None:
+    journal = await Journal.open(tmp_path, CONFIG)
+    await journal.append(Record(k="sent", id="cat", key="1"), sync=True)
+    await journal.aclose()
+    path = tmp_path / "journal.jsonl"
+    data = path.read_bytes()
+    if loss == "line ends":
+        path.write_bytes(data.replace(b"\n", b"\r\n"))
+    elif loss == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(b"")
+        (tmp_path / "images").mkdir()
+        (tmp_path / "images/cat.png").touch()
+    with pytest.raises(JournalError, match="What was answered and ordered is not known: put a copy of it in its place"):
+        await Journal.open(tmp_path, CONFIG)
+    path.write_bytes(data)
+    journal = await Journal.open(tmp_path, CONFIG)
+    assert journal.found.open == {1: ("cat", "")}
+    await journal.aclose()
+
+
+async def test_a_line_of_a_later_version_is_not_left_out(tmp_path: Path) -> None:
+    await (await Journal.open(tmp_path, CONFIG)).aclose()
+    path = tmp_path / "journal.jsonl"
+    body = b'{"k":"drawn","id":"cat","key":"1"'
+    path.write_bytes(b'%b,"crc":"%08x"}\n' % (body, zlib.crc32(body)))
+    with pytest.raises(JournalError, match=r"cannot read \(Invalid enum value 'drawn'.*use the version that wrote it"):
+        await Journal.open(tmp_path, CONFIG)
+    with pytest.raises(JournalError, match="use the version that wrote it"):
+        list(read(path))
 
 
 async def test_two_writers_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 from tests.batch.runs import answer, echo, pairs, records, run_of
 from tests.leftovers import nothing_left, until
 from tutuclient import (
+    APIConnectionError,
     APITimeoutError,
     AuthenticationError,
     BatchStoppedError,
@@ -233,6 +235,24 @@ async def test_one_item_that_is_refused_for_long_does_not_stop_a_run_that_goes_o
     [failed] = [result for result in results if not result.ok]
     assert (failed.id, type(failed.error), failed.outcome) == ("item3", RateLimitError, "rejected")
     assert run.summary().deferred == 1
+
+
+async def test_what_found_no_connection_is_asked_when_the_run_goes_on(server: Server, tmp_path: Path) -> None:
+    items = [(f"item{number}", PICTURE) for number in range(3)]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # Bound and not listening: it refuses connections.
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        async with TutuClient("any", nobody, max_retries=0) as client:
+            run = client.map(items, "what?", journal=tmp_path)
+            assert {(type(each.error), each.outcome) for each in await run.gather()} == {
+                (APIConnectionError, "not_sent")
+            }
+    assert run.summary().deferred == 3
+    assert str(run.summary()).endswith(f"the same call with journal={str(tmp_path)!r} goes on")
+    async with TutuClient("any", server.base_url) as client:
+        again = client.map(items, "what?", journal=tmp_path)
+        assert [result.ok for result in await again.gather()] == [True] * 3
+    assert again.summary().failed_before == 0
 
 
 async def test_without_retries_a_refusal_is_an_items_failure_and_no_closed_relay(server: Server) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.cli.conftest import LONG, SKY, Done, Terminal, finished, interrupted, one_line, process, taken_from
+from tutuclient.cli.output import Spinner
+from tutuclient.cli.output_files import Target, save_images
+from tutuclient.media.image import GeneratedImage
 from tutuclient.testing import Server, draws, raw, sample_picture, says
 
 if TYPE_CHECKING:
@@ -169,3 +172,29 @@ def test_an_image_is_not_written_to_a_terminal(relay: Server) -> None:
         assert terminal.end() == 2
     assert "stdout is the terminal; name a file" in terminal.shown
     assert relay.requests == []
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_stopped_when_an_image_has_its_name_already_it_is_reported(
+    capsys: pytest.CaptureFixture[str], *, as_json: bool
+) -> None:
+    named = asyncio.Event()
+
+    class Slow(GeneratedImage):
+        async def save(self, path: Any, **_: Any) -> Path:
+            named.set()
+            await asyncio.sleep(0)  # The file has its name, and the folder is synced.
+            return Path(path)
+
+    fetcher: Any = None
+    images = [Slow(fetcher, "https://a.example/x.png") for _ in range(3)]
+    with Spinner("") as spinner:
+        stopped = asyncio.create_task(save_images(images, Target("sky.png", False, as_json), spinner))
+        await named.wait()
+        stopped.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopped
+    told = capsys.readouterr()
+    assert told.out == ("" if as_json else "sky-1.png\n")
+    assert ("note: saved before it was stopped: sky-1.png\n" in told.err) is as_json
+    assert told.err.count("note: not saved, but made and paid for: https://a.example/x.png") == 2

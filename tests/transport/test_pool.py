@@ -92,3 +92,19 @@ async def test_closing_ends_the_calls_that_run_and_says_so(client: TutuClient, s
             await task
         assert caught.value.outcome == "unknown"
     assert len(server.requests) == 3
+
+
+async def test_closing_that_is_cancelled_at_any_point_leaves_no_session_open(server: Server) -> None:
+    for turns in range(4):
+        client = TutuClient(KEY, server.base_url, retry=QUICK)
+        await ask(client)
+        await order(client)
+        [pool] = client._transport._pools.values()
+        closing = asyncio.create_task(client.aclose())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        closing.cancel()
+        await asyncio.wait([closing])
+        assert turns == 0 or (pool.session.closed and pool.session_once.closed)
+        await client.aclose()
+    await server.until(lambda: server.open_connections == 0)

@@ -182,7 +182,10 @@ class Answering(Generic[T]):
         record = Record(k="ok", id=item.id, key=f"{item.key:016x}", eq=content_key(item))
         answer: ChatCompletion | None = None
         if item.fault is not None:
+            # Without a key, since that is of what would have been sent: the next part of the run tries it again.
+            record.key = ""
             _note_error(item.fault, "not_sent", result, record)
+            await self._write(record, result, paid=False)
             return result
         try:
             answer = await self._ask(item)

@@ -20,7 +20,7 @@ import msgspec
 
 from tutuclient._threads import in_thread
 from tutuclient.batch.items import digest, digest_of_id, loaded
-from tutuclient.batch.journal import Kind, Record, record_of, whole
+from tutuclient.batch.journal import Kind, Record, decoded, record_of, whole
 from tutuclient.batch.result import BatchResult
 from tutuclient.errors import APIStatusError, TutuError
 
@@ -86,7 +86,8 @@ class Deduplicator(Generic[T]):
         while digest_of_id(item.id) in taken:
             self._repeated[name] += 1
             item.id = f"{base} ({self._repeated[name] + 1})"
-        item.key = digest(item.key, item.id)
+        if item.fault is None:
+            item.key = digest(item.key, item.id)
 
     async def first(self, item: Item) -> BatchResult[T] | None:
         """Return the result of an equal item, when there is one that holds for this one too.
@@ -217,7 +218,7 @@ class Written:
                 if not line.endswith(b"\n"):
                     break
                 at, self._end = self._end, self._end + len(line)
-                if whole(line[:-1]) and (head := _head_decoder.decode(line[:-1])).eq:
+                if whole(line[:-1]) and (head := decoded(_head_decoder, line[:-1])).eq:
                     found.append((int(head.eq, 16), at))
                 if len(found) >= _CHUNK:
                     self._add(found)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from tutuclient.batch.items import digest_of_id
-from tutuclient.batch.journal import VERSION, JournalError, Kind, Record, whole
+from tutuclient.batch.journal import VERSION, JournalError, Kind, Record, decoded, whole
 from tutuclient.errors import ConfigError, printable
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def events(folder: Path) -> Iterator[Record]:
     """Yield the events of a run (``k="ev"``), in their order. Errors as for ``results``."""
     config(folder)
     for _, line in _lines(folder / _JOURNAL):
-        if line is not None and _decode(_kinds, line).k == "ev":
-            yield _decode(_records, line)
+        if line is not None and decoded(_kinds, line).k == "ev":
+            yield decoded(_records, line)
 
 
 def status(folder: Path) -> Status:
@@ -210,17 +210,6 @@ _heads = msgspec.json.Decoder(_Head)
 _records = msgspec.json.Decoder(Record)
 
 
-def _decode(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
-    try:
-        return decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        shown = printable(line[:80].decode(errors="replace"))
-        raise JournalError(
-            f"the journal has a line that this version of tutuclient cannot read ({printable(str(error))}): use the "
-            f"version that wrote it, or a later one; it begins with {shown}"
-        ) from error
-
-
 def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     """Yield where each line begins, and the line; None in place of one that is damaged."""
     at = 0
@@ -260,6 +249,7 @@ class _Index:
     Attributes:
         states: ``_OPEN`` and so on, or ``_FAIL`` plus the place of the error's class in ``classes``; by line.
         billed: Whether it failed, and was billed or may have been; by line.
+        keyless: Whether it is of an item that could not be read, so that nothing was sent; by line.
         images: How many images were saved; by line.
         classes: The classes of errors.
         tokens_in: Tokens of prompts.
@@ -272,6 +262,7 @@ class _Index:
     def __init__(self, path: Path) -> None:
         self.states: array[int] = array("H")
         self.billed = bytearray()
+        self.keyless = bytearray()
         self.images: array[int] = array("H")
         self.classes: list[str] = []
         self.tokens_in = self.tokens_out = self.damaged = 0
@@ -288,7 +279,7 @@ class _Index:
                 self.damaged += 1
             else:
                 whole_lines += 1
-                self._note(_decode(_heads, line), at)
+                self._note(decoded(_heads, line), at)
         if self.damaged and not whole_lines:
             raise JournalError(
                 f"the journal {printable(str(path))} is damaged: not one of its {self.damaged} lines is as it was "
@@ -301,7 +292,7 @@ class _Index:
         self.tokens_in += head.tin or 0
         self.tokens_out += head.tout or 0
         state = _STATES.get(head.k)
-        if state is None or not head.key:  # An event.
+        if state is None:  # An event.
             return
         if state == _FAIL:
             place = self._places.setdefault(head.cls, min(len(self._places), _MOST - _FAIL))
@@ -314,8 +305,9 @@ class _Index:
         self._heaps[found % _HEAPS].extend((found, len(self.states)))
         self.states.append(state)
         self.billed.append(state >= _FAIL and head.outcome in _BILLED)
+        self.keyless.append(not head.key)
         self.images.append(min(len(head.img), _MOST))
-        self._keys.append(int(head.key, 16))
+        self._keys.append(int(head.key or "0", 16))
         self._offsets.append(at)
 
     def last_lines(self) -> Iterator[int]:
@@ -336,7 +328,12 @@ class _Index:
     def _follow(self, item: _Item, line: int) -> None:
         """Add the next line of an item, as the journal's ``scan`` does."""
         state = self.states[line]
-        if state <= _TASK:
+        if self.keyless[line]:
+            # Nothing was sent, which says nothing of what was sent before: an answer, or what was paid for, stays.
+            ended = item.end >= 0 and (self.states[item.end] == _OK or self.billed[item.end])
+            if not (ended or item.orders or state == _SKIP):
+                item.last = item.end = line
+        elif state <= _TASK:
             if state == _TASK:  # Of the same order.
                 del item.orders[-1:]
             item.orders.append(line)
@@ -360,4 +357,4 @@ class _Index:
     def read(self, file: BufferedReader, line: int) -> Record:
         """Read the record of a line."""
         file.seek(self._offsets[line])
-        return _decode(_records, file.readline().rstrip(b"\n"))
+        return decoded(_records, file.readline().rstrip(b"\n"))

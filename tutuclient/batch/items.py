@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import inspect
 import io
@@ -116,7 +117,7 @@ class Reader:
         try:
             return self._parse(given, index)
         except Exception as error:  # noqa: BLE001  (what callers wrote)
-            return _faulty(index, error)
+            return _faulty(index, error, _own_name(given))
 
     def _parse(self, given: Any, index: int) -> Item:
         name: Any = None
@@ -155,7 +156,8 @@ class Reader:
             own = {name: value for name, value in item.fields.items() if name not in UNWRITTEN}
             key = digest(self._task, found, parts, item.prompt, item.messages, own, self._shared)
         except Exception as error:  # noqa: BLE001  (files that vanish, images that cannot be decoded)
-            return _faulty(item.index, error)
+            item.id, item.fault = encodable(item.id or f"item {item.index}"), error
+            return item
         item.id, item.key = encodable(found), key
         return item
 
@@ -197,8 +199,19 @@ class Reader:
             raise ConfigError(f"item {index} has an image, and generate= makes images from words: use edit=True")
 
 
-def _faulty(index: int, error: Exception) -> Item:
-    return Item(index, f"item {index}", 0, [], None, None, {}, error)
+def _faulty(index: int, error: Exception, name: str | None) -> Item:
+    return Item(index, name or f"item {index}", 0, [], None, None, {}, error, own=name is not None)
+
+
+def _own_name(given: Any) -> str | None:
+    """Return the id that the caller has given an item, also where the rest of it is of no use; None without one."""
+    name = None
+    with contextlib.suppress(Exception):  # What callers wrote may raise whatever is asked of it.
+        if is_any(given, tuple) and len(given) == 2:  # noqa: PLR2004  (id, source)
+            name, given = given
+        if is_any(given, Mapping):
+            name = given.get("id", name)
+    return name if isinstance(name, str) and name else None
 
 
 def digest_of_id(name: str) -> int:
@@ -222,6 +235,9 @@ def digest(*parts: Any, look: Look | None = None) -> int:
 
 
 def _encoded(part: Any, look: Look | None) -> bytes:
+    if part is None or part == {} or type(part) is str:  # As nearly all parts are: the same bytes by a shorter way.
+        with contextlib.suppress(UnicodeEncodeError):
+            return msgspec.json.encode(part)
     # By way of plain values: the encoder sorts no keys that are not text, such as those of ``logit_bias``.
     hook = partial(_plain, look=look or state_of_name)
     plain = msgspec.to_builtins(part, enc_hook=hook, str_keys=True, order="deterministic")
@@ -344,7 +360,8 @@ def state_of_name(name: str) -> str:
     if _is_address(name):
         return name if len(name) <= _LONGEST_ID else f"{digest(name):016x}"
     try:
-        status = Path(name).expanduser().stat()
+        # Once for each item: pathlib would take three times as long.
+        status = os.stat(os.path.expanduser(name) if name.startswith("~") else name)  # noqa: PTH111, PTH116
     except (OSError, ValueError, RuntimeError):
         return name  # It cannot be read, which the call says better.
     return f"{name} {status.st_size} {status.st_mtime_ns}"

@@ -28,7 +28,7 @@ import zlib
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -39,6 +39,8 @@ from tutuclient.types.json import is_list, is_object
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+T = TypeVar("T")
 
 Kind: TypeAlias = Literal["sent", "ok", "fail", "skip", "ev"]
 
@@ -67,7 +69,8 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
             refusal or the run's end: it is done when the run goes on) or ``ev`` (an event of the run).
         ev: Of an event what it is: ``start``, ``rate``, ``pause`` or ``stop``; ``res`` has its numbers.
         id: The item's name.
-        key: The digest of all that its answer depends on, as 16 hexadecimal digits.
+        key: The digest of all that its answer depends on, as 16 hexadecimal digits; "" of an item that could not be
+            read, which a later part of the run tries again.
         t: When it was written, in seconds since the epoch.
         att: Attempts.
         st: The HTTP status.
@@ -165,9 +168,25 @@ def whole(line: bytes) -> bool:
         return False
 
 
+def decoded(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
+    """Return what a line says that is as it was written.
+
+    Raises:
+        JournalError: A later version wrote it. To leave it out could be to order an image twice.
+    """
+    try:
+        return decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeError) as error:
+        shown = printable(line[:80].decode(errors="replace"))
+        raise JournalError(
+            f"the journal has a line that this version of tutuclient cannot read ({printable(str(error))}): use the "
+            f"version that wrote it, or a later one; it begins with {shown}"
+        ) from error
+
+
 def record_of(line: bytes) -> Record | None:
     """Return the record of a line (without its newline), or None when it is not as it was written."""
-    return _record_decoder.decode(line) if whole(line) else None
+    return decoded(_record_decoder, line) if whole(line) else None
 
 
 def read(path: Path) -> Iterator[Record]:
@@ -175,7 +194,7 @@ def read(path: Path) -> Iterator[Record]:
     with path.open("rb") as file:
         for line in file:
             if whole(bare := line.rstrip(b"\n")):
-                yield _record_decoder.decode(bare)
+                yield decoded(_record_decoder, bare)
 
 
 class Keys:
@@ -224,7 +243,8 @@ class Found(NamedTuple):
             rejected says nothing of the first.
         urls: Where the relay wants to be asked for the tasks of open orders, by key, as far as it said.
         damaged: Lines left out because they are not as they were written.
-        end: Where the last whole line ends, in bytes.
+        end: Where the last line ends that has an end, in bytes. What is behind it was torn while it was written.
+        lines: Lines that are as they were written.
     """
 
     ok: Keys
@@ -233,6 +253,7 @@ class Found(NamedTuple):
     urls: dict[int, str]
     damaged: int
     end: int
+    lines: int
 
 
 def scan(path: Path) -> Found:
@@ -242,23 +263,24 @@ def scan(path: Path) -> Found:
     intents: dict[int, tuple[str, str]] = {}
     urls: dict[int, str] = {}
     again: Counter[int] = Counter()  # How many intents of a key are open besides its first.
-    damaged = pending = end = at = 0
+    damaged = end = lines = 0
     with path.open("rb") as file:
         for line in file:
-            at += len(line)
-            if not line.endswith(b"\n") or not whole(line[:-1]):
-                pending += 1
+            if not line.endswith(b"\n"):
+                break
+            end += len(line)
+            if not whole(line[:-1]):
+                damaged += 1
                 continue
-            damaged, pending, end = damaged + pending, 0, at
-            head = _head_decoder.decode(line[:-1])
+            lines += 1
+            head = decoded(_head_decoder, line[:-1])
             if not head.key:
                 continue
             key = int(head.key, 16)
             if head.k == "fail" and head.outcome in _PAID and key in intents:
                 continue
             if head.k == "sent":
-                if key in intents and not head.task:
-                    again[key] += 1
+                again[key] += key in intents and not head.task
                 _note_intent(head, key, intents, urls)
                 continue
             if again[key] and head.k != "ok":
@@ -272,7 +294,7 @@ def scan(path: Path) -> Found:
                 failed.discard(key)
             elif head.k == "fail":
                 failed.add(key)
-    return Found(Keys(ok), Keys(failed), intents, urls, damaged, end)
+    return Found(Keys(ok), Keys(failed), intents, urls, damaged, end, lines)
 
 
 def _note_intent(head: _Head, key: int, intents: dict[int, tuple[str, str]], urls: dict[int, str]) -> None:
@@ -550,18 +572,48 @@ def _prepare(folder: Path, config: dict[str, Any], allow_change: bool) -> tuple[
         lock = Lock(folder)
     except OSError as error:
         raise ConfigError(f"the folder {printable(str(folder))} cannot be used: {error.strerror}") from error
+    began = (folder / "run.json").exists()
     try:
-        _check_config(folder, config, allow_change=allow_change)
-        if not path.exists():
+        if not began:  # First, so that one that is missing later was lost.
             path.touch()
-            sync_folder(folder)
-        return lock, scan(path)
+        _check_config(folder, config, allow_change=allow_change)
+        found = scan(path) if path.exists() else None
+        if began:
+            _check_found(folder, found)
+        return lock, found or scan(path)
     except OSError as error:
+        if not began:
+            path.unlink(missing_ok=True)
         lock.release()
         raise _not_written(folder, "begun", error) from error
     except BaseException:
         lock.release()
         raise
+
+
+def _check_found(folder: Path, found: Found | None) -> None:
+    """Check that a journal which was begun is there still: else all that it held would be asked and ordered again.
+
+    Raises:
+        JournalError: It is lost, or damaged from its first line to its last.
+    """
+    if found is not None and found.lines:
+        return
+    if found is None:
+        what = "is missing"
+    elif found.damaged:
+        what = (
+            f"is damaged: not one of its {found.damaged} lines is as it was written (git and editors may change the "
+            "ends of lines)"
+        )
+    elif (images := folder / "images").is_dir() and any(images.iterdir()):
+        what = "is empty, and there are images of it"
+    else:  # The run was stopped before its first line.
+        return
+    raise JournalError(
+        f"the journal {printable(str(folder / _NAME))} {what}. What was answered and ordered is not known: "
+        "put a copy of it in its place, or begin anew in another folder. Nothing was sent"
+    )
 
 
 def _release(opening: asyncio.Future[tuple[Lock, Found]]) -> None:

@@ -17,7 +17,14 @@ from tutuclient.batch.events import Events
 from tutuclient.batch.items import digest_of_id
 from tutuclient.batch.journal import Journal, JournalError, Keys
 from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget, StopReason
-from tutuclient.errors import ConfigError, InsufficientQuotaError, RateLimitError, TutuError, printable
+from tutuclient.errors import (
+    APIConnectionError,
+    ConfigError,
+    InsufficientQuotaError,
+    RateLimitError,
+    TutuError,
+    printable,
+)
 from tutuclient.pace import FIRST_WINDOW
 from tutuclient.retry import is_refusal
 
@@ -577,6 +584,8 @@ class BatchRun(Generic[T]):
         error = result.error
         if error is None or result.outcome not in _NOT_DONE:
             return False
+        if isinstance(error, APIConnectionError) and result.outcome == "not_sent":
+            return True  # No connection: the network or the relay was away, whatever the item.
         return isinstance(error, self._plan.stop_on) or _is_refused(error)
 
     def _closed_for(self, result: BatchResult[T]) -> float | None:

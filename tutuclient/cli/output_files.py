@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tutuclient.media.image import GeneratedImage
 
 
+_MOMENT_S = 1.0
 _TRIED = 100  # names that are tried for an image beside the one that has its own
 
 
@@ -166,18 +167,38 @@ class SavedImage(NamedTuple):
 
 
 async def save_images(images: Sequence[GeneratedImage], target: Target, spinner: Spinner) -> list[SavedImage]:
-    """Save images one after the other; when stopped, print where the others are."""
+    """Save images one after the other; when stopped, print where each of them is."""
     kept: list[SavedImage] = []
     for number, image in enumerate(images, 1):
         spinner.update(f"saving image {number} of {len(images)}")
+        saving = asyncio.create_task(_keep(image, target, number, len(images)))
         try:
-            kept.append(await _keep(image, target, number, len(images)))
+            kept.append(await asyncio.shield(saving))
         except asyncio.CancelledError:
             spinner.stop()
-            for lost in images[number - 1 :]:
+            if (last := await _finished(saving)) is not None:
+                kept.append(last)
+            for each in kept:
+                each.report(target)
+                if target.as_json and isinstance(each.place, Path):
+                    note(f"saved before it was stopped: {each.place}")
+            for lost in images[len(kept) :]:
                 note(f"not saved, but made and paid for: {location_of(lost)}")
             raise
     return kept
+
+
+async def _finished(saving: asyncio.Task[SavedImage]) -> SavedImage | None:
+    """Return the image that was being saved when the command was stopped; None when it takes longer than a moment.
+
+    A file is moved to its name in a thread, which cancelling does not stop: only its end tells whether it is there.
+    """
+    with suppress(asyncio.CancelledError):
+        await asyncio.wait([saving], timeout=_MOMENT_S)
+    saving.cancel()
+    with suppress(asyncio.CancelledError, Exception):
+        return await saving
+    return None
 
 
 @contextmanager

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import sys
 import threading
 import traceback
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import typer
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 INTERRUPTED = 130
+DISK: Final = 74
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 _EXIT_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (errors.ConfigError, 2),
     (errors.MediaError, 2),
@@ -71,8 +74,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 @contextmanager
-def reporting_errors(*, debug: bool) -> Generator[None]:
-    """Turn any exception into one line on stderr and an exit code."""
+def reporting_errors(*, debug: bool, writes_a_batch: bool = False) -> Generator[None]:
+    """Turn any exception into one line on stderr and an exit code; one of its own where a batch meets a full disk."""
     try:
         yield
     except typer.Exit:
@@ -86,7 +89,13 @@ def reporting_errors(*, debug: bool) -> Generator[None]:
         raise typer.Exit(1) from None
     except Exception as error:  # noqa: BLE001  (a traceback is for those who ask for it, with --debug)
         report_error(error, debug=debug)
-        raise typer.Exit(exit_code(error)) from None
+        raise typer.Exit(DISK if writes_a_batch and is_full(error) else exit_code(error)) from None
+
+
+def is_full(error: Exception) -> bool:
+    """Return whether an error is one of the disk: it is full, or takes nothing."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return isinstance(cause, OSError) and cause.errno in _FULL
 
 
 def exit_code(error: Exception) -> int:
@@ -146,16 +155,16 @@ def as_options(message: str) -> str:
     # Errors are written for programs; a person at the command line has options in place of keywords.
     message = _IN_PYTHON.sub("--api-key KEY --base-url URL", message)
     message = re.sub(
-        r"(?<![\w.])(?:(api_key|base_url|max_side|timeout)=(\d+|…)?|(api_key|base_url|max_side)(?![\w(]))",
+        r"(?<![\w.])(?:(api_key|base_url|max_side|max_wait|timeout)=(\d+|…)?|(api_key|base_url|max_side)(?![\w(]))",
         lambda found: f"--{(found[1] or found[3]).replace('_', '-')}{f' {found[2]}' if found[2] else ''}",
         message,
     )
     message = _FOR_PYTHON.sub(_left_out, message)
-    return _FLAGS.sub(lambda found: f"--{found[1].replace('_', '-')}", message)
+    return _SWITCHES.sub(lambda found: f"--{found[1].replace('_', '-')}", message)
 
 
-_FLAGS = re.compile(r"(?<![\w.])(allow_change|overwrite|resend_unknown|retry_failed)=True")
 _IN_PYTHON = re.compile(r"TutuClient\(api_key, base_url\)")
+_SWITCHES = re.compile(r"(?<![\w.])(allow_change|dedupe|overwrite|resend_unknown|retry_failed)=True")
 _FOR_PYTHON = re.compile(
     r"; pass default_query=[^;]*|: \.body has all of it|; what came is in \.partial|leave it out \(or pass None\) to"
 )

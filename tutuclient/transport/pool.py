@@ -158,9 +158,11 @@ class Pool:
     async def aclose(self) -> None:
         """Close all connections; calls that still run fail."""
         self.closed = True
-        await self._guardian.aclose()
-        await _close(self.connectors, self.streams)
-        self.abandon()
+        try:
+            await self._guardian.aclose()
+            await _close(self.connectors, self.streams)
+        finally:
+            self.abandon()  # Also when closing is cancelled: nobody else would.
 
     def abandon(self) -> None:
         """Drop everything without a warning of aiohttp's, also when the loop is gone."""

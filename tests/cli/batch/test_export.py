@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
 
+from tests.batch.runs import full_disk
+from tests.cli.conftest import Done, finished
 from tutuclient import ConfigError
 from tutuclient.batch.journal import Record, encode
 from tutuclient.cli.batch.export import export, format_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOSTILE = ["=1+1", "+cmd", "-2+3", "@SUM(A1)", "\tx", "\rx", "  =1", "＝1", '=HYPERLINK("http://h")']
 HARMLESS = ["-5", "+3.2", "-1e5", "12%", "a=b", "", "图片", "'quoted", "1-2"]
@@ -183,3 +189,23 @@ def test_without_pyarrow_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match='pip install pyarrow .the extra "batch"'):
         export(run_of(ok("a", "x")), Path("a.parquet"), "parquet")
     assert not Path("a.parquet").exists()
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
+def test_a_full_disk_has_its_exit_code_and_leaves_no_file(tutu: Callable[..., Done], kind: str) -> None:
+    run = run_of(*(ok(str(number), f"{number} " * 4000) for number in range(9)))
+    with full_disk(4000):
+        done = tutu("batch", "export", str(run), "-o", f"out.{kind}")
+    assert (done.code, done.out) == (74, "")
+    assert re.fullmatch("error: the output could not be written: .*File too large\n", done.err)
+    assert not list(Path().glob("*out*"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("count", [1, 9000])
+def test_a_full_disk_behind_stdout_has_its_exit_code(count: int) -> None:
+    run = run_of(*(ok(str(number), "text") for number in range(count)))
+    with Path("/dev/full").open("w") as full:
+        done = finished("batch", "export", str(run), "-o", "-", "--format", "csv", stdout=full)
+    assert (done.code, done.err) == (74, "error: the output could not be written: No space left on device\n")

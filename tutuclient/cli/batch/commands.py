@@ -223,7 +223,7 @@ def run(
 
     Example: tutuclient batch run photos "What is in this image?" -o run
     """
-    with reporting_errors(debug=debug):
+    with reporting_errors(debug=debug, writes_a_batch=True):
         how = _how(rate, concurrency, budget, stop_on, max_failures, max_wait)
         how.sample, how.allow_change, how.quiet, how.as_json = sample, allow_change, quiet, as_json
         how.retry_failed, how.resend_unknown = retry_failed, resend_unknown
@@ -262,7 +262,7 @@ def retry(
 
     Example: tutuclient batch retry run
     """
-    with reporting_errors(debug=debug):
+    with reporting_errors(debug=debug, writes_a_batch=True):
         how = _how(rate, concurrency, budget, stop_on, max_failures, max_wait)
         how.quiet, how.as_json = quiet, as_json
         how.retry_failed, how.resend_unknown = True, resend_unknown
@@ -282,7 +282,7 @@ def retry(
 @app.command(cls=HelpedCommand)
 def status(run: Run, *, as_json: SummaryAsJson = False, debug: Debug = False) -> None:
     """Show what a run has come to, also while it goes on."""
-    with reporting_errors(debug=debug):
+    with reporting_errors(debug=debug, writes_a_batch=True):
         from tutuclient.cli.batch.summary import print_status
 
         print_status(run, as_json=as_json)
@@ -306,7 +306,7 @@ def report(
 
     Example: tutuclient batch report run
     """
-    with reporting_errors(debug=debug):
+    with reporting_errors(debug=debug, writes_a_batch=True):
         from tutuclient.batch.report import write_report
 
         with Spinner("the report"):
@@ -344,7 +344,7 @@ def export(
 
     Example: tutuclient batch export run -o answers.csv
     """
-    with reporting_errors(debug=debug):
+    with reporting_errors(debug=debug, writes_a_batch=True):
         from tutuclient.cli.batch.export import export as write_answers
         from tutuclient.cli.batch.export import format_of
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,7 +16,6 @@ from tutuclient.cli.batch.progress import Progress, State
 from tutuclient.cli.batch.summary import (
     BUDGET,
     CLOSED,
-    DISK,
     FAILURES,
     Ended,
     balance_words,
@@ -26,7 +24,7 @@ from tutuclient.cli.batch.summary import (
     status_if_any,
 )
 from tutuclient.cli.output import note, print_error
-from tutuclient.cli.running import INTERRUPTED, as_options, error_message, exit_code
+from tutuclient.cli.running import DISK, INTERRUPTED, as_options, error_message, exit_code, is_full
 from tutuclient.errors import AuthenticationError, ConfigError, InsufficientQuotaError, TutuError, printable
 
 if TYPE_CHECKING:
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
 _TICK_S: Final = 0.25
 _BALANCE_S: Final = 10.0
 _STOP_ON: Final = (AuthenticationError, InsufficientQuotaError)
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 
 @dataclass
@@ -215,9 +212,9 @@ class Work:
             except BatchStoppedError as error:
                 self._note_stop(error, ended)
             except (JournalError, OSError) as error:
-                if not entered and isinstance(error, JournalError) and not _is_full(error):
+                if not entered and isinstance(error, JournalError) and not is_full(error):
                     raise ConfigError(error.message) from error  # In use by another process: nothing was sent.
-                if not isinstance(error, JournalError) and not _is_full(error):
+                if not isinstance(error, JournalError) and not is_full(error):
                     raise
                 ended.code, ended.error = DISK, printable(str(error), 2000)
             finally:
@@ -246,7 +243,7 @@ class Work:
         cause = error.__cause__
         ended.error = as_options(printable(error.message, 2000))
         if error.reason == "budget":
-            ended.code = BUDGET
+            ended.code, ended.error = BUDGET, self._of_the_whole(ended.error)
         elif error.reason == "closed":
             ended.code = CLOSED
         elif error.reason == "error" and isinstance(cause, Exception):
@@ -254,6 +251,13 @@ class Work:
             ended.error = error_message(cause) if isinstance(cause, TutuError) else ended.error
         else:
             ended.code = FAILURES
+
+    def _of_the_whole(self, message: str) -> str:
+        """Return a message about what was left of the budget with what was asked for, which earlier starts used too."""
+        for name, most in self._how.budget.items():
+            if f" {name} is reached" in message:
+                return f"the budget of {most:,} {name} is reached"
+        return message
 
     # --- After ---
 
@@ -274,11 +278,6 @@ class Work:
         if before is not None and lost and now:
             price["money"], price["unit"] = lost / now * left, before.unit
         return price
-
-
-def _is_full(error: Exception) -> bool:
-    cause = error if isinstance(error, OSError) else error.__cause__
-    return isinstance(cause, OSError) and cause.errno in _FULL
 
 
 # --- Ctrl-C ---

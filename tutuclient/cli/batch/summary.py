@@ -15,6 +15,7 @@ from tutuclient.cli.batch.progress import clock, short
 from tutuclient.cli.output import human_size, note, print_error, print_json, write
 from tutuclient.cli.running import as_options
 from tutuclient.errors import printable
+from tutuclient.types.json import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 CLOSED: Final = 5
 FAILURES: Final = 9
 BUDGET: Final = 10
-DISK: Final = 74
 _SHOWN: Final = 5
 
 
@@ -88,7 +88,7 @@ def _details(
 ) -> list[str]:
     """Return what failed, class by class, what is unknown, and what the relay is still at."""
     lines = [
-        f"  {count:,} x {name}: {as_options(printable(messages.get(name, ''), 300))}"
+        f"  {count:,} x {name}{', such as' if count > 1 else ''}: {as_options(printable(messages.get(name, ''), 300))}"
         for name, count in sorted(failed.items(), key=lambda pair: -pair[1])[:_SHOWN]
     ]
     if unknown:
@@ -182,7 +182,7 @@ def _priced(price: dict[str, Any] | None) -> list[str]:
 def _how_to_go_on(ended: Ended, run: Path, command: Command, failed: int) -> list[str]:
     found, name = ended.summary, shlex.quote(printable(str(run), 4000))
     lines: list[str] = []
-    if ended.code not in {0, FAILURES} or ended.error:
+    if ended.code not in {0, FAILURES} or ended.error or found.deferred:
         more = " with a higher --budget" if ended.code == BUDGET else ""
         lines.append(f"  to go on: the same command again{more}; what is answered is not asked again")
     if failed > found.deferred or found.failed_before:
@@ -197,19 +197,23 @@ def _how_to_go_on(ended: Ended, run: Path, command: Command, failed: int) -> lis
 def print_dry_run(command: Command, source: Source, run: Path, address: str) -> None:
     """Print what would be sent, and send nothing."""
     known = Keys() if status_if_any(run) is None else Keys(digest(record.id) for record in folder.results(run))
-    size = new = 0
+    size = new = own = 0
     first: list[str] = []
     for entry in source.read():
         new += digest(encodable(entry.name)) not in known
         size += _size(entry.item)
+        own += is_object(entry.item) and "prompt" in entry.item
         if len(first) < _SHOWN:
             first.append(printable(entry.name, 100))
     sent = f", of which {new:,} are not in {printable(str(run))} yet" if len(known) else ""
+    prompt = printable(command.prompt or "of each item", 300)
+    if command.prompt and own:
+        prompt += f" (but {own:,} of the items {'has its' if own == 1 else 'have their'} own)"
     lines = [
         f"{source.what}, to {command.task}{sent}{f'; {human_size(size)} of files' if size else ''}",
         f"  first: {', '.join(first)}{' …' if source.total > len(first) else ''}",
         f"  model: {printable(command.model)} at {printable(address)}",
-        f"  prompt: {printable(command.prompt or 'of each item', 300)}",
+        f"  prompt: {prompt}",
     ]
     more = {**command.fields, **({"max_side": command.max_side} if command.max_side else {})}
     lines += [f"  {name}: {printable(str(value), 80)}" for name, value in more.items()]
