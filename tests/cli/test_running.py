@@ -200,7 +200,6 @@ def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
         ("or pass allow_change=True, and what it changes", "or pass --allow-change, and what it changes"),
         ("equal ones once, with dedupe=True", "equal ones once, with --dedupe"),
         ("longer than max_wait=600 s", "longer than --max-wait 600 s"),
-        ("try again where it was made, with retry_failed=True", "try again where it was made, with retry_failed=True"),
         ("it is wrapped in an unknown way: .body has all of it)", "it is wrapped in an unknown way)"),
         ("the stream ended early; what came is in .partial", "the stream ended early"),
     ],

@@ -273,7 +273,7 @@ def retry(
         if (command := load(run)) is None:
             raise ConfigError(
                 f"{printable(str(run))} was not made by tutuclient batch run, so its items are not known here: try "
-                "again where it was made, with retry_failed=True"
+                "again in the program that made it, with the keyword retry_failed of client.map"
             )
         command.base_url = base_url or command.base_url
         raise typer.Exit(_work(command, run, how, api_key, timeout))
