@@ -200,6 +200,7 @@ def test_after_ctrl_c_while_waiting_too(relay: Server) -> None:
         ("or pass allow_change=True, and what it changes", "or pass --allow-change, and what it changes"),
         ("equal ones once, with dedupe=True", "equal ones once, with --dedupe"),
         ("longer than max_wait=600 s", "longer than --max-wait 600 s"),
+        ("resend_unknown=True orders again", "--resend-unknown orders again"),
         ("it is wrapped in an unknown way: .body has all of it)", "it is wrapped in an unknown way)"),
         ("the stream ended early; what came is in .partial", "the stream ended early"),
     ],
