@@ -413,8 +413,8 @@ async def test_starts_are_spaced() -> None:
         return await echo(item)
 
     await run_of(pairs(10), send, interval=0.02).gather()
-    # Nine pauses, less the tenth of a second by which late starts may catch up.
-    assert starts[-1] - starts[0] >= 0.07
+    # Nine pauses, less what the first call may be late: the first start has nothing to catch up.
+    assert starts[-1] - starts[0] >= 0.12
 
 
 async def test_a_run_begins_small_and_grows_with_its_answers() -> None:
