@@ -160,7 +160,7 @@ def as_options(message: str) -> str:
         message,
     )
     message = _FOR_PYTHON.sub(_left_out, message)
-    message = message.replace("or allow the change, and", "or pass --allow-change, and")
+    message = message.replace("allow_change=True", "--allow-change")
     return message.replace("overwrite=True", "--overwrite")
 
 
