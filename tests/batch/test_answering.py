@@ -65,6 +65,18 @@ async def test_images_are_saved_under_the_items_name(client: TutuClient, server:
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("name", ["图" * 300, "é" * 300, "x" * 1_000_000, ".", "../..", "图\n\0", "\udcff\ud800"])
+async def test_images_are_saved_whatever_the_items_name_is(
+    client: TutuClient, server: Server, tmp_path: Path, name: str
+) -> None:
+    server.answers(draws())
+    [result] = await client.map([{"id": name, "prompt": "a cat"}], generate=True, journal=tmp_path).gather()
+    assert result.ok
+    assert [path.parent for path in result.images] == [tmp_path / "images"]
+    assert len(result.images[0].name.encode()) < 143
+    assert await client.map([{"id": name, "prompt": "a cat"}], generate=True, journal=tmp_path).gather() == []
+
+
 async def test_an_answer_without_an_image_failed_and_is_paid_for(
     client: TutuClient, server: Server, tmp_path: Path
 ) -> None:

@@ -381,6 +381,20 @@ async def test_a_full_disk_that_takes_no_image_ends_the_run(server: Server, tmp_
     assert max(ordered(server).values()) == 1
 
 
+async def test_no_more_is_ordered_when_the_journal_is_deleted(server: Server, tmp_path: Path) -> None:
+    server.answers(*[draws()] * 20)
+    async with TutuClient("any", server.base_url) as client:
+        run = orders(client, tmp_path, 20, concurrency=1)
+        with pytest.raises(JournalError, match=r"could not be synced to the disk \(it was deleted\): put a copy"):
+            async with run:
+                async for _ in run:
+                    (tmp_path / "journal.jsonl").unlink(missing_ok=True)
+        assert len(server.requests) <= 3
+        with pytest.raises(JournalError, match="is missing"):
+            await orders(client, tmp_path, 20).gather()
+    assert max(ordered(server).values()) == 1
+
+
 async def test_an_error_before_anything_was_sent_is_no_unknown_order(server: Server, tmp_path: Path) -> None:
     async def broken(_: Any, __: Any) -> Any:
         raise ZeroDivisionError

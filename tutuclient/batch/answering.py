@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _ERROR_CHARS: Final = 2000
-_STEM_CHARS: Final = 80
+_STEM_BYTES: Final = 80  # With what comes behind it, less than the 143 that encrypted folders have for a name.
 
 
 class Call(NamedTuple, Generic[T]):
@@ -275,7 +275,7 @@ class Answering(Generic[T]):
             raise NoImageError(f"the answer holds no image; its text: {printable(answer.text)}")
         folder = self._journal.folder / "images"
         folder.mkdir(exist_ok=True)
-        stem = re.sub(r"[^\w.-]+", "_", Path(item.id).stem)[-_STEM_CHARS:] or "image"
+        stem = re.sub(r"[^\w.-]+", "_", Path(item.id).stem).encode()[-_STEM_BYTES:].decode(errors="ignore") or "image"
         for number, image in enumerate(answer.images, 1):
             path = await image.save(folder / f"{stem}-{item.key:016x}-{number}", overwrite=True)
             result.images.append(path)

@@ -377,6 +377,7 @@ class Writer:
         self._descriptor = os.open(path, os.O_WRONLY)
         os.ftruncate(self._descriptor, end)
         os.lseek(self._descriptor, end, os.SEEK_SET)
+        self._has_name = os.fstat(self._descriptor).st_nlink > 0  # Some file systems of a network do not count.
         self._end = end
         self._torn = False
         self._ended = asyncio.Event()
@@ -477,6 +478,8 @@ class Writer:
             return
         try:
             (os.fdatasync if hasattr(os, "fdatasync") else os.fsync)(self._descriptor)
+            if self._has_name and not os.fstat(self._descriptor).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "it was deleted")
         except OSError as error:
             # Not tried again: the kernel may have dropped the pages, and a second sync would succeed without them.
             self._fail("synced to the disk", error)
@@ -623,9 +626,10 @@ def _release(opening: asyncio.Future[tuple[Lock, Found]]) -> None:
 
 def _not_written(path: Path, done: str, error: OSError) -> JournalError:
     more = ": make room on the disk, and run the same again" if error.errno in _FULL else ""
-    return JournalError(
-        f"the journal {printable(str(path))} could not be {done} ({error.strerror}){more}; what it holds is safe"
-    )
+    safe = "; what it holds is safe"
+    if error.errno == errno.ENOENT:
+        safe = ": put a copy of it in its place, since without it nobody knows what was answered and ordered"
+    return JournalError(f"the journal {printable(str(path))} could not be {done} ({error.strerror}){more}{safe}")
 
 
 def _shown(config: dict[str, Any], name: str) -> str:
