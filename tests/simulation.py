@@ -1,7 +1,7 @@
 """Relays as models, and an endless run against each, in virtual time: the pace's own code, and no network.
 
 The models are those of batch runs in the field: token buckets, sliding logs (new-api), limits on requests in flight, a
-queue that answers late, a limit that moves, a key that others use too.
+queue that answers late, a limit that moves, a key that others use too, refusals by chance.
 """
 
 from __future__ import annotations
@@ -92,6 +92,19 @@ class InFlight:
         if serving < self.most:
             return Answer()
         return Answer(429, None, Stated(None, None)) if self.states else Answer(429, 1.0)
+
+
+class Strays:
+    """Passes on refusals of the accounts behind it: a share of the requests, by chance and at any rate."""
+
+    def __init__(self, share: float, seed: int, behind: Relay | None = None) -> None:
+        self.draw = random.Random(seed)
+        self.share, self.behind = share, behind
+
+    def answer(self, now: float, serving: int) -> Answer:
+        if self.draw.random() < self.share:
+            return Answer(429)
+        return Answer() if self.behind is None else self.behind.answer(now, serving)
 
 
 class Queue:
@@ -190,7 +203,8 @@ def shared(seed: int) -> Callable[[float], float]:
     return lambda now: left[int(now / 30)]
 
 
-class Model(NamedTuple):
+@dataclass(frozen=True)
+class Model:
     """A kind of relay, and how many requests it would answer at most."""
 
     relay: Callable[[int], Relay]

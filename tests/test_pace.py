@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from tests.simulation import MODELS, Answer, run, started
+from tests.simulation import MODELS, SECONDS, SERVICE_S, Answer, Bucket, Strays, run, started
 from tutuclient.pace import Pace, Stated
 
 # Of what the relay would answer at least this share, and of the requests sent at most this share refused: batch.md's
@@ -44,6 +44,33 @@ def test_a_rate_that_is_known_is_kept_and_costs_no_refusal() -> None:
     outcome = run(MODELS["C"].relay(1), Pace(rate=9.8), 1)
     assert outcome.refused == 0
     assert outcome.answered >= 0.97 * MODELS["C"].most(1)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    ("first_window", "share", "answered"), [(100, 0.01, 0.9), (100, 0.03, 0.6), (8, 0.01, 0.7), (8, 0.03, 0.5)]
+)
+def test_refusals_by_chance_do_not_become_the_pace(first_window: int, share: float, answered: float, seed: int) -> None:
+    pace = Pace(window=100, first_window=first_window, draw=random.Random(seed))
+    outcome = run(Strays(share, seed), pace, seed)
+    assert outcome.answered >= answered * 100 / SERVICE_S * SECONDS
+
+
+def test_a_limit_that_appears_while_refusals_by_chance_are_tolerated_is_heeded() -> None:
+    pace = Pace(window=100, first_window=100, draw=random.Random(1))
+    behind = Bucket(lambda now: 1000.0 if now < SECONDS / 2 else 26.0, 10)
+    outcome = run(Strays(0.01, 1, behind), pace, 1)
+    assert outcome.answered >= 0.8 * (100 / SERVICE_S + 26) * SECONDS / 2
+    assert outcome.refused_share <= 0.03
+
+
+def test_refusals_between_answers_that_are_yet_to_come_do_not_close_the_gate() -> None:
+    pace = Pace(first_window=512)
+    for number in range(100):
+        ticket = started(pace, number / 10)
+        if number % 10 == 9:
+            pace.refused(ticket, number / 10 + 0.08)
+        assert pace.closed_for(number / 10 + 0.09) == 0
 
 
 class Closed:
@@ -115,6 +142,17 @@ def test_a_probe_that_is_not_refused_opens_the_gate_before_its_answer_comes() ->
     pace.succeeded(probe, 200.0)
 
 
+def test_a_probe_whose_answer_begins_opens_the_gate_at_once() -> None:
+    pace = Pace(first_window=512)
+    for number in range(3):
+        pace.refused(started(pace, 10 + number / 10), 10.05 + number / 10)
+    probe = started(pace, 12.0)
+    assert pace.state(12.1).gate > 0
+    pace.admitted(probe, 12.2)
+    assert pace.state(12.2).gate == 0
+    assert pace.wait(12.2) == 0
+
+
 def test_a_retry_after_closes_the_gate_for_all() -> None:
     pace = Pace(first_window=10)
     pace.refused(started(pace, 0.0), 0.1, retry_after=30.0)
@@ -130,6 +168,18 @@ def test_an_idle_client_earns_no_burst() -> None:
     learnt = pace.rate
     pace.succeeded(started(pace, 1000.0), 1000.1)
     assert pace.rate <= 1.06 * learnt
+
+
+def test_a_rate_that_was_set_is_kept_for_hours() -> None:
+    pace = Pace(rate=0.5, first_window=100)
+    for number in range(10):
+        pace.succeeded(started(pace, number / 4), number / 4 + 0.05)
+    for at in (2.5, 60.0):
+        pace.refused(started(pace, at), at + 0.05)
+    assert pace.rate < 0.5
+    for at in range(62, 30_000, 2):
+        pace.succeeded(started(pace, at), at + 0.05)
+    assert pace.state(30_000).rate == 0.5
 
 
 def test_tokens_are_set_aside_and_settled() -> None:

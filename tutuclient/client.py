@@ -467,7 +467,7 @@ class TutuClient:
                 (of each item), and:
 
                 * ``edit=True`` or ``generate=True``: make images, saved into the journal's folder.
-                * ``concurrency``: Items at once; "auto" goes by what the relay stands.
+                * ``concurrency``: Items at once; "auto" follows what the relay can take.
                 * ``rate``: The most starts, such as "600/min", or a number a second.
                 * ``budget``: A ``Budget`` of tokens, requests or images, after which the run stops.
                 * ``max_wait``: Seconds that the relay may let nothing in, or ask to wait: after more than these, 600

@@ -9,6 +9,9 @@ the same code as the client. Three parts have to agree before a request starts:
   one per window of successes. A refusal trims it to what the rate needs by Little's law.
 * The **gate** is closed while the relay refuses everything: for its ``Retry-After``, or until a probe is admitted.
 
+Refusals that keep coming at any rate, little and evenly, are known as strays after some cuts, and tolerated from then
+on: the rate and the window grow again until the share of refusals does.
+
 One pace belongs to one base URL and key: relays count per user or token, not per model.
 """
 
@@ -36,6 +39,7 @@ _WINDOW_CUT: Final = 0.95
 _ROOM: Final = 1.1  # of what Little's law asks for
 _GATE_S: Final = 2.0  # from here on a Retry-After concerns everybody's requests, not one
 _STREAK: Final = 3  # refusals in a row that close the gate
+_STREAK_STARTS: Final = 4  # among which they are; further apart, what lies between was admitted
 _PROBE_MOST_S: Final = 15.0
 _PROBE_PATIENCE_S: Final = 5.0  # without a refusal until then, a probe was admitted or got lost
 _FEW: Final = 3  # admissions of the long run that teach nothing
@@ -46,6 +50,15 @@ _STEADY: Final = 5  # answers that have to agree before rate headers are believe
 _EXPLAINED: Final = 2  # times our own requests: what falls faster counts other people's too
 _LOW: Final = 0.2  # of the limit: while more is left, headers ask for nothing
 _MINUTE: Final = 60.0
+_STRAYS: Final = 3  # refusals below the rate that was refused, until they are held for strays
+_STRAY_STARTS: Final = 100
+_STRAY_S: Final = 10.0  # by then what was admitted before a cut no longer counts as lately
+_STRAY_MOST: Final = 0.1  # of the starts
+_STRAY_GROWTH: Final = 2.0  # times their share: from here on a limit is at work too
+_STRAY_BURST: Final = 6  # refusals beyond that, until strays are forgotten
+_STRAY_DOUBT: Final = 96  # refusals needed at most, after strays that were none
+_BELOW: Final = 0.7  # of the rate at a trial's first cut: what is refused there is not refused by that limit
+_RETURN: Final = 1.15  # growth per second once refusals are known to be strays; all at once would be a burst
 
 
 class Ticket:
@@ -125,7 +138,7 @@ class _Counter:
         return self._passed + self.current
 
     def forward(self, now: float) -> None:
-        """Go on to the step of a time."""
+        """Begin the step of a time."""
         number = int(now / _STEP_S)
         if self._number is None:
             self._number, self._began = number, now
@@ -188,6 +201,62 @@ class _Tokens:
         self._mean += (used - self._mean) * 0.1 if self._mean else used
 
 
+class _Strays:
+    """Recognizes refusals that come at any rate, so that a lower one would not help.
+
+    Relays pass on the refusals of the accounts behind them, and another account may be drawn next time. Each cut is a
+    trial: a limit on the rate refuses hardly anything below the rate that it has just admitted. What is refused there
+    all the same, little and evenly, has nothing to do with the rate.
+
+    Attributes:
+        share: Of the starts, which is tolerated; 0 while none is known.
+        rate: Starts per second when the trial began.
+    """
+
+    def __init__(self) -> None:
+        self.share = 0.0
+        self.rate = 0.0
+        self._began = 0  # Starts when the trial began, or the toleration.
+        self._began_at = -math.inf
+        self._seen = 0
+        self._refused = 0
+        self._needed = _STRAYS
+        self._beyond = 0.0  # Refusals that their share does not explain: a bucket that leaks with every start.
+
+    def begin(self, started: int, now: float, rate: float) -> None:
+        """Begin a trial, for the rate is cut now."""
+        self._began, self._began_at, self._refused, self.rate = started, now, 0, rate
+
+    def shown(self, started: int, now: float) -> bool:
+        """Note a refusal below the rate that was refused before, and return whether it is known as a stray now."""
+        self._refused += 1
+        starts = started - self._began
+        if starts < _STRAY_STARTS:
+            return False
+        share = (self._refused + 1) / starts
+        if share > _STRAY_MOST:
+            self.begin(started, now, self.rate)
+            return False
+        if self._refused < self._needed or now - self._began_at < _STRAY_S:
+            return False
+        self.share, self._beyond = share, 0.0
+        self._began = self._seen = started
+        return True
+
+    def tolerates(self, started: int) -> bool:
+        """Note a refusal while strays are known, and return whether they explain it: their share has not doubled."""
+        passed, self._seen = started - self._seen, started
+        self._beyond = max(0.0, self._beyond - _STRAY_GROWTH * self.share * passed) + 1
+        return self._beyond <= _STRAY_BURST
+
+    def forget(self, started: int) -> None:
+        """Tolerate none any more. What was soon found to be wrong has to be shown twice as clearly next time."""
+        if self.share:
+            as_expected = (started - self._began) * self.share > _STRAY_GROWTH**2 * _STRAY_BURST
+            self._needed = _STRAYS if as_expected else min(_STRAY_DOUBT, 2 * self._needed)
+            self.share = 0.0
+
+
 class Pace:
     """The pace of one base URL and key.
 
@@ -235,6 +304,7 @@ class Pace:
         self._searched = 0.0
         self._seen = 0.0
         self._epoch = 0
+        self._strays = _Strays()
         # The window.
         self._slow_start = True
         self._is_slow = False
@@ -244,6 +314,7 @@ class Pace:
         # The gate.
         self._gate = -math.inf
         self._streak = 0
+        self._streak_starts: deque[int] = deque(maxlen=_STREAK)  # How many had started at the last refusals.
         self._admitted_at = -math.inf
         self._admitted_rate = math.inf
         self._refused_at = -math.inf
@@ -261,14 +332,6 @@ class Pace:
     def started(self) -> int:
         """How many requests have started so far."""
         return self._admissions.added
-
-    def begin_small(self) -> None:
-        """Search the window from below, as a run does that would else meet an unknown relay with all it has."""
-        if not self.refusals and not self._is_slow:
-            self.window = float(min(self._most, FIRST_WINDOW))
-            self._slow_start = True
-        self._searches = True
-        self.is_plain = False
 
     def state(self, now: float, waiting: int = 0) -> PaceState:
         """Return the pace in numbers.
@@ -340,10 +403,14 @@ class Pace:
     def _advance(self, now: float) -> None:
         """Move along the curve. Time counts only while the rate is used: an idle client must not earn a burst."""
         passed, self._seen = now - self._seen, now
-        if self.rate == math.inf:
-            return
+        if self.rate == math.inf or self.rate >= self._cap:
+            return  # Nothing to search, and a curve that went on for hours would leave the range of a float.
         if self._admissions.rate(now, _LATELY_S) >= _USED * min(self.rate, self._cap):
             self._searched += passed
+            if self._strays.share:
+                self.rate *= _RETURN**passed
+        if self._strays.share:
+            return
         beyond = self._searched - _SEARCH_S
         if beyond <= _SEARCH_S:
             self.rate = self._goal * (1 + (1 - _CUT) * (beyond / _SEARCH_S) ** 3)
@@ -397,6 +464,10 @@ class Pace:
         self._streak += 1
         self._refused_at = max(self._refused_at, ticket.at)
         self._admissions.take_back(now, ticket.at)
+        self._streak_starts.append(self.started)
+        is_bare = stated is None and (retry_after is None or retry_after < _GATE_S)
+        if self._is_stray(ticket, now, is_bare=is_bare):
+            return
         self._slow_start = False
         if stated is not None and stated.seconds is None:
             self._trim_to_flights(stated, ticket)
@@ -457,6 +528,28 @@ class Pace:
         self.rate = self._goal * _CUT
         self._next = max(self._next, now + 1 / self.rate)
 
+    def _is_stray(self, ticket: Ticket, now: float, *, is_bare: bool) -> bool:
+        """Return whether a refusal says nothing of the rate; one that states a limit or a long wait always does."""
+        strays, started = self._strays, self.started
+        if strays.share:
+            if is_bare and strays.tolerates(started) and not self._is_closed(now):
+                return True
+            strays.forget(started)
+            strays.begin(started, now, self._admissions.rate(now, _LATELY_S))
+            return False
+        if self._probe_wait or ticket.epoch != self._epoch:
+            return False
+        # At a rate that was refused before, or while all is refused, another trial begins.
+        is_high = self._searched >= _SEARCH_S and self.rate >= _BELOW * strays.rate
+        if not is_bare or self.rate == math.inf or is_high or self._is_row():
+            strays.begin(started, now, self._admissions.rate(now, _LATELY_S))
+            return False
+        if not strays.shown(started, now):
+            return False
+        # What the cuts of the trial took is searched again from here.
+        self._slow_start = not self._is_slow
+        return True
+
     # --- The window ---
 
     def _needed(self) -> float:
@@ -464,7 +557,7 @@ class Pace:
         return _ROOM * self.rate * self._fast if self._samples and self.rate < math.inf else 0.0
 
     def _learn_latency(self, latency: float, now: float) -> None:
-        """Keep the means, and shrink a window that is searched while answers take twice as long as they did.
+        """Update the means, and shrink a window that is searched while answers take twice as long as they did.
 
         Then the relay queues what it cannot do.
         """
@@ -494,11 +587,19 @@ class Pace:
 
     def _is_closed(self, now: float) -> bool:
         """Return whether everything is refused: long enough that at the rate before, some would have been admitted."""
-        return self._streak >= _STREAK and now - self._admitted_at >= max(1.0, 3 / self._admitted_rate)
+        if self._streak < _STREAK or not self._is_row():
+            return False
+        return now - self._admitted_at >= max(1.0, 3 / self._admitted_rate)
+
+    def _is_row(self) -> bool:
+        """Return whether hardly anything started between the last refusals: they come at once, and answers late."""
+        starts = self._streak_starts
+        return len(starts) == _STREAK and starts[-1] - starts[0] <= _STREAK_STARTS
 
     def _reopen(self, now: float) -> None:
-        """Go on as in the long run, for while everything was refused the last seconds say nothing. Else begin anew."""
+        """Resume at the long-run rate: the last seconds, all refused, say nothing. Begin anew where there is none."""
         self._probe_wait, self._streak, self._searched = 0.0, 0, 0.0
+        self._probe_until = -math.inf  # The probe's answer may take minutes yet, and nobody waits for its end.
         self._next = now
         if self._admissions.rate(now, _LONG_S) * _LONG_S <= _FEW:
             self.rate = self._goal = math.inf
@@ -512,7 +613,7 @@ class Pace:
     # --- What the relay states ---
 
     def _believe(self, stated: Stated, ticket: Ticket, now: float) -> None:
-        """Keep a log of our own of the sliding window that was stated; forget it when it does not explain a refusal."""
+        """Start a log of the sliding window that was stated; drop it when it does not explain a refusal."""
         requests, seconds = stated.requests, stated.seconds
         if not requests or not seconds:
             return

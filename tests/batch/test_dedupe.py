@@ -28,7 +28,7 @@ from tutuclient import (
     image,
     user,
 )
-from tutuclient.batch.dedupe import Equals, Written, holds_for_equals
+from tutuclient.batch.dedupe import Deduplicator, Written, holds_for_equals
 from tutuclient.batch.items import Reader
 from tutuclient.batch.journal import Record, encode, read
 from tutuclient.batch.result import BatchResult
@@ -277,7 +277,7 @@ def test_which_results_hold_for_equal_items(error: Any, outcome: Any, orders: bo
 
 
 async def test_an_item_that_waited_for_one_that_is_cancelled_is_not_left_waiting() -> None:
-    equals: Equals[str] = Equals(Reader("ask", "what?", {}), restored, None, orders=False)
+    equals: Deduplicator[str] = Deduplicator(Reader("ask", "what?", {}), restored, None, orders=False)
     first, second = (equals._reader.read((name, b"x"), 0) for name in "ab")
     assert await equals.first(first) is None
     waiting = asyncio.create_task(equals.first(second))
@@ -291,7 +291,7 @@ async def test_an_item_that_waited_for_one_that_is_cancelled_is_not_left_waiting
 
 
 async def test_an_equal_order_is_not_made_when_the_first_was_cut_short() -> None:
-    equals: Equals[str] = Equals(Reader("edit", "blue", {}), restored, None, orders=True)
+    equals: Deduplicator[str] = Deduplicator(Reader("edit", "blue", {}), restored, None, orders=True)
     first, second = (equals._reader.read((name, b"x"), 0) for name in "ab")
     assert await equals.first(first) is None
     equals.answered(first, None)
@@ -313,7 +313,9 @@ async def test_what_is_kept_of_an_error_holds_no_request() -> None:
 
 
 async def test_memory_is_bounded_and_what_was_asked_last_is_kept() -> None:
-    equals: Equals[str] = Equals(Reader("ask", "what?", {}), restored, None, orders=False, most_bytes=100_000)
+    equals: Deduplicator[str] = Deduplicator(
+        Reader("ask", "what?", {}), restored, None, orders=False, most_bytes=100_000
+    )
     items = [equals._reader.read((f"item{number}", f"{number}".encode()), 0) for number in range(300)]
     for item in items:
         assert await equals.first(item) is None
@@ -329,8 +331,8 @@ async def test_behind_the_bound_answers_are_read_from_the_journal(tmp_path: Path
     items = [(f"item{number}", f"{number % 200}".encode()) for number in range(600)]
     run = run_of(items, asked, workers=20, folder=tmp_path, restore=restored)
     async with run:
-        assert run._equals is not None
-        run._equals._most_bytes = 50_000
+        assert run._dedupe is not None
+        run._dedupe._most_bytes = 50_000
         results = [result async for result in run]
     assert len(results) == 600
     assert len(asked.ids) == 200
@@ -431,7 +433,7 @@ def test_lines_are_found_by_their_content(tmp_path: Path) -> None:
 
 async def test_an_order_that_is_gone_on_with_is_not_held_back_by_its_own_line(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    equals: Equals[str] = Equals(Reader("edit", "blue", {}), restored, path, orders=True)
+    equals: Deduplicator[str] = Deduplicator(Reader("edit", "blue", {}), restored, path, orders=True)
     mine, other = (equals._reader.read((name, b"x"), 0) for name in "ab")
     content = equals._reader.content(mine)
     path.write_bytes(encode(Record(k="sent", id="a", key=f"{mine.key:016x}", eq=f"{content:016x}", task="t-1")))

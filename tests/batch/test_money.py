@@ -256,7 +256,8 @@ async def test_leaving_a_run_of_orders_loses_none_and_orders_none_twice(
     left = found.count("sent") - found.count("ok") - found.count("skip")
     assert left == 0 if on_exit == "settle" else left >= 3
     assert len((await goes_on(server, tmp_path, 20)).summary().unknown) == left
-    assert len(ordered(server)) == 20
+    # A call that was cancelled between its intent and its first byte is unknown too, and was not sent.
+    assert 20 - left <= len(ordered(server)) <= 20
     assert max(ordered(server).values()) == 1
     assert kinds(tmp_path).count("ok") + left == 20
 

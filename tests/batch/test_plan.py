@@ -167,6 +167,8 @@ async def test_a_changed_file_is_asked_about_again(client: TutuClient, server: S
         ([], {"concurrency": "many"}, "concurrency must be"),
         ([], {"rate": "600"}, "rate must be requests per time"),
         ([], {"budget": 5}, "budget is 5: write Budget"),
+        ([], {"budgets": Budget(tokens=5)}, r"map has no budgets=: did you mean budget=\?"),
+        ([], {"jornal": "run"}, r"map has no jornal=: did you mean journal=\?"),
         ([], {"stop_on": "all"}, "stop_on is 'all'"),
         ([], {"max_failures": 1.5}, "max_failures is 1.5"),
         ([], {"max_failures": True}, "max_failures is True"),

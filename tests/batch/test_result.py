@@ -43,11 +43,20 @@ def test_a_summary_says_what_was_done_and_how_to_go_on() -> None:
     )
     assert str(summary).splitlines() == [
         "3 answered, 2 failed, 4 answered before; 50 tokens, 0.0 s, 0 refusals, pace learnt 9.6/s",
-        "  2 x RateLimitError: slow down",
+        "  2 x RateLimitError, such as: slow down",
         "  1 of unknown outcome, maybe done and billed: a",
         "  stopped: the budget of 50 tokens is reached",
         f"  the same call with journal='run' goes on; {RETRY}; {RESEND}",
     ]
+
+
+def test_a_summary_of_a_run_that_is_at_its_end_says_only_what_may_be_tried_again() -> None:
+    failed = BatchSummary(failed=Counter(MediaError=1), journal=Path("run"))
+    assert str(failed).endswith(f"  the same call with journal='run' and {RETRY}")
+    unknown = BatchSummary(failed=Counter(OutcomeUnknownError=1), unknown=["a"], journal=Path("run"))
+    assert str(unknown).endswith(f"  the same call with journal='run' and {RETRY}; {RESEND}")
+    refused = BatchSummary(failed=Counter(RateLimitError=2), deferred=1, journal=Path("run"))
+    assert str(refused).endswith(f"  the same call with journal='run' goes on; {RETRY}")
 
 
 def test_a_summary_of_a_run_that_went_well_is_a_line() -> None:

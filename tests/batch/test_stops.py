@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 from tests.batch.runs import answer, echo, pairs, records, run_of
 from tests.leftovers import nothing_left, until
 from tutuclient import (
+    APIConnectionError,
     APITimeoutError,
     AuthenticationError,
     BatchStoppedError,
@@ -70,7 +72,7 @@ async def test_an_account_that_is_short_is_used_to_its_end(ordered: bool, tmp_pa
     assert account.refused < 40
     # Each item that was pulled has one result, and those that the account stopped are asked when the run goes on.
     assert len({result.id for result in run.results}) == len(run.results)
-    assert run.summary().put_off == sum(not result.ok for result in run.results) > 0
+    assert run.summary().deferred == sum(not result.ok for result in run.results) > 0
     assert run.summary().requests == account.refused  # Answers of this kind count none.
     again = run_of(pairs(100), folder=tmp_path)
     assert len(await again.gather()) == 100 - 31
@@ -150,7 +152,7 @@ async def test_leaving_the_block_while_items_wait_for_the_account_keeps_their_re
         raise InsufficientQuotaError("too little is left")
 
     async with run_of(pairs(100), send, workers=4, stop_on=STOP_ON) as run:
-        await until(lambda: len(run._held) == 3)
+        await until(lambda: len(run._requeued) == 3)
     found = [result async for result in run]
     assert sorted(result.id for result in found) == ["item1", "item2", "item3"]
     assert not any(result.ok for result in found)
@@ -231,7 +233,25 @@ async def test_one_item_that_is_refused_for_long_does_not_stop_a_run_that_goes_o
         results = await run.gather()
     [failed] = [result for result in results if not result.ok]
     assert (failed.id, type(failed.error), failed.outcome) == ("item3", RateLimitError, "rejected")
-    assert run.summary().put_off == 1
+    assert run.summary().deferred == 1
+
+
+async def test_what_found_no_connection_is_asked_when_the_run_goes_on(server: Server, tmp_path: Path) -> None:
+    items = [(f"item{number}", PICTURE) for number in range(3)]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # Bound and not listening: it refuses connections.
+        nobody = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        async with TutuClient("any", nobody, max_retries=0) as client:
+            run = client.map(items, "what?", journal=tmp_path)
+            assert {(type(each.error), each.outcome) for each in await run.gather()} == {
+                (APIConnectionError, "not_sent")
+            }
+    assert run.summary().deferred == 3
+    assert str(run.summary()).endswith(f"the same call with journal={str(tmp_path)!r} goes on")
+    async with TutuClient("any", server.base_url) as client:
+        again = client.map(items, "what?", journal=tmp_path)
+        assert [result.ok for result in await again.gather()] == [True] * 3
+    assert again.summary().failed_before == 0
 
 
 async def test_without_retries_a_refusal_is_an_items_failure_and_no_closed_relay(server: Server) -> None:

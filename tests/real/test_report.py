@@ -123,10 +123,27 @@ def test_filter_search_and_pages_work_and_stay_in_the_address(browser: Browser, 
 def test_a_run_that_did_not_end_says_so(browser: Browser, tmp_path: Path) -> None:
     start = Record(k="ev", ev="start", t=1.0, res={"refusals": 0})
     stop = Record(k="ev", ev="stop", t=2.0, res={"refusals": 12, "why": "budget"})
-    for name, events, words in (("a", [start], "was going on"), ("b", [start, stop], "stopped at its budget")):
+    budget = "stopped at its budget. The same command with a higher --budget goes on"
+    for name, events, words in (("a", [start], "killed. The same command goes on"), ("b", [start, stop], budget)):
         with opened(browser, make_run(tmp_path / name, [ok(1), *events])) as report:
             expect(report.page.locator("#notices")).to_contain_text(words)
             expect(report.page.get_by_text("refused 12 calls")).to_have_count(int(name == "b"))
+
+
+def test_a_column_of_times_is_as_wide_as_its_bin(browser: Browser, tmp_path: Path) -> None:
+    run = make_run(tmp_path, [ok(1, dur=1.04), ok(2, dur=1.06)])
+    with opened(browser, run, viewport=WIDE) as report:
+        latency = report.page.locator("#latency svg")
+        [column] = latency.locator(".part-0").all()
+        drawn, marks = column.bounding_box(), latency.locator(".mark").all()
+        assert drawn is not None
+        assert len(marks) == 2
+        for mark in marks:
+            assert (
+                drawn["x"]
+                <= float(mark.evaluate("line => line.getBoundingClientRect().x"))
+                <= drawn["x"] + drawn["width"]
+            )
 
 
 def test_a_class_among_the_failures_shows_its_items(browser: Browser, tmp_path: Path) -> None:

@@ -99,6 +99,13 @@ def test_what_is_no_rate_is_told_how_to_be_written(given: Any) -> None:
         clean_rate(given, "rate")
 
 
+def test_only_what_is_no_text_may_be_a_number_a_second() -> None:
+    with pytest.raises(ConfigError, match=r'"10/s" or "3000/h"; got .5.$'):
+        clean_rate("5", "rate")
+    with pytest.raises(ConfigError, match=r"or a number a second; got -1$"):
+        clean_rate(-1, "rate")
+
+
 @pytest.mark.parametrize("given", [0, -1, 1.5, True, "8", "AUTO", b"auto"])
 def test_concurrency_is_a_number_or_auto(given: Any) -> None:
     assert (clean_concurrency("auto", "max_concurrency"), clean_concurrency(3, "max_concurrency")) == ("auto", 3)

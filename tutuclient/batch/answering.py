@@ -37,13 +37,13 @@ class Call(NamedTuple, Generic[T]):
     Attributes:
         send: Makes the call.
         value: Reads the value from its answer.
-        come_back: Waits for the image task, by its id and its address, that an earlier run's order was answered with;
+        resume_task: Waits for the image task, by its id and address, that an earlier run's order was answered with;
             None where there are none.
     """
 
     send: Callable[[Item], Awaitable[ChatCompletion]]
     value: Callable[[ChatCompletion], T]
-    come_back: Callable[[Item, str, str | None], Awaitable[ChatCompletion]] | None = None
+    resume_task: Callable[[Item, str, str | None], Awaitable[ChatCompletion]] | None = None
 
 
 class Order(RunItem):
@@ -56,6 +56,7 @@ class Order(RunItem):
     Attributes:
         ordered: Whether an order of an image may have been sent.
         settling: The run is being left: what waits is not sent any more.
+        ended: It is answered, and that is being written.
     """
 
     def __init__(self, journal: Journal | None, item: Item) -> None:
@@ -64,6 +65,7 @@ class Order(RunItem):
         self._item = item
         self.ordered: bool = False
         self.settling: bool = False
+        self.ended: bool = False
 
     def refused(self) -> None:
         """Note that the relay did not admit it."""
@@ -128,8 +130,9 @@ class Answering(Generic[T]):
         journal: Where it is written down, or None.
         synced: Whether an answer is on the disk, and not only with the system, before it is handed on.
         resends: Whether an image may be ordered again whose task came to nothing, and may be billed.
-        puts_off: Returns whether a result is of what stops the run and says nothing of the item, which is tried again
+        defers: Returns whether a result is of what stops the run and says nothing of the item, which is tried again
             when the run goes on.
+        call_ended: Called when an item is answered, and that is about to be written.
 
     Attributes:
         failure: Why the run cannot go on; else None.
@@ -143,7 +146,8 @@ class Answering(Generic[T]):
         *,
         synced: bool,
         resends: bool = False,
-        puts_off: Callable[[BatchResult[T]], bool],
+        defers: Callable[[BatchResult[T]], bool],
+        call_ended: Callable[[Order], None],
     ) -> None:
         self._task: Task = task
         self._call = call
@@ -151,7 +155,8 @@ class Answering(Generic[T]):
         # An image takes minutes and costs more than a sync.
         self._synced = synced or task != "ask"
         self._resends = resends
-        self._puts_off = puts_off
+        self._defers = defers
+        self._call_ended = call_ended
         self.failure: JournalError | None = None
 
     def begin(self, item: Item) -> Order:
@@ -206,6 +211,8 @@ class Answering(Generic[T]):
                 self._note_full_disk(error)
         result.elapsed_s = round(time.monotonic() - started, 6)
         record.dur = record.dur or result.elapsed_s
+        if result.error is None:  # After an error the run may have to stop, or to wait.
+            self._call_ended(order)
         await self._write(record, result, paid=answer is not None and self._task != "ask")
         return result
 
@@ -230,9 +237,9 @@ class Answering(Generic[T]):
         """Return the answer: of the task that an earlier run's order was answered with, else of a call of its own."""
         found = None if self._journal is None else self._journal.found
         task = "" if found is None else found.open.get(item.key, ("", ""))[1]
-        if found is not None and task and self._call.come_back is not None:
+        if found is not None and task and self._call.resume_task is not None:
             try:
-                return await self._call.come_back(item, task, found.urls.get(item.key))
+                return await self._call.resume_task(item, task, found.urls.get(item.key))
             except ImageTaskError as error:
                 if not (self._resends and error.outcome == "unknown"):
                     raise
@@ -250,7 +257,7 @@ class Answering(Generic[T]):
             record.tin, record.tout = result.usage.prompt_tokens, result.usage.completion_tokens
         if result.error is None:
             record.res = _builtins(result.value)
-        elif self._puts_off(result):
+        elif self._defers(result):
             record.k = "skip"
         try:
             await self._journal.append(record, sync=self._synced)

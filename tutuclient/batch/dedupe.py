@@ -41,7 +41,7 @@ _OF_THE_CONTENT: Final = frozenset({400, 413, 415, 422})
 _MADE: Final = frozenset({"done", "unknown"})  # outcomes of an order that was made, or may have been
 
 
-class Equals(Generic[T]):
+class Deduplicator(Generic[T]):
     """Finds the answer of an equal item.
 
     Args:
@@ -75,8 +75,8 @@ class Equals(Generic[T]):
         self._known: OrderedDict[int, tuple[BatchResult[T], int]] = OrderedDict()
         self._in_flight: dict[int, tuple[Item, asyncio.Event]] = {}
 
-    def name_apart(self, item: Item, taken: Keys) -> None:
-        """Name an item apart from those before it that have its name, where that is not the caller's own.
+    def make_unique(self, item: Item, taken: Keys) -> None:
+        """Create a name of its own for an item whose name is taken, where that is not the caller's.
 
         The same URL may be there many times. Each time is an item, ``… (2)``, ``… (3)`` as they come.
         """

@@ -326,7 +326,7 @@ class _Index:
                 yield line
 
     def _follow(self, item: _Item, line: int) -> None:
-        """Take in the next line of an item, as the journal's ``scan`` does."""
+        """Add the next line of an item, as the journal's ``scan`` does."""
         state = self.states[line]
         if self.keyless[line]:
             # Nothing was sent, which says nothing of what was sent before: an answer, or what was paid for, stays.

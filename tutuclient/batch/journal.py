@@ -319,7 +319,7 @@ class Lock:
             ) from error
 
     def release(self) -> None:
-        """Give it back; doing so again has no effect."""
+        """Release it; doing so again has no effect."""
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
@@ -344,7 +344,7 @@ else:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names within a folder survive a power cut. Windows has no such thing, and needs none."""
+    """Sync the names within a folder, so that they survive a power cut. Windows needs no such call."""
     if os.name == "nt":  # pragma: no cover
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -401,7 +401,7 @@ class Writer:
         await waiter
 
     def note(self, record: Record) -> None:
-        """Have a record written soon, behind those before it. That it could not be is said to those who append."""
+        """Queue a record to be written soon, behind those before it. A failure is raised by the next ``append``."""
         self._gather(record, False, None)
 
     def _gather(self, record: Record, sync: bool, waiter: _Waiter) -> None:
@@ -557,7 +557,7 @@ class Journal:
         await self._writer.append(record, sync=sync)
 
     def note(self, record: Record) -> None:
-        """Have a record written soon, see ``Writer.note``."""
+        """Queue a record, see ``Writer.note``."""
         self._writer.note(record)
 
     async def aclose(self) -> None:

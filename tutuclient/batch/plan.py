@@ -166,7 +166,7 @@ def _plan(
         Call(
             partial(_send, calls, ask, options),
             partial(_value, ask.response_format),
-            None if ask.task == "ask" else partial(_come_back, calls, ask),
+            None if ask.task == "ask" else partial(_resume_task, calls, ask),
         ),
         calls.pace,
         calls.slots,
@@ -209,6 +209,12 @@ def _split(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             raise ConfigError(f"map takes no {name}=: an item may be a list of messages, and answers come whole")
     options = {name: value for name, value in given.items() if name in _OPTIONS}
     fields = {name: value for name, value in given.items() if name not in _OPTIONS}
+    for name in fields.keys() - _KNOWN:
+        # A field of the request that is misspelt is warned of; without its budget or journal a run would be paid for.
+        if (near := wire.nearest(name, _KNOWN)) in _OPTIONS and near not in given:
+            raise ConfigError(
+                f'map has no {name}=: did you mean {near}=? As a field of each request: extra_body={{"{name}": …}}'
+            )
     wire.check_keywords(fields, _KNOWN, "map")
     return options, fields
 
@@ -331,7 +337,7 @@ def _restored(response_format: Any, written: Any) -> Any:
     return written
 
 
-async def _come_back(calls: Calls, ask: _Ask, item: Item, task: str, url: str | None) -> ChatCompletion:
+async def _resume_task(calls: Calls, ask: _Ask, item: Item, task: str, url: str | None) -> ChatCompletion:
     """Wait for the task that an order of an earlier run was answered with."""
     fields = {**ask.fields, **item.fields}
     answer: ChatCompletion = await calls.of_task(

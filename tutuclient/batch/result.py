@@ -1,4 +1,4 @@
-"""What a run gives: a result for each item, a summary of all, and what bounds it."""
+"""What a run returns: a result for each item, a summary of all; and the budget that bounds it."""
 
 from __future__ import annotations
 
@@ -99,8 +99,8 @@ class BatchSummary:
         rate: Starts per second as learnt, or None while nothing was refused.
         window: Requests in flight as learnt.
         stopped: Why it stopped before its end; "" when it did not.
-        put_off: How many of those that failed were refused, or failed for what stopped the run, without having been
-            done: a journal's run tries them again when it goes on.
+        deferred: How many of those that failed were refused, found no connection, or failed for what stopped the run,
+            without having been done: a journal's run tries them again when it goes on.
         advice: The message of the first error of each class.
         journal: The run's folder, or None.
     """
@@ -119,7 +119,7 @@ class BatchSummary:
     rate: float | None = None
     window: int = 0
     stopped: str = ""
-    put_off: int = 0
+    deferred: int = 0
     advice: dict[str, str] = field(default_factory=dict[str, str])
     journal: Path | None = None
 
@@ -131,7 +131,10 @@ class BatchSummary:
         counts += [f"{self.failed_before} failed before"] if self.failed_before else []
         pace = "" if self.rate is None else f", pace learnt {self.rate:.3g}/s"
         lines = [f"{', '.join(counts)}; {self.tokens} tokens, {self.elapsed_s:.1f} s, {self.refusals} refusals{pace}"]
-        lines += [f"  {count} x {name}: {self.advice.get(name, '')}" for name, count in self.failed.most_common(_SHOWN)]
+        lines += [
+            f"  {count} x {name}{', such as' if count > 1 else ''}: {self.advice.get(name, '')}"
+            for name, count in self.failed.most_common(_SHOWN)
+        ]
         if self.unknown:
             shown = ", ".join(self.unknown[:_SHOWN]) + (" …" if len(self.unknown) > _SHOWN else "")
             lines.append(f"  {len(self.unknown)} of unknown outcome, maybe done and billed: {shown}")
@@ -142,10 +145,12 @@ class BatchSummary:
         return "\n".join(lines)
 
     def _how_to_go_on(self, failed: int) -> str:
-        more = [f"the same call with journal={str(self.journal)!r} goes on"]
-        more += ["retry_failed=True tries again what failed"] if failed > self.put_off or self.failed_before else []
+        call = f"the same call with journal={str(self.journal)!r}"
+        more = ["retry_failed=True tries again what failed"] if failed > self.deferred or self.failed_before else []
         more += ["resend_unknown=True orders again what may be paid for"] if self.unknown else []
-        return "; ".join(more)
+        if self.stopped or self.deferred:
+            return "; ".join([f"{call} goes on", *more])
+        return f"{call} and {'; '.join(more)}"
 
 
 class BatchStoppedError(TutuError):

@@ -12,12 +12,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
 
 from tutuclient.batch.answering import Answering, Call, Order
-from tutuclient.batch.dedupe import Equals
+from tutuclient.batch.dedupe import Deduplicator
 from tutuclient.batch.events import Events
 from tutuclient.batch.items import digest_of_id
 from tutuclient.batch.journal import Journal, JournalError, Keys
 from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget, StopReason
-from tutuclient.errors import ConfigError, InsufficientQuotaError, RateLimitError, TutuError, printable
+from tutuclient.errors import (
+    APIConnectionError,
+    ConfigError,
+    InsufficientQuotaError,
+    RateLimitError,
+    TutuError,
+    printable,
+)
 from tutuclient.pace import FIRST_WINDOW
 from tutuclient.retry import is_refusal
 
@@ -40,6 +47,7 @@ _AHEAD: Final = 4  # times the workers: how far an ordered run may be ahead of i
 # next item, each waking the next one a turn later.
 _UNREAD: Final = 2
 _SPARE: Final = 4  # workers beyond the window, so that an admitted request always has somebody to send it
+_LATE_S: Final = 0.1  # how far starts may lag behind the rate and still catch up: timers and other work make them late
 _FEW: Final = 20  # results from which on a share of failures means something
 _PAUSE_EVERY: Final = 200  # items skipped at a time before the loop gets a turn
 _NOT_DONE: Final = frozenset({"not_sent", "rejected"})
@@ -108,36 +116,37 @@ class BatchRun(Generic[T]):
         self._entered = False
         self._source: Iterator[Any] | AsyncIterator[Any] | None = None
         self._answering: Answering[T] | None = None
-        self._equals: Equals[T] | None = None
+        self._dedupe: Deduplicator[T] | None = None
         self._journal: Journal | None = None
         self._events: Events | None = None
-        # Pulling: one worker at a time, and it waits until there is room. ``_hand`` holds the item that is next.
+        # Pulling: one worker at a time, and it waits until there is room. ``_pending`` is the item that is next.
         self._pulling = asyncio.Lock()
-        self._moved = asyncio.Event()
-        self._hand: Item | None = None
+        self._changed = asyncio.Event()
+        self._pending: Item | None = None
         self._index = 0
         self._ids = Keys()
-        self._order: array[int] = array("Q")
+        self._id_order: array[int] = array("Q")
         self._next_start = 0.0
-        # From the workers to the reader. Each place among what is sent has one result, in ``_early`` until its turn.
+        # From the workers to the reader. Each item that is sent has one result, in ``_out_of_order`` until its turn.
         self._ready: deque[BatchResult[T]] = deque()
-        self._early: dict[int, BatchResult[T]] = {}
-        self._news = asyncio.Event()
-        self._sent = self._turn = self._read_by_now = self._repeated = 0
-        # Workers. ``_staffed`` counts those that are to stay, ``_workers`` holds each until its task has ended.
+        self._out_of_order: dict[int, BatchResult[T]] = {}
+        self._has_result = asyncio.Event()
+        self._sent = self._next_turn = self._consumed = self._repeated = 0
+        # Workers. ``_worker_count`` counts those that are to stay, ``_workers`` holds each until its task has ended.
         self._workers: set[asyncio.Task[None]] = set()
         self._busy: dict[asyncio.Task[Any], Order] = {}
-        self._staffed = 0
-        self._most = plan.most
-        self._exhausted = self._ending = self._ended_all = False
+        self._worker_count = 0
+        self._limit = plan.most
+        self._in_flight = 0
+        self._exhausted = self._ending = self._closed = False
         self._failure: Exception | None = None
         self._stop: tuple[StopReason, str, Exception | None] | None = None
-        self._come_back: float | None = None
+        self._retry_after: float | None = None
         self._admitted_at = 0.0
-        # While the account is short, nothing starts until one of the items that met that has been sent alone.
-        self._held: deque[tuple[int, Item, BatchResult[T]]] = deque()
-        self._short = False
-        self._alone = -1
+        # Once the balance did not suffice, nothing starts until one of the items that met that has been sent alone.
+        self._requeued: deque[tuple[int, Item, BatchResult[T]]] = deque()
+        self._draining = False
+        self._probe = -1
         self._summary = BatchSummary(journal=plan.folder)
         self._began = time.monotonic()
         self._refusals_before = 0
@@ -157,17 +166,20 @@ class BatchRun(Generic[T]):
             self._journal,
             synced=plan.synced,
             resends=plan.resend_unknown,
-            puts_off=self._is_put_off,
+            defers=self._is_deferred,
+            call_ended=self._end_call,
         )
         if plan.restore is not None:
             path, orders = None if self._journal is None else self._journal.path, plan.task != "ask"
-            self._equals = Equals(self._reader, plan.restore, path, orders=orders, resend_unknown=plan.resend_unknown)
+            self._dedupe = Deduplicator(
+                self._reader, plan.restore, path, orders=orders, resend_unknown=plan.resend_unknown
+            )
         self._began = self._admitted_at = time.monotonic()
         self._refusals_before = plan.pace().refusals
         if self._journal is not None:
             self._events = Events(self._journal, plan.pace, self.summary)
             self._events.start(plan.task)
-        self._staff()
+        self._start_workers()
         return self
 
     async def __aexit__(
@@ -179,10 +191,10 @@ class BatchRun(Generic[T]):
             await self._end_workers()
         finally:
             self.summary()
-            self._ended_all = True
-            self._source = self._hand = None  # An async generator that nobody else holds is closed by its loop.
+            self._closed = True
+            self._source = self._pending = None  # An async generator that nobody else holds is closed by its loop.
             if self._events is not None:
-                self._events.stop(self._why(error, done=done))
+                self._events.stop(self._end_reason(error, done=done))
             if self._journal is not None:
                 try:
                     await self._journal.aclose()
@@ -190,7 +202,7 @@ class BatchRun(Generic[T]):
                     if error is None:  # An error of the block, or this very one, is on its way.
                         raise
 
-    def _why(self, error: BaseException | None, *, done: bool) -> str:
+    def _end_reason(self, error: BaseException | None, *, done: bool) -> str:
         """Return in a word why the run ends."""
         if self._stop is not None:
             return self._stop[0]
@@ -228,15 +240,15 @@ class BatchRun(Generic[T]):
         if not self._entered:
             raise ConfigError("enter the run first: async with client.map(…) as run: async for result in run: …")
         while not self._ready and self._workers:
-            self._news.clear()
-            await self._news.wait()
+            self._has_result.clear()
+            await self._has_result.wait()
         if not self._ready:
-            self._release_held()
-        if not self._ready and self._early:  # The run ended with results missing before these.
-            self._ready.extend(self._early.pop(turn) for turn in sorted(self._early))
+            self._deliver_requeued()
+        if not self._ready and self._out_of_order:  # The run ended with results missing before these.
+            self._ready.extend(self._out_of_order.pop(turn) for turn in sorted(self._out_of_order))
         if self._ready:
-            self._read_by_now += 1
-            self._moved.set()
+            self._consumed += 1
+            self._changed.set()
             return self._ready.popleft()
         if not self._ending:
             self._raise()
@@ -247,7 +259,7 @@ class BatchRun(Generic[T]):
             raise self._failure
         if self._stop is not None:
             reason, message, cause = self._stop
-            raise BatchStoppedError(message, reason, self.summary(), retry_after=self._come_back) from cause
+            raise BatchStoppedError(message, reason, self.summary(), retry_after=self._retry_after) from cause
 
     async def gather(self) -> list[BatchResult[T]]:
         """Run it to its end, and return all results. When it raises, those that there are stay in ``results``."""
@@ -262,7 +274,7 @@ class BatchRun(Generic[T]):
     def summary(self) -> BatchSummary:
         """Return the run in numbers, as it stands: one object, which goes on counting."""
         found = self._summary
-        if not self._ended_all:
+        if not self._closed:
             found.elapsed_s = time.monotonic() - self._began
             pace = self._plan.pace()
             found.refusals, found.rate, found.window = pace.refusals - self._refusals_before, pace.rate, pace.window
@@ -270,27 +282,31 @@ class BatchRun(Generic[T]):
 
     # --- Workers ---
 
-    def _wanted(self) -> int:
+    def _target(self) -> int:
         """Return how many workers there should be: as many as can be admitted.
 
         It begins with a few and one more for each answer, which doubles them in a round trip: an unknown relay is not
         met with all that the client has.
         """
-        plan = self._plan
-        if plan.workers != "auto":
-            return min(plan.workers, self._most)
-        return min(self._most, plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
+        if self._plan.workers != "auto":
+            # Beside those whose calls are in flight there are some whose results are being written.
+            return self._width() + (0 if self._journal is None else _SPARE)
+        return min(self._limit, self._plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
 
-    def _staff(self) -> None:
-        while self._staffed < self._wanted() and not (self._exhausted or self._ending or self._stop):
-            self._staffed += 1
+    def _width(self) -> int:
+        """Return how many calls may be in flight."""
+        return self._limit if self._plan.workers == "auto" else min(self._plan.workers, self._limit)
+
+    def _start_workers(self) -> None:
+        while self._worker_count < self._target() and not (self._exhausted or self._ending or self._stop):
+            self._worker_count += 1
             worker = asyncio.create_task(self._work())
             self._workers.add(worker)
-            worker.add_done_callback(self._ended)
+            worker.add_done_callback(self._worker_ended)
 
-    def _ended(self, worker: asyncio.Task[None]) -> None:
+    def _worker_ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
-        self._news.set()
+        self._has_result.set()
         if worker.cancelled():
             if not self._ending:
                 self._fail(TutuError("a worker of the run was cancelled from outside; its item was not finished"))
@@ -298,37 +314,45 @@ class BatchRun(Generic[T]):
             self._fail(error if isinstance(error, Exception) else TutuError(f"the run was ended by {error!r}"))
 
     def _fail(self, error: Exception) -> None:
-        """Have the run end with an error, once the results that there are have been read."""
+        """End the run with an error, once the results that there are have been read."""
         self._failure = self._failure or error
         self._exhausted = True
-        self._moved.set()
+        self._changed.set()
 
     async def _work(self) -> None:
         try:
-            while self._staffed <= self._wanted() and (found := await self._next()) is not None:
+            while self._worker_count <= self._target() and (found := await self._next()) is not None:
                 await self._answer(*found)
         finally:
             # In the same step as the decision to leave: else several would leave in the place of one.
-            self._staffed -= 1
+            self._worker_count -= 1
 
     async def _answer(self, turn: int, item: Item) -> None:
         assert self._answering is not None  # noqa: S101  (for the type checkers)
         me = cast("asyncio.Task[Any]", asyncio.current_task())
         order = self._busy[me] = self._answering.begin(item)
+        self._in_flight += 1
         try:
-            first = None if self._equals is None else await self._equals.first(item)
+            first = None if self._dedupe is None else await self._dedupe.first(item)
             result = await (self._ask(item, order) if first is None else self._answering.repeat(item, first))
         finally:
             del self._busy[me]
-            self._moved.set()
-        if self._is_short(turn, result):
-            self._hold(turn, item, result)
+            self._end_call(order)
+        if self._is_requeued(turn, result):
+            self._requeue(turn, item, result)
             return
         self._deliver(turn, result)
-        self._note(result)
+        self._count(result)
         if self._answering.failure is not None:
             self._fail(self._answering.failure)
-        self._staff()
+        self._start_workers()
+
+    def _end_call(self, order: Order) -> None:
+        """Note that an item's call is over: another may start while its result is being written."""
+        if not order.ended:
+            order.ended = True
+            self._in_flight -= 1
+        self._changed.set()
 
     async def _ask(self, item: Item, order: Order) -> BatchResult[T]:
         assert self._answering is not None  # noqa: S101  (for the type checkers)
@@ -337,48 +361,48 @@ class BatchRun(Generic[T]):
             result = await self._answering.answer(item, order)
             return result
         finally:
-            if self._equals is not None:
-                self._equals.answered(item, result)
+            if self._dedupe is not None:
+                self._dedupe.answered(item, result)
 
-    # --- An account that is short ---
+    # --- A balance that does not suffice ---
 
-    def _is_short(self, turn: int, result: BatchResult[T]) -> bool:
+    def _is_requeued(self, turn: int, result: BatchResult[T]) -> bool:
         """Return whether an item is to be sent again because the account did not suffice for what is in flight.
 
         Relays reserve from the balance for each request in flight, so that one alone may still be answered.
         """
-        was_alone = turn == self._alone
+        was_alone = turn == self._probe
         if was_alone:
-            self._alone, self._short = -1, False
+            self._probe, self._draining = -1, False
         error = result.error
         if was_alone or self._ending or self._stop or not isinstance(error, InsufficientQuotaError):
             return False
         return isinstance(error, self._plan.stop_on) and result.outcome in _NOT_DONE
 
-    def _hold(self, turn: int, item: Item, result: BatchResult[T]) -> None:
-        """Keep an item until nothing else is in flight; go on with half as many at once."""
-        if not self._short:
-            self._most = max(1, (len(self._busy) + 1) // 2)
-        self._short = True
-        self._held.append((turn, item, result))
+    def _requeue(self, turn: int, item: Item, result: BatchResult[T]) -> None:
+        """Queue an item to be sent again once nothing else is in flight, and halve the number of items at once."""
+        if not self._draining:
+            self._limit = max(1, (len(self._busy) + 1) // 2)
+        self._draining = True
+        self._requeued.append((turn, item, result))
 
-    def _release_held(self) -> None:
-        """Hand on what is held as it is: the run ends."""
-        while self._held:
-            turn, _, result = self._held.popleft()
+    def _deliver_requeued(self) -> None:
+        """Deliver the results of the items that were to be sent again: the run ends."""
+        while self._requeued:
+            turn, _, result = self._requeued.popleft()
             self._deliver(turn, result)
-            self._note(result)
+            self._count(result)
 
     def _deliver(self, turn: int, result: BatchResult[T]) -> None:
         if not self._plan.ordered:
             self._ready.append(result)
         else:
-            self._early[turn] = result
-            while (following := self._early.pop(self._turn, None)) is not None:
-                self._turn += 1
+            self._out_of_order[turn] = result
+            while (following := self._out_of_order.pop(self._next_turn, None)) is not None:
+                self._next_turn += 1
                 self._ready.append(following)
-        self._news.set()
-        self._moved.set()
+        self._has_result.set()
+        self._changed.set()
 
     # --- Items ---
 
@@ -386,58 +410,59 @@ class BatchRun(Generic[T]):
         """Return the next item that is to be sent, and its place among these; None when there is none."""
         async with self._pulling:
             while not (self._ending or self._stop or self._failure):
-                if (found := self._startable()) is not None:
+                # The check of the budget may have stopped the run, with nothing left in flight to wake this up.
+                if (found := self._take_startable()) is not None or self._stop is not None:
                     return found
-                if self._hand is not None and (wait := self._next_start - time.monotonic()) > 0:
-                    self._moved.clear()
+                if self._pending is not None and (wait := self._next_start - time.monotonic()) > 0:
+                    self._changed.clear()
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(wait):
-                            await self._moved.wait()
-                elif self._hand is None and self._exhausted and not self._held:
+                            await self._changed.wait()
+                elif self._pending is None and self._exhausted and not self._requeued:
                     return None
-                elif self._hand is None and self._has_room():
-                    await self._fill_hand()
+                elif self._pending is None and self._has_room():
+                    await self._fill_pending()
                 else:
-                    self._moved.clear()
-                    await self._moved.wait()
+                    self._changed.clear()
+                    await self._changed.wait()
             return None
 
-    def _startable(self) -> tuple[int, Item] | None:
-        """Return an item that may be sent now: one that is held, or the one at hand."""
-        if self._short:
+    def _take_startable(self) -> tuple[int, Item] | None:
+        """Return an item that may be sent now: one that is sent again, or the pending one."""
+        if self._draining:
             if self._busy:
                 return None
-            self._alone = self._held[0][0]
-            return self._again()
-        if len(self._busy) >= self._most:
+            self._probe = self._requeued[0][0]
+            return self._pop_requeued()
+        if self._in_flight >= self._width():
             return None
-        if self._held:
-            return self._again()
-        item, now = self._hand, time.monotonic()
-        if item is None or now < self._next_start or not self._is_affordable():
+        if self._requeued:
+            return self._pop_requeued()
+        item, now = self._pending, time.monotonic()
+        if item is None or now < self._next_start or not self._is_within_budget():
             return None
-        self._hand = None
+        self._pending = None
         # The run's own rate; the client's pace comes on top, when it is sent.
-        self._next_start = max(self._next_start, now) + self._plan.interval
+        self._next_start = max(self._next_start, now - _LATE_S) + self._plan.interval
         self._sent += 1
         return self._sent - 1, item
 
-    def _again(self) -> tuple[int, Item]:
-        turn, item, result = self._held.popleft()
+    def _pop_requeued(self) -> tuple[int, Item]:
+        turn, item, result = self._requeued.popleft()
         self._summary.requests += result.attempts
         return turn, item
 
     def _has_room(self) -> bool:
         """Return whether another item may be pulled."""
-        ahead = (_AHEAD if self._plan.ordered else _UNREAD) * max(self._staffed, 1) + _BUFFER
-        return not (self._exhausted or self._short or self._held) and self._sent - self._read_by_now < ahead
+        ahead = (_AHEAD if self._plan.ordered else _UNREAD) * max(self._worker_count, 1) + _BUFFER
+        return not (self._exhausted or self._draining or self._requeued) and self._sent - self._consumed < ahead
 
-    async def _fill_hand(self) -> None:
+    async def _fill_pending(self) -> None:
         """Pull items until there is one to be sent, or no more."""
         skipped = 0
-        while self._hand is None and not (self._exhausted or self._ending or self._stop):
+        while self._pending is None and not (self._exhausted or self._ending or self._stop):
             try:
-                self._hand = self._chosen(await self._reader.read_aside(await self._pull(), self._index))
+                self._pending = self._select(await self._reader.read_aside(await self._pull(), self._index))
             except StopAsyncIteration:
                 self._exhausted = True
             except Exception as error:  # noqa: BLE001  (the caller's own, raised once the rest is done)
@@ -455,20 +480,21 @@ class BatchRun(Generic[T]):
         except StopIteration:  # It may not leave a coroutine.
             raise StopAsyncIteration from None
 
-    def _chosen(self, item: Item) -> Item | None:
+    def _select(self, item: Item) -> Item | None:
         """Return an item that is to be sent; None for one that is done, or may be."""
         self._index += 1
-        if self._equals is not None:
-            self._equals.name_apart(item, self._ids)
+        if self._dedupe is not None:
+            self._dedupe.make_unique(item, self._ids)
         name = digest_of_id(item.id)
-        self._order.append(name)
+        self._id_order.append(name)
         if not self._ids.add(name):
             more = "" if item.own else ", or ask about equal ones once, with dedupe=True"
-            raise_after = ConfigError(
-                f"items {self._order.index(name)} and {item.index} have the same id {printable(item.id, 200)!r}: give "
-                f"each its own, as in map([(id, source), …]){more}"
+            first, shown = self._id_order.index(name), printable(item.id, 200)
+            error = ConfigError(
+                f"items {first} and {item.index} have the same id {shown!r}: give each its own, as in "
+                f"map([(id, source), …]){more}"
             )
-            self._fail(raise_after)
+            self._fail(error)
             return None
         if self._journal is None or item.fault is not None:
             return item
@@ -485,16 +511,16 @@ class BatchRun(Generic[T]):
             return item
         return None
 
-    def _is_affordable(self) -> bool:
+    def _is_within_budget(self) -> bool:
         """Return whether the budget has room for another item; stop the run when it will have none."""
         finished = self._summary.done + sum(self._summary.failed.values())
         in_flight = self._sent - finished
-        short = self._budget_short(finished, in_flight)
+        short = self._used_up(finished, in_flight)
         if short and in_flight <= 0:
-            self._halt("budget", f"the budget of {short} is reached", None)
+            self._stop_run("budget", f"the budget of {short} is reached", None)
         return not short
 
-    def _budget_short(self, finished: int, in_flight: int) -> str:
+    def _used_up(self, finished: int, in_flight: int) -> str:
         """Return which part of the budget has no room for another item; what is in flight counts as the mean so far."""
         budget, found, sent = self._plan.budget, self._summary, self._sent - self._repeated
         if budget.requests is not None and sent >= budget.requests:
@@ -510,7 +536,7 @@ class BatchRun(Generic[T]):
 
     # --- Results ---
 
-    def _note(self, result: BatchResult[T]) -> None:
+    def _count(self, result: BatchResult[T]) -> None:
         """Count a result, and stop the run where it asks for that."""
         found, plan = self._summary, self._plan
         found.requests += result.attempts
@@ -527,34 +553,36 @@ class BatchRun(Generic[T]):
             if result.same_as is None:
                 self._admitted_at = time.monotonic()
         else:
-            self._note_error(result, result.error)
+            self._count_error(result, result.error)
         failed = sum(found.failed.values())
         if plan.max_failures is not None and self._too_many(failed, found.done + failed, plan.max_failures):
-            self._halt("failures", f"{failed} of {found.done + failed} items failed", result.error)
+            self._stop_run("failures", f"{failed} of {found.done + failed} items failed", result.error)
         if plan.on_progress is not None:
             plan.on_progress(self.summary())
 
-    def _note_error(self, result: BatchResult[T], error: Exception) -> None:
+    def _count_error(self, result: BatchResult[T], error: Exception) -> None:
         found = self._summary
         name = type(error).__name__
         found.failed[name] += 1
         found.advice.setdefault(name, printable(str(error), 200))
-        found.put_off += self._is_put_off(result)
+        found.deferred += self._is_deferred(result)
         if result.outcome == "unknown":
             found.unknown.append(result.id)
         if isinstance(error, self._plan.stop_on):
-            self._halt("error", f"{name}: {error}", error)
+            self._stop_run("error", f"{name}: {error}", error)
         if not _is_refused(error):
             self._admitted_at = time.monotonic()
         elif (closed := self._closed_for(result)) is not None:
-            self._come_back = self._come_back or closed or None
-            self._halt("closed", _closed_message(closed, self._plan.max_wait, error), error)
+            self._retry_after = self._retry_after or closed or None
+            self._stop_run("closed", _closed_message(closed, self._plan.max_wait, error), error)
 
-    def _is_put_off(self, result: BatchResult[T]) -> bool:
+    def _is_deferred(self, result: BatchResult[T]) -> bool:
         """Return whether an item was not done for what says nothing of it: it is tried again when the run goes on."""
         error = result.error
         if error is None or result.outcome not in _NOT_DONE:
             return False
+        if isinstance(error, APIConnectionError) and result.outcome == "not_sent":
+            return True  # No connection: the network or the relay was away, whatever the item.
         return isinstance(error, self._plan.stop_on) or _is_refused(error)
 
     def _closed_for(self, result: BatchResult[T]) -> float | None:
@@ -571,11 +599,11 @@ class BatchRun(Generic[T]):
     def _too_many(failed: int, finished: int, most: float) -> bool:
         return failed > most if isinstance(most, int) else finished >= _FEW and failed > most * finished
 
-    def _halt(self, reason: StopReason, message: str, error: Exception | None) -> None:
+    def _stop_run(self, reason: StopReason, message: str, error: Exception | None) -> None:
         if self._stop is None:
             self._stop = reason, message, error
             self._summary.stopped = message
-            self._moved.set()
+            self._changed.set()
 
 
 def _is_refused(error: Exception) -> bool:

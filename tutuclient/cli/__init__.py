@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tutuclient import __version__
-from tutuclient.cli import account, audio, batch, chat, demo, doctor, embeddings, image_commands, images, serve
+from tutuclient.cli import account, audio, chat, demo, doctor, embeddings, image_commands, images, serve
+from tutuclient.cli.batch import commands as batch_commands
 from tutuclient.cli.commands import Command, Group
 from tutuclient.cli.output import print_error, write
 from tutuclient.cli.running import INTERRUPTED
@@ -93,7 +94,7 @@ for _panel, _commands in (
     for _command in _commands:
         app.command(rich_help_panel=_panel, cls=Command)(_command)
 app.add_typer(images.app, rich_help_panel=_REST)
-app.add_typer(batch.app, rich_help_panel=_MAIN)
+app.add_typer(batch_commands.app, rich_help_panel=_MAIN)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

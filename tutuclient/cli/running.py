@@ -155,16 +155,16 @@ def as_options(message: str) -> str:
     # Errors are written for programs; a person at the command line has options in place of keywords.
     message = _IN_PYTHON.sub("--api-key KEY --base-url URL", message)
     message = re.sub(
-        r"(?<![\w.])(?:(api_key|base_url|max_side|timeout)=(\d+|…)?|(api_key|base_url|max_side)(?![\w(]))",
+        r"(?<![\w.])(?:(api_key|base_url|max_side|max_wait|timeout)=(\d+|…)?|(api_key|base_url|max_side)(?![\w(]))",
         lambda found: f"--{(found[1] or found[3]).replace('_', '-')}{f' {found[2]}' if found[2] else ''}",
         message,
     )
     message = _FOR_PYTHON.sub(_left_out, message)
-    message = message.replace("allow_change=True", "--allow-change")
-    return message.replace("overwrite=True", "--overwrite")
+    return _SWITCHES.sub(lambda found: f"--{found[1].replace('_', '-')}", message)
 
 
 _IN_PYTHON = re.compile(r"TutuClient\(api_key, base_url\)")
+_SWITCHES = re.compile(r"(?<![\w.])(allow_change|dedupe|overwrite|resend_unknown|retry_failed)=True")
 _FOR_PYTHON = re.compile(
     r"; pass default_query=[^;]*|: \.body has all of it|; what came is in \.partial|leave it out \(or pass None\) to"
 )

@@ -154,9 +154,9 @@ def clean_rate(rate: object, name: str) -> float:
     found = _RATE.fullmatch(rate) if isinstance(rate, str) else None
     value = float(found[1]) / _PER_S[found[2]] if found else rate
     if not (_is_number(value) and 0 < value < math.inf):
+        number = "" if isinstance(rate, str) else ", or a number a second"  # Text with no unit has not said which.
         raise ConfigError(
-            f'{name} must be requests per time, such as "600/min", "10/s" or "3000/h", or a number a second; '
-            f"got {shown(rate)}"
+            f'{name} must be requests per time, such as "600/min", "10/s" or "3000/h"{number}; got {shown(rate)}'
         )
     return float(value)
 

@@ -87,7 +87,7 @@ class Room:
         return sum(each.waiting for each in self.admissions)
 
     def wake_later(self, admission: Admission) -> None:
-        """Have an admission called when there is room again; in turn, so that no key keeps out another."""
+        """Queue an admission to be called when there is room again; in turn, so that no key starves another."""
         if admission not in self.blocked:
             self.blocked.append(admission)
 
@@ -98,13 +98,13 @@ class Room:
 
 
 class Slot(Ticket):
-    """A call's leave to have a request in flight. It is given back once, with what became of the request."""
+    """The permission to have a request in flight. It is released once, with what became of the request."""
 
     __slots__ = ("admission",)
 
     # Without __init__, whose call would cost each of the client's more than the object itself.
     admission: Admission | None
-    """Where it is given back; None once it was."""
+    """Where it is released; None once it was."""
 
     def admitted(self) -> None:
         """Note that the relay answers, before the answer's end."""
@@ -112,13 +112,13 @@ class Slot(Ticket):
             self.admission.admitted(self)
 
     def release(self, outcome: Literal["done", "overloaded", "dropped"] = "done", tokens: int | None = None) -> None:
-        """Give it back; doing so again has no effect."""
+        """Release it; doing so again has no effect."""
         admission, self.admission = self.admission, None
         if admission is not None:
             admission.release(self, outcome, tokens)
 
     def refused(self, retry_after: float | None, stated: Stated | None) -> None:
-        """Give it back because the relay did not admit the request."""
+        """Release it because the relay did not admit the request."""
         admission, self.admission = self.admission, None
         if admission is not None:
             admission.refused(self, retry_after, stated)
@@ -189,14 +189,14 @@ class Admission:
             raise
 
     def admitted(self, slot: Slot) -> None:
-        """Tell the pace that the relay answers; the answer's end is told later."""
+        """Report to the pace that the relay answers; the answer's end is reported by ``release``."""
         self.pace.admitted(slot, self._loop.time())
         if slot.probe:
             slot.probe = False
             self.admit()
 
     def release(self, slot: Slot, outcome: str, tokens: int | None = None) -> None:
-        """Tell the pace what became of a request, and admit who can start now."""
+        """Report the outcome of a request to the pace, and admit the calls that can start now."""
         pace, room = self.pace, self._room
         if outcome == "done":
             pace.succeeded(slot, 0.0 if pace.is_plain else self._loop.time(), tokens)
@@ -209,7 +209,7 @@ class Admission:
             self._pass_on()
 
     def refused(self, slot: Slot, retry_after: float | None, stated: Stated | None) -> None:
-        """Tell the pace that the relay did not admit a request, and admit who can start now."""
+        """Report a refusal to the pace, and admit the calls that can start now."""
         self.pace.refused(slot, self._loop.time(), retry_after, stated)
         self._room.free += 1
         self._pass_on()
@@ -221,7 +221,7 @@ class Admission:
             self.admit()
 
     def admit(self) -> None:
-        """Start those who wait, as far as the pace allows; have the loop call again when the next one may."""
+        """Start those who wait, as far as the pace allows; schedule another try for when the next one may."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -306,7 +306,7 @@ class Attempts:
             self._limits.begin(self._call.timeout.total)
 
     def _give_up(self, reply: Reply | None, why: BaseException | Literal["overloaded", "dropped"]) -> None:
-        """Give back the slot, with what the end of the attempt says of the relay's load, and the connection."""
+        """Release the slot, with what the end of the attempt says of the relay's load, and the connection."""
         if (slot := self._slot) is not None:
             if isinstance(why, APIStatusError) and is_refusal(why):
                 asked = why.retry_after

@@ -59,6 +59,7 @@ from tutuclient.wire.keywords import checked_extra_body as checked_extra_body
 from tutuclient.wire.keywords import is_any as is_any
 from tutuclient.wire.keywords import is_stream_asked as is_stream_asked
 from tutuclient.wire.keywords import names as names
+from tutuclient.wire.keywords import nearest as nearest
 from tutuclient.wire.lenient import fit_struct as fit_struct
 from tutuclient.wire.limits_stated import rate_headers as rate_headers
 from tutuclient.wire.limits_stated import stated_limit as stated_limit

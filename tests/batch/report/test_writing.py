@@ -142,6 +142,20 @@ def test_an_edit_has_both_images_and_a_link_to_the_whole(tmp_path: Path) -> None
     assert summary(report)["images_at"] == "../images/"
 
 
+def test_images_of_a_run_named_from_here_are_not_looked_for_among_the_items(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = make_run(Path("run"), [ok(1, img=[("made.png", "")])], task="edit")
+    (run / "command.json").write_text(json.dumps({"place": {"folder": str(tmp_path / "photos")}}))
+    (run / "images").mkdir()
+    Image.new("RGB", (9, 9)).save(run / "images" / "made.png")
+    report = report_of(run)
+    [[name, thumb]] = rows(report)[0]["n"]
+    assert name == "made.png"
+    assert (report / "thumbs" / thumb[:2] / f"{thumb}.webp").is_file()
+
+
 def test_an_image_is_only_looked_for_in_the_folder_of_images(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "outside.png")
     names = ["../../outside.png", str(tmp_path / "outside.png"), "..", "", "sub/x.png"]

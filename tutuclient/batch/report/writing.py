@@ -148,7 +148,7 @@ def _sweep(target: Path) -> None:
 
 
 def _replace(target: Path, part: Path) -> None:
-    """Put a new report in place of the one that may be there."""
+    """Replace the report that may be there by a new one."""
     if not target.exists():
         part.rename(target)
         return
@@ -211,7 +211,8 @@ def _code(kind: int) -> str:
 def _images(run: Path, record: Record) -> list[Path]:
     """Return the images that an item made, as far as their names are names within the folder."""
     names = [name for name, _ in record.img if name not in {"", ".", ".."} and Path(name).name == name]
-    return [run / "images" / name for name in names]
+    # Absolute, as Thumbnails takes other names as relative to where the items are.
+    return [run.absolute() / "images" / name for name in names]
 
 
 def _row(record: Record, kind: int, before: str, after: Sequence[tuple[str, str]]) -> dict[str, Any]:

@@ -39,6 +39,8 @@ const tutuCharts = (() => {
       const levels = steps(most);
       const top = levels[levels.length - 1];
       const left = Math.ceil(Math.max(...levels.map((each) => plain(each).length)) * LETTER) + 10;
+      // A mark stands at a value: columns that left a part of their bin empty would have it beside all values.
+      const widest = marks.length ? Infinity : 44;
       const x = (share) => left + share * (width - left - RIGHT);
       const y = (value) => HEIGHT - FOOT - (value / top) * (HEIGHT - FOOT - TOP);
       const svg = shape("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": label });
@@ -49,7 +51,7 @@ const tutuCharts = (() => {
       for (const each of columns) {
         const from = x(each.at);
         const room = x(each.to) - from;
-        const wide = Math.max(Math.min(room - Math.min(2, room / 4), 44), 0.5);
+        const wide = Math.max(Math.min(room - Math.min(2, room / 4), widest), 0.5);
         const group = titled(shape("g", {}), each.title);
         // The whole height answers to the pointer, since a low column is hard to hit.
         group.append(shape("rect", { class: "hit", x: from, y: TOP, width: room, height: HEIGHT - FOOT - TOP }));

@@ -183,7 +183,8 @@ const tutuReport = (() => {
     const { starts, ended, refusals } = run.course;
     if (starts && ended !== "end") {
       const how = ended === null ? "The run was going on when this was written, or was killed." : ENDED[ended] ?? `The run stopped (${visible(ended)}).`;
-      notices.push(`${how} The same command goes on where it was.`);
+      const more = ended === "budget" ? " with a higher --budget" : "";
+      notices.push(`${how} The same command${more} goes on where it was.`);
     }
     const cut = run.finish.filter(([reason]) => ["length", "max_tokens", "model_length"].includes(reason));
     const cutCount = cut.reduce((sum, [, count]) => sum + count, 0);

@@ -146,8 +146,8 @@ def test_a_full_disk_has_its_exit_code_and_loses_nothing(relay: Server) -> None:
 
 def test_a_line_every_few_seconds_where_there_is_no_terminal(relay: Server) -> None:
     code = """
-        from tutuclient.cli import batch_progress
-        batch_progress.EVERY_S = 0.5
+        from tutuclient.cli.batch import progress
+        progress.EVERY_S = 0.5
         from tutuclient.__main__ import main
         main()
     """

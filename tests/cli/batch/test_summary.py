@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tutuclient.batch.result import BatchSummary
-from tutuclient.cli.batch_command import Command
-from tutuclient.cli.batch_summary import BUDGET, Ended, balance_words, print_summary, spent
+from tutuclient.cli.batch.command_file import Command
+from tutuclient.cli.batch.summary import BUDGET, Ended, balance_words, print_summary, spent
 from tutuclient.types.account import Balance
 
 
@@ -37,7 +37,8 @@ def test_failures_are_listed_by_class_with_what_to_do(capsys: pytest.CaptureFixt
     )
     lines = shown(capsys, Ended(summary, 9, 9), task="edit").splitlines()
     assert lines[0].startswith("0 answered, 4 failed, 2 failed before; ")
-    assert lines[1] == r"  3 x MediaError: --max-side 2048 makes\x1b[31m it smaller"
+    assert lines[1] == r"  3 x MediaError, such as: --max-side 2048 makes\x1b[31m it smaller"
+    assert lines[2] == "  1 x APIError: no"
     assert lines[3] == "  7 of unknown outcome, maybe done and billed: item0, item1, item2, item3, item4 …"
     assert lines[4] == "  tutuclient batch retry 'my run'    tries again what failed"
     assert lines[5].startswith("  tutuclient batch retry 'my run' --resend-unknown    orders again")
@@ -54,6 +55,13 @@ def test_what_was_stopped_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]
     out, err = capsys.readouterr()
     assert "to go on: the same command again with a higher --budget; what is answered is not asked again" in out
     assert err == "error: the budget of 5 tokens is reached\n"
+
+
+def test_what_was_deferred_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    summary = BatchSummary(failed=Counter(APIConnectionError=2), deferred=2)
+    assert shown(capsys, Ended(summary, 9, 9)).splitlines()[2:] == [
+        "  to go on: the same command again; what is answered is not asked again"
+    ]
 
 
 def test_the_rest_is_priced_as_far_as_it_is_known(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tutuclient import ConfigError, errors
-from tutuclient.cli.batch_values import read_budget, read_concurrency, read_errors, read_most
+from tutuclient.cli.batch.values import read_budget, read_concurrency, read_errors, read_most
 
 
 @pytest.mark.parametrize(

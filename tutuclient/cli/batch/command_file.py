@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from tutuclient.cli.batch_sources import absolute, open_source
+from tutuclient.cli.batch.sources import absolute, open_source
 from tutuclient.errors import ConfigError, printable
 
 if TYPE_CHECKING:
-    from tutuclient.cli.batch_sources import Source
+    from tutuclient.cli.batch.sources import Source
 
 Task: TypeAlias = Literal["ask", "edit", "generate"]
 
@@ -82,7 +82,7 @@ class Command:
         if self.dedupe:
             options["dedupe"] = True
         if self.schema is not None:
-            from tutuclient.cli.batch_schema import answer_type
+            from tutuclient.cli.batch.schema import answer_type
 
             options["response_format"] = answer_type(self.schema, self.schema_name)
         return options

@@ -30,8 +30,8 @@ from tutuclient.cli.running import run as run_work
 from tutuclient.errors import ConfigError, printable
 
 if TYPE_CHECKING:
-    from tutuclient.cli.batch_command import Command, Task
-    from tutuclient.cli.batch_run import How
+    from tutuclient.cli.batch.command_file import Command, Task
+    from tutuclient.cli.batch.run import How
 
 _EXIT_CODES = """\
 [bold]Exit codes[/bold]
@@ -124,7 +124,7 @@ Rate = Annotated[
 ]
 Concurrency = Annotated[
     str,
-    typer.Option(metavar="N", help="Items at once; auto goes by what the relay stands.", rich_help_panel=_PACE),
+    typer.Option(metavar="N", help="Items at once; auto follows what the relay can take.", rich_help_panel=_PACE),
 ]
 BudgetOption = Annotated[
     list[str] | None,
@@ -227,7 +227,7 @@ def run(
         how = _how(rate, concurrency, budget, stop_on, max_failures, max_wait)
         how.sample, how.allow_change, how.quiet, how.as_json = sample, allow_change, quiet, as_json
         how.retry_failed, how.resend_unknown = retry_failed, resend_unknown
-        from tutuclient.cli.batch_command import Command
+        from tutuclient.cli.batch.command_file import Command
 
         task = _task(edit=edit, generate=generate)
         names, prompt = _split(arguments, generate=generate)
@@ -267,7 +267,7 @@ def retry(
         how.quiet, how.as_json = quiet, as_json
         how.retry_failed, how.resend_unknown = True, resend_unknown
         from tutuclient.batch import folder
-        from tutuclient.cli.batch_command import load
+        from tutuclient.cli.batch.command_file import load
 
         folder.config(run)
         if (command := load(run)) is None:
@@ -283,7 +283,7 @@ def retry(
 def status(run: Run, *, as_json: SummaryAsJson = False, debug: Debug = False) -> None:
     """Show what a run has come to, also while it goes on."""
     with reporting_errors(debug=debug, writes_a_batch=True):
-        from tutuclient.cli.batch_summary import print_status
+        from tutuclient.cli.batch.summary import print_status
 
         print_status(run, as_json=as_json)
 
@@ -345,14 +345,15 @@ def export(
     Example: tutuclient batch export run -o answers.csv
     """
     with reporting_errors(debug=debug, writes_a_batch=True):
-        from tutuclient.cli import batch_export
+        from tutuclient.cli.batch.export import export as write_answers
+        from tutuclient.cli.batch.export import format_of
 
-        found = batch_export.format_of(output, None if kind is None else kind.value)
+        found = format_of(output, None if kind is None else kind.value)
         path = None if output == "-" else Path(output)
         if path is not None and path.exists() and not overwrite:
             raise ConfigError(f"{printable(output)} exists already: choose another name, or pass --overwrite")
         failed = None if only is None else only is Which.failed
-        count = batch_export.export(run, path, found, raw=raw, failed=failed)
+        count = write_answers(run, path, found, raw=raw, failed=failed)
         if path is not None:
             write(f"{count:,} items in {printable(output)}\n")
 
@@ -365,8 +366,8 @@ def _how(
     max_failures: str | None,
     max_wait: float,
 ) -> How:
-    from tutuclient.cli.batch_run import How
-    from tutuclient.cli.batch_values import read_budget, read_concurrency, read_errors, read_most
+    from tutuclient.cli.batch.run import How
+    from tutuclient.cli.batch.values import read_budget, read_concurrency, read_errors, read_most
 
     return How(
         read_concurrency(concurrency),
@@ -400,7 +401,7 @@ def _split(arguments: list[str], *, generate: bool) -> tuple[list[str], str | No
 
 
 def _add_schema(command: Command, path: Path) -> None:
-    from tutuclient.cli.batch_schema import read_schema
+    from tutuclient.cli.batch.schema import read_schema
 
     if command.task != "ask":
         raise ConfigError("--schema is for questions: images have no fields")
@@ -411,8 +412,8 @@ def _work(
     command: Command, run: Path, how: How, api_key: str | None, timeout: float | None, *, dry_run: bool = False
 ) -> int:
     """Find the items, then answer them; return the exit code."""
-    from tutuclient.cli.batch_run import Work
-    from tutuclient.cli.batch_summary import print_dry_run
+    from tutuclient.cli.batch.run import Work
+    from tutuclient.cli.batch.summary import print_dry_run
 
     with Spinner("counting the items"):
         source = command.source(run)

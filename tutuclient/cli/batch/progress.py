@@ -116,7 +116,7 @@ class Progress:
             self._live.stop()
 
     def update(self) -> None:
-        """Take in the state as it is now; print a line where one is due."""
+        """Show the state as it is now; print a line where one is due."""
         now = time.monotonic()
         self._recent.append((now, self._state.answered + self._state.failed))
         while len(self._recent) > 2 and self._recent[1][0] < now - _RECENT_S:  # noqa: PLR2004  (a rate has two ends)

@@ -81,6 +81,9 @@ def test_a_dry_run_sends_nothing_and_says_what_would_be_sent(tutu: Callable[...,
         assert words in done.out
     assert "nothing was sent" in done.err
     tutu("batch", "run", "photos/*.png", WHAT, "-o", "run", "--sample", "2")
+    Path("list.csv").write_text("image,prompt\nphotos/a.png,\nphotos/b.png,Who is it?\n")
+    listed = tutu("batch", "run", "list.csv", WHAT, "-o", "other", "--dry-run")
+    assert f"prompt: {WHAT} (but 1 of the items has its own)\n" in listed.out
     assert "of which 1 are not in run yet" in tutu("batch", "run", "photos/*.png", WHAT, "-o", "run", "--dry-run").out
 
 
@@ -136,8 +139,9 @@ def test_the_budget_is_the_whole_runs(tutu: Callable[..., Done], relay: Server) 
     again = tutu(*arguments)
     assert (again.code, asked(relay)) == (10, 2)
     assert "the run has used 2 so far, and the same command with a higher --budget goes on" in one_line(again.err)
-    assert tutu(*arguments[:-1], "4 requests").code == 10
-    assert asked(relay) == 4
+    more = tutu(*arguments[:-1], "4 requests")
+    assert (more.code, asked(relay)) == (10, 4)
+    assert "the budget of 4 requests is reached" in one_line(more.err)  # Not of the 2 that were left of it.
     assert tutu(*arguments[:-1], "1M").code == 0
 
 

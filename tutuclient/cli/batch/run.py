@@ -12,8 +12,8 @@ from tutuclient._threads import in_thread
 from tutuclient.batch import folder
 from tutuclient.batch.journal import JournalError
 from tutuclient.batch.result import BatchStoppedError, Budget
-from tutuclient.cli.batch_progress import Progress, State
-from tutuclient.cli.batch_summary import (
+from tutuclient.cli.batch.progress import Progress, State
+from tutuclient.cli.batch.summary import (
     BUDGET,
     CLOSED,
     FAILURES,
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tutuclient.batch.run import BatchRun
-    from tutuclient.cli.batch_command import Command
-    from tutuclient.cli.batch_lists import Entry
-    from tutuclient.cli.batch_sources import Source
+    from tutuclient.cli.batch.command_file import Command
+    from tutuclient.cli.batch.lists import Entry
+    from tutuclient.cli.batch.sources import Source
     from tutuclient.client import TutuClient
     from tutuclient.types.account import Balance
 
@@ -243,7 +243,7 @@ class Work:
         cause = error.__cause__
         ended.error = as_options(printable(error.message, 2000))
         if error.reason == "budget":
-            ended.code = BUDGET
+            ended.code, ended.error = BUDGET, self._of_the_whole(ended.error)
         elif error.reason == "closed":
             ended.code = CLOSED
         elif error.reason == "error" and isinstance(cause, Exception):
@@ -251,6 +251,13 @@ class Work:
             ended.error = error_message(cause) if isinstance(cause, TutuError) else ended.error
         else:
             ended.code = FAILURES
+
+    def _of_the_whole(self, message: str) -> str:
+        """Return a message about what was left of the budget with what was asked for, which earlier starts used too."""
+        for name, most in self._how.budget.items():
+            if f" {name} is reached" in message:
+                return f"the budget of {most:,} {name} is reached"
+        return message
 
     # --- After ---
 
@@ -299,14 +306,14 @@ class _Stop:
             self._task.cancel()
 
     def forget(self) -> None:
-        """Go on after the run has stopped."""
+        """Undo the cancellation once the run has stopped, so that what follows can wait."""
         while self._task is not None and self._task.cancelling():
             self._task.uncancel()
 
 
 @contextmanager
 def _stopping(progress: Progress) -> Generator[_Stop]:
-    """Have Ctrl-C, and ``SIGTERM`` as containers send it, stop the run in two steps."""
+    """Stop the run in two steps on Ctrl-C, and on ``SIGTERM`` as containers send it."""
     stop = _Stop(progress)
     loop = asyncio.get_running_loop()
     signals = [signal.SIGINT, signal.SIGTERM]

@@ -16,7 +16,7 @@ from tests.batch.runs import full_disk
 from tests.cli.conftest import Done, finished
 from tutuclient import ConfigError
 from tutuclient.batch.journal import Record, encode
-from tutuclient.cli.batch_export import export, format_of
+from tutuclient.cli.batch.export import export, format_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -176,7 +176,7 @@ def test_parquet_is_written_in_row_groups(monkeypatch: pytest.MonkeyPatch) -> No
     pyarrow = Parquet()
     monkeypatch.setitem(sys.modules, "pyarrow", pyarrow)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", pyarrow)
-    monkeypatch.setattr("tutuclient.cli.batch_export._ROW_GROUP", 2)
+    monkeypatch.setattr("tutuclient.cli.batch.export._ROW_GROUP", 2)
     run = run_of(ok("a", {"n": 1}), ok("b", "x"), Record(k="fail", id="c", key="2"))
     assert export(run, Path("a.parquet"), "parquet") == 3
     assert [[row["value"] for row in group] for group in pyarrow.groups] == [['{"n": 1}', "x"], [None]]

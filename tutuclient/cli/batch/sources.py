@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from tutuclient.cli.batch_lists import SUFFIXES, Entry, read_list
+from tutuclient.cli.batch.lists import SUFFIXES, Entry, read_list
 from tutuclient.errors import ConfigError, printable
 from tutuclient.media.kinds import IMAGE_ENDINGS
 

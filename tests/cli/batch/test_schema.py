@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tutuclient import ConfigError
-from tutuclient.cli.batch_schema import answer_type, read_schema
+from tutuclient.cli.batch.schema import answer_type, read_schema
 from tutuclient.tools import MisfitError, Shape
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tutuclient import ConfigError
-from tutuclient.cli.batch_command import Command, check_folder, load
+from tutuclient.cli.batch.command_file import Command, check_folder, load
 
 
 def saved(command: Command, run: Path) -> Command:

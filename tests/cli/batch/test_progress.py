@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from tutuclient.cli import batch_progress
-from tutuclient.cli.batch_progress import Progress, State, clock, short
+from tutuclient.cli.batch.progress import Progress, State, clock, short
 
 
 @pytest.mark.parametrize(
@@ -32,7 +31,7 @@ def test_what_is_left_is_never_less_than_nothing() -> None:
 
 
 def test_a_line_says_it_all(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_progress, "EVERY_S", 0.0)
+    monkeypatch.setattr("tutuclient.cli.batch.progress.EVERY_S", 0.0)
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)
     state = State(1200, before=100, unknown=1, tokens=412_000, refusals=4, in_flight=3, window=31, rate=10.0, gate=12.2)
@@ -69,7 +68,7 @@ def test_the_rate_is_that_of_the_last_half_minute(monkeypatch: pytest.MonkeyPatc
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batch_progress, "EVERY_S", 0.0)
+    monkeypatch.setattr("tutuclient.cli.batch.progress.EVERY_S", 0.0)
     with Progress(State(10), quiet=True) as progress:
         progress.start()
         progress.update()

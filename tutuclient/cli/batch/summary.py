@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from tutuclient.batch import folder
 from tutuclient.batch.items import digest
 from tutuclient.batch.journal import Keys, encodable
-from tutuclient.cli.batch_progress import clock, short
+from tutuclient.cli.batch.progress import clock, short
 from tutuclient.cli.output import human_size, note, print_error, print_json, write
 from tutuclient.cli.running import as_options
 from tutuclient.errors import printable
+from tutuclient.types.json import is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tutuclient.batch.result import BatchSummary
-    from tutuclient.cli.batch_command import Command
-    from tutuclient.cli.batch_sources import Source
+    from tutuclient.cli.batch.command_file import Command
+    from tutuclient.cli.batch.sources import Source
     from tutuclient.types.account import Balance
 
 CLOSED: Final = 5
@@ -58,7 +59,7 @@ def status_if_any(run: Path) -> folder.Status | None:
 
 def print_status(run: Path, *, as_json: bool) -> None:
     """Print what a run has come to so far, as its folder has it."""
-    from tutuclient.cli.batch_command import load
+    from tutuclient.cli.batch.command_file import load
 
     found, config, command = folder.status(run), folder.config(run).config, load(run)
     failed = sum(found.failed.values())
@@ -87,7 +88,7 @@ def _details(
 ) -> list[str]:
     """Return what failed, class by class, what is unknown, and what the relay is still at."""
     lines = [
-        f"  {count:,} x {name}: {as_options(printable(messages.get(name, ''), 300))}"
+        f"  {count:,} x {name}{', such as' if count > 1 else ''}: {as_options(printable(messages.get(name, ''), 300))}"
         for name, count in sorted(failed.items(), key=lambda pair: -pair[1])[:_SHOWN]
     ]
     if unknown:
@@ -133,7 +134,7 @@ def _fields(ended: Ended, price: dict[str, Any] | None, run: Path) -> dict[str, 
         "run": str(run),
         "answered": found.done,
         "failed": dict(found.failed),
-        "put_off": found.put_off,
+        "deferred": found.deferred,
         "answered_before": found.skipped,
         "failed_before": found.failed_before,
         "unknown": found.unknown,
@@ -181,10 +182,10 @@ def _priced(price: dict[str, Any] | None) -> list[str]:
 def _how_to_go_on(ended: Ended, run: Path, command: Command, failed: int) -> list[str]:
     found, name = ended.summary, shlex.quote(printable(str(run), 4000))
     lines: list[str] = []
-    if ended.code not in {0, FAILURES} or ended.error:
+    if ended.code not in {0, FAILURES} or ended.error or found.deferred:
         more = " with a higher --budget" if ended.code == BUDGET else ""
         lines.append(f"  to go on: the same command again{more}; what is answered is not asked again")
-    if failed > found.put_off or found.failed_before:
+    if failed > found.deferred or found.failed_before:
         lines.append(f"  tutuclient batch retry {name}    tries again what failed")
     if found.unknown and command.task != "ask":
         lines.append(f"  tutuclient batch retry {name} --resend-unknown    orders again what may be paid for already")
@@ -196,19 +197,23 @@ def _how_to_go_on(ended: Ended, run: Path, command: Command, failed: int) -> lis
 def print_dry_run(command: Command, source: Source, run: Path, address: str) -> None:
     """Print what would be sent, and send nothing."""
     known = Keys() if status_if_any(run) is None else Keys(digest(record.id) for record in folder.results(run))
-    size = new = 0
+    size = new = own = 0
     first: list[str] = []
     for entry in source.read():
         new += digest(encodable(entry.name)) not in known
         size += _size(entry.item)
+        own += is_object(entry.item) and "prompt" in entry.item
         if len(first) < _SHOWN:
             first.append(printable(entry.name, 100))
     sent = f", of which {new:,} are not in {printable(str(run))} yet" if len(known) else ""
+    prompt = printable(command.prompt or "of each item", 300)
+    if command.prompt and own:
+        prompt += f" (but {own:,} of the items {'has its' if own == 1 else 'have their'} own)"
     lines = [
         f"{source.what}, to {command.task}{sent}{f'; {human_size(size)} of files' if size else ''}",
         f"  first: {', '.join(first)}{' …' if source.total > len(first) else ''}",
         f"  model: {printable(command.model)} at {printable(address)}",
-        f"  prompt: {printable(command.prompt or 'of each item', 300)}",
+        f"  prompt: {prompt}",
     ]
     more = {**command.fields, **({"max_side": command.max_side} if command.max_side else {})}
     lines += [f"  {name}: {printable(str(value), 80)}" for name, value in more.items()]

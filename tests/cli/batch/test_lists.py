@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tutuclient import ConfigError
-from tutuclient.cli.batch_lists import read_list
+from tutuclient.cli.batch.lists import read_list
 
 IMAGE, BOTH, PROMPT = {"image"}, {"image", "prompt"}, {"prompt"}
 

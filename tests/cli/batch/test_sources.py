@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tutuclient import ConfigError
-from tutuclient.cli.batch_sources import Source, open_source
+from tutuclient.cli.batch.sources import Source, open_source
 
 IMAGE, BOTH, PROMPT = {"image"}, {"image", "prompt"}, {"prompt"}
 
