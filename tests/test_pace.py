@@ -153,6 +153,19 @@ def test_a_probe_whose_answer_begins_opens_the_gate_at_once() -> None:
     assert pace.wait(12.2) == 0
 
 
+def test_a_small_window_that_is_full_grows_though_it_is_not_a_whole_number() -> None:
+    pace = Pace(window=64)
+    for ticket in [started(pace, number / 10) for number in range(20)]:
+        pace.refused(ticket, 2.0)
+    pace.window, now = 2.9, 10.0
+    for _ in range(4):
+        tickets = [started(pace, now), started(pace, now)]
+        now += 0.3
+        for ticket in tickets:
+            pace.succeeded(ticket, now)
+    assert pace.window > 3
+
+
 def test_a_retry_after_closes_the_gate_for_all() -> None:
     pace = Pace(first_window=10)
     pace.refused(started(pace, 0.0), 0.1, retry_after=30.0)

@@ -425,7 +425,7 @@ class Pace:
             self.in_flight -= 1
             self._admitted_at = ticket.at
             return
-        was_full = self.in_flight >= _USED * self.window
+        was_full = self.in_flight >= _USED * int(self.window)  # A window of 2.9 is full with two.
         self._end(ticket, now, tokens)
         self.admitted(ticket, now)
         if self._slow_start:
