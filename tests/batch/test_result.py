@@ -59,6 +59,10 @@ def test_a_summary_of_a_run_that_is_at_its_end_says_only_what_may_be_tried_again
     assert str(refused).endswith(f"  the same call with journal='run' goes on; {RETRY}")
 
 
+def test_a_summary_tells_of_damaged_lines() -> None:
+    assert "2 lines of the journal were damaged" in str(BatchSummary(done=3, damaged=2))
+
+
 def test_a_summary_of_a_run_that_went_well_is_a_line() -> None:
     assert str(BatchSummary(done=3, journal=Path("run"))) == "3 answered, 0 failed; 0 tokens, 0.0 s, 0 refusals"
 

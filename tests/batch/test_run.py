@@ -51,6 +51,15 @@ def ids(results: list[Any]) -> list[str]:
 # --- results ---------------------------------------------------------------------------------------------------------
 
 
+async def test_damaged_lines_of_the_journal_are_told_and_asked_again(tmp_path: Path) -> None:
+    await run_of(pairs(3), folder=tmp_path).gather()
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"about item1", b"about item9"))
+    again = run_of(pairs(3), folder=tmp_path)
+    assert ids(await again.gather()) == ["item1"]
+    assert again.summary().damaged == 1
+
+
 @pytest.mark.parametrize("workers", [1, 4])
 async def test_the_next_call_starts_while_a_result_is_being_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int

@@ -255,6 +255,30 @@ async def test_what_found_no_connection_is_asked_when_the_run_goes_on(server: Se
     assert again.summary().failed_before == 0
 
 
+async def test_a_run_that_reaches_nothing_for_long_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = 0
+
+    async def send(item: Item) -> ChatCompletion:
+        nonlocal sent
+        sent += 1
+        if item.index == 15:
+            return await echo(item)
+        raise APIConnectionError("no route", outcome="not_sent")
+
+    monkeypatch.setattr("tutuclient.batch.run._UNREACHED_S", 0.0)
+    with pytest.raises(BatchStoppedError, match="20 items in a row found no connection: no route") as caught:
+        await run_of(pairs(1000), send, workers=1).gather()
+    assert isinstance(caught.value.__cause__, APIConnectionError)
+    assert sent == 16 + 20
+
+
+async def test_a_relay_that_is_away_for_a_moment_stops_no_run() -> None:
+    async def send(_: Item) -> ChatCompletion:
+        raise APIConnectionError("no route", outcome="not_sent")
+
+    assert len(await run_of(pairs(100), send, workers=4).gather()) == 100
+
+
 async def test_without_retries_a_refusal_is_an_items_failure_and_no_closed_relay(server: Server) -> None:
     server.answers(rate_limited(), says("seen"))
     async with TutuClient("any", server.base_url, max_retries=0) as client:

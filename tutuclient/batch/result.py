@@ -101,6 +101,8 @@ class BatchSummary:
         stopped: Why it stopped before its end; "" when it did not.
         deferred: How many of those that failed were refused, found no connection, or failed for what stopped the run,
             without having been done: a journal's run tries them again when it goes on.
+        damaged: Lines of the journal that are not as they were written, and count for nothing: what they said is asked,
+            or ordered, again.
         advice: The message of the first error of each class.
         journal: The run's folder, or None.
     """
@@ -120,6 +122,7 @@ class BatchSummary:
     window: int = 0
     stopped: str = ""
     deferred: int = 0
+    damaged: int = 0
     advice: dict[str, str] = field(default_factory=dict[str, str])
     journal: Path | None = None
 
@@ -138,6 +141,10 @@ class BatchSummary:
         if self.unknown:
             shown = ", ".join(self.unknown[:_SHOWN]) + (" …" if len(self.unknown) > _SHOWN else "")
             lines.append(f"  {len(self.unknown)} of unknown outcome, maybe done and billed: {shown}")
+        if self.damaged:
+            lines.append(f"  {self.damaged} lines of the journal were damaged: what they said was not known")
+                f"  {self.damaged} lines of the journal were damaged, and what they said was not known to this run"
+            )
         if self.stopped:
             lines.append(f"  stopped: {self.stopped}")
         if self.journal is not None and (self.stopped or failed or self.failed_before or self.unknown):

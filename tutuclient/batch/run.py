@@ -49,6 +49,7 @@ _UNREAD: Final = 2
 _SPARE: Final = 4  # workers beyond the window, so that an admitted request always has somebody to send it
 _LATE_S: Final = 0.1  # how far starts may lag behind the rate and still catch up: timers and other work make them late
 _FEW: Final = 20  # results from which on a share of failures means something
+_UNREACHED_S: Final = 60.0  # for so long a relay or a network may be away: restarts and short cuts pass
 _PAUSE_EVERY: Final = 200  # items skipped at a time before the loop gets a turn
 _NOT_DONE: Final = frozenset({"not_sent", "rejected"})
 _DAY_S: Final = 86_400
@@ -143,6 +144,7 @@ class BatchRun(Generic[T]):
         self._stop: tuple[StopReason, str, Exception | None] | None = None
         self._retry_after: float | None = None
         self._admitted_at = 0.0
+        self._unreached, self._unreached_since = 0, 0.0  # Items in a row that found no connection.
         # Once the balance did not suffice, nothing starts until one of the items that met that has been sent alone.
         self._requeued: deque[tuple[int, Item, BatchResult[T]]] = deque()
         self._draining = False
@@ -160,6 +162,7 @@ class BatchRun(Generic[T]):
         self._source = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
         if plan.folder is not None:
             self._journal = await Journal.open(plan.folder, plan.config, allow_change=plan.allow_change)
+            self._summary.damaged = self._journal.found.damaged
         self._answering = Answering(
             plan.task,
             plan.call,
@@ -552,6 +555,8 @@ class BatchRun(Generic[T]):
             self._next_start -= plan.interval  # Nothing was started: the next item may start in its place.
         if result.usage is not None:
             found.tokens += result.usage.total_tokens or 0
+        if not _is_unreached(result):
+            self._unreached = 0
         if result.error is None:
             found.done += 1
             if result.same_as is None:
@@ -574,19 +579,30 @@ class BatchRun(Generic[T]):
             found.unknown.append(result.id)
         if isinstance(error, self._plan.stop_on):
             self._stop_run("error", f"{name}: {error}", error)
+        if _is_unreached(result):
+            self._count_unreached(error)
         if not _is_refused(error):
             self._admitted_at = time.monotonic()
         elif (closed := self._closed_for(result)) is not None:
             self._retry_after = self._retry_after or closed or None
             self._stop_run("closed", _closed_message(closed, self._plan.max_wait, error), error)
 
+    def _count_unreached(self, error: Exception) -> None:
+        """Stop the run when nothing has been reached for long, before all that is left has failed in the same way."""
+        now = time.monotonic()
+        if not self._unreached:
+            self._unreached_since = now
+        self._unreached += 1
+        if self._unreached >= _FEW and now - self._unreached_since >= _UNREACHED_S:
+            self._stop_run("error", f"{self._unreached} items in a row found no connection: {error}", error)
+
     def _is_deferred(self, result: BatchResult[T]) -> bool:
         """Return whether an item was not done for what says nothing of it: it is tried again when the run goes on."""
         error = result.error
         if error is None or result.outcome not in _NOT_DONE:
             return False
-        if isinstance(error, APIConnectionError) and result.outcome == "not_sent":
-            return True  # No connection: the network or the relay was away, whatever the item.
+        if _is_unreached(result):
+            return True
         return isinstance(error, self._plan.stop_on) or _is_refused(error)
 
     def _closed_for(self, result: BatchResult[T]) -> float | None:
@@ -608,6 +624,11 @@ class BatchRun(Generic[T]):
             self._stop = reason, message, error
             self._summary.stopped = message
             self._changed.set()
+
+
+def _is_unreached(result: BatchResult[Any]) -> bool:
+    """Return whether there was no connection: the network or the relay was away, whatever the item."""
+    return isinstance(result.error, APIConnectionError) and result.outcome == "not_sent"
 
 
 def _is_refused(error: Exception) -> bool:
