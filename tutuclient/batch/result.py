@@ -143,8 +143,6 @@ class BatchSummary:
             lines.append(f"  {len(self.unknown)} of unknown outcome, maybe done and billed: {shown}")
         if self.damaged:
             lines.append(f"  {self.damaged} lines of the journal were damaged: what they said was not known")
-                f"  {self.damaged} lines of the journal were damaged, and what they said was not known to this run"
-            )
         if self.stopped:
             lines.append(f"  stopped: {self.stopped}")
         if self.journal is not None and (self.stopped or failed or self.failed_before or self.unknown):
