@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.wire.bodies import OK, answer_of, completion, counts, of_status
@@ -116,6 +116,7 @@ def test_any_bytes_are_an_error_where_the_status_says_so(body: bytes, status: in
 
 
 @given(tree=near_answers)
+@example(tree={"choices": [{"content": int("1" * 400)}]})
 def test_the_fast_and_the_lenient_decoder_agree(tree: dict[str, Any]) -> None:
     body = json.dumps(tree).encode()
     try:
