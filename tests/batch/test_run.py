@@ -28,7 +28,6 @@ from tutuclient import (
     TutuClient,
     TutuError,
 )
-from tutuclient.batch.journal import Journal, Record
 from tutuclient.testing import draws, sample_picture, says, serve, serve_in_thread
 
 if TYPE_CHECKING:
@@ -58,35 +57,6 @@ async def test_damaged_lines_of_the_journal_are_told_and_asked_again(tmp_path: P
     again = run_of(pairs(3), folder=tmp_path)
     assert ids(await again.gather()) == ["item1"]
     assert again.summary().damaged == 1
-
-
-@pytest.mark.parametrize("workers", [1, 4])
-async def test_the_next_call_starts_while_a_result_is_being_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
-) -> None:
-    in_flight, most, sent = 0, 0, asyncio.Event()
-    append = Journal.append
-
-    async def send(item: Item) -> ChatCompletion:
-        nonlocal in_flight, most
-        in_flight += 1
-        most = max(most, in_flight)
-        if item.index == workers:
-            sent.set()
-        await asyncio.sleep(0.001)
-        in_flight -= 1
-        return answer(item.id)
-
-    async def slow(self: Journal, record: Record, *, sync: bool = False) -> None:
-        if record.k == "ok":
-            await sent.wait()
-        await append(self, record, sync=sync)
-
-    monkeypatch.setattr(Journal, "append", slow)
-    async with asyncio.timeout(30):
-        results = await run_of(pairs(40), send, workers=workers, folder=tmp_path).gather()
-    assert len(results) == 40
-    assert most == workers
 
 
 @pytest.mark.parametrize("workers", [1, 4, 64])

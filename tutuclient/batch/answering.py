@@ -56,7 +56,6 @@ class Order(RunItem):
     Attributes:
         ordered: Whether an order of an image may have been sent.
         settling: The run is being left: what waits is not sent any more.
-        ended: It is answered, and that is being written.
     """
 
     def __init__(self, journal: Journal | None, item: Item) -> None:
@@ -65,7 +64,6 @@ class Order(RunItem):
         self._item = item
         self.ordered: bool = False
         self.settling: bool = False
-        self.ended: bool = False
 
     def refused(self) -> None:
         """Note that the relay did not admit it."""
@@ -132,7 +130,6 @@ class Answering(Generic[T]):
         resends: Whether an image may be ordered again whose task came to nothing, and may be billed.
         defers: Returns whether a result is of what stops the run and says nothing of the item, which is tried again
             when the run goes on.
-        call_ended: Called when an item is answered, and that is about to be written.
 
     Attributes:
         failure: Why the run cannot go on; else None.
@@ -147,7 +144,6 @@ class Answering(Generic[T]):
         synced: bool,
         resends: bool = False,
         defers: Callable[[BatchResult[T]], bool],
-        call_ended: Callable[[Order], None],
     ) -> None:
         self._task: Task = task
         self._call = call
@@ -156,7 +152,6 @@ class Answering(Generic[T]):
         self._synced = synced or task != "ask"
         self._resends = resends
         self._defers = defers
-        self._call_ended = call_ended
         self.failure: JournalError | None = None
 
     def begin(self, item: Item) -> Order:
@@ -211,8 +206,6 @@ class Answering(Generic[T]):
                 self._note_full_disk(error)
         result.elapsed_s = round(time.monotonic() - started, 6)
         record.dur = record.dur or result.elapsed_s
-        if result.error is None:  # After an error the run may have to stop, or to wait.
-            self._call_ended(order)
         await self._write(record, result, paid=answer is not None and self._task != "ask")
         return result
 

@@ -138,7 +138,6 @@ class BatchRun(Generic[T]):
         self._busy: dict[asyncio.Task[Any], Order] = {}
         self._worker_count = 0
         self._limit = plan.most
-        self._in_flight = 0
         self._exhausted = self._ending = self._closed = False
         self._failure: Exception | None = None
         self._stop: tuple[StopReason, str, Exception | None] | None = None
@@ -170,7 +169,6 @@ class BatchRun(Generic[T]):
             synced=plan.synced,
             resends=plan.resend_unknown,
             defers=self._is_deferred,
-            call_ended=self._end_call,
         )
         if plan.restore is not None:
             self._dedupe = Deduplicator(
@@ -294,14 +292,10 @@ class BatchRun(Generic[T]):
         It begins with a few and one more for each answer, which doubles them in a round trip: an unknown relay is not
         met with all that the client has.
         """
-        if self._plan.workers != "auto":
-            # Beside those whose calls are in flight there are some whose results are being written.
-            return self._width() + (0 if self._journal is None else _SPARE)
-        return min(self._limit, self._plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
-
-    def _width(self) -> int:
-        """Return how many calls may be in flight."""
-        return self._limit if self._plan.workers == "auto" else min(self._plan.workers, self._limit)
+        plan = self._plan
+        if plan.workers != "auto":
+            return min(plan.workers, self._limit)
+        return min(self._limit, plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
 
     def _start_workers(self) -> None:
         while self._worker_count < self._target() and not (self._exhausted or self._ending or self._stop):
@@ -337,13 +331,12 @@ class BatchRun(Generic[T]):
         assert self._answering is not None  # noqa: S101  (for the type checkers)
         me = cast("asyncio.Task[Any]", asyncio.current_task())
         order = self._busy[me] = self._answering.begin(item)
-        self._in_flight += 1
         try:
             first = None if self._dedupe is None else await self._dedupe.first(item)
             result = await (self._ask(item, order) if first is None else self._answering.repeat(item, first))
         finally:
             del self._busy[me]
-            self._end_call(order)
+            self._changed.set()
         if self._is_requeued(turn, result):
             self._requeue(turn, item, result)
             return
@@ -352,13 +345,6 @@ class BatchRun(Generic[T]):
         if self._answering.failure is not None:
             self._fail(self._answering.failure)
         self._start_workers()
-
-    def _end_call(self, order: Order) -> None:
-        """Note that an item's call is over: another may start while its result is being written."""
-        if not order.ended:
-            order.ended = True
-            self._in_flight -= 1
-        self._changed.set()
 
     async def _ask(self, item: Item, order: Order) -> BatchResult[T]:
         assert self._answering is not None  # noqa: S101  (for the type checkers)
@@ -440,7 +426,7 @@ class BatchRun(Generic[T]):
                 return None
             self._probe = self._requeued[0][0]
             return self._pop_requeued()
-        if self._in_flight >= self._width():
+        if len(self._busy) >= self._limit:
             return None
         if self._requeued:
             return self._pop_requeued()
