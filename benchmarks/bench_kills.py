@@ -122,7 +122,7 @@ class Run:
         self.open = self.seen - done
 
     def judge(self, unknown: set[str], tally: Tally) -> None:
-        """Look at what the run has left behind."""
+        """Check what the run has left behind."""
         answered = self.answered()
         if unseen := answered.keys() - self.seen:
             raise RuntimeError(f"the relay has not noted {len(unseen)} orders that were answered: nothing was measured")

@@ -495,7 +495,8 @@ class TutuClient:
         Raises:
             ConfigError: The arguments cannot work, or, from the run, two items have one id or the journal is of
                 another run.
-            BatchStoppedError: From the run: the budget, ``stop_on``, ``max_failures`` or ``max_wait`` stopped it.
+            BatchStoppedError: From the run: the budget, ``stop_on``, ``max_failures`` or ``max_wait`` stopped it, or
+                the relay could not be reached for a minute.
             JournalError: From the run: the journal is in use by another process, or the disk is full.
         """
         from tutuclient.batch.plan import plan_run  # noqa: PLC0415  (most programs need no runs)

@@ -57,7 +57,7 @@ def records(folder: Path) -> list[Record]:
 
 @contextmanager
 def full_disk(size_bytes: int) -> Iterator[None]:
-    """Let no file grow beyond a size: the system refuses to write more, as it does when a disk is full."""
+    """Limit how large files may grow: the system refuses to write more, as it does when a disk is full."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))

@@ -441,7 +441,7 @@ def test_a_task_has_an_id(name: Any) -> None:
 
 
 def several(server: Server, *ends: Any) -> None:
-    """Have an order answered with a task for each image, and each of these in its own way."""
+    """Answer an order with a task for each image, and each of these in its own way."""
     names = [f"t{number}" for number in range(len(ends))]
     server.answers(sends({"code": 200, "data": [{"status": "submitted", "task_id": name} for name in names]}))
     for name, end in zip(names, ends, strict=True):

@@ -435,7 +435,6 @@ class BatchRun(Generic[T]):
             return None
         self._pending = None
         # The run's own rate; the client's pace comes on top, when it is sent.
-        # The first is not late: or a run would begin with a tenth of a second's starts at once.
         self._next_start = max(self._next_start, now - _LATE_S) + self._plan.interval
         self._sent += 1
         return self._sent - 1, item
