@@ -28,7 +28,7 @@ FLOORS = (
     {"resources"},
     {"batch"},
     {"client"},
-    {"compat"},
+    {"compat", "integrations"},
     {"cli", "__main__"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
