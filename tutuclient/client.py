@@ -495,6 +495,7 @@ class TutuClient:
                 * ``ordered``: Results in the order of the items.
                 * ``dedupe``: Ask equal items once: the same bytes (or URL), prompt and fields. The others have the
                   answer, and ``same_as`` says whose it is. An order of an image is not made for an equal one again.
+                * ``progress``: Show how it goes: in a notebook in the cell, else on stderr.
                 * ``on_progress``: Called with the ``BatchSummary`` after each result.
                 * ``on_exit``: "settle" or "cancel" what is in flight when the block is left early; images are settled
                   and questions cancelled by default.

@@ -36,6 +36,7 @@ class MapFields(ParseFields, CallOptions, total=False):
     max_failures: float | None
     ordered: bool
     dedupe: bool
+    progress: bool
     on_progress: Callable[[BatchSummary], object] | None
     on_exit: OnExit | None
     resend_unknown: bool

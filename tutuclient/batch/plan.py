@@ -20,6 +20,7 @@ from tutuclient import wire
 from tutuclient.batch.answering import Call
 from tutuclient.batch.fields import MapFields, OnExit
 from tutuclient.batch.items import UNWRITTEN, Item, Reader, Task, digest, loaded
+from tutuclient.batch.progress import Progress
 from tutuclient.batch.result import Budget
 from tutuclient.batch.run import BatchRun, Plan
 from tutuclient.diagnostics import quoted
@@ -120,6 +121,7 @@ def plan_run(
     ask = _Ask(task, response_format, {"model": "gpt-4o" if task == "ask" else "gpt-4o-image", **fields})
     shared = _shared(ask, options)
     plan = _plan(calls_of, ask, {"task": task, "prompt": prompt, **shared}, options)
+    plan.progress = Progress(items) if options.get("progress") else None
     journal = options.get("journal")
     return BatchRun(items, Reader(task, prompt, shared, keyed=journal is not None), plan)
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from tutuclient.batch.fields import OnExit
     from tutuclient.batch.items import Item, Reader, Task
+    from tutuclient.batch.progress import Progress
     from tutuclient.pace import PaceState
 
 T = TypeVar("T")
@@ -90,6 +91,7 @@ class Plan(Generic[T]):
     max_failures: float | None = None
     ordered: bool = False
     on_progress: Callable[[BatchSummary], object] | None = None
+    progress: Progress | None = None
     on_exit: OnExit = "cancel"
     resend_unknown: bool = False
     retry_failed: bool = False
@@ -195,6 +197,8 @@ class BatchRun(Generic[T]):
         finally:
             self.summary()
             self._closed = True
+            if self._plan.progress is not None:
+                self._plan.progress.update(self._summary, last=True)
             self._source = self._pending = None  # An async generator that nobody else holds is closed by its loop.
             if self._events is not None:
                 self._events.stop(self._end_reason(error, done=done))
@@ -282,6 +286,9 @@ class BatchRun(Generic[T]):
             pace = self._plan.pace()
             found.refusals, found.rate, found.window = pace.refusals - self._refusals_before, pace.rate, pace.window
         return found
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()  # pyright: ignore[reportPrivateUsage]  (the name is IPython's)
 
     # --- Workers ---
 
@@ -552,6 +559,8 @@ class BatchRun(Generic[T]):
             self._stop_run("failures", f"{failed} of {found.done + failed} items failed", result.error)
         if plan.on_progress is not None:
             plan.on_progress(self.summary())
+        if plan.progress is not None:
+            plan.progress.update(self.summary())
 
     def _count_error(self, result: BatchResult[T], error: Exception) -> None:
         found = self._summary
