@@ -41,7 +41,13 @@ class Page(HTMLParser):
         self.text += data
 
 
-OURS = {"div": {"dir", "style"}, "details": set(), "summary": {"style"}, "img": {"src", "alt", "style"}}
+OURS: dict[str, set[str]] = {
+    "div": {"dir", "style"},
+    "details": set(),
+    "summary": {"style"},
+    "progress": {"value", "max"},
+    "img": {"src", "alt", "style"},
+}
 
 
 def check(page: str) -> Page:
