@@ -68,7 +68,10 @@ class TutuClient:
     """A client of one relay, for use within asyncio.
 
     Building one does no I/O and needs no running loop. One object serves several
-    ``asyncio.run`` calls in a row, and can be pickled: its settings are.
+    ``asyncio.run`` calls in a row, and can be pickled: its settings are. None for a
+    setting means its default, but for ``timeout``. With ``TUTU_FAST_PATH=0`` in the
+    environment calls keep to aiohttp's public API, at more CPU a call, as they do by
+    themselves where a version of aiohttp lacks what the fast path needs.
 
     Args:
         api_key: The key; else ``TUTU_API_KEY``, else ``OPENAI_API_KEY``. A function, async or not, is asked for it
@@ -76,8 +79,10 @@ class TutuClient:
             one pair would go to the address of another.
         base_url: Where the API is; else ``TUTU_BASE_URL``, else ``OPENAI_BASE_URL``, else ``DEFAULT_BASE_URL``.
             A bare host gets ``/v1``; a pasted endpoint address is cut back.
-        timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit.
-        max_retries: Attempts after the first; 2 unless ``retry`` says otherwise.
+        timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit;
+            600 s by default. Each download of an image has it anew.
+        max_retries: Attempts after the first, for what may have been done or is broken; 2 unless ``retry`` says
+            otherwise. 0 also raises the first refusal (429).
         retry: A ``RetryPolicy``, in place of ``max_retries``.
         max_connections: Connections in use at once; None is 512, or as many as the process has file descriptors for
             (`ulimit -n`; an upload takes two).
