@@ -18,9 +18,9 @@ NAMES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).remove
 # From the ground up; a room imports from its own floor and those below it, annotations included.
 FLOORS = (
     {"errors", "_meta", "_unset"},
-    {"media", "_threads", "_descriptors"},
+    {"media", "_threads", "_descriptors", "_notebook"},
     {"types"},
-    {"settings", "retry", "limits", "pace", "diagnostics", "tools"},
+    {"settings", "retry", "limits", "pace", "diagnostics", "docstrings", "tools"},
     {"wire"},
     {"transport"},
     {"downloads", "streams"},

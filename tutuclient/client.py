@@ -8,6 +8,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from tutuclient import __version__, wire
+from tutuclient.batch.fields import MapFields
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.image import GeneratedImage
 from tutuclient.media.parts import image
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self, Unpack
 
-    from tutuclient.batch.plan import Calls, Items, MapFields
+    from tutuclient.batch.plan import Calls, Items
     from tutuclient.batch.run import BatchRun
     from tutuclient.media.parts import ImagePart
     from tutuclient.pace import PaceState
@@ -243,6 +244,7 @@ class TutuClient:
 
     # --- any other endpoint ----------------------------------------------------------------------------------------
 
+    @with_keywords(AnyFields)
     async def get(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
         """Request any endpoint with GET. Arguments and errors as for ``post``."""
         return await self._any_endpoint.send("GET", path, cast_to, **options)
@@ -262,6 +264,7 @@ class TutuClient:
         self, path: str, *, cast_to: type[T], stream: bool, **options: Unpack[AnyFields]
     ) -> T | EventStream[T]: ...
 
+    @with_keywords(AnyFields)
     async def post(
         self, path: str, *, cast_to: type[T], stream: bool = False, **options: Unpack[AnyFields]
     ) -> T | EventStream[T]:
@@ -284,14 +287,17 @@ class TutuClient:
         ask = self._any_endpoint.open if stream else self._any_endpoint.send
         return await ask("POST", path, cast_to, **options)
 
+    @with_keywords(AnyFields)
     async def put(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
         """Request any endpoint with PUT. Arguments and errors as for ``post``."""
         return await self._any_endpoint.send("PUT", path, cast_to, **options)
 
+    @with_keywords(AnyFields)
     async def patch(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
         """Request any endpoint with PATCH. Arguments and errors as for ``post``."""
         return await self._any_endpoint.send("PATCH", path, cast_to, **options)
 
+    @with_keywords(AnyFields)
     async def delete(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
         """Request any endpoint with DELETE. Arguments and errors as for ``post``."""
         return await self._any_endpoint.send("DELETE", path, cast_to, **options)
@@ -318,6 +324,7 @@ class TutuClient:
         self, images: ImageSources, prompt: str, *, stream: bool | None, **fields: Unpack[ImageTaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
+    @with_keywords(ImageTaskFields, open_ended=True)
     async def analyze(
         self,
         images: ImageSources,
@@ -372,6 +379,7 @@ class TutuClient:
         self, images: ImageSources, prompt: str, *, stream: bool | None, **fields: Unpack[ImageTaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
+    @with_keywords(ImageTaskFields, open_ended=True)
     async def edit(
         self,
         images: ImageSources,
@@ -419,6 +427,7 @@ class TutuClient:
         self, prompt: str, *, stream: bool | None, **fields: Unpack[TaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
+    @with_keywords(TaskFields, open_ended=True)
     async def generate(
         self,
         prompt: str,
@@ -453,6 +462,7 @@ class TutuClient:
         **options: Unpack[MapFields],
     ) -> BatchRun[str]: ...
 
+    @with_keywords(MapFields, open_ended=True)
     def map(
         self, items: Items, prompt: str | None = None, *, response_format: Any = UNSET, **options: Any
     ) -> BatchRun[Any]:
@@ -490,6 +500,7 @@ class TutuClient:
                 * ``ordered``: Results in the order of the items.
                 * ``dedupe``: Ask equal items once: the same bytes (or URL), prompt and fields. The others have the
                   answer, and ``same_as`` says whose it is. An order of an image is not made for an equal one again.
+                * ``progress``: Show how it goes: in a notebook in the cell, else on stderr.
                 * ``on_progress``: Called with the ``BatchSummary`` after each result.
                 * ``on_exit``: "settle" or "cancel" what is in flight when the block is left early; images are settled
                   and questions cancelled by default.

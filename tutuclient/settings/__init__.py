@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, get_type_hints
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, cast, get_type_hints
 
 import msgspec
 
@@ -289,30 +290,38 @@ def _unknown(name: str, known: frozenset[str]) -> str:
     return f"{call} got an unexpected keyword argument {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
-def with_keywords(keywords: type[Any]) -> Callable[[F], F]:
+def with_keywords(keywords: type[Any], *, open_ended: bool = False) -> Callable[[F], F]:
     """Write the keywords of a TypedDict into a function's signature, which would show ``**options`` in their place.
 
-    Type checkers and editors that use them read ``Unpack``; ``help``, Sphinx and shells read the signature.
+    Type checkers and editors that use them read ``Unpack``; ``help``, Sphinx, shells and notebooks read the signature.
+
+    Args:
+        keywords: The TypedDict.
+        open_ended: The function accepts further keywords, so ``**fields`` stays.
     """
 
     def decorate(function: F) -> F:
         signature = inspect.signature(function)
-        parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        own = signature.parameters.values()
+        parameters = [each for each in own if each.kind is not each.VAR_KEYWORD]
         taken = {each.name for each in parameters}
-        parameters += [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=UNSET,
-                annotation=getattr(hint, "__forward_arg__", hint),
-            )
-            for name, hint in keywords.__annotations__.items()
-            if name not in taken
-        ]
+        parameters += [each for each in _parameters_of(keywords) if each.name not in taken]
+        if open_ended:
+            parameters += [each for each in own if each.kind is each.VAR_KEYWORD]
         function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # PEP 362
         return function
 
     return decorate
+
+
+@cache
+def _parameters_of(keywords: Hashable) -> list[inspect.Parameter]:
+    return [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=UNSET, annotation=getattr(hint, "__forward_arg__", hint)
+        )
+        for name, hint in cast("type[Any]", keywords).__annotations__.items()
+    ]
 
 
 def with_key(settings: Settings, key: object) -> Settings:
