@@ -69,10 +69,13 @@ class TutuClient:
     """A client of one relay, for use within asyncio.
 
     Building one does no I/O and needs no running loop. One object serves several
-    ``asyncio.run`` calls in a row, and can be pickled: its settings are. None for a
-    setting means its default, but for ``timeout``. With ``TUTU_FAST_PATH=0`` in the
-    environment calls keep to aiohttp's public API, at more CPU a call, as they do by
-    themselves where a version of aiohttp lacks what the fast path needs.
+    ``asyncio.run`` calls in a row, and can be pickled: its settings are. A key that was passed as ``api_key`` travels
+    in the pickle, so keep that as you keep the key; one that came from the environment does not: the variable of the
+    same name is read again where the pickle is loaded.
+
+    None for a setting means its default, but for ``timeout``. With ``TUTU_FAST_PATH=0``
+    in the environment calls keep to aiohttp's public API, at more CPU a call, as they
+    do by themselves where a version of aiohttp lacks what the fast path needs.
 
     Args:
         api_key: The key; else ``TUTU_API_KEY``, else ``OPENAI_API_KEY``. A function, async or not, is asked for it
@@ -210,6 +213,21 @@ class TutuClient:
         copy._bind(settings, self._transport if shared else Transport(settings))
         return copy
 
+    def for_workers(self, workers: int) -> Self:
+        """Return the client of one of so many equal processes that share its key.
+
+        ``rate``, ``tokens_per_minute`` and a ``max_concurrency`` in numbers are divided by ``workers``; what is not set
+        each learns by itself. It has connections of its own.
+
+        Args:
+            workers: How many there are, from 1 up.
+
+        Raises:
+            ConfigError: A limit is too low to be divided among so many.
+        """
+        settings = self._settings.divided(workers)
+        return _bound(type(self), settings)
+
     async def balance(self, *, timeout: float | Timeout | Unset | None = UNSET) -> Balance:
         """Return what is left on the key.
 
@@ -240,7 +258,14 @@ class TutuClient:
         return f"{type(self).__name__}(base_url={self.base_url if made else None!r}, api_key='***')"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self._settings)
+        return _rebuild, (type(self), self._settings.packed())
+
+    def __copy__(self) -> Self:
+        # Not by way of the pickle, which leaves a key of the environment behind.
+        return _bound(type(self), self._settings)
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return _bound(type(self), self._settings)
 
     # --- any other endpoint ----------------------------------------------------------------------------------------
 
@@ -650,7 +675,14 @@ def _is_binary(value: object) -> bool:
     return isinstance(value, bytes | bytearray | memoryview) or wire.is_source(value)
 
 
-def _rebuild(cls: type[TutuClient], settings: Settings) -> TutuClient:
+C = TypeVar("C", bound=TutuClient)
+
+
+def _bound(cls: type[C], settings: Settings) -> C:
     client = object.__new__(cls)
-    client._bind(settings, Transport(settings))  # pyright: ignore[reportPrivateUsage]  (half of pickling)
+    client._bind(settings, Transport(settings))  # pyright: ignore[reportPrivateUsage]  (half of a constructor)
     return client
+
+
+def _rebuild(cls: type[C], settings: Settings) -> C:
+    return _bound(cls, settings.unpacked())
