@@ -1,4 +1,4 @@
-"""Coming from openai: its names and settings, and each row of the README's table of what differs."""
+"""Coming from openai: its names and settings, and each line of its docstring on what differs."""
 
 from __future__ import annotations
 
@@ -275,7 +275,7 @@ def test_a_page_that_is_not_here_says_so(openai: AsyncOpenAI) -> None:
     assert not hasattr(untyped, "nothing_of_the_kind")
 
 
-# --- the README's table: the same ----------------------------------------------------------------------------------
+# --- the docstring's list: the same ----------------------------------------------------------------------------------
 
 
 async def test_calls_have_the_same_names_and_keywords(openai: AsyncOpenAI) -> None:

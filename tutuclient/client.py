@@ -71,7 +71,13 @@ class TutuClient:
     """A client of one relay, for use within asyncio.
 
     Building one does no I/O and needs no running loop. One object serves several
-    ``asyncio.run`` calls in a row, and can be pickled: its settings are.
+    ``asyncio.run`` calls in a row, and can be pickled: its settings are. A key that was passed as ``api_key`` travels
+    in the pickle, so keep that as you keep the key; one that came from the environment does not: the variable of the
+    same name is read again where the pickle is loaded.
+
+    None for a setting means its default, but for ``timeout``. With ``TUTU_FAST_PATH=0``
+    in the environment calls keep to aiohttp's public API, at more CPU a call, as they
+    do by themselves where a version of aiohttp lacks what the fast path needs.
 
     Args:
         api_key: The key; else ``TUTU_API_KEY``, else ``OPENAI_API_KEY``. A function, async or not, is asked for it
@@ -79,8 +85,10 @@ class TutuClient:
             one pair would go to the address of another.
         base_url: Where the API is; else ``TUTU_BASE_URL``, else ``OPENAI_BASE_URL``, else ``DEFAULT_BASE_URL``.
             A bare host gets ``/v1``; a pasted endpoint address is cut back.
-        timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit.
-        max_retries: Attempts after the first; 2 unless ``retry`` says otherwise.
+        timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit;
+            600 s by default. Each download of an image has it anew.
+        max_retries: Attempts after the first, for what may have been done or is broken; 2 unless ``retry`` says
+            otherwise. 0 also raises the first refusal (429).
         retry: A ``RetryPolicy``, in place of ``max_retries``.
         max_connections: Connections in use at once; None is 512, or as many as the process has file descriptors for
             (`ulimit -n`; an upload takes two).
@@ -212,6 +220,21 @@ class TutuClient:
         copy._bind(settings, self._transport if shared else Transport(settings))
         return copy
 
+    def for_workers(self, workers: int) -> Self:
+        """Return the client of one of so many equal processes that share its key.
+
+        ``rate``, ``tokens_per_minute`` and a ``max_concurrency`` in numbers are divided by ``workers``; what is not set
+        each learns by itself. It has connections of its own.
+
+        Args:
+            workers: How many there are, from 1 up.
+
+        Raises:
+            ConfigError: A limit is too low to be divided among so many.
+        """
+        settings = self._settings.divided(workers)
+        return _bound(type(self), settings)
+
     async def balance(self, *, timeout: float | Timeout | Unset | None = UNSET) -> Balance:
         """Return what is left on the key.
 
@@ -262,7 +285,14 @@ class TutuClient:
         return f"{type(self).__name__}(base_url={self.base_url if made else None!r}, api_key='***')"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self._settings)
+        return _rebuild, (type(self), self._settings.packed())
+
+    def __copy__(self) -> Self:
+        # Not by way of the pickle, which leaves a key of the environment behind.
+        return _bound(type(self), self._settings)
+
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return _bound(type(self), self._settings)
 
     # --- any other endpoint ----------------------------------------------------------------------------------------
 
@@ -672,7 +702,14 @@ def _is_binary(value: object) -> bool:
     return isinstance(value, bytes | bytearray | memoryview) or wire.is_source(value)
 
 
-def _rebuild(cls: type[TutuClient], settings: Settings) -> TutuClient:
+C = TypeVar("C", bound=TutuClient)
+
+
+def _bound(cls: type[C], settings: Settings) -> C:
     client = object.__new__(cls)
-    client._bind(settings, Transport(settings))  # pyright: ignore[reportPrivateUsage]  (half of pickling)
+    client._bind(settings, Transport(settings))  # pyright: ignore[reportPrivateUsage]  (half of a constructor)
     return client
+
+
+def _rebuild(cls: type[C], settings: Settings) -> C:
+    return _bound(cls, settings.unpacked())

@@ -21,7 +21,7 @@ from tutuclient._unset import Unset as Unset
 from tutuclient._unset import is_unset as is_unset
 from tutuclient.errors import ConfigError
 from tutuclient.settings.credentials import DEFAULT_BASE_URL as DEFAULT_BASE_URL
-from tutuclient.settings.credentials import clean_base_url, clean_key, clean_proxy, find_credentials
+from tutuclient.settings.credentials import clean_base_url, clean_key, clean_proxy, find_credentials, read_again
 from tutuclient.settings.credentials import origin_of as origin_of
 from tutuclient.settings.headers import bearer
 from tutuclient.settings.headers import clean_headers as clean_headers
@@ -159,6 +159,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     To add a setting, add a field here, with its default and its check, and a keyword
     to ``Changes`` or ``Options``: ``make`` and ``changed`` read both. Fields without
     a check are put together from several keywords: the key, the headers and ``retry``.
+
+    Attributes:
+        key_variable: The variable of the environment that the key was read from, or "".
+        url_variable: The same of the base URL.
     """
 
     api_key: str
@@ -166,6 +170,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     header_lines: bytes | None
     key_source: Callable[[], Awaitable[str] | str] | None = None
+    key_variable: str = ""
+    url_variable: str = ""
     retry: RetryPolicy = RetryPolicy()
     timeout: Annotated[Timeout, _timeout] = Timeout()
     max_connections: Annotated[int, _whole_number] = msgspec.field(default_factory=default_connections)
@@ -220,12 +226,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         # Tracebacks with locals print this frame, so no name in it holds the bare key: swapped, it is in base_url.
         api_key, base_url = hidden(api_key), hidden(base_url)
-        key, url = find_credentials(api_key, base_url, getenv)
+        key, url, key_variable, url_variable = find_credentials(api_key, base_url, getenv)
         headers = own_headers(key, user_agent)
         fields = _fields(options, _OPTIONS, _RETRY, headers)
         if "header_lines" not in fields:
             fields |= {"headers": headers, "header_lines": header_lines(headers)}
-        return cls(api_key=key, base_url=url, key_source=api_key if callable(api_key) else None, **fields)
+        return cls(
+            api_key=key,
+            base_url=url,
+            key_source=api_key if callable(api_key) else None,
+            key_variable=key_variable,
+            url_variable=url_variable,
+            **fields,
+        )
 
     def changed(
         self, *, api_key: Key | None = None, base_url: str | None = None, **changes: Unpack[Changes]
@@ -239,15 +252,40 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         api_key = hidden(api_key)  # As in ``make``.
         settings = self
         if callable(api_key):
-            settings = msgspec.structs.replace(self, key_source=api_key)
+            settings = msgspec.structs.replace(self, key_source=api_key, key_variable="")
         elif api_key is not None:
-            settings = msgspec.structs.replace(with_key(self, api_key), key_source=None)
+            settings = msgspec.structs.replace(with_key(self, api_key), key_source=None, key_variable="")
         fields = _fields(changes, _CHANGES, settings.retry, settings.headers)
         if "default_query" in fields:
             fields["default_query"] = {**settings.default_query, **fields["default_query"]}
         if base_url is not None:
-            fields["base_url"] = clean_base_url(base_url)
+            fields |= {"base_url": clean_base_url(base_url), "url_variable": ""}
         return msgspec.structs.replace(settings, **fields)
+
+    def packed(self) -> Settings:
+        """Return these settings as they are pickled: a key that was read from the environment stays there."""
+        return _replace_key(self, Secret("")) if self.key_variable else self
+
+    def unpacked(self, getenv: Callable[[str], str | None] = os.getenv) -> Settings:
+        """Return the settings that ``packed`` were, with the key that this process has in the same variable.
+
+        Raises:
+            ConfigError: It has none, or one for another address.
+        """
+        if not self.key_variable:
+            return self
+        return _replace_key(self, read_again(self.key_variable, self.url_variable, self.base_url, getenv))
+
+    def divided(self, workers: int) -> Settings:
+        """Return the settings of one of so many workers: see ``TutuClient.for_workers``."""
+        workers = _whole_number(workers, "workers")
+        shares: dict[str, Any] = {} if self.rate is None else {"rate": self.rate / workers}
+        for name in ("max_concurrency", "tokens_per_minute"):
+            if is_whole(whole := getattr(self, name)):
+                if whole < workers:
+                    raise ConfigError(f"{name}={whole} cannot be divided among {workers} workers")
+                shares[name] = whole // workers
+        return msgspec.structs.replace(self, **shares)
 
 
 # Evaluated once, at import, which takes less than half a millisecond.
@@ -343,7 +381,10 @@ def with_key(settings: Settings, key: object) -> Settings:
         ConfigError: It cannot be a key.
     """
     key = hidden(key)  # As in ``Settings.make``: no frame shows it.
-    secret = clean_key(key)
+    return _replace_key(settings, clean_key(key))
+
+
+def _replace_key(settings: Settings, secret: Secret) -> Settings:
     old = bearer(settings.api_key)
     headers = {name: bearer(secret) if value == old else value for name, value in settings.headers.items()}
     return msgspec.structs.replace(settings, api_key=secret, headers=headers, header_lines=header_lines(headers))
