@@ -19,7 +19,7 @@ from tutuclient.resources.audio import Audio
 from tutuclient.resources.chat import Chat
 from tutuclient.resources.completions import TextCompletions
 from tutuclient.resources.embeddings import Embeddings
-from tutuclient.resources.generic import AnyEndpoint, AnyFields
+from tutuclient.resources.generic import AnyEndpointCalls
 from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
 from tutuclient.resources.parsing import check_untyped
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from tutuclient.pace import PaceState
     from tutuclient.settings import Key, RetryPolicy, Timeout
     from tutuclient.streams.chat import ChatStream
-    from tutuclient.streams.events import EventStream
     from tutuclient.types.account import Balance
     from tutuclient.types.chat import ChatCompletion
 
@@ -65,7 +64,7 @@ class ImageTaskFields(TaskFields, total=False):
 _FIELDS = wire.names(ImageTaskFields, "stream", "images", "prompt")
 
 
-class TutuClient:
+class TutuClient(AnyEndpointCalls):
     """A client of one relay, for use within asyncio.
 
     Building one does no I/O and needs no running loop. One object serves several
@@ -173,10 +172,6 @@ class TutuClient:
     def _account(self) -> Account:
         return Account(self._settings, self._transport)
 
-    @cached_property
-    def _any_endpoint(self) -> AnyEndpoint:
-        return AnyEndpoint(self._settings, self._transport)
-
     @property
     def base_url(self) -> str:
         """Where the API is, as cleaned."""
@@ -266,66 +261,6 @@ class TutuClient:
 
     def __deepcopy__(self, _: dict[int, Any]) -> Self:
         return _bound(type(self), self._settings)
-
-    # --- any other endpoint ----------------------------------------------------------------------------------------
-
-    @with_keywords(AnyFields)
-    async def get(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with GET. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("GET", path, cast_to, **options)
-
-    @overload
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: Literal[False] = False, **options: Unpack[AnyFields]
-    ) -> T: ...
-
-    @overload
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: Literal[True], **options: Unpack[AnyFields]
-    ) -> EventStream[T]: ...
-
-    @overload
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: bool, **options: Unpack[AnyFields]
-    ) -> T | EventStream[T]: ...
-
-    @with_keywords(AnyFields)
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: bool = False, **options: Unpack[AnyFields]
-    ) -> T | EventStream[T]:
-        """Request any endpoint with POST. Retries, limits and errors are those of the endpoints that have methods.
-
-        Args:
-            path: Behind the base URL, with its slash (``/rerank``); or a whole address of the relay itself.
-            cast_to: The type to read the answer as: ``dict``, ``bytes``, ``str``, a msgspec Struct, a dataclass, a
-                TypedDict, a pydantic model…
-            stream: Return an ``EventStream`` of its events, each read as ``cast_to``. Where the endpoint wants the body
-                to ask for a stream, it has to do so too.
-            **options: ``body`` is sent as JSON, or with ``files`` (a source for each field's name) as a form.
-                ``makes_image`` is for what is paid for by the piece: such a call is not repeated when the first may
-                have been done. ``extra_headers``, ``extra_query`` and ``timeout`` are those of every call.
-
-        Raises:
-            ConfigError: The address is not the relay's, or the body cannot be written; nothing was sent.
-            APIError: The relay answered with an error, or the answer cannot be read as ``cast_to``.
-        """
-        ask = self._any_endpoint.open if stream else self._any_endpoint.send
-        return await ask("POST", path, cast_to, **options)
-
-    @with_keywords(AnyFields)
-    async def put(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with PUT. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("PUT", path, cast_to, **options)
-
-    @with_keywords(AnyFields)
-    async def patch(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with PATCH. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("PATCH", path, cast_to, **options)
-
-    @with_keywords(AnyFields)
-    async def delete(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with DELETE. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("DELETE", path, cast_to, **options)
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 
