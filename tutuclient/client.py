@@ -23,6 +23,7 @@ from tutuclient.resources.generic import AnyEndpointCalls
 from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
 from tutuclient.resources.parsing import check_untyped
+from tutuclient.resources.prices import PricePage
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
 from tutuclient.transport import Transport
 from tutuclient.types.chat import CallFields
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from tutuclient.streams.chat import ChatStream
     from tutuclient.types.account import Balance
     from tutuclient.types.chat import ChatCompletion
+    from tutuclient.types.prices import Prices
 
 T = TypeVar("T")
 ImageSources: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | ImagePart]"
@@ -110,6 +112,7 @@ class TutuClient(AnyEndpointCalls):
             covers them.
         on_usage: Called with a ``Spent``, what an answer used, once the answer is complete. It must be quick, and
             what it raises is only logged.
+        prices: What ``await client.prices()`` returned, of which ``Spent.cost`` is computed.
 
     Raises:
         ConfigError: A setting is missing or cannot work.
@@ -171,6 +174,10 @@ class TutuClient(AnyEndpointCalls):
     @cached_property
     def _account(self) -> Account:
         return Account(self._settings, self._transport)
+
+    @cached_property
+    def _price_page(self) -> PricePage:
+        return PricePage(self._settings, self._transport)
 
     @property
     def base_url(self) -> str:
@@ -235,6 +242,26 @@ class TutuClient(AnyEndpointCalls):
         Source: ``GET /dashboard/billing/subscription`` and ``/usage``; else ``GET /api/usage/token``.
         """
         return await self._account.balance(timeout)
+
+    async def prices(self, *, group: str | None = None, timeout: float | Timeout | Unset | None = UNSET) -> Prices:
+        """Return what the relay's public price page says of its models: per million tokens, or per call.
+
+        Nothing here knows a price by itself. The page is asked for at the relay's own address, without the key. So it
+        cannot say in which group the key is: pass ``group``, where it is not in the usual one. A client that has them,
+        ``client.with_options(prices=await client.prices())``, says of each answer what it cost: ``Spent.cost``.
+
+        Args:
+            group: The group of the key, whose ratio is included; None for the page's "default".
+            timeout: As for every call.
+
+        Raises:
+            ConfigError: The page has no such group.
+            NotFoundError, UnexpectedResponseError: The relay has no such page.
+            APIError: The request failed.
+
+        Source: new-api's ``GET /api/pricing``.
+        """
+        return await self._price_page.read(group, timeout)
 
     async def aclose(self) -> None:
         """Close the connections of the running loop. A call after that opens new ones."""

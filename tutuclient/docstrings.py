@@ -40,7 +40,7 @@ def described(doc: str) -> tuple[str, dict[str, str]]:
     Args:
         doc: The docstring, its indentation removed (``inspect.cleandoc``).
     """
-    marks = [(found.start(), style) for style, mark in _MARKS if (found := mark.search(doc))]
+    marks: list[tuple[int, _Style]] = [(found.start(), style) for style, mark in _MARKS if (found := mark.search(doc))]
     if not marks:
         return _google(doc)
     start, style = min(marks)

@@ -433,8 +433,11 @@ def _noted(kind: Any) -> dict[str, Any]:
     """Return the schema of a type, its fields described by what is beside their types, which msgspec passes over."""
     schema = _rooted(_schema(kind))
     properties: dict[str, dict[str, Any]] = schema.get("properties", {})
-    written = dict(
-        zip(getattr(kind, "__struct_fields__", ()), getattr(kind, "__struct_encode_fields__", ()), strict=True)
+    struct: Any = kind  # With other names on the wire, where it is a struct of msgspec.
+    written: dict[str, str] = (
+        dict(zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True))
+        if hasattr(struct, "__struct_fields__")
+        else {}
     )
     for name, text in noted(get_type_hints(kind, include_extras=True)).items() if properties else ():
         properties[written.get(name, name)].setdefault("description", text)

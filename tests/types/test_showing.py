@@ -38,7 +38,7 @@ async def test_an_answer_shows_its_text_and_how_the_call_went(server: Server, cl
 @pytest.mark.parametrize("words", HOSTILE)
 async def test_nothing_of_an_answer_becomes_markup(server: Server, client: TutuClient, words: str) -> None:
     call = {"id": words, "type": "function", "function": {"name": words, "arguments": words}}
-    message = {"role": "assistant", "content": words, "refusal": words, "reasoning_content": words}
+    message: dict[str, Any] = {"role": "assistant", "content": words, "refusal": words, "reasoning_content": words}
     message |= {"tool_calls": [call], "images": [{"image_url": {"url": words}}]}
     choice = {"index": 0, "message": message, "finish_reason": words}
     server.answers(sends({"id": words, "model": words, "choices": [choice, choice]}))

@@ -18,6 +18,7 @@ EVERY_S: Final = 5.0
 """Seconds between two lines where nothing can be replaced."""
 
 _REDRAWN_S: Final = 0.2
+_MANY: Final = 100  # From here on a rate is shown without decimals.
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
@@ -66,7 +67,11 @@ class Progress:
         words = [f"{done:,}{of}"]
         words += [f"{failed:,} failed"] if failed else []
         words += [f"{len(summary.unknown):,} unknown"] if summary.unknown else []
-        words += [f"{short(summary.tokens)} tokens", clock(summary.elapsed_s), f"{rate:.3g}/s"]
+        words += [
+            f"{short(summary.tokens)} tokens",
+            clock(summary.elapsed_s),
+            f"{rate:,.0f}/s" if rate >= _MANY else f"{rate:.3g}/s",
+        ]
         words += [f"{summary.refusals:,} refused"] if summary.refusals else []
         if rate and self._total is not None and self._total > done:
             words.append(f"{clock((self._total - done) / rate)} left")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MOST_BYTES: Final = 4_000_000
 """The largest image that is shown in a notebook, and the most of all images of one answer: a notebook keeps them."""
 
-LONG_DATA: Final = 200
+LONG_DATA: Final = 60
 """Characters of base64 from which on a text shows a mark in their place."""
 
 _MOST_CHARACTERS: Final = 50_000

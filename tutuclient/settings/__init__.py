@@ -37,6 +37,7 @@ from tutuclient.settings.values import RetryPolicy as RetryPolicy
 from tutuclient.settings.values import Timeout as Timeout
 from tutuclient.settings.values import clean_concurrency, clean_rate, clean_retry, is_whole
 from tutuclient.settings.values import clean_timeout as clean_timeout
+from tutuclient.types.prices import Prices
 
 if TYPE_CHECKING:
     import ssl
@@ -59,12 +60,15 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
         model: The model that was asked, or "".
         usage: What the relay says it used: a ``Usage``, or what the endpoint has in its place.
         meta: How the call went.
+        cost: What that costs by the client's ``prices``, in their unit; None without prices, and where they or the
+            usage do not say.
     """
 
     what: str
     model: str
     usage: Any
     meta: Meta
+    cost: float | None = None
 
 
 # --- checks: each takes a value and its keyword, for the message, and returns the value of the field -----------------
@@ -101,6 +105,12 @@ def _listener(value: Any, name: str) -> Any:
     return value
 
 
+def _prices(value: Any, name: str) -> Prices:
+    if not isinstance(value, Prices):
+        raise ConfigError(f"{name} takes what await client.prices() returns; got {shown(value)}")
+    return value
+
+
 def _middleware(value: Any, name: str) -> tuple[Middleware, ...]:
     listed: object = value
     if isinstance(listed, str | bytes) or not isinstance(listed, Iterable):
@@ -127,6 +137,7 @@ class Changes(TypedDict, total=False):
     middleware: Sequence[Middleware] | None
     attempt_middleware: Sequence[Middleware] | None
     on_usage: Callable[[Spent], object] | None
+    prices: Prices | None
 
 
 class Options(Changes, total=False):
@@ -176,6 +187,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
     attempt_middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
     on_usage: Annotated[Callable[[Spent], object] | None, _listener] = None
+    prices: Annotated[Prices | None, _prices] = None
 
     @property
     def slots(self) -> int:
@@ -343,7 +355,7 @@ def with_keywords(keywords: type[Any], *, open_ended: bool = False) -> Callable[
         own = signature.parameters.values()
         parameters = [each for each in own if each.kind is not each.VAR_KEYWORD]
         taken = {each.name for each in parameters}
-        parameters += [each for each in _parameters_of(keywords) if each.name not in taken]
+        parameters += [each for each in _parameters_of(cast("Hashable", keywords)) if each.name not in taken]
         if open_ended:
             parameters += [each for each in own if each.kind is each.VAR_KEYWORD]
         function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # PEP 362
@@ -376,3 +388,10 @@ def _replace_key(settings: Settings, secret: Secret) -> Settings:
     old = bearer(settings.api_key)
     headers = {name: bearer(secret) if value == old else value for name, value in settings.headers.items()}
     return msgspec.structs.replace(settings, api_key=secret, headers=headers, header_lines=header_lines(headers))
+
+
+def without_key(settings: Settings) -> Settings:
+    """Return settings for what is public: the header that carries the key is not sent, all others are."""
+    own = bearer(settings.api_key)
+    headers = {name: value for name, value in settings.headers.items() if value != own}
+    return msgspec.structs.replace(settings, headers=headers, header_lines=header_lines(headers), key_source=None)

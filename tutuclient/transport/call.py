@@ -130,9 +130,16 @@ class Call:
             return
         model = str(self.fields.get("model", "")) if isinstance(self.fields, Mapping) else ""  # Any page: also a list.
         try:
-            hook(Spent(what=self.what, model=model, usage=usage, meta=meta))
+            hook(Spent(what=self.what, model=model, usage=usage, meta=meta, cost=self._cost(model, usage)))
         except Exception as error:  # noqa: BLE001  (as said above)
             logger.warning("%s: on_usage raised %s", self.what, type(error).__name__)
+
+    def _cost(self, model: str, usage: object) -> float | None:
+        prices = self.settings.prices
+        if prices is None:
+            return None
+        asked = self.fields.get("n") if isinstance(self.fields, Mapping) and "/images/" in self.what else 1
+        return prices.cost(model, usage, images=asked if isinstance(asked, int) and asked > 0 else 1)
 
     @property
     def once(self) -> bool:

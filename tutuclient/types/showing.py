@@ -41,7 +41,7 @@ def message(said: Any) -> Iterator[str]:
     if said.refusal:
         yield html.small(["refused"])
         yield html.text(said.refusal)
-    calls = said.tool_calls or []
+    calls: list[Any] = said.tool_calls or []
     for call in calls[:_MOST_CALLS]:
         name, written = call.function.name, call.function.arguments
         if call.custom is not None:
