@@ -107,6 +107,9 @@ class TutuClient:
             covers them.
         on_usage: Called with a ``Spent``, what an answer used, once the answer is complete. It must be quick, and
             what it raises is only logged.
+        observers: Functions that get each call as an ``ObservedCall`` when it begins, and return None or a
+            ``CallListener``, which is told how the call goes up to its end, or that of its stream.
+            ``tutuclient.integrations.otel`` has one for traces and metrics. What they raise is only logged.
 
     Raises:
         ConfigError: A setting is missing or cannot work.

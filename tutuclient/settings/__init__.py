@@ -50,6 +50,10 @@ Middleware: TypeAlias = Callable[[Any, Callable[[Any], Awaitable[Any]]], Awaitab
 """``async def middleware(request, call_next)``: returns what ``await call_next(request)`` does, or something else."""
 
 
+Observer: TypeAlias = Callable[[Any], Any]
+"""``def observer(call)``: gets an ``ObservedCall`` as it begins; returns the ``CallListener`` of that call, or None."""
+
+
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
     """What one answer used, for ``on_usage``.
 
@@ -101,14 +105,22 @@ def _listener(value: Any, name: str) -> Any:
 
 
 def _middleware(value: Any, name: str) -> tuple[Middleware, ...]:
+    return _functions(value, name, "async functions", "async functions of a request and call_next")
+
+
+def _observers(value: Any, name: str) -> tuple[Observer, ...]:
+    return _functions(value, name, "functions", "functions of an ObservedCall")
+
+
+def _functions(value: Any, name: str, kind: str, meant: str) -> tuple[Any, ...]:
     listed: object = value
     if isinstance(listed, str | bytes) or not isinstance(listed, Iterable):
-        raise ConfigError(f"{name} must be a list of async functions; got {shown(value)}")
-    layers: tuple[Any, ...] = tuple(value)
-    for layer in layers:
-        if not callable(layer):
-            raise ConfigError(f"{name} must hold async functions of a request and call_next; got {shown(layer)}")
-    return layers
+        raise ConfigError(f"{name} must be a list of {kind}; got {shown(value)}")
+    functions: tuple[Any, ...] = tuple(value)
+    for function in functions:
+        if not callable(function):
+            raise ConfigError(f"{name} must hold {meant}; got {shown(function)}")
+    return functions
 
 
 # --- the table ------------------------------------------------------------------------------------------------------
@@ -126,6 +138,7 @@ class Changes(TypedDict, total=False):
     middleware: Sequence[Middleware] | None
     attempt_middleware: Sequence[Middleware] | None
     on_usage: Callable[[Spent], object] | None
+    observers: Sequence[Observer] | None
 
 
 class Options(Changes, total=False):
@@ -169,6 +182,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
     attempt_middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
     on_usage: Annotated[Callable[[Spent], object] | None, _listener] = None
+    observers: Annotated[tuple[Observer, ...], _observers] = ()
 
     @property
     def slots(self) -> int:

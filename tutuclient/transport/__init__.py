@@ -15,6 +15,8 @@ from tutuclient.errors import ConfigError
 from tutuclient.transport.admission import new_pace
 from tutuclient.transport.call import Call
 from tutuclient.transport.middleware import Request, through
+from tutuclient.transport.observers import EVERYWHERE, observe
+from tutuclient.transport.observing import CallEnd, CallListener, ObservedCall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from tutuclient.transport.pool import Pool
     from tutuclient.transport.reply import Reply
 
-__all__ = ["Call", "Request", "Transport"]
+__all__ = ["Call", "CallEnd", "CallListener", "ObservedCall", "Request", "Transport"]
 
 T = TypeVar("T")
 
@@ -67,6 +69,10 @@ class Transport:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             raise ConfigError(_NO_LOOP) from None
+        if (call.settings.observers or EVERYWHERE) and call.observation is None:
+            observation = observe(call)
+            if observation is not None:
+                return await observation.run(lambda: self.run(call, use))
         pool = self._pools.get(loop) or await self._open_pool()
         if not call.settings.middleware:
             return await self._attempts(pool, call).run(use)
