@@ -23,7 +23,7 @@ from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
 from tutuclient.resources.parsing import check_untyped
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
-from tutuclient.transport import Transport
+from tutuclient.transport import Transport, logs
 from tutuclient.types.chat import CallFields
 
 if TYPE_CHECKING:
@@ -111,6 +111,9 @@ class TutuClient:
             ``CallListener``, which is told how the call goes up to its end, or that of its stream.
             ``tutuclient.integrations.otel`` has one for traces and metrics. What they raise is only logged.
 
+    The environment's ``TUTU_LOG=info`` writes a line a call to stderr, ``debug`` one an attempt too; they are
+    ``logging``'s, on the logger "tutuclient".
+
     Raises:
         ConfigError: A setting is missing or cannot work.
         TypeError: There is no such setting.
@@ -130,6 +133,7 @@ class TutuClient:
             del api_key, base_url, options
             error.__context__ = None
             raise error.with_traceback(None) from None
+        logs.start(logs.VARIABLE)
         self._bind(settings, Transport(settings))
 
     def _bind(self, settings: Settings, transport: Transport) -> None:

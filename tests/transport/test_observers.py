@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -36,6 +37,11 @@ def settings(**more: Any) -> Settings:
 def test_a_call_without_listeners_is_not_observed() -> None:
     assert observe(Call(settings(), "GET", "/models")) is None
     assert observe(Call(settings(observers=[lambda _: None]), "GET", "/models")) is None
+
+
+def test_the_log_listens_when_its_level_is_on(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "tutuclient"):
+        assert observe(Call(settings(), "GET", "/models")) is not None
 
 
 async def test_observers_of_all_clients_see_each_of_them(server: Server, everywhere: list[ObservedCall]) -> None:

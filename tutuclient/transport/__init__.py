@@ -6,6 +6,7 @@ This module is what a client is created with. aiohttp is imported with the first
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from tutuclient._threads import in_thread
 from tutuclient.errors import ConfigError
 from tutuclient.transport.admission import new_pace
-from tutuclient.transport.call import Call
+from tutuclient.transport.call import Call, logger
 from tutuclient.transport.middleware import Request, through
 from tutuclient.transport.observers import EVERYWHERE, observe
 from tutuclient.transport.observing import CallEnd, CallListener, ObservedCall
@@ -69,7 +70,7 @@ class Transport:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             raise ConfigError(_NO_LOOP) from None
-        if (call.settings.observers or EVERYWHERE) and call.observation is None:
+        if (call.settings.observers or EVERYWHERE or logger.isEnabledFor(logging.INFO)) and call.observation is None:
             observation = observe(call)
             if observation is not None:
                 return await observation.run(lambda: self.run(call, use))

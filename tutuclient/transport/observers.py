@@ -1,9 +1,11 @@
-"""Who observes a call: the client's observers, and those of all clients."""
+"""Who observes a call: the client's observers, those of all clients, and the log."""
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
+from tutuclient.transport.logs import LogLines
 from tutuclient.transport.observing import Observation, ObservedCall, logger
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ def observe(call: Call) -> Observation | None:
     """Show a call that begins to its observers; return what tells their listeners, or None when there are none."""
     observers = (*call.settings.observers, *EVERYWHERE)
     seen = ObservedCall(call, observers)
-    listeners: list[CallListener] = []
+    # The log comes first: its lines are written while the span of a trace is still the current one.
+    listeners: list[CallListener] = [LogLines(seen)] if logger.isEnabledFor(logging.INFO) else []
     for observer in observers:
         try:
             listener = observer(seen)
