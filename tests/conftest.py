@@ -32,7 +32,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TUTU_API_KEY", "TUTU_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "TUTU_LOG", "OPENAI_LOG"):
         monkeypatch.delenv(name, raising=False)
 
 

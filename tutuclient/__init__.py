@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from tutuclient.streams.chat import ChatStream
     from tutuclient.streams.events import EventStream
     from tutuclient.tools import Tool
-    from tutuclient.transport import Request
+    from tutuclient.transport import CallEnd, CallListener, ObservedCall, Request
     from tutuclient.types import (
         Balance,
         ChatCompletion,
@@ -124,6 +124,8 @@ __all__ = [
     "BatchStoppedError",
     "BatchSummary",
     "Budget",
+    "CallEnd",
+    "CallListener",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatCompletionStream",
@@ -163,6 +165,7 @@ __all__ = [
     "ModelList",
     "NoImageError",
     "NotFoundError",
+    "ObservedCall",
     "OpenAIError",
     "OpenResponse",
     "Outcome",
@@ -238,7 +241,7 @@ _DEFINED_IN: dict[str, tuple[str, ...]] = {
     "streams.audio": ("SoundStream",),
     "streams.chat": ("ChatStream",),
     "tools": ("Tool",),
-    "transport": ("Request",),
+    "transport": ("CallEnd", "CallListener", "ObservedCall", "Request"),
 }
 _DEFINED_IN["types"] = tuple({*__all__} - {"__version__", *(name for names in _DEFINED_IN.values() for name in names)})
 _MODULE_OF = {name: module for module, names in _DEFINED_IN.items() for name in names}

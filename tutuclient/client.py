@@ -25,7 +25,7 @@ from tutuclient.resources.models import Models
 from tutuclient.resources.parsing import check_untyped
 from tutuclient.resources.prices import PricePage
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
-from tutuclient.transport import Transport
+from tutuclient.transport import Transport, logs
 from tutuclient.types.chat import CallFields
 
 if TYPE_CHECKING:
@@ -113,6 +113,12 @@ class TutuClient(AnyEndpointCalls):
         on_usage: Called with a ``Spent``, what an answer used, once the answer is complete. It must be quick, and
             what it raises is only logged.
         prices: What ``await client.prices()`` returned, of which ``Spent.cost`` is computed.
+        observers: Functions that get each call as an ``ObservedCall`` when it begins, and return None or a
+            ``CallListener``, which is told how the call goes up to its end, or that of its stream.
+            ``tutuclient.integrations.otel`` has one for traces and metrics. What they raise is only logged.
+
+    The environment's ``TUTU_LOG=info`` writes a line a call to stderr, ``debug`` one an attempt too; they are
+    ``logging``'s, on the logger "tutuclient".
 
     Raises:
         ConfigError: A setting is missing or cannot work.
@@ -133,6 +139,7 @@ class TutuClient(AnyEndpointCalls):
             del api_key, base_url, options
             error.__context__ = None
             raise error.with_traceback(None) from None
+        logs.start(logs.VARIABLE)
         self._bind(settings, Transport(settings))
 
     def _bind(self, settings: Settings, transport: Transport) -> None:

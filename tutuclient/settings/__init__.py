@@ -52,6 +52,10 @@ Middleware: TypeAlias = Callable[[Any, Callable[[Any], Awaitable[Any]]], Awaitab
 """``async def middleware(request, call_next)``: returns what ``await call_next(request)`` does, or something else."""
 
 
+Observer: TypeAlias = Callable[[Any], Any]
+"""``def observer(call)``: gets an ``ObservedCall`` as it begins; returns the ``CallListener`` of that call, or None."""
+
+
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
     """What one answer used, for ``on_usage``.
 
@@ -112,14 +116,22 @@ def _prices(value: Any, name: str) -> Prices:
 
 
 def _middleware(value: Any, name: str) -> tuple[Middleware, ...]:
+    return _functions(value, name, "async functions", "async functions of a request and call_next")
+
+
+def _observers(value: Any, name: str) -> tuple[Observer, ...]:
+    return _functions(value, name, "functions", "functions of an ObservedCall")
+
+
+def _functions(value: Any, name: str, kind: str, meant: str) -> tuple[Any, ...]:
     listed: object = value
     if isinstance(listed, str | bytes) or not isinstance(listed, Iterable):
-        raise ConfigError(f"{name} must be a list of async functions; got {shown(value)}")
-    layers: tuple[Any, ...] = tuple(value)
-    for layer in layers:
-        if not callable(layer):
-            raise ConfigError(f"{name} must hold async functions of a request and call_next; got {shown(layer)}")
-    return layers
+        raise ConfigError(f"{name} must be a list of {kind}; got {shown(value)}")
+    functions: tuple[Any, ...] = tuple(value)
+    for function in functions:
+        if not callable(function):
+            raise ConfigError(f"{name} must hold {meant}; got {shown(function)}")
+    return functions
 
 
 # --- the table ------------------------------------------------------------------------------------------------------
@@ -138,6 +150,7 @@ class Changes(TypedDict, total=False):
     attempt_middleware: Sequence[Middleware] | None
     on_usage: Callable[[Spent], object] | None
     prices: Prices | None
+    observers: Sequence[Observer] | None
 
 
 class Options(Changes, total=False):
@@ -188,6 +201,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     attempt_middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
     on_usage: Annotated[Callable[[Spent], object] | None, _listener] = None
     prices: Annotated[Prices | None, _prices] = None
+    observers: Annotated[tuple[Observer, ...], _observers] = ()
 
     @property
     def slots(self) -> int:
