@@ -28,7 +28,7 @@ FLOORS = (
     {"resources"},
     {"batch"},
     {"client"},
-    {"compat", "integrations"},
+    {"compat", "integrations", "ui"},
     {"cli", "__main__"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
