@@ -49,7 +49,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 LIBRARIES = {
     "aiohttp": {"transport", "testing", "downloads", "standin"},
     "yarl": {"transport", "downloads"},
-    "msgspec": {"media", "types", "tools", "wire", "settings", "streams", "resources", "compat", "batch"},
+    "msgspec": {"media", "types", "tools", "wire", "settings", "streams", "resources", "compat", "batch", "ui"},
     "anyio": {"media", "downloads", "resources", "_threads"},
     "trustme": {"testing"},
     "typer": {"cli"},
