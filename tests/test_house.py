@@ -47,7 +47,7 @@ MOST_LINES_OF_A_FUNCTION = 60
 LONG_FUNCTIONS: dict[str, str] = {}
 
 LIBRARIES = {
-    "aiohttp": {"transport", "testing", "downloads", "standin"},
+    "aiohttp": {"transport", "testing", "downloads", "standin", "ui"},
     "yarl": {"transport", "downloads"},
     "msgspec": {"media", "types", "tools", "wire", "settings", "streams", "resources", "compat", "batch", "ui"},
     "anyio": {"media", "downloads", "resources", "_threads"},
