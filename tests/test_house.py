@@ -20,7 +20,7 @@ FLOORS = (
     {"errors", "_meta", "_unset"},
     {"media", "_threads", "_descriptors"},
     {"types"},
-    {"settings", "retry", "limits", "pace", "diagnostics", "tools"},
+    {"settings", "retry", "limits", "pace", "chooser", "diagnostics", "tools"},
     {"wire"},
     {"transport"},
     {"downloads", "streams"},
