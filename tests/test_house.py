@@ -20,7 +20,7 @@ FLOORS = (
     {"errors", "_meta", "_unset"},
     {"media", "_threads", "_descriptors", "_notebook"},
     {"types"},
-    {"settings", "retry", "limits", "pace", "diagnostics", "docstrings", "tools"},
+    {"settings", "retry", "limits", "pace", "chooser", "diagnostics", "docstrings", "tools"},
     {"wire"},
     {"transport"},
     {"downloads", "streams"},

@@ -29,6 +29,8 @@ from tutuclient.settings.headers import clean_query as clean_query
 from tutuclient.settings.headers import header_lines as header_lines
 from tutuclient.settings.headers import merged_headers as merged_headers
 from tutuclient.settings.headers import own_headers as own_headers
+from tutuclient.settings.relays import Relay as Relay
+from tutuclient.settings.relays import Traits, clean_relays, clean_traits
 from tutuclient.settings.secret import Secret as Secret
 from tutuclient.settings.secret import SecretBytes as SecretBytes
 from tutuclient.settings.secret import hidden as hidden
@@ -162,6 +164,7 @@ class Options(Changes, total=False):
     tokens_per_minute: int | None
     max_response_bytes: int
     proxy: str | None
+    relays: Sequence[Relay] | None
     verify: bool | str | ssl.SSLContext
     allow_private_downloads: bool
 
@@ -176,6 +179,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         key_variable: The variable of the environment that the key was read from, or "".
         url_variable: The same of the base URL.
+        relays: The settings for each of several relays, in whose place the first one's stand here; () for one relay.
+        relay: What makes the relay apart whose settings these are, where it is one of several.
     """
 
     api_key: str
@@ -202,6 +207,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     on_usage: Annotated[Callable[[Spent], object] | None, _listener] = None
     prices: Annotated[Prices | None, _prices] = None
     observers: Annotated[tuple[Observer, ...], _observers] = ()
+    relays: tuple[Settings, ...] = ()
+    relay: Traits | None = None
 
     @property
     def slots(self) -> int:
@@ -240,6 +247,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         # Tracebacks with locals print this frame, so no name in it holds the bare key: swapped, it is in base_url.
         api_key, base_url = hidden(api_key), hidden(base_url)
+        relays: Any = options.pop("relays", None)
+        if relays is not None and relays is not UNSET:
+            if api_key is not None or base_url is not None:
+                raise ConfigError("pass relays=, or api_key= and base_url=, not both: each Relay has its own")
+            return cls._of_several(clean_relays(relays), user_agent, options)
         key, url, key_variable, url_variable = find_credentials(api_key, base_url, getenv)
         headers = own_headers(key, user_agent)
         fields = _fields(options, _OPTIONS, _RETRY, headers)
@@ -254,8 +266,47 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             **fields,
         )
 
+    @classmethod
+    def _of_several(cls, relays: Sequence[Relay], user_agent: str, options: Any) -> Settings:
+        """Build the settings of a client of several relays, each as if it were the only one."""
+        found: list[Settings] = []
+        for number, relay in enumerate(relays):
+            rate: Any = {} if relay.rate is None else {"rate": relay.rate}
+            try:
+                each = cls.make(relay.api_key, relay.base_url, user_agent=user_agent, **{**options, **rate})
+                names = [one.relay.name for one in found if one.relay is not None]
+                traits = clean_traits(relay, each.base_url, names)
+            except ConfigError as error:
+                raise ConfigError(f"relays[{number}]: {error.message}") from None
+            found.append(msgspec.structs.replace(each, relay=traits))
+        return msgspec.structs.replace(found[0], relay=None, relays=tuple(found))
+
+    def at(self, relay: str) -> Settings:
+        """Return the settings for one of several relays.
+
+        Raises:
+            ConfigError: There is none of this name.
+        """
+        for each in self.relays or (self,):
+            if each.relay is not None and each.relay.name == relay:
+                return each
+        names = ", ".join(repr(each.relay.name) for each in self.relays or (self,) if each.relay is not None)
+        raise ConfigError(
+            f"no relay is called {shown(relay)}: " + (f"the names are {names}" if names else "the client has one only")
+        )
+
+    @property
+    def first(self) -> Settings:
+        """The settings for the first of several relays; these, where there is one."""
+        return self.relays[0] if self.relays else self
+
     def changed(
-        self, *, api_key: Key | None = None, base_url: str | None = None, **changes: Unpack[Changes]
+        self,
+        *,
+        api_key: Key | None = None,
+        base_url: str | None = None,
+        relay: str | None = None,
+        **changes: Unpack[Changes],
     ) -> Settings:
         """Return settings with changes; headers and query parameters are added to those that there are.
 
@@ -264,7 +315,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             TypeError: There is no such setting, or a copy of a client cannot have its own.
         """
         api_key = hidden(api_key)  # As in ``make``.
-        settings = self
+        settings = self if relay is None else self.at(relay)
+        if settings.relays or settings.relay is not None:
+            if api_key is not None or base_url is not None:
+                name = "base_url" if api_key is None else "api_key"
+                raise ConfigError(f"a client of several relays has a {name} for each: build another with relays=[…]")
+            relays = tuple(each.changed(**changes) for each in settings.relays)
+            settings = msgspec.structs.replace(settings, relays=relays)
         if callable(api_key):
             settings = msgspec.structs.replace(self, key_source=api_key, key_variable="")
         elif api_key is not None:

@@ -196,6 +196,11 @@ def clean_key(text: object) -> Secret:
     return key
 
 
+def is_address(text: str) -> bool:
+    """Return whether text begins as an address does, with a scheme or a loopback host."""
+    return _ADDRESS.match(text.strip().strip(_QUOTES)) is not None
+
+
 def _bare_key(text: str) -> Secret:
     key = text.strip().strip(_QUOTES).strip()
     return Secret(_BEARER.sub("", key).strip(_QUOTES).strip())
