@@ -14,7 +14,7 @@ from tutuclient.settings import SecretBytes, Spent, merged_headers
 
 if TYPE_CHECKING:
     from tutuclient._meta import Meta
-    from tutuclient.settings import RetryPolicy, Settings, Timeout
+    from tutuclient.settings import Proxy, RetryPolicy, Settings, Timeout
     from tutuclient.wire import Body
 
 _SEPARATORS = re.compile(r"[/\\]")
@@ -63,6 +63,7 @@ class Call:
         stream: The result goes on reading after the call has returned.
         max_bytes: The largest answer to take.
         settings: The client's settings at the time of the call.
+        proxy: What it goes through, once it is being made; or None.
         tokens: How many the answer took, where a limit on them is kept and the relay reports it.
     """
 
@@ -74,6 +75,7 @@ class Call:
         "max_bytes",
         "method",
         "own_headers",
+        "proxy",
         "retry",
         "settings",
         "stream",
@@ -114,6 +116,7 @@ class Call:
         self.stream: bool = stream
         self.max_bytes: int = settings.max_response_bytes
         self.tokens: int | None = None
+        self.proxy: Proxy | None = None
 
     def seconds(self, kind: str) -> float | None:
         """Return how many seconds a limit has, for messages; None for one that the caller cannot set."""
