@@ -52,6 +52,7 @@ LIBRARIES = {
     "msgspec": {"media", "types", "tools", "wire", "settings", "streams", "resources", "compat", "batch", "ui"},
     "anyio": {"media", "downloads", "resources", "_threads"},
     "trustme": {"testing"},
+    "aiohttp_socks": {"transport"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

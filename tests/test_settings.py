@@ -20,6 +20,7 @@ from tutuclient.settings import (
     UNSET,
     Changes,
     Options,
+    Proxies,
     RetryPolicy,
     Secret,
     Settings,
@@ -527,6 +528,8 @@ def test_what_is_not_given_has_its_default(name: str, value: Any) -> None:
     made = settings(api_key=KEY, **{name: value})
     if name == "timeout" and value is None:
         assert made.timeout == Timeout(total=None)
+    elif name == "proxy" and value is None:
+        assert made.proxy == Proxies()
     else:
         assert made == settings(api_key=KEY)
 

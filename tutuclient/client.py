@@ -101,7 +101,12 @@ class TutuClient(AnyEndpointCalls):
             as large again.
         default_headers: Headers for every call, over the client's own.
         default_query: Query parameters for every call.
-        proxy: An ``http://`` or ``https://`` proxy. The environment's proxies are not used.
+        proxy: "env", the default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, read now, by the rules of curl,
+            requests and httpx (on Windows and macOS the system's settings without them). Loopback is never proxied, and
+            a proxy that cannot be used is an error. An address is for everything, loopback too: ``http://``,
+            ``https://``, and with the extra ``socks`` ``socks5h://`` (the proxy looks up names), ``socks5://``,
+            ``socks4a://``, ``socks4://``; ``user:password@`` in it is percent-encoded. None is none. Downloads of
+            images go through it too. A pickled client reads the environment again where it arrives.
         verify: True; the path of a file of certificate authorities; an ``ssl.SSLContext``; False checks nothing, and
             warns.
         strict_finish: A stream that ends with ``[DONE]`` and without a ``finish_reason`` raises.
@@ -195,6 +200,12 @@ class TutuClient(AnyEndpointCalls):
     def timeout(self) -> Timeout:
         """The limits of a call."""
         return self._settings.timeout
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy that calls go through, without its password, and where the setting came from; or None."""
+        route = self._settings.route
+        return None if route is None else str(route)
 
     @property
     def pace(self) -> PaceState:

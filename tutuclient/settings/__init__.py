@@ -21,7 +21,7 @@ from tutuclient._unset import Unset as Unset
 from tutuclient._unset import is_unset as is_unset
 from tutuclient.errors import ConfigError
 from tutuclient.settings.credentials import DEFAULT_BASE_URL as DEFAULT_BASE_URL
-from tutuclient.settings.credentials import clean_base_url, clean_key, clean_proxy, find_credentials, read_again
+from tutuclient.settings.credentials import clean_base_url, clean_key, find_credentials, read_again
 from tutuclient.settings.credentials import origin_of as origin_of
 from tutuclient.settings.headers import bearer
 from tutuclient.settings.headers import clean_headers as clean_headers
@@ -29,6 +29,10 @@ from tutuclient.settings.headers import clean_query as clean_query
 from tutuclient.settings.headers import header_lines as header_lines
 from tutuclient.settings.headers import merged_headers as merged_headers
 from tutuclient.settings.headers import own_headers as own_headers
+from tutuclient.settings.proxies import Proxies as Proxies
+from tutuclient.settings.proxies import Proxy as Proxy
+from tutuclient.settings.proxies import clean_proxy as clean_proxy
+from tutuclient.settings.proxies import environment_proxies
 from tutuclient.settings.relays import Relay as Relay
 from tutuclient.settings.relays import Traits, clean_relays, clean_traits
 from tutuclient.settings.secret import Secret as Secret
@@ -198,7 +202,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_minute: Annotated[int | None, _whole_number] = None
     max_response_bytes: Annotated[int, _whole_number] = 64 * 2**20
     default_query: Annotated[Mapping[str, str], _query] = msgspec.field(default_factory=dict[str, str])
-    proxy: Annotated[str | None, clean_proxy] = None
+    proxy: Annotated[Proxies, clean_proxy] = msgspec.field(default_factory=lambda: environment_proxies(implied=True))
     verify: Annotated[Any, _unchecked] = True  # A file of certificates is read with the first call, as files may block.
     strict_finish: Annotated[bool, _true_or_false] = False
     allow_private_downloads: Annotated[bool, _true_or_false] = False
@@ -221,6 +225,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Scheme, host and port of the relay, the port always written."""
         return origin_of(self.base_url)
 
+    @property
+    def route(self) -> Proxy | None:
+        """The proxy that the relay is reached through, or None.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
+        return self.proxy.of(self.base_url)
+
     @classmethod
     def make(
         cls,
@@ -239,7 +252,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             user_agent: The value of the header User-Agent.
             getenv: Returns the value of a variable, or None. It is a function, as tracebacks with locals show a mapping
                 with all that is in it.
-            **options: What is None or UNSET has its default; a ``timeout`` of None is no limit.
+            **options: What is None or UNSET has its default; a ``timeout`` of None is no limit, a ``proxy`` of None is
+                no proxy.
 
         Raises:
             ConfigError: A setting is missing or cannot work; the message says what to do.
@@ -257,7 +271,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         fields = _fields(options, _OPTIONS, _RETRY, headers)
         if "header_lines" not in fields:
             fields |= {"headers": headers, "header_lines": header_lines(headers)}
-        return cls(
+        made = cls(
             api_key=key,
             base_url=url,
             key_source=api_key if callable(api_key) else None,
@@ -265,6 +279,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             url_variable=url_variable,
             **fields,
         )
+        _ = made.route  # A proxy that cannot be used is told of now, and not by the first call.
+        return made
 
     @classmethod
     def _of_several(cls, relays: Sequence[Relay], user_agent: str, options: Any) -> Settings:
@@ -366,6 +382,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     if hasattr(hint, "__metadata__")
 }
 _RETRY = RetryPolicy()
+_NONE_COUNTS = frozenset({"timeout", "proxy"})
 _OPTIONS, _CHANGES = frozenset(Options.__annotations__), frozenset(Changes.__annotations__)
 
 
@@ -387,7 +404,7 @@ def _fields(
     fields: dict[str, Any] = {}
     parts: dict[str, Any] = {}
     for name, value in keywords.items():
-        if value is not UNSET and (value is not None or name == "timeout"):
+        if value is not UNSET and (value is not None or name in _NONE_COUNTS):
             if name in _CHECKS:
                 fields[name] = _CHECKS[name](value, name)
             else:

@@ -14,7 +14,7 @@ from tutuclient.settings import SecretBytes, Spent, merged_headers
 
 if TYPE_CHECKING:
     from tutuclient._meta import Meta
-    from tutuclient.settings import RetryPolicy, Settings, Timeout
+    from tutuclient.settings import Proxy, RetryPolicy, Settings, Timeout
     from tutuclient.transport.observing import Observation
     from tutuclient.wire import Body
 
@@ -67,6 +67,7 @@ class Call:
         stream: The result goes on reading after the call has returned.
         max_bytes: The largest answer to take.
         settings: The client's settings at the time of the call.
+        proxy: What it goes through, once it is being made; or None.
         tokens: How many the answer took, where a limit on them is kept and the relay reports it.
         observation: What its listeners are told by, from its beginning to its end; None where nobody listens.
     """
@@ -81,6 +82,7 @@ class Call:
         "method",
         "observation",
         "own_headers",
+        "proxy",
         "retry",
         "settings",
         "stream",
@@ -124,6 +126,7 @@ class Call:
         self.max_bytes: int = settings.max_response_bytes
         self.tokens: int | None = None
         self.observation: Observation | None = None
+        self.proxy: Proxy | None = None
 
     @property
     def shown(self) -> str:
