@@ -47,10 +47,21 @@ MOST_LINES_OF_A_FUNCTION = 60
 LONG_FUNCTIONS: dict[str, str] = {}
 
 LIBRARIES = {
-    "aiohttp": {"transport", "testing", "downloads", "standin"},
+    "aiohttp": {"transport", "testing", "downloads", "standin", "integrations"},
     "yarl": {"transport", "downloads"},
-    "msgspec": {"media", "types", "tools", "wire", "settings", "streams", "resources", "compat", "batch"},
-    "anyio": {"media", "downloads", "resources", "_threads"},
+    "msgspec": {
+        "media",
+        "types",
+        "tools",
+        "wire",
+        "settings",
+        "streams",
+        "resources",
+        "compat",
+        "batch",
+        "integrations",
+    },
+    "anyio": {"media", "downloads", "resources", "_threads", "integrations"},
     "trustme": {"testing"},
     "typer": {"cli"},
     "rich": {"cli"},
