@@ -103,8 +103,15 @@ async def answered(reader: asyncio.StreamReader) -> bytes:
     return await reader.read(-1)
 
 
-async def scene(relay: Server, origin: str, kind: str, browsers: int) -> list[float]:
+async def scene(relay: Server, origin: str, kind: str, browsers: int, apart: float = 0) -> list[float]:
     """Let half of the browsers leave after five tokens, and the others be answered.
+
+    Args:
+        relay: Where the app asks.
+        origin: Where the app is.
+        kind: Its endpoint.
+        browsers: How many there are.
+        apart: Seconds between one that leaves and the next; 0 lets all leave at once.
 
     Returns:
         The seconds until the relay saw each of those that left.
@@ -131,6 +138,7 @@ async def scene(relay: Server, origin: str, kind: str, browsers: int) -> list[fl
             if number % 2:
                 ready.append(number)
                 await leave.wait()
+                await asyncio.sleep(apart * number)
                 left[name] = time.monotonic()
                 return b""
             return await answered(reader)
