@@ -46,11 +46,12 @@ LONG_FILES: dict[str, str] = {}
 MOST_LINES_OF_A_FUNCTION = 60
 LONG_FUNCTIONS: dict[str, str] = {}
 
+STRUCTS_IN = {"media", "types", "tools", "wire", "settings", "streams", "resources", "compat", "batch"}
 LIBRARIES = {
-    "aiohttp": {"transport", "testing", "downloads", "standin", "ui"},
+    "aiohttp": {"transport", "testing", "downloads", "standin", "integrations", "ui"},
     "yarl": {"transport", "downloads"},
-    "msgspec": {"media", "types", "tools", "wire", "settings", "streams", "resources", "compat", "batch", "ui"},
-    "anyio": {"media", "downloads", "resources", "_threads"},
+    "msgspec": STRUCTS_IN | {"integrations", "ui"},
+    "anyio": {"media", "downloads", "resources", "_threads", "integrations"},
     "trustme": {"testing"},
     "aiohttp_socks": {"transport"},
     "typer": {"cli"},
