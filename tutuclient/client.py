@@ -16,14 +16,14 @@ from tutuclient.resources.audio import Audio
 from tutuclient.resources.chat import Chat
 from tutuclient.resources.completions import TextCompletions
 from tutuclient.resources.embeddings import Embeddings
-from tutuclient.resources.generic import AnyEndpoint, AnyFields
+from tutuclient.resources.generic import AnyEndpointCalls
 from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
 from tutuclient.resources.parsing import check_untyped
 from tutuclient.resources.prices import PricePage
 from tutuclient.resources.task_messages import prompt_text, question
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
-from tutuclient.transport import Transport
+from tutuclient.transport import Transport, logs
 from tutuclient.types.chat import CallFields
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from tutuclient.pace import PaceState
     from tutuclient.settings import Key, RetryPolicy, Timeout
     from tutuclient.streams.chat import ChatStream
-    from tutuclient.streams.events import EventStream
     from tutuclient.types.account import Balance
     from tutuclient.types.chat import ChatCompletion
     from tutuclient.types.prices import Prices
@@ -65,7 +64,7 @@ class ImageTaskFields(TaskFields, total=False):
 _FIELDS = wire.names(ImageTaskFields, "stream", "images", "prompt")
 
 
-class TutuClient:
+class TutuClient(AnyEndpointCalls):
     """A client of one relay, for use within asyncio.
 
     Building one does no I/O and needs no running loop. One object serves several
@@ -100,7 +99,12 @@ class TutuClient:
             as large again.
         default_headers: Headers for every call, over the client's own.
         default_query: Query parameters for every call.
-        proxy: An ``http://`` or ``https://`` proxy. The environment's proxies are not used.
+        proxy: "env", the default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, read now, by the rules of curl,
+            requests and httpx (on Windows and macOS the system's settings without them). Loopback is never proxied, and
+            a proxy that cannot be used is an error. An address is for everything, loopback too: ``http://``,
+            ``https://``, and with the extra ``socks`` ``socks5h://`` (the proxy looks up names), ``socks5://``,
+            ``socks4a://``, ``socks4://``; ``user:password@`` in it is percent-encoded. None is none. Downloads of
+            images go through it too. A pickled client reads the environment again where it arrives.
         verify: True; the path of a file of certificate authorities; an ``ssl.SSLContext``; False checks nothing, and
             warns.
         strict_finish: A stream that ends with ``[DONE]`` and without a ``finish_reason`` raises.
@@ -112,6 +116,12 @@ class TutuClient:
         on_usage: Called with a ``Spent``, what an answer used, once the answer is complete. It must be quick, and
             what it raises is only logged.
         prices: What ``await client.prices()`` returned, of which ``Spent.cost`` is computed.
+        observers: Functions that get each call as an ``ObservedCall`` when it begins, and return None or a
+            ``CallListener``, which is told how the call goes up to its end, or that of its stream.
+            ``tutuclient.integrations.otel`` has one for traces and metrics. What they raise is only logged.
+
+    The environment's ``TUTU_LOG=info`` writes a line a call to stderr, ``debug`` one an attempt too; they are
+    ``logging``'s, on the logger "tutuclient".
 
     Raises:
         ConfigError: A setting is missing or cannot work.
@@ -132,6 +142,7 @@ class TutuClient:
             del api_key, base_url, options
             error.__context__ = None
             raise error.with_traceback(None) from None
+        logs.start(logs.VARIABLE)
         self._bind(settings, Transport(settings))
 
     def _bind(self, settings: Settings, transport: Transport) -> None:
@@ -178,10 +189,6 @@ class TutuClient:
     def _price_page(self) -> PricePage:
         return PricePage(self._settings, self._transport)
 
-    @cached_property
-    def _any_endpoint(self) -> AnyEndpoint:
-        return AnyEndpoint(self._settings, self._transport)
-
     @property
     def base_url(self) -> str:
         """Where the API is, as cleaned."""
@@ -191,6 +198,12 @@ class TutuClient:
     def timeout(self) -> Timeout:
         """The limits of a call."""
         return self._settings.timeout
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy that calls go through, without its password, and where the setting came from; or None."""
+        route = self._settings.route
+        return None if route is None else str(route)
 
     @property
     def pace(self) -> PaceState:
@@ -291,66 +304,6 @@ class TutuClient:
 
     def __deepcopy__(self, _: dict[int, Any]) -> Self:
         return _bound(type(self), self._settings)
-
-    # --- any other endpoint ----------------------------------------------------------------------------------------
-
-    @with_keywords(AnyFields)
-    async def get(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with GET. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("GET", path, cast_to, **options)
-
-    @overload
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: Literal[False] = False, **options: Unpack[AnyFields]
-    ) -> T: ...
-
-    @overload
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: Literal[True], **options: Unpack[AnyFields]
-    ) -> EventStream[T]: ...
-
-    @overload
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: bool, **options: Unpack[AnyFields]
-    ) -> T | EventStream[T]: ...
-
-    @with_keywords(AnyFields)
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: bool = False, **options: Unpack[AnyFields]
-    ) -> T | EventStream[T]:
-        """Request any endpoint with POST. Retries, limits and errors are those of the endpoints that have methods.
-
-        Args:
-            path: Behind the base URL, with its slash (``/rerank``); or a whole address of the relay itself.
-            cast_to: The type to read the answer as: ``dict``, ``bytes``, ``str``, a msgspec Struct, a dataclass, a
-                TypedDict, a pydantic model…
-            stream: Return an ``EventStream`` of its events, each read as ``cast_to``. Where the endpoint wants the body
-                to ask for a stream, it has to do so too.
-            **options: ``body`` is sent as JSON, or with ``files`` (a source for each field's name) as a form.
-                ``makes_image`` is for what is paid for by the piece: such a call is not repeated when the first may
-                have been done. ``extra_headers``, ``extra_query`` and ``timeout`` are those of every call.
-
-        Raises:
-            ConfigError: The address is not the relay's, or the body cannot be written; nothing was sent.
-            APIError: The relay answered with an error, or the answer cannot be read as ``cast_to``.
-        """
-        ask = self._any_endpoint.open if stream else self._any_endpoint.send
-        return await ask("POST", path, cast_to, **options)
-
-    @with_keywords(AnyFields)
-    async def put(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with PUT. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("PUT", path, cast_to, **options)
-
-    @with_keywords(AnyFields)
-    async def patch(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with PATCH. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("PATCH", path, cast_to, **options)
-
-    @with_keywords(AnyFields)
-    async def delete(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with DELETE. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("DELETE", path, cast_to, **options)
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """The openai package's names, for code written for it: ``from tutuclient.compat import AsyncOpenAI``.
 
 ``AsyncOpenAI`` is a ``TutuClient`` that takes openai's settings and reads openai's
-environment variables: with OPENAI_API_KEY alone it calls api.openai.com. All else
+environment variables, OPENAI_LOG included: with OPENAI_API_KEY alone it calls
+api.openai.com. All else
 that ``TutuClient`` promises holds here too. Names of the openai package that have
 no counterpart raise an ImportError, which says what to do instead.
 
@@ -117,6 +118,7 @@ from tutuclient.settings import (
 )
 from tutuclient.streams.reading import Stream as AsyncStream
 from tutuclient.tools import Tool
+from tutuclient.transport import logs
 from tutuclient.types.base import Plain as BaseModel
 
 if TYPE_CHECKING:
@@ -259,6 +261,7 @@ class AsyncOpenAI(TutuClient):
             )
             options["default_headers"] = {**named, **(options.get("default_headers") or {})}
             super().__init__(_found(api_key), _found_address(base_url), **options)
+            logs.start(logs.VARIABLE, "OPENAI_LOG")
         except ConfigError as error:
             del base_url, options  # As in ``TutuClient``: they may hold secrets.
             raise error.with_traceback(None) from None
