@@ -51,6 +51,7 @@ LIBRARIES = {
     "yarl": {"transport", "downloads"},
     "msgspec": {"media", "types", "tools", "wire", "settings", "streams", "resources", "compat", "batch"},
     "anyio": {"media", "downloads", "resources", "_threads"},
+    "opentelemetry": {"integrations"},
     "trustme": {"testing"},
     "typer": {"cli"},
     "rich": {"cli"},
