@@ -23,6 +23,7 @@ and the text of errors, in which relays quote what they were sent.
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 from urllib.parse import urlsplit
 
@@ -197,6 +198,7 @@ class _TracedCall(CallListener):
         self._last_s = 0.0
         self._gaps: list[float] = []
         self._attempt: Span | None = None
+        self._attempt_end_ns = 0
         self._sending: _Current | None = None
         self.span: Span = tracing.tracer.start_span(
             self._name(), kind=trace.SpanKind.CLIENT, attributes=self._request_attributes()
@@ -258,7 +260,8 @@ class _TracedCall(CallListener):
             # HTTP's conventions have the status for its own errors, and the class for all others.
             bad = meta.status_code >= _BAD_STATUS
             _fail(span, error, str(meta.status_code) if bad else type(error).__name__)
-        span.end()
+        self._attempt_end_ns = time.time_ns()
+        span.end(end_time=self._attempt_end_ns)
 
     def _sent(self) -> None:
         if self._sending is not None:
@@ -308,7 +311,8 @@ class _TracedCall(CallListener):
             shared["error.type"] = type(end.error).__name__
         if self._operation is not None:
             self._measure(self._operation, end, shared)
-        span.end(end_time=end.time_ns)
+        # No child outlives its parent: the attempt of a stream ends with it.
+        span.end(end_time=max(end.time_ns, self._attempt_end_ns))
 
     def _measure(self, operation: genai.Operation, end: CallEnd, shared: dict[str, Any]) -> None:
         tracing, within, group = self._tracing, self._current.within, operation.group
