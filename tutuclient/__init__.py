@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from tutuclient.resources.responses import APIResponse, OpenResponse
     from tutuclient.resources.streaming import ChatCompletionStream
     from tutuclient.resources.tool_loop import ToolRun, ToolRunStream
-    from tutuclient.settings import RetryPolicy, Spent, Timeout
+    from tutuclient.settings import Relay, RetryPolicy, Spent, Timeout
     from tutuclient.streams.audio import SoundStream
     from tutuclient.streams.chat import ChatStream
     from tutuclient.streams.events import EventStream
@@ -93,6 +93,8 @@ if TYPE_CHECKING:
         Model,
         ModelList,
         ParsedChatCompletion,
+        Price,
+        Prices,
         SpeechStreamEvent,
         ToolCall,
         Transcription,
@@ -174,8 +176,11 @@ __all__ = [
     "PermissionDeniedError",
     "PictureSource",
     "PoolTimeoutError",
+    "Price",
+    "Prices",
     "RateLimitError",
     "Recording",
+    "Relay",
     "Request",
     "RequestWarning",
     "RetryPolicy",
@@ -233,7 +238,7 @@ _DEFINED_IN: dict[str, tuple[str, ...]] = {
     "resources.responses": ("APIResponse", "OpenResponse"),
     "resources.tool_loop": ("ToolRun", "ToolRunStream"),
     "resources.streaming": ("ChatCompletionStream",),
-    "settings": ("RetryPolicy", "Spent", "Timeout"),
+    "settings": ("Relay", "RetryPolicy", "Spent", "Timeout"),
     "streams.audio": ("SoundStream",),
     "streams.chat": ("ChatStream",),
     "tools": ("Tool",),

@@ -119,6 +119,7 @@ class Attempts:
         self._meta = Meta(attempts=1)
         self._progress = Progress()
         self._admission = pool.admission(call.settings)
+        call.proxy = pool.route
         self._slot: Slot | None = None
         self._refusals: _Refusals | None = None
         self._over = False
@@ -386,7 +387,13 @@ class Attempts:
         call = self._call
         resolving = "" if self._progress.connected else self._pool.resolving(call)
         error = exceptions.timeout_error(
-            kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image, resolving=resolving
+            kind,
+            call.what,
+            call.seconds(kind),
+            sent=sent,
+            makes_image=call.makes_image,
+            resolving=resolving,
+            proxy=call.proxy,
         )
         return error.with_details(request_id=self._meta.request_id)
 
@@ -497,7 +504,7 @@ class Attempts:
             sent=progress.sent,
             makes_image=call.makes_image,
             stale=progress.stale and call.once,
-            proxied=call.settings.proxy is not None,
+            proxy=call.proxy,
             resolving="" if progress.connected else self._pool.resolving(call),
         )
 
@@ -521,7 +528,7 @@ class Attempts:
                 headers=_plain(headers) if aiohttp_internals.is_watched(session) else headers,
                 allow_redirects=False,
                 timeout=pool.connect_timeout(call.timeout),
-                proxy=call.settings.proxy,
+                **pool.request_options,
             )
         finally:
             progress_of_attempt.reset(token)
@@ -529,9 +536,9 @@ class Attempts:
     async def _status_error(self, response: aiohttp.ClientResponse | aiohttp_internals.Response) -> APIError:
         """Return the error for an answer whose status is one."""
         call, meta = self._call, self._meta
-        if response.status == 407 and call.settings.proxy is not None:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
+        if response.status == 407 and call.proxy is not None and not call.proxy.is_socks:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
             response.close()
-            return exceptions.proxy_error(call.what, response.status)
+            return exceptions.proxy_error(call.what, response.status, call.proxy)
         data = b""
         self._limits.ease()
         try:

@@ -14,7 +14,7 @@ from tutuclient.settings import SecretBytes, Spent, merged_headers
 
 if TYPE_CHECKING:
     from tutuclient._meta import Meta
-    from tutuclient.settings import RetryPolicy, Settings, Timeout
+    from tutuclient.settings import Proxy, RetryPolicy, Settings, Timeout
     from tutuclient.transport.observing import Observation
     from tutuclient.wire import Body
 
@@ -67,6 +67,7 @@ class Call:
         stream: The result goes on reading after the call has returned.
         max_bytes: The largest answer to take.
         settings: The client's settings at the time of the call.
+        proxy: What it goes through, once it is being made; or None.
         tokens: How many the answer took, where a limit on them is kept and the relay reports it.
         observation: What its listeners are told by, from its beginning to its end; None where nobody listens.
     """
@@ -81,6 +82,7 @@ class Call:
         "method",
         "observation",
         "own_headers",
+        "proxy",
         "retry",
         "settings",
         "stream",
@@ -124,6 +126,7 @@ class Call:
         self.max_bytes: int = settings.max_response_bytes
         self.tokens: int | None = None
         self.observation: Observation | None = None
+        self.proxy: Proxy | None = None
 
     @property
     def shown(self) -> str:
@@ -153,9 +156,17 @@ class Call:
         if hook is None or usage is None:
             return
         try:
-            hook(Spent(what=self.what, model=self.model, usage=usage, meta=meta))
+            cost = self._cost(self.model, usage)
+            hook(Spent(what=self.what, model=self.model, usage=usage, meta=meta, cost=cost))
         except Exception as error:  # noqa: BLE001  (as said above)
             logger.warning("%s: on_usage raised %s", self.shown, type(error).__name__)
+
+    def _cost(self, model: str, usage: object) -> float | None:
+        prices = self.settings.prices
+        if prices is None:
+            return None
+        asked = self.fields.get("n") if isinstance(self.fields, Mapping) and "/images/" in self.what else 1
+        return prices.cost(model, usage, images=asked if isinstance(asked, int) and asked > 0 else 1)
 
     @property
     def once(self) -> bool:

@@ -141,7 +141,12 @@ class Reply:
 
     def _translate(self, error: BaseException) -> TutuError:
         problem = self._late or exceptions.broken(
-            error, self.call.what, connected=True, sent=True, makes_image=self.call.makes_image
+            error,
+            self.call.what,
+            connected=True,
+            sent=True,
+            makes_image=self.call.makes_image,
+            proxy=self.call.proxy,
         )
         return problem.with_details(request_id=self.meta.request_id)
 
@@ -198,7 +203,12 @@ class Reply:
     def fail(self, kind: Kind) -> None:
         """Close it because a limit has expired, and fail the read that waits, or the next one."""
         self._late = exceptions.timeout_error(
-            kind, self.call.what, self.call.seconds(kind), sent=True, makes_image=self.call.makes_image
+            kind,
+            self.call.what,
+            self.call.seconds(kind),
+            sent=True,
+            makes_image=self.call.makes_image,
+            proxy=self.call.proxy,
         )
         self._content.set_exception(self._late)
         if self.call.observation is not None:  # Before it is closed, which is another end.
