@@ -309,7 +309,7 @@ def _thoughts(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _tool_calls(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     calls: object = message.get("tool_calls")
-    for each in cast("list[Any]", calls) if isinstance(calls, list) else []:
+    for each in cast("Iterable[Any]", calls) if isinstance(calls, list) else ():
         call = _plain(each)
         function = _plain(call.get("function") or call.get("custom") or {})
         given: Any = function.get("arguments", function.get("input"))
