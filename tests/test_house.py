@@ -54,6 +54,7 @@ LIBRARIES = {
     "yarl": {"transport", "downloads"},
     "msgspec": STRUCTS_IN | {"integrations", "ui"},
     "anyio": {"media", "downloads", "resources", "_threads", "integrations"},
+    "opentelemetry": {"integrations"},
     "trustme": {"testing"},
     "aiohttp_socks": {"transport"},
     "typer": {"cli"},

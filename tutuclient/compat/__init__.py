@@ -2,9 +2,9 @@
 
 ``AsyncOpenAI`` is a ``TutuClient`` that takes openai's settings and reads openai's
 environment variables, OPENAI_LOG included: with OPENAI_API_KEY alone it calls
-api.openai.com. All else
-that ``TutuClient`` promises holds here too. Names of the openai package that have
-no counterpart raise an ImportError, which says what to do instead.
+api.openai.com. All else that ``TutuClient`` promises holds here too. Names of the
+openai package that have no counterpart raise an ImportError, which says what to do
+instead.
 
 Calls, keywords, attributes, exceptions, ``omit`` and ``NOT_GIVEN``, raw and streaming
 responses, ``model_dump()``, ``model_extra`` and ``_request_id`` are the same. There

@@ -202,9 +202,9 @@ class _Reading(Generic[E]):
         if self._observation is None:
             return
         if error is None:
-            self._observation.stream_ends(reply, "answered", lambda: self.reader.partial)
+            self._observation.read(reply)
         else:
-            self._observation.raised(reply, error, lambda: self.reader.partial)
+            self._observation.raised(reply, error)
 
     def _start(self, token: object) -> Reply:
         """Reserve the stream for the loop that reads under ``token``."""
