@@ -424,12 +424,13 @@
   };
 
   const readEvents = async (response, own) => {
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    const reader = response.body.getReader();
+    const decoder = new TextDecoder();
     let rest = "";
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      const lines = (rest + value).split("\n");
+      const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
       rest = lines.pop();
       for (const line of lines) if (line) happened(JSON.parse(line), own);
     }
@@ -459,17 +460,16 @@
   };
 
   const stop = async () => {
-    const { id, task: what } = call;
-    // Leaving is what stops a question. An order outlives its readers, so it is told.
-    if (what !== "ask") {
-      try {
-        await post(`/api/calls/${id}/stop`);
-        return;
-      } catch {
-        // Then at least nobody reads it.
-      }
+    const { id } = call;
+    // Browsers open six connections to a server, for all tabs: where others have them, leaving is what can be done.
+    const leave = leaving;
+    const timer = setTimeout(() => leave.abort(), 2000);
+    try {
+      await post(`/api/calls/${id}/stop`);
+    } catch {
+      leave.abort();
     }
-    leaving.abort();
+    if (call.id !== id || !running()) clearTimeout(timer);
   };
 
   const attach = (asked) => follow(asked, () => ask(`/api/calls/${encodeURIComponent(asked.id)}`, { signal: leaving.signal }));
