@@ -104,6 +104,8 @@
 
   // --- What is shown ---
 
+  // The call whose answer stands beside the task that is chosen.
+  const current = () => (call.task === task ? call : idle());
   const running = () => call.state === "asking" || call.state === "streaming";
 
   const sayAll = () => {
@@ -205,7 +207,7 @@
   const pair = (name, value) => [make("dt", {}, name), make("dd", {}, make("bdi", {}, visible(value)))];
 
   const renderEnd = () => {
-    const { end, wrong } = call;
+    const { end, wrong } = current();
     const stopped = end?.type === "stopped";
     const failed = wrong ?? (end?.type === "error" ? end : null);
     byId("trouble").hidden = !stopped && !failed;
@@ -241,6 +243,7 @@
   };
 
   const stateWords = () => {
+    const call = current();
     if (call.state === "asking") return call.progress || (call.thoughts ? words.thinking : words.asking[call.task]);
     if (call.state === "streaming") return words.writing;
     if (call.end?.type === "done") return words.finished;
@@ -249,6 +252,7 @@
   };
 
   const renderAnswer = () => {
+    const call = current();
     document.body.dataset.state = call.state;
     const text = byId("text");
     const wanted = visible(call.text);
