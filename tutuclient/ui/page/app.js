@@ -409,8 +409,9 @@
     clearInterval(clock);
     clock = setInterval(tick, 100);
     tick();
+    const sentByButton = document.activeElement === byId("send");
     render();
-    byId("stop").focus({ preventScroll: true });
+    if (sentByButton) byId("stop").focus({ preventScroll: true });
     try {
       const response = await open();
       await readEvents(response, own);
@@ -465,6 +466,8 @@
 
   const stop = async () => {
     const { id } = call;
+    // The button stands where the one that sends stood: the second of two clicks would stop what the first has ordered.
+    if (performance.now() - call.since < 600) return;
     // Browsers open six connections to a server, for all tabs: where others have them, leaving is what can be done.
     const leave = leaving;
     const timer = setTimeout(() => leave.abort(), 2000);
@@ -536,6 +539,9 @@
       send();
     });
     byId("stop").addEventListener("click", stop);
+    byId("stop").addEventListener("keydown", (event) => {
+      if (event.repeat) event.preventDefault(); // Of the key that has sent.
+    });
     byId("choose").addEventListener("click", choose);
     byId("replace").addEventListener("click", choose);
     byId("sample").addEventListener("click", takeSample);
