@@ -30,6 +30,7 @@ from tutuclient.transport import aiohttp_internals, exceptions
 from tutuclient.transport.admission import answering_items
 from tutuclient.transport.connection import Guard, Progress, progress_of_attempt
 from tutuclient.transport.deadlines import Limits
+from tutuclient.transport.doors import NotedBody
 from tutuclient.transport.middleware import through
 from tutuclient.transport.reply import Reply
 from tutuclient.wire import rate_headers
@@ -498,14 +499,18 @@ class Attempts:
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
         pool, call = self._pool, self._call
-        session = pool.session_once if call.makes_image else pool.session
+        session = pool.session_for(call)
         headers = call.headers
-        data: bytes | AsyncIterator[bytes] | None = None
+        data: bytes | AsyncIterator[bytes] | NotedBody | None = None
         if call.body is not None:
             data = call.body.plain
             if data is None:
                 headers["Content-Length"] = str(call.body.size_bytes)
                 data = _Upload(call.body, self._progress)
+            elif pool.door is not None:
+                data = NotedBody(data, self._progress, call)
+        elif pool.door is not None:
+            self._progress.connected = True  # Nobody tells whether there is a connection yet.
         token = progress_of_attempt.set(self._progress)
         try:
             return await session.request(
@@ -573,6 +578,7 @@ class _Upload:
         self._busy = True
         try:
             piece = await anext(self._pieces)
+            progress.connected = True  # Nothing is asked for before; over a session of the caller's nothing else tells.
         except StopAsyncIteration:
             progress.sent = True
             raise

@@ -163,7 +163,9 @@ def broken(
         proxy: What stands in between, or None.
         resolving: The name that was being looked up, or "".
     """
-    if not connected or _lacks_certificate(error):
+    # Over a session of the caller's, where GET has no body that tells, only aiohttp's class does.
+    unconnected = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError)
+    if not connected or isinstance(error, unconnected) or _lacks_certificate(error):
         return _before_connection(error, what, resolving, proxy)
     by = through(proxy)
     words = next(words for kind, words in _SENT if isinstance(error, kind)).format(_describe(error))
