@@ -10,8 +10,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
-from tutuclient._threads import in_thread
-from tutuclient.errors import ConfigError
+from tutuclient._threads import in_thread, running_loop
 from tutuclient.transport.admission import new_pace
 from tutuclient.transport.call import Call
 from tutuclient.transport.middleware import Request, through
@@ -29,10 +28,6 @@ __all__ = ["Call", "Request", "Transport"]
 
 T = TypeVar("T")
 
-_NO_LOOP = (
-    "no asyncio event loop is running here: tutuclient works on asyncio, not on trio or curio; "
-    "start it with asyncio.run(…), or anyio.run(…, backend='asyncio')"
-)
 _ATTEMPTS = "tutuclient.transport.attempts"
 
 
@@ -63,10 +58,7 @@ class Transport:
         Raises:
             TutuError: The error of the last attempt, with ``outcome``, ``attempts`` and ``request_id``.
         """
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise ConfigError(_NO_LOOP) from None
+        loop = running_loop()
         pool = self._pools.get(loop) or await self._open_pool()
         if not call.settings.middleware:
             return await self._attempts(pool, call).run(use)

@@ -162,7 +162,7 @@ class NotedBody(aiohttp.BytesPayload):
         if progress.sent and call.makes_image:
             progress.failure = OutcomeUnknownError(
                 f"{call.what}: the session= sends the request a second time by itself. The image may have been made "
-                "and billed by the first, so that was stopped: look into the relay's log, and let the session not repeat"
+                "and billed by the first, so that was stopped: look into the relay's log, and stop the session from it"
             )
             raise progress.failure
         # Before it is written: who is cancelled while the socket is full cannot know how much has left.
