@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ssl
-import warnings
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -16,10 +14,10 @@ import aiohttp
 from yarl import URL
 
 from tutuclient._threads import closes_generators
-from tutuclient.errors import ConfigError
 from tutuclient.limits import RetryBudget
 from tutuclient.transport import aiohttp_internals
 from tutuclient.transport.admission import Admission, Room, new_pace
+from tutuclient.transport.certificates import context_of
 from tutuclient.transport.connection import Connector, Names
 from tutuclient.transport.deadlines import Timer
 from tutuclient.transport.doors import Door
@@ -68,7 +66,7 @@ class Pool:
         self._targets: dict[tuple[str, str], tuple[aiohttp.ClientRequest, bytes]] = {}
         self.fast_path: bool = aiohttp_internals.fast_path()
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
-        self._ssl = _ssl_of(settings)
+        self._ssl = context_of(settings.verify)
         self._names = Names()
         self.route: Proxy | None = settings.route
         self.request_options: dict[str, Any] = request_options(self.route)
@@ -235,15 +233,3 @@ def _session(connector: Connector, settings: Settings) -> aiohttp.ClientSession:
         max_field_size=aiohttp_internals.HEADER_BYTES,
         trace_configs=list(settings.trace_configs),
     )
-
-
-def _ssl_of(settings: Settings) -> ssl.SSLContext | bool:
-    verify = settings.verify
-    if isinstance(verify, ssl.SSLContext | bool):
-        if verify is False:
-            warnings.warn("verify=False: the relay's certificate is not checked", stacklevel=2)
-        return verify
-    try:
-        return ssl.create_default_context(cafile=verify)
-    except (OSError, TypeError) as error:
-        raise ConfigError(f"verify={verify!r}: no certificates can be read there ({error})") from error
