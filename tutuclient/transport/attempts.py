@@ -484,12 +484,14 @@ class Attempts:
         call, progress, connection = self._call, self._progress, self._progress.connection
         if connection is not None and connection.failure is not None:
             error = connection.failure
+        # Over a session of the caller's, where GET has no body that tells, only aiohttp's class does.
+        connected = progress.connected and (self._pool.door is None or not isinstance(error, exceptions.UNCONNECTED))
         silent = connection is not None and not connection.answered
         progress.stale = progress.reused and silent and isinstance(error, exceptions.DIED)
         return progress.failure or exceptions.broken(
             error,
             call.what,
-            connected=progress.connected,
+            connected=connected,
             sent=progress.sent,
             makes_image=call.makes_image,
             stale=progress.stale and call.once,

@@ -45,6 +45,9 @@ class SocksError(aiohttp.ClientConnectionError):
 CAUGHT: Final = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError)
 """Everything that aiohttp, the TLS layer and the sockets raise while a call is made."""
 
+UNCONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError)
+"""What aiohttp's connectors raise, and nothing else does: there was no connection."""
+
 DIED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
 """What says that a connection is gone, before any of an answer came over it."""
 
@@ -164,9 +167,7 @@ def broken(
         proxy: What stands in between, or None.
         resolving: The name that was being looked up, or "".
     """
-    # Over a session of the caller's, where GET has no body that tells, only aiohttp's class does.
-    unconnected = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError)
-    if not connected or isinstance(error, unconnected) or _lacks_certificate(error):
+    if not connected or _lacks_certificate(error):
         return _before_connection(error, what, resolving, proxy)
     by = through(proxy)
     words = next(words for kind, words in _SENT if isinstance(error, kind)).format(_describe(error))
