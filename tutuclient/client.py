@@ -105,8 +105,20 @@ class TutuClient(AnyEndpointCalls):
             ``https://``, and with the extra ``socks`` ``socks5h://`` (the proxy looks up names), ``socks5://``,
             ``socks4a://``, ``socks4://``; ``user:password@`` in it is percent-encoded. None is none. Downloads of
             images go through it too. A pickled client reads the environment again where it arrives.
-        verify: True; the path of a file of certificate authorities; an ``ssl.SSLContext``; False checks nothing, and
-            warns.
+        connector: An ``aiohttp.BaseConnector``, which is not closed; or a function that builds one in each running
+            loop, which is. Yours are then: proxies (unless ``proxy`` is passed, of HTTP), TLS and ``verify``, limits of
+            connections, which hold for calls too, and what guards ours, which is that an answer nobody asked for,
+            waiting on an idle connection, is given to no call; that orders of images use no connection twice (one that
+            dies under an order is an ``OutcomeUnknownError``: it is never sent again); that an idle connection which
+            dies costs no retry; that a body that breaks the rules of HTTP fails at once and not at its limit; that an
+            upload which is refused early is told as such. Downloads of images use connections of their own.
+        session: An ``aiohttp.ClientSession`` of the running loop, which is not closed. All that is said of
+            ``connector`` holds; and its headers are sent with every call (ours go before), as its cookies are, and its
+            middlewares see the key. What it does with statuses and compressed answers does not matter. ``auth`` is
+            refused, as aiohttp sends it in place of the key.
+        trace_configs: ``aiohttp.TraceConfig`` to watch calls with, not downloads; they see the key.
+        verify: True, which honours SSL_CERT_FILE and SSL_CERT_DIR; the path of a file or folder of certificate
+            authorities; an ``ssl.SSLContext``, which may have a client certificate; False checks nothing, and warns.
         strict_finish: A stream that ends with ``[DONE]`` and without a ``finish_reason`` raises.
         allow_private_downloads: Download images from private addresses too. The relay's own address is always allowed.
         middleware: Functions ``async def m(request, call_next)`` around every call, the first outermost: each returns
@@ -296,6 +308,9 @@ class TutuClient(AnyEndpointCalls):
         return f"{type(self).__name__}(base_url={self.base_url if made else None!r}, api_key='***')"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        held = [name for name in ("connector", "session", "trace_configs") if getattr(self._settings, name)]
+        if held:
+            raise TypeError(f"a {type(self).__name__} with {held[0]}= cannot be pickled or copied: build another there")
         return _rebuild, (type(self), self._settings.packed())
 
     def __copy__(self) -> Self:

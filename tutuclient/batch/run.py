@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
+from tutuclient._threads import running_loop
 from tutuclient.batch.answering import Answering, Call, Order
 from tutuclient.batch.dedupe import Deduplicator
 from tutuclient.batch.events import Events
@@ -157,6 +158,7 @@ class BatchRun(Generic[T]):
         plan = self._plan
         if self._entered:
             raise ConfigError("a run is entered once: client.map(…) again makes another, and a journal goes on")
+        running_loop()  # Under trio, everything below would fail in words of asyncio's.
         self._entered = True
         items, self._items = self._items, ()
         self._source = aiter(items) if isinstance(items, AsyncIterable) else iter(items)

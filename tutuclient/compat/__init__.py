@@ -177,7 +177,8 @@ _ORGANIZATION = "OpenAI-Organization"
 _PROJECT = "OpenAI-Project"
 _NO_HTTP_CLIENT = (
     "http_client= is not supported, as the connections are aiohttp's: pass proxy= for a proxy, verify= for"
-    " certificates, max_connections= for limits, and middleware= to run code around each call"
+    " certificates, max_connections= for limits, middleware= to run code around each call, or session= for a session of"
+    " aiohttp's"
 )
 _SYNC = "tutuclient is for asyncio and has no synchronous client: use AsyncOpenAI and await its calls"
 _AZURE = "Azure's deployment URLs are not supported, its /openai/v1 URL is: AsyncOpenAI(base_url=…, api_key=…)"

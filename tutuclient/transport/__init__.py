@@ -11,8 +11,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
-from tutuclient._threads import in_thread
-from tutuclient.errors import ConfigError
+from tutuclient._threads import in_thread, running_loop
 from tutuclient.transport.admission import new_pace
 from tutuclient.transport.call import Call, logger
 from tutuclient.transport.middleware import Request, through
@@ -32,10 +31,6 @@ __all__ = ["Call", "CallEnd", "CallListener", "ObservedCall", "Request", "Transp
 
 T = TypeVar("T")
 
-_NO_LOOP = (
-    "no asyncio event loop is running here: tutuclient works on asyncio, not on trio or curio; "
-    "start it with asyncio.run(…), or anyio.run(…, backend='asyncio')"
-)
 _ATTEMPTS = "tutuclient.transport.attempts"
 
 
@@ -66,10 +61,7 @@ class Transport:
         Raises:
             TutuError: The error of the last attempt, with ``outcome``, ``attempts`` and ``request_id``.
         """
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise ConfigError(_NO_LOOP) from None
+        loop = running_loop()
         if (call.settings.observers or EVERYWHERE or logger.isEnabledFor(logging.INFO)) and call.observation is None:
             observation = observe(call)
             if observation is not None:

@@ -30,6 +30,7 @@ from tutuclient.transport import aiohttp_internals, exceptions
 from tutuclient.transport.admission import answering_items
 from tutuclient.transport.connection import Guard, Progress, progress_of_attempt
 from tutuclient.transport.deadlines import Limits
+from tutuclient.transport.doors import NotedBody
 from tutuclient.transport.middleware import through
 from tutuclient.transport.reply import Reply
 from tutuclient.wire import rate_headers
@@ -495,12 +496,14 @@ class Attempts:
         call, progress, connection = self._call, self._progress, self._progress.connection
         if connection is not None and connection.failure is not None:
             error = connection.failure
+        # Over a session of the caller's, where GET has no body that tells, only aiohttp's class does.
+        connected = progress.connected and (self._pool.door is None or not isinstance(error, exceptions.UNCONNECTED))
         silent = connection is not None and not connection.answered
         progress.stale = progress.reused and silent and isinstance(error, exceptions.DIED)
         return progress.failure or exceptions.broken(
             error,
             call.what,
-            connected=progress.connected,
+            connected=connected,
             sent=progress.sent,
             makes_image=call.makes_image,
             stale=progress.stale and call.once,
@@ -510,14 +513,18 @@ class Attempts:
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
         pool, call = self._pool, self._call
-        session = pool.session_once if call.makes_image else pool.session
+        session = pool.session_for(call)
         headers = call.headers
-        data: bytes | AsyncIterator[bytes] | None = None
+        data: bytes | AsyncIterator[bytes] | NotedBody | None = None
         if call.body is not None:
             data = call.body.plain
             if data is None:
                 headers["Content-Length"] = str(call.body.size_bytes)
                 data = _Upload(call.body, self._progress)
+            elif pool.door is not None:
+                data = NotedBody(data, self._progress, call)
+        elif pool.door is not None:
+            self._progress.connected = True  # Nobody tells whether there is a connection yet.
         token = progress_of_attempt.set(self._progress)
         try:
             return await session.request(
@@ -585,6 +592,7 @@ class _Upload:
         self._busy = True
         try:
             piece = await anext(self._pieces)
+            progress.connected = True  # Nothing is asked for before; over a session of the caller's nothing else tells.
         except StopAsyncIteration:
             progress.sent = True
             raise
