@@ -20,7 +20,7 @@ from tutuclient.testing import Server, sample_picture, serve
 from tutuclient.transport import certificates
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Generator
     from pathlib import Path
 
 AUTHORITY, STRANGER = trustme.CA(), trustme.CA()
@@ -125,7 +125,7 @@ async def test_a_client_certificate_is_shown_to_a_relay_that_asks(mutual: ssl.SS
 
 
 @contextlib.contextmanager
-def refusing(context: ssl.SSLContext) -> Iterator[str]:
+def refusing(context: ssl.SSLContext) -> Generator[str]:
     """A server that says by an alert why it refuses, as OpenSSL's own do; asyncio's only closes."""
     listener = socket.create_server(("127.0.0.1", 0))
 
