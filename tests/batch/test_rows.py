@@ -64,9 +64,8 @@ async def test_the_same_batch_comes_back_with_its_answers(kind: str, server: Ser
     table = table_of(answered)
     assert table is not None
     assert list(table.names) == ["image", "n", *COLUMNS]
-    first: dict[str, Any]
-    second: dict[str, Any]
-    first, second = [{name: table.cell(name, row) for name in table.names} for row in (0, 1)]
+    cells: list[dict[str, Any]] = [{name: table.cell(name, row) for name in table.names} for row in (0, 1)]
+    first, second = cells
     assert (first["n"], first["status"], first["text"], first["outcome"]) == (0, "ok", "a cat", "done")
     assert first["attempts"] == 1
     assert first["prompt_tokens"] > 0
@@ -122,7 +121,7 @@ async def test_whatever_a_cell_holds_its_row_has_an_answer_or_an_error(
 
 
 async def test_each_row_may_have_a_prompt_of_its_own(server: Server, client: TutuClient) -> None:
-    rows = [{"ask": "Who?"}, {"ask": None}, {"ask": float("nan")}, {"ask": " "}, {"ask": 5}, {}]
+    rows: list[dict[str, Any]] = [{"ask": "Who?"}, {"ask": None}, {"ask": float("nan")}, {"ask": " "}, {"ask": 5}, {}]
     rows = await answer_rows(client, rows, "What?", image_column=None, prompt_column="ask", prefix="a_")
     assert sorted(asked_of(server)) == ["What?", "What?", "What?", "Who?"]
     assert [row["a_status"] for row in rows] == ["ok", "ok", "ok", "error", "error", "ok"]
@@ -226,6 +225,16 @@ async def test_batches_at_a_time_share_the_concurrency_of_their_client(server: S
         await asyncio.gather(*calls)
     assert len(server.requests) == 160
     assert most == 5
+
+
+async def test_a_batch_does_not_begin_as_carefully_as_the_first(server: Server) -> None:
+    async with TutuClient(KEY, server.base_url, max_concurrency=32) as client:
+        await _whole(client)
+        server.answers(*[says("late", delay=60)] * 50)
+        again = asyncio.ensure_future(_whole(client))
+        await server.until(lambda: server.in_flight == 32)
+        again.cancel()
+        await asyncio.wait([again])
 
 
 async def test_cancelling_leaves_nothing(server: Server, client: TutuClient) -> None:

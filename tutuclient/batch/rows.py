@@ -15,7 +15,8 @@ function. What it needs of the client travels in a pickle of it. So on each work
                   yield runner.run(answer(batch))  # async def answer(batch): return await answer_rows(client, batch, …)
 
 * Daft: a batch UDF of a class that holds the client; ``tests/real/test_daft.py`` has one.
-* ``datasets``: ``rows.map(answer, batched=True)`` with an ``async def answer(columns)`` around ``answer_rows``.
+* ``datasets``: ``rows.map(answer, batched=True)`` with an ``async def answer(columns)``, which has a client of its own
+  in an ``async with``: ``map`` drops its loop without closing it.
 * Prefect, Airflow, Temporal: no rows, but one task that runs ``tutuclient batch run … --journal DIR`` and looks at its
   exit code. It may be run again as often as they like, since the journal knows what is done: 0 is done; 5 (the relay is
   closed) and 74 (a full disk) are to be tried again later; 9 is done, with failures; 2 and 3 want a person.
