@@ -20,6 +20,7 @@ from tutuclient.settings import (
     UNSET,
     Changes,
     Options,
+    Proxies,
     RetryPolicy,
     Secret,
     Settings,
@@ -517,7 +518,8 @@ def test_every_keyword_is_a_setting_and_every_setting_has_a_keyword() -> None:
     put_together = {"max_retries": "retry", "default_headers": "headers"}
     keywords = {put_together.get(name, name) for name in Options.__annotations__}
     of_the_key = {"api_key", "key_source", "key_variable", "url_variable"}
-    assert keywords | of_the_key | {"base_url", "header_lines"} == set(Settings.__struct_fields__)
+    made = of_the_key | {"base_url", "header_lines", "relay"}  # Of the client's own arguments.
+    assert keywords | made == set(Settings.__struct_fields__)
 
 
 @pytest.mark.parametrize("name", [*Options.__annotations__])
@@ -526,6 +528,8 @@ def test_what_is_not_given_has_its_default(name: str, value: Any) -> None:
     made = settings(api_key=KEY, **{name: value})
     if name == "timeout" and value is None:
         assert made.timeout == Timeout(total=None)
+    elif name == "proxy" and value is None:
+        assert made.proxy == Proxies()
     else:
         assert made == settings(api_key=KEY)
 

@@ -8,6 +8,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from tutuclient import __version__, wire
+from tutuclient.batch.fields import MapFields
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.image import GeneratedImage
 from tutuclient.media.parts import image
@@ -18,27 +19,28 @@ from tutuclient.resources.audio import Audio
 from tutuclient.resources.chat import Chat
 from tutuclient.resources.completions import TextCompletions
 from tutuclient.resources.embeddings import Embeddings
-from tutuclient.resources.generic import AnyEndpoint, AnyFields
+from tutuclient.resources.generic import AnyEndpointCalls
 from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
 from tutuclient.resources.parsing import check_untyped
+from tutuclient.resources.prices import PricePage
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
-from tutuclient.transport import Transport
+from tutuclient.transport import Transport, logs
 from tutuclient.types.chat import CallFields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self, Unpack
 
-    from tutuclient.batch.plan import Calls, Items, MapFields
+    from tutuclient.batch.plan import Calls, Items
     from tutuclient.batch.run import BatchRun
     from tutuclient.media.parts import ImagePart
     from tutuclient.pace import PaceState
     from tutuclient.settings import Key, RetryPolicy, Timeout
     from tutuclient.streams.chat import ChatStream
-    from tutuclient.streams.events import EventStream
     from tutuclient.types.account import Balance
     from tutuclient.types.chat import ChatCompletion
+    from tutuclient.types.prices import Prices
 
 T = TypeVar("T")
 ImageSources: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | ImagePart]"
@@ -64,7 +66,7 @@ class ImageTaskFields(TaskFields, total=False):
 _FIELDS = wire.names(ImageTaskFields, "stream", "images", "prompt")
 
 
-class TutuClient:
+class TutuClient(AnyEndpointCalls):
     """A client of one relay, for use within asyncio.
 
     Building one does no I/O and needs no running loop. One object serves several
@@ -72,14 +74,20 @@ class TutuClient:
     in the pickle, so keep that as you keep the key; one that came from the environment does not: the variable of the
     same name is read again where the pickle is loaded.
 
+    None for a setting means its default, but for ``timeout``. With ``TUTU_FAST_PATH=0``
+    in the environment calls keep to aiohttp's public API, at more CPU a call, as they
+    do by themselves where a version of aiohttp lacks what the fast path needs.
+
     Args:
         api_key: The key; else ``TUTU_API_KEY``, else ``OPENAI_API_KEY``. A function, async or not, is asked for it
             before every attempt. An empty argument is an error; an empty variable counts as not set, unless the key of
             one pair would go to the address of another.
         base_url: Where the API is; else ``TUTU_BASE_URL``, else ``OPENAI_BASE_URL``, else ``DEFAULT_BASE_URL``.
             A bare host gets ``/v1``; a pasted endpoint address is cut back.
-        timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit.
-        max_retries: Attempts after the first; 2 unless ``retry`` says otherwise.
+        timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit;
+            600 s by default. Each download of an image has it anew.
+        max_retries: Attempts after the first, for what may have been done or is broken; 2 unless ``retry`` says
+            otherwise. 0 also raises the first refusal (429).
         retry: A ``RetryPolicy``, in place of ``max_retries``.
         max_connections: Connections in use at once; None is 512, or as many as the process has file descriptors for
             (`ulimit -n`; an upload takes two).
@@ -93,7 +101,12 @@ class TutuClient:
             as large again.
         default_headers: Headers for every call, over the client's own.
         default_query: Query parameters for every call.
-        proxy: An ``http://`` or ``https://`` proxy. The environment's proxies are not used.
+        proxy: "env", the default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, read now, by the rules of curl,
+            requests and httpx (on Windows and macOS the system's settings without them). Loopback is never proxied, and
+            a proxy that cannot be used is an error. An address is for everything, loopback too: ``http://``,
+            ``https://``, and with the extra ``socks`` ``socks5h://`` (the proxy looks up names), ``socks5://``,
+            ``socks4a://``, ``socks4://``; ``user:password@`` in it is percent-encoded. None is none. Downloads of
+            images go through it too. A pickled client reads the environment again where it arrives.
         verify: True; the path of a file of certificate authorities; an ``ssl.SSLContext``; False checks nothing, and
             warns.
         strict_finish: A stream that ends with ``[DONE]`` and without a ``finish_reason`` raises.
@@ -104,6 +117,13 @@ class TutuClient:
             covers them.
         on_usage: Called with a ``Spent``, what an answer used, once the answer is complete. It must be quick, and
             what it raises is only logged.
+        prices: What ``await client.prices()`` returned, of which ``Spent.cost`` is computed.
+        observers: Functions that get each call as an ``ObservedCall`` when it begins, and return None or a
+            ``CallListener``, which is told how the call goes up to its end, or that of its stream.
+            ``tutuclient.integrations.otel`` has one for traces and metrics. What they raise is only logged.
+
+    The environment's ``TUTU_LOG=info`` writes a line a call to stderr, ``debug`` one an attempt too; they are
+    ``logging``'s, on the logger "tutuclient".
 
     Raises:
         ConfigError: A setting is missing or cannot work.
@@ -124,6 +144,7 @@ class TutuClient:
             del api_key, base_url, options
             error.__context__ = None
             raise error.with_traceback(None) from None
+        logs.start(logs.VARIABLE)
         self._bind(settings, Transport(settings))
 
     def _bind(self, settings: Settings, transport: Transport) -> None:
@@ -167,8 +188,8 @@ class TutuClient:
         return Account(self._settings, self._transport)
 
     @cached_property
-    def _any_endpoint(self) -> AnyEndpoint:
-        return AnyEndpoint(self._settings, self._transport)
+    def _price_page(self) -> PricePage:
+        return PricePage(self._settings, self._transport)
 
     @property
     def base_url(self) -> str:
@@ -179,6 +200,12 @@ class TutuClient:
     def timeout(self) -> Timeout:
         """The limits of a call."""
         return self._settings.timeout
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy that calls go through, without its password, and where the setting came from; or None."""
+        route = self._settings.route
+        return None if route is None else str(route)
 
     @property
     def pace(self) -> PaceState:
@@ -234,6 +261,26 @@ class TutuClient:
         """
         return await self._account.balance(timeout)
 
+    async def prices(self, *, group: str | None = None, timeout: float | Timeout | Unset | None = UNSET) -> Prices:
+        """Return what the relay's public price page says of its models: per million tokens, or per call.
+
+        Nothing here knows a price by itself. The page is asked for at the relay's own address, without the key. So it
+        cannot say in which group the key is: pass ``group``, where it is not in the usual one. A client that has them,
+        ``client.with_options(prices=await client.prices())``, says of each answer what it cost: ``Spent.cost``.
+
+        Args:
+            group: The group of the key, whose ratio is included; None for the page's "default".
+            timeout: As for every call.
+
+        Raises:
+            ConfigError: The page has no such group.
+            NotFoundError, UnexpectedResponseError: The relay has no such page.
+            APIError: The request failed.
+
+        Source: new-api's ``GET /api/pricing``.
+        """
+        return await self._price_page.read(group, timeout)
+
     async def aclose(self) -> None:
         """Close the connections of the running loop. A call after that opens new ones."""
         await self._transport.aclose()
@@ -260,61 +307,6 @@ class TutuClient:
     def __deepcopy__(self, _: dict[int, Any]) -> Self:
         return _bound(type(self), self._settings)
 
-    # --- any other endpoint ----------------------------------------------------------------------------------------
-
-    async def get(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with GET. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("GET", path, cast_to, **options)
-
-    @overload
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: Literal[False] = False, **options: Unpack[AnyFields]
-    ) -> T: ...
-
-    @overload
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: Literal[True], **options: Unpack[AnyFields]
-    ) -> EventStream[T]: ...
-
-    @overload
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: bool, **options: Unpack[AnyFields]
-    ) -> T | EventStream[T]: ...
-
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: bool = False, **options: Unpack[AnyFields]
-    ) -> T | EventStream[T]:
-        """Request any endpoint with POST. Retries, limits and errors are those of the endpoints that have methods.
-
-        Args:
-            path: Behind the base URL, with its slash (``/rerank``); or a whole address of the relay itself.
-            cast_to: The type to read the answer as: ``dict``, ``bytes``, ``str``, a msgspec Struct, a dataclass, a
-                TypedDict, a pydantic model…
-            stream: Return an ``EventStream`` of its events, each read as ``cast_to``. Where the endpoint wants the body
-                to ask for a stream, it has to do so too.
-            **options: ``body`` is sent as JSON, or with ``files`` (a source for each field's name) as a form.
-                ``makes_image`` is for what is paid for by the piece: such a call is not repeated when the first may
-                have been done. ``extra_headers``, ``extra_query`` and ``timeout`` are those of every call.
-
-        Raises:
-            ConfigError: The address is not the relay's, or the body cannot be written; nothing was sent.
-            APIError: The relay answered with an error, or the answer cannot be read as ``cast_to``.
-        """
-        ask = self._any_endpoint.open if stream else self._any_endpoint.send
-        return await ask("POST", path, cast_to, **options)
-
-    async def put(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with PUT. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("PUT", path, cast_to, **options)
-
-    async def patch(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with PATCH. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("PATCH", path, cast_to, **options)
-
-    async def delete(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with DELETE. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("DELETE", path, cast_to, **options)
-
     # --- tasks -----------------------------------------------------------------------------------------------------
 
     @overload
@@ -337,6 +329,7 @@ class TutuClient:
         self, images: ImageSources, prompt: str, *, stream: bool | None, **fields: Unpack[ImageTaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
+    @with_keywords(ImageTaskFields, open_ended=True)
     async def analyze(
         self,
         images: ImageSources,
@@ -391,6 +384,7 @@ class TutuClient:
         self, images: ImageSources, prompt: str, *, stream: bool | None, **fields: Unpack[ImageTaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
+    @with_keywords(ImageTaskFields, open_ended=True)
     async def edit(
         self,
         images: ImageSources,
@@ -438,6 +432,7 @@ class TutuClient:
         self, prompt: str, *, stream: bool | None, **fields: Unpack[TaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
+    @with_keywords(TaskFields, open_ended=True)
     async def generate(
         self,
         prompt: str,
@@ -472,6 +467,7 @@ class TutuClient:
         **options: Unpack[MapFields],
     ) -> BatchRun[str]: ...
 
+    @with_keywords(MapFields, open_ended=True)
     def map(
         self, items: Items, prompt: str | None = None, *, response_format: Any = UNSET, **options: Any
     ) -> BatchRun[Any]:
@@ -509,6 +505,7 @@ class TutuClient:
                 * ``ordered``: Results in the order of the items.
                 * ``dedupe``: Ask equal items once: the same bytes (or URL), prompt and fields. The others have the
                   answer, and ``same_as`` says whose it is. An order of an image is not made for an equal one again.
+                * ``progress``: Show how it goes: in a notebook in the cell, else on stderr.
                 * ``on_progress``: Called with the ``BatchSummary`` after each result.
                 * ``on_exit``: "settle" or "cancel" what is in flight when the block is left early; images are settled
                   and questions cancelled by default.

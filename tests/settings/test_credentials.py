@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tutuclient.errors import ConfigError
 from tutuclient.settings import DEFAULT_BASE_URL
-from tutuclient.settings.credentials import clean_base_url, clean_key, clean_proxy, origin_of, read_again
+from tutuclient.settings.credentials import clean_base_url, clean_key, origin_of, read_again
 
 KEY = "sk-0123456789abcdefSECRET"
 
@@ -175,33 +175,6 @@ def test_leaves_other_keys_alone(key: str) -> None:
 def test_refuses_a_key_of_which_nothing_is_left(pasted: str) -> None:
     with pytest.raises(ConfigError, match="empty"):
         clean_key(pasted)
-
-
-@pytest.mark.parametrize("proxy", ["http://proxy.example:3128", " https://me:word@proxy.example ", "http://[::1]:8080"])
-def test_takes_a_proxy_and_hides_it(proxy: str) -> None:
-    clean = clean_proxy(proxy)
-    assert str(clean) == proxy.strip()
-    assert repr(clean) == "'***'"
-
-
-@pytest.mark.parametrize(
-    "proxy",
-    [
-        "",
-        "proxy.example:3128",
-        "socks5://proxy.example",
-        "http://",
-        "http://proxy.example\r\nX: y",
-        "http://proxy.example\tx",
-        "http://proxy example",
-        "http://[::1",
-        "http://proxy.example:port",
-        "http://proxy.example:0",
-    ],
-)
-def test_refuses_an_invalid_proxy(proxy: str) -> None:
-    with pytest.raises(ConfigError, match="proxy must be"):
-        clean_proxy(proxy)
 
 
 HERE = {"TUTU_API_KEY": f" {KEY}\n", "OPENAI_API_KEY": KEY}

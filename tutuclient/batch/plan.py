@@ -12,16 +12,18 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
 
 from tutuclient import wire
 from tutuclient.batch.answering import Call
+from tutuclient.batch.fields import MapFields, OnExit
 from tutuclient.batch.items import UNWRITTEN, Item, Reader, Task, digest, loaded
-from tutuclient.batch.result import BatchSummary, Budget
-from tutuclient.batch.run import BatchRun, OnExit, Plan
+from tutuclient.batch.progress import Progress
+from tutuclient.batch.result import Budget
+from tutuclient.batch.run import BatchRun, Plan
 from tutuclient.diagnostics import quoted
 from tutuclient.errors import (
     AuthenticationError,
@@ -55,34 +57,6 @@ Items: TypeAlias = Iterable[Any] | AsyncIterable[Any]
 _STOP_ON: Final = (AuthenticationError, InsufficientQuotaError)
 _MAX_WAIT_S: Final = 600.0
 _CUT_OFF: Final = frozenset({"length", "max_tokens", "model_length"})
-
-
-Durability: TypeAlias = Literal["written", "synced"]
-
-
-class MapFields(ParseFields, CallOptions, total=False):
-    """The keywords of ``map``, which explains them."""
-
-    model: str
-    edit: bool
-    generate: bool
-    detail: Literal["auto", "low", "high"] | None
-    max_side: int | None
-    concurrency: int | Literal["auto"]
-    rate: str | float | None
-    budget: Budget | None
-    journal: str | PathLike[str] | None
-    durability: Durability
-    max_wait: float
-    allow_change: bool
-    stop_on: type[Exception] | tuple[type[Exception], ...]
-    max_failures: float | None
-    ordered: bool
-    dedupe: bool
-    on_progress: Callable[[BatchSummary], object] | None
-    on_exit: OnExit | None
-    resend_unknown: bool
-    retry_failed: bool
 
 
 class Calls(NamedTuple):
@@ -149,7 +123,9 @@ def plan_run(
         _check_images(task, options, response_format)
     ask = _Ask(task, response_format, {"model": "gpt-4o" if task == "ask" else "gpt-4o-image", **fields})
     shared = _shared(ask, options)
-    plan = dataclasses.replace(_plan(calls_of, ask, {"task": task, "prompt": prompt, **shared}, options), **more)
+    plan = _plan(calls_of, ask, {"task": task, "prompt": prompt, **shared}, options)
+    plan = dataclasses.replace(plan, **more)
+    plan.progress = Progress(items) if options.get("progress") else None
     journal = options.get("journal")
     return BatchRun(items, Reader(task, prompt, shared, keyed=journal is not None), plan)
 

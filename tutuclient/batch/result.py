@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from tutuclient.errors import ConfigError, TutuError
+from tutuclient.media import html
 from tutuclient.types.chat import Usage  # noqa: TC001  (likewise)
 
 T = TypeVar("T")
@@ -129,6 +130,9 @@ class BatchSummary:
     damaged: int = 0
     advice: dict[str, str] = field(default_factory=dict[str, str])
     journal: Path | None = None
+
+    def _repr_html_(self) -> str:
+        return html.frame([html.text(str(self))])
 
     def __str__(self) -> str:
         failed = sum(self.failed.values())

@@ -37,10 +37,11 @@ from weakref import WeakKeyDictionary
 import msgspec
 
 from tutuclient.batch.answering import builtins_of
+from tutuclient.batch.fields import MapFields
 from tutuclient.batch.items import digest_of_id
 from tutuclient.batch.journal import Keys
 from tutuclient.batch.orders import OrderBook, OrderedBeforeError
-from tutuclient.batch.plan import Calls, MapFields, plan_run
+from tutuclient.batch.plan import Calls, plan_run
 from tutuclient.batch.result import BatchStoppedError
 from tutuclient.batch.tables import Kind, Table, checked_row, is_null, table_of
 from tutuclient.diagnostics import quoted

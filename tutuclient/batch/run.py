@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
 from tutuclient.batch.answering import Answering, Call, Order
 from tutuclient.batch.dedupe import Deduplicator
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from tutuclient.batch.fields import OnExit
     from tutuclient.batch.items import Item, Reader, Task
     from tutuclient.batch.orders import OrderBook
+    from tutuclient.batch.progress import Progress
     from tutuclient.pace import PaceState
 
 T = TypeVar("T")
-
-OnExit: TypeAlias = Literal["settle", "cancel"]
 
 _BUFFER: Final = 16  # results that wait for the reader beyond what is in flight
 _AHEAD: Final = 4  # times the workers: how far an ordered run may be ahead of its slowest item
@@ -96,6 +96,7 @@ class Plan(Generic[T]):
     max_failures: float | None = None
     ordered: bool = False
     on_progress: Callable[[BatchSummary], object] | None = None
+    progress: Progress | None = None
     on_exit: OnExit = "cancel"
     resend_unknown: bool = False
     retry_failed: bool = False
@@ -205,6 +206,8 @@ class BatchRun(Generic[T]):
         finally:
             self.summary()
             self._closed = True
+            if self._plan.progress is not None:
+                self._plan.progress.update(self._summary, last=True)
             self._source = self._pending = None  # An async generator that nobody else holds is closed by its loop.
             if self._events is not None:
                 self._events.stop(self._end_reason(error, done=done))
@@ -292,6 +295,9 @@ class BatchRun(Generic[T]):
             pace = self._plan.pace()
             found.refusals, found.rate, found.window = pace.refusals - self._refusals_before, pace.rate, pace.window
         return found
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()  # pyright: ignore[reportPrivateUsage]  (the name is IPython's)
 
     # --- Workers ---
 
@@ -564,6 +570,8 @@ class BatchRun(Generic[T]):
             self._stop_run("failures", f"{failed} of {found.done + failed} items failed", result.error)
         if plan.on_progress is not None:
             plan.on_progress(self.summary())
+        if plan.progress is not None:
+            plan.progress.update(self.summary())
 
     def _count_error(self, result: BatchResult[T], error: Exception) -> None:
         found = self._summary

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tutuclient.cli.arguments import Debug  # noqa: TC001  (typer reads annotations at run time)
 from tutuclient.cli.output import end_interrupted_line, note, print_dim, write
+from tutuclient.cli.page import TOKEN_DELAY, page_of, show_page_of
 from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import ConfigError, printable
 
@@ -31,6 +32,18 @@ def serve(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print a line about every request, when it has been answered.")
     ] = False,
+    ui: Annotated[bool, typer.Option("--ui", help="Serve a page too, to try the relay with in a browser.")] = False,
+    ui_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="The page's port; 0 takes a free one.")
+    ] = 8018,
+    real: Annotated[
+        str | None,
+        typer.Option(
+            "--relay",
+            metavar="URL",
+            help="With --ui: a relay in place of the stand-in. Its key, of TUTU_API_KEY, stays out of the browser.",
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Run a stand-in relay on this computer, to try and test with.
@@ -39,7 +52,10 @@ def serve(
     """
 
     async def work() -> None:
-        async with relay(host, port, key) as server:
+        if real is not None:
+            await show_page_of(real, host, ui_port, alone=ui and key is None)
+            return
+        async with relay(host, port, key) as server, AsyncExitStack() as stack:
             if verbose:
                 server.on_answered = _tell
             write(
@@ -52,6 +68,9 @@ def serve(
             # A relay that listens everywhere answers everyone, be it without a model.
             if not key and host not in {"127.0.0.1", "::1", "localhost"}:
                 note("other computers may reach it, and it asks for no key (--key)")
+            if ui:
+                server.token_delay = TOKEN_DELAY
+                await stack.enter_async_context(page_of(server, host, ui_port, key))
             await asyncio.Event().wait()
 
     with reporting_errors(debug=debug):
@@ -72,8 +91,6 @@ def _tell(seen: Recorded, status: int | None) -> None:
 @asynccontextmanager
 async def relay(host: str, port: int, key: str | None) -> AsyncGenerator[Server]:
     """Run the stand-in, and say in one line why it cannot."""
-    from contextlib import AsyncExitStack
-
     from tutuclient.testing import serve as start
 
     # Not ``async with start(…)``: an OSError of the block within would be taken for one of listening.

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, get_type_hints
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, cast, get_type_hints
 
 import msgspec
 
@@ -20,7 +21,7 @@ from tutuclient._unset import Unset as Unset
 from tutuclient._unset import is_unset as is_unset
 from tutuclient.errors import ConfigError
 from tutuclient.settings.credentials import DEFAULT_BASE_URL as DEFAULT_BASE_URL
-from tutuclient.settings.credentials import clean_base_url, clean_key, clean_proxy, find_credentials, read_again
+from tutuclient.settings.credentials import clean_base_url, clean_key, find_credentials, read_again
 from tutuclient.settings.credentials import origin_of as origin_of
 from tutuclient.settings.headers import bearer
 from tutuclient.settings.headers import clean_headers as clean_headers
@@ -28,6 +29,12 @@ from tutuclient.settings.headers import clean_query as clean_query
 from tutuclient.settings.headers import header_lines as header_lines
 from tutuclient.settings.headers import merged_headers as merged_headers
 from tutuclient.settings.headers import own_headers as own_headers
+from tutuclient.settings.proxies import Proxies as Proxies
+from tutuclient.settings.proxies import Proxy as Proxy
+from tutuclient.settings.proxies import clean_proxy as clean_proxy
+from tutuclient.settings.proxies import environment_proxies
+from tutuclient.settings.relays import Relay as Relay
+from tutuclient.settings.relays import Traits, clean_relays, clean_traits
 from tutuclient.settings.secret import Secret as Secret
 from tutuclient.settings.secret import SecretBytes as SecretBytes
 from tutuclient.settings.secret import hidden as hidden
@@ -36,6 +43,7 @@ from tutuclient.settings.values import RetryPolicy as RetryPolicy
 from tutuclient.settings.values import Timeout as Timeout
 from tutuclient.settings.values import clean_concurrency, clean_rate, clean_retry, is_whole
 from tutuclient.settings.values import clean_timeout as clean_timeout
+from tutuclient.types.prices import Prices
 
 if TYPE_CHECKING:
     import ssl
@@ -50,6 +58,10 @@ Middleware: TypeAlias = Callable[[Any, Callable[[Any], Awaitable[Any]]], Awaitab
 """``async def middleware(request, call_next)``: returns what ``await call_next(request)`` does, or something else."""
 
 
+Observer: TypeAlias = Callable[[Any], Any]
+"""``def observer(call)``: gets an ``ObservedCall`` as it begins; returns the ``CallListener`` of that call, or None."""
+
+
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
     """What one answer used, for ``on_usage``.
 
@@ -58,12 +70,15 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
         model: The model that was asked, or "".
         usage: What the relay says it used: a ``Usage``, or what the endpoint has in its place.
         meta: How the call went.
+        cost: What that costs by the client's ``prices``, in their unit; None without prices, and where they or the
+            usage do not say.
     """
 
     what: str
     model: str
     usage: Any
     meta: Meta
+    cost: float | None = None
 
 
 # --- checks: each takes a value and its keyword, for the message, and returns the value of the field -----------------
@@ -100,15 +115,29 @@ def _listener(value: Any, name: str) -> Any:
     return value
 
 
+def _prices(value: Any, name: str) -> Prices:
+    if not isinstance(value, Prices):
+        raise ConfigError(f"{name} takes what await client.prices() returns; got {shown(value)}")
+    return value
+
+
 def _middleware(value: Any, name: str) -> tuple[Middleware, ...]:
+    return _functions(value, name, "async functions", "async functions of a request and call_next")
+
+
+def _observers(value: Any, name: str) -> tuple[Observer, ...]:
+    return _functions(value, name, "functions", "functions of an ObservedCall")
+
+
+def _functions(value: Any, name: str, kind: str, meant: str) -> tuple[Any, ...]:
     listed: object = value
     if isinstance(listed, str | bytes) or not isinstance(listed, Iterable):
-        raise ConfigError(f"{name} must be a list of async functions; got {shown(value)}")
-    layers: tuple[Any, ...] = tuple(value)
-    for layer in layers:
-        if not callable(layer):
-            raise ConfigError(f"{name} must hold async functions of a request and call_next; got {shown(layer)}")
-    return layers
+        raise ConfigError(f"{name} must be a list of {kind}; got {shown(value)}")
+    functions: tuple[Any, ...] = tuple(value)
+    for function in functions:
+        if not callable(function):
+            raise ConfigError(f"{name} must hold {meant}; got {shown(function)}")
+    return functions
 
 
 # --- the table ------------------------------------------------------------------------------------------------------
@@ -126,6 +155,8 @@ class Changes(TypedDict, total=False):
     middleware: Sequence[Middleware] | None
     attempt_middleware: Sequence[Middleware] | None
     on_usage: Callable[[Spent], object] | None
+    prices: Prices | None
+    observers: Sequence[Observer] | None
 
 
 class Options(Changes, total=False):
@@ -137,6 +168,7 @@ class Options(Changes, total=False):
     tokens_per_minute: int | None
     max_response_bytes: int
     proxy: str | None
+    relays: Sequence[Relay] | None
     verify: bool | str | ssl.SSLContext
     allow_private_downloads: bool
 
@@ -151,6 +183,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         key_variable: The variable of the environment that the key was read from, or "".
         url_variable: The same of the base URL.
+        relays: The settings for each of several relays, in whose place the first one's stand here; () for one relay.
+        relay: What makes the relay apart whose settings these are, where it is one of several.
     """
 
     api_key: str
@@ -168,13 +202,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_minute: Annotated[int | None, _whole_number] = None
     max_response_bytes: Annotated[int, _whole_number] = 64 * 2**20
     default_query: Annotated[Mapping[str, str], _query] = msgspec.field(default_factory=dict[str, str])
-    proxy: Annotated[str | None, clean_proxy] = None
+    proxy: Annotated[Proxies, clean_proxy] = msgspec.field(default_factory=lambda: environment_proxies(implied=True))
     verify: Annotated[Any, _unchecked] = True  # A file of certificates is read with the first call, as files may block.
     strict_finish: Annotated[bool, _true_or_false] = False
     allow_private_downloads: Annotated[bool, _true_or_false] = False
     middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
     attempt_middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
     on_usage: Annotated[Callable[[Spent], object] | None, _listener] = None
+    prices: Annotated[Prices | None, _prices] = None
+    observers: Annotated[tuple[Observer, ...], _observers] = ()
+    relays: tuple[Settings, ...] = ()
+    relay: Traits | None = None
 
     @property
     def slots(self) -> int:
@@ -186,6 +224,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def origin(self) -> str:
         """Scheme, host and port of the relay, the port always written."""
         return origin_of(self.base_url)
+
+    @property
+    def route(self) -> Proxy | None:
+        """The proxy that the relay is reached through, or None.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
+        return self.proxy.of(self.base_url)
 
     @classmethod
     def make(
@@ -205,7 +252,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             user_agent: The value of the header User-Agent.
             getenv: Returns the value of a variable, or None. It is a function, as tracebacks with locals show a mapping
                 with all that is in it.
-            **options: What is None or UNSET has its default; a ``timeout`` of None is no limit.
+            **options: What is None or UNSET has its default; a ``timeout`` of None is no limit, a ``proxy`` of None is
+                no proxy.
 
         Raises:
             ConfigError: A setting is missing or cannot work; the message says what to do.
@@ -213,12 +261,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """
         # Tracebacks with locals print this frame, so no name in it holds the bare key: swapped, it is in base_url.
         api_key, base_url = hidden(api_key), hidden(base_url)
+        relays: Any = options.pop("relays", None)
+        if relays is not None and relays is not UNSET:
+            if api_key is not None or base_url is not None:
+                raise ConfigError("pass relays=, or api_key= and base_url=, not both: each Relay has its own")
+            return cls._of_several(clean_relays(relays), user_agent, options)
         key, url, key_variable, url_variable = find_credentials(api_key, base_url, getenv)
         headers = own_headers(key, user_agent)
         fields = _fields(options, _OPTIONS, _RETRY, headers)
         if "header_lines" not in fields:
             fields |= {"headers": headers, "header_lines": header_lines(headers)}
-        return cls(
+        made = cls(
             api_key=key,
             base_url=url,
             key_source=api_key if callable(api_key) else None,
@@ -226,9 +279,50 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             url_variable=url_variable,
             **fields,
         )
+        _ = made.route  # A proxy that cannot be used is told of now, and not by the first call.
+        return made
+
+    @classmethod
+    def _of_several(cls, relays: Sequence[Relay], user_agent: str, options: Any) -> Settings:
+        """Build the settings of a client of several relays, each as if it were the only one."""
+        found: list[Settings] = []
+        for number, relay in enumerate(relays):
+            rate: Any = {} if relay.rate is None else {"rate": relay.rate}
+            try:
+                each = cls.make(relay.api_key, relay.base_url, user_agent=user_agent, **{**options, **rate})
+                names = [one.relay.name for one in found if one.relay is not None]
+                traits = clean_traits(relay, each.base_url, names)
+            except ConfigError as error:
+                raise ConfigError(f"relays[{number}]: {error.message}") from None
+            found.append(msgspec.structs.replace(each, relay=traits))
+        return msgspec.structs.replace(found[0], relay=None, relays=tuple(found))
+
+    def at(self, relay: str) -> Settings:
+        """Return the settings for one of several relays.
+
+        Raises:
+            ConfigError: There is none of this name.
+        """
+        for each in self.relays or (self,):
+            if each.relay is not None and each.relay.name == relay:
+                return each
+        names = ", ".join(repr(each.relay.name) for each in self.relays or (self,) if each.relay is not None)
+        raise ConfigError(
+            f"no relay is called {shown(relay)}: " + (f"the names are {names}" if names else "the client has one only")
+        )
+
+    @property
+    def first(self) -> Settings:
+        """The settings for the first of several relays; these, where there is one."""
+        return self.relays[0] if self.relays else self
 
     def changed(
-        self, *, api_key: Key | None = None, base_url: str | None = None, **changes: Unpack[Changes]
+        self,
+        *,
+        api_key: Key | None = None,
+        base_url: str | None = None,
+        relay: str | None = None,
+        **changes: Unpack[Changes],
     ) -> Settings:
         """Return settings with changes; headers and query parameters are added to those that there are.
 
@@ -237,7 +331,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             TypeError: There is no such setting, or a copy of a client cannot have its own.
         """
         api_key = hidden(api_key)  # As in ``make``.
-        settings = self
+        settings = self if relay is None else self.at(relay)
+        if settings.relays or settings.relay is not None:
+            if api_key is not None or base_url is not None:
+                name = "base_url" if api_key is None else "api_key"
+                raise ConfigError(f"a client of several relays has a {name} for each: build another with relays=[…]")
+            relays = tuple(each.changed(**changes) for each in settings.relays)
+            settings = msgspec.structs.replace(settings, relays=relays)
         if callable(api_key):
             settings = msgspec.structs.replace(self, key_source=api_key, key_variable="")
         elif api_key is not None:
@@ -282,6 +382,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     if hasattr(hint, "__metadata__")
 }
 _RETRY = RetryPolicy()
+_NONE_COUNTS = frozenset({"timeout", "proxy"})
 _OPTIONS, _CHANGES = frozenset(Options.__annotations__), frozenset(Changes.__annotations__)
 
 
@@ -303,7 +404,7 @@ def _fields(
     fields: dict[str, Any] = {}
     parts: dict[str, Any] = {}
     for name, value in keywords.items():
-        if value is not UNSET and (value is not None or name == "timeout"):
+        if value is not UNSET and (value is not None or name in _NONE_COUNTS):
             if name in _CHECKS:
                 fields[name] = _CHECKS[name](value, name)
             else:
@@ -327,30 +428,38 @@ def _unknown(name: str, known: frozenset[str]) -> str:
     return f"{call} got an unexpected keyword argument {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
-def with_keywords(keywords: type[Any]) -> Callable[[F], F]:
+def with_keywords(keywords: type[Any], *, open_ended: bool = False) -> Callable[[F], F]:
     """Write the keywords of a TypedDict into a function's signature, which would show ``**options`` in their place.
 
-    Type checkers and editors that use them read ``Unpack``; ``help``, Sphinx and shells read the signature.
+    Type checkers and editors that use them read ``Unpack``; ``help``, Sphinx, shells and notebooks read the signature.
+
+    Args:
+        keywords: The TypedDict.
+        open_ended: The function accepts further keywords, so ``**fields`` stays.
     """
 
     def decorate(function: F) -> F:
         signature = inspect.signature(function)
-        parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        own = signature.parameters.values()
+        parameters = [each for each in own if each.kind is not each.VAR_KEYWORD]
         taken = {each.name for each in parameters}
-        parameters += [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=UNSET,
-                annotation=getattr(hint, "__forward_arg__", hint),
-            )
-            for name, hint in keywords.__annotations__.items()
-            if name not in taken
-        ]
+        parameters += [each for each in _parameters_of(cast("Hashable", keywords)) if each.name not in taken]
+        if open_ended:
+            parameters += [each for each in own if each.kind is each.VAR_KEYWORD]
         function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # PEP 362
         return function
 
     return decorate
+
+
+@cache
+def _parameters_of(keywords: Hashable) -> list[inspect.Parameter]:
+    return [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=UNSET, annotation=getattr(hint, "__forward_arg__", hint)
+        )
+        for name, hint in cast("type[Any]", keywords).__annotations__.items()
+    ]
 
 
 def with_key(settings: Settings, key: object) -> Settings:
@@ -367,3 +476,10 @@ def _replace_key(settings: Settings, secret: Secret) -> Settings:
     old = bearer(settings.api_key)
     headers = {name: bearer(secret) if value == old else value for name, value in settings.headers.items()}
     return msgspec.structs.replace(settings, api_key=secret, headers=headers, header_lines=header_lines(headers))
+
+
+def without_key(settings: Settings) -> Settings:
+    """Return settings for what is public: the header that carries the key is not sent, all others are."""
+    own = bearer(settings.api_key)
+    headers = {name: value for name, value in settings.headers.items() if value != own}
+    return msgspec.structs.replace(settings, headers=headers, header_lines=header_lines(headers), key_source=None)

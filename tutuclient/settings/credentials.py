@@ -1,4 +1,4 @@
-"""The key and the base URL: found and cleaned together, as people paste, and swap, them together; and the proxy."""
+"""The key and the base URL: found and cleaned together, as people paste, and swap, them together."""
 
 from __future__ import annotations
 
@@ -196,6 +196,11 @@ def clean_key(text: object) -> Secret:
     return key
 
 
+def is_address(text: str) -> bool:
+    """Return whether text begins as an address does, with a scheme or a loopback host."""
+    return _ADDRESS.match(text.strip().strip(_QUOTES)) is not None
+
+
 def _bare_key(text: str) -> Secret:
     key = text.strip().strip(_QUOTES).strip()
     return Secret(_BEARER.sub("", key).strip(_QUOTES).strip())
@@ -326,22 +331,3 @@ def origin_of(url: str) -> str:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     host = parts.hostname or ""
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def clean_proxy(proxy: object, name: str = "proxy") -> Secret:
-    """Return a proxy's address, checked. It may contain a password, so its ``repr`` is masked.
-
-    Raises:
-        ConfigError: It is not the address of an HTTP proxy.
-    """
-    if not isinstance(proxy, str):
-        raise ConfigError(f"{name} must be an http:// or https:// address, not {type(proxy).__name__}")
-    address = Secret(proxy.strip())
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not address.isprintable() or " " in address:
-        raise ConfigError(f"{name} must be an http:// or https:// address, such as http://proxy.example:3128")
-    return address

@@ -119,6 +119,7 @@ class Attempts:
         self._meta = Meta(attempts=1)
         self._progress = Progress()
         self._admission = pool.admission(call.settings)
+        call.proxy = pool.route
         self._slot: Slot | None = None
         self._refusals: _Refusals | None = None
         self._over = False
@@ -144,6 +145,8 @@ class Attempts:
                     self._pool.budget.put_back(spent)
                     kept = call.stream
                     return result
+                if call.observation is not None:
+                    call.observation.attempt_ends("failed", error, meta)
                 maybe_done = maybe_done or error.outcome == "unknown"
                 error.with_details(attempts=meta.attempts)
                 try:
@@ -173,7 +176,7 @@ class Attempts:
         if not self._pool.budget.take(cost):
             error.add_note("not tried again: the client's budget for retries is used up (RetryPolicy.budget)")
             raise error
-        logger.debug("%s: attempt %d: %s; again in %.2f s", call.what, attempts, type(error).__name__, delay)
+        logger.debug("%s: it is tried again in %.2f s", call.shown, delay)
         try:
             if self._item is not None and call.makes_image and not maybe_done:
                 await self._item.order_not_done(error)
@@ -247,9 +250,8 @@ class Attempts:
     async def _attempt(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         self._slot = self._admission.acquire_nowait() or await self._wait_for_slot()
         call, limits = self._call, self._limits
-        if self._item is not None:
-            self._item.admitted()
-            self._begin_item()
+        if self._item is not None or call.observation is not None:
+            self._begin()
         self._progress = Progress()
         reply: Reply | None = None
         try:
@@ -283,11 +285,16 @@ class Attempts:
 
     def _finish(self, reply: Reply) -> None:
         self._meta.elapsed_s = self._loop.time() - self._started
+        observation = self._call.observation
         if self._call.stream:
             self._pool.streams.add(reply)
+            if observation is not None:
+                observation.opened(reply, self._meta, self._loop)
         else:
             self._limits.ease()
             reply.close()
+            if observation is not None:
+                observation.attempt_ends("answered", None, self._meta)
 
     async def _renew_key(self, source: Callable[[], Awaitable[str] | str]) -> None:
         key = source()
@@ -299,11 +306,15 @@ class Attempts:
         if body is not None and not (self._call.stream and reply is not None and reply.is_open):
             await body.aclose()
 
-    def _begin_item(self) -> None:
-        """Begin the deadline of an item of a run, which has waited for its turn first."""
-        if self._limits.deadline == math.inf:
-            self._started = self._loop.time()
-            self._limits.begin(self._call.timeout.total)
+    def _begin(self) -> None:
+        """Begin an attempt that has got its turn, of an item of a run or of a call that is observed."""
+        if self._item is not None:
+            self._item.admitted()
+            if self._limits.deadline == math.inf:  # The deadline of an item begins when it has waited for its turn.
+                self._started = self._loop.time()
+                self._limits.begin(self._call.timeout.total)
+        if self._call.observation is not None:
+            self._call.observation.attempt_begins(self._meta)
 
     def _give_up(self, reply: Reply | None, why: BaseException | Literal["overloaded", "dropped"]) -> None:
         """Release the slot, with what the end of the attempt says of the relay's load, and the connection."""
@@ -376,7 +387,13 @@ class Attempts:
         call = self._call
         resolving = "" if self._progress.connected else self._pool.resolving(call)
         error = exceptions.timeout_error(
-            kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image, resolving=resolving
+            kind,
+            call.what,
+            call.seconds(kind),
+            sent=sent,
+            makes_image=call.makes_image,
+            resolving=resolving,
+            proxy=call.proxy,
         )
         return error.with_details(request_id=self._meta.request_id)
 
@@ -400,7 +417,7 @@ class Attempts:
             futile += delay if self._pool.slots.total - self._pool.slots.free == 1 else 0.0
             if futile > _FUTILE_S:
                 raise lacking from cause
-            logger.debug("%s: no file descriptors are left; again in %.2f s", self._call.what, delay)
+            logger.debug("%s: no file descriptors are left; again in %.2f s", self._call.shown, delay)
             self._limits.ease()
             try:
                 await asyncio.sleep(delay)
@@ -431,6 +448,8 @@ class Attempts:
             if (stated := rate_headers(response.headers)) is not None:
                 self._admission.pace.headers(self._loop.time(), **stated._asdict())
             meta.headers_s = meta.elapsed_s = self._loop.time() - self._started
+            if call.observation is not None:
+                call.observation.head(meta)
             if 200 <= status < 300:  # noqa: PLR2004  (2xx)
                 return self._reply(response)
             url = _redirected(response, url)
@@ -485,7 +504,7 @@ class Attempts:
             sent=progress.sent,
             makes_image=call.makes_image,
             stale=progress.stale and call.once,
-            proxied=call.settings.proxy is not None,
+            proxy=call.proxy,
             resolving="" if progress.connected else self._pool.resolving(call),
         )
 
@@ -509,7 +528,7 @@ class Attempts:
                 headers=_plain(headers) if aiohttp_internals.is_watched(session) else headers,
                 allow_redirects=False,
                 timeout=pool.connect_timeout(call.timeout),
-                proxy=call.settings.proxy,
+                **pool.request_options,
             )
         finally:
             progress_of_attempt.reset(token)
@@ -517,9 +536,9 @@ class Attempts:
     async def _status_error(self, response: aiohttp.ClientResponse | aiohttp_internals.Response) -> APIError:
         """Return the error for an answer whose status is one."""
         call, meta = self._call, self._meta
-        if response.status == 407 and call.settings.proxy is not None:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
+        if response.status == 407 and call.proxy is not None and not call.proxy.is_socks:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
             response.close()
-            return exceptions.proxy_error(call.what, response.status)
+            return exceptions.proxy_error(call.what, response.status, call.proxy)
         data = b""
         self._limits.ease()
         try:
@@ -531,7 +550,7 @@ class Attempts:
             finally:
                 timer.cancel()
         except UnexpectedResponseError:
-            logger.debug("%s: the error's body is compressed and cannot be read", call.what)
+            logger.debug("%s: the error's body is compressed and cannot be read", call.shown)
         finally:
             response.close()
         meta.headers = Headers(meta.headers)

@@ -22,11 +22,12 @@ from tutuclient.transport import aiohttp_internals
 from tutuclient.transport.admission import Admission, Room, new_pace
 from tutuclient.transport.connection import Connector, Names
 from tutuclient.transport.deadlines import Timer
+from tutuclient.transport.tunnels import request_options, socks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from tutuclient.settings import Settings, Timeout
+    from tutuclient.settings import Proxy, Settings, Timeout
     from tutuclient.transport.call import Call
     from tutuclient.transport.reply import Reply
 
@@ -45,6 +46,8 @@ class Pool:
 
     Attributes:
         connectors: One for connections that are kept alive and, once one is needed, one for those used once.
+        route: The proxy that all calls go through, or None: they go to one origin.
+        request_options: Further keywords for aiohttp's session.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -64,6 +67,8 @@ class Pool:
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._ssl = _ssl_of(settings)
         self._names = Names()
+        self.route: Proxy | None = settings.route
+        self.request_options: dict[str, Any] = request_options(self.route)
         self.connector: Connector = self._new_connector(keepalive_timeout=_KEEPALIVE_S)
         self.connectors: list[Connector] = [self.connector]
         self.session: aiohttp.ClientSession = _session(self.connector)
@@ -93,6 +98,9 @@ class Pool:
                 self.slots.admissions.remove(admission)
 
     def _new_connector(self, **options: Any) -> Connector:
+        if self.route is not None and self.route.is_socks:
+            guarded: Connector = socks(guarded=True)(proxy=self.route, limit=0, ssl=self._ssl, **options)
+            return guarded
         return Connector(limit=0, ssl=self._ssl, resolver=self._names, ttl_dns_cache=30, **options)
 
     @functools.cached_property
@@ -127,7 +135,7 @@ class Pool:
         That is for what needs ``ClientSession``: proxies, connections used once, uploads in pieces, headers that need
         checks, and whoever observes the session.
         """
-        if not self.fast_path or call.makes_image or call.settings.proxy is not None:
+        if not self.fast_path or call.makes_image or self.request_options:
             return None
         if aiohttp_internals.is_watched(self.session):
             return None
@@ -144,7 +152,7 @@ class Pool:
 
     def resolving(self, call: Call) -> str:
         """Return the name that a call waits for, the relay's or the proxy's; "" once it has been found."""
-        host = self.url(call.settings.proxy or call.url).raw_host or ""
+        host = self.url(call.url if self.route is None else self.route.address).raw_host or ""
         return host if self._names.waiting[host] else ""
 
     def connect_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:

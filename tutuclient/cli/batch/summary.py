@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from tutuclient.batch import folder
 from tutuclient.batch.items import digest
 from tutuclient.batch.journal import Keys, encodable
-from tutuclient.cli.batch.progress import clock, short
+from tutuclient.batch.progress import clock, short
 from tutuclient.cli.output import human_size, note, print_error, print_json, write
 from tutuclient.cli.running import as_options
 from tutuclient.errors import printable
