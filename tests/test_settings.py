@@ -20,6 +20,7 @@ from tutuclient.settings import (
     UNSET,
     Changes,
     Options,
+    Relay,
     Proxies,
     RetryPolicy,
     Secret,
@@ -617,6 +618,13 @@ def test_limits_are_divided_among_workers() -> None:
         ._settings
     )
     assert (settings.rate, settings.tokens_per_minute, settings.max_concurrency) == (2.5, 25_000, 2)
+
+
+def test_limits_of_each_relay_are_divided_too() -> None:
+    relays = [Relay("https://a.example", "sk-a"), Relay("https://b.example", "sk-b")]
+    settings = TutuClient(relays=relays, rate=6).for_workers(3)._settings
+    assert [each.rate for each in (settings, *settings.relays)] == [2, 2, 2]
+    assert [each.api_key for each in pickle.loads(pickle.dumps(settings.packed())).relays] == ["sk-a", "sk-b"]  # noqa: S301  (our own bytes)
 
 
 @pytest.mark.parametrize("concurrency", ["auto", None])

@@ -6,6 +6,7 @@ A question is ``chat.completions.create`` or ``parse``, an edit ``client.edit``,
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
@@ -96,6 +97,7 @@ def plan_run(
     prompt: str | None,
     response_format: Any,
     given: Mapping[str, Any],
+    **more: Any,
 ) -> BatchRun[Any]:
     """Check the keywords of ``map`` and build the run.
 
@@ -105,6 +107,7 @@ def plan_run(
         prompt: What to ask of each.
         response_format: What to answer with.
         given: The keywords.
+        **more: Fields of its ``Plan`` that are no keywords.
 
     Raises:
         ConfigError: They cannot work; nothing was sent.
@@ -121,6 +124,7 @@ def plan_run(
     ask = _Ask(task, response_format, {"model": "gpt-4o" if task == "ask" else "gpt-4o-image", **fields})
     shared = _shared(ask, options)
     plan = _plan(calls_of, ask, {"task": task, "prompt": prompt, **shared}, options)
+    plan = dataclasses.replace(plan, **more)
     plan.progress = Progress(items) if options.get("progress") else None
     journal = options.get("journal")
     return BatchRun(items, Reader(task, prompt, shared, keyed=journal is not None), plan)

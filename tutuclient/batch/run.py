@@ -9,6 +9,7 @@ from array import array
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
 from tutuclient._threads import running_loop
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from tutuclient.batch.fields import OnExit
     from tutuclient.batch.items import Item, Reader, Task
+    from tutuclient.batch.orders import OrderBook
     from tutuclient.batch.progress import Progress
     from tutuclient.pace import PaceState
 
@@ -73,6 +75,9 @@ class Plan(Generic[T]):
         folder: The journal's.
         config: What a journal has to agree with.
         synced: Whether answers are synced before they are handed on.
+        orders: Where the orders of this run and of others are written down together, in place of its own journal.
+        answered: Answers that the client has had from the relay before: an unknown one is met with few calls at first.
+        on_skip: Called with an item that is neither sent nor handed on, as it was answered or ordered before.
         restore: Reads a value of what a journal has of it, where equal items are asked once; else None.
     """
 
@@ -98,6 +103,9 @@ class Plan(Generic[T]):
     retry_failed: bool = False
     allow_change: bool = False
     restore: Callable[[Any], T] | None = None
+    orders: OrderBook | None = None
+    answered: int = 0
+    on_skip: Callable[[Item], object] | None = None
 
 
 class BatchRun(Generic[T]):
@@ -163,7 +171,8 @@ class BatchRun(Generic[T]):
         items, self._items = self._items, ()
         self._source = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
         if plan.folder is not None:
-            self._journal = await Journal.open(plan.folder, plan.config, allow_change=plan.allow_change)
+            opens = partial(Journal.open, plan.folder) if plan.orders is None else plan.orders.join
+            self._journal = await opens(plan.config, allow_change=plan.allow_change)
             self._summary.damaged = self._journal.found.damaged
         self._answering = Answering(
             plan.task,
@@ -303,7 +312,7 @@ class BatchRun(Generic[T]):
         plan = self._plan
         if plan.workers != "auto":
             return min(plan.workers, self._limit)
-        return min(self._limit, plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
+        return min(self._limit, plan.pace().window + _SPARE, FIRST_WINDOW + plan.answered + self._summary.done)
 
     def _start_workers(self) -> None:
         while self._worker_count < self._target() and not (self._exhausted or self._ending or self._stop):
@@ -509,6 +518,8 @@ class BatchRun(Generic[T]):
             self._summary.failed_before += 1
         else:
             return item
+        if self._plan.on_skip is not None:
+            self._plan.on_skip(item)
         return None
 
     def _is_within_budget(self) -> bool:

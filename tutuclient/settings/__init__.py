@@ -417,6 +417,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 if whole < workers:
                     raise ConfigError(f"{name}={whole} cannot be divided among {workers} workers")
                 shares[name] = whole // workers
+        if self.relays:
+            shares["relays"] = tuple(each.divided(workers) for each in self.relays)
         return msgspec.structs.replace(self, **shares)
 
 
