@@ -180,7 +180,9 @@ class _Reading(Generic[E]):
         except TutuError as error:
             if isinstance(error, APIError):
                 error.with_partial(reader.partial)
-            error.with_details(attempts=reader.meta.attempts, outcome="unknown")
+            error.with_details(attempts=reader.meta.attempts, outcome="unknown", relay=reader.meta.relay)
+            if reply.on_broken is not None:
+                reply.on_broken(error)
             piece = b""  # The traceback keeps this frame, and would keep the bytes read last.
             self.error = wire.without_key(error, reply.call.settings.api_key)
             raise
