@@ -105,12 +105,10 @@ def test_what_an_error_says_of_its_relay(error: errors.TutuError, moves: bool, f
     assert fault_of(error, patience=60.0) == fault
 
 
-EVERY_ERROR = {
-    each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.TutuError)
-}
+EVERY_ERROR = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, errors.TutuError)}
 
 
-@pytest.mark.parametrize("cls", sorted(EVERY_ERROR, key=lambda cls: cls.__name__))
+@pytest.mark.parametrize("cls", sorted(EVERY_ERROR, key=str))
 def test_what_may_have_been_done_never_moves_on(cls: type[errors.TutuError]) -> None:
     assert not another_may_do(cls("?").with_details(outcome="unknown"))
 
