@@ -308,7 +308,8 @@ async def test_calls_that_wait_for_a_busy_relay_learn_that_the_other_one_is_back
         servers[0].answers(UNTRUE_KEY)
         await ask(client)
         relays = known(client)
-        servers[1].answers(*[says("slow", delay=60)] * 2)
+        relays.chooser._ill[0, ""].until += 3600
+        servers[1].answers(*[says("slow", delay=600)] * 2)
         busy = [asyncio.create_task(ask(client)) for _ in range(2)]
         await servers[1].wait_requests(3)
         waiting = asyncio.create_task(ask(client))
