@@ -99,6 +99,12 @@ class TutuClient(AnyEndpointCalls):
             as large again.
         default_headers: Headers for every call, over the client's own.
         default_query: Query parameters for every call.
+        relays: Several relays, or keys of one, in place of ``api_key`` and ``base_url``: a list of ``Relay``. A call
+            goes to those that work, in proportion to their weights. What one has surely not done goes to the next at
+            once and costs no retry; ``max_retries`` counts rounds over all of them. An order of an image that may have
+            been carried out goes nowhere. A stream stays where it began, an image task is asked for where it was
+            accepted, and ``meta.relay`` says where that was. ``balance`` and ``models`` ask the first:
+            ``client.with_options(relay="its name")`` asks another.
         proxy: "env", the default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, read now, by the rules of curl,
             requests and httpx (on Windows and macOS the system's settings without them). Loopback is never proxied, and
             a proxy that cannot be used is an error. An address is for everything, loopback too: ``http://``,
@@ -185,8 +191,8 @@ class TutuClient(AnyEndpointCalls):
 
     @cached_property
     def models(self) -> Models:
-        """The models of the relay."""
-        return Models(self._settings, self._transport)
+        """The models of the relay; of several, those of the first."""
+        return Models(self._settings.first, self._transport)
 
     @cached_property
     def audio(self) -> Audio:
@@ -195,7 +201,7 @@ class TutuClient(AnyEndpointCalls):
 
     @cached_property
     def _account(self) -> Account:
-        return Account(self._settings, self._transport)
+        return Account(self._settings.first, self._transport)
 
     @cached_property
     def _price_page(self) -> PricePage:
@@ -203,7 +209,7 @@ class TutuClient(AnyEndpointCalls):
 
     @property
     def base_url(self) -> str:
-        """Where the API is, as cleaned."""
+        """Where the API is, as cleaned; of several relays, where the first one's is."""
         return self._settings.base_url
 
     @property
@@ -219,27 +225,32 @@ class TutuClient(AnyEndpointCalls):
 
     @property
     def pace(self) -> PaceState:
-        """How fast the client may go by now, with its key and in the running loop: window, rate, refusals, gate."""
+        """How fast the client may go by now, with its key and in the running loop: window, rate, refusals, gate.
+
+        Of several relays it is what all may do together; ``client.with_options(relay=name).pace`` is that of one.
+        """
         return self._transport.pace(self._settings)
 
     @with_keywords(Changes)
-    def with_options(self, *, api_key: Key | None = None, **changes: Unpack[Changes]) -> Self:
+    def with_options(self, *, api_key: Key | None = None, relay: str | None = None, **changes: Unpack[Changes]) -> Self:
         """Return a copy with other settings, sharing connections and limits. What is not passed stays.
 
         Headers and query parameters are added to those of the client. Closing any of
-        the copies closes the connections of all.
+        the copies closes the connections of all. With ``relay``, all calls of the copy
+        go to that one of several relays.
 
         Raises:
             ConfigError: A setting cannot work.
         """
         api_key = hidden(api_key)  # Tracebacks with locals print this frame.
-        return self._copy(self._settings.changed(api_key=api_key, **changes))
+        return self._copy(self._settings.changed(api_key=api_key, relay=relay, **changes))
 
     def _copy(self, settings: Settings) -> Self:
         """Return a client with these settings, which shares the connections unless they go to another server."""
         # Not by ``__init__``, which would read the environment again and check what has been checked.
         copy = object.__new__(type(self))
         shared = settings.base_url == self._settings.base_url or settings.origin == self._settings.origin
+        shared = shared or settings.relay is not None
         copy._bind(settings, self._transport if shared else Transport(settings))
         return copy
 
@@ -259,7 +270,7 @@ class TutuClient(AnyEndpointCalls):
         return _bound(type(self), settings)
 
     async def balance(self, *, timeout: float | Timeout | Unset | None = UNSET) -> Balance:
-        """Return what is left on the key.
+        """Return what is left on the key; of several relays, on that of the first.
 
         Relays count in a currency or in points of their own (``unit``), and may count late.
 
@@ -305,6 +316,9 @@ class TutuClient(AnyEndpointCalls):
 
     def __repr__(self) -> str:
         made = hasattr(self, "_settings")  # Not yet, in the traceback of settings that cannot work.
+        if made and self._settings.relays:
+            names = [each.relay.name for each in self._settings.relays if each.relay is not None]
+            return f"{type(self).__name__}(relays={names!r}, api_key='***')"
         return f"{type(self).__name__}(base_url={self.base_url if made else None!r}, api_key='***')"
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -256,7 +256,7 @@ class AsyncOpenAI(TutuClient):
     ) -> None:
         api_key = hidden(api_key)  # Tracebacks with locals print this frame.
         try:
-            _check_client(http_client, strict=_strict_response_validation)
+            _check_client(http_client, strict=_strict_response_validation, relays=options.get("relays"))
             named = _named_headers(
                 organization or os.environ.get("OPENAI_ORG_ID"), project or os.environ.get("OPENAI_PROJECT_ID")
             )
@@ -322,7 +322,7 @@ class AsyncOpenAI(TutuClient):
         return _Beta(self.chat)
 
     @with_keywords(Changes)
-    def with_options(  # pyright: ignore[reportIncompatibleMethodOverride]  (it compares names of ours with the whole TypedDict)
+    def with_options(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  (one relay only; it compares names of ours with the whole TypedDict)
         self,
         *,
         api_key: Key | None = None,
@@ -479,9 +479,11 @@ def pydantic_function_tool(model: type[Any], *, name: str | None = None, descrip
     return Tool(model, name=name, description=description, strict=True)
 
 
-def _check_client(http_client: object, *, strict: bool = False) -> None:
+def _check_client(http_client: object, *, strict: bool = False, relays: object = None) -> None:
     if http_client is not None:
         raise ConfigError(_NO_HTTP_CLIENT)
+    if relays is not None:
+        raise ConfigError("AsyncOpenAI has one base_url: tutuclient.TutuClient(relays=[…]) has several relays")
     if strict:
         raise ConfigError("_strict_response_validation=True is not supported: answers are always read generously")
 

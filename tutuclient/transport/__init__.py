@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 from tutuclient._threads import in_thread, running_loop
-from tutuclient.transport.admission import new_pace
+from tutuclient.transport.admission import combined, new_pace
 from tutuclient.transport.call import Call, logger
 from tutuclient.transport.middleware import Request, through
 from tutuclient.transport.observers import EVERYWHERE, observe
@@ -44,7 +44,7 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
-        self._attempts: type[Attempts]  # Set with the first pool, see ``_open_pool``.
+        self._attempts: type[Attempts]  # Set with the first pool, see ``_open_pool``: one relay pays for no choice.
         self.closed = False
 
     def __reduce__(self) -> tuple[type[Transport], tuple[Settings]]:
@@ -82,13 +82,19 @@ class Transport:
         return self._pools.get(asyncio.get_running_loop())
 
     def pace(self, settings: Settings) -> PaceState:
-        """Return the pace of the settings' base URL and key in the running loop, in numbers."""
+        """Return the pace of the settings' base URL and key in the running loop, in numbers; of several relays, as one.
+
+        The settings for one of several are of that relay alone.
+        """
         try:
             pool = self.pool
         except RuntimeError:
             pool = None
         if pool is None:
-            return new_pace(self._settings).state(0.0)
+            states = [new_pace(each).state(0.0) for each in settings.relays or (settings,)]
+            return combined(states, settings.slots, 0) if settings.relays else states[0]
+        if settings.relays and pool.relays is not None:
+            return pool.relays.state()
         admission = pool.admission(settings)
         return admission.pace.state(pool.loop.time(), admission.waiting)
 
@@ -111,6 +117,10 @@ class Transport:
         from tutuclient.transport.pool import Pool  # noqa: PLC0415  (as above)
 
         self._attempts = Attempts
+        if self._settings.relays or self._settings.relay is not None:
+            from tutuclient.transport.failover import RelayedAttempts  # noqa: PLC0415  (as above)
+
+            self._attempts = RelayedAttempts
 
         running = asyncio.get_running_loop()
         pool = self._pools.get(running)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from tutuclient.transport.admission import Slot
+    from tutuclient.transport.admission import Door, Slot
     from tutuclient.transport.call import Call
     from tutuclient.transport.pool import Pool
     from tutuclient.wire import Body
@@ -119,7 +119,7 @@ class Attempts:
         self._started = pool.loop.time()
         self._meta = Meta(attempts=1)
         self._progress = Progress()
-        self._admission = pool.admission(call.settings)
+        self._admission: Door = pool.admission(call.settings)
         call.proxy = pool.route
         self._slot: Slot | None = None
         self._refusals: _Refusals | None = None
@@ -162,14 +162,18 @@ class Attempts:
 
     async def _pause(self, error: TutuError, *, maybe_done: bool) -> int:
         """Wait until the call may be repeated after ``error``, or raise it; return what that took from the budget."""
-        call, limits, attempts = self._call, self._limits, self._meta.attempts
         if self._over:
             raise error
         number = self._note(error)
         if self._pool.closed and isinstance(error, APIConnectionError):
             raise self._closed(error)
-        if self._progress.stale and attempts == 1 and self._is_free(error):
+        if self._progress.stale and self._meta.attempts == 1 and self._is_free(error):
             return 0  # The connection was stale, which says nothing of the relay: that costs no retry.
+        return await self._wait_after(error, number, maybe_done=maybe_done)
+
+    async def _wait_after(self, error: TutuError, number: int, *, maybe_done: bool) -> int:
+        """Wait for the next attempt, as ``_pause`` does; ``number`` is what ``_note`` has returned."""
+        call, limits = self._call, self._limits
         cost = self._cost(error)
         delay = next_delay(error, number, call.retry, makes_image=call.makes_image)
         if delay is None or delay >= min(limits.left(), self._patience()):
@@ -179,14 +183,18 @@ class Attempts:
             raise error
         logger.debug("%s: it is tried again in %.2f s", call.shown, delay)
         try:
-            if self._item is not None and call.makes_image and not maybe_done:
-                await self._item.order_not_done(error)
+            await self._end_order(error, maybe_done=maybe_done)
             await asyncio.sleep(delay)
         except asyncio.CancelledError:
             if limits.caught() is None:
                 raise
             raise error from None
         return cost
+
+    async def _end_order(self, error: TutuError, *, maybe_done: bool) -> None:
+        """Let a run note that the order of its item was not done, and is about to be sent again."""
+        if self._item is not None and self._call.makes_image and not maybe_done:
+            await self._item.order_not_done(error)
 
     def _note(self, error: TutuError) -> int:
         """Note an error; return the number by which the pause grows: of refusals in a row, else of other attempts."""
@@ -349,7 +357,7 @@ class Attempts:
         again = refusal is not None
         while True:
             now = self._loop.time()
-            closed = admission.pace.closed_for(now)
+            closed = admission.closed_for(now)
             if closed and now + closed >= min(limits.deadline, refused_until):
                 raise self._not_admitted("pool", closed)
             limits.limit("pool", min(pool_until, refused_until if refusal or closed else math.inf) - now)
@@ -361,7 +369,7 @@ class Attempts:
                 if kind is None:
                     raise
                 now = self._loop.time()
-                closed = admission.pace.closed_for(now)
+                closed = admission.closed_for(now)
                 if kind != "pool" or refusal or closed or now >= pool_until:
                     raise self._not_admitted(kind, closed) from None
                 again = True  # The gate has opened meanwhile: it waits as for any slot.
@@ -447,7 +455,7 @@ class Attempts:
             status = meta.status_code = response.status
             meta.headers = response.headers
             if (stated := rate_headers(response.headers)) is not None:
-                self._admission.pace.headers(self._loop.time(), **stated._asdict())
+                self._admission.headers(self._loop.time(), stated)
             meta.headers_s = meta.elapsed_s = self._loop.time() - self._started
             if call.observation is not None:
                 call.observation.head(meta)

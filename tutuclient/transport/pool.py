@@ -21,6 +21,7 @@ from tutuclient.transport.certificates import context_of
 from tutuclient.transport.connection import Connector, Names
 from tutuclient.transport.deadlines import Timer
 from tutuclient.transport.doors import Door
+from tutuclient.transport.relays import Relays
 from tutuclient.transport.tunnels import request_options, socks
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Pool:
         door: The session or the connector that the caller brought along, or None.
         route: The proxy that all calls go through, or None: they go to one origin.
         request_options: Further keywords for aiohttp's session.
+        relays: Where the client has several, what is known of them; else None.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -77,18 +79,23 @@ class Pool:
         self.session: aiohttp.ClientSession = _session(self.connector, settings)
         self.streams: WeakSet[Reply] = WeakSet()
         self._guardian = _until_shutdown(self.connectors, self.streams, self.door)
+        self.relays: Relays | None = None
+        if settings.relays or settings.relay is not None:
+            self.relays = Relays(settings, self.loop, self.admission)
 
     def admission(self, settings: Settings) -> Admission:
-        """Return what admits the calls of one base URL and key: relays count per key."""
+        """Return what admits the calls of one base URL and key, or of one account: relays count per key or user."""
         # Most clients have one key and make all calls with the same settings.
         if settings is self._last_settings and self._last_admission is not None:
             return self._last_admission
         key = settings.base_url, settings.key_source or settings.api_key
+        if settings.relay is not None and settings.relay.account:
+            key = "", settings.relay.account  # Several keys, which the relay counts as one.
         found = self._admissions.get(key)
         if found is None:
             if len(self._admissions) >= _MANY:
                 self._drop_idle()
-            found = self._admissions[key] = Admission(self.loop, new_pace(self._settings), self.slots)
+            found = self._admissions[key] = Admission(self.loop, new_pace(settings), self.slots)
         self._last_settings, self._last_admission = settings, found
         return found
 
