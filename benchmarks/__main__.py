@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks [growth | faults | fanout]``; ``--help`` tells the options."""
+"""The command: ``python -m benchmarks [growth | faults | fanout | scale]``; ``--help`` tells the options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import fanout, faults, growth, rounds, table
+from benchmarks import fanout, faults, growth, rounds, scale, table
 from benchmarks.contenders import CONTENDERS
 from benchmarks.suite import WORKLOADS
 
@@ -120,6 +120,11 @@ def _fan_out(options: argparse.Namespace, told: Told) -> None:
     told.keep(options.out, values)
 
 
+def _simulate(options: argparse.Namespace, told: Told) -> None:
+    told.say(*scale.tables(options.scale, told.mention))
+    told.keep(options.out, told.lines)
+
+
 def _introduce(options: argparse.Namespace, told: Told, names: Iterable[str]) -> list[str]:
     """Say who is there, on what, and how large the run is; give the names of those who are."""
     versions, missing = options.workers.versions(list(names))
@@ -137,7 +142,8 @@ def _options() -> argparse.Namespace:
         nargs="?",
         choices=_WHAT,
         default="speed",
-        help="the workloads (speed, unless said otherwise), that cost does not grow, the named faults, or runs of many",
+        help="the workloads (speed, unless said otherwise), that cost does not grow, the named faults, runs of many, "
+        "or many workers with one key (simulated)",
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_const", const="quick", dest="scale", help="smaller amounts: minutes")
@@ -168,7 +174,7 @@ def _options() -> argparse.Namespace:
     return options
 
 
-_WHAT = {"speed": _measure, "growth": _grow, "faults": _play, "fanout": _fan_out}
+_WHAT = {"speed": _measure, "growth": _grow, "faults": _play, "fanout": _fan_out, "scale": _simulate}
 
 
 def main() -> int:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import scale
+
 pytestmark = pytest.mark.slow
 
 _ROOT = Path(__file__).parent.parent
@@ -61,3 +63,9 @@ async def test_growth_writes_a_plot(tmp_path: Path) -> None:
     output = await _benchmarks("growth", "--tiny", "--plot", str(tmp_path / "growth.svg"))
     assert "by streams open at once" in output
     assert (tmp_path / "growth.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+async def test_the_simulation_of_many_workers_prints_a_table_for_each_relay_and_event() -> None:
+    output = await _benchmarks("scale", "--tiny")
+    assert output.count("\n## ") == len(scale.RELAYS) * len(scale.EVENTS)
+    assert output.count("| 2 ") == len(scale.RELAYS) * len(scale.EVENTS)

@@ -18,9 +18,9 @@ NAMES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).remove
 # From the ground up; a room imports from its own floor and those below it, annotations included.
 FLOORS = (
     {"errors", "_meta", "_unset"},
-    {"media", "_threads", "_descriptors"},
+    {"media", "_threads", "_descriptors", "_notebook"},
     {"types"},
-    {"settings", "retry", "limits", "pace", "diagnostics", "tools"},
+    {"settings", "retry", "limits", "pace", "chooser", "diagnostics", "docstrings", "tools"},
     {"wire"},
     {"transport"},
     {"downloads", "streams"},
@@ -28,7 +28,7 @@ FLOORS = (
     {"resources"},
     {"batch"},
     {"client"},
-    {"compat", "integrations"},
+    {"compat", "integrations", "ui"},
     {"cli", "__main__"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -48,12 +48,15 @@ LONG_FILES: dict[str, str] = {}
 MOST_LINES_OF_A_FUNCTION = 60
 LONG_FUNCTIONS: dict[str, str] = {}
 
+STRUCTS_IN = {"media", "types", "tools", "wire", "settings", "streams", "resources", "compat", "batch"}
 LIBRARIES = {
-    "aiohttp": {"transport", "testing", "downloads", "standin"},
+    "aiohttp": {"transport", "testing", "downloads", "standin", "integrations", "ui"},
     "yarl": {"transport", "downloads"},
-    "msgspec": {"media", "types", "tools", "wire", "settings", "streams", "resources", "compat", "batch"},
-    "anyio": {"media", "downloads", "resources", "_threads"},
+    "msgspec": STRUCTS_IN | {"integrations", "ui"},
+    "anyio": {"media", "downloads", "resources", "_threads", "integrations"},
+    "opentelemetry": {"integrations"},
     "trustme": {"testing"},
+    "aiohttp_socks": {"transport"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

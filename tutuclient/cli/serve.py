@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path  # noqa: TC003  (typer reads annotations at run time)
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -13,6 +13,7 @@ import typer
 
 from tutuclient.cli.arguments import Debug  # noqa: TC001  (typer reads annotations at run time)
 from tutuclient.cli.output import end_interrupted_line, note, print_dim, write
+from tutuclient.cli.page import TOKEN_DELAY, page_of, show_page_of
 from tutuclient.cli.running import reporting_errors, run
 from tutuclient.errors import ConfigError, printable
 
@@ -51,6 +52,18 @@ def serve(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print a line about every request, when it has been answered.")
     ] = False,
+    ui: Annotated[bool, typer.Option("--ui", help="Serve a page too, to try the relay with in a browser.")] = False,
+    ui_port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="The page's port; 0 takes a free one.")
+    ] = 8018,
+    real: Annotated[
+        str | None,
+        typer.Option(
+            "--relay",
+            metavar="URL",
+            help="With --ui: a relay in place of the stand-in. Its key, of TUTU_API_KEY, stays out of the browser.",
+        ),
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Run a stand-in relay on this computer, to try and test with.
@@ -58,21 +71,26 @@ def serve(
     It speaks the API and has no model in it. Ctrl-C ends it. With --record it stands before a real relay and writes
     down what that answers; with --replay it answers the same again, without a relay and without a key.
     """
+    options = record, cassette, replay, speed
     with reporting_errors(debug=debug, writes_a_batch=record is not None):
-        if (record, cassette, replay, speed) == (None, None, None, None):
-            work = _stand_in(host, port, key, verbose=verbose)
-        else:
+        if options != (None, None, None, None):
             if key is not None:
                 raise ConfigError("--key is for the stand-in: with --record the relay checks it, with --replay nobody")
-            work = _cassette(host, port, (record, cassette, replay, speed), verbose=verbose)
+            if ui or real is not None:
+                raise ConfigError("--ui and --relay are for another run than --record and --replay")
+            work = _cassette(host, port, options, verbose=verbose)
+        elif real is not None:
+            work = show_page_of(real, host, ui_port, alone=ui and key is None)
+        else:
+            work = _stand_in(host, port, key, ui_port if ui else None, verbose=verbose)
         try:
             run(work)
         except KeyboardInterrupt:
             end_interrupted_line()
 
 
-async def _stand_in(host: str, port: int, key: str | None, *, verbose: bool) -> None:
-    async with relay(host, port, key) as server:
+async def _stand_in(host: str, port: int, key: str | None, ui_port: int | None, *, verbose: bool) -> None:
+    async with relay(host, port, key) as server, AsyncExitStack() as stack:
         if verbose:
             server.on_answered = _tell
         write(
@@ -85,6 +103,9 @@ async def _stand_in(host: str, port: int, key: str | None, *, verbose: bool) -> 
         # A relay that listens everywhere answers everyone, be it without a model.
         if not key and host not in {"127.0.0.1", "::1", "localhost"}:
             note("other computers may reach it, and it asks for no key (--key)")
+        if ui_port is not None:
+            server.token_delay = TOKEN_DELAY
+            await stack.enter_async_context(page_of(server, host, ui_port, key))
         await asyncio.Event().wait()
 
 
@@ -120,8 +141,6 @@ async def relay(host: str, port: int, key: str | None) -> AsyncGenerator[Server]
 @asynccontextmanager
 async def listening(starting: AbstractAsyncContextManager[T], host: str, port: int) -> AsyncGenerator[T]:
     """Run a relay, and say in one line why it cannot listen."""
-    from contextlib import AsyncExitStack
-
     # Not ``async with starting``: an OSError of the block within would be taken for one of listening.
     async with AsyncExitStack() as stack:
         try:

@@ -14,7 +14,7 @@ from tutuclient.errors import ConfigError
 from tutuclient.settings.secret import shown
 
 
-def _is_number(value: object) -> TypeGuard[float]:
+def is_number(value: object) -> TypeGuard[float]:
     """Return whether something is a real number: numpy registers its own as such (PEP 3141)."""
     return not isinstance(value, bool) and isinstance(value, Real)
 
@@ -47,7 +47,7 @@ class Timeout(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
             value = getattr(self, name)
-            if value is not None and not (_is_number(value) and value > 0 and not math.isnan(value)):
+            if value is not None and not (is_number(value) and value > 0 and not math.isnan(value)):
                 raise ConfigError(f"timeout: {name} must be a number of seconds above 0, or None; got {shown(value)}")
 
 
@@ -116,7 +116,7 @@ def clean_timeout(timeout: object) -> Timeout:
         return Timeout(total, of_httpx.connect, of_httpx.pool, read, read)
     if timeout is None:
         return Timeout(total=None)
-    if _is_number(timeout):
+    if is_number(timeout):
         # numpy's numbers and fractions become floats, which aiohttp and msgspec can compare and write.
         return Timeout(total=timeout if type(timeout) is int else float(timeout))
     raise ConfigError(f"timeout must be a number of seconds, a Timeout or None; got {shown(timeout)}")
@@ -153,7 +153,7 @@ def clean_rate(rate: object, name: str) -> float:
     """
     found = _RATE.fullmatch(rate) if isinstance(rate, str) else None
     value = float(found[1]) / _PER_S[found[2]] if found else rate
-    if not (_is_number(value) and 0 < value < math.inf):
+    if not (is_number(value) and 0 < value < math.inf):
         number = "" if isinstance(rate, str) else ", or a number a second"  # Text with no unit has not said which.
         raise ConfigError(
             f'{name} must be requests per time, such as "600/min", "10/s" or "3000/h"{number}; got {shown(rate)}'
