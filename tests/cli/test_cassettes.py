@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def address(started: object) -> str:
     """Return the address that a command says is its own, once it has said all."""
     shown = read(started, "TUTU_BASE_URL=http")  # type: ignore[arg-type]
-    return re.findall(r"http://\S+", shown)[0]
+    return str(re.findall(r"http://\S+", shown)[0])
 
 
 @pytest.mark.slow

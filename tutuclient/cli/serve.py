@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+Record = Annotated[
+    str | None,
+    typer.Option(metavar="URL", help="Pass requests on to this relay, with the caller's key, and record a cassette."),
+]
+Speed = Annotated[
+    float | None,
+    typer.Option(metavar="N", help="--replay so many times as fast as it was recorded; 0 waits for nothing.  [1]"),
+]
+
+
 def serve(
     *,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
@@ -33,22 +43,14 @@ def serve(
     key: Annotated[
         str | None, typer.Option(metavar="KEY", help="The one key to accept. Without it every key is good.")
     ] = None,
-    record: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL", help="Pass requests on to this relay, with the caller's key, and record a cassette."
-        ),
-    ] = None,
+    record: Record = None,
     cassette: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The cassette that --record writes; what it holds stays.")
     ] = None,
     replay: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Answer from a cassette, and nothing that is not in it.")
     ] = None,
-    speed: Annotated[
-        float | None,
-        typer.Option(metavar="N", help="--replay so many times as fast as it was recorded; 0 waits for nothing.  [1]"),
-    ] = None,
+    speed: Speed = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print a line about every request, when it has been answered.")
     ] = False,
