@@ -41,7 +41,7 @@ def test_serve_with_the_page_serves_both() -> None:
         told = about(origin, token)
         assert (told["relay"], told["standIn"], told["sample"]) == (base_url, True, True)
         with socket.create_connection(("127.0.0.1", int(origin.rpartition(":")[2]))) as nonsense:
-            nonsense.sendall(b"\x1b[2J no HTTP\r\n\r\n")
+            nonsense.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
             assert b" 400 " in nonsense.recv(1000)  # And nothing of it on the terminal.
         done = interrupted(started)
     assert (done.code, done.err) == (0, "")
