@@ -52,6 +52,18 @@ async def test_an_order_is_claimed_by_one_of_all_that_meet_it(tmp_path: Path) ->
         await book.aclose()
 
 
+async def test_an_image_that_was_made_meanwhile_is_not_ordered_again(tmp_path: Path) -> None:
+    first, second = OrderBook(tmp_path), OrderBook(tmp_path)
+    waiting = await second.join(CONFIG)
+    run = await ordered(first)
+    await run.append(record("ok", res="made"))
+    with pytest.raises(OrderedBeforeError, match="was made meanwhile"):
+        await waiting.append(record("sent"), sync=True)
+    assert ends_of(tmp_path) == ["sent", "ok"]
+    await first.aclose()
+    await second.aclose()
+
+
 @pytest.mark.parametrize("outcome", ["rejected", "not_sent"])
 async def test_an_order_that_was_not_made_may_be_made_by_another(outcome: str, tmp_path: Path) -> None:
     first, second = OrderBook(tmp_path), OrderBook(tmp_path)
