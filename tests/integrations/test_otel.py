@@ -671,7 +671,7 @@ async def test_each_attempt_is_at_its_own_relay_and_the_call_at_the_one_it_came_
         ]
         async with TutuClient(relays=relays, retry=QUICK, **seen.keywords) as client:
             with contextlib.suppress(BadRequestError):
-                answer = await client.chat.completions.create(**ASKED, stream=stream)
+                answer: Any = await client.chat.completions.create(**ASKED, stream=stream)
                 if stream:
                     await answer.completion()
         ports = [urlsplit(each.origin).port for each in (server, other)]
