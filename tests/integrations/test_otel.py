@@ -292,6 +292,7 @@ async def test_a_cancelled_call_is_no_error(server: Server, client: TutuClient, 
     with pytest.raises(asyncio.CancelledError):
         await call
     assert [of(span).get("tutuclient.end") for span in seen.spans] == [None, "cancelled"]
+    assert of(seen.calls[0])["tutuclient.outcome"] == "unknown"
     assert {span.status.status_code for span in seen.spans} == {StatusCode.UNSET}
     assert "error.type" not in seen.metrics["gen_ai.client.operation.duration"][0].attributes
 

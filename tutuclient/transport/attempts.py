@@ -327,6 +327,8 @@ class Attempts:
 
     def _give_up(self, reply: Reply | None, why: BaseException | Literal["overloaded", "dropped"]) -> None:
         """Release the slot, with what the end of the attempt says of the relay's load, and the connection."""
+        if why == "dropped" and self._progress.connected and self._call.observation is not None:
+            self._call.observation.left()
         if (slot := self._slot) is not None:
             if isinstance(why, APIStatusError) and is_refusal(why):
                 asked = why.retry_after
