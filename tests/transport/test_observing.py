@@ -422,7 +422,8 @@ async def test_the_log_says_that_an_order_which_was_left_may_be_billed(
         server.answers(says("late", delay=30))
     task = asyncio.ensure_future(client.edit(png(bytes(30)), "a sky", stream=stream))
     if stream:
-        await (await task).aclose()
+        answer: Any = await task
+        await answer.aclose()
     else:
         await until(lambda: len(server.requests) == 1)
         task.cancel()
