@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks [growth | faults | fanout | scale]``; ``--help`` tells the options."""
+"""The command: ``python -m benchmarks [growth | faults | fanout | relays | scale]``; ``--help`` tells the options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import fanout, faults, growth, rounds, scale, table
+from benchmarks import fanout, faults, growth, relays, rounds, scale, table
 from benchmarks.contenders import CONTENDERS
 from benchmarks.suite import WORKLOADS
 
@@ -125,6 +125,13 @@ def _simulate(options: argparse.Namespace, told: Told) -> None:
     told.keep(options.out, told.lines)
 
 
+def _spread(options: argparse.Namespace, told: Told) -> None:
+    versions = _introduce(options, told, relays.NAMES)
+    results = relays.run(options.workers, versions, options.scale, told.mention)
+    told.say("", *relays.tables(results, relays.amount(options.scale)))
+    told.keep(options.out, results)
+
+
 def _introduce(options: argparse.Namespace, told: Told, names: Iterable[str]) -> list[str]:
     """Say who is there, on what, and how large the run is; give the names of those who are."""
     versions, missing = options.workers.versions(list(names))
@@ -143,7 +150,7 @@ def _options() -> argparse.Namespace:
         choices=_WHAT,
         default="speed",
         help="the workloads (speed, unless said otherwise), that cost does not grow, the named faults, runs of many, "
-        "or many workers with one key (simulated)",
+        "two relays of which one is at fault, or many workers with one key (simulated)",
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_const", const="quick", dest="scale", help="smaller amounts: minutes")
@@ -174,7 +181,14 @@ def _options() -> argparse.Namespace:
     return options
 
 
-_WHAT = {"speed": _measure, "growth": _grow, "faults": _play, "fanout": _fan_out, "scale": _simulate}
+_WHAT = {
+    "speed": _measure,
+    "growth": _grow,
+    "faults": _play,
+    "fanout": _fan_out,
+    "relays": _spread,
+    "scale": _simulate,
+}
 
 
 def main() -> int:

@@ -29,6 +29,8 @@ def answer(asked: dict[str, Any]) -> dict[str, Any]:
         return {"missing": missing}
     if asked.get("faults"):
         return {"faults": asyncio.run(import_module("benchmarks.faults").play_all(contender.name))}
+    if relays := asked.get("relays"):
+        return asyncio.run(import_module("benchmarks.relays").play(contender.name, **relays))
     if "workload" not in asked:
         return {"versions": contender.versions()}
     measured = (*WORKLOADS, *growth.WORKLOADS, *fanout.WORKLOADS)

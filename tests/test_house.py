@@ -40,6 +40,8 @@ FOR_ALL = "tutuclient.media.kinds"
 UPWARDS: dict[tuple[str, str], str] = {
     ("errors", "types"): "for checkers alone: .partial and .completion are a ChatCompletion, and tests/typing says so",
     ("testing.__init__", "standin"): "the public door: serve() starts the server with the stand-in's endpoints",
+    ("testing.plugin", "client"): "the fixture tutu_client, which imports it when a test asks for one",
+    ("testing.plugin", "settings"): "the same: its pauses are short",
 }
 MOST_LINES = 700
 LONG_FILES: dict[str, str] = {}
@@ -52,6 +54,7 @@ LIBRARIES = {
     "yarl": {"transport", "downloads"},
     "msgspec": STRUCTS_IN | {"integrations", "ui"},
     "anyio": {"media", "downloads", "resources", "_threads", "integrations"},
+    "opentelemetry": {"integrations"},
     "trustme": {"testing"},
     "aiohttp_socks": {"transport"},
     "typer": {"cli"},

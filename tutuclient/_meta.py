@@ -54,6 +54,7 @@ class Headers(dict[str, str]):
 _NOTHING_ASKED = ("", "")
 # What encoders see of a ``Meta``.
 _SHOWN = ("status_code", "request_id", "attempts", "waited_s", "headers_s", "elapsed_s", "warnings")
+_SHOWN_OF_SEVERAL = (*_SHOWN, "relay")
 
 
 class Meta:
@@ -69,9 +70,20 @@ class Meta:
         elapsed_s: Seconds from the call to the end of the answer; for a stream still open, to its headers.
         warnings: What is odd about an answer that can be used all the same: something behind its end, NaN in place of
             a number, one of several images that was not made. Mostly ().
+        relay: The name of the relay that answered, where the client has several; else None.
     """
 
-    __slots__ = ("asked", "attempts", "elapsed_s", "headers", "headers_s", "status_code", "waited_s", "warnings")
+    __slots__ = (
+        "asked",
+        "attempts",
+        "elapsed_s",
+        "headers",
+        "headers_s",
+        "relay",
+        "status_code",
+        "waited_s",
+        "warnings",
+    )
 
     def __init__(
         self,
@@ -82,6 +94,7 @@ class Meta:
         headers_s: float = 0.0,
         elapsed_s: float = 0.0,
         warnings: tuple[str, ...] = (),
+        relay: str | None = None,
     ) -> None:
         self.status_code: int = status_code
         self.headers: Mapping[str, str] = {} if headers is None else headers
@@ -90,6 +103,7 @@ class Meta:
         self.headers_s: float = headers_s
         self.elapsed_s: float = elapsed_s
         self.warnings: tuple[str, ...] = warnings
+        self.relay: str | None = relay
         # Method and URL, for the advice in errors. Neither repr nor pickle has them: a URL may hold what is secret.
         self.asked: tuple[str, str] = _NOTHING_ASKED
 
@@ -106,15 +120,16 @@ class Meta:
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         # Pairs, for ``dict(meta)`` and for encoders that try it (FastAPI's does). The headers are not among them: they
         # may hold cookies, and name the account at the upstream.
-        return ((name, getattr(self, name)) for name in _SHOWN)
+        return ((name, getattr(self, name)) for name in (_SHOWN if self.relay is None else _SHOWN_OF_SEVERAL))
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema  # noqa: PLC0415  (whoever asks has it)
 
         whole, text, seconds = core_schema.int_schema(), core_schema.str_schema(), core_schema.float_schema()
-        kinds = (whole, core_schema.nullable_schema(text), whole, seconds, seconds, seconds)
-        fields = dict(zip(_SHOWN, (*kinds, core_schema.tuple_variable_schema(text)), strict=True))
+        times, words = (seconds, seconds, seconds), core_schema.tuple_variable_schema(text)
+        kinds = (whole, core_schema.nullable_schema(text), whole, *times, words, text)
+        fields = dict(zip(_SHOWN_OF_SEVERAL, kinds, strict=True))
         described = core_schema.typed_dict_schema(
             {name: core_schema.typed_dict_field(kind, required=False) for name, kind in fields.items()},
             config={"title": cls.__name__},
@@ -140,12 +155,13 @@ class Meta:
         return (
             f"Meta(status_code={self.status_code}, request_id={self.request_id!r}, attempts={self.attempts}, "
             f"waited_s={self.waited_s:.3f}, headers_s={self.headers_s:.3f}, elapsed_s={self.elapsed_s:.3f}"
-            f"{f', warnings={self.warnings!r}' if self.warnings else ''})"
+            f"{f', warnings={self.warnings!r}' if self.warnings else ''}"
+            f"{f', relay={self.relay!r}' if self.relay is not None else ''})"
         )
 
     def __reduce__(self) -> tuple[type[Meta], tuple[Any, ...]]:
         times = (self.waited_s, self.headers_s, self.elapsed_s)
-        return Meta, (self.status_code, Headers(self.headers), self.attempts, *times, self.warnings)
+        return Meta, (self.status_code, Headers(self.headers), self.attempts, *times, self.warnings, self.relay)
 
 
 def note(meta: Meta, words: str) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping  # noqa: TC003  (``get_type_hints`` reads signatures at run time)
 from functools import cached_property
-from operator import index
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from tutuclient import __version__, wire
 from tutuclient.batch.fields import MapFields
-from tutuclient.errors import ConfigError, MediaError, printable
-from tutuclient.media.image import GeneratedImage
-from tutuclient.media.parts import image
+from tutuclient.errors import MediaError, printable
 from tutuclient.media.sources import names_image
 from tutuclient.media.upload import PictureSource  # noqa: TC001  (``get_type_hints`` reads the fields at run time)
 from tutuclient.resources.account import Account
@@ -24,6 +21,7 @@ from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
 from tutuclient.resources.parsing import check_untyped
 from tutuclient.resources.prices import PricePage
+from tutuclient.resources.task_messages import prompt_text, question
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
 from tutuclient.transport import Transport, logs
 from tutuclient.types.chat import CallFields
@@ -101,14 +99,32 @@ class TutuClient(AnyEndpointCalls):
             as large again.
         default_headers: Headers for every call, over the client's own.
         default_query: Query parameters for every call.
+        relays: Several relays, or keys of one, in place of ``api_key`` and ``base_url``: a list of ``Relay``. A call
+            goes to those that work, in proportion to their weights. What one has surely not done goes to the next at
+            once and costs no retry; ``max_retries`` counts rounds over all of them. An order of an image that may have
+            been carried out goes nowhere. A stream stays where it began, an image task is asked for where it was
+            accepted, and ``meta.relay`` says where that was. ``balance`` and ``models`` ask the first:
+            ``client.with_options(relay="its name")`` asks another.
         proxy: "env", the default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, read now, by the rules of curl,
             requests and httpx (on Windows and macOS the system's settings without them). Loopback is never proxied, and
             a proxy that cannot be used is an error. An address is for everything, loopback too: ``http://``,
             ``https://``, and with the extra ``socks`` ``socks5h://`` (the proxy looks up names), ``socks5://``,
             ``socks4a://``, ``socks4://``; ``user:password@`` in it is percent-encoded. None is none. Downloads of
             images go through it too. A pickled client reads the environment again where it arrives.
-        verify: True; the path of a file of certificate authorities; an ``ssl.SSLContext``; False checks nothing, and
-            warns.
+        connector: An ``aiohttp.BaseConnector``, which is not closed; or a function that builds one in each running
+            loop, which is. Yours are then: proxies (unless ``proxy`` is passed, of HTTP), TLS and ``verify``, limits of
+            connections, which hold for calls too, and what guards ours, which is that an answer nobody asked for,
+            waiting on an idle connection, is given to no call; that orders of images use no connection twice (one that
+            dies under an order is an ``OutcomeUnknownError``: it is never sent again); that an idle connection which
+            dies costs no retry; that a body that breaks the rules of HTTP fails at once and not at its limit; that an
+            upload which is refused early is told as such. Downloads of images use connections of their own.
+        session: An ``aiohttp.ClientSession`` of the running loop, which is not closed. All that is said of
+            ``connector`` holds; and its headers are sent with every call (ours go before), as its cookies are, and its
+            middlewares see the key. What it does with statuses and compressed answers does not matter. ``auth`` is
+            refused, as aiohttp sends it in place of the key.
+        trace_configs: ``aiohttp.TraceConfig`` to watch calls with, not downloads; they see the key.
+        verify: True, which honours SSL_CERT_FILE and SSL_CERT_DIR; the path of a file or folder of certificate
+            authorities; an ``ssl.SSLContext``, which may have a client certificate; False checks nothing, and warns.
         strict_finish: A stream that ends with ``[DONE]`` and without a ``finish_reason`` raises.
         allow_private_downloads: Download images from private addresses too. The relay's own address is always allowed.
         middleware: Functions ``async def m(request, call_next)`` around every call, the first outermost: each returns
@@ -175,8 +191,8 @@ class TutuClient(AnyEndpointCalls):
 
     @cached_property
     def models(self) -> Models:
-        """The models of the relay."""
-        return Models(self._settings, self._transport)
+        """The models of the relay; of several, those of the first."""
+        return Models(self._settings.first, self._transport)
 
     @cached_property
     def audio(self) -> Audio:
@@ -185,7 +201,7 @@ class TutuClient(AnyEndpointCalls):
 
     @cached_property
     def _account(self) -> Account:
-        return Account(self._settings, self._transport)
+        return Account(self._settings.first, self._transport)
 
     @cached_property
     def _price_page(self) -> PricePage:
@@ -193,7 +209,7 @@ class TutuClient(AnyEndpointCalls):
 
     @property
     def base_url(self) -> str:
-        """Where the API is, as cleaned."""
+        """Where the API is, as cleaned; of several relays, where the first one's is."""
         return self._settings.base_url
 
     @property
@@ -209,27 +225,32 @@ class TutuClient(AnyEndpointCalls):
 
     @property
     def pace(self) -> PaceState:
-        """How fast the client may go by now, with its key and in the running loop: window, rate, refusals, gate."""
+        """How fast the client may go by now, with its key and in the running loop: window, rate, refusals, gate.
+
+        Of several relays it is what all may do together; ``client.with_options(relay=name).pace`` is that of one.
+        """
         return self._transport.pace(self._settings)
 
     @with_keywords(Changes)
-    def with_options(self, *, api_key: Key | None = None, **changes: Unpack[Changes]) -> Self:
+    def with_options(self, *, api_key: Key | None = None, relay: str | None = None, **changes: Unpack[Changes]) -> Self:
         """Return a copy with other settings, sharing connections and limits. What is not passed stays.
 
         Headers and query parameters are added to those of the client. Closing any of
-        the copies closes the connections of all.
+        the copies closes the connections of all. With ``relay``, all calls of the copy
+        go to that one of several relays.
 
         Raises:
             ConfigError: A setting cannot work.
         """
         api_key = hidden(api_key)  # Tracebacks with locals print this frame.
-        return self._copy(self._settings.changed(api_key=api_key, **changes))
+        return self._copy(self._settings.changed(api_key=api_key, relay=relay, **changes))
 
     def _copy(self, settings: Settings) -> Self:
         """Return a client with these settings, which shares the connections unless they go to another server."""
         # Not by ``__init__``, which would read the environment again and check what has been checked.
         copy = object.__new__(type(self))
         shared = settings.base_url == self._settings.base_url or settings.origin == self._settings.origin
+        shared = shared or settings.relay is not None
         copy._bind(settings, self._transport if shared else Transport(settings))
         return copy
 
@@ -249,7 +270,7 @@ class TutuClient(AnyEndpointCalls):
         return _bound(type(self), settings)
 
     async def balance(self, *, timeout: float | Timeout | Unset | None = UNSET) -> Balance:
-        """Return what is left on the key.
+        """Return what is left on the key; of several relays, on that of the first.
 
         Relays count in a currency or in points of their own (``unit``), and may count late.
 
@@ -295,9 +316,15 @@ class TutuClient(AnyEndpointCalls):
 
     def __repr__(self) -> str:
         made = hasattr(self, "_settings")  # Not yet, in the traceback of settings that cannot work.
+        if made and self._settings.relays:
+            names = [each.relay.name for each in self._settings.relays if each.relay is not None]
+            return f"{type(self).__name__}(relays={names!r}, api_key='***')"
         return f"{type(self).__name__}(base_url={self.base_url if made else None!r}, api_key='***')"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        held = [name for name in ("connector", "session", "trace_configs") if getattr(self._settings, name)]
+        if held:
+            raise TypeError(f"a {type(self).__name__} with {held[0]}= cannot be pickled or copied: build another there")
         return _rebuild, (type(self), self._settings.packed())
 
     def __copy__(self) -> Self:
@@ -362,7 +389,7 @@ class TutuClient(AnyEndpointCalls):
         Source: the relay's documentation, "Chat(分析图片)".
         """
         wire.check_keywords(fields, _FIELDS, "analyze")
-        return await self._ask(model, _question(images, prompt, detail, max_side), stream, timeout, fields, None)
+        return await self._ask(model, question(images, prompt, detail, max_side), stream, timeout, fields, None)
 
     @overload
     async def edit(
@@ -417,7 +444,7 @@ class TutuClient(AnyEndpointCalls):
         Source: the relay's documentation, "Chat(修改图片)".
         """
         wire.check_keywords(fields, _FIELDS, "edit")
-        return await self._ask(model, _question(images, prompt, detail, max_side), stream, timeout, fields, True)
+        return await self._ask(model, question(images, prompt, detail, max_side), stream, timeout, fields, True)
 
     @overload
     async def generate(
@@ -450,7 +477,7 @@ class TutuClient(AnyEndpointCalls):
             )
         wire.check_keywords(fields, _FIELDS, "generate")
         # A chat model draws (WIRE.md 2.2): the relay's way, where OpenAI has ``images.generate``.
-        return await self._ask(model, {"role": "user", "content": _prompt(prompt)}, stream, timeout, fields, True)
+        return await self._ask(model, {"role": "user", "content": prompt_text(prompt)}, stream, timeout, fields, True)
 
     @overload
     def map(
@@ -555,104 +582,6 @@ class TutuClient(AnyEndpointCalls):
             else self.chat.completions.send
         )
         return await ask(body, timeout=timeout, makes_image=makes_image, **more)
-
-
-def _question(
-    images: ImageSources,
-    prompt: str,
-    detail: Literal["auto", "low", "high"] | None,
-    max_side: int | None,
-) -> dict[str, Any]:
-    text = _prompt(prompt, images)
-    wire.check_detail(detail, "detail")
-    side = _side(max_side)
-    sources = _sources(images)
-    several = isinstance(images, list | tuple)
-    parts = [
-        _image_part(source, f"images[{place}]" if several else "images", detail, side)
-        for place, source in enumerate(sources)
-    ]
-    # The text comes first, as in the samples of the relay's documentation (WIRE.md 1.11).
-    return {"role": "user", "content": [{"type": "text", "text": text}, *parts]}
-
-
-def _sources(images: Any) -> list[Any]:
-    """Return the images one by one, as they were passed."""
-    if isinstance(images, Mapping) or wire.is_part(images) or wire.is_source(images):
-        return [images]
-    # An array of numpy iterates over its rows, and each would be taken for an image.
-    if hasattr(images, "dtype"):
-        raise MediaError(f"images is {wire.quoted(images)}: pass it as PIL.Image.fromarray(array)")
-    if isinstance(images, str | bytes | bytearray | memoryview) or not isinstance(images, Iterable):
-        return [images]
-    sources: list[Any] = [*images]
-    if not sources:
-        raise MediaError("no image was passed: the list is empty")
-    return sources
-
-
-_NOT_IMAGES = (list, tuple, bool, int, float)
-
-
-def _image_part(source: Any, place: str, detail: Literal["auto", "low", "high"] | None, max_side: int | None) -> Any:
-    """Return the content part of an image; a part is returned as it is."""
-    if wire.is_part(source):
-        if max_side is not None:
-            raise MediaError(
-                f"{place} is a content part already, so max_side goes into it: image(source, max_side={max_side})"
-            )
-        return source
-    blank = isinstance(source, str) and not source.strip()
-    if blank or source is None or type(source) in _NOT_IMAGES:
-        raise MediaError(
-            f"{place} is {wire.quoted(source)}, which is not an image: pass a path, an http(s) address, a data URI, "
-            "bytes, an open binary file, a Pillow image or image(…)"
-        )
-    if isinstance(source, GeneratedImage):
-        raise MediaError(f"{place} is a GeneratedImage, which has to be downloaded first: pass await image.read()")
-    try:
-        return image(source, detail=detail, max_side=max_side)
-    except MediaError as error:
-        if place == "images":
-            raise
-        raise MediaError(f"{place}: {error}") from error
-
-
-def _side(max_side: Any) -> int | None:
-    """Return a number of pixels, checked; numpy's numbers are numbers too."""
-    if max_side is None:
-        return None
-    try:
-        # ``True`` is an int too, and no number of pixels.
-        side = 0 if isinstance(max_side, bool) else index(max_side)
-    except TypeError:
-        side = 0
-    if side < 1:
-        raise ConfigError(f"max_side is {wire.quoted(max_side)}: write a whole number of pixels, such as max_side=2048")
-    return side
-
-
-def _prompt(prompt: object, images: object = None) -> str:
-    """Return the prompt, checked before anything is paid for."""
-    images_is_prompt = isinstance(images, str) and not names_image(images)
-    prompt_is_image = names_image(prompt) or wire.is_part(prompt) or _is_binary(prompt)
-    if images_is_prompt and prompt_is_image:
-        raise ConfigError(
-            f"the prompt is {wire.quoted(prompt)} and images is {wire.quoted(images)}: they seem to be swapped; "
-            "images come first, then the prompt"
-        )
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise ConfigError(f"the prompt must be text, and not empty; got {wire.quoted(prompt)}")
-    if images is not None and names_image(prompt):
-        raise MediaError(
-            f"{printable(prompt, 80)} stands where the prompt belongs, but is the name of an image: images come first,"
-            " several in a list, then the prompt, as in (['cat.jpg', 'dog.jpg'], 'What is in these images?')."
-        )
-    return prompt
-
-
-def _is_binary(value: object) -> bool:
-    return isinstance(value, bytes | bytearray | memoryview) or wire.is_source(value)
 
 
 C = TypeVar("C", bound=TutuClient)

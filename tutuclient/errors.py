@@ -146,9 +146,11 @@ class TutuError(Exception):
         attempts: How often the call was tried; 0 when it failed before the first attempt.
         request_id: The relay's id of the last attempt, or None.
         conversation: The messages so far, to be sent again, of an error within ``run_tools``; else None.
+        relay: The name of the relay that it comes from, where the client has several; else None.
     """
 
     outcome: Outcome | None = None
+    relay: str | None = None
 
     def __init__(
         self, message: str = "", *, outcome: Outcome | None = None, attempts: int = 0, request_id: str | None = None
@@ -171,6 +173,7 @@ class TutuError(Exception):
         attempts: int | None = None,
         request_id: str | None = None,
         conversation: list[Any] | None = None,
+        relay: str | None = None,
     ) -> Self:
         """Add what became known only after the error was created; None leaves a detail as it is.
 
@@ -181,6 +184,8 @@ class TutuError(Exception):
         self.attempts = self.attempts if attempts is None else attempts
         self.request_id = self.request_id if request_id is None else request_id
         self.conversation = self.conversation if conversation is None else conversation
+        if relay:
+            self.relay = relay
         return self
 
 

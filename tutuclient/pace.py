@@ -352,6 +352,11 @@ class Pace:
             gate=self.closed_for(now),
         )
 
+    def bound(self, most: int) -> None:
+        """Set anew how many requests may be in flight at most; what was learnt below that stays."""
+        self.window = float(most) if self.window >= self._most else min(self.window, most)
+        self._most = most
+
     def closed_for(self, now: float) -> float:
         """Return for how many seconds yet nothing starts, because the relay refuses all; 0 while the gate is open."""
         return max(0.0, self._gate - now, self._probe_until - now)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
@@ -36,8 +37,12 @@ def about(origin: str, token: str) -> dict[str, Any]:
 def test_serve_with_the_page_serves_both() -> None:
     with process("serve", "--ui", "--port", "0", "--ui-port", "0") as started:
         (base_url,) = re.findall(r"export TUTU_BASE_URL=(\S+)", read(started, "tutuclient chat"))
-        told = about(*address_in(started))
+        origin, token = address_in(started)
+        told = about(origin, token)
         assert (told["relay"], told["standIn"], told["sample"]) == (base_url, True, True)
+        with socket.create_connection(("127.0.0.1", int(origin.rpartition(":")[2]))) as nonsense:
+            nonsense.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
+            assert b" 400 " in nonsense.recv(1000)  # And nothing of it on the terminal.
         done = interrupted(started)
     assert (done.code, done.err) == (0, "")
 

@@ -17,8 +17,8 @@ from tutuclient.testing import chunk, draws, says, serve, streams
 from tutuclient.transport import tunnels
 
 if TYPE_CHECKING:
+    from tutuclient import ChatCompletion
     from tutuclient.testing import Server
-    from tutuclient.types import ChatCompletion
 
 MESSAGES = [user("hi")]
 ONCE = RetryPolicy(max_retries=0)

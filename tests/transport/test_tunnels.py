@@ -30,8 +30,8 @@ from tutuclient.testing import draws, says, serve
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from tutuclient import ChatCompletion
     from tutuclient.testing import Server
-    from tutuclient.types import ChatCompletion
 
 MESSAGES = [user("hi")]
 ONCE = RetryPolicy(max_retries=0)

@@ -114,6 +114,20 @@ async def test_an_image_that_is_too_large_is_refused_by_its_length_before_it_is_
     assert "larger than 20 MiB: shrink it first" in error["message"]
 
 
+async def test_a_length_that_is_too_large_is_refused_before_a_byte_has_come(visitor: Visitor) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(visitor.origin.rpartition(":")[2]))
+    head = (
+        "POST /api/images HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"X-Tutu-Token: {visitor.token}",
+        f"Content-Length: {10**12}",
+    )
+    writer.write("\r\n".join((*head, "", "")).encode())
+    assert b" 413 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_an_endless_upload_is_cut_at_the_limit(visitor: Visitor) -> None:
     sent = 0
 

@@ -37,13 +37,13 @@ class Call(NamedTuple, Generic[T]):
     Attributes:
         send: Makes the call.
         value: Reads the value from its answer.
-        resume_task: Waits for the image task, by its id and address, that an earlier run's order was answered with;
-            None where there are none.
+        resume_task: Waits for the image task, by its id, address and relay, that an earlier run's order was answered
+            with; None where there are none.
     """
 
     send: Callable[[Item], Awaitable[ChatCompletion]]
     value: Callable[[ChatCompletion], T]
-    resume_task: Callable[[Item, str, str | None], Awaitable[ChatCompletion]] | None = None
+    resume_task: Callable[[Item, str, str | None, str], Awaitable[ChatCompletion]] | None = None
 
 
 class Order(RunItem):
@@ -116,7 +116,7 @@ class Order(RunItem):
         return self._record("skip", cls=cls, outcome=outcome, st=status, eq=content_key(self._item))
 
     def _record(self, kind: Kind, **more: Any) -> Record:
-        return Record(k=kind, id=self._item.id, key=f"{self._item.key:016x}", **more)
+        return Record(k=kind, id=self._item.id, key=f"{self._item.key:016x}", rel=self.relay or "", **more)
 
 
 class Answering(Generic[T]):
@@ -233,7 +233,8 @@ class Answering(Generic[T]):
         task = "" if found is None else found.open.get(item.key, ("", ""))[1]
         if found is not None and task and self._call.resume_task is not None:
             try:
-                return await self._call.resume_task(item, task, found.urls.get(item.key))
+                url, relay = found.urls.get(item.key), found.relays.get(item.key, "")
+                return await self._call.resume_task(item, task, url, relay)
             except ImageTaskError as error:
                 if not (self._resends and error.outcome == "unknown"):
                     raise
@@ -296,14 +297,14 @@ def _note_answer(answer: ChatCompletion, result: BatchResult[Any], record: Recor
     result.attempts, result.usage, result.finish_reason = answer.meta.attempts, answer.usage, answer.finish_reason
     result.text, result.request_id = answer.text, answer.meta.request_id
     record.rid, record.st, record.model = answer.meta.request_id or "", answer.meta.status_code, answer.model or ""
-    record.img, record.dur = [], round(answer.meta.elapsed_s, 6)
+    record.img, record.dur, record.rel = [], round(answer.meta.elapsed_s, 6), answer.meta.relay or ""
 
 
 def _note_error(error: Exception, outcome: ItemOutcome, result: BatchResult[Any], record: Record) -> None:
     result.error, result.outcome = error, outcome
     if isinstance(error, TutuError):
         result.attempts = error.attempts or result.attempts
-        record.rid = error.request_id or record.rid
+        record.rid, record.rel = error.request_id or record.rid, error.relay or record.rel
         result.request_id = error.request_id or result.request_id
     # An answer that came, was billed and cannot be used.
     completion: ChatCompletion | None = getattr(error, "completion", None) or getattr(error, "partial", None)

@@ -86,6 +86,7 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
         rid: The relay's request id.
         task: The id of an image task: of a ``sent``, of the one that the order was answered with.
         url: Where the relay wants to be asked for the task; "" where it does not say.
+        rel: The relay that it was sent to, by name, where the client has several; else "".
         model: The model that answered.
         fin: The finish reason.
         res: The text, or the parsed value.
@@ -110,6 +111,7 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     rid: str = ""
     task: str = ""
     url: str = ""
+    rel: str = ""
     model: str = ""
     fin: str = ""
     res: Any = None
@@ -127,6 +129,7 @@ class _Head(msgspec.Struct):
     id: str = ""
     task: str = ""
     url: str = ""
+    rel: str = ""
     outcome: str = ""
 
 
@@ -246,6 +249,7 @@ class Found(NamedTuple):
             of that kind; the items' ids and, where known, their tasks. An intent is ended once: that a second order was
             rejected says nothing of the first.
         urls: Where the relay wants to be asked for the tasks of open orders, by key, as far as it said.
+        relays: Which of several relays accepted them, by key.
         damaged: Lines left out because they are not as they were written.
         end: Where the last line ends that has an end, in bytes. What is behind it was torn while it was written.
         lines: Lines that are as they were written.
@@ -255,6 +259,7 @@ class Found(NamedTuple):
     failed: Keys
     open: dict[int, tuple[str, str]]
     urls: dict[int, str]
+    relays: dict[int, str]
     damaged: int
     end: int
     lines: int
@@ -266,6 +271,7 @@ def scan(path: Path) -> Found:
     failed: set[int] = set()
     intents: dict[int, tuple[str, str]] = {}
     urls: dict[int, str] = {}
+    relays: dict[int, str] = {}
     again: Counter[int] = Counter()  # How many intents of a key are open besides its first.
     damaged = end = lines = 0
     with path.open("rb") as file:
@@ -285,24 +291,29 @@ def scan(path: Path) -> Found:
                 continue
             if head.k == "sent":
                 again[key] += key in intents and not head.task
-                _note_intent(head, key, intents, urls)
+                _note_intent(head, key, intents, urls, relays)
                 continue
             if again[key] and head.k != "ok":
                 again[key] -= 1
             else:
                 intents.pop(key, None)
                 urls.pop(key, None)
+                relays.pop(key, None)
             if head.k == "ok":
                 again.pop(key, None)
                 ok.append(key)
                 failed.discard(key)
             elif head.k == "fail":
                 failed.add(key)
-    return Found(Keys(ok), Keys(failed), intents, urls, damaged, end, lines)
+    return Found(Keys(ok), Keys(failed), intents, urls, relays, damaged, end, lines)
 
 
-def _note_intent(head: _Head, key: int, intents: dict[int, tuple[str, str]], urls: dict[int, str]) -> None:
+def _note_intent(
+    head: _Head, key: int, intents: dict[int, tuple[str, str]], urls: dict[int, str], relays: dict[int, str]
+) -> None:
     intents[key] = head.id, head.task or intents.get(key, ("", ""))[1]
+    if head.task and head.rel:
+        relays[key] = head.rel
     if head.task:  # Another one than before.
         urls.pop(key, None)
     if head.url:

@@ -129,7 +129,7 @@ class OrderBook:
         self._turn = asyncio.Lock()
         self._logs: dict[str, _Log] = {}
         self._ends: dict[int, _Place] = {}
-        self.found = Found(Keys(), Keys(), {}, {}, 0, 0, 0)
+        self.found = Found(Keys(), Keys(), {}, {}, {}, 0, 0, 0)
         """What the journals hold, live."""
 
     async def join(self, config: dict[str, Any], *, allow_change: bool = False) -> Journal:

@@ -316,11 +316,11 @@ def _restored(response_format: Any, written: Any) -> Any:
     return written
 
 
-async def _resume_task(calls: Calls, ask: _Ask, item: Item, task: str, url: str | None) -> ChatCompletion:
+async def _resume_task(calls: Calls, ask: _Ask, item: Item, task: str, url: str | None, relay: str) -> ChatCompletion:
     """Wait for the task that an order of an earlier run was answered with."""
     fields = {**ask.fields, **item.fields}
     answer: ChatCompletion = await calls.of_task(
-        task, url, model=str(fields.get("model") or ""), timeout=fields.get("timeout", UNSET)
+        task, url, model=str(fields.get("model") or ""), relay=relay, timeout=fields.get("timeout", UNSET)
     )
     return answer
 

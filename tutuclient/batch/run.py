@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
+from tutuclient._threads import running_loop
 from tutuclient.batch.answering import Answering, Call, Order
 from tutuclient.batch.dedupe import Deduplicator
 from tutuclient.batch.events import Events
@@ -165,6 +166,7 @@ class BatchRun(Generic[T]):
         plan = self._plan
         if self._entered:
             raise ConfigError("a run is entered once: client.map(…) again makes another, and a journal goes on")
+        running_loop()  # Under trio, everything below would fail in words of asyncio's.
         self._entered = True
         items, self._items = self._items, ()
         self._source = aiter(items) if isinstance(items, AsyncIterable) else iter(items)

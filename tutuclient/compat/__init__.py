@@ -2,9 +2,9 @@
 
 ``AsyncOpenAI`` is a ``TutuClient`` that takes openai's settings and reads openai's
 environment variables, OPENAI_LOG included: with OPENAI_API_KEY alone it calls
-api.openai.com. All else
-that ``TutuClient`` promises holds here too. Names of the openai package that have
-no counterpart raise an ImportError, which says what to do instead.
+api.openai.com. All else that ``TutuClient`` promises holds here too. Names of the
+openai package that have no counterpart raise an ImportError, which says what to do
+instead.
 
 Calls, keywords, attributes, exceptions, ``omit`` and ``NOT_GIVEN``, raw and streaming
 responses, ``model_dump()``, ``model_extra`` and ``_request_id`` are the same. There
@@ -177,7 +177,8 @@ _ORGANIZATION = "OpenAI-Organization"
 _PROJECT = "OpenAI-Project"
 _NO_HTTP_CLIENT = (
     "http_client= is not supported, as the connections are aiohttp's: pass proxy= for a proxy, verify= for"
-    " certificates, max_connections= for limits, and middleware= to run code around each call"
+    " certificates, max_connections= for limits, middleware= to run code around each call, or session= for a session of"
+    " aiohttp's"
 )
 _SYNC = "tutuclient is for asyncio and has no synchronous client: use AsyncOpenAI and await its calls"
 _AZURE = "Azure's deployment URLs are not supported, its /openai/v1 URL is: AsyncOpenAI(base_url=…, api_key=…)"
@@ -255,7 +256,7 @@ class AsyncOpenAI(TutuClient):
     ) -> None:
         api_key = hidden(api_key)  # Tracebacks with locals print this frame.
         try:
-            _check_client(http_client, strict=_strict_response_validation)
+            _check_client(http_client, strict=_strict_response_validation, relays=options.get("relays"))
             named = _named_headers(
                 organization or os.environ.get("OPENAI_ORG_ID"), project or os.environ.get("OPENAI_PROJECT_ID")
             )
@@ -321,7 +322,7 @@ class AsyncOpenAI(TutuClient):
         return _Beta(self.chat)
 
     @with_keywords(Changes)
-    def with_options(  # pyright: ignore[reportIncompatibleMethodOverride]  (it compares names of ours with the whole TypedDict)
+    def with_options(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  (one relay only; it compares names of ours with the whole TypedDict)
         self,
         *,
         api_key: Key | None = None,
@@ -478,9 +479,11 @@ def pydantic_function_tool(model: type[Any], *, name: str | None = None, descrip
     return Tool(model, name=name, description=description, strict=True)
 
 
-def _check_client(http_client: object, *, strict: bool = False) -> None:
+def _check_client(http_client: object, *, strict: bool = False, relays: object = None) -> None:
     if http_client is not None:
         raise ConfigError(_NO_HTTP_CLIENT)
+    if relays is not None:
+        raise ConfigError("AsyncOpenAI has one base_url: tutuclient.TutuClient(relays=[…]) has several relays")
     if strict:
         raise ConfigError("_strict_response_validation=True is not supported: answers are always read generously")
 

@@ -14,13 +14,12 @@ import random
 import ssl
 import time
 from contextlib import asynccontextmanager, closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
 from tutuclient._descriptors import DESCRIPTOR_S, NO_DESCRIPTORS, out_of_descriptors
-from tutuclient._threads import in_thread
+from tutuclient._threads import in_thread, running_loop
 from tutuclient.downloads.exceptions import mapped_errors
 from tutuclient.downloads.guard import Guard, PublicSockets, parse_address
 from tutuclient.errors import ConfigError, ImageDownloadError
@@ -178,6 +177,7 @@ class Downloads:
         Raises:
             ImageDownloadError: As ``fetch``.
         """
+        running_loop()  # Under trio, aiohttp would fail in words of its own.
         total = self._timeout.total
         download = _Download(url, second, write, begin)
         with anyio.move_on_after(total):
@@ -261,13 +261,16 @@ class Downloads:
     async def _open(self, target: URL) -> AsyncGenerator[ClientResponse, None]:
         import aiohttp  # noqa: PLC0415  (0.3 s that a client without images need not spend)
 
+        from tutuclient.transport.certificates import context_of  # noqa: PLC0415  (likewise)
         from tutuclient.transport.tunnels import connector_through  # noqa: PLC0415  (likewise)
 
         shown = safe_url(str(target))
         verify = self._verify
-        if isinstance(verify, str):
-            with mapped_errors(shown):
-                verify = await in_thread(_authorities, verify)
+        if not isinstance(verify, ssl.SSLContext) and verify is not False:  # The call itself has warned of that.
+            try:
+                verify = await in_thread(context_of, verify)
+            except ConfigError as error:
+                raise ImageDownloadError(f"{shown} could not be fetched: {error}", reason="untrusted") from None
         try:
             proxy = self._proxy.of(str(target))
         except ConfigError as error:
@@ -459,8 +462,3 @@ def _failure(download: _Download, errors: list[ImageDownloadError]) -> ImageDown
             status=incomplete.status,
         )
     return error.with_details(attempts=download.attempts)
-
-
-def _authorities(path: str) -> ssl.SSLContext:
-    folder = Path(path).is_dir()
-    return ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)

@@ -18,6 +18,7 @@ from tutuclient.media import html, kinds, saving
 from tutuclient.media.addresses import file_stem, safe_url
 from tutuclient.media.endings import Ending
 from tutuclient.media.kinds import image_mime
+from tutuclient.media.schemas import Described
 from tutuclient.media.sources import amount
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Fetcher(Protocol):
         ...
 
 
-class GeneratedImage:
+class GeneratedImage(Described):
     """An image of an answer.
 
     Nothing is fetched before ``read`` or ``save`` is called, and neither calls the
@@ -93,6 +94,14 @@ class GeneratedImage:
         revised_prompt: The prompt that the image was made from, or None when the relay does not tell it.
     """
 
+    SHOWN = (
+        ("url", str),
+        ("download_url", str),
+        ("alt", str),
+        ("mime", str),
+        ("size_bytes", int),
+        ("revised_prompt", str),
+    )
     # Private attributes have slots, so that ``vars()``, and encoders that call it, see the public ones only.
     __slots__ = ("__dict__", "__weakref__", "_data", "_encoded", "_fetcher", "_sha256")
 

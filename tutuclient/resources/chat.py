@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Required, TypeAlias, T
 import msgspec
 
 from tutuclient import wire
+from tutuclient.errors import ConfigError, ImageTaskError
 from tutuclient.media.parts import Message
 from tutuclient.resources.endpoint import Endpoint
-from tutuclient.resources.image_tasks import ClientTasks, OrdersImages
+from tutuclient.resources.image_tasks import ClientTasks, OrdersImages, settings_of_task
 from tutuclient.resources.options import CallOptions, RequestOptions
 from tutuclient.resources.parsing import Expected, check_untyped
 from tutuclient.resources.resource import Resource
@@ -139,7 +140,13 @@ class Completions(OrdersImages):
         return await self._streamed(_CHAT, body | {"stream": True}, makes_image=makes_image, **options)
 
     async def of_task(
-        self, name: str, poll_url: str | None, *, model: str = "", timeout: float | Timeout | Unset | None = UNSET
+        self,
+        name: str,
+        poll_url: str | None,
+        *,
+        model: str = "",
+        relay: str = "",
+        timeout: float | Timeout | Unset | None = UNSET,
     ) -> ChatCompletion:
         """Return what a chat would have been answered with, of the task that it was answered with at an earlier time.
 
@@ -147,9 +154,16 @@ class Completions(OrdersImages):
             name: The task's id.
             poll_url: Where the relay wants to be asked for it, or None.
             model: The model that it was ordered of.
+            relay: The relay that accepted the order, where the client has several.
             timeout: As for ``ImageTask.wait``, which says what is raised.
         """
-        source = ClientTasks(self._settings, self._transport)
+        try:
+            settings = settings_of_task(self._settings, relay, poll_url)
+        except ConfigError as error:  # Nothing is sent, and the order that was accepted stays what it is.
+            raise ImageTaskError(
+                f"image task {name}: {error.message}", reason="not_found", outcome="unknown"
+            ) from error
+        source = ClientTasks(settings, self._transport)
         task = source.task(name, poll_url)
         return _completion_of(await source.wait(task, timeout), task, model)
 

@@ -6,6 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from tutuclient import wire
+from tutuclient.downloads.fetch import Downloads
 from tutuclient.finding import ImageFinder
 from tutuclient.resources.options import REQUEST_OPTIONS, RequestOptions
 from tutuclient.streams.events import EventReader, EventStream
@@ -15,7 +16,6 @@ from tutuclient.types.provenance import Origin, set_origin
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from tutuclient.downloads.fetch import Downloads
     from tutuclient.media.audio import Sound
     from tutuclient.media.image import GeneratedImage
     from tutuclient.transport.reply import Reply
@@ -45,7 +45,9 @@ class RequestInfo:
         """Return where an answer comes from: how the call went, and what finds its images and its audio."""
         call = reply.call
         # The limits of the call hold for its images too; they are downloaded later, when somebody wants them.
-        find = ImageFinder(self._downloads, call.makes_image, call.timeout, call.retry)
+        # The address of a relay may be private: of several, that of the one that has answered.
+        downloads = Downloads.of(call.settings) if call.relays else self._downloads
+        find = ImageFinder(downloads, call.makes_image, call.timeout, call.retry)
         return Origin(reply.meta, find) if hear is None else Origin(reply.meta, find, hear)
 
 

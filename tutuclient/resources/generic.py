@@ -65,9 +65,10 @@ class AnyEndpoint(Resource):
         # A line break would end the request line, and what follows "#" is never sent (RFC 3986, section 3.5).
         if not path.isprintable() or "#" in path:
             raise ConfigError(f"{path!r} has a line break, a control character or a # inside; write it as %0A, %23…")
-        if not path.startswith("/") and not is_within(path, self._settings.origin):
+        origins = [each.origin for each in self._settings.relays] or [self._settings.origin]
+        if not path.startswith("/") and not any(is_within(path, origin) for origin in origins):
             raise ConfigError(
-                f"{path!r}: the path must begin with /, or be an address of the relay ({self._settings.origin}): "
+                f"{path!r}: the path must begin with /, or be an address of the relay ({', '.join(origins)}): "
                 "the key goes nowhere else"
             )
 

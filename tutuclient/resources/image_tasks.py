@@ -173,7 +173,7 @@ class OrdersImages(Resource):
         """Return the task that an order was answered with, or None; it may have failed already."""
         bodies = wire.find_tasks(value, meta)
         tasks = [self._task_of(found, value, call, meta) for found in bodies]
-        return _as_one(tasks, ClientTasks(self._settings, self._transport, call)) if tasks else None
+        return _as_one(tasks, ClientTasks(call.settings, self._transport, call)) if tasks else None
 
     def _task_of(self, found: wire.TaskBody, value: object, call: Call, meta: Meta | None) -> ImageTask:
         model = call.fields.get("model") if call.fields else None
@@ -185,7 +185,7 @@ class OrdersImages(Resource):
             model=found.model or (model if isinstance(model, str) else ""),
             paths=found.paths,
             meta=meta,
-            source=ClientTasks(self._settings, self._transport, call),
+            source=ClientTasks(call.settings, self._transport, call),
         )
         task.retry_after = _asked(found, meta)
         if found.state in {"failed", "expired"}:
@@ -486,6 +486,28 @@ def _one_by_one() -> Generator[None, None, None]:
         yield
     finally:
         answering_items.reset(token)
+
+
+def settings_of_task(settings: Settings, relay: str | None, poll_url: str | None) -> Settings:
+    """Return the settings to ask for a task with: of several relays, those for the one that has it.
+
+    Args:
+        settings: The client's.
+        relay: The name of the relay that accepted the order, where it is known.
+        poll_url: Where that wants to be asked for it, or None.
+
+    Raises:
+        ConfigError: There are several relays, and nothing says which of them.
+    """
+    if not settings.relays or relay:
+        return settings.at(relay) if settings.relays and relay else settings
+    found = [each for each in settings.relays if poll_url and is_within(poll_url, each.origin)]
+    if len(found) != 1:
+        raise ConfigError(
+            "the client has several relays, and an image task is known to the one that accepted the order: "
+            "client.with_options(relay=its name) asks that one; task.meta.relay and error.relay have the name"
+        )
+    return found[0]
 
 
 def address_within(poll_url: str, base: str, origin: str) -> str | None:

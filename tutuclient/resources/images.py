@@ -15,7 +15,7 @@ from tutuclient.errors import ConfigError, MediaError
 from tutuclient.media.upload import Upload
 from tutuclient.resources.endpoint import Endpoint, events, stamped
 from tutuclient.resources.image_events import ImageReader, folded
-from tutuclient.resources.image_tasks import ClientTasks, OrdersImages, address_within
+from tutuclient.resources.image_tasks import ClientTasks, OrdersImages, address_within, settings_of_task
 from tutuclient.resources.options import CallOptions
 from tutuclient.resources.views import View, opened, raw, viewed
 from tutuclient.settings import is_unset, with_keywords
@@ -226,15 +226,16 @@ class Images(OrdersImages):
 
         Raises:
             ConfigError: It has no id, or ``poll_url`` is not on the relay's own origin, and the key goes nowhere else.
+                Or the client has several relays, and nothing says which has the task: for an id alone,
+                ``client.with_options(relay=name).images.task(id)``.
         """
-        source = ClientTasks(self._settings, self._transport)
-        if (
-            poll_url is not None
-            and address_within(poll_url, f"{self._settings.base_url}/", self._settings.origin) is None
-        ):
+        relay = task.meta.relay if isinstance(task, ImageTask) and task.meta is not None else None
+        settings = settings_of_task(self._settings, relay, poll_url)
+        source = ClientTasks(settings, self._transport)
+        if poll_url is not None and address_within(poll_url, f"{settings.base_url}/", settings.origin) is None:
             raise ConfigError(
                 f"poll_url is {wire.quoted(poll_url)}: it must be a path, or an address of the relay "
-                f"({self._settings.origin}): the key goes nowhere else"
+                f"({settings.origin}): the key goes nowhere else"
             )
         if isinstance(task, ImageTask):
             known = task.bound(source)

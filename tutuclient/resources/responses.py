@@ -352,7 +352,7 @@ def _close(reply: Reply) -> None:
 
 def _answered(reply: Reply, answer: object) -> None:
     if reply.call.observation is not None:
-        reply.call.observation.stream_ends(reply, "answered", lambda: answer)
+        reply.call.observation.read(reply, answer)
 
 
 def _raised(reply: Reply, error: BaseException) -> None:

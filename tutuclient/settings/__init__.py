@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     import ssl
     from typing import Unpack
 
+    import aiohttp
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 Key: TypeAlias = str | Callable[[], Awaitable[str] | str]
@@ -140,6 +142,33 @@ def _functions(value: Any, name: str, kind: str, meant: str) -> tuple[Any, ...]:
     return functions
 
 
+def _connector(value: Any, name: str) -> Any:
+    if not (callable(value) or hasattr(value, "connect")):
+        raise ConfigError(f"{name} must be an aiohttp connector, or a function that returns one; got {shown(value)}")
+    return value
+
+
+def _session(value: Any, name: str) -> Any:
+    if isinstance(value, type) or not (hasattr(value, "request") and hasattr(value, "connector")):
+        raise ConfigError(f"{name} must be an aiohttp.ClientSession; got {shown(value)}")
+    return value
+
+
+def _trace_configs(value: Any, name: str) -> tuple[Any, ...]:
+    listed: object = value
+    if not isinstance(listed, list | tuple):
+        raise ConfigError(f"{name} must be a list of aiohttp.TraceConfig; got {shown(value)}")
+    return tuple(value)
+
+
+def _check_doors(fields: Mapping[str, Any]) -> None:
+    """Check that what belongs to a connector of the caller's is not set beside it."""
+    for door, others in (("session", ("connector", "verify", "trace_configs")), ("connector", ("verify",))):
+        for other in others:
+            if door in fields and other in fields:
+                raise ConfigError(f"{other}= has no effect beside {door}=: it is set where that is built")
+
+
 # --- the table ------------------------------------------------------------------------------------------------------
 
 
@@ -169,6 +198,9 @@ class Options(Changes, total=False):
     max_response_bytes: int
     proxy: str | None
     relays: Sequence[Relay] | None
+    connector: aiohttp.BaseConnector | Callable[[], aiohttp.BaseConnector] | None
+    session: aiohttp.ClientSession | None
+    trace_configs: Sequence[aiohttp.TraceConfig] | None
     verify: bool | str | ssl.SSLContext
     allow_private_downloads: bool
 
@@ -203,6 +235,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_response_bytes: Annotated[int, _whole_number] = 64 * 2**20
     default_query: Annotated[Mapping[str, str], _query] = msgspec.field(default_factory=dict[str, str])
     proxy: Annotated[Proxies, clean_proxy] = msgspec.field(default_factory=lambda: environment_proxies(implied=True))
+    connector: Annotated[Any, _connector] = None  # Any, as aiohttp is not imported here.
+    session: Annotated[Any, _session] = None
+    trace_configs: Annotated[tuple[Any, ...], _trace_configs] = ()
     verify: Annotated[Any, _unchecked] = True  # A file of certificates is read with the first call, as files may block.
     strict_finish: Annotated[bool, _true_or_false] = False
     allow_private_downloads: Annotated[bool, _true_or_false] = False
@@ -232,7 +267,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ConfigError: It cannot be used.
         """
+        if self.has_door and self.proxy.implied:
+            return None  # Whoever brings a connector has decided how the relay is reached.
         return self.proxy.of(self.base_url)
+
+    @property
+    def has_door(self) -> bool:
+        """Whether the caller brought a connector or a session along."""
+        return self.connector is not None or self.session is not None
 
     @classmethod
     def make(
@@ -269,6 +311,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         key, url, key_variable, url_variable = find_credentials(api_key, base_url, getenv)
         headers = own_headers(key, user_agent)
         fields = _fields(options, _OPTIONS, _RETRY, headers)
+        _check_doors(fields)
         if "header_lines" not in fields:
             fields |= {"headers": headers, "header_lines": header_lines(headers)}
         made = cls(
@@ -279,7 +322,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             url_variable=url_variable,
             **fields,
         )
-        _ = made.route  # A proxy that cannot be used is told of now, and not by the first call.
+        route = made.route  # A proxy that cannot be used is told of now, and not by the first call.
+        if route is not None and route.is_socks and made.has_door:
+            raise ConfigError(f"{route} cannot be used beside connector= or session=: SOCKS is a connector of its own")
         return made
 
     @classmethod

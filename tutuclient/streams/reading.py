@@ -183,12 +183,8 @@ class _Reading(Generic[E]):
         except ConfigError:
             raise  # Of a second reader: the stream is the first one's, and goes on.
         except TutuError as error:
-            if isinstance(error, APIError):
-                error.with_partial(reader.partial)
-            error.with_details(attempts=reader.meta.attempts, outcome="unknown")
             piece = b""  # The traceback keeps this frame, and would keep the bytes read last.
-            self.error = wire.without_key(error, reply.call.settings.api_key)
-            self._tell_end(reply, self.error)
+            self._end_with(reply, error)
             raise
         except asyncio.CancelledError as error:
             self._tell_end(reply, error)
@@ -198,13 +194,24 @@ class _Reading(Generic[E]):
             if self._current is token:
                 self.close()
 
+    def _end_with(self, reply: Reply, error: TutuError) -> None:
+        """Add what is known to an error, and report it to the relay's health and to those who observe."""
+        meta = self.reader.meta
+        if isinstance(error, APIError):
+            error.with_partial(self.reader.partial)
+        error.with_details(attempts=meta.attempts, outcome="unknown", relay=meta.relay)
+        if reply.on_broken is not None:
+            reply.on_broken(error)
+        self.error = wire.without_key(error, reply.call.settings.api_key)
+        self._tell_end(reply, self.error)
+
     def _tell_end(self, reply: Reply, error: BaseException | None) -> None:
         if self._observation is None:
             return
         if error is None:
-            self._observation.stream_ends(reply, "answered", lambda: self.reader.partial)
+            self._observation.read(reply)
         else:
-            self._observation.raised(reply, error, lambda: self.reader.partial)
+            self._observation.raised(reply, error)
 
     def _start(self, token: object) -> Reply:
         """Reserve the stream for the loop that reads under ``token``."""

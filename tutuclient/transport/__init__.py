@@ -11,9 +11,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
-from tutuclient._threads import in_thread
-from tutuclient.errors import ConfigError
-from tutuclient.transport.admission import new_pace
+from tutuclient._threads import in_thread, running_loop
+from tutuclient.transport.admission import combined, new_pace
 from tutuclient.transport.call import Call, logger
 from tutuclient.transport.middleware import Request, through
 from tutuclient.transport.observers import EVERYWHERE, observe
@@ -32,10 +31,6 @@ __all__ = ["Call", "CallEnd", "CallListener", "ObservedCall", "Request", "Transp
 
 T = TypeVar("T")
 
-_NO_LOOP = (
-    "no asyncio event loop is running here: tutuclient works on asyncio, not on trio or curio; "
-    "start it with asyncio.run(…), or anyio.run(…, backend='asyncio')"
-)
 _ATTEMPTS = "tutuclient.transport.attempts"
 
 
@@ -49,7 +44,7 @@ class Transport:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pools: dict[asyncio.AbstractEventLoop, Pool] = {}
-        self._attempts: type[Attempts]  # Set with the first pool, see ``_open_pool``.
+        self._attempts: type[Attempts]  # Set with the first pool, see ``_open_pool``: one relay pays for no choice.
         self.closed = False
 
     def __reduce__(self) -> tuple[type[Transport], tuple[Settings]]:
@@ -66,10 +61,7 @@ class Transport:
         Raises:
             TutuError: The error of the last attempt, with ``outcome``, ``attempts`` and ``request_id``.
         """
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise ConfigError(_NO_LOOP) from None
+        loop = running_loop()
         if (call.settings.observers or EVERYWHERE or logger.isEnabledFor(logging.INFO)) and call.observation is None:
             observation = observe(call)
             if observation is not None:
@@ -90,13 +82,19 @@ class Transport:
         return self._pools.get(asyncio.get_running_loop())
 
     def pace(self, settings: Settings) -> PaceState:
-        """Return the pace of the settings' base URL and key in the running loop, in numbers."""
+        """Return the pace of the settings' base URL and key in the running loop, in numbers; of several relays, as one.
+
+        The settings for one of several are of that relay alone.
+        """
         try:
             pool = self.pool
         except RuntimeError:
             pool = None
         if pool is None:
-            return new_pace(self._settings).state(0.0)
+            states = [new_pace(each).state(0.0) for each in settings.relays or (settings,)]
+            return combined(states, settings.slots, 0) if settings.relays else states[0]
+        if settings.relays and pool.relays is not None:
+            return pool.relays.state()
         admission = pool.admission(settings)
         return admission.pace.state(pool.loop.time(), admission.waiting)
 
@@ -119,6 +117,10 @@ class Transport:
         from tutuclient.transport.pool import Pool  # noqa: PLC0415  (as above)
 
         self._attempts = Attempts
+        if self._settings.relays or self._settings.relay is not None:
+            from tutuclient.transport.failover import RelayedAttempts  # noqa: PLC0415  (as above)
+
+            self._attempts = RelayedAttempts
 
         running = asyncio.get_running_loop()
         pool = self._pools.get(running)

@@ -6,17 +6,18 @@ import asyncio
 import math
 from collections import deque
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from tutuclient.pace import FIRST_WINDOW, Pace, Ticket
+from tutuclient.pace import FIRST_WINDOW, Pace, PaceState, Ticket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tutuclient.errors import TutuError
     from tutuclient.pace import Stated
     from tutuclient.settings import Settings
     from tutuclient.types.image_tasks import ImageTask
+    from tutuclient.wire.limits_stated import RateHeaders
 
 # Of so many starts one is an item's of a run, however many calls made one by one are waiting.
 _RUN_SHARE: Final = 8
@@ -29,10 +30,12 @@ class RunItem:
 
     Attributes:
         waits: Whether it waits to be admitted, for the first time or since it was refused.
+        relay: The relay that its call was last admitted at, by name, where the client has several; else None.
     """
 
     def __init__(self) -> None:
         self.waits: bool = True
+        self.relay: str | None = None
 
     def admitted(self) -> None:
         """Note that it was admitted, and is about to be sent."""
@@ -55,7 +58,8 @@ class RunItem:
 answering_items: ContextVar[RunItem | None] = ContextVar("answering_items", default=None)
 """The item of a run that the calls of this task answer; None for calls made one by one."""
 
-Waiter = asyncio.Future["Slot"]
+Waiter = asyncio.Future["Slot | None"]
+"""A call that waits: for its slot, or for None, with which it is told to look again for where to wait."""
 
 
 def new_pace(settings: Settings) -> Pace:
@@ -65,6 +69,25 @@ def new_pace(settings: Settings) -> Pace:
         tokens_per_minute=settings.tokens_per_minute,
         window=settings.slots,
         first_window=FIRST_WINDOW if settings.max_concurrency == "auto" else settings.slots,
+    )
+
+
+def combined(states: Sequence[PaceState], slots: int, waiting: int) -> PaceState:
+    """Return the paces of several relays as one: what all may do together.
+
+    Args:
+        states: Theirs.
+        slots: The most requests in flight, over all.
+        waiting: How many calls wait: each may wait for several.
+    """
+    rates = [state.rate for state in states if state.rate is not None]
+    return PaceState(
+        window=min(slots, sum(state.window for state in states)),
+        rate=sum(rates) if len(rates) == len(states) else None,
+        refusals=sum(state.refusals for state in states),
+        in_flight=sum(state.in_flight for state in states),
+        waiting=waiting,
+        gate=min(state.gate for state in states),
     )
 
 
@@ -124,6 +147,26 @@ class Slot(Ticket):
             admission.refused(self, retry_after, stated)
 
 
+class Door(Protocol):
+    """What a call asks for its slot: the admission of its relay, or whatever chooses among those of several."""
+
+    def acquire_nowait(self) -> Slot | None:
+        """Return a slot if one is free now."""
+        ...
+
+    async def acquire(self, *, item: bool = False, again: bool = False) -> Slot:
+        """Wait for a slot."""
+        ...
+
+    def closed_for(self, now: float) -> float:
+        """Return for how many seconds yet nothing starts."""
+        ...
+
+    def headers(self, now: float, limits: RateHeaders) -> None:
+        """Report what an answer's rate limit headers say."""
+        ...
+
+
 class Admission:
     """Admits calls as a pace allows: fair within a lane, and calls made one by one before the items of runs.
 
@@ -148,7 +191,19 @@ class Admission:
     @property
     def waiting(self) -> int:
         """How many calls wait to start."""
-        return sum(not each.done() for each in (*self._calls, *self._items))
+        return sum(1 for _ in self.waiters())
+
+    def waiters(self) -> Iterator[Waiter]:
+        """Yield those who wait to start; each may wait for another relay's admission too."""
+        return (each for each in (*self._calls, *self._items) if not each.done())
+
+    def closed_for(self, now: float) -> float:
+        """Return for how many seconds yet nothing starts, because the relay refuses all."""
+        return self.pace.closed_for(now)
+
+    def headers(self, now: float, limits: RateHeaders) -> None:
+        """Report what an answer's rate limit headers say."""
+        self.pace.headers(now, **limits._asdict())
 
     @property
     def is_idle(self) -> bool:
@@ -176,17 +231,21 @@ class Admission:
             item: It is for an item of a run, which gives way to calls made one by one.
             again: The relay did not admit the request, which keeps its place before those that came later.
         """
-        waiter: Waiter = self._loop.create_future()
+        slot = await first_slot((self,), self._loop.create_future(), item=item, again=again)
+        assert slot is not None  # noqa: S101  (for the type checkers: nobody else knows the waiter)
+        return slot
+
+    def join(self, waiter: Waiter, *, item: bool, again: bool) -> None:
+        """Let somebody wait here, who may wait elsewhere too. Arguments as for ``acquire``."""
         lane = self._items if item else self._calls
         lane.appendleft(waiter) if again else lane.append(waiter)
         self.admit()
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            # Cancelled in the same turn of the loop in which it was admitted: the slot goes on to the next one.
-            if waiter.done() and not waiter.cancelled():
-                waiter.result().release("dropped")
-            raise
+
+    def leave(self) -> None:
+        """Forget those at the head of the lanes who wait no longer."""
+        for lane in (self._calls, self._items):
+            while lane and lane[0].done():
+                lane.popleft()
 
     def admitted(self, slot: Slot) -> None:
         """Report to the pace that the relay answers; the answer's end is reported by ``release``."""
@@ -244,12 +303,30 @@ class Admission:
     def _lanes(self) -> Iterator[deque[Waiter]]:
         """Yield the lane whose first waiter is next, as long as somebody waits."""
         while True:
-            for lane in (self._calls, self._items):
-                while lane and lane[0].done():  # It was cancelled.
-                    lane.popleft()
+            self.leave()  # They were cancelled, or admitted elsewhere.
             if self._items and (not self._calls or self._since_item >= _RUN_SHARE - 1):
                 yield self._items
             elif self._calls:
                 yield self._calls
             else:
                 return
+
+
+async def first_slot(admissions: Sequence[Admission], waiter: Waiter, *, item: bool, again: bool) -> Slot | None:
+    """Wait at several admissions for the first slot of any, or until the waiter is told to look again: then None.
+
+    Cancelling takes none. Arguments as for ``Admission.acquire``.
+    """
+    try:
+        for admission in admissions:
+            if not waiter.done():
+                admission.join(waiter, item=item, again=again)
+        return await waiter
+    except asyncio.CancelledError:
+        # Cancelled in the same turn of the loop in which it was admitted: the slot goes on to the next one.
+        if waiter.done() and not waiter.cancelled() and (slot := waiter.result()) is not None:
+            slot.release("dropped")
+        raise
+    finally:
+        for admission in admissions if len(admissions) > 1 else ():
+            admission.leave()

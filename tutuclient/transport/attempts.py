@@ -30,6 +30,7 @@ from tutuclient.transport import aiohttp_internals, exceptions
 from tutuclient.transport.admission import answering_items
 from tutuclient.transport.connection import Guard, Progress, progress_of_attempt
 from tutuclient.transport.deadlines import Limits
+from tutuclient.transport.doors import NotedBody
 from tutuclient.transport.middleware import through
 from tutuclient.transport.reply import Reply
 from tutuclient.wire import rate_headers
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from tutuclient.transport.admission import Slot
+    from tutuclient.transport.admission import Door, Slot
     from tutuclient.transport.call import Call
     from tutuclient.transport.pool import Pool
     from tutuclient.wire import Body
@@ -118,7 +119,7 @@ class Attempts:
         self._started = pool.loop.time()
         self._meta = Meta(attempts=1)
         self._progress = Progress()
-        self._admission = pool.admission(call.settings)
+        self._admission: Door = pool.admission(call.settings)
         call.proxy = pool.route
         self._slot: Slot | None = None
         self._refusals: _Refusals | None = None
@@ -161,14 +162,18 @@ class Attempts:
 
     async def _pause(self, error: TutuError, *, maybe_done: bool) -> int:
         """Wait until the call may be repeated after ``error``, or raise it; return what that took from the budget."""
-        call, limits, attempts = self._call, self._limits, self._meta.attempts
         if self._over:
             raise error
         number = self._note(error)
         if self._pool.closed and isinstance(error, APIConnectionError):
             raise self._closed(error)
-        if self._progress.stale and attempts == 1 and self._is_free(error):
+        if self._progress.stale and self._meta.attempts == 1 and self._is_free(error):
             return 0  # The connection was stale, which says nothing of the relay: that costs no retry.
+        return await self._wait_after(error, number, maybe_done=maybe_done)
+
+    async def _wait_after(self, error: TutuError, number: int, *, maybe_done: bool) -> int:
+        """Wait for the next attempt, as ``_pause`` does; ``number`` is what ``_note`` has returned."""
+        call, limits = self._call, self._limits
         cost = self._cost(error)
         delay = next_delay(error, number, call.retry, makes_image=call.makes_image)
         if delay is None or delay >= min(limits.left(), self._patience()):
@@ -178,14 +183,18 @@ class Attempts:
             raise error
         logger.debug("%s: it is tried again in %.2f s", call.shown, delay)
         try:
-            if self._item is not None and call.makes_image and not maybe_done:
-                await self._item.order_not_done(error)
+            await self._end_order(error, maybe_done=maybe_done)
             await asyncio.sleep(delay)
         except asyncio.CancelledError:
             if limits.caught() is None:
                 raise
             raise error from None
         return cost
+
+    async def _end_order(self, error: TutuError, *, maybe_done: bool) -> None:
+        """Let a run note that the order of its item was not done, and is about to be sent again."""
+        if self._item is not None and self._call.makes_image and not maybe_done:
+            await self._item.order_not_done(error)
 
     def _note(self, error: TutuError) -> int:
         """Note an error; return the number by which the pause grows: of refusals in a row, else of other attempts."""
@@ -348,7 +357,7 @@ class Attempts:
         again = refusal is not None
         while True:
             now = self._loop.time()
-            closed = admission.pace.closed_for(now)
+            closed = admission.closed_for(now)
             if closed and now + closed >= min(limits.deadline, refused_until):
                 raise self._not_admitted("pool", closed)
             limits.limit("pool", min(pool_until, refused_until if refusal or closed else math.inf) - now)
@@ -360,7 +369,7 @@ class Attempts:
                 if kind is None:
                     raise
                 now = self._loop.time()
-                closed = admission.pace.closed_for(now)
+                closed = admission.closed_for(now)
                 if kind != "pool" or refusal or closed or now >= pool_until:
                     raise self._not_admitted(kind, closed) from None
                 again = True  # The gate has opened meanwhile: it waits as for any slot.
@@ -446,7 +455,7 @@ class Attempts:
             status = meta.status_code = response.status
             meta.headers = response.headers
             if (stated := rate_headers(response.headers)) is not None:
-                self._admission.pace.headers(self._loop.time(), **stated._asdict())
+                self._admission.headers(self._loop.time(), stated)
             meta.headers_s = meta.elapsed_s = self._loop.time() - self._started
             if call.observation is not None:
                 call.observation.head(meta)
@@ -495,12 +504,14 @@ class Attempts:
         call, progress, connection = self._call, self._progress, self._progress.connection
         if connection is not None and connection.failure is not None:
             error = connection.failure
+        # Over a session of the caller's, where GET has no body that tells, only aiohttp's class does.
+        connected = progress.connected and (self._pool.door is None or not isinstance(error, exceptions.UNCONNECTED))
         silent = connection is not None and not connection.answered
         progress.stale = progress.reused and silent and isinstance(error, exceptions.DIED)
         return progress.failure or exceptions.broken(
             error,
             call.what,
-            connected=progress.connected,
+            connected=connected,
             sent=progress.sent,
             makes_image=call.makes_image,
             stale=progress.stale and call.once,
@@ -510,14 +521,18 @@ class Attempts:
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
         pool, call = self._pool, self._call
-        session = pool.session_once if call.makes_image else pool.session
+        session = pool.session_for(call)
         headers = call.headers
-        data: bytes | AsyncIterator[bytes] | None = None
+        data: bytes | AsyncIterator[bytes] | NotedBody | None = None
         if call.body is not None:
             data = call.body.plain
             if data is None:
                 headers["Content-Length"] = str(call.body.size_bytes)
                 data = _Upload(call.body, self._progress)
+            elif pool.door is not None:
+                data = NotedBody(data, self._progress, call)
+        elif pool.door is not None:
+            self._progress.connected = True  # Nobody tells whether there is a connection yet.
         token = progress_of_attempt.set(self._progress)
         try:
             return await session.request(
@@ -585,6 +600,7 @@ class _Upload:
         self._busy = True
         try:
             piece = await anext(self._pieces)
+            progress.connected = True  # Nothing is asked for before; over a session of the caller's nothing else tells.
         except StopAsyncIteration:
             progress.sent = True
             raise

@@ -66,7 +66,8 @@ class Call:
         makes_image: The call orders an image, which is billed: it is not repeated when the first may have been made.
         stream: The result goes on reading after the call has returned.
         max_bytes: The largest answer to take.
-        settings: The client's settings at the time of the call.
+        settings: The client's settings at the time of the call; of several relays those for the one it goes to.
+        relays: The settings for each of several relays, whichever it goes to; () for one relay.
         proxy: What it goes through, once it is being made; or None.
         tokens: How many the answer took, where a limit on them is kept and the relay reports it.
         observation: What its listeners are told by, from its beginning to its end; None where nobody listens.
@@ -83,6 +84,7 @@ class Call:
         "observation",
         "own_headers",
         "proxy",
+        "relays",
         "retry",
         "settings",
         "stream",
@@ -110,6 +112,7 @@ class Call:
         if ".." in path or "%" in path:
             _check_path(path)
         self.settings: Settings = settings
+        self.relays: tuple[Settings, ...] = settings.relays
         self.method: str = method
         self.what: str = f"{method} {path}"
         # What begins with a slash is a path, whatever else is in it: else "//host/a://b" would take the key elsewhere.

@@ -24,6 +24,7 @@ from tutuclient.errors import (
     UnexpectedResponseError,
     printable,
 )
+from tutuclient.transport.certificates import about_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,9 @@ class SocksError(aiohttp.ClientConnectionError):
 
 CAUGHT: Final = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError)
 """Everything that aiohttp, the TLS layer and the sockets raise while a call is made."""
+
+UNCONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError)
+"""What aiohttp's connectors raise, and nothing else does: there was no connection."""
 
 DIED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
 """What says that a connection is gone, before any of an answer came over it."""
@@ -202,6 +206,8 @@ def _before_connection(error: BaseException, what: str, resolving: str, proxy: P
     table = (*(_TO_THE_PROXY if to_proxy else ()), *_NOT_SENT, *_SENT)
     words = next(words for kind, words in table if isinstance(error, kind)).format(_describe(error))
     late = about_dns(resolving) if isinstance(error, TimeoutError) else ""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        late = about_variables()
     return _not_sent(error, f"{what}: {words}{late}{by}")
 
 

@@ -307,15 +307,20 @@ class Observation:
                 self._tell("chunk", item, elapsed_s)
             yield item
 
-    def stream_ends(self, reply: Any, how: How, answer: Callable[[], Any], error: BaseException | None = None) -> None:
-        """End the call with its stream, if this is it; ``answer`` returns what came of it."""
-        if id(reply) in self._open:
-            self._meta, self._answer = reply.meta, answer
-            self._settle(how, error)
+    def read(self, reply: Any, answer: Any = None) -> None:
+        """End the call with its open answer, which has been read to its end; None leaves the answer to its reader."""
+        if answer is not None:
+            self.answered(answer)
+        self._stream_ends(reply, "answered", None)
 
-    def raised(self, reply: Any, error: BaseException, answer: Callable[[], Any] = lambda: None) -> None:
-        """End the call with an error that the reading of its answer has raised."""
-        self.stream_ends(reply, _how(error), answer, error)
+    def raised(self, reply: Any, error: BaseException) -> None:
+        """End the call with an error that the reading of its open answer has raised."""
+        self._stream_ends(reply, _how(error), error)
+
+    def _stream_ends(self, reply: Any, how: How, error: BaseException | None) -> None:
+        if id(reply) in self._open:
+            self._meta = reply.meta
+            self._settle(how, error)
 
     def closed(self, reply: object) -> None:
         """End the call, if nothing did before its connection was freed."""
@@ -362,7 +367,9 @@ class Observation:
             self._unended.pop()
         except IndexError:
             return None
-        answer = self._answer or (lambda: None)
+        # A stream that was left, or that broke while nobody read, has as its answer what its reader kept.
+        reader = self._reader
+        answer = self._answer or (lambda: getattr(reader, "partial", None))
         return CallEnd(how, error, answer, self._meta, time.monotonic() - self._started)
 
     def _tell_end(self, end: CallEnd) -> None:

@@ -12,7 +12,7 @@ from tutuclient.errors import APIConnectionError, APITimeoutError, TutuError, Un
 from tutuclient.transport import aiohttp_internals, exceptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from multidict import CIMultiDictProxy
 
@@ -73,6 +73,7 @@ class Reply:
         call: What was asked.
         meta: Status, headers and timings so far.
         limits: The call's limits.
+        on_broken: Called with the error of a stream that ends with one; None for nobody.
     """
 
     __slots__ = (
@@ -88,6 +89,7 @@ class Reply:
         "call",
         "limits",
         "meta",
+        "on_broken",
     )
 
     def __init__(
@@ -111,6 +113,7 @@ class Reply:
         self.call: Call = call
         self.meta: Meta = meta
         self.limits: Limits = limits
+        self.on_broken: Callable[[TutuError], None] | None = None
         # In lower case, which spares multidict a copy of the name.
         encoding = coding_of(response.headers) if "content-encoding" in response.headers else ""
         self._inflater = wire.Inflater(encoding, call.max_bytes, meta) if encoding else None

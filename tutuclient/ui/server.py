@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,9 @@ _MOST_JSON: Final = 1024 * 1024
 _READ_S: Final = 30.0  # of silence within an upload
 _WRITE_S: Final = 60.0  # for a reader to take what was written
 _MODELS_S: Final = 300.0
+# aiohttp logs a traceback for each request that is no HTTP: whoever reaches the port could fill a terminal with them.
+_logger: Final = logging.getLogger("tutuclient.ui")
+_logger.addHandler(logging.NullHandler())
 
 
 class Page:
@@ -292,7 +296,9 @@ async def serve_page(
     """
     page = Page(client, host, stand_in=stand_in, sample=sample)
     # Without handler_cancellation nobody would learn that a reader has left.
-    runner = web.AppRunner(page.application(), handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
+    runner = web.AppRunner(
+        page.application(), handler_cancellation=True, access_log=None, logger=_logger, shutdown_timeout=0.5
+    )
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

@@ -48,15 +48,30 @@ class FormFile(NamedTuple):
 
 
 class Form(Body):
-    """The form of a request, in segments: text, and files that are read only while they are sent."""
+    """The form of a request, in segments: text, and files that are read only while they are sent.
 
-    __slots__ = ("_boundary", "_fields", "_files")
+    Attributes:
+        values: The fields that it was made of.
+        files: The files that it was made of, beside those among the fields.
+    """
 
-    def __init__(self, fields: bytes, files: list[FormFile], boundary: str) -> None:
+    __slots__ = ("_boundary", "_fields", "_files", "files", "values")
+
+    def __init__(
+        self,
+        fields: bytes,
+        uploads: list[FormFile],
+        boundary: str,
+        *,
+        values: Mapping[str, Any],
+        files: list[FormFile],
+    ) -> None:
         super().__init__([], f"multipart/form-data; boundary={boundary}")
+        self.values: Mapping[str, Any] = values
+        self.files: list[FormFile] = files
         self._boundary = boundary.encode()
         self._fields = fields
-        self._files = files
+        self._files = [*uploads, *files]
 
     @property
     def is_ready(self) -> bool:
@@ -122,7 +137,7 @@ def form(fields: Mapping[str, Any], files: Iterable[FormFile] = ()) -> Form:
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"the request cannot be written as a form: {printable(str(error))}") from error
     # Files last: a relay that goes by ``model`` has read it before megabytes come.
-    return Form(written, [*uploads, *files], boundary)
+    return Form(written, uploads, boundary, values=fields, files=[*files])
 
 
 def _leaves(items: Iterable[tuple[str, Any]]) -> Iterator[tuple[str, str | Upload | os.PathLike[str]]]:

@@ -88,6 +88,27 @@ async def test_leaving_closes_the_stream_at_once(client: TutuClient, server: Ser
     assert await nothing_left(client) == []
 
 
+async def test_a_reader_that_is_cancelled_between_two_events_is_gone(client: TutuClient, server: Server) -> None:
+    server.answers(hangs("a"), hangs("a"))
+    kept = through(client.chat.completions.stream(**QUESTION))  # by a framework, in a circle of references
+
+    async def sends() -> None:
+        async for _ in kept:
+            await asyncio.sleep(60)  # the browser reads nothing
+
+    task = asyncio.create_task(sends())
+    await server.wait_requests(1)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await server.wait_closed(0)
+    # A task that has just done its part of the reading is not.
+    found = events(client.chat.completions.stream(**QUESTION))
+    assert "a" in await asyncio.create_task(first(found))
+    assert not server.requests[1].aborted
+    await found.aclose()
+    await server.wait_closed(1)
+
+
 async def through(source: Any) -> AsyncGenerator[str]:
     async for event in events(source):
         yield event

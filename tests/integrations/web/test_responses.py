@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from starlette.applications import Starlette
 from starlette.background import BackgroundTask
-from starlette.responses import StreamingResponse
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 
 from tests.integrations.web.test_forms import QUESTION, texts
 from tests.integrations.web.test_gone import Browser, body
@@ -31,6 +34,8 @@ from tutuclient.testing import chunk, fails, rate_limited, raw, says, streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from starlette.requests import Request
 
     from tutuclient import TutuClient
     from tutuclient.testing import Server
@@ -144,6 +149,29 @@ async def test_leaving_closes_the_stream_and_the_background_task_runs(client: Tu
     await response(browser.scope(), browser.messages.get, on_sent)
     await server.wait_closed(0)
     await asyncio.wait_for(ran.wait(), 5)
+    assert await nothing_left(client) == []
+
+
+async def test_leaving_is_heard_behind_middleware(client: TutuClient, server: Server) -> None:
+    server.answers(streams([chunk("a")], done=False, then="hang"))
+
+    async def endpoint(request: Request) -> Response:
+        assert await request.body() == b"{}"
+        return sse(client.chat.completions.stream(**QUESTION))
+
+    async def passes(request: Request, call_next: Any) -> Any:
+        return await call_next(request)
+
+    app = Starlette(routes=[Route("/", endpoint, methods=["POST"])])
+    app.add_middleware(BaseHTTPMiddleware, dispatch=passes)
+    browser = Browser(body(b"{}"))
+
+    async def on_sent(message: Any) -> None:
+        if b"a" in message.get("body", b""):
+            browser.leave()
+
+    await app(browser.scope(), browser.messages.get, on_sent)
+    await server.wait_closed(0)
     assert await nothing_left(client) == []
 
 

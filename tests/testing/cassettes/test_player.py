@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import pytest
 from tests.images import png
 from tutuclient import APITimeoutError, BadRequestError, ConfigError, Timeout, TutuClient, TutuError, user
 from tutuclient.testing import Server, chunk, draws, fails, sample_picture, says, streams
-from tutuclient.testing.cassettes import Player, Recorder, record_cassette, replay_cassette
+from tutuclient.testing.cassettes import Player, Recorder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,16 +188,3 @@ async def test_a_digest_that_cannot_be_read_is_told(server: Server, path: Path) 
 def test_a_speed_that_is_none(path: Path, speed: float) -> None:
     with pytest.raises(ConfigError, match="a speed is a number of 0 or more"):
         Player(path, speed=speed)
-
-
-def test_cassettes_without_an_event_loop(tutu_relay: Server, path: Path) -> None:
-    async def ask(base_url: str) -> str:
-        async with TutuClient(KEY, base_url) as client:
-            answer = await client.chat.completions.create(model="m", messages=[user("hi")])
-            return answer.text
-
-    with record_cassette(tutu_relay.base_url, path) as recorder:
-        first = asyncio.run(ask(recorder.base_url))
-    with replay_cassette(path) as player:
-        assert asyncio.run(ask(player.base_url)) == first
-    assert json.loads(path.read_text(encoding="utf-8").splitlines()[0])["relay"] == tutu_relay.origin

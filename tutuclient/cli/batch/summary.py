@@ -169,12 +169,16 @@ def _lines(ended: Ended, price: dict[str, Any] | None, run: Path, command: Comma
 def _priced(price: dict[str, Any] | None) -> list[str]:
     if price is None or not price["left"]:
         return []
+    listed = f"{price['listed']:,.3g} USD by the relay's price page, for its usual group" if "listed" in price else ""
+    if price["tokens"] is None and listed:
+        return [f"  the {price['left']:,} left would take {listed}"]
     if price["tokens"] is None:
         return [f"  the {price['left']:,} left cannot be priced: the relay tells no tokens"]
     money = ""
     if "money" in price:
         unit = f" {price['unit']}" if price["unit"] else ""
         money = f", and {price['money']:,.3g}{unit} by what the balance lost meanwhile (also to other users of the key)"
+    money += f"; {listed}" if listed else ""
     each = f"{price['tokens_an_item']:,.0f} tokens an item"
     return [f"  the {price['left']:,} left would take about {short(price['tokens'])} tokens ({each}){money}"]
 

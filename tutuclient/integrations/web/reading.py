@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
+import weakref
 from collections import deque
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from tutuclient.errors import ConfigError, TutuError
@@ -128,6 +130,7 @@ class Reading:
         self.channel = Channel(form_of(form))
         self._source: Source | None = check_source(source)
         self._task: asyncio.Task[None] | None = None
+        self._reader: weakref.ref[asyncio.Task[Any]] | None = None
 
     def start(self) -> Channel:
         """Begin to read, once."""
@@ -146,6 +149,23 @@ class Reading:
             task.cancel()
             # It only has to close a connection. Cancelled itself, this does not wait for that.
             await asyncio.wait([task])
+
+    def read_by_this_task(self) -> None:
+        """Stop reading, too, when the task that takes the events is cancelled between two of them.
+
+        Then nobody closes them: frameworks drop the generator around them, and FastAPI's own responses keep it in a
+        circle that is collected much later.
+        """
+        task = asyncio.current_task()
+        if task is not None and (self._reader is None or self._reader() is not task):
+            self._reader = weakref.ref(task)
+            task.add_done_callback(partial(Reading._on_reader_done, weakref.ref(self)))
+
+    @staticmethod
+    def _on_reader_done(this: weakref.ref[Reading], task: asyncio.Task[Any]) -> None:
+        self = this()
+        if self is not None and self._reader is not None and self._reader() is task and task.cancelled():
+            self.stop()
 
     def stop(self) -> None:
         """Stop reading, without waiting until the stream is closed."""
@@ -174,6 +194,7 @@ class Events(Generic[E_co]):
 
     async def __anext__(self) -> E_co:
         channel = self._reading.start()
+        self._reading.read_by_this_task()
         if not self._ready:
             try:
                 came = await channel.wait(self._heartbeat)
@@ -223,7 +244,9 @@ def events(
     """Return a stream as server-sent events, for any framework: as text to send, or as the framework's own events.
 
     An error of the relay becomes an event, and then the events end; any other is an event that says nothing of it, and
-    is then raised, for the log. The relay is read a few events ahead at most.
+    is then raised, for the log. The relay is read a few events ahead at most. Leaving the loop, cancelling its task or
+    losing the events closes the stream at once. (FastAPI's own ``EventSourceResponse`` of 0.165 logs an error of its
+    own when a browser leaves that did not keep up, whatever it streams; ``sse`` does not.)
 
     Args:
         source: A stream, opened or not: ``client.chat.completions.stream(…)``, a ``ChatStream``,

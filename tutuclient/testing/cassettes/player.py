@@ -38,6 +38,7 @@ class Player(Server):
 
     Attributes:
         relay: The base URL that was recorded.
+        path: The cassette.
 
     Raises:
         ConfigError: There is no cassette, it cannot be read, or the speed is none.
@@ -46,7 +47,7 @@ class Player(Server):
     def __init__(self, path: Path, *, speed: float = 1.0, host: str = "127.0.0.1", port: int = 0) -> None:
         if math.isnan(speed) or speed < 0:
             raise ConfigError(f"a speed is a number of 0 or more, not {speed}")
-        self._path, self._pace = path, 0.0 if speed == 0 else 1 / speed
+        self.path, self._pace = path, 0.0 if speed == 0 else 1 / speed
         cassette = read(path)
         self.relay = cassette.relay + cassette.base
         self._recorded = Requests(cassette.replayed)
@@ -68,14 +69,14 @@ class Player(Server):
             why = self._recorded.difference(line)
             if self._unfinished.take(line) is not None:
                 why = "it is there, but its answer was not recorded to its end"
-            message = f"{self._path.name} has no {line['method']} {line['path']} like this one: {why}"
+            message = f"{self.path.name} has no {line['method']} {line['path']} like this one: {why}"
             warn(message)
             return refusal(exchange, 400, message, "no_match")
         # Decoded before the head is sent: a digest that cannot be read must not end an answer in its middle.
         try:
             reads = pieces(found.parts, self.origin)
         except (ValueError, TypeError) as error:
-            message = f"{self._path.name}: exchange {found.number} cannot be replayed: {error}"
+            message = f"{self.path.name}: exchange {found.number} cannot be replayed: {error}"
             warn(message)
             return refusal(exchange, 500, message, "damaged")
         return await self._play(exchange, found, reads, started)
@@ -93,7 +94,7 @@ class Player(Server):
                 await response.write(data)
         if found.how == "left":
             await exchange.silence()
-            warn(f"{self._path.name}: whoever recorded exchange {found.number} left here, and this client did not")
+            warn(f"{self.path.name}: whoever recorded exchange {found.number} left here, and this client did not")
             return exchange.fin()
         await self._until(started, found.ended_at)
         if found.how == "complete" and response is not None:

@@ -103,6 +103,7 @@ class Recorder(Server):
 
     Attributes:
         relay: The base URL that is recorded.
+        path: The cassette.
         tape: The file. After its ``failure`` requests are answered with 507, and not passed on.
 
     Raises:
@@ -113,6 +114,7 @@ class Recorder(Server):
         self._upstream, base = split_address(url)
         self.relay = self._upstream + base
         self._own_key = key
+        self.path = path
         self.tape = Tape(path, self._upstream, base, f"tutuclient {__version__}")
         super().__init__(host, port, None, MOST_BODY_BYTES, None, self._record, base_path=base, hosts_files=False)
 

@@ -104,6 +104,8 @@
 
   // --- What is shown ---
 
+  // The call whose answer stands beside the task that is chosen.
+  const current = () => (call.task === task ? call : idle());
   const running = () => call.state === "asking" || call.state === "streaming";
 
   const sayAll = () => {
@@ -205,7 +207,7 @@
   const pair = (name, value) => [make("dt", {}, name), make("dd", {}, make("bdi", {}, visible(value)))];
 
   const renderEnd = () => {
-    const { end, wrong } = call;
+    const { end, wrong } = current();
     const stopped = end?.type === "stopped";
     const failed = wrong ?? (end?.type === "error" ? end : null);
     byId("trouble").hidden = !stopped && !failed;
@@ -241,6 +243,7 @@
   };
 
   const stateWords = () => {
+    const call = current();
     if (call.state === "asking") return call.progress || (call.thoughts ? words.thinking : words.asking[call.task]);
     if (call.state === "streaming") return words.writing;
     if (call.end?.type === "done") return words.finished;
@@ -249,6 +252,7 @@
   };
 
   const renderAnswer = () => {
+    const call = current();
     document.body.dataset.state = call.state;
     const text = byId("text");
     const wanted = visible(call.text);
@@ -405,8 +409,9 @@
     clearInterval(clock);
     clock = setInterval(tick, 100);
     tick();
+    const sentByButton = document.activeElement === byId("send");
     render();
-    byId("stop").focus({ preventScroll: true });
+    if (sentByButton) byId("stop").focus({ preventScroll: true });
     try {
       const response = await open();
       await readEvents(response, own);
@@ -424,12 +429,13 @@
   };
 
   const readEvents = async (response, own) => {
-    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    const reader = response.body.getReader();
+    const decoder = new TextDecoder();
     let rest = "";
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return;
-      const lines = (rest + value).split("\n");
+      const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
       rest = lines.pop();
       for (const line of lines) if (line) happened(JSON.parse(line), own);
     }
@@ -459,17 +465,18 @@
   };
 
   const stop = async () => {
-    const { id, task: what } = call;
-    // Leaving is what stops a question. An order outlives its readers, so it is told.
-    if (what !== "ask") {
-      try {
-        await post(`/api/calls/${id}/stop`);
-        return;
-      } catch {
-        // Then at least nobody reads it.
-      }
+    const { id } = call;
+    // The button stands where the one that sends stood: the second of two clicks would stop what the first has ordered.
+    if (performance.now() - call.since < 600) return;
+    // Browsers open six connections to a server, for all tabs: where others have them, leaving is what can be done.
+    const leave = leaving;
+    const timer = setTimeout(() => leave.abort(), 2000);
+    try {
+      await post(`/api/calls/${id}/stop`);
+    } catch {
+      leave.abort();
     }
-    leaving.abort();
+    if (call.id !== id || !running()) clearTimeout(timer);
   };
 
   const attach = (asked) => follow(asked, () => ask(`/api/calls/${encodeURIComponent(asked.id)}`, { signal: leaving.signal }));
@@ -532,6 +539,9 @@
       send();
     });
     byId("stop").addEventListener("click", stop);
+    byId("stop").addEventListener("keydown", (event) => {
+      if (event.repeat) event.preventDefault(); // Of the key that has sent.
+    });
     byId("choose").addEventListener("click", choose);
     byId("replace").addEventListener("click", choose);
     byId("sample").addEventListener("click", takeSample);
