@@ -144,8 +144,8 @@ def _options() -> argparse.Namespace:
         nargs="?",
         choices=_WHAT,
         default="speed",
-        help="the workloads (speed, unless said otherwise), that cost does not grow, the named faults, runs of many, or "
-        "two relays of which one is at fault",
+        help="the workloads (speed, unless said otherwise), that cost does not grow, the named faults, runs of many, "
+        "or two relays of which one is at fault",
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_const", const="quick", dest="scale", help="smaller amounts: minutes")
