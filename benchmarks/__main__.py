@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks [growth | faults | fanout | relays]``; ``--help`` tells the options."""
+"""The command: ``python -m benchmarks [growth | faults | fanout | relays | scale]``; ``--help`` tells the options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import fanout, faults, growth, relays, rounds, table
+from benchmarks import fanout, faults, growth, relays, rounds, scale, table
 from benchmarks.contenders import CONTENDERS
 from benchmarks.suite import WORKLOADS
 
@@ -120,6 +120,11 @@ def _fan_out(options: argparse.Namespace, told: Told) -> None:
     told.keep(options.out, values)
 
 
+def _simulate(options: argparse.Namespace, told: Told) -> None:
+    told.say(*scale.tables(options.scale, told.mention))
+    told.keep(options.out, told.lines)
+
+
 def _spread(options: argparse.Namespace, told: Told) -> None:
     versions = _introduce(options, told, relays.NAMES)
     results = relays.run(options.workers, versions, options.scale, told.mention)
@@ -145,7 +150,7 @@ def _options() -> argparse.Namespace:
         choices=_WHAT,
         default="speed",
         help="the workloads (speed, unless said otherwise), that cost does not grow, the named faults, runs of many, "
-        "or two relays of which one is at fault",
+        "two relays of which one is at fault, or many workers with one key (simulated)",
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_const", const="quick", dest="scale", help="smaller amounts: minutes")
@@ -176,7 +181,14 @@ def _options() -> argparse.Namespace:
     return options
 
 
-_WHAT = {"speed": _measure, "growth": _grow, "faults": _play, "fanout": _fan_out, "relays": _spread}
+_WHAT = {
+    "speed": _measure,
+    "growth": _grow,
+    "faults": _play,
+    "fanout": _fan_out,
+    "relays": _spread,
+    "scale": _simulate,
+}
 
 
 def main() -> int:

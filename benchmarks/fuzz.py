@@ -32,7 +32,8 @@ from tutuclient.media.addresses import safe_url
 from tutuclient.media.kinds import image_mime
 from tutuclient.retry import retry_after_of
 from tutuclient.settings import clean_headers
-from tutuclient.settings.credentials import clean_base_url, clean_key, clean_proxy
+from tutuclient.settings.credentials import clean_base_url, clean_key
+from tutuclient.settings.proxies import clean_proxy
 from tutuclient.streams.chat import ChunkReader
 from tutuclient.types import ChatChoice, ChatCompletion, ChatMessage, Meta, ModelList
 from tutuclient.types.provenance import Origin, set_origin

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import TYPE_CHECKING, Any
-from unittest.mock import Mock
 
 import aiohttp
 import pytest
-from aioresponses import aioresponses
 
 from tutuclient import RetryPolicy, TutuClient
-from tutuclient.testing import Server, serve
+from tutuclient.testing import Server, patched_aioresponses, serve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+    from aioresponses import aioresponses
 
 KEY = "sk-test-0123456789abcdef"
 MOCKED_URL = "https://relay.example/v1"
@@ -32,8 +33,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("TUTU_API_KEY", "TUTU_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
+    for name in ("OPENAI_ORG_ID", "OPENAI_PROJECT_ID", "TUTU_LOG", "OPENAI_LOG"):
         monkeypatch.delenv(name, raising=False)
+    for name in ("REQUEST_METHOD", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -55,13 +60,6 @@ async def client(server: Server) -> AsyncIterator[TutuClient]:
         yield client
 
 
-class _Response(aiohttp.ClientResponse):
-    """aioresponses 0.7.9 does not know the ``stream_writer`` that aiohttp 3.14 asks for."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs, stream_writer=Mock(output_size=0))
-
-
 class Mocked:
     """aioresponses for one address, and what was sent to it."""
 
@@ -70,7 +68,7 @@ class Mocked:
 
     def answers(self, path: str = "/chat/completions", *, method: str = "POST", **answer: Any) -> None:
         """Queue an answer: ``status=``, ``payload=``, ``body=``, ``headers=`` or ``exception=``."""
-        self._mock.add(f"{MOCKED_URL}{path}", method=method, response_class=_Response, **answer)
+        self._mock.add(f"{MOCKED_URL}{path}", method=method, **answer)
 
     @property
     def sent(self) -> list[tuple[str, str, dict[str, Any]]]:
@@ -82,7 +80,7 @@ class Mocked:
 
 @pytest.fixture
 def mocked() -> Iterator[Mocked]:
-    with aioresponses() as mock:
+    with patched_aioresponses() as mock:
         yield Mocked(mock)
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import scale
+
 pytestmark = pytest.mark.slow
 
 _ROOT = Path(__file__).parent.parent
@@ -71,3 +73,9 @@ async def test_no_call_is_lost_over_two_relays_and_no_image_is_made_again() -> N
     assert len(rows) == 8
     assert {row[2] for row in rows} == {"0"}
     assert {row[4] for row in rows if row[0].startswith("orders")} == {"0"}
+
+
+async def test_the_simulation_of_many_workers_prints_a_table_for_each_relay_and_event() -> None:
+    output = await _benchmarks("scale", "--tiny")
+    assert output.count("\n## ") == len(scale.RELAYS) * len(scale.EVENTS)
+    assert output.count("| 2 ") == len(scale.RELAYS) * len(scale.EVENTS)

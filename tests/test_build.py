@@ -54,9 +54,14 @@ def test_the_demos_command_installs_what_the_demo_needs() -> None:
 
 
 @pytest.mark.parametrize("builder", [SdistBuilder, WheelBuilder])
-def test_the_page_of_a_report_is_built_in(builder: Any) -> None:
+@pytest.mark.parametrize(
+    ("page", "wanted"),
+    [
+        ("tutuclient/batch/report/page", {"index.html", "report.css", "report.js", "charts.js", "icon.svg"}),
+        ("tutuclient/ui/page", {"index.html", "style.css", "app.js", "words.js", "icon.svg"}),
+    ],
+)
+def test_the_pages_are_built_in(builder: Any, page: str, wanted: set[str]) -> None:
     built = {file.distribution_path for file in builder(str(ROOT)).recurse_included_files()}
-    page = "tutuclient/batch/report/page"
-    wanted = {"index.html", "report.css", "report.js", "charts.js", "icon.svg"}
     assert {path.name for path in (ROOT / page).iterdir()} == wanted
     assert {f"{page}/{name}" for name in wanted} <= built

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import gc
 import io
 import pickle
@@ -365,3 +366,41 @@ async def test_a_text_that_is_not_an_image_is_explained(
     with pytest.raises(TutuError, match=says):
         await client.analyze(picture, "tell me")
     assert server.requests == []
+
+
+VARIABLES = [("TUTU_API_KEY", "TUTU_BASE_URL"), ("OPENAI_API_KEY", "OPENAI_BASE_URL")]
+
+
+@pytest.mark.parametrize(("key", "url"), VARIABLES)
+async def test_a_pickle_has_no_key_that_came_from_the_environment(
+    key: str, url: str, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(key, KEY)
+    monkeypatch.setenv(url, server.base_url)
+    packed = pickle.dumps(TutuClient(max_retries=0))
+    assert KEY.encode() not in packed
+    again: TutuClient
+    async with pickle.loads(packed) as again:  # noqa: S301  (our own bytes)
+        await again.chat.completions.create(model="m", messages=[user("hi")])
+    assert server.requests[-1].headers["Authorization"] == f"Bearer {KEY}"
+    monkeypatch.delenv(key)
+    with pytest.raises(ConfigError, match=f"{key} is not set in this process"):
+        pickle.loads(packed)  # noqa: S301  (our own bytes)
+
+
+async def test_a_key_that_was_passed_travels_in_a_pickle(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUTU_API_KEY", "sk-another-0123456789")
+    monkeypatch.setenv("TUTU_BASE_URL", server.base_url)
+    for client in (TutuClient(KEY), TutuClient().with_options(api_key=KEY)):
+        again: TutuClient
+        async with pickle.loads(pickle.dumps(client)) as again:  # noqa: S301  (our own bytes)
+            await again.chat.completions.create(model="m", messages=[user("hi")])
+        assert server.requests[-1].headers["Authorization"] == f"Bearer {KEY}"
+
+
+def test_a_copy_keeps_a_key_that_has_left_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUTU_API_KEY", KEY)
+    client = TutuClient()
+    monkeypatch.delenv("TUTU_API_KEY")
+    for again in (copy.copy(client), copy.deepcopy(client), client.for_workers(2)):
+        assert again._settings.api_key == KEY

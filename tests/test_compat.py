@@ -1,4 +1,4 @@
-"""Coming from openai: its names and settings, and each row of the README's table of what differs."""
+"""Coming from openai: its names and settings, and each line of its docstring on what differs."""
 
 from __future__ import annotations
 
@@ -275,7 +275,7 @@ def test_a_page_that_is_not_here_says_so(openai: AsyncOpenAI) -> None:
     assert not hasattr(untyped, "nothing_of_the_kind")
 
 
-# --- the README's table: the same ----------------------------------------------------------------------------------
+# --- the docstring's list: the same ----------------------------------------------------------------------------------
 
 
 async def test_calls_have_the_same_names_and_keywords(openai: AsyncOpenAI) -> None:
@@ -494,12 +494,15 @@ async def test_fields_of_a_relay_are_keywords_too(server: Server, openai: AsyncO
     assert server.requests[0].json["enable_thinking"] is False
 
 
-async def test_proxies_of_the_environment_are_not_used(
-    server: Server, openai: AsyncOpenAI, monkeypatch: pytest.MonkeyPatch
+async def test_proxies_of_the_environment_are_used_but_for_loopback(
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    await openai.chat.completions.create(**ASK)
+    made = AsyncOpenAI(api_key=KEY, base_url="http://relay.example/v1")
+    assert made.proxy == "http://127.0.0.1:1 (http_proxy)"
+    assert made.with_options(base_url=server.base_url).proxy is None
+    await AsyncOpenAI(api_key=KEY, base_url=server.base_url).chat.completions.create(**ASK)
     assert len(server.requests) == 1
 
 

@@ -18,9 +18,9 @@ NAMES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).remove
 # From the ground up; a room imports from its own floor and those below it, annotations included.
 FLOORS = (
     {"errors", "_meta", "_unset"},
-    {"media", "_threads", "_descriptors"},
+    {"media", "_threads", "_descriptors", "_notebook"},
     {"types"},
-    {"settings", "retry", "limits", "pace", "chooser", "diagnostics", "tools"},
+    {"settings", "retry", "limits", "pace", "chooser", "diagnostics", "docstrings", "tools"},
     {"wire"},
     {"transport"},
     {"downloads", "streams"},
@@ -28,7 +28,7 @@ FLOORS = (
     {"resources"},
     {"batch"},
     {"client"},
-    {"compat", "integrations"},
+    {"compat", "integrations", "ui"},
     {"cli", "__main__"},
 )
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -40,18 +40,23 @@ FOR_ALL = "tutuclient.media.kinds"
 UPWARDS: dict[tuple[str, str], str] = {
     ("errors", "types"): "for checkers alone: .partial and .completion are a ChatCompletion, and tests/typing says so",
     ("testing.__init__", "standin"): "the public door: serve() starts the server with the stand-in's endpoints",
+    ("testing.plugin", "client"): "the fixture tutu_client, which imports it when a test asks for one",
+    ("testing.plugin", "settings"): "the same: its pauses are short",
 }
 MOST_LINES = 700
 LONG_FILES: dict[str, str] = {}
 MOST_LINES_OF_A_FUNCTION = 60
 LONG_FUNCTIONS: dict[str, str] = {}
 
+STRUCTS_IN = {"media", "types", "tools", "wire", "settings", "streams", "resources", "compat", "batch"}
 LIBRARIES = {
-    "aiohttp": {"transport", "testing", "downloads", "standin"},
+    "aiohttp": {"transport", "testing", "downloads", "standin", "integrations", "ui"},
     "yarl": {"transport", "downloads"},
-    "msgspec": {"media", "types", "tools", "wire", "settings", "streams", "resources", "compat", "batch"},
-    "anyio": {"media", "downloads", "resources", "_threads"},
+    "msgspec": STRUCTS_IN | {"integrations", "ui"},
+    "anyio": {"media", "downloads", "resources", "_threads", "integrations"},
+    "opentelemetry": {"integrations"},
     "trustme": {"testing"},
+    "aiohttp_socks": {"transport"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tutuclient._meta import Meta, request_id_of
+from tutuclient._meta import Meta, note, request_id_of
 
 
 def travelled(thing: Any) -> Any:
@@ -51,3 +51,10 @@ def test_headers_that_travelled_are_found_in_any_case() -> None:
     assert "X-REQUEST-ID" in meta.headers
     assert 5 not in meta.headers
     assert pickle.loads(pickle.dumps(meta)).headers == {"x-request-id": "r"}  # noqa: S301  (our own bytes)
+
+
+def test_the_words_of_a_relay_are_noted_and_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    meta = Meta(200)
+    note(meta, "an image was not made: your prompt 'secret' was refused")
+    assert meta.warnings == ("an image was not made: your prompt 'secret' was refused",)
+    assert [each.getMessage() for each in caplog.records] == ["an image was not made (request id None)"]

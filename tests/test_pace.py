@@ -7,7 +7,8 @@ import random
 
 import pytest
 
-from tests.simulation import MODELS, SECONDS, SERVICE_S, Answer, Bucket, Strays, run, started
+from benchmarks import scale
+from benchmarks.simulation import MODELS, SECONDS, SERVICE_S, Answer, Bucket, Strays, run, started
 from tutuclient.pace import Pace, Stated
 
 # Of what the relay would answer at least this share, and of the requests sent at most this share refused: batch.md's
@@ -120,6 +121,51 @@ def test_a_stray_refusal_does_not_become_the_pace_of_an_idle_client() -> None:
         for ticket in [started(pace, 1001.0) for _ in range(int(pace.window))]:
             pace.succeeded(ticket, 1001.1)
     assert pace.window == 64
+
+
+def overload(pace: Pace, now: float, times: int) -> None:
+    """Have nothing answered but 503, one round of the window after the other."""
+    for number in range(times):
+        for ticket in [started(pace, now + number) for _ in range(int(pace.window))]:
+            pace.overloaded(ticket, now + number + 0.1)
+
+
+def answer_rounds(pace: Pace, now: float, rounds: int) -> None:
+    for number in range(rounds):
+        for ticket in [started(pace, now + number) for _ in range(int(pace.window))]:
+            pace.succeeded(ticket, now + number + 0.5)
+
+
+def test_after_an_outage_the_window_doubles_until_it_is_nearly_as_large_as_before() -> None:
+    pace = Pace(window=512)
+    answer_rounds(pace, 0.0, 6)
+    before = pace.window
+    assert before >= 256
+    overload(pace, 10.0, 40)
+    assert pace.window == 1
+    answer_rounds(pace, 60.0, 9)
+    assert 0.7 * before <= pace.window <= before
+
+
+def test_an_overload_with_answers_between_the_cuts_lowers_what_the_window_grows_back_to() -> None:
+    pace = Pace(window=512)
+    answer_rounds(pace, 0.0, 6)
+    for number in range(20):
+        answer_rounds(pace, 10.0 + 3 * number, 1)
+        overload(pace, 11.0 + 3 * number, 1)
+    small = pace.window
+    answer_rounds(pace, 100.0, 3)
+    assert small < 16
+    assert pace.window <= small + 4
+
+
+@pytest.mark.parametrize(("way", "workers"), [("learnt", 1), ("split", 16), ("shared", 16)])
+@pytest.mark.parametrize("relay", scale.RELAYS)
+def test_a_fleet_recovers_from_an_outage(relay: str, way: str, workers: int) -> None:
+    fleet = scale.play(relay, way, "outage", workers)
+    assert fleet.recovery is not None
+    assert fleet.recovery <= 30
+    assert fleet.goodput >= 0.8
 
 
 def test_a_plain_pace_heeds_refusals_alone() -> None:

@@ -22,6 +22,7 @@ import pytest
 from tests.addresses import INSIDE, INSIDE_HOSTS, OUTSIDE, written_out
 from tests.certificates import self_signed
 from tests.conftest import QUICK
+from tests.proxies import HttpProxy
 from tutuclient import (
     APIStatusError,
     ConfigError,
@@ -52,7 +53,6 @@ from tutuclient.types.provenance import Traced, provenance
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
-    from typing import Self
 
     from tutuclient.testing import Server
 
@@ -484,56 +484,9 @@ async def test_an_image_of_the_relay_itself_is_fetched_without_the_key(server: S
     assert_clean(f"{seen.headers} {seen.query}")
 
 
-class Proxy:
-    """A small proxy on loopback: it knows CONNECT and the absolute form, and keeps what it was told."""
-
-    def __init__(self) -> None:
-        self.heads: list[str] = []
-        self.url = ""
-        self._tasks: set[asyncio.Task[Any]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.url = f"http://proxyuser:proxypw@127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        self.heads.append(head)
-        method, target, _ = head.split(" ", 2)
-        if method == "CONNECT":
-            host, _, port = target.rpartition(":")
-            upstream, there = await asyncio.open_connection(host, int(port))
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        else:
-            host, _, port = target.removeprefix("http://").partition("/")[0].rpartition(":")
-            upstream, there = await asyncio.open_connection(host, int(port))
-            there.write(head.replace(f"http://{host}:{port}", "", 1).encode())
-        with contextlib.suppress(ConnectionError):
-            await asyncio.gather(self._pump(reader, there), self._pump(upstream, writer))
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        try:
-            while piece := await source.read(2**16):
-                sink.write(piece)
-                await sink.drain()
-        finally:
-            sink.close()
-
-
 async def test_a_proxy_gets_no_key_with_connect() -> None:
     context, authority = self_signed()
-    async with serve(ssl_context=context) as server, Proxy() as proxy:
+    async with serve(ssl_context=context) as server, HttpProxy() as proxy:
         verify = ssl.create_default_context(cadata=authority)
         async with TutuClient(
             KEY, server.base_url, proxy=proxy.url, verify=verify, default_headers={"X-Own-Secret": OTHER}
@@ -549,7 +502,7 @@ async def test_a_proxy_gets_no_key_with_connect() -> None:
 
 async def test_a_proxy_gets_nothing_of_the_key_in_its_own_headers(server: Server) -> None:
     # Over plain HTTP the proxy reads everything, as the whole path does; but nothing is addressed to it.
-    async with Proxy() as proxy, TutuClient(KEY, server.base_url, proxy=proxy.url) as client:
+    async with HttpProxy() as proxy, TutuClient(KEY, server.base_url, proxy=proxy.url) as client:
         server.answers(says("through"))
         assert (await client.chat.completions.create(model="m", messages=[user(PROMPT)])).text == "through"
     for head in proxy.heads:
@@ -565,7 +518,7 @@ async def test_a_proxy_gets_nothing_of_the_key_in_its_own_headers(server: Server
 
 async def test_a_download_gives_a_proxy_no_key(server: Server) -> None:
     async with (
-        Proxy() as proxy,
+        HttpProxy() as proxy,
         serve(key=None) as host,
         TutuClient(KEY, server.base_url, proxy=proxy.url, allow_private_downloads=True) as client,
     ):
@@ -598,17 +551,13 @@ async def test_a_redirect_that_would_change_the_call_is_not_followed(
     assert len(server.requests) == 1
 
 
-async def test_netrc_and_the_environment_s_proxies_are_not_used(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_netrc_is_not_used(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password netrc-Passw0rd\n", encoding="utf-8")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".netrc").write_bytes(netrc.read_bytes())
-    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
     async with TutuClient(KEY, server.base_url) as client:
         server.answers(draws(sample_picture(), form="markdown"))
         answer = await client.generate("a kite")

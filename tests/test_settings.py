@@ -20,6 +20,8 @@ from tutuclient.settings import (
     UNSET,
     Changes,
     Options,
+    Proxies,
+    Relay,
     RetryPolicy,
     Secret,
     Settings,
@@ -516,7 +518,8 @@ def test_numbers_of_other_libraries_are_numbers(seconds: Fraction) -> None:
 def test_every_keyword_is_a_setting_and_every_setting_has_a_keyword() -> None:
     put_together = {"max_retries": "retry", "default_headers": "headers"}
     keywords = {put_together.get(name, name) for name in Options.__annotations__}
-    made = {"api_key", "base_url", "header_lines", "key_source", "relay"}  # Of the client's own arguments.
+    of_the_key = {"api_key", "key_source", "key_variable", "url_variable"}
+    made = of_the_key | {"base_url", "header_lines", "relay"}  # Of the client's own arguments.
     assert keywords | made == set(Settings.__struct_fields__)
 
 
@@ -526,6 +529,8 @@ def test_what_is_not_given_has_its_default(name: str, value: Any) -> None:
     made = settings(api_key=KEY, **{name: value})
     if name == "timeout" and value is None:
         assert made.timeout == Timeout(total=None)
+    elif name == "proxy" and value is None:
+        assert made.proxy == Proxies()
     else:
         assert made == settings(api_key=KEY)
 
@@ -604,3 +609,34 @@ def test_a_signature_shows_every_keyword(call: Any, keywords: set[str]) -> None:
     assert keywords <= set(parameters)
     assert not any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     assert parameters["timeout"].annotation == "float | Timeout | Unset | None"
+
+
+def test_limits_are_divided_among_workers() -> None:
+    settings = (
+        TutuClient("sk-x", "https://relay.example", rate="600/min", tokens_per_minute=100_001, max_concurrency=9)
+        .for_workers(4)
+        ._settings
+    )
+    assert (settings.rate, settings.tokens_per_minute, settings.max_concurrency) == (2.5, 25_000, 2)
+
+
+def test_limits_of_each_relay_are_divided_too() -> None:
+    relays = [Relay("https://a.example", "sk-a"), Relay("https://b.example", "sk-b")]
+    settings = TutuClient(relays=relays, rate=6).for_workers(3)._settings
+    assert [each.rate for each in (settings, *settings.relays)] == [2, 2, 2]
+    assert [each.api_key for each in pickle.loads(pickle.dumps(settings.packed())).relays] == ["sk-a", "sk-b"]  # noqa: S301  (our own bytes)
+
+
+@pytest.mark.parametrize("concurrency", ["auto", None])
+def test_limits_that_are_not_numbers_stay_with_each_worker(concurrency: Any) -> None:
+    settings = TutuClient("sk-x", max_concurrency=concurrency).for_workers(4)._settings
+    assert (settings.rate, settings.tokens_per_minute, settings.max_concurrency) == (None, None, concurrency)
+
+
+@pytest.mark.parametrize(
+    ("workers", "message"),
+    [(4, "max_concurrency=3 cannot be divided among 4"), (0, "workers must be"), (True, "workers must be")],
+)
+def test_limits_that_cannot_be_divided_are_an_error(workers: int, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TutuClient("sk-x", max_concurrency=3).for_workers(workers)

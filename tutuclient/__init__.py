@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from tutuclient.streams.chat import ChatStream
     from tutuclient.streams.events import EventStream
     from tutuclient.tools import Tool
-    from tutuclient.transport import Request
+    from tutuclient.transport import CallEnd, CallListener, ObservedCall, Request
     from tutuclient.types import (
         Balance,
         ChatCompletion,
@@ -93,6 +93,8 @@ if TYPE_CHECKING:
         Model,
         ModelList,
         ParsedChatCompletion,
+        Price,
+        Prices,
         SpeechStreamEvent,
         ToolCall,
         Transcription,
@@ -122,6 +124,8 @@ __all__ = [
     "BatchStoppedError",
     "BatchSummary",
     "Budget",
+    "CallEnd",
+    "CallListener",
     "ChatCompletion",
     "ChatCompletionChunk",
     "ChatCompletionStream",
@@ -161,6 +165,7 @@ __all__ = [
     "ModelList",
     "NoImageError",
     "NotFoundError",
+    "ObservedCall",
     "OpenAIError",
     "OpenResponse",
     "Outcome",
@@ -171,6 +176,8 @@ __all__ = [
     "PermissionDeniedError",
     "PictureSource",
     "PoolTimeoutError",
+    "Price",
+    "Prices",
     "RateLimitError",
     "Recording",
     "Relay",
@@ -235,7 +242,7 @@ _DEFINED_IN: dict[str, tuple[str, ...]] = {
     "streams.audio": ("SoundStream",),
     "streams.chat": ("ChatStream",),
     "tools": ("Tool",),
-    "transport": ("Request",),
+    "transport": ("CallEnd", "CallListener", "ObservedCall", "Request"),
 }
 _DEFINED_IN["types"] = tuple({*__all__} - {"__version__", *(name for names in _DEFINED_IN.values() for name in names)})
 _MODULE_OF = {name: module for module, names in _DEFINED_IN.items() for name in names}

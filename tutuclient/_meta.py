@@ -165,7 +165,10 @@ class Meta:
 
 
 def note(meta: Meta, words: str) -> None:
-    """Note on an answer, and in the log, what is odd about it although it serves. Each oddity is noted once."""
+    """Note on an answer, and in the log, what is odd about it although it serves. Each oddity is noted once.
+
+    Behind a colon stand the relay's own words. They are not logged, since it may quote the prompt in them.
+    """
     if words not in meta.warnings and len(meta.warnings) < _MOST_WARNINGS:
         meta.warnings += (words,)
-        logger.warning("%s (request id %s)", words, meta.request_id)
+        logger.warning("%s (request id %s)", words.partition(": ")[0], meta.request_id)

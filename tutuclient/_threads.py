@@ -15,10 +15,15 @@ import anyio
 import anyio.lowlevel
 
 from tutuclient._descriptors import DESCRIPTOR_S, out_of_descriptors
+from tutuclient.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+_NO_LOOP: Final = (
+    "tutuclient works on asyncio, and here {}: start the program with asyncio.run(main()) or anyio.run(main), or under "
+    "trio run this part in a thread, by trio.to_thread.run_sync(asyncio.run, part())"
+)
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -26,6 +31,26 @@ Ts = TypeVarTuple("Ts")
 _THREADS: Final = 40
 _Ending: TypeAlias = "tuple[ThreadPoolExecutor, AsyncGenerator[None, None]]"
 _executors: dict[tuple[asyncio.AbstractEventLoop, bool], _Ending] = {}
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop.
+
+    Raises:
+        ConfigError: There is none; the message says what to do, under trio too.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigError(_NO_LOOP.format("trio is running" if _in_trio() else "no event loop is running")) from None
+
+
+def _in_trio() -> bool:
+    lowlevel = getattr(sys.modules.get("trio"), "lowlevel", None)
+    try:
+        return lowlevel is not None and lowlevel.current_task() is not None
+    except RuntimeError:
+        return False
 
 
 async def in_thread(
@@ -59,7 +84,7 @@ async def in_thread(
             # backend with the first checkpoint, which fails, too, without a descriptor.
             await anyio.lowlevel.checkpoint()
             with anyio.CancelScope(shield=not abandon_on_cancel):
-                return await asyncio.get_running_loop().run_in_executor(await _executor(heavy), work)
+                return await running_loop().run_in_executor(await _executor(heavy), work)
         except Exception as error:
             if not opens or waited >= DESCRIPTOR_S or not out_of_descriptors(error):
                 raise

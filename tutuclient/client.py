@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping  # noqa: TC003  (``get_type_hints`` reads signatures at run time)
 from functools import cached_property
-from operator import index
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar, overload
 
 from tutuclient import __version__, wire
-from tutuclient.errors import ConfigError, MediaError, printable
-from tutuclient.media.image import GeneratedImage
-from tutuclient.media.parts import image
+from tutuclient.batch.fields import MapFields
+from tutuclient.errors import MediaError, printable
 from tutuclient.media.sources import names_image
 from tutuclient.media.upload import PictureSource  # noqa: TC001  (``get_type_hints`` reads the fields at run time)
 from tutuclient.resources.account import Account
@@ -18,27 +16,29 @@ from tutuclient.resources.audio import Audio
 from tutuclient.resources.chat import Chat
 from tutuclient.resources.completions import TextCompletions
 from tutuclient.resources.embeddings import Embeddings
-from tutuclient.resources.generic import AnyEndpoint, AnyFields
+from tutuclient.resources.generic import AnyEndpointCalls
 from tutuclient.resources.images import Images
 from tutuclient.resources.models import Models
 from tutuclient.resources.parsing import check_untyped
+from tutuclient.resources.prices import PricePage
+from tutuclient.resources.task_messages import prompt_text, question
 from tutuclient.settings import UNSET, Changes, Options, Settings, Unset, hidden, with_keywords
-from tutuclient.transport import Transport
+from tutuclient.transport import Transport, logs
 from tutuclient.types.chat import CallFields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self, Unpack
 
-    from tutuclient.batch.plan import Calls, Items, MapFields
+    from tutuclient.batch.plan import Calls, Items
     from tutuclient.batch.run import BatchRun
     from tutuclient.media.parts import ImagePart
     from tutuclient.pace import PaceState
     from tutuclient.settings import Key, RetryPolicy, Timeout
     from tutuclient.streams.chat import ChatStream
-    from tutuclient.streams.events import EventStream
     from tutuclient.types.account import Balance
     from tutuclient.types.chat import ChatCompletion
+    from tutuclient.types.prices import Prices
 
 T = TypeVar("T")
 ImageSources: TypeAlias = "PictureSource | ImagePart | Iterable[PictureSource | ImagePart]"
@@ -64,11 +64,17 @@ class ImageTaskFields(TaskFields, total=False):
 _FIELDS = wire.names(ImageTaskFields, "stream", "images", "prompt")
 
 
-class TutuClient:
+class TutuClient(AnyEndpointCalls):
     """A client of one relay, for use within asyncio.
 
     Building one does no I/O and needs no running loop. One object serves several
-    ``asyncio.run`` calls in a row, and can be pickled: its settings are.
+    ``asyncio.run`` calls in a row, and can be pickled: its settings are. A key that was passed as ``api_key`` travels
+    in the pickle, so keep that as you keep the key; one that came from the environment does not: the variable of the
+    same name is read again where the pickle is loaded.
+
+    None for a setting means its default, but for ``timeout``. With ``TUTU_FAST_PATH=0``
+    in the environment calls keep to aiohttp's public API, at more CPU a call, as they
+    do by themselves where a version of aiohttp lacks what the fast path needs.
 
     Args:
         api_key: The key; else ``TUTU_API_KEY``, else ``OPENAI_API_KEY``. A function, async or not, is asked for it
@@ -76,8 +82,10 @@ class TutuClient:
             one pair would go to the address of another.
         base_url: Where the API is; else ``TUTU_BASE_URL``, else ``OPENAI_BASE_URL``, else ``DEFAULT_BASE_URL``.
             A bare host gets ``/v1``; a pasted endpoint address is cut back.
-        timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit.
-        max_retries: Attempts after the first; 2 unless ``retry`` says otherwise.
+        timeout: A deadline in seconds over everything a call does, a ``Timeout`` with its parts, or None for no limit;
+            600 s by default. Each download of an image has it anew.
+        max_retries: Attempts after the first, for what may have been done or is broken; 2 unless ``retry`` says
+            otherwise. 0 also raises the first refusal (429).
         retry: A ``RetryPolicy``, in place of ``max_retries``.
         max_connections: Connections in use at once; None is 512, or as many as the process has file descriptors for
             (`ulimit -n`; an upload takes two).
@@ -97,9 +105,26 @@ class TutuClient:
             been carried out goes nowhere. A stream stays where it began, an image task is asked for where it was
             accepted, and ``meta.relay`` says where that was. ``balance`` and ``models`` ask the first:
             ``client.with_options(relay="its name")`` asks another.
-        proxy: An ``http://`` or ``https://`` proxy. The environment's proxies are not used.
-        verify: True; the path of a file of certificate authorities; an ``ssl.SSLContext``; False checks nothing, and
-            warns.
+        proxy: "env", the default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, read now, by the rules of curl,
+            requests and httpx (on Windows and macOS the system's settings without them). Loopback is never proxied, and
+            a proxy that cannot be used is an error. An address is for everything, loopback too: ``http://``,
+            ``https://``, and with the extra ``socks`` ``socks5h://`` (the proxy looks up names), ``socks5://``,
+            ``socks4a://``, ``socks4://``; ``user:password@`` in it is percent-encoded. None is none. Downloads of
+            images go through it too. A pickled client reads the environment again where it arrives.
+        connector: An ``aiohttp.BaseConnector``, which is not closed; or a function that builds one in each running
+            loop, which is. Yours are then: proxies (unless ``proxy`` is passed, of HTTP), TLS and ``verify``, limits of
+            connections, which hold for calls too, and what guards ours, which is that an answer nobody asked for,
+            waiting on an idle connection, is given to no call; that orders of images use no connection twice (one that
+            dies under an order is an ``OutcomeUnknownError``: it is never sent again); that an idle connection which
+            dies costs no retry; that a body that breaks the rules of HTTP fails at once and not at its limit; that an
+            upload which is refused early is told as such. Downloads of images use connections of their own.
+        session: An ``aiohttp.ClientSession`` of the running loop, which is not closed. All that is said of
+            ``connector`` holds; and its headers are sent with every call (ours go before), as its cookies are, and its
+            middlewares see the key. What it does with statuses and compressed answers does not matter. ``auth`` is
+            refused, as aiohttp sends it in place of the key.
+        trace_configs: ``aiohttp.TraceConfig`` to watch calls with, not downloads; they see the key.
+        verify: True, which honours SSL_CERT_FILE and SSL_CERT_DIR; the path of a file or folder of certificate
+            authorities; an ``ssl.SSLContext``, which may have a client certificate; False checks nothing, and warns.
         strict_finish: A stream that ends with ``[DONE]`` and without a ``finish_reason`` raises.
         allow_private_downloads: Download images from private addresses too. The relay's own address is always allowed.
         middleware: Functions ``async def m(request, call_next)`` around every call, the first outermost: each returns
@@ -108,6 +133,13 @@ class TutuClient:
             covers them.
         on_usage: Called with a ``Spent``, what an answer used, once the answer is complete. It must be quick, and
             what it raises is only logged.
+        prices: What ``await client.prices()`` returned, of which ``Spent.cost`` is computed.
+        observers: Functions that get each call as an ``ObservedCall`` when it begins, and return None or a
+            ``CallListener``, which is told how the call goes up to its end, or that of its stream.
+            ``tutuclient.integrations.otel`` has one for traces and metrics. What they raise is only logged.
+
+    The environment's ``TUTU_LOG=info`` writes a line a call to stderr, ``debug`` one an attempt too; they are
+    ``logging``'s, on the logger "tutuclient".
 
     Raises:
         ConfigError: A setting is missing or cannot work.
@@ -128,6 +160,7 @@ class TutuClient:
             del api_key, base_url, options
             error.__context__ = None
             raise error.with_traceback(None) from None
+        logs.start(logs.VARIABLE)
         self._bind(settings, Transport(settings))
 
     def _bind(self, settings: Settings, transport: Transport) -> None:
@@ -171,8 +204,8 @@ class TutuClient:
         return Account(self._settings.first, self._transport)
 
     @cached_property
-    def _any_endpoint(self) -> AnyEndpoint:
-        return AnyEndpoint(self._settings, self._transport)
+    def _price_page(self) -> PricePage:
+        return PricePage(self._settings, self._transport)
 
     @property
     def base_url(self) -> str:
@@ -183,6 +216,12 @@ class TutuClient:
     def timeout(self) -> Timeout:
         """The limits of a call."""
         return self._settings.timeout
+
+    @property
+    def proxy(self) -> str | None:
+        """The proxy that calls go through, without its password, and where the setting came from; or None."""
+        route = self._settings.route
+        return None if route is None else str(route)
 
     @property
     def pace(self) -> PaceState:
@@ -215,6 +254,21 @@ class TutuClient:
         copy._bind(settings, self._transport if shared else Transport(settings))
         return copy
 
+    def for_workers(self, workers: int) -> Self:
+        """Return the client of one of so many equal processes that share its key.
+
+        ``rate``, ``tokens_per_minute`` and a ``max_concurrency`` in numbers are divided by ``workers``; what is not set
+        each learns by itself. It has connections of its own.
+
+        Args:
+            workers: How many there are, from 1 up.
+
+        Raises:
+            ConfigError: A limit is too low to be divided among so many.
+        """
+        settings = self._settings.divided(workers)
+        return _bound(type(self), settings)
+
     async def balance(self, *, timeout: float | Timeout | Unset | None = UNSET) -> Balance:
         """Return what is left on the key; of several relays, on that of the first.
 
@@ -227,6 +281,26 @@ class TutuClient:
         Source: ``GET /dashboard/billing/subscription`` and ``/usage``; else ``GET /api/usage/token``.
         """
         return await self._account.balance(timeout)
+
+    async def prices(self, *, group: str | None = None, timeout: float | Timeout | Unset | None = UNSET) -> Prices:
+        """Return what the relay's public price page says of its models: per million tokens, or per call.
+
+        Nothing here knows a price by itself. The page is asked for at the relay's own address, without the key. So it
+        cannot say in which group the key is: pass ``group``, where it is not in the usual one. A client that has them,
+        ``client.with_options(prices=await client.prices())``, says of each answer what it cost: ``Spent.cost``.
+
+        Args:
+            group: The group of the key, whose ratio is included; None for the page's "default".
+            timeout: As for every call.
+
+        Raises:
+            ConfigError: The page has no such group.
+            NotFoundError, UnexpectedResponseError: The relay has no such page.
+            APIError: The request failed.
+
+        Source: new-api's ``GET /api/pricing``.
+        """
+        return await self._price_page.read(group, timeout)
 
     async def aclose(self) -> None:
         """Close the connections of the running loop. A call after that opens new ones."""
@@ -248,62 +322,17 @@ class TutuClient:
         return f"{type(self).__name__}(base_url={self.base_url if made else None!r}, api_key='***')"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self._settings)
+        held = [name for name in ("connector", "session", "trace_configs") if getattr(self._settings, name)]
+        if held:
+            raise TypeError(f"a {type(self).__name__} with {held[0]}= cannot be pickled or copied: build another there")
+        return _rebuild, (type(self), self._settings.packed())
 
-    # --- any other endpoint ----------------------------------------------------------------------------------------
+    def __copy__(self) -> Self:
+        # Not by way of the pickle, which leaves a key of the environment behind.
+        return _bound(type(self), self._settings)
 
-    async def get(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with GET. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("GET", path, cast_to, **options)
-
-    @overload
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: Literal[False] = False, **options: Unpack[AnyFields]
-    ) -> T: ...
-
-    @overload
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: Literal[True], **options: Unpack[AnyFields]
-    ) -> EventStream[T]: ...
-
-    @overload
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: bool, **options: Unpack[AnyFields]
-    ) -> T | EventStream[T]: ...
-
-    async def post(
-        self, path: str, *, cast_to: type[T], stream: bool = False, **options: Unpack[AnyFields]
-    ) -> T | EventStream[T]:
-        """Request any endpoint with POST. Retries, limits and errors are those of the endpoints that have methods.
-
-        Args:
-            path: Behind the base URL, with its slash (``/rerank``); or a whole address of the relay itself.
-            cast_to: The type to read the answer as: ``dict``, ``bytes``, ``str``, a msgspec Struct, a dataclass, a
-                TypedDict, a pydantic model…
-            stream: Return an ``EventStream`` of its events, each read as ``cast_to``. Where the endpoint wants the body
-                to ask for a stream, it has to do so too.
-            **options: ``body`` is sent as JSON, or with ``files`` (a source for each field's name) as a form.
-                ``makes_image`` is for what is paid for by the piece: such a call is not repeated when the first may
-                have been done. ``extra_headers``, ``extra_query`` and ``timeout`` are those of every call.
-
-        Raises:
-            ConfigError: The address is not the relay's, or the body cannot be written; nothing was sent.
-            APIError: The relay answered with an error, or the answer cannot be read as ``cast_to``.
-        """
-        ask = self._any_endpoint.open if stream else self._any_endpoint.send
-        return await ask("POST", path, cast_to, **options)
-
-    async def put(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with PUT. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("PUT", path, cast_to, **options)
-
-    async def patch(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with PATCH. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("PATCH", path, cast_to, **options)
-
-    async def delete(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
-        """Request any endpoint with DELETE. Arguments and errors as for ``post``."""
-        return await self._any_endpoint.send("DELETE", path, cast_to, **options)
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        return _bound(type(self), self._settings)
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 
@@ -327,6 +356,7 @@ class TutuClient:
         self, images: ImageSources, prompt: str, *, stream: bool | None, **fields: Unpack[ImageTaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
+    @with_keywords(ImageTaskFields, open_ended=True)
     async def analyze(
         self,
         images: ImageSources,
@@ -359,7 +389,7 @@ class TutuClient:
         Source: the relay's documentation, "Chat(分析图片)".
         """
         wire.check_keywords(fields, _FIELDS, "analyze")
-        return await self._ask(model, _question(images, prompt, detail, max_side), stream, timeout, fields, None)
+        return await self._ask(model, question(images, prompt, detail, max_side), stream, timeout, fields, None)
 
     @overload
     async def edit(
@@ -381,6 +411,7 @@ class TutuClient:
         self, images: ImageSources, prompt: str, *, stream: bool | None, **fields: Unpack[ImageTaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
+    @with_keywords(ImageTaskFields, open_ended=True)
     async def edit(
         self,
         images: ImageSources,
@@ -413,7 +444,7 @@ class TutuClient:
         Source: the relay's documentation, "Chat(修改图片)".
         """
         wire.check_keywords(fields, _FIELDS, "edit")
-        return await self._ask(model, _question(images, prompt, detail, max_side), stream, timeout, fields, True)
+        return await self._ask(model, question(images, prompt, detail, max_side), stream, timeout, fields, True)
 
     @overload
     async def generate(
@@ -428,6 +459,7 @@ class TutuClient:
         self, prompt: str, *, stream: bool | None, **fields: Unpack[TaskFields]
     ) -> ChatCompletion | ChatStream: ...
 
+    @with_keywords(TaskFields, open_ended=True)
     async def generate(
         self,
         prompt: str,
@@ -445,7 +477,7 @@ class TutuClient:
             )
         wire.check_keywords(fields, _FIELDS, "generate")
         # A chat model draws (WIRE.md 2.2): the relay's way, where OpenAI has ``images.generate``.
-        return await self._ask(model, {"role": "user", "content": _prompt(prompt)}, stream, timeout, fields, True)
+        return await self._ask(model, {"role": "user", "content": prompt_text(prompt)}, stream, timeout, fields, True)
 
     @overload
     def map(
@@ -462,6 +494,7 @@ class TutuClient:
         **options: Unpack[MapFields],
     ) -> BatchRun[str]: ...
 
+    @with_keywords(MapFields, open_ended=True)
     def map(
         self, items: Items, prompt: str | None = None, *, response_format: Any = UNSET, **options: Any
     ) -> BatchRun[Any]:
@@ -499,6 +532,7 @@ class TutuClient:
                 * ``ordered``: Results in the order of the items.
                 * ``dedupe``: Ask equal items once: the same bytes (or URL), prompt and fields. The others have the
                   answer, and ``same_as`` says whose it is. An order of an image is not made for an equal one again.
+                * ``progress``: Show how it goes: in a notebook in the cell, else on stderr.
                 * ``on_progress``: Called with the ``BatchSummary`` after each result.
                 * ``on_exit``: "settle" or "cancel" what is in flight when the block is left early; images are settled
                   and questions cancelled by default.
@@ -550,105 +584,14 @@ class TutuClient:
         return await ask(body, timeout=timeout, makes_image=makes_image, **more)
 
 
-def _question(
-    images: ImageSources,
-    prompt: str,
-    detail: Literal["auto", "low", "high"] | None,
-    max_side: int | None,
-) -> dict[str, Any]:
-    text = _prompt(prompt, images)
-    wire.check_detail(detail, "detail")
-    side = _side(max_side)
-    sources = _sources(images)
-    several = isinstance(images, list | tuple)
-    parts = [
-        _image_part(source, f"images[{place}]" if several else "images", detail, side)
-        for place, source in enumerate(sources)
-    ]
-    # The text comes first, as in the samples of the relay's documentation (WIRE.md 1.11).
-    return {"role": "user", "content": [{"type": "text", "text": text}, *parts]}
+C = TypeVar("C", bound=TutuClient)
 
 
-def _sources(images: Any) -> list[Any]:
-    """Return the images one by one, as they were passed."""
-    if isinstance(images, Mapping) or wire.is_part(images) or wire.is_source(images):
-        return [images]
-    # An array of numpy iterates over its rows, and each would be taken for an image.
-    if hasattr(images, "dtype"):
-        raise MediaError(f"images is {wire.quoted(images)}: pass it as PIL.Image.fromarray(array)")
-    if isinstance(images, str | bytes | bytearray | memoryview) or not isinstance(images, Iterable):
-        return [images]
-    sources: list[Any] = [*images]
-    if not sources:
-        raise MediaError("no image was passed: the list is empty")
-    return sources
-
-
-_NOT_IMAGES = (list, tuple, bool, int, float)
-
-
-def _image_part(source: Any, place: str, detail: Literal["auto", "low", "high"] | None, max_side: int | None) -> Any:
-    """Return the content part of an image; a part is returned as it is."""
-    if wire.is_part(source):
-        if max_side is not None:
-            raise MediaError(
-                f"{place} is a content part already, so max_side goes into it: image(source, max_side={max_side})"
-            )
-        return source
-    blank = isinstance(source, str) and not source.strip()
-    if blank or source is None or type(source) in _NOT_IMAGES:
-        raise MediaError(
-            f"{place} is {wire.quoted(source)}, which is not an image: pass a path, an http(s) address, a data URI, "
-            "bytes, an open binary file, a Pillow image or image(…)"
-        )
-    if isinstance(source, GeneratedImage):
-        raise MediaError(f"{place} is a GeneratedImage, which has to be downloaded first: pass await image.read()")
-    try:
-        return image(source, detail=detail, max_side=max_side)
-    except MediaError as error:
-        if place == "images":
-            raise
-        raise MediaError(f"{place}: {error}") from error
-
-
-def _side(max_side: Any) -> int | None:
-    """Return a number of pixels, checked; numpy's numbers are numbers too."""
-    if max_side is None:
-        return None
-    try:
-        # ``True`` is an int too, and no number of pixels.
-        side = 0 if isinstance(max_side, bool) else index(max_side)
-    except TypeError:
-        side = 0
-    if side < 1:
-        raise ConfigError(f"max_side is {wire.quoted(max_side)}: write a whole number of pixels, such as max_side=2048")
-    return side
-
-
-def _prompt(prompt: object, images: object = None) -> str:
-    """Return the prompt, checked before anything is paid for."""
-    images_is_prompt = isinstance(images, str) and not names_image(images)
-    prompt_is_image = names_image(prompt) or wire.is_part(prompt) or _is_binary(prompt)
-    if images_is_prompt and prompt_is_image:
-        raise ConfigError(
-            f"the prompt is {wire.quoted(prompt)} and images is {wire.quoted(images)}: they seem to be swapped; "
-            "images come first, then the prompt"
-        )
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise ConfigError(f"the prompt must be text, and not empty; got {wire.quoted(prompt)}")
-    if images is not None and names_image(prompt):
-        raise MediaError(
-            f"{printable(prompt, 80)} stands where the prompt belongs, but is the name of an image: images come first,"
-            " several in a list, then the prompt, as in (['cat.jpg', 'dog.jpg'], 'What is in these images?')."
-        )
-    return prompt
-
-
-def _is_binary(value: object) -> bool:
-    return isinstance(value, bytes | bytearray | memoryview) or wire.is_source(value)
-
-
-def _rebuild(cls: type[TutuClient], settings: Settings) -> TutuClient:
+def _bound(cls: type[C], settings: Settings) -> C:
     client = object.__new__(cls)
-    client._bind(settings, Transport(settings))  # pyright: ignore[reportPrivateUsage]  (half of pickling)
+    client._bind(settings, Transport(settings))  # pyright: ignore[reportPrivateUsage]  (half of a constructor)
     return client
+
+
+def _rebuild(cls: type[C], settings: Settings) -> C:
+    return _bound(cls, settings.unpacked())

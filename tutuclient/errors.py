@@ -99,7 +99,7 @@ ImageTaskReason: TypeAlias = Literal["failed", "expired", "not_found", "no_image
 
 # What could forge a line of a log, or change how a terminal shows one: C0 and C1 controls with the escape character
 # among them, the line and paragraph separators, and Unicode's marks and overrides of the writing direction.
-_UNSAFE = (
+UNSAFE = (
     {code: f"\\x{code:02x}" for code in (*range(32), *range(0x7F, 0xA0))}
     | {0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
     | {code: f"\\u{code:04x}" for code in (0x061C, *range(0x200E, 0x2010), *range(0x202A, 0x202F))}
@@ -114,7 +114,7 @@ def printable(text: str, limit: int = 500) -> str:
         text: Whatever came over the wire.
         limit: Characters to keep; of a longer text the length is added.
     """
-    short = text[:limit].translate(_UNSAFE).encode("utf-8", "backslashreplace").decode()
+    short = text[:limit].translate(UNSAFE).encode("utf-8", "backslashreplace").decode()
     return short if len(text) <= limit else f"{short}… ({len(text)} characters)"
 
 

@@ -307,6 +307,8 @@ class Pace:
         self._strays = _Strays()
         # The window.
         self._slow_start = True
+        self._regrow_to = 0.0  # Below it, the window grows as at the start: it was that large before an outage.
+        self._overload_epoch = self._answered_epoch = 0  # After the last overload; of what was answered last.
         self._is_slow = False
         self._fast = self._slow = 0.0
         self._samples = 0
@@ -433,7 +435,8 @@ class Pace:
         was_full = self.in_flight >= _USED * int(self.window)  # A window of 2.9 is full with two.
         self._end(ticket, now, tokens)
         self.admitted(ticket, now)
-        if self._slow_start:
+        self._answered_epoch = max(self._answered_epoch, ticket.epoch)
+        if self._slow_start or self.window < self._regrow_to:
             self.window += 1
         elif was_full:
             self.window += 1 / self.window
@@ -498,7 +501,12 @@ class Pace:
             self._slow_start = False
             self._is_slow = True
             if ticket.epoch == self._epoch:
+                # Cuts with no answer between them tell of an outage, and nothing of how much is too much: the window
+                # grows back to what the first of them left, as TCP's does to its threshold (RFC 5681, section 3.1).
+                if self._answered_epoch >= self._overload_epoch:
+                    self._regrow_to = self.window * _OVERLOAD_CUT
                 self._epoch += 1
+                self._overload_epoch = self._epoch
                 self.window = max(1.0, self.window * _OVERLOAD_CUT)
         if retry_after is not None and retry_after >= _GATE_S:
             self._close(now + retry_after)

@@ -24,6 +24,7 @@ from typing import Any, Generic, TypeGuard, TypeVar, cast, get_origin, get_type_
 import msgspec
 
 from tutuclient.diagnostics import quoted, warn
+from tutuclient.docstrings import described, noted
 from tutuclient.errors import ConfigError, printable
 from tutuclient.types.json import DEEPEST, is_list, is_object, too_deep
 
@@ -33,12 +34,6 @@ T = TypeVar("T")
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _FENCE = re.compile(r"\s*```(?:json)?[ \t]*\n(.*?)\n?[ \t]*```\s*", re.DOTALL | re.IGNORECASE)
-_SECTION = re.compile(
-    r"(Args|Arguments|Parameters|Params|Keyword Args|Keyword Arguments|Other Parameters|Returns?|Yields?|Raises"
-    r"|Examples?|Notes?|Attributes|References|See Also|Todo|Warnings?|Source):(?:\s.*)?"
-)
-_ARGUMENTS = ("Args", "Arguments", "Parameters", "Params", "Keyword Args", "Keyword Arguments", "Other Parameters")
-_ARGUMENT = re.compile(r"(\w+)\s*(?:\(.*?\))?\s*:\s*(.*)")
 # The keywords of strict mode. A schema with others, or with objects of any fields, cannot be strict.
 _STRICT_WORDS = frozenset(
     {"$defs", "$ref", "additionalProperties", "anyOf", "const", "description", "enum", "exclusiveMaximum"}
@@ -74,7 +69,7 @@ class Shape(Generic[T]):
         self.name: str = re.sub(r"[^a-zA-Z0-9_-]+", "_", getattr(kind, "__name__", "")).strip("_")[:64] or "answer"
         self._what = what
         try:
-            self.schema: dict[str, Any] = _rooted(_pydantic_schema(kind) if _is_pydantic(kind) else _schema(kind))
+            self.schema: dict[str, Any] = _rooted(_pydantic_schema(kind)) if _is_pydantic(kind) else _noted(kind)
             self._decoders = (
                 ()
                 if _is_pydantic(kind)
@@ -117,9 +112,11 @@ class Shape(Generic[T]):
 class Tool:
     """A function that a model may call; ``tools=`` takes plain functions too, and builds a ``Tool`` of each.
 
-    The schema comes from the signature, and from the docstring in Google's style:
-    the text before its sections describes the tool, its ``Args`` describe the
-    parameters (``Annotated[…, msgspec.Meta(description=…)]`` has priority). The
+    The schema comes from the signature, and from the docstring in Google's style
+    (with docstring-parser installed also NumPy's, Sphinx's or epydoc's): the text
+    before its sections describes the tool, its ``Args`` describe the parameters.
+    ``Annotated[str, "…"]`` has priority, and before it
+    ``Annotated[…, msgspec.Meta(description=…)]``, which has limits too. The
     schema is strict, so that the model cannot write anything else, where strict mode
     has the types; a default is then part of the description. It does not have
     ``dict[str, int]`` and ``Any``, for example.
@@ -161,7 +158,7 @@ class Tool:
                 f"a tool cannot be called {printable(self.name, 80)!r}: the API takes up to 64 letters, digits, _ and"
                 " -; write Tool(function, name='…')"
             )
-        doc, arguments = _described(_docstring(inner))
+        doc, arguments = described(_docstring(inner))
         self._positional: tuple[str, ...] = ()
         self._whole = _holds_data(inner) and inner is function
         if self._whole:
@@ -432,6 +429,21 @@ def _schema(kind: Any) -> dict[str, Any]:
     return {**root, "$defs": {**definitions, **inner}}
 
 
+def _noted(kind: Any) -> dict[str, Any]:
+    """Return the schema of a type, its fields described by what is beside their types, which msgspec passes over."""
+    schema = _rooted(_schema(kind))
+    properties: dict[str, dict[str, Any]] = schema.get("properties", {})
+    struct: Any = kind  # With other names on the wire, where it is a struct of msgspec.
+    written: dict[str, str] = (
+        dict(zip(struct.__struct_fields__, struct.__struct_encode_fields__, strict=True))
+        if hasattr(struct, "__struct_fields__")
+        else {}
+    )
+    for name, text in noted(get_type_hints(kind, include_extras=True)).items() if properties else ():
+        properties[written.get(name, name)].setdefault("description", text)
+    return schema
+
+
 def _rooted(schema: dict[str, Any]) -> dict[str, Any]:
     """Return a schema whose root stands at its top, where msgspec and pydantic may write a reference to it."""
     definitions: dict[str, Any] = dict(schema.get("$defs", {}))
@@ -574,28 +586,3 @@ def _docstring(function: Any) -> str:
     if not doc and kind is not function:
         doc = kind.__call__.__doc__ or ""
     return inspect.cleandoc(doc)
-
-
-def _described(doc: str) -> tuple[str, dict[str, str]]:
-    """Return the text of a docstring in Google's style that is outside its sections, and what its Args say of each."""
-    prose: list[str] = []
-    found: dict[str, list[str]] = {}
-    section, name, indent = "", "", 0
-    for line in doc.splitlines():
-        text = line.strip()
-        if header := _SECTION.fullmatch(line):
-            section, name, indent = header[1], "", 0
-            continue
-        if text and not line[0].isspace():
-            section = ""
-        if not section:
-            prose.append(line)
-        elif section in _ARGUMENTS and text:
-            depth = len(line) - len(line.lstrip())
-            indent = indent or depth
-            if depth <= indent and (entry := _ARGUMENT.fullmatch(text)):
-                name = entry[1]
-                found[name] = [entry[2]]
-            elif name:
-                found[name].append(text)
-    return "\n".join(prose).strip(), {name: " ".join(filter(None, lines)) for name, lines in found.items()}

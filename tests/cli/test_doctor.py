@@ -171,6 +171,20 @@ def test_nothing_listens_at_the_address(tutu: Callable[..., Done]) -> None:
     assert "check --base-url, and whether it runs" in done.out
 
 
+def test_a_proxy_is_named_with_where_it_comes_from(tutu: Callable[..., Done], monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter2@{address}")
+    done = tutu("doctor", "--base-url", "https://relay.example", "--json")
+    result, said = checks(done)["address"]
+    assert (result, done.json["proxy"]) == ("no", f"http://{address} (HTTPS_PROXY)")
+    assert f"--base-url, through the proxy http://{address} (HTTPS_PROXY): " in said.replace(
+        " (written as https://relay.example)", ""
+    )
+    assert "the proxy cannot be reached" in said
+    assert "hunter2" not in done.out + done.err
+
+
 def test_tls_where_there_is_none(tutu: Callable[..., Done], relay: Server) -> None:
     done = tutu("doctor", "--base-url", relay.base_url.replace("http:", "https:"))
     assert done.code == 6

@@ -41,16 +41,20 @@ async def test_says_when_tls_fails(host: UntrustedHost) -> None:
     assert "TLS with its host failed" in await refusal(Downloads(allow_private=True, verify=False, retry=QUICK), url)
 
 
-async def test_names_no_proxy_in_errors(host: UntrustedHost) -> None:
+async def test_names_the_proxy_in_errors_without_its_password(host: UntrustedHost) -> None:
     host.pages["/a.png"] = 407
     downloads = Downloads(proxy=f"http://me:secret@127.0.0.1:{host.port}")
     message = await refusal(downloads, "https://pictures.example/a.png")
-    assert message == "https://pictures.example/a.png could not be fetched: the proxy rejected the connection"
+    assert message == (
+        "https://pictures.example/a.png could not be fetched: the proxy rejected the connection; "
+        f"through the proxy http://127.0.0.1:{host.port} (proxy=)"
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"http://me:secret@127.0.0.1:{free.getsockname()[1]}"
         message = await refusal(Downloads(proxy=nobody, retry=QUICK), "https://pictures.example/a.png")
     assert "the proxy cannot be reached" in message
+    assert "through the proxy http://127.0.0.1:" in message
     assert "secret" not in message
 
 

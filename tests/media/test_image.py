@@ -24,6 +24,7 @@ from tutuclient import TutuClient
 from tutuclient.downloads.fetch import Downloads
 from tutuclient.errors import ImageDownloadError
 from tutuclient.finding import ImageFinder, find_images
+from tutuclient.media import html
 from tutuclient.media.image import GeneratedImage, image_type_of
 from tutuclient.media.kinds import image_mime
 from tutuclient.settings import RetryPolicy, Timeout
@@ -398,3 +399,35 @@ def test_any_bytes_have_a_type_or_none(head: bytes) -> None:
         image_mime(head) in {None, "image/jpeg", "image/gif", "image/x-icon", "image/tiff", "image/bmp"}
         or len(head) > 7
     )
+
+
+# --- In notebooks ---
+
+
+async def test_a_png_and_a_jpeg_that_are_here_are_shown_as_such() -> None:
+    (one,) = find_images(says(f"data:image/png;base64,{B64}"))
+    (other,) = find_images(says(f"data:image/jpeg;base64,{base64.b64encode(JPEG).decode()}"))
+    assert (one._repr_png_(), one._repr_jpeg_(), one._repr_html_()) == (PNG, None, None)
+    assert (other._repr_png_(), other._repr_jpeg_(), other._repr_html_()) == (None, JPEG, None)
+
+
+async def test_an_image_is_shown_once_it_has_been_read() -> None:
+    downloads = FakeDownloads(a=PNG)
+    image = GeneratedImage(downloads, "https://a.example/a")
+    assert image._repr_png_() is None
+    assert "image at https://a.example/a" in str(image._repr_html_())
+    assert downloads.asked == []
+    await image.read()
+    assert image._repr_png_() == PNG
+
+
+async def test_an_image_that_is_large_or_damaged_is_shown_as_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    (cut,) = find_images(says(f"data:image/png;base64,{B64[:-40]}"))
+    assert cut._repr_png_() is None
+    assert "image/png" in str(cut._repr_html_())
+    monkeypatch.setattr(html, "MOST_BYTES", len(PNG) - 1)
+    (large,) = find_images(says(f"data:image/png;base64,{B64}"))
+    assert large._repr_png_() is None
+    assert "await image.save(…) writes it" in str(large._repr_html_())
+    await large.read()
+    assert large._repr_png_() is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import datasets
@@ -10,7 +11,8 @@ from PIL import Image
 
 from tests.conftest import KEY
 from tutuclient import TutuClient
-from tutuclient.testing import serve
+from tutuclient.batch import answer_rows
+from tutuclient.testing import serve, serve_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +61,29 @@ async def test_rows_are_sent(form: str, kind: str, tmp_path: Path) -> None:
         shown = [request.json["messages"][0]["content"][1]["image_url"]["url"] for request in server.requests]
         assert len(set(shown)) == 3
         assert all(url.startswith("data:image/png;base64,") for url in shown)
+
+
+@pytest.mark.parametrize("kind", ["files", "parquet"])
+@pytest.mark.parametrize("decoded", [True, False])
+def test_a_dataset_is_mapped_in_batches(decoded: bool, kind: str, tmp_path: Path) -> None:
+    rows = dataset(tmp_path, kind)
+    rows = rows if decoded else rows.cast_column("image", datasets.Image(decode=False))
+    with serve_in_thread() as server:
+
+        async def answer(columns: dict[str, list[Any]]) -> Any:
+            # Its connections end with it: map has a loop of its own, which it drops without closing it.
+            async with TutuClient(KEY, server.base_url) as client:
+                answered: Any = await answer_rows(client, {"image": columns["image"]}, "what?")
+            del answered["image"]
+            return answered
+
+        # Once for all rows, and once a row at a time, which datasets asks for at the same time.
+        for size in (3, 1):
+            answered = rows.map(answer, batched=True, batch_size=size, load_from_cache_file=False)
+            assert answered["status"][:] == ["ok"] * 3
+            assert answered["label"][:] == [0, 1, 2]
+        assert len(server.requests) == 6
+    gc.collect()  # The loops that it has dropped complain of that.
 
 
 @pytest.mark.parametrize("form", FORMS)

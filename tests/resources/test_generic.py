@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tutuclient import (
+    APIError,
     ChatCompletion,
     ConfigError,
     IncompleteStreamError,
@@ -16,7 +17,7 @@ from tutuclient import (
     TutuClient,
     UnexpectedResponseError,
 )
-from tutuclient.testing import sends, serve, streams
+from tutuclient.testing import event, sends, serve, streams
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -175,6 +176,45 @@ async def test_events_are_read_as_the_type_asked_for(server: Server, client: Tut
     for expected in ([1, 2], [1], [3]):
         async with await client.post("/p", cast_to=Point, body={"stream": True}, stream=True) as stream:
             assert [event.x async for event in stream] == expected
+
+
+class ResponseEvent(msgspec.Struct):
+    type: str
+    delta: str = ""
+    response: dict[str, Any] | None = None
+
+
+async def test_responses_are_asked_for_whole_and_as_events(server: Server, client: TutuClient) -> None:
+    """As the README shows it: openai's newer endpoint, by the door for any endpoint."""
+    whole = {"id": "resp_1", "output": [{"type": "message", "content": [{"type": "output_text", "text": "two cats"}]}]}
+    typed = [
+        event({"type": "response.created", "response": {"id": "resp_1"}}),
+        event({"type": "response.output_text.delta", "delta": "two "}),
+        event({"type": "response.output_text.delta", "delta": "cats"}),
+        event({"type": "response.completed", "response": whole}),
+    ]
+    server.answers(sends(whole), streams(typed, done=False), path="/v1/responses")
+    body = {"model": "gpt-4o", "input": "What is in this image?"}
+    answer = await client.post("/responses", body=body, cast_to=dict)
+    assert answer["output"][0]["content"][0]["text"] == "two cats"
+    async with await client.post(
+        "/responses", body=body | {"stream": True}, cast_to=ResponseEvent, stream=True
+    ) as stream:
+        events = [each async for each in stream]
+    assert "".join(each.delta for each in events) == "two cats"
+    assert (events[-1].type, events[-1].response) == ("response.completed", whole)
+    assert [request.path for request in server.requests] == ["/v1/responses", "/v1/responses"]
+
+
+async def test_an_error_in_the_events_of_a_response_is_raised(server: Server, client: TutuClient) -> None:
+    typed = [
+        event({"type": "response.output_text.delta", "delta": "two "}),
+        event({"type": "error", "error": {"message": "overloaded", "code": "server_error"}}),
+    ]
+    server.answers(streams(typed, done=False), path="/v1/responses")
+    async with await client.post("/responses", body={"stream": True}, cast_to=ResponseEvent, stream=True) as stream:
+        with pytest.raises(APIError, match="overloaded"):
+            _ = [each async for each in stream]
 
 
 async def test_events_that_are_cut_are_not_passed_off_as_all(server: Server, client: TutuClient) -> None:

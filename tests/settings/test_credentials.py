@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tutuclient.errors import ConfigError
 from tutuclient.settings import DEFAULT_BASE_URL
-from tutuclient.settings.credentials import clean_base_url, clean_key, clean_proxy, origin_of
+from tutuclient.settings.credentials import clean_base_url, clean_key, origin_of, read_again
 
 KEY = "sk-0123456789abcdefSECRET"
 
@@ -177,28 +177,40 @@ def test_refuses_a_key_of_which_nothing_is_left(pasted: str) -> None:
         clean_key(pasted)
 
 
-@pytest.mark.parametrize("proxy", ["http://proxy.example:3128", " https://me:word@proxy.example ", "http://[::1]:8080"])
-def test_takes_a_proxy_and_hides_it(proxy: str) -> None:
-    clean = clean_proxy(proxy)
-    assert str(clean) == proxy.strip()
-    assert repr(clean) == "'***'"
+HERE = {"TUTU_API_KEY": f" {KEY}\n", "OPENAI_API_KEY": KEY}
+URL = "https://relay.example/v1"
 
 
 @pytest.mark.parametrize(
-    "proxy",
+    ("variables", "url_variable"),
     [
-        "",
-        "proxy.example:3128",
-        "socks5://proxy.example",
-        "http://",
-        "http://proxy.example\r\nX: y",
-        "http://proxy.example\tx",
-        "http://proxy example",
-        "http://[::1",
-        "http://proxy.example:port",
-        "http://proxy.example:0",
+        (HERE, ""),
+        (HERE, "TUTU_BASE_URL"),  # Its key is for the relay, wherever that is.
+        ({**HERE, "TUTU_BASE_URL": "relay.example"}, "TUTU_BASE_URL"),
     ],
 )
-def test_refuses_an_invalid_proxy(proxy: str) -> None:
-    with pytest.raises(ConfigError, match="proxy must be"):
-        clean_proxy(proxy)
+def test_a_key_is_read_again_from_its_variable(variables: dict[str, str], url_variable: str) -> None:
+    assert read_again("TUTU_API_KEY", url_variable, URL, variables.get) == KEY
+
+
+@pytest.mark.parametrize(
+    ("key_variable", "url_variable", "variables", "message"),
+    [
+        ("TUTU_API_KEY", "", {}, "TUTU_API_KEY is not set in this process"),
+        ("TUTU_API_KEY", "", {"TUTU_API_KEY": " "}, "TUTU_API_KEY is not set in this process"),
+        (
+            "TUTU_API_KEY",
+            "TUTU_BASE_URL",
+            {**HERE, "TUTU_BASE_URL": "other.example"},
+            "has another one in this process",
+        ),
+        ("OPENAI_API_KEY", "OPENAI_BASE_URL", {**HERE, "OPENAI_BASE_URL": "other.example"}, "has another one"),
+        ("OPENAI_API_KEY", "OPENAI_BASE_URL", HERE, "only the key is set in this process"),
+    ],
+)
+def test_a_key_that_may_be_for_another_address_is_not_read_again(
+    key_variable: str, url_variable: str, variables: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        read_again(key_variable, url_variable, URL, variables.get)
+    assert KEY not in str(caught.value)

@@ -220,6 +220,7 @@ class Answering(Generic[T]):
         if first.error is not None:
             _note_error(first.error, first.outcome, result, record)
         result.attempts, result.usage, result.finish_reason = 0, None, first.finish_reason
+        result.text, result.request_id = first.text, first.request_id
         for path in result.images:
             digest = await in_thread(_sha256_of, path) if path.exists() else ""  # It may have been moved away since.
             record.img.append((path.name, digest))
@@ -250,7 +251,7 @@ class Answering(Generic[T]):
         if result.usage is not None:
             record.tin, record.tout = result.usage.prompt_tokens, result.usage.completion_tokens
         if result.error is None:
-            record.res = _builtins(result.value)
+            record.res = builtins_of(result.value)
         elif self._defers(result):
             record.k = "skip"
         try:
@@ -294,6 +295,7 @@ def _sha256_of(path: Path) -> str:
 
 def _note_answer(answer: ChatCompletion, result: BatchResult[Any], record: Record) -> None:
     result.attempts, result.usage, result.finish_reason = answer.meta.attempts, answer.usage, answer.finish_reason
+    result.text, result.request_id = answer.text, answer.meta.request_id
     record.rid, record.st, record.model = answer.meta.request_id or "", answer.meta.status_code, answer.model or ""
     record.img, record.dur, record.rel = [], round(answer.meta.elapsed_s, 6), answer.meta.relay or ""
 
@@ -303,10 +305,11 @@ def _note_error(error: Exception, outcome: ItemOutcome, result: BatchResult[Any]
     if isinstance(error, TutuError):
         result.attempts = error.attempts or result.attempts
         record.rid, record.rel = error.request_id or record.rid, error.relay or record.rel
+        result.request_id = error.request_id or result.request_id
     # An answer that came, was billed and cannot be used.
     completion: ChatCompletion | None = getattr(error, "completion", None) or getattr(error, "partial", None)
     if completion is not None:
-        result.usage, result.finish_reason = completion.usage, completion.finish_reason
+        result.usage, result.finish_reason, result.text = completion.usage, completion.finish_reason, completion.text
     if isinstance(error, APIError) and error.task is not None:
         record.task = error.task.id
     record.k, record.cls, record.outcome = "fail", type(error).__name__, outcome
@@ -314,7 +317,7 @@ def _note_error(error: Exception, outcome: ItemOutcome, result: BatchResult[Any]
     record.st = getattr(error, "status_code", None) or record.st
 
 
-def _builtins(value: Any) -> Any:
+def builtins_of(value: Any) -> Any:
     """Return a value as JSON has it; its repr where it cannot be had."""
     try:
         return msgspec.to_builtins(value, enc_hook=_dumped, str_keys=True)

@@ -22,6 +22,7 @@ from tutuclient._threads import in_thread
 from tutuclient.batch.journal import encodable
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.parts import ImagePart
+from tutuclient.media.remote import VERSIONS, is_remote, waiting_file
 from tutuclient.media.upload import Upload, shown_image
 from tutuclient.wire.keywords import is_any
 
@@ -40,8 +41,6 @@ _PIECE_BYTES: Final = 2**20
 UNWRITTEN: Final = frozenset({"extra_headers", "extra_query", "timeout"})
 _OWN: Final = frozenset({"id", "image", "images", "prompt", "messages"})
 _OF_THE_RUN: Final = frozenset({"response_format", "stream"})
-# What file systems of fsspec call the state of a file, the surest first: s3fs, gcsfs, adlfs, local, memory.
-_VERSIONS: Final = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "updated", "created")
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
@@ -250,7 +249,9 @@ def _encoded(part: Any, look: Look | None) -> bytes:
 def bytes_to_digest(value: Any) -> float:
     """Return how many bytes its digest reads, as far as that can be told at once; files by their names are not read."""
     size: float = 0
-    if is_any(value, str, bytes, bytearray):
+    if is_remote(value):
+        size = math.inf
+    elif is_any(value, str, bytes, bytearray):
         size = len(value)
     elif is_any(value, memoryview):
         size = value.nbytes
@@ -277,7 +278,7 @@ def identity(source: Any, look: Look | None = None) -> str:
     look = look or state_of_name
     source = bare(source)
     if is_any(source, str, os.PathLike):
-        return look(_path(source))
+        return f"{source} {_version(waiting_file(source))}" if is_remote(source) else look(_path(source))
     if is_any(source, ImagePart, Mapping) and (shown := shown_image(source)) is not None:
         return f"{identity(shown[0], look)} {shown[1]}"
     if callable(getattr(source, "read", None)):
@@ -419,7 +420,7 @@ def _version(file: Any) -> str:
         info: Any = file.fs.info(file.path)
     except Exception:  # noqa: BLE001  (any store's own; that it cannot be read is said better by the call)
         return ""
-    return next((f"{info.get('size')} {info[name]}" for name in _VERSIONS if info.get(name)), "")
+    return next((f"{info.get('size')} {info[name]}" for name in VERSIONS if info.get(name)), "")
 
 
 def _plain(value: Any, look: Look) -> Any:

@@ -61,6 +61,10 @@ class JournalError(TutuError):
     """The journal could not be written, or does not belong to this run. Nothing that it holds is lost."""
 
 
+class JournalInUseError(JournalError):
+    """Another process writes to the journal."""
+
+
 class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A line of the journal.
 
@@ -325,7 +329,7 @@ class Lock:
             _lock(self._descriptor)
         except OSError as error:
             self.release()
-            raise JournalError(
+            raise JournalInUseError(
                 f"the run {printable(str(folder))} is in use by another process: wait for it, or choose another folder"
             ) from error
 
@@ -590,7 +594,7 @@ def _prepare(folder: Path, config: dict[str, Any], allow_change: bool) -> tuple[
     try:
         if not began:  # First, so that one that is missing later was lost.
             path.touch()
-        _check_config(folder, config, allow_change=allow_change)
+        check_config(folder, config, allow_change=allow_change)
         found = scan(path) if path.exists() else None
         if began:
             _check_found(folder, found)
@@ -647,7 +651,13 @@ def _shown(config: dict[str, Any], name: str) -> str:
     return printable(repr(config[name]), 80) if name in config else "not set"
 
 
-def _check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -> None:
+def check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -> None:
+    """Check that a folder's run, if there is one, has this configuration, and write it down.
+
+    Raises:
+        ConfigError: It has another one, or cannot be read.
+        OSError: It could not be written.
+    """
     path = folder / "run.json"
     try:
         there: dict[str, Any] | None = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])

@@ -6,21 +6,24 @@ A question is ``chat.completions.create`` or ``parse``, an edit ``client.edit``,
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
 
 from tutuclient import wire
 from tutuclient.batch.answering import Call
+from tutuclient.batch.fields import MapFields, OnExit
 from tutuclient.batch.items import UNWRITTEN, Item, Reader, Task, digest, loaded
-from tutuclient.batch.result import BatchSummary, Budget
-from tutuclient.batch.run import BatchRun, OnExit, Plan
+from tutuclient.batch.progress import Progress
+from tutuclient.batch.result import Budget
+from tutuclient.batch.run import BatchRun, Plan
 from tutuclient.diagnostics import quoted
 from tutuclient.errors import (
     AuthenticationError,
@@ -54,34 +57,6 @@ Items: TypeAlias = Iterable[Any] | AsyncIterable[Any]
 _STOP_ON: Final = (AuthenticationError, InsufficientQuotaError)
 _MAX_WAIT_S: Final = 600.0
 _CUT_OFF: Final = frozenset({"length", "max_tokens", "model_length"})
-
-
-Durability: TypeAlias = Literal["written", "synced"]
-
-
-class MapFields(ParseFields, CallOptions, total=False):
-    """The keywords of ``map``, which explains them."""
-
-    model: str
-    edit: bool
-    generate: bool
-    detail: Literal["auto", "low", "high"] | None
-    max_side: int | None
-    concurrency: int | Literal["auto"]
-    rate: str | float | None
-    budget: Budget | None
-    journal: str | PathLike[str] | None
-    durability: Durability
-    max_wait: float
-    allow_change: bool
-    stop_on: type[Exception] | tuple[type[Exception], ...]
-    max_failures: float | None
-    ordered: bool
-    dedupe: bool
-    on_progress: Callable[[BatchSummary], object] | None
-    on_exit: OnExit | None
-    resend_unknown: bool
-    retry_failed: bool
 
 
 class Calls(NamedTuple):
@@ -122,6 +97,7 @@ def plan_run(
     prompt: str | None,
     response_format: Any,
     given: Mapping[str, Any],
+    **more: Any,
 ) -> BatchRun[Any]:
     """Check the keywords of ``map`` and build the run.
 
@@ -131,6 +107,7 @@ def plan_run(
         prompt: What to ask of each.
         response_format: What to answer with.
         given: The keywords.
+        **more: Fields of its ``Plan`` that are no keywords.
 
     Raises:
         ConfigError: They cannot work; nothing was sent.
@@ -147,6 +124,8 @@ def plan_run(
     ask = _Ask(task, response_format, {"model": "gpt-4o" if task == "ask" else "gpt-4o-image", **fields})
     shared = _shared(ask, options)
     plan = _plan(calls_of, ask, {"task": task, "prompt": prompt, **shared}, options)
+    plan = dataclasses.replace(plan, **more)
+    plan.progress = Progress(items) if options.get("progress") else None
     journal = options.get("journal")
     return BatchRun(items, Reader(task, prompt, shared, keyed=journal is not None), plan)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from tutuclient.errors import ConfigError, TutuError
+from tutuclient.media import html
 from tutuclient.types.chat import Usage  # noqa: TC001  (likewise)
 
 T = TypeVar("T")
@@ -36,6 +37,8 @@ class BatchResult(Generic[T]):
         finish_reason: Why the model stopped.
         same_as: With ``dedupe``, the id of the equal item that was asked in its place, or None: then it has that one's
             answer or error, and has used nothing itself.
+        text: The answer's text, also where ``value`` is of a type, or could not be read from it; None without one.
+        request_id: The relay's id of the request, for its operator to look up.
     """
 
     index: int
@@ -49,6 +52,8 @@ class BatchResult(Generic[T]):
     images: list[Path] = field(default_factory=list[Path])
     finish_reason: str | None = None
     same_as: str | None = None
+    text: str | None = None
+    request_id: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -125,6 +130,9 @@ class BatchSummary:
     damaged: int = 0
     advice: dict[str, str] = field(default_factory=dict[str, str])
     journal: Path | None = None
+
+    def _repr_html_(self) -> str:
+        return html.frame([html.text(str(self))])
 
     def __str__(self) -> str:
         failed = sum(self.failed.values())

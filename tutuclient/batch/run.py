@@ -9,8 +9,10 @@ from array import array
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, cast
 
+from tutuclient._threads import running_loop
 from tutuclient.batch.answering import Answering, Call, Order
 from tutuclient.batch.dedupe import Deduplicator
 from tutuclient.batch.events import Events
@@ -34,12 +36,13 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from tutuclient.batch.fields import OnExit
     from tutuclient.batch.items import Item, Reader, Task
+    from tutuclient.batch.orders import OrderBook
+    from tutuclient.batch.progress import Progress
     from tutuclient.pace import PaceState
 
 T = TypeVar("T")
-
-OnExit: TypeAlias = Literal["settle", "cancel"]
 
 _BUFFER: Final = 16  # results that wait for the reader beyond what is in flight
 _AHEAD: Final = 4  # times the workers: how far an ordered run may be ahead of its slowest item
@@ -72,6 +75,9 @@ class Plan(Generic[T]):
         folder: The journal's.
         config: What a journal has to agree with.
         synced: Whether answers are synced before they are handed on.
+        orders: Where the orders of this run and of others are written down together, in place of its own journal.
+        answered: Answers that the client has had from the relay before: an unknown one is met with few calls at first.
+        on_skip: Called with an item that is neither sent nor handed on, as it was answered or ordered before.
         restore: Reads a value of what a journal has of it, where equal items are asked once; else None.
     """
 
@@ -91,11 +97,15 @@ class Plan(Generic[T]):
     max_failures: float | None = None
     ordered: bool = False
     on_progress: Callable[[BatchSummary], object] | None = None
+    progress: Progress | None = None
     on_exit: OnExit = "cancel"
     resend_unknown: bool = False
     retry_failed: bool = False
     allow_change: bool = False
     restore: Callable[[Any], T] | None = None
+    orders: OrderBook | None = None
+    answered: int = 0
+    on_skip: Callable[[Item], object] | None = None
 
 
 class BatchRun(Generic[T]):
@@ -156,11 +166,13 @@ class BatchRun(Generic[T]):
         plan = self._plan
         if self._entered:
             raise ConfigError("a run is entered once: client.map(…) again makes another, and a journal goes on")
+        running_loop()  # Under trio, everything below would fail in words of asyncio's.
         self._entered = True
         items, self._items = self._items, ()
         self._source = aiter(items) if isinstance(items, AsyncIterable) else iter(items)
         if plan.folder is not None:
-            self._journal = await Journal.open(plan.folder, plan.config, allow_change=plan.allow_change)
+            opens = partial(Journal.open, plan.folder) if plan.orders is None else plan.orders.join
+            self._journal = await opens(plan.config, allow_change=plan.allow_change)
             self._summary.damaged = self._journal.found.damaged
         self._answering = Answering(
             plan.task,
@@ -196,6 +208,8 @@ class BatchRun(Generic[T]):
         finally:
             self.summary()
             self._closed = True
+            if self._plan.progress is not None:
+                self._plan.progress.update(self._summary, last=True)
             self._source = self._pending = None  # An async generator that nobody else holds is closed by its loop.
             if self._events is not None:
                 self._events.stop(self._end_reason(error, done=done))
@@ -284,6 +298,9 @@ class BatchRun(Generic[T]):
             found.refusals, found.rate, found.window = pace.refusals - self._refusals_before, pace.rate, pace.window
         return found
 
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()  # pyright: ignore[reportPrivateUsage]  (the name is IPython's)
+
     # --- Workers ---
 
     def _target(self) -> int:
@@ -295,7 +312,7 @@ class BatchRun(Generic[T]):
         plan = self._plan
         if plan.workers != "auto":
             return min(plan.workers, self._limit)
-        return min(self._limit, plan.pace().window + _SPARE, FIRST_WINDOW + self._summary.done)
+        return min(self._limit, plan.pace().window + _SPARE, FIRST_WINDOW + plan.answered + self._summary.done)
 
     def _start_workers(self) -> None:
         while self._worker_count < self._target() and not (self._exhausted or self._ending or self._stop):
@@ -501,6 +518,8 @@ class BatchRun(Generic[T]):
             self._summary.failed_before += 1
         else:
             return item
+        if self._plan.on_skip is not None:
+            self._plan.on_skip(item)
         return None
 
     def _is_within_budget(self) -> bool:
@@ -553,6 +572,8 @@ class BatchRun(Generic[T]):
             self._stop_run("failures", f"{failed} of {found.done + failed} items failed", result.error)
         if plan.on_progress is not None:
             plan.on_progress(self.summary())
+        if plan.progress is not None:
+            plan.progress.update(self.summary())
 
     def _count_error(self, result: BatchResult[T], error: Exception) -> None:
         found = self._summary

@@ -20,6 +20,7 @@ from rich.text import Text
 
 from tutuclient.cli.arguments import Debug  # noqa: TC001  (typer reads annotations at run time)
 from tutuclient.cli.output import end_interrupted_line, human_size, sanitize, write
+from tutuclient.cli.page import TOKEN_DELAY, page_of
 from tutuclient.cli.running import reporting_errors, run
 from tutuclient.cli.serve import relay
 from tutuclient.errors import ConfigError
@@ -73,6 +74,9 @@ def demo(
         int, typer.Option(metavar="PORT", min=0, max=65535, help="The relay's port; 0 takes a free one.")
     ] = 0,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the relay running at the end, until Ctrl-C.")] = False,
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Serve a page at the end, to go on in a browser, until Ctrl-C.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """See it all on this computer, without a key.
@@ -89,6 +93,11 @@ def demo(
                 finished = True
                 if keep:
                     write(f"\nThe relay goes on at {server.base_url} until Ctrl-C.\n")
+                if ui:
+                    server.token_delay = TOKEN_DELAY
+                    async with page_of(server, "127.0.0.1", 0, None):
+                        await asyncio.Event().wait()
+                if keep:
                     await asyncio.Event().wait()
 
         try:

@@ -204,7 +204,8 @@ class _Doctor:
         asked = self.client.base_url
         source, written = _source(option)
         pasted = f" (written as {printable(written, 200)})" if written and written.rstrip("/") != asked else ""
-        here = f"{asked}, from {source}{pasted}"
+        by = f", through the proxy {printable(self.client.proxy, 200)}" if self.client.proxy else ""
+        here = f"{asked}, from {source}{pasted}{by}"
         self._models = first = await _list(self.client)
         if not isinstance(first, _NO_API):
             return _Finding("yes", here)
@@ -416,6 +417,7 @@ class _Doctor:
         return {
             "works": works,
             "base_url": self.client.base_url,
+            "proxy": self.client.proxy,
             "model": self._model,
             "checks": checks,
             "total_tokens": self._tokens,

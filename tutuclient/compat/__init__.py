@@ -1,9 +1,72 @@
 """The openai package's names, for code written for it: ``from tutuclient.compat import AsyncOpenAI``.
 
 ``AsyncOpenAI`` is a ``TutuClient`` that takes openai's settings and reads openai's
-environment variables: with OPENAI_API_KEY alone it calls api.openai.com. All else
-that ``TutuClient`` promises holds here too. Names of the openai package that have
-no counterpart raise an ImportError, which says what to do instead.
+environment variables, OPENAI_LOG included: with OPENAI_API_KEY alone it calls
+api.openai.com. All else that ``TutuClient`` promises holds here too. Names of the
+openai package that have no counterpart raise an ImportError, which says what to do
+instead.
+
+Calls, keywords, attributes, exceptions, ``omit`` and ``NOT_GIVEN``, raw and streaming
+responses, ``model_dump()``, ``model_extra`` and ``_request_id`` are the same. There
+is no synchronous client (``asyncio.run`` is one line), and there are no endpoints
+that relays do not have: responses, files, batches, fine-tuning, vector stores,
+realtime; ``client.get``, ``post`` and ``delete`` take any path. What differs, on
+purpose:
+
+Time
+    - ``timeout=60`` is a deadline over the whole call, retries included; in openai, the longest silence between two
+      reads. Timeouts of httpx are understood.
+    - An error before the first chunk of a stream is tried again, and ``create(stream=True)`` returns with the first
+      chunk; openai raises it while reading, and never tries again.
+
+Truth
+    - A stream that is cut raises ``IncompleteStreamError`` with ``partial``; in openai it ends as if it were complete.
+    - 200 with an error object raises the error's own class; in openai it is an answer with ``choices=None``.
+    - 200 with HTML or plain text raises ``UnexpectedResponseError`` with a hint; in openai it is a str.
+    - A choice that says that it broke off raises the error's class, with what came in ``partial``; in openai it is an
+      answer.
+    - A typed answer that does not fit raises ``UnexpectedResponseError`` with the answer in ``partial``; in openai, a
+      validation error of pydantic.
+    - Several choices where ``n`` was not asked for are folded into one.
+
+Money
+    - A cut after an image was ordered raises, and is never sent again unless ``RetryPolicy(resend_unknown=True)``
+      says so; openai sends it again.
+    - ``messages=[]`` is a ``ConfigError``, and nothing is sent; openai sends it, and it is answered with a 400.
+    - A key with a space inside is a ``ConfigError`` (it was copied with something else), as are ``Content-Length``,
+      ``Host`` and the like in headers, and ``omit`` inside of a field; openai sends them.
+
+Streams
+    - ``break`` closes the connection at once, and reading on raises ``APIConnectionError``; in openai it stays open
+      until it is collected.
+    - A stream read again, or by two tasks, is a ``ConfigError``, and the first reader is not disturbed; in openai it
+      yields nothing, or mixes.
+    - ``stream()`` yields openai's typed events, with "done" at the end; that of ``TutuClient`` yields chunks, and its
+      ``events()`` the typed events.
+
+Requests
+    - Unknown fields may be keywords too; openai takes them in ``extra_body=`` only. A misspelt keyword is sent, with a
+      ``RequestWarning``; in openai it is a ``TypeError``.
+    - Tools may be plain functions, which ``run_tools`` calls. Types to parse into may be msgspec Structs, dataclasses
+      and TypedDicts beside pydantic models.
+    - ``file=`` and ``image=`` may be a path as text too, and are streamed from the disk.
+    - A base URL without a path gets ``/v1``.
+    - ``http_client=`` is a ``ConfigError``: there are ``proxy=``, ``verify=`` and ``middleware=``.
+    - Assistant messages that are sent back lose their reasoning fields, unless they have tool calls.
+
+Answers
+    - They are frozen. Unknown fields are attributes, ``model_extra`` and ``.extra``; on chunks ``.extra`` only.
+    - Under pydantic, an answer is its fields alone; ``model_dump()`` and ``.extra`` have the unknown ones.
+    - A transcription with ``response_format="text"`` comes without the line break at its end.
+    - Speech is a ``Sound``: ``save`` is atomic, and its extension follows the bytes; ``await read()``.
+    - ``response.http_request`` and ``http_response`` are not there; ``method``, ``url`` (without its query),
+      ``status_code`` and ``headers`` are.
+
+Clients
+    - A closed client opens again with the next call, and ``is_closed()`` is False then; in openai, a RuntimeError.
+    - ``OPENAI_API_KEY`` alone goes to api.openai.com, as in openai. In ``TutuClient``, whose default address is another
+      company's, it is a ``ConfigError``.
+    - ``models.delete`` and stored answers are not there; the AttributeError says which method to call.
 
 Source: openai-python 3.x, ``AsyncOpenAI``, ``openai.types``.
 """
@@ -55,6 +118,7 @@ from tutuclient.settings import (
 )
 from tutuclient.streams.reading import Stream as AsyncStream
 from tutuclient.tools import Tool
+from tutuclient.transport import logs
 from tutuclient.types.base import Plain as BaseModel
 
 if TYPE_CHECKING:
@@ -113,7 +177,8 @@ _ORGANIZATION = "OpenAI-Organization"
 _PROJECT = "OpenAI-Project"
 _NO_HTTP_CLIENT = (
     "http_client= is not supported, as the connections are aiohttp's: pass proxy= for a proxy, verify= for"
-    " certificates, max_connections= for limits, and middleware= to run code around each call"
+    " certificates, max_connections= for limits, middleware= to run code around each call, or session= for a session of"
+    " aiohttp's"
 )
 _SYNC = "tutuclient is for asyncio and has no synchronous client: use AsyncOpenAI and await its calls"
 _AZURE = "Azure's deployment URLs are not supported, its /openai/v1 URL is: AsyncOpenAI(base_url=…, api_key=…)"
@@ -197,6 +262,7 @@ class AsyncOpenAI(TutuClient):
             )
             options["default_headers"] = {**named, **(options.get("default_headers") or {})}
             super().__init__(_found(api_key), _found_address(base_url), **options)
+            logs.start(logs.VARIABLE, "OPENAI_LOG")
         except ConfigError as error:
             del base_url, options  # As in ``TutuClient``: they may hold secrets.
             raise error.with_traceback(None) from None

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tutuclient.downloads.guard import PublicSockets
     from tutuclient.errors import DownloadReason
+    from tutuclient.settings import Proxy
 
 # By name, since aiohttp is imported with the first download only; most specific first.
 _CAUSES: tuple[tuple[str, DownloadReason, str], ...] = (
@@ -33,12 +34,12 @@ _CAUSES: tuple[tuple[str, DownloadReason, str], ...] = (
 
 @contextmanager
 def mapped_errors(
-    shown: str, sockets: PublicSockets | None = None, *, status: int | None = None
+    shown: str, sockets: PublicSockets | None = None, *, status: int | None = None, proxy: Proxy | None = None
 ) -> Generator[None, None, None]:
     """Raise what the network raises as an ``ImageDownloadError`` about the address ``shown``.
 
     Nothing is chained: aiohttp's exceptions hold the request, whose address and proxy may contain secrets.
-    ``status`` is that of an answer of which a part of the image has come.
+    ``status`` is that of an answer of which a part of the image has come, ``proxy`` what the request goes through.
     """
     import aiohttp  # noqa: PLC0415  (0.3 s that a client without images need not spend)
 
@@ -57,10 +58,12 @@ def mapped_errors(
             if isinstance(error, getattr(aiohttp, name)):
                 reason, words = cause, description
                 break
-        hint = ""
+        hint = "" if proxy is None else f"; through the proxy {printable(str(proxy), 200)}"
+        if type(error).__name__ == "SocksError":
+            reason, words = "proxy", f"the SOCKS proxy cannot be reached, or does not connect: {error}"
         # A part of the image has come, so the host was reached: what is there can be kept.
         if status is not None and reason == "unreachable":
-            reason, hint = "damaged", "; damaged=True keeps what came"
+            reason, hint = "damaged", f"; damaged=True keeps what came{hint}"
         detail = getattr(error, "strerror", None)
         if reason == "unreachable" and out_of_descriptors(error):
             words, detail = NO_DESCRIPTORS, None

@@ -14,22 +14,20 @@ import random
 import ssl
 import time
 from contextlib import asynccontextmanager, closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import anyio
 
 from tutuclient._descriptors import DESCRIPTOR_S, NO_DESCRIPTORS, out_of_descriptors
-from tutuclient._threads import in_thread
+from tutuclient._threads import in_thread, running_loop
 from tutuclient.downloads.exceptions import mapped_errors
 from tutuclient.downloads.guard import Guard, PublicSockets, parse_address
-from tutuclient.errors import ImageDownloadError
+from tutuclient.errors import ConfigError, ImageDownloadError
 from tutuclient.media.addresses import safe_url
 from tutuclient.media.endings import Ending
 from tutuclient.media.image import image_type_of
 from tutuclient.retry import retry_after_of
-from tutuclient.settings import UNSET, RetryPolicy, Timeout, Unset, clean_timeout
+from tutuclient.settings import UNSET, Proxies, RetryPolicy, Timeout, Unset, clean_proxy, clean_timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
@@ -65,7 +63,7 @@ class Downloads:
     The IP address that a name resolves to is checked when a socket to it is
     created; see ``guard.PublicSockets``. Through a proxy, the proxy resolves names:
     then only names (``localhost``, ``*.internal``…) and addresses written out as
-    numbers are checked.
+    numbers are checked, and what a name leads to is up to the proxy's own rules.
 
     A download that fails for a transient reason is tried again: a GET costs
     nothing, and the image is paid for.
@@ -77,7 +75,7 @@ class Downloads:
             it.
         allow_private: Also fetch from private, loopback and other addresses that are not public.
         trusted_origins: ``https://host[:port]``, with any path, of hosts that may be private, such as the relay's.
-        proxy: ``http://host:port`` of a proxy to use, or None.
+        proxy: The address of a proxy to use, "env" or None, as for ``TutuClient``.
         verify: False trusts any certificate; a text is the path of a file or folder of authorities to trust.
         retry: How often to try again, and how long to pause; None tries once.
     """
@@ -90,14 +88,14 @@ class Downloads:
         retry: RetryPolicy | None = None,
         allow_private: bool = False,
         trusted_origins: Iterable[str] = frozenset(),
-        proxy: str | None = None,
+        proxy: Proxies | str | None = None,
         verify: bool | str | ssl.SSLContext = True,
     ) -> None:
         self._max_bytes = max_bytes
         self._timeout = clean_timeout(timeout)
         self._retry = retry or RetryPolicy(max_retries=0)
         self._guard = Guard(allow_private=allow_private, trusted_origins=trusted_origins)
-        self._proxy = proxy
+        self._proxy = clean_proxy(proxy)
         self._verify = verify
 
     @classmethod
@@ -120,9 +118,7 @@ class Downloads:
         needed, downloads of the unpickled object fail, with ``reason`` ``proxy`` or ``untrusted``.
         """
         state = self.__dict__.copy()
-        if self._proxy is not None and "@" in self._proxy:
-            parts = urlsplit(self._proxy)
-            state["_proxy"] = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        state["_proxy"] = self._proxy.without_password()
         if isinstance(self._verify, ssl.SSLContext):
             state["_verify"] = True
         return state
@@ -181,6 +177,7 @@ class Downloads:
         Raises:
             ImageDownloadError: As ``fetch``.
         """
+        running_loop()  # Under trio, aiohttp would fail in words of its own.
         total = self._timeout.total
         download = _Download(url, second, write, begin)
         with anyio.move_on_after(total):
@@ -264,15 +261,24 @@ class Downloads:
     async def _open(self, target: URL) -> AsyncGenerator[ClientResponse, None]:
         import aiohttp  # noqa: PLC0415  (0.3 s that a client without images need not spend)
 
+        from tutuclient.transport.certificates import context_of  # noqa: PLC0415  (likewise)
+        from tutuclient.transport.tunnels import connector_through  # noqa: PLC0415  (likewise)
+
         shown = safe_url(str(target))
         verify = self._verify
-        if isinstance(verify, str):
-            with mapped_errors(shown):
-                verify = await in_thread(_authorities, verify)
+        if not isinstance(verify, ssl.SSLContext) and verify is not False:  # The call itself has warned of that.
+            try:
+                verify = await in_thread(context_of, verify)
+            except ConfigError as error:
+                raise ImageDownloadError(f"{shown} could not be fetched: {error}", reason="untrusted") from None
+        try:
+            proxy = self._proxy.of(str(target))
+        except ConfigError as error:
+            raise ImageDownloadError(f"{shown} could not be fetched: {error}", reason="proxy") from None
         # The proxy's own address may be private: the caller chose it. What the proxy connects to cannot be seen here.
-        sockets = None if self._proxy or self._guard.trusts(target) else PublicSockets()
+        sockets = None if proxy is not None or self._guard.trusts(target) else PublicSockets()
         # A cached name could be older than the check of its address, and a reused connection would skip it.
-        connector = aiohttp.TCPConnector(ssl=verify, use_dns_cache=False, force_close=True, socket_factory=sockets)
+        connector, options = connector_through(proxy, verify, force_close=True, socket_factory=sockets)
         # A session for each request: nothing of one host, be it a cookie or a kept connection, is there for the next.
         async with aiohttp.ClientSession(
             connector=connector,
@@ -287,13 +293,11 @@ class Downloads:
             trust_env=False,
             auto_decompress=False,
         ) as session:
-            with mapped_errors(shown, sockets):
+            with mapped_errors(shown, sockets, proxy=proxy):
                 try:
                     # Redirects are followed by ``_follow``: each target has to pass the guard before anything is sent
                     # there.
-                    response = await session.get(
-                        target, allow_redirects=False, proxy=self._proxy, middlewares=(_send_once,)
-                    )
+                    response = await session.get(target, allow_redirects=False, middlewares=(_send_once,), **options)
                 except _BrokenOnceError as broken:
                     raise broken.error from None  # Mapped by the block around it.
             with closing(response):
@@ -458,8 +462,3 @@ def _failure(download: _Download, errors: list[ImageDownloadError]) -> ImageDown
             status=incomplete.status,
         )
     return error.with_details(attempts=download.attempts)
-
-
-def _authorities(path: str) -> ssl.SSLContext:
-    folder = Path(path).is_dir()
-    return ssl.create_default_context(cafile=None if folder else path, capath=path if folder else None)

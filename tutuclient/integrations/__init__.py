@@ -1,1 +1,1 @@
-"""The client in programs of others: web frameworks, traces, clusters. Each module imports its framework when it is used."""
+"""The client in programs of others: each module imports its framework when it is used, and not before."""

@@ -10,6 +10,7 @@ from tutuclient._threads import in_thread
 from tutuclient.errors import SoundError
 from tutuclient.media import saving
 from tutuclient.media.kinds import SENT_IMAGES, audio_mime, image_mime
+from tutuclient.media.schemas import Described
 
 if TYPE_CHECKING:
     import os
@@ -49,7 +50,7 @@ class SpeechUsage(Protocol):
         """All of them."""
 
 
-class Sound:
+class Sound(Described):
     """The whole audio of an answer.
 
     Attributes:
@@ -60,6 +61,8 @@ class Sound:
         usage: What it used, when it came in events that have it; else None.
         transcript: The words in it, when they came with a chat's answer; else None.
     """
+
+    SHOWN = (("mime", str), ("size_bytes", int), ("seconds", float), ("transcript", str))
 
     def __init__(
         self,

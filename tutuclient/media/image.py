@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Protocol, TypeVar, TypeVarTuple
 from tutuclient._threads import in_thread
 from tutuclient._unset import UNSET
 from tutuclient.errors import ImageDownloadError, printable
-from tutuclient.media import kinds, saving
+from tutuclient.media import html, kinds, saving
 from tutuclient.media.addresses import file_stem, safe_url
 from tutuclient.media.endings import Ending
 from tutuclient.media.kinds import image_mime
+from tutuclient.media.schemas import Described
 from tutuclient.media.sources import amount
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Fetcher(Protocol):
         ...
 
 
-class GeneratedImage:
+class GeneratedImage(Described):
     """An image of an answer.
 
     Nothing is fetched before ``read`` or ``save`` is called, and neither calls the
@@ -93,6 +94,14 @@ class GeneratedImage:
         revised_prompt: The prompt that the image was made from, or None when the relay does not tell it.
     """
 
+    SHOWN = (
+        ("url", str),
+        ("download_url", str),
+        ("alt", str),
+        ("mime", str),
+        ("size_bytes", int),
+        ("revised_prompt", str),
+    )
     # Private attributes have slots, so that ``vars()``, and encoders that call it, see the public ones only.
     __slots__ = ("__dict__", "__weakref__", "_data", "_encoded", "_fetcher", "_sha256")
 
@@ -135,6 +144,47 @@ class GeneratedImage:
                 return "<data that is not an image>"
             self._sha256 = digest.hexdigest()
         return f"<{self.mime} {amount(self.size_bytes or 0)} sha256:{self._sha256[:8]}…>"
+
+    def _repr_html_(self) -> str | None:
+        return None if self._repr_png_() or self._repr_jpeg_() else html.frame([self.figure(html.MOST_BYTES)])
+
+    def _repr_png_(self) -> bytes | None:
+        return self._shown("image/png")
+
+    def _repr_jpeg_(self) -> bytes | None:
+        return self._shown("image/jpeg")
+
+    def figure(self, most: int) -> str:
+        """Return what a notebook shows of it within an answer: the image if its bytes are here, else words about it.
+
+        Nothing is fetched, and an address is shown as text.
+
+        Args:
+            most: The most bytes that it may have; of a larger one, its size is shown.
+        """
+        data = self._here(most)
+        shown = None if data is None else html.picture(image_mime(data[:64]), data, self.alt)
+        if shown is not None:
+            return shown
+        if data is None and self._encoded is None and self._data is None:
+            return html.small([f"image at {safe_url(self.url or '')}", "await image.save(…) fetches it"])
+        size = amount(self.size_bytes or len(self._data or b""))
+        return html.small([f"{self.mime or 'data that is not an image'}, {size}", "await image.save(…) writes it"])
+
+    def _shown(self, mime: str) -> bytes | None:
+        if self.mime != mime or (data := self._here(html.MOST_BYTES)) is None:
+            return None
+        return data if image_mime(data[:64]) == mime else None
+
+    def _here(self, most: int) -> bytes | None:
+        """Return its bytes where they have come, whole, and are not too many; nothing is fetched."""
+        if self._data is not None:
+            return self._data if len(self._data) <= most else None
+        if self._encoded is None or self._encoded.size_bytes > most or self._encoded.mime is None:
+            return None
+        pieces: list[bytes] = []
+        words = _decoded_into(self._encoded, self._encoded.mime, pieces.append)
+        return None if words else b"".join(pieces)
 
     async def read(self, *, timeout: float | TimeoutLike | Unset | None = UNSET, damaged: bool = False) -> bytes:
         """Return the image's bytes. They are kept, so a second ``read`` costs nothing.

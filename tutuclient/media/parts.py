@@ -123,9 +123,9 @@ def image(
     Everything else becomes an ``Upload``, which is read when the call is made.
 
     Args:
-        source: A path, an http(s) URL, a data URI, the bytes of an image, a binary file object or a Pillow image.
-            An ``Upload`` may be used in several calls. A part stays as it is, with its own ``detail`` where it
-            has one.
+        source: A path, an http(s) URL, a data URI, the bytes of an image, a binary file object or a Pillow image; with
+            fsspec and its package for the store also the URL of an object store, such as ``s3://…``. An ``Upload`` may
+            be used in several calls. A part stays as it is, with its own ``detail`` where it has one.
         detail: How closely the model should look. None leaves it to the relay, and several take "high" then.
         max_side: Pixels that the longer side may have; a larger image is made smaller (see ``Upload``).
             None sends every image as it is.

@@ -157,7 +157,7 @@ class _File:
         """Nothing of it is in memory."""
 
 
-class _Lease:
+class Lease:
     """The use of a file by one pass and the threads that read for it.
 
     Ending it never waits. asyncio cancels a task but not the thread that works for it
@@ -171,6 +171,7 @@ class _Lease:
         self._over = False
 
     async def work(self, do: Callable[[], _T]) -> _T:
+        """Return what a function returns, run in a thread; one at a time."""
         return await in_thread(self._work, do, abandon_on_cancel=True)
 
     def _work(self, do: Callable[[], _T]) -> _T:
@@ -182,6 +183,7 @@ class _Lease:
                 self.end()
 
     def end(self) -> None:
+        """End the use, now or once the thread that is reading is done."""
         self._over = True
         if self._in_use.acquire(blocking=False):
             try:
@@ -200,7 +202,7 @@ class _Pass:
         self._files = contextlib.ExitStack()
         self._buffer = memoryview(b"")
         self._nowait = getattr(os, "RWF_NOWAIT", 0)  # Linux 4.14 and later; elsewhere every slice is read in a thread.
-        self.lease = _Lease(threading.Lock(), self._files.close)
+        self.lease = Lease(threading.Lock(), self._files.close)
 
     def open(self) -> None:
         self.file = self._files.enter_context(self._source.whole())
@@ -401,8 +403,8 @@ class _Stream:
     def held(self) -> None:
         """Nothing of it is in our memory."""
 
-    def _lease(self) -> _Lease:
-        return _Lease(self._in_use, self._put_back)
+    def _lease(self) -> Lease:
+        return Lease(self._in_use, self._put_back)
 
     def _put_back(self) -> None:
         with contextlib.suppress(OSError, ValueError):  # The caller may have closed it in the meantime.

@@ -23,6 +23,7 @@ from anyio.lowlevel import checkpoint
 from tutuclient.errors import MediaError, printable
 from tutuclient.media import kinds, saving, sources
 from tutuclient.media.drawing import Drawing, draw, fitted, pixels
+from tutuclient.media.remote import is_remote, remote_file
 from tutuclient.media.sources import (
     Memory,
     What,
@@ -133,6 +134,8 @@ class Upload:
             self._origin, self.name = source.origin, source.name
         elif pillow is not None and isinstance(source, pillow.Image) and self._what == "image":
             self._origin = Drawing(cast("PIL.Image.Image", source), max_side)
+        elif isinstance(source, str) and is_remote(source):
+            self._origin, self.name = remote_file(source)
         else:
             self._origin, self.name = content_of(source, self._what)
         self._mime = ""

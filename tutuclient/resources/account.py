@@ -5,13 +5,13 @@ Source: new-api's and one-api's billing endpoints, which follow those of OpenAI'
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from tutuclient.errors import APIError, NotFoundError, UnexpectedResponseError, printable
 from tutuclient.resources.generic import AnyEndpoint
 from tutuclient.resources.resource import Resource
 from tutuclient.types.account import Balance
+from tutuclient.types.json import number_of
 
 if TYPE_CHECKING:
     from tutuclient.settings import Timeout, Unset
@@ -45,7 +45,7 @@ class Account(Resource):
         granted = _figures(asked, "hard_limit_usd")
         spent = await self._get("/dashboard/billing/usage", timeout)
         spent = _layer(spent, "total_usage") or spent
-        limit, cents = _number(granted.get("hard_limit_usd")), _number(spent.get("total_usage"))
+        limit, cents = number_of(granted.get("hard_limit_usd")), number_of(spent.get("total_usage"))
         used = None if cents is None else cents / _CENTS
         unlimited = limit is not None and limit >= _NO_LIMIT
         return Balance(
@@ -74,9 +74,9 @@ class Account(Resource):
         data = _figures(answer, "total_available", "unlimited_quota")
         unlimited = data.get("unlimited_quota") is True
         return Balance(
-            remaining=None if unlimited else _number(data.get("total_available")),
-            used=_number(data.get("total_used")),
-            limit=None if unlimited else _number(data.get("total_granted")),
+            remaining=None if unlimited else number_of(data.get("total_available")),
+            used=number_of(data.get("total_used")),
+            limit=None if unlimited else number_of(data.get("total_granted")),
             unlimited=unlimited,
             unit="points",
             expires_at=_moment(data.get("expires_at")),
@@ -107,23 +107,7 @@ def _layer(fields: _Fields, *names: str) -> _Fields | None:
     return next((layer for layer in layers if any(name in layer for name in names)), None)
 
 
-def _number(value: object) -> float | None:
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    try:
-        number = float(value)
-    # An int of more than 308 digits, which JSON may hold.
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _moment(value: object) -> int | None:
     """Read epoch seconds; new-api writes 0 or less for never."""
-    number = _number(value)
+    number = number_of(value)
     return None if number is None or number <= 0 else int(number)

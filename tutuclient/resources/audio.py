@@ -18,6 +18,7 @@ from tutuclient.resources.options import CallOptions
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.transcriptions import Transcriptions, Translations
 from tutuclient.resources.views import View, opened, raw, viewed
+from tutuclient.settings import with_keywords
 from tutuclient.streams.audio import SoundStream, read_audio, speech_reader
 from tutuclient.types.audio import SpeechFields, SpeechStreamEvent
 
@@ -58,6 +59,7 @@ class Speech(Resource):
         self, *, stream_format: Literal["sse"], **fields: Unpack[_Fields]
     ) -> EventStream[SpeechStreamEvent]: ...
 
+    @with_keywords(_Fields, open_ended=True)
     async def create(
         self,
         *,
@@ -83,6 +85,7 @@ class Speech(Resource):
         """
         return await self._ask(_CREATE, _arguments(model, voice, input, stream_format), fields)
 
+    @with_keywords(_StreamFields, open_ended=True)
     @asynccontextmanager
     async def stream(
         self,

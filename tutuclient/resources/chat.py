@@ -23,7 +23,7 @@ from tutuclient.resources.responses import further
 from tutuclient.resources.streaming import ChatCompletionStream, ChatStreamManager
 from tutuclient.resources.tool_loop import ToolRun, ToolRunStream, run
 from tutuclient.resources.views import View, opened, raw, viewed
-from tutuclient.settings import UNSET, Timeout, Unset
+from tutuclient.settings import UNSET, Timeout, Unset, with_keywords
 from tutuclient.streams.audio import audio_in
 from tutuclient.streams.bodies import read_body
 from tutuclient.streams.chat import ChatStream
@@ -94,6 +94,7 @@ class Completions(OrdersImages):
     @overload
     async def create(self, *, stream: bool | None, **fields: Unpack[_Fields]) -> ChatCompletion | ChatStream: ...
 
+    @with_keywords(_Fields, open_ended=True)
     async def create(
         self, *, model: str, messages: _Messages, stream: bool | None = None, **fields: Any
     ) -> ChatCompletion | ChatStream:
@@ -177,6 +178,7 @@ class Completions(OrdersImages):
         self, *, response_format: Mapping[str, Any] | Unset = UNSET, **fields: Unpack[_ParseFields]
     ) -> ChatStreamManager[None]: ...
 
+    @with_keywords(_ParseFields, open_ended=True)
     def stream(
         self, *, model: str, messages: _Messages, response_format: Any = UNSET, **fields: Any
     ) -> ChatStreamManager[Any]:
@@ -211,6 +213,7 @@ class Completions(OrdersImages):
         self, *, response_format: Mapping[str, Any] | Unset = UNSET, **fields: Unpack[_ParseFields]
     ) -> ParsedChatCompletion[None]: ...
 
+    @with_keywords(_ParseFields, open_ended=True)
     async def parse(
         self, *, model: str, messages: _Messages, response_format: Any = UNSET, **fields: Any
     ) -> ParsedChatCompletion[Any]:
@@ -252,6 +255,7 @@ class Completions(OrdersImages):
     @overload
     def run_tools(self, *, stream: Literal[True], **fields: Unpack[_RunFields]) -> ToolRunStream: ...
 
+    @with_keywords(_RunFields, open_ended=True)
     def run_tools(
         self,
         *,

@@ -16,6 +16,7 @@ from tutuclient.resources.endpoint import Endpoint, events, no_images, stamped
 from tutuclient.resources.options import CallOptions
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.views import View, opened, raw, viewed
+from tutuclient.settings import with_keywords
 from tutuclient.streams.events import EventReader, EventStream, stream_in
 from tutuclient.streams.folding import several
 from tutuclient.types.chat import fuller
@@ -58,6 +59,7 @@ class TextCompletions(Resource):
         self, *, model: str, prompt: _Prompt, stream: bool | None, **fields: Unpack[_Fields]
     ) -> Completion | EventStream[Completion]: ...
 
+    @with_keywords(_Fields, open_ended=True)
     async def create(
         self, *, model: str, prompt: _Prompt, stream: bool | None = None, **fields: Any
     ) -> Completion | EventStream[Completion]:

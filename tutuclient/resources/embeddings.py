@@ -14,6 +14,7 @@ from tutuclient.resources.endpoint import Endpoint, stamped
 from tutuclient.resources.options import CallOptions
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.views import View, opened, raw, viewed
+from tutuclient.settings import with_keywords
 from tutuclient.types.embeddings import CreateEmbeddingResponse, EmbeddingFields
 from tutuclient.types.json import is_list
 
@@ -32,6 +33,7 @@ class Embeddings(Resource):
     with_raw_response = viewed("raw", lambda: _Raw)
     with_streaming_response = viewed("open", lambda: _Open)
 
+    @with_keywords(_Fields, open_ended=True)
     async def create(
         self,
         *,

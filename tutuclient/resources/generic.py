@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 from urllib.parse import urlsplit
 
 from tutuclient import wire
@@ -12,8 +13,9 @@ from tutuclient.media.upload import Document, PictureSource
 from tutuclient.resources.endpoint import Endpoint, events, stamped
 from tutuclient.resources.options import RequestOptions
 from tutuclient.resources.resource import Resource
-from tutuclient.settings import origin_of
+from tutuclient.settings import Settings, origin_of, with_keywords
 from tutuclient.streams.events import EventReader, EventStream
+from tutuclient.transport import Transport  # noqa: TC001  (``get_type_hints`` reads the annotations at run time)
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -87,6 +89,75 @@ class AnyEndpoint(Resource):
             )
 
         return Endpoint(f"client.{method.lower()}", path, method=method, read=read, begin=events(reader))
+
+
+class AnyEndpointCalls:
+    """The methods of the client for endpoints that have no class of their own here."""
+
+    _settings: Settings
+    _transport: Transport
+
+    @cached_property
+    def _any_endpoint(self) -> AnyEndpoint:
+        return AnyEndpoint(self._settings, self._transport)
+
+    @with_keywords(AnyFields)
+    async def get(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
+        """Request any endpoint with GET. Arguments and errors as for ``post``."""
+        return await self._any_endpoint.send("GET", path, cast_to, **options)
+
+    @overload
+    async def post(
+        self, path: str, *, cast_to: type[T], stream: Literal[False] = False, **options: Unpack[AnyFields]
+    ) -> T: ...
+
+    @overload
+    async def post(
+        self, path: str, *, cast_to: type[T], stream: Literal[True], **options: Unpack[AnyFields]
+    ) -> EventStream[T]: ...
+
+    @overload
+    async def post(
+        self, path: str, *, cast_to: type[T], stream: bool, **options: Unpack[AnyFields]
+    ) -> T | EventStream[T]: ...
+
+    @with_keywords(AnyFields)
+    async def post(
+        self, path: str, *, cast_to: type[T], stream: bool = False, **options: Unpack[AnyFields]
+    ) -> T | EventStream[T]:
+        """Request any endpoint with POST. Retries, limits and errors are those of the endpoints that have methods.
+
+        Args:
+            path: Behind the base URL, with its slash (``/rerank``); or a whole address of the relay itself.
+            cast_to: The type to read the answer as: ``dict``, ``bytes``, ``str``, a msgspec Struct, a dataclass, a
+                TypedDict, a pydantic model…
+            stream: Return an ``EventStream`` of its events, each read as ``cast_to``. Where the endpoint wants the body
+                to ask for a stream, it has to do so too.
+            **options: ``body`` is sent as JSON, or with ``files`` (a source for each field's name) as a form.
+                ``makes_image`` is for what is paid for by the piece: such a call is not repeated when the first may
+                have been done. ``extra_headers``, ``extra_query`` and ``timeout`` are those of every call.
+
+        Raises:
+            ConfigError: The address is not the relay's, or the body cannot be written; nothing was sent.
+            APIError: The relay answered with an error, or the answer cannot be read as ``cast_to``.
+        """
+        ask = self._any_endpoint.open if stream else self._any_endpoint.send
+        return await ask("POST", path, cast_to, **options)
+
+    @with_keywords(AnyFields)
+    async def put(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
+        """Request any endpoint with PUT. Arguments and errors as for ``post``."""
+        return await self._any_endpoint.send("PUT", path, cast_to, **options)
+
+    @with_keywords(AnyFields)
+    async def patch(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
+        """Request any endpoint with PATCH. Arguments and errors as for ``post``."""
+        return await self._any_endpoint.send("PATCH", path, cast_to, **options)
+
+    @with_keywords(AnyFields)
+    async def delete(self, path: str, *, cast_to: type[T], **options: Unpack[AnyFields]) -> T:
+        """Request any endpoint with DELETE. Arguments and errors as for ``post``."""
+        return await self._any_endpoint.send("DELETE", path, cast_to, **options)
 
 
 def _arguments(options: AnyFields) -> dict[str, Any]:

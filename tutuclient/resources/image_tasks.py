@@ -271,7 +271,8 @@ class ClientTasks(Resource):
                     if not waiting.goes_on_after(error):
                         failure = self._of(error, task)
                         raise failure from failure.__cause__
-                    logger.debug("image task %s: %s; it is asked for again", task.id, printable(error.message, 200))
+                    # Not the relay's own words, in which it may quote the prompt.
+                    logger.debug("image task %s: %s; it is asked for again", printable(task.id), type(error).__name__)
                 else:
                     waiting.answered()
         return task.result
@@ -530,7 +531,8 @@ def _without_key(poll_url: str | None, key: str) -> str | None:
 
 
 async def _note_task(call: Call, task: ImageTask) -> None:
-    logger.info("%s: the relay answered with the image task %s (%s)", call.what, task.id, task.status or "accepted")
+    state = printable(task.status or "accepted", 40)
+    logger.info("%s: the relay answered with the image task %s (%s)", call.shown, printable(task.id, 200), state)
     if (item := answering_items.get()) is not None:
         await item.task_accepted(task)
 

@@ -18,7 +18,7 @@ from tutuclient.resources.image_events import ImageReader, folded
 from tutuclient.resources.image_tasks import ClientTasks, OrdersImages, address_within, settings_of_task
 from tutuclient.resources.options import CallOptions
 from tutuclient.resources.views import View, opened, raw, viewed
-from tutuclient.settings import is_unset
+from tutuclient.settings import is_unset, with_keywords
 from tutuclient.streams.events import stream_in
 from tutuclient.types.image_tasks import ImageTask
 from tutuclient.types.images import (
@@ -90,6 +90,7 @@ class Images(OrdersImages):
         self, *, prompt: str, stream: bool | None, **fields: Unpack[_GenerateFields]
     ) -> ImagesResponse | EventStream[ImageStreamEvent]: ...
 
+    @with_keywords(_GenerateFields, open_ended=True)
     async def generate(
         self, *, prompt: str, stream: bool | None = None, **fields: Any
     ) -> ImagesResponse | EventStream[ImageStreamEvent]:
@@ -130,6 +131,7 @@ class Images(OrdersImages):
         self, *, image: _Images, prompt: str, stream: bool | None, **fields: Unpack[_EditFields]
     ) -> ImagesResponse | EventStream[ImageStreamEvent]: ...
 
+    @with_keywords(_EditFields, open_ended=True)
     async def edit(
         self,
         *,
@@ -160,6 +162,7 @@ class Images(OrdersImages):
         files = [*_files(image), *_layers(mask, markup)]
         return await self._ask(_EDIT, {"prompt": prompt}, fields, stream=stream, files=files)
 
+    @with_keywords(_VariationFields, open_ended=True)
     async def create_variation(self, *, image: PictureFile, **fields: Unpack[_VariationFields]) -> ImagesResponse:
         """Create variations of an image; they are in ``.images`` of the answer.
 
@@ -175,6 +178,7 @@ class Images(OrdersImages):
         keywords: dict[str, Any] = {**fields}
         return await self._ask(_VARIATION, {}, keywords, files=[wire.FormFile("image", _upload(image, "image"))])
 
+    @with_keywords(_SubmitFields, open_ended=True)
     async def submit(
         self,
         *,

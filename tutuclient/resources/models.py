@@ -12,9 +12,10 @@ from urllib.parse import quote
 from tutuclient import wire
 from tutuclient.errors import ConfigError
 from tutuclient.resources.endpoint import Endpoint, stamped
-from tutuclient.resources.options import RequestOptions  # noqa: TC001  (``get_type_hints`` reads signatures at run time)
+from tutuclient.resources.options import RequestOptions
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.views import View, opened, raw, viewed
+from tutuclient.settings import with_keywords
 from tutuclient.types.models import Model, ModelList
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Models(Resource):
     with_raw_response = viewed("raw", lambda: _Raw)
     with_streaming_response = viewed("open", lambda: _Open)
 
+    @with_keywords(RequestOptions)
     def list(self, **options: Unpack[RequestOptions]) -> Listing:
         """List the models, in the relay's order, which may differ from call to call.
 
@@ -46,6 +48,7 @@ class Models(Resource):
         """
         return Listing(self._whole(_LIST, **options))
 
+    @with_keywords(RequestOptions)
     async def retrieve(self, model: str, **options: Unpack[RequestOptions]) -> Model:
         """Retrieve one model. Relays know only those of their built-in table here: one that is listed may be unknown.
 

@@ -148,6 +148,7 @@ class Resource:
             endpoint.path,
             body=form if form is not None or fields is None else wire.encode(fields),
             fields=fields if form is None else None,
+            form_fields=fields if form is not None else None,
             headers=clean_headers(headers) if headers else None,
             query=f"{'&' if '?' in endpoint.path else '?'}{urlencode(queries)}" if queries else "",
             timeout=None if timeout is UNSET else clean_timeout(timeout),
@@ -195,7 +196,10 @@ class Resource:
 
 
 def _reported(call: Call, answer: T, reply: Reply) -> T:
-    """Report what an answer used, to the caller's ``on_usage`` and to the limit on tokens."""
-    if call.settings.on_usage is not None or call.settings.tokens_per_minute is not None:
+    """Report what an answer used, to the caller's ``on_usage``, to the limit on tokens and to who observes the call."""
+    settings, observation = call.settings, call.observation
+    if settings.on_usage is not None or settings.tokens_per_minute is not None or observation is not None:
         call.report_usage(getattr(answer, "usage", None), reply.meta)
+        if observation is not None:
+            observation.answered(answer)
     return answer

@@ -237,7 +237,12 @@ class OpenResponse(_Head, Generic[T]):
         if self._data is None:
             reply = self._take()
             try:
-                self._data = bytes(await reply.read())
+                self._data = data = bytes(await reply.read())
+            except BaseException as error:
+                _raised(reply, error)
+                raise
+            else:
+                _answered(reply, data)
             finally:
                 _close(reply)
         return self._data
@@ -266,6 +271,7 @@ class OpenResponse(_Head, Generic[T]):
             try:
                 result = await self._parse(reply)
             except BaseException as error:
+                _raised(reply, error)
                 _close(reply)
                 if isinstance(error, TutuError):
                     error.with_details(attempts=self.meta.attempts)
@@ -275,6 +281,7 @@ class OpenResponse(_Head, Generic[T]):
                 raise
             answer: object = result
             if not isinstance(answer, Stream):  # A stream closes its reply itself.
+                _answered(reply, answer)
                 _close(reply)
             if self._then is not None:
                 result = cast("T", await self._then(result))
@@ -341,6 +348,16 @@ class OpenResponse(_Head, Generic[T]):
 def _close(reply: Reply) -> None:
     reply.limits.stop()
     reply.close()
+
+
+def _answered(reply: Reply, answer: object) -> None:
+    if reply.call.observation is not None:
+        reply.call.observation.read(reply, answer)
+
+
+def _raised(reply: Reply, error: BaseException) -> None:
+    if reply.call.observation is not None:
+        reply.call.observation.raised(reply, error)
 
 
 class OpenResponseManager(Generic[T]):

@@ -58,6 +58,11 @@ class ToolRun:
         """The text of the last answer, or ""."""
         return self.completion.text
 
+    def _repr_html_(self) -> str:
+        from tutuclient.types import showing  # noqa: PLC0415  (for notebooks alone)
+
+        return showing.conversation(self.messages, self.completion, self.rounds)
+
     def __repr__(self) -> str:
         return f"ToolRun(rounds={self.rounds}, messages={len(self.messages)}, text={self.text[:80]!r})"
 

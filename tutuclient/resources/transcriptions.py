@@ -14,6 +14,7 @@ from tutuclient.resources.endpoint import Endpoint, events, stamped
 from tutuclient.resources.options import CallOptions
 from tutuclient.resources.resource import Resource
 from tutuclient.resources.views import View, opened, raw, viewed
+from tutuclient.settings import with_keywords
 from tutuclient.streams.events import EventReader, EventStream, stream_in
 from tutuclient.types.audio import (
     Transcription,
@@ -101,6 +102,7 @@ class Transcriptions(Resource):
         self, *, response_format: AudioResponseFormat | None = None, stream: bool | None, **fields: Unpack[_Fields]
     ) -> _Transcribed | EventStream[TranscriptionStreamEvent]: ...
 
+    @with_keywords(_Fields, open_ended=True)
     async def create(
         self,
         *,
@@ -165,6 +167,7 @@ class Translations(Resource):
         self, *, response_format: TranslationFormat | None = None, **fields: Unpack[_TranslationFields]
     ) -> Translation | TranslationVerbose | str: ...
 
+    @with_keywords(_TranslationFields, open_ended=True)
     async def create(
         self, *, file: SoundFile, model: str, response_format: TranslationFormat | None = None, **fields: Any
     ) -> Translation | TranslationVerbose | str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, get_type_hints
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, cast, get_type_hints
 
 import msgspec
 
@@ -20,7 +21,7 @@ from tutuclient._unset import Unset as Unset
 from tutuclient._unset import is_unset as is_unset
 from tutuclient.errors import ConfigError
 from tutuclient.settings.credentials import DEFAULT_BASE_URL as DEFAULT_BASE_URL
-from tutuclient.settings.credentials import clean_base_url, clean_key, clean_proxy, find_credentials
+from tutuclient.settings.credentials import clean_base_url, clean_key, find_credentials, read_again
 from tutuclient.settings.credentials import origin_of as origin_of
 from tutuclient.settings.headers import bearer
 from tutuclient.settings.headers import clean_headers as clean_headers
@@ -28,6 +29,10 @@ from tutuclient.settings.headers import clean_query as clean_query
 from tutuclient.settings.headers import header_lines as header_lines
 from tutuclient.settings.headers import merged_headers as merged_headers
 from tutuclient.settings.headers import own_headers as own_headers
+from tutuclient.settings.proxies import Proxies as Proxies
+from tutuclient.settings.proxies import Proxy as Proxy
+from tutuclient.settings.proxies import clean_proxy as clean_proxy
+from tutuclient.settings.proxies import environment_proxies
 from tutuclient.settings.relays import Relay as Relay
 from tutuclient.settings.relays import Traits, clean_relays, clean_traits
 from tutuclient.settings.secret import Secret as Secret
@@ -38,10 +43,13 @@ from tutuclient.settings.values import RetryPolicy as RetryPolicy
 from tutuclient.settings.values import Timeout as Timeout
 from tutuclient.settings.values import clean_concurrency, clean_rate, clean_retry, is_whole
 from tutuclient.settings.values import clean_timeout as clean_timeout
+from tutuclient.types.prices import Prices
 
 if TYPE_CHECKING:
     import ssl
     from typing import Unpack
+
+    import aiohttp
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,6 +60,10 @@ Middleware: TypeAlias = Callable[[Any, Callable[[Any], Awaitable[Any]]], Awaitab
 """``async def middleware(request, call_next)``: returns what ``await call_next(request)`` does, or something else."""
 
 
+Observer: TypeAlias = Callable[[Any], Any]
+"""``def observer(call)``: gets an ``ObservedCall`` as it begins; returns the ``CallListener`` of that call, or None."""
+
+
 class Spent(msgspec.Struct, frozen=True, kw_only=True):
     """What one answer used, for ``on_usage``.
 
@@ -60,12 +72,15 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
         model: The model that was asked, or "".
         usage: What the relay says it used: a ``Usage``, or what the endpoint has in its place.
         meta: How the call went.
+        cost: What that costs by the client's ``prices``, in their unit; None without prices, and where they or the
+            usage do not say.
     """
 
     what: str
     model: str
     usage: Any
     meta: Meta
+    cost: float | None = None
 
 
 # --- checks: each takes a value and its keyword, for the message, and returns the value of the field -----------------
@@ -102,15 +117,56 @@ def _listener(value: Any, name: str) -> Any:
     return value
 
 
+def _prices(value: Any, name: str) -> Prices:
+    if not isinstance(value, Prices):
+        raise ConfigError(f"{name} takes what await client.prices() returns; got {shown(value)}")
+    return value
+
+
 def _middleware(value: Any, name: str) -> tuple[Middleware, ...]:
+    return _functions(value, name, "async functions", "async functions of a request and call_next")
+
+
+def _observers(value: Any, name: str) -> tuple[Observer, ...]:
+    return _functions(value, name, "functions", "functions of an ObservedCall")
+
+
+def _functions(value: Any, name: str, kind: str, meant: str) -> tuple[Any, ...]:
     listed: object = value
     if isinstance(listed, str | bytes) or not isinstance(listed, Iterable):
-        raise ConfigError(f"{name} must be a list of async functions; got {shown(value)}")
-    layers: tuple[Any, ...] = tuple(value)
-    for layer in layers:
-        if not callable(layer):
-            raise ConfigError(f"{name} must hold async functions of a request and call_next; got {shown(layer)}")
-    return layers
+        raise ConfigError(f"{name} must be a list of {kind}; got {shown(value)}")
+    functions: tuple[Any, ...] = tuple(value)
+    for function in functions:
+        if not callable(function):
+            raise ConfigError(f"{name} must hold {meant}; got {shown(function)}")
+    return functions
+
+
+def _connector(value: Any, name: str) -> Any:
+    if not (callable(value) or hasattr(value, "connect")):
+        raise ConfigError(f"{name} must be an aiohttp connector, or a function that returns one; got {shown(value)}")
+    return value
+
+
+def _session(value: Any, name: str) -> Any:
+    if isinstance(value, type) or not (hasattr(value, "request") and hasattr(value, "connector")):
+        raise ConfigError(f"{name} must be an aiohttp.ClientSession; got {shown(value)}")
+    return value
+
+
+def _trace_configs(value: Any, name: str) -> tuple[Any, ...]:
+    listed: object = value
+    if not isinstance(listed, list | tuple):
+        raise ConfigError(f"{name} must be a list of aiohttp.TraceConfig; got {shown(value)}")
+    return tuple(value)
+
+
+def _check_doors(fields: Mapping[str, Any]) -> None:
+    """Check that what belongs to a connector of the caller's is not set beside it."""
+    for door, others in (("session", ("connector", "verify", "trace_configs")), ("connector", ("verify",))):
+        for other in others:
+            if door in fields and other in fields:
+                raise ConfigError(f"{other}= has no effect beside {door}=: it is set where that is built")
 
 
 # --- the table ------------------------------------------------------------------------------------------------------
@@ -128,6 +184,8 @@ class Changes(TypedDict, total=False):
     middleware: Sequence[Middleware] | None
     attempt_middleware: Sequence[Middleware] | None
     on_usage: Callable[[Spent], object] | None
+    prices: Prices | None
+    observers: Sequence[Observer] | None
 
 
 class Options(Changes, total=False):
@@ -140,6 +198,9 @@ class Options(Changes, total=False):
     max_response_bytes: int
     proxy: str | None
     relays: Sequence[Relay] | None
+    connector: aiohttp.BaseConnector | Callable[[], aiohttp.BaseConnector] | None
+    session: aiohttp.ClientSession | None
+    trace_configs: Sequence[aiohttp.TraceConfig] | None
     verify: bool | str | ssl.SSLContext
     allow_private_downloads: bool
 
@@ -152,6 +213,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     a check are put together from several keywords: the key, the headers and ``retry``.
 
     Attributes:
+        key_variable: The variable of the environment that the key was read from, or "".
+        url_variable: The same of the base URL.
         relays: The settings for each of several relays, in whose place the first one's stand here; () for one relay.
         relay: What makes the relay apart whose settings these are, where it is one of several.
     """
@@ -161,6 +224,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
     header_lines: bytes | None
     key_source: Callable[[], Awaitable[str] | str] | None = None
+    key_variable: str = ""
+    url_variable: str = ""
     retry: RetryPolicy = RetryPolicy()
     timeout: Annotated[Timeout, _timeout] = Timeout()
     max_connections: Annotated[int, _whole_number] = msgspec.field(default_factory=default_connections)
@@ -169,13 +234,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tokens_per_minute: Annotated[int | None, _whole_number] = None
     max_response_bytes: Annotated[int, _whole_number] = 64 * 2**20
     default_query: Annotated[Mapping[str, str], _query] = msgspec.field(default_factory=dict[str, str])
-    proxy: Annotated[str | None, clean_proxy] = None
+    proxy: Annotated[Proxies, clean_proxy] = msgspec.field(default_factory=lambda: environment_proxies(implied=True))
+    connector: Annotated[Any, _connector] = None  # Any, as aiohttp is not imported here.
+    session: Annotated[Any, _session] = None
+    trace_configs: Annotated[tuple[Any, ...], _trace_configs] = ()
     verify: Annotated[Any, _unchecked] = True  # A file of certificates is read with the first call, as files may block.
     strict_finish: Annotated[bool, _true_or_false] = False
     allow_private_downloads: Annotated[bool, _true_or_false] = False
     middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
     attempt_middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
     on_usage: Annotated[Callable[[Spent], object] | None, _listener] = None
+    prices: Annotated[Prices | None, _prices] = None
+    observers: Annotated[tuple[Observer, ...], _observers] = ()
     relays: tuple[Settings, ...] = ()
     relay: Traits | None = None
 
@@ -189,6 +259,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def origin(self) -> str:
         """Scheme, host and port of the relay, the port always written."""
         return origin_of(self.base_url)
+
+    @property
+    def route(self) -> Proxy | None:
+        """The proxy that the relay is reached through, or None.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
+        if self.has_door and self.proxy.implied:
+            return None  # Whoever brings a connector has decided how the relay is reached.
+        return self.proxy.of(self.base_url)
+
+    @property
+    def has_door(self) -> bool:
+        """Whether the caller brought a connector or a session along."""
+        return self.connector is not None or self.session is not None
 
     @classmethod
     def make(
@@ -208,7 +294,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             user_agent: The value of the header User-Agent.
             getenv: Returns the value of a variable, or None. It is a function, as tracebacks with locals show a mapping
                 with all that is in it.
-            **options: What is None or UNSET has its default; a ``timeout`` of None is no limit.
+            **options: What is None or UNSET has its default; a ``timeout`` of None is no limit, a ``proxy`` of None is
+                no proxy.
 
         Raises:
             ConfigError: A setting is missing or cannot work; the message says what to do.
@@ -221,12 +308,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if api_key is not None or base_url is not None:
                 raise ConfigError("pass relays=, or api_key= and base_url=, not both: each Relay has its own")
             return cls._of_several(clean_relays(relays), user_agent, options)
-        key, url = find_credentials(api_key, base_url, getenv)
+        key, url, key_variable, url_variable = find_credentials(api_key, base_url, getenv)
         headers = own_headers(key, user_agent)
         fields = _fields(options, _OPTIONS, _RETRY, headers)
+        _check_doors(fields)
         if "header_lines" not in fields:
             fields |= {"headers": headers, "header_lines": header_lines(headers)}
-        return cls(api_key=key, base_url=url, key_source=api_key if callable(api_key) else None, **fields)
+        made = cls(
+            api_key=key,
+            base_url=url,
+            key_source=api_key if callable(api_key) else None,
+            key_variable=key_variable,
+            url_variable=url_variable,
+            **fields,
+        )
+        route = made.route  # A proxy that cannot be used is told of now, and not by the first call.
+        if route is not None and route.is_socks and made.has_door:
+            raise ConfigError(f"{route} cannot be used beside connector= or session=: SOCKS is a connector of its own")
+        return made
 
     @classmethod
     def _of_several(cls, relays: Sequence[Relay], user_agent: str, options: Any) -> Settings:
@@ -285,15 +384,42 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             relays = tuple(each.changed(**changes) for each in settings.relays)
             settings = msgspec.structs.replace(settings, relays=relays)
         if callable(api_key):
-            settings = msgspec.structs.replace(self, key_source=api_key)
+            settings = msgspec.structs.replace(self, key_source=api_key, key_variable="")
         elif api_key is not None:
-            settings = msgspec.structs.replace(with_key(self, api_key), key_source=None)
+            settings = msgspec.structs.replace(with_key(self, api_key), key_source=None, key_variable="")
         fields = _fields(changes, _CHANGES, settings.retry, settings.headers)
         if "default_query" in fields:
             fields["default_query"] = {**settings.default_query, **fields["default_query"]}
         if base_url is not None:
-            fields["base_url"] = clean_base_url(base_url)
+            fields |= {"base_url": clean_base_url(base_url), "url_variable": ""}
         return msgspec.structs.replace(settings, **fields)
+
+    def packed(self) -> Settings:
+        """Return these settings as they are pickled: a key that was read from the environment stays there."""
+        return _replace_key(self, Secret("")) if self.key_variable else self
+
+    def unpacked(self, getenv: Callable[[str], str | None] = os.getenv) -> Settings:
+        """Return the settings that ``packed`` were, with the key that this process has in the same variable.
+
+        Raises:
+            ConfigError: It has none, or one for another address.
+        """
+        if not self.key_variable:
+            return self
+        return _replace_key(self, read_again(self.key_variable, self.url_variable, self.base_url, getenv))
+
+    def divided(self, workers: int) -> Settings:
+        """Return the settings of one of so many workers: see ``TutuClient.for_workers``."""
+        workers = _whole_number(workers, "workers")
+        shares: dict[str, Any] = {} if self.rate is None else {"rate": self.rate / workers}
+        for name in ("max_concurrency", "tokens_per_minute"):
+            if is_whole(whole := getattr(self, name)):
+                if whole < workers:
+                    raise ConfigError(f"{name}={whole} cannot be divided among {workers} workers")
+                shares[name] = whole // workers
+        if self.relays:
+            shares["relays"] = tuple(each.divided(workers) for each in self.relays)
+        return msgspec.structs.replace(self, **shares)
 
 
 # Evaluated once, at import, which takes less than half a millisecond.
@@ -303,6 +429,7 @@ _CHECKS: dict[str, Callable[[Any, str], Any]] = {
     if hasattr(hint, "__metadata__")
 }
 _RETRY = RetryPolicy()
+_NONE_COUNTS = frozenset({"timeout", "proxy"})
 _OPTIONS, _CHANGES = frozenset(Options.__annotations__), frozenset(Changes.__annotations__)
 
 
@@ -324,7 +451,7 @@ def _fields(
     fields: dict[str, Any] = {}
     parts: dict[str, Any] = {}
     for name, value in keywords.items():
-        if value is not UNSET and (value is not None or name == "timeout"):
+        if value is not UNSET and (value is not None or name in _NONE_COUNTS):
             if name in _CHECKS:
                 fields[name] = _CHECKS[name](value, name)
             else:
@@ -348,30 +475,38 @@ def _unknown(name: str, known: frozenset[str]) -> str:
     return f"{call} got an unexpected keyword argument {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
-def with_keywords(keywords: type[Any]) -> Callable[[F], F]:
+def with_keywords(keywords: type[Any], *, open_ended: bool = False) -> Callable[[F], F]:
     """Write the keywords of a TypedDict into a function's signature, which would show ``**options`` in their place.
 
-    Type checkers and editors that use them read ``Unpack``; ``help``, Sphinx and shells read the signature.
+    Type checkers and editors that use them read ``Unpack``; ``help``, Sphinx, shells and notebooks read the signature.
+
+    Args:
+        keywords: The TypedDict.
+        open_ended: The function accepts further keywords, so ``**fields`` stays.
     """
 
     def decorate(function: F) -> F:
         signature = inspect.signature(function)
-        parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        own = signature.parameters.values()
+        parameters = [each for each in own if each.kind is not each.VAR_KEYWORD]
         taken = {each.name for each in parameters}
-        parameters += [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=UNSET,
-                annotation=getattr(hint, "__forward_arg__", hint),
-            )
-            for name, hint in keywords.__annotations__.items()
-            if name not in taken
-        ]
+        parameters += [each for each in _parameters_of(cast("Hashable", keywords)) if each.name not in taken]
+        if open_ended:
+            parameters += [each for each in own if each.kind is each.VAR_KEYWORD]
         function.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]  # PEP 362
         return function
 
     return decorate
+
+
+@cache
+def _parameters_of(keywords: Hashable) -> list[inspect.Parameter]:
+    return [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=UNSET, annotation=getattr(hint, "__forward_arg__", hint)
+        )
+        for name, hint in cast("type[Any]", keywords).__annotations__.items()
+    ]
 
 
 def with_key(settings: Settings, key: object) -> Settings:
@@ -381,7 +516,17 @@ def with_key(settings: Settings, key: object) -> Settings:
         ConfigError: It cannot be a key.
     """
     key = hidden(key)  # As in ``Settings.make``: no frame shows it.
-    secret = clean_key(key)
+    return _replace_key(settings, clean_key(key))
+
+
+def _replace_key(settings: Settings, secret: Secret) -> Settings:
     old = bearer(settings.api_key)
     headers = {name: bearer(secret) if value == old else value for name, value in settings.headers.items()}
     return msgspec.structs.replace(settings, api_key=secret, headers=headers, header_lines=header_lines(headers))
+
+
+def without_key(settings: Settings) -> Settings:
+    """Return settings for what is public: the header that carries the key is not sent, all others are."""
+    own = bearer(settings.api_key)
+    headers = {name: value for name, value in settings.headers.items() if value != own}
+    return msgspec.structs.replace(settings, headers=headers, header_lines=header_lines(headers), key_source=None)

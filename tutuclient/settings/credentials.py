@@ -1,10 +1,10 @@
-"""The key and the base URL: found and cleaned together, as people paste, and swap, them together; and the proxy."""
+"""The key and the base URL: found and cleaned together, as people paste, and swap, them together."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from tutuclient.errors import ConfigError
@@ -37,7 +37,23 @@ _ADDRESS = re.compile(rf"[a-z][a-z0-9+.-]*://|{_LOOPBACK.pattern}", re.IGNORECAS
 _ADDRESS_END = re.compile(r"[.:][^/]*/(?:api/)?v\d+(?:/.*)?\Z", re.IGNORECASE)
 
 
-def find_credentials(api_key: object, base_url: object, getenv: Callable[[str], str | None]) -> tuple[Secret, str]:
+class Credentials(NamedTuple):
+    """A key, a base URL, and where they come from.
+
+    Attributes:
+        key: The key; "" where a function returns it later.
+        url: The base URL.
+        key_variable: The variable that the key was read from, or "".
+        url_variable: The variable that the base URL was read from, or "".
+    """
+
+    key: Secret
+    url: str
+    key_variable: str = ""
+    url_variable: str = ""
+
+
+def find_credentials(api_key: object, base_url: object, getenv: Callable[[str], str | None]) -> Credentials:
     """Return the key and the base URL from the arguments, else ``TUTU_*``, else ``OPENAI_*``, cleaned.
 
     Args:
@@ -64,12 +80,46 @@ def find_credentials(api_key: object, base_url: object, getenv: Callable[[str], 
         )
     try:
         url = clean_base_url(DEFAULT_BASE_URL if url_from is None else url, key)
-        return key if is_later else clean_key(key), url
+        return Credentials(key if is_later else clean_key(key), url, key_from, url_from or "")
     except ConfigError as error:
         variable = key_from if error.message.startswith(("api_key", "the API key")) else url_from
         if not variable:
             raise
         raise ConfigError(f"{error.message} (it comes from the environment, {variable})") from None
+
+
+def read_again(key_variable: str, url_variable: str, url: str, getenv: Callable[[str], str | None]) -> Secret:
+    """Return the key of a client that was pickled in another process, read from the same variable in this one.
+
+    Args:
+        key_variable: The variable that the key came from.
+        url_variable: The variable that the base URL came from, or "".
+        url: That base URL, which the pickle holds.
+        getenv: Returns the value of a variable, or None.
+
+    Raises:
+        ConfigError: The variable is not set here, or its key is for another address.
+    """
+    key = Secret((getenv(key_variable) or "").strip())
+    if not key:
+        raise ConfigError(
+            f"the client was pickled without its key, which came from {key_variable}, and {key_variable} is not set "
+            "in this process: set it here too (on each worker), or build the client with api_key=…, which travels in "
+            "the pickle"
+        )
+    here = (getenv(url_variable) or "").strip() if url_variable else ""
+    if here and clean_base_url(here) != url:
+        raise ConfigError(
+            f"the client was pickled with the address of {url_variable}, {url}, and {url_variable} has another one in "
+            f"this process, so {key_variable} may be a key of that one: set both as where it was pickled, or pass "
+            "api_key=… and base_url=…"
+        )
+    if not here and url_variable == "OPENAI_BASE_URL":  # As ``find_credentials`` has it of that key.
+        raise ConfigError(
+            f"the client was pickled with OPENAI_API_KEY and the address of OPENAI_BASE_URL, {url}, and only the key "
+            "is set in this process: set OPENAI_BASE_URL here too, or pass api_key=… and base_url=…"
+        )
+    return clean_key(key)
 
 
 def _look_up(name: str, value: object, getenv: Callable[[str], str | None]) -> tuple[Any, str | None]:
@@ -281,22 +331,3 @@ def origin_of(url: str) -> str:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     host = parts.hostname or ""
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def clean_proxy(proxy: object, name: str = "proxy") -> Secret:
-    """Return a proxy's address, checked. It may contain a password, so its ``repr`` is masked.
-
-    Raises:
-        ConfigError: It is not the address of an HTTP proxy.
-    """
-    if not isinstance(proxy, str):
-        raise ConfigError(f"{name} must be an http:// or https:// address, not {type(proxy).__name__}")
-    address = Secret(proxy.strip())
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not address.isprintable() or " " in address:
-        raise ConfigError(f"{name} must be an http:// or https:// address, such as http://proxy.example:3128")
-    return address

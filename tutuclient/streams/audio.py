@@ -66,11 +66,11 @@ class SoundStream(Stream[bytes]):
         # attempt: once the caller has had a byte, the call cannot be sent again.
         head = await _read_head(reply)
         reader = _AudioReader(reply, events=is_text(head) and wire.is_event_stream(head, reply.content_type))
-        begun, piece = b"".join(reader.feed(head)), head
+        begun, piece = b"".join(reply.watched(reader, reader.feed(head))), head
         # In events the audio itself begins later, and its first event may be shorter than a header.
         while len(begun) < HEAD_BYTES and piece and not reader.done:
             piece = await reply.piece()
-            begun += b"".join(reader.feed(piece) if piece else reader.end())
+            begun += b"".join(reply.watched(reader, reader.feed(piece) if piece else reader.end()))
         mime = mime_of_answer(begun, "" if reader.unwraps else reply.content_type, asked)
         if mime is None:
             if reader.unwraps:

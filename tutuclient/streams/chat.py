@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from msgspec.structs import astuple, force_setattr
 
 from tutuclient import wire
-from tutuclient.errors import APIError, APIStatusError
+from tutuclient._notebook import Shown
+from tutuclient.errors import UNSAFE, APIError, APIStatusError, printable
 from tutuclient.streams.events import BaseEventReader, begin_reading
 from tutuclient.streams.folding import Folder, as_delta, has_content, one_choice
 from tutuclient.streams.reading import Stream
@@ -45,6 +47,11 @@ _OTHER_REASONING = re.compile(
     rb'(?:\w*(?:reason|think|thought|signature)\w*|extra_content|encrypted_content)"\s*:',
     re.IGNORECASE,
 )
+
+# The text beside the HTML that a notebook shows.
+_MOST_PLAIN = 2_000
+# Line breaks and tabs are printed, and no other control character: ESC steers terminals.
+_PRINTED = {code: written for code, written in UNSAFE.items() if code not in {0x09, 0x0A}}
 
 
 class ChunkReader(BaseEventReader[ChatCompletionChunk]):
@@ -235,6 +242,13 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
             raise wire.unexpected(str(error), b"", self.meta) from None
 
 
+def _write(text: str) -> None:
+    """Print a piece of text, as far as the console's encoding has it."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    sys.stdout.write(text.translate(_PRINTED).encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()
+
+
 def _is_too_large(data: sse.Data) -> bool:
     return wire.too_many(data) or too_deep(data)
 
@@ -296,3 +310,44 @@ class ChatStream(Stream[ChatCompletionChunk]):
         return self._folder.completion()
 
     get_final_completion = completion
+
+    async def show(self) -> None:
+        """Read to the end, and show the answer as it comes: in a notebook in its cell, elsewhere printed.
+
+        In a notebook it is shown as the whole answer is, and replaced as it grows, up to ten times a second. Elsewhere
+        the text of the first choice goes to ``sys.stdout``, without what could steer a terminal. What was read before
+        is shown too. ``await completion()`` returns the answer afterwards.
+
+        Raises:
+            APIError: The stream broke; what came is shown.
+        """
+        if Shown.is_possible():
+            await self._show(Shown())
+        else:
+            await self._print()
+
+    async def _show(self, shown: Shown) -> None:
+        def draw() -> tuple[str, str]:
+            answer = self._folder.completion()
+            return showing.completion(answer), printable(answer.text, _MOST_PLAIN)
+
+        from tutuclient.types import showing  # noqa: PLC0415  (for notebooks alone)
+
+        try:
+            if not self._reading.complete:
+                async with aclosing(self._reading.items(self)) as chunks:
+                    async for _ in chunks:
+                        shown.update(draw)
+        finally:
+            shown.update(draw, last=True)
+
+    async def _print(self) -> None:
+        try:
+            if self._reading.complete:
+                _write(self._folder.completion().text)
+            else:
+                async with aclosing(self.text()) as pieces:
+                    async for piece in pieces:
+                        _write(piece)
+        finally:
+            _write("\n")

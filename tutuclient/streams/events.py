@@ -422,7 +422,7 @@ async def begin_reading(reply: Reply, reader: BaseEventReader[E]) -> Iterator[E]
     if plain or reader.read_as_lines(piece) or (not piece and "event-stream" in reply.content_type):
         pending = await _read_until_content(reply, reader, piece)
     else:
-        pending = iter(reader.read_whole(await reply.read(piece)))
+        pending = reply.watched(reader, iter(reader.read_whole(await reply.read(piece))))
     reply.limits.ease()
     # From here on any task may read, at any time: a limit that passes fails the stream and cancels nobody.
     reply.limits.hand_over(reply.fail)
@@ -432,7 +432,7 @@ async def begin_reading(reply: Reply, reader: BaseEventReader[E]) -> Iterator[E]
 async def _read_until_content(reply: Reply, reader: BaseEventReader[E], piece: bytes) -> Iterator[E]:
     early: list[E] = []
     while True:
-        items = reader.feed(piece) if piece else reader.end()
+        items = reply.watched(reader, reader.feed(piece) if piece else reader.end())
         for item in items:
             early.append(item)
             if reader.progress or len(early) > _MOST_EMPTY:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tutuclient._meta import Meta
     from tutuclient.transport.deadlines import Limits
+    from tutuclient.transport.observing import How
     from tutuclient.transport.reply import Reply
 
 E = TypeVar("E")
@@ -77,6 +78,7 @@ class _Reading(Generic[E]):
     def __init__(self, reply: Reply, reader: _Reader[E], pending: Iterator[E], after_end: str) -> None:
         self.reply: Reply | None = reply
         self.reader = reader
+        self._observation = reply.call.observation
         self.pending = pending
         self.error: TutuError | None = None
         self.complete = False
@@ -92,12 +94,14 @@ class _Reading(Generic[E]):
         if reply is not None:
             reply.limits.stop()
             reply.close()
+            self._observation = None  # It holds the request, which may be large.
 
-    def drop(self) -> None:
+    def drop(self, how: How) -> None:
         """Free the connection from a finaliser, which may run in any thread."""
         reply, self.reply = self.reply, None
         if reply is not None:
-            reply.drop()
+            reply.drop(how)
+            self._observation = None
 
     @property
     def current(self) -> object:
@@ -129,7 +133,7 @@ class _Reading(Generic[E]):
             self._loops.pop(token, None)
             # When the interpreter ends, asyncio has closed its loop, and nothing can be scheduled any more.
             if self._current is token and not sys.is_finalizing():
-                self.drop()
+                self.drop("closed")
 
     def check_free(self, token: object = None) -> None:
         """Raise when somebody else is reading. That one is not disturbed.
@@ -174,22 +178,40 @@ class _Reading(Generic[E]):
             self.complete = True
             reply.stamp()
             reply.call.report_usage(reader.usage, reader.meta)
+            self._tell_end(reply, None)
             await _read_tail(reply)
         except ConfigError:
             raise  # Of a second reader: the stream is the first one's, and goes on.
         except TutuError as error:
-            if isinstance(error, APIError):
-                error.with_partial(reader.partial)
-            error.with_details(attempts=reader.meta.attempts, outcome="unknown", relay=reader.meta.relay)
-            if reply.on_broken is not None:
-                reply.on_broken(error)
             piece = b""  # The traceback keeps this frame, and would keep the bytes read last.
-            self.error = wire.without_key(error, reply.call.settings.api_key)
+            self._end_with(reply, error)
+            raise
+        except asyncio.CancelledError as error:
+            self._tell_end(reply, error)
             raise
         finally:
             # Also on GeneratorExit, when the loop is closed at a yield.
             if self._current is token:
                 self.close()
+
+    def _end_with(self, reply: Reply, error: TutuError) -> None:
+        """Add what is known to an error, and report it to the relay's health and to those who observe."""
+        meta = self.reader.meta
+        if isinstance(error, APIError):
+            error.with_partial(self.reader.partial)
+        error.with_details(attempts=meta.attempts, outcome="unknown", relay=meta.relay)
+        if reply.on_broken is not None:
+            reply.on_broken(error)
+        self.error = wire.without_key(error, reply.call.settings.api_key)
+        self._tell_end(reply, self.error)
+
+    def _tell_end(self, reply: Reply, error: BaseException | None) -> None:
+        if self._observation is None:
+            return
+        if error is None:
+            self._observation.read(reply)
+        else:
+            self._observation.raised(reply, error)
 
     def _start(self, token: object) -> Reply:
         """Reserve the stream for the loop that reads under ``token``."""
@@ -216,7 +238,8 @@ class _Reading(Generic[E]):
             piece = await self._next_piece(reply)
         finally:
             self._is_waiting = False
-        self.pending = reader.feed(piece) if piece else reader.end()
+        items = reader.feed(piece) if piece else reader.end()
+        self.pending = items if self._observation is None else self._observation.watched(reader, items)
         return piece
 
     def _closed(self) -> APIConnectionError:
@@ -370,7 +393,7 @@ class Stream(Generic[E]):
         reading = self.__dict__.get("_reading")  # Not there when __init__ failed.
         # When the interpreter ends, the loop has closed the connection, and nobody can be warned any more.
         if reading is not None and reading.reply is not None and not sys.is_finalizing():
-            reading.drop()
+            reading.drop("dropped")
             name = type(self).__name__
             warnings.warn(
                 f"a {name} was dropped before its end; read it within 'async with'", ResourceWarning, stacklevel=2

@@ -41,6 +41,8 @@ class Server:
         max_body_bytes: Longer request bodies get 413.
         tls: When set, the server speaks TLS.
         unscripted: Answers the requests for which nothing is queued.
+        base_path: The path of the API, which ``base_url`` ends in.
+        hosts_files: Whether what is below ``/v1/files/`` are the images that it hosts; else these are requests too.
 
     Attributes:
         token_delay: Seconds after each event of a streamed answer.
@@ -65,8 +67,12 @@ class Server:
         max_body_bytes: int,
         tls: ssl.SSLContext | None,
         unscripted: Callable[[Exchange], Awaitable[web.StreamResponse]],
+        *,
+        base_path: str = "/v1",
+        hosts_files: bool = True,
     ) -> None:
         self.origin: str = ""
+        self._base_path, self._hosts_files = base_path, hosts_files
         self._host, self._port, self._key, self._max_body_bytes, self._tls = host, port, key, max_body_bytes, tls
         self._unscripted = unscripted
         self._files: dict[str, bytes] = {}
@@ -95,8 +101,8 @@ class Server:
 
     @property
     def base_url(self) -> str:
-        """The base URL for clients, with ``/v1``."""
-        return f"{self.origin}/v1"
+        """The base URL for clients, with ``/v1`` or the path that it was made with."""
+        return f"{self.origin}{self._base_path}"
 
     @property
     def in_flight(self) -> int:
@@ -150,7 +156,7 @@ class Server:
             # The newest stays, however large: its address has just been handed out.
             while len(self._files) > 1 and sum(map(len, self._files.values())) > self.hosted_bytes:
                 del self._files[next(iter(self._files))]
-        return f"{self.base_url}/files/{chosen}"
+        return f"{self.origin}/v1/files/{chosen}"
 
     async def until(self, happened: Callable[[], bool], timeout: float = 5.0) -> None:
         """Wait until something is so, looking again whenever a request or a connection has come or gone.
@@ -189,7 +195,7 @@ class Server:
 
     def fetch(self, url: str) -> bytes | None:
         """Return the image behind an address of this server; None for all others, which are not fetched."""
-        return self._files.get(url.removeprefix(f"{self.base_url}/files/"))
+        return self._files.get(url.removeprefix(f"{self.origin}/v1/files/"))
 
     def keep_task(self, path: str, questions: Answer) -> None:
         """Answer GET of a path with the answers about a task that ``queues`` has made, until ``reset``."""
@@ -237,7 +243,7 @@ class Server:
         self._notify()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        downloads = request.path.startswith("/v1/files/")
+        downloads = self._hosts_files and request.path.startswith("/v1/files/")
         seen = self.downloads if downloads else self.requests
         number, _ = self._connections.get(request.protocol, (0, None))
         recorded = Recorded(len(seen), request.method, request.path, request.query, request.headers, connection=number)

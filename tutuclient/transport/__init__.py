@@ -6,15 +6,17 @@ This module is what a client is created with. aiohttp is imported with the first
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
-from tutuclient._threads import in_thread
-from tutuclient.errors import ConfigError
+from tutuclient._threads import in_thread, running_loop
 from tutuclient.transport.admission import combined, new_pace
-from tutuclient.transport.call import Call
+from tutuclient.transport.call import Call, logger
 from tutuclient.transport.middleware import Request, through
+from tutuclient.transport.observers import EVERYWHERE, observe
+from tutuclient.transport.observing import CallEnd, CallListener, ObservedCall
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -25,14 +27,10 @@ if TYPE_CHECKING:
     from tutuclient.transport.pool import Pool
     from tutuclient.transport.reply import Reply
 
-__all__ = ["Call", "Request", "Transport"]
+__all__ = ["Call", "CallEnd", "CallListener", "ObservedCall", "Request", "Transport"]
 
 T = TypeVar("T")
 
-_NO_LOOP = (
-    "no asyncio event loop is running here: tutuclient works on asyncio, not on trio or curio; "
-    "start it with asyncio.run(…), or anyio.run(…, backend='asyncio')"
-)
 _ATTEMPTS = "tutuclient.transport.attempts"
 
 
@@ -63,10 +61,11 @@ class Transport:
         Raises:
             TutuError: The error of the last attempt, with ``outcome``, ``attempts`` and ``request_id``.
         """
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            raise ConfigError(_NO_LOOP) from None
+        loop = running_loop()
+        if (call.settings.observers or EVERYWHERE or logger.isEnabledFor(logging.INFO)) and call.observation is None:
+            observation = observe(call)
+            if observation is not None:
+                return await observation.run(lambda: self.run(call, use))
         pool = self._pools.get(loop) or await self._open_pool()
         if not call.settings.middleware:
             return await self._attempts(pool, call).run(use)

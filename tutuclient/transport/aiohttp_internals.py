@@ -14,6 +14,7 @@ tests of transport run both ways.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 from types import FunctionType
@@ -26,10 +27,15 @@ from aiohttp.connector import BaseConnector, Connection
 from aiohttp.streams import StreamReader
 
 if TYPE_CHECKING:
+    import asyncio
+
     from aiohttp.client_reqrep import ConnectionKey
     from multidict import CIMultiDictProxy
 
     from tutuclient.transport.connection import Connector, Guard, Progress
+
+HEADER_BYTES: Final = 64 * 2**10
+"""The longest line of a head, and the longest header, to accept: aiohttp's own 8,190 bytes are too few for some."""
 
 PRIVATE_NAMES: Final = (
     (StreamReader, "_buffer"),
@@ -80,6 +86,20 @@ MISSING: Final = missing()
 def fast_path() -> bool:
     """Return whether calls may take the fast path: this aiohttp has all it needs, and nobody has switched it off."""
     return not MISSING and os.environ.get("TUTU_FAST_PATH") != "0"
+
+
+def loop_of(held: object) -> asyncio.AbstractEventLoop | None:
+    """Return the loop that a session or a connector belongs to, or None where this aiohttp does not say."""
+    loop: asyncio.AbstractEventLoop | None = getattr(held, "_loop", None)
+    return loop
+
+
+def close_now(connector: BaseConnector) -> None:
+    """Close a connector without waiting, and without aiohttp's warning about one that nobody has closed."""
+    close = getattr(connector, "_close_immediately", None) or getattr(connector, "_close", None)
+    if close is not None:
+        with contextlib.suppress(RuntimeError):  # The loop is closed.
+            close()
 
 
 def is_watched(session: aiohttp.ClientSession) -> bool:

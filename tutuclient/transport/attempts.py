@@ -30,6 +30,7 @@ from tutuclient.transport import aiohttp_internals, exceptions
 from tutuclient.transport.admission import answering_items
 from tutuclient.transport.connection import Guard, Progress, progress_of_attempt
 from tutuclient.transport.deadlines import Limits
+from tutuclient.transport.doors import NotedBody
 from tutuclient.transport.middleware import through
 from tutuclient.transport.reply import Reply
 from tutuclient.wire import rate_headers
@@ -119,6 +120,7 @@ class Attempts:
         self._meta = Meta(attempts=1)
         self._progress = Progress()
         self._admission: Door = pool.admission(call.settings)
+        call.proxy = pool.route
         self._slot: Slot | None = None
         self._refusals: _Refusals | None = None
         self._over = False
@@ -144,6 +146,8 @@ class Attempts:
                     self._pool.budget.put_back(spent)
                     kept = call.stream
                     return result
+                if call.observation is not None:
+                    call.observation.attempt_ends("failed", error, meta)
                 maybe_done = maybe_done or error.outcome == "unknown"
                 error.with_details(attempts=meta.attempts)
                 try:
@@ -169,7 +173,7 @@ class Attempts:
 
     async def _wait_after(self, error: TutuError, number: int, *, maybe_done: bool) -> int:
         """Wait for the next attempt, as ``_pause`` does; ``number`` is what ``_note`` has returned."""
-        call, limits, attempts = self._call, self._limits, self._meta.attempts
+        call, limits = self._call, self._limits
         cost = self._cost(error)
         delay = next_delay(error, number, call.retry, makes_image=call.makes_image)
         if delay is None or delay >= min(limits.left(), self._patience()):
@@ -177,7 +181,7 @@ class Attempts:
         if not self._pool.budget.take(cost):
             error.add_note("not tried again: the client's budget for retries is used up (RetryPolicy.budget)")
             raise error
-        logger.debug("%s: attempt %d: %s; again in %.2f s", call.what, attempts, type(error).__name__, delay)
+        logger.debug("%s: it is tried again in %.2f s", call.shown, delay)
         try:
             await self._end_order(error, maybe_done=maybe_done)
             await asyncio.sleep(delay)
@@ -255,9 +259,8 @@ class Attempts:
     async def _attempt(self, use: Callable[[Reply], Awaitable[T]]) -> T:
         self._slot = self._admission.acquire_nowait() or await self._wait_for_slot()
         call, limits = self._call, self._limits
-        if self._item is not None:
-            self._item.admitted()
-            self._begin_item()
+        if self._item is not None or call.observation is not None:
+            self._begin()
         self._progress = Progress()
         reply: Reply | None = None
         try:
@@ -291,11 +294,16 @@ class Attempts:
 
     def _finish(self, reply: Reply) -> None:
         self._meta.elapsed_s = self._loop.time() - self._started
+        observation = self._call.observation
         if self._call.stream:
             self._pool.streams.add(reply)
+            if observation is not None:
+                observation.opened(reply, self._meta, self._loop)
         else:
             self._limits.ease()
             reply.close()
+            if observation is not None:
+                observation.attempt_ends("answered", None, self._meta)
 
     async def _renew_key(self, source: Callable[[], Awaitable[str] | str]) -> None:
         key = source()
@@ -307,11 +315,15 @@ class Attempts:
         if body is not None and not (self._call.stream and reply is not None and reply.is_open):
             await body.aclose()
 
-    def _begin_item(self) -> None:
-        """Begin the deadline of an item of a run, which has waited for its turn first."""
-        if self._limits.deadline == math.inf:
-            self._started = self._loop.time()
-            self._limits.begin(self._call.timeout.total)
+    def _begin(self) -> None:
+        """Begin an attempt that has got its turn, of an item of a run or of a call that is observed."""
+        if self._item is not None:
+            self._item.admitted()
+            if self._limits.deadline == math.inf:  # The deadline of an item begins when it has waited for its turn.
+                self._started = self._loop.time()
+                self._limits.begin(self._call.timeout.total)
+        if self._call.observation is not None:
+            self._call.observation.attempt_begins(self._meta)
 
     def _give_up(self, reply: Reply | None, why: BaseException | Literal["overloaded", "dropped"]) -> None:
         """Release the slot, with what the end of the attempt says of the relay's load, and the connection."""
@@ -384,7 +396,13 @@ class Attempts:
         call = self._call
         resolving = "" if self._progress.connected else self._pool.resolving(call)
         error = exceptions.timeout_error(
-            kind, call.what, call.seconds(kind), sent=sent, makes_image=call.makes_image, resolving=resolving
+            kind,
+            call.what,
+            call.seconds(kind),
+            sent=sent,
+            makes_image=call.makes_image,
+            resolving=resolving,
+            proxy=call.proxy,
         )
         return error.with_details(request_id=self._meta.request_id)
 
@@ -408,7 +426,7 @@ class Attempts:
             futile += delay if self._pool.slots.total - self._pool.slots.free == 1 else 0.0
             if futile > _FUTILE_S:
                 raise lacking from cause
-            logger.debug("%s: no file descriptors are left; again in %.2f s", self._call.what, delay)
+            logger.debug("%s: no file descriptors are left; again in %.2f s", self._call.shown, delay)
             self._limits.ease()
             try:
                 await asyncio.sleep(delay)
@@ -439,6 +457,8 @@ class Attempts:
             if (stated := rate_headers(response.headers)) is not None:
                 self._admission.headers(self._loop.time(), stated)
             meta.headers_s = meta.elapsed_s = self._loop.time() - self._started
+            if call.observation is not None:
+                call.observation.head(meta)
             if 200 <= status < 300:  # noqa: PLR2004  (2xx)
                 return self._reply(response)
             url = _redirected(response, url)
@@ -484,29 +504,35 @@ class Attempts:
         call, progress, connection = self._call, self._progress, self._progress.connection
         if connection is not None and connection.failure is not None:
             error = connection.failure
+        # Over a session of the caller's, where GET has no body that tells, only aiohttp's class does.
+        connected = progress.connected and (self._pool.door is None or not isinstance(error, exceptions.UNCONNECTED))
         silent = connection is not None and not connection.answered
         progress.stale = progress.reused and silent and isinstance(error, exceptions.DIED)
         return progress.failure or exceptions.broken(
             error,
             call.what,
-            connected=progress.connected,
+            connected=connected,
             sent=progress.sent,
             makes_image=call.makes_image,
             stale=progress.stale and call.once,
-            proxied=call.settings.proxy is not None,
+            proxy=call.proxy,
             resolving="" if progress.connected else self._pool.resolving(call),
         )
 
     async def _request(self, url: str) -> aiohttp.ClientResponse:
         pool, call = self._pool, self._call
-        session = pool.session_once if call.makes_image else pool.session
+        session = pool.session_for(call)
         headers = call.headers
-        data: bytes | AsyncIterator[bytes] | None = None
+        data: bytes | AsyncIterator[bytes] | NotedBody | None = None
         if call.body is not None:
             data = call.body.plain
             if data is None:
                 headers["Content-Length"] = str(call.body.size_bytes)
                 data = _Upload(call.body, self._progress)
+            elif pool.door is not None:
+                data = NotedBody(data, self._progress, call)
+        elif pool.door is not None:
+            self._progress.connected = True  # Nobody tells whether there is a connection yet.
         token = progress_of_attempt.set(self._progress)
         try:
             return await session.request(
@@ -517,7 +543,7 @@ class Attempts:
                 headers=_plain(headers) if aiohttp_internals.is_watched(session) else headers,
                 allow_redirects=False,
                 timeout=pool.connect_timeout(call.timeout),
-                proxy=call.settings.proxy,
+                **pool.request_options,
             )
         finally:
             progress_of_attempt.reset(token)
@@ -525,9 +551,9 @@ class Attempts:
     async def _status_error(self, response: aiohttp.ClientResponse | aiohttp_internals.Response) -> APIError:
         """Return the error for an answer whose status is one."""
         call, meta = self._call, self._meta
-        if response.status == 407 and call.settings.proxy is not None:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
+        if response.status == 407 and call.proxy is not None and not call.proxy.is_socks:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
             response.close()
-            return exceptions.proxy_error(call.what, response.status)
+            return exceptions.proxy_error(call.what, response.status, call.proxy)
         data = b""
         self._limits.ease()
         try:
@@ -539,7 +565,7 @@ class Attempts:
             finally:
                 timer.cancel()
         except UnexpectedResponseError:
-            logger.debug("%s: the error's body is compressed and cannot be read", call.what)
+            logger.debug("%s: the error's body is compressed and cannot be read", call.shown)
         finally:
             response.close()
         meta.headers = Headers(meta.headers)
@@ -574,6 +600,7 @@ class _Upload:
         self._busy = True
         try:
             piece = await anext(self._pieces)
+            progress.connected = True  # Nothing is asked for before; over a session of the caller's nothing else tells.
         except StopAsyncIteration:
             progress.sent = True
             raise

@@ -9,18 +9,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from tutuclient.errors import ConfigError
+from tutuclient.errors import ConfigError, printable
 from tutuclient.settings import SecretBytes, Spent, merged_headers
 
 if TYPE_CHECKING:
     from tutuclient._meta import Meta
-    from tutuclient.settings import RetryPolicy, Settings, Timeout
+    from tutuclient.settings import Proxy, RetryPolicy, Settings, Timeout
+    from tutuclient.transport.observing import Observation
     from tutuclient.wire import Body
 
 _SEPARATORS = re.compile(r"[/\\]")
 _OVERLONG = re.compile(r"%c0%ae", re.IGNORECASE)
 # Nobody encodes a path more often than this; each proxy on the way may decode it once.
 _LAYERS = 4
+# A key of less is what servers get that ask for none; see ``wire.without_key``.
+_SHORTEST_KEY = 8
 
 
 def _check_path(path: str) -> None:
@@ -57,6 +60,7 @@ class Call:
         idempotency_key: The same for all attempts, another for every call; "" for what changes nothing.
         body: What to send, or None.
         fields: What the body was made of, when it is JSON.
+        form_fields: The fields of a body that is a form, without its files.
         timeout: The caller's limits.
         retry: Whether to try again.
         makes_image: The call orders an image, which is billed: it is not repeated when the first may have been made.
@@ -64,17 +68,22 @@ class Call:
         max_bytes: The largest answer to take.
         settings: The client's settings at the time of the call; of several relays those for the one it goes to.
         relays: The settings for each of several relays, whichever it goes to; () for one relay.
+        proxy: What it goes through, once it is being made; or None.
         tokens: How many the answer took, where a limit on them is kept and the relay reports it.
+        observation: What its listeners are told by, from its beginning to its end; None where nobody listens.
     """
 
     __slots__ = (
         "body",
         "fields",
+        "form_fields",
         "idempotency_key",
         "makes_image",
         "max_bytes",
         "method",
+        "observation",
         "own_headers",
+        "proxy",
         "relays",
         "retry",
         "settings",
@@ -93,6 +102,7 @@ class Call:
         *,
         body: Body | None = None,
         fields: Mapping[str, Any] | None = None,
+        form_fields: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         query: str = "",
         timeout: Timeout | None = None,
@@ -111,12 +121,27 @@ class Call:
         self.idempotency_key: str = "" if body is None else f"tutu-{os.urandom(16).hex()}"
         self.body: Body | None = body
         self.fields: Mapping[str, Any] | None = fields
+        self.form_fields: Mapping[str, Any] | None = form_fields
         self.timeout: Timeout = settings.timeout if timeout is None else timeout
         self.retry: RetryPolicy = settings.retry
         self.makes_image: bool = makes_image
         self.stream: bool = stream
         self.max_bytes: int = settings.max_response_bytes
         self.tokens: int | None = None
+        self.observation: Observation | None = None
+        self.proxy: Proxy | None = None
+
+    @property
+    def shown(self) -> str:
+        """Method and path for the log, without a query, in which some relays want the key."""
+        text, key = printable(self.what.partition("?")[0], 200), str(self.settings.api_key)
+        return text.replace(key, "***") if len(key) >= _SHORTEST_KEY else text
+
+    @property
+    def model(self) -> str:
+        """The model that is asked, or "": any endpoint may be called, also with a list for its body."""
+        fields: object = self.form_fields if self.fields is None else self.fields
+        return str(fields.get("model") or "") if isinstance(fields, Mapping) else ""
 
     def seconds(self, kind: str) -> float | None:
         """Return how many seconds a limit has, for messages; None for one that the caller cannot set."""
@@ -128,14 +153,23 @@ class Call:
         What the hook raises is logged: an answer that was paid for must not be lost over it.
         """
         self.tokens = getattr(usage, "total_tokens", None)
+        if self.observation is not None and usage is not None:
+            self.observation.used(usage)
         hook = self.settings.on_usage
         if hook is None or usage is None:
             return
-        model = str(self.fields.get("model", "")) if isinstance(self.fields, Mapping) else ""  # Any page: also a list.
         try:
-            hook(Spent(what=self.what, model=model, usage=usage, meta=meta))
+            cost = self._cost(self.model, usage)
+            hook(Spent(what=self.what, model=self.model, usage=usage, meta=meta, cost=cost))
         except Exception as error:  # noqa: BLE001  (as said above)
-            logger.warning("%s: on_usage raised %s", self.what, type(error).__name__)
+            logger.warning("%s: on_usage raised %s", self.shown, type(error).__name__)
+
+    def _cost(self, model: str, usage: object) -> float | None:
+        prices = self.settings.prices
+        if prices is None:
+            return None
+        asked = self.fields.get("n") if isinstance(self.fields, Mapping) and "/images/" in self.what else 1
+        return prices.cost(model, usage, images=asked if isinstance(asked, int) and asked > 0 else 1)
 
     @property
     def once(self) -> bool:
@@ -157,6 +191,8 @@ class Call:
             headers.setdefault("Content-Type", self.body.content_type)
             if self.body.content_type.startswith("multipart/"):  # Only the form knows its boundary.
                 headers = merged_headers(headers, {"Content-Type": self.body.content_type})
+        if self.observation is not None and self.observation.headers:
+            headers = merged_headers(headers, self.observation.headers)
         return headers
 
     def request(self, start: bytes) -> SecretBytes | None:
@@ -168,6 +204,11 @@ class Call:
         common, body = self.settings.header_lines, self.body
         if common is None or self.own_headers is not None:
             return None
+        if self.observation is not None:
+            lines = self.observation.header_lines()
+            if lines is None:
+                return None
+            start += lines
         if body is None:
             return SecretBytes(b"%s%s\r\n" % (start, common))
         plain = body.plain

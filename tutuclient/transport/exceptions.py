@@ -24,20 +24,29 @@ from tutuclient.errors import (
     UnexpectedResponseError,
     printable,
 )
+from tutuclient.transport.certificates import about_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from tutuclient.errors import TutuError
+    from tutuclient.settings import Proxy
 
 
 class EndlessInterimError(aiohttp.ClientError):
     """The relay sends interim answers (1xx) without end, and no final one."""
 
 
+class SocksError(aiohttp.ClientConnectionError):
+    """A SOCKS proxy cannot be reached, or does not connect."""
+
+
 CAUGHT: Final = (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError)
 """Everything that aiohttp, the TLS layer and the sockets raise while a call is made."""
+
+UNCONNECTED: Final = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.ConnectionTimeoutError)
+"""What aiohttp's connectors raise, and nothing else does: there was no connection."""
 
 DIED: Final = (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError)
 """What says that a connection is gone, before any of an answer came over it."""
@@ -49,10 +58,20 @@ _NOT_SENT: tuple[tuple[type[BaseException], str], ...] = (
     ),
     (aiohttp.ClientConnectorSSLError, "TLS with the relay failed ({0}); is it http:// perhaps, or a proxy in between?"),
     (aiohttp.ClientConnectorDNSError, "the relay's name cannot be looked up ({0}); check base_url and the network"),
-    (aiohttp.ClientProxyConnectionError, "the proxy cannot be reached ({0}); check proxy="),
+    (aiohttp.ClientProxyConnectionError, "the proxy cannot be reached ({0})"),
+    (SocksError, "the SOCKS proxy cannot be reached, or does not connect ({0})"),
     (aiohttp.ClientConnectorError, "the relay cannot be reached ({0}); check base_url, and whether it runs"),
     (aiohttp.ConnectionTimeoutError, "no connection within timeout.connect"),
     (aiohttp.InvalidURL, "base_url is not an address that aiohttp can use"),
+)
+# The same, where it is the proxy's own TLS or name that failed.
+_TO_THE_PROXY: tuple[tuple[type[BaseException], str], ...] = (
+    (
+        aiohttp.ClientConnectorCertificateError,
+        "the proxy's certificate cannot be trusted ({0}); verify= takes the file of a private authority",
+    ),
+    (aiohttp.ClientConnectorSSLError, "TLS with the proxy failed ({0}); is it http:// perhaps?"),
+    (aiohttp.ClientConnectorDNSError, "the proxy's name cannot be looked up ({0})"),
 )
 _SENT: tuple[tuple[type[BaseException], str], ...] = (
     (aiohttp.ClientPayloadError, "the answer broke off ({0})"),
@@ -65,6 +84,11 @@ _SENT: tuple[tuple[type[BaseException], str], ...] = (
 _CERTIFICATE_REQUIRED = (
     "the relay, or what stands before it, asks for a client certificate; verify= takes an ssl.SSLContext that has one "
     "(load_cert_chain)"
+)
+_CERTIFICATE_REFUSED = "the relay, or what stands before it, does not accept the client certificate in verify= ({0})"
+# What the other side says of our certificate, by OpenSSL's names of the alerts: RFC 8446, section 6.2.
+_REFUSALS = re.compile(
+    r"ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|UNSUPPORTED_CERTIFICATE|CERTIFICATE_(?:REVOKED|EXPIRED|UNKNOWN)|ACCESS_DENIED)"
 )
 _STALE = (
     "the relay closed an idle connection in the moment it was used again, without a byte of an answer; it may have "
@@ -128,7 +152,7 @@ def broken(
     sent: bool,
     makes_image: bool,
     stale: bool = False,
-    proxied: bool = False,
+    proxy: Proxy | None = None,
     resolving: str = "",
 ) -> APIError:
     """Return our error for one that ended an attempt.
@@ -140,41 +164,57 @@ def broken(
         sent: The request was sent to its end; a relay cannot work on half of one.
         makes_image: The call orders an image.
         stale: An idle connection died under the call, and the caller forbids to send it again.
-        proxied: A proxy stands in between.
+        proxy: What stands in between, or None.
         resolving: The name that was being looked up, or "".
     """
     if not connected or _lacks_certificate(error):
-        return _before_connection(error, what, resolving, proxied=proxied)
+        return _before_connection(error, what, resolving, proxy)
+    by = through(proxy)
     words = next(words for kind, words in _SENT if isinstance(error, kind)).format(_describe(error))
     if not sent:
-        return _not_sent(error, f"{what}: {words} before the request was sent to its end")
+        return _not_sent(error, f"{what}: {words} before the request was sent to its end{by}")
     if stale:
-        return APIConnectionError(f"{what}: {_STALE}")
+        return APIConnectionError(f"{what}: {_STALE}{by}")
     for unread, why in _UNREAD:
         if unread(error):
             return UnexpectedResponseError(f"{what}: {why}")
     if makes_image:
         return OutcomeUnknownError(
             f"{what}: {words}. The image may have been made and billed, so the request was not sent again: "
-            "look into the relay's log first; RetryPolicy(resend_unknown=True) allows sending it twice"
+            f"look into the relay's log first; RetryPolicy(resend_unknown=True) allows sending it twice{by}"
         )
-    return APIConnectionError(f"{what}: {words}")
+    return APIConnectionError(f"{what}: {words}{by}")
 
 
-def _before_connection(error: BaseException, what: str, resolving: str, *, proxied: bool) -> APIConnectionError:
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return proxy_error(what, error.status)
+def through(proxy: Proxy | None) -> str:
+    """Return the words for a proxy that was used, without its password, and for where that setting came from."""
+    return "" if proxy is None else f"; through the proxy {printable(str(proxy), 200)}"
+
+
+def _before_connection(error: BaseException, what: str, resolving: str, proxy: Proxy | None) -> APIConnectionError:
+    if isinstance(error, aiohttp.ClientHttpProxyError) and proxy is not None:
+        return proxy_error(what, error.status, proxy)
+    by = through(proxy)
     if _lacks_certificate(error):
-        return _not_sent(error, f"{what}: {_CERTIFICATE_REQUIRED}")
-    words = next(words for kind, words in (*_NOT_SENT, *_SENT) if isinstance(error, kind)).format(_describe(error))
+        words = _CERTIFICATE_REQUIRED if "CERTIFICATE_REQUIRED" in str(error) else _CERTIFICATE_REFUSED
+        return _not_sent(error, f"{what}: {words.format(_describe(error))}{by}")
+    to_proxy = (
+        proxy is not None
+        and isinstance(error, aiohttp.ClientConnectorError)
+        and (error.host, error.port) == (proxy.host, proxy.port)
+    )
+    table = (*(_TO_THE_PROXY if to_proxy else ()), *_NOT_SENT, *_SENT)
+    words = next(words for kind, words in table if isinstance(error, kind)).format(_describe(error))
     late = about_dns(resolving) if isinstance(error, TimeoutError) else ""
-    if proxied and not late and "proxy" not in words:
-        late = "; it goes through a proxy: check proxy= too"
-    return _not_sent(error, f"{what}: {words}{late}")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        late = about_variables()
+    return _not_sent(error, f"{what}: {words}{late}{by}")
 
 
 def _lacks_certificate(error: BaseException) -> bool:
-    return isinstance(error, OSError) and "CERTIFICATE_REQUIRED" in str(error)
+    """Return whether the other side wants a client certificate, or another one. Then it has read nothing."""
+    said = str(error) if isinstance(error, OSError) else ""
+    return "CERTIFICATE_REQUIRED" in said or _REFUSALS.search(said) is not None
 
 
 def _not_sent(error: BaseException, message: str) -> APIConnectionError:
@@ -183,14 +223,15 @@ def _not_sent(error: BaseException, message: str) -> APIConnectionError:
     return cls(message, outcome="not_sent", code="certificate" if untrusted else None)
 
 
-def proxy_error(what: str, status: int) -> APIConnectionError:
+def proxy_error(what: str, status: int, proxy: Proxy) -> APIConnectionError:
     """Return the error for a proxy that refuses a request; a 3xx or 4xx would be the same a second time."""
-    advice = "check proxy="
+    advice = ""
     if status == 407:  # noqa: PLR2004  (RFC 9110, section 15.5.8)
-        advice = "it asks for a user name and a password: proxy='http://user:password@host:port'"
+        asks = "it asks for a user name and a password, written as http://user:password@host:port"
+        advice = f"; {asks if proxy.login is None else 'it does not take the user name and the password'}"
     is_final = 300 <= status < 500 and status not in {408, 429}  # noqa: PLR2004  (3xx and 4xx)
     return APIConnectionError(
-        f"{what}: the proxy refused the connection (status {status}); {advice}",
+        f"{what}: the proxy refused the connection (status {status}){advice}{through(proxy)}",
         outcome="not_sent",
         code="proxy" if is_final else None,
     )
@@ -246,12 +287,20 @@ def about_dns(host: str) -> str:
 
 
 def timeout_error(
-    kind: str, what: str, seconds: float | None, *, sent: bool, makes_image: bool = False, resolving: str = ""
+    kind: str,
+    what: str,
+    seconds: float | None,
+    *,
+    sent: bool,
+    makes_image: bool = False,
+    resolving: str = "",
+    proxy: Proxy | None = None,
 ) -> APITimeoutError:
     """Return the error for a limit that expired; ``resolving`` is the name that was being looked up."""
     cls, words = _LIMITS[kind]
     paid = ". The image may have been made and billed: look into the relay's log before you repeat the call"
     return cls(
-        f"{what}: {words.format(f'{seconds or 0:g}')}{paid if sent and makes_image else ''}{about_dns(resolving)}",
+        f"{what}: {words.format(f'{seconds or 0:g}')}{paid if sent and makes_image else ''}{about_dns(resolving)}"
+        f"{through(proxy)}",
         outcome="unknown" if sent else "not_sent",
     )

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ssl
-import warnings
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -16,22 +14,23 @@ import aiohttp
 from yarl import URL
 
 from tutuclient._threads import closes_generators
-from tutuclient.errors import ConfigError
 from tutuclient.limits import RetryBudget
 from tutuclient.transport import aiohttp_internals
 from tutuclient.transport.admission import Admission, Room, new_pace
+from tutuclient.transport.certificates import context_of
 from tutuclient.transport.connection import Connector, Names
 from tutuclient.transport.deadlines import Timer
+from tutuclient.transport.doors import Door
 from tutuclient.transport.relays import Relays
+from tutuclient.transport.tunnels import request_options, socks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from tutuclient.settings import Settings, Timeout
+    from tutuclient.settings import Proxy, Settings, Timeout
     from tutuclient.transport.call import Call
     from tutuclient.transport.reply import Reply
 
-_HEADER_BYTES = 64 * 2**10
 _KEEPALIVE_S = 15.0
 # Addresses, and keys, to remember: enough for every endpoint; queries may vary without end.
 _MANY = 1000
@@ -46,6 +45,9 @@ class Pool:
 
     Attributes:
         connectors: One for connections that are kept alive and, once one is needed, one for those used once.
+        door: The session or the connector that the caller brought along, or None.
+        route: The proxy that all calls go through, or None: they go to one origin.
+        request_options: Further keywords for aiohttp's session.
         relays: Where the client has several, what is known of them; else None.
     """
 
@@ -53,8 +55,10 @@ class Pool:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.closed: bool = False
         self.timer: Timer = Timer(self.loop)
-        self.slots: Room = Room(settings.slots)
-        self.header_bytes: int = _HEADER_BYTES
+        self.door: Door | None = Door(settings) if settings.has_door else None
+        most = None if self.door is None else self.door.slots
+        self.slots: Room = Room(settings.slots if most is None else min(settings.slots, most))
+        self.header_bytes: int = aiohttp_internals.HEADER_BYTES
         self.budget: RetryBudget = RetryBudget(settings.retry.budget)
         self._settings = settings
         self._admissions: dict[tuple[str, object], Admission] = {}
@@ -64,13 +68,17 @@ class Pool:
         self._targets: dict[tuple[str, str], tuple[aiohttp.ClientRequest, bytes]] = {}
         self.fast_path: bool = aiohttp_internals.fast_path()
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
-        self._ssl = _ssl_of(settings)
+        self._ssl = context_of(settings.verify)
         self._names = Names()
+        self.route: Proxy | None = settings.route
+        self.request_options: dict[str, Any] = request_options(self.route)
+        if self.door is not None:
+            self.request_options |= self.door.request_options
         self.connector: Connector = self._new_connector(keepalive_timeout=_KEEPALIVE_S)
         self.connectors: list[Connector] = [self.connector]
-        self.session: aiohttp.ClientSession = _session(self.connector)
+        self.session: aiohttp.ClientSession = _session(self.connector, settings)
         self.streams: WeakSet[Reply] = WeakSet()
-        self._guardian = _until_shutdown(self.connectors, self.streams)
+        self._guardian = _until_shutdown(self.connectors, self.streams, self.door)
         self.relays: Relays | None = None
         if settings.relays or settings.relay is not None:
             self.relays = Relays(settings, self.loop, self.admission)
@@ -100,6 +108,9 @@ class Pool:
                 self.slots.admissions.remove(admission)
 
     def _new_connector(self, **options: Any) -> Connector:
+        if self.route is not None and self.route.is_socks:
+            guarded: Connector = socks(guarded=True)(proxy=self.route, limit=0, ssl=self._ssl, **options)
+            return guarded
         return Connector(limit=0, ssl=self._ssl, resolver=self._names, ttl_dns_cache=30, **options)
 
     @functools.cached_property
@@ -107,7 +118,17 @@ class Pool:
         """The session for calls that order images; most clients never need it."""
         connector = self._new_connector(force_close=True)
         self.connectors.append(connector)
-        return _session(connector)
+        return _session(connector, self._settings)
+
+    def session_for(self, call: Call) -> aiohttp.ClientSession:
+        """Return the session that a call is made with.
+
+        Raises:
+            ConfigError: It is the caller's, and was closed.
+        """
+        if self.door is not None:
+            return self.door.opened()
+        return self.session_once if call.makes_image else self.session
 
     async def close_at_shutdown(self) -> None:
         """Make the loop close the connections when it shuts down and nobody has closed the client.
@@ -131,10 +152,10 @@ class Pool:
     def fast_request(self, call: Call) -> tuple[aiohttp.ClientRequest, bytes] | None:
         """Return where a call connects to and the bytes to send there, or None when it takes the public path.
 
-        That is for what needs ``ClientSession``: proxies, connections used once, uploads in pieces, headers that need
-        checks, and whoever observes the session.
+        That is for what needs ``ClientSession``: the caller's own, proxies, connections used once, uploads in pieces,
+        headers that need checks, and whoever observes the session.
         """
-        if not self.fast_path or call.makes_image or call.settings.proxy is not None:
+        if not self.fast_path or call.makes_image or self.request_options:
             return None
         if aiohttp_internals.is_watched(self.session):
             return None
@@ -151,7 +172,7 @@ class Pool:
 
     def resolving(self, call: Call) -> str:
         """Return the name that a call waits for, the relay's or the proxy's; "" once it has been found."""
-        host = self.url(call.settings.proxy or call.url).raw_host or ""
+        host = self.url(call.url if self.route is None else self.route.address).raw_host or ""
         return host if self._names.waiting[host] else ""
 
     def connect_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
@@ -167,7 +188,7 @@ class Pool:
         self.closed = True
         try:
             await self._guardian.aclose()
-            await _close(self.connectors, self.streams)
+            await _close(self.connectors, self.streams, self.door)
         finally:
             self.abandon()  # Also when closing is cancelled: nobody else would.
 
@@ -178,6 +199,8 @@ class Pool:
         for connector in self.connectors:
             connector.abort()
         self.session.detach()
+        if self.door is not None:
+            self.door.abandon()
         if "session_once" in vars(self):
             self.session_once.detach()
 
@@ -186,41 +209,34 @@ class Pool:
             self.abandon()
 
 
-async def _until_shutdown(connectors: list[Connector], streams: WeakSet[Reply]) -> AsyncGenerator[None, None]:
+async def _until_shutdown(
+    connectors: list[Connector], streams: WeakSet[Reply], door: Door | None
+) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        await _close(connectors, streams)
+        await _close(connectors, streams, door)
 
 
-async def _close(connectors: list[Connector], streams: WeakSet[Reply]) -> None:
+async def _close(connectors: list[Connector], streams: WeakSet[Reply], door: Door | None) -> None:
     for stream in list(streams):  # Else aiohttp warns at their end, when there is no loop, that nobody closed them.
         stream.close()
     for connector in connectors:
         connector.abort()  # Closing alone sends first what is still to be sent.
     for connector in connectors:
         await connector.close()
+    if door is not None:
+        await door.aclose()
 
 
-def _session(connector: Connector) -> aiohttp.ClientSession:
+def _session(connector: Connector, settings: Settings) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trust_env=False,
         timeout=aiohttp.ClientTimeout(total=None),
-        max_line_size=_HEADER_BYTES,
-        max_field_size=_HEADER_BYTES,
+        max_line_size=aiohttp_internals.HEADER_BYTES,
+        max_field_size=aiohttp_internals.HEADER_BYTES,
+        trace_configs=list(settings.trace_configs),
     )
-
-
-def _ssl_of(settings: Settings) -> ssl.SSLContext | bool:
-    verify = settings.verify
-    if isinstance(verify, ssl.SSLContext | bool):
-        if verify is False:
-            warnings.warn("verify=False: the relay's certificate is not checked", stacklevel=2)
-        return verify
-    try:
-        return ssl.create_default_context(cafile=verify)
-    except (OSError, TypeError) as error:
-        raise ConfigError(f"verify={verify!r}: no certificates can be read there ({error})") from error

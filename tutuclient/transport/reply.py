@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import aiohttp
 
@@ -12,7 +12,7 @@ from tutuclient.errors import APIConnectionError, APITimeoutError, TutuError, Un
 from tutuclient.transport import aiohttp_internals, exceptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from multidict import CIMultiDictProxy
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from tutuclient.transport.admission import Slot
     from tutuclient.transport.call import Call
     from tutuclient.transport.deadlines import Kind, Limits
+    from tutuclient.transport.observing import How
 
+T = TypeVar("T")
 
 # What Content-Encoding says where nothing is encoded, beside the names of character sets. Sources: a gateway in front
 # of Dify ("none"), chat routes of Next.js and Flask ("utf-8"); RFC 2045 (the encodings of mail).
@@ -142,7 +144,12 @@ class Reply:
 
     def _translate(self, error: BaseException) -> TutuError:
         problem = self._late or exceptions.broken(
-            error, self.call.what, connected=True, sent=True, makes_image=self.call.makes_image
+            error,
+            self.call.what,
+            connected=True,
+            sent=True,
+            makes_image=self.call.makes_image,
+            proxy=self.call.proxy,
         )
         return problem.with_details(request_id=self.meta.request_id)
 
@@ -181,6 +188,11 @@ class Reply:
             pass
         return data[:limit]
 
+    def watched(self, reader: object, items: Iterator[T]) -> Iterator[T]:
+        """Return the items that a reader made of the last bytes; whoever observes the call is told of each."""
+        observation = self.call.observation
+        return items if observation is None else observation.watched(reader, items)
+
     @property
     def at_end(self) -> bool:
         """Whether the body has been read to its end, so that the connection serves again."""
@@ -194,9 +206,16 @@ class Reply:
     def fail(self, kind: Kind) -> None:
         """Close it because a limit has expired, and fail the read that waits, or the next one."""
         self._late = exceptions.timeout_error(
-            kind, self.call.what, self.call.seconds(kind), sent=True, makes_image=self.call.makes_image
+            kind,
+            self.call.what,
+            self.call.seconds(kind),
+            sent=True,
+            makes_image=self.call.makes_image,
+            proxy=self.call.proxy,
         )
         self._content.set_exception(self._late)
+        if self.call.observation is not None:  # Before it is closed, which is another end.
+            self.call.observation.raised(self, self._late)
         self.close()
 
     def stamp(self) -> None:
@@ -210,10 +229,14 @@ class Reply:
             response.close()
             if self._slot is not None:
                 self._slot.release("done", self.call.tokens)
+            if self.call.observation is not None:
+                self.call.observation.closed(self)
 
-    def drop(self) -> None:
+    def drop(self, how: How) -> None:
         """Close it from a finalizer, which may run in any thread, while a loop must be called in its own."""
         loop = self.limits.loop
+        if self.call.observation is not None:
+            self.call.observation.dropped(id(self), loop, how)
         if loop.is_running() and threading.get_ident() != self._thread:
             loop.call_soon_threadsafe(self._end)
         else:

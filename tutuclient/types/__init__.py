@@ -100,3 +100,5 @@ from tutuclient.types.parsed import ParsedChatCompletionMessage as ParsedChatCom
 from tutuclient.types.parsed import ParsedChoice as ParsedChoice
 from tutuclient.types.parsed import ParsedFunction as ParsedFunction
 from tutuclient.types.parsed import ParsedFunctionToolCall as ParsedFunctionToolCall
+from tutuclient.types.prices import Price as Price
+from tutuclient.types.prices import Prices as Prices

@@ -508,6 +508,11 @@ class ChatCompletion(Answer, frozen=True, kw_only=True):
     if not TYPE_CHECKING:  # A checker is to find names that are misspelt.
         __getattr__ = unknown_field
 
+    def _repr_html_(self) -> str:
+        from tutuclient.types import showing  # noqa: PLC0415  (for notebooks alone)
+
+        return showing.completion(self)
+
     @property
     def extra(self) -> dict[str, Any]:
         """The top-level fields of the answer that this client has no name for; of a stream, those of its chunks."""

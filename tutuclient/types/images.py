@@ -217,6 +217,11 @@ class ImagesResponse(Answer, frozen=True, kw_only=True):
     safety_identifier: str | None = None
     svg_usage: SvgUsage | None = None
 
+    def _repr_html_(self) -> str:
+        from tutuclient.types import showing  # noqa: PLC0415  (for notebooks alone)
+
+        return showing.images(self)
+
     @property
     def images(self) -> list[GeneratedImage]:
         """The images of ``data``, in its order: to be read, or saved."""
@@ -253,6 +258,11 @@ class ImageStreamEvent(Answer, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         _sort_out(self)
+
+    def _repr_html_(self) -> str:
+        from tutuclient.types import showing  # noqa: PLC0415  (for notebooks alone)
+
+        return showing.images(self)
 
     @property
     def has_picture(self) -> bool:

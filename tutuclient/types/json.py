@@ -160,3 +160,20 @@ def _without_surrogates(value: Any) -> Any:
 
 
 PATIENT = json.JSONDecoder(strict=False, parse_constant=lambda _: None, parse_int=_whole, parse_float=_finite)
+
+
+def number_of(value: object) -> float | None:
+    """Return a number, which relays may write as text; None for what is none, for NaN and for infinity."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    # An int of more than 308 digits, which JSON may hold.
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None

@@ -67,6 +67,8 @@ from tutuclient.wire.messages import check_detail as check_detail
 from tutuclient.wire.messages import is_part as is_part
 from tutuclient.wire.messages import is_source as is_source
 from tutuclient.wire.messages import prepared_messages as prepared_messages
+from tutuclient.wire.prices import USUAL_POINTS as USUAL_POINTS
+from tutuclient.wire.prices import read_prices as read_prices
 from tutuclient.wire.redaction import without_key as without_key
 from tutuclient.wire.shapes import in_order as in_order
 from tutuclient.wire.transcripts import PLAIN_FORMATS as PLAIN_FORMATS

@@ -97,6 +97,7 @@ def test_a_sample_prices_the_rest_which_then_goes_on_from_there(tutu: Callable[.
     priced = tutu("batch", "run", "photos", WHAT, "-o", "run", "--sample", "3", "--json").json["price"]
     assert (priced["left"], asked(relay)) == (2, 3)
     assert priced["tokens"] == round(priced["tokens_an_item"] * 2)
+    assert priced["listed"] == pytest.approx(2 * 0.0002), "what the embedded relay's own page says of two calls"
     assert tutu("batch", "run", "photos", WHAT, "-o", "run").code == 0
     assert asked(relay) == 5
 

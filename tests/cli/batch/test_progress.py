@@ -6,22 +6,7 @@ import time
 
 import pytest
 
-from tutuclient.cli.batch.progress import Progress, State, clock, short
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [(0, "0:00"), (7.4, "0:07"), (59.6, "1:00"), (754, "12:34"), (3723, "1:02:03"), (273_900, "3 d 04:05")],
-)
-def test_times_are_for_people(seconds: float, shown: str) -> None:
-    assert clock(seconds) == shown
-
-
-@pytest.mark.parametrize(
-    ("number", "shown"), [(0, "0"), (950, "950"), (12_345, "12.3k"), (4_560_000, "4.56M"), (7e9, "7G")]
-)
-def test_numbers_are_for_people(number: float, shown: str) -> None:
-    assert short(number) == shown
+from tutuclient.cli.batch.progress import Progress, State
 
 
 def test_what_is_left_is_never_less_than_nothing() -> None:

@@ -68,6 +68,9 @@ def test_the_rest_is_priced_as_far_as_it_is_known(capsys: pytest.CaptureFixture[
     ended = Ended(BatchSummary(done=2), 2)
     price = {"left": 1180, "tokens_an_item": 812.4, "tokens": 958_000}
     assert "  the 1,180 left would take about 958k tokens (812 tokens an item)\n" in shown(capsys, ended, price)
+    page = "1.18 USD by the relay's price page, for its usual group"
+    assert f"(812 tokens an item); {page}\n" in shown(capsys, ended, {**price, "listed": 1.18})
+    assert f"left would take {page}\n" in shown(capsys, ended, {**price, "tokens": None, "listed": 1.18})
     more = {**price, "money": 1.2345, "unit": "USD"}
     assert "and 1.23 USD by what the balance lost meanwhile" in shown(capsys, ended, more)
     assert "cannot be priced: the relay tells no tokens" in shown(capsys, ended, {**price, "tokens": None})

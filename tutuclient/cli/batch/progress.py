@@ -14,6 +14,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from tutuclient.batch.progress import clock, short
+
 if TYPE_CHECKING:
     from typing import Self
 
@@ -25,9 +27,6 @@ EVERY_S: Final = 5.0
 
 _RECENT_S: Final = 30.0
 _REDRAWN: Final = 5  # times a second
-_MINUTE: Final = 60
-_HOUR: Final = 3600
-_DAY: Final = 86_400
 
 
 @dataclass
@@ -180,21 +179,3 @@ class Progress:
         )
         text = Text(self.words(), "dim")
         return Group(row, text, Text(state.note, "yellow")) if state.note else Group(row, text)
-
-
-def clock(seconds: float) -> str:
-    """Return a time for people: 0:07, 12:34, 1:02:03, 3 d 04:05."""
-    whole = int(seconds + 0.5)
-    if whole >= _DAY:
-        return f"{whole // _DAY} d {whole % _DAY // _HOUR:02}:{whole % _HOUR // _MINUTE:02}"
-    if whole >= _HOUR:
-        return f"{whole // _HOUR}:{whole % _HOUR // _MINUTE:02}:{whole % _MINUTE:02}"
-    return f"{whole // _MINUTE}:{whole % _MINUTE:02}"
-
-
-def short(number: float) -> str:
-    """Return a number for people: 950, 12.3k, 4.56M."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{unit}"
-    return f"{number:,.0f}"

@@ -277,7 +277,21 @@ class Work:
         lost = spent(before, after)
         if before is not None and lost and now:
             price["money"], price["unit"] = lost / now * left, before.unit
+        each = await self._listed(found.tokens_in / asked, found.tokens_out / asked)
+        if each is not None:
+            price["listed"] = each * left
         return price
+
+    async def _listed(self, asked: float, told: float) -> float | None:
+        """Return what an item costs by the relay's price page, in its unit; None where there is none."""
+        with suppress(TutuError, TimeoutError):
+            async with asyncio.timeout(_BALANCE_S):
+                price = (await self._client.with_options(max_retries=0).prices()).of(self._command.model)
+                if price is not None and price.per_call is not None:
+                    return price.per_call
+                if price is not None and asked + told and price.input is not None and price.output is not None:
+                    return (asked * price.input + told * price.output) / 1e6
+        return None
 
 
 # --- Ctrl-C ---

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from tutuclient.batch import folder
 from tutuclient.batch.items import digest
 from tutuclient.batch.journal import Keys, encodable
-from tutuclient.cli.batch.progress import clock, short
+from tutuclient.batch.progress import clock, short
 from tutuclient.cli.output import human_size, note, print_error, print_json, write
 from tutuclient.cli.running import as_options
 from tutuclient.errors import printable
@@ -169,12 +169,16 @@ def _lines(ended: Ended, price: dict[str, Any] | None, run: Path, command: Comma
 def _priced(price: dict[str, Any] | None) -> list[str]:
     if price is None or not price["left"]:
         return []
+    listed = f"{price['listed']:,.3g} USD by the relay's price page, for its usual group" if "listed" in price else ""
+    if price["tokens"] is None and listed:
+        return [f"  the {price['left']:,} left would take {listed}"]
     if price["tokens"] is None:
         return [f"  the {price['left']:,} left cannot be priced: the relay tells no tokens"]
     money = ""
     if "money" in price:
         unit = f" {price['unit']}" if price["unit"] else ""
         money = f", and {price['money']:,.3g}{unit} by what the balance lost meanwhile (also to other users of the key)"
+    money += f"; {listed}" if listed else ""
     each = f"{price['tokens_an_item']:,.0f} tokens an item"
     return [f"  the {price['left']:,} left would take about {short(price['tokens'])} tokens ({each}){money}"]
 

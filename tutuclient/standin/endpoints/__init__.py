@@ -37,6 +37,7 @@ _OPEN: dict[str, Endpoint] = {
     "/dashboard/billing/usage": panel.billing(Account.usage),
     "/api/usage/token": panel.billing(Account.token_usage),
     "/api/status": panel.status,
+    "/api/pricing": panel.pricing,
 }
 # The model that new-api takes when a request names none.
 _USUAL_MODELS = {

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tutuclient.testing.account import POINTS_PER_UNIT, Account
+from tutuclient.testing.account import ANSWER_POINTS, IMAGE_POINTS, POINTS_PER_UNIT, Account
 from tutuclient.testing.exchange import Exchange
 
 MODELS = {
@@ -70,6 +70,25 @@ async def status(exchange: Exchange) -> web.StreamResponse:
         "server_address": exchange.stage.origin,
     }
     return exchange.respond({"success": True, "message": "", "data": data})
+
+
+async def pricing(exchange: Exchange) -> web.StreamResponse:
+    """GET /api/pricing, for which no key is needed: what ``Account`` charges, and a group that pays half."""
+    data = [
+        {
+            "model_name": name,
+            "quota_type": 1,
+            "model_ratio": 0,
+            "model_price": (IMAGE_POINTS if "image" in name or "dall-e" in name else ANSWER_POINTS) / POINTS_PER_UNIT,
+            "owner_by": "",
+            "completion_ratio": 0,
+            "enable_groups": ["default", "half"],
+        }
+        for name in MODELS
+    ]
+    groups = {"default": 1, "half": 0.5}
+    usable = {"default": "默认分组", "half": "半价分组"}
+    return exchange.respond({"success": True, "data": data, "group_ratio": groups, "usable_group": usable})
 
 
 def _model(name: str, *, newer: bool) -> dict[str, Any]:

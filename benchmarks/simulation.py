@@ -19,13 +19,16 @@ from tutuclient.pace import Pace, Stated, Ticket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+OK, REFUSED, OVERLOADED = 200, 429, 503
 SECONDS = 600.0
 REFUSAL_S = 0.08
 SERVICE_S = 3.0
 
 
 class Answer(NamedTuple):
-    status: int = 200
+    """A status, with what the relay says of its limit beside it."""
+
+    status: int = OK
     retry_after: float | None = None
     stated: Stated | None = None
 
@@ -33,10 +36,13 @@ class Answer(NamedTuple):
 class Relay(Protocol):
     """Answers a request by its time and by how many it is serving."""
 
-    def answer(self, now: float, serving: int) -> Answer: ...
+    def answer(self, now: float, serving: int) -> Answer:
+        """Answer a request that arrives at ``now``, while so many are being served."""
+        ...
 
 
 def constant(rate: float) -> Callable[[float], float]:
+    """Return a rate that does not move."""
     return lambda _: rate
 
 
@@ -54,6 +60,7 @@ class Bucket:
         self.level = self.size
 
     def answer(self, now: float, serving: int) -> Answer:  # noqa: ARG002  (it does not count them)
+        """Answer a request."""
         rate = self.rate(now)
         self.level = min(self.size, self.level + (now - self.at) * rate)
         self.at = now
@@ -62,7 +69,7 @@ class Bucket:
             return Answer()
         if self.refusals_cost:
             self.level = max(-self.size, self.level - 1)
-        return Answer(429, math.ceil((1 - self.level) / rate) if self.says_when else None)
+        return Answer(REFUSED, math.ceil((1 - self.level) / rate) if self.says_when else None)
 
 
 class Log:
@@ -73,10 +80,11 @@ class Log:
         self.requests, self.seconds, self.states = requests, seconds, states
 
     def answer(self, now: float, serving: int) -> Answer:  # noqa: ARG002  (it does not count them)
+        """Answer a request."""
         while self.log and self.log[0] <= now - self.seconds:
             self.log.popleft()
         if len(self.log) >= self.requests:
-            return Answer(429, None, Stated(self.requests, self.seconds) if self.states else None)
+            return Answer(REFUSED, None, Stated(self.requests, self.seconds) if self.states else None)
         self.log.append(now)
         return Answer()
 
@@ -89,9 +97,10 @@ class InFlight:
     states: bool = False
 
     def answer(self, now: float, serving: int) -> Answer:  # noqa: ARG002  (it has no clock)
+        """Answer a request."""
         if serving < self.most:
             return Answer()
-        return Answer(429, None, Stated(None, None)) if self.states else Answer(429, 1.0)
+        return Answer(REFUSED, None, Stated(None, None)) if self.states else Answer(REFUSED, 1.0)
 
 
 class Strays:
@@ -102,8 +111,9 @@ class Strays:
         self.share, self.behind = share, behind
 
     def answer(self, now: float, serving: int) -> Answer:
+        """Answer a request."""
         if self.draw.random() < self.share:
-            return Answer(429)
+            return Answer(REFUSED)
         return Answer() if self.behind is None else self.behind.answer(now, serving)
 
 
@@ -115,9 +125,11 @@ class Queue:
         self.free = [0.0] * slots
 
     def answer(self, now: float, serving: int) -> Answer:  # noqa: ARG002  (it has no clock)
-        return Answer(503) if serving >= self.slots + self.places else Answer()
+        """Answer a request."""
+        return Answer(OVERLOADED) if serving >= self.slots + self.places else Answer()
 
     def begin(self, now: float, service: float) -> float:
+        """Return when a request will have been answered that waits for a slot and takes ``service`` seconds."""
         end = max(now, heapq.heappop(self.free)) + service
         heapq.heappush(self.free, end)
         return end
@@ -133,6 +145,7 @@ class Outcome(NamedTuple):
 
     @property
     def refused_share(self) -> float:
+        """The refused, as a share of those started."""
         return self.refused / self.started
 
 
@@ -145,9 +158,9 @@ def started(pace: Pace, now: float) -> Ticket:
 
 def settle(pace: Pace, ticket: Ticket, answer: Answer, now: float) -> None:
     """Hand a ticket back with what the relay answered."""
-    if answer.status == 200:
+    if answer.status == OK:
         pace.succeeded(ticket, now)
-    elif answer.status == 429:
+    elif answer.status == REFUSED:
         pace.refused(ticket, now, answer.retry_after, answer.stated)
     else:
         pace.overloaded(ticket, now, answer.retry_after)
@@ -170,9 +183,9 @@ def run(relay: Relay, pace: Pace, seed: int, *, seconds: float = SECONDS) -> Out
                     heapq.heappush(events, (wake, next(order), None, Answer()))
                 return
             ticket = started(pace, now)
-            answer = relay.answer(now, admitted - counts[200])
+            answer = relay.answer(now, admitted - counts[OK])
             end = now + REFUSAL_S
-            if answer.status == 200:
+            if answer.status == OK:
                 admitted += 1
                 service = draw.lognormvariate(math.log(SERVICE_S) - 0.08, 0.4)
                 end = relay.begin(now, service) if isinstance(relay, Queue) else now + service
@@ -188,7 +201,7 @@ def run(relay: Relay, pace: Pace, seed: int, *, seconds: float = SECONDS) -> Out
             counts[answer.status] += 1
             settle(pace, ticket, answer, now)
         start_all()
-    return Outcome(admitted, counts[429], counts[503], pace.started)
+    return Outcome(admitted, counts[REFUSED], counts[OVERLOADED], pace.started)
 
 
 def moved(now: float) -> float:

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from fastapi.sse import ServerSentEvent
+from litestar.response import ServerSentEventMessage
+
+from tests.integrations.web.test_forms import QUESTION, as_is, texts
+from tests.leftovers import nothing_left, until
+from tutuclient import ConfigError
+from tutuclient.integrations.web import events
+from tutuclient.testing import chunk, says, streams
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from tutuclient import TutuClient
+    from tutuclient.testing import Server
+
+
+def hangs(*pieces: str) -> Any:
+    return streams([chunk(piece) for piece in pieces], done=False, then="hang")
+
+
+def double(number: int) -> int:
+    return number * 2
+
+
+async def first(found: Any) -> str:
+    """Read as far as the first text."""
+    async for event in found:
+        if "a" in event:
+            return str(event)
+    raise AssertionError("no text came")
+
+
+async def test_every_kind_of_stream_is_read_and_closed(client: TutuClient, server: Server) -> None:
+    server.answers(*[says("a b")] * 5)
+    create = client.chat.completions.create
+    sources: list[Any] = [
+        client.chat.completions.stream(**QUESTION),
+        create(**QUESTION, stream=True),
+        await create(**QUESTION, stream=True),
+        (await create(**QUESTION, stream=True)).text(),
+        client.chat.completions.run_tools(**QUESTION, tools=[double], stream=True),
+    ]
+    for source in sources:
+        assert 'data: {"text":"a"}\n\n' in [event async for event in events(source)]
+    assert await nothing_left(client) == []
+
+
+async def test_leaving_closes_the_stream_at_once(client: TutuClient, server: Server) -> None:
+    server.answers(*[hangs("a")] * 5)
+    # A block that is left.
+    async with events(client.chat.completions.stream(**QUESTION)) as found:
+        await first(found)
+    await server.wait_closed(0)
+    # A loop that is left by a break, and whose events are then lost.
+    async for event in events(client.chat.completions.stream(**QUESTION)):
+        if "a" in event:
+            break
+    await server.wait_closed(1)
+    # A generator around it that is lost.
+    await first(through(client.chat.completions.stream(**QUESTION)))
+    await server.wait_closed(2)
+
+    # A task that is cancelled while it waits, and whose traceback is kept.
+    async def waits() -> None:
+        found = events(client.chat.completions.stream(**QUESTION))
+        await first(found)
+        await anext(found)
+
+    task = asyncio.create_task(waits())
+    await server.wait_requests(4)
+    await asyncio.sleep(0.05)
+    gc.disable()
+    try:
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as kept:
+            await task
+        await server.wait_closed(3)
+        del kept
+    finally:
+        gc.enable()
+    assert await nothing_left(client) == []
+
+
+async def test_a_reader_that_is_cancelled_between_two_events_is_gone(client: TutuClient, server: Server) -> None:
+    server.answers(hangs("a"), hangs("a"))
+    kept = through(client.chat.completions.stream(**QUESTION))  # by a framework, in a circle of references
+
+    async def sends() -> None:
+        async for _ in kept:
+            await asyncio.sleep(60)  # the browser reads nothing
+
+    task = asyncio.create_task(sends())
+    await server.wait_requests(1)
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await server.wait_closed(0)
+    # A task that has just done its part of the reading is not.
+    found = events(client.chat.completions.stream(**QUESTION))
+    assert "a" in await asyncio.create_task(first(found))
+    assert not server.requests[1].aborted
+    await found.aclose()
+    await server.wait_closed(1)
+
+
+async def through(source: Any) -> AsyncGenerator[str]:
+    async for event in events(source):
+        yield event
+
+
+async def test_a_stream_that_was_never_read_is_closed(client: TutuClient, server: Server) -> None:
+    server.answers(hangs("a"))
+    stream = await client.chat.completions.create(**QUESTION, stream=True)
+    await events(stream).aclose()
+    assert stream.is_closed
+    await events(client.chat.completions.create(**QUESTION, stream=True)).aclose()  # never asked
+    await server.wait_closed(0)
+    assert len(server.requests) == 1
+
+
+async def test_heartbeats_are_comments_also_before_the_first_token(client: TutuClient, server: Server) -> None:
+    server.answers(says("a", delay=0.3))
+    found = [event async for event in events(client.chat.completions.stream(**QUESTION), heartbeat=0.05)]
+    assert found[:2] == ["id: 1\n\n", ": still there\n\n"]
+    assert found.count(": still there\n\n") >= 2
+    assert [event for event in found if not event.startswith(":")] == [
+        "id: 1\n\n",
+        'data: {"text":"a"}\n\n',
+        'event: done\ndata: {"finish_reason":"stop"}\n\n',
+    ]
+
+
+async def test_a_silence_can_be_left_without_heartbeats(client: TutuClient, server: Server) -> None:
+    server.answers(says("a", delay=0.1))
+    found = [event async for event in events(client.chat.completions.stream(**QUESTION), heartbeat=None)]
+    assert not [event for event in found if event.startswith(":")]
+
+
+async def test_a_slow_reader_slows_the_reading() -> None:
+    made = 0
+
+    async def endless() -> AsyncGenerator[str]:
+        nonlocal made
+        while True:
+            made += 1
+            yield "a"
+
+    async with events(endless()) as found:
+        for number in range(50):
+            await anext(found)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert made <= number + 12
+
+
+async def test_events_are_made_into_those_of_frameworks() -> None:
+    made = [event async for event in events(texts("a\nb"), form="text", into=ServerSentEvent)]
+    assert [(event.id, event.event, event.raw_data) for event in made] == [
+        ("1", None, None),
+        (None, None, "a\nb"),
+        (None, "done", "stop"),
+    ]
+    sent = [event async for event in events(texts("a"), form="text", into=ServerSentEventMessage)]
+    assert [event.data for event in sent] == ["", "a", "stop"]
+    assert [event async for event in events(texts("a"), form="text", into=as_is)][1] == {"data": "a"}
+
+
+async def test_what_is_no_stream_gets_one_sentence(client: TutuClient) -> None:
+    with pytest.raises(ConfigError, match="a list is no stream; pass client"):
+        events(["a"])  # type: ignore[call-overload]
+    for seconds in (0, -1, float("nan")):
+        with pytest.raises(ConfigError, match="pass seconds above 0, or None"):
+            events(texts("a"), heartbeat=seconds)
+    with pytest.raises(ConfigError, match="the stream was closed|a ChatCompletion came where a stream was needed"):
+        await raised(client.chat.completions.create(**QUESTION))
+
+    async def numbers() -> AsyncGenerator[Any]:
+        yield 7
+
+    with pytest.raises(ConfigError, match="a stream of texts or chunks is needed, and a int came"):
+        await raised(numbers())
+
+
+async def raised(source: Any) -> None:
+    """Raise what a source fails with: an error of ours is an event, and is not raised by the events."""
+    found = events(source, into=as_is)
+    channel = found._reading.start()
+    await until(lambda: channel.failed is not None)
+    error = channel.failed
+    await found.aclose()
+    assert error is not None
+    raise error

@@ -1,0 +1,133 @@
+"""The relay's price page: asked for without the key, read with care, and what answers cost by it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import KEY
+from tests.wire.test_prices import DRAWS, GPT, page
+from tutuclient import APIError, ConfigError, NotFoundError, Prices, Spent, TutuClient, UnexpectedResponseError
+from tutuclient.testing import fails, raw, says, sends
+
+if TYPE_CHECKING:
+    from tutuclient.testing import Server
+
+STATUS = {"success": True, "data": {"quota_per_unit": 500_000}}
+HI: dict[str, Any] = {"messages": [{"role": "user", "content": "hi"}]}
+
+
+async def test_the_page_of_the_embedded_relay_is_read(server: Server, client: TutuClient) -> None:
+    prices = await client.prices()
+    assert len(prices) > 10
+    assert (prices.unit, prices.group, prices.source) == ("USD", "default", f"{server.origin}/api/pricing")
+    assert prices.of("gpt-4o-image") is not None
+    half = await client.prices(group="half")
+    assert half.cost("gpt-4o", None) == pytest.approx(0.0001)
+
+
+async def test_the_key_is_not_sent_and_other_headers_are(server: Server, client: TutuClient) -> None:
+    await client.with_options(default_headers={"X-Team": "a"}).prices()
+    for request in server.requests:
+        assert KEY not in str(dict(request.headers))
+        assert "Authorization" not in request.headers
+        assert request.headers["X-Team"] == "a"
+    assert [request.path for request in server.requests] == ["/api/pricing", "/api/status"]
+    await client.models.list()
+    assert server.requests[-1].headers["Authorization"] == f"Bearer {KEY}"
+
+
+async def test_a_key_that_a_function_returns_is_not_asked_for(server: Server) -> None:
+    def key() -> str:
+        raise AssertionError("no key is needed")
+
+    async with TutuClient(key, server.base_url) as client:
+        assert len(await client.prices()) > 10
+
+
+async def test_points_are_those_of_the_relay(server: Server, client: TutuClient) -> None:
+    server.answers(sends(page(GPT, default=1)), path="/api/pricing")
+    server.answers(sends({"data": {"quota_per_unit": 1_000_000}}), path="/api/status")
+    price = (await client.prices()).of("gpt-4o")
+    assert price is not None
+    assert price.input == 1.25
+
+
+@pytest.mark.parametrize(
+    "status", [fails(404, "no"), sends([]), sends({"data": {"quota_per_unit": -1}}), raw(200, b"<p>")]
+)
+async def test_without_a_status_they_are_the_usual_ones(server: Server, client: TutuClient, status: Any) -> None:
+    server.answers(sends(page(GPT, default=1)), path="/api/pricing")
+    server.answers(status, path="/api/status")
+    price = (await client.with_options(max_retries=0).prices()).of("gpt-4o")
+    assert price is not None
+    assert price.input == 2.5
+
+
+async def test_each_answer_says_what_it_cost(server: Server, client: TutuClient) -> None:
+    server.answers(sends(page(GPT, DRAWS, default=1)), path="/api/pricing")
+    prices = await client.prices()
+    spent: list[Spent] = []
+    watched = client.with_options(prices=prices, on_usage=spent.append)
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    server.answers(says("hi", usage=usage), says("hi", usage=usage), says("hi", usage=usage))
+    await watched.chat.completions.create(model="gpt-4o", **HI)
+    asked = {"include_usage": True}
+    async with watched.chat.completions.stream(model="gpt-4o", stream_options=asked, **HI) as stream:
+        await stream.completion()
+    await watched.chat.completions.create(model="unknown", **HI)
+    await client.with_options(on_usage=spent.append).chat.completions.create(model="gpt-4o", **HI)
+    assert [each.cost for each in spent] == [pytest.approx(0.0035), pytest.approx(0.0035), None, None]
+
+
+async def test_several_images_are_several_calls(server: Server, client: TutuClient) -> None:
+    row = DRAWS | {"model_name": "gpt-image-1", "enable_groups": ["all"]}
+    server.answers(sends(page(row, default=1)), path="/api/pricing")
+    spent: list[Spent] = []
+    watched = client.with_options(prices=await client.prices(), on_usage=spent.append)
+    await watched.images.generate(model="gpt-image-1", prompt="a cat", n=2)
+    assert [each.cost for each in spent] == [pytest.approx(0.16)]
+
+
+async def test_prices_that_are_none_are_an_error(server: Server) -> None:
+    with pytest.raises(ConfigError, match=r"prices takes what await client.prices\(\) returns; got"):
+        TutuClient(KEY, server.base_url, prices={"gpt-4o": 1.0})  # type: ignore[arg-type]
+    async with TutuClient(KEY, server.base_url, prices=Prices()) as client:
+        await client.models.list()
+
+
+@pytest.mark.parametrize("group", ["", 5, b"vip"])
+async def test_a_group_is_a_name(client: TutuClient, group: Any) -> None:
+    with pytest.raises(ConfigError, match="group is"):
+        await client.prices(group=group)
+
+
+async def test_a_relay_without_a_page_says_so(server: Server, client: TutuClient) -> None:
+    server.answers(fails(404, "Invalid URL"), path="/api/pricing")
+    with pytest.raises(NotFoundError):
+        await client.prices()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        raw(200, b"<!doctype html><title>New API</title>", {"Content-Type": "text/html"}),
+        raw(200, b""),
+        raw(200, b"[[" * 10_000),
+        sends({"success": False, "message": "no"}),
+        sends({"success": True, "data": "none"}),
+        raw(200, b'{"data": [' + b'{"model_name": "m"},' * 500_000 + b"{}]}"),
+    ],
+    ids=["HTML", "nothing", "deep", "refused", "text", "10 MB"],
+)
+async def test_a_page_that_is_hostile_is_an_error_of_ours(server: Server, client: TutuClient, answer: Any) -> None:
+    server.answers(answer, path="/api/pricing")
+    with pytest.raises((APIError, UnexpectedResponseError)):
+        await client.with_options(max_retries=0).prices()
+
+
+async def test_a_large_page_is_read(server: Server, client: TutuClient) -> None:
+    rows = [GPT | {"model_name": f"m{number}"} for number in range(3000)]
+    server.answers(sends(page(*rows, default=1)), path="/api/pricing")
+    assert len(await client.prices()) == 3000

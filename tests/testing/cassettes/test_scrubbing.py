@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import pytest
+
+from tutuclient.testing.cassettes.scrubbing import (
+    ANSWER_HEADERS,
+    REQUEST_HEADERS,
+    is_about_an_account,
+    keys_of,
+    scrub,
+    scrub_field,
+    scrub_headers,
+    scrub_query,
+)
+
+KEY = "sk-aBcDeFgHiJkLmNoPqRsTuVwX0123"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (f"Incorrect API key provided: {KEY}.", "Incorrect API key provided: dropped."),
+        ('{"api_key": "whatever it is"}', '{"api_key": "dropped"}'),
+        ('{"organization_id":"org-1","user_id":42}', '{"organization_id":"dropped","user_id":0}'),
+        ('{"email":"a@b.example","username":"\\"x\\""}', '{"email":"dropped","username":"dropped"}'),
+        ("in organization org-aBcDeFgHiJkLmNoPqRsTuVwX on", "in organization dropped on"),
+        ("Bearer abcdefgh12345", "Bearer dropped"),
+        ("AIza" + "x" * 35, "dropped"),
+        ("eyJhbGciOiJI.eyJzdWIiOiIx.abc_-", "dropped"),
+        (
+            "https://cdn.example/a.png?X-Amz-Signature=abc&x=1&Expires=9",
+            "https://cdn.example/a.png?X-Amz-Signature=dropped&x=1&Expires=9",
+        ),
+        ('"https://cdn.example/a.png?w=1\\u0026sig=ab%2Fc"', '"https://cdn.example/a.png?w=1\\u0026sig=dropped"'),
+    ],
+)
+def test_what_is_secret_is_dropped(text: str, kept: str) -> None:
+    assert scrub(text) == kept
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"token":"Hello","logprob":-0.1}',
+        '{"properties":{"email":{"type":"string"},"password":{"type":"string"}},"required":["email"]}',
+        '{"content":"{\\"email\\": \\"a@b.example\\"}"}',
+        '{"usage":{"total_tokens":12,"prompt_tokens":3}}',
+        "task-force, desk-organisation, sk-8 and a risk-averse-and-very-long-word",
+        '{"id":"chatcmpl-123","object":"chat.completion"}',
+        "AIza" + "x" * 60,
+    ],
+)
+def test_what_is_not_secret_stays(text: str) -> None:
+    assert scrub(text) == text
+
+
+def test_what_the_caller_showed_goes_wherever_it_stands() -> None:
+    keys = keys_of({"Authorization": "Bearer hunter2hunter2", "Cookie": "session=abcdef123; a=b"}, "api_key=qwertz77")
+    assert keys == ["hunter2hunter2", "abcdef123", "qwertz77"]
+    assert scrub("no hunter2hunter2, abcdef123 or qwertz77", keys) == "no dropped, dropped or dropped"
+    assert keys_of({"x-api-key": "another-key", "OpenAI-Organization": "org-mine"}, "") == ["another-key", "org-mine"]
+    # A key of a few letters would tear words apart.
+    assert keys_of({"Authorization": "Bearer any"}, "") == []
+
+
+def test_ids_of_an_account_go_where_the_answer_is_about_it() -> None:
+    text = '{"data":{"id":12,"quota":500}}'
+    assert scrub(text, account=True) == '{"data":{"id":0,"quota":500}}'
+    assert scrub(text) == text
+    assert is_about_an_account("/api/user/self")
+    assert not is_about_an_account("/v1/models")
+
+
+def test_queries_keep_their_names() -> None:
+    assert scrub_query("b=2&key=abc&a=1") == "a=1&b=2&key=dropped"
+    assert scrub_query("X-Goog-Credential=x&OSSAccessKeyId=y&accessToken=") == (
+        "OSSAccessKeyId=dropped&X-Goog-Credential=dropped&accessToken=dropped"
+    )
+
+
+def test_fields_of_forms_too() -> None:
+    assert scrub_field("user", "jane") == "dropped"
+    assert scrub_field("prompt", f"my key is {KEY}") == "my key is dropped"
+
+
+def test_headers_are_kept_by_a_list() -> None:
+    sent = {"Authorization": KEY, "Cookie": "a=b", "Accept": "*/*", "X-Ratelimit-Limit": "1", "User-Agent": "x"}
+    assert scrub_headers(sent, REQUEST_HEADERS) == {"accept": "*/*"}
+    came = {
+        "Set-Cookie": "session=1",
+        "openai-organization": "mine",
+        "X-RateLimit-Remaining-Requests": "9",
+        "X-Request-Id": "abc",
+        "Retry-After": "1",
+    }
+    assert scrub_headers(came, ANSWER_HEADERS) == {
+        "retry-after": "1",
+        "x-ratelimit-remaining-requests": "9",
+        "x-request-id": "abc",
+    }
