@@ -375,9 +375,8 @@ class Observation:
     def _tell_end(self, end: CallEnd) -> None:
         self.attempt_ends(end.how, end.error, end.meta)
         self._tell("ends", end)
-        self._call.observation = self._answer = self._reader = (
-            None  # They refer to each other, and to bodies of megabytes.
-        )
+        # They refer to each other, and to bodies of megabytes.
+        self._call.observation = self._answer = self._reader = None
 
     def _tell(self, method: str, *arguments: Any) -> None:
         for listener in self._listeners:
