@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tutuclient.testing import Recorded, Server
-    from tutuclient.testing.exchange import Scripted
+    from tutuclient.testing.exchange import Answer
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -33,12 +33,12 @@ PATIENT = RetryPolicy(wait_initial=0.01, wait_max=0.05, budget=None)
 class Ledger:
     """What a relay has done, by prompt: how often it made an image, or began to."""
 
-    def __init__(self, answers: Callable[[int], Scripted | None]) -> None:
+    def __init__(self, answers: Callable[[int], Answer | None]) -> None:
         self.asked = 0
         self.made: Counter[str] = Counter()
         self._answers = answers
 
-    def __call__(self, request: Recorded) -> Scripted:
+    def __call__(self, request: Recorded) -> Answer:
         """Answer as the script says, else well; what is not surely rejected is taken for done."""
         self.asked += 1
         prompt = str(request.json["messages"][0]["content"])
@@ -127,7 +127,7 @@ async def test_one_is_slow() -> None:
         assert set(images_made(lags, ledger).values()) == {1}
 
 
-def _slowly(ledger: Ledger, request: Recorded) -> Scripted:
+def _slowly(ledger: Ledger, request: Recorded) -> Answer:
     ledger(request)
     return says(f"of {request.json['messages'][0]['content']}", delay=1.0)
 
