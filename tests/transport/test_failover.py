@@ -496,6 +496,29 @@ async def test_models_and_balance_are_those_of_the_first_or_of_the_one_named() -
         assert counts(servers) == [before[0] + 2, before[1]]
 
 
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_path_that_one_lacks_says_nothing_of_its_models(status: int) -> None:
+    async with several(retry=ONCE) as (client, servers):
+        servers[0].answers(fails(status, "no such page"))
+        servers[1].answers(sends({}))
+        await client.get("/pages/7", cast_to=dict)
+        assert known(client).chooser.is_well
+        assert counts(servers) == [1, 1]
+
+
+async def test_a_relay_that_answers_its_trial_with_a_model_it_lacks_works_for_others() -> None:
+    async with several(retry=ONCE) as (client, servers):
+        servers[0].answers(UNTRUE_KEY, ELSEWHERE["404"])
+        await ask(client)
+        chooser = known(client).chooser
+        assert chooser.is_away(0)
+        chooser._ill[0, ""].until = 0.0  # The time of its absence is over.
+        assert (await ask(client)).meta.relay == "b"
+        assert counts(servers) == [2, 2]
+        assert not chooser.is_away(0)
+        assert chooser.standing(0, "gpt-4o", 0.0) == "away"
+
+
 async def test_any_endpoint_goes_to_all_but_an_address_goes_to_its_relay() -> None:
     async with several() as (client, servers):
         for server in servers:
