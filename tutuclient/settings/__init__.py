@@ -38,6 +38,7 @@ from tutuclient.settings.relays import Traits, clean_relays, clean_traits
 from tutuclient.settings.secret import Secret as Secret
 from tutuclient.settings.secret import SecretBytes as SecretBytes
 from tutuclient.settings.secret import hidden as hidden
+from tutuclient.settings.secret import masked as masked
 from tutuclient.settings.secret import shown
 from tutuclient.settings.values import RetryPolicy as RetryPolicy
 from tutuclient.settings.values import Timeout as Timeout
@@ -525,7 +526,7 @@ def _replace_key(settings: Settings, secret: Secret) -> Settings:
     return msgspec.structs.replace(settings, api_key=secret, headers=headers, header_lines=header_lines(headers))
 
 
-def without_key(settings: Settings) -> Settings:
+def without_key_header(settings: Settings) -> Settings:
     """Return settings for what is public: the header that carries the key is not sent, all others are."""
     own = bearer(settings.api_key)
     headers = {name: value for name, value in settings.headers.items() if value != own}

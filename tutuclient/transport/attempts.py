@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from tutuclient.transport.admission import Door, Slot
+    from tutuclient.transport.admission import Slot, SlotSource
     from tutuclient.transport.call import Call
     from tutuclient.transport.pool import Pool
     from tutuclient.wire import Body
@@ -119,7 +119,7 @@ class Attempts:
         self._started = pool.loop.time()
         self._meta = Meta(attempts=1)
         self._progress = Progress()
-        self._admission: Door = pool.admission(call.settings)
+        self._admission: SlotSource = pool.admission(call.settings)
         call.proxy = pool.route
         self._slot: Slot | None = None
         self._refusals: _Refusals | None = None

@@ -101,7 +101,7 @@ def name_of(settings: Settings) -> str:
 
 
 def wake(waiter: Waiter) -> None:
-    """Tell a call that waits to look again for where to wait."""
+    """Wake a call that waits, so that it looks again for where to wait."""
     if not waiter.done():
         waiter.set_result(None)
 
@@ -165,7 +165,7 @@ class Route:
         """How many relays the call may go to."""
         return len(self._members)
 
-    # --- The door: see ``admission.Door`` ---
+    # --- Slots: see ``admission.SlotSource`` ---
 
     def acquire_nowait(self) -> Slot | None:
         """Return a slot at the relay whose turn it is, else at one that has room; None where none has."""
@@ -254,10 +254,12 @@ class Route:
         self._tried.add(place)
         if not worth_repeating(error, retry, makes_image=self._call.makes_image):
             self._over.add(place)
-        if not fault.row:
+        if not fault.row or (fault.of_model and not self._model):  # Without a model, it lacks that endpoint.
             self.succeeded()
-        else:
-            self._blame(fault, error)
+            return
+        if fault.of_model and self._relays.chooser.succeeded(place, "", self._started_at):
+            self._relays.changed(place, "it works again")
+        self._blame(fault, error)
 
     def _blame(self, fault: Fault, error: TutuError) -> None:
         relays, place = self._relays, self._place
@@ -301,7 +303,7 @@ class Route:
         return error
 
     def restore(self) -> None:
-        """Put the body back as the caller has made it: the call may be made again."""
+        """Restore the caller's own body: the call may be made again."""
         if self._mapped and self._call.fields is self._fields:
             self._call.body = self._body
 
