@@ -388,6 +388,37 @@ async def test_each_key_goes_to_its_own_relay() -> None:
             assert {request.headers["Authorization"] for request in server.requests} == {f"Bearer {KEY}-{place}"}
 
 
+@pytest.mark.parametrize("is_raised", [True, False])
+async def test_a_key_that_cannot_be_had_costs_no_call_and_is_told_of(is_raised: bool) -> None:
+    asked: list[str] = []
+
+    async def no_key() -> str:
+        asked.append("a")
+        if is_raised:
+            raise LookupError(f"{KEY} cannot be read")
+        return "no key"
+
+    def key() -> str:
+        asked.append("b")
+        return f"{KEY}-b"
+
+    async with serve(key=f"{KEY}-a") as first, serve(key=f"{KEY}-b") as second:
+        relays = [Relay(first.base_url, no_key, name="a"), Relay(second.base_url, key, name="b")]
+        async with TutuClient(relays=relays, retry=QUICK) as client:
+            assert [(await ask(client)).meta.relay for _ in range(4)] == ["b"] * 4
+            assert (await client.generate("a cat")).meta.relay == "b"
+            assert known(client).chooser.is_away(0)
+            with pytest.raises(APIConnectionError) as caught:
+                await ask(client.with_options(relay="a", retry=ONCE))
+        assert counts([first, second]) == [0, 5]
+    assert asked.count("b") == 5
+    assert caught.value.outcome == "not_sent"
+    assert caught.value.message.endswith(
+        f"the function that returns the key of the relay a raised {'LookupError' if is_raised else 'ConfigError'}"
+    )
+    assert KEY not in str(caught.value)
+
+
 async def test_a_key_of_one_relay_is_in_no_error_of_its_own() -> None:
     async with several(retry=ONCE) as (client, servers):
         for place, server in enumerate(servers):
