@@ -13,7 +13,8 @@ import pytest
 
 from tests.leftovers import nothing_left
 from tests.ui.conftest import KEY, Visitor, asked
-from tutuclient.testing import Server, fails, sample_picture, says
+from tutuclient import Relay, TutuClient
+from tutuclient.testing import Server, fails, sample_picture, says, serve
 from tutuclient.ui import Page, gate, serve_page
 from tutuclient.ui import server as module
 from tutuclient.ui.images import MOST_UPLOAD
@@ -330,6 +331,21 @@ async def test_the_key_is_nowhere(visitor: Visitor, server: Server, caplog: pyte
     assert len(server.requests) == 5
     assert server.requests[0].headers["Authorization"] == f"Bearer {KEY}"
     assert KEY not in seen + caplog.text
+    assert "***" in seen
+
+
+async def test_the_keys_of_all_relays_are_nowhere(server: Server, http: aiohttp.ClientSession) -> None:
+    async with serve() as other:
+        relays = [Relay(server.base_url, f"{KEY}-a"), Relay(other.base_url, f"{KEY}-b")]
+        server.answers(says(f"It is {KEY}-a"))
+        other.answers(says(f"It is {KEY}-b"))
+        async with TutuClient(relays=relays) as client, serve_page(client) as page:
+            visitor = Visitor(page, http)
+            image, seen = await visitor.upload(), ""
+            for _ in range(2):
+                seen += await (await visitor.start("ask", image=image["id"])).text()
+        assert (len(server.requests), len(other.requests)) == (1, 1)
+    assert KEY not in seen
     assert "***" in seen
 
 

@@ -11,29 +11,30 @@ _MASK: Final = "***"
 
 
 class Mask:
-    """Takes a key out of what is written.
+    """Takes keys out of what is written.
 
     Args:
-        key: The key; what is too short to be a secret is left.
+        keys: One for each relay; what is too short to be a secret is left.
     """
 
-    def __init__(self, key: str) -> None:
-        self._key = key if is_secret(key) else ""
+    def __init__(self, *keys: str) -> None:
+        # The longest first: one may begin with another.
+        self._keys = sorted(filter(is_secret, {*keys}), key=len, reverse=True)
 
     def dumps(self, value: Any) -> bytes:
-        """Encode a value as JSON in one line, without the key."""
+        """Encode a value as JSON in one line, without the keys."""
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-        if self._key:
+        for key in self._keys:
             # As it stands in JSON: keys are printable ASCII, but may hold a quote or a backslash.
-            text = text.replace(json.dumps(self._key)[1:-1], _MASK)
+            text = text.replace(json.dumps(key)[1:-1], _MASK)
         return text.encode("utf-8", "replace")
 
     def split(self, text: str) -> tuple[str, str]:
-        """Split streamed text into what can be shown, without the key, and an end that may be the beginning of one."""
-        if not self._key:
-            return text, ""
-        text = text.replace(self._key, _MASK)
-        for length in range(min(len(self._key) - 1, len(text)), 0, -1):
-            if self._key.startswith(text[-length:]):
+        """Split streamed text into what can be shown, without a key, and an end that may be the beginning of one."""
+        for key in self._keys:
+            text = text.replace(key, _MASK)
+        most = len(self._keys[0]) - 1 if self._keys else 0
+        for length in range(min(most, len(text)), 0, -1):
+            if any(key.startswith(text[-length:]) for key in self._keys):
                 return text[:-length], text[-length:]
         return text, ""

@@ -51,8 +51,8 @@ class Page:
         self._stand_in = stand_in
         self._sample = sample
         self._token = secrets.token_urlsafe(24)
-        key = client._settings.api_key  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (what is to be masked)
-        self._mask = Mask(str(key))
+        settings = client._settings  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  (what is to be masked)
+        self._mask = Mask(*(str(each.api_key) for each in settings.relays or (settings,)))
         self._gate = Gate(host, self._token)
         self._assets = read_assets()
         self._images = ImageStore()
