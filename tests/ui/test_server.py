@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import pytest
@@ -18,9 +18,6 @@ from tutuclient.testing import Server, fails, sample_picture, says, serve
 from tutuclient.ui import Page, gate, serve_page
 from tutuclient.ui import server as module
 from tutuclient.ui.images import MOST_UPLOAD
-
-if TYPE_CHECKING:
-    from tutuclient import TutuClient
 
 HEADERS = {name: value for name, value in gate.HEADERS.items() if name != "Content-Security-Policy"}
 
