@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pickle
 import ssl
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from tests.certificates import self_signed
@@ -123,3 +125,27 @@ async def test_an_error_names_the_proxy_of_its_own_relay(place: _Place) -> None:
     with pytest.raises(APIConnectionError) as caught:
         await ask(place.client.with_options(relay="direct", retry=ONCE))
     assert "proxy" not in caught.value.message
+
+
+async def test_over_a_session_of_the_caller_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with serve() as other, HttpProxy(leads_to=other.origin) as proxy, aiohttp.ClientSession() as session:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        relays = [Relay(server.base_url, KEY, name="direct"), Relay("http://relay-h.example/v1", KEY, name="http")]
+        async with TutuClient(relays=relays, session=session, proxy="env") as client:
+            assert [await ask(client) for _ in range(4)] == ["direct", "http"] * 2
+            for _ in range(2):
+                await client.generate("a kite")
+    assert [len(each.requests) for each in (server, other)] == [3, 3]
+    assert set(proxy.targets) == {"relay-h.example:80"}
+
+
+async def test_a_pickled_client_goes_the_ways_of_where_it_is(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    relays = [Relay(server.base_url, KEY, name="direct"), Relay("http://relay-h.example/v1", KEY, name="http")]
+    monkeypatch.setenv("http_proxy", "http://u:hunter2@127.0.0.1:1")
+    data = pickle.dumps(TutuClient(relays=relays).for_workers(2))
+    assert b"hunter2" not in data
+    async with serve() as other, HttpProxy(leads_to=other.origin) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        async with pickle.loads(data) as client:  # noqa: S301  (our own bytes)
+            assert [await ask(client) for _ in range(2)] == ["direct", "http"]
+    assert proxy.targets == ["relay-h.example:80"]
