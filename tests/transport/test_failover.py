@@ -8,6 +8,7 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from tests.conftest import KEY, QUICK
@@ -343,6 +344,20 @@ async def test_what_fails_three_times_is_left_alone_and_its_slots_go_to_the_othe
         assert counts(servers)[0] <= 4
         assert relays.chooser.is_away(0)
         assert relays.admissions[1].pace.state(0).window == 8
+
+
+async def test_what_is_shared_is_no_more_than_the_connector_of_the_caller_has() -> None:
+    async with several(connector=lambda: aiohttp.TCPConnector(limit=6)) as (client, servers):
+        servers[0].answers(*[says("slow", delay=60)] * 50)
+        busy = [asyncio.create_task(ask(client)) for _ in range(20)]
+        async with asyncio.timeout(20):
+            for finished in asyncio.as_completed(busy):
+                assert (await finished).meta.relay == "b"
+                if len(servers[1].requests) == 17:
+                    break
+        assert len(servers[0].requests) == 3
+        for each in busy:
+            each.cancel()
 
 
 async def test_a_slow_relay_takes_its_share_of_the_slots_and_no_more() -> None:

@@ -27,7 +27,7 @@ def made(*relays: Relay, slots: int = 12) -> tuple[Settings, Relays]:
         account = each.relay.account if each.relay is not None else ""
         return known.setdefault(account or each.base_url, Admission(loop, new_pace(each), room))
 
-    return settings, Relays(settings, loop, admission)
+    return settings, Relays(settings, loop, admission, settings.slots)
 
 
 def call(settings: Settings, model: str = "m", path: str = "/chat/completions") -> Call:

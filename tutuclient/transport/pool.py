@@ -84,7 +84,7 @@ class Pool:
         self._guardian = _until_shutdown(self.connectors, self.streams, self.door)
         self.relays: Relays | None = None
         if settings.relays or settings.relay is not None:
-            self.relays = Relays(settings, self.loop, self.admission)
+            self.relays = Relays(settings, self.loop, self.admission, self.slots.total)
 
     def admission(self, settings: Settings) -> Admission:
         """Return what admits the calls of one base URL and key, or of one account: relays count per key or user."""

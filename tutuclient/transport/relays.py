@@ -36,6 +36,7 @@ class Relays:
         settings: The client's.
         loop: The running loop.
         admission: Returns what admits the calls of a relay.
+        slots: How many calls may be in flight at once.
 
     Attributes:
         members: The settings for each.
@@ -46,12 +47,16 @@ class Relays:
     """
 
     def __init__(
-        self, settings: Settings, loop: asyncio.AbstractEventLoop, admission: Callable[[Settings], Admission]
+        self,
+        settings: Settings,
+        loop: asyncio.AbstractEventLoop,
+        admission: Callable[[Settings], Admission],
+        slots: int,
     ) -> None:
         self.members: tuple[Settings, ...] = settings.relays or (settings,)
         self.routes: list[Proxy | None] = [each.route for each in self.members]
         self.loop: asyncio.AbstractEventLoop = loop
-        self._slots = settings.slots
+        self._slots = slots
         self._weights = [1.0 if each.relay is None else each.relay.weight for each in self.members]
         self._places = {name_of(each): place for place, each in enumerate(self.members)}
         self.admissions: list[Admission] = [admission(each) for each in self.members]
