@@ -340,13 +340,13 @@ class APIError(TutuError):
         return self
 
     def with_task(self, task: ImageTask) -> Self:
-        """Add the task at which the relay makes what was ordered.
+        """Add the task at which the relay makes what was ordered, and which of several relays that is.
 
         Returns:
             The error itself, as ``with_details`` does.
         """
         self.task = task
-        return self
+        return self.with_details(relay=None if task.meta is None else task.meta.relay)
 
 
 class APIResponseValidationError(APIError):

@@ -24,6 +24,7 @@ from tutuclient import (
     ChatCompletion,
     ConfigError,
     ImageTaskError,
+    ImageTaskTimeoutError,
     InsufficientQuotaError,
     InternalServerError,
     OutcomeUnknownError,
@@ -499,6 +500,16 @@ async def test_a_task_is_asked_for_where_it_was_accepted(is_pickled: bool) -> No
         assert await images.images[0].read() == PNG
         assert counts(servers) == [1, 4]
         assert {request.headers["Authorization"] for request in servers[1].requests} == {f"Bearer {KEY}-1"}
+
+
+@pytest.mark.parametrize("ends", ["never", "failed"])
+async def test_the_error_of_a_task_names_its_relay(ends: Any) -> None:
+    async with several() as (client, servers):
+        servers[0].answers(fails(503, "busy"))
+        servers[1].answers(queues(ends=ends, steps=[]))
+        with pytest.raises(ImageTaskError if ends == "failed" else ImageTaskTimeoutError) as caught:
+            await client.generate("a cat", timeout=Timeout(total=1.5))
+    assert caught.value.relay == "b"
 
 
 async def test_the_name_of_a_task_alone_does_not_say_which_relay_has_it() -> None:
