@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from starlette.testclient import TestClient
+from fastapi.testclient import TestClient
 
-from tutuclient.testing import Server, sample_picture, says, serve_in_thread
+from tutuclient.testing import Server, fails, sample_picture, serve_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,8 +36,8 @@ def relay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
 
 
 def test_the_readme_has_examples() -> None:
-    assert len(EXAMPLES) == 10
-    assert len(RUNNABLE) == 9
+    assert len(EXAMPLES) == 8
+    assert len(RUNNABLE) == 7
 
 
 @pytest.mark.slow
@@ -102,22 +102,24 @@ def test_a_checker_finds_a_keyword_that_is_misspelt(tmp_path: Path) -> None:
 
 
 def test_the_web_app_answers(relay: Server) -> None:
-    (example,) = (example for example in EXAMPLES if "starlette" in example)
+    (example,) = (example for example in EXAMPLES if "fastapi" in example)
     names: dict[str, object] = {}
     exec(example, names)  # noqa: S102  (our own README)
-    with TestClient(names["app"]) as web:  # type: ignore[arg-type]  # it is the Starlette app of the example
-        answer = web.post("/describe", content=sample_picture())
+    headers = {"content-type": "image/jpeg"}
+    with TestClient(names["app"]) as web:  # type: ignore[arg-type]  # it is the FastAPI of the example
+        answer = web.post("/describe", content=sample_picture(), headers=headers)
         assert answer.status_code == 200
-        assert "PNG" in answer.json()["text"]
-        assert answer.json()["request_id"]
-        refused = web.post("/describe", content=b"no image at all")
+        assert "PNG" in answer.json()["choices"][0]["message"]["content"]
+        refused = web.post("/describe", content=b"no image at all", headers=headers)
         assert refused.status_code == 400
-        assert "text" in refused.json()["error"]
-        told = web.post("/narrate", content=sample_picture()).text
+        assert "text" in refused.json()["detail"]
+        told = web.post("/narrate", content=sample_picture(), headers=headers).text
         assert told.count("data: ") > 10
-        assert "event: error" in web.post("/narrate", content=b"no image at all").text
-        relay.answers(says("x", finish_reason="stop"))
-        assert web.post("/describe", content=sample_picture()).json()["text"] == "x"
+        assert web.post("/narrate", content=b"no image at all", headers=headers).status_code == 400
+        relay.answers(fails(500, "broken"), fails(500, "broken"), fails(500, "broken"))
+        failed = web.post("/describe", content=sample_picture(), headers=headers)
+        assert failed.status_code == 502
+        assert failed.json()["detail"]["outcome"] == "rejected"
 
 
 def test_the_readme_names_only_what_is_there() -> None:

@@ -23,6 +23,9 @@ What Ray needs, and what this module sees to:
   or start Ray with it. ``runtime_env={"env_vars": …}`` works too, and is shown in Ray's dashboard.
 * **The limits** ``rate``, ``tokens_per_minute`` and ``max_concurrency`` are divided by ``num_workers``, which is right
   where the workers are equal. An actor has up to four batches at a time, which share its client and so its pace.
+* **Rows that failed** are written, and done for the checkpoint. To try them again, filter the answers by ``status`` and
+  run them with another checkpoint; images whose order was cut off by a death have the outcome "unknown", and are
+  ordered again only with ``resend_unknown=True`` and the same ``journal_dir``.
 * **Authentication**: Ray 2.60 wants a token between its own processes by default, and warns; see ``RAY_AUTH_MODE`` and
   ``RAY_AUTH_TOKEN`` in Ray's documentation. It has nothing to do with the relay's key.
 

@@ -73,8 +73,8 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
         model: The model that was asked, or "".
         usage: What the relay says it used: a ``Usage``, or what the endpoint has in its place.
         meta: How the call went.
-        cost: What that costs by the client's ``prices``, in their unit; None without prices, and where they or the
-            usage do not say.
+        cost: What that costs by the client's ``prices``, in their unit; None without prices, where they or the usage
+            do not say, and, of several relays, where another has answered than the one whose prices they are.
     """
 
     what: str

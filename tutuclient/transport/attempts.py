@@ -493,7 +493,9 @@ class Attempts:
                 response: aiohttp.ClientResponse | aiohttp_internals.Response = await self._request(url)
             else:
                 timeout = pool.connect_timeout(self._call.timeout)
-                response = await aiohttp_internals.send(pool.connector, *fast, timeout, pool.header_bytes, progress)
+                response = await aiohttp_internals.send(
+                    pool.way(self._call).connector, *fast, timeout, pool.header_bytes, progress
+                )
         if progress.connection is not None:
             progress.connection.receive_body(response.content)
         return response
@@ -543,7 +545,7 @@ class Attempts:
                 headers=_plain(headers) if aiohttp_internals.is_watched(session) else headers,
                 allow_redirects=False,
                 timeout=pool.connect_timeout(call.timeout),
-                **pool.request_options,
+                **pool.way(call).request_options,
             )
         finally:
             progress_of_attempt.reset(token)

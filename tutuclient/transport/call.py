@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from tutuclient.errors import ConfigError, printable
-from tutuclient.settings import SecretBytes, Spent, masked, merged_headers
+from tutuclient.settings import SecretBytes, Spent, masked, merged_headers, origin_of
 
 if TYPE_CHECKING:
     from tutuclient._meta import Meta
@@ -156,15 +156,20 @@ class Call:
         if hook is None or usage is None:
             return
         try:
-            cost = self._cost(self.model, usage)
+            cost = self._cost(usage)
             hook(Spent(what=self.what, model=self.model, usage=usage, meta=meta, cost=cost))
         except Exception as error:  # noqa: BLE001  (as said above)
             logger.warning("%s: on_usage raised %s", self.shown, type(error).__name__)
 
-    def _cost(self, model: str, usage: object) -> float | None:
-        prices = self.settings.prices
+    def _cost(self, usage: object) -> float | None:
+        prices, model, relay = self.settings.prices, self.model, self.settings.relay
         if prices is None:
             return None
+        if relay is not None:
+            # A page speaks of its own relay alone, and by its own names.
+            if origin_of(prices.source) != self.settings.origin:
+                return None
+            model = (relay.models or {}).get(model, model)
         asked = self.fields.get("n") if isinstance(self.fields, Mapping) and "/images/" in self.what else 1
         return prices.cost(model, usage, images=asked if isinstance(asked, int) and asked > 0 else 1)
 

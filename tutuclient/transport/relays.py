@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tutuclient.chooser import Fault
     from tutuclient.errors import TutuError
     from tutuclient.pace import PaceState
-    from tutuclient.settings import Settings
+    from tutuclient.settings import Proxy, Settings
     from tutuclient.transport.admission import Admission, RunItem, Slot, Waiter
     from tutuclient.transport.call import Call
     from tutuclient.wire.limits_stated import RateHeaders
@@ -39,6 +39,7 @@ class Relays:
 
     Attributes:
         members: The settings for each.
+        routes: The proxy that each is reached through, or None.
         admissions: What admits their calls; relays of one account have one.
         chooser: Their health, and whose turn it is.
         waiting: The calls that wait for one of them, in the order in which they came.
@@ -48,6 +49,7 @@ class Relays:
         self, settings: Settings, loop: asyncio.AbstractEventLoop, admission: Callable[[Settings], Admission]
     ) -> None:
         self.members: tuple[Settings, ...] = settings.relays or (settings,)
+        self.routes: list[Proxy | None] = [each.route for each in self.members]
         self.loop: asyncio.AbstractEventLoop = loop
         self._slots = settings.slots
         self._weights = [1.0 if each.relay is None else each.relay.weight for each in self.members]
@@ -336,7 +338,7 @@ class Route:
         return min((due for due in dues if due is not None), default=math.inf)
 
     def _directed(self, place: int, slot: Slot) -> Slot:
-        """Direct the call to a relay: its address, its key, and its name of the model."""
+        """Direct the call to a relay: its address, its key, its proxy, and its name of the model."""
         relays, call, member = self._relays, self._call, self._members[place]
         self._place, self._avoided, self._started_at = place, -1, relays.loop.time()
         relays.chooser.started(place, self._model, self._started_at)
@@ -344,7 +346,7 @@ class Route:
             self._item.relay = name_of(member)
         if self._is_path:
             call.url = member.base_url + call.url[len(call.settings.base_url) :]
-        call.settings = member
+        call.settings, call.proxy = member, relays.routes[place]
         models = None if member.relay is None else member.relay.models
         model = self._model if models is None else models.get(self._model, self._model)
         if model != self._model:

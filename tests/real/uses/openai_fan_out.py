@@ -1,4 +1,4 @@
-"""The README's second use, written with the openai package: a folder of images, a rate, and a file to go on from."""
+"""The second use in the README, written with the openai package: a folder of images, a rate, a file to go on from."""
 
 import asyncio
 import base64
