@@ -142,9 +142,11 @@ class Recorder(Server):
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await super().__aexit__(*error)
-        await self._session.close()
-        self.tape.close()
+        try:
+            await super().__aexit__(*error)
+        finally:
+            await self._session.close()
+            self.tape.close()
 
     async def _record(self, exchange: Exchange) -> web.StreamResponse:
         # The intent is on the disk before anything is paid for.
