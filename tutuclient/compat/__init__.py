@@ -411,6 +411,12 @@ class _Events:
     async def __aexit__(self, *_: object) -> None:
         await self._manager.__aexit__()
 
+    def __aiter__(self) -> NoReturn:
+        self._manager.__aiter__()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)  # An AttributeError that says how it is opened.
+
 
 class _EventStream:
     """A stream whose items are events; all other attributes are those of the ``ChatCompletionStream``."""
