@@ -205,7 +205,7 @@ class TutuClient(AnyEndpointCalls):
 
     @cached_property
     def _price_page(self) -> PricePage:
-        return PricePage(self._settings, self._transport)
+        return PricePage(self._settings.first, self._transport)  # Else the page, of one address, would get a key.
 
     @property
     def base_url(self) -> str:
@@ -219,7 +219,11 @@ class TutuClient(AnyEndpointCalls):
 
     @property
     def proxy(self) -> str | None:
-        """The proxy that calls go through, without its password, and where the setting came from; or None."""
+        """The proxy that calls go through, without its password, and where the setting came from; or None.
+
+        Of several relays, each is reached its own way; this is the first one's, and
+        ``client.with_options(relay=name).proxy`` is that of one.
+        """
         route = self._settings.route
         return None if route is None else str(route)
 
@@ -322,17 +326,26 @@ class TutuClient(AnyEndpointCalls):
         return f"{type(self).__name__}(base_url={self.base_url if made else None!r}, api_key='***')"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        held = [name for name in ("connector", "session", "trace_configs") if getattr(self._settings, name)]
-        if held:
-            raise TypeError(f"a {type(self).__name__} with {held[0]}= cannot be pickled or copied: build another there")
+        self._check_holds_nothing()
         return _rebuild, (type(self), self._settings.packed())
 
     def __copy__(self) -> Self:
         # Not by way of the pickle, which leaves a key of the environment behind.
+        self._check_holds_nothing()
         return _bound(type(self), self._settings)
 
     def __deepcopy__(self, _: dict[int, Any]) -> Self:
-        return _bound(type(self), self._settings)
+        return self.__copy__()
+
+    def _check_holds_nothing(self) -> None:
+        """Check that nothing of the caller's, which belongs to a loop, would be in two clients.
+
+        Raises:
+            TypeError: Something would.
+        """
+        held = [name for name in ("connector", "session", "trace_configs") if getattr(self._settings, name)]
+        if held:
+            raise TypeError(f"a {type(self).__name__} with {held[0]}= cannot be pickled or copied: build another there")
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 

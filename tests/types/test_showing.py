@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -136,3 +138,57 @@ async def test_a_stream_that_breaks_shows_what_came(
     with pytest.raises(Exception, match="ended early"):
         await stream.show()
     assert capsys.readouterr().out == "half\n"
+
+
+@pytest.mark.parametrize("read", [0, 1, 2, 3])
+async def test_what_was_read_before_is_printed_too(
+    server: Server, client: TutuClient, capsys: pytest.CaptureFixture[str], read: int
+) -> None:
+    server.answers(says("one two three"))
+    stream: Any = await ask(client, stream=True)
+    for _ in range(read):
+        await anext(stream)
+    await stream.show()
+    assert capsys.readouterr().out == "one two three\n"
+
+
+async def test_a_program_without_a_console_reads_to_the_end(
+    server: Server, client: TutuClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers(says("one"))
+    stream: Any = await ask(client, stream=True)
+    monkeypatch.setattr(sys, "stdout", None)
+    await stream.show()
+    assert (await stream.completion()).text == "one"
+
+
+class Kernel:
+    """A notebook's kernel that ends once it has shown something."""
+
+    def __init__(self) -> None:
+        self.kernel = self.display_pub = self
+        self.showed = asyncio.Event()
+
+    def get_ipython(self) -> Kernel:
+        return self
+
+    def publish(self, data: dict[str, str], **more: object) -> None:
+        del data, more
+        if self.showed.is_set():
+            raise RuntimeError("the socket is closed")
+        self.showed.set()
+
+
+async def test_a_kernel_that_ends_hides_no_cancellation(
+    server: Server, client: TutuClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers(streams([chunk("one")], done=False, then="hang"))
+    kernel = Kernel()
+    monkeypatch.setitem(sys.modules, "IPython", kernel)
+    stream: Any = await ask(client, stream=True)
+    task = asyncio.create_task(stream.show())
+    await kernel.showed.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await server.wait_closed(0)

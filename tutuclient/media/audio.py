@@ -63,6 +63,8 @@ class Sound(Described):
     """
 
     SHOWN = (("mime", str), ("size_bytes", int), ("seconds", float), ("transcript", str))
+    # Not in ``vars()``, which FastAPI's encoder falls back on: it would decode the bytes as UTF-8.
+    __slots__ = ("__dict__", "__weakref__", "content", "meta", "usage")
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from msgspec.structs import astuple, force_setattr
@@ -243,7 +243,9 @@ class ChunkReader(BaseEventReader[ChatCompletionChunk]):
 
 
 def _write(text: str) -> None:
-    """Print a piece of text, as far as the console's encoding has it."""
+    """Print a piece of text, as far as the console's encoding has it, or nothing where there is no console."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (with pythonw, and in services, it is)
+        return
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     sys.stdout.write(text.translate(_PRINTED).encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()
@@ -338,16 +340,27 @@ class ChatStream(Stream[ChatCompletionChunk]):
                 async with aclosing(self._reading.items(self)) as chunks:
                     async for _ in chunks:
                         shown.update(draw)
-        finally:
-            shown.update(draw, last=True)
+        except BaseException:
+            with suppress(Exception):  # A kernel that ends must not hide why the stream did, nor a cancellation.
+                shown.update(draw, last=True)
+            raise
+        shown.update(draw, last=True)
 
     async def _print(self) -> None:
+        is_first = True
+
+        def unprinted() -> str:
+            return self._folder.completion().text if is_first else ""
+
         try:
-            if self._reading.complete:
-                _write(self._folder.completion().text)
-            else:
+            if not self._reading.complete:
                 async with aclosing(self.text()) as pieces:
                     async for piece in pieces:
-                        _write(piece)
-        finally:
-            _write("\n")
+                        # Up to the first piece there is what another loop has read before.
+                        _write(unprinted() or piece)
+                        is_first = False
+        except BaseException:
+            with suppress(OSError, ValueError):  # A pipe that is closed must not hide why the stream ended.
+                _write(f"{unprinted()}\n")
+            raise
+        _write(f"{unprinted()}\n")

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from tutuclient.transport.admission import Door, Slot
+    from tutuclient.transport.admission import Slot, SlotSource
     from tutuclient.transport.call import Call
     from tutuclient.transport.pool import Pool
     from tutuclient.wire import Body
@@ -119,7 +119,7 @@ class Attempts:
         self._started = pool.loop.time()
         self._meta = Meta(attempts=1)
         self._progress = Progress()
-        self._admission: Door = pool.admission(call.settings)
+        self._admission: SlotSource = pool.admission(call.settings)
         call.proxy = pool.route
         self._slot: Slot | None = None
         self._refusals: _Refusals | None = None
@@ -493,7 +493,9 @@ class Attempts:
                 response: aiohttp.ClientResponse | aiohttp_internals.Response = await self._request(url)
             else:
                 timeout = pool.connect_timeout(self._call.timeout)
-                response = await aiohttp_internals.send(pool.connector, *fast, timeout, pool.header_bytes, progress)
+                response = await aiohttp_internals.send(
+                    pool.way(self._call).connector, *fast, timeout, pool.header_bytes, progress
+                )
         if progress.connection is not None:
             progress.connection.receive_body(response.content)
         return response
@@ -543,7 +545,7 @@ class Attempts:
                 headers=_plain(headers) if aiohttp_internals.is_watched(session) else headers,
                 allow_redirects=False,
                 timeout=pool.connect_timeout(call.timeout),
-                **pool.request_options,
+                **pool.way(call).request_options,
             )
         finally:
             progress_of_attempt.reset(token)

@@ -127,7 +127,8 @@ class LogLines(CallListener):
         )
 
     def _answered_by(self, meta: Meta, error: BaseException | None) -> str:
-        status = f" status={meta.status_code}" if meta.status_code else ""
+        status = f" relay={word_of(self._call.masked(meta.relay))}" if meta.relay else ""
+        status += f" status={meta.status_code}" if meta.status_code else ""
         name = meta.request_id or getattr(error, "request_id", None)
         return f"{status} request_id={word_of(self._call.masked(str(name)))}" if name else status
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from tutuclient._meta import Meta
 from tutuclient.errors import ConfigError
-from tutuclient.settings import clean_headers, header_lines
+from tutuclient.settings import clean_headers, header_lines, masked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -33,9 +33,6 @@ How: TypeAlias = Literal["answered", "failed", "cancelled", "closed", "dropped"]
 ``closed``: its stream was left before the end, by ``break``, ``aclose`` or the closing of the client. ``dropped``: its
 stream was lost, and closed by the garbage collector.
 """
-
-# A key of less is what servers get that ask for none; see ``wire.without_key``.
-_SHORTEST_SECRET = 8
 
 
 class Observable(Protocol):
@@ -109,8 +106,7 @@ class ObservedCall:
 
     def masked(self, text: str) -> str:
         """Return a text with the key replaced by ``***``, wherever it stands."""
-        key = str(self._call.settings.api_key)
-        return text.replace(key, "***") if len(key) >= _SHORTEST_SECRET else text
+        return masked(text, self._call.settings.api_key)
 
     def __repr__(self) -> str:
         return f"<ObservedCall {self.method} {self.path}>"
@@ -375,9 +371,8 @@ class Observation:
     def _tell_end(self, end: CallEnd) -> None:
         self.attempt_ends(end.how, end.error, end.meta)
         self._tell("ends", end)
-        self._call.observation = self._answer = self._reader = (
-            None  # They refer to each other, and to bodies of megabytes.
-        )
+        # They refer to each other, and to bodies of megabytes.
+        self._call.observation = self._answer = self._reader = None
 
     def _tell(self, method: str, *arguments: Any) -> None:
         for listener in self._listeners:

@@ -14,6 +14,10 @@ from aiohttp import web
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from litestar import Litestar, get
+from litestar import Request as LitestarRequest
+from litestar.response import ServerSentEvent as LitestarEvents
+from litestar.response import ServerSentEventMessage
 
 from tutuclient import APIError, TutuClient, user
 from tutuclient.integrations.web import events, sse, until_gone
@@ -78,6 +82,26 @@ async def watched(request: Request) -> AsyncGenerator[None]:
 @app.get("/fastapi-dependency", dependencies=[Depends(watched, scope="function")])
 async def fastapi_dependency(request: Request, q: str) -> Any:
     return {"text": (await request.app.state.client.chat.completions.create(**asked(q))).text}
+
+
+@asynccontextmanager
+async def litestar_lifespan(site: Litestar) -> AsyncGenerator[None]:
+    async with client_of_relay() as site.state.client:
+        yield
+
+
+@get("/health")
+async def litestar_health() -> str:
+    return "well"
+
+
+@get("/litestar-sse")
+async def litestar_sse(request: LitestarRequest[Any, Any, Any], q: str) -> LitestarEvents:
+    stream = request.app.state.client.chat.completions.stream(**asked(q))
+    return LitestarEvents(events(stream, into=ServerSentEventMessage))
+
+
+litestar_app = Litestar([litestar_health, litestar_sse], lifespan=[litestar_lifespan])
 
 
 async def aiohttp_stream(request: web.Request) -> web.StreamResponse:

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[3]
 APP = "tests.integrations.web.endpoints"
 SERVERS = {
     "uvicorn": ["-m", "uvicorn", f"{APP}:app", "--port", "{port}"],
+    "uvicorn-litestar": ["-m", "uvicorn", f"{APP}:litestar_app", "--port", "{port}"],
     "hypercorn": ["-m", "hypercorn", f"{APP}:app", "--bind", "127.0.0.1:{port}", "--error-logfile", "-"],
     "aiohttp": ["-m", APP, "{port}", "stays"],
     "aiohttp-cancels": ["-m", APP, "{port}", "cancels"],
@@ -35,6 +36,7 @@ KINDS = [
     ("uvicorn", "fastapi-sse"),
     ("uvicorn", "fastapi-json"),
     ("uvicorn", "fastapi-dependency"),
+    ("uvicorn-litestar", "litestar-sse"),
     ("hypercorn", "starlette-stream"),
     ("hypercorn", "fastapi-sse"),
     ("hypercorn", "fastapi-json"),

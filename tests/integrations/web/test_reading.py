@@ -167,8 +167,17 @@ async def test_events_are_made_into_those_of_frameworks() -> None:
         (None, "done", "stop"),
     ]
     sent = [event async for event in events(texts("a"), form="text", into=ServerSentEventMessage)]
-    assert [event.data for event in sent] == ["", "a", "stop"]
+    assert [event.data for event in sent] == [None, "a", "stop"]
     assert [event async for event in events(texts("a"), form="text", into=as_is)][1] == {"data": "a"}
+
+
+async def test_no_event_of_a_framework_is_an_empty_message(server: Server, client: TutuClient) -> None:
+    server.answers(says("a", delay=0.1))
+    stream = client.chat.completions.stream(**QUESTION)
+    found = [event.encode() async for event in events(stream, heartbeat=0.02, into=ServerSentEventMessage)]
+    # The id and heartbeats: what has no data is no event, so the page's handler is not called with "".
+    assert {b"id: 1\r\n\r\n", b": still there\r\n\r\n"} <= set(found)
+    assert b'data: {"text":"a"}\r\n\r\n' in found
 
 
 async def test_what_is_no_stream_gets_one_sentence(client: TutuClient) -> None:

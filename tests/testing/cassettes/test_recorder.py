@@ -234,6 +234,24 @@ async def test_redirects_lead_to_the_recorder(recorder: Recorder, server: Server
         assert answer.headers["Location"] == f"{recorder.origin}/v1/elsewhere"
 
 
+async def test_a_redirect_to_an_address_that_only_begins_like_the_relays_stays(
+    recorder: Recorder, server: Server, http: aiohttp.ClientSession, path: Path
+) -> None:
+    elsewhere = f"{server.origin}1/v1/elsewhere"  # Another port.
+    server.answers(raw(307, b"", {"Location": elsewhere}))
+    async with http.post(f"{recorder.base_url}/chat/completions", json=ASK, allow_redirects=False) as answer:
+        assert answer.headers["Location"] == elsewhere
+    assert lines(path, "answer")[0]["headers"]["location"] == elsewhere
+
+
+async def test_a_request_names_the_relay_where_it_had_the_recorder_and_no_other_address(
+    recorder: Recorder, server: Server, http: aiohttp.ClientSession
+) -> None:
+    own, other = f"{recorder.origin}/a.png", f"{recorder.origin}1/a.png"
+    async with http.post(f"{recorder.base_url}/chat/completions", json={**ASK, "user": f"{own} {other}"}):
+        assert server.requests[0].json["user"] == f"{server.origin}/a.png {other}"
+
+
 async def test_heads_and_empty_answers(recorder: Recorder, server: Server, http: aiohttp.ClientSession) -> None:
     server.answers(raw(200, b"12345", {"Content-Type": "image/png"}), raw(204))
     async with http.head(f"{recorder.base_url}/x") as answer:

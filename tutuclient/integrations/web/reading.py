@@ -267,15 +267,22 @@ def events(
 
 
 def _maker(into: Callable[..., E]) -> Callable[[Frame], E]:
-    data = "data"
+    data, absent = "data", {}  # type: str, dict[str, None]
     with suppress(TypeError, ValueError):  # Classes written in C may have no signature.
-        data = "raw_data" if "raw_data" in inspect.signature(into).parameters else data
+        parameters = inspect.signature(into).parameters
+        data = "raw_data" if "raw_data" in parameters else data
+        # Litestar's data is "" unless it is None, and then heartbeats would be empty messages to the page.
+        absent = {
+            name: None
+            for name in (data, "event", "id", "comment")
+            if name in parameters and parameters[name].default not in {None, inspect.Parameter.empty}
+        }
 
     def make(frame: Frame) -> E:
         fields = {name: value for name, value in frame._asdict().items() if value is not None}
         if "data" in fields:
             fields[data] = fields.pop("data")
-        return into(**fields)
+        return into(**absent | fields)
 
     return make
 

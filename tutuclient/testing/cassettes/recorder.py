@@ -20,7 +20,7 @@ from multidict import CIMultiDict
 
 from tutuclient import __version__
 from tutuclient.errors import ConfigError, printable
-from tutuclient.testing.cassettes.bodies import Parts, request_body
+from tutuclient.testing.cassettes.bodies import RELAY, Parts, neutral, request_body
 from tutuclient.testing.cassettes.scrubbing import (
     ANSWER_HEADERS,
     REQUEST_HEADERS,
@@ -193,7 +193,8 @@ class Recorder(Server):
         """Return the body with the relay's address where it has ours, which answers are passed on with."""
         if not _TEXTS.match(exchange.request.headers.get(hdrs.CONTENT_TYPE, "")):
             return exchange.body
-        return exchange.body.replace(self.origin.encode(), self._upstream.encode())
+        passed = Passing(self.origin, self._upstream)
+        return passed.feed(exchange.body) + passed.flush()
 
 
 def refusal(exchange: Exchange, status: int, message: str, code: str) -> web.Response:
@@ -283,14 +284,14 @@ class _Take:
         kept = scrub_headers(upstream.headers, ANSWER_HEADERS, self._keys)
         line: dict[str, Any] = {"answer": self._number, "t": self._now(), "status": upstream.status, "headers": kept}
         if "location" in kept:
-            kept["location"] = kept["location"].replace(self._upstream, "{{tutu relay}}", 1)
+            kept["location"] = neutral(kept["location"], self._upstream)
         line["framing"] = framing
         has_body = self._exchange.request.method != hdrs.METH_HEAD and upstream.status not in {204, 304}
         if length and length.isdigit() and not coded:
             line["length"] = int(length)
         self._write([line])
         headers = CIMultiDict(
-            (name, value.replace(self._upstream, self._origin, 1) if name.lower() == "location" else value)
+            (name, self._with_own_origin(value) if name.lower() == "location" else value)
             for name, value in upstream.headers.items()
             if name.lower() not in _NOT_PASSED_ON
         )
@@ -300,6 +301,9 @@ class _Take:
             response.content_length = line["length"]
         self._left_bytes = line.get("length")
         return response
+
+    def _with_own_origin(self, url: str) -> str:
+        return neutral(url, self._upstream).replace(RELAY, self._origin)
 
     async def broken(self, error: BaseException) -> web.StreamResponse:
         """Break the client's connection as the relay's broke."""
