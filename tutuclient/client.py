@@ -144,8 +144,8 @@ class TutuClient(AnyEndpointCalls):
     pieces. Every endpoint with methods has both.
 
     What watches or replaces aiohttp's own calls, such as OpenTelemetry's instrumentation, vcrpy and aioresponses, sees
-    every call. The environment's ``TUTU_LOG=info`` writes a line a call to stderr, ``debug`` one an attempt too; they are
-    ``logging``'s, on the logger "tutuclient".
+    every call. The environment's ``TUTU_LOG=info`` writes a line a call to stderr, ``debug`` one an attempt too; they
+    are ``logging``'s, on the logger "tutuclient".
 
     Raises:
         ConfigError: A setting is missing or cannot work.
@@ -537,7 +537,8 @@ class TutuClient(AnyEndpointCalls):
                 * ``edit=True`` or ``generate=True``: make images, saved into the journal's folder.
                 * ``concurrency``: Items at once; "auto" follows what the relay can take.
                 * ``rate``: The most starts, such as "600/min", or a number a second.
-                * ``budget``: A ``Budget`` of tokens, requests or images, after which the run stops; each start has it anew.
+                * ``budget``: A ``Budget`` of tokens, requests or images, after which the run stops; each start has
+                  it anew.
                 * ``max_wait``: Seconds that the relay may let nothing in, or ask to wait: after more than these, 600
                   by default, the run stops and says when to come back. Until then a refusal costs an item nothing: its
                   ``timeout`` begins when it is admitted.
