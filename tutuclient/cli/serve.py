@@ -70,8 +70,11 @@ def serve(
 ) -> None:
     """Run a stand-in relay on this computer, to try and test with.
 
-    It speaks the API and has no model in it. Ctrl-C ends it. With --record it stands before a real relay and writes
-    down what that answers; with --replay it answers the same again, without a relay and without a key.
+    It speaks the API and has no model in it. Ctrl-C ends it.
+
+    With --record it stands before a real relay, and records what that answers.
+
+    With --replay it answers the same again, without a relay and without a key.
     """
     options = record, cassette, replay, speed
     with reporting_errors(debug=debug, writes_a_batch=record is not None):
