@@ -138,8 +138,14 @@ class TutuClient(AnyEndpointCalls):
             ``CallListener``, which is told how the call goes up to its end, or that of its stream.
             ``tutuclient.integrations.otel`` has one for traces and metrics. What they raise is only logged.
 
-    The environment's ``TUTU_LOG=info`` writes a line a call to stderr, ``debug`` one an attempt too; they are
-    ``logging``'s, on the logger "tutuclient".
+    Answers as they came: ``client.chat.completions.with_raw_response.create(…)`` returns an ``APIResponse`` (status,
+    headers, bytes; ``parse()`` is what the call returns without it), and ``async with
+    client.chat.completions.with_streaming_response.create(…) as opened`` an ``OpenResponse``, to be read in lines or
+    pieces. Every endpoint with methods has both.
+
+    What watches or replaces aiohttp's own calls, such as OpenTelemetry's instrumentation, vcrpy and aioresponses, sees
+    every call. The environment's ``TUTU_LOG=info`` writes a line a call to stderr, ``debug`` one an attempt too; they
+    are ``logging``'s, on the logger "tutuclient".
 
     Raises:
         ConfigError: A setting is missing or cannot work.
@@ -515,7 +521,9 @@ class TutuClient(AnyEndpointCalls):
 
         Items are pulled as they are needed, files are opened when they are sent, and an item that fails is a result
         with its ``error``. With ``journal=`` each result is on the disk before it is handed on, and the same call goes
-        on where the last one stopped, whatever stopped it; what an earlier run has answered is not handed on again.
+        on where the last one stopped, whatever stopped it; what an earlier run has answered is counted, and not handed
+        on again: ``tutuclient batch export run -o answers.jsonl`` writes all of it. A path is its own id; prompts and
+        bytes that come without one are known by a digest.
 
         Args:
             items: Any iterable, async or not, of images (as for ``analyze``, and fsspec's open files and rows of
@@ -529,7 +537,8 @@ class TutuClient(AnyEndpointCalls):
                 * ``edit=True`` or ``generate=True``: make images, saved into the journal's folder.
                 * ``concurrency``: Items at once; "auto" follows what the relay can take.
                 * ``rate``: The most starts, such as "600/min", or a number a second.
-                * ``budget``: A ``Budget`` of tokens, requests or images, after which the run stops.
+                * ``budget``: A ``Budget`` of tokens, requests or images, after which the run stops; each start has
+                  it anew.
                 * ``max_wait``: Seconds that the relay may let nothing in, or ask to wait: after more than these, 600
                   by default, the run stops and says when to come back. Until then a refusal costs an item nothing: its
                   ``timeout`` begins when it is admitted.

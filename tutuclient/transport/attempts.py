@@ -192,7 +192,7 @@ class Attempts:
         return cost
 
     async def _end_order(self, error: TutuError, *, maybe_done: bool) -> None:
-        """Let a run note that the order of its item was not done, and is about to be sent again."""
+        """Report to a run that the order of its item was not done, and is about to be sent again."""
         if self._item is not None and self._call.makes_image and not maybe_done:
             await self._item.order_not_done(error)
 

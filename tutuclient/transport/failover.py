@@ -53,7 +53,7 @@ class RelayedAttempts(Attempts):
             self._route.restore()
 
     async def _wait_after(self, error: TutuError, number: int, *, maybe_done: bool) -> int:
-        """Go on to another relay, or wait for the next round."""
+        """Move on to another relay, or wait for the next round."""
         route, call = self._route, self._call
         error.with_details(relay=route.relay)
         route.failed(error)

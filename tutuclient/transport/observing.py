@@ -265,7 +265,7 @@ class Observation:
             logger.warning("%s: the headers of an observer are not sent: %s", self._call.what, error)
 
     def head(self, meta: Meta) -> None:
-        """Tell of the status and the headers of an answer."""
+        """Report the status and the headers of an answer."""
         self._meta = meta
         self._tell("head", meta)
 
@@ -292,7 +292,7 @@ class Observation:
     # --- answers and streams ------------------------------------------------------------------------------------------
 
     def used(self, usage: Any) -> None:
-        """Tell what an answer used."""
+        """Report what an answer used."""
         self._tell("usage", usage)
 
     def answered(self, answer: Any) -> None:

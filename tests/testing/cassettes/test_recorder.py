@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import errno
+import gzip
 import json
 import os
 import zlib
@@ -17,7 +18,7 @@ from tests.proxies import SocksProxy
 from tutuclient import APIConnectionError, ConfigError, InternalServerError, TutuClient, user
 from tutuclient.testing import Server, chunk, draws, raw, sample_picture, says, sends, streams
 from tutuclient.testing.cassettes import Recorder
-from tutuclient.testing.cassettes.recorder import Passing, split_address
+from tutuclient.testing.cassettes.recorder import Passing, Unpacker, split_address
 from tutuclient.testing.cassettes.tape import read
 
 if TYPE_CHECKING:
@@ -237,6 +238,32 @@ async def test_what_comes_compressed_all_the_same_is_recorded_plain(
         async with http.get(f"{recorder.base_url}/x") as answer:
             await answer.read()
     assert [line["how"] for line in lines(path, "end")] == ["complete", "cut"]
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [
+        ("gzip", gzip.compress(b'{"a":') + gzip.compress(b"1}")),
+        ("x-gzip", gzip.compress(b'{"a":1}') + bytes(512)),
+        ("deflate", zlib.compress(b'{"a":1}')[2:-4]),
+        ("deflate", zlib.compress(b'{"a":1}') + b"\n"),
+        ("none", b'{"a":1}'),
+        ("identity", b'{"a":1}'),
+    ],
+)
+async def test_every_form_of_a_coding_is_read_to_its_end(
+    recorder: Recorder, server: Server, http: aiohttp.ClientSession, path: Path, coding: str, packed: bytes
+) -> None:
+    server.answers(raw(200, packed, {"Content-Encoding": coding, "Content-Type": "application/json"}))
+    async with http.get(f"{recorder.base_url}/x") as answer:
+        assert await answer.json() == {"a": 1}
+    assert [line["json"] for line in lines(path, "part")] == [{"a": 1}]
+
+
+def test_what_comes_byte_by_byte_is_unpacked() -> None:
+    unpacker, packed = Unpacker("gzip"), gzip.compress(b"one ") + gzip.compress(b"two") + bytes(3)
+    pieces = [plain for at in range(len(packed)) for plain in unpacker.feed(packed[at : at + 1])]
+    assert (b"".join(pieces), unpacker.is_whole) == (b"one two", True)
 
 
 async def test_what_cannot_be_searched_for_keys_is_not_recorded(

@@ -37,7 +37,7 @@ from tutuclient.transport.exceptions import UNCONNECTED, SocksError
 from tutuclient.transport.tunnels import connector_through
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tutuclient.testing.exchange import Exchange
@@ -55,6 +55,7 @@ _TEXTS = re.compile(r"(?:text/|application/(?:[\w.+-]*json|x-ndjson|xml|javascri
 _UNREADABLE = re.compile(r"br|zstd|compress|,")
 _DONE = re.compile(r"data:\s*\[DONE\]\s*")
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
+_GZIP = 0x1F  # The first byte of each member.
 _UNPACKED_BYTES = 2**20
 _PAUSE_S = 0.02
 """Between the last read and a cut, so that the client has read it: a reset discards what it has not."""
@@ -142,9 +143,11 @@ class Recorder(Server):
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await super().__aexit__(*error)
-        await self._session.close()
-        self.tape.close()
+        try:
+            await super().__aexit__(*error)
+        finally:
+            await self._session.close()
+            self.tape.close()
 
     async def _record(self, exchange: Exchange) -> web.StreamResponse:
         # The intent is on the disk before anything is paid for.
@@ -229,22 +232,50 @@ async def _plain(upstream: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
     Raises:
         ClientPayloadError: It is not complete, or not compressed as it says.
     """
-    coding = upstream.headers.get(hdrs.CONTENT_ENCODING, "").lower()
-    unpacker = zlib.decompressobj(_ZLIB_OR_GZIP) if coding in {"gzip", "x-gzip", "deflate"} else None
+    coding = upstream.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+    unpacker = Unpacker(coding) if coding in {"gzip", "x-gzip", "deflate"} else None
     while data := await upstream.content.readany():
         if unpacker is None:
             yield data
             continue
+        for plain in unpacker.feed(data):
+            yield plain
+    if unpacker is not None and not unpacker.is_whole:
+        raise aiohttp.ClientPayloadError(f"{coding} that is cut off")
+
+
+class Unpacker:
+    """Decompresses gzip, of one member or several (RFC 1952, section 2.2), and deflate, with zlib's header or not."""
+
+    def __init__(self, coding: str) -> None:
+        self._coding = coding
+        self._zlib: Any = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what was fed has come to an end."""
+        return self._zlib is not None and bool(self._zlib.eof)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what is in some more bytes.
+
+        Raises:
+            ClientPayloadError: They are not compressed so.
+        """
         while data:
+            if self.is_whole and (self._coding == "deflate" or data[0] != _GZIP):
+                return  # What stands behind the end belongs to nothing; zeros that fill up a block, for one.
+            if self._zlib is None or self.is_whole:
+                # The first byte of zlib's header names its method, 8, in its lower half (RFC 1950, section 2.2).
+                bare = self._coding == "deflate" and data[0] & 0xF != 8  # noqa: PLR2004
+                self._zlib = zlib.decompressobj(-zlib.MAX_WBITS if bare else _ZLIB_OR_GZIP)
             try:
-                plain = unpacker.decompress(data, _UNPACKED_BYTES)
+                plain = self._zlib.decompress(data, _UNPACKED_BYTES)
             except zlib.error as error:
-                raise aiohttp.ClientPayloadError(f"not {coding}: {error}") from error
-            data = unpacker.unconsumed_tail
+                raise aiohttp.ClientPayloadError(f"not {self._coding}: {error}") from error
+            data = self._zlib.unconsumed_tail or self._zlib.unused_data
             if plain:
                 yield plain
-    if unpacker is not None and not unpacker.eof:
-        raise aiohttp.ClientPayloadError(f"{coding} that is cut off")
 
 
 class _Take:
