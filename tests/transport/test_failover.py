@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 import pickle
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -37,7 +39,7 @@ from tutuclient import (
     user,
 )
 from tutuclient.resources import image_tasks
-from tutuclient.testing import fails, queues, rate_limited, raw, raw_server, says, sends, serve
+from tutuclient.testing import chunk, fails, queues, rate_limited, raw, raw_server, says, sends, serve, streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -467,6 +469,25 @@ async def test_a_relay_whose_streams_break_is_found_out() -> None:
             except APIConnectionError:
                 ends.append("broke")
         assert ends.count("broke") <= 4
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_log_of_a_relay_that_goes_away_has_nothing_of_what_it_was_sent(
+    caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    caplog.set_level(logging.DEBUG, "tutuclient")
+    async with several() as (client, servers):
+        error = {"message": f"{KEY}-0 asked for a secret", "type": "server_error", "code": 500}
+        servers[0].answers(*[streams([chunk("one"), {"error": error}]) if stream else sends({"error": error})] * 9)
+        for _ in range(8):
+            with contextlib.suppress(InternalServerError):
+                answer: Any = await ask(client, stream=stream)
+                if stream:
+                    await answer.completion()
+        assert known(client).chooser.is_away(0)
+    assert "relay a: away for 1 s at least: InternalServerError, status 500" in caplog.messages
+    assert KEY not in caplog.text
+    assert "secret" not in caplog.text
 
 
 async def test_a_stream_that_has_not_begun_goes_on() -> None:

@@ -200,9 +200,9 @@ class _Reading(Generic[E]):
         if isinstance(error, APIError):
             error.with_partial(self.reader.partial)
         error.with_details(attempts=meta.attempts, outcome="unknown", relay=meta.relay)
-        if reply.on_broken is not None:
-            reply.on_broken(error)
         self.error = wire.without_key(error, reply.call.settings.api_key)
+        if reply.on_broken is not None:
+            reply.on_broken(self.error)
         self._tell_end(reply, self.error)
 
     def _tell_end(self, reply: Reply, error: BaseException | None) -> None:

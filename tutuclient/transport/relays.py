@@ -270,7 +270,9 @@ class Route:
         relays, place = self._relays, self._place
         if relays.chooser.failed(place, self._model, fault, relays.loop.time(), self._started_at):
             what = " for this model" if fault.of_model else ""
-            words = f"{type(error).__name__}: {printable(str(error), 200)}"
+            # Not the error's text, in which relays quote what they were sent: see ``logs``.
+            status = getattr(error, "status_code", None)
+            words = f"{type(error).__name__}{f', status {status}' if status else ''}"
             relays.changed(place, f"away{what} for {fault.wait:g} s at least: {words}")
 
     def goes_on(self, error: TutuError) -> bool:
