@@ -490,6 +490,16 @@ async def test_the_log_of_a_relay_that_goes_away_has_nothing_of_what_it_was_sent
     assert "secret" not in caplog.text
 
 
+async def test_a_query_is_in_no_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "tutuclient")
+    async with several() as (client, servers):
+        servers[0].answers(fails(503, "busy"))
+        await client.get(f"/models?token={KEY}-0", cast_to=dict)
+        assert counts(servers) == [1, 1]
+    assert "GET /models: InternalServerError at relay a; on to the next" in caplog.messages
+    assert "token" not in caplog.text
+
+
 async def test_a_stream_that_has_not_begun_goes_on() -> None:
     async with several() as (client, servers):
         servers[0].faults("error_frame_first")

@@ -58,7 +58,7 @@ class RelayedAttempts(Attempts):
         error.with_details(relay=route.relay)
         route.failed(error)
         if route.goes_on(error) and not self._pool.closed and self._limits.left() > 0:
-            logger.debug("%s: %s at relay %s; on to the next", call.what, type(error).__name__, route.relay)
+            logger.debug("%s: %s at relay %s; on to the next", call.shown, type(error).__name__, route.relay)
             await self._end_order(error, maybe_done=maybe_done)
             self._moves += not is_refusal(error)
             return 0

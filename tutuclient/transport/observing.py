@@ -54,6 +54,11 @@ class Observable(Protocol):
         """The model that is asked, or ""."""
         ...
 
+    @property
+    def shown(self) -> str:
+        """Method and path for the log, without a query, in which some relays want the key."""
+        ...
+
 
 class ObservedCall:
     """A call as its listeners see it, for as long as it goes on.
@@ -262,7 +267,7 @@ class Observation:
             self.headers = clean_headers(headers) if headers else headers
         except ConfigError as error:
             self.headers = {}
-            logger.warning("%s: the headers of an observer are not sent: %s", self._call.what, error)
+            logger.warning("%s: the headers of an observer are not sent: %s", self._call.shown, error)
 
     def head(self, meta: Meta) -> None:
         """Report the status and the headers of an answer."""
