@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import KEY, QUICK
 from tests.images import png
 from tutuclient import (
+    APIError,
     CallEnd,
     CallListener,
     ConfigError,
@@ -250,6 +251,24 @@ async def test_an_open_response_ends_the_call_when_its_body_is_read(
         gc.collect()
         await asyncio.sleep(0)
     assert watch.end.how == {"leave": "closed", "lose": "dropped"}.get(read, "answered")
+
+
+async def test_the_error_of_an_open_response_is_told_without_the_key(
+    server: Server, watched: TutuClient, watch: Watch
+) -> None:
+    told: list[str] = []
+
+    class Listener(CallListener):
+        def ends(self, end: CallEnd) -> None:
+            told.append(f"{end.how} {end.error}")
+
+    server.answers(sends({"error": {"message": f"no use for {KEY}", "code": 500}}))
+    both = watched.with_options(observers=[watch, lambda _: Listener()])
+    async with both.chat.completions.with_streaming_response.create(**ASKED) as response:
+        with pytest.raises(APIError) as caught:
+            await response.parse()
+    assert told == [f"failed {caught.value}"]
+    assert "no use for ***" in told[0]
 
 
 async def test_a_raw_response_is_an_answered_call(server: Server, watched: TutuClient, watch: Watch) -> None:

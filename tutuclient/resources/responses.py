@@ -271,13 +271,13 @@ class OpenResponse(_Head, Generic[T]):
             try:
                 result = await self._parse(reply)
             except BaseException as error:
-                _raised(reply, error)
-                _close(reply)
                 if isinstance(error, TutuError):
-                    error.with_details(attempts=self.meta.attempts)
+                    error.with_details(attempts=self.meta.attempts, relay=self.meta.relay)
                     # Relays echo keys in messages (WIRE.md 6). The transport removes them from its errors; this one
                     # is raised behind it.
                     wire.without_key(error, reply.call.settings.api_key)
+                _raised(reply, error)
+                _close(reply)
                 raise
             answer: object = result
             if not isinstance(answer, Stream):  # A stream closes its reply itself.
