@@ -64,7 +64,7 @@ class Way:
         return _session(self._new_connector(force_close=True), self._settings)
 
     def detach(self) -> None:
-        """Let the sessions go without a warning of aiohttp's, also when the loop is gone."""
+        """Release the sessions without a warning of aiohttp's, also when the loop is gone."""
         self.session.detach()
         if "session_once" in vars(self):
             self.session_once.detach()

@@ -389,3 +389,22 @@ async def test_a_client_that_leaves_at_the_word_done_has_the_whole_answer(
         await stream.completion()
     await recorder.until(lambda: not recorder.in_flight)
     assert lines(path, "end")[0]["how"] == "complete"
+
+
+async def test_a_recorder_that_cannot_be_started_leaves_nothing_open(
+    server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ConfigError("SOCKS proxies need another package")
+
+    recorder = Recorder(server.base_url, path, port=int(server.origin.rpartition(":")[2]))
+    with pytest.raises(OSError, match="attempting to bind"):
+        await recorder.__aenter__()
+    assert recorder._session.closed
+    assert recorder.tape._file < 0
+    recorder = Recorder(server.base_url, path)
+    monkeypatch.setattr("tutuclient.testing.cassettes.recorder.connector_through", fails)
+    with pytest.raises(ConfigError, match="another package"):
+        await recorder.__aenter__()
+    assert recorder.tape._file < 0
+    assert not recorder.origin  # It has not begun to listen.

@@ -125,22 +125,30 @@ class Recorder(Server):
 
     async def __aenter__(self) -> Self:
         try:
-            await super().__aenter__()
+            self._session = self._opened()
         except BaseException:
             self.tape.close()
             raise
+        try:
+            await super().__aenter__()
+        except BaseException:
+            await self._session.close()
+            self.tape.close()
+            raise
+        return self
+
+    def _opened(self) -> aiohttp.ClientSession:
         # By the rules of the client: aiohttp's own know no SOCKS, and would send a login of ~/.netrc along.
         # A connection for each request: one that is used again may have died, which would be recorded as a fault of
         # the relay.
         connector, self._request_options = connector_through(self._proxy, True, force_close=True, limit=0)
-        self._session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
             auto_decompress=False,  # aiohttp takes gzip that is cut off for whole.
             trust_env=False,
         )
-        return self
 
     async def __aexit__(self, *error: object) -> None:
         try:
