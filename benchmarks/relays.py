@@ -136,7 +136,7 @@ class _Litellm:
 
 
 async def play(contender: str, urls: list[str], kind: str, calls: int) -> dict[str, Any]:
-    """Make the calls, in this process; return how they ended, and what they cost."""
+    """Run the calls, in this process; return how they ended, and what they cost."""
     asker: _Asker = (_Ours if contender == OURS else _Litellm)(urls)
     failed: list[str] = []
     wrong = 0

@@ -292,6 +292,7 @@ async def test_a_cancelled_call_is_no_error(server: Server, client: TutuClient, 
     with pytest.raises(asyncio.CancelledError):
         await call
     assert [of(span).get("tutuclient.end") for span in seen.spans] == [None, "cancelled"]
+    assert of(seen.calls[0])["tutuclient.outcome"] == "unknown"
     assert {span.status.status_code for span in seen.spans} == {StatusCode.UNSET}
     assert "error.type" not in seen.metrics["gen_ai.client.operation.duration"][0].attributes
 
@@ -671,7 +672,7 @@ async def test_each_attempt_is_at_its_own_relay_and_the_call_at_the_one_it_came_
         ]
         async with TutuClient(relays=relays, retry=QUICK, **seen.keywords) as client:
             with contextlib.suppress(BadRequestError):
-                answer = await client.chat.completions.create(**ASKED, stream=stream)
+                answer: Any = await client.chat.completions.create(**ASKED, stream=stream)
                 if stream:
                     await answer.completion()
         ports = [urlsplit(each.origin).port for each in (server, other)]

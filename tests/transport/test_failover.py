@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -103,11 +102,10 @@ ELSEWHERE: dict[str, Scripted] = {
 async def test_what_was_surely_not_done_goes_to_the_next_and_costs_no_retry(kind: str, makes_image: bool) -> None:
     async with several(retry=ONCE) as (client, servers):
         servers[0].answers(ELSEWHERE[kind])
-        started = time.monotonic()
         answer = await (client.generate("a cat") if makes_image else ask(client))
         assert (answer.meta.relay, answer.meta.attempts) == ("b", 2)
         assert counts(servers) == [1, 1]
-        assert time.monotonic() - started < 25  # Nobody waits for what a relay asks while there is another.
+        assert answer.meta.elapsed_s < 30  # Nobody waits for what a relay asks while there is another.
 
 
 @pytest.mark.parametrize("fault", ["refused", "accept_close", "tls_plain_http", "dns_failure"])
@@ -254,8 +252,7 @@ async def test_it_waits_when_all_refuse_as_long_as_the_soonest_asks() -> None:
         servers[1].answers(rate_limited(retry_after=9))
         answer = await ask(client)
         assert (answer.meta.relay, answer.meta.attempts) == ("a", 3)
-        assert servers[0].gaps[0] >= 0.3
-        assert answer.meta.elapsed_s < 8
+        assert 0.3 <= servers[0].gaps[0] < 9
 
 
 async def test_a_refusal_leads_to_no_relay_that_is_away() -> None:
@@ -386,6 +383,37 @@ async def test_each_key_goes_to_its_own_relay() -> None:
         await asyncio.gather(*(ask(client) for _ in range(20)))
         for place, server in enumerate(servers):
             assert {request.headers["Authorization"] for request in server.requests} == {f"Bearer {KEY}-{place}"}
+
+
+@pytest.mark.parametrize("is_raised", [True, False])
+async def test_a_key_that_cannot_be_had_costs_no_call_and_is_told_of(is_raised: bool) -> None:
+    asked: list[str] = []
+
+    async def no_key() -> str:
+        asked.append("a")
+        if is_raised:
+            raise LookupError(f"{KEY} cannot be read")
+        return "no key"
+
+    def key() -> str:
+        asked.append("b")
+        return f"{KEY}-b"
+
+    async with serve(key=f"{KEY}-a") as first, serve(key=f"{KEY}-b") as second:
+        relays = [Relay(first.base_url, no_key, name="a"), Relay(second.base_url, key, name="b")]
+        async with TutuClient(relays=relays, retry=QUICK) as client:
+            assert [(await ask(client)).meta.relay for _ in range(4)] == ["b"] * 4
+            assert (await client.generate("a cat")).meta.relay == "b"
+            assert known(client).chooser.is_away(0)
+            with pytest.raises(APIConnectionError) as caught:
+                await ask(client.with_options(relay="a", retry=ONCE))
+        assert counts([first, second]) == [0, 5]
+    assert asked.count("b") == 5
+    assert caught.value.outcome == "not_sent"
+    assert caught.value.message.endswith(
+        f"the function that returns the key of the relay a raised {'LookupError' if is_raised else 'ConfigError'}"
+    )
+    assert KEY not in str(caught.value)
 
 
 async def test_a_key_of_one_relay_is_in_no_error_of_its_own() -> None:

@@ -123,7 +123,7 @@ class Asked:
         more: dict[str, Kind] = {"images": "texts"} if self.makes_images else {}
         return {f"{self.prefix}{name}": kind for name, kind in (_KINDS | more).items()}
 
-    def check_columns(self, names: Iterable[str], *, whole: bool) -> None:
+    def check_columns(self, names: Iterable[Any], *, whole: bool) -> None:
         """Check the columns of a batch, or of a row of one.
 
         Raises:
@@ -136,11 +136,15 @@ class Asked:
                 "columns names of their own"
             )
         for keyword in ("image_column", "prompt_column", "id_column") if whole else ():
-            if (name := getattr(self, keyword)) is not None and name not in there:
+            if (name := getattr(self, keyword)) is None:
+                continue
+            if name not in there:
                 raise ConfigError(
                     f"the rows have no column {name!r}, only {printable(', '.join(map(repr, there)), 200) or 'none'}: "
                     f"pass {keyword}="
                 )
+            if (times := there.count(name)) > 1:
+                raise ConfigError(f"the rows have {times} columns {name!r}: rename those that are not {keyword}")
 
 
 class RowFields(MapFields, total=False):

@@ -26,8 +26,8 @@ class Table(ABC):
 
     @property
     @abstractmethod
-    def names(self) -> Sequence[str]:
-        """The columns."""
+    def names(self) -> Sequence[Any]:
+        """The columns, under their own names, which in frames may be numbers, and may be there twice."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -90,8 +90,8 @@ class _Rows(Table):
         self._list: Any = list if isinstance(rows, list) else tuple
 
     @property
-    def names(self) -> Sequence[str]:
-        return list({str(name): None for row in self._rows for name in row})
+    def names(self) -> Sequence[Any]:
+        return list({name: None for row in self._rows for name in row})
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -129,8 +129,8 @@ class _Columns(Table):
         self._length = next(iter(lengths), 0)
 
     @property
-    def names(self) -> Sequence[str]:
-        return list(map(str, self._columns))
+    def names(self) -> Sequence[Any]:
+        return list(self._columns)
 
     def __len__(self) -> int:
         return self._length
@@ -161,7 +161,7 @@ class _Arrow(Table):
         self._at, self._first = 0, 0
 
     @property
-    def names(self) -> Sequence[str]:
+    def names(self) -> Sequence[Any]:
         return list(self._table.column_names)
 
     def __len__(self) -> int:
@@ -207,8 +207,8 @@ class _Frame(Table):
         self._cells: dict[str, Any] = {}
 
     @property
-    def names(self) -> Sequence[str]:
-        return list(map(str, self._frame.columns))
+    def names(self) -> Sequence[Any]:
+        return list(self._frame.columns)
 
     def __len__(self) -> int:
         return len(self._frame)

@@ -95,6 +95,8 @@ def serve(
 
 
 async def _stand_in(host: str, port: int, key: str | None, ui_port: int | None, *, verbose: bool) -> None:
+    from tutuclient.settings.credentials import is_loopback
+
     async with relay(host, port, key) as server, AsyncExitStack() as stack:
         if verbose:
             server.on_answered = _tell
@@ -106,7 +108,7 @@ async def _stand_in(host: str, port: int, key: str | None, ui_port: int | None, 
             '    tutuclient chat "Hello"\n'
         )
         # A relay that listens everywhere answers everyone, be it without a model.
-        if not key and host not in {"127.0.0.1", "::1", "localhost"}:
+        if not key and not is_loopback(host):
             note("other computers may reach it, and it asks for no key (--key)")
         if ui_port is not None:
             server.token_delay = TOKEN_DELAY

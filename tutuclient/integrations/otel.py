@@ -311,6 +311,8 @@ class _TracedCall(CallListener):
             span.set_attribute("tutuclient.waited_s", end.meta.waited_s)
         if end.meta.request_id:
             span.set_attribute("tutuclient.request_id", call.masked(end.meta.request_id))
+        if end.how in {"cancelled", "closed", "dropped"} and end.outcome is not None:
+            span.set_attribute("tutuclient.outcome", end.outcome)
         if end.how == "failed" and end.error is not None:
             _fail(span, end.error, type(end.error).__name__)
             shared["error.type"] = type(end.error).__name__

@@ -352,10 +352,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for each in self.relays or (self,):
             if each.relay is not None and each.relay.name == relay:
                 return each
-        names = ", ".join(repr(each.relay.name) for each in self.relays or (self,) if each.relay is not None)
-        raise ConfigError(
-            f"no relay is called {shown(relay)}: " + (f"the names are {names}" if names else "the client has one only")
-        )
+        names = ", ".join(repr(each.relay.name) for each in self.relays if each.relay is not None)
+        if self.relay is not None:
+            what = f"this copy of the client is for {self.relay.name!r} alone; begin with the client itself"
+        else:
+            what = f"the names are {names}" if names else "the client has one only"
+        raise ConfigError(f"no relay is called {shown(relay)}: {what}")
 
     @property
     def first(self) -> Settings:
@@ -381,7 +383,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if settings.relays or settings.relay is not None:
             if api_key is not None or base_url is not None:
                 name = "base_url" if api_key is None else "api_key"
-                raise ConfigError(f"a client of several relays has a {name} for each: build another with relays=[…]")
+                raise ConfigError(f"each relay of this client has its own {name}: build another with relays=[…]")
             relays = tuple(each.changed(**changes) for each in settings.relays)
             settings = msgspec.structs.replace(settings, relays=relays)
         if callable(api_key):

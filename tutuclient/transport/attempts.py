@@ -192,7 +192,7 @@ class Attempts:
         return cost
 
     async def _end_order(self, error: TutuError, *, maybe_done: bool) -> None:
-        """Let a run note that the order of its item was not done, and is about to be sent again."""
+        """Report to a run that the order of its item was not done, and is about to be sent again."""
         if self._item is not None and self._call.makes_image and not maybe_done:
             await self._item.order_not_done(error)
 
@@ -327,6 +327,8 @@ class Attempts:
 
     def _give_up(self, reply: Reply | None, why: BaseException | Literal["overloaded", "dropped"]) -> None:
         """Release the slot, with what the end of the attempt says of the relay's load, and the connection."""
+        if why == "dropped" and self._progress.connected and self._call.observation is not None:
+            self._call.observation.left()
         if (slot := self._slot) is not None:
             if isinstance(why, APIStatusError) and is_refusal(why):
                 asked = why.retry_after

@@ -10,11 +10,13 @@ import pytest
 
 from tests.images import png
 from tutuclient import APITimeoutError, BadRequestError, ConfigError, Timeout, TutuClient, TutuError, user
-from tutuclient.testing import Server, chunk, draws, fails, sample_picture, says, streams
+from tutuclient.testing import Server, chunk, draws, fails, raw, sample_picture, says, streams
 from tutuclient.testing.cassettes import Player, Recorder
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import aiohttp
 
 KEY = "sk-0123456789abcdefghij"
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -164,6 +166,21 @@ async def test_images_are_stand_ins_that_can_be_decoded(server: Server, path: Pa
     async with Player(path, speed=0) as player, TutuClient("any", player.base_url) as client:
         with pytest.raises(BadRequestError, match=r"image/png 1x1"):
             await client.edit(png(b"a"), "sky", model="m")
+
+
+@pytest.mark.parametrize("depth", [255, 256, 600, 100_000])
+async def test_json_of_any_depth_is_recorded_and_found_again(
+    server: Server, http: aiohttp.ClientSession, path: Path, depth: int
+) -> None:
+    body = "[" * depth + "]" * depth
+    server.answers(raw(200, body.encode(), {"Content-Type": "application/json"}))
+    headers = {"Content-Type": "application/json"}
+    for relay in (Recorder(server.base_url, path), None):
+        async with (
+            relay or Player(path, speed=0) as at,
+            http.post(f"{at.base_url}/x", data=body, headers=headers) as answer,
+        ):
+            assert (answer.status, await answer.text()) == (200, body)
 
 
 async def test_scripts_go_before_the_cassette(server: Server, path: Path) -> None:

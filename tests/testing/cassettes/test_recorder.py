@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import errno
+import gzip
 import json
 import os
 import zlib
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.proxies import SocksProxy
 from tutuclient import APIConnectionError, ConfigError, InternalServerError, TutuClient, user
 from tutuclient.testing import Server, chunk, draws, raw, sample_picture, says, sends, streams
 from tutuclient.testing.cassettes import Recorder
-from tutuclient.testing.cassettes.recorder import Passing, split_address
+from tutuclient.testing.cassettes.recorder import Passing, Unpacker, split_address
 from tutuclient.testing.cassettes.tape import read
 
 if TYPE_CHECKING:
@@ -192,9 +194,31 @@ async def test_a_relay_that_is_not_there(path: Path, capsys: pytest.CaptureFixtu
     ):
         with pytest.raises(InternalServerError, match="the relay http://127.0.0.1:9/v1 was not reached"):
             await client.chat.completions.create(**ASK)
+        with pytest.raises(InternalServerError) as order:
+            await client.generate("a kite")
+    assert order.value.outcome == "rejected"  # It may be ordered again, and nothing is billed.
     assert "was not reached" in capsys.readouterr().err
     assert lines(path, "end")[0]["how"] == "unreachable"
     assert read(path).replayed == []
+
+
+async def test_the_relay_is_reached_by_the_proxy_that_the_client_would_use(
+    server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with SocksProxy(login=("me", "hunter2"), leads_to=server.origin) as proxy:
+        monkeypatch.setenv("all_proxy", proxy.url("socks5h", "me:hunter2"))
+        async with (
+            Recorder("http://relay.example/v1", path) as recorder,
+            TutuClient(KEY, recorder.base_url, max_retries=0) as client,
+        ):
+            await client.chat.completions.create(**ASK)
+            assert proxy.targets == ["relay.example:80"]
+            proxy.refuses = 2
+            with pytest.raises(InternalServerError, match=r"was not reached: .*through the proxy socks5h://") as caught:
+                await client.generate("a kite")
+    assert caught.value.outcome == "rejected"
+    assert len(server.requests) == 1
+    assert "hunter2" not in str(caught.value) + text_of(path)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
@@ -214,6 +238,32 @@ async def test_what_comes_compressed_all_the_same_is_recorded_plain(
         async with http.get(f"{recorder.base_url}/x") as answer:
             await answer.read()
     assert [line["how"] for line in lines(path, "end")] == ["complete", "cut"]
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [
+        ("gzip", gzip.compress(b'{"a":') + gzip.compress(b"1}")),
+        ("x-gzip", gzip.compress(b'{"a":1}') + bytes(512)),
+        ("deflate", zlib.compress(b'{"a":1}')[2:-4]),
+        ("deflate", zlib.compress(b'{"a":1}') + b"\n"),
+        ("none", b'{"a":1}'),
+        ("identity", b'{"a":1}'),
+    ],
+)
+async def test_every_form_of_a_coding_is_read_to_its_end(
+    recorder: Recorder, server: Server, http: aiohttp.ClientSession, path: Path, coding: str, packed: bytes
+) -> None:
+    server.answers(raw(200, packed, {"Content-Encoding": coding, "Content-Type": "application/json"}))
+    async with http.get(f"{recorder.base_url}/x") as answer:
+        assert await answer.json() == {"a": 1}
+    assert [line["json"] for line in lines(path, "part")] == [{"a": 1}]
+
+
+def test_what_comes_byte_by_byte_is_unpacked() -> None:
+    unpacker, packed = Unpacker("gzip"), gzip.compress(b"one ") + gzip.compress(b"two") + bytes(3)
+    pieces = [plain for at in range(len(packed)) for plain in unpacker.feed(packed[at : at + 1])]
+    assert (b"".join(pieces), unpacker.is_whole) == (b"one two", True)
 
 
 async def test_what_cannot_be_searched_for_keys_is_not_recorded(

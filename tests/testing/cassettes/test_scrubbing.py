@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from urllib.parse import quote, quote_plus
+
 import pytest
 
 from tutuclient.testing.cassettes.scrubbing import (
@@ -61,6 +63,19 @@ def test_what_the_caller_showed_goes_wherever_it_stands() -> None:
     assert keys_of({"x-api-key": "another-key", "OpenAI-Organization": "org-mine"}, "") == ["another-key", "org-mine"]
     # A key of a few letters would tear words apart.
     assert keys_of({"Authorization": "Bearer any"}, "") == []
+
+
+@pytest.mark.parametrize("written", ["opaque/key+1=%é", r"opaque\/key+1=%é", r"opaque\/key+1=%\u00e9"])
+def test_a_key_goes_however_it_is_written(written: str) -> None:
+    assert scrub(f'{{"message":"no such key: {written}"}}', ["opaque/key+1=%é"]) == '{"message":"no such key: dropped"}'
+
+
+def test_a_key_goes_from_within_addresses() -> None:
+    key = "opaque/key+1 %"
+    for written in (quote(key), quote(key, safe=""), quote_plus(key)):
+        assert (
+            scrub(f"see https://relay.example/?by={written}&b=c", [key]) == "see https://relay.example/?by=dropped&b=c"
+        )
 
 
 def test_ids_of_an_account_go_where_the_answer_is_about_it() -> None:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from tutuclient.testing import form
 from tutuclient.testing.cassettes.media import digest, mime_of, stand_in, with_stand_ins, without_media
 from tutuclient.testing.cassettes.scrubbing import scrub, scrub_field
+from tutuclient.types.json import too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,8 +47,8 @@ def request_body(content_type: str, body: bytes, keys: Sequence[str], origin: st
         return {"form": [[name, scrub_field(name, without_media(value), keys)] for name, value in pairs]}
     text = scrub(without_media(text), keys)
     try:
-        return {"json": json.loads(text)}
-    except (ValueError, RecursionError):
+        return {"json": _decoded(text)}
+    except ValueError:
         return {"text": text}
 
 
@@ -137,10 +138,21 @@ class Parts:
 def _compact(text: str) -> Any:
     """Decode JSON that is written as this package writes it, so that it can be written again; None for all else."""
     try:
-        value = json.loads(text)
+        value = _decoded(text)
         return value if _json(value) == text else None
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
+
+
+def _decoded(text: str) -> Any:
+    """Decode JSON.
+
+    Raises:
+        ValueError: It is none, or nested deeper than a line of a cassette, which is one level more, may be.
+    """
+    if too_deep(f"[{text}]".encode("utf-8", "surrogatepass")):
+        raise ValueError("nested too deep")
+    return json.loads(text)
 
 
 def _json(value: Any) -> str:

@@ -20,6 +20,7 @@ from multidict import CIMultiDict
 
 from tutuclient import __version__
 from tutuclient.errors import ConfigError, printable
+from tutuclient.settings.proxies import environment_proxies
 from tutuclient.testing.cassettes.bodies import RELAY, Parts, neutral, request_body
 from tutuclient.testing.cassettes.scrubbing import (
     ANSWER_HEADERS,
@@ -32,9 +33,11 @@ from tutuclient.testing.cassettes.scrubbing import (
 )
 from tutuclient.testing.cassettes.tape import Tape, warn
 from tutuclient.testing.server import Server
+from tutuclient.transport.exceptions import UNCONNECTED, SocksError
+from tutuclient.transport.tunnels import connector_through
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tutuclient.testing.exchange import Exchange
@@ -52,6 +55,7 @@ _TEXTS = re.compile(r"(?:text/|application/(?:[\w.+-]*json|x-ndjson|xml|javascri
 _UNREADABLE = re.compile(r"br|zstd|compress|,")
 _DONE = re.compile(r"data:\s*\[DONE\]\s*")
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
+_GZIP = 0x1F  # The first byte of each member.
 _UNPACKED_BYTES = 2**20
 _PAUSE_S = 0.02
 """Between the last read and a cut, so that the client has read it: a reset discards what it has not."""
@@ -107,13 +111,14 @@ class Recorder(Server):
         tape: The file. After its ``failure`` requests are answered with 507, and not passed on.
 
     Raises:
-        ConfigError: The address is none, or the cassette cannot be written.
+        ConfigError: The address is none, a proxy of the environment cannot be used, or the cassette cannot be written.
     """
 
     def __init__(self, url: str, path: Path, *, host: str = "127.0.0.1", port: int = 0, key: str | None = None) -> None:
         self._upstream, base = split_address(url)
         self.relay = self._upstream + base
         self._own_key = key
+        self._proxy = environment_proxies().of(self.relay)
         self.path = path
         self.tape = Tape(path, self._upstream, base, f"tutuclient {__version__}")
         super().__init__(host, port, None, MOST_BODY_BYTES, None, self._record, base_path=base, hosts_files=False)
@@ -124,21 +129,25 @@ class Recorder(Server):
         except BaseException:
             self.tape.close()
             raise
+        # By the rules of the client: aiohttp's own know no SOCKS, and would send a login of ~/.netrc along.
+        # A connection for each request: one that is used again may have died, which would be recorded as a fault of
+        # the relay.
+        connector, self._request_options = connector_through(self._proxy, True, force_close=True, limit=0)
         self._session = aiohttp.ClientSession(
-            # A connection for each request: one that is used again may have died, which would be recorded as a fault
-            # of the relay.
-            connector=aiohttp.TCPConnector(force_close=True, limit=0),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
             auto_decompress=False,  # aiohttp takes gzip that is cut off for whole.
-            trust_env=not _LOOPBACK.fullmatch(urlsplit(self._upstream).hostname or ""),
+            trust_env=False,
         )
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await super().__aexit__(*error)
-        await self._session.close()
-        self.tape.close()
+        try:
+            await super().__aexit__(*error)
+        finally:
+            await self._session.close()
+            self.tape.close()
 
     async def _record(self, exchange: Exchange) -> web.StreamResponse:
         # The intent is on the disk before anything is paid for.
@@ -159,6 +168,7 @@ class Recorder(Server):
                 headers=self._headers(exchange),
                 allow_redirects=False,
                 skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.CONTENT_TYPE),
+                **self._request_options,
             ) as upstream:
                 _check_coding(upstream)
                 return await take.pass_on(upstream)
@@ -166,9 +176,11 @@ class Recorder(Server):
             # The end is written once only, so this is for those that leave before the answer's head.
             take.end("stopped" if self._closing else "left")
             raise
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+        except (*UNCONNECTED, SocksError, aiohttp.InvalidURL) as error:
             take.end("unreachable")
-            return self._no(exchange, 502, f"the relay {self.relay} was not reached: {_shown(error)}")
+            through = "" if self._proxy is None else f"; through the proxy {self._proxy}"
+            # 503, as nothing was sent: behind 502 an image may have been made, so nobody would order it again.
+            return self._no(exchange, 503, f"the relay {self.relay} was not reached: {_shown(error)}{through}")
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             return await take.broken(error)
         except aiohttp.ClientError as error:
@@ -220,22 +232,50 @@ async def _plain(upstream: aiohttp.ClientResponse) -> AsyncGenerator[bytes]:
     Raises:
         ClientPayloadError: It is not complete, or not compressed as it says.
     """
-    coding = upstream.headers.get(hdrs.CONTENT_ENCODING, "").lower()
-    unpacker = zlib.decompressobj(_ZLIB_OR_GZIP) if coding in {"gzip", "x-gzip", "deflate"} else None
+    coding = upstream.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+    unpacker = Unpacker(coding) if coding in {"gzip", "x-gzip", "deflate"} else None
     while data := await upstream.content.readany():
         if unpacker is None:
             yield data
             continue
+        for plain in unpacker.feed(data):
+            yield plain
+    if unpacker is not None and not unpacker.is_whole:
+        raise aiohttp.ClientPayloadError(f"{coding} that is cut off")
+
+
+class Unpacker:
+    """Decompresses gzip, of one member or several (RFC 1952, section 2.2), and deflate, with zlib's header or not."""
+
+    def __init__(self, coding: str) -> None:
+        self._coding = coding
+        self._zlib: Any = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether what was fed has come to an end."""
+        return self._zlib is not None and bool(self._zlib.eof)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what is in some more bytes.
+
+        Raises:
+            ClientPayloadError: They are not compressed so.
+        """
         while data:
+            if self.is_whole and (self._coding == "deflate" or data[0] != _GZIP):
+                return  # What stands behind the end belongs to nothing; zeros that fill up a block, for one.
+            if self._zlib is None or self.is_whole:
+                # The first byte of zlib's header names its method, 8, in its lower half (RFC 1950, section 2.2).
+                bare = self._coding == "deflate" and data[0] & 0xF != 8  # noqa: PLR2004
+                self._zlib = zlib.decompressobj(-zlib.MAX_WBITS if bare else _ZLIB_OR_GZIP)
             try:
-                plain = unpacker.decompress(data, _UNPACKED_BYTES)
+                plain = self._zlib.decompress(data, _UNPACKED_BYTES)
             except zlib.error as error:
-                raise aiohttp.ClientPayloadError(f"not {coding}: {error}") from error
-            data = unpacker.unconsumed_tail
+                raise aiohttp.ClientPayloadError(f"not {self._coding}: {error}") from error
+            data = self._zlib.unconsumed_tail or self._zlib.unused_data
             if plain:
                 yield plain
-    if unpacker is not None and not unpacker.eof:
-        raise aiohttp.ClientPayloadError(f"{coding} that is cut off")
 
 
 class _Take:

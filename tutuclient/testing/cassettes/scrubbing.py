@@ -5,9 +5,11 @@ Requests are compared after the same treatment, so a replayed request may have a
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,13 +66,23 @@ def scrub(text: str, keys: Iterable[str] = (), *, account: bool = False) -> str:
         account: The text is about an account, as that of ``/api/user/self`` is: its ids go too.
     """
     for key in keys:
-        text = text.replace(key, DROPPED)
+        for written in _forms(key):
+            text = text.replace(written, DROPPED)
     text = _TEXT_FIELD.sub(rf'\1"{DROPPED}"', text)
     text = _NUMBER_FIELD.sub(r"\g<1>0", text)
     if account:
         text = _OWN_ID.sub(r"\g<1>0", text)
     text = _IN_ADDRESSES.sub(lambda found: found[1] + DROPPED if _SECRET_QUERY.fullmatch(found[2]) else found[0], text)
     return _BEARER.sub(rf"\1{DROPPED}", _KEYS.sub(DROPPED, text))
+
+
+@functools.lru_cache(maxsize=64)
+def _forms(key: str) -> list[str]:
+    """Return how a key may be written, the longest first: as it is, in JSON, PHP's too, and within an address."""
+    in_json = [json.dumps(key, ensure_ascii=each)[1:-1] for each in (True, False)]
+    forms = {key, *in_json, *(each.replace("/", "\\/") for each in in_json)}
+    forms |= {quote(key, safe=""), quote(key), quote_plus(key)}
+    return sorted(forms, key=len, reverse=True)
 
 
 def scrub_field(name: str, value: str, keys: Iterable[str] = ()) -> str:

@@ -29,12 +29,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tutuclient.errors import ConfigError, printable
 from tutuclient.testing import lenient
+from tutuclient.types.json import too_deep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
 VERSION: Final = 1
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _REPLAYED: Final = frozenset({"complete", "cut", "reset", "left"})
 
 
@@ -137,8 +139,8 @@ def warn(text: str) -> None:
 
 def _object(line: bytes) -> dict[str, Any] | None:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
+        value = None if too_deep(line) else json.loads(line)
+    except ValueError:
         return None
     return lenient.mapping(value) or None
 
@@ -150,17 +152,31 @@ def _take(exchanges: dict[int, Exchange], line: dict[str, Any] | None) -> bool:
         return False
     if kind == "request":
         exchanges[number] = Exchange(number, line)
-        return isinstance(line.get("method"), str) and isinstance(line.get("path"), str)
+        return (
+            isinstance(line.get("method"), str) and isinstance(line.get("path"), str) and _is_form(line.get("form", []))
+        )
     if (exchange := exchanges.get(number)) is None or exchange.how:
         return False
     if kind == "answer":
         exchange.answer = line
-        return isinstance(line.get("status"), int) and isinstance(line.get("headers"), dict) and _is_time(line.get("t"))
+        return isinstance(line.get("status"), int) and _are_headers(line.get("headers")) and _is_time(line.get("t"))
     if kind == "part":
         exchange.parts.append(line)
         return exchange.answer is not None and _has_bytes(line)
     exchange.how, exchange.ended_at = str(line.get("how")), line.get("t", 0.0)
     return _is_time(exchange.ended_at)
+
+
+def _is_form(value: object) -> bool:
+    """Return whether a request's form is a list of pairs, each of a name and what it holds."""
+    pairs = [lenient.array(each) for each in lenient.array(value)]
+    return isinstance(value, list) and all(len(each) == 2 and isinstance(each[0], str) for each in pairs)  # noqa: PLR2004
+
+
+def _are_headers(value: object) -> bool:
+    """Return whether an answer's headers are texts of one line each."""
+    texts = [each for pair in lenient.mapping(value).items() for each in pair]
+    return isinstance(value, dict) and all(isinstance(each, str) and not _CONTROL.search(each) for each in texts)
 
 
 def _has_bytes(line: Mapping[str, Any]) -> bool:
