@@ -52,7 +52,7 @@ AsJson = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print one JSON object, with usage, request id and timings, and nothing else; where the call fails, nothing.",
+        help="Print one JSON object, with usage, request id and timings, alone; where the call fails, nothing.",
     ),
 ]
 Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="The model, as the relay lists it.")]
