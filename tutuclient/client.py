@@ -112,16 +112,22 @@ class TutuClient(AnyEndpointCalls):
             ``socks4a://``, ``socks4://``; ``user:password@`` in it is percent-encoded. None is none. Downloads of
             images go through it too. A pickled client reads the environment again where it arrives.
         connector: An ``aiohttp.BaseConnector``, which is not closed; or a function that builds one in each running
-            loop, which is. Yours are then: proxies (unless ``proxy`` is passed, of HTTP), TLS and ``verify``, limits of
-            connections, which hold for calls too, and what guards ours, which is that an answer nobody asked for,
-            waiting on an idle connection, is given to no call; that orders of images use no connection twice (one that
-            dies under an order is an ``OutcomeUnknownError``: it is never sent again); that an idle connection which
-            dies costs no retry; that a body that breaks the rules of HTTP fails at once and not at its limit; that an
-            upload which is refused early is told as such. Downloads of images use connections of their own.
+            loop, which is. It decides on proxies (an HTTP one may be passed as ``proxy`` all the same), on TLS
+            (``verify`` is an error beside it) and on the number of connections, which bounds calls too. What the
+            client's own connector does is not done then:
+
+            * An answer nobody asked for, which waits on an idle connection, may be read as that of the next call.
+            * Orders of images use connections again. One that dies under an order raises ``OutcomeUnknownError``, and
+              the order is never sent again.
+            * An idle connection that dies costs a retry.
+            * A body that breaks the rules of HTTP may fail only when the call's time is over.
+            * An upload that is refused early may fail as a broken connection, without the relay's words.
+
+            Downloads of images use connections of their own.
         session: An ``aiohttp.ClientSession`` of the running loop, which is not closed. All that is said of
-            ``connector`` holds; and its headers are sent with every call (ours go before), as its cookies are, and its
-            middlewares see the key. What it does with statuses and compressed answers does not matter. ``auth`` is
-            refused, as aiohttp sends it in place of the key.
+            ``connector`` holds. Its cookies and headers are sent with every call, except headers that the client
+            sets itself, and its middlewares see the key. ``raise_for_status`` and ``auto_decompress`` have no effect.
+            One with ``auth`` is refused, since aiohttp sends that in place of the key.
         trace_configs: ``aiohttp.TraceConfig`` to watch calls with, not downloads; they see the key.
         verify: True, which honours SSL_CERT_FILE and SSL_CERT_DIR; the path of a file or folder of certificate
             authorities; an ``ssl.SSLContext``, which may have a client certificate; False checks nothing, and warns.
@@ -531,8 +537,9 @@ class TutuClient(AnyEndpointCalls):
                 pairs of an id and one of these. With ``generate=True``, of prompts.
             prompt: What to ask of each image, or to change.
             response_format: A type, as for ``chat.completions.parse``: then each ``value`` is one, else its text.
-            **options: ``model`` and every field of ``chat.completions.create``, ``detail``, ``max_side``, ``timeout``
-                (of each item), and:
+            **options: ``model`` and every field of ``chat.completions.create``, ``detail`` (left to the relay unless it
+                is passed; ``analyze`` and ``tutuclient batch run`` pass "high"), ``max_side``, ``timeout`` (of each
+                item), and:
 
                 * ``edit=True`` or ``generate=True``: make images, saved into the journal's folder.
                 * ``concurrency``: Items at once; "auto" follows what the relay can take.

@@ -68,6 +68,28 @@ def test_a_relay_without_the_page_or_with_a_key_is_a_mistake(tutu: Callable[...,
         assert "sk-mine" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("url", "key", "told"),
+    [
+        ("", KEY, "--relay is given and empty: pass the relay's address;"),
+        ("ftp://relay.example", KEY, "--relay"),
+        ("http://127.0.0.1:9/v1", None, "no API key: set TUTU_API_KEY (OPENAI_API_KEY is read too); for a server"),
+    ],
+)
+def test_advice_names_the_options_that_there_are(
+    tutu: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, url: str, key: str | None, told: str
+) -> None:
+    for name in ("TUTU_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    if key is not None:
+        monkeypatch.setenv("TUTU_API_KEY", key)
+    done = tutu("serve", "--ui", "--relay", url)
+    assert done.code == 2
+    assert told in one_line(done.err)
+    assert "--api-key" not in done.err
+    assert "--base-url" not in done.err
+
+
 def test_the_pages_port_may_be_taken(tutu: Callable[..., Done], relay: Server) -> None:
     port = relay.origin.rpartition(":")[2]
     done = tutu("serve", "--ui", "--relay", relay.base_url, "--ui-port", port)

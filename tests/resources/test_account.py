@@ -24,6 +24,13 @@ async def test_the_balance_is_what_was_granted_less_what_was_used(server: Server
     assert after.remaining == pytest.approx(3 - after.used)
 
 
+async def test_figures_are_shown_without_the_noise_of_floats(server: Server, client: TutuClient) -> None:
+    server.answers(sends({"hard_limit_usd": 1000.3}), path="/v1/dashboard/billing/subscription")
+    server.answers(sends({"total_usage": 30.760000000000005}), path="/v1/dashboard/billing/usage")
+    found = await client.balance()
+    assert (found.used, found.remaining) == (0.3076, 999.9924)
+
+
 async def test_no_limit_is_reported_as_such(server: Server, client: TutuClient) -> None:
     server.account.unlimited = True
     found = await client.balance()

@@ -217,3 +217,33 @@ def test_the_plugin_imports_nothing_heavy(pytester: pytest.Pytester, run: Callab
     )
     # anyio's own plugin, and that of others, may import what they like.
     run("-p", "no:anyio", "-p", "no:asyncio", "-p", "no:hypothesispytest").assert_outcomes(passed=1)
+
+
+@pytest.mark.slow
+def test_a_marker_that_is_written_wrongly_is_told_in_a_line(
+    pytester: pytest.Pytester, run: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.parametrize("number", [1])
+        @pytest.mark.tutu_cassette()
+        def test_no_file(tutu_relay, number):
+            pass
+
+        @pytest.mark.tutu_cassette("chat.jsonl", pace=3)
+        def test_no_such_keyword(tutu_client):
+            pass
+
+        @pytest.mark.tutu_cassette(None)
+        def test_no_path(tutu_relay):
+            pass
+    """)
+    done = run()
+    done.assert_outcomes(errors=3)
+    done.stdout.fnmatch_lines(
+        ["write @pytest.mark.tutu_cassette(\"chat.jsonl\", speed=0): *missing 1 required positional argument: 'file'"]
+    )
+    done.stdout.fnmatch_lines(["write @pytest.mark.*unexpected keyword argument 'pace'"])
+    assert "Traceback" not in done.stdout.str()
+    assert "plugin.py" not in done.stdout.str()

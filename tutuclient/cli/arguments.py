@@ -49,7 +49,11 @@ Seconds = Annotated[
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show where an error came from.")]
 AsJson = Annotated[
-    bool, typer.Option("--json", help="Print one JSON object, with usage, request id and timings, and nothing else.")
+    bool,
+    typer.Option(
+        "--json",
+        help="Print one JSON object, with usage, request id and timings, alone; where the call fails, nothing.",
+    ),
 ]
 Model = Annotated[str, typer.Option("--model", "-m", metavar="NAME", help="The model, as the relay lists it.")]
 MaxTokens = Annotated[int | None, typer.Option(metavar="N", min=1, help="The most tokens the answer may have.")]

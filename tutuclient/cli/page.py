@@ -74,12 +74,32 @@ async def show_page_of(url: str, host: str, port: int, *, alone: bool) -> None:
         port: The port; 0 takes a free one.
         alone: Whether ``--relay`` stands with ``--ui`` and without what is the stand-in's.
     """
-    from tutuclient.client import TutuClient
-
     if not alone:
         raise ConfigError(
             "--relay is for the page, so it wants --ui, and no --key: the relay's key is read from TUTU_API_KEY"
         )
-    async with TutuClient(base_url=url) as client, page(client, host, port, stand_in=False):
+    async with _client_of(url) as client, page(client, host, port, stand_in=False):
         write(f"\nIts calls go to {client.base_url} and are billed as any others. Ctrl-C ends it.\n")
         await asyncio.Event().wait()
+
+
+def _client_of(url: str) -> TutuClient:
+    from tutuclient.client import TutuClient
+
+    try:
+        return TutuClient(base_url=url)
+    except ConfigError as error:
+        # Its advice would name --api-key and --base-url, which this command has not.
+        message = error.message
+        for theirs, ours in _ADVICE.items():
+            message = message.replace(theirs, ours)
+        raise ConfigError(message) from None
+
+
+_ADVICE = {
+    "pass api_key=…, or set": "set",
+    "no key, pass any text": "no key, to any text",
+    "pass a value, or leave it out (or pass None) to use TUTU_BASE_URL": "pass the relay's address",
+    "base_url": "--relay",
+}
+"""What this command says in place of a program's advice."""

@@ -22,6 +22,8 @@ _Fields: TypeAlias = dict[str, Any]
 _NO_LIMIT = 100_000_000.0
 # ``total_usage`` is in hundredths of the unit (WIRE.md 6).
 _CENTS = 100
+# new-api counts in 1/500,000 of a USD; what lies below is noise of floats: 0.30760000000000004 USD.
+_PLACES = 9
 
 
 class Account(Resource):
@@ -46,10 +48,10 @@ class Account(Resource):
         spent = await self._get("/dashboard/billing/usage", timeout)
         spent = _layer(spent, "total_usage") or spent
         limit, cents = number_of(granted.get("hard_limit_usd")), number_of(spent.get("total_usage"))
-        used = None if cents is None else cents / _CENTS
+        used = None if cents is None else round(cents / _CENTS, _PLACES)
         unlimited = limit is not None and limit >= _NO_LIMIT
         return Balance(
-            remaining=None if unlimited or limit is None or used is None else limit - used,
+            remaining=None if unlimited or limit is None or used is None else round(limit - used, _PLACES),
             used=used,
             limit=None if unlimited else limit,
             unlimited=unlimited,

@@ -76,7 +76,7 @@ def tutu_relay(request: pytest.FixtureRequest) -> "Iterator[Server]":
     marker = request.node.get_closest_marker("tutu_cassette")
     if marker is not None:
         with ExitStack() as stack:
-            yield stack.enter_context(_recorded(request, *marker.args, **marker.kwargs))
+            yield stack.enter_context(_recorded(request, marker))
         return
     server: Server = request.getfixturevalue("_tutu_relay_thread")
     server.reset()
@@ -84,12 +84,19 @@ def tutu_relay(request: pytest.FixtureRequest) -> "Iterator[Server]":
     server.reset()
 
 
-def _recorded(request: pytest.FixtureRequest, file: str, speed: float = 0.0) -> "AbstractContextManager[Server]":
+def _recorded(request: pytest.FixtureRequest, marker: pytest.Mark) -> "AbstractContextManager[Server]":
     """Return the relay of a cassette."""
+
+    def tutu_cassette(file: str, speed: float = 0.0) -> tuple[Path, float]:
+        return request.path.parent / file, speed
+
     from tutuclient.errors import TutuError
     from tutuclient.testing.cassettes import replay_cassette
 
-    path = request.path.parent / file
+    try:
+        path, speed = tutu_cassette(*marker.args, **marker.kwargs)
+    except TypeError as error:
+        pytest.fail(f'write @pytest.mark.tutu_cassette("chat.jsonl", speed=0): {error}', pytrace=False)
     try:
         if _records(request.config):
             return _recording(request, path)
@@ -125,7 +132,8 @@ def _recording(request: pytest.FixtureRequest, path: Path) -> "Generator[Server]
 def tutu_client(tutu_relay: "Server") -> "TutuClient":
     """Return a ``TutuClient`` of ``tutu_relay``, whatever the environment's keys, addresses and proxies are.
 
-    It waits some hundredths of a second between attempts; with a cassette that is being recorded, as long as the relay
+    It works on asyncio: in anyio's tests that is the fixture ``anyio_backend``, where trio is installed too. It waits
+    some hundredths of a second between attempts; with a cassette that is being recorded, as long as the relay
     asks for. Its connections are closed with the event loop of the test, in asyncio's and anyio's plugin alike.
     """
     from tutuclient.client import TutuClient

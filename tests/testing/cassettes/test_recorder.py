@@ -349,7 +349,7 @@ def test_addresses(url: str, parts: tuple[str, str]) -> None:
     assert split_address(url) == parts
 
 
-@pytest.mark.parametrize("url", ["", "https://", "ftp://relay.example", "https://relay.example:port/v1"])
+@pytest.mark.parametrize("url", ["", "https://", "ftp://relay.example", "https://relay.example:port/v1", "my relay"])
 def test_what_is_no_address(url: str) -> None:
     with pytest.raises(ConfigError, match="the address to record is none"):
         split_address(url)

@@ -42,7 +42,7 @@ _EXIT_CODES = """\
 9: done, but items failed or are of unknown outcome, or --max-failures ended it.
 10: the budget is reached.
 74: the disk is full, or could not be written; nothing that was answered is lost.
-130: stopped by Ctrl-C.
+130: stopped by Ctrl-C: once settles what is in flight, twice stops at once.
 Others: as tutuclient --help lists them. After all of them the same command goes on.
 """
 
@@ -302,7 +302,7 @@ def report(
 ) -> None:
     """Write a report to open in a browser: items with their images, failures by class, times, tokens.
 
-    Thumbnails need pillow.
+    It is a folder that opens without a server and loads nothing from elsewhere. Thumbnails need pillow.
 
     Example: tutuclient batch report run
     """

@@ -75,8 +75,8 @@ def split_address(url: str) -> tuple[str, str]:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         parts, port = urlsplit(""), ""
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ConfigError(f"the address to record is none: {printable(url, 100)}; it looks like https://host/v1")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or len(text.split()) != 1:
+        raise ConfigError(f"the address to record is none: '{printable(url, 100)}'; it looks like https://host/v1")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}{port}", parts.path or "/v1"
 
