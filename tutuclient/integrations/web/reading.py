@@ -267,7 +267,8 @@ def events(
 
 
 def _maker(into: Callable[..., E]) -> Callable[[Frame], E]:
-    data, absent = "data", {}  # type: str, dict[str, None]
+    data = "data"
+    absent: dict[str, None] = {}
     with suppress(TypeError, ValueError):  # Classes written in C may have no signature.
         parameters = inspect.signature(into).parameters
         data = "raw_data" if "raw_data" in parameters else data
