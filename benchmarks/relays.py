@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from benchmarks.rounds import Workers
     from tutuclient.testing import Recorded
-    from tutuclient.testing.exchange import Scripted
+    from tutuclient.testing.exchange import Answer
 
 LITELLM = "litellm"
 NAMES = (OURS, LITELLM)
@@ -49,12 +49,12 @@ _LIES = (
 _PIXEL = "iVBORw0KGgo="
 
 
-def _always(bad: Scripted | None) -> Iterator[Scripted | None]:
+def _always(bad: Answer | None) -> Iterator[Answer | None]:
     return itertools.repeat(bad)
 
 
 # What the relay at fault answers, one after the other; None is a good answer. "dead" has no relay at all.
-_ROWS: Mapping[str, tuple[str, Callable[[], Iterator[Scripted | None]] | None]] = {
+_ROWS: Mapping[str, tuple[str, Callable[[], Iterator[Answer | None]] | None]] = {
     "both well": (_QUESTIONS, lambda: _always(None)),
     "one dead": (_QUESTIONS, None),
     "one lies": (_QUESTIONS, lambda: itertools.cycle(_LIES)),
@@ -69,11 +69,11 @@ _ROWS: Mapping[str, tuple[str, Callable[[], Iterator[Scripted | None]] | None]] 
 class _Relay:
     """One of the two, with its record of what it has begun to make."""
 
-    def __init__(self, answers: Iterator[Scripted | None]) -> None:
+    def __init__(self, answers: Iterator[Answer | None]) -> None:
         self.made: Counter[str] = Counter()
         self._answers = answers
 
-    def __call__(self, request: Recorded) -> Scripted:
+    def __call__(self, request: Recorded) -> Answer:
         fields = request.json
         is_order = "prompt" in fields
         prompt = str(fields["prompt"] if is_order else fields["messages"][0]["content"])
@@ -136,7 +136,7 @@ class _Litellm:
 
 
 async def play(contender: str, urls: list[str], kind: str, calls: int) -> dict[str, Any]:
-    """Make the calls, in this process; return how they ended, and what they cost."""
+    """Run the calls, in this process; return how they ended, and what they cost."""
     asker: _Asker = (_Ours if contender == OURS else _Litellm)(urls)
     failed: list[str] = []
     wrong = 0
@@ -174,7 +174,7 @@ def run(workers: Workers, names: Iterable[str], scale: str, tell: Callable[[str]
 
 
 def _row(
-    workers: Workers, name: str, kind: str, answers: Callable[[], Iterator[Scripted | None]] | None, calls: int
+    workers: Workers, name: str, kind: str, answers: Callable[[], Iterator[Answer | None]] | None, calls: int
 ) -> dict[str, Any]:
     relays = [_Relay(_always(None)), _Relay(answers() if answers is not None else _always(None))]
     with ExitStack() as stack:

@@ -7,8 +7,8 @@ import ssl
 import trustme
 
 
-def self_signed() -> tuple[ssl.SSLContext, str]:
-    """Issue a certificate for ``localhost`` and ``127.0.0.1`` by an authority made for it.
+def self_signed(*names: str) -> tuple[ssl.SSLContext, str]:
+    """Issue a certificate for ``localhost``, ``127.0.0.1`` and other names by an authority made for it.
 
     Returns:
         A context for ``serve(ssl_context=…)``, and the authority's certificate as PEM: a client trusts it by
@@ -16,5 +16,5 @@ def self_signed() -> tuple[ssl.SSLContext, str]:
     """
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
+    authority.issue_cert("localhost", "127.0.0.1", *names).configure_cert(context)
     return context, authority.cert_pem.bytes().decode()

@@ -65,6 +65,16 @@ async def test_growth_writes_a_plot(tmp_path: Path) -> None:
     assert (tmp_path / "growth.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
+async def test_no_call_is_lost_over_two_relays_and_no_image_is_made_again() -> None:
+    output = await _benchmarks("relays", "--tiny")
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in output.splitlines() if "| tutuclient |" in line
+    ]
+    assert len(rows) == 8
+    assert {row[2] for row in rows} == {"0"}
+    assert {row[4] for row in rows if row[0].startswith("orders")} == {"0"}
+
+
 async def test_the_simulation_of_many_workers_prints_a_table_for_each_relay_and_event() -> None:
     output = await _benchmarks("scale", "--tiny")
     assert output.count("\n## ") == len(scale.RELAYS) * len(scale.EVENTS)

@@ -42,6 +42,8 @@ UPWARDS: dict[tuple[str, str], str] = {
     ("testing.__init__", "standin"): "the public door: serve() starts the server with the stand-in's endpoints",
     ("testing.plugin", "client"): "the fixture tutu_client, which imports it when a test asks for one",
     ("testing.plugin", "settings"): "the same: its pauses are short",
+    ("testing.cassettes.recorder", "settings"): "it stands in the client's place: it goes through the same proxies",
+    ("testing.cassettes.recorder", "transport"): "the same: SOCKS is a connector, and what says that nothing was sent",
 }
 MOST_LINES = 700
 LONG_FILES: dict[str, str] = {}

@@ -131,3 +131,14 @@ def test_the_readme_names_only_what_is_there() -> None:
     raised = {name for name in tutuclient.__all__ if name.endswith("Error")}
     roots = {"TutuError", "OpenAIError", "APIError", "APIStatusError", "APIResponseValidationError"}
     assert named - roots == raised - roots
+
+
+def test_help_is_found_after_the_import_of_the_package_alone() -> None:
+    names = sorted(set(re.findall(r"help\(([\w.]+)\)", README)))
+    assert {"tutuclient.compat", "TutuClient.map"} <= {*names}
+    lines = "".join(f"assert {name}.__doc__, {name!r}\n" for name in names)
+    code = f"import tutuclient\nfrom tutuclient import *\n{lines}assert tutuclient.testing.__doc__"
+    done = subprocess.run(  # noqa: S603  (our own names)
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -247,11 +247,15 @@ _DEFINED_IN: dict[str, tuple[str, ...]] = {
 _DEFINED_IN["types"] = tuple({*__all__} - {"__version__", *(name for names in _DEFINED_IN.values() for name in names)})
 _MODULE_OF = {name: module for module, names in _DEFINED_IN.items() for name in names}
 _PACKAGES = {module.rpartition(".")[0] for module in _DEFINED_IN}
+# Those whose names are not here: after ``import tutuclient`` alone, ``help(tutuclient.compat)`` finds them.
+_DOORS = frozenset({"batch", "compat", "integrations", "testing"})
 
 
 def __getattr__(name: str) -> object:
     module = _MODULE_OF.get(name)
     if module is None:
+        if name in _DOORS:
+            return importlib.import_module(f"{__name__}.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{module}"), name)
     globals()[name] = value

@@ -47,7 +47,7 @@ _FIRST_S: Final = 1.0
 _MOST_S: Final = 60.0
 _LASTING_S: Final = 60.0  # what somebody has to change: a key, an account, the models behind it
 _LASTING_MOST_S: Final = 600.0
-_PATIENCE_S: Final = 15.0  # beyond timeout.connect: a trial that is still under way by then is no obstacle to another
+_PATIENCE_S: Final = 15.0  # longer than timeout.connect: a trial still under way by then is no obstacle to another
 _MANY: Final = 1000  # models to remember of all relays; names come from whoever uses the client
 
 # Of these errors the request is the cause, so that every relay would answer with the same.

@@ -138,8 +138,14 @@ class TutuClient(AnyEndpointCalls):
             ``CallListener``, which is told how the call goes up to its end, or that of its stream.
             ``tutuclient.integrations.otel`` has one for traces and metrics. What they raise is only logged.
 
-    The environment's ``TUTU_LOG=info`` writes a line a call to stderr, ``debug`` one an attempt too; they are
-    ``logging``'s, on the logger "tutuclient".
+    Answers as they came: ``client.chat.completions.with_raw_response.create(…)`` returns an ``APIResponse`` (status,
+    headers, bytes; ``parse()`` is what the call returns without it), and ``async with
+    client.chat.completions.with_streaming_response.create(…) as opened`` an ``OpenResponse``, to be read in lines or
+    pieces. Every endpoint with methods has both.
+
+    What watches or replaces aiohttp's own calls, such as OpenTelemetry's instrumentation, vcrpy and aioresponses, sees
+    every call. The environment's ``TUTU_LOG=info`` writes a line a call to stderr, ``debug`` one an attempt too; they
+    are ``logging``'s, on the logger "tutuclient".
 
     Raises:
         ConfigError: A setting is missing or cannot work.
@@ -205,7 +211,7 @@ class TutuClient(AnyEndpointCalls):
 
     @cached_property
     def _price_page(self) -> PricePage:
-        return PricePage(self._settings, self._transport)
+        return PricePage(self._settings.first, self._transport)  # Else the page, of one address, would get a key.
 
     @property
     def base_url(self) -> str:
@@ -219,7 +225,11 @@ class TutuClient(AnyEndpointCalls):
 
     @property
     def proxy(self) -> str | None:
-        """The proxy that calls go through, without its password, and where the setting came from; or None."""
+        """The proxy that calls go through, without its password, and where the setting came from; or None.
+
+        Of several relays, each is reached its own way; this is the first one's, and
+        ``client.with_options(relay=name).proxy`` is that of one.
+        """
         route = self._settings.route
         return None if route is None else str(route)
 
@@ -322,17 +332,26 @@ class TutuClient(AnyEndpointCalls):
         return f"{type(self).__name__}(base_url={self.base_url if made else None!r}, api_key='***')"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        held = [name for name in ("connector", "session", "trace_configs") if getattr(self._settings, name)]
-        if held:
-            raise TypeError(f"a {type(self).__name__} with {held[0]}= cannot be pickled or copied: build another there")
+        self._check_holds_nothing()
         return _rebuild, (type(self), self._settings.packed())
 
     def __copy__(self) -> Self:
         # Not by way of the pickle, which leaves a key of the environment behind.
+        self._check_holds_nothing()
         return _bound(type(self), self._settings)
 
     def __deepcopy__(self, _: dict[int, Any]) -> Self:
-        return _bound(type(self), self._settings)
+        return self.__copy__()
+
+    def _check_holds_nothing(self) -> None:
+        """Check that nothing of the caller's, which belongs to a loop, would be in two clients.
+
+        Raises:
+            TypeError: Something would.
+        """
+        held = [name for name in ("connector", "session", "trace_configs") if getattr(self._settings, name)]
+        if held:
+            raise TypeError(f"a {type(self).__name__} with {held[0]}= cannot be pickled or copied: build another there")
 
     # --- tasks -----------------------------------------------------------------------------------------------------
 
@@ -502,7 +521,9 @@ class TutuClient(AnyEndpointCalls):
 
         Items are pulled as they are needed, files are opened when they are sent, and an item that fails is a result
         with its ``error``. With ``journal=`` each result is on the disk before it is handed on, and the same call goes
-        on where the last one stopped, whatever stopped it; what an earlier run has answered is not handed on again.
+        on where the last one stopped, whatever stopped it; what an earlier run has answered is counted, and not handed
+        on again: ``tutuclient batch export run -o answers.jsonl`` writes all of it. A path is its own id; prompts and
+        bytes that come without one are known by a digest.
 
         Args:
             items: Any iterable, async or not, of images (as for ``analyze``, and fsspec's open files and rows of
@@ -516,7 +537,8 @@ class TutuClient(AnyEndpointCalls):
                 * ``edit=True`` or ``generate=True``: make images, saved into the journal's folder.
                 * ``concurrency``: Items at once; "auto" follows what the relay can take.
                 * ``rate``: The most starts, such as "600/min", or a number a second.
-                * ``budget``: A ``Budget`` of tokens, requests or images, after which the run stops.
+                * ``budget``: A ``Budget`` of tokens, requests or images, after which the run stops; each start has
+                  it anew.
                 * ``max_wait``: Seconds that the relay may let nothing in, or ask to wait: after more than these, 600
                   by default, the run stops and says when to come back. Until then a refusal costs an item nothing: its
                   ``timeout`` begins when it is admitted.

@@ -95,6 +95,10 @@ class Stated(NamedTuple):
 class PaceState:
     """The pace of one base URL and key at a moment, as ``client.pace`` tells it.
 
+    Before the first refusal nothing is held back. Each refusal teaches all calls of the key how many may be in flight,
+    how many may start a second, and whether the relay refuses everything: then one call asks it again, after 1, 2, 4 …
+    15 s. Pauses that the relay asks for are kept by all of them.
+
     Attributes:
         window: Requests in flight at most.
         rate: Starts per second at most, as set or learnt; None while there is no limit.

@@ -24,7 +24,6 @@ from typing import Any, Generic, TypeGuard, TypeVar, cast, get_origin, get_type_
 import msgspec
 
 from tutuclient.diagnostics import quoted, warn
-from tutuclient.docstrings import described, noted
 from tutuclient.errors import ConfigError, printable
 from tutuclient.types.json import DEEPEST, is_list, is_object, too_deep
 
@@ -158,6 +157,8 @@ class Tool:
                 f"a tool cannot be called {printable(self.name, 80)!r}: the API takes up to 64 letters, digits, _ and"
                 " -; write Tool(function, name='…')"
             )
+        from tutuclient.docstrings import described  # noqa: PLC0415  (its patterns take 2 ms, and few clients have tools)
+
         doc, arguments = described(_docstring(inner))
         self._positional: tuple[str, ...] = ()
         self._whole = _holds_data(inner) and inner is function
@@ -431,6 +432,8 @@ def _schema(kind: Any) -> dict[str, Any]:
 
 def _noted(kind: Any) -> dict[str, Any]:
     """Return the schema of a type, its fields described by what is beside their types, which msgspec passes over."""
+    from tutuclient.docstrings import noted  # noqa: PLC0415  (as above)
+
     schema = _rooted(_schema(kind))
     properties: dict[str, dict[str, Any]] = schema.get("properties", {})
     struct: Any = kind  # With other names on the wire, where it is a struct of msgspec.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,16 +13,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        (),
-        *((name,) for name in COMMANDS),
-        ("images", "edit"),
-        ("images", "generate"),
-        *(("batch", name) for name in ("run", "retry", "status", "export", "report")),
-    ],
-)
+ALL = [
+    (),
+    *((name,) for name in COMMANDS),
+    ("images", "edit"),
+    ("images", "generate"),
+    *(("batch", name) for name in ("run", "retry", "status", "export", "report")),
+]
+
+
+@pytest.mark.parametrize("command", ALL)
+def test_text_is_broken_where_a_line_is_full(tutu: Callable[..., Done], command: tuple[str, ...]) -> None:
+    lines = [line.rstrip() for line in tutu(*command, "--help").out.splitlines()]
+    box = next(number for number, line in enumerate(lines) if line.startswith("╭"))
+    for line, following in itertools.pairwise(lines[:box]):
+        if line and following:
+            assert len(line) + 1 + len(following.split()[0]) > len(lines[box]) - 2, line
+
+
+@pytest.mark.parametrize("command", ALL)
 def test_flags_and_arguments_show_no_python_types(tutu: Callable[..., Done], command: tuple[str, ...]) -> None:
     shown = tutu(*command, "--help").out
     assert "--help" in shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import contextvars
 import gc
 import hashlib
@@ -34,9 +35,19 @@ from opentelemetry.trace import SpanKind, StatusCode
 import tutuclient
 from tests.conftest import KEY, QUICK
 from tests.images import png
-from tutuclient import AuthenticationError, IncompleteStreamError, RateLimitError, TutuClient, TutuError, image, user
+from tutuclient import (
+    AuthenticationError,
+    BadRequestError,
+    IncompleteStreamError,
+    RateLimitError,
+    Relay,
+    TutuClient,
+    TutuError,
+    image,
+    user,
+)
 from tutuclient.integrations.otel import Tracing, TutuclientInstrumentor, instrument, traced, uninstrument
-from tutuclient.testing import chunk, fails, says, sends, streams
+from tutuclient.testing import chunk, fails, says, sends, serve, streams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -281,6 +292,7 @@ async def test_a_cancelled_call_is_no_error(server: Server, client: TutuClient, 
     with pytest.raises(asyncio.CancelledError):
         await call
     assert [of(span).get("tutuclient.end") for span in seen.spans] == [None, "cancelled"]
+    assert of(seen.calls[0])["tutuclient.outcome"] == "unknown"
     assert {span.status.status_code for span in seen.spans} == {StatusCode.UNSET}
     assert "error.type" not in seen.metrics["gen_ai.client.operation.duration"][0].attributes
 
@@ -639,3 +651,39 @@ async def test_a_call_that_was_refused_is_measured_once(server: Server, seen: Se
             await client.chat.completions.create(**ASKED)
     [point] = seen.metrics["gen_ai.client.operation.duration"]
     assert (point.count, point.attributes["error.type"]) == (1, "RateLimitError")
+
+
+# --- several relays ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("ends", ["answered", "failed"])
+async def test_each_attempt_is_at_its_own_relay_and_the_call_at_the_one_it_came_to(
+    seen: Seen, server: Server, stream: bool, ends: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "tutuclient")
+    async with serve() as other:
+        server.answers(fails(503, "busy"))
+        if ends == "failed":
+            other.answers(fails(400, "no"))
+        relays = [
+            Relay(server.base_url.replace("127.0.0.1", "localhost"), f"{KEY}-a", name="a"),
+            Relay(other.base_url, f"{KEY}-b", name="b"),
+        ]
+        async with TutuClient(relays=relays, retry=QUICK, **seen.keywords) as client:
+            with contextlib.suppress(BadRequestError):
+                answer: Any = await client.chat.completions.create(**ASKED, stream=stream)
+                if stream:
+                    await answer.completion()
+        ports = [urlsplit(each.origin).port for each in (server, other)]
+    first, second = (span.attributes or {} for span in seen.attempts)
+    [call] = [span.attributes or {} for span in seen.calls]
+    assert [each["server.port"] for each in (first, second, call)] == [*ports, ports[1]]
+    assert [each["server.address"] for each in (first, second, call)] == ["localhost", "127.0.0.1", "127.0.0.1"]
+    assert [each["tutuclient.relay"] for each in (first, second, call)] == ["a", "b", "b"]
+    assert (call["tutuclient.end"], call["tutuclient.attempts"]) == (ends, 2)
+    [measured] = seen.metrics["gen_ai.client.operation.duration"]
+    assert (measured.attributes["server.port"], measured.count) == (ports[1], 1)
+    told = [line for line in caplog.messages if " relay=" in line]
+    assert [line.partition(" relay=")[2].partition(" ")[0] for line in told] == ["a", "b", "b"]
+    assert KEY not in str([span.attributes for span in seen.spans]) + caplog.text

@@ -6,6 +6,7 @@ import asyncio
 import pickle
 import sys
 import threading
+from concurrent.futures import Future
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -195,3 +196,22 @@ def test_an_actor_that_is_dropped_closes_its_connections_and_its_journal(
 def test_what_is_imported_is_not_ray() -> None:
     assert adapter.RowsActor.__module__ == "tutuclient.integrations.ray"
     assert "ray" not in vars(adapter)
+
+
+async def test_an_actor_that_is_dropped_in_its_own_loop_does_not_hold_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+
+    class Part:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def aclose(self) -> None:
+            closed.append(self.name)
+
+    waited: list[object] = []
+    monkeypatch.setattr(Future, "result", lambda future, _=None: waited.append(future))
+    client: Any = Part("client")
+    journal: Any = Part("journal")
+    adapter._close(client, journal, [asyncio.get_running_loop()])
+    await until(lambda: closed == ["journal", "client"])
+    assert waited == []

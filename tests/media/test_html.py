@@ -67,7 +67,7 @@ def test_text_stays_text(words: str) -> None:
         html.text(words),
         html.small([words, "more"]),
         html.folded(words, html.text(words)),
-        html.picture("image/png", png(b"x"), words) or "",
+        html.image("image/png", png(b"x"), words) or "",
     ):
         check(html.frame([page]))
     shown = check(html.text(words)).text
@@ -92,11 +92,11 @@ def test_a_long_text_is_cut() -> None:
 
 @pytest.mark.parametrize("mime", [None, "image/svg+xml", "text/html", 'image/png"onload="x', "image/tiff"])
 def test_what_browsers_do_not_show_is_no_image(mime: str | None) -> None:
-    assert html.picture(mime, b"<svg onload=alert(1)>") is None
+    assert html.image(mime, b"<svg onload=alert(1)>") is None
 
 
 def test_an_image_has_its_data_in_place() -> None:
-    page = check(html.picture("image/png", png(b"x"), "a cat") or "")
+    page = check(html.image("image/png", png(b"x"), "a cat") or "")
     assert page.elements[0][1]["alt"] == "a cat"
 
 

@@ -132,7 +132,7 @@ async def test_what_is_no_image_is_not_sent(client: TutuClient, server: Server, 
 @pytest.mark.parametrize("make", [image, Upload, Recording])
 def test_a_missing_package_is_named(make: Any) -> None:
     with pytest.raises(
-        MediaError, match="is not opened here: Fetch it and pass its bytes, or install.*pip install s3fs"
+        MediaError, match="is not opened here: install what opens it .pip install s3fs., or fetch it and pass its bytes"
     ):
         make("s3://bucket/cat.jpg")
 

@@ -617,3 +617,18 @@ def test_the_servers_end_is_told(browser: Browser, relay: Server, cat: Path) -> 
     expect(page.locator("#trouble-title")).to_contain_text("This page's server does not answer")
     page.close()
     assert orders(relay) == []
+
+
+def test_where_the_browser_keeps_nothing_the_page_works_all_the_same(
+    browser: Browser, served: ui.Page, cat: Path
+) -> None:
+    with browser.new_context(locale="en-GB") as context:
+        context.add_init_script(
+            "for (const name of ['sessionStorage', 'localStorage'])"
+            " Object.defineProperty(window, name, { get() { throw new DOMException('blocked', 'SecurityError'); } });"
+        )
+        page = context.new_page()
+        page.goto(served.address)
+        choose(page, cat)
+        ask(page)
+        expect(page.locator("#state")).to_have_text("Finished")

@@ -8,8 +8,17 @@ import pytest
 
 from tests.conftest import KEY
 from tests.wire.test_prices import DRAWS, GPT, page
-from tutuclient import APIError, ConfigError, NotFoundError, Prices, Spent, TutuClient, UnexpectedResponseError
-from tutuclient.testing import fails, raw, says, sends
+from tutuclient import (
+    APIError,
+    ConfigError,
+    NotFoundError,
+    Prices,
+    Relay,
+    Spent,
+    TutuClient,
+    UnexpectedResponseError,
+)
+from tutuclient.testing import fails, raw, says, sends, serve
 
 if TYPE_CHECKING:
     from tutuclient.testing import Server
@@ -44,6 +53,36 @@ async def test_a_key_that_a_function_returns_is_not_asked_for(server: Server) ->
 
     async with TutuClient(key, server.base_url) as client:
         assert len(await client.prices()) > 10
+
+
+@pytest.mark.parametrize("path", ["/v1", "/api"])  # The page lies below the second.
+async def test_of_several_relays_it_is_the_page_of_one_and_gets_no_key(server: Server, path: str) -> None:
+    async with serve() as other:
+        relays = [Relay(server.origin + path, f"{KEY}-a", name="a"), Relay(other.base_url, f"{KEY}-b", name="b")]
+        async with TutuClient(relays=relays) as client:
+            for one, asked in ((client, server), (client, server), (client.with_options(relay="b"), other)):
+                assert (await one.prices()).source == f"{asked.origin}/api/pricing"
+        assert [len(each.requests) for each in (server, other)] == [4, 2]
+        for request in (*server.requests, *other.requests):
+            assert KEY not in str(dict(request.headers))
+
+
+async def test_a_cost_is_one_of_the_relay_that_has_answered_by_its_own_name_of_the_model(server: Server) -> None:
+    spent: list[Spent] = []
+    server.answers(sends(page(GPT, default=1)), path="/api/pricing")
+    async with serve() as other:
+        relays = [
+            Relay(server.base_url, f"{KEY}-a", name="a", models={"mine": "gpt-4o"}),
+            Relay(other.base_url, f"{KEY}-b", name="b"),
+        ]
+        async with TutuClient(relays=relays, on_usage=spent.append) as client:
+            priced = client.with_options(prices=await client.prices())
+            for _ in range(2):
+                await priced.chat.completions.create(model="mine", **HI)
+    costs = {each.meta.relay: each.cost for each in spent}
+    assert costs["a"] is not None
+    assert costs["a"] > 0
+    assert costs["b"] is None
 
 
 async def test_points_are_those_of_the_relay(server: Server, client: TutuClient) -> None:

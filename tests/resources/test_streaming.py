@@ -16,6 +16,7 @@ from tutuclient import (
     UnexpectedResponseError,
     user,
 )
+from tutuclient.compat import AsyncOpenAI
 from tutuclient.testing import Server, chunk, says, streams
 
 if TYPE_CHECKING:
@@ -284,3 +285,24 @@ async def test_events_kept_take_no_more_than_their_pieces(client: TutuClient, se
         tracemalloc.stop()
     assert events[-1].snapshot == piece * count
     assert held < 20 * count * len(piece)
+
+
+async def test_a_stream_that_is_not_open_says_how_it_is_opened(client: TutuClient, server: Server) -> None:
+    manager: Any = client.chat.completions.stream(model="m", messages=[user("hi")])
+    with pytest.raises(ConfigError, match="async with client.chat.completions.stream"):
+        async for _ in manager:
+            pass
+    for name in ("show", "text", "completion", "events"):
+        with pytest.raises(AttributeError, match=f"no attribute '{name}': .*async with client"):
+            getattr(manager, name)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'$"):
+        _ = manager.nonsense
+    async with AsyncOpenAI(api_key="k", base_url=server.base_url) as openai:
+        typed: Any = openai.chat.completions.stream(model="m", messages=[user("hi")])
+        with pytest.raises(ConfigError, match="async with client"):
+            _ = [event async for event in typed]
+        with pytest.raises(AttributeError, match="no attribute 'get_final_completion': .*async with client"):
+            typed.get_final_completion()
+    assert not server.requests
+    async with manager as stream:  # What was refused costs nothing: it can still be opened.
+        assert (await stream.completion()).text

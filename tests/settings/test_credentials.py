@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tutuclient.errors import ConfigError
 from tutuclient.settings import DEFAULT_BASE_URL
-from tutuclient.settings.credentials import clean_base_url, clean_key, origin_of, read_again
+from tutuclient.settings.credentials import clean_base_url, clean_key, is_loopback, origin_of, read_again
 
 KEY = "sk-0123456789abcdefSECRET"
 
@@ -214,3 +214,8 @@ def test_a_key_that_may_be_for_another_address_is_not_read_again(
     with pytest.raises(ConfigError, match=message) as caught:
         read_again(key_variable, url_variable, URL, variables.get)
     assert KEY not in str(caught.value)
+
+
+def test_which_addresses_only_this_computer_reaches() -> None:
+    assert all(map(is_loopback, ("127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1", "localhost", "LocalHost")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "::ffff:192.168.1.1", "192.168.1.1", "box.lan", "")))  # noqa: S104

@@ -95,7 +95,7 @@ def test_a_change_reaches_every_relay() -> None:
 def test_one_key_or_address_for_several_relays_is_an_error(change: dict[str, Any]) -> None:
     made = several(Relay(A, KEY, name="a"), Relay(B, KEY, name="b"))
     for settings in (made, made.changed(relay="a")):
-        with pytest.raises(ConfigError, match=f"has a {next(iter(change))} for each"):
+        with pytest.raises(ConfigError, match=f"each relay .* has its own {next(iter(change))}:"):
             settings.changed(**change)
 
 
@@ -105,6 +105,8 @@ def test_one_of_them_is_found_by_its_name() -> None:
     assert made.changed(relay="b", timeout=3).timeout.total == 3
     with pytest.raises(ConfigError, match="no relay is called 'c': the names are 'a', 'b'"):
         made.changed(relay="c")
+    with pytest.raises(ConfigError, match="no relay is called 'b': this copy of the client is for 'a' alone"):
+        made.changed(relay="a").changed(relay="b")
     with pytest.raises(ConfigError, match="the client has one only"):
         TutuClient(KEY, A).with_options(relay="a")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tutuclient.settings.secret import Secret
+from tutuclient.settings.secret import Secret, is_secret, masked
 
 KEY = "sk-0123456789abcdefSECRET"
 
@@ -13,3 +13,9 @@ def test_a_secret_is_sent_as_it_is() -> None:
     assert str(Secret(KEY)) == f"{Secret(KEY)}" == KEY
     assert json.dumps(Secret(KEY)) == f'"{KEY}"'
     assert type(str(Secret(KEY))) is str
+
+
+def test_a_key_is_masked_wherever_it_stands_and_a_word_is_not() -> None:
+    assert masked(f"a {KEY}, and {KEY}.", KEY) == "a ***, and ***."
+    assert masked("any image", "any") == "any image"
+    assert (is_secret("1234567"), is_secret("12345678")) == (False, True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from tutuclient import (
     BadRequestError,
     ChatCompletion,
     ConfigError,
+    ImageTaskError,
     InsufficientQuotaError,
     InternalServerError,
     OutcomeUnknownError,
@@ -102,11 +102,10 @@ ELSEWHERE: dict[str, Scripted] = {
 async def test_what_was_surely_not_done_goes_to_the_next_and_costs_no_retry(kind: str, makes_image: bool) -> None:
     async with several(retry=ONCE) as (client, servers):
         servers[0].answers(ELSEWHERE[kind])
-        started = time.monotonic()
         answer = await (client.generate("a cat") if makes_image else ask(client))
         assert (answer.meta.relay, answer.meta.attempts) == ("b", 2)
         assert counts(servers) == [1, 1]
-        assert time.monotonic() - started < 25  # Nobody waits for what a relay asks while there is another.
+        assert answer.meta.elapsed_s < 30  # Nobody waits for what a relay asks while there is another.
 
 
 @pytest.mark.parametrize("fault", ["refused", "accept_close", "tls_plain_http", "dns_failure"])
@@ -185,7 +184,7 @@ async def test_an_order_that_one_refused_and_another_left_open_goes_no_further()
 
 
 async def test_a_question_left_open_is_a_retry_at_another_relay() -> None:
-    async with several() as (client, servers):
+    async with several(of_a={"weight": 9}) as (client, servers):
         servers[0].faults("reset_after_request")
         answer = await ask(client)
         assert (answer.meta.relay, answer.meta.attempts) == ("b", 2)
@@ -253,8 +252,17 @@ async def test_it_waits_when_all_refuse_as_long_as_the_soonest_asks() -> None:
         servers[1].answers(rate_limited(retry_after=9))
         answer = await ask(client)
         assert (answer.meta.relay, answer.meta.attempts) == ("a", 3)
-        assert servers[0].gaps[0] >= 0.3
-        assert answer.meta.elapsed_s < 8
+        assert 0.3 <= servers[0].gaps[0] < 9
+
+
+async def test_a_refusal_leads_to_no_relay_that_is_away() -> None:
+    async with several() as (client, servers):
+        servers[0].answers(UNTRUE_KEY)
+        await ask(client)
+        servers[1].answers(rate_limited(retry_after=0.2))
+        answer = await ask(client)
+        assert (answer.meta.relay, answer.meta.attempts) == ("b", 2)
+        assert counts(servers) == [1, 3]
 
 
 async def test_all_that_ask_for_an_hour_raise_at_once() -> None:
@@ -377,6 +385,37 @@ async def test_each_key_goes_to_its_own_relay() -> None:
             assert {request.headers["Authorization"] for request in server.requests} == {f"Bearer {KEY}-{place}"}
 
 
+@pytest.mark.parametrize("is_raised", [True, False])
+async def test_a_key_that_cannot_be_had_costs_no_call_and_is_told_of(is_raised: bool) -> None:
+    asked: list[str] = []
+
+    async def no_key() -> str:
+        asked.append("a")
+        if is_raised:
+            raise LookupError(f"{KEY} cannot be read")
+        return "no key"
+
+    def key() -> str:
+        asked.append("b")
+        return f"{KEY}-b"
+
+    async with serve(key=f"{KEY}-a") as first, serve(key=f"{KEY}-b") as second:
+        relays = [Relay(first.base_url, no_key, name="a"), Relay(second.base_url, key, name="b")]
+        async with TutuClient(relays=relays, retry=QUICK) as client:
+            assert [(await ask(client)).meta.relay for _ in range(4)] == ["b"] * 4
+            assert (await client.generate("a cat")).meta.relay == "b"
+            assert known(client).chooser.is_away(0)
+            with pytest.raises(APIConnectionError) as caught:
+                await ask(client.with_options(relay="a", retry=ONCE))
+        assert counts([first, second]) == [0, 5]
+    assert asked.count("b") == 5
+    assert caught.value.outcome == "not_sent"
+    assert caught.value.message.endswith(
+        f"the function that returns the key of the relay a raised {'LookupError' if is_raised else 'ConfigError'}"
+    )
+    assert KEY not in str(caught.value)
+
+
 async def test_a_key_of_one_relay_is_in_no_error_of_its_own() -> None:
     async with several(retry=ONCE) as (client, servers):
         for place, server in enumerate(servers):
@@ -485,6 +524,29 @@ async def test_models_and_balance_are_those_of_the_first_or_of_the_one_named() -
         assert counts(servers) == [before[0] + 2, before[1]]
 
 
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_path_that_one_lacks_says_nothing_of_its_models(status: int) -> None:
+    async with several(retry=ONCE) as (client, servers):
+        servers[0].answers(fails(status, "no such page"))
+        servers[1].answers(sends({}))
+        await client.get("/pages/7", cast_to=dict)
+        assert known(client).chooser.is_well
+        assert counts(servers) == [1, 1]
+
+
+async def test_a_relay_that_answers_its_trial_with_a_model_it_lacks_works_for_others() -> None:
+    async with several(retry=ONCE) as (client, servers):
+        servers[0].answers(UNTRUE_KEY, ELSEWHERE["404"])
+        await ask(client)
+        chooser = known(client).chooser
+        assert chooser.is_away(0)
+        chooser._ill[0, ""].until = 0.0  # The time of its absence is over.
+        assert (await ask(client)).meta.relay == "b"
+        assert counts(servers) == [2, 2]
+        assert not chooser.is_away(0)
+        assert chooser.standing(0, "gpt-4o", 0.0) == "away"
+
+
 async def test_any_endpoint_goes_to_all_but_an_address_goes_to_its_relay() -> None:
     async with several() as (client, servers):
         for server in servers:
@@ -560,10 +622,13 @@ async def test_middleware_that_calls_twice_has_all_relays_both_times() -> None:
         await call_next(request)
         return await call_next(request)
 
-    async with several(middleware=[twice], of_b={"models": {"gpt-4o": "x"}}) as (client, servers):
-        assert (await ask(client)).meta.relay == "b"
-        assert (await ask(client)).meta.relay == "b"
-        assert [request.json["model"] for request in servers[0].requests] == ["gpt-4o"] * 2
+    async with several(middleware=[twice], of_a={"models": {"gpt-4o": "x"}}) as (client, servers):
+        for _ in range(2):
+            assert (await ask(client)).meta.relay == "b"
+        assert [[request.json["model"] for request in server.requests] for server in servers] == [
+            ["x", "x"],
+            ["gpt-4o", "gpt-4o"],
+        ]
 
 
 async def test_middleware_that_changes_the_model_changes_who_has_it() -> None:
@@ -605,6 +670,42 @@ async def test_a_run_has_the_relay_of_each_line(tmp_path: Path) -> None:
             ("ok", "b"),
         ]
         assert counts(servers) == [2, 4]
+
+
+def run_of_one(client: TutuClient, folder: Path, **options: Any) -> Any:
+    return client.map([("cat", "a cat")], generate=True, journal=folder, concurrency=1, **options)
+
+
+@pytest.mark.usefixtures("_short_pauses")
+async def test_a_run_returns_to_a_task_at_the_relay_that_has_it(tmp_path: Path) -> None:
+    async with several() as (client, servers):
+        servers[0].answers(fails(503, "busy"))
+        servers[1].answers(queues(form="accepted", task_id="t9", ends="never"))
+        async with run_of_one(client, tmp_path, on_exit="cancel"):
+            await servers[1].wait_requests(2)
+        asked = len(servers[1].requests)
+        servers[1].answers(
+            *[sends({"status": "done", "data": [{"url": servers[1].host(PNG)}]})] * 3, path="/v1/images/tasks/t9"
+        )
+        [result] = await run_of_one(client, tmp_path).gather()
+        assert result.error is None
+        assert len(servers[0].requests) == 1
+        assert {request.method for request in servers[1].requests[asked:]} == {"GET"}
+
+
+@pytest.mark.usefixtures("_short_pauses")
+async def test_a_task_of_a_relay_that_is_gone_is_not_ordered_again(tmp_path: Path) -> None:
+    async with several() as (client, servers):
+        servers[0].answers(queues(form="accepted", task_id="t9", ends="never"))
+        async with run_of_one(client, tmp_path, on_exit="cancel"):
+            await servers[0].wait_requests(2)
+        others = [Relay(servers[1].base_url, f"{KEY}-1", name="b"), Relay(servers[1].base_url, f"{KEY}-1", name="c")]
+        async with TutuClient(relays=others, retry=QUICK) as other:
+            for _ in range(2):  # It stays open, however often the run goes on.
+                [result] = await run_of_one(other, tmp_path).gather()
+                assert isinstance(result.error, ImageTaskError)
+                assert result.outcome == "unknown"
+        assert len(servers[1].requests) == 0
 
 
 async def test_many_that_wait_for_several_relays_lose_no_slot_when_they_are_cancelled() -> None:

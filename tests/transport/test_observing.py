@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import KEY, QUICK
+from tests.images import png
 from tutuclient import (
     CallEnd,
     CallListener,
@@ -19,6 +20,7 @@ from tutuclient import (
     PoolTimeoutError,
     RateLimitError,
     Request,
+    RetryPolicy,
     StreamIdleTimeoutError,
     Timeout,
     TutuClient,
@@ -371,3 +373,60 @@ def test_observers_are_checked_and_travel_with_the_client() -> None:
 def test_nobody_listens_unless_asked(caplog: pytest.LogCaptureFixture) -> None:
     assert not logging.getLogger("tutuclient").isEnabledFor(logging.INFO)
     assert caplog.records == []
+
+
+# --- what may have been done ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("first", "moment", "outcome"),
+    [
+        (None, "answering", "unknown"),
+        (None, "waiting", "not_sent"),
+        (fails(503, "busy"), "pausing", "rejected"),
+        (fails(502, "gateway"), "pausing", "unknown"),
+    ],
+)
+async def test_a_call_that_is_left_says_whether_it_may_have_been_done(
+    server: Server, watch: Watch, first: Any, moment: str, outcome: str
+) -> None:
+    server.answers(first or says("late", delay=30))
+    if first is not None:
+        server.answers(says("late", delay=30))
+    slow = RetryPolicy(max_retries=2, wait_initial=20, wait_max=30)
+    async with TutuClient(KEY, server.base_url, max_concurrency=1, retry=slow) as client:
+        watched = client.with_options(observers=[watch])
+        holding = asyncio.ensure_future(client.chat.completions.create(**ASKED)) if moment == "waiting" else None
+        if holding is not None:
+            await until(lambda: len(server.requests) == 1)
+        task = asyncio.ensure_future(watched.chat.completions.create(**ASKED))
+        if holding is None:
+            await until(lambda: len(server.requests) == 1)
+            await until(lambda: moment == "answering" or "attempt failed" in watch.story)
+        await asyncio.sleep(0)
+        for each in (task, holding):
+            if each is not None:
+                each.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await each
+    [end] = watch.ends
+    assert (end.how, end.outcome) == ("cancelled", outcome)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_the_log_says_that_an_order_which_was_left_may_be_billed(
+    server: Server, client: TutuClient, caplog: pytest.LogCaptureFixture, stream: bool
+) -> None:
+    caplog.set_level(logging.INFO, "tutuclient")
+    if not stream:
+        server.answers(says("late", delay=30))
+    task = asyncio.ensure_future(client.edit(png(bytes(30)), "a sky", stream=stream))
+    if stream:
+        answer: Any = await task
+        await answer.aclose()
+    else:
+        await until(lambda: len(server.requests) == 1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert f"outcome={'closed' if stream else 'cancelled'}(unknown) " in caplog.messages[-1]

@@ -13,6 +13,7 @@ __all__ = ["AnsweredRows", "answer_rows"]
 
 def __getattr__(name: str) -> object:
     # When it is asked for: the rest of a run is imported by many that know no batches of rows.
-    if name not in __all__:
+    if name not in {*__all__, "rows"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module("tutuclient.batch.rows"), name)
+    rows = importlib.import_module("tutuclient.batch.rows")
+    return rows if name == "rows" else getattr(rows, name)

@@ -103,6 +103,7 @@ def doctor(
     """Find out what the relay can do, and what to change.
 
     Asks a few short questions, which cost a few hundred tokens. Only --draw orders an image, only --speak speech.
+
     The exit code is 0 when a chat about an image works.
 
     Example: tutuclient doctor --model gpt-4o-mini

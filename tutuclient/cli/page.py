@@ -24,7 +24,8 @@ TOKEN_DELAY = 0.03
 @asynccontextmanager
 async def page(client: TutuClient, host: str, port: int, *, stand_in: bool) -> AsyncGenerator[Page, None]:
     """Run the page and print its address; say in one line why it cannot run."""
-    from tutuclient.ui import is_loopback, serve_page
+    from tutuclient.settings.credentials import is_loopback
+    from tutuclient.ui import serve_page
 
     # As for the relay: an OSError of the block within would be taken for one of listening.
     async with AsyncExitStack() as stack:

@@ -70,8 +70,11 @@ def serve(
 ) -> None:
     """Run a stand-in relay on this computer, to try and test with.
 
-    It speaks the API and has no model in it. Ctrl-C ends it. With --record it stands before a real relay and writes
-    down what that answers; with --replay it answers the same again, without a relay and without a key.
+    It speaks the API and has no model in it. Ctrl-C ends it.
+
+    With --record it stands before a real relay, and records what that answers.
+
+    With --replay it answers the same again, without a relay and without a key.
     """
     options = record, cassette, replay, speed
     with reporting_errors(debug=debug, writes_a_batch=record is not None):
@@ -92,6 +95,8 @@ def serve(
 
 
 async def _stand_in(host: str, port: int, key: str | None, ui_port: int | None, *, verbose: bool) -> None:
+    from tutuclient.settings.credentials import is_loopback
+
     async with relay(host, port, key) as server, AsyncExitStack() as stack:
         if verbose:
             server.on_answered = _tell
@@ -103,7 +108,7 @@ async def _stand_in(host: str, port: int, key: str | None, ui_port: int | None, 
             '    tutuclient chat "Hello"\n'
         )
         # A relay that listens everywhere answers everyone, be it without a model.
-        if not key and host not in {"127.0.0.1", "::1", "localhost"}:
+        if not key and not is_loopback(host):
             note("other computers may reach it, and it asks for no key (--key)")
         if ui_port is not None:
             server.token_delay = TOKEN_DELAY

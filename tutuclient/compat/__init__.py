@@ -51,7 +51,8 @@ Requests
       and TypedDicts beside pydantic models.
     - ``file=`` and ``image=`` may be a path as text too, and are streamed from the disk.
     - A base URL without a path gets ``/v1``.
-    - ``http_client=`` is a ``ConfigError``: there are ``proxy=``, ``verify=`` and ``middleware=``.
+    - ``http_client=`` is a ``ConfigError``: there are ``proxy=``, ``verify=``, ``connector=``, ``session=`` and
+          ``middleware=``.
     - Assistant messages that are sent back lose their reasoning fields, unless they have tool calls.
 
 Answers
@@ -410,6 +411,12 @@ class _Events:
 
     async def __aexit__(self, *_: object) -> None:
         await self._manager.__aexit__()
+
+    def __aiter__(self) -> NoReturn:
+        self._manager.__aiter__()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)  # An AttributeError that says how it is opened.
 
 
 class _EventStream:

@@ -256,6 +256,8 @@ class _TracedCall(CallListener):
             return
         if meta.request_id:
             span.set_attribute("tutuclient.request_id", self._call.masked(meta.request_id))
+        if meta.relay:
+            span.set_attribute("tutuclient.relay", self._call.masked(meta.relay))
         if how == "failed" and error is not None:
             # HTTP's conventions have the status for its own errors, and the class for all others.
             bad = meta.status_code >= _BAD_STATUS
@@ -291,6 +293,9 @@ class _TracedCall(CallListener):
         """Set what is known by now, measure, and end the span."""
         span, call = self.span, self._call
         shared: dict[str, Any] = {}
+        if end.meta.relay:  # Of several relays, the call is one of that which it has come to.
+            self._server = _server(call.url)
+            span.set_attributes({**self._server, "tutuclient.relay": call.masked(end.meta.relay)})
         if self._operation is not None:
             self._model = call.model or self._model  # A middleware may have asked another.
             found = genai.response_attributes(end, self._usage, latest=self._tracing.latest)
@@ -306,6 +311,8 @@ class _TracedCall(CallListener):
             span.set_attribute("tutuclient.waited_s", end.meta.waited_s)
         if end.meta.request_id:
             span.set_attribute("tutuclient.request_id", call.masked(end.meta.request_id))
+        if end.how in {"cancelled", "closed", "dropped"} and end.outcome is not None:
+            span.set_attribute("tutuclient.outcome", end.outcome)
         if end.how == "failed" and end.error is not None:
             _fail(span, end.error, type(end.error).__name__)
             shared["error.type"] = type(end.error).__name__

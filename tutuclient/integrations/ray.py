@@ -168,12 +168,18 @@ class RowsActor:
 
 
 def _close(client: TutuClient, answerer: RowAnswerer, loops: list[asyncio.AbstractEventLoop]) -> None:
-    """Close journal and connections in the loop that has them, from another thread."""
+    """Close journal and connections in the loop that has them, and wait for that unless it is this thread's."""
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        running = None
     for loop in loops:
         if loop.is_running():
             for closing in (answerer.aclose(), client.aclose()):
-                with contextlib.suppress(Exception):  # It is the end, and what was ordered is on the disk.
-                    asyncio.run_coroutine_threadsafe(closing, loop).result(_CLOSE_S)
+                future = asyncio.run_coroutine_threadsafe(closing, loop)
+                if loop is not running:  # Else it would wait for itself.
+                    with contextlib.suppress(Exception):  # It is the end, and what was ordered is on the disk.
+                        future.result(_CLOSE_S)
 
 
 def _imported() -> Any:

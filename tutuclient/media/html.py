@@ -52,7 +52,7 @@ def folded(title: str, inner: str) -> str:
     return f'<details><summary style="{_SMALL}">{escaped(printable(title, 200))}</summary>{inner}</details>'
 
 
-def picture(mime: str | None, data: bytes, alt: str = "") -> str | None:
+def image(mime: str | None, data: bytes, alt: str = "") -> str | None:
     """Return an image with its data in place, or None for one that browsers do not show."""
     if mime not in _SHOWN:
         return None

@@ -163,7 +163,7 @@ class GeneratedImage(Described):
             most: The most bytes that it may have; of a larger one, its size is shown.
         """
         data = self._here(most)
-        shown = None if data is None else html.picture(image_mime(data[:64]), data, self.alt)
+        shown = None if data is None else html.image(image_mime(data[:64]), data, self.alt)
         if shown is not None:
             return shown
         if data is None and self._encoded is None and self._data is None:

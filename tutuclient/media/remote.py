@@ -81,8 +81,8 @@ def _check(url: str, scheme: str) -> None:
         if scheme in registry.registry or not lacking or find_spec(lacking) is not None:
             return
     raise MediaError(
-        f"{_label(url)} is not opened here: Fetch it and pass its bytes, or install what opens it:"
-        f" pip install {lacking}"
+        f"{_label(url)} is not opened here: install what opens it (pip install {lacking}), or fetch it"
+        " and pass its bytes"
     )
 
 

@@ -16,7 +16,7 @@ from tutuclient._threads import in_thread
 from tutuclient.errors import APIError, ConfigError
 from tutuclient.resources.generic import AnyEndpoint
 from tutuclient.resources.resource import Resource
-from tutuclient.settings import without_key
+from tutuclient.settings import without_key_header
 from tutuclient.types.json import is_list, is_object, number_of
 from tutuclient.types.prices import Prices
 
@@ -37,7 +37,7 @@ class PricePage(Resource):
         """Return the prices; see ``TutuClient.prices``."""
         if group is not None and not (isinstance(group, str) and group):  # pyright: ignore[reportUnnecessaryIsInstance]  (callers are not always typed)
             raise ConfigError(f"group is {wire.quoted(group)}: write the name of the key's group, or leave it out")
-        settings = without_key(self._settings)
+        settings = without_key_header(self._settings)
         asked = AnyEndpoint(
             replace(settings, max_response_bytes=min(_MOST_BYTES, settings.max_response_bytes)), self._transport
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from tutuclient.errors import ConfigError
 from tutuclient.resources.parsing import Expected  # noqa: TC001  (``get_type_hints`` reads annotations at run time)
@@ -127,6 +127,9 @@ class ChatCompletionStream(ChatStream, Generic[T]):
         return self._expected.snapshot(begun or ChatCompletion())
 
 
+_NOT_OPEN = "a stream is read within its block: async with client.chat.completions.stream(…) as stream"
+
+
 class ChatStreamManager(Generic[T]):
     """Opens a stream when its block is entered, closes it when the block is left."""
 
@@ -145,6 +148,13 @@ class ChatStreamManager(Generic[T]):
     async def __aexit__(self, *_: object) -> None:
         if self._stream is not None:
             await self._stream.aclose()
+
+    def __aiter__(self) -> NoReturn:
+        raise ConfigError(_NOT_OPEN)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        what = f"{type(self).__name__!r} object has no attribute {name!r}"
+        raise AttributeError(f"{what}: {_NOT_OPEN}" if hasattr(ChatCompletionStream, name) else what)
 
     def __del__(self) -> None:
         self._opening.close()  # Never awaited, a coroutine would warn of it when it is collected.

@@ -38,6 +38,7 @@ from tutuclient.settings.relays import Traits, clean_relays, clean_traits
 from tutuclient.settings.secret import Secret as Secret
 from tutuclient.settings.secret import SecretBytes as SecretBytes
 from tutuclient.settings.secret import hidden as hidden
+from tutuclient.settings.secret import masked as masked
 from tutuclient.settings.secret import shown
 from tutuclient.settings.values import RetryPolicy as RetryPolicy
 from tutuclient.settings.values import Timeout as Timeout
@@ -72,8 +73,8 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
         model: The model that was asked, or "".
         usage: What the relay says it used: a ``Usage``, or what the endpoint has in its place.
         meta: How the call went.
-        cost: What that costs by the client's ``prices``, in their unit; None without prices, and where they or the
-            usage do not say.
+        cost: What that costs by the client's ``prices``, in their unit; None without prices, where they or the usage
+            do not say, and, of several relays, where another has answered than the one whose prices they are.
     """
 
     what: str
@@ -351,10 +352,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for each in self.relays or (self,):
             if each.relay is not None and each.relay.name == relay:
                 return each
-        names = ", ".join(repr(each.relay.name) for each in self.relays or (self,) if each.relay is not None)
-        raise ConfigError(
-            f"no relay is called {shown(relay)}: " + (f"the names are {names}" if names else "the client has one only")
-        )
+        names = ", ".join(repr(each.relay.name) for each in self.relays if each.relay is not None)
+        if self.relay is not None:
+            what = f"this copy of the client is for {self.relay.name!r} alone; begin with the client itself"
+        else:
+            what = f"the names are {names}" if names else "the client has one only"
+        raise ConfigError(f"no relay is called {shown(relay)}: {what}")
 
     @property
     def first(self) -> Settings:
@@ -380,7 +383,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if settings.relays or settings.relay is not None:
             if api_key is not None or base_url is not None:
                 name = "base_url" if api_key is None else "api_key"
-                raise ConfigError(f"a client of several relays has a {name} for each: build another with relays=[…]")
+                raise ConfigError(f"each relay of this client has its own {name}: build another with relays=[…]")
             relays = tuple(each.changed(**changes) for each in settings.relays)
             settings = msgspec.structs.replace(settings, relays=relays)
         if callable(api_key):
@@ -525,7 +528,7 @@ def _replace_key(settings: Settings, secret: Secret) -> Settings:
     return msgspec.structs.replace(settings, api_key=secret, headers=headers, header_lines=header_lines(headers))
 
 
-def without_key(settings: Settings) -> Settings:
+def without_key_header(settings: Settings) -> Settings:
     """Return settings for what is public: the header that carries the key is not sent, all others are."""
     own = bearer(settings.api_key)
     headers = {name: value for name, value in settings.headers.items() if value != own}

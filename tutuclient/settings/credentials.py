@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -194,6 +195,16 @@ def clean_key(text: object) -> Secret:
             "the API key has a line break, a space or a character that is not ASCII inside: copy it again, alone"
         )
     return key
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this computer as only this computer reaches it: an address, or ``localhost``."""
+    try:
+        ip = ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost"
+    # Python before 3.13 does not look into a mapped one.
+    return bool((getattr(ip, "ipv4_mapped", None) or ip).is_loopback)
 
 
 def is_address(text: str) -> bool:

@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import msgspec
 
 from tutuclient.errors import ConfigError
+from tutuclient.settings.credentials import is_loopback
 from tutuclient.settings.secret import Secret
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Proxies(msgspec.Struct, frozen=True):
         host = (parts.hostname or "").rstrip(".")
         ip = _ip(host)
         # As Go's httpproxy has it: a proxy's own loopback is never meant. curl and httpx would send it there.
-        if host == "localhost" or host.endswith(".localhost") or (ip is not None and _is_loopback(ip)):
+        if is_loopback(host) or host.endswith(".localhost"):
             return True
         if source == _SYSTEM:
             from urllib.request import proxy_bypass  # noqa: PLC0415  (Windows and macOS have exceptions of their own)
@@ -226,11 +227,6 @@ def _ip(host: str) -> IPv4Address | IPv6Address | None:
         return ip_address(host.strip("[]"))
     except ValueError:
         return None
-
-
-def _is_loopback(ip: IPv4Address | IPv6Address) -> bool:
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return bool((mapped or ip).is_loopback)
 
 
 def _matches(entry: str, scheme: str, host: str, ip: IPv4Address | IPv6Address | None, port: int | None) -> bool:

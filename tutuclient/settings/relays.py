@@ -25,7 +25,8 @@ class Relay:
 
     Attributes:
         base_url: Where the API is, as ``TutuClient`` takes it. The environment is not read.
-        api_key: Its key, or a function that returns it. It goes to this relay only.
+        api_key: Its key, or a function that returns it. It goes to this relay only. Where the function raises, calls
+            go on to the others, as where a relay rejects its key.
         weight: Its share of the calls, in proportion to those of the others.
         models: The models it has; None for all. A mapping has the names it knows them by: ``{"gpt-4o":
             "openai/gpt-4o"}``.

@@ -11,6 +11,8 @@ from tutuclient.errors import printable
 # Face, Replicate, Perplexity and Fireworks; "eyJ" begins every JSON web token.
 KEY_START = re.compile(r"(?:[sp]k|gsk|xai|nvapi|pplx|hf|r8|fw)[-_]|AIza|eyJ")
 _KEY_INSIDE = re.compile(rf"(?<![A-Za-z0-9])(?:{KEY_START.pattern})[A-Za-z0-9._~+/=-]{{6,}}")
+# A key of less is no secret: it is what servers get that ask for none, and "any" is a word.
+_SHORTEST = 8
 _LONG_RANDOM = re.compile(r"(?=[A-Za-z_-]*[0-9])(?=[0-9_-]*[A-Za-z])[A-Za-z0-9_-]{24,}")
 
 
@@ -38,6 +40,16 @@ class SecretBytes(bytes):
 def hidden(value: Any) -> Any:
     """Return text or bytes with a masked ``repr``; anything else as it is."""
     return Secret(value) if isinstance(value, str) else SecretBytes(value) if isinstance(value, bytes) else value
+
+
+def is_secret(key: str) -> bool:
+    """Return whether a key is to be masked where it stands in a text: one of less than eight letters is not."""
+    return len(key) >= _SHORTEST
+
+
+def masked(text: str, key: str) -> str:
+    """Return a text with a key in it replaced by ``***``."""
+    return text.replace(key, "***") if is_secret(key) else text
 
 
 def shown(value: object) -> str:

@@ -30,9 +30,10 @@ class Timeout(msgspec.Struct, frozen=True):
     Attributes:
         total: A deadline over everything: waiting for a slot, attempts, pauses between them, the whole answer.
         connect: One attempt's name look-up, TCP and TLS.
-        pool: Waiting for a free slot of the client.
+        pool: Waiting for a free slot of the client; nothing has been sent.
         first_token: From the start of an attempt until the first content of a stream, or the headers of a whole answer.
-        idle: Silence in the *content* of a stream that has begun; pings and empty frames do not count.
+        idle: Silence in the *content* of a stream that has begun, where pings and empty frames do not count; and in
+            the download of an image.
     """
 
     # openai's package has 600 s in all as well (.github/WIRE.md, section 4.5). aiohttp's own 300 s would end long
@@ -66,8 +67,9 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
         retry_after_max: The longest ``Retry-After`` to sit out, in seconds; a longer one is raised at once.
         refused_max: Seconds that a call may spend being refused. A refusal (429, or 503 with ``Retry-After``) costs
             time and no attempt: the call is sent again until it is admitted. None: until the deadline.
-        budget: Retries that the whole client may spend before successes earn new ones; None is no limit. Counted for
-            the client as it was made, not for its copies.
+        budget: Retries that the whole client may spend before successes earn new ones, so that an outage is not
+            answered with three times the calls; None is no limit. Counted for the client as it was made, not for its
+            copies.
         resend_unknown: Send again what may already have been done, and billed. None: yes, unless it makes an image.
     """
 

@@ -147,8 +147,8 @@ class Slot(Ticket):
             admission.refused(self, retry_after, stated)
 
 
-class Door(Protocol):
-    """What a call asks for its slot: the admission of its relay, or whatever chooses among those of several."""
+class SlotSource(Protocol):
+    """Where a call gets its slot: at the admission of its relay, or by the route that chooses among several."""
 
     def acquire_nowait(self) -> Slot | None:
         """Return a slot if one is free now."""
@@ -236,7 +236,7 @@ class Admission:
         return slot
 
     def join(self, waiter: Waiter, *, item: bool, again: bool) -> None:
-        """Let somebody wait here, who may wait elsewhere too. Arguments as for ``acquire``."""
+        """Queue somebody who may wait elsewhere too. Arguments as for ``acquire``."""
         lane = self._items if item else self._calls
         lane.appendleft(waiter) if again else lane.append(waiter)
         self.admit()

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     import aiohttp
 
-    from tutuclient.transport.admission import Door, Slot
+    from tutuclient.transport.admission import Slot, SlotSource
     from tutuclient.transport.call import Call
     from tutuclient.transport.pool import Pool
     from tutuclient.wire import Body
@@ -118,7 +118,7 @@ class Attempts:
         self._started = pool.loop.time()
         self._meta = Meta(attempts=1)
         self._progress = Progress()
-        self._admission: Door = pool.admission(call.settings)
+        self._admission: SlotSource = pool.admission(call.settings)
         call.proxy = pool.route
         self._slot: Slot | None = None
         self._refusals: _Refusals | None = None
@@ -191,7 +191,7 @@ class Attempts:
         return cost
 
     async def _end_order(self, error: TutuError, *, maybe_done: bool) -> None:
-        """Let a run note that the order of its item was not done, and is about to be sent again."""
+        """Report to a run that the order of its item was not done, and is about to be sent again."""
         if self._item is not None and self._call.makes_image and not maybe_done:
             await self._item.order_not_done(error)
 
@@ -326,6 +326,8 @@ class Attempts:
 
     def _give_up(self, reply: Reply | None, why: BaseException | Literal["overloaded", "dropped"]) -> None:
         """Release the slot, with what the end of the attempt says of the relay's load, and the connection."""
+        if why == "dropped" and self._progress.connected and self._call.observation is not None:
+            self._call.observation.left()
         if (slot := self._slot) is not None:
             if isinstance(why, APIStatusError) and is_refusal(why):
                 asked = why.retry_after
@@ -492,7 +494,9 @@ class Attempts:
                 response: aiohttp.ClientResponse | aiohttp_internals.Response = await self._request(url)
             else:
                 timeout = pool.connect_timeout(self._call.timeout)
-                response = await aiohttp_internals.send(pool.connector, *fast, timeout, pool.header_bytes, progress)
+                response = await aiohttp_internals.send(
+                    pool.way(self._call).connector, *fast, timeout, pool.header_bytes, progress
+                )
         if progress.connection is not None:
             progress.connection.receive_body(response.content)
         return response
@@ -542,7 +546,7 @@ class Attempts:
                 headers=_plain(headers) if aiohttp_internals.is_watched(session) else headers,
                 allow_redirects=False,
                 timeout=pool.connect_timeout(call.timeout),
-                **pool.request_options,
+                **pool.way(call).request_options,
             )
         finally:
             progress_of_attempt.reset(token)

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from tutuclient._logger import logger
 from tutuclient.errors import ConfigError, printable
-from tutuclient.settings import SecretBytes, Spent, merged_headers
+from tutuclient.settings import SecretBytes, Spent, masked, merged_headers, origin_of
 
 if TYPE_CHECKING:
     from tutuclient._meta import Meta
@@ -22,8 +22,6 @@ _SEPARATORS = re.compile(r"[/\\]")
 _OVERLONG = re.compile(r"%c0%ae", re.IGNORECASE)
 # Nobody encodes a path more often than this; each proxy on the way may decode it once.
 _LAYERS = 4
-# A key of less is what servers get that ask for none; see ``wire.without_key``.
-_SHORTEST_KEY = 8
 
 
 def _check_path(path: str) -> None:
@@ -131,8 +129,7 @@ class Call:
     @property
     def shown(self) -> str:
         """Method and path for the log, without a query, in which some relays want the key."""
-        text, key = printable(self.what.partition("?")[0], 200), str(self.settings.api_key)
-        return text.replace(key, "***") if len(key) >= _SHORTEST_KEY else text
+        return masked(printable(self.what.partition("?")[0], 200), self.settings.api_key)
 
     @property
     def model(self) -> str:
@@ -156,15 +153,20 @@ class Call:
         if hook is None or usage is None:
             return
         try:
-            cost = self._cost(self.model, usage)
+            cost = self._cost(usage)
             hook(Spent(what=self.what, model=self.model, usage=usage, meta=meta, cost=cost))
         except Exception as error:  # noqa: BLE001  (as said above)
             logger.warning("%s: on_usage raised %s", self.shown, type(error).__name__)
 
-    def _cost(self, model: str, usage: object) -> float | None:
-        prices = self.settings.prices
+    def _cost(self, usage: object) -> float | None:
+        prices, model, relay = self.settings.prices, self.model, self.settings.relay
         if prices is None:
             return None
+        if relay is not None:
+            # A page speaks of its own relay alone, and by its own names.
+            if origin_of(prices.source) != self.settings.origin:
+                return None
+            model = (relay.models or {}).get(model, model)
         asked = self.fields.get("n") if isinstance(self.fields, Mapping) and "/images/" in self.what else 1
         return prices.cost(model, usage, images=asked if isinstance(asked, int) and asked > 0 else 1)
 

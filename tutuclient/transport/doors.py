@@ -114,7 +114,7 @@ class Door:
         self.detach()
 
     def detach(self) -> None:
-        """Let go of the connector of the caller, which stays open."""
+        """Release the connector of the caller, which stays open."""
         if self._name == "connector=":
             self.session.detach()
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from tutuclient._logger import logger
-from tutuclient.errors import TutuError
+from tutuclient.errors import APIConnectionError, TutuError
 from tutuclient.retry import is_refusal
 from tutuclient.transport.attempts import Attempts
 from tutuclient.transport.relays import Route
@@ -54,7 +54,7 @@ class RelayedAttempts(Attempts):
             self._route.restore()
 
     async def _wait_after(self, error: TutuError, number: int, *, maybe_done: bool) -> int:
-        """Go on to another relay, or wait for the next round."""
+        """Move on to another relay, or wait for the next round."""
         route, call = self._route, self._call
         error.with_details(relay=route.relay)
         route.failed(error)
@@ -79,6 +79,22 @@ class RelayedAttempts(Attempts):
         if is_refusal(verdict) or refusals is None:
             return number
         return max(1, self._meta.attempts - refusals.total - self._moves)
+
+    async def _renew_key(self, source: Callable[[], Awaitable[str] | str]) -> None:
+        """Ask for the key of this relay. Where that fails the call goes on, as it does where a relay rejects its key.
+
+        Raises:
+            APIConnectionError: The function raised something, or returned no key. Nothing was sent.
+        """
+        try:
+            await super()._renew_key(source)
+        except Exception as error:
+            # Only its class: whose text it is nobody knows, and it may have the key.
+            raise APIConnectionError(
+                f"{self._call.what}: not sent: the function that returns the key of the relay {self._route.relay} "
+                f"raised {type(error).__name__}",
+                outcome="not_sent",
+            ) from error
 
     async def _open(self) -> Reply:
         self._meta.relay = self._route.relay

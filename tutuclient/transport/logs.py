@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tutuclient._meta import Meta
+    from tutuclient.errors import Outcome
     from tutuclient.transport.observing import CallEnd, How, ObservedCall
 
 VARIABLE: Final = "TUTU_LOG"
@@ -119,7 +120,8 @@ class LogLines(CallListener):
         logger.info(
             "%s outcome=%s%s attempts=%d%s%s time=%.3fs",
             self._what,
-            _outcome(end.how, end.error),
+            # An order of an image that was left may be billed all the same.
+            _outcome(end.how, end.error, end.outcome if self._call.makes_image else None),
             self._answered_by(end.meta, end.error),
             end.meta.attempts,
             _tokens(self._usage),
@@ -128,14 +130,15 @@ class LogLines(CallListener):
         )
 
     def _answered_by(self, meta: Meta, error: BaseException | None) -> str:
-        status = f" status={meta.status_code}" if meta.status_code else ""
+        status = f" relay={word_of(self._call.masked(meta.relay))}" if meta.relay else ""
+        status += f" status={meta.status_code}" if meta.status_code else ""
         name = meta.request_id or getattr(error, "request_id", None)
         return f"{status} request_id={word_of(self._call.masked(str(name)))}" if name else status
 
 
-def _outcome(how: How, error: BaseException | None) -> str:
+def _outcome(how: How, error: BaseException | None, left: Outcome | None = None) -> str:
     if how != "failed" or error is None:
-        return how
+        return how if left is None or how == "answered" else f"{how}({left})"
     done = error.outcome if isinstance(error, TutuError) else None
     return f"{type(error).__name__}{f'({done})' if done else ''}"
 

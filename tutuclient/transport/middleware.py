@@ -41,7 +41,7 @@ class Request:
 
     @property
     def url(self) -> str:
-        """The whole address, with its query."""
+        """The whole address, with its query. Of several relays one is chosen within ``call_next``, so it may change."""
         return self._call.url
 
     @property

@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
 from tutuclient._logger import logger
 from tutuclient._meta import Meta
-from tutuclient.errors import ConfigError
-from tutuclient.settings import clean_headers, header_lines
+from tutuclient.errors import ConfigError, TutuError
+from tutuclient.settings import clean_headers, header_lines, masked
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from tutuclient.errors import Outcome
     from tutuclient.settings import Observer, Settings
 
 T = TypeVar("T")
@@ -32,9 +33,6 @@ How: TypeAlias = Literal["answered", "failed", "cancelled", "closed", "dropped"]
 ``closed``: its stream was left before the end, by ``break``, ``aclose`` or the closing of the client. ``dropped``: its
 stream was lost, and closed by the garbage collector.
 """
-
-# A key of less is what servers get that ask for none; see ``wire.without_key``.
-_SHORTEST_SECRET = 8
 
 
 class Observable(Protocol):
@@ -108,8 +106,7 @@ class ObservedCall:
 
     def masked(self, text: str) -> str:
         """Return a text with the key replaced by ``***``, wherever it stands."""
-        key = str(self._call.settings.api_key)
-        return text.replace(key, "***") if len(key) >= _SHORTEST_SECRET else text
+        return masked(text, self._call.settings.api_key)
 
     def __repr__(self) -> str:
         return f"<ObservedCall {self.method} {self.path}>"
@@ -121,21 +118,31 @@ class CallEnd:
     Attributes:
         how: See ``How``.
         error: What it raised, where it failed; its ``outcome`` says whether the work may have been done.
+        outcome: Of a call that was not answered, whether it may have been carried out, and billed: that of its error
+            and, where it was left before its end, ``unknown`` once a request was on its way. None where it was
+            answered, and for errors that have none.
         meta: Status, headers and timings of the last attempt; ``attempts`` is how often it was sent.
         elapsed_s: Seconds from the beginning of the call.
         time_ns: When it ended, in nanoseconds since the epoch; a listener may be told somewhat later.
     """
 
-    __slots__ = ("_answer", "elapsed_s", "error", "how", "meta", "time_ns")
+    __slots__ = ("_answer", "elapsed_s", "error", "how", "meta", "outcome", "time_ns")
 
     def __init__(
-        self, how: How, error: BaseException | None, answer: Callable[[], Any], meta: Meta, elapsed_s: float
+        self,
+        how: How,
+        error: BaseException | None,
+        answer: Callable[[], Any],
+        meta: Meta,
+        elapsed_s: float,
+        outcome: Outcome | None = None,
     ) -> None:
         self.how: How = how
         self.error: BaseException | None = error
         self._answer = answer
         self.meta: Meta = meta
         self.elapsed_s: float = elapsed_s
+        self.outcome: Outcome | None = outcome
         self.time_ns: int = time.time_ns()
 
     @property
@@ -196,6 +203,7 @@ class Observation:
         "_listeners",
         "_meta",
         "_open",
+        "_outcome",
         "_progress",
         "_raised",
         "_reader",
@@ -212,6 +220,7 @@ class Observation:
         self._meta = Meta()
         self._answer: Callable[[], Any] | None = None
         self._attempting = self._returned = False
+        self._outcome: Outcome = "not_sent"
         # What streams have been opened and not closed; more than one where a middleware calls twice.
         self._open: set[int] = set()
         self._last: tuple[How, BaseException | None] | None = None
@@ -255,16 +264,22 @@ class Observation:
             logger.warning("%s: the headers of an observer are not sent: %s", self._call.what, error)
 
     def head(self, meta: Meta) -> None:
-        """Tell of the status and the headers of an answer."""
+        """Report the status and the headers of an answer."""
         self._meta = meta
         self._tell("head", meta)
 
     def attempt_ends(self, how: How, error: BaseException | None, meta: Meta) -> None:
         """End the attempt, if one has begun: waiting for a slot is none."""
         self._meta = meta
+        if isinstance(error, TutuError) and error.outcome is not None and self._outcome != "unknown":
+            self._outcome = error.outcome
         if self._attempting:
             self._attempting = False
             self._tell("attempt_ends", how, error, meta)
+
+    def left(self) -> None:
+        """Note that the attempt is cancelled while a request may have been read by the relay."""
+        self._outcome = "unknown"
 
     def header_lines(self) -> bytes | None:
         """Return the headers as they are sent; None when they have to be merged with others first."""
@@ -276,7 +291,7 @@ class Observation:
     # --- answers and streams ------------------------------------------------------------------------------------------
 
     def used(self, usage: Any) -> None:
-        """Tell what an answer used."""
+        """Report what an answer used."""
         self._tell("usage", usage)
 
     def answered(self, answer: Any) -> None:
@@ -369,14 +384,20 @@ class Observation:
         # A stream that was left, or that broke while nobody read, has as its answer what its reader kept.
         reader = self._reader
         answer = self._answer or (lambda: getattr(reader, "partial", None))
-        return CallEnd(how, error, answer, self._meta, time.monotonic() - self._started)
+        return CallEnd(how, error, answer, self._meta, time.monotonic() - self._started, self._left_open(how, error))
+
+    def _left_open(self, how: How, error: BaseException | None) -> Outcome | None:
+        if how == "failed":
+            return error.outcome if isinstance(error, TutuError) else None
+        if how == "answered":
+            return None
+        return "unknown" if self._returned else self._outcome  # What it has returned is a stream, which had begun.
 
     def _tell_end(self, end: CallEnd) -> None:
         self.attempt_ends(end.how, end.error, end.meta)
         self._tell("ends", end)
-        self._call.observation = self._answer = self._reader = (
-            None  # They refer to each other, and to bodies of megabytes.
-        )
+        # They refer to each other, and to bodies of megabytes.
+        self._call.observation = self._answer = self._reader = None
 
     def _tell(self, method: str, *arguments: Any) -> None:
         for listener in self._listeners:

@@ -6,8 +6,7 @@ It is imported with the first call, not before: aiohttp alone takes a quarter of
 from __future__ import annotations
 
 import asyncio
-import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 import aiohttp
@@ -18,20 +17,20 @@ from tutuclient.limits import RetryBudget
 from tutuclient.transport import aiohttp_internals
 from tutuclient.transport.admission import Admission, Room, new_pace
 from tutuclient.transport.certificates import context_of
-from tutuclient.transport.connection import Connector, Names
+from tutuclient.transport.connection import Names
 from tutuclient.transport.deadlines import Timer
 from tutuclient.transport.doors import Door
 from tutuclient.transport.relays import Relays
-from tutuclient.transport.tunnels import request_options, socks
+from tutuclient.transport.ways import Way
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from tutuclient.settings import Proxy, Settings, Timeout
     from tutuclient.transport.call import Call
+    from tutuclient.transport.connection import Connector
     from tutuclient.transport.reply import Reply
 
-_KEEPALIVE_S = 15.0
 # Addresses, and keys, to remember: enough for every endpoint; queries may vary without end.
 _MANY = 1000
 
@@ -44,10 +43,10 @@ class Pool:
     connection cannot fail like that. All other calls share connections: a handshake for each would cost too much.
 
     Attributes:
-        connectors: One for connections that are kept alive and, once one is needed, one for those used once.
+        connectors: Of each way, one for connections that are kept alive and, once one is needed, one for those used
+            once.
         door: The session or the connector that the caller brought along, or None.
-        route: The proxy that all calls go through, or None: they go to one origin.
-        request_options: Further keywords for aiohttp's session.
+        ways: The connections by the proxy that they go through; None stands for no proxy.
         relays: Where the client has several, what is known of them; else None.
     """
 
@@ -68,15 +67,19 @@ class Pool:
         self._targets: dict[tuple[str, str], tuple[aiohttp.ClientRequest, bytes]] = {}
         self.fast_path: bool = aiohttp_internals.fast_path()
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
-        self._ssl = context_of(settings.verify)
         self._names = Names()
-        self.route: Proxy | None = settings.route
-        self.request_options: dict[str, Any] = request_options(self.route)
+        self.connectors: list[Connector] = []
+        # Relays may be reached in different ways: one may stand in NO_PROXY, one behind a proxy of its own scheme.
+        routes: dict[Proxy | None, None] = dict.fromkeys(each.route for each in settings.relays or (settings,))
+        verify = context_of(settings.verify)
+        self.ways: dict[Proxy | None, Way] = {
+            route: Way(settings, route, names=self._names, verify=verify, connectors=self.connectors)
+            for route in routes
+        }
         if self.door is not None:
-            self.request_options |= self.door.request_options
-        self.connector: Connector = self._new_connector(keepalive_timeout=_KEEPALIVE_S)
-        self.connectors: list[Connector] = [self.connector]
-        self.session: aiohttp.ClientSession = _session(self.connector, settings)
+            for way in self.ways.values():
+                way.request_options |= self.door.request_options
+        self._way = next(iter(self.ways.values()))
         self.streams: WeakSet[Reply] = WeakSet()
         self._guardian = _until_shutdown(self.connectors, self.streams, self.door)
         self.relays: Relays | None = None
@@ -107,18 +110,14 @@ class Pool:
                 del self._admissions[key]
                 self.slots.admissions.remove(admission)
 
-    def _new_connector(self, **options: Any) -> Connector:
-        if self.route is not None and self.route.is_socks:
-            guarded: Connector = socks(guarded=True)(proxy=self.route, limit=0, ssl=self._ssl, **options)
-            return guarded
-        return Connector(limit=0, ssl=self._ssl, resolver=self._names, ttl_dns_cache=30, **options)
+    @property
+    def route(self) -> Proxy | None:
+        """The proxy that calls go through, or None; of several relays, the first one's."""
+        return self._way.proxy
 
-    @functools.cached_property
-    def session_once(self) -> aiohttp.ClientSession:
-        """The session for calls that order images; most clients never need it."""
-        connector = self._new_connector(force_close=True)
-        self.connectors.append(connector)
-        return _session(connector, self._settings)
+    def way(self, call: Call) -> Way:
+        """Return the connections that a call is made with."""
+        return self._way if len(self.ways) == 1 else self.ways[call.proxy]
 
     def session_for(self, call: Call) -> aiohttp.ClientSession:
         """Return the session that a call is made with.
@@ -128,7 +127,8 @@ class Pool:
         """
         if self.door is not None:
             return self.door.opened()
-        return self.session_once if call.makes_image else self.session
+        way = self.way(call)
+        return way.session_once if call.makes_image else way.session
 
     async def close_at_shutdown(self) -> None:
         """Make the loop close the connections when it shuts down and nobody has closed the client.
@@ -155,9 +155,10 @@ class Pool:
         That is for what needs ``ClientSession``: the caller's own, proxies, connections used once, uploads in pieces,
         headers that need checks, and whoever observes the session.
         """
-        if not self.fast_path or call.makes_image or self.request_options:
+        if not self.fast_path or call.makes_image:
             return None
-        if aiohttp_internals.is_watched(self.session):
+        way = self.way(call)
+        if way.request_options or aiohttp_internals.is_watched(way.session):
             return None
         found = self._targets.get((call.method, call.url))
         if found is None:
@@ -172,7 +173,7 @@ class Pool:
 
     def resolving(self, call: Call) -> str:
         """Return the name that a call waits for, the relay's or the proxy's; "" once it has been found."""
-        host = self.url(call.url if self.route is None else self.route.address).raw_host or ""
+        host = self.url(call.url if call.proxy is None else call.proxy.address).raw_host or ""
         return host if self._names.waiting[host] else ""
 
     def connect_timeout(self, timeout: Timeout) -> aiohttp.ClientTimeout:
@@ -198,14 +199,13 @@ class Pool:
         self.timer.stop()
         for connector in self.connectors:
             connector.abort()
-        self.session.detach()
+        for way in self.ways.values():
+            way.detach()
         if self.door is not None:
             self.door.abandon()
-        if "session_once" in vars(self):
-            self.session_once.detach()
 
     def __del__(self) -> None:
-        if hasattr(self, "session") and not self.session.closed:
+        if hasattr(self, "_way") and not self._way.session.closed:
             self.abandon()
 
 
@@ -227,16 +227,3 @@ async def _close(connectors: list[Connector], streams: WeakSet[Reply], door: Doo
         await connector.close()
     if door is not None:
         await door.aclose()
-
-
-def _session(connector: Connector, settings: Settings) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        timeout=aiohttp.ClientTimeout(total=None),
-        max_line_size=aiohttp_internals.HEADER_BYTES,
-        max_field_size=aiohttp_internals.HEADER_BYTES,
-        trace_configs=list(settings.trace_configs),
-    )

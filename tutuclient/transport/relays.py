@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tutuclient.chooser import Fault
     from tutuclient.errors import TutuError
     from tutuclient.pace import PaceState
-    from tutuclient.settings import Settings
+    from tutuclient.settings import Proxy, Settings
     from tutuclient.transport.admission import Admission, RunItem, Slot, Waiter
     from tutuclient.transport.call import Call
     from tutuclient.wire.limits_stated import RateHeaders
@@ -37,6 +37,7 @@ class Relays:
 
     Attributes:
         members: The settings for each.
+        routes: The proxy that each is reached through, or None.
         admissions: What admits their calls; relays of one account have one.
         chooser: Their health, and whose turn it is.
         waiting: The calls that wait for one of them, in the order in which they came.
@@ -46,6 +47,7 @@ class Relays:
         self, settings: Settings, loop: asyncio.AbstractEventLoop, admission: Callable[[Settings], Admission]
     ) -> None:
         self.members: tuple[Settings, ...] = settings.relays or (settings,)
+        self.routes: list[Proxy | None] = [each.route for each in self.members]
         self.loop: asyncio.AbstractEventLoop = loop
         self._slots = settings.slots
         self._weights = [1.0 if each.relay is None else each.relay.weight for each in self.members]
@@ -97,7 +99,7 @@ def name_of(settings: Settings) -> str:
 
 
 def wake(waiter: Waiter) -> None:
-    """Tell a call that waits to look again for where to wait."""
+    """Wake a call that waits, so that it looks again for where to wait."""
     if not waiter.done():
         waiter.set_result(None)
 
@@ -161,7 +163,7 @@ class Route:
         """How many relays the call may go to."""
         return len(self._members)
 
-    # --- The door: see ``admission.Door`` ---
+    # --- Slots: see ``admission.SlotSource`` ---
 
     def acquire_nowait(self) -> Slot | None:
         """Return a slot at the relay whose turn it is, else at one that has room; None where none has."""
@@ -250,10 +252,12 @@ class Route:
         self._tried.add(place)
         if not worth_repeating(error, retry, makes_image=self._call.makes_image):
             self._over.add(place)
-        if not fault.row:
+        if not fault.row or (fault.of_model and not self._model):  # Without a model, it lacks that endpoint.
             self.succeeded()
-        else:
-            self._blame(fault, error)
+            return
+        if fault.of_model and self._relays.chooser.succeeded(place, "", self._started_at):
+            self._relays.changed(place, "it works again")
+        self._blame(fault, error)
 
     def _blame(self, fault: Fault, error: TutuError) -> None:
         relays, place = self._relays, self._place
@@ -297,7 +301,7 @@ class Route:
         return error
 
     def restore(self) -> None:
-        """Put the body back as the caller has made it: the call may be made again."""
+        """Restore the caller's own body: the call may be made again."""
         if self._mapped and self._call.fields is self._fields:
             self._call.body = self._body
 
@@ -332,7 +336,7 @@ class Route:
         return min((due for due in dues if due is not None), default=math.inf)
 
     def _directed(self, place: int, slot: Slot) -> Slot:
-        """Direct the call to a relay: its address, its key, and its name of the model."""
+        """Direct the call to a relay: its address, its key, its proxy, and its name of the model."""
         relays, call, member = self._relays, self._call, self._members[place]
         self._place, self._avoided, self._started_at = place, -1, relays.loop.time()
         relays.chooser.started(place, self._model, self._started_at)
@@ -340,7 +344,7 @@ class Route:
             self._item.relay = name_of(member)
         if self._is_path:
             call.url = member.base_url + call.url[len(call.settings.base_url) :]
-        call.settings = member
+        call.settings, call.proxy = member, relays.routes[place]
         models = None if member.relay is None else member.relay.models
         model = self._model if models is None else models.get(self._model, self._model)
         if model != self._model:

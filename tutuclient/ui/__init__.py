@@ -4,8 +4,7 @@
 address of anything outside, and the page needs nothing but its own files, which stand in ``page``.
 """
 
-from tutuclient.ui.gate import is_loopback as is_loopback
 from tutuclient.ui.server import Page as Page
 from tutuclient.ui.server import serve_page as serve_page
 
-__all__ = ["Page", "is_loopback", "serve_page"]
+__all__ = ["Page", "serve_page"]

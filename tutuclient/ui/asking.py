@@ -59,7 +59,7 @@ class Asking:
         self._images = images
 
     async def carry_out(self, call: Call) -> None:
-        """Make a call, and end it, whatever happens."""
+        """Run a call, and end it, whatever happens."""
         try:
             source = self._source(call)
             # Whatever fails before here was not sent.

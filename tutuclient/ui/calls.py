@@ -176,7 +176,7 @@ class Calls:
         return self._calls.get(name)
 
     def start(self, asked: Asked) -> Call:
-        """Make a call, unless one of this id has been made: then it is that one.
+        """Start a call, unless one of this id was started: then return that one.
 
         Raises:
             ConfigError: The id cannot be one.

@@ -13,6 +13,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from tutuclient.settings.credentials import is_loopback
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -51,14 +53,6 @@ class Refusal(NamedTuple):
     status: int
     code: str
     message: str
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this computer reaches an address to listen on."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 class Gate:

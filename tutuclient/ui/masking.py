@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from tutuclient.settings.secret import is_secret
+
 _MASK: Final = "***"
-_SHORTEST: Final = 8  # A key of less is what servers get that ask for none, and "any" is a word.
 
 
 class Mask:
@@ -17,7 +18,7 @@ class Mask:
     """
 
     def __init__(self, key: str) -> None:
-        self._key = key if len(key) >= _SHORTEST else ""
+        self._key = key if is_secret(key) else ""
 
     def dumps(self, value: Any) -> bytes:
         """Encode a value as JSON in one line, without the key."""

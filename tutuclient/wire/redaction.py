@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tutuclient._meta import Headers
 from tutuclient.errors import APIError, TutuError
+from tutuclient.settings.secret import is_secret, masked
 from tutuclient.types.json import is_list, is_object
 
 if TYPE_CHECKING:
@@ -17,17 +18,16 @@ E = TypeVar("E", bound=TutuError)
 def without_key(error: E, key: str) -> E:
     """Mask the key in an error, wherever the relay has echoed it.
 
-    The frames below hold it then too, so the traceback begins anew. A key of less
-    than eight letters is not a secret: it is what servers get that ask for none.
+    The frames below hold it then too, so the traceback begins anew.
     """
-    if len(key) < 8 or not isinstance(error, APIError):  # noqa: PLR2004  (as above)
+    if not is_secret(key) or not isinstance(error, APIError):
         return error
     # Relays echo the key in their messages (.github/WIRE.md, section 6, "Token").
     before = {name: getattr(error, name) for name in ("args", "message", "body", "code", "param", "type", "request_id")}
     after = {name: _masked(value, str(key)) for name, value in before.items()}
     response: Meta | None = getattr(error, "response", None)
     if response is not None and any(key in value for value in response.headers.values()):
-        response.headers = Headers({name: value.replace(key, "***") for name, value in response.headers.items()})
+        response.headers = Headers({name: masked(value, key) for name, value in response.headers.items()})
         after["request_id"] = _masked(error.request_id, str(key))
         error.__traceback__ = None
     if after != before:
@@ -40,7 +40,7 @@ def without_key(error: E, key: str) -> E:
 
 def _masked(value: Any, key: str) -> Any:
     if isinstance(value, str):
-        return value.replace(key, "***")
+        return masked(value, key)
     if is_object(value):
         return {_masked(name, key): _masked(item, key) for name, item in value.items()}
     if is_list(value):

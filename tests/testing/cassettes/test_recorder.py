@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.proxies import SocksProxy
 from tutuclient import APIConnectionError, ConfigError, InternalServerError, TutuClient, user
 from tutuclient.testing import Server, chunk, draws, raw, sample_picture, says, sends, streams
 from tutuclient.testing.cassettes import Recorder
@@ -193,9 +194,31 @@ async def test_a_relay_that_is_not_there(path: Path, capsys: pytest.CaptureFixtu
     ):
         with pytest.raises(InternalServerError, match="the relay http://127.0.0.1:9/v1 was not reached"):
             await client.chat.completions.create(**ASK)
+        with pytest.raises(InternalServerError) as order:
+            await client.generate("a kite")
+    assert order.value.outcome == "rejected"  # It may be ordered again, and nothing is billed.
     assert "was not reached" in capsys.readouterr().err
     assert lines(path, "end")[0]["how"] == "unreachable"
     assert read(path).replayed == []
+
+
+async def test_the_relay_is_reached_by_the_proxy_that_the_client_would_use(
+    server: Server, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with SocksProxy(login=("me", "hunter2"), leads_to=server.origin) as proxy:
+        monkeypatch.setenv("all_proxy", proxy.url("socks5h", "me:hunter2"))
+        async with (
+            Recorder("http://relay.example/v1", path) as recorder,
+            TutuClient(KEY, recorder.base_url, max_retries=0) as client,
+        ):
+            await client.chat.completions.create(**ASK)
+            assert proxy.targets == ["relay.example:80"]
+            proxy.refuses = 2
+            with pytest.raises(InternalServerError, match=r"was not reached: .*through the proxy socks5h://") as caught:
+                await client.generate("a kite")
+    assert caught.value.outcome == "rejected"
+    assert len(server.requests) == 1
+    assert "hunter2" not in str(caught.value) + text_of(path)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
@@ -259,6 +282,24 @@ async def test_redirects_lead_to_the_recorder(recorder: Recorder, server: Server
     server.answers(raw(307, b"", {"Location": f"{server.origin}/v1/elsewhere"}))
     async with http.get(f"{recorder.base_url}/x", allow_redirects=False) as answer:
         assert answer.headers["Location"] == f"{recorder.origin}/v1/elsewhere"
+
+
+async def test_a_redirect_to_an_address_that_only_begins_like_the_relays_stays(
+    recorder: Recorder, server: Server, http: aiohttp.ClientSession, path: Path
+) -> None:
+    elsewhere = f"{server.origin}1/v1/elsewhere"  # Another port.
+    server.answers(raw(307, b"", {"Location": elsewhere}))
+    async with http.post(f"{recorder.base_url}/chat/completions", json=ASK, allow_redirects=False) as answer:
+        assert answer.headers["Location"] == elsewhere
+    assert lines(path, "answer")[0]["headers"]["location"] == elsewhere
+
+
+async def test_a_request_names_the_relay_where_it_had_the_recorder_and_no_other_address(
+    recorder: Recorder, server: Server, http: aiohttp.ClientSession
+) -> None:
+    own, other = f"{recorder.origin}/a.png", f"{recorder.origin}1/a.png"
+    async with http.post(f"{recorder.base_url}/chat/completions", json={**ASK, "user": f"{own} {other}"}):
+        assert server.requests[0].json["user"] == f"{server.origin}/a.png {other}"
 
 
 async def test_heads_and_empty_answers(recorder: Recorder, server: Server, http: aiohttp.ClientSession) -> None:

@@ -47,7 +47,8 @@ class ClientGoneError(TutuError):
 
     Nobody needs to catch it: it is an ``HTTPException`` of the request's framework too, with status 499, which the
     framework answers (to nobody) and does not log as a failure. A call that was cancelled may have been billed as far
-    as it had come.
+    as it had come, and an image that was ordered may be made all the same: the call's line in the log and its
+    ``CallEnd.outcome`` say whether the request had left.
     """
 
     outcome = "unknown"

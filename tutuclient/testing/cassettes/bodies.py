@@ -88,7 +88,7 @@ class Parts:
         self._searched = 0
 
     def feed(self, at: float, data: bytes) -> Iterator[dict[str, Any]]:
-        """Take what was read, and yield the parts that are complete with it."""
+        """Add what was read, and yield the parts that are complete with it."""
         self._held += data
         self._marks.append((at, len(data)))
         if self._events is None:

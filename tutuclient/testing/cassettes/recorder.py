@@ -20,7 +20,8 @@ from multidict import CIMultiDict
 
 from tutuclient import __version__
 from tutuclient.errors import ConfigError, printable
-from tutuclient.testing.cassettes.bodies import Parts, request_body
+from tutuclient.settings.proxies import environment_proxies
+from tutuclient.testing.cassettes.bodies import RELAY, Parts, neutral, request_body
 from tutuclient.testing.cassettes.scrubbing import (
     ANSWER_HEADERS,
     REQUEST_HEADERS,
@@ -32,6 +33,8 @@ from tutuclient.testing.cassettes.scrubbing import (
 )
 from tutuclient.testing.cassettes.tape import Tape, warn
 from tutuclient.testing.server import Server
+from tutuclient.transport.exceptions import UNCONNECTED, SocksError
+from tutuclient.transport.tunnels import connector_through
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
@@ -108,13 +111,14 @@ class Recorder(Server):
         tape: The file. After its ``failure`` requests are answered with 507, and not passed on.
 
     Raises:
-        ConfigError: The address is none, or the cassette cannot be written.
+        ConfigError: The address is none, a proxy of the environment cannot be used, or the cassette cannot be written.
     """
 
     def __init__(self, url: str, path: Path, *, host: str = "127.0.0.1", port: int = 0, key: str | None = None) -> None:
         self._upstream, base = split_address(url)
         self.relay = self._upstream + base
         self._own_key = key
+        self._proxy = environment_proxies().of(self.relay)
         self.path = path
         self.tape = Tape(path, self._upstream, base, f"tutuclient {__version__}")
         super().__init__(host, port, None, MOST_BODY_BYTES, None, self._record, base_path=base, hosts_files=False)
@@ -125,21 +129,25 @@ class Recorder(Server):
         except BaseException:
             self.tape.close()
             raise
+        # By the rules of the client: aiohttp's own know no SOCKS, and would send a login of ~/.netrc along.
+        # A connection for each request: one that is used again may have died, which would be recorded as a fault of
+        # the relay.
+        connector, self._request_options = connector_through(self._proxy, True, force_close=True, limit=0)
         self._session = aiohttp.ClientSession(
-            # A connection for each request: one that is used again may have died, which would be recorded as a fault
-            # of the relay.
-            connector=aiohttp.TCPConnector(force_close=True, limit=0),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
             auto_decompress=False,  # aiohttp takes gzip that is cut off for whole.
-            trust_env=not _LOOPBACK.fullmatch(urlsplit(self._upstream).hostname or ""),
+            trust_env=False,
         )
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        await super().__aexit__(*error)
-        await self._session.close()
-        self.tape.close()
+        try:
+            await super().__aexit__(*error)
+        finally:
+            await self._session.close()
+            self.tape.close()
 
     async def _record(self, exchange: Exchange) -> web.StreamResponse:
         # The intent is on the disk before anything is paid for.
@@ -160,6 +168,7 @@ class Recorder(Server):
                 headers=self._headers(exchange),
                 allow_redirects=False,
                 skip_auto_headers=(hdrs.USER_AGENT, hdrs.ACCEPT, hdrs.CONTENT_TYPE),
+                **self._request_options,
             ) as upstream:
                 _check_coding(upstream)
                 return await take.pass_on(upstream)
@@ -167,9 +176,11 @@ class Recorder(Server):
             # The end is written once only, so this is for those that leave before the answer's head.
             take.end("stopped" if self._closing else "left")
             raise
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+        except (*UNCONNECTED, SocksError, aiohttp.InvalidURL) as error:
             take.end("unreachable")
-            return self._no(exchange, 502, f"the relay {self.relay} was not reached: {_shown(error)}")
+            through = "" if self._proxy is None else f"; through the proxy {self._proxy}"
+            # 503, as nothing was sent: behind 502 an image may have been made, so nobody would order it again.
+            return self._no(exchange, 503, f"the relay {self.relay} was not reached: {_shown(error)}{through}")
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
             return await take.broken(error)
         except aiohttp.ClientError as error:
@@ -194,7 +205,8 @@ class Recorder(Server):
         """Return the body with the relay's address where it has ours, which answers are passed on with."""
         if not _TEXTS.match(exchange.request.headers.get(hdrs.CONTENT_TYPE, "")):
             return exchange.body
-        return exchange.body.replace(self.origin.encode(), self._upstream.encode())
+        passed = Passing(self.origin, self._upstream)
+        return passed.feed(exchange.body) + passed.flush()
 
 
 def refusal(exchange: Exchange, status: int, message: str, code: str) -> web.Response:
@@ -312,14 +324,14 @@ class _Take:
         kept = scrub_headers(upstream.headers, ANSWER_HEADERS, self._keys)
         line: dict[str, Any] = {"answer": self._number, "t": self._now(), "status": upstream.status, "headers": kept}
         if "location" in kept:
-            kept["location"] = kept["location"].replace(self._upstream, "{{tutu relay}}", 1)
+            kept["location"] = neutral(kept["location"], self._upstream)
         line["framing"] = framing
         has_body = self._exchange.request.method != hdrs.METH_HEAD and upstream.status not in {204, 304}
         if length and length.isdigit() and not coded:
             line["length"] = int(length)
         self._write([line])
         headers = CIMultiDict(
-            (name, value.replace(self._upstream, self._origin, 1) if name.lower() == "location" else value)
+            (name, self._with_own_origin(value) if name.lower() == "location" else value)
             for name, value in upstream.headers.items()
             if name.lower() not in _NOT_PASSED_ON
         )
@@ -329,6 +341,9 @@ class _Take:
             response.content_length = line["length"]
         self._left_bytes = line.get("length")
         return response
+
+    def _with_own_origin(self, url: str) -> str:
+        return neutral(url, self._upstream).replace(RELAY, self._origin)
 
     async def broken(self, error: BaseException) -> web.StreamResponse:
         """Break the client's connection as the relay's broke."""

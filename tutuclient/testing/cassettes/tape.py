@@ -229,7 +229,7 @@ class Tape:
             raise
 
     def _go_on(self, relay: str, base: str) -> None:
-        """Go on behind what the file holds already."""
+        """Continue behind what the file holds already."""
         before = read(self.path)
         if (before.relay, before.base) != (relay, base):
             raise ConfigError(
@@ -261,7 +261,7 @@ class Tape:
                 os.ftruncate(self._file, size)
 
     def close(self) -> None:
-        """Close the file; whoever closes it twice is not told."""
+        """Close the file; closing it again has no effect."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1

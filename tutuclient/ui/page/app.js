@@ -3,23 +3,32 @@
 
 (() => {
   const byId = (id) => document.getElementById(id);
+  // A browser may keep nothing for pages, or have no room: then it lasts until the page is loaded again.
+  const memory = new Map();
   const kept = (store, name) => {
     try {
-      return JSON.parse(store.getItem(`tutu-${name}`));
+      const text = window[store].getItem(`tutu-${name}`);
+      if (text !== null) return JSON.parse(text);
     } catch {
-      return null;
+      // Reading the name of the store is enough to fail where cookies are blocked.
     }
+    return memory.get(`${store} ${name}`) ?? null;
   };
   const keep = (store, name, value) => {
-    if (value === null) store.removeItem(`tutu-${name}`);
-    else store.setItem(`tutu-${name}`, JSON.stringify(value));
+    memory.set(`${store} ${name}`, value);
+    try {
+      window[store].removeItem(`tutu-${name}`); // Or what is old would stay where the new has no room.
+      if (value !== null) window[store].setItem(`tutu-${name}`, JSON.stringify(value));
+    } catch {
+      // As above.
+    }
   };
 
   const MODELS = { ask: "gpt-4o", edit: "gpt-4o-image", generate: "gpt-4o-image" };
-  const models = { ...MODELS, ...kept(sessionStorage, "models") };
-  const prompts = { ask: "", edit: "", generate: "", ...kept(sessionStorage, "prompts") };
-  let task = kept(sessionStorage, "task") ?? "ask";
-  let language = kept(localStorage, "language") ?? (navigator.languages.find((each) => /^(zh|en)/i.test(each)) ?? "en").slice(0, 2).toLowerCase();
+  const models = { ...MODELS, ...kept("sessionStorage", "models") };
+  const prompts = { ask: "", edit: "", generate: "", ...kept("sessionStorage", "prompts") };
+  let task = kept("sessionStorage", "task") ?? "ask";
+  let language = kept("localStorage", "language") ?? (navigator.languages.find((each) => /^(zh|en)/i.test(each)) ?? "en").slice(0, 2).toLowerCase();
   let words = tutuWords[language] ?? tutuWords.en;
   let about = { relay: "", standIn: false, sample: false, most: 20 * 2 ** 20 };
   let source = null; // The image to be sent: {id, src, name, mime, size}, or {file} while it is being read.
@@ -37,11 +46,11 @@
   const fragment = location.hash.slice(1);
   if (/^[\w-]{32}$/.test(fragment)) {
     // What the tab has of an earlier start is nothing that this one knows.
-    if (kept(sessionStorage, "token") !== fragment) for (const name of ["call", "image"]) keep(sessionStorage, name, null);
-    keep(sessionStorage, "token", fragment);
+    if (kept("sessionStorage", "token") !== fragment) for (const name of ["call", "image"]) keep("sessionStorage", name, null);
+    keep("sessionStorage", "token", fragment);
     history.replaceState(null, "", location.pathname);
   }
-  const token = kept(sessionStorage, "token");
+  const token = kept("sessionStorage", "token");
 
   // --- Text ---
 
@@ -331,7 +340,7 @@
     source = reading;
     made = [];
     call = idle();
-    keep(sessionStorage, "call", null);
+    keep("sessionStorage", "call", null);
     render();
     try {
       const stored = await post(`/api/images?name=${encodeURIComponent(file.name || "image")}`, file);
@@ -348,7 +357,7 @@
 
   const setSource = (image) => {
     source = image;
-    keep(sessionStorage, "image", image);
+    keep("sessionStorage", "image", image);
     say("");
     renewCode();
   };
@@ -389,7 +398,7 @@
     say("");
     const asked = request(randomId());
     // Written down before it is sent: a page that is loaded again reads this call, and sends none.
-    keep(sessionStorage, "call", asked);
+    keep("sessionStorage", "call", asked);
     follow(asked, () => ask("/api/calls", { method: "POST", body: JSON.stringify(asked), signal: leaving.signal }));
   };
 
@@ -485,7 +494,7 @@
 
   const setTask = (name) => {
     task = name;
-    keep(sessionStorage, "task", task);
+    keep("sessionStorage", "task", task);
     say("");
     render();
     renewCode();
@@ -493,7 +502,7 @@
 
   const write = (text) => {
     prompts[task] = text;
-    keep(sessionStorage, "prompts", prompts);
+    keep("sessionStorage", "prompts", prompts);
     say("");
     renderForm();
     renewCode();
@@ -518,7 +527,7 @@
     for (const [id, chosen] of [["to-zh", "zh"], ["to-en", "en"]]) {
       byId(id).addEventListener("click", () => {
         language = chosen;
-        keep(localStorage, "language", language);
+        keep("localStorage", "language", language);
         sayAll();
         renewCode();
       });
@@ -528,7 +537,7 @@
     byId("prompt").addEventListener("input", () => write(byId("prompt").value));
     byId("model").addEventListener("input", () => {
       models[task] = byId("model").value;
-      keep(sessionStorage, "models", models);
+      keep("sessionStorage", "models", models);
       renewCode();
     });
     byId("prompt").addEventListener("keydown", (event) => {
@@ -553,7 +562,7 @@
     byId("remove").addEventListener("click", () => {
       made = [];
       call = idle();
-      keep(sessionStorage, "call", null);
+      keep("sessionStorage", "call", null);
       setSource(null);
       render();
       byId("choose").focus();
@@ -562,7 +571,7 @@
       const next = made[shown];
       made = [];
       call = idle();
-      keep(sessionStorage, "call", null);
+      keep("sessionStorage", "call", null);
       setSource({ id: next.id, src: next.src, name: next.name, mime: next.mime, size: next.size });
       if (task === "generate") setTask("edit");
       write("");
@@ -608,7 +617,7 @@
 
   const start = async () => {
     listen();
-    source = kept(sessionStorage, "image");
+    source = kept("sessionStorage", "image");
     sayAll();
     if (!token) return lock();
     try {
@@ -620,7 +629,7 @@
     byId("main").hidden = false;
     sayAll();
     renewCode();
-    const asked = kept(sessionStorage, "call");
+    const asked = kept("sessionStorage", "call");
     if (asked) attach(asked);
     try {
       const listed = await (await ask("/api/models")).json();
