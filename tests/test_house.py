@@ -17,7 +17,7 @@ NAMES = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).remove
 
 # From the ground up; a room imports from its own floor and those below it, annotations included.
 FLOORS = (
-    {"errors", "_meta", "_unset"},
+    {"errors", "_meta", "_unset", "_logger"},
     {"media", "_threads", "_descriptors", "_notebook"},
     {"types"},
     {"settings", "retry", "limits", "pace", "chooser", "diagnostics", "docstrings", "tools"},

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import TYPE_CHECKING, Any
+
+from tutuclient._logger import logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -13,8 +14,6 @@ _REQUEST_ID_HEADERS = ("x-request-id", "x-oneapi-request-id", "x-generation-id",
 _REQUEST_ID_IN_TEXT = re.compile(r"request id: ([\w.-]{1,128})", re.IGNORECASE)
 
 _MOST_WARNINGS = 20
-
-logger: logging.Logger = logging.getLogger("tutuclient")
 
 
 def request_id_of(headers: Mapping[str, str], message: str = "") -> str | None:

@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 from urllib.parse import urlsplit
 
 from tutuclient import __version__
+from tutuclient._logger import logger
 from tutuclient.errors import TutuError
 from tutuclient.integrations import genai
 from tutuclient.transport import CallEnd, CallListener, ObservedCall
 from tutuclient.transport.logs import word_of
 from tutuclient.transport.observers import EVERYWHERE
-from tutuclient.transport.observing import logger
 
 try:
     from opentelemetry import context, propagate, trace

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import logging
 import math
 import random
 import time
@@ -21,6 +20,7 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 import msgspec
 
 from tutuclient import wire
+from tutuclient._logger import logger
 from tutuclient._unset import UNSET
 from tutuclient.errors import (
     APIConnectionError,
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
 S = TypeVar("S")
 T = TypeVar("T")
 
-logger: logging.Logger = logging.getLogger("tutuclient")
 
 # Pauses between two questions, in seconds, where the relay does not say; they grow by half each time.
 _FIRST_S: Final = 1.0

@@ -11,9 +11,10 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
+from tutuclient._logger import logger
 from tutuclient._threads import in_thread, running_loop
 from tutuclient.transport.admission import combined, new_pace
-from tutuclient.transport.call import Call, logger
+from tutuclient.transport.call import Call
 from tutuclient.transport.middleware import Request, through
 from tutuclient.transport.observers import EVERYWHERE, observe
 from tutuclient.transport.observing import CallEnd, CallListener, ObservedCall

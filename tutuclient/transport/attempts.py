@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
 import time
@@ -13,6 +12,7 @@ from urllib.parse import urljoin
 
 from tutuclient import wire
 from tutuclient._descriptors import out_of_descriptors
+from tutuclient._logger import logger
 from tutuclient._meta import Headers, Meta
 from tutuclient.errors import (
     APIConnectionError,
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-logger: logging.Logger = logging.getLogger("tutuclient")
 
 _ERROR_BYTES = 64 * 2**10
 # How long to read the body of an error whose status is known already.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from tutuclient._logger import logger
 from tutuclient.errors import ConfigError, printable
 from tutuclient.settings import SecretBytes, Spent, masked, merged_headers, origin_of
 
@@ -42,9 +42,6 @@ def _check_path(path: str) -> None:
 
 def _is_step(segment: str) -> bool:
     return "".join(sign for sign in segment.partition(";")[0] if sign > " ") == ".."
-
-
-logger: logging.Logger = logging.getLogger("tutuclient")
 
 
 class Call:

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from tutuclient._logger import logger
 from tutuclient.errors import APIConnectionError, TutuError
 from tutuclient.retry import is_refusal
-from tutuclient.transport.attempts import Attempts, logger
+from tutuclient.transport.attempts import Attempts
 from tutuclient.transport.relays import Route
 
 if TYPE_CHECKING:

@@ -13,8 +13,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from tutuclient._logger import logger
 from tutuclient.errors import TutuError, printable
-from tutuclient.transport.observing import CallListener, logger
+from tutuclient.transport.observing import CallListener
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,8 +59,8 @@ def start(*variables: str, getenv: Callable[[str], str | None] = os.getenv) -> N
             _REPORTED.add((variable, word))
             logger.warning("%s=%s is not known: write info, debug or off; no log is written", variable, word_of(word))
         return
-    if not any(isinstance(handler, Handler) for handler in logger.handlers):
-        logger.addHandler(Handler())
+    if not any(isinstance(handler, Handler) for handler in logger.logger.handlers):
+        logger.logger.addHandler(Handler())
         logger.setLevel(level)
 
 

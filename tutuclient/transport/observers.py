@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from tutuclient._logger import logger
 from tutuclient.transport.logs import LogLines
-from tutuclient.transport.observing import Observation, ObservedCall, logger
+from tutuclient.transport.observing import Observation, ObservedCall
 
 if TYPE_CHECKING:
     from tutuclient.settings import Observer

@@ -8,13 +8,13 @@ stream after it was handed over, and cannot change anything but the headers of a
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import time
 import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 
+from tutuclient._logger import logger
 from tutuclient._meta import Meta
 from tutuclient.errors import ConfigError, TutuError
 from tutuclient.settings import clean_headers, header_lines, masked
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-logger: logging.Logger = logging.getLogger("tutuclient")
 
 How: TypeAlias = Literal["answered", "failed", "cancelled", "closed", "dropped"]
 """How a call ended. ``answered``: its answer came whole. ``failed``: it raised. ``cancelled``: its task was cancelled.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tutuclient import wire
+from tutuclient._logger import logger
 from tutuclient.chooser import Chooser, another_may_do, fault_of
 from tutuclient.errors import ConfigError, printable
 from tutuclient.retry import is_refusal, worth_repeating
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from tutuclient.transport.admission import Admission, RunItem, Slot, Waiter
     from tutuclient.transport.call import Call
     from tutuclient.wire.limits_stated import RateHeaders
-
-logger: logging.Logger = logging.getLogger("tutuclient")
 
 
 class Relays:

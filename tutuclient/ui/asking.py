@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 from tutuclient import errors
+from tutuclient._logger import logger
 from tutuclient.errors import APIError, ConfigError, ImageDownloadError, MediaError, NoImageError, TutuError, printable
 from tutuclient.ui.images import file_name
 
@@ -45,8 +45,6 @@ _ADVICE: Final[tuple[tuple[type[TutuError], str], ...]] = (
     (ConfigError, "change"),
 )
 
-logger: Final = logging.getLogger("tutuclient")
-
 
 class Asking:
     """Makes the calls of the page.
@@ -76,7 +74,7 @@ class Asking:
             call.end("error", **described(error))
         except Exception as error:  # noqa: BLE001  (the page has to learn of its end)
             # Nothing is known of its text, so neither the page nor the log gets it.
-            logger.error("the page's call failed: unexpected %s", type(error).__name__)  # noqa: TRY400  (as above)
+            logger.error("the page's call failed: unexpected %s", type(error).__name__)
             words = f"unexpected {type(error).__name__}; please report it"
             call.end("error", name=type(error).__name__, message=words, outcome="unknown", advice="report")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +33,7 @@ _MOST_JSON: Final = 1024 * 1024
 _READ_S: Final = 30.0  # of silence within an upload
 _WRITE_S: Final = 60.0  # for a reader to take what was written
 _MODELS_S: Final = 300.0
+_NO_MODELS_S: Final = 10.0  # Some relays have no list, or no answer: each tab that opens must not ask them again.
 # aiohttp logs a traceback for each request that is no HTTP: whoever reaches the port could fill a terminal with them.
 _logger: Final = logging.getLogger("tutuclient.ui")
 _logger.addHandler(logging.NullHandler())
@@ -57,7 +59,8 @@ class Page:
         self._assets = read_assets()
         self._images = ImageStore()
         self._calls = Calls(Asking(client, self._images).carry_out, self._mask)
-        self._models: tuple[float, list[str]] = (0.0, [])
+        self._models: tuple[float, list[str]] = (-math.inf, [])
+        self._asking_models = asyncio.Lock()
 
     @property
     def address(self) -> str:
@@ -139,14 +142,15 @@ class Page:
 
     async def _list_models(self, _request: web.Request) -> web.Response:
         """List the relay's models, asked for once in a while, however many tabs there are."""
-        loop = asyncio.get_running_loop()
-        at, names = self._models
-        if not names or loop.time() - at > _MODELS_S:
-            try:
-                names = [model.id for model in await self._client.models.list(timeout=15.0)]
-            except TutuError:
-                names = []  # The list is a help to write a name, and no more: a call tells what is wrong.
-            self._models = (loop.time(), names)
+        clock = asyncio.get_running_loop().time
+        async with self._asking_models:
+            at, names = self._models
+            if clock() - at > (_MODELS_S if names else _NO_MODELS_S):
+                try:
+                    names = [model.id for model in await self._client.models.list(timeout=15.0)]
+                except TutuError:
+                    names = []  # The list is a help to write a name, and no more: a call tells what is wrong.
+                self._models = (clock(), names)
         return self._json({"models": names[:2000]})
 
     # --- images and code -------------------------------------------------------------------------------------------

@@ -101,7 +101,8 @@ async def litestar_sse(request: LitestarRequest[Any, Any, Any], q: str) -> Lites
     return LitestarEvents(events(stream, into=ServerSentEventMessage))
 
 
-litestar_app = Litestar([litestar_health, litestar_sse], lifespan=[litestar_lifespan])
+# Litestar's own configuration of the log would be that of the other apps of this module, too.
+litestar_app = Litestar([litestar_health, litestar_sse], lifespan=[litestar_lifespan], logging_config=None)
 
 
 async def aiohttp_stream(request: web.Request) -> web.StreamResponse:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from tutuclient import TutuClient
+    from tutuclient.integrations.web import Events
     from tutuclient.testing import Server
 
 
@@ -122,6 +123,25 @@ async def test_a_stream_that_was_never_read_is_closed(client: TutuClient, server
     await events(client.chat.completions.create(**QUESTION, stream=True)).aclose()  # never asked
     await server.wait_closed(0)
     assert len(server.requests) == 1
+
+
+async def test_what_is_closed_has_no_more_events_and_keeps_no_reader(client: TutuClient, server: Server) -> None:
+    server.answers(*[hangs("a")] * 3)
+    for turns in (0, 1, 2):  # before the reading has begun, as it begins, and behind that
+        stream = await client.chat.completions.create(**QUESTION, stream=True)
+        found = events(stream, heartbeat=None)
+        reader = asyncio.create_task(rest(found))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await found.aclose()
+        assert "done" not in "".join(await reader)
+        assert stream.is_closed
+        assert await rest(found) == []
+        await server.wait_closed(turns)
+
+
+async def rest(found: Events[str]) -> list[str]:
+    return [event async for event in found]
 
 
 async def test_heartbeats_are_comments_also_before_the_first_token(client: TutuClient, server: Server) -> None:

@@ -81,8 +81,12 @@ class Channel:
             self.failed = error
             self._frames += [*self._beginning(), *self.form.fail(error)]
         finally:
-            self._ended = True
-            self._moved.set()
+            self.end()
+
+    def end(self) -> None:
+        """Note that nothing comes any more."""
+        self._ended = True
+        self._moved.set()
 
     async def _put(self, frames: Iterator[Frame]) -> None:
         self.gave_something = True
@@ -143,10 +147,12 @@ class Reading:
         """Stop reading, and close the stream. Safe to call twice."""
         source, self._source = self._source, None
         if source is not None:
+            self.channel.end()
             await _discard(source)
-        task, self._task = self._task, None
+        task = self._task
+        self.stop()
+        self._task = None
         if task is not None and not task.done():
-            task.cancel()
             # It only has to close a connection. Cancelled itself, this does not wait for that.
             await asyncio.wait([task])
 
@@ -170,7 +176,8 @@ class Reading:
     def stop(self) -> None:
         """Stop reading, without waiting until the stream is closed."""
         if self._task is not None:
-            self._task.cancel()
+            # Not at once: a task that is cancelled before its first step runs none of its code, and closes nothing.
+            self._task.get_loop().call_soon(self._task.cancel)
 
     def __del__(self) -> None:
         task = self.__dict__.get("_task")
