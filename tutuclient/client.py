@@ -537,9 +537,8 @@ class TutuClient(AnyEndpointCalls):
                 pairs of an id and one of these. With ``generate=True``, of prompts.
             prompt: What to ask of each image, or to change.
             response_format: A type, as for ``chat.completions.parse``: then each ``value`` is one, else its text.
-            **options: ``model`` and every field of ``chat.completions.create``, ``detail`` (left to the relay unless it
-                is passed; ``analyze`` and ``tutuclient batch run`` pass "high"), ``max_side``, ``timeout`` (of each
-                item), and:
+            **options: ``model`` and every field of ``chat.completions.create``, ``detail`` ("high" as in ``analyze``),
+                ``max_side``, ``timeout`` (of each item), and:
 
                 * ``edit=True`` or ``generate=True``: make images, saved into the journal's folder.
                 * ``concurrency``: Items at once; "auto" follows what the relay can take.
