@@ -102,8 +102,8 @@ def test_a_sample_prices_the_rest_which_then_goes_on_from_there(tutu: Callable[.
     assert asked(relay) == 5
 
 
-def test_no_balance_is_no_reason_not_to_start(tutu: Callable[..., Done], relay: Server) -> None:
-    for path in ("/v1/dashboard/billing/subscription", "/api/usage/token"):
+def test_no_balance_and_no_prices_are_no_reason_not_to_start(tutu: Callable[..., Done], relay: Server) -> None:
+    for path in ("/v1/dashboard/billing/subscription", "/api/usage/token", "/api/pricing"):
         relay.answers(*[fails(404, "no")] * 4, path=path)
     done = tutu("batch", "run", "photos", WHAT, "-o", "run", "--sample", "2")
     assert (done.code, done.err) == (0, "")
