@@ -124,7 +124,7 @@ def test_a_stray_refusal_does_not_become_the_pace_of_an_idle_client() -> None:
 
 
 def overload(pace: Pace, now: float, times: int) -> None:
-    """Have nothing answered but 503, one round of the window after the other."""
+    """Answer nothing but 503, one round of the window after the other."""
     for number in range(times):
         for ticket in [started(pace, now + number) for _ in range(int(pace.window))]:
             pace.overloaded(ticket, now + number + 0.1)

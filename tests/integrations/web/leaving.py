@@ -106,7 +106,7 @@ async def answered(reader: asyncio.StreamReader) -> bytes:
 
 
 async def scene(relay: Server, origin: str, kind: str, browsers: int, apart: float = 0) -> list[float]:
-    """Let half of the browsers leave after five tokens, and the others be answered.
+    """Run browsers of which half leave after five tokens, and return what the relay saw of them.
 
     Args:
         relay: Where the app asks.
@@ -118,7 +118,9 @@ async def scene(relay: Server, origin: str, kind: str, browsers: int, apart: flo
     Returns:
         The seconds until the relay saw each of those that left.
     """
-    waits, left, seen = Waits(), {}, {}  # type: Waits, dict[str, float], dict[str, float]
+    waits = Waits()
+    left: dict[str, float] = {}
+    seen: dict[str, float] = {}
     first = len(relay.requests)
     relay.answers(*[waits] * browsers)
     streamed = not kind.endswith(("json", "dependency"))
