@@ -247,3 +247,23 @@ def test_a_marker_that_is_written_wrongly_is_told_in_a_line(
     done.stdout.fnmatch_lines(["write @pytest.mark.*unexpected keyword argument 'pace'"])
     assert "Traceback" not in done.stdout.str()
     assert "plugin.py" not in done.stdout.str()
+
+
+def test_a_cassette_without_a_relay_that_answers_from_it_is_warned_of(
+    pytester: pytest.Pytester, run: Callable[..., pytest.RunResult]
+) -> None:
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.mark.tutu_cassette("chat.jsonl")
+        def test_no_relay():
+            pass
+
+        @pytest.mark.tutu_cassette("chat.jsonl")
+        class TestOfAClass:
+            def test_of_something_else(self):
+                pass
+    """)
+    done = run()
+    done.assert_outcomes(passed=1, errors=1)  # Warnings are errors here.
+    done.stdout.fnmatch_lines(["*PytestWarning: tutu_cassette needs the fixture tutu_relay, or tutu_client*"])

@@ -40,6 +40,14 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Warn of a test that names a cassette and asks for no relay to answer from it: it reaches a real one, or none."""
+    # A test that asks by ``getfixturevalue`` is not known here, so this is no error.
+    fixtures = getattr(item, "fixturenames", ("tutu_relay",))
+    if "tutu_relay" not in fixtures and any(mark.name == "tutu_cassette" for mark in item.own_markers):
+        item.warn(pytest.PytestWarning("tutu_cassette needs the fixture tutu_relay, or tutu_client, to answer with"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
