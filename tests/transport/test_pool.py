@@ -105,6 +105,6 @@ async def test_closing_that_is_cancelled_at_any_point_leaves_no_session_open(ser
             await asyncio.sleep(0)
         closing.cancel()
         await asyncio.wait([closing])
-        assert turns == 0 or (pool.ways[None].session.closed and pool.ways[None].session_once.closed)
+        assert turns == 0 or (pool.egresses[None].session.closed and pool.egresses[None].session_once.closed)
         await client.aclose()
     await server.until(lambda: server.open_connections == 0)

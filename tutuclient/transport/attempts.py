@@ -495,7 +495,7 @@ class Attempts:
             else:
                 timeout = pool.connect_timeout(self._call.timeout)
                 response = await aiohttp_internals.send(
-                    pool.way(self._call).connector, *fast, timeout, pool.header_bytes, progress
+                    pool.egress(self._call).connector, *fast, timeout, pool.header_bytes, progress
                 )
         if progress.connection is not None:
             progress.connection.receive_body(response.content)
@@ -546,7 +546,7 @@ class Attempts:
                 headers=_plain(headers) if aiohttp_internals.is_watched(session) else headers,
                 allow_redirects=False,
                 timeout=pool.connect_timeout(call.timeout),
-                **pool.way(call).request_options,
+                **pool.egress(call).request_options,
             )
         finally:
             progress_of_attempt.reset(token)

@@ -20,8 +20,8 @@ from tutuclient.transport.certificates import context_of
 from tutuclient.transport.connection import Names
 from tutuclient.transport.deadlines import Timer
 from tutuclient.transport.doors import Door
+from tutuclient.transport.egress import Egress
 from tutuclient.transport.relays import Relays
-from tutuclient.transport.ways import Way
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -43,10 +43,10 @@ class Pool:
     connection cannot fail like that. All other calls share connections: a handshake for each would cost too much.
 
     Attributes:
-        connectors: Of each way, one for connections that are kept alive and, once one is needed, one for those used
+        connectors: Of each egress, one for connections that are kept alive and, once one is needed, one for those used
             once.
         door: The session or the connector that the caller brought along, or None.
-        ways: The connections by the proxy that they go through; None stands for no proxy.
+        egresses: The connections by the proxy that they go through; None stands for no proxy.
         relays: Where the client has several, what is known of them; else None.
     """
 
@@ -69,17 +69,17 @@ class Pool:
         self._timeouts: dict[float | None, aiohttp.ClientTimeout] = {}
         self._names = Names()
         self.connectors: list[Connector] = []
-        # Relays may be reached in different ways: one may stand in NO_PROXY, one behind a proxy of its own scheme.
+        # Relays may be reached by different routes: one may stand in NO_PROXY, one behind a proxy of its own scheme.
         routes: dict[Proxy | None, None] = dict.fromkeys(each.route for each in settings.relays or (settings,))
         verify = context_of(settings.verify)
-        self.ways: dict[Proxy | None, Way] = {
-            route: Way(settings, route, names=self._names, verify=verify, connectors=self.connectors)
+        self.egresses: dict[Proxy | None, Egress] = {
+            route: Egress(settings, route, names=self._names, verify=verify, connectors=self.connectors)
             for route in routes
         }
         if self.door is not None:
-            for way in self.ways.values():
-                way.request_options |= self.door.request_options
-        self._way = next(iter(self.ways.values()))
+            for egress in self.egresses.values():
+                egress.request_options |= self.door.request_options
+        self._egress = next(iter(self.egresses.values()))
         self.streams: WeakSet[Reply] = WeakSet()
         self._guardian = _until_shutdown(self.connectors, self.streams, self.door)
         self.relays: Relays | None = None
@@ -113,11 +113,11 @@ class Pool:
     @property
     def route(self) -> Proxy | None:
         """The proxy that calls go through, or None; of several relays, the first one's."""
-        return self._way.proxy
+        return self._egress.proxy
 
-    def way(self, call: Call) -> Way:
+    def egress(self, call: Call) -> Egress:
         """Return the connections that a call is made with."""
-        return self._way if len(self.ways) == 1 else self.ways[call.proxy]
+        return self._egress if len(self.egresses) == 1 else self.egresses[call.proxy]
 
     def session_for(self, call: Call) -> aiohttp.ClientSession:
         """Return the session that a call is made with.
@@ -127,8 +127,8 @@ class Pool:
         """
         if self.door is not None:
             return self.door.opened()
-        way = self.way(call)
-        return way.session_once if call.makes_image else way.session
+        egress = self.egress(call)
+        return egress.session_once if call.makes_image else egress.session
 
     async def close_at_shutdown(self) -> None:
         """Make the loop close the connections when it shuts down and nobody has closed the client.
@@ -157,8 +157,8 @@ class Pool:
         """
         if not self.fast_path or call.makes_image:
             return None
-        way = self.way(call)
-        if way.request_options or aiohttp_internals.is_watched(way.session):
+        egress = self.egress(call)
+        if egress.request_options or aiohttp_internals.is_watched(egress.session):
             return None
         found = self._targets.get((call.method, call.url))
         if found is None:
@@ -199,13 +199,13 @@ class Pool:
         self.timer.stop()
         for connector in self.connectors:
             connector.abort()
-        for way in self.ways.values():
-            way.detach()
+        for egress in self.egresses.values():
+            egress.detach()
         if self.door is not None:
             self.door.abandon()
 
     def __del__(self) -> None:
-        if hasattr(self, "_way") and not self._way.session.closed:
+        if hasattr(self, "_egress") and not self._egress.session.closed:
             self.abandon()
 
 

@@ -1,4 +1,4 @@
-"""The connections of the calls that go one way: directly, or through one proxy."""
+"""How calls leave: the connections of one route, which is direct or through one proxy."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 _KEEPALIVE_S: Final = 15.0
 
 
-class Way:
-    """The connections of the calls that go one way, within one running loop.
+class Egress:
+    """The connections of one route, within one running loop.
 
-    A proxy that speaks HTTP is named with each request, but one that speaks SOCKS is a connector: so each way has its
-    own, and the relays of a client may be reached in different ways.
+    A proxy that speaks HTTP is named with each request, but one that speaks SOCKS is a connector: so each route has
+    its own, and the relays of a client may be reached by different ones.
 
     Args:
         settings: The client's.
         proxy: What it goes through, or None.
         names: What resolves names where no SOCKS proxy does.
         verify: As aiohttp's ``ssl=``.
-        connectors: Where each connector is added that the way comes to have.
+        connectors: The list that each new connector is appended to.
 
     Attributes:
         proxy: What it goes through, or None.
