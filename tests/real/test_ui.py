@@ -159,7 +159,7 @@ def test_stopping_closes_the_relays_connection(opened: Any, relay: Server, cat: 
         expect(page.locator("#send")).to_be_hidden()
         page.wait_for_timeout(700)  # Sooner it would be the second click of who has sent.
         page.locator("#stop").click()
-        expect(page.locator("#trouble-title")).to_have_text("Stopped")
+        expect(page.locator("#notice-title")).to_have_text("Stopped")
         wait_for(lambda: orders(relay)[0].aborted, page)
         expect(page.locator("#prompt")).to_be_focused()
         relay.token_delay = 0.0
@@ -266,11 +266,11 @@ def test_an_error_is_shown_with_what_to_do(
             fails(403, "用户额度不足, 剩余额度: ¥0.00", code="insufficient_user_quota"), path="/v1/chat/completions"
         )
         ask(page)
-        expect(page.locator("#trouble-title")).to_contain_text(title)
-        expect(page.locator("#trouble-outcome")).to_have_text(outcome)
-        page.locator("#trouble summary").click()
-        expect(page.locator("#trouble-facts")).to_contain_text(message)
-        expect(page.locator("#trouble-message")).to_contain_text("剩余额度")
+        expect(page.locator("#notice-title")).to_contain_text(title)
+        expect(page.locator("#notice-outcome")).to_have_text(outcome)
+        page.locator("#notice summary").click()
+        expect(page.locator("#notice-facts")).to_contain_text(message)
+        expect(page.locator("#notice-message")).to_contain_text("剩余额度")
         expect(page.locator("#send")).to_be_visible()
 
 
@@ -281,8 +281,8 @@ def test_what_broke_off_is_kept(opened: Any, relay: Server, cat: Path) -> None:
         choose(page, cat)
         relay.faults("fin_mid_stream", after=4)
         ask(page)
-        expect(page.locator("#trouble-title")).to_have_text("The answer broke off before its end.")
-        expect(page.locator("#trouble-outcome")).to_contain_text("check the relay's log")
+        expect(page.locator("#notice-title")).to_have_text("The answer broke off before its end.")
+        expect(page.locator("#notice-outcome")).to_contain_text("check the relay's log")
         expect(page.locator("#text")).not_to_be_empty()
 
 
@@ -357,8 +357,8 @@ def test_all_text_can_be_read_and_nothing_is_wider_than_the_screen(
         expect(page.locator("#figures")).to_be_visible()
         check()
         page.locator("#send").click()
-        expect(page.locator("#trouble")).to_be_visible()
-        page.locator("#trouble summary").click()
+        expect(page.locator("#notice")).to_be_visible()
+        page.locator("#notice summary").click()
         check()
         page.locator("input[value=edit]").check()
         ask(page, SKY)
@@ -433,8 +433,8 @@ def test_hostile_text_stays_text(opened: Any, relay: Server, cat: Path) -> None:
         ask(page, HOSTILE)
         expect(page.locator("#text")).to_contain_text("<img src=x onerror=window.owned=1>\\u202egpj.exe")
         page.locator("#send").click()
-        page.locator("#trouble summary").click()
-        expect(page.locator("#trouble-message")).to_contain_text("<script>window.owned=1</script>")
+        page.locator("#notice summary").click()
+        expect(page.locator("#notice-message")).to_contain_text("<script>window.owned=1</script>")
         expect(page.locator("#code")).to_contain_text("onerror")
         page.wait_for_timeout(200)  # Whatever were to run would have begun.
         assert page.evaluate("window.owned") is None
@@ -614,7 +614,7 @@ def test_the_servers_end_is_told(browser: Browser, relay: Server, cat: Path) -> 
         choose(page, cat)
         expect(page.locator("#code")).not_to_be_empty()
     ask(page)
-    expect(page.locator("#trouble-title")).to_contain_text("This page's server does not answer")
+    expect(page.locator("#notice-title")).to_contain_text("This page's server does not answer")
     page.close()
     assert orders(relay) == []
 

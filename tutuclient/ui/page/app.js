@@ -219,21 +219,21 @@
     const { end, wrong } = current();
     const stopped = end?.type === "stopped";
     const failed = wrong ?? (end?.type === "error" ? end : null);
-    byId("trouble").hidden = !stopped && !failed;
-    byId("trouble").dataset.kind = stopped ? "stopped" : "error";
-    byId("trouble").querySelector("details").hidden = !failed;
+    byId("notice").hidden = !stopped && !failed;
+    byId("notice").dataset.kind = stopped ? "stopped" : "error";
+    byId("notice").querySelector("details").hidden = !failed;
     if (stopped) {
-      byId("trouble-title").textContent = words.stopped;
-      byId("trouble-outcome").textContent = words.stoppedOutcome[end.outcome === "not_sent" ? "not_sent" : call.task === "ask" ? "ask" : "order"];
+      byId("notice-title").textContent = words.stopped;
+      byId("notice-outcome").textContent = words.stoppedOutcome[end.outcome === "not_sent" ? "not_sent" : call.task === "ask" ? "ask" : "order"];
     } else if (failed) {
       const paid = failed.advice === "download" || failed.advice === "drawing";
-      byId("trouble-title").textContent = wordsOf({ ...failed, message: "" });
-      byId("trouble-outcome").textContent = paid ? words.paid : words.outcome[failed.outcome] ?? "";
+      byId("notice-title").textContent = wordsOf({ ...failed, message: "" });
+      byId("notice-outcome").textContent = paid ? words.paid : words.outcome[failed.outcome] ?? "";
       const facts = ["name", "status", "requestId", "attempts"].filter((key) => failed[key]).flatMap((key) => pair(words.facts[key], failed[key]));
       if (failed.retryAfter) facts.push(...pair(words.facts.retryAfter, seconds(failed.retryAfter)));
       for (const address of failed.addresses ?? []) facts.push(...pair(words.facts.addresses, address));
-      byId("trouble-facts").replaceChildren(...facts);
-      byId("trouble-message").textContent = visible(failed.message ?? "");
+      byId("notice-facts").replaceChildren(...facts);
+      byId("notice-message").textContent = visible(failed.message ?? "");
     }
     const figures = [];
     if (end?.type === "done") {
