@@ -150,9 +150,10 @@ async def test_audio_that_is_not_there_is_reported(tmp_path: Path) -> None:
         await Recording(tmp_path / "talk.mp3").open()
     with pytest.raises(MediaError, match="is a directory"):
         await Recording(tmp_path).open()
-    for address in ("https://host/talk.mp3", "s3://bucket/talk.mp3"):
-        with pytest.raises(MediaError, match="is not opened here: Fetch it and pass its bytes"):
-            Recording(address)
+    with pytest.raises(MediaError, match="is not opened here: Fetch it and pass its bytes"):
+        Recording("https://host/talk.mp3")
+    with pytest.raises(MediaError, match="is not opened here: install what opens it"):
+        Recording("s3://bucket/talk.mp3")
     with pytest.raises(MediaError, match="without file://"):
         Recording("file:///talk.mp3")
     with pytest.raises(MediaError, match="A Image is not audio"):
