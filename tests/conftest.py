@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,20 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         monkeypatch.delenv(name)
+
+
+def _log_of_the_program() -> tuple[int, int, list[logging.Handler]]:
+    root, own = logging.getLogger(), logging.getLogger("tutuclient")
+    handlers = [each for each in root.handlers + own.handlers if not type(each).__module__.startswith("_pytest")]
+    return root.level, own.level, handlers
+
+
+@pytest.fixture(autouse=True)
+def _the_log_stays_as_it_was() -> Iterator[None]:
+    # Web frameworks configure the log of the whole program, and later tests would see lines that nobody asked for.
+    before = _log_of_the_program()
+    yield
+    assert _log_of_the_program() == before
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ async def test_litestar(answer: ChatCompletion) -> None:
         return {"answer": answer, "usage": [answer.usage], "meta": answer.meta}
 
     # What is no struct is named to Litestar: its encoder asks values for nothing.
-    app = Litestar([plain, nested], type_encoders={Meta: dict})
+    app = Litestar([plain, nested], type_encoders={Meta: dict}, logging_config=None)
     async with AsyncTestClient(app) as site:
         is_the_answer(checked((await site.get("/plain")).text))
         tree = checked((await site.get("/nested")).text)
