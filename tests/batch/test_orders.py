@@ -202,6 +202,22 @@ async def test_a_line_that_is_being_written_is_read_when_it_is_whole(tmp_path: P
     await book.aclose()
 
 
+async def test_the_relay_that_accepted_a_task_is_known_until_the_order_has_its_end(tmp_path: Path) -> None:
+    first, second = OrderBook(tmp_path), OrderBook(tmp_path)
+    run = await ordered(first)
+    await run.append(record("sent", task="t1", url="/tasks/t1", rel="b"), sync=True)
+    await second.join(CONFIG)
+    assert (second.found.urls, second.found.relays) == ({KEY: "/tasks/t1"}, {KEY: "b"})
+    await run.append(record("sent", task="t2", rel="c"), sync=True)
+    await second.join(CONFIG)
+    assert (second.found.urls, second.found.relays) == ({}, {KEY: "c"})
+    await run.append(record("ok", res="made"))
+    await second.join(CONFIG)
+    assert (second.found.urls, second.found.relays) == ({}, {})
+    await first.aclose()
+    await second.aclose()
+
+
 async def test_another_configuration_is_refused(tmp_path: Path) -> None:
     book = OrderBook(tmp_path)
     await book.join(CONFIG)

@@ -121,7 +121,7 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     same: str = ""
 
 
-class _Head(msgspec.Struct):
+class Head(msgspec.Struct):
     """What going on needs of a line; the rest is not decoded."""
 
     k: Kind
@@ -137,7 +137,7 @@ class _Head(msgspec.Struct):
 _PAID: Final = frozenset({"unknown", "done"})
 
 _encoder = msgspec.json.Encoder()
-_head_decoder = msgspec.json.Decoder(_Head)
+_head_decoder = msgspec.json.Decoder(Head)
 _record_decoder = msgspec.json.Decoder(Record)
 
 
@@ -291,7 +291,7 @@ def scan(path: Path) -> Found:
                 continue
             if head.k == "sent":
                 again[key] += key in intents and not head.task
-                _note_intent(head, key, intents, urls, relays)
+                note_intent(head, key, intents, urls, relays)
                 continue
             if again[key] and head.k != "ok":
                 again[key] -= 1
@@ -308,9 +308,10 @@ def scan(path: Path) -> Found:
     return Found(Keys(ok), Keys(failed), intents, urls, relays, damaged, end, lines)
 
 
-def _note_intent(
-    head: _Head, key: int, intents: dict[int, tuple[str, str]], urls: dict[int, str], relays: dict[int, str]
+def note_intent(
+    head: Head, key: int, intents: dict[int, tuple[str, str]], urls: dict[int, str], relays: dict[int, str]
 ) -> None:
+    """Note an order, or the task that it was answered with, where ``Found`` has what is open."""
     intents[key] = head.id, head.task or intents.get(key, ("", ""))[1]
     if head.task and head.rel:
         relays[key] = head.rel

@@ -22,6 +22,7 @@ import msgspec
 from tutuclient._threads import in_thread
 from tutuclient.batch.journal import (
     Found,
+    Head,
     Journal,
     JournalError,
     JournalInUseError,
@@ -30,6 +31,7 @@ from tutuclient.batch.journal import (
     Record,
     check_config,
     decoded,
+    note_intent,
     record_of,
     whole,
 )
@@ -68,14 +70,8 @@ class OrderedBeforeError(TutuError):
         return type(self), (self.message, self.key)
 
 
-class _Head(msgspec.Struct):
-    k: str
+class _Head(Head):
     ev: str = ""
-    key: str = ""
-    id: str = ""
-    task: str = ""
-    url: str = ""
-    outcome: str = ""
 
 
 _head_decoder = msgspec.json.Decoder(_Head)
@@ -217,9 +213,7 @@ class OrderBook:
             log.open[key] = max(before, 1) if head.task else before + 1
             log.ended.discard(key)
             if key not in found.ok:
-                found.open[key] = head.id, head.task or found.open.get(key, ("", ""))[1]
-                if head.url:
-                    found.urls[key] = head.url
+                note_intent(head, key, found.open, found.urls, found.relays)
         elif head.k == "ok":
             found.ok.add(key)
             self._close(log, key)
@@ -253,6 +247,7 @@ class OrderBook:
     def _forget(self, key: int) -> None:
         self.found.open.pop(key, None)
         self.found.urls.pop(key, None)
+        self.found.relays.pop(key, None)
 
     # --- Orders ---
 
