@@ -139,14 +139,19 @@ def _response_class() -> Any:
                     await Response(body, status, headers, "application/json")(scope, receive, send)
                 return
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            while frames:
-                await send({"type": "http.response.body", "body": _encoded(frames), "more_body": True})
-                frames = await _next(channel, self._heartbeat)
-            # What broke off for the server's own reasons ends without its end, and the server closes the connection.
-            if channel.failed is None or isinstance(channel.failed, TutuError):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await _send(frames, channel, self._heartbeat, send)
 
     return EventStream
+
+
+async def _send(frames: list[Frame], channel: Channel, heartbeat: float | None, send: Send) -> None:
+    """Send these events, those that follow, and the end, by ASGI."""
+    while frames:
+        await send({"type": "http.response.body", "body": _encoded(frames), "more_body": True})
+        frames = await _next(channel, heartbeat)
+    # What broke off for the server's own reasons ends without its end, and the server closes the connection.
+    if channel.failed is None or isinstance(channel.failed, TutuError):
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _answer(reading: Reading, request: web.BaseRequest, heartbeat: float | None) -> web.StreamResponse:
