@@ -244,7 +244,7 @@ class Route:
     def dropped(self) -> None:
         """Note that the attempt was cancelled."""
         if self._place >= 0:
-            self._relays.chooser.dropped(self._place, self._model)
+            self._relays.chooser.dropped(self._place, self._model, self._started_at)
 
     def failed(self, error: TutuError) -> None:
         """Note how an attempt has failed."""
