@@ -140,9 +140,10 @@ async def test_an_error_of_the_apps_own_is_raised(late: bool, kind: type[Excepti
 
 @pytest.mark.parametrize("kind", [KeyError, ConnectionRefusedError])
 async def test_an_error_of_the_apps_own_is_no_answer_of_aiohttps(kind: type[Exception]) -> None:
-    async def broken() -> AsyncGenerator[str]:
+    async def broken(*before: str) -> AsyncGenerator[str]:
+        for text in before:
+            yield text
         raise kind("secret")
-        yield ""
 
     status, _, text = await by_aiohttp(broken)
     assert status == 500
