@@ -269,6 +269,42 @@ async def test_a_socks_connector_of_the_caller_s_works(server: Server, monkeypat
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("said", [b"", b"\x05\xff"], ids=["cut off", "refused"])
+async def test_what_a_connector_of_the_caller_s_raises_is_an_error_of_ours(server: Server, said: bytes) -> None:
+    from aiohttp_socks import ProxyConnector  # noqa: PLC0415
+
+    tries = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        await reader.readexactly(3)
+        writer.write(said)
+        writer.close()
+
+    listener = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    url = f"socks5://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    connector = {"connector": lambda: ProxyConnector.from_url(url)}
+    async with listener, TutuClient(KEY, server.base_url, retry=QUICK, **connector) as client:
+        for call in (ask(client), client.generate("a kite")):
+            tries = 0
+            with pytest.raises(APIConnectionError) as caught:
+                await call
+            assert (caught.value.outcome, caught.value.attempts) == ("not_sent", tries)
+            assert tries == 1 + QUICK.max_retries
+    assert server.requests == []
+
+
+async def test_a_mistake_in_a_connector_of_the_caller_s_stays_one(server: Server) -> None:
+    class Mistaken(aiohttp.TCPConnector):
+        async def connect(self, *_: Any, **__: Any) -> Any:
+            raise KeyError("a mistake")
+
+    async with TutuClient(KEY, server.base_url, retry=QUICK, connector=Mistaken) as client:
+        with pytest.raises(KeyError):
+            await ask(client)
+
+
 async def test_traces_see_every_call_and_no_download(server: Server) -> None:
     seen: list[str] = []
     trace = aiohttp.TraceConfig()
