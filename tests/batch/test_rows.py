@@ -22,6 +22,7 @@ from tutuclient import BatchStoppedError, Budget, ConfigError, TutuClient
 from tutuclient.batch import answer_rows
 from tutuclient.batch.items import Reader
 from tutuclient.batch.journal import Record, encode
+from tutuclient.batch.orders import OrderBook
 from tutuclient.batch.rows import RowAnswerer
 from tutuclient.batch.tables import table_of
 from tutuclient.testing import Server, fails, sample_picture, says
@@ -420,6 +421,30 @@ async def test_two_workers_that_meet_the_same_rows_order_them_once(server: Serve
     for batch in answered:
         assert [row["images"] for row in batch] == [row["images"] for row in answered[0]]
         assert all(row["status"] == "ok" for row in batch)
+
+
+async def test_a_row_whose_order_by_another_came_to_nothing_was_not_sent(
+    server: Server, client: TutuClient, tmp_path: Path
+) -> None:
+    item = Reader("generate", None, {"model": "gpt-4o-image"}).read({"id": "row0", "prompt": "draw 0"}, 0)
+    order = Record(k="sent", id=item.id, key=f"{item.key:016x}")
+    book = OrderBook(tmp_path)
+    other = await book.join({"task": "generate", "prompt": None, "model": "gpt-4o-image"})
+    await other.append(order, sync=True)
+
+    async def answer() -> Any:
+        return await answer_rows(client, orders(0), journal_dir=tmp_path, **ORDERS)
+
+    waiting = asyncio.ensure_future(answer())
+    _, pending = await asyncio.wait([waiting], timeout=0.1)
+    assert pending
+    await other.append(msgspec.structs.replace(order, k="skip", outcome="rejected"))
+    [row] = await waiting
+    assert (row["status"], row["outcome"], row["error_class"]) == ("error", "not_sent", "NotOrderedError")
+    assert server.requests == []
+    [row] = await answer()
+    assert (row["status"], len(server.requests)) == ("ok", 1)
+    await book.aclose()
 
 
 async def test_a_failed_order_that_was_not_made_is_made_when_its_row_comes_again(

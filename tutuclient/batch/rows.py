@@ -40,7 +40,7 @@ from tutuclient.batch.answering import builtins_of
 from tutuclient.batch.fields import MapFields
 from tutuclient.batch.items import digest_of_id
 from tutuclient.batch.journal import Keys
-from tutuclient.batch.orders import OrderBook, OrderedBeforeError
+from tutuclient.batch.orders import NotOrderedError, OrderBook, OrderedBeforeError
 from tutuclient.batch.plan import Calls, plan_run
 from tutuclient.batch.result import BatchResult, BatchStoppedError
 from tutuclient.batch.run import Settled
@@ -448,7 +448,10 @@ class AnsweredRows(Generic[B]):
     async def _ordered_before(self, key: int) -> list[Any]:
         """Return the columns of a row whose image was ordered before."""
         book = cast("OrderBook", self._asked.book)
-        record = await book.end_of(key)
+        try:
+            record = await book.end_of(key)
+        except NotOrderedError as error:
+            return self._failed(error, "not_sent")
         if record is None or record.outcome == "unknown":
             why = "its answer was lost" if record is None else f"then: {record.cls}: {record.err}"
             unknown = OutcomeUnknownError(
