@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import KEY, QUICK
-from tests.leftovers import answered, until
+from tests.leftovers import answered, idle, until
 from tutuclient import (
     APIConnectionError,
     APIStatusError,
@@ -58,7 +58,7 @@ async def order(client: TutuClient, **fields: Any) -> ChatCompletion:
 
 
 async def test_never_more_calls_in_flight_than_allowed(server: Server) -> None:
-    server.answers(*[says("x", delay=0.02)] * 12)
+    server.answers(*[says("x", delay=0.1)] * 12)
     async with TutuClient(KEY, server.base_url, max_concurrency=3) as client:
         answers = await asyncio.gather(*(ask(client) for _ in range(12)))
     assert server.peak_in_flight == 3
@@ -67,7 +67,7 @@ async def test_never_more_calls_in_flight_than_allowed(server: Server) -> None:
 
 
 async def test_connections_limit_calls_too(server: Server) -> None:
-    server.answers(*[says("x", delay=0.02)] * 6)
+    server.answers(*[says("x", delay=0.1)] * 6)
     async with TutuClient(KEY, server.base_url, max_connections=2) as client:
         await asyncio.gather(*(ask(client) for _ in range(6)))
     assert server.peak_in_flight == 2
@@ -124,7 +124,7 @@ async def test_cancelling_frees_the_connection_at_once(client: TutuClient, serve
     with pytest.raises(asyncio.CancelledError):
         await task
     await server.wait_closed(timeout=10)
-    assert server.open_connections == 0
+    await server.until(lambda: server.open_connections == 0)
 
 
 async def test_a_cancelled_wait_for_a_slot_leaks_no_slot(server: Server) -> None:
@@ -193,7 +193,7 @@ async def test_an_idle_connection_that_dies_in_use_is_replaced(client: TutuClien
 async def test_an_answer_nobody_asked_for_is_given_to_nobody(client: TutuClient, server: Server, fault: str) -> None:
     server.faults(fault)
     await ask(client)
-    await asyncio.sleep(0.1)
+    await until(lambda: not idle(client))
     server.answers(says("mine"))
     assert (await ask(client)).text == "mine"
 

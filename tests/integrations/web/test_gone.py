@@ -40,22 +40,22 @@ class Browser:
         for message in messages:
             self.messages.put_nowait(message)
         self.sent: list[Message] = []
-        self.awaited = False
+        self.waited_for = False
 
     def leave(self) -> None:
         self.messages.put_nowait(DISCONNECT)
 
     async def receive(self) -> Message:
-        self.awaited = self.messages.empty()
+        self.waited_for = self.messages.empty()
         try:
             return await self.messages.get()
         finally:
-            self.awaited = False
+            self.waited_for = False
 
     async def is_read(self) -> None:
         """Wait until all that it sent has been read, and somebody waits for more."""
-        await until(lambda: self.awaited)
-        assert self.awaited
+        await until(lambda: self.waited_for)
+        assert self.waited_for
 
     async def send(self, message: Message) -> None:
         self.sent.append(message)
