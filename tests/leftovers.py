@@ -48,6 +48,12 @@ def idle(client: TutuClient) -> list[Guard]:
     return [guard for guard in guards if not guard.in_use and not guard.is_closing]
 
 
+async def none_idle(client: TutuClient) -> None:
+    """Wait until no connection waits to be used again: each has seen something that ends it."""
+    await until(lambda: not idle(client))
+    assert idle(client) == []
+
+
 async def nothing_left(client: TutuClient, seconds: float = 10.0) -> list[str]:
     """Return the leftovers, once there are none or the time is over."""
     await until(lambda: not leftovers(client), seconds)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import KEY, QUICK
-from tests.leftovers import answered, idle, until
+from tests.leftovers import answered, none_idle, until
 from tutuclient import (
     APIConnectionError,
     APIStatusError,
@@ -193,7 +193,7 @@ async def test_an_idle_connection_that_dies_in_use_is_replaced(client: TutuClien
 async def test_an_answer_nobody_asked_for_is_given_to_nobody(client: TutuClient, server: Server, fault: str) -> None:
     server.faults(fault)
     await ask(client)
-    await until(lambda: not idle(client))
+    await none_idle(client)
     server.answers(says("mine"))
     assert (await ask(client)).text == "mine"
 

@@ -14,7 +14,7 @@ from aiohttp.client_proto import ResponseHandler
 from tests.certificates import self_signed
 from tests.conftest import KEY, QUICK
 from tests.images import png
-from tests.leftovers import idle, until
+from tests.leftovers import none_idle
 from tutuclient import (
     APIConnectionError,
     IncompleteStreamError,
@@ -295,7 +295,7 @@ async def test_an_answer_nobody_asked_for_behind_a_chunked_one_is_given_to_nobod
             read.clear()
             assert [model.id for model in (await client.models.list()).data] == [str(number)]
             read.set()
-            await until(lambda: not idle(client))
+            await none_idle(client)
     assert connections == 3
     assert caplog.records == []
 

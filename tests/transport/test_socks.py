@@ -11,7 +11,7 @@ import pytest
 from tests.certificates import self_signed
 from tests.conftest import KEY, QUICK
 from tests.images import png
-from tests.leftovers import idle, until
+from tests.leftovers import none_idle
 from tests.proxies import SocksProxy
 from tutuclient import APIConnectionError, ConfigError, ImageDownloadError, RetryPolicy, Timeout, TutuClient, user
 from tutuclient.testing import chunk, draws, says, serve, streams
@@ -162,7 +162,7 @@ async def test_what_guards_a_connection_guards_one_through_socks_too() -> None:
             texts.append(await ask(client))
             read.set()
             if number < 2:  # Its connection got a stray answer, or was closed by the relay.
-                await until(lambda: not idle(client))
+                await none_idle(client)
     assert texts == ["1", "2", "3", "4"]
     assert len(proxy.targets) == 3
 
