@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import KEY, QUICK
-from tests.leftovers import answered, none_idle, until
+from tests.leftovers import answered, idle, none_idle, until
 from tutuclient import (
     APIConnectionError,
     APIStatusError,
@@ -204,7 +205,8 @@ async def test_what_came_while_the_loop_was_held_is_seen_too(fault: str) -> None
         async with TutuClient(KEY, server.base_url, max_retries=0) as client:
             server.faults(fault)
             await ask(client)
-            time.sleep(0.2)  # noqa: ASYNC251  (the loop is held on purpose)
+            [held] = idle(client)
+            assert select.select([held._socket], [], [], 20)[0]  # It came, and the loop is held on purpose.
             server.answers(says("mine"))
             assert (await ask(client)).text == "mine"
 
