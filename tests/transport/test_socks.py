@@ -11,6 +11,7 @@ import pytest
 from tests.certificates import self_signed
 from tests.conftest import KEY, QUICK
 from tests.images import png
+from tests.leftovers import none_idle
 from tests.proxies import SocksProxy
 from tutuclient import APIConnectionError, ConfigError, ImageDownloadError, RetryPolicy, Timeout, TutuClient, user
 from tutuclient.testing import chunk, draws, says, serve, streams
@@ -173,6 +174,7 @@ async def test_what_guards_a_connection_guards_one_through_socks_too() -> None:
         )
 
     asked = 0
+    read = asyncio.Event()
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal asked
@@ -183,7 +185,7 @@ async def test_what_guards_a_connection_guards_one_through_socks_too() -> None:
             writer.write(answer(b"%d" % asked))
             await writer.drain()
             if asked == 1:
-                await asyncio.sleep(0.05)
+                await read.wait()
                 writer.write(answer(b"stray"))
             elif asked == 2:
                 writer.close()
@@ -193,9 +195,11 @@ async def test_what_guards_a_connection_guards_one_through_socks_too() -> None:
     place = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1"
     async with listener, SocksProxy() as proxy, TutuClient(KEY, place, proxy=proxy.url("socks5"), retry=ONCE) as client:
         texts = []
-        for _ in range(4):
+        for number in range(4):
             texts.append(await ask(client))
-            await asyncio.sleep(0.1)
+            read.set()
+            if number < 2:  # Its connection got a stray answer, or was closed by the relay.
+                await none_idle(client)
     assert texts == ["1", "2", "3", "4"]
     assert len(proxy.targets) == 3
 
