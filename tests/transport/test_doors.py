@@ -284,8 +284,8 @@ async def test_what_a_connector_of_the_caller_s_raises_is_an_error_of_ours(serve
 
     listener = await asyncio.start_server(refuse, "127.0.0.1", 0)
     url = f"socks5://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    connector = {"connector": lambda: ProxyConnector.from_url(url)}
-    async with listener, TutuClient(KEY, server.base_url, retry=QUICK, **connector) as client:
+    client = TutuClient(KEY, server.base_url, retry=QUICK, connector=lambda: ProxyConnector.from_url(url))
+    async with listener, client:
         for call in (ask(client), client.generate("a kite")):
             tries = 0
             with pytest.raises(APIConnectionError) as caught:

@@ -132,7 +132,7 @@ class Translated:
         pass
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        if not (isinstance(error, CAUGHT) or (self._foreign and _is_foreign(error))):
+        if error is None or not (isinstance(error, CAUGHT) or (self._foreign and _is_foreign(error))):
             return
         problem = self._translate(error)
         # One that was raised before, such as for a file that changed while it was sent, has its cause already.
@@ -146,7 +146,7 @@ class Translated:
             problem.__context__ = None
 
 
-def _is_foreign(error: BaseException | None) -> bool:
+def _is_foreign(error: BaseException) -> bool:
     """Return whether an exception is of somebody's own class, as aiohttp-socks has; builtin ones are mistakes."""
     return isinstance(error, Exception) and not isinstance(error, TutuError) and type(error).__module__ != "builtins"
 
