@@ -262,6 +262,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return origin_of(self.base_url)
 
     @property
+    def counted_as(self) -> tuple[str, object]:
+        """What the relay counts calls by: an account, where the caller has named it, else base URL and key."""
+        if self.relay is not None and self.relay.account:
+            return "", self.relay.account
+        return self.base_url, self.key_source or self.api_key
+
+    @property
     def route(self) -> Proxy | None:
         """The proxy that the relay is reached through, or None.
 
@@ -341,7 +348,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             except ConfigError as error:
                 raise ConfigError(f"relays[{number}]: {error.message}") from None
             found.append(msgspec.structs.replace(each, relay=traits))
-        return msgspec.structs.replace(found[0], relay=None, relays=tuple(found))
+        # Relays that are counted as one keep one pace, at the lowest rate that any of them names.
+        rates: dict[object, float] = {}
+        for given, each in zip(relays, found, strict=True):
+            if given.rate is not None and each.rate is not None:
+                rates[each.counted_as] = min(each.rate, rates.get(each.counted_as, each.rate))
+        shared = [msgspec.structs.replace(each, rate=rates.get(each.counted_as, each.rate)) for each in found]
+        return msgspec.structs.replace(shared[0], relay=None, relays=tuple(shared))
 
     def at(self, relay: str) -> Settings:
         """Return the settings for one of several relays.

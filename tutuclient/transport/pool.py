@@ -91,9 +91,7 @@ class Pool:
         # Most clients have one key and make all calls with the same settings.
         if settings is self._last_settings and self._last_admission is not None:
             return self._last_admission
-        key = settings.base_url, settings.key_source or settings.api_key
-        if settings.relay is not None and settings.relay.account:
-            key = "", settings.relay.account  # Several keys, which the relay counts as one.
+        key = settings.counted_as
         found = self._admissions.get(key)
         if found is None:
             if len(self._admissions) >= _MANY:
