@@ -63,7 +63,7 @@ class Player(Server):
 
     async def _replay(self, exchange: Exchange) -> web.StreamResponse:
         started = asyncio.get_running_loop().time()
-        line = asked(exchange, self.origin)
+        line = await asked(exchange, self.origin)
         found = self._recorded.take(line)
         if found is None:
             why = self._recorded.difference(line)

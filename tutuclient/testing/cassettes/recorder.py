@@ -11,6 +11,7 @@ import contextlib
 import io
 import re
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -33,6 +34,7 @@ from tutuclient.testing.cassettes.scrubbing import (
 )
 from tutuclient.testing.cassettes.split_keys import SplitKeys
 from tutuclient.testing.cassettes.tape import Tape, warn
+from tutuclient.testing.exchange import INLINE_BYTES
 from tutuclient.testing.server import Server
 from tutuclient.transport.exceptions import UNCONNECTED, SocksError
 from tutuclient.transport.tunnels import connector_through
@@ -82,7 +84,14 @@ def split_address(url: str) -> tuple[str, str]:
     return f"{parts.scheme}://{host}{port}", parts.path or "/v1"
 
 
-def asked(exchange: Exchange, origin: str, extra_keys: Sequence[str] = ()) -> dict[str, Any]:
+async def asked(exchange: Exchange, origin: str, extra_keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the line of a request as ``line_of`` does; that of a long body from a worker thread."""
+    if len(exchange.body) <= INLINE_BYTES:
+        return line_of(exchange, origin, extra_keys)
+    return await exchange.stage.work(partial(line_of, exchange, origin, extra_keys))
+
+
+def line_of(exchange: Exchange, origin: str, extra_keys: Sequence[str] = ()) -> dict[str, Any]:
     """Return the line of a request, without what is secret in it; ``origin`` is what the client knows the relay by."""
     request = exchange.request
     url = request.rel_url
@@ -163,7 +172,7 @@ class Recorder(Server):
         extra = [self._own_key] if self._own_key else []
         number = 0
         if self.tape.failure is None:
-            number = self.tape.begin(asked(exchange, self.origin, extra))
+            number = self.tape.begin(await asked(exchange, self.origin, extra))
         if self.tape.failure is not None:
             why = self.tape.failure.strerror
             return self._no(exchange, 507, f"not sent: the cassette {self.tape.path.name} cannot be written: {why}")

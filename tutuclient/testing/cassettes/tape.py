@@ -273,11 +273,10 @@ def _check(failure: OSError | None, shown: str) -> None:
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
-    text = json.dumps(line, ensure_ascii=False)
-    # Half of a surrogate pair, and bytes that are no UTF-8, can only be escaped.
-    if re.search(r"[\ud800-\udfff]", text):
-        text = json.dumps(line)
-    return text.encode() + b"\n"
+    try:
+        return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:  # Half of a surrogate pair, and bytes that are no UTF-8, can only be escaped.
+        return json.dumps(line).encode() + b"\n"
 
 
 def _lock(file: int, shown: str) -> None:
