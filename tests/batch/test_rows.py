@@ -21,7 +21,7 @@ from tests.leftovers import nothing_left
 from tutuclient import BatchStoppedError, Budget, ConfigError, TutuClient
 from tutuclient.batch import answer_rows
 from tutuclient.batch.items import Reader
-from tutuclient.batch.journal import Record, encode
+from tutuclient.batch.lines import Record, encode
 from tutuclient.batch.orders import OrderBook
 from tutuclient.batch.rows import RowAnswerer
 from tutuclient.batch.tables import table_of

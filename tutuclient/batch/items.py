@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 import msgspec
 
 from tutuclient._threads import in_thread
-from tutuclient.batch.journal import encodable
+from tutuclient.batch.lines import encodable
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.parts import ImagePart
 from tutuclient.media.remote import VERSIONS, is_remote, waiting_file

@@ -17,7 +17,9 @@ from tutuclient.batch.answering import Answering, Call, Order
 from tutuclient.batch.dedupe import Deduplicator
 from tutuclient.batch.events import Events
 from tutuclient.batch.items import digest_of_id
-from tutuclient.batch.journal import Journal, JournalError, Keys
+from tutuclient.batch.journal import Journal
+from tutuclient.batch.keys import Keys
+from tutuclient.batch.lines import JournalError
 from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget, StopReason
 from tutuclient.errors import (
     APIConnectionError,
