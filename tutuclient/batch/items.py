@@ -89,6 +89,10 @@ class Reader:
         self._prompt = prompt
         self._shared = digest(dict(shared))
 
+    def follow(self, config: Mapping[str, Any]) -> None:
+        """Build the keys with what all answers depend on as a run's folder has it: task, prompt, and ``shared``."""
+        self._shared = digest({name: value for name, value in config.items() if name not in {"task", "prompt"}})
+
     def read(self, given: Any, index: int) -> Item:
         """Return an item. One that cannot be sent has its ``fault``: it is no reason to stop the others.
 

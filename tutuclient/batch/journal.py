@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import msgspec
 
 from tutuclient._threads import in_thread
+from tutuclient.batch.fields import LOOKS
 from tutuclient.batch.keys import Keys
 from tutuclient.batch.lines import PAID, Head, JournalError, Lines, encode
 from tutuclient.errors import ConfigError, printable
@@ -338,11 +339,13 @@ class Journal:
     Attributes:
         folder: Where it is.
         path: The file of its lines.
+        config: What the answers depend on, as the folder has it: see ``check_config``.
         found: What it held when it was opened.
     """
 
-    def __init__(self, folder: Path, found: Found, lock: Lock, writer: Writer) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], found: Found, lock: Lock, writer: Writer) -> None:
         self.folder = folder
+        self.config = config
         self.path: Path = folder / _NAME
         self.found = found
         self._lock = lock
@@ -363,14 +366,14 @@ class Journal:
         """
         opening = asyncio.ensure_future(in_thread(_prepare, folder, config, allow_change))
         try:
-            lock, found = await asyncio.shield(opening)
+            lock, found, there = await asyncio.shield(opening)
         except asyncio.CancelledError:
             # Its thread goes on all the same, and takes the lock.
             opening.add_done_callback(_release)
             await asyncio.wait([opening])
             raise
         try:
-            return cls(folder, found, lock, Writer(folder / _NAME, found.end))
+            return cls(folder, there, found, lock, Writer(folder / _NAME, found.end))
         except OSError as error:
             lock.release()
             raise _not_written(folder, "begun", error) from error
@@ -394,7 +397,7 @@ class Journal:
             self._lock.release()
 
 
-def _prepare(folder: Path, config: dict[str, Any], allow_change: bool) -> tuple[Lock, Found]:
+def _prepare(folder: Path, config: dict[str, Any], allow_change: bool) -> tuple[Lock, Found, dict[str, Any]]:
     path = folder / _NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -405,11 +408,11 @@ def _prepare(folder: Path, config: dict[str, Any], allow_change: bool) -> tuple[
     try:
         if not began:  # First, so that one that is missing later was lost.
             path.touch()
-        check_config(folder, config, allow_change=allow_change)
+        there = check_config(folder, config, allow_change=allow_change)
         found = scan(path) if path.exists() else None
         if began:
             _check_found(folder, found)
-        return lock, found or scan(path)
+        return lock, found or scan(path), there
     except OSError as error:
         if not began:
             path.unlink(missing_ok=True)
@@ -445,7 +448,7 @@ def _check_found(folder: Path, found: Found | None) -> None:
     )
 
 
-def _release(opening: asyncio.Future[tuple[Lock, Found]]) -> None:
+def _release(opening: asyncio.Future[tuple[Lock, Found, dict[str, Any]]]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result()[0].release()
 
@@ -462,8 +465,11 @@ def _shown(config: dict[str, Any], name: str) -> str:
     return printable(repr(config[name]), 80) if name in config else "not set"
 
 
-def check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -> None:
+def check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -> dict[str, Any]:
     """Check that a folder's run, if there is one, has this configuration, and write it down.
+
+    Returns it as the folder has it. That is another one where a default is said in one and not in the other: the keys
+    of the run are digests of it as it was said, and with another one each item would be new, and paid for again.
 
     Raises:
         ConfigError: It has another one, or cannot be read.
@@ -483,8 +489,10 @@ def check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) ->
         )
     before: dict[str, Any] = {} if there is None else there.get("config") or {}
     if there is not None and before == config:
-        return
+        return config
     if there is not None and not allow_change:
+        if {**LOOKS, **before} == {**LOOKS, **config}:
+            return before
         names = sorted(name for name in {*config, *before} if config.get(name) != before.get(name))
         changed = "; ".join(f"{name} was {_shown(before, name)}, is {_shown(config, name)}" for name in names)
         raise ConfigError(
@@ -503,3 +511,4 @@ def check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) ->
         part.unlink(missing_ok=True)
         raise
     sync_folder(folder)
+    return config

@@ -132,7 +132,9 @@ class OrderBook:
         except OSError as error:
             raise ConfigError(f"the folder {printable(str(folder))} cannot be used: {error.strerror}") from error
         async with self._lock():
-            await in_thread(lambda: check_config(folder, {"orders": "shared", **config}, allow_change=allow_change))
+            wanted = {"orders": "shared", **config}
+            there = await in_thread(lambda: check_config(folder, wanted, allow_change=allow_change))
+            config = {name: value for name, value in there.items() if name != "orders"}
             for number in range(_MOST_WRITERS):
                 # One that nobody holds is gone on with: else each restart of a worker would leave a folder behind.
                 with contextlib.suppress(JournalInUseError):
@@ -307,6 +309,7 @@ class _Share(Journal):
     def __init__(self, book: OrderBook, own: Journal) -> None:
         # Not by the constructor of a journal: its lock and its writer are the other's.
         self.folder = book.folder
+        self.config = own.config
         self.path = own.path
         self.found = book.found
         self._book = book

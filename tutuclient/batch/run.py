@@ -184,6 +184,8 @@ class BatchRun(Generic[T]):
             opens = partial(Journal.open, plan.folder) if plan.orders is None else plan.orders.join
             self._journal = await opens(plan.config, allow_change=plan.allow_change)
             self._summary.damaged = self._journal.found.damaged
+            if self._journal.config != plan.config:
+                self._reader.follow(self._journal.config)
         self._answering = Answering(
             plan.task,
             plan.call,
