@@ -164,6 +164,16 @@ async def test_a_journal_of_an_earlier_version_is_gone_on_with(
     assert server.requests == []
 
 
+async def test_a_number_of_another_kind_is_not_asked_again_in_silence(
+    client: TutuClient, server: Server, tmp_path: Path
+) -> None:
+    items = [("a", PICTURE)]
+    await client.map(items, "what?", journal=tmp_path, temperature=0).gather()
+    with pytest.raises(ConfigError, match=r"temperature was 0, is 0\.0"):
+        await client.map(items, "what?", journal=tmp_path, temperature=0.0).gather()
+    assert len(server.requests) == 1
+
+
 async def test_a_change_that_is_allowed_is_asked_under_its_own_keys(
     client: TutuClient, server: Server, tmp_path: Path
 ) -> None:

@@ -465,6 +465,11 @@ def _shown(config: dict[str, Any], name: str) -> str:
     return printable(repr(config[name]), 80) if name in config else "not set"
 
 
+def _written(value: Any) -> bytes:
+    # The keys of items are made of this: 0 and 0.0 are equal, and items of the one would all be new with the other.
+    return msgspec.json.encode(value, order="deterministic")
+
+
 def check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -> dict[str, Any]:
     """Check that a folder's run, if there is one, has this configuration, and write it down.
 
@@ -488,12 +493,12 @@ def check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) ->
             f"version of tutuclient knows those up to {VERSION}"
         )
     before: dict[str, Any] = {} if there is None else there.get("config") or {}
-    if there is not None and before == config:
+    if there is not None and _written(before) == _written(config):
         return config
     if there is not None and not allow_change:
-        if {**LOOKS, **before} == {**LOOKS, **config}:
+        if _written({**LOOKS, **before}) == _written({**LOOKS, **config}):
             return before
-        names = sorted(name for name in {*config, *before} if config.get(name) != before.get(name))
+        names = sorted(name for name in {*config, *before} if _written(config.get(name)) != _written(before.get(name)))
         changed = "; ".join(f"{name} was {_shown(before, name)}, is {_shown(config, name)}" for name in names)
         raise ConfigError(
             f"the run in {printable(str(folder))} was begun with another configuration ({changed}): choose another "
