@@ -121,11 +121,10 @@ def _listener(value: Any, name: str) -> Any:
 def _prices(value: Any, name: str) -> Prices | dict[str, Prices]:
     if isinstance(value, Prices):
         return value
-    given: object = value
-    pages: dict[str, Any] = dict(value) if isinstance(given, Mapping) else {}
+    pages: dict[str, Any] = dict(value) if isinstance(cast("object", value), Mapping) else {}
     if not pages or not all(isinstance(page, Prices) for page in pages.values()):
         raise ConfigError(
-            f"{name} takes what await client.prices() returns; got {shown(given)}. A client of several relays takes a "
+            f"{name} takes what await client.prices() returns; got {shown(value)}. A client of several relays takes a "
             "mapping of such pages by the relays' names, too"
         )
     return pages
