@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,8 @@ from PIL import Image
 
 from tests.conftest import KEY
 from tests.leftovers import nothing_left
-from tutuclient import BatchStoppedError, Budget, ConfigError, TutuClient
-from tutuclient.batch import answer_rows
+from tutuclient import BatchStoppedError, Budget, ConfigError, TutuClient, cli
+from tutuclient.batch import answer_rows, rows
 from tutuclient.batch.items import Reader
 from tutuclient.batch.lines import Record, encode
 from tutuclient.batch.orders import OrderBook
@@ -30,6 +32,7 @@ from tutuclient.testing import Server, fails, sample_picture, says
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+ROOT = Path(__file__).parents[2]
 PNG = sample_picture()
 COLUMNS = [
     "status",
@@ -505,3 +508,45 @@ def test_neither_pyarrow_nor_pandas_is_imported_for_a_list() -> None:
         "sys.exit(bool({'pyarrow', 'pandas', 'numpy', 'ray', 'PIL'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  (our own code)
+
+
+def test_the_recipes_run_as_they_stand(tutu_relay: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The code for every engine, and the generator for Spark, which is run outside of any loop."""
+    monkeypatch.setenv("TUTU_API_KEY", KEY)
+    monkeypatch.setenv("TUTU_BASE_URL", tutu_relay.base_url)
+    (tmp_path / "cat.png").write_bytes(PNG)
+    names: dict[str, Any] = {"TutuClient": TutuClient, "answer_rows": answer_rows, "asyncio": asyncio}
+    recipes = re.findall(r"::\n\n((?: {4,}.*\n|\n)+)", rows.__doc__ or "")
+    for recipe in recipes:
+        exec(textwrap.dedent(recipe), names)  # noqa: S102  (our own documentation)
+    assert len(recipes) == 2
+    assert all((ROOT / path).exists() for path in re.findall(r"``(tests/\S+)``", rows.__doc__ or ""))
+    assert names["client"]._settings.rate == 600 / 60 / 8
+    names["client"] = TutuClient()
+    batches = [pa.RecordBatch.from_pydict({"uri": [str(tmp_path / "cat.png")] * 2}) for _ in range(2)]
+    answered = list(names["answered"](iter(batches)))
+    assert [batch.column("status").to_pylist() for batch in answered] == [["ok", "ok"], ["ok", "ok"]]
+    assert all(isinstance(batch, pa.RecordBatch) for batch in answered)
+    assert len(tutu_relay.requests) == 4
+
+
+def test_the_command_for_schedulers_runs_as_often_as_they_like(
+    tutu_relay: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TUTU_API_KEY", KEY)
+    monkeypatch.setenv("TUTU_BASE_URL", tutu_relay.base_url)
+    monkeypatch.chdir(tmp_path)
+    Path("cat.png").write_bytes(PNG)
+    named = re.search(r"``tutuclient (batch run … .*?)``", rows.__doc__ or "")
+    assert named is not None
+    words = [word for each in named[1].split() for word in (("cat.png", "What?") if each == "…" else (each,))]
+    assert [cli.run(words), cli.run(words)] == [0, 0]
+    assert len([request for request in tutu_relay.requests if request.path.endswith("/completions")]) == 1
+
+
+async def test_attempts_tell_how_often_a_row_was_tried(server: Server, client: TutuClient, tmp_path: Path) -> None:
+    """A missing file is found by the first attempt, before anything is sent; a row without an image is not tried."""
+    asked = [{"image": PNG}, {"image": str(tmp_path / "gone.png")}, {"image": None}]
+    answered = await answer_rows(client, asked, "What?")
+    assert [(row["status"], row["attempts"]) for row in answered] == [("ok", 1), ("error", 1), ("error", 0)]
+    assert len(server.requests) == 1

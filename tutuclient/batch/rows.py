@@ -1,24 +1,27 @@
 """Batches of rows answered: what engines and frames are to be given, the same rows with columns for the answers.
 
-An engine (Ray, Daft, Dask, Spark) has the data, and calls a function for each batch of it; ``answer_rows`` is that
-function. What it needs of the client travels in a pickle of it. So on each worker, whatever the engine::
+An engine (Ray, Daft, Dask, Spark) has the data, and calls a function for each batch of it, which calls ``answer_rows``.
+What that needs of the client travels in a pickle of it. So on each worker, whatever the engine::
 
     client = TutuClient(rate="600/min").for_workers(8)  # on the driver; it is pickled, and travels
-    batch = await answer_rows(client, batch, prompt="What is in this image?", image_column="uri")
 
-* Dask: ``Client.submit(chunk)`` for chunks of some hundred rows, each a coroutine: they run in the worker's own loop.
-* Spark, ``mapInArrow``: a generator over record batches, with one loop for all of them::
+    async def answer(batch):
+        return await answer_rows(client, batch, prompt="What is in this image?", image_column="uri")
+
+* Dask: ``Client.submit(answer, chunk)`` for chunks of some hundred rows: coroutines run in the worker's own loop.
+* Spark: ``frame.mapInArrow(answered, schema)``, with one loop for all batches of a partition; the schema names the
+  added columns too::
 
       def answered(batches):
           with asyncio.Runner() as runner:
               for batch in batches:
-                  yield runner.run(answer(batch))  # async def answer(batch): return await answer_rows(client, batch, …)
+                  yield runner.run(answer(batch))
 
-* Daft: a batch UDF of a class that holds the client; ``tests/real/test_daft.py`` has one.
+* Daft: a batch UDF of a class that holds the client; ``tests/real/daft_job.py`` has one.
 * ``datasets``: ``rows.map(answer, batched=True)`` with an ``async def answer(columns)``, which has a client of its own
   in an ``async with``: ``map`` drops its loop without closing it.
-* Prefect, Airflow, Temporal: no rows, but one task that runs ``tutuclient batch run … --journal DIR`` and looks at its
-  exit code. It may be run again as often as they like, since the journal knows what is done: 0 is done; 5 (the relay is
+* Prefect, Airflow, Temporal: no rows, but one task that runs ``tutuclient batch run … -o RUN`` and looks at its exit
+  code. It may be run again as often as they like, since the journal knows what is done: 0 is done; 5 (the relay is
   closed) and 74 (a full disk) are to be tried again later; 9 is done, with failures; 2 and 3 want a person.
 """
 
@@ -310,7 +313,7 @@ class AnsweredRows(Generic[B]):
     prompt_tokens       int64 or null   tokens, as far as the relay says
     completion_tokens   int64 or null   the same of the answer
     request_id          text or null    the relay's id of the request
-    attempts            int64           how often it was sent
+    attempts            int64           how often it was tried, also where nothing was sent
     images              list of text    where images are made: the files of this row's
     ==================  ==============  ====================================================================
 
