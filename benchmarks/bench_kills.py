@@ -98,7 +98,7 @@ class Run:
 
     def answered(self) -> dict[str, Any]:
         """Return the records of the items that the journal has as answered."""
-        from tutuclient.batch.journal import read  # noqa: PLC0415  (nothing of a contender before it is measured)
+        from tutuclient.batch.lines import read  # noqa: PLC0415  (nothing of a contender before it is measured)
 
         path = self.folder / "journal.jsonl"
         return {record.id: record for record in read(path) if record.k == "ok"} if path.exists() else {}

@@ -14,7 +14,7 @@ from benchmarks.contenders.runs import FITTED, JOURNAL, MAP, NARROW, RECIPE, TYP
 from benchmarks.fanout import PARTS
 from benchmarks.fanout_relays import Bucket, Flights, Log
 from benchmarks.meter import Meter
-from tutuclient.batch.journal import Record, encode
+from tutuclient.batch.lines import Record, encode
 
 _ROOT = Path(__file__).parent.parent
 _TAKING = {

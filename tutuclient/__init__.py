@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ForwardRef
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from tutuclient.batch.journal import JournalError
+    from tutuclient.batch.lines import JournalError
     from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget
     from tutuclient.batch.run import BatchRun
     from tutuclient.client import TutuClient
@@ -225,7 +225,7 @@ _ERRORS = tuple(name for name in __all__ if name.endswith("Error") and name not 
 _DEFINED_IN: dict[str, tuple[str, ...]] = {
     "client": ("TutuClient",),
     "errors": ("DownloadReason", "ImageTaskReason", "Outcome", "RequestWarning", *_ERRORS),
-    "batch.journal": ("JournalError",),
+    "batch.lines": ("JournalError",),
     "batch.result": ("BatchResult", "BatchStoppedError", "BatchSummary", "Budget"),
     "batch.run": ("BatchRun",),
     "streams.events": ("EventStream",),

@@ -139,7 +139,9 @@ class TutuClient(AnyEndpointCalls):
             covers them.
         on_usage: Called with a ``Spent``, what an answer used, once the answer is complete. It must be quick, and
             what it raises is only logged.
-        prices: What ``await client.prices()`` returned, of which ``Spent.cost`` is computed.
+        prices: What ``await client.prices()`` returned, of which ``Spent.cost`` is computed. Of several relays, a
+            mapping by their names: each answer costs what the page of the relay says that has answered. One page
+            alone is for the relays at its address.
         observers: Functions that get each call as an ``ObservedCall`` when it begins, and return None or a
             ``CallListener``, which is told how the call goes up to its end, or that of its stream.
             ``tutuclient.integrations.otel`` has one for traces and metrics. What they raise is only logged.
@@ -303,7 +305,9 @@ class TutuClient(AnyEndpointCalls):
 
         Nothing here knows a price by itself. The page is asked for at the relay's own address, without the key. So it
         cannot say in which group the key is: pass ``group``, where it is not in the usual one. A client that has them,
-        ``client.with_options(prices=await client.prices())``, says of each answer what it cost: ``Spent.cost``.
+        ``client.with_options(prices=await client.prices())``, says of each answer what it cost: ``Spent.cost``. Of
+        several relays it is the page of the first, ``client.with_options(relay="its name").prices()`` that of another;
+        ``prices={"its name": page, …}`` has them all, also where keys of one address are in different groups.
 
         Args:
             group: The group of the key, whose ratio is included; None for the page's "default".

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tutuclient.batch.answering import Call
 from tutuclient.batch.items import Item, Reader, Task
-from tutuclient.batch.journal import Record, read
+from tutuclient.batch.lines import Record, read
 from tutuclient.batch.run import BatchRun, Plan
 from tutuclient.pace import PaceState
 from tutuclient.testing import fails

@@ -30,7 +30,7 @@ from tutuclient import (
 )
 from tutuclient.batch.dedupe import Deduplicator, Written, holds_for_equals
 from tutuclient.batch.items import Reader
-from tutuclient.batch.journal import Record, encode, read
+from tutuclient.batch.lines import Record, encode, read
 from tutuclient.batch.result import BatchResult
 from tutuclient.testing import draws, sample_picture, says
 

@@ -12,7 +12,8 @@ from tests.batch.runs import answer, echo, pace, pairs, run_of
 from tests.leftovers import until
 from tutuclient import AuthenticationError, BatchStoppedError, BatchSummary, Budget
 from tutuclient.batch.events import Events
-from tutuclient.batch.journal import Journal, Record, read
+from tutuclient.batch.journal import Journal
+from tutuclient.batch.lines import Record, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,8 @@ import pytest
 
 from tutuclient import ConfigError
 from tutuclient.batch import folder
-from tutuclient.batch.journal import Journal, JournalError, Record, encode
+from tutuclient.batch.journal import Journal
+from tutuclient.batch.lines import JournalError, Record, encode
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,8 @@ import pytest
 
 from tests.batch.runs import full_disk
 from tutuclient import ConfigError
-from tutuclient.batch.journal import Found, Journal, JournalError, Keys, Record, encode, read, scan, whole
+from tutuclient.batch.journal import Found, Journal, scan
+from tutuclient.batch.lines import JournalError, Record, encode, read, whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,29 +111,6 @@ async def test_a_torn_tail_is_cut_off_and_written_behind(tmp_path: Path) -> None
     await write(tmp_path, [ok(3)])
     assert ids(tmp_path) == ["item1", "item3"]
     assert len(path.read_bytes().splitlines()) == 2
-
-
-@pytest.mark.parametrize("odd", ["caf\udce9", {"a\udce9": ["\ud800"]}, 2**80, {"n": -(2**70)}])
-def test_what_json_has_not_is_written_all_the_same(odd: object, tmp_path: Path) -> None:
-    line = encode(Record(k="ok", id="\udce9", key=key(1), res=odd))
-    assert whole(line[:-1])
-    path = tmp_path / "journal.jsonl"
-    path.write_bytes(line)
-    assert int(key(1), 16) in scan(path).ok
-    [record] = read(path)
-    assert record.id == "\\udce9"
-
-
-def test_a_set_of_keys_holds_what_was_added() -> None:
-    keys = Keys(range(0, 1000, 2))
-    added = [number * 0x9E3779B97F4A7C15 % 2**64 for number in range(100_000)]
-    for number in added:
-        keys.add(number)
-        keys.add(number)
-    assert all(number in keys for number in added)
-    assert 500 in keys
-    assert 501 not in keys
-    assert len(keys) == 100_000 + 500 - 1
 
 
 def zero(data: bytearray, at: int, size: int) -> None:

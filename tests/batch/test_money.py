@@ -15,13 +15,14 @@ import pytest
 from tests.batch.runs import full_disk, records
 from tests.leftovers import nothing_left, until
 from tutuclient import ConfigError, JournalError, RetryPolicy, TutuClient
-from tutuclient.batch.journal import Journal, Record
+from tutuclient.batch.journal import Journal
 from tutuclient.testing import draws, fails, rate_limited, sample_picture, serve_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tutuclient.batch.lines import Record
     from tutuclient.testing import Server
 
 pytestmark = pytest.mark.timeout(60)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tutuclient.batch import orders
-from tutuclient.batch.journal import Journal, JournalError, Lock, Record, encode, read
+from tutuclient.batch.journal import Journal, Lock
+from tutuclient.batch.lines import JournalError, Record, encode, read
 from tutuclient.batch.orders import NotOrderedError, OrderBook, OrderedBeforeError
 from tutuclient.errors import ConfigError
 

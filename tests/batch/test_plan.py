@@ -13,6 +13,7 @@ import pytest
 
 from tests.batch.test_items import OpenFile
 from tutuclient import APITimeoutError, Budget, ConfigError, TutuClient, UnexpectedResponseError, Upload, image, user
+from tutuclient.batch.lines import Record, encode
 from tutuclient.testing import sample_picture, says
 
 if TYPE_CHECKING:
@@ -119,6 +120,71 @@ async def test_another_prompt_model_or_schema_is_another_run(client: TutuClient,
             await client.map([PICTURE], prompt, journal=tmp_path, **changed).gather()
     run = client.map([PICTURE], "how?", model="m", journal=tmp_path, allow_change=True)
     assert len(await run.gather()) == 1
+
+
+@pytest.mark.parametrize("began", [{}, {"detail": "high"}, {"detail": "high", "max_side": None}, {"max_side": None}])
+async def test_a_default_that_is_said_is_the_same_run(
+    began: Any, client: TutuClient, server: Server, tmp_path: Path
+) -> None:
+    await client.map([("a", PICTURE)], "what?", journal=tmp_path, **began).gather()
+    there = (tmp_path / "run.json").read_bytes()
+    items = [("a", PICTURE), ("b", PICTURE)]
+    spelled: list[tuple[dict[str, Any], list[str]]] = [({"detail": "high"}, ["b"]), ({}, []), (began, [])]
+    for looks, asked in spelled:
+        run = client.map(items, "what?", journal=tmp_path, **looks)
+        assert [result.id for result in await run.gather()] == asked
+    assert len(server.requests) == 2
+    assert (tmp_path / "run.json").read_bytes() == there
+    others: list[dict[str, Any]] = [{"detail": "low"}, {"detail": None}, {"max_side": 9}]
+    for other in others:
+        with pytest.raises(ConfigError, match="another configuration"):
+            await client.map(items, "what?", journal=tmp_path, **other).gather()
+
+
+@pytest.mark.parametrize("said", [True, False])
+@pytest.mark.parametrize("kind", ["ok", "sent", "fail"])
+async def test_a_journal_of_an_earlier_version_is_gone_on_with(
+    kind: Any, said: bool, client: TutuClient, server: Server, tmp_path: Path
+) -> None:
+    # As client.map and the command had it: written down by them, not computed here.
+    config = {"task": "ask", "prompt": "what?", "model": "gpt-4o"} | ({"detail": "high"} if said else {})
+    (tmp_path / "run.json").write_bytes(msgspec.json.encode({"format": 1, "config": config}))
+    key = "1af9c6239616892a" if said else "72be2f6b8682bce1"
+    (tmp_path / "journal.jsonl").write_bytes(encode(Record(k=kind, id="cat", key=key)))
+    spelled: list[dict[str, Any]] = [{}, {"detail": "high"}]
+    for looks in spelled:
+        run = client.map([("cat", "https://example.org/a.png")], "what?", journal=tmp_path, **looks)
+        assert await run.gather() == []
+        found = run.summary()
+        assert (found.skipped, found.failed_before, found.unknown) == (
+            int(kind == "ok"),
+            int(kind == "fail"),
+            ["cat"] if kind == "sent" else [],
+        )
+    assert server.requests == []
+
+
+async def test_a_number_of_another_kind_is_not_asked_again_in_silence(
+    client: TutuClient, server: Server, tmp_path: Path
+) -> None:
+    items = [("a", PICTURE)]
+    await client.map(items, "what?", journal=tmp_path, temperature=0).gather()
+    with pytest.raises(ConfigError, match=r"temperature was 0, is 0\.0"):
+        await client.map(items, "what?", journal=tmp_path, temperature=0.0).gather()
+    assert len(server.requests) == 1
+
+
+async def test_a_change_that_is_allowed_is_asked_under_its_own_keys(
+    client: TutuClient, server: Server, tmp_path: Path
+) -> None:
+    spelled: list[dict[str, Any]] = [{}, {"detail": "low"}, {}, {"detail": "high"}]
+    for looks in spelled:
+        run = client.map([("a", PICTURE)], "what?", journal=tmp_path, allow_change=True, **looks)
+        await run.gather()
+    # As versions before this one did: to change back finds what was asked before.
+    assert len(server.requests) == 3
+    configs = msgspec.json.decode((tmp_path / "run.json").read_bytes())["config"]
+    assert configs["detail"] == "high"
 
 
 async def test_pace_deadline_and_stops_may_change(client: TutuClient, server: Server, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from tests.leftovers import nothing_left
 from tutuclient import BatchStoppedError, Budget, ConfigError, TutuClient, cli
 from tutuclient.batch import answer_rows, rows
 from tutuclient.batch.items import Reader
-from tutuclient.batch.journal import Record, encode
+from tutuclient.batch.lines import Record, encode
 from tutuclient.batch.orders import OrderBook
 from tutuclient.batch.rows import RowAnswerer
 from tutuclient.batch.tables import table_of
@@ -475,6 +475,23 @@ async def test_another_prompt_in_the_same_folder_is_refused(client: TutuClient, 
     await answer_rows(client, orders(0), "a", journal_dir=tmp_path, **ORDERS)
     with pytest.raises(ConfigError, match="prompt was 'a', is 'b'"):
         await answer_rows(client, orders(0), "b", journal_dir=tmp_path, **ORDERS)
+
+
+async def test_a_default_that_a_worker_says_is_the_same_order(
+    server: Server, client: TutuClient, tmp_path: Path
+) -> None:
+    rows = [{"id": "a", "image": PNG}]
+    spelled: list[dict[str, Any]] = [{}, {"detail": "high"}]
+    workers = [
+        RowAnswerer(client, "Blue", edit=True, id_column="id", journal_dir=tmp_path, **looks)
+        for looks in (*spelled, *spelled)
+    ]
+    answered = await asyncio.gather(*[worker.answer(rows) for worker in workers])
+    for worker in workers:
+        await worker.aclose()
+    assert all(row["status"] == "ok" for [row] in answered)
+    assert len({row["images"][0] for [row] in answered}) == 1
+    assert len(server.requests) == 1
 
 
 async def test_paying_twice_is_allowed_in_so_many_words(server: Server, client: TutuClient, tmp_path: Path) -> None:

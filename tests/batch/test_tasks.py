@@ -13,13 +13,14 @@ from tests.batch.runs import records
 from tests.images import png
 from tests.leftovers import until
 from tutuclient import ImageTaskError, ImageTaskTimeoutError, JournalError, TutuClient
-from tutuclient.batch.journal import Journal, Record
+from tutuclient.batch.journal import Journal
 from tutuclient.resources import image_tasks
 from tutuclient.testing import draws, queues, sends
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tutuclient.batch.lines import Record
     from tutuclient.testing import Server
 
 pytestmark = pytest.mark.timeout(60)

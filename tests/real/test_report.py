@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Error, Page, expect
 
 from tests.batch.report.samples import HOSTILE, fail, make_run, ok, sent
 from tests.real.browsing import PHONE, WIDE, chromium, watched
-from tutuclient.batch.journal import Record
+from tutuclient.batch.lines import Record
 from tutuclient.batch.report import write_report
 
 if TYPE_CHECKING:

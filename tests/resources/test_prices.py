@@ -85,6 +85,64 @@ async def test_a_cost_is_one_of_the_relay_that_has_answered_by_its_own_name_of_t
     assert costs["b"] is None
 
 
+async def test_each_relay_has_prices_of_its_own_also_two_keys_of_one(server: Server) -> None:
+    spent: list[Spent] = []
+    server.answers(*[sends(page(GPT, default=1, vip=0.5))] * 2, path="/api/pricing")
+    async with serve() as other:
+        relays = [
+            Relay(server.base_url, f"{KEY}-a", name="a"),
+            Relay(server.base_url, f"{KEY}-v", name="vip"),
+            Relay(other.base_url, f"{KEY}-b", name="b"),
+        ]
+        async with TutuClient(relays=relays) as client:
+            pages = {
+                "a": await client.prices(),
+                "vip": await client.with_options(relay="vip").prices(group="vip"),
+            }
+        async with TutuClient(relays=relays, on_usage=spent.append, prices=pages) as made:
+            for priced in (
+                made,
+                made.with_options(timeout=9),
+                client.with_options(prices=pages, on_usage=spent.append),
+            ):
+                for name in ("a", "vip", "b"):
+                    await priced.with_options(relay=name).chat.completions.create(model="gpt-4o", **HI)
+                for _ in range(3):
+                    await priced.chat.completions.create(model="gpt-4o", **HI)
+        await client.aclose()
+    assert len(spent) == 18
+    by_relay: dict[str, set[float | None]] = {}
+    for each in spent:
+        by_relay.setdefault(str(each.meta.relay), set()).add(each.cost)
+    [usual], [half], [unknown] = by_relay["a"], by_relay["vip"], by_relay["b"]
+    assert unknown is None
+    assert usual is not None
+    assert usual > 0
+    assert half == pytest.approx(usual / 2)
+
+
+async def test_prices_by_name_are_of_relays_that_there_are(server: Server, client: TutuClient) -> None:
+    own = await client.prices()
+    async with serve() as other:
+        relays = [Relay(server.base_url, KEY, name="a"), Relay(other.base_url, KEY, name="b")]
+        several = TutuClient(relays=relays)
+        wrong: list[tuple[Any, dict[str, Prices], str]] = [
+            (several, {"c": own}, "no relay is called 'c': the names are 'a', 'b'"),
+            (several, {"b": own}, r"prices\['b'\] is the page of .*, and that relay is at"),
+            (several.with_options(relay="a"), {"a": Prices()}, r"prices\['a'\] is the page of"),
+            (client, {"a": own}, "no relay is called 'a': the client has one only"),
+        ]
+        for one, pages, message in wrong:
+            with pytest.raises(ConfigError, match=message):
+                one.with_options(prices=pages)
+        with pytest.raises(ConfigError, match="the client has one only"):
+            TutuClient(KEY, server.base_url, prices={"a": own})
+        with pytest.raises(ConfigError, match="no relay is called 'c'"):
+            TutuClient(relays=relays, prices={"a": own, "c": own})
+        with pytest.raises(ConfigError, match="a mapping of such pages by the relays' names"):
+            TutuClient(relays=relays, prices={})
+
+
 async def test_points_are_those_of_the_relay(server: Server, client: TutuClient) -> None:
     server.answers(sends(page(GPT, default=1)), path="/api/pricing")
     server.answers(sends({"data": {"quota_per_unit": 1_000_000}}), path="/api/status")
@@ -131,7 +189,7 @@ async def test_several_images_are_several_calls(server: Server, client: TutuClie
 
 async def test_prices_that_are_none_are_an_error(server: Server) -> None:
     with pytest.raises(ConfigError, match=r"prices takes what await client.prices\(\) returns; got"):
-        TutuClient(KEY, server.base_url, prices={"gpt-4o": 1.0})  # type: ignore[arg-type]
+        TutuClient(KEY, server.base_url, prices={"gpt-4o": 1.0})  # type: ignore[dict-item]
     async with TutuClient(KEY, server.base_url, prices=Prices()) as client:
         await client.models.list()
 

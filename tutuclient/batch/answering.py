@@ -13,7 +13,7 @@ import msgspec
 
 from tutuclient._threads import in_thread
 from tutuclient.batch.dedupe import copied
-from tutuclient.batch.journal import Journal, JournalError, Kind, Record
+from tutuclient.batch.lines import JournalError, Kind, Record
 from tutuclient.batch.result import BatchResult, ItemOutcome
 from tutuclient.errors import APIError, ImageDownloadError, ImageTaskError, NoImageError, TutuError, printable
 from tutuclient.transport.admission import RunItem, answering_items
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tutuclient.batch.items import Item, Task
+    from tutuclient.batch.journal import Journal
     from tutuclient.types.chat import ChatCompletion
     from tutuclient.types.image_tasks import ImageTask
 

@@ -20,7 +20,7 @@ import msgspec
 
 from tutuclient._threads import in_thread
 from tutuclient.batch.items import digest, digest_of_id, loaded
-from tutuclient.batch.journal import Kind, Record, decoded, record_of, whole
+from tutuclient.batch.lines import PAID, Kind, Lines, Record, record_at
 from tutuclient.batch.result import BatchResult
 from tutuclient.errors import APIStatusError, TutuError
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tutuclient.batch.items import Item, Reader
-    from tutuclient.batch.journal import Keys
+    from tutuclient.batch.keys import Keys
 
 T = TypeVar("T")
 
@@ -38,7 +38,6 @@ _BASE_BYTES: Final = 1500  # of an entry, with what an error holds
 _CHUNK: Final = 65_536
 # These say that the request itself cannot be served; others (a limit, a key, a balance) say nothing of the next one.
 _OF_THE_CONTENT: Final = frozenset({400, 413, 415, 422})
-_MADE: Final = frozenset({"done", "unknown"})  # outcomes of an order that was made, or may have been
 
 
 class Deduplicator(Generic[T]):
@@ -171,7 +170,7 @@ class Deduplicator(Generic[T]):
                 return None
             result.images = [self._written.path.parent / "images" / name for name, _ in record.img]
             return result
-        may_be_made = record.k == "sent" or (record.k == "fail" and record.outcome in _MADE)
+        may_be_made = record.k == "sent" or (record.k == "fail" and record.outcome in PAID)
         # Whether its own order is made again, or its task waited for, is decided before it comes here.
         is_its_own = record.key == f"{item.key:016x}" or record.same == item.id
         if not may_be_made or is_its_own or not self._orders or self._resend_unknown:
@@ -192,7 +191,7 @@ class _Head(msgspec.Struct):
     eq: str = ""
 
 
-_head_decoder = msgspec.json.Decoder(_Head)
+_heads: Final = Lines(_Head)
 
 
 class Written:
@@ -213,12 +212,9 @@ class Written:
         self.was_read = True
         found: list[tuple[int, int]] = []
         with self.path.open("rb") as file:
-            file.seek(self._end)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                at, self._end = self._end, self._end + len(line)
-                if whole(line[:-1]) and (head := decoded(_head_decoder, line[:-1])).eq:
+            for at, end, head in _heads.read(file, self._end):
+                self._end = end
+                if head is not None and head.eq:
                     found.append((int(head.eq, 16), at))
                 if len(found) >= _CHUNK:
                     self._add(found)
@@ -235,13 +231,8 @@ class Written:
         for keys, places in reversed(self._chunks):
             at = bisect_right(keys, key) - 1
             if at >= 0 and keys[at] == key:
-                return await in_thread(self._read, places[at])
+                return await in_thread(record_at, self.path, places[at])
         return None
-
-    def _read(self, place: int) -> Record | None:
-        with self.path.open("rb") as file:
-            file.seek(place)
-            return record_of(file.readline()[:-1])
 
 
 def holds_for_equals(result: BatchResult[Any], *, orders: bool) -> bool:
@@ -252,7 +243,7 @@ def holds_for_equals(result: BatchResult[Any], *, orders: bool) -> bool:
     gone the next time, each item is asked for itself.
     """
     error = result.error
-    if error is None or (orders and result.outcome in _MADE):
+    if error is None or (orders and result.outcome in PAID):
         return True
     if isinstance(error, APIStatusError):
         return error.status_code in _OF_THE_CONTENT

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 from tutuclient import __version__
-from tutuclient.batch.journal import Record
+from tutuclient.batch.lines import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable

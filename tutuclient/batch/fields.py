@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from tutuclient.resources.options import CallOptions
 from tutuclient.types.chat import ParseFields
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 Durability: TypeAlias = Literal["written", "synced"]
 OnExit: TypeAlias = Literal["settle", "cancel"]
+
+# How closely images are looked at unless a run is told otherwise. To say so is to say nothing: it is the same run.
+# Folders of runs are read by these, so another default needs another version of their format.
+LOOKS: Final[dict[str, Any]] = {"detail": "high", "max_side": None}
 
 
 class MapFields(ParseFields, CallOptions, total=False):

@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 import msgspec
 
 from tutuclient.batch.items import digest_of_id
-from tutuclient.batch.journal import VERSION, JournalError, Kind, Record, decoded, whole
+from tutuclient.batch.journal import VERSION
+from tutuclient.batch.lines import PAID, JournalError, Kind, Lines, record_at, records
 from tutuclient.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
     from pathlib import Path
+
+    from tutuclient.batch.lines import Record
 
 T = TypeVar("T")
 
@@ -31,8 +34,6 @@ _OK: Final = 2
 _SKIP: Final = 3  # an order that was not done, such as one that was refused and had to wait
 _FAIL: Final = 4  # and from here on, by the class of the error
 _STATES: Final[dict[Kind, int]] = {"sent": _OPEN, "ok": _OK, "skip": _SKIP, "fail": _FAIL}
-# Of a failed item: it was done or may have been, so it is billed.
-_BILLED: Final = frozenset({"unknown", "done"})
 
 
 class RunConfig(msgspec.Struct, kw_only=True):
@@ -140,9 +141,10 @@ def results(folder: Path) -> Iterator[Record]:
 def events(folder: Path) -> Iterator[Record]:
     """Yield the events of a run (``k="ev"``), in their order. Errors as for ``results``."""
     config(folder)
-    for _, line in _lines(folder / _JOURNAL):
-        if line is not None and decoded(_kinds, line).k == "ev":
-            yield decoded(_records, line)
+    path = folder / _JOURNAL
+    for at, kind in _read(path, _kinds):
+        if kind is not None and kind.k == "ev" and (record := record_at(path, at)) is not None:
+            yield record
 
 
 def status(folder: Path) -> Status:
@@ -167,7 +169,7 @@ def status(folder: Path) -> Status:
                         messages.setdefault(record.cls, record.err)
                     if state == _TASK:
                         tasks.append(record.id)
-                    elif record.k == "sent" or record.outcome in _BILLED:
+                    elif record.k == "sent" or record.outcome in PAID:
                         unknown.append(record.id)
     failed = {name: counts[_FAIL + at] for at, name in enumerate(index.classes) if _FAIL + at in counts}
     return Status(
@@ -205,20 +207,16 @@ class _Head(msgspec.Struct):
     img: list[Any] = []
 
 
-_kinds = msgspec.json.Decoder(_Kind)
-_heads = msgspec.json.Decoder(_Head)
-_records = msgspec.json.Decoder(Record)
+_kinds: Final = Lines(_Kind)
+_heads: Final = Lines(_Head)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
-    """Yield where each line begins, and the line; None in place of one that is damaged."""
-    at = 0
+def _read(path: Path, lines: Lines[T]) -> Iterator[tuple[int, T | None]]:
+    """Yield where each line begins, and what it says; None of one that is damaged."""
     try:
         with path.open("rb") as file:
-            for line in file:
-                if line.endswith(b"\n"):  # Else it is torn, or being written just now.
-                    yield at, line[:-1] if whole(line[:-1]) else None
-                at += len(line)
+            for at, _, line in lines.read(file):
+                yield at, line
     except FileNotFoundError:  # The run was stopped before its first item.
         return
     except OSError as error:
@@ -274,12 +272,12 @@ class _Index:
         self._heaps: list[array[int]] = [array("Q") for _ in range(_HEAPS)]
         self._places: dict[str, int] = {}
         whole_lines = 0
-        for at, line in _lines(path):
-            if line is None:
+        for at, head in _read(path, _heads):
+            if head is None:
                 self.damaged += 1
             else:
                 whole_lines += 1
-                self._note(decoded(_heads, line), at)
+                self._note(head, at)
         if self.damaged and not whole_lines:
             raise JournalError(
                 f"the journal {printable(str(path))} is damaged: not one of its {self.damaged} lines is as it was "
@@ -304,7 +302,7 @@ class _Index:
         found = digest_of_id(head.id)
         self._heaps[found % _HEAPS].extend((found, len(self.states)))
         self.states.append(state)
-        self.billed.append(state >= _FAIL and head.outcome in _BILLED)
+        self.billed.append(state >= _FAIL and head.outcome in PAID)
         self.keyless.append(not head.key)
         self.images.append(min(len(head.img), _MOST))
         self._keys.append(int(head.key or "0", 16))
@@ -357,4 +355,4 @@ class _Index:
     def read(self, file: BufferedReader, line: int) -> Record:
         """Read the record of a line."""
         file.seek(self._offsets[line])
-        return decoded(_records, file.readline().rstrip(b"\n"))
+        return records.one(file.readline().rstrip(b"\n"))

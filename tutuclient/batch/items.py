@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 import msgspec
 
 from tutuclient._threads import in_thread
-from tutuclient.batch.journal import encodable
+from tutuclient.batch.lines import encodable
 from tutuclient.errors import ConfigError, MediaError, printable
 from tutuclient.media.parts import ImagePart
 from tutuclient.media.remote import VERSIONS, is_remote, waiting_file
@@ -88,6 +88,10 @@ class Reader:
         self._keyed = keyed
         self._prompt = prompt
         self._shared = digest(dict(shared))
+
+    def follow(self, config: Mapping[str, Any]) -> None:
+        """Build the keys with what all answers depend on as a run's folder has it: task, prompt, and ``shared``."""
+        self._shared = digest({name: value for name, value in config.items() if name not in {"task", "prompt"}})
 
     def read(self, given: Any, index: int) -> Item:
         """Return an item. One that cannot be sent has its ``fault``: it is no reason to stop the others.

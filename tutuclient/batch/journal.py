@@ -1,9 +1,7 @@
 """The journal of a run: one line for each result, on disk before the caller sees it, read again when the run goes on.
 
 A run's folder holds ``run.json`` (what the run is), ``journal.jsonl`` (append-only, one writer), ``LOCK`` and
-``images/``. Each line is one JSON object whose last key is ``crc``, the CRC-32 of the bytes before it, so that ``jq``
-and pandas read the file as it is. A line counts only if its CRC matches: what a crash or a power cut has torn is left
-out, never guessed.
+``images/``. What a line is stands in ``lines``.
 
 A result is written (safe from ``kill -9``) before it is handed on, and synced (safe from power loss) within 100 ms or
 256 records. An **intent** is written and synced before a request that makes an image, when the relay's pace has let it
@@ -19,224 +17,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import os
 import queue
 import threading
 import time
-import zlib
 from array import array
-from bisect import bisect_left
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
 from tutuclient._threads import in_thread
-from tutuclient.errors import ConfigError, TutuError, printable
-from tutuclient.types.json import is_list, is_object
+from tutuclient.batch.fields import LOOKS
+from tutuclient.batch.keys import Keys
+from tutuclient.batch.lines import PAID, Head, JournalError, Lines, encode
+from tutuclient.errors import ConfigError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-T = TypeVar("T")
-
-Kind: TypeAlias = Literal["sent", "ok", "fail", "skip", "ev"]
+    from tutuclient.batch.lines import Record
 
 VERSION: Final = 1
 _NAME: Final = "journal.jsonl"
 _SYNC_S: Final = 0.1
 _SYNC_RECORDS: Final = 256
-_SHARD_BITS: Final = 12  # a million keys are 244 in each, which one is inserted into in a microsecond
-_SHIFT: Final = 64 - _SHARD_BITS
 _GATHER_S: Final = 0.002
 _JOINED: Final = 512  # records that are written at once
-_CRC: Final = b',"crc":"'
-_TAIL_BYTES: Final = len(_CRC) + 8 + len(b'"}')
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-class JournalError(TutuError):
-    """The journal could not be written, or does not belong to this run. Nothing that it holds is lost."""
 
 
 class JournalInUseError(JournalError):
     """Another process writes to the journal."""
 
 
-class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """A line of the journal.
-
-    Attributes:
-        k: ``sent`` (an intent), ``ok``, ``fail``, ``skip`` (not done, for a reason that is not the item's, such as a
-            refusal or the run's end: it is done when the run goes on) or ``ev`` (an event of the run).
-        ev: Of an event what it is: ``start``, ``rate``, ``pause`` or ``stop``; ``res`` has its numbers.
-        id: The item's name.
-        key: The digest of all that its answer depends on, as 16 hexadecimal digits; "" of an item that could not be
-            read, which a later part of the run tries again.
-        t: When it was written, in seconds since the epoch.
-        att: Attempts.
-        st: The HTTP status.
-        cls: The class of the error.
-        outcome: What the error says of the outcome.
-        dur: Seconds from admission to the answer's end; of what failed, from its start in the run.
-        tin: Tokens of the prompt.
-        tout: Tokens of the answer.
-        rid: The relay's request id.
-        task: The id of an image task: of a ``sent``, of the one that the order was answered with.
-        url: Where the relay wants to be asked for the task; "" where it does not say.
-        rel: The relay that it was sent to, by name, where the client has several; else "".
-        model: The model that answered.
-        fin: The finish reason.
-        res: The text, or the parsed value.
-        img: Files under ``images/``, each with its SHA-256.
-        err: The error's message, at most 2 kB.
-        eq: Where equal items are asked once, the digest of the content; else "".
-        same: The id of the equal item whose answer, or error, this is; "" for an item that was asked for itself.
-    """
-
-    k: Kind
-    ev: str = ""
-    id: str = ""
-    key: str = ""
-    t: float = 0.0
-    att: int = 0
-    st: int = 0
-    cls: str = ""
-    outcome: str = ""
-    dur: float = 0.0
-    tin: int | None = None
-    tout: int | None = None
-    rid: str = ""
-    task: str = ""
-    url: str = ""
-    rel: str = ""
-    model: str = ""
-    fin: str = ""
-    res: Any = None
-    img: list[tuple[str, str]] = []
-    err: str = ""
-    eq: str = ""
-    same: str = ""
-
-
-class Head(msgspec.Struct):
-    """What going on needs of a line; the rest is not decoded."""
-
-    k: Kind
-    key: str = ""
-    id: str = ""
-    task: str = ""
-    url: str = ""
-    rel: str = ""
-    outcome: str = ""
-
-
-# Of a failed order of an image: it was made or may have been, so it is paid for, and is not ordered again by itself.
-_PAID: Final = frozenset({"unknown", "done"})
-
-_encoder = msgspec.json.Encoder()
-_head_decoder = msgspec.json.Decoder(Head)
-_record_decoder = msgspec.json.Decoder(Record)
-
-
-def encode(record: Record) -> bytes:
-    """Return a record as a line, with its CRC and newline."""
-    try:
-        body = _encoder.encode(record)[:-1]
-    except (ValueError, OverflowError, TypeError):
-        # Lone surrogates of a file's name or of a relay, numbers beyond 64 bits: it is written all the same.
-        body = json.dumps(_writable(msgspec.to_builtins(record, enc_hook=repr))).encode()[:-1]
-    return b'%b%b%08x"}\n' % (body, _CRC, zlib.crc32(body))
-
-
-def _writable(value: Any) -> Any:
-    if isinstance(value, str):
-        return encodable(value)
-    if is_object(value):
-        return {encodable(str(name)): _writable(each) for name, each in value.items()}
-    return [_writable(each) for each in value] if is_list(value) else value
-
-
-def encodable(text: str) -> str:
-    """Return text that UTF-8 has: lone surrogates, as in names of files that are not UTF-8, become escapes."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def whole(line: bytes) -> bool:
-    """Return whether a line (without its newline) is as it was written."""
-    cut = len(line) - _TAIL_BYTES
-    if cut < 1 or not line.endswith(b'"}') or line[cut : cut + len(_CRC)] != _CRC:
-        return False
-    try:
-        return int(line[cut + len(_CRC) : -2], 16) == zlib.crc32(line[:cut])
-    except ValueError:
-        return False
-
-
-def decoded(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
-    """Return what a line says that is as it was written.
-
-    Raises:
-        JournalError: A later version wrote it. To leave it out could be to order an image twice.
-    """
-    try:
-        return decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeError) as error:
-        shown = printable(line[:80].decode(errors="replace"))
-        raise JournalError(
-            f"the journal has a line that this version of tutuclient cannot read ({printable(str(error))}): use the "
-            f"version that wrote it, or a later one; it begins with {shown}"
-        ) from error
-
-
-def record_of(line: bytes) -> Record | None:
-    """Return the record of a line (without its newline), or None when it is not as it was written."""
-    return decoded(_record_decoder, line) if whole(line) else None
-
-
-def read(path: Path) -> Iterator[Record]:
-    """Yield the records of a journal that are whole, in their order."""
-    with path.open("rb") as file:
-        for line in file:
-            if whole(bare := line.rstrip(b"\n")):
-                yield decoded(_record_decoder, bare)
-
-
-class Keys:
-    """A set of keys in some nine bytes each, where a set takes eighty: sorted arrays, by the first bits of the key."""
-
-    def __init__(self, keys: Iterable[int] = ()) -> None:
-        self._shards: dict[int, array[int]] = {}
-        for key in keys:
-            self._shard(key).append(key)
-        for first, shard in self._shards.items():
-            self._shards[first] = array("Q", sorted(set(shard)))
-
-    def __contains__(self, key: int) -> bool:
-        shard = self._shard(key)
-        at = bisect_left(shard, key)
-        return at < len(shard) and shard[at] == key
-
-    def __len__(self) -> int:
-        return sum(map(len, self._shards.values()))
-
-    def add(self, key: int) -> bool:
-        """Add a key; return whether it is new."""
-        shard = self._shard(key)
-        at = bisect_left(shard, key)
-        if at < len(shard) and shard[at] == key:
-            return False
-        shard.insert(at, key)
-        return True
-
-    def _shard(self, key: int) -> array[int]:
-        first = key >> _SHIFT
-        found = self._shards.get(first)
-        if found is None:
-            found = self._shards[first] = array("Q")
-        return found
+heads: Final = Lines(Head)
 
 
 class Found(NamedTuple):
@@ -275,19 +90,15 @@ def scan(path: Path) -> Found:
     again: Counter[int] = Counter()  # How many intents of a key are open besides its first.
     damaged = end = lines = 0
     with path.open("rb") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                break
-            end += len(line)
-            if not whole(line[:-1]):
+        for _, end, head in heads.read(file):  # noqa: B007  (the last one's is needed)
+            if head is None:
                 damaged += 1
                 continue
             lines += 1
-            head = decoded(_head_decoder, line[:-1])
             if not head.key:
                 continue
             key = int(head.key, 16)
-            if head.k == "fail" and head.outcome in _PAID and key in intents:
+            if head.k == "fail" and head.outcome in PAID and key in intents:
                 continue
             if head.k == "sent":
                 again[key] += key in intents and not head.task
@@ -528,11 +339,13 @@ class Journal:
     Attributes:
         folder: Where it is.
         path: The file of its lines.
+        config: What the answers depend on, as the folder has it: see ``check_config``.
         found: What it held when it was opened.
     """
 
-    def __init__(self, folder: Path, found: Found, lock: Lock, writer: Writer) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], found: Found, lock: Lock, writer: Writer) -> None:
         self.folder = folder
+        self.config = config
         self.path: Path = folder / _NAME
         self.found = found
         self._lock = lock
@@ -553,14 +366,14 @@ class Journal:
         """
         opening = asyncio.ensure_future(in_thread(_prepare, folder, config, allow_change))
         try:
-            lock, found = await asyncio.shield(opening)
+            lock, found, there = await asyncio.shield(opening)
         except asyncio.CancelledError:
             # Its thread goes on all the same, and takes the lock.
             opening.add_done_callback(_release)
             await asyncio.wait([opening])
             raise
         try:
-            return cls(folder, found, lock, Writer(folder / _NAME, found.end))
+            return cls(folder, there, found, lock, Writer(folder / _NAME, found.end))
         except OSError as error:
             lock.release()
             raise _not_written(folder, "begun", error) from error
@@ -584,7 +397,7 @@ class Journal:
             self._lock.release()
 
 
-def _prepare(folder: Path, config: dict[str, Any], allow_change: bool) -> tuple[Lock, Found]:
+def _prepare(folder: Path, config: dict[str, Any], allow_change: bool) -> tuple[Lock, Found, dict[str, Any]]:
     path = folder / _NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -595,11 +408,11 @@ def _prepare(folder: Path, config: dict[str, Any], allow_change: bool) -> tuple[
     try:
         if not began:  # First, so that one that is missing later was lost.
             path.touch()
-        check_config(folder, config, allow_change=allow_change)
+        there = check_config(folder, config, allow_change=allow_change)
         found = scan(path) if path.exists() else None
         if began:
             _check_found(folder, found)
-        return lock, found or scan(path)
+        return lock, found or scan(path), there
     except OSError as error:
         if not began:
             path.unlink(missing_ok=True)
@@ -635,7 +448,7 @@ def _check_found(folder: Path, found: Found | None) -> None:
     )
 
 
-def _release(opening: asyncio.Future[tuple[Lock, Found]]) -> None:
+def _release(opening: asyncio.Future[tuple[Lock, Found, dict[str, Any]]]) -> None:
     if not opening.cancelled() and opening.exception() is None:
         opening.result()[0].release()
 
@@ -652,8 +465,16 @@ def _shown(config: dict[str, Any], name: str) -> str:
     return printable(repr(config[name]), 80) if name in config else "not set"
 
 
-def check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -> None:
+def _written(value: Any) -> bytes:
+    # The keys of items are made of this: 0 and 0.0 are equal, and items of the one would all be new with the other.
+    return msgspec.json.encode(value, order="deterministic")
+
+
+def check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) -> dict[str, Any]:
     """Check that a folder's run, if there is one, has this configuration, and write it down.
+
+    Returns it as the folder has it. That is another one where a default is said in one and not in the other: the keys
+    of the run are digests of it as it was said, and with another one each item would be new, and paid for again.
 
     Raises:
         ConfigError: It has another one, or cannot be read.
@@ -672,10 +493,12 @@ def check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) ->
             f"version of tutuclient knows those up to {VERSION}"
         )
     before: dict[str, Any] = {} if there is None else there.get("config") or {}
-    if there is not None and before == config:
-        return
+    if there is not None and _written(before) == _written(config):
+        return config
     if there is not None and not allow_change:
-        names = sorted(name for name in {*config, *before} if config.get(name) != before.get(name))
+        if _written({**LOOKS, **before}) == _written({**LOOKS, **config}):
+            return before
+        names = sorted(name for name in {*config, *before} if _written(config.get(name)) != _written(before.get(name)))
         changed = "; ".join(f"{name} was {_shown(before, name)}, is {_shown(config, name)}" for name in names)
         raise ConfigError(
             f"the run in {printable(str(folder))} was begun with another configuration ({changed}): choose another "
@@ -693,3 +516,4 @@ def check_config(folder: Path, config: dict[str, Any], *, allow_change: bool) ->
         part.unlink(missing_ok=True)
         raise
     sync_folder(folder)
+    return config

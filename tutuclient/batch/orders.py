@@ -17,29 +17,17 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import msgspec
-
 from tutuclient._threads import in_thread
-from tutuclient.batch.journal import (
-    Found,
-    Head,
-    Journal,
-    JournalError,
-    JournalInUseError,
-    Keys,
-    Lock,
-    Record,
-    check_config,
-    decoded,
-    note_intent,
-    record_of,
-    whole,
-)
+from tutuclient.batch.journal import Found, Journal, JournalInUseError, Lock, check_config, heads, note_intent
+from tutuclient.batch.keys import Keys
+from tutuclient.batch.lines import PAID, JournalError, Record, record_at
 from tutuclient.errors import ConfigError, TutuError, printable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
+
+    from tutuclient.batch.lines import Head
 
 _NAME: Final = "journal.jsonl"
 _LOCK_EVERY_S: Final = 0.002
@@ -48,7 +36,6 @@ _LOOK_EVERY_S: Final = 0.5
 _MOST_WRITERS: Final = 10_000
 _LEFT: Final = "CancelledError"
 _OPENED: Final = "opened"
-_PAID: Final = frozenset({"unknown", "done"})
 
 
 class OrderedBeforeError(TutuError):
@@ -72,13 +59,6 @@ class OrderedBeforeError(TutuError):
 
 class NotOrderedError(TutuError):
     """An order that another run or process had made is not made after all."""
-
-
-class _Head(Head):
-    ev: str = ""
-
-
-_head_decoder = msgspec.json.Decoder(_Head)
 
 
 class _Place(NamedTuple):
@@ -152,7 +132,9 @@ class OrderBook:
         except OSError as error:
             raise ConfigError(f"the folder {printable(str(folder))} cannot be used: {error.strerror}") from error
         async with self._lock():
-            await in_thread(lambda: check_config(folder, {"orders": "shared", **config}, allow_change=allow_change))
+            wanted = {"orders": "shared", **config}
+            there = await in_thread(lambda: check_config(folder, wanted, allow_change=allow_change))
+            config = {name: value for name, value in there.items() if name != "orders"}
             for number in range(_MOST_WRITERS):
                 # One that nobody holds is gone on with: else each restart of a worker would leave a folder behind.
                 with contextlib.suppress(JournalInUseError):
@@ -198,15 +180,12 @@ class OrderBook:
 
     def _read(self, log: _Log) -> None:
         with log.path.open("rb") as file:
-            file.seek(log.end)
-            for line in file:
-                if not line.endswith(b"\n"):  # It is being written.
-                    break
-                if whole(line[:-1]):
-                    self._note(log, decoded(_head_decoder, line[:-1]))
-                log.end += len(line)
+            for _, end, head in heads.read(file, log.end):
+                if head is not None:
+                    self._note(log, head)
+                log.end = end
 
-    def _note(self, log: _Log, head: _Head) -> None:
+    def _note(self, log: _Log, head: Head) -> None:
         if head.ev == _OPENED:  # By another process: what is open is of one before it.
             log.ended.update(log.open)
         if not head.key:
@@ -222,7 +201,7 @@ class OrderBook:
             found.ok.add(key)
             self._close(log, key)
             self._ends[key] = _Place(log, log.end)
-        elif head.k == "fail" and head.outcome in _PAID and key in log.open:
+        elif head.k == "fail" and head.outcome in PAID and key in log.open:
             log.ended.add(key)
             if key not in found.ok:  # By an order before or after this one: the image is there.
                 self._ends[key] = _Place(log, log.end)
@@ -306,7 +285,7 @@ class OrderBook:
                 break
             await asyncio.sleep(_LOOK_EVERY_S)
         place = self._ends.get(key)
-        record = None if place is None else await in_thread(_record_at, place)
+        record = None if place is None else await in_thread(record_at, place.log.path, place.offset)
         is_open = key in self.found.open
         if place is None and not is_open:
             raise NotOrderedError(
@@ -314,15 +293,9 @@ class OrderBook:
                 "and it may be asked again",
                 outcome="not_sent",
             )
-        if is_open and record is not None and record.outcome not in _PAID:  # It is of an order before the open one.
+        if is_open and record is not None and record.outcome not in PAID:  # It is of an order before the open one.
             return None
         return record
-
-
-def _record_at(place: _Place) -> Record | None:
-    with place.log.path.open("rb") as file:
-        file.seek(place.offset)
-        return record_of(file.readline().rstrip(b"\n"))
 
 
 class _Share(Journal):
@@ -336,6 +309,7 @@ class _Share(Journal):
     def __init__(self, book: OrderBook, own: Journal) -> None:
         # Not by the constructor of a journal: its lock and its writer are the other's.
         self.folder = book.folder
+        self.config = own.config
         self.path = own.path
         self.found = book.found
         self._book = book

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from tutuclient import wire
 from tutuclient.batch.answering import Call
-from tutuclient.batch.fields import MapFields, OnExit
+from tutuclient.batch.fields import LOOKS, MapFields, OnExit
 from tutuclient.batch.items import UNWRITTEN, Item, Reader, Task, digest, loaded
 from tutuclient.batch.progress import Progress
 from tutuclient.batch.result import Budget
@@ -221,7 +221,7 @@ def _check_images(task: Task, options: Mapping[str, Any], response_format: objec
         raise ConfigError(
             f"{task}=True needs journal=: a folder for the images, and for the orders, so that none is paid for twice"
         )
-    if task == "generate" and not {"detail", "max_side"}.isdisjoint(options):
+    if task == "generate" and not LOOKS.keys().isdisjoint(options):
         raise ConfigError("detail and max_side are for images that are sent; generate sends none")
 
 
@@ -275,7 +275,7 @@ def _shared(ask: _Ask, options: Mapping[str, Any]) -> dict[str, Any]:
         name: value if isinstance(value, str | int | float | None) else f"{digest(value):016x}"
         for name, value in kept.items()
     }
-    shared |= {name: options[name] for name in ("detail", "max_side") if name in options}
+    shared |= {name: options[name] for name in LOOKS if name in options}
     asked = ask.response_format
     if asked is not UNSET:
         shape = Shape(asked, "response_format").schema if is_format(asked) else asked
@@ -290,10 +290,7 @@ async def _send(calls: Calls, ask: _Ask, options: Mapping[str, Any], item: Item)
     fields = {**ask.fields, **item.fields}
     if ask.task == "generate":
         return cast("ChatCompletion", await calls.generate(item.prompt, **fields))
-    looks = {
-        "detail": fields.pop("detail", options.get("detail", "high")),
-        "max_side": fields.pop("max_side", options.get("max_side")),
-    }
+    looks = {name: fields.pop(name, options.get(name, usual)) for name, usual in LOOKS.items()}
     if ask.task == "edit":
         sources = [await loaded(source) for source in item.sources]
         return cast("ChatCompletion", await calls.edit(sources, item.prompt, **looks, **fields))

@@ -42,7 +42,7 @@ import msgspec
 from tutuclient.batch.answering import builtins_of
 from tutuclient.batch.fields import MapFields
 from tutuclient.batch.items import digest_of_id
-from tutuclient.batch.journal import Keys
+from tutuclient.batch.keys import Keys
 from tutuclient.batch.orders import NotOrderedError, OrderBook, OrderedBeforeError
 from tutuclient.batch.plan import Calls, plan_run
 from tutuclient.batch.result import BatchResult, BatchStoppedError
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from tutuclient.batch.items import Item
-    from tutuclient.batch.journal import Record
+    from tutuclient.batch.lines import Record
     from tutuclient.batch.result import BatchSummary
     from tutuclient.batch.run import BatchRun
     from tutuclient.settings import RetryPolicy

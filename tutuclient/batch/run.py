@@ -17,7 +17,9 @@ from tutuclient.batch.answering import Answering, Call, Order
 from tutuclient.batch.dedupe import Deduplicator
 from tutuclient.batch.events import Events
 from tutuclient.batch.items import digest_of_id
-from tutuclient.batch.journal import Journal, JournalError, Keys
+from tutuclient.batch.journal import Journal
+from tutuclient.batch.keys import Keys
+from tutuclient.batch.lines import JournalError
 from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget, StopReason
 from tutuclient.errors import (
     APIConnectionError,
@@ -182,6 +184,8 @@ class BatchRun(Generic[T]):
             opens = partial(Journal.open, plan.folder) if plan.orders is None else plan.orders.join
             self._journal = await opens(plan.config, allow_change=plan.allow_change)
             self._summary.damaged = self._journal.found.damaged
+            if self._journal.config != plan.config:
+                self._reader.follow(self._journal.config)
         self._answering = Answering(
             plan.task,
             plan.call,

@@ -74,7 +74,7 @@ class Spent(msgspec.Struct, frozen=True, kw_only=True):
         usage: What the relay says it used: a ``Usage``, or what the endpoint has in its place.
         meta: How the call went.
         cost: What that costs by the client's ``prices``, in their unit; None without prices, where they or the usage
-            do not say, and, of several relays, where another has answered than the one whose prices they are.
+            do not say, and, of several relays, where one has answered whose prices they are not.
     """
 
     what: str
@@ -118,10 +118,16 @@ def _listener(value: Any, name: str) -> Any:
     return value
 
 
-def _prices(value: Any, name: str) -> Prices:
-    if not isinstance(value, Prices):
-        raise ConfigError(f"{name} takes what await client.prices() returns; got {shown(value)}")
-    return value
+def _prices(value: Any, name: str) -> Prices | dict[str, Prices]:
+    if isinstance(value, Prices):
+        return value
+    pages: dict[str, Any] = dict(value) if isinstance(cast("object", value), Mapping) else {}
+    if not pages or not all(isinstance(page, Prices) for page in pages.values()):
+        raise ConfigError(
+            f"{name} takes what await client.prices() returns; got {shown(value)}. A client of several relays takes a "
+            "mapping of such pages by the relays' names, too"
+        )
+    return pages
 
 
 def _middleware(value: Any, name: str) -> tuple[Middleware, ...]:
@@ -185,7 +191,7 @@ class Changes(TypedDict, total=False):
     middleware: Sequence[Middleware] | None
     attempt_middleware: Sequence[Middleware] | None
     on_usage: Callable[[Spent], object] | None
-    prices: Prices | None
+    prices: Prices | Mapping[str, Prices] | None
     observers: Sequence[Observer] | None
 
 
@@ -245,7 +251,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
     attempt_middleware: Annotated[tuple[Middleware, ...], _middleware] = ()
     on_usage: Annotated[Callable[[Spent], object] | None, _listener] = None
-    prices: Annotated[Prices | None, _prices] = None
+    prices: Annotated[Prices | Mapping[str, Prices] | None, _prices] = None
     observers: Annotated[tuple[Observer, ...], _observers] = ()
     relays: tuple[Settings, ...] = ()
     relay: Traits | None = None
@@ -333,12 +339,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         route = made.route  # A proxy that cannot be used is told of now, and not by the first call.
         if route is not None and route.is_socks and made.has_door:
             raise ConfigError(f"{route} cannot be used beside connector= or session=: SOCKS is a connector of its own")
-        return made
+        return made.priced()
 
     @classmethod
     def _of_several(cls, relays: Sequence[Relay], user_agent: str, options: Any) -> Settings:
         """Build the settings of a client of several relays, each as if it were the only one."""
         found: list[Settings] = []
+        prices = options.pop("prices", None)
         for number, relay in enumerate(relays):
             rate: Any = {} if relay.rate is None else {"rate": relay.rate}
             try:
@@ -354,7 +361,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if given.rate is not None and each.rate is not None:
                 rates[each.counted_as] = min(each.rate, rates.get(each.counted_as, each.rate))
         shared = [msgspec.structs.replace(each, rate=rates.get(each.counted_as, each.rate)) for each in found]
-        return msgspec.structs.replace(shared[0], relay=None, relays=tuple(shared))
+        made = msgspec.structs.replace(shared[0], relay=None, relays=tuple(shared))
+        return made if prices is None else made.changed(prices=prices)
+
+    def priced(self) -> Settings:
+        """Return settings in which each relay has its own page of prices, where they are by the relays' names.
+
+        Raises:
+            ConfigError: A name is no relay's, or a page another's.
+        """
+        pages = self.prices
+        if not isinstance(pages, Mapping):
+            return self
+        if self.relay is None:
+            for name in pages:
+                self.at(name)
+            return msgspec.structs.replace(self, prices=None)  # Its relays have theirs.
+        page = pages.get(self.relay.name)
+        if page is not None and origin_of(page.source) != self.origin:
+            raise ConfigError(
+                f"prices[{self.relay.name!r}] is the page of {shown(page.source)}, and that relay is at {self.origin}"
+            )
+        return msgspec.structs.replace(self, prices=page)
 
     def at(self, relay: str) -> Settings:
         """Return the settings for one of several relays.
@@ -408,7 +436,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             fields["default_query"] = {**settings.default_query, **fields["default_query"]}
         if base_url is not None:
             fields |= {"base_url": clean_base_url(base_url), "url_variable": ""}
-        return msgspec.structs.replace(settings, **fields)
+        return msgspec.structs.replace(settings, **fields).priced()
 
     def packed(self) -> Settings:
         """Return these settings as they are pickled: a key that was read from the environment stays there."""

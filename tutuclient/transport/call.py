@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from tutuclient._logger import logger
 from tutuclient.errors import ConfigError, printable
 from tutuclient.settings import SecretBytes, Spent, masked, merged_headers, origin_of
+from tutuclient.types.prices import Prices
 
 if TYPE_CHECKING:
     from tutuclient._meta import Meta
@@ -160,7 +161,7 @@ class Call:
 
     def _cost(self, usage: object) -> float | None:
         prices, model, relay = self.settings.prices, self.model, self.settings.relay
-        if prices is None:
+        if not isinstance(prices, Prices):
             return None
         if relay is not None:
             # A page speaks of its own relay alone, and by its own names.

@@ -6,7 +6,7 @@ import ast
 import json
 from typing import TYPE_CHECKING, Any
 
-from tutuclient.batch.journal import Record, encode
+from tutuclient.batch.lines import Record, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.batch.report.samples import BEGAN, fail, ok, sent
-from tutuclient.batch.journal import Record
+from tutuclient.batch.lines import Record
 from tutuclient.batch.report.figures import Figures, Timeline, course, latency, may_be_paid_for, status_of
 
 

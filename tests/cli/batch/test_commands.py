@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.conftest import KEY, Done, one_line, size_of
+from tutuclient import TutuClient
+from tutuclient.cli.batch.sources import open_source
 from tutuclient.testing import Server, draws, fails, rate_limited, sample_picture, says
 
 if TYPE_CHECKING:
@@ -48,6 +51,21 @@ def test_a_folder_is_answered_and_the_same_command_again_sends_nothing(
     Path("photos/f.png").write_bytes(sample_picture())
     assert tutu("batch", "run", "photos", WHAT, "-o", "run").code == 0
     assert asked(relay) == 6
+
+
+@pytest.mark.parametrize("first", ["command", "map"])
+def test_the_same_in_python_is_the_same_run(first: str, tutu: Callable[..., Done], relay: Server) -> None:
+    async def in_python() -> None:
+        source = open_source(["photos"], Path.cwd(), Path.cwd() / "run", {"image"})
+        async with TutuClient(KEY, relay.base_url) as client:
+            await client.map(source.items(), WHAT, journal="run").gather()
+
+    for which in (first, "map", "command"):
+        if which == "map":
+            asyncio.run(in_python())
+        else:
+            assert tutu("batch", "run", "photos", WHAT, "-o", "run").code == 0
+        assert asked(relay) == 5
 
 
 def test_no_key_is_written_anywhere(tutu: Callable[..., Done]) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.batch.runs import full_disk
 from tests.cli.conftest import Done, finished
 from tutuclient import ConfigError
-from tutuclient.batch.journal import Record, encode
+from tutuclient.batch.lines import Record, encode
 from tutuclient.cli.batch.export import export, format_of
 
 if TYPE_CHECKING:

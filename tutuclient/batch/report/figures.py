@@ -14,7 +14,7 @@ from tutuclient.types.json import is_object
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tutuclient.batch.journal import Record
+    from tutuclient.batch.lines import Record
 
 Status: TypeAlias = Literal["answered", "failed", "unknown"]
 

@@ -19,7 +19,7 @@ import msgspec
 
 from tutuclient import __version__
 from tutuclient.batch.folder import config, events, results
-from tutuclient.batch.journal import JournalError, encodable
+from tutuclient.batch.lines import JournalError, encodable
 from tutuclient.batch.report.figures import Figures, course
 from tutuclient.batch.report.thumbnails import Thumbnails
 from tutuclient.errors import ConfigError, printable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tutuclient.batch.folder import RunConfig
-    from tutuclient.batch.journal import Record
+    from tutuclient.batch.lines import Record
 
 PIECE: Final = 1000
 """Records in a file of data."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tutuclient.batch.journal import Record
+    from tutuclient.batch.lines import Record
 
 FORMATS: Final = ("jsonl", "csv", "parquet")
 _ROW_GROUP: Final = 10_000

@@ -133,7 +133,7 @@ def _of_another_encoding(path: Path, number: int, line: bytes, error: UnicodeDec
 def _once(path: Path, needs: Needs) -> Listed:
     """Return a list of plain lines: URLs, paths or prompts, each once."""
     from tutuclient.batch.items import digest
-    from tutuclient.batch.journal import Keys
+    from tutuclient.batch.keys import Keys
 
     if len(needs) > 1:
         raise ConfigError(f"{printable(path.name)} has images and no prompts: put the prompt behind it, in quotes")

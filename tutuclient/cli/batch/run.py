@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tutuclient._threads import in_thread
 from tutuclient.batch import folder
-from tutuclient.batch.journal import JournalError
+from tutuclient.batch.lines import JournalError
 from tutuclient.batch.result import BatchStoppedError, Budget
 from tutuclient.cli.batch.progress import Progress, State
 from tutuclient.cli.batch.summary import (

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from tutuclient.batch import folder
 from tutuclient.batch.items import digest
-from tutuclient.batch.journal import Keys, encodable
+from tutuclient.batch.keys import Keys
+from tutuclient.batch.lines import encodable
 from tutuclient.batch.progress import clock, short
 from tutuclient.cli.output import human_size, note, print_error, print_json, write
 from tutuclient.cli.running import as_options
