@@ -1,7 +1,7 @@
 """Comparing what is long.
 
-Where ``CI`` is set, pytest prints both sides of a failed ``==`` whole, after it has looked for minutes for what two lists
-of megabytes have in common: https://docs.pytest.org/en/stable/explanation/ci.html.
+Where ``CI`` is set, pytest prints both sides of a failed ``==`` whole, after looking for minutes for what they have
+in common: https://docs.pytest.org/en/stable/explanation/ci.html.
 """
 
 from __future__ import annotations
