@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import re
 import sys
+import textwrap
 import threading
 from concurrent.futures import Future
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -20,9 +23,11 @@ from tutuclient.integrations import ray as adapter
 from tutuclient.integrations.ray import RowsActor, RowsStoppedError, analyze_dataset
 from tutuclient.testing import Server, fails, serve_in_thread
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+EXAMPLES = {
+    "README": re.search(r"```py\n(.*?)```", README, re.DOTALL),
+    "docstring": re.search(r"\n\n( {4}import ray\n.*?)\n\n(?=\w)", adapter.__doc__ or "", re.DOTALL),
+}
 WORDS: dict[str, Any] = {"image_column": None, "prompt_column": "ask"}
 ORDERS: dict[str, Any] = {"generate": True, "prompt_column": "ask", "id_column": "id"}
 ROWS = pa.table({"id": ["a", "b"], "ask": ["one", "two"]})
@@ -35,6 +40,7 @@ class Dataset:
         self.context = SimpleNamespace(checkpoint_config=None)
         self.rows_per_block = 0
         self.mapped: dict[str, Any] = {}
+        self.written = ""
 
     def repartition(self, *, target_num_rows_per_block: int) -> Dataset:
         self.rows_per_block = target_num_rows_per_block
@@ -43,6 +49,9 @@ class Dataset:
     def map_batches(self, actor: type, **how: Any) -> Dataset:
         self.mapped = {"actor": actor, **how}
         return self
+
+    def write_parquet(self, target: str) -> None:
+        self.written = target
 
 
 @pytest.fixture
@@ -83,6 +92,20 @@ def test_the_pipeline_is_what_a_checkpoint_needs(client: TutuClient) -> None:
     share = ds.mapped["fn_constructor_kwargs"]["client"]._settings
     assert (share.rate, share.max_concurrency) == (2.5, 2)
     assert KEY not in repr(ds.mapped)
+
+
+@pytest.mark.parametrize("where", EXAMPLES)
+def test_the_example_builds_a_pipeline_as_it_stands(where: str, ray: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUTU_API_KEY", KEY)
+    monkeypatch.setenv("TUTU_BASE_URL", "https://relay.example/v1")
+    dataset, example = Dataset(), EXAMPLES[where]
+    ray.data.read_parquet = lambda _: dataset
+    assert example is not None
+    exec(textwrap.dedent(example[1]), {})  # noqa: S102  (our own documentation)
+    assert dataset.mapped["compute"] == ("pool", 4)
+    assert dataset.context.checkpoint_config["id_column"] == "key"
+    assert dataset.written == "s3://bucket/run/answers/"
+    assert KEY not in str(pickle.dumps(dataset.mapped["fn_constructor_kwargs"]["client"]))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class BatchResult(Generic[T]):
         error: Why it failed, or None.
         outcome: "done"; of one that failed "not_sent", "rejected", "unknown" (it may have been done, and billed), or
             "done" (an image was made, and could not be had).
-        attempts: How often it was sent.
+        attempts: How often it was tried, also where nothing was sent; 0 for a faulty item.
         usage: The tokens used, where the relay says.
         elapsed_s: Seconds from its start to its end, with what it waited for the pace.
         images: Files of the images that were made.

@@ -103,7 +103,7 @@ class RelayedAttempts(Attempts):
     def _finish(self, reply: Reply) -> None:
         if self._call.stream:
             self._route.began()
-            reply.on_broken = self._route.broke
+            reply.on_end = self._route.ended
         else:
             self._route.succeeded()
         super()._finish(reply)
