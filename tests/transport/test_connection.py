@@ -364,7 +364,7 @@ INTERIM = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\nX-A: b\r\n\r
 
 
 def cutting(cut: bytes, end: str, met: list[int]) -> Answer:
-    """Meet the first POST with the beginning of an answer and FIN or RST, and every later one with a whole answer."""
+    """Answer the first POST with the beginning of an answer and FIN or RST, and every later one with a whole answer."""
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         met.append(1)

@@ -37,9 +37,7 @@ if TYPE_CHECKING:
     from tutuclient.streams.events import EventStream
     from tutuclient.transport.reply import Reply
 
-ImageFile: TypeAlias = (
-    "PictureSource | tuple[str | None, PictureSource] | tuple[str | None, PictureSource, str | None]"
-)
+ImageFile: TypeAlias = "PictureSource | tuple[str | None, PictureSource] | tuple[str | None, PictureSource, str | None]"
 """An image to be sent as the file of a form: a source, or a name and a source. Its bytes say what media type it is."""
 
 _Images: TypeAlias = "ImageFile | Sequence[ImageFile]"
