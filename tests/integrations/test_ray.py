@@ -56,7 +56,7 @@ class Dataset:
 
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Put a module in the place of Ray's that has what is used of it."""
+    """Replace Ray's module by one that has what is used of it."""
     found: Any = ModuleType("ray")
     found.cpus, found.begun = 4, True
     found.is_initialized = lambda: found.begun
