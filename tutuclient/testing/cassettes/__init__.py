@@ -6,12 +6,12 @@ module ``tape`` describes it.
 
 - Keys, cookies, account ids, and all headers that are not on a list are dropped, also in queries and bodies
   (``scrubbing``). What a request showed as its key goes wherever it stands: as it is, in JSON, HTML, addresses,
-  hexadecimal and base64, and spelt over several events of a stream (``split_keys``): one that may be the beginning of
-  a key is in the file when the next has shown that it is not. Look through a cassette before you publish it all the
-  same: prompts and answers are in it. Not found are the key in base64 that is broken into lines, as numbers (the
-  ``bytes`` of log probabilities) or in a coding that is not named here; the few letters of it by which relays name it
-  (``sk-ab***yz``); and of keys that the request did not show, those that do not look like one, are in base64, or are
-  spelt over several events.
+  hexadecimal, base64 and UTF-16, and spelt over several events of a stream (``split_keys``), of which one that may
+  hold the beginning of a key is in the file when the next has shown that it does not. Not found are the key in base64
+  that is broken into lines, in compressed bytes, as numbers (the ``bytes`` of log probabilities), or in a coding that
+  is not named here; the few letters by which relays name it (``sk-ab***yz``), and of a key that is spelt letter by
+  letter the first three; and of keys that the request did not show, those that do not look like one, are in base64, or
+  are spelt over several events. Look through a cassette before you publish it: prompts and answers are in it.
 - Images and audio are digests. A replayed answer has stand-ins of the same kind, pixels and bytes (``blanks``), which
   any client can decode; images and audio of requests are compared by their digests. Base64 that a stream spreads over
   several events stays as it came.
