@@ -43,7 +43,7 @@ class Told:
             path.write_text(f"{text}\n", encoding="utf-8")
 
     def mention(self, line: str) -> None:
-        """Tell what goes on where it does not mix with the tables."""
+        """Print progress to standard error, apart from the tables."""
         sys.stderr.write(f"{line}\n")
 
 
@@ -133,7 +133,7 @@ def _spread(options: argparse.Namespace, told: Told) -> None:
 
 
 def _introduce(options: argparse.Namespace, told: Told, names: Iterable[str]) -> list[str]:
-    """Say who is there, on what, and how large the run is; give the names of those who are."""
+    """Print the machine, the versions and the size of the run; return the contenders that are installed."""
     versions, missing = options.workers.versions(list(names))
     told.say(
         *_machine(versions, missing),
@@ -192,7 +192,7 @@ _WHAT = {
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Run the measurement that the command line names; return the exit code."""
     options, told, began = _options(), Told(), time.monotonic()
     with contextlib.suppress(KeyboardInterrupt):
         _WHAT[options.what](options, told)

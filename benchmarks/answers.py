@@ -66,7 +66,7 @@ def http_chunk(data: bytes) -> bytes:
 
 
 def event(delta: dict[str, object], finish_reason: str | None = None, padding: str = "") -> bytes:
-    """Make one event of a stream, with all the fields of OpenAI's."""
+    """Return one event of a stream, with all the fields of OpenAI's."""
     value = {
         "id": _ID,
         "object": "chat.completion.chunk",
@@ -83,7 +83,7 @@ def event(delta: dict[str, object], finish_reason: str | None = None, padding: s
 
 @functools.cache
 def events(number: int) -> list[bytes]:
-    """Make the events of a stream of ``number`` chunks: the role, then words, then the finish_reason."""
+    """Return the events of a stream of ``number`` chunks: the role, then words, then the finish_reason."""
     dice = random.Random(7)
     words = [
         event({"content": f" {dice.choice(_WORDS)}"}, padding="".join(dice.choices("abcXYZ019", k=dice.randint(2, 14))))
@@ -95,21 +95,21 @@ def events(number: int) -> list[bytes]:
 
 @functools.cache
 def stream(number: int) -> bytes:
-    """Make a whole streamed answer of ``number`` chunks and ``[DONE]``."""
+    """Return a whole streamed answer of ``number`` chunks and ``[DONE]``."""
     framed = [http_chunk(each) for each in (*events(number), DONE)]
     return STREAM_HEAD + b"".join(framed) + LAST
 
 
 @functools.cache
 def small() -> bytes:
-    """Make the answer to a question about a picture: a sentence, and every field that OpenAI sends beside it."""
+    """Return the answer to a question about an image: a sentence, and every field that OpenAI sends beside it."""
     return completion(
         "The picture shows a wooden boardwalk through a green meadow under a blue sky with thin clouds. " * 3
     )
 
 
 def completion(content: str) -> bytes:
-    """Make a whole answer with this text, and every field that OpenAI sends beside it."""
+    """Return a whole answer with this text, and every field that OpenAI sends beside it."""
     message: dict[str, object] = {"role": "assistant", "content": content, "refusal": None, "annotations": []}
     return json_answer(
         {
@@ -126,13 +126,13 @@ def completion(content: str) -> bytes:
 
 @functools.cache
 def picture(size: int) -> str:
-    """Make ``size`` characters of base64 that are no repetition."""
+    """Return ``size`` characters of base64 without repetition."""
     return base64.b64encode(random.Random(7).randbytes(size * 3 // 4)).decode()
 
 
 @functools.cache
 def picture_stream(size: int) -> bytes:
-    """Make a stream with one data line of ``size`` bytes: a picture as a data URI."""
+    """Return a stream with one data line of ``size`` bytes: an image as a data URI."""
     text = f"![image](data:image/png;base64,{picture(size - 400)})"
     parts = (event({"role": "assistant", "content": ""}), event({"content": text}), event({}, "stop"), DONE)
     return STREAM_HEAD + b"".join(map(http_chunk, parts)) + LAST
@@ -140,5 +140,5 @@ def picture_stream(size: int) -> bytes:
 
 @functools.cache
 def picture_answer(size: int) -> bytes:
-    """Make an answer of the images endpoint with one picture of ``size`` bytes of base64."""
+    """Return an answer of the images endpoint with one image of ``size`` bytes of base64."""
     return json_answer({"created": 1741570283, "data": [{"b64_json": picture(size)}], "usage": None})

@@ -22,7 +22,7 @@ _PATIENCE_S = 1.0
 
 
 async def measure(case: Case) -> dict[str, float]:
-    """Leave the streams, then ask the server."""
+    """Break out of the streams, then read from the server when each connection closed."""
     client = case.make("endless")
     left_at: dict[str, float] = {}
 

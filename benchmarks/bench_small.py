@@ -13,7 +13,7 @@ _AT_ONCE = 64
 
 
 async def measure(case: Case) -> dict[str, float]:
-    """Make the calls, 64 at once."""
+    """Run the calls, 64 at once."""
     client = case.make("small")
     await at_once(2 * _AT_ONCE, _AT_ONCE, client.ask)
     async with metered() as meter:

@@ -19,7 +19,7 @@ _LATE_MS = 200
 
 
 async def measure(case: Case) -> dict[str, float]:
-    """Make the calls."""
+    """Run the calls."""
     client = case.make(f"late-{_LATE_MS}")
     took: list[float] = []
 

@@ -47,7 +47,7 @@ def taking(workloads: Sequence[Workload], contenders: Sequence[str]) -> list[str
 
 
 def tables(workload: Workload, results: Mapping[str, Measured]) -> Iterator[str]:
-    """Show what a workload gave: a row a contender, the medians and in brackets the least and the most, then the goals.
+    """Yield the lines of a workload's results: a row per contender with medians (least to most), then the goals.
 
     The first figure is set beside those of the contenders that are somebody's reference.
     """

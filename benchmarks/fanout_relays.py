@@ -68,7 +68,7 @@ class Bucket:
         return True
 
     def answered(self) -> None:
-        """Do nothing: a bucket counts beginnings."""
+        """Ignore the end of a request: a bucket counts beginnings."""
 
 
 class Flights:
@@ -83,14 +83,14 @@ class Flights:
         self._now = 0
 
     def admits(self, now: float) -> bool:  # noqa: ARG002  (the protocol's)
-        """Admit a request while there is room."""
+        """Return whether fewer requests than the limit are in flight, and count this one if so."""
         if self._now >= self._most:
             return False
         self._now += 1
         return True
 
     def answered(self) -> None:
-        """Make room."""
+        """Count one request fewer in flight."""
         self._now -= 1
 
 
@@ -107,7 +107,7 @@ class Log:
         self._admitted: deque[float] = deque()
 
     def admits(self, now: float) -> bool:
-        """Admit a request when fewer than ``most`` were admitted in the time before it."""
+        """Return whether fewer than ``most`` were admitted in the seconds before, and count this one if so."""
         while self._admitted and self._admitted[0] <= now - self._seconds:
             self._admitted.popleft()
         if len(self._admitted) >= self._most:
@@ -116,18 +116,18 @@ class Log:
         return True
 
     def answered(self) -> None:
-        """Do nothing: a log counts beginnings."""
+        """Ignore the end of a request: a log counts beginnings."""
 
 
 class Open:
     """No limit."""
 
     def admits(self, now: float) -> bool:  # noqa: ARG002  (the protocol's)
-        """Admit everything."""
+        """Return True: every request is admitted."""
         return True
 
     def answered(self) -> None:
-        """Do nothing."""
+        """Ignore the end of a request: nothing is counted."""
 
 
 class Relay:

@@ -113,10 +113,10 @@ class Asker(Protocol):
     def __init__(self, base_url: str, timeout_s: float) -> None: ...
 
     async def whole(self, model: str) -> Any:
-        """Make a call; give what the client gives."""
+        """Send a call; return what the client returns."""
 
     async def streamed(self, model: str) -> str:
-        """Read a stream to its end; give its text."""
+        """Read a stream to its end; return its text."""
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -142,7 +142,7 @@ class Ended:
 
 
 def expected(name: str) -> str:
-    """Say what is expected of a fault, for the table."""
+    """Return what is expected of a fault, for the table."""
     text, or_error = _right(FAULTS[name])
     if text is None:
         return ERROR
@@ -158,7 +158,7 @@ def _right(fault: Fault) -> tuple[str | None, bool]:
 
 
 async def play_all(contender: str) -> dict[str, dict[str, Any]]:
-    """Play every fault against a client, in this process.
+    """Run every fault against a client, in this process.
 
     Returns:
         By fault: ``wrong`` (a text for each of the six things that is not so), ``detail`` and ``foreign``.
@@ -263,7 +263,7 @@ def _memory(meter: Meter) -> str:
 
 
 def run(workers: Workers, say: Callable[[str], object]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Play all faults against all clients, each in a process of its own.
+    """Run all faults against all clients, each in a process of its own.
 
     Raises:
         RuntimeError: A worker failed.
@@ -282,7 +282,7 @@ def run(workers: Workers, say: Callable[[str], object]) -> dict[str, dict[str, d
 
 
 def tables(results: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Iterator[str]:
-    """Show every fault with what each client made of it, and the totals."""
+    """Yield the table of every fault with its outcome in each client, and the totals."""
     rows: list[Sequence[str]] = [["fault", "group", "expected", *results]]
     for name, fault in FAULTS.items():
         cells = [_cell(found[name]) for found in results.values()]

@@ -182,7 +182,7 @@ _VALUES = (
 
 
 def _swap_value(dice: random.Random, data: bytearray) -> None:
-    """Put another JSON value in place of the one behind some colon."""
+    """Replace the value behind some colon by another JSON value."""
     colon = data.find(b":", dice.randrange(len(data) + 1))
     if colon < 0:
         return
@@ -422,7 +422,7 @@ def fuzz(count: int, seed: int = 0) -> tuple[Counter[str], list[Found]]:
 
 
 def reproduce(kind: str, seed: str) -> BaseException | None:
-    """Read one spoilt input, and give what was raised."""
+    """Read one spoilt input, and return what was raised."""
     try:
         KINDS[kind](random.Random(seed))
     except TutuError as error:
@@ -589,7 +589,7 @@ SLOW: dict[str, Worst] = {
 
 
 def ratio(name: str, sizes: tuple[int, int] = (2**16, 2**20)) -> float:
-    """Say how many times dearer a byte is in the larger input than in the smaller one."""
+    """Return how many times more a byte costs in the larger input than in the smaller one."""
     small, large = (_cost(SLOW[name], size) / size for size in sizes)
     return large / max(small, 1e-10)
 
@@ -605,7 +605,7 @@ def _cost(worst: Worst, size: int) -> float:
 
 
 def main() -> int:
-    """Fuzz, time, print, and say in the exit code whether all went well."""
+    """Run the fuzzer and the timing, print both, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1_000_000, help="spoilt inputs to read")
     parser.add_argument("--seed", type=int, default=0)

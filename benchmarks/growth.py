@@ -75,7 +75,7 @@ async def measure_open(case: Case) -> dict[str, float]:
 
 
 async def measure_calls(case: Case) -> dict[str, float]:
-    """Make ever more calls with one client: CPU per call, µs, of the window that ends there."""
+    """Measure ever more calls with one client: CPU per call, µs, of the window that ends there."""
     client = case.make("small")
     await at_once(2 * _AT_ONCE, _AT_ONCE, client.ask)
     figures = {}
@@ -98,7 +98,7 @@ WORKLOADS = (
 def run(
     workers: Workers, scale: Scale, rounds: int, say: Callable[[str], object]
 ) -> dict[str, dict[str, dict[int, float]]]:
-    """Measure all series; gives medians by title, contender and point.
+    """Measure all series; return medians by title, contender and point.
 
     Raises:
         RuntimeError: A worker failed.
@@ -122,7 +122,7 @@ def run(
 
 
 def tables(series: Mapping[str, Mapping[str, Mapping[int, float]]]) -> Iterator[str]:
-    """Show each series as a table; the last column says what the last point costs over the first."""
+    """Yield each series as a table; the last column is the cost of the last point relative to the first."""
     for title, found in series.items():
         points = list(next(iter(found.values())))
         yield ""

@@ -90,7 +90,7 @@ async def _watch(meter: Meter) -> None:
 
 
 def _waited_ms() -> float:
-    """Return for how long this thread was ready to run and had no processor, in ms; 0.0 where nobody tells.
+    """Return for how long this thread was ready to run without a processor, in ms; 0.0 where that is not reported.
 
     Source: https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat.
     """
@@ -101,14 +101,14 @@ def _waited_ms() -> float:
 
 
 def _reset_peak() -> float:
-    """Have the kernel forget the peak, and give the resident set in bytes."""
+    """Reset the peak that the kernel keeps, and return the resident set in bytes."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS") or _peak()
 
 
 def resident_mb() -> float:
-    """Return the resident set as it is now, in 10^6 bytes; its peak where the system does not tell (macOS)."""
+    """Return the resident set as it is now, in 10^6 bytes; its peak where the system does not report it (macOS)."""
     return (_status("VmRSS") or _peak()) / MB
 
 

@@ -87,7 +87,7 @@ class _Relay:
 
 class _Asker(Protocol):
     async def question(self, prompt: str) -> str:
-        """Ask, and return the text."""
+        """Send a question, and return the text."""
 
     async def order(self, prompt: str) -> str:
         """Order an image, and return it in base64."""

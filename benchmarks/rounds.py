@@ -42,7 +42,7 @@ class Measured:
     note: str = ""
 
     def median(self, figure: str) -> float | None:
-        """Give the median of a figure, or None where it was not measured."""
+        """Return the median of a figure, or None where it was not measured."""
         values = self.values.get(figure)
         return median(values) if values else None
 
@@ -56,7 +56,7 @@ def cores() -> tuple[int, int]:
 
 
 def environment() -> dict[str, str]:
-    """Give this process's environment, with this repository importable and without proxies."""
+    """Return this process's environment, with this repository importable and without proxies."""
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
 
@@ -110,7 +110,7 @@ class Workers:
         self._pythons = pythons
 
     def ask(self, contender: str, server: Server | None = None, longest_s: float = 600, **asked: Any) -> dict[str, Any]:
-        """Have a fresh worker answer; a worker that fails answers with a note."""
+        """Run a fresh worker and return its answer; a worker that fails answers with a note."""
         if server is not None:
             asked["origin"] = server.origin
         python = self._pythons.get(contender, sys.executable)

@@ -181,7 +181,7 @@ def paces(way: str, workers: int, seed: int) -> list[Pace]:
 
 
 def play(relay: str, way: str, event: str, workers: int, *, seconds: float = SECONDS, seed: int = 1) -> Fleet:
-    """Play one run.
+    """Run one simulation.
 
     Args:
         relay: A name of ``RELAYS``.

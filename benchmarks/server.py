@@ -107,7 +107,7 @@ class Endless:
         asyncio.get_running_loop().call_later(_ENDLESS_GAP_S, again)
 
     def state(self) -> bytes:
-        """Tell what is remembered."""
+        """Return what is remembered."""
         return answers.json_answer({"begun": self.begun, "closed_at": self.closed_at})
 
 
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def data_received(self, data: bytes) -> None:
-        """Look for the end of the request; bodies are counted, not kept."""
+        """Find the end of the request; bodies are counted, not kept."""
         if not self._path:
             self._head += data
             end = self._head.find(_HEAD_END)

@@ -157,7 +157,7 @@ def started(pace: Pace, now: float) -> Ticket:
 
 
 def settle(pace: Pace, ticket: Ticket, answer: Answer, now: float) -> None:
-    """Hand a ticket back with what the relay answered."""
+    """Return a ticket to the pace, with what the relay answered."""
     if answer.status == OK:
         pace.succeeded(ticket, now)
     elif answer.status == REFUSED:

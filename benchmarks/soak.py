@@ -148,7 +148,7 @@ class Report:
 
 
 async def soak(base_url: str, calls: int, concurrency: int) -> Report:
-    """Make ``calls`` calls, ``concurrency`` at a time."""
+    """Run ``calls`` calls, ``concurrency`` at a time."""
     report = Report(calls=calls)
     numbers = iter(range(calls))
     files = _open_files()
@@ -210,7 +210,7 @@ async def _watch_memory(report: Report) -> None:
 
 
 def memory_mib() -> float:
-    """Give the memory this process holds now, in MiB."""
+    """Return the memory this process holds now, in MiB."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 

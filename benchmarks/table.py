@@ -26,7 +26,7 @@ def number(value: float | None) -> str:
 
 
 def lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Lay out a table; the first row is its head, the first column is text."""
+    """Yield the lines of a table; the first row is its head, the first column is text."""
     widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
     first, *others = widths
     head, *body = [
@@ -39,7 +39,7 @@ def lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def of_workload(workload: Workload, results: Mapping[str, Measured]) -> Iterator[str]:
-    """Show what a workload gave: a table a figure, then who had nothing to show, then the goals."""
+    """Yield a workload's results: a table per figure, then who was not measured, then the goals."""
     yield f"\n## {workload.name}: {workload.title}"
     for figure in workload.figures:
         references = {
@@ -94,7 +94,7 @@ def _ratio(results: Mapping[str, Measured], name: str, reference: str, figure: s
 
 
 def summary(measured: Sequence[tuple[Workload, Mapping[str, Measured]]], names: Sequence[str]) -> Iterator[str]:
-    """Show all medians in one table, and all goals in another."""
+    """Yield all medians in one table, and all goals in another."""
     yield "\n## All medians\n"
     rows = [["", *names]]
     for workload, results in measured:

@@ -21,7 +21,7 @@ from benchmarks.workload import Case
 
 
 def answer(asked: dict[str, Any]) -> dict[str, Any]:
-    """Do what is asked, in this process."""
+    """Run the request in this process, and return its result."""
     contender = EVERY[asked["contender"]]
     if contender.blocked:
         sys.modules[contender.blocked] = None  # type: ignore[assignment]  # makes importing it an ImportError

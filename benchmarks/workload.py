@@ -63,11 +63,11 @@ class Case:
     scale: Scale
 
     def url(self, route: str) -> str:
-        """Give the base URL of a route of the server."""
+        """Return the base URL of a route of the server."""
         return f"{self.origin}/{route}/v1"
 
     def make(self, route: str) -> Client:
-        """Make the contender's client for a route of the server."""
+        """Create the contender's client for a route of the server."""
         return self.contender.make(self.url(route))
 
 
@@ -110,12 +110,12 @@ class Workload:
         return f"{self.key} {self.part}".strip()
 
     def takes(self, contender: Contender) -> bool:
-        """Say whether a contender is in it."""
+        """Return whether a contender takes part in it."""
         return contender.name not in self.without and (not contender.only or self.key in contender.only)
 
 
 async def at_once(number: int, limit: int, job: Callable[[], Awaitable[object]]) -> None:
-    """Do a job so many times, at most ``limit`` at once, each next one when one is done."""
+    """Run a job so many times, at most ``limit`` at once."""
     numbers = iter(range(number))
 
     async def work() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tutuclient import TutuClient
+    from tutuclient.streams.reading import Stream
     from tutuclient.testing import Server
     from tutuclient.transport.connection import Guard
 
@@ -47,14 +48,20 @@ def idle(client: TutuClient) -> list[Guard]:
     return [guard for guard in guards if not guard.in_use and not guard.is_closing]
 
 
+async def none_idle(client: TutuClient) -> None:
+    """Wait until no connection waits to be used again: each has seen something that ends it."""
+    await until(lambda: not idle(client))
+    assert idle(client) == []
+
+
 async def nothing_left(client: TutuClient, seconds: float = 10.0) -> list[str]:
-    """Give the leftovers, once there are none or the time is over."""
+    """Return the leftovers, once there are none or the time is over."""
     await until(lambda: not leftovers(client), seconds)
     return leftovers(client)
 
 
 async def closed(client: TutuClient, server: Server, seconds: float = 10.0) -> list[str]:
-    """Give what the relay still works on or holds open for nobody, once it is nothing or the time is over."""
+    """Return what the relay still works on or holds open for nobody, once it is nothing or the time is over."""
 
     def found() -> list[str]:
         open_ = server.open_connections
@@ -71,6 +78,12 @@ async def answered(server: Server) -> None:
     await server.until(lambda: server.in_flight == 0)
     for _ in range(50):
         await asyncio.sleep(0)
+
+
+async def reader_waits(stream: Stream[Any]) -> None:
+    """Wait until the reader of a stream waits for more of it."""
+    await until(lambda: stream._reading._is_waiting)
+    assert stream._reading._is_waiting
 
 
 async def until(happened: Callable[[], object], seconds: float = 10.0) -> None:

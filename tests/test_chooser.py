@@ -171,10 +171,22 @@ def test_a_trial_that_is_cancelled_or_hangs_is_no_obstacle_to_the_next() -> None
     chooser = Chooser([1])
     chooser.failed(0, "", UNREACHED, 0.0, 0.0)
     chooser.started(0, "", 1.0)
-    chooser.dropped(0, "")
+    chooser.dropped(0, "", 1.0)
     assert chooser.standing(0, "", 1.0) == "due"
     chooser.started(0, "", 1.0)
     assert (chooser.standing(0, "", 15.9), chooser.standing(0, "", 16.0)) == ("away", "due")
+
+
+def test_a_call_that_is_cancelled_ends_no_trial_but_its_own() -> None:
+    chooser = Chooser([1])
+    chooser.started(0, "m", 0.0)  # It hangs, while others learn that the relay is gone.
+    chooser.failed(0, "m", UNREACHED, 0.5, 0.25)
+    chooser.failed(0, "m", LACKS, 0.5, 0.25)
+    chooser.started(0, "m", 61.0)
+    chooser.dropped(0, "m", 0.0)
+    assert chooser.standing(0, "m", 61.0) == "away"
+    chooser.dropped(0, "m", 61.0)
+    assert chooser.standing(0, "m", 61.0) == "due"
 
 
 def test_no_order_of_an_image_tries_a_relay_that_left_calls_open_within_a_minute() -> None:

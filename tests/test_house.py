@@ -188,6 +188,24 @@ def test_each_foreign_library_has_its_rooms(library: str) -> None:
     assert knowing == LIBRARIES[library]
 
 
+# First words that name no action of the field, in any function's docstring; CONTRIBUTING lists those that do.
+VAGUE_WORDS = {"Ask", "Do", "Give", "Go", "Have", "Let", "Look", "Make", "Play", "Put", "Say", "See", "Take", "Tell"}
+BENCHMARKS = sorted((TESTS.parent / "benchmarks").rglob("*.py"))
+
+
+@pytest.mark.parametrize("paths", [MODULES, BENCHMARKS], ids=["package", "benchmarks"])
+def test_docstrings_begin_with_what_a_function_does(paths: list[Path]) -> None:
+    vague = []
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                first = (ast.get_docstring(node) or "Return").split()[0].strip(",.:;")
+                if first in VAGUE_WORDS:
+                    vague.append(f"{path.name}:{node.lineno} {node.name}: {first}")
+    assert paths
+    assert vague == []
+
+
 # Tested where their callers are: the transport and the doors of the relay by all files of their rooms, what a resource
 # sends by each endpoint, the struct of balances with its resource, and openai's names in tests/test_compat.py.
 WITHOUT_TESTS = {

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import KEY
-from tests.leftovers import nothing_left
+from tests.held import Held
+from tests.leftovers import nothing_left, until
 from tutuclient import (
     InsufficientQuotaError,
     InternalServerError,
@@ -185,7 +186,7 @@ async def test_cancelled_calls_leave_nothing_in_the_queue(server: Server) -> Non
     server.answers(*[bucket] * 2000)
     async with TutuClient(KEY, server.base_url, retry=STEADY, max_concurrency=8) as client:
         tasks = [asyncio.create_task(ask(client)) for _ in range(100)]
-        await asyncio.sleep(0.3)
+        await until(lambda: client.pace.refusals and client.pace.waiting)
         assert client.pace.waiting > 0
         for task in tasks:
             task.cancel()
@@ -203,7 +204,7 @@ async def test_a_key_that_is_refused_slows_no_other(server: Server) -> None:
     async with TutuClient("poor-key-000000000000", server.base_url, retry=RetryPolicy(refused_max=30)) as poor:
         rich = poor.with_options(api_key="rich-key-000000000000")
         refusals = [asyncio.create_task(ask(poor)) for _ in range(600)]
-        await asyncio.sleep(0.3)
+        await until(lambda: poor.pace.refusals)
         assert await asyncio.wait_for(asyncio.gather(*(ask(rich) for _ in range(50))), 5) == ["hello"] * 50
         assert (poor.pace.refusals > 0, rich.pace.refusals, rich.pace.gate) == (True, 0, 0)
         for task in refusals:
@@ -221,33 +222,36 @@ async def test_a_limit_stated_in_words_is_kept_from_then_on(server: Server) -> N
 
 
 async def test_an_unlimited_relay_sees_no_difference(server: Server) -> None:
-    server.answers(*[says("hello", delay=0.1)] * 200)
+    go = asyncio.Event()
+    server.answers(*[Held(says("hello"), go)] * 100)
     async with TutuClient(KEY, server.base_url) as client:
         tasks = [asyncio.create_task(ask(client)) for _ in range(100)]
-        await server.wait_requests(100)
-        assert server.in_flight == 100
+        await server.until(lambda: server.in_flight == 100)
+        go.set()
         await asyncio.gather(*tasks)
         assert client.pace.rate is None
 
 
 async def test_auto_searches_the_window_from_below(server: Server) -> None:
-    server.answers(*[says("hello", delay=0.1)] * 200)
+    go = asyncio.Event()
+    server.answers(*[Held(says("hello"), go)] * 30)
     async with TutuClient(KEY, server.base_url, max_concurrency="auto") as client:
         assert client.pace.window == 8
         tasks = [asyncio.create_task(ask(client)) for _ in range(30)]
         await server.wait_requests(8)
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.02)  # In which a ninth would come.
         assert len(server.requests) == 8
+        go.set()
         await asyncio.gather(*tasks)
         assert client.pace.window > 8
 
 
 async def test_an_items_deadline_begins_when_it_is_admitted(server: Server) -> None:
-    server.answers(*[says("hello", delay=0.2)] * 10)
+    server.answers(*[says("hello", delay=0.3)] * 10)
 
     async def item(client: TutuClient) -> str:
         answering_items.set(RunItem())
-        return await ask(client, timeout=0.4)
+        return await ask(client, timeout=0.9)
 
     async with TutuClient(KEY, server.base_url, max_concurrency=1) as client:
         assert await asyncio.gather(*(asyncio.create_task(item(client)) for _ in range(4))) == ["hello"] * 4
@@ -275,8 +279,9 @@ async def test_tokens_a_minute_are_kept(server: Server) -> None:
     async with TutuClient(KEY, server.base_url, tokens_per_minute=6000) as client:  # 100 a second, 1,000 at once
         await ask(client, "word " * 300)
         tasks: list[asyncio.Task[str]] = [asyncio.create_task(ask(client, "word " * 300)) for _ in range(30)]
-        await asyncio.sleep(0.5)
-        assert 2 <= len(server.requests) < 8
+        await server.wait_requests(2)
+        await asyncio.sleep(0.5)  # In which some 50 more would come if nothing held them back.
+        assert len(server.requests) < 8
         for task in tasks:
             task.cancel()
 

@@ -131,20 +131,20 @@ class _Illness:
         wait: Seconds that it is away; 0 while it is not.
         since: When it went away, or a trial failed last. What started before that says nothing new.
         until: When it may be tried.
-        trial_until: Until then another call is trying it.
+        trial_at: When the call started that is trying it.
         unknown_until: Until then no order of an image tries it: the last failure left open whether it was done.
     """
 
-    __slots__ = ("row", "since", "trial_until", "unknown_until", "until", "wait")
+    __slots__ = ("row", "since", "trial_at", "unknown_until", "until", "wait")
 
     def __init__(self) -> None:
         self.row = 0
         self.wait = 0.0
-        self.since = self.until = self.trial_until = self.unknown_until = -math.inf
+        self.since = self.until = self.trial_at = self.unknown_until = -math.inf
 
     def due_at(self, *, makes_image: bool) -> float:
         """Return when it may be tried next."""
-        return max(self.until, self.trial_until, self.unknown_until if makes_image else -math.inf)
+        return max(self.until, self.trial_at + _PATIENCE_S, self.unknown_until if makes_image else -math.inf)
 
 
 class Chooser:
@@ -208,7 +208,7 @@ class Chooser:
         """Note that a call goes to a relay: to one that does not work, that is a trial."""
         for ill in self._illnesses(index, model):
             if ill.wait:
-                ill.trial_until = now + _PATIENCE_S
+                ill.trial_at = now
 
     def succeeded(self, index: int, model: str, started_at: float) -> bool:
         """Note an answer; return whether the relay works by that, and did not before."""
@@ -243,14 +243,15 @@ class Chooser:
         left = not ill.wait
         most = _MOST_S if fault.wait <= _FIRST_S else max(_LASTING_MOST_S, fault.wait)
         ill.wait = min(most, max(fault.wait, 2 * ill.wait))
-        ill.since, ill.until, ill.trial_until = now, now + ill.wait, -math.inf
+        ill.since, ill.until, ill.trial_at = now, now + ill.wait, -math.inf
         ill.unknown_until = now + _MOST_S if fault.is_unknown else -math.inf
         return left
 
-    def dropped(self, index: int, model: str) -> None:
-        """Note that a call was cancelled: it tells nothing of the relay, and another may try it."""
+    def dropped(self, index: int, model: str, started_at: float) -> None:
+        """Note that a call was cancelled, which says nothing of the relay. After a trial another call may try it."""
         for ill in self._illnesses(index, model):
-            ill.trial_until = -math.inf
+            if ill.trial_at == started_at:
+                ill.trial_at = -math.inf
 
     def _illnesses(self, index: int, model: str) -> list[_Illness]:
         if not self._ill:

@@ -394,7 +394,7 @@ class TutuClient(AnyEndpointCalls):
         timeout: float | Timeout | Unset | None = UNSET,
         **fields: Any,
     ) -> ChatCompletion | ChatStream:
-        """Ask about one or several images.
+        """Create a chat completion about one or several images.
 
         Args:
             images: A path, an http(s) address, a data URI, bytes, an open binary file, a Pillow image or an

@@ -25,7 +25,7 @@ OURS = "tutuclient"
 
 
 def question(picture_url: str = PICTURE_URL) -> list[dict[str, Any]]:
-    """Give the messages of a question about a picture, as openai's documentation writes them."""
+    """Return the messages of a question about an image, as openai's documentation writes them."""
     return [
         {
             "role": "user",
@@ -43,22 +43,22 @@ class Client(Protocol):
     def __init__(self, base_url: str) -> None: ...
 
     async def ask(self) -> str:
-        """Ask about a picture by its address; give the text of the answer."""
+        """Send a question about an image at an address; return the text of the answer."""
 
     async def read(self) -> tuple[int, int]:
-        """Read a stream to its end, chunk by chunk; give the number of its chunks and of their characters."""
+        """Read a stream to its end, chunk by chunk; return the number of its chunks and of their characters."""
 
     async def first(self) -> float:
-        """Give the ``time.perf_counter`` of the first text of a stream, then read it to its end."""
+        """Return the ``time.perf_counter`` of the first text of a stream, after reading it to its end."""
 
     async def draw(self) -> int:
-        """Order a picture as ``b64_json``; give the number of its characters."""
+        """Generate an image as ``b64_json``; return the number of its characters."""
 
     async def upload(self, path: Path) -> str:
-        """Ask about a picture in a file; give the text of the answer."""
+        """Send a question about an image in a file; return the text of the answer."""
 
     async def break_off(self) -> str:
-        """Leave a stream by a bare ``break`` behind its first text; give that text."""
+        """Break out of a stream by a bare ``break`` after its first text; return that text."""
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -95,13 +95,13 @@ class Contender:
         return next((name for name in self.imports if importlib.util.find_spec(name) is None), "")
 
     def make(self, base_url: str) -> Client:
-        """Make a client; the first one pays for the import."""
+        """Create a client; the first one pays for the import."""
         room, _, name = self.room.partition(":")
         made: Client = getattr(import_module(f"benchmarks.contenders.{room}"), name)(base_url)
         return made
 
     def versions(self) -> dict[str, str]:
-        """Give the versions of what it imports, as far as they are known."""
+        """Return the versions of what it imports, as far as they are known."""
         found = {}
         speed = [name for name in self.speed if importlib.util.find_spec(name) is not None]
         for name in (*self.imports, *speed):

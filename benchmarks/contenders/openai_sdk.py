@@ -78,11 +78,11 @@ class Asker:
         self._client = AsyncOpenAI(api_key=KEY, base_url=base_url, timeout=timeout_s)
 
     async def whole(self, model: str) -> Any:
-        """Make a call; give what the client gives."""
+        """Send a call; return what the client returns."""
         return await self._client.chat.completions.create(model=model, messages=[{"role": "user", "content": QUESTION}])
 
     async def streamed(self, model: str) -> str:
-        """Read a stream to its end; give its text. What is no chunk of text is passed over without complaint."""
+        """Read a stream to its end; return its text. What is no chunk of text is skipped."""
         stream = await self._client.chat.completions.create(
             model=model, messages=[{"role": "user", "content": QUESTION}], stream=True
         )

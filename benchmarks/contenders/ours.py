@@ -67,11 +67,11 @@ class Asker:
         self._client = TutuClient(KEY, base_url, timeout=timeout_s)
 
     async def whole(self, model: str) -> Any:
-        """Make a call; give what the client gives."""
+        """Send a call; return what the client returns."""
         return await self._client.chat.completions.create(model=model, messages=[user(QUESTION)])
 
     async def streamed(self, model: str) -> str:
-        """Read a stream to its end; give its text."""
+        """Read a stream to its end; return its text."""
         async with self._client.chat.completions.stream(model=model, messages=[user(QUESTION)]) as stream:
             return "".join([piece async for piece in stream.text()])
 

@@ -27,7 +27,7 @@ class Runner(Protocol):
     def __init__(self, base_url: str) -> None: ...
 
     async def answer(self, paths: Sequence[Path], done: Callable[[], None], limit: Mapping[str, Any]) -> None:
-        """Ask about every image; a failure ends none of the others.
+        """Send a question about every image; a failure stops none of the others.
 
         Args:
             paths: The files.

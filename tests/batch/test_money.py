@@ -40,7 +40,7 @@ def orders(client: TutuClient, folder: Path, count: int = 1, **options: Any) -> 
 
 
 async def test_an_intent_is_written_when_the_order_is_admitted(server: Server, tmp_path: Path) -> None:
-    server.answers(*[draws(delay=0.2)] * 3)
+    server.answers(draws(delay=30), *[draws()] * 2)
     async with TutuClient("any", server.base_url, rate="1/s") as client:
         async with orders(client, tmp_path, 3, concurrency=3, on_exit="cancel"):
             await server.wait_requests(1)
@@ -426,7 +426,8 @@ asyncio.run(main())
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_settles_what_was_ordered_and_twice_leaves_it_unknown(tmp_path: Path, times: int) -> None:
     with serve_in_thread() as server:
-        server.answers(*[draws()] * 3, *[draws(delay=1.0)] * 3, *[draws()] * 60)
+        late = draws(delay=1.0 if times == 1 else 30)
+        server.answers(*[draws()] * 3, *[late] * 3, *[draws()] * 60)
         command = [sys.executable, "-c", INTERRUPTED, server.base_url, str(tmp_path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:  # noqa: S603  (our own code)
             assert process.stdout is not None

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tutuclient.batch import orders
-from tutuclient.batch.journal import Journal, JournalError, Lock, Record, read
-from tutuclient.batch.orders import OrderBook, OrderedBeforeError
+from tutuclient.batch.journal import Journal, JournalError, Lock, Record, encode, read
+from tutuclient.batch.orders import NotOrderedError, OrderBook, OrderedBeforeError
 from tutuclient.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +32,12 @@ def ends_of(folder: Path) -> list[str]:
 
 def writers_of(folder: Path) -> list[Path]:
     return list(folder.glob("writer-*"))
+
+
+def write(folder: Path, *lines: Record) -> None:
+    """Write the journal of a process that has ended."""
+    folder.mkdir()
+    (folder / "journal.jsonl").write_bytes(b"".join(map(encode, lines)))
 
 
 async def ordered(book: OrderBook) -> Journal:
@@ -159,6 +165,59 @@ async def test_a_second_order_that_was_rejected_says_nothing_of_the_first(tmp_pa
     with pytest.raises(OrderedBeforeError):
         await ordered(third)
     await third.aclose()
+
+
+async def test_a_first_order_is_not_waited_for_once_the_second_was_rejected(tmp_path: Path) -> None:
+    first = OrderBook(tmp_path)
+    await ordered(first)
+    await first.aclose()
+    second = OrderBook(tmp_path, resend_unknown=True)
+    run = await ordered(second)
+    await run.append(record("fail", outcome="rejected"))
+    # Nobody works on the first one, whose outcome is unknown whatever the relay says of another.
+    async with asyncio.timeout(30):
+        assert await second.end_of(KEY) is None
+    await run.append(record("sent"), sync=True)
+    await second.aclose()
+    assert ends_of(tmp_path) == ["sent", "sent", "fail", "sent"]
+
+
+@pytest.mark.parametrize("later", ["writer-0", "writer-1"])  # Folders are read in any order.
+async def test_the_end_of_an_order_is_none_of_a_later_one(later: str, tmp_path: Path) -> None:
+    earlier = "writer-1" if later == "writer-0" else "writer-0"
+    write(tmp_path / earlier, record("sent"), record("fail", outcome="rejected", err="no"))
+    write(tmp_path / later, record("sent"))
+    book = OrderBook(tmp_path)
+    await book.join(CONFIG)
+    assert await book.end_of(KEY) is None
+    await book.aclose()
+
+
+@pytest.mark.parametrize("later", ["writer-0", "writer-1"])
+async def test_an_image_that_is_there_is_found_whatever_became_of_an_order_before_it(
+    later: str, tmp_path: Path
+) -> None:
+    earlier = "writer-1" if later == "writer-0" else "writer-0"
+    write(tmp_path / earlier, record("sent"), record("fail", outcome="unknown", err="lost"))
+    write(tmp_path / later, record("sent"), record("ok", res="made"))
+    book = OrderBook(tmp_path)
+    await book.join(CONFIG)
+    found = await book.end_of(KEY)
+    assert found is not None
+    assert (found.k, found.res) == ("ok", "made")
+    await book.aclose()
+
+
+async def test_an_order_of_another_that_was_refused_is_no_unknown_one(tmp_path: Path) -> None:
+    first, second = OrderBook(tmp_path), OrderBook(tmp_path)
+    run, waiting = await ordered(first), await second.join(CONFIG)
+    with pytest.raises(OrderedBeforeError):
+        await waiting.append(record("sent"), sync=True)
+    await run.append(record("skip", outcome="rejected"))
+    with pytest.raises(NotOrderedError):
+        await second.end_of(KEY)
+    await first.aclose()
+    await second.aclose()
 
 
 async def test_a_claim_that_is_cancelled_while_it_waits_writes_nothing(tmp_path: Path) -> None:

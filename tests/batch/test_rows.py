@@ -20,8 +20,11 @@ from PIL import Image
 
 from tests.conftest import KEY
 from tests.leftovers import nothing_left
-from tutuclient import BatchStoppedError, ConfigError, TutuClient, cli
+from tutuclient import BatchStoppedError, Budget, ConfigError, TutuClient, cli
 from tutuclient.batch import answer_rows, rows
+from tutuclient.batch.items import Reader
+from tutuclient.batch.journal import Record, encode
+from tutuclient.batch.orders import OrderBook
 from tutuclient.batch.rows import RowAnswerer
 from tutuclient.batch.tables import table_of
 from tutuclient.testing import Server, fails, sample_picture, says
@@ -336,6 +339,54 @@ async def test_an_edit_of_a_table_has_a_column_of_images(server: Server, client:
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("kind", ["ordered before", "of one id"])
+async def test_rows_that_are_not_sent_are_read_as_they_are_taken_too(
+    kind: str, server: Server, client: TutuClient, tmp_path: Path
+) -> None:
+    count = 1000
+    await answer_rows(client, orders(0), journal_dir=tmp_path, **ORDERS)
+    if kind == "ordered before":
+        reader = Reader("generate", None, {"model": "gpt-4o-image"})
+        items = [reader.read({"id": row["id"], "prompt": row["ask"]}, 0) for row in orders(*range(count))]
+        lines = [encode(Record(k="ok", id=item.id, key=f"{item.key:016x}")) for item in items]
+        (tmp_path / "writer-0" / "journal.jsonl").write_bytes(b"".join(lines))
+    read = seen = 0
+
+    def rows() -> Iterator[dict[str, Any]]:
+        nonlocal read
+        for number in range(count):
+            read += 1
+            yield orders(number if kind == "ordered before" else 0)[0] | {"number": number}
+
+    async for row in answer_rows(client, rows(), journal_dir=tmp_path, **ORDERS):
+        assert row["number"] == seen
+        assert (row["status"] == "ok") == (kind == "ordered before" or seen == 0)
+        seen += 1
+        assert read - seen < 100
+    assert seen == count
+    assert len(server.requests) == 1
+
+
+async def test_rows_that_are_not_sent_keep_their_places_among_those_that_are(
+    server: Server, client: TutuClient, tmp_path: Path
+) -> None:
+    known = await answer_rows(client, orders(*range(0, 60, 3)), journal_dir=tmp_path, **ORDERS)
+    sent = len(server.requests)
+    rows = [*orders(*range(60)), *orders(*range(60))]
+    answered = [row async for row in answer_rows(client, iter(rows), journal_dir=tmp_path, **ORDERS)]
+    assert [row["id"] for row in answered] == [row["id"] for row in rows]
+    assert [row["status"] for row in answered] == ["ok"] * 60 + ["error"] * 60
+    assert [row["images"] for row in answered[0:60:3]] == [row["images"] for row in known]
+    assert len(server.requests) == sent + 40
+    # Neither counts as sent: a budget is for those that are.
+    more = answer_rows(
+        client, orders(*range(62)), journal_dir=tmp_path, budget=Budget(images=1), concurrency=1, **ORDERS
+    )
+    last = await more
+    assert [row["status"] for row in last] == ["ok"] * 61 + ["error"]
+    assert (last[61]["error_class"], last[61]["outcome"]) == ("BatchStoppedError", "not_sent")
+
+
 async def test_rows_without_an_id_or_with_that_of_another_are_not_ordered(
     server: Server, client: TutuClient, tmp_path: Path
 ) -> None:
@@ -386,6 +437,30 @@ async def test_two_workers_that_meet_the_same_rows_order_them_once(server: Serve
     for batch in answered:
         assert [row["images"] for row in batch] == [row["images"] for row in answered[0]]
         assert all(row["status"] == "ok" for row in batch)
+
+
+async def test_a_row_whose_order_by_another_came_to_nothing_was_not_sent(
+    server: Server, client: TutuClient, tmp_path: Path
+) -> None:
+    item = Reader("generate", None, {"model": "gpt-4o-image"}).read({"id": "row0", "prompt": "draw 0"}, 0)
+    order = Record(k="sent", id=item.id, key=f"{item.key:016x}")
+    book = OrderBook(tmp_path)
+    other = await book.join({"task": "generate", "prompt": None, "model": "gpt-4o-image"})
+    await other.append(order, sync=True)
+
+    async def answer() -> Any:
+        return await answer_rows(client, orders(0), journal_dir=tmp_path, **ORDERS)
+
+    waiting = asyncio.ensure_future(answer())
+    _, pending = await asyncio.wait([waiting], timeout=0.1)
+    assert pending
+    await other.append(msgspec.structs.replace(order, k="skip", outcome="rejected"))
+    [row] = await waiting
+    assert (row["status"], row["outcome"], row["error_class"]) == ("error", "not_sent", "NotOrderedError")
+    assert server.requests == []
+    [row] = await answer()
+    assert (row["status"], len(server.requests)) == ("ok", 1)
+    await book.aclose()
 
 
 async def test_a_failed_order_that_was_not_made_is_made_when_its_row_comes_again(

@@ -257,7 +257,10 @@ async def test_leaving_while_nobody_reads_ends(ordered: bool) -> None:
 
 
 async def test_cancelling_a_second_time_ends_what_is_being_settled() -> None:
+    begun = asyncio.Event()
+
     async def send(_: Item) -> ChatCompletion:
+        begun.set()
         await asyncio.sleep(60)
         raise AssertionError
 
@@ -266,7 +269,7 @@ async def test_cancelling_a_second_time_ends_what_is_being_settled() -> None:
             await run.gather()
 
     task = asyncio.create_task(main())
-    await asyncio.sleep(0.02)
+    await begun.wait()
     task.cancel()
     await asyncio.sleep(0.02)
     assert not task.done()
@@ -477,12 +480,15 @@ async def test_failed_items_are_tried_again_when_asked(tmp_path: Path) -> None:
 
 
 async def test_an_order_that_was_cut_short_is_unknown_and_not_made_again(tmp_path: Path) -> None:
-    async def hangs(_: Item) -> ChatCompletion:
+    ordered: list[str] = []
+
+    async def hangs(item: Item) -> ChatCompletion:
+        ordered.append(item.id)
         await asyncio.sleep(60)
         raise AssertionError
 
     async with run_of(pairs(2), ordering(hangs), task="edit", folder=tmp_path):
-        await asyncio.sleep(0.05)
+        await until(lambda: len(ordered) == 2)
     run = run_of(pairs(2), hangs, task="edit", folder=tmp_path)
     assert await run.gather() == []
     assert run.summary().unknown == ["item0", "item1"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import KEY, QUICK
+from tests.leftovers import reader_waits
 from tutuclient import (
     APIConnectionError,
     APIError,
@@ -144,7 +145,7 @@ async def _cancel(stream: ChatStream) -> None:
             pass
 
     task = asyncio.create_task(read())
-    await asyncio.sleep(0.05)
+    await reader_waits(stream)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -162,7 +163,7 @@ async def test_a_stream_that_is_left_is_closed_at_once(client: TutuClient, serve
     stream = await open_stream(client)
     await leave(stream)
     await server.wait_closed(timeout=10)
-    assert server.open_connections == 0
+    await server.until(lambda: server.open_connections == 0)
     assert (await client.chat.completions.create(model="m", messages=[user("hi")])).text
     with pytest.raises(APIConnectionError, match="closed before its end"):
         await stream.completion()

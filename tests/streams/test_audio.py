@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import KEY
+from tests.leftovers import reader_waits
 from tests.media.uploads import wav
 from tutuclient import (
     APIConnectionError,
@@ -173,7 +174,7 @@ async def test_the_pieces_come_as_they_are_sent(client: TutuClient, server: Serv
             taken += await anext(speech)
         assert taken == MP3
     await server.wait_closed()
-    assert server.open_connections == 0
+    await server.until(lambda: server.open_connections == 0)
 
 
 async def test_audio_is_read_to_its_end(client: TutuClient, server: Server) -> None:
@@ -291,7 +292,7 @@ async def test_what_is_not_audio_fails_before_the_block_is_entered(
     server.answers(answer)
     with pytest.raises(cls):
         await client.audio.speech.create(**ASK)
-    assert server.in_flight == 0
+    await server.until(lambda: server.in_flight == 0)
 
 
 async def test_what_fails_before_the_first_byte_is_tried_again(client: TutuClient, server: Server) -> None:
@@ -345,7 +346,7 @@ async def _close(speech: SoundStream) -> None:
 
 async def _cancel(speech: SoundStream) -> None:
     task = asyncio.create_task(speech.read())
-    await asyncio.sleep(0.05)
+    await reader_waits(speech)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -359,7 +360,7 @@ async def test_audio_that_is_left_is_closed_at_once(
     async with speaking(client) as speech:
         await leave(speech)
         await server.wait_closed(timeout=10)
-        assert server.open_connections == 0
+        await server.until(lambda: server.open_connections == 0)
         with pytest.raises(APIConnectionError, match="closed before its end"):
             await anext(speech)
 
@@ -368,7 +369,7 @@ async def test_cancelling_while_it_is_saved_leaves_no_file(client: TutuClient, s
     server.answers(sounds(MP3, then="hang"))
     async with speaking(client) as speech:
         task = asyncio.create_task(speech.save(tmp_path / "talk.mp3"))
-        await asyncio.sleep(0.1)
+        await reader_waits(speech)
         assert [name[-5:] for name in names(tmp_path)] == [".part"]
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.conftest import KEY
+from tests.leftovers import reader_waits
 from tutuclient import (
     APIConnectionError,
     APIError,
@@ -60,7 +61,7 @@ async def test_events_come_as_they_are_sent(client: TutuClient, server: Server) 
         assert event.delta == "the "
         assert stream.meta.status_code == 200
     await server.wait_closed()
-    assert server.open_connections == 0
+    await server.until(lambda: server.open_connections == 0)
 
 
 @pytest.mark.parametrize("cut", [None, 1, 7])
@@ -162,7 +163,7 @@ async def test_what_is_not_a_stream_fails_at_once(
     server.answers(answer)
     with pytest.raises(cls):
         await open_stream(client.with_options(max_retries=0))
-    assert server.in_flight == 0
+    await server.until(lambda: server.in_flight == 0)
 
 
 async def test_the_idle_timeout_ends_a_stream_and_pings_do_not_reset_it(server: Server) -> None:
@@ -203,7 +204,7 @@ async def _cancel(stream: EventStream[Any]) -> None:
             pass
 
     task = asyncio.create_task(read())
-    await asyncio.sleep(0.05)
+    await reader_waits(stream)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -217,7 +218,7 @@ async def test_a_stream_that_is_left_is_closed_at_once(
     stream = await open_stream(client)
     await leave(stream)
     await server.wait_closed(timeout=10)
-    assert server.open_connections == 0
+    await server.until(lambda: server.open_connections == 0)
     with pytest.raises(APIConnectionError, match="closed before its end"):
         await anext(stream)
 

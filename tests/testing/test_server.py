@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.held import Held
 from tutuclient.testing import (
     Recorded,
     Scripted,
@@ -259,6 +260,7 @@ async def test_records_what_it_was_asked(server: Server, http: aiohttp.ClientSes
     url = f"{server.base_url}/chat/completions?tag=a"
     async with http.post(url, json=HELLO, headers={"X-Own": "yes"}) as answer:
         await answer.read()
+    await server.until(lambda: server.in_flight == 0)
     (seen,) = server.requests
     assert (seen.method, seen.path, seen.query["tag"], seen.headers["x-own"]) == (
         "POST",
@@ -303,12 +305,14 @@ async def test_tells_connections_apart(server: Server, http: aiohttp.ClientSessi
 
 
 async def test_counts_what_is_in_flight(server: Server, http: aiohttp.ClientSession) -> None:
-    server.answers(*[says("slow", delay=0.1)] * 5)
+    go = asyncio.Event()
+    server.answers(*[Held(says("slow"), go)] * 5)
     tasks = [asyncio.create_task(chat(http, server)) for _ in range(5)]
-    await server.wait_requests(5)
-    assert server.in_flight == 5
+    await server.until(lambda: server.in_flight == 5)
+    go.set()
     await asyncio.gather(*tasks)
-    assert (server.in_flight, server.peak_in_flight) == (0, 5)
+    await server.until(lambda: server.in_flight == 0)
+    assert server.peak_in_flight == 5
 
 
 async def test_measures_the_gaps_between_requests(server: Server, http: aiohttp.ClientSession) -> None:

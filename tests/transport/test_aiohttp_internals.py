@@ -21,6 +21,7 @@ from aiohttp.streams import StreamReader
 import tutuclient
 from tests.conftest import KEY, QUICK
 from tests.images import png
+from tests.leftovers import reader_waits
 from tutuclient import (
     APIStatusError,
     RateLimitError,
@@ -156,7 +157,7 @@ async def test_cancelling_gives_the_connection_up(client: TutuClient, server: Se
         await task
     await server.wait_closed(timeout=10)
     assert len(taken) == 2
-    assert server.open_connections == 0
+    await server.until(lambda: server.open_connections == 0)
 
 
 async def test_closing_a_stream_from_another_task_wakes_its_reader(
@@ -166,7 +167,7 @@ async def test_closing_a_stream_from_another_task_wakes_its_reader(
     server.answers(streams([chunk("a")], done=False, then="hang"))
     stream = await client.chat.completions.create(model="m", messages=[user("hi")], stream=True)
     reader = asyncio.create_task(stream.completion())
-    await asyncio.sleep(0.02)
+    await reader_waits(stream)
     await stream.aclose()
     with pytest.raises(Exception, match="closed"):
         await asyncio.wait_for(reader, 20)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.conftest import KEY, QUICK
-from tests.leftovers import answered, until
+from tests.leftovers import answered, idle, none_idle, until
 from tutuclient import (
     APIConnectionError,
     APIStatusError,
@@ -58,7 +59,7 @@ async def order(client: TutuClient, **fields: Any) -> ChatCompletion:
 
 
 async def test_never_more_calls_in_flight_than_allowed(server: Server) -> None:
-    server.answers(*[says("x", delay=0.02)] * 12)
+    server.answers(*[says("x", delay=0.1)] * 12)
     async with TutuClient(KEY, server.base_url, max_concurrency=3) as client:
         answers = await asyncio.gather(*(ask(client) for _ in range(12)))
     assert server.peak_in_flight == 3
@@ -67,7 +68,7 @@ async def test_never_more_calls_in_flight_than_allowed(server: Server) -> None:
 
 
 async def test_connections_limit_calls_too(server: Server) -> None:
-    server.answers(*[says("x", delay=0.02)] * 6)
+    server.answers(*[says("x", delay=0.1)] * 6)
     async with TutuClient(KEY, server.base_url, max_connections=2) as client:
         await asyncio.gather(*(ask(client) for _ in range(6)))
     assert server.peak_in_flight == 2
@@ -124,7 +125,7 @@ async def test_cancelling_frees_the_connection_at_once(client: TutuClient, serve
     with pytest.raises(asyncio.CancelledError):
         await task
     await server.wait_closed(timeout=10)
-    assert server.open_connections == 0
+    await server.until(lambda: server.open_connections == 0)
 
 
 async def test_a_cancelled_wait_for_a_slot_leaks_no_slot(server: Server) -> None:
@@ -193,7 +194,7 @@ async def test_an_idle_connection_that_dies_in_use_is_replaced(client: TutuClien
 async def test_an_answer_nobody_asked_for_is_given_to_nobody(client: TutuClient, server: Server, fault: str) -> None:
     server.faults(fault)
     await ask(client)
-    await asyncio.sleep(0.1)
+    await none_idle(client)
     server.answers(says("mine"))
     assert (await ask(client)).text == "mine"
 
@@ -204,7 +205,8 @@ async def test_what_came_while_the_loop_was_held_is_seen_too(fault: str) -> None
         async with TutuClient(KEY, server.base_url, max_retries=0) as client:
             server.faults(fault)
             await ask(client)
-            time.sleep(0.2)  # noqa: ASYNC251  (the loop is held on purpose)
+            [held] = idle(client)
+            assert select.select([held._socket], [], [], 20)[0]  # It came, and the loop is held on purpose.
             server.answers(says("mine"))
             assert (await ask(client)).text == "mine"
 

@@ -14,6 +14,7 @@ from aiohttp.client_proto import ResponseHandler
 from tests.certificates import self_signed
 from tests.conftest import KEY, QUICK
 from tests.images import png
+from tests.leftovers import none_idle
 from tutuclient import (
     APIConnectionError,
     IncompleteStreamError,
@@ -53,10 +54,11 @@ def framed(*contents: bytes) -> bytes:
 async def relay(answer: Answer) -> AsyncIterator[str]:
     """A relay on bare sockets: its models are GET, and every POST is met by ``answer``."""
 
-    running: set[asyncio.Task[None] | None] = set()
+    running: set[asyncio.Task[Any]] = set()  # Of the relay: one for each connection.
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        running.add(asyncio.current_task())
+        if (task := asyncio.current_task()) is not None:
+            running.add(task)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             while head := await reader.readuntil(b"\r\n\r\n"):
                 if head.startswith(b"GET"):
@@ -70,9 +72,9 @@ async def relay(answer: Answer) -> AsyncIterator[str]:
     async with listener:
         yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     for task in running:
-        if task is not None:
-            task.cancel()
-    await asyncio.sleep(0.01)
+        task.cancel()
+    if running:
+        await asyncio.wait(running)
 
 
 async def trickle(writer: asyncio.StreamWriter, *pieces: bytes, gap: float) -> None:
@@ -273,6 +275,7 @@ async def test_an_answer_nobody_asked_for_behind_a_chunked_one_is_given_to_nobod
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     connections = 0
+    read = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
@@ -280,7 +283,7 @@ async def test_an_answer_nobody_asked_for_behind_a_chunked_one_is_given_to_nobod
         answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%b0\r\n\r\n"
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer % framed(b'{"data": ', b'[{"id": "%d"}]}' % connections))
-        await asyncio.sleep(0.01)
+        await read.wait()
         writer.write(answer % framed(b'{"data": [{"id": "of another"}]}'))
         await reader.read()
         writer.close()
@@ -289,8 +292,10 @@ async def test_an_answer_nobody_asked_for_behind_a_chunked_one_is_given_to_nobod
     port = listener.sockets[0].getsockname()[1]
     async with listener, TutuClient(KEY, f"http://127.0.0.1:{port}", max_retries=0) as client:
         for number in range(1, 4):
+            read.clear()
             assert [model.id for model in (await client.models.list()).data] == [str(number)]
-            await asyncio.sleep(0.05)
+            read.set()
+            await none_idle(client)
     assert connections == 3
     assert caplog.records == []
 

@@ -471,6 +471,19 @@ async def test_a_relay_whose_streams_break_is_found_out() -> None:
         assert ends.count("broke") <= 4
 
 
+async def test_streams_that_break_between_whole_ones_are_none_in_a_row() -> None:
+    async with several(of_b={"models": ["another"]}, retry=ONCE) as (client, servers):
+        cut = streams([chunk("a")], done=False)
+        servers[0].answers(cut, cut, says("a b"), cut, cut, cut)
+        away = []
+        for is_whole in (False, False, True, False, False, False):
+            stream = await client.chat.completions.create(model="gpt-4o", messages=[user("hi")], stream=True)
+            with contextlib.nullcontext() if is_whole else pytest.raises(APIConnectionError):
+                await stream.completion()
+            away.append(known(client).chooser.is_away(0))
+        assert away == [False] * 5 + [True]
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_the_log_of_a_relay_that_goes_away_has_nothing_of_what_it_was_sent(
     caplog: pytest.LogCaptureFixture, stream: bool

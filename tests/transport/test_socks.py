@@ -11,6 +11,7 @@ import pytest
 from tests.certificates import self_signed
 from tests.conftest import KEY, QUICK
 from tests.images import png
+from tests.leftovers import none_idle
 from tests.proxies import SocksProxy
 from tutuclient import APIConnectionError, ConfigError, ImageDownloadError, RetryPolicy, Timeout, TutuClient, user
 from tutuclient.testing import chunk, draws, says, serve, streams
@@ -124,6 +125,43 @@ async def test_a_proxy_that_is_not_there_or_says_nothing(server: Server, monkeyp
 
 
 @pytest.mark.usefixtures("path")
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [
+        ("socks5", b""),
+        ("socks5", b"\x05"),
+        ("socks5h", b"\x05\x00"),
+        ("socks5h", b"\x05\x00\x05\x00\x00"),
+        ("socks5h", b"\x05\x00\x05\x00\x00\x03\xff\xfe"),
+        ("socks5h", b"\x05\x00\x05\x00\x00\x03\x02\xff\xfe\x00P"),
+        ("socks5h", b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+        ("socks4a", b""),
+        ("socks4a", b"\x00\x5a\x00"),
+        ("socks4a", b"HTTP/1.1 400 Bad Request\r\n\r\n"),
+    ],
+)
+async def test_a_proxy_that_breaks_off_or_speaks_otherwise(
+    server: Server, monkeypatch: pytest.MonkeyPatch, scheme: str, said: bytes
+) -> None:
+    async def serve_part(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(2)
+        writer.write(said)
+        await writer.drain()
+        writer.write_eof()
+        await reader.read()
+
+    async with SocksProxy() as proxy:
+        monkeypatch.setattr(proxy, "serve", serve_part)
+        async with TutuClient(KEY, server.base_url, proxy=proxy.url(scheme), retry=ONCE) as client:
+            error = await failure(client)
+            with pytest.raises(APIConnectionError) as order:
+                await client.generate("a kite")
+    assert (error.outcome, order.value.outcome) == ("not_sent", "not_sent")
+    assert "SOCKS proxy cannot be reached, or does not connect" in error.message
+    assert server.requests == []
+
+
+@pytest.mark.usefixtures("path")
 async def test_what_guards_a_connection_guards_one_through_socks_too() -> None:
     """A stray answer on an idle connection is given to nobody, and an idle connection that died costs nothing."""
     body = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"%b"},"finish_reason":"stop"}]}'
@@ -136,6 +174,7 @@ async def test_what_guards_a_connection_guards_one_through_socks_too() -> None:
         )
 
     asked = 0
+    read = asyncio.Event()
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal asked
@@ -146,7 +185,7 @@ async def test_what_guards_a_connection_guards_one_through_socks_too() -> None:
             writer.write(answer(b"%d" % asked))
             await writer.drain()
             if asked == 1:
-                await asyncio.sleep(0.05)
+                await read.wait()
                 writer.write(answer(b"stray"))
             elif asked == 2:
                 writer.close()
@@ -156,9 +195,11 @@ async def test_what_guards_a_connection_guards_one_through_socks_too() -> None:
     place = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1"
     async with listener, SocksProxy() as proxy, TutuClient(KEY, place, proxy=proxy.url("socks5"), retry=ONCE) as client:
         texts = []
-        for _ in range(4):
+        for number in range(4):
             texts.append(await ask(client))
-            await asyncio.sleep(0.1)
+            read.set()
+            if number < 2:  # Its connection got a stray answer, or was closed by the relay.
+                await none_idle(client)
     assert texts == ["1", "2", "3", "4"]
     assert len(proxy.targets) == 3
 

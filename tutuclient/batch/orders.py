@@ -70,6 +70,10 @@ class OrderedBeforeError(TutuError):
         return type(self), (self.message, self.key)
 
 
+class NotOrderedError(TutuError):
+    """An order that another run or process had made is not made after all."""
+
+
 class _Head(Head):
     ev: str = ""
 
@@ -220,7 +224,8 @@ class OrderBook:
             self._ends[key] = _Place(log, log.end)
         elif head.k == "fail" and head.outcome in _PAID and key in log.open:
             log.ended.add(key)
-            self._ends[key] = _Place(log, log.end)
+            if key not in found.ok:  # By an order before or after this one: the image is there.
+                self._ends[key] = _Place(log, log.end)
         else:
             if head.k == "fail":
                 self._ends.setdefault(key, _Place(log, log.end))
@@ -230,6 +235,7 @@ class OrderBook:
         """Note the end of an order that was not made. Of two, it says nothing of the other."""
         if log.open.get(key, 0) > 1:
             log.open[key] -= 1
+            log.ended.add(key)  # An order is made beside another only when nobody works on that one.
             return
         self._drop(log, key)
         if not any(key in each.open for each in self._logs.values()):
@@ -288,17 +294,29 @@ class OrderBook:
         return [key for key in claimed if key in self.found.open and key not in ended]
 
     async def end_of(self, key: int) -> Record | None:
-        """Return how an order ended, when it has: waits for the process that made it. None when that is not known."""
-        while True:
+        """Return how an order ended, when it has: waits for the process that made it. None when that is not known.
+
+        Raises:
+            NotOrderedError: It came to nothing, such as one that was refused, and there is no other.
+        """
+        while key not in self.found.ok:
             async with self._turn:
                 await in_thread(self._read_all)
-            place = self._ends.get(key)
-            is_open = key in self.found.open
-            if place is not None and (not is_open or not await self._is_held(key)):
-                return await in_thread(_record_at, place)
-            if not is_open or not await self._is_held(key):
-                return None
+            if key not in self.found.open or not await self._is_held(key):
+                break
             await asyncio.sleep(_LOOK_EVERY_S)
+        place = self._ends.get(key)
+        record = None if place is None else await in_thread(_record_at, place)
+        is_open = key in self.found.open
+        if place is None and not is_open:
+            raise NotOrderedError(
+                "another worker had ordered the image, and its order came to nothing; for this row nothing was sent, "
+                "and it may be asked again",
+                outcome="not_sent",
+            )
+        if is_open and record is not None and record.outcome not in _PAID:  # It is of an order before the open one.
+            return None
+        return record
 
 
 def _record_at(place: _Place) -> Record | None:

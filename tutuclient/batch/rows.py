@@ -43,9 +43,10 @@ from tutuclient.batch.answering import builtins_of
 from tutuclient.batch.fields import MapFields
 from tutuclient.batch.items import digest_of_id
 from tutuclient.batch.journal import Keys
-from tutuclient.batch.orders import OrderBook, OrderedBeforeError
+from tutuclient.batch.orders import NotOrderedError, OrderBook, OrderedBeforeError
 from tutuclient.batch.plan import Calls, check_spelling, plan_run
-from tutuclient.batch.result import BatchStoppedError
+from tutuclient.batch.result import BatchResult, BatchStoppedError
+from tutuclient.batch.run import Settled
 from tutuclient.batch.tables import Kind, Table, checked_row, is_null, table_of
 from tutuclient.diagnostics import quoted
 from tutuclient.errors import ConfigError, OutcomeUnknownError, TutuError, printable
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 
     from tutuclient.batch.items import Item
     from tutuclient.batch.journal import Record
-    from tutuclient.batch.result import BatchResult, BatchSummary
+    from tutuclient.batch.result import BatchSummary
     from tutuclient.batch.run import BatchRun
     from tutuclient.settings import RetryPolicy
 
@@ -340,11 +341,8 @@ class AnsweredRows(Generic[B]):
         if self._table is not None:
             # A list without rows has no columns, and nothing to be asked.
             asked.check_columns(self._table.names, whole=bool(len(self._table)) or not isinstance(rows, list | tuple))
-        # Of rows that were read and are not answered yet. An item has the number of its row, but for faulty ones.
+        # Of rows that were read and are not answered yet: each is one item of the run, whatever becomes of it.
         self._waiting: dict[int, Mapping[str, Any]] = {}
-        self._faults: dict[int, Exception] = {}
-        self._row_of: dict[int, int] = {}
-        self._skipped: dict[int, int] = {}
         self._read = 0
         self._ids = Keys()
         self._run = self._planned()
@@ -386,22 +384,14 @@ class AnsweredRows(Generic[B]):
             {**asked.options, "ordered": True} | ({} if book is None else {"journal": book.folder}),
             orders=book,
             answered=_answered.get(client, 0),
-            on_skip=self._note_skipped,
+            on_skip=_found_before,
         )
-
-    def _note_skipped(self, item: Item) -> None:
-        self._skipped[self._row_of.pop(item.index)] = item.key
 
     # --- Rows on their way to the run ---
 
-    async def _items(self) -> AsyncIterator[dict[str, Any]]:
-        index = 0
+    async def _items(self) -> AsyncIterator[dict[str, Any] | Settled]:
         async for number, row in self._each():
-            item = self._item(number, row)
-            if item is not None:
-                self._row_of[index] = number
-                index += 1
-                yield item
+            yield self._item(number, row)
 
     async def _each(self) -> AsyncIterator[tuple[int, Callable[[str], Any]]]:
         """Yield each row's number, and a function that returns its cells."""
@@ -416,8 +406,8 @@ class AnsweredRows(Generic[B]):
             self._read += 1
             yield self._read - 1, row.get
 
-    def _item(self, number: int, cell: Callable[[str], Any]) -> dict[str, Any] | None:
-        """Return a row as an item of a run; None where it has a fault that the run would not let pass."""
+    def _item(self, number: int, cell: Callable[[str], Any]) -> dict[str, Any] | Settled:
+        """Return a row as an item of a run; its result, where it has a fault that the run would not let pass."""
         asked = self._asked
         own = None if asked.prompt_column is None else cell(asked.prompt_column)
         prompt = asked.prompt if is_null(own) else str(own) if isinstance(own, str) else own
@@ -425,8 +415,8 @@ class AnsweredRows(Generic[B]):
         if asked.makes_images:
             name = "" if is_null(found := cell(cast("str", asked.id_column))) else str(found)
             if name and not self._ids.add(digest_of_id(name)):
-                self._faults[number] = ConfigError(f"row {number}: another row of this batch has the id {name!r} too")
-                return None
+                error = ConfigError(f"row {number}: another row of this batch has the id {name!r} too")
+                return Settled(BatchResult(number, name, error=error, outcome="not_sent"))
         if asked.image_column is None:
             if asked.makes_images or not isinstance(prompt, str) or not prompt.strip():
                 return {"id": name, "prompt": prompt}
@@ -445,34 +435,33 @@ class AnsweredRows(Generic[B]):
             try:
                 async with self._run as run:
                     async for result in run:
-                        number = self._row_of.pop(result.index)
+                        number = result.index
                         for before in range(done, number):
-                            yield self._waiting.pop(before, {}), await self._without_result(before)
+                            yield self._waiting.pop(before, {}), self._without_result()
                         done = number + 1
                         yield self._waiting.pop(number, {}), await self._values(result)
                         _answered[self._client] = _answered.get(self._client, 0) + result.ok
             except BatchStoppedError as stopped:
                 self.stopped = stopped
             for number in range(done, self._read if self._table is None else len(self._table)):
-                yield self._waiting.pop(number, {}), await self._without_result(number)
+                yield self._waiting.pop(number, {}), self._without_result()
             if self._table is None and self.stopped is not None:
                 raise self.stopped
         finally:
             if self._closes and self._asked.book is not None:
                 await self._asked.book.aclose()
 
-    async def _without_result(self, number: int) -> list[Any]:
-        """Return the columns of a row that the run has sent nothing for."""
-        if (fault := self._faults.pop(number, None)) is not None:
-            return self._failed(fault, "not_sent")
-        if (key := self._skipped.pop(number, None)) is not None:
-            return await self._ordered_before(key)
+    def _without_result(self) -> list[Any]:
+        """Return the columns of a row that the run has not come to."""
         return self._failed(self.stopped or TutuError("the run ended before this row was sent"), "not_sent")
 
     async def _ordered_before(self, key: int) -> list[Any]:
         """Return the columns of a row whose image was ordered before."""
         book = cast("OrderBook", self._asked.book)
-        record = await book.end_of(key)
+        try:
+            record = await book.end_of(key)
+        except NotOrderedError as error:
+            return self._failed(error, "not_sent")
         if record is None or record.outcome == "unknown":
             why = "its answer was lost" if record is None else f"then: {record.cls}: {record.err}"
             unknown = OutcomeUnknownError(
@@ -540,6 +529,11 @@ class AnsweredRows(Generic[B]):
         except ValueError:  # A server that does not know ``response_format`` answers in words.
             return None
         return cast("str", value)
+
+
+def _found_before(item: Item) -> BatchResult[Any]:
+    error = OrderedBeforeError("the image was ordered before this run began", item.key)
+    return BatchResult(item.index, item.id, error=error, outcome="not_sent")
 
 
 async def _iterated(rows: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:

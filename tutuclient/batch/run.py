@@ -77,7 +77,8 @@ class Plan(Generic[T]):
         synced: Whether answers are synced before they are handed on.
         orders: Where the orders of this run and of others are written down together, in place of its own journal.
         answered: Answers that the client has had from the relay before: an unknown one is met with few calls at first.
-        on_skip: Called with an item that is neither sent nor handed on, as it was answered or ordered before.
+        on_skip: Returns the result of an item that is not sent, as it was answered or ordered before; None leaves
+            such items out of the results.
         restore: Reads a value of what a journal has of it, where equal items are asked once; else None.
     """
 
@@ -105,7 +106,14 @@ class Plan(Generic[T]):
     restore: Callable[[Any], T] | None = None
     orders: OrderBook | None = None
     answered: int = 0
-    on_skip: Callable[[Item], object] | None = None
+    on_skip: Callable[[Item], BatchResult[T]] | None = None
+
+
+@dataclass(slots=True)
+class Settled:
+    """What stands among the items for one that is not to be read or sent: its result, handed on in its turn."""
+
+    result: BatchResult[Any]
 
 
 class BatchRun(Generic[T]):
@@ -138,11 +146,11 @@ class BatchRun(Generic[T]):
         self._ids = Keys()
         self._id_order: array[int] = array("Q")
         self._next_start = 0.0
-        # From the workers to the reader. Each item that is sent has one result, in ``_out_of_order`` until its turn.
+        # From the workers to the reader. Each item that has a turn has one result, in ``_out_of_order`` until then.
         self._ready: deque[BatchResult[T]] = deque()
         self._out_of_order: dict[int, BatchResult[T]] = {}
         self._has_result = asyncio.Event()
-        self._sent = self._next_turn = self._consumed = self._repeated = 0
+        self._turns = self._next_turn = self._consumed = self._sent = self._repeated = 0
         # Workers. ``_worker_count`` counts those that are to stay, ``_workers`` holds each until its task has ended.
         self._workers: set[asyncio.Task[None]] = set()
         self._busy: dict[asyncio.Task[Any], Order] = {}
@@ -454,7 +462,11 @@ class BatchRun(Generic[T]):
         # The run's own rate; the client's pace comes on top, when it is sent.
         self._next_start = max(self._next_start, now - _LATE_S) + self._plan.interval
         self._sent += 1
-        return self._sent - 1, item
+        return self._next_free_turn(), item
+
+    def _next_free_turn(self) -> int:
+        self._turns += 1
+        return self._turns - 1
 
     def _pop_requeued(self) -> tuple[int, Item]:
         turn, item, result = self._requeued.popleft()
@@ -464,14 +476,20 @@ class BatchRun(Generic[T]):
     def _has_room(self) -> bool:
         """Return whether another item may be pulled."""
         ahead = (_AHEAD if self._plan.ordered else _UNREAD) * max(self._worker_count, 1) + _BUFFER
-        return not (self._exhausted or self._draining or self._requeued) and self._sent - self._consumed < ahead
+        return not (self._exhausted or self._draining or self._requeued) and self._turns - self._consumed < ahead
 
     async def _fill_pending(self) -> None:
-        """Pull items until there is one to be sent, or no more."""
+        """Pull items until there is one to be sent, or no more, or no room for another result."""
         skipped = 0
-        while self._pending is None and not (self._exhausted or self._ending or self._stop):
+        while self._pending is None and self._has_room() and not (self._ending or self._stop):
             try:
-                self._pending = self._select(await self._reader.read_aside(await self._pull(), self._index))
+                given = await self._pull()
+                if isinstance(given, Settled):
+                    self._index += 1
+                    self._id_order.append(0)
+                    self._deliver(self._next_free_turn(), given.result)
+                else:
+                    self._pending = self._select(await self._reader.read_aside(given, self._index))
             except StopAsyncIteration:
                 self._exhausted = True
             except Exception as error:  # noqa: BLE001  (the caller's own, raised once the rest is done)
@@ -519,7 +537,7 @@ class BatchRun(Generic[T]):
         else:
             return item
         if self._plan.on_skip is not None:
-            self._plan.on_skip(item)
+            self._deliver(self._next_free_turn(), self._plan.on_skip(item))
         return None
 
     def _is_within_budget(self) -> bool:

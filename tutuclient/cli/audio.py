@@ -124,7 +124,7 @@ def speech(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Speak a text, save the audio while it arrives, print where.
+    """Synthesize speech from a text, save the audio while it arrives, and print where.
 
     Example: tutuclient speech "Good morning" -o morning.mp3
     """

@@ -63,7 +63,7 @@ def analyze(
     timeout: Seconds = None,
     debug: Debug = False,
 ) -> None:
-    """Ask about images; the answer is printed as it comes.
+    """Send a question about images, and print the answer as it arrives.
 
     With several images, all of them are in one question.
 

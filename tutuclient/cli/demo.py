@@ -79,7 +79,7 @@ def demo(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """See it all on this computer, without a key.
+    """Try the client on this computer, against a stand-in relay and without a key.
 
     Starts a stand-in relay, draws an image, has it analysed and edited, and puts before and after side by side.
     """

@@ -261,7 +261,7 @@ class _Doctor:
         return self._worded(self._first)
 
     async def stream(self) -> _Finding:
-        """See whether an answer comes as it is made."""
+        """Check whether an answer is streamed as it is generated."""
         try:
             # Without the field, new-api swallows the usage at the end of a stream (WIRE.md 3.3, item 3).
             answer, seen = await self._timed({"stream_options": {"include_usage": True}})
@@ -294,7 +294,7 @@ class _Doctor:
         return _Finding("yes", f"{len(seen)} pieces, {pace}; {usage}")
 
     async def _timed(self, fields: ChatFields) -> tuple[ChatCompletion, list[float]]:
-        """Ask for a stream; note after how many seconds each piece of its text came."""
+        """Request a stream; return the answer, and after how many seconds each piece of its text came."""
         # Long enough to take some time, and short enough to cost next to nothing.
         message = {"role": "user", "content": "Count from 1 to 40, with spaces between the numbers."}
         started, seen = time.monotonic(), list[float]()
@@ -335,7 +335,7 @@ class _Doctor:
         return _Finding("yes", f"the model got the URL, and answered: {_quoted(answer)}", "is that your image?")
 
     async def tools(self) -> _Finding:
-        """See whether a tool that was offered is called."""
+        """Check whether a tool that was offered is called."""
         fields: ChatFields = {"tools": [_TOOL], "tool_choice": "auto"}
         answer = await self._ask("What is the weather in Oslo now? Use the tool.", fields)
         for call in answer.message.tool_calls or []:
@@ -347,7 +347,7 @@ class _Doctor:
         return _Finding("no", f"the tool was not called; it said: {_quoted(answer)}", advice)
 
     async def schema(self) -> _Finding:
-        """See whether an answer keeps to a schema whose names the question does not give away."""
+        """Check whether an answer follows a schema whose field names do not appear in the question."""
         shape = {"name": "town", "strict": True, "schema": _SCHEMA}
         fields: ChatFields = {"response_format": {"type": "json_schema", "json_schema": shape}}
         answer = await self._ask("In which town does the Eiffel tower stand, and how many letters has it?", fields)

@@ -140,7 +140,7 @@ class Sound(Described):
     stream_to_file = write_to_file
 
     async def astream_to_file(self, file: str | os.PathLike[str]) -> None:
-        """Do the same in a thread, so that the event loop does not wait."""
+        """Write the audio as ``write_to_file`` does, in a thread, so that the event loop does not wait."""
         await in_thread(self.write_to_file, file)
 
 

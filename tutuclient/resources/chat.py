@@ -98,7 +98,7 @@ class Completions(OrdersImages):
     async def create(
         self, *, model: str, messages: _Messages, stream: bool | None = None, **fields: Any
     ) -> ChatCompletion | ChatStream:
-        """Ask a model.
+        """Create a chat completion.
 
         Args:
             model: The model's name, as the relay lists it.
@@ -182,7 +182,7 @@ class Completions(OrdersImages):
     def stream(
         self, *, model: str, messages: _Messages, response_format: Any = UNSET, **fields: Any
     ) -> ChatStreamManager[Any]:
-        """Ask a model and read the answer as it comes: ``async with client.chat.completions.stream(…) as stream``.
+        """Create a chat completion and stream it: ``async with client.chat.completions.stream(…) as stream``.
 
         Takes the arguments of ``create``, and raises as it does when the block is
         entered. ``response_format`` may be a type, as for ``parse``; then
@@ -217,7 +217,7 @@ class Completions(OrdersImages):
     async def parse(
         self, *, model: str, messages: _Messages, response_format: Any = UNSET, **fields: Any
     ) -> ParsedChatCompletion[Any]:
-        """Ask a model for an answer of a type, and parse it as that type.
+        """Create a chat completion, and parse its answer as a type.
 
         Its text is parsed as ``response_format``, the arguments of tools by their
         functions' types. An answer that does not fit is an error, and is not asked
@@ -267,7 +267,7 @@ class Completions(OrdersImages):
         stream: bool | None = None,
         **fields: Any,
     ) -> Coroutine[Any, Any, ToolRun] | ToolRunStream:
-        """Ask a model, call the tools it asks for, and send it the results, until it answers without asking for more.
+        """Run a conversation with tools: call those the model asks for and send the results, until it asks for no more.
 
         The tools of one round are called together: async ones on the loop, sync
         ones in worker threads, both with the caller's context variables. A result

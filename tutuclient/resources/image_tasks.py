@@ -220,7 +220,7 @@ class ClientTasks(Resource):
         return ImageTask(name, poll_url=poll_url, paths=wire.paths_of(name) if name else (), source=self)
 
     async def poll(self, task: ImageTask) -> None:
-        """Ask for a task once; see ``ImageTask.poll``."""
+        """Request the state of a task once; see ``ImageTask.poll``."""
         for part in task.parts:
             if not part.done:
                 await self.poll(part)
@@ -235,12 +235,12 @@ class ClientTasks(Resource):
             raise failure from failure.__cause__
 
     async def wait(self, task: ImageTask, timeout: float | Timeout | Unset | None) -> ImagesResponse:
-        """Ask for a task until it is finished; see ``ImageTask.wait``."""
+        """Poll a task until it is finished; see ``ImageTask.wait``."""
         total = self._limits.total if timeout is UNSET else clean_timeout(timeout).total
         return await self.wait_within(task, total)
 
     async def wait_within(self, task: ImageTask, total: float | None, *, spent: float = 0.0) -> ImagesResponse:
-        """Ask for a task until it is finished, or until a deadline has passed.
+        """Poll a task until it is finished, or until a deadline has passed.
 
         Args:
             task: The task.
@@ -326,7 +326,7 @@ class ClientTasks(Resource):
         return error.with_details(outcome="unknown").with_task(task)
 
     async def _look_for(self, task: ImageTask, deadline: float) -> None:
-        """Ask for a task where it is, or where it may be; ``deadline`` is on the loop's clock."""
+        """Request a task at its address, or at those where it may be; ``deadline`` is on the loop's clock."""
         first: APIError | None = None
         clock = asyncio.get_running_loop().time
         for address in self._addresses(task):

@@ -176,7 +176,7 @@ async def run(
     max_rounds: int,
     raise_tool_errors: bool,
 ) -> ToolRun:
-    """Ask and call tools until the model answers without asking for any. Raises what ``run_tools`` documents."""
+    """Run the conversation until the model answers without calling a tool. Raises what ``run_tools`` documents."""
     rounds = _Rounds(body, max_rounds=max_rounds, raise_tool_errors=raise_tool_errors)
     try:
         while await rounds.goes_on(await ask(rounds.body)):

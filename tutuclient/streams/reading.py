@@ -177,6 +177,7 @@ class _Reading(Generic[E]):
             reader.check_complete(strict=reply.call.settings.strict_finish)
             self.complete = True
             reply.stamp()
+            reply.ended(None)
             reply.call.report_usage(reader.usage, reader.meta)
             self._tell_end(reply, None)
             await _read_tail(reply)
@@ -201,8 +202,7 @@ class _Reading(Generic[E]):
             error.with_partial(self.reader.partial)
         error.with_details(attempts=meta.attempts, outcome="unknown", relay=meta.relay)
         self.error = wire.without_key(error, reply.call.settings.api_key)
-        if reply.on_broken is not None:
-            reply.on_broken(self.error)
+        reply.ended(self.error)
         self._tell_end(reply, self.error)
 
     def _tell_end(self, reply: Reply, error: BaseException | None) -> None:

@@ -43,7 +43,7 @@ class Timer:
         self._limits.discard(limits)
 
     def wake_by(self, at: float) -> None:
-        """Go off at this time of the loop's clock, or before."""
+        """Schedule the wake-up for this time of the loop's clock at the latest."""
         if at < self._at:
             self.stop()
             self._at = at

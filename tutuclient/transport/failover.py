@@ -81,7 +81,7 @@ class RelayedAttempts(Attempts):
         return max(1, self._meta.attempts - refusals.total - self._moves)
 
     async def _renew_key(self, source: Callable[[], Awaitable[str] | str]) -> None:
-        """Ask for the key of this relay. Where that fails the call goes on, as it does where a relay rejects its key.
+        """Fetch the key of this relay. Where that fails the call goes on, as it does where a relay rejects its key.
 
         Raises:
             APIConnectionError: The function raised something, or returned no key. Nothing was sent.
@@ -103,7 +103,7 @@ class RelayedAttempts(Attempts):
     def _finish(self, reply: Reply) -> None:
         if self._call.stream:
             self._route.began()
-            reply.on_broken = self._route.broke
+            reply.on_end = self._route.ended
         else:
             self._route.succeeded()
         super()._finish(reply)

@@ -131,7 +131,7 @@ class Pool:
         return egress.session_once if call.makes_image else egress.session
 
     async def close_at_shutdown(self) -> None:
-        """Make the loop close the connections when it shuts down and nobody has closed the client.
+        """Register the connections to be closed when the loop shuts down, if nobody has closed the client by then.
 
         ``asyncio.run`` closes the async generators that are alive before it closes the loop, and ``_guardian`` is one:
         https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.shutdown_asyncgens. Under ``nest_asyncio``

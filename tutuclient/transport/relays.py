@@ -236,15 +236,17 @@ class Route:
         if self._relays.chooser.due_at(self._place, self._model) is not None:
             self.succeeded()
 
-    def broke(self, error: TutuError) -> None:
-        """Note that a stream has ended with an error."""
-        if (fault := fault_of(error, math.inf)) is not None and fault.row:
+    def ended(self, error: TutuError | None) -> None:
+        """Note that a stream has ended, with an error or whole."""
+        if error is None:
+            self.succeeded()
+        elif (fault := fault_of(error, math.inf)) is not None and fault.row:
             self._blame(fault, error)
 
     def dropped(self) -> None:
         """Note that the attempt was cancelled."""
         if self._place >= 0:
-            self._relays.chooser.dropped(self._place, self._model)
+            self._relays.chooser.dropped(self._place, self._model, self._started_at)
 
     def failed(self, error: TutuError) -> None:
         """Note how an attempt has failed."""

@@ -73,7 +73,7 @@ class Reply:
         call: What was asked.
         meta: Status, headers and timings so far.
         limits: The call's limits.
-        on_broken: Called with the error of a stream that ends with one; None for nobody.
+        on_end: Called when a stream has ended: with its error, or with None where it came whole. None calls nobody.
     """
 
     __slots__ = (
@@ -89,7 +89,7 @@ class Reply:
         "call",
         "limits",
         "meta",
-        "on_broken",
+        "on_end",
     )
 
     def __init__(
@@ -113,7 +113,7 @@ class Reply:
         self.call: Call = call
         self.meta: Meta = meta
         self.limits: Limits = limits
-        self.on_broken: Callable[[TutuError], None] | None = None
+        self.on_end: Callable[[TutuError | None], None] | None = None
         # In lower case, which spares multidict a copy of the name.
         encoding = coding_of(response.headers) if "content-encoding" in response.headers else ""
         self._inflater = wire.Inflater(encoding, call.max_bytes, meta) if encoding else None
@@ -217,6 +217,11 @@ class Reply:
         if self.call.observation is not None:  # Before it is closed, which is another end.
             self.call.observation.raised(self, self._late)
         self.close()
+
+    def ended(self, error: TutuError | None) -> None:
+        """Report how the stream has ended, to the health of its relay."""
+        if self.on_end is not None:
+            self.on_end(error)
 
     def stamp(self) -> None:
         """Note that the answer has been read to its end."""

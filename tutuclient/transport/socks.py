@@ -65,7 +65,9 @@ class SocksConnector(ProxyConnector):
             raise aiohttp.ClientConnectorSSLError(req.connection_key, error) from error
         except ProxyTimeoutError as error:  # After a minute, where nobody has set a limit.
             raise TimeoutError(str(error)) from error
-        except (ProxyError, ProxyConnectionError, OSError) as error:
+        except EOFError as error:  # asyncio's IncompleteReadError, which the package does not translate.
+            raise SocksError("it closed the connection before its answer was whole") from error
+        except (ProxyError, ProxyConnectionError, OSError, UnicodeDecodeError) as error:
             raise SocksError(str(error)) from error
 
 

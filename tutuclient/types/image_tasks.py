@@ -23,11 +23,11 @@ class TaskSource(Protocol):
     """What asks a relay for its tasks: a client, as a task knows it."""
 
     async def poll(self, task: ImageTask) -> None:
-        """Ask for a task once, and write down what came."""
+        """Request the state of a task once, and store it in the task."""
         ...
 
     async def wait(self, task: ImageTask, timeout: float | Unset | None) -> ImagesResponse:
-        """Ask for a task until it is finished."""
+        """Poll a task until it is finished."""
         ...
 
 
@@ -86,7 +86,7 @@ class ImageTask:
         return self.result is not None or self.error is not None
 
     async def poll(self) -> Self:
-        """Ask the relay once how far it is, and return the task itself.
+        """Request the state of the task once, and return the task itself.
 
         Raises:
             ImageTaskError: It failed, expired, is not known, or has no image.
@@ -100,7 +100,7 @@ class ImageTask:
         return self
 
     async def wait(self, *, timeout: float | Unset | None = UNSET) -> ImagesResponse:
-        """Ask the relay until it is finished, and return the images.
+        """Poll the task until it is finished, and return the images.
 
         Pauses are as long as the relay asks (``Retry-After``), else grow from one second to ten. A request that fails
         for a reason that may pass is made again. Cancelling ends the waiting alone: the relay goes on.

@@ -40,9 +40,22 @@ class Browser:
         for message in messages:
             self.messages.put_nowait(message)
         self.sent: list[Message] = []
+        self.waited_for = False
 
     def leave(self) -> None:
         self.messages.put_nowait(DISCONNECT)
+
+    async def receive(self) -> Message:
+        self.waited_for = self.messages.empty()
+        try:
+            return await self.messages.get()
+        finally:
+            self.waited_for = False
+
+    async def is_read(self) -> None:
+        """Wait until all that it sent has been read, and somebody waits for more."""
+        await until(lambda: self.waited_for)
+        assert self.waited_for
 
     async def send(self, message: Message) -> None:
         self.sent.append(message)
@@ -51,7 +64,7 @@ class Browser:
         return {"type": "http", "method": "POST", "path": path, "headers": [], "query_string": b""}
 
     def request(self) -> Request:
-        return Request(self.scope(), self.messages.get, self.send)
+        return Request(self.scope(), self.receive, self.send)
 
 
 async def test_a_block_is_cancelled_when_the_browser_leaves() -> None:
@@ -77,19 +90,15 @@ async def test_a_block_is_cancelled_when_the_browser_leaves() -> None:
 
 async def test_a_browser_that_has_left_before_asks_for_nothing() -> None:
     browser = Browser(body(b""), DISCONNECT)
-    asked = False
     with pytest.raises(ClientGoneError):
         async with until_gone(browser.request()):
-            await asyncio.sleep(0)
-            await asyncio.sleep(0.01)
-            asked = True
-    assert not asked
+            pytest.fail("the browser has left")
 
 
 async def test_a_block_that_ends_leaves_nothing_behind() -> None:
     browser = Browser()
     async with until_gone(browser.request()):
-        await asyncio.sleep(0.01)
+        await browser.is_read()
     await until(lambda: not any("until_gone" in task.get_name() for task in asyncio.all_tasks()))
     assert not any("until_gone" in task.get_name() for task in asyncio.all_tasks())
     browser.leave()
@@ -106,13 +115,13 @@ async def test_a_body_is_read_within_the_block_and_behind_it() -> None:
     browser = Browser(body(b"one ", more=True), body(b"two ", more=True))
     request = browser.request()
     async with until_gone(request):
-        await asyncio.sleep(0.01)  # the watch has read ahead
+        await browser.is_read()  # by the watch, ahead
         browser.messages.put_nowait(body(b"three"))
         assert await request.body() == b"one two three"
     browser = Browser(body(b"one ", more=True), body(b"two ", more=True))
     request = browser.request()
     async with until_gone(request):
-        await asyncio.sleep(0.01)
+        await browser.is_read()
     browser.messages.put_nowait(body(b"three"))
     assert await request.body() == b"one two three"
 
@@ -122,8 +131,10 @@ async def test_a_large_body_is_not_read_into_memory_and_none_of_it_is_lost() -> 
     browser = Browser(*[body(piece, more=True) for piece in pieces], body(b""))
     request = browser.request()
     async with until_gone(request):
-        await asyncio.sleep(0.05)
-        assert browser.messages.qsize() >= 30
+        await until(lambda: browser.messages.qsize() < len(pieces))
+        for _ in range(50):  # turns of the loop in which the watch would read on
+            await asyncio.sleep(0)
+        assert 30 <= browser.messages.qsize() < len(pieces)
         assert await request.body() == b"".join(pieces)
 
 
@@ -170,18 +181,21 @@ async def test_an_inner_block_that_has_ended_leaves_the_outer_one_watched() -> N
 
 async def test_a_cancellation_from_elsewhere_stays_one() -> None:
     browser = Browser(body(b""))
+    inside = asyncio.Event()
 
     async def endpoint() -> None:
         async with until_gone(browser.request()):
+            inside.set()
             await asyncio.sleep(60)
 
     task = asyncio.create_task(endpoint())
-    await asyncio.sleep(0.01)
+    await inside.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    inside.clear()
     task = asyncio.create_task(endpoint())
-    await asyncio.sleep(0.01)
+    await inside.wait()
     browser.leave()
     task.cancel()  # the server's shutdown, at the same time
     with pytest.raises(asyncio.CancelledError):
@@ -207,25 +221,31 @@ async def test_a_block_that_finishes_as_the_browser_leaves_keeps_its_answer() ->
 
 async def test_two_browsers_are_apart() -> None:
     stays, leaves = Browser(body(b"")), Browser(body(b""))
+    finish = asyncio.Event()
 
     async def endpoint(browser: Browser) -> str:
         async with until_gone(browser.request()):
-            await asyncio.sleep(0.05)
+            await finish.wait()
         return "answered"
 
     leaving = asyncio.create_task(endpoint(leaves))
     staying = asyncio.create_task(endpoint(stays))
-    await asyncio.sleep(0.01)
+    await leaves.is_read()
+    await stays.is_read()
     leaves.leave()
     with pytest.raises(ClientGoneError):
         await leaving
+    finish.set()
     assert await staying == "answered"
 
 
 async def test_starlette_answers_499_and_logs_nothing_also_behind_middleware() -> None:
+    inside = asyncio.Event()
+
     async def endpoint(request: Request) -> JSONResponse:
         async with until_gone(request):
             data = await request.json()
+            inside.set()
             await asyncio.sleep(60)
         return JSONResponse(data)
 
@@ -241,10 +261,11 @@ async def test_starlette_answers_499_and_logs_nothing_also_behind_middleware() -
         for dispatch in middleware:
             app.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
         browser = Browser(body(b'{"a":', more=True))
-        running = asyncio.create_task(app(browser.scope(), browser.messages.get, browser.send))
-        await asyncio.sleep(0.01)
+        running = asyncio.create_task(app(browser.scope(), browser.receive, browser.send))
+        await browser.is_read()
         browser.messages.put_nowait(body(b"1}"))
-        await asyncio.sleep(0.01)
+        await inside.wait()
+        inside.clear()
         browser.leave()
         if watched in middleware:
             await asyncio.wait([running])  # there is no app around a middleware of one's own to answer
@@ -264,7 +285,7 @@ async def test_middleware_passes_on_the_body_that_it_watched_over() -> None:
     app = Starlette(routes=[Route("/", endpoint, methods=["POST"])])
     app.add_middleware(BaseHTTPMiddleware, dispatch=watched)
     browser = Browser(body(b"[1,", more=True), body(b"2]"))
-    await app(browser.scope(), browser.messages.get, browser.send)
+    await app(browser.scope(), browser.receive, browser.send)
     assert b"".join(message.get("body", b"") for message in browser.sent) == b"[1,2]"
 
 

@@ -69,14 +69,16 @@ async def test_leaving_closes_the_stream_at_once(client: TutuClient, server: Ser
     await server.wait_closed(2)
 
     # A task that is cancelled while it waits, and whose traceback is kept.
+    waiting = asyncio.Event()
+
     async def waits() -> None:
         found = events(client.chat.completions.stream(**QUESTION))
         await first(found)
+        waiting.set()
         await anext(found)
 
     task = asyncio.create_task(waits())
-    await server.wait_requests(4)
-    await asyncio.sleep(0.05)
+    await waiting.wait()
     gc.disable()
     try:
         task.cancel()
@@ -93,13 +95,16 @@ async def test_a_reader_that_is_cancelled_between_two_events_is_gone(client: Tut
     server.answers(hangs("a"), hangs("a"))
     kept = through(client.chat.completions.stream(**QUESTION))  # by a framework, in a circle of references
 
+    sending = asyncio.Event()
+
     async def sends() -> None:
         async for _ in kept:
+            sending.set()
             await asyncio.sleep(60)  # the browser reads nothing
 
     task = asyncio.create_task(sends())
+    await sending.wait()
     await server.wait_requests(1)
-    await asyncio.sleep(0.05)
     task.cancel()
     await server.wait_closed(0)
     # A task that has just done its part of the reading is not.

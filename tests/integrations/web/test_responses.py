@@ -121,19 +121,33 @@ async def test_a_browser_that_comes_back_is_not_answered_twice(client: TutuClien
     assert await nothing_left(client) == []
 
 
+# The latter are what servers and aiohttp raise when a browser has left: those of the app's own are no such sign.
+@pytest.mark.parametrize("kind", [KeyError, OSError, TimeoutError, ConnectionRefusedError])
 @pytest.mark.parametrize("late", [False, True])
-async def test_an_error_of_the_apps_own_is_raised(late: bool) -> None:
+async def test_an_error_of_the_apps_own_is_raised(late: bool, kind: type[Exception]) -> None:
     async def broken() -> AsyncGenerator[str]:
         if late:
             yield "a"
-        raise KeyError("secret")
+        raise kind("secret")
 
     browser = Browser(body(b""))
-    with pytest.raises(KeyError):
+    with pytest.raises(kind):
         await sse(broken())(browser.scope(), browser.messages.get, browser.send)
     assert bool(browser.sent) == late
     assert "secret" not in str(browser.sent)
     assert not [message for message in browser.sent if message.get("more_body") is False]  # cut, and not ended
+
+
+@pytest.mark.parametrize("kind", [KeyError, ConnectionRefusedError])
+async def test_an_error_of_the_apps_own_is_no_answer_of_aiohttps(kind: type[Exception]) -> None:
+    async def broken(*before: str) -> AsyncGenerator[str]:
+        for text in before:
+            yield text
+        raise kind("secret")
+
+    status, _, text = await by_aiohttp(broken)
+    assert status == 500
+    assert "secret" not in text
 
 
 async def test_leaving_closes_the_stream_and_the_background_task_runs(client: TutuClient, server: Server) -> None:

@@ -106,6 +106,31 @@ async def test_what_the_relay_sets_and_says_is_passed_on_and_not_kept(
     assert not [each for each in (KEY, "secret-cookie", "org-mine") if each in text]
 
 
+@pytest.mark.parametrize("then", ["end", "fin", "hang"])
+async def test_a_key_that_the_relay_spells_over_several_events_is_passed_on_and_not_kept(
+    recorder: Recorder, server: Server, path: Path, then: Any
+) -> None:
+    said = base64.b64encode(f"Bearer {KEY}".encode()).decode() + f" is {KEY}"
+    server.answers(streams([chunk(said[at : at + 3]) for at in range(0, len(said) - 1, 3)], then=then, done=False))
+    heard = ""
+    async with TutuClient(KEY, recorder.base_url, max_retries=0) as client:
+        with contextlib.suppress(APIConnectionError):
+            async with client.chat.completions.stream(**ASK) as stream:
+                async for piece in stream.text():
+                    heard += piece
+                    if len(heard) >= len(said) - 3:
+                        break
+    await recorder.until(lambda: not recorder.in_flight)
+    assert heard in said
+    assert len(heard) >= len(said) - 3
+    (exchange,) = read(path).exchanges.values()
+    kept = "".join(
+        part["event"]["choices"][0]["delta"].get("content") or "" for part in exchange.parts if "event" in part
+    )
+    assert "dropped" in kept
+    assert not [letters for letters in (KEY[3:7], said[11:15], said[20:24]) if letters in kept]
+
+
 async def test_images_are_digests_and_nothing_more(recorder: Recorder, server: Server, path: Path) -> None:
     server.answers(draws(sample_picture(), form="b64"))
     async with TutuClient(KEY, recorder.base_url) as client:

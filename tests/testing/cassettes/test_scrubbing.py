@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import base64
+import html
+import json
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -29,6 +32,13 @@ KEY = "sk-aBcDeFgHiJkLmNoPqRsTuVwX0123"
         ("Bearer abcdefgh12345", "Bearer dropped"),
         ("AIza" + "x" * 35, "dropped"),
         ("eyJhbGciOiJI.eyJzdWIiOiIx.abc_-", "dropped"),
+        (f"无效的令牌{KEY}，请检查", "无效的令牌dropped，请检查"),
+        (f"key={KEY}", "key=dropped"),
+        (
+            "socks5://me:hunter2@127.0.0.1:1080 and https://x@y/:a@b",
+            "socks5://me:dropped@127.0.0.1:1080 and https://x@y/:a@b",
+        ),
+        ("?a=1&amp;sig=abc&amp;b=2", "?a=1&amp;sig=dropped&amp;b=2"),
         (
             "https://cdn.example/a.png?X-Amz-Signature=abc&x=1&Expires=9",
             "https://cdn.example/a.png?X-Amz-Signature=dropped&x=1&Expires=9",
@@ -65,9 +75,58 @@ def test_what_the_caller_showed_goes_wherever_it_stands() -> None:
     assert keys_of({"Authorization": "Bearer any"}, "") == []
 
 
-@pytest.mark.parametrize("written", ["opaque/key+1=%é", r"opaque\/key+1=%é", r"opaque\/key+1=%\u00e9"])
+ODD_KEY = 'opaque/key+1=%é&<"'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        ODD_KEY,
+        r"opaque\/key+1=%é&<\"",
+        r"opaque\/key+1=%\u00e9&<\"",
+        r"opaque/key+1=%é\u0026\u003c\"",
+        json.dumps(json.dumps(ODD_KEY))[3:-3],
+        json.dumps(quote(ODD_KEY))[1:-1],
+        html.escape(ODD_KEY),
+        quote(ODD_KEY, safe="").lower(),
+        quote(quote(ODD_KEY, safe="")),
+        ODD_KEY.encode().hex(),
+        ODD_KEY.encode().hex().upper(),
+    ],
+)
 def test_a_key_goes_however_it_is_written(written: str) -> None:
-    assert scrub(f'{{"message":"no such key: {written}"}}', ["opaque/key+1=%é"]) == '{"message":"no such key: dropped"}'
+    assert scrub(f'{{"message":"no such key: {written}"}}', [ODD_KEY]) == '{"message":"no such key: dropped"}'
+
+
+@pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be"])
+def test_a_key_goes_from_a_text_of_two_bytes_a_letter(coding: str) -> None:
+    text = scrub(f"no such key: {KEY}".encode(coding).decode(), [KEY])
+    assert KEY[3:] not in text.replace("\0", "")
+    assert "dropped" in text
+
+
+@pytest.mark.parametrize("before", ["", "Bearer ", "user:", "a", "ab"])
+@pytest.mark.parametrize("key", [KEY, "ab/cd+??>>~~ü", "hunter"])
+def test_a_key_goes_from_base64_whatever_it_stands_behind(key: str, before: str) -> None:
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        for behind in ("", "x", "xy"):
+            letters = encode(f"{before}{key}{behind}".encode()).decode()
+            for written in (letters, letters.replace("/", "\\/"), quote(letters, safe="")):
+                text = scrub(f'{{"a":"{written}"}}', [key])
+                assert "dropped" in text
+                # What is left of it is around the key, but for a letter of the key's that shares its bits.
+                assert len(text) < len('{"a":"dropped"}') + 4 * len(before + behind) + 7
+
+
+def test_a_key_goes_without_the_beginning_that_relays_take_off() -> None:
+    assert scrub(f"no token {KEY[3:]}", [KEY]) == "no token dropped"
+    letters = base64.b64encode(f"x{KEY[3:]}".encode()).decode()
+    assert scrub(letters, [KEY])[1:] in {"dropped", "dropped=", "dropped=="}
+    assert scrub("no token abcdef", ["sk-abcdef"]) == "no token abcdef"
+
+
+def test_a_key_of_odd_bytes_goes_too() -> None:
+    assert scrub("is caf\udce9-key-12 known?", ["caf\udce9-key-12"]) == "is dropped known?"
 
 
 def test_a_key_goes_from_within_addresses() -> None:
@@ -82,6 +141,7 @@ def test_ids_of_an_account_go_where_the_answer_is_about_it() -> None:
     text = '{"data":{"id":12,"quota":500}}'
     assert scrub(text, account=True) == '{"data":{"id":0,"quota":500}}'
     assert scrub(text) == text
+    assert scrub('{"name":"mine","key":"0123456789"}', account=True) == '{"name":"mine","key":"dropped"}'
     assert is_about_an_account("/api/user/self")
     assert not is_about_an_account("/v1/models")
 

@@ -219,7 +219,7 @@ def run(
     timeout: EachTimeout = None,
     debug: Debug = False,
 ) -> None:
-    """Ask about many images, edit them, or make images of many prompts. The same command again goes on.
+    """Analyze or edit many images, or generate images of many prompts. The same command again continues the run.
 
     Example: tutuclient batch run photos "What is in this image?" -o run
     """

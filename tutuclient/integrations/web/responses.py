@@ -133,19 +133,25 @@ def _response_class() -> Any:
                 return
             channel = self._reading.start()
             frames = await _next(channel, self._heartbeat)
-            if (failed := _failed_at_once(channel)) is not None:
-                status, headers, body = failed
-                await Response(body, status, headers, "application/json")(scope, receive, send)
+            if (error := _failed_at_once(channel)) is not None:
+                if isinstance(error, TutuError):  # Any other is raised by the caller, where no OSError is suppressed.
+                    status, headers, body = _refusal(error)
+                    await Response(body, status, headers, "application/json")(scope, receive, send)
                 return
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            while frames:
-                await send({"type": "http.response.body", "body": _encoded(frames), "more_body": True})
-                frames = await _next(channel, self._heartbeat)
-            # What broke off for the server's own reasons ends without its end, and the server closes the connection.
-            if channel.failed is None or isinstance(channel.failed, TutuError):
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            await _send(frames, channel, self._heartbeat, send)
 
     return EventStream
+
+
+async def _send(frames: list[Frame], channel: Channel, heartbeat: float | None, send: Send) -> None:
+    """Send these events, those that follow, and the end, by ASGI."""
+    while frames:
+        await send({"type": "http.response.body", "body": _encoded(frames), "more_body": True})
+        frames = await _next(channel, heartbeat)
+    # What broke off for the server's own reasons ends without its end, and the server closes the connection.
+    if channel.failed is None or isinstance(channel.failed, TutuError):
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _answer(reading: Reading, request: web.BaseRequest, heartbeat: float | None) -> web.StreamResponse:
@@ -162,13 +168,15 @@ async def _answer(reading: Reading, request: web.BaseRequest, heartbeat: float |
             async with watching(request):
                 reading.start()
                 frames = await _next(channel, heartbeat)
-                if (failed := _failed_at_once(channel)) is not None:
-                    status, headers, body = failed
+                error = _failed_at_once(channel)
+                if isinstance(error, TutuError):
+                    status, headers, body = _refusal(error)
                     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
-                await response.prepare(request)
-                while frames:
-                    await response.write(_encoded(frames))
-                    frames = await _next(channel, heartbeat)
+                if error is None:  # Any other is raised below, where no ConnectionError is suppressed.
+                    await response.prepare(request)
+                    while frames:
+                        await response.write(_encoded(frames))
+                        frames = await _next(channel, heartbeat)
     finally:
         await reading.aclose()
     _raise_failed(channel)
@@ -191,16 +199,16 @@ def _raise_failed(channel: Channel) -> None:
         raise failed
 
 
-def _failed_at_once(channel: Channel) -> tuple[int, dict[str, str], bytes] | None:
-    """Return the status, headers and body for an error before the first event; None when there is none."""
-    error = channel.failed
-    if error is None or channel.gave_something:
-        return None
-    if not isinstance(error, TutuError):
-        _raise_failed(channel)
+def _failed_at_once(channel: Channel) -> Exception | None:
+    """Return the error before the first event; None when there is none."""
+    return None if channel.gave_something else channel.failed
+
+
+def _refusal(error: TutuError) -> tuple[int, dict[str, str], bytes]:
+    """Return the status, headers and body that tell of an error before the first event."""
     headers: dict[str, str] = {}
     # openai's clients send a request again after a 5xx. The relay may have done the work: that is not theirs to repeat.
-    if isinstance(error, TutuError) and error.outcome == "unknown":
+    if error.outcome == "unknown":
         headers["x-should-retry"] = "false"
     seconds = error.retry_after if isinstance(error, APIStatusError) else None
     if seconds is not None:

@@ -5,7 +5,13 @@ and their times, streams that break. Each is a file of JSON Lines, to be read, c
 module ``tape`` describes it.
 
 - Keys, cookies, account ids, and all headers that are not on a list are dropped, also in queries and bodies
-  (``scrubbing``). Look through a cassette before you publish it all the same: prompts and answers are in it.
+  (``scrubbing``). What a request showed as its key goes wherever it stands: as it is, in JSON, HTML, addresses,
+  hexadecimal and base64, and spelt over several events of a stream (``split_keys``): one that may be the beginning of
+  a key is in the file when the next has shown that it is not. Look through a cassette before you publish it all the
+  same: prompts and answers are in it. Not found are the key in base64 that is broken into lines, as numbers (the
+  ``bytes`` of log probabilities) or in a coding that is not named here; the few letters of it by which relays name it
+  (``sk-ab***yz``); and of keys that the request did not show, those that do not look like one, are in base64, or are
+  spelt over several events.
 - Images and audio are digests. A replayed answer has stand-ins of the same kind, pixels and bytes (``blanks``), which
   any client can decode; images and audio of requests are compared by their digests. Base64 that a stream spreads over
   several events stays as it came.

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from tutuclient.testing import form
 from tutuclient.testing.cassettes.media import digest, mime_of, stand_in, with_stand_ins, without_media
 from tutuclient.testing.cassettes.scrubbing import scrub, scrub_field
+from tutuclient.testing.cassettes.split_keys import SplitKeys
 from tutuclient.types.json import too_deep
 
 if TYPE_CHECKING:
@@ -47,9 +48,12 @@ def request_body(content_type: str, body: bytes, keys: Sequence[str], origin: st
         return {"form": [[name, scrub_field(name, without_media(value), keys)] for name, value in pairs]}
     text = scrub(without_media(text), keys)
     try:
-        return {"json": _decoded(text)}
+        kept: dict[str, Any] = {"json": _decoded(text)}
     except ValueError:
-        return {"text": text}
+        kept = {"text": text}
+    split = SplitKeys(keys)
+    (kept,) = (*split.feed(kept), *split.finish(drops_beginnings=False))
+    return kept
 
 
 def _form_parts(parts: form.Form, keys: Sequence[str]) -> list[list[Any]]:

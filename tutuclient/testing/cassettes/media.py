@@ -10,21 +10,32 @@ import base64
 import binascii
 import hashlib
 import re
+import string
 import struct
-from functools import partial
+from typing import TYPE_CHECKING
 
 from tutuclient.media.kinds import HEAD_BYTES, audio_mime, image_mime, tag_bytes
 from tutuclient.testing.cassettes.blanks import blank
+from tutuclient.testing.cassettes.runs import Runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _DIGEST = re.compile(r"\{\{tutu ([\w.+/-]+)(?: ([\w-]+))? (\d+) bytes sha256:([0-9a-f]{64})\}\}")
-_LETTERS = r"(?:[A-Za-z0-9+/=_-]++|\\[/nr])"
 # PHP writes a slash in JSON as "\/", and some servers break base64 into lines. No word of a text has 64 letters.
-_BASE64 = re.compile(rf"(?<=;base64,){_LETTERS}+|(?:[A-Za-z0-9+/=_-]|\\[/nr]){{64,}}+")
-_KEY = re.compile(r'"(\w+)\\?"\s*:\s*\\?"$')
-_MEDIA_KEYS = frozenset({"b64_json", "partial_image_b64", "data", "audio", "image", "image_base64", "base64", "b64"})
+_LETTERS = (string.ascii_letters + string.digits + "+/=_-").encode()
+_SHORTEST = 64
+_LONG = Runs(_LETTERS + b"\\", _SHORTEST)
+_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/=_-]++|\\[/nr])++")
+_IN_DATA_URIS = re.compile(rb";base64,(?P<letters>(?:[A-Za-z0-9+/=_-]++|\\[/nr])++)")
+_KEY = re.compile(rb'"(\w+)\\?"\s*:\s*\\?"$')
+_MEDIA_KEYS = frozenset(
+    {b"b64_json", b"partial_image_b64", b"data", b"audio", b"image", b"image_base64", b"base64", b"b64"}
+)
+_USUAL = bytes.maketrans(b"-_", b"+/")
 # What a frame header of MP3 or AAC looks like, random bytes do too: an embedding in base64 must stay what it is.
 _WEAK = frozenset({"audio/mpeg", "audio/aac"})
-_NAMES_TYPE = re.compile(r"data:([\w.+-]+/[\w.+-]+)[^,]*;base64,$")
+_NAMES_TYPE = re.compile(rb"data:([\w.+-]+/[\w.+-]+)[^,]*;base64,$")
 _JPEG_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 
@@ -54,7 +65,27 @@ def without_media(text: str, *, whole: bool = True) -> str:
         text: JSON, events or plain text.
         whole: False for a part of a stream: an image that goes on in the next part is left as it is there.
     """
-    return _BASE64.sub(partial(_replaced, whole=whole), text)
+    data = text.encode("utf-8", "surrogatepass")
+    data = _replaced(data, (found.span("letters") for found in _IN_DATA_URIS.finditer(data)), whole=whole)
+    data = _replaced(data, _long(data), whole=whole)
+    return data.decode("utf-8", "surrogatepass")
+
+
+def _long(data: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where what may be base64 begins and ends."""
+    for start, end in _LONG.find(data):
+        for found in _BASE64.finditer(data, start, end):
+            if found.end() - found.start() >= _SHORTEST:
+                yield found.span()
+
+
+def _replaced(data: bytes, spans: Iterable[tuple[int, int]], *, whole: bool) -> bytes:
+    kept, last = list[bytes](), 0
+    for start, end in spans:
+        if (made := _digest_of(data, start, end, whole=whole)) is not None:
+            kept += data[last:start], made.encode()
+            last = end
+    return b"".join([*kept, data[last:]]) if kept else data
 
 
 def with_stand_ins(text: str) -> str:
@@ -78,22 +109,26 @@ def _stand_in(found: re.Match[str]) -> bytes:
     return blank(found[1], found[2] or "", int(found[3]), found[4])
 
 
-def _replaced(found: re.Match[str], *, whole: bool) -> str:
-    before = found.string[max(0, found.start() - 100) : found.start()]
+def _digest_of(text: bytes, start: int, end: int, *, whole: bool) -> str | None:
+    """Return the digest of an image, audio or another file that is written in base64; None for all else."""
+    before = text[max(0, start - 100) : start]
     named = _NAMES_TYPE.search(before)
     key = _KEY.search(before)
-    letters = re.sub(r"\\[nr]|=+$", "", found[0].replace("\\/", "/")).translate(str.maketrans("-_", "+/"))
+    letters = text[start:end]
+    for written, meant in ((b"\\/", b"/"), (b"\\n", b""), (b"\\r", b"")):
+        letters = letters.replace(written, meant)
+    letters = letters.rstrip(b"=").translate(_USUAL)
     try:
-        data = base64.b64decode(letters + "=" * (-len(letters) % 4))
+        data = base64.b64decode(letters + b"=" * (-len(letters) % 4))
     except (binascii.Error, ValueError):
-        return found[0]
+        return None
     mime = mime_of(data)
     keyed = key is not None and key[1] in _MEDIA_KEYS
-    if not named and not keyed and (mime is None or mime in _WEAK or (key and key[1] == "embedding")):
-        return found[0]
+    if not named and not keyed and (mime is None or mime in _WEAK or (key and key[1] == b"embedding")):
+        return None
     if not whole and mime is not None and not _has_its_end(data, mime):
-        return found[0]
-    return digest(data, named[1] if named else None)
+        return None
+    return digest(data, named[1].decode() if named else None)
 
 
 def _has_its_end(data: bytes, mime: str) -> bool:

@@ -31,6 +31,7 @@ from tutuclient.testing.cassettes.scrubbing import (
     scrub_headers,
     scrub_query,
 )
+from tutuclient.testing.cassettes.split_keys import SplitKeys
 from tutuclient.testing.cassettes.tape import Tape, warn
 from tutuclient.testing.server import Server
 from tutuclient.transport.exceptions import UNCONNECTED, SocksError
@@ -298,6 +299,7 @@ class _Take:
         self._started = self._clock()
         self._last = 0.0
         self._parts: Parts | None = None
+        self._split = SplitKeys(keys)
         self._left_bytes: int | None = None
         self._is_complete = self._ended = False
 
@@ -362,7 +364,7 @@ class _Take:
 
     def _take(self, data: bytes) -> None:
         parts = list(self._parts.feed(self._now(), data)) if self._parts else []
-        self._write({"part": self._number, **part} for part in parts)
+        self._write_parts(kept for part in parts for kept in self._split.feed(part))
         if self._left_bytes is not None:
             self._left_bytes -= len(data)
         # Many clients leave at this word, or at the last byte, before the relay has closed.
@@ -375,10 +377,14 @@ class _Take:
             return
         self._ended = True
         if self._parts is not None:
-            self._write({"part": self._number, **part} for part in self._parts.finish())
+            self._write_parts(kept for part in self._parts.finish() for kept in self._split.feed(part))
+            self._write_parts(self._split.finish())
         if how in {"left", "stopped"} and self._is_complete:
             how = "complete"
         self._write([{"end": self._number, "t": self._now(), "how": how}])
+
+    def _write_parts(self, parts: Iterable[Mapping[str, Any]]) -> None:
+        self._write({"part": self._number, **part} for part in parts)
 
     def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
         failed = self._tape.failure

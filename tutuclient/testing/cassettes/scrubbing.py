@@ -5,16 +5,23 @@ Requests are compared after the same treatment, so a replayed request may have a
 
 from __future__ import annotations
 
+import base64
 import functools
+import html
+import itertools
 import json
 import re
+import string
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, quote_plus, urlencode
 
+from tutuclient.testing.cassettes.runs import Runs
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 DROPPED = "dropped"
+_DROPPED = DROPPED.encode()
 
 REQUEST_HEADERS = frozenset({"accept", "content-type"})
 """The headers of a request that are kept, for people to read; requests are told apart without them."""
@@ -35,26 +42,36 @@ ANSWER_HEADERS = frozenset(
 """The headers of an answer that are kept, together with those that begin with ``x-ratelimit-``."""
 
 _SHORTEST_KEY = 6
+_SHORTEST_BARE_KEY = 12
 _SECRET_QUERY = re.compile(
     r"(?i)(?:.*[-_])?(?:api_?key|key|token|secret|password|sig|signature|credential|auth|policy)|.*accesskeyid|.*token"
 )
-_IN_ADDRESSES = re.compile(r"((?:[?&]|\\u0026)([\w.%-]{2,40})=)[^&\s\"'<>()\\]+")
 # Without "token": log probabilities have a field of this name.
 _FIELDS = (
     "api[-_]?key|x-api-key|access_token|refresh_token|id_token|auth_token|session_token|authorization|client_secret"
     "|secret|secret_key|password|passwd|cookie|aff_code|organization|organization_id|org_id|project_id|account"
     "|account_id|user_id|username|display_name|email|token_name|token_id|safety_identifier|user"
 )
-_TEXT_FIELD = re.compile(rf'("(?:{_FIELDS})"\s*:\s*)"(?:[^"\\]|\\.)+"', re.IGNORECASE)
-_NUMBER_FIELD = re.compile(rf'("(?:{_FIELDS})"\s*:\s*)-?\d+(?=\s*[,}}\]])', re.IGNORECASE)
 _FORM_FIELD = re.compile(rf"(?i)(?:{_FIELDS})")
-_OWN_ID = re.compile(r'("id"\s*:\s*)(?:-?\d+|"(?:[^"\\]|\\.)+")')
-# Not in front of or behind letters of base64, where anything may occur by chance.
-_KEYS = re.compile(
-    r"(?<![\w+/-])(?:(?:sk|rk|pk|xai|gsk|hf|ghp)[-_][\w-]{16,}|AIza[\w-]{35}|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*"
-    r"|(?:org|proj|user|acct)[-_][A-Za-z0-9]{16,})(?![\w+/=-])"
+# The patterns for small letters search a copy of the text in them. Each begins with what is rare, and looks behind
+# from there: that is several times as fast as to ignore the case, or to look behind at each place.
+_STRING = rb'"(?P<text>(?:[^"\\]++|\\.)++)"'
+_NUMBER = rb"(?P<number>-?\d+)(?=\s*[,}\]])"
+_FIELD = re.compile(rb'"(?:%s)"\s*:\s*(?:%s|%s)' % (_FIELDS.encode(), _STRING, _NUMBER))
+_KEY_FIELD = re.compile(rb'"key"\s*:\s*%s' % _STRING)
+_OWN_ID = re.compile(rb'"id"\s*:\s*(?P<number>-?\d+|"(?:[^"\\]++|\\.)++")')
+_IN_ADDRESSES = re.compile(
+    rb"[?&\\](?:(?<=\\)u0026|(?<=[?&])(?:amp;)?)(?P<name>[\w.%-]{2,40}+)=(?P<text>[^&\s\"'<>()\\]++)"
 )
-_BEARER = re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}")
+_LOGIN = re.compile(rb"://[\w.~%!$&'*+,;=-]*+:(?P<text>[^\s/@\"'<>\\]++)@")
+_BEARER = re.compile(rb"bearer(?<!\wbearer)\s+(?P<text>[\w.~+/=-]{8,})")
+_JWT = re.compile(rb"eyJ(?<![\w+/-]eyJ)(?P<rest>[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*+)(?![+/=])")
+_LIKE_KEY = re.compile(
+    rb"(?:sk|rk|pk|xai|gsk|hf|ghp)[-_][\w-]{16,}|AIza[\w-]{35}|(?:org|proj|user|acct)[-_][A-Za-z0-9]{16,}"
+)
+_KEY_LETTERS = (string.ascii_letters + string.digits + "_+/=-").encode()
+_LONG = Runs(_KEY_LETTERS, 19)
+_PREFIX = re.compile(r"(?:sk|rk|pk|xai|gsk|hf|ghp)[-_]")
 
 
 def scrub(text: str, keys: Iterable[str] = (), *, account: bool = False) -> str:
@@ -63,25 +80,99 @@ def scrub(text: str, keys: Iterable[str] = (), *, account: bool = False) -> str:
     Args:
         text: JSON, events, or plain text.
         keys: What the caller showed as keys, which go wherever they stand.
-        account: The text is about an account, as that of ``/api/user/self`` is: its ids go too.
+        account: The text is about an account, as that of ``/api/user/self`` is: its ids and keys go too.
     """
+    # Half surrogates, which bytes that are no UTF-8 have become, must be the same again.
+    data = text.encode("utf-8", "surrogatepass")
     for key in keys:
-        for written in _forms(key):
-            text = text.replace(written, DROPPED)
-    text = _TEXT_FIELD.sub(rf'\1"{DROPPED}"', text)
-    text = _NUMBER_FIELD.sub(r"\g<1>0", text)
+        for written in written_forms(key):
+            data = data.replace(written, _DROPPED)
+        for letters in base64_forms(key):
+            if letters in data:
+                # A letter beside them may hold bits of the key, too.
+                data = re.sub(rb"[\w+/-]?" + re.escape(letters) + rb"[\w+/-]?", _DROPPED, data)
+    data = _without(_FIELD, data)
     if account:
-        text = _OWN_ID.sub(r"\g<1>0", text)
-    text = _IN_ADDRESSES.sub(lambda found: found[1] + DROPPED if _SECRET_QUERY.fullmatch(found[2]) else found[0], text)
-    return _BEARER.sub(rf"\1{DROPPED}", _KEYS.sub(DROPPED, text))
+        data = _without(_KEY_FIELD, _without(_OWN_ID, data))
+    data = _without(_LOGIN, _without(_IN_ADDRESSES, data))
+    data = _JWT.sub(_DROPPED, data)
+    return _without(_BEARER, _without_likely_keys(data)).decode("utf-8", "surrogatepass")
+
+
+def _without(pattern: re.Pattern[bytes], data: bytes) -> bytes:
+    """Return bytes with 0 in the place of a pattern's numbers, and a word in that of its texts."""
+    kept, end = list[bytes](), 0
+    for found in pattern.finditer(data.lower()):
+        kind = found.lastgroup or ""
+        if "name" in pattern.groupindex and not _SECRET_QUERY.fullmatch(found["name"].decode()):
+            continue
+        kept += data[end : found.start(kind)], b"0" if kind == "number" else _DROPPED
+        end = found.end(kind)
+    return b"".join([*kept, data[end:]]) if kept else data
+
+
+def _without_likely_keys(data: bytes) -> bytes:
+    """Return bytes without what looks like somebody's key."""
+    kept, end = list[bytes](), 0
+    for first, stop in _LONG.find(data):
+        # Not in front of or behind letters of base64, where anything may occur by chance.
+        start = max(first, data.rfind(b"=", first, stop) + 1)
+        if _LIKE_KEY.fullmatch(data, start, stop):
+            kept += data[end:start], _DROPPED
+            end = stop
+    return b"".join([*kept, data[end:]]) if kept else data
 
 
 @functools.lru_cache(maxsize=64)
-def _forms(key: str) -> list[str]:
-    """Return how a key may be written, the longest first: as it is, in JSON, PHP's too, and within an address."""
+def written_forms(key: str) -> list[bytes]:
+    """Return how a key may be written, the longest first, other than in base64.
+
+    That is as it is, in JSON (PHP's, Go's, and JSON within JSON), HTML, addresses, hexadecimal and UTF-16; and without
+    its ``sk-``, which new-api takes off before it looks a key up.
+    """
+    keys = _with_bare(key)
+    forms = {written for each in keys for written in _texts(each)}
+    forms |= {form for each in keys if len(each) >= _SHORTEST_KEY for form in _in_numbers(each)}
+    return sorted(forms, key=len, reverse=True)
+
+
+def _with_bare(key: str) -> list[str]:
+    bare = _PREFIX.sub("", key, count=1)
+    return [key, bare] if _SHORTEST_BARE_KEY <= len(bare) < len(key) else [key]
+
+
+def _texts(key: str) -> Iterator[bytes]:
     in_json = [json.dumps(key, ensure_ascii=each)[1:-1] for each in (True, False)]
-    forms = {key, *in_json, *(each.replace("/", "\\/") for each in in_json)}
-    forms |= {quote(key, safe=""), quote(key), quote_plus(key)}
+    of_go = re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", in_json[1])
+    in_address = [made(key, safe=safe, errors="surrogatepass") for made in (quote, quote_plus) for safe in ("", "/")]
+    in_address += [quote(in_address[0], safe="")]
+    forms = [key, *in_json, of_go, *in_address, html.escape(key), html.escape(key, quote=False)]
+    forms += [each.replace("/", "\\/") for each in in_json]
+    forms += [json.dumps(each)[1:-1] for each in forms]
+    forms += [re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), each) for each in in_address]
+    yield from {each.encode("utf-8", "surrogatepass") for each in forms}
+
+
+def _in_numbers(key: str) -> Iterator[bytes]:
+    data = key.encode("utf-8", "surrogatepass")
+    yield data.hex().encode()
+    yield data.hex().upper().encode()
+    yield key.encode("utf-16-le", "surrogatepass").strip(b"\0")
+
+
+@functools.lru_cache(maxsize=64)
+def base64_forms(key: str) -> list[bytes]:
+    """Return the letters that a key has in base64 whatever stands around it, at each of the three places in a group.
+
+    They are those of ``Bearer`` and the key, and of all else that it is a part of, too.
+    """
+    forms = set[bytes]()
+    for each, before in itertools.product(_with_bare(key) if len(key) >= _SHORTEST_KEY else [], range(3)):
+        data = each.encode("utf-8", "surrogatepass")
+        # Six bits a letter: those that other bytes have a share in are left out.
+        letters = base64.b64encode(bytes(before) + data)[-(-8 * before // 6) : 8 * (before + len(data)) // 6]
+        url_safe = letters.translate(bytes.maketrans(b"+/", b"-_"))
+        forms |= {letters, url_safe, letters.replace(b"/", b"\\/"), quote(letters, safe="").encode()}
     return sorted(forms, key=len, reverse=True)
 
 
