@@ -540,6 +540,19 @@ def test_the_command_for_schedulers_runs_as_often_as_they_like(
     assert len([request for request in tutu_relay.requests if request.path.endswith("/completions")]) == 1
 
 
+def test_a_scheduler_that_found_no_relay_runs_the_same_command_again(
+    tutu_relay: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUTU_API_KEY", KEY)
+    monkeypatch.chdir(tmp_path)
+    Path("cat.png").write_bytes(PNG)
+    command = ["batch", "run", "cat.png", "What?", "-o", "run", "--json", "--base-url"]
+    assert cli.run([*command, "http://127.0.0.1:1/v1"]) == 9
+    assert json.loads(capsys.readouterr().out)["deferred"] == 1
+    assert cli.run([*command, tutu_relay.base_url]) == 0
+    assert json.loads(capsys.readouterr().out)["answered"] == 1
+
+
 async def test_attempts_tell_how_often_a_row_was_tried(server: Server, client: TutuClient, tmp_path: Path) -> None:
     """A missing file is found by the first attempt, before anything is sent; a row without an image is not tried."""
     asked: list[dict[str, Any]] = [{"image": PNG}, {"image": str(tmp_path / "gone.png")}, {"image": None}]
