@@ -77,7 +77,6 @@ WAITING = [command for command in COMMANDS if command[0] == "serve" or command =
 @pytest.mark.slow
 def test_the_commands_run_as_they_stand(relay: Server) -> None:
     """In their order, since some go on with what others have made; images are not overwritten, so none is there yet."""
-    Path("texts.txt").write_text("a cat\na dog\n", encoding="utf-8")
     codes, made = dict[str, int](), set[str]()
     for command in COMMANDS:
         if command not in WAITING:
