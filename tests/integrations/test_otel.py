@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -46,7 +47,7 @@ from tutuclient import (
     image,
     user,
 )
-from tutuclient.integrations import genai
+from tutuclient.integrations import genai, otel
 from tutuclient.integrations.otel import Tracing, TutuclientInstrumentor, instrument, traced, uninstrument
 from tutuclient.testing import chunk, fails, says, sends, serve, streams
 
@@ -401,6 +402,7 @@ async def test_duration_tokens_and_times_of_chunks_are_measured(server: Server, 
         "gen_ai.client.operation.time_to_first_chunk",
         "gen_ai.client.operation.time_per_output_chunk",
     }
+    assert set(metrics) <= {*re.findall(r"``([\w.]+)``", otel.__doc__ or "")}
     durations = metrics["gen_ai.client.operation.duration"]
     assert sum(point.count for point in durations) == 3
     assert [point.attributes["error.type"] for point in durations if "error.type" in point.attributes] == [

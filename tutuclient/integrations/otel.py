@@ -15,6 +15,12 @@ What has which span:
   whatever span was the current one where the run, the loop or the waiting began.
 * Downloads of images have none: they go to hosts that nobody vouches for, with no header of ours.
 
+Metrics: ``gen_ai.client.operation.duration``, ``gen_ai.client.token.usage``, and of streams
+``gen_ai.client.operation.time_to_first_chunk`` and ``gen_ai.client.operation.time_per_output_chunk``; times are in
+seconds. These names, and those of spans, are of version 1.41.1 of the semantic conventions. With
+``OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental``, as the tracing is built, they are those of version 0.1.0
+of the conventions for generative AI, such as ``gen_ai.client.inference.duration``.
+
 Prompts and answers are recorded when ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` is ``true``, ``span_only``
 or ``span_and_event`` as the tracing is built, and then images as their digests. Never recorded: keys, queries, images,
 and the text of errors, in which relays quote what they were sent.

@@ -488,7 +488,7 @@ class Attempts:
         """Send the request and wait for the head of an answer."""
         pool, progress = self._pool, self._progress
         progress.begin_exchange()
-        with exceptions.Translated(self._translate, foreign=pool.door is not None):
+        with exceptions.Translated(self._translate, foreign=pool.caller_session is not None):
             fast = pool.fast_request(self._call) if url is self._call.url else None
             if fast is None:
                 response: aiohttp.ClientResponse | aiohttp_internals.Response = await self._request(url)

@@ -39,7 +39,8 @@ _EXIT_CODES = """\
 2: the command, a list, a setting or the run's folder is invalid; nothing was sent.
 3: the key is wrong or may not do this, or the balance is used up.
 5: the relay let nothing in for longer than --max-wait.
-9: done, but items failed or are of unknown outcome, or --max-failures ended it.
+9: done, but items failed or are of unknown outcome, or --max-failures ended it. What the relay did not take, \
+"deferred" in --json, the same command tries again.
 10: the budget is reached.
 74: the disk is full, or could not be written; nothing that was answered is lost.
 130: stopped by Ctrl-C: once settles what is in flight, twice stops at once.
