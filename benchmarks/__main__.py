@@ -13,8 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import fanout, faults, growth, relays, rounds, scale, table
+from benchmarks import faults, growth, relays, rounds, scale, table
 from benchmarks.contenders import CONTENDERS
+from benchmarks.fanout import suite as fanout
 from benchmarks.suite import WORKLOADS
 
 if TYPE_CHECKING:

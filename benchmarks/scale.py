@@ -228,19 +228,28 @@ def _recovery(answers: list[float], start: float, end: float) -> float | None:
 
 
 def tables(scale: Scale, mention: Callable[[str], None]) -> Iterator[str]:
-    """Yield the tables, one for each relay and event."""
+    """Yield the tables, one for each relay and event, and at last that of SCALE.md."""
+    short = [["relay, workers", *WAYS]]
     for relay, event in itertools.product(RELAYS, EVENTS):
         mention(f"{relay}, {event}")
         rows = [["workers", *WAYS]]
         for workers in WORKERS[scale]:
             fleets = [play(relay, way, event, workers, seconds=LENGTH[scale]) for way in WAYS]
             rows.append([str(workers), *map(_cell, fleets)])
+            if event == "steady" and workers > 1:
+                short.append([f"{relay}, {workers}", *map(_short, fleets)])
         yield ""
         yield f"## {relay}, {event}"
         yield ""
         yield _WHAT[event]
         yield ""
         yield from lines(rows)
+    yield ""
+    yield "## In short, steady, several workers"
+    yield ""
+    yield _WHAT["steady"]
+    yield ""
+    yield from lines(short)
 
 
 _WHAT = {
@@ -256,3 +265,7 @@ def _cell(fleet: Fleet) -> str:
         again = "never" if fleet.recovery is None else f"{fleet.recovery:.0f} s"
         return " / ".join([*(f"{100 * each:.1f}" for each in [*figures, fleet.failed]), again])
     return " / ".join(f"{100 * each:.1f}" for each in [*figures, fleet.unfair])
+
+
+def _short(fleet: Fleet) -> str:
+    return f"{100 * fleet.goodput:.0f} / {100 * fleet.refused:.1f} / {100 * fleet.unfair:.0f}"

@@ -15,7 +15,7 @@ of the path says what to answer, so a contender needs nothing but a base URL:
 | ``/picture-N`` | ``b64_json`` of N bytes |
 | ``/endless`` | a chunk with the stream's number, then one every 50 ms until the client leaves |
 | ``/state`` | which endless streams were closed when, by ``time.monotonic`` |
-| others | the relays of ``fanout_relays`` |
+| others | the relays of ``fanout.relays`` |
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ import time
 from itertools import count
 from typing import TYPE_CHECKING
 
-from benchmarks import answers, fanout_relays
+from benchmarks import answers
+from benchmarks.fanout import relays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -173,7 +174,7 @@ class Answers:
     def __init__(self) -> None:
         self.pacer = Pacer()
         self._endless = Endless()
-        self._relays = fanout_relays.Relays()
+        self._relays = relays.Relays()
         self._plays: dict[bytes, Callable[[Connection], object]] = {}
 
     def play(self, connection: Connection, path: bytes) -> None:
@@ -185,7 +186,7 @@ class Answers:
 
     def _made(self, path: bytes) -> Callable[[Connection], object]:
         kind, *numbers = path.decode().split("/")[1].split("-")
-        if kind in fanout_relays.KINDS:
+        if kind in relays.KINDS:
             return self._relays.play(path.decode())
         make: dict[str, Callable[..., Callable[[Connection], object]]] = {
             "small": lambda: functools.partial(_write, data=answers.small()),

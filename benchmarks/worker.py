@@ -13,8 +13,9 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from benchmarks import fanout, growth
+from benchmarks import growth
 from benchmarks.contenders.runs import EVERY
+from benchmarks.fanout import suite as fanout
 from benchmarks.server import pin
 from benchmarks.suite import WORKLOADS
 from benchmarks.workload import Case

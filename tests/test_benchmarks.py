@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from pathlib import Path
 
@@ -77,5 +78,14 @@ async def test_no_call_is_lost_over_two_relays_and_no_image_is_made_again() -> N
 
 async def test_the_simulation_of_many_workers_prints_a_table_for_each_relay_and_event() -> None:
     output = await _benchmarks("scale", "--tiny")
-    assert output.count("\n## ") == len(scale.RELAYS) * len(scale.EVENTS)
+    assert output.count("\n## ") == len(scale.RELAYS) * len(scale.EVENTS) + 1
     assert output.count("| 2 ") == len(scale.RELAYS) * len(scale.EVENTS)
+
+
+async def test_the_simulation_prints_the_table_of_scale_md_at_last() -> None:
+    output = await _benchmarks("scale", "--tiny")
+    table = output.partition("## In short")[2].splitlines()
+    head, _, *rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table if line.startswith("|")]
+    assert head == ["relay, workers", *scale.WAYS]
+    assert [label for label, *_ in rows] == [f"{relay}, 2" for relay in scale.RELAYS]
+    assert all(re.fullmatch(r"\d+ / \d+\.\d / \d+", cell) for _, *cells in rows for cell in cells)

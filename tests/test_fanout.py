@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bench_kills import Run, Tally
 from benchmarks.contenders.runs import FITTED, JOURNAL, MAP, NARROW, RECIPE, TYPED, WORKERS
-from benchmarks.fanout import PARTS
-from benchmarks.fanout_relays import Bucket, Flights, Log
+from benchmarks.fanout.bench_kills import Run, Tally
+from benchmarks.fanout.relays import Bucket, Flights, Log
+from benchmarks.fanout.suite import PARTS
 from benchmarks.meter import Meter
 from tutuclient.batch.lines import Record, encode
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from fastapi.testclient import TestClient
 
+from tutuclient import cli
 from tutuclient.testing import Server, fails, sample_picture, serve_in_thread
 
 if TYPE_CHECKING:
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    shlex.split(line, comments=True)[1:]
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("tutuclient ")
+]
 RUNNABLE = [number for number, example in enumerate(EXAMPLES) if "asyncio.run" in example]
 
 
@@ -60,6 +68,35 @@ def test_an_example_runs_as_it_stands(relay: Server, example: str) -> None:
         assert "2 answered, 0 failed" in done.stdout
     if "testing" not in example:
         assert relay.requests
+
+
+WAITING = [command for command in COMMANDS if command[0] == "serve" or command == ["chat"]]
+"""What waits for somebody: servers, and a conversation."""
+
+
+@pytest.mark.slow
+def test_the_commands_run_as_they_stand(relay: Server) -> None:
+    """In their order, since some go on with what others have made; images are not overwritten, so none is there yet."""
+    codes, made = dict[str, int](), set[str]()
+    for command in COMMANDS:
+        if command not in WAITING:
+            codes[shlex.join(command)] = cli.run(command)
+            made |= {path.name for path in Path().iterdir()}
+            for path in Path().glob("*.png"):
+                path.unlink()
+    assert len(codes) >= 14
+    assert set(codes.values()) == {0}, codes
+    assert {"sky.png", "panda.png", "morning.wav", "cats"} <= made
+    assert relay.requests
+
+
+@pytest.mark.parametrize("command", WAITING, ids=" ".join)
+def test_a_command_that_waits_has_the_options_that_are_named(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([command[0], "--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(word in told for word in command if word.startswith("--"))
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ class Bucket:
 
 
 async def many(client: TutuClient, number: int, workers: int) -> list[str | TutuError]:
-    """Ask so many questions, as the README's recipe does, and return the answers or errors."""
+    """Send so many questions, as the README's recipe does, and return the answers or errors."""
     found: list[str | TutuError] = []
     items = iter(range(number))
 

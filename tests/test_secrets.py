@@ -152,7 +152,7 @@ async def secretive(server: Server) -> AsyncIterator[TutuClient]:
 
 
 async def failure(client: TutuClient, *, stream: bool = False, model: str = "m") -> TutuError:
-    """Make one call and give the error it ends in. No frame of ours holds the key."""
+    """Send one call and return the error it ends in. No frame of ours holds the key."""
     with pytest.raises(TutuError) as caught:
         if stream:
             async with client.chat.completions.stream(model=model, messages=[user(PROMPT)]) as answer:

@@ -167,7 +167,7 @@ def ordered(server: Server) -> Counter[str]:
 
 
 async def goes_on(server: Server, folder: Path, count: int, **options: Any) -> Any:
-    """Go on with a run in another process, as far as the client knows; return the run at its end."""
+    """Continue a run in another process, as far as the client knows; return the run at its end."""
     async with TutuClient("any", server.base_url) as client:
         run = orders(client, folder, count, **options)
         await run.gather()

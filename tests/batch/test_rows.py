@@ -271,7 +271,10 @@ async def _whole(client: TutuClient) -> Any:
         (pa.table([["a"], ["b"]], names=["image"] * 2), {}, "2 columns 'image': rename"),
         ([{"image": PNG}], {"journal": "run"}, "answer_rows has no journal="),
         ([{"image": PNG}], {"ordered": True}, "answer_rows has no ordered="),
-        ([{"image": PNG}], {"concurency": 3}, "did you mean concurrency="),
+        ([{"image": PNG}], {"concurency": 3}, "answer_rows has no concurency=: did you mean concurrency="),
+        ([{"image": PNG}], {"prefx": "answer_"}, r"did you mean prefix=\?"),
+        ([{"image": PNG}], {"image_colum": "image"}, r"did you mean image_column=\?"),
+        ([{"image": PNG}], {"generate": True, "journal_dr": "x"}, r"did you mean journal_dir=\?"),
         ([{"image": PNG}], {"image_column": 3}, "image_column is 3"),
         ([{"image": PNG}], {"journal_dir": "run"}, "are for edit=True and generate=True"),
         ([{"image": PNG}], {"edit": True, "journal_dir": "run"}, "need id_column="),
@@ -283,6 +286,16 @@ async def _whole(client: TutuClient) -> Any:
 def test_what_cannot_work_raises_at_once(rows: Any, keywords: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         answer_rows(TutuClient(KEY, "https://relay.example"), rows, "What?", **keywords)
+
+
+def test_rows_without_any_prompt_are_an_error_at_once_and_not_one_each() -> None:
+    """An engine would write all of them as failed, and its checkpoint would have them as done."""
+    with pytest.raises(ConfigError, match="no prompt: pass prompt= for all of them, or prompt_column="):
+        answer_rows(TutuClient(KEY, "https://relay.example"), [{"image": PNG}])
+    with pytest.raises(ConfigError, match=r"answer_rows has no promt=: did you mean prompt=\?"):
+        answer_rows(TutuClient(KEY, "https://relay.example"), [{"image": PNG}], promt="What?")  # type: ignore[call-arg]
+    options: dict[str, Any] = {"promts": 1}  # A relay's own field, as there is a prompt.
+    assert answer_rows(TutuClient(KEY, "https://relay.example"), [{"image": PNG}], "What?", **options) is not None
 
 
 async def test_a_batch_is_awaited_and_not_iterated_over(client: TutuClient) -> None:
@@ -544,9 +557,22 @@ def test_the_command_for_schedulers_runs_as_often_as_they_like(
     assert len([request for request in tutu_relay.requests if request.path.endswith("/completions")]) == 1
 
 
+def test_a_scheduler_that_found_no_relay_runs_the_same_command_again(
+    tutu_relay: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TUTU_API_KEY", KEY)
+    monkeypatch.chdir(tmp_path)
+    Path("cat.png").write_bytes(PNG)
+    command = ["batch", "run", "cat.png", "What?", "-o", "run", "--json", "--base-url"]
+    assert cli.run([*command, "http://127.0.0.1:1/v1"]) == 9
+    assert json.loads(capsys.readouterr().out)["deferred"] == 1
+    assert cli.run([*command, tutu_relay.base_url]) == 0
+    assert json.loads(capsys.readouterr().out)["answered"] == 1
+
+
 async def test_attempts_tell_how_often_a_row_was_tried(server: Server, client: TutuClient, tmp_path: Path) -> None:
     """A missing file is found by the first attempt, before anything is sent; a row without an image is not tried."""
-    asked = [{"image": PNG}, {"image": str(tmp_path / "gone.png")}, {"image": None}]
+    asked: list[dict[str, Any]] = [{"image": PNG}, {"image": str(tmp_path / "gone.png")}, {"image": None}]
     answered = await answer_rows(client, asked, "What?")
     assert [(row["status"], row["attempts"]) for row in answered] == [("ok", 1), ("error", 1), ("error", 0)]
     assert len(server.requests) == 1

@@ -52,7 +52,7 @@ class Done(NamedTuple):
 
 @pytest.fixture(autouse=True)
 def _passing_things(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Put temporary files of the commands into a folder that goes with the tests."""
+    """Write temporary files of the commands into a folder that goes with the tests."""
     folder = str(tmp_path_factory.mktemp("passing"))
     monkeypatch.setenv("TMPDIR", folder)
     monkeypatch.setattr(tempfile, "tempdir", folder)

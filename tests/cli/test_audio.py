@@ -33,7 +33,7 @@ def sounds() -> Scripted:
 
 
 def form(relay: Server) -> str:
-    """Give the last request's form, as far as it is text."""
+    """Return the last request's form, as far as it is text."""
     return relay.requests[-1].body.decode("utf-8", "replace")
 
 

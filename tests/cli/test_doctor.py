@@ -33,7 +33,7 @@ def calls(name: str, arguments: str) -> Scripted:
 
 
 def checks(done: Done) -> dict[str, tuple[str, str]]:
-    """Give the result of each check with its detail and advice."""
+    """Return the result of each check with its detail and advice."""
     return {each["name"]: (each["result"], f"{each['detail']} → {each['advice']}") for each in done.json["checks"]}
 
 
@@ -63,7 +63,7 @@ def test_a_relay_that_is_well(tutu: Callable[..., Done], relay: Server) -> None:
 
 
 def _names_the_colours(seen: Recorded) -> Any:
-    """Say in Chinese what a model that sees would say."""
+    """Return, in Chinese, what a model that sees would say."""
     url = seen.json["messages"][0]["content"][1]["image_url"]["url"]
     picture = Image.open(BytesIO(b64decode(url.partition(",")[2]))).convert("RGB")
     named = {rgb: re.findall(r"[红绿蓝黄黑白]", words)[0] for rgb, words in doctor._COLOURS.values()}

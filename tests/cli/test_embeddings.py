@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def counted(seen: Recorded) -> Answer:
-    """Give each text its number as a vector of two."""
+    """Return the number of each text as a vector of two."""
     rows = [{"index": number, "embedding": [float(number), 0.5]} for number, _ in enumerate(seen.json["input"])]
     return raw(
         200, json.dumps({"data": rows, "model": "small", "usage": {"prompt_tokens": 3, "total_tokens": 3}}).encode()

@@ -167,7 +167,7 @@ def events(*drafts: bytes, final: bytes | None, usage: dict[str, int] | None = N
 
 @pytest.fixture
 def pictures() -> list[bytes]:
-    """Give three small pictures that differ."""
+    """Return three small images that differ."""
     made = []
     for colour in ("red", "green", "blue"):
         out = BytesIO()

@@ -68,7 +68,7 @@ async def untrusted_host(tls: ssl.SSLContext | None = None) -> AsyncIterator[Unt
 
 
 def names(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
-    """Make every name resolve to these addresses."""
+    """Resolve every name to these addresses."""
 
     async def getaddrinfo(_loop: object, _host: str, port: int, **_options: Any) -> list[Any]:
         return [

@@ -162,6 +162,14 @@ def test_what_would_hold_the_loop_is_not_hashed() -> None:
     assert genai.described(large) == "<image/png 4.0 MB>"
 
 
+@pytest.mark.parametrize("text", ["生成失败", "ab!", "a!", "\ud800", "file not found", "=", ""])
+def test_what_stands_in_the_place_of_data_is_told_whatever_it_is(text: str) -> None:
+    assert genai.described(text).startswith("<base64 ")
+    fields = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": text}}]}]}
+    [said] = messages(fields)["gen_ai.input.messages"]
+    assert said["parts"][0]["content"] == genai.described(text)
+
+
 def messages(fields: dict[str, Any], answer: Any = None) -> dict[str, Any]:
     return {name: json.loads(text) for name, text in genai.content_attributes(fields, answer, same).items()}
 

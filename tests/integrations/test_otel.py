@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -46,6 +47,7 @@ from tutuclient import (
     image,
     user,
 )
+from tutuclient.integrations import genai, otel
 from tutuclient.integrations.otel import Tracing, TutuclientInstrumentor, instrument, traced, uninstrument
 from tutuclient.testing import chunk, fails, says, sends, serve, streams
 
@@ -400,6 +402,7 @@ async def test_duration_tokens_and_times_of_chunks_are_measured(server: Server, 
         "gen_ai.client.operation.time_to_first_chunk",
         "gen_ai.client.operation.time_per_output_chunk",
     }
+    assert set(metrics) <= {*re.findall(r"``([\w.]+)``", otel.__doc__ or "")}
     durations = metrics["gen_ai.client.operation.duration"]
     assert sum(point.count for point in durations) == 3
     assert [point.attributes["error.type"] for point in durations if "error.type" in point.attributes] == [
@@ -483,6 +486,44 @@ async def test_content_is_recorded_only_where_the_variable_says_so(
     exported = "".join(span.to_json() for span in seen.spans)
     for secret in (KEY, "secret-of-the-query", "token=", base64.b64encode(drawn).decode()[:40]):
         assert secret not in exported
+
+
+async def test_a_span_ends_and_is_measured_though_its_content_cannot_be_told(
+    server: Server, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise KeyError("a mistake")
+
+    monkeypatch.setenv(CONTENT, "true")
+    monkeypatch.setattr(genai, "content_attributes", fail)
+    async with TutuClient(KEY, server.base_url, **seen.keywords) as client:
+        await client.chat.completions.create(**ASKED)
+    [call] = seen.calls
+    assert of(call)["tutuclient.end"] == "answered"
+    assert call.end_time is not None
+    assert len(seen.metrics["gen_ai.client.operation.duration"]) == 1
+
+
+async def test_a_request_id_of_any_bytes_is_one_that_exporters_can_encode(seen: Seen) -> None:
+    body = b'{"choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}]}'
+    head = b"HTTP/1.1 200 OK\r\nx-request-id: a\xffb\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+    left = asyncio.Event()
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head % len(body) + body)
+        await reader.read()
+        writer.close()
+        left.set()
+
+    listener = await asyncio.start_server(relay, "127.0.0.1", 0)
+    place = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1"
+    async with listener:
+        async with TutuClient(KEY, place, **seen.keywords) as client:
+            await client.chat.completions.create(**ASKED)
+        await left.wait()
+    assert [of(span)["tutuclient.request_id"] for span in seen.spans] == ["a\\udcffb"] * 2
 
 
 async def test_a_value_that_is_not_known_records_nothing_and_is_said(

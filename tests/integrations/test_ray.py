@@ -56,7 +56,7 @@ class Dataset:
 
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Put a module in the place of Ray's that has what is used of it."""
+    """Replace Ray's module by one that has what is used of it."""
     found: Any = ModuleType("ray")
     found.cpus, found.begun = 4, True
     found.is_initialized = lambda: found.begun
@@ -118,6 +118,8 @@ def test_the_example_builds_a_pipeline_as_it_stands(where: str, ray: Any, monkey
         ({"edit": True, "checkpoint": "x", "id_column": "id"}, "paid for twice"),
         ({"edit": True, "journal_dir": "x"}, "need id_column="),
         ({"concurency": 3}, "did you mean concurrency="),
+        ({"checkpont": "ckpt"}, r"analyze_dataset has no checkpont=: did you mean checkpoint=\?"),
+        ({"num_worker": 4}, r"did you mean num_workers=\?"),
         ({"journal": "run"}, "has no journal="),
     ],
 )

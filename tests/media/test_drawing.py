@@ -141,7 +141,7 @@ async def test_one_clear_colour_stays_clear(mode: str, transparency: Any, as_mod
 
 
 def bmp(alpha: int | None) -> bytes:
-    """Make a BMP of four channels with masks (BITMAPV4HEADER), whose left half has this alpha; None: all is zero."""
+    """Return a BMP of four channels with masks (BITMAPV4HEADER), whose left half has this alpha; None: all is zero."""
     rgba = gradient("RGBA")
     rgba.putalpha(0 if alpha is None else 255)
     if alpha is not None:
@@ -204,7 +204,7 @@ BROKEN_EXIF = {
 
 
 def with_chunk(png: bytes, name: bytes, content: bytes) -> bytes:
-    """Put a chunk behind a PNG's header."""
+    """Return a PNG with a chunk behind its header."""
     chunk = struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
     return png[:33] + chunk + png[33:]
 
@@ -230,7 +230,7 @@ async def test_broken_exif_counts_as_not_turned(kind: str, side: int) -> None:
 
 
 def declaring(width: int, height: int, bits: int, compression: int = 0, rest: bytes = bytes(8)) -> bytes:
-    """Make a BMP whose header promises more than comes."""
+    """Return a BMP whose header promises more than comes."""
     header = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, 0, 0, 0, 0, 0)
     return b"BM" + struct.pack("<IHHI", 54 + len(rest), 0, 0, 54) + header + rest
 

@@ -45,7 +45,7 @@ def boxes(*parts: tuple[bytes, bytes]) -> bytes:
 
 
 def tiff(*others: tuple[int, int, int, int]) -> bytes:
-    """Make a TIFF of 5 x 4 pixels of four bytes each, with these entries in place of its own."""
+    """Return a TIFF of 5 x 4 pixels of four bytes each, with these entries in place of its own."""
     given = {256: (3, 1, 5), 257: (3, 1, 4), 259: (3, 1, 1), 262: (3, 1, 2), 277: (3, 1, 4), 278: (3, 1, 4)}
     given |= {258: (3, 1, 8), 273: (4, 1, 146), 279: (4, 1, 80), 339: (3, 1, 1), 338: (3, 1, 2)}
     given |= {tag: (kind, count, value) for tag, kind, count, value in others}

@@ -310,14 +310,14 @@ async def test_what_is_not_an_image_is_named(head: bytes, seems: str, tmp_path: 
 
 
 def id3(size: int, version: int = 4, flags: int = 0) -> bytes:
-    """Make an ID3 tag with so many bytes in it, the footer not counted."""
+    """Return an ID3 tag with so many bytes in it, the footer not counted."""
     digits = bytes((size >> shift) & 0x7F for shift in (21, 14, 7, 0))
     footer = b"3DI" + bytes([version, 0, flags]) + digits if flags & 0x10 else b""
     return b"ID3" + bytes([version, 0, flags]) + digits + b"\1" * size + footer
 
 
 def ape(size: int) -> bytes:
-    """Make an APEv2 tag that stands at the beginning: a header, so many bytes and a footer."""
+    """Return an APEv2 tag that stands at the beginning: a header, so many bytes and a footer."""
     fields = struct.pack("<IIII8x", 2000, size + 32, 1, 0)
     return b"APETAGEX" + fields + b"\1" * size + b"APETAGEX" + fields
 

@@ -23,7 +23,7 @@ posix = pytest.mark.skipif(os.name != "posix", reason="pipes and modes of POSIX"
 
 
 def png(size: int) -> bytes:
-    """Make something that begins like a PNG and is of this size."""
+    """Return something that begins like a PNG and is of this size."""
     return (PNG + os.urandom(max(size - len(PNG), 0)))[:size]
 
 
@@ -37,7 +37,7 @@ LAYER_ONE = b"\xff\xff\xc0\x04" + bytes(412)
 
 
 def tga(kind: int, depth: int) -> bytes:
-    """Make the beginning of a TGA of 3 x 2 pixels; type 2 begins as a cursor does."""
+    """Return the beginning of a TGA of 3 x 2 pixels; type 2 begins as a cursor does."""
     return bytes([0, 0, kind, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3, 0, 2, 0, depth, 0]) + bytes([200]) * 24
 
 
@@ -47,7 +47,7 @@ def put(path: Path, data: bytes) -> Path:
 
 
 def replace(path: Path, data: bytes) -> None:
-    """Put another file of the same time in a file's place."""
+    """Replace a file by another of the same time."""
     other = put(path.with_name("other"), data)
     os.utime(other, ns=(0, path.stat().st_mtime_ns))
     other.replace(path)

@@ -48,7 +48,7 @@ class Python:
         pass
 
     def ask(self, base_url: str, page: str, fields: Body) -> Body:
-        """Ask in an event loop of its own; the synchronous client does not mind."""
+        """Send it in an event loop of its own; the synchronous client does not mind."""
         return asyncio.run(self._ask(base_url, page, fields))
 
     async def _ask(self, base_url: str, page: str, fields: Body) -> Body:
@@ -91,7 +91,7 @@ class Npm:
             pass
 
     def ask(self, base_url: str, page: str, fields: Body) -> Body:
-        """Ask by a line, and wait for the line that answers it."""
+        """Write a line, and wait for the line that answers it."""
         question = {"page": page, "base_url": base_url, "key": KEY, "fields": fields}
         assert self._node.stdin is not None
         assert self._node.stdout is not None

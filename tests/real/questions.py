@@ -133,7 +133,7 @@ QUESTIONS: Mapping[str, tuple[str, Body]] = {
 
 
 def question(name: str, folder: Path) -> tuple[str, Body]:
-    """Give a question's page and fields, with the files that it names written into a folder.
+    """Return a question's page and fields, with the files that it names written into a folder.
 
     Args:
         name: Its name in ``QUESTIONS``.
@@ -147,6 +147,6 @@ def question(name: str, folder: Path) -> tuple[str, Body]:
 
 
 def about(answer: Body) -> Body:
-    """Let an answer's vectors be equal to others that differ by a millionth: base64 has single precision."""
+    """Compare an answer's vectors as equal to others that differ by a millionth: base64 has single precision."""
     vectors = [pytest.approx(vector, abs=1e-6) for vector in answer.get("vectors", ())]
     return answer | {"vectors": vectors} if vectors else answer

@@ -86,7 +86,7 @@ def known() -> dict[tuple[str, str], Body]:
 def answers(
     relay: Server, clients: Mapping[str, Client], known: dict[tuple[str, str], Body], tmp_path: Path
 ) -> Answers:
-    """Give what a client is answered; each is asked once."""
+    """Return what a client is answered; each is asked once."""
 
     def ask_once(client: str, name: str) -> Body:
         if (client, name) not in known:

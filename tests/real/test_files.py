@@ -150,7 +150,7 @@ def test_every_image_goes_out_byte_for_byte_and_comes_back(tmp_path: Path) -> No
 
 
 def expected(data: bytes) -> Image.Image:
-    """Make a picture smaller as Pillow itself does, of what it is with its transparency in a channel."""
+    """Return an image made smaller as Pillow itself does it, with its transparency in a channel."""
     picture: Any = Image.open(io.BytesIO(data))
     if picture.mode.startswith("I;16"):
         # Pillow's own conversion clips what PNG calls the dark half of a per cent to white.

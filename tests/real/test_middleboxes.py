@@ -60,7 +60,7 @@ def trusted(authority: trustme.CA, tmp_path: Path) -> str:
 
 
 async def arrivals(origin: str) -> tuple[str, list[float]]:
-    """Ask for a stream; return its text and when each piece of it came."""
+    """Read a stream; return its text and when each piece of it came."""
     loop = asyncio.get_running_loop()
     async with TutuClient(KEY, f"{origin}/v1", retry=QUICK) as client:
         async with client.chat.completions.stream(model="m", messages=HI) as stream:

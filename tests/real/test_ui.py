@@ -156,8 +156,8 @@ def test_stopping_closes_the_relays_connection(opened: Any, relay: Server, cat: 
         relay.token_delay = FOR_EVER
         ask(page)
         wait_for(lambda: len(orders(relay)) == 1, page)
-        expect(page.locator("#send")).to_be_hidden()
-        page.wait_for_timeout(700)  # Sooner it would be the second click of who has sent.
+        expect(page.locator("#send")).to_have_attribute("aria-disabled", "true")
+        assert watching.faint() == []
         page.locator("#stop").click()
         expect(page.locator("#notice-title")).to_have_text("Stopped")
         wait_for(lambda: orders(relay)[0].aborted, page)
@@ -165,6 +165,54 @@ def test_stopping_closes_the_relays_connection(opened: Any, relay: Server, cat: 
         relay.token_delay = 0.0
         ask(page)
         expect(page.locator("#state")).to_have_text("Finished")
+
+
+def test_stopping_at_once_stops(opened: Any, relay: Server, cat: Path) -> None:
+    relay.token_delay = FOR_EVER
+    with opened() as watching:
+        page = watching.page
+        choose(page, cat)
+        page.locator("#prompt").fill(SKY)
+        place = page.locator("#send").bounding_box()
+        # Both in one turn of the page, so that no time lies between them.
+        page.evaluate("() => { document.querySelector('#send').click(); document.querySelector('#stop').click(); }")
+        expect(page.locator("#notice-title")).to_have_text("Stopped")
+        expect(page.locator("#stop")).to_be_hidden()
+        expect(page.locator("#send")).to_have_attribute("aria-disabled", "false")
+        assert page.locator("#send").bounding_box() == place
+        assert len(orders(relay)) <= 1
+        assert all(order.aborted for order in orders(relay))
+
+
+def test_a_double_click_and_a_key_that_is_held_order_once_however_fast_the_answer_is(
+    opened: Any, relay: Server, cat: Path
+) -> None:
+    with opened() as watching:
+        page, send = watching.page, watching.page.locator("#send")
+        choose(page, cat)
+        page.locator("#prompt").fill(SKY)
+        page.evaluate("""() => {
+          window.seen = [];
+          const note = (event) => seen.push(event.type === "click" ? event.detail : event.repeat);
+          for (const name of ["click", "keydown"]) document.querySelector("#send").addEventListener(name, note);
+        }""")
+        send.hover()
+        page.mouse.down(click_count=1)
+        page.mouse.up(click_count=1)
+        expect(page.locator("#state")).to_have_text("Finished")
+        page.mouse.down(click_count=2)
+        page.mouse.up(click_count=2)
+        assert page.evaluate("seen") == [1, 2]
+        send.focus()
+        page.keyboard.down("Enter")
+        wait_for(lambda: len(orders(relay)) == 2, page)
+        expect(page.locator("#state")).to_have_text("Finished")
+        send.focus()
+        page.keyboard.down("Enter")
+        page.keyboard.up("Enter")
+        assert page.evaluate("seen") == [1, 2, False, 0, True]
+        expect(send).to_have_attribute("aria-disabled", "false")
+    assert len(orders(relay)) == 2
 
 
 def test_closing_the_tab_closes_the_relays_connection(
@@ -234,7 +282,8 @@ def test_clicked_twice_and_loaded_again_an_order_is_sent_once(opened: Any, relay
         choose(page, cat)
         page.locator("input[value=edit]").check()
         page.locator("#prompt").fill(SKY)
-        page.locator("#send").dblclick()  # Where it stood the button to stop stands at once.
+        page.locator("#send").dblclick()
+        expect(page.locator("#send")).to_be_focused()
         page.keyboard.press("Enter")
         page.locator("#prompt").press("Control+Enter")
         wait_for(lambda: len(orders(relay)) == 1, page)

@@ -245,7 +245,7 @@ async def test_a_callers_own_content_type_does_not_break_a_form(client: TutuClie
 
 
 async def drain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Take an order without keeping any of it."""
+    """Read an order without keeping any of it."""
     head = await reader.readuntil(b"\r\n\r\n")
     left = int(head.lower().partition(b"content-length:")[2].split()[0])
     while left:

@@ -69,7 +69,7 @@ async def ask(client: TutuClient, tools: list[Any], **fields: Any) -> ToolRun:
 
 
 def told(server: Server) -> list[Any]:
-    """Give what the tools said in the last request."""
+    """Return what the tools said in the last request."""
     return [message["content"] for message in server.requests[-1].json["messages"] if message["role"] == "tool"]
 
 

@@ -78,6 +78,19 @@ def test_refuses_what_cannot_be_a_proxy(proxy: Any) -> None:
         clean_proxy(proxy)
 
 
+@pytest.mark.parametrize("login", ["me:#hunter2", "me:12/hunter2", "me:1?hunter2", "me:/hunter2", "a/hunter2:b"])
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+def test_a_password_that_is_not_encoded_is_no_host_and_is_not_shown(
+    environ: Callable[..., None], scheme: str, login: str
+) -> None:
+    proxy = f"{scheme}://{login}@proxy.example:3128"
+    environ({"ALL_PROXY": proxy})
+    for ask in (lambda: clean_proxy(proxy), lambda: clean_proxy("env").of("https://relay.example")):
+        with pytest.raises(ConfigError, match="as %2F %3F %23") as caught:
+            ask()
+        assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("proxy", "words"),
     [

@@ -30,6 +30,21 @@ def test_each_relay_has_settings_of_its_own() -> None:
     assert (made.base_url, made.relay, a.relays) == (A, None, ())
 
 
+@pytest.mark.parametrize(("first", "second"), [(None, "1/s"), ("1/s", None), ("1/s", "3/s"), ("3/s", "1/s")])
+def test_relays_that_are_counted_as_one_have_the_lowest_rate_that_is_named(
+    first: str | None, second: str | None
+) -> None:
+    for key, account in (("k2", "ours"), ("k1", None)):
+        a, b, c, d = several(
+            Relay(A, "k1", account=account, rate=first),
+            Relay(A, key, account=account, rate=second),
+            Relay(B, "k1", rate="5/s"),
+            Relay(B, "k3"),
+            rate="9/s",
+        ).relays
+        assert [each.rate for each in (a, b, c, d)] == [1.0, 1.0, 5.0, 9.0]
+
+
 def test_two_keys_of_one_address_have_two_names() -> None:
     names = [each.relay.name for each in several(Relay(A, "k1"), Relay(A, "k2"), Relay(A, "k3")).relays if each.relay]
     assert names == [A, f"{A} (2)", f"{A} (3)"]

@@ -249,21 +249,49 @@ def test_a_marker_that_is_written_wrongly_is_told_in_a_line(
     assert "plugin.py" not in done.stdout.str()
 
 
-def test_a_cassette_without_a_relay_that_answers_from_it_is_warned_of(
+def test_a_cassette_without_a_relay_that_answers_from_it_is_an_error(
     pytester: pytest.Pytester, run: Callable[..., pytest.RunResult]
 ) -> None:
     pytester.makepyfile("""
+        from pathlib import Path
+
         import pytest
+
+        @pytest.fixture
+        def own(request):
+            return request.getfixturevalue("tutu_relay")
+
+        @pytest.mark.tutu_cassette("chat.jsonl")
+        @pytest.mark.usefixtures("own")
+        def test_of_its_own_fixture():
+            pass
 
         @pytest.mark.tutu_cassette("chat.jsonl")
         def test_no_relay():
+            Path("reached").touch()
+
+        @pytest.mark.tutu_cassette("chat.jsonl")
+        def test_never_asked(request):
             pass
+
+        @pytest.mark.tutu_cassette("chat.jsonl")
+        def test_skipped(request):
+            pytest.skip("for another reason")
+
+        @pytest.mark.tutu_cassette("chat.jsonl")
+        def test_asked_while_it_runs(request):
+            assert request.getfixturevalue("tutu_relay").base_url
 
         @pytest.mark.tutu_cassette("chat.jsonl")
         class TestOfAClass:
             def test_of_something_else(self):
                 pass
     """)
+    (pytester.path / "chat.jsonl").write_text(
+        '{"tutu_cassette":1,"relay":"https://relay.example","base":"/v1"}\n', encoding="utf-8"
+    )
     done = run()
-    done.assert_outcomes(passed=1, errors=1)  # Warnings are errors here.
-    done.stdout.fnmatch_lines(["*PytestWarning: tutu_cassette needs the fixture tutu_relay, or tutu_client*"])
+    done.assert_outcomes(passed=3, errors=1, failed=1, skipped=1)
+    done.stdout.fnmatch_lines(["tutu_cassette needs the fixture tutu_relay, or tutu_client*"])
+    assert not (pytester.path / "reached").exists()
+    assert "plugin.py" not in done.stdout.str()

@@ -17,7 +17,7 @@ def admission(window: int = 1, rate: float | None = None) -> Admission:
 
 
 async def order(gate: Admission, wanted: list[tuple[str, bool]]) -> list[str]:
-    """Have them all wait, give the one slot back each time it is taken, and return the order in which they got it."""
+    """Queue them all for one slot, release it each time it is taken, and return the order in which they got it."""
     held = gate.acquire_nowait()
     assert held is not None
     served: list[str] = []

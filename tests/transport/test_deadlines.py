@@ -54,8 +54,8 @@ async def test_a_limit_that_was_eased_does_not_fire() -> None:
 async def test_a_limit_may_be_moved_along_many_times() -> None:
     watched = limits(30)
     for _ in range(5):
-        watched.limit("idle", 0.4)
-        await asyncio.sleep(0.1)
+        watched.limit("idle", 1.0)
+        await asyncio.sleep(0.25)
     assert await late(watched) == "idle"
     watched.stop()
 

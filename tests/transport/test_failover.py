@@ -38,6 +38,7 @@ from tutuclient import (
     UnexpectedResponseError,
     user,
 )
+from tutuclient.chooser import Fault
 from tutuclient.resources import image_tasks
 from tutuclient.testing import chunk, fails, queues, rate_limited, raw, raw_server, says, sends, serve, streams
 
@@ -313,6 +314,18 @@ async def test_a_relay_that_comes_back_is_tried_by_one_call_and_has_its_share_ag
         assert sorted(str(answer.meta.relay) for answer in answers) == ["a", *["b"] * 9]
         found = [(await ask(client)).meta.relay for _ in range(6)]
         assert found.count("a") == 3
+
+
+async def test_a_trial_over_an_idle_connection_that_died_is_made_again() -> None:
+    async with several() as (client, servers):
+        servers[0].faults("close_at_reuse")
+        assert (await ask(client)).meta.relay == "a"
+        relays = known(client)
+        now = relays.loop.time()
+        relays.chooser.failed(0, "", Fault(1), now, now)
+        relays.chooser._ill[0, ""].until = 0.0  # Its time is over.
+        assert (await ask(client)).meta.relay == "a"
+        assert not relays.chooser.is_away(0)
 
 
 async def test_calls_that_wait_for_a_busy_relay_learn_that_the_other_one_is_back() -> None:

@@ -68,7 +68,7 @@ def always_well(_: int) -> None:
 
 
 async def run(client: TutuClient, numbers: range) -> Counter[str]:
-    """Make calls, so many at once; return how they ended. Every answer has to be the one to its own prompt."""
+    """Run calls, so many at once; return how they ended. Every answer has to be the one to its own prompt."""
     left = iter(numbers)
     ends: Counter[str] = Counter()
 

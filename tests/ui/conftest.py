@@ -34,7 +34,7 @@ class Visitor:
         self._http = http
 
     async def ask(self, method: str, path: str, *, body: Any = None, **headers: str) -> aiohttp.ClientResponse:
-        """Ask as the page does; a header that is "" is left out."""
+        """Send a request as the page does; a header that is "" is left out."""
         data = (
             json.dumps(body).encode()
             if isinstance(body, dict)

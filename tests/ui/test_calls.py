@@ -211,3 +211,16 @@ async def test_a_silent_call_shows_signs_of_life(work: Work, monkeypatch: pytest
     call = work.calls.start(asked(task="edit"))
     async with aclosing(call.read()) as reading:
         assert [await anext(reading) for _ in range(3)] == [[], [], []]
+
+
+@pytest.mark.parametrize("after", range(6))
+async def test_a_reader_that_is_cancelled_as_something_comes_is_gone(work: Work, after: int) -> None:
+    call = work.calls.start(asked())
+    reader = asyncio.create_task(read(call))
+    await turns()
+    call.add_text("a")
+    await turns(after)
+    reader.cancel()
+    await turns(10)
+    assert reader.cancelled()
+    assert work.cancelled == [call]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -188,14 +188,30 @@ def _split(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             raise ConfigError(f"map takes no {name}=: an item may be a list of messages, and answers come whole")
     options = {name: value for name, value in given.items() if name in _OPTIONS}
     fields = {name: value for name, value in given.items() if name not in _OPTIONS}
-    for name in fields.keys() - _KNOWN:
-        # A field of the request that is misspelt is warned of; without its budget or journal a run would be paid for.
-        if (near := wire.nearest(name, _KNOWN)) in _OPTIONS and near not in given:
-            raise ConfigError(
-                f'map has no {name}=: did you mean {near}=? As a field of each request: extra_body={{"{name}": …}}'
-            )
+    check_spelling("map", given)
     wire.check_keywords(fields, _KNOWN, "map")
     return options, fields
+
+
+def check_spelling(call: str, given: Collection[str], others: frozenset[str] = frozenset()) -> None:
+    """Check that no keyword is nearly an option: without its budget, journal or checkpoint a run would be paid for.
+
+    A misspelt field of the request is only warned of, elsewhere.
+
+    Args:
+        call: What was called, for the message.
+        given: The names of the keywords that were written.
+        others: Options of that call that ``map`` has not.
+
+    Raises:
+        ConfigError: It names the option.
+    """
+    known, options = _KNOWN | others, _OPTIONS | others
+    for name in sorted(name for name in given if name not in known):
+        if (near := wire.nearest(name, known)) in options and near not in given:
+            raise ConfigError(
+                f'{call} has no {name}=: did you mean {near}=? As a field of each request: extra_body={{"{name}": …}}'
+            )
 
 
 def _check_items(items: object) -> None:

@@ -22,7 +22,9 @@ What that needs of the client travels in a pickle of it. So on each worker, what
   in an ``async with``: ``map`` drops its loop without closing it.
 * Prefect, Airflow, Temporal: no rows, but one task that runs ``tutuclient batch run … -o RUN`` and looks at its exit
   code. It may be run again as often as they like, since the journal knows what is done: 0 is done; 5 (the relay is
-  closed) and 74 (a full disk) are to be tried again later; 9 is done, with failures; 2 and 3 want a person.
+  closed), 6 (it cannot be reached) and 74 (a full disk) are to be tried again later; 9 is done, with failures, of which
+  the same command tries again those that the relay did not take (``deferred`` in what ``--json`` prints); 2 and 3 want
+  a person.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ from tutuclient.batch.fields import MapFields
 from tutuclient.batch.items import digest_of_id
 from tutuclient.batch.keys import Keys
 from tutuclient.batch.orders import NotOrderedError, OrderBook, OrderedBeforeError
-from tutuclient.batch.plan import Calls, plan_run
+from tutuclient.batch.plan import Calls, check_spelling, plan_run
 from tutuclient.batch.result import BatchResult, BatchStoppedError
 from tutuclient.batch.run import Settled
 from tutuclient.batch.tables import Kind, Table, checked_row, is_null, table_of
@@ -163,6 +165,10 @@ class RowFields(MapFields, total=False):
     allow_paying_twice: bool
 
 
+ROW_OPTIONS: Final = frozenset(RowFields.__annotations__) - frozenset(MapFields.__annotations__) | {"prompt"}
+"""What ``answer_rows`` takes and ``map`` does not, or as a field of each item."""
+
+
 def answer_rows(
     client: AsksRows,
     rows: B,
@@ -182,7 +188,7 @@ def answer_rows(
         client: The client. Of what was learnt of the relay all its calls know.
         rows: A list, an iterable or an async iterable of dicts; a dict of columns, as Ray's and ``datasets`` have; a
             Table or a RecordBatch of pyarrow's; a frame of pandas'. What is returned is of the same kind.
-        prompt: What to ask of each row, or to change, or to draw.
+        prompt: What to ask of each row, or to change, or to draw. Without it there is ``prompt_column``.
         response_format: As for ``client.map``.
         **options: Keywords of ``client.map``, such as ``model``, ``edit``, ``timeout``, ``concurrency``, ``dedupe`` and
             ``stop_on``. Where those end a run, the rest of the rows has the error ``BatchStoppedError`` and was not
@@ -220,6 +226,7 @@ class RowAnswerer:
     """
 
     def __init__(self, client: AsksRows, prompt: str | None = None, **keywords: Any) -> None:
+        check_spelling("answer_rows", keywords if prompt is None else {"prompt", *keywords}, ROW_OPTIONS)
         self._client = client
         self._asked = _asked(prompt, **keywords)
 
@@ -262,6 +269,8 @@ def _asked(
     allow_paying_twice: bool = False,
     **options: Any,
 ) -> Asked:
+    if prompt is None and prompt_column is None:
+        raise ConfigError("the rows have no prompt: pass prompt= for all of them, or prompt_column=")
     makes_images = bool(options.get("edit") or options.get("generate"))
     image_column = None if options.get("generate") else image_column
     asked = Asked(prompt, image_column, prompt_column, id_column, prefix, response_format, makes_images, options)

@@ -49,7 +49,7 @@ app = typer.Typer(
     cls=Group,
     help="Ask an OpenAI-compatible relay about images, have them edited, or chat with it. "
     "The key and the address come from TUTU_API_KEY and TUTU_BASE_URL (else OPENAI_*). "
-    "Without either, [bold]tutuclient demo[/bold] shows it all on this computer.",
+    "To try it without either, run [bold]tutuclient demo[/bold].",
     epilog=_EPILOG,
     rich_markup_mode="rich",
     # typer's tracebacks fill the screen and may print local variables, the key among them:

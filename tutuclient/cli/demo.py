@@ -75,7 +75,7 @@ def demo(
     ] = 0,
     keep: Annotated[bool, typer.Option("--keep", help="Leave the relay running at the end, until Ctrl-C.")] = False,
     ui: Annotated[
-        bool, typer.Option("--ui", help="Serve a page at the end, to go on in a browser, until Ctrl-C.")
+        bool, typer.Option("--ui", help="Serve a page at the end, to continue in a browser, until Ctrl-C.")
     ] = False,
     debug: Debug = False,
 ) -> None:

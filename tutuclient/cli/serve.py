@@ -28,11 +28,11 @@ T = TypeVar("T")
 
 Record = Annotated[
     str | None,
-    typer.Option(metavar="URL", help="Pass requests on to this relay, with the caller's key, and record a cassette."),
+    typer.Option(metavar="URL", help="Forward requests to this relay, with the caller's key, and record a cassette."),
 ]
 Speed = Annotated[
     float | None,
-    typer.Option(metavar="N", help="--replay so many times as fast as it was recorded; 0 waits for nothing.  [1]"),
+    typer.Option(metavar="N", help="With --replay: how many times as fast as recorded; 0 does not wait.  [1]"),
 ]
 
 
@@ -41,20 +41,18 @@ def serve(
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", min=0, max=65535, help="The port; 0 takes a free one.")] = 8017,
     key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="The one key to accept. Without it every key is good.")
+        str | None, typer.Option(metavar="KEY", help="The only key to accept; without it every key is.")
     ] = None,
     record: Record = None,
-    cassette: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The cassette that --record writes; what it holds stays.")
-    ] = None,
+    cassette: Annotated[Path | None, typer.Option(metavar="FILE", help="The cassette that --record adds to.")] = None,
     replay: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Answer from a cassette, and nothing that is not in it.")
+        Path | None, typer.Option(metavar="FILE", help="Answer from a cassette; what it does not hold is an error.")
     ] = None,
     speed: Speed = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Print a line about every request, when it has been answered.")
+        bool, typer.Option("--verbose", "-v", help="Print a line about every request once it is answered.")
     ] = False,
-    ui: Annotated[bool, typer.Option("--ui", help="Serve a page too, to try the relay with in a browser.")] = False,
+    ui: Annotated[bool, typer.Option("--ui", help="Also serve a page, to try the relay in a browser.")] = False,
     ui_port: Annotated[
         int, typer.Option(metavar="PORT", min=0, max=65535, help="The page's port; 0 takes a free one.")
     ] = 8018,
@@ -63,26 +61,28 @@ def serve(
         typer.Option(
             "--relay",
             metavar="URL",
-            help="With --ui: a relay in place of the stand-in. Its key, of TUTU_API_KEY, stays out of the browser.",
+            help="With --ui: a relay in place of the stand-in. Its key is read from TUTU_API_KEY; no browser sees it.",
         ),
     ] = None,
     debug: Debug = False,
 ) -> None:
     """Run a stand-in relay on this computer, to try and test with.
 
-    It speaks the API and has no model in it. Ctrl-C ends it.
+    It implements the API without a model behind it. Ctrl-C stops it.
 
-    With --record it stands before a real relay, and records what that answers.
+    With --record it forwards requests to a real relay, and records the answers.
 
-    With --replay it answers the same again, without a relay and without a key.
+    With --replay it gives recorded answers, without a relay and without a key.
     """
     options = record, cassette, replay, speed
     with reporting_errors(debug=debug, writes_a_batch=record is not None):
         if options != (None, None, None, None):
             if key is not None:
-                raise ConfigError("--key is for the stand-in: with --record the relay checks it, with --replay nobody")
+                raise ConfigError(
+                    "--key is for the stand-in alone: with --record the relay checks keys, and --replay checks none"
+                )
             if ui or real is not None:
-                raise ConfigError("--ui and --relay are for another run than --record and --replay")
+                raise ConfigError("--ui and --relay cannot be combined with --record, --replay, --cassette or --speed")
             work = _cassette(host, port, options, verbose=verbose)
         elif real is not None:
             work = show_page_of(real, host, ui_port, alone=ui and key is None)

@@ -236,6 +236,8 @@ _DATA_URI = re.compile(rf"data:([\w.+/-]{{0,80}})(?:;[\w=.+-]{{1,80}})*;base64,(
 _BARE = re.compile(rf"{_LETTERS}{{60,}}{_LINES}")
 # A shorter run of letters may be a name, and holds no image.
 _LEAST_DATA = 256
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_NO_LETTERS = bytes(code for code in range(256) if not re.match(_LETTERS, chr(code)))
 _DESCRIBED = re.compile(r"<([\w.+-]+/[\w.+-]+) ")
 _MODALITIES: Final = {"image_url": "image", "video_url": "video", "input_image": "image"}
 
@@ -250,10 +252,11 @@ def without_data(text: str) -> str:
 
 def described(encoded: str, mime: str = "") -> str:
     """Return a few words for base64: ``<image/png 1.2 MB sha256:ab12cd34ef56…>``; beyond 3 MiB without the digest."""
-    letters = "".join(encoded.replace("-", "+").replace("_", "/").split()).rstrip("=")
+    # Whatever a relay has in the place of data is described too, so what is no letter of base64 is left out.
+    letters = encoded.encode("ascii", "ignore").translate(_URL_SAFE, _NO_LETTERS)
     size = len(letters) * 3 // 4
     whole = letters[:_HEAD] if len(letters) > _MOST_HASHED else letters
-    data = binascii.a2b_base64(whole[: len(whole) - (len(whole) % 4 == 1)] + "==="[: -len(whole) % 4])
+    data = binascii.a2b_base64(whole[: len(whole) - (len(whole) % 4 == 1)] + b"==="[: -len(whole) % 4])
     kind = image_mime(data[:64]) or audio_mime(data[:_HEAD]) or mime or "base64"
     return f"<{kind} {amount(size)}{'' if len(letters) > _MOST_HASHED else _digest(data)}>"
 

@@ -15,6 +15,12 @@ What has which span:
   whatever span was the current one where the run, the loop or the waiting began.
 * Downloads of images have none: they go to hosts that nobody vouches for, with no header of ours.
 
+Metrics: ``gen_ai.client.operation.duration``, ``gen_ai.client.token.usage``, and of streams
+``gen_ai.client.operation.time_to_first_chunk`` and ``gen_ai.client.operation.time_per_output_chunk``; times are in
+seconds. These names, and those of spans, are of version 1.41.1 of the semantic conventions. With
+``OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental``, as the tracing is built, they are those of version 0.1.0
+of the conventions for generative AI, such as ``gen_ai.client.inference.duration``.
+
 Prompts and answers are recorded when ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` is ``true``, ``span_only``
 or ``span_and_event`` as the tracing is built, and then images as their digests. Never recorded: keys, queries, images,
 and the text of errors, in which relays quote what they were sent.
@@ -29,7 +35,7 @@ from urllib.parse import urlsplit
 
 from tutuclient import __version__
 from tutuclient._logger import logger
-from tutuclient.errors import TutuError
+from tutuclient.errors import TutuError, printable
 from tutuclient.integrations import genai
 from tutuclient.transport import CallEnd, CallListener, ObservedCall
 from tutuclient.transport.logs import word_of
@@ -255,9 +261,9 @@ class _TracedCall(CallListener):
         if span is None:
             return
         if meta.request_id:
-            span.set_attribute("tutuclient.request_id", self._call.masked(meta.request_id))
+            span.set_attribute("tutuclient.request_id", self._shown(meta.request_id))
         if meta.relay:
-            span.set_attribute("tutuclient.relay", self._call.masked(meta.relay))
+            span.set_attribute("tutuclient.relay", self._shown(meta.relay))
         if how == "failed" and error is not None:
             # HTTP's conventions have the status for its own errors, and the class for all others.
             bad = meta.status_code >= _BAD_STATUS
@@ -291,11 +297,21 @@ class _TracedCall(CallListener):
 
     def ends(self, end: CallEnd) -> None:
         """Set what is known by now, measure, and end the span."""
+        try:
+            self._record(end)
+            if self._operation is not None and self._tracing.content and self.span.is_recording():
+                call = self._call
+                self.span.set_attributes(genai.content_attributes(call.fields, end.answer, call.masked))
+        finally:
+            # No child outlives its parent: the attempt of a stream ends with it.
+            self.span.end(end_time=max(end.time_ns, self._attempt_end_ns))
+
+    def _record(self, end: CallEnd) -> None:
         span, call = self.span, self._call
         shared: dict[str, Any] = {}
         if end.meta.relay:  # Of several relays, the call is one of that which it has come to.
             self._server = _server(call.url)
-            span.set_attributes({**self._server, "tutuclient.relay": call.masked(end.meta.relay)})
+            span.set_attributes({**self._server, "tutuclient.relay": self._shown(end.meta.relay)})
         if self._operation is not None:
             self._model = call.model or self._model  # A middleware may have asked another.
             found = genai.response_attributes(end, self._usage, latest=self._tracing.latest)
@@ -304,13 +320,11 @@ class _TracedCall(CallListener):
             span.set_attributes({**found, **self._common})
             if self._first_s is not None:
                 span.set_attribute("gen_ai.response.time_to_first_chunk", self._first_s)
-            if self._tracing.content and span.is_recording():
-                span.set_attributes(genai.content_attributes(call.fields, end.answer, call.masked))
         span.set_attributes({"tutuclient.end": end.how, "tutuclient.attempts": end.meta.attempts})
         if end.meta.waited_s:
             span.set_attribute("tutuclient.waited_s", end.meta.waited_s)
         if end.meta.request_id:
-            span.set_attribute("tutuclient.request_id", call.masked(end.meta.request_id))
+            span.set_attribute("tutuclient.request_id", self._shown(end.meta.request_id))
         if end.how in {"cancelled", "closed", "dropped"} and end.outcome is not None:
             span.set_attribute("tutuclient.outcome", end.outcome)
         if end.how == "failed" and end.error is not None:
@@ -318,8 +332,10 @@ class _TracedCall(CallListener):
             shared["error.type"] = type(end.error).__name__
         if self._operation is not None:
             self._measure(self._operation, end, shared)
-        # No child outlives its parent: the attempt of a stream ends with it.
-        span.end(end_time=max(end.time_ns, self._attempt_end_ns))
+
+    def _shown(self, name: str) -> str:
+        """Return a name without the key, and without what an exporter cannot encode: headers may hold any bytes."""
+        return printable(self._call.masked(name))
 
     def _measure(self, operation: genai.Operation, end: CallEnd, shared: dict[str, Any]) -> None:
         tracing, within, group = self._tracing, self._current.within, operation.group

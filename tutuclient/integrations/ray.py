@@ -42,7 +42,8 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tutuclient.batch.rows import RowAnswerer
+from tutuclient.batch.plan import check_spelling
+from tutuclient.batch.rows import ROW_OPTIONS, RowAnswerer
 from tutuclient.client import TutuClient
 from tutuclient.errors import AuthenticationError, ConfigError, InsufficientQuotaError, TutuError, printable
 from tutuclient.settings import UNSET
@@ -59,6 +60,7 @@ _STOP_ON: Final = (AuthenticationError, InsufficientQuotaError)
 _LEAST_CPUS: Final = 2
 _CLOSE_S: Final = 5.0
 _MARK: Final = ".shared"
+_OPTIONS: Final = ROW_OPTIONS | {"client", "checkpoint", "num_workers", "rows_per_block"}
 
 
 def analyze_dataset(
@@ -194,6 +196,7 @@ def _imported() -> Any:
 
 
 def _check(options: dict[str, Any], checkpoint: Any, rows_per_block: Any) -> None:
+    check_spelling("analyze_dataset", {"prompt", *options}, _OPTIONS)
     if not is_whole(rows_per_block) or rows_per_block < 1:
         raise ConfigError(f"rows_per_block must be a whole number from 1 up; got {rows_per_block!r}")
     if checkpoint is not None and options.get("id_column") is None:

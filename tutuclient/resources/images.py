@@ -37,12 +37,10 @@ if TYPE_CHECKING:
     from tutuclient.streams.events import EventStream
     from tutuclient.transport.reply import Reply
 
-PictureFile: TypeAlias = (
-    "PictureSource | tuple[str | None, PictureSource] | tuple[str | None, PictureSource, str | None]"
-)
+ImageFile: TypeAlias = "PictureSource | tuple[str | None, PictureSource] | tuple[str | None, PictureSource, str | None]"
 """An image to be sent as the file of a form: a source, or a name and a source. Its bytes say what media type it is."""
 
-_Images: TypeAlias = "PictureFile | Sequence[PictureFile]"
+_Images: TypeAlias = "ImageFile | Sequence[ImageFile]"
 # A mask needs an alpha channel, and the API takes it as PNG only (WIRE.md 1.9).
 _MASKS = frozenset({"image/png"})
 
@@ -54,8 +52,8 @@ class _GenerateFields(ImageGenerateFields, CallOptions, total=False):
 class _EditFields(ImageEditFields, CallOptions, total=False):
     """The keywords of ``images.edit``."""
 
-    mask: PictureFile | None
-    markup: PictureFile | None
+    mask: ImageFile | None
+    markup: ImageFile | None
 
 
 class _VariationFields(ImageVariationFields, CallOptions, total=False):
@@ -65,8 +63,8 @@ class _VariationFields(ImageVariationFields, CallOptions, total=False):
 class _SubmitFields(ImageGenerateFields, ImageEditFields, CallOptions, total=False):
     """The keywords of ``images.submit``."""
 
-    mask: PictureFile | None
-    markup: PictureFile | None
+    mask: ImageFile | None
+    markup: ImageFile | None
 
 
 class Images(OrdersImages):
@@ -137,8 +135,8 @@ class Images(OrdersImages):
         *,
         image: _Images,
         prompt: str,
-        mask: PictureFile | None = None,
-        markup: PictureFile | None = None,
+        mask: ImageFile | None = None,
+        markup: ImageFile | None = None,
         stream: bool | None = None,
         **fields: Any,
     ) -> ImagesResponse | EventStream[ImageStreamEvent]:
@@ -163,7 +161,7 @@ class Images(OrdersImages):
         return await self._ask(_EDIT, {"prompt": prompt}, fields, stream=stream, files=files)
 
     @with_keywords(_VariationFields, open_ended=True)
-    async def create_variation(self, *, image: PictureFile, **fields: Unpack[_VariationFields]) -> ImagesResponse:
+    async def create_variation(self, *, image: ImageFile, **fields: Unpack[_VariationFields]) -> ImagesResponse:
         """Create variations of an image; they are in ``.images`` of the answer.
 
         Args:
@@ -291,7 +289,7 @@ def _reader(reply: Reply, info: RequestInfo) -> ImageReader:
 def _files(image: _Images) -> list[wire.FormFile]:
     """Return the images of a form: one as ``image``, several as ``image[]`` each, as relays read them."""
     several = isinstance(image, list | tuple) and not _is_named(image)
-    sources = cast("Sequence[PictureFile]", image if several else [image])
+    sources = cast("Sequence[ImageFile]", image if several else [image])
     if not sources:
         raise MediaError("no image was passed: the list is empty")
     # Never both in one form: new-api reads the first kind that it finds, and drops the other (WIRE.md 1.9).
@@ -299,7 +297,7 @@ def _files(image: _Images) -> list[wire.FormFile]:
     return [wire.FormFile(field, _upload(source, "image")) for source in sources]
 
 
-def _layers(mask: PictureFile | None, markup: PictureFile | None) -> list[wire.FormFile]:
+def _layers(mask: ImageFile | None, markup: ImageFile | None) -> list[wire.FormFile]:
     """Return the images of a form that lie over the first one."""
     files: list[wire.FormFile] = []
     if mask is not None and not is_unset(mask):
@@ -309,7 +307,7 @@ def _layers(mask: PictureFile | None, markup: PictureFile | None) -> list[wire.F
     return files
 
 
-def _upload(source: PictureFile, what: str) -> Upload:
+def _upload(source: ImageFile, what: str) -> Upload:
     if _is_named(source):
         upload = _upload(source[1], what)
         upload.name = source[0] or upload.name

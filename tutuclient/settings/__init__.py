@@ -168,12 +168,12 @@ def _trace_configs(value: Any, name: str) -> tuple[Any, ...]:
     return tuple(value)
 
 
-def _check_doors(fields: Mapping[str, Any]) -> None:
+def _check_caller_session(fields: Mapping[str, Any]) -> None:
     """Check that what belongs to a connector of the caller's is not set beside it."""
-    for door, others in (("session", ("connector", "verify", "trace_configs")), ("connector", ("verify",))):
+    for brought, others in (("session", ("connector", "verify", "trace_configs")), ("connector", ("verify",))):
         for other in others:
-            if door in fields and other in fields:
-                raise ConfigError(f"{other}= has no effect beside {door}=: it is set where that is built")
+            if brought in fields and other in fields:
+                raise ConfigError(f"{other}= has no effect beside {brought}=: it is set where that is built")
 
 
 # --- the table ------------------------------------------------------------------------------------------------------
@@ -268,18 +268,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return origin_of(self.base_url)
 
     @property
+    def counted_as(self) -> tuple[str, object]:
+        """What the relay counts calls by: an account, where the caller has named it, else base URL and key."""
+        if self.relay is not None and self.relay.account:
+            return "", self.relay.account
+        return self.base_url, self.key_source or self.api_key
+
+    @property
     def route(self) -> Proxy | None:
         """The proxy that the relay is reached through, or None.
 
         Raises:
             ConfigError: It cannot be used.
         """
-        if self.has_door and self.proxy.implied:
+        if self.has_caller_session and self.proxy.implied:
             return None  # Whoever brings a connector has decided how the relay is reached.
         return self.proxy.of(self.base_url)
 
     @property
-    def has_door(self) -> bool:
+    def has_caller_session(self) -> bool:
         """Whether the caller brought a connector or a session along."""
         return self.connector is not None or self.session is not None
 
@@ -318,7 +325,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         key, url, key_variable, url_variable = find_credentials(api_key, base_url, getenv)
         headers = own_headers(key, user_agent)
         fields = _fields(options, _OPTIONS, _RETRY, headers)
-        _check_doors(fields)
+        _check_caller_session(fields)
         if "header_lines" not in fields:
             fields |= {"headers": headers, "header_lines": header_lines(headers)}
         made = cls(
@@ -330,7 +337,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             **fields,
         )
         route = made.route  # A proxy that cannot be used is told of now, and not by the first call.
-        if route is not None and route.is_socks and made.has_door:
+        if route is not None and route.is_socks and made.has_caller_session:
             raise ConfigError(f"{route} cannot be used beside connector= or session=: SOCKS is a connector of its own")
         return made.priced()
 
@@ -348,7 +355,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             except ConfigError as error:
                 raise ConfigError(f"relays[{number}]: {error.message}") from None
             found.append(msgspec.structs.replace(each, relay=traits))
-        made = msgspec.structs.replace(found[0], relay=None, relays=tuple(found))
+        # Relays that are counted as one keep one pace, at the lowest rate that any of them names.
+        rates: dict[object, float] = {}
+        for given, each in zip(relays, found, strict=True):
+            if given.rate is not None and each.rate is not None:
+                rates[each.counted_as] = min(each.rate, rates.get(each.counted_as, each.rate))
+        shared = [msgspec.structs.replace(each, rate=rates.get(each.counted_as, each.rate)) for each in found]
+        made = msgspec.structs.replace(shared[0], relay=None, relays=tuple(shared))
         return made if prices is None else made.changed(prices=prices)
 
     def priced(self) -> Settings:

@@ -191,7 +191,10 @@ def _parsed(text: Secret, source: str) -> Proxy:
     usable, login = _read(text)
     if not usable:
         kinds = ", ".join(f"{scheme}://" for scheme in _SCHEMES[:4])
-        raise ConfigError(f"{name} must be the address of a proxy ({kinds}…), such as http://proxy.example:3128")
+        encoded = "; in a user name and a password / ? # @ : are written as %2F %3F %23 %40 %3A" if "@" in text else ""
+        raise ConfigError(
+            f"{name} must be the address of a proxy ({kinds}…), such as http://proxy.example:3128{encoded}"
+        )
     # A name ends at the first colon: RFC 7617, section 2.
     if login is not None and ":" in login[0]:
         raise ConfigError(f"{name} has a user name with a colon in it, which no proxy can read")
@@ -215,7 +218,8 @@ def _read(text: Secret) -> tuple[bool, tuple[str, str] | None]:
         usable = parts.scheme in _SCHEMES and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False, None
-    if not usable or not text.isprintable() or " " in text:
+    # A "/", "?" or "#" of a password would end the host here, and the rest of the password be shown as its path.
+    if not usable or not text.isprintable() or " " in text or "@" in parts.path + parts.query + parts.fragment:
         return False, None
     if parts.username is None:
         return True, None

@@ -33,7 +33,7 @@ class Relay:
         name: What answers, errors and journals call it; the base URL by default. Keep it as it is while journals
             of runs are to be gone on with.
         account: The account its key belongs to, in any word of yours: relays of one account share their pace.
-        rate: The most calls per time, in place of the client's ``rate``.
+        rate: The most calls per time, in place of the client's ``rate``; of relays of one account the lowest holds.
     """
 
     base_url: str

@@ -3,6 +3,7 @@
 Every pytest run where tutuclient is installed loads it, so nothing heavy is imported until a test asks for a fixture.
 """
 
+import inspect
 import os
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 _KEY = "tutu-test-key"
 _NO = frozenset({"", "0", "false", "no", "off"})
 _FAILED = pytest.StashKey[bool]()
+_RELAY = pytest.StashKey[bool]()
+_UNUSED = "tutu_cassette needs the fixture tutu_relay, or tutu_client, to answer with: ask for one of them in the test"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,11 +44,25 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Warn of a test that names a cassette and asks for no relay to answer from it: it reaches a real one, or none."""
-    # A test that asks by ``getfixturevalue`` is not known here, so this is no error.
-    fixtures = getattr(item, "fixturenames", ("tutu_relay",))
-    if "tutu_relay" not in fixtures and any(mark.name == "tutu_cassette" for mark in item.own_markers):
-        item.warn(pytest.PytestWarning("tutu_cassette needs the fixture tutu_relay, or tutu_client, to answer with"))
+    """Fail a test that names a cassette and asks for no relay to answer from it: it would reach a real one, or none."""
+    if not isinstance(item, pytest.Function) or not _names_cassette(item) or "tutu_relay" in item.fixturenames:
+        return
+    # A fixture of the test's own may yet ask for it by ``getfixturevalue``; that is seen at the test's end.
+    if not inspect.signature(item.obj).parameters and item.get_closest_marker("usefixtures") is None:
+        pytest.fail(_UNUSED, pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> "Generator[None]":
+    """Fail a test that names a cassette, passed, and had no answer from it."""
+    yield
+    if isinstance(item, pytest.Function) and _names_cassette(item) and _RELAY not in item.stash:
+        pytest.fail(_UNUSED, pytrace=False)
+
+
+def _names_cassette(item: pytest.Item) -> bool:
+    # Of its own: those of a class or a module are for those of its tests that ask for a relay.
+    return any(mark.name == "tutu_cassette" for mark in item.own_markers)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -81,6 +98,7 @@ def tutu_relay(request: pytest.FixtureRequest) -> "Iterator[Server]":
     ``TUTU_RECORD=1`` it passes requests on to ``TUTU_BASE_URL`` instead, with ``TUTU_API_KEY`` in the place of the
     client's key, and records them; the new cassette takes the place of the old one when the test has passed.
     """
+    request.node.stash[_RELAY] = True
     marker = request.node.get_closest_marker("tutu_cassette")
     if marker is not None:
         with ExitStack() as stack:

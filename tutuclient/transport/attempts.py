@@ -28,9 +28,9 @@ from tutuclient.retry import is_refusal, next_delay, retry_after_of, worth_repea
 from tutuclient.settings import origin_of, with_key
 from tutuclient.transport import aiohttp_internals, exceptions
 from tutuclient.transport.admission import answering_items
+from tutuclient.transport.caller_session import NotedBody
 from tutuclient.transport.connection import Guard, Progress, progress_of_attempt
 from tutuclient.transport.deadlines import Limits
-from tutuclient.transport.doors import NotedBody
 from tutuclient.transport.middleware import through
 from tutuclient.transport.reply import Reply
 from tutuclient.wire import rate_headers
@@ -488,7 +488,7 @@ class Attempts:
         """Send the request and wait for the head of an answer."""
         pool, progress = self._pool, self._progress
         progress.begin_exchange()
-        with exceptions.Translated(self._translate):
+        with exceptions.Translated(self._translate, foreign=pool.caller_session is not None):
             fast = pool.fast_request(self._call) if url is self._call.url else None
             if fast is None:
                 response: aiohttp.ClientResponse | aiohttp_internals.Response = await self._request(url)
@@ -508,7 +508,9 @@ class Attempts:
         if connection is not None and connection.failure is not None:
             error = connection.failure
         # Over a session of the caller's, where GET has no body that tells, only aiohttp's class does.
-        connected = progress.connected and (self._pool.door is None or not isinstance(error, exceptions.UNCONNECTED))
+        connected = progress.connected and (
+            self._pool.caller_session is None or not isinstance(error, exceptions.UNCONNECTED)
+        )
         silent = connection is not None and not connection.answered
         progress.stale = progress.reused and silent and isinstance(error, exceptions.DIED)
         return progress.failure or exceptions.broken(
@@ -532,9 +534,9 @@ class Attempts:
             if data is None:
                 headers["Content-Length"] = str(call.body.size_bytes)
                 data = _Upload(call.body, self._progress)
-            elif pool.door is not None:
+            elif pool.caller_session is not None:
                 data = NotedBody(data, self._progress, call)
-        elif pool.door is not None:
+        elif pool.caller_session is not None:
             self._progress.connected = True  # Nobody tells whether there is a connection yet.
         token = progress_of_attempt.set(self._progress)
         try:

@@ -21,6 +21,7 @@ from tutuclient.errors import (
     OutcomeUnknownError,
     PoolTimeoutError,
     StreamIdleTimeoutError,
+    TutuError,
     UnexpectedResponseError,
     printable,
 )
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from tutuclient.errors import TutuError
     from tutuclient.settings import Proxy
 
 
@@ -118,19 +118,21 @@ class Translated:
     """A block in which exceptions of aiohttp and the system are raised as errors of ours.
 
     Args:
-        translate: Returns the error to raise for one of those in ``CAUGHT``.
+        translate: Returns the error to raise.
+        foreign: A connector or a session of the caller's is used, which may raise classes of its own.
     """
 
-    __slots__ = ("_translate",)
+    __slots__ = ("_foreign", "_translate")
 
-    def __init__(self, translate: Callable[[BaseException], TutuError]) -> None:
+    def __init__(self, translate: Callable[[BaseException], TutuError], *, foreign: bool = False) -> None:
         self._translate = translate
+        self._foreign = foreign
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        if not isinstance(error, CAUGHT):
+        if error is None or not (isinstance(error, CAUGHT) or (self._foreign and _is_foreign(error))):
             return
         problem = self._translate(error)
         # One that was raised before, such as for a file that changed while it was sent, has its cause already.
@@ -142,6 +144,11 @@ class Translated:
             raise problem from cause
         finally:
             problem.__context__ = None
+
+
+def _is_foreign(error: BaseException) -> bool:
+    """Return whether an exception is of somebody's own class, as aiohttp-socks has; builtin ones are mistakes."""
+    return isinstance(error, Exception) and not isinstance(error, TutuError) and type(error).__module__ != "builtins"
 
 
 def broken(

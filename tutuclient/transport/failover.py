@@ -109,6 +109,7 @@ class RelayedAttempts(Attempts):
         super()._finish(reply)
 
     def _give_up(self, reply: Reply | None, why: BaseException | Literal["overloaded", "dropped"]) -> None:
-        if why == "dropped" or (isinstance(why, BaseException) and not isinstance(why, TutuError)):
+        # An idle connection that died says nothing of the relay, and the call may be repeated without more ado.
+        if why == "dropped" or self._progress.stale or not isinstance(why, TutuError | str):
             self._route.dropped()
         super()._give_up(reply, why)

@@ -16,10 +16,10 @@ from tutuclient._threads import closes_generators
 from tutuclient.limits import RetryBudget
 from tutuclient.transport import aiohttp_internals
 from tutuclient.transport.admission import Admission, Room, new_pace
+from tutuclient.transport.caller_session import CallerSession
 from tutuclient.transport.certificates import context_of
 from tutuclient.transport.connection import Names
 from tutuclient.transport.deadlines import Timer
-from tutuclient.transport.doors import Door
 from tutuclient.transport.egress import Egress
 from tutuclient.transport.relays import Relays
 
@@ -45,7 +45,7 @@ class Pool:
     Attributes:
         connectors: Of each egress, one for connections that are kept alive and, once one is needed, one for those used
             once.
-        door: The session or the connector that the caller brought along, or None.
+        caller_session: The session or the connector that the caller brought along, or None.
         egresses: The connections by the proxy that they go through; None stands for no proxy.
         relays: Where the client has several, what is known of them; else None.
     """
@@ -54,8 +54,8 @@ class Pool:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.closed: bool = False
         self.timer: Timer = Timer(self.loop)
-        self.door: Door | None = Door(settings) if settings.has_door else None
-        most = None if self.door is None else self.door.slots
+        self.caller_session: CallerSession | None = CallerSession(settings) if settings.has_caller_session else None
+        most = None if self.caller_session is None else self.caller_session.slots
         self.slots: Room = Room(settings.slots if most is None else min(settings.slots, most))
         self.header_bytes: int = aiohttp_internals.HEADER_BYTES
         self.budget: RetryBudget = RetryBudget(settings.retry.budget)
@@ -76,12 +76,12 @@ class Pool:
             route: Egress(settings, route, names=self._names, verify=verify, connectors=self.connectors)
             for route in routes
         }
-        if self.door is not None:
+        if self.caller_session is not None:
             for egress in self.egresses.values():
-                egress.request_options |= self.door.request_options
+                egress.request_options |= self.caller_session.request_options
         self._egress = next(iter(self.egresses.values()))
         self.streams: WeakSet[Reply] = WeakSet()
-        self._guardian = _until_shutdown(self.connectors, self.streams, self.door)
+        self._guardian = _until_shutdown(self.connectors, self.streams, self.caller_session)
         self.relays: Relays | None = None
         if settings.relays or settings.relay is not None:
             self.relays = Relays(settings, self.loop, self.admission, self.slots.total)
@@ -91,9 +91,7 @@ class Pool:
         # Most clients have one key and make all calls with the same settings.
         if settings is self._last_settings and self._last_admission is not None:
             return self._last_admission
-        key = settings.base_url, settings.key_source or settings.api_key
-        if settings.relay is not None and settings.relay.account:
-            key = "", settings.relay.account  # Several keys, which the relay counts as one.
+        key = settings.counted_as
         found = self._admissions.get(key)
         if found is None:
             if len(self._admissions) >= _MANY:
@@ -125,8 +123,8 @@ class Pool:
         Raises:
             ConfigError: It is the caller's, and was closed.
         """
-        if self.door is not None:
-            return self.door.opened()
+        if self.caller_session is not None:
+            return self.caller_session.opened()
         egress = self.egress(call)
         return egress.session_once if call.makes_image else egress.session
 
@@ -189,7 +187,7 @@ class Pool:
         self.closed = True
         try:
             await self._guardian.aclose()
-            await _close(self.connectors, self.streams, self.door)
+            await _close(self.connectors, self.streams, self.caller_session)
         finally:
             self.abandon()  # Also when closing is cancelled: nobody else would.
 
@@ -201,8 +199,8 @@ class Pool:
             connector.abort()
         for egress in self.egresses.values():
             egress.detach()
-        if self.door is not None:
-            self.door.abandon()
+        if self.caller_session is not None:
+            self.caller_session.abandon()
 
     def __del__(self) -> None:
         if hasattr(self, "_egress") and not self._egress.session.closed:
@@ -210,20 +208,20 @@ class Pool:
 
 
 async def _until_shutdown(
-    connectors: list[Connector], streams: WeakSet[Reply], door: Door | None
+    connectors: list[Connector], streams: WeakSet[Reply], caller_session: CallerSession | None
 ) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
-        await _close(connectors, streams, door)
+        await _close(connectors, streams, caller_session)
 
 
-async def _close(connectors: list[Connector], streams: WeakSet[Reply], door: Door | None) -> None:
+async def _close(connectors: list[Connector], streams: WeakSet[Reply], caller_session: CallerSession | None) -> None:
     for stream in list(streams):  # Else aiohttp warns at their end, when there is no loop, that nobody closed them.
         stream.close()
     for connector in connectors:
         connector.abort()  # Closing alone sends first what is still to be sent.
     for connector in connectors:
         await connector.close()
-    if door is not None:
-        await door.aclose()
+    if caller_session is not None:
+        await caller_session.aclose()

@@ -124,7 +124,9 @@ class Call:
                     return
                 else:
                     try:
-                        await asyncio.wait_for(changed.wait(), _BEAT_S)
+                        # Not wait_for, which loses a cancellation now and then until Python 3.12.
+                        async with asyncio.timeout(_BEAT_S):
+                            await changed.wait()
                     except TimeoutError:
                         yield []
         finally:

@@ -89,7 +89,7 @@ def prompt(recorded: Recorded) -> str:
 
 @asynccontextmanager
 async def asking(origin: str, kind: str, name: str) -> AsyncIterator[asyncio.StreamReader]:
-    """Ask as a browser of this name; leaving the block closes its connection."""
+    """Send a request as a browser of this name; leaving the block closes its connection."""
     host, port = origin.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:

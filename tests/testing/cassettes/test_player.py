@@ -205,3 +205,38 @@ async def test_a_digest_that_cannot_be_read_is_told(server: Server, path: Path) 
 def test_a_speed_that_is_none(path: Path, speed: float) -> None:
     with pytest.raises(ConfigError, match="a speed is a number of 0 or more"):
         Player(path, speed=speed)
+
+
+async def test_a_cassette_of_a_version_that_knew_fewer_secrets_is_replayed(
+    server: Server, path: Path, http: aiohttp.ClientSession
+) -> None:
+    asks = {"json": {"a": "http://me:hunter2@proxy"}}, {"data": "密钥sk-0123456789abcdefghij"}
+    async with Recorder(server.base_url, path) as recorder:
+        for each in asks:
+            async with http.post(f"{recorder.base_url}/x", **each) as answer:
+                await answer.read()
+    changed(path, "me:dropped@", "me:hunter2@")
+    changed(path, '"密钥dropped"', '"密钥sk-0123456789abcdefghij"')
+    async with Player(path) as player:
+        for each in asks:
+            async with http.post(f"{player.base_url}/x", **each) as answer:
+                assert "no_match" not in await answer.text()
+        assert player.unplayed == []
+
+
+async def test_a_stream_whose_key_was_dropped_is_replayed_to_its_end(server: Server, path: Path) -> None:
+    pieces = ("It is ", KEY[:9], KEY[9:15], KEY[15:], ".")
+    server.answers(streams([*map(chunk, pieces), chunk(finish_reason="stop")]))
+    texts: list[list[str]] = []
+    async with Recorder(server.base_url, path) as recorder:
+        texts.append(await heard(recorder.base_url))
+    async with Player(path, speed=0) as player:
+        texts.append(await heard(player.base_url))
+    assert texts == [[*pieces], ["It is ", "dropped", "."]]
+
+
+async def heard(base_url: str) -> list[str]:
+    async with TutuClient(KEY, base_url) as client, client.chat.completions.stream(**ASK) as stream:
+        texts = [piece async for piece in stream.text()]
+        assert (await stream.completion()).finish_reason == "stop"
+    return texts

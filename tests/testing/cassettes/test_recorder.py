@@ -9,23 +9,24 @@ import errno
 import gzip
 import json
 import os
+import threading
 import zlib
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
+from yarl import URL
 
 from tests.proxies import SocksProxy
 from tutuclient import APIConnectionError, ConfigError, InternalServerError, TutuClient, user
 from tutuclient.testing import Server, chunk, draws, raw, sample_picture, says, sends, streams
 from tutuclient.testing.cassettes import Recorder
-from tutuclient.testing.cassettes.recorder import Passing, Unpacker, split_address
+from tutuclient.testing.cassettes.recorder import Passing, Unpacker, line_of, split_address
 from tutuclient.testing.cassettes.tape import read
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-    import aiohttp
 
 KEY = "sk-0123456789abcdefghij"
 ASK: dict[str, Any] = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -129,6 +130,77 @@ async def test_a_key_that_the_relay_spells_over_several_events_is_passed_on_and_
     )
     assert "dropped" in kept
     assert not [letters for letters in (KEY[3:7], said[11:15], said[20:24]) if letters in kept]
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        {"url": f"/x?{KEY}=1"},
+        {"url": "/x?a=" + KEY.encode().hex()},
+        {"url": "/x/%73" + KEY[1:]},
+        {"data": {KEY: "1"}},
+        {"data": json.dumps({KEY: 1}).replace("s", r"\u0073")},
+        {"file": {"filename": f"{KEY}.png"}},
+        {"file": {"filename": "a.png", "content_type": f"image/{KEY}"}},
+        {"answer": raw(200, b"\0\1", {"Content-Type": f"image/{KEY}"})},
+        {"answer": raw(200, b"{}", {f"X-RateLimit-{KEY}": "1", "X-Request-Id": KEY})},
+        {"answer": raw(200, f'{{"a":"{KEY}"}}'.encode("utf-16"), {"Content-Type": "application/json"})},
+        {"answer": raw(200, gzip.compress(f'{{"a":"{KEY}"}}'.encode()), {"Content-Encoding": "gzip"})},
+        {"answer": raw(426, KEY.encode()), "headers": {"Upgrade": "websocket", "Connection": "Upgrade"}},
+        {"answer": raw(200, KEY.encode(), {"Set-Cookie": f"id={KEY}"}), "headers": {"Authorization": ""}},
+        {"answer": sends({"a": KEY}), "headers": {"Authorization": "", "mj-api-secret": KEY}},
+    ],
+)  # fmt: skip
+async def test_a_key_is_in_no_place_of_a_request_or_an_answer(
+    recorder: Recorder, server: Server, http: aiohttp.ClientSession, path: Path, asks: dict[str, Any]
+) -> None:
+    server.answers(asks.get("answer") or sends({"a": 1}))
+    data = asks.get("data") or {"a": "b"}
+    if "file" in asks:
+        data = aiohttp.FormData()
+        data.add_field("image", b"\0\1", **asks["file"])
+    url = URL(recorder.base_url + asks.get("url", "/x"), encoded=True)
+    async with http.post(url, data=data, headers={**HEADERS, **asks.get("headers", {})}) as answer:
+        await answer.read()
+    await recorder.until(lambda: not recorder.in_flight)
+    text = text_of(path).replace("\\u0000", "")
+    assert "dropped" in text
+    assert not [form for form in (KEY[4:], KEY.encode().hex()[8:]) if form in text]
+    (exchange,) = read(path).replayed
+    assert exchange.how == "complete"
+
+
+async def test_a_key_of_odd_bytes_is_no_fault_of_the_recorder(recorder: Recorder, server: Server, path: Path) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(recorder.origin.rpartition(":")[2]))
+    head = b"GET /v1/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer caf\xe9-hunter2\r\n\r\n"
+    writer.write(head)
+    server.answers(raw(200, b"no caf\xe9-hunter2"))
+    try:
+        answer = await reader.read()
+    finally:
+        writer.close()
+        await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"no caf\xe9-hunter2" in answer
+    assert "hunter2" not in text_of(path)
+
+
+async def test_a_long_request_is_recorded_by_another_thread(
+    recorder: Recorder, server: Server, http: aiohttp.ClientSession, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = list[str]()
+
+    def noted(*arguments: Any) -> dict[str, Any]:
+        threads.append(threading.current_thread().name)
+        return line_of(*arguments)
+
+    monkeypatch.setattr("tutuclient.testing.cassettes.recorder.line_of", noted)
+    for length in (10, 100_000):
+        async with http.post(f"{recorder.base_url}/x", json={"a": "b" * length}, headers=HEADERS) as answer:
+            await answer.read()
+    assert threads == [threading.current_thread().name, "tutu-relay_0"]
+    assert [len(line["json"]["a"]) for line in lines(path, "request")] == [10, 100_000]
+    assert len(server.requests) == 2
 
 
 async def test_images_are_digests_and_nothing_more(recorder: Recorder, server: Server, path: Path) -> None:

@@ -6,17 +6,23 @@ import json
 from urllib.parse import quote, quote_plus
 
 import pytest
+from multidict import CIMultiDict
 
 from tutuclient.testing.cassettes.scrubbing import (
     ANSWER_HEADERS,
     REQUEST_HEADERS,
+    cookies_set,
+    holds_key,
     is_about_an_account,
     keys_of,
     scrub,
     scrub_field,
     scrub_headers,
+    scrub_line,
+    scrub_path,
     scrub_query,
 )
+from tutuclient.testing.cassettes.split_keys import SplitKeys
 
 KEY = "sk-aBcDeFgHiJkLmNoPqRsTuVwX0123"
 
@@ -75,6 +81,57 @@ def test_what_the_caller_showed_goes_wherever_it_stands() -> None:
     assert keys_of({"Authorization": "Bearer any"}, "") == []
 
 
+@pytest.mark.parametrize(
+    ("headers", "keys"),
+    [
+        ([("Authorization", "bearer\thunter2")], ["hunter2"]),
+        ([("Authorization", "hunter2")], ["hunter2"]),
+        ([("Authorization", "Bearer one-key"), ("authorization", "Bearer another")], ["another", "one-key"]),
+        ([("Authorization", "Basic bWU6aHVudGVyMg==")], ["bWU6aHVudGVyMg==", "me:hunter2", "hunter2"]),
+        ([("Authorization", "Basic ???")], []),
+        ([("Proxy-Authorization", "Bearer hunter2")], ["hunter2"]),
+        ([("mj-api-secret", "hunter2"), ("X-Auth-Token", "hunter3")], ["hunter2", "hunter3"]),
+        ([("Cookie", 'a="hunter2";b=hunter3; c')], ["hunter2", "hunter3"]),
+        ([("Sec-WebSocket-Protocol", "realtime, openai-insecure-api-key.hunter2, openai-beta.v1")], ["hunter2"]),
+        ([("Idempotency-Key", "0123456789"), ("Sec-WebSocket-Key", "0123456789"), ("Accept", "*/*; a=123456")], []),
+    ],
+)
+def test_keys_are_known_by_the_headers_that_show_them(headers: list[tuple[str, str]], keys: list[str]) -> None:
+    assert sorted(keys_of(CIMultiDict(headers), "")) == sorted(keys)
+
+
+def test_cookies_that_an_answer_sets_are_known_but_for_words() -> None:
+    assert cookies_set(['id="0123456789abcdef"; Path=/', "language=english", "x"]) == ["0123456789abcdef"]
+
+
+def test_paths_keep_no_key_however_they_are_escaped() -> None:
+    assert scrub_path(f"/v1/x/{KEY}/a%2Fb", [KEY]) == "/v1/x/dropped/a%2Fb"
+    assert scrub_path(f"/v1/x/%73{KEY[1:]}/%e4", [KEY]) == "/v1/x/dropped/%E4"
+    assert scrub_path("/v1/%7ex/a%2Fb", [KEY]) == "/v1/%7ex/a%2Fb"
+
+
+@pytest.mark.parametrize(
+    "key", ["\udce9\ud83d'\"\\", "\x00\x7f\t~~~", "田中田中田中", "%%%%%%", "é" * 6, "+/+/+/", "(?i)[a"]
+)
+def test_any_text_may_be_a_key(key: str) -> None:
+    assert scrub(f"<{key}>", [key]) == "<dropped>"
+    assert holds_key(f"<{key}>".encode("utf-8", "surrogatepass"), [key])
+    assert not holds_key(b"<>", [key])
+    part = {"json": {"a": [f"<{key[:3]}", f"{key[3:]}>"]}}
+    assert list(SplitKeys([key]).feed(part)) == [{"json": {"a": ["<dropped", ">"]}}]
+
+
+def test_a_line_keeps_the_words_of_its_format_whatever_a_key_is() -> None:
+    line = {"part": 1, "t": 0.1, "json": {"part": "the json part", "x": [1, None]}}
+    assert scrub_line(line, ["part", "json"]) == {
+        "part": 1, "t": 0.1, "json": {"dropped": "the dropped dropped", "x": [1, None]}
+    }  # fmt: skip
+    form = {"request": 1, "method": "POST", "form": [["filename", {"filename": "media", "media": "{{tutu}}"}]]}
+    assert scrub_line(form, ["filename", "media"]) == {
+        "request": 1, "method": "POST", "form": [["dropped", {"filename": "dropped", "media": "{{tutu}}"}]]
+    }  # fmt: skip
+
+
 ODD_KEY = 'opaque/key+1=%é&<"'
 
 
@@ -90,6 +147,8 @@ ODD_KEY = 'opaque/key+1=%é&<"'
         html.escape(ODD_KEY),
         quote(ODD_KEY, safe="").lower(),
         quote(quote(ODD_KEY, safe="")),
+        quote(ODD_KEY, safe=""),
+        ODD_KEY.upper().replace("É", "é"),
         ODD_KEY.encode().hex(),
         ODD_KEY.encode().hex().upper(),
     ],
@@ -148,6 +207,7 @@ def test_ids_of_an_account_go_where_the_answer_is_about_it() -> None:
 
 def test_queries_keep_their_names() -> None:
     assert scrub_query("b=2&key=abc&a=1") == "a=1&b=2&key=dropped"
+    assert scrub_query(f"{KEY}=1&a={KEY}") == "a=dropped&dropped=1"
     assert scrub_query("X-Goog-Credential=x&OSSAccessKeyId=y&accessToken=") == (
         "OSSAccessKeyId=dropped&X-Goog-Credential=dropped&accessToken=dropped"
     )

@@ -205,3 +205,16 @@ def test_a_full_disk_leaves_whole_lines(path: Path, monkeypatch: pytest.MonkeyPa
     tape.close()
     with pytest.raises(ConfigError, match="cannot be written: No space left on device"):
         Tape(path.with_name("new.jsonl"), RELAY, "/v1", "test 1")
+
+
+def test_a_key_that_nobody_has_taken_out_before_is_not_written(tmp_path: Path) -> None:
+    path = tmp_path / "chat.jsonl"
+    tape = Tape(path, "https://relay.example", "/v1", "test")
+    tape.write(
+        {"request": tape.begin({"method": "GET", "path": "/hunter2"}, ["hunter2"]), "method": "GET", "path": "/x"}
+    )
+    tape.write({"part": 1, "t": 0, "json": {"HUNTER2": ["aHVudGVyMg=="]}}, ["hunter2"])
+    tape.close()
+    _, first, _, last = path.read_text(encoding="utf-8").splitlines()
+    assert json.loads(first) == {"request": 1, "method": "GET", "path": "/dropped"}
+    assert json.loads(last) == {"part": 1, "t": 0, "json": {"dropped": ["dropped=="]}}

@@ -11,7 +11,7 @@ from tutuclient.testing.faults import TEXT
 
 
 async def twice(server: Server, name: str, wait: float = 0.06, **options: Any) -> tuple[bytes, End, bytes, End]:
-    """Meet a fault, wait, and ask again on the same connection."""
+    """Send a request that meets a fault, wait, and send another on the same connection."""
     server.faults(name, **options)
     server.answers(says("second"))
     async with line(server.base_url) as wire:

@@ -67,7 +67,7 @@ async def line(base_url: str) -> Any:
 
 
 async def meet(server: Server, name: str, *, seconds: float = 0.2, **options: Any) -> tuple[bytes, End]:
-    """Meet a fault on a bare connection."""
+    """Send a request that meets a fault on a bare connection."""
     server.faults(name, **options)
     async with line(server.base_url) as wire:
         wire.ask()
@@ -76,7 +76,7 @@ async def meet(server: Server, name: str, *, seconds: float = 0.2, **options: An
 
 
 async def fetch(http: aiohttp.ClientSession, server: Server, name: str, **options: Any) -> tuple[int, bytes]:
-    """Meet a fault whose HTTP is in order."""
+    """Send a request that meets a fault whose HTTP is in order."""
     server.faults(name, **options)
     async with http.post(f"{server.base_url}/chat/completions", json=BODY) as answer:
         return answer.status, await answer.read()

@@ -39,19 +39,20 @@ _EXIT_CODES = """\
 2: the command, a list, a setting or the run's folder is invalid; nothing was sent.
 3: the key is wrong or may not do this, or the balance is used up.
 5: the relay let nothing in for longer than --max-wait.
-9: done, but items failed or are of unknown outcome, or --max-failures ended it.
+9: done, but items failed or are of unknown outcome, or --max-failures ended it. What the relay did not take, \
+"deferred" in --json, the same command tries again.
 10: the budget is reached.
 74: the disk is full, or could not be written; nothing that was answered is lost.
 130: stopped by Ctrl-C: once settles what is in flight, twice stops at once.
-Others: as tutuclient --help lists them. After all of them the same command goes on.
+Others: as tutuclient --help lists them. After all of them the same command continues the run.
 """
 
 app = typer.Typer(
     name="batch",
     cls=Group,
-    help="Ask about many images, or edit them: within the pace of the relay, and with a journal, so that the same "
-    "command goes on after Ctrl-C, a crash or an empty balance. What is answered is not asked again, and no "
-    "image is ordered twice unless you say so.",
+    help="Analyze, edit or generate many images: at the pace that the relay allows, and with a journal, so that the "
+    "same command continues after Ctrl-C, a crash or an empty balance. What is answered is not sent again, and no "
+    "image is ordered twice unless you allow it.",
     rich_markup_mode="rich",
     epilog=_EXIT_CODES,
 )
@@ -83,7 +84,13 @@ SourceAndPrompt = Annotated[
 ]
 Output = Annotated[
     Path,
-    typer.Option("--output", "-o", metavar="RUN", help="The run's folder. The same one goes on.", show_default=False),
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="RUN",
+        help="The run's folder; that of an earlier run continues it.",
+        show_default=False,
+    ),
 ]
 ModelOfTask = Annotated[
     str,
@@ -107,19 +114,23 @@ Temperature = Annotated[float | None, typer.Option(metavar="T", help="From 0 to 
 Sample = Annotated[
     int | None,
     typer.Option(
-        metavar="N", min=1, help="Ask so many at random, and price the rest. The same without it goes on from there."
+        metavar="N",
+        min=1,
+        help="Run so many at random, and estimate the price of all. The same without it runs the rest.",
     ),
 ]
 AllowChange = Annotated[
     bool,
-    typer.Option("--allow-change", help="Go on with another prompt, model or source; what it changes is asked again."),
+    typer.Option(
+        "--allow-change", help="Continue with another prompt, model or source; what it changes is sent again."
+    ),
 ]
 _PACE = "Pace and limits"
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.", show_default=False)]
 Rate = Annotated[
     str | None,
     typer.Option(
-        metavar="N/min", help="The most starts: 600/min, 10/s, 3000/h; else as learnt.", rich_help_panel=_PACE
+        metavar="N/min", help="The most starts: 600/min, 10/s, 3000/h; else found out.", rich_help_panel=_PACE
     ),
 ]
 Concurrency = Annotated[
@@ -157,7 +168,7 @@ MaxWait = Annotated[
     typer.Option(
         metavar="SECONDS",
         min=0,
-        help="How long the relay may let nothing in, before the run stops and says when to come back.",
+        help="How long the relay may refuse everything before the run stops, and prints when to try again.",
         rich_help_panel=_PACE,
     ),
 ]
@@ -206,7 +217,7 @@ def run(
     max_wait: MaxWait = 600,
     sample: Sample = None,
     dedupe: Annotated[
-        bool, typer.Option("--dedupe", help="Ask equal images once; the others get that answer.")
+        bool, typer.Option("--dedupe", help="Send equal images once; the others get that answer.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing; show what would be sent.")] = False,
     allow_change: AllowChange = False,
@@ -258,7 +269,7 @@ def retry(
     timeout: EachTimeout = None,
     debug: Debug = False,
 ) -> None:
-    """Try again what failed, and go on with what is left: the command of the run once more, with its prompt and model.
+    """Retry what failed, and continue with what is left: the command of the run again, with its prompt and model.
 
     Example: tutuclient batch retry run
     """
@@ -281,7 +292,7 @@ def retry(
 
 @app.command(cls=HelpedCommand)
 def status(run: Run, *, as_json: SummaryAsJson = False, debug: Debug = False) -> None:
-    """Show what a run has come to, also while it goes on."""
+    """Show the state of a run, also while it is running."""
     with reporting_errors(debug=debug, writes_a_batch=True):
         from tutuclient.cli.batch.summary import print_status
 
@@ -325,7 +336,7 @@ def export(
         ),
     ],
     kind: Annotated[
-        Format | None, typer.Option("--format", help="Else as the file's name says.", show_default=False)
+        Format | None, typer.Option("--format", help="The format; else by the file's name.", show_default=False)
     ] = None,
     only: Annotated[
         Which | None, typer.Option("--only", help="Only items with an answer, or only those without.")

@@ -1,6 +1,6 @@
 """What the events of a stream say: as plain text, as JSON, or as openai's chunks; ``ui_stream`` has the AI SDK's form.
 
-A form is told what came (``Item``) and returns frames. It knows neither where that comes from nor who reads it.
+A form gets each thing that came (``Item``) and returns frames. It does no input or output.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def _clean(value: Any) -> Any:
 
 
 def described(error: BaseException) -> dict[str, Any]:
-    """Return what a browser may know of an error. Of one that is not the relay's it is nothing: the log has it."""
+    """Return what a browser may know of an error. Details of one that is not the relay's stand in the log alone."""
     if not isinstance(error, TutuError):
         return {"message": "the server failed while it answered", "type": "ServerError"}
     said = {

@@ -13,13 +13,13 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class Frame(NamedTuple):
-    """One event; a comment alone is none, and keeps the connection alive.
+    """One event, or a comment alone, which keeps the connection alive without being an event.
 
     Attributes:
         data: What the browser gets. Line ends of any kind reach it as LF: the format has no other.
         event: The name that listeners are added for; None is "message".
         id: What a browser that reconnects sends back as ``Last-Event-ID``.
-        comment: What no browser shows.
+        comment: Text that browsers ignore.
     """
 
     data: str | None = None

@@ -1,9 +1,8 @@
 """A block that is cancelled when the browser behind a request leaves, under ASGI and under aiohttp.web.
 
-An ASGI server tells of a browser that left through ``receive``, the same channel that brings the request's body
-(https://asgi.readthedocs.io/en/stable/specs/www.html#disconnect-receive-event). So somebody has to read it all the
-time, and whatever else comes meanwhile is kept for the framework (``Feed``). aiohttp.web tells nobody; there the
-connection is looked at.
+An ASGI server reports a disconnect through ``receive``, the same channel that brings the request's body
+(https://asgi.readthedocs.io/en/stable/specs/www.html#disconnect-receive-event). So ``Feed`` reads it all the time, and
+keeps the other messages for the framework. aiohttp.web reports none; there the connection is polled.
 """
 
 from __future__ import annotations
@@ -78,15 +77,15 @@ def until_gone(request: Request | web.BaseRequest) -> AbstractAsyncContextManage
     """Run a block, and cancel it as soon as the browser that asked for it leaves.
 
     A call within the block is cancelled like any other, so the relay sees its connection close at once, and stops.
-    The request's body may have been read or not: it stays readable within and behind the block. A block that has come
-    to its end when the browser leaves is left as if nothing had happened. Blocks may be nested.
+    The request's body may have been read or not: it stays readable within the block and after it. A block that is
+    finished when the browser leaves is not cancelled. Blocks may be nested.
 
     With FastAPI it can be a dependency of endpoints or routers, if it ends before the response begins:
     ``Depends(watched, scope="function")``, where ``watched`` is a function with one ``yield`` inside the block.
 
-    Browsers are only heard of where the server reads the connection: not while more than 1 MiB of a body waits to be
-    read, nor, with hypercorn, behind a second request that was sent on the same connection (pipelining). A client that
-    shuts down its sending side counts as gone, since the servers close its connection.
+    A disconnect is noticed only while the server reads the connection: not while more than 1 MiB of a body waits to be
+    read, nor, with hypercorn, after a second request was sent on the same connection (pipelining). A client that shuts
+    down its sending side counts as gone, since the servers close its connection.
 
     Args:
         request: A request of Starlette, FastAPI or aiohttp.web.
@@ -137,7 +136,7 @@ class Feed:
 
     Attributes:
         raw: The server's own ``receive``.
-        gone: Whether the browser has left. It is told to everybody who asks from then on: hypercorn says it once.
+        gone: Whether the browser has left. Each later ``receive`` returns the disconnect: hypercorn sends it once.
     """
 
     def __init__(self, raw: Receive) -> None:

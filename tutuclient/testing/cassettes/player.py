@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import hdrs, web
 
 from tutuclient.errors import ConfigError
-from tutuclient.testing.cassettes.bodies import RELAY, pieces
+from tutuclient.testing.cassettes.bodies import RELAY, as_recorded_now, pieces
 from tutuclient.testing.cassettes.matching import Requests
 from tutuclient.testing.cassettes.recorder import MOST_BODY_BYTES, asked, refusal
 from tutuclient.testing.cassettes.tape import read, warn
@@ -50,6 +50,8 @@ class Player(Server):
         self.path, self._pace = path, 0.0 if speed == 0 else 1 / speed
         cassette = read(path)
         self.relay = cassette.relay + cassette.base
+        for each in cassette.exchanges.values():
+            each.request = as_recorded_now(each.request)
         self._recorded = Requests(cassette.replayed)
         self._unfinished = Requests([each for each in cassette.exchanges.values() if not each.can_be_replayed])
         super().__init__(
@@ -63,7 +65,7 @@ class Player(Server):
 
     async def _replay(self, exchange: Exchange) -> web.StreamResponse:
         started = asyncio.get_running_loop().time()
-        line = asked(exchange, self.origin)
+        line = await asked(exchange, self.origin)
         found = self._recorded.take(line)
         if found is None:
             why = self._recorded.difference(line)

@@ -11,6 +11,7 @@ import contextlib
 import io
 import re
 import zlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
@@ -25,14 +26,16 @@ from tutuclient.testing.cassettes.bodies import RELAY, Parts, neutral, request_b
 from tutuclient.testing.cassettes.scrubbing import (
     ANSWER_HEADERS,
     REQUEST_HEADERS,
+    cookies_set,
     is_about_an_account,
     keys_of,
-    scrub,
     scrub_headers,
+    scrub_path,
     scrub_query,
 )
 from tutuclient.testing.cassettes.split_keys import SplitKeys
 from tutuclient.testing.cassettes.tape import Tape, warn
+from tutuclient.testing.exchange import INLINE_BYTES
 from tutuclient.testing.server import Server
 from tutuclient.transport.exceptions import UNCONNECTED, SocksError
 from tutuclient.transport.tunnels import connector_through
@@ -82,12 +85,19 @@ def split_address(url: str) -> tuple[str, str]:
     return f"{parts.scheme}://{host}{port}", parts.path or "/v1"
 
 
-def asked(exchange: Exchange, origin: str, extra_keys: Sequence[str] = ()) -> dict[str, Any]:
+async def asked(exchange: Exchange, origin: str, extra_keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the line of a request as ``line_of`` does; that of a long body from a worker thread."""
+    if len(exchange.body) <= INLINE_BYTES:
+        return line_of(exchange, origin, extra_keys)
+    return await exchange.stage.work(partial(line_of, exchange, origin, extra_keys))
+
+
+def line_of(exchange: Exchange, origin: str, extra_keys: Sequence[str] = ()) -> dict[str, Any]:
     """Return the line of a request, without what is secret in it; ``origin`` is what the client knows the relay by."""
     request = exchange.request
     url = request.rel_url
     keys = [*extra_keys, *keys_of(request.headers, url.raw_query_string)]
-    line: dict[str, Any] = {"method": request.method, "path": scrub(url.raw_path, keys)}
+    line: dict[str, Any] = {"method": request.method, "path": scrub_path(url.raw_path, keys)}
     if query := scrub_query(url.raw_query_string, keys):
         line["query"] = query
     line["headers"] = scrub_headers(request.headers, REQUEST_HEADERS, keys)
@@ -161,13 +171,13 @@ class Recorder(Server):
     async def _record(self, exchange: Exchange) -> web.StreamResponse:
         # The intent is on the disk before anything is paid for.
         extra = [self._own_key] if self._own_key else []
+        keys = [*extra, *keys_of(exchange.request.headers, exchange.request.query_string)]
         number = 0
         if self.tape.failure is None:
-            number = self.tape.begin(asked(exchange, self.origin, extra))
+            number = self.tape.begin(await asked(exchange, self.origin, extra), keys)
         if self.tape.failure is not None:
             why = self.tape.failure.strerror
             return self._no(exchange, 507, f"not sent: the cassette {self.tape.path.name} cannot be written: {why}")
-        keys = [*extra, *keys_of(exchange.request.headers, exchange.request.query_string)]
         take = _Take(self.tape, number, exchange, keys, (self._upstream, self.origin))
         try:
             async with self._session.request(
@@ -293,19 +303,21 @@ class _Take:
     def __init__(
         self, tape: Tape, number: int, exchange: Exchange, keys: Sequence[str], origins: tuple[str, str]
     ) -> None:
-        self._tape, self._number, self._exchange, self._keys = tape, number, exchange, keys
+        self._tape, self._number, self._exchange, self._keys = tape, number, exchange, [*keys]
         self._upstream, self._origin = origins
         self._clock = asyncio.get_running_loop().time
         self._started = self._clock()
         self._last = 0.0
         self._parts: Parts | None = None
-        self._split = SplitKeys(keys)
+        self._split = SplitKeys(())
         self._left_bytes: int | None = None
         self._is_complete = self._ended = False
 
     async def pass_on(self, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
         """Pass an answer on, read by read."""
         exchange, kind = self._exchange, upstream.headers.get(hdrs.CONTENT_TYPE, "")
+        self._keys += cookies_set(upstream.headers.getall(hdrs.SET_COOKIE, []))
+        self._split = SplitKeys(self._keys)
         response = self._head(upstream, kind)
         self._parts = Parts(kind, self._upstream, self._keys, account=is_about_an_account(exchange.request.path))
         passed = Passing(self._upstream, self._origin) if _TEXTS.match(kind) else None
@@ -389,7 +401,7 @@ class _Take:
     def _write(self, lines: Iterable[Mapping[str, Any]]) -> None:
         failed = self._tape.failure
         for line in lines:
-            self._tape.write(line)
+            self._tape.write(line, self._keys)
         if failed is None and (failure := self._tape.failure) is not None:
             warn(f"{self._tape.path} cannot be written any more: {failure.strerror}; what is in it can be replayed")
 

@@ -12,13 +12,14 @@ import itertools
 import json
 import re
 import string
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, quote_plus, urlencode
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlencode
 
+from tutuclient.testing import lenient
 from tutuclient.testing.cassettes.runs import Runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 DROPPED = "dropped"
 _DROPPED = DROPPED.encode()
@@ -41,11 +42,21 @@ ANSWER_HEADERS = frozenset(
 )
 """The headers of an answer that are kept, together with those that begin with ``x-ratelimit-``."""
 
+_SENT = frozenset({"path", "query", "headers", "json", "event", "form", "text", "media"})
+"""What in a line of a cassette is somebody's words."""
+
 _SHORTEST_KEY = 6
 _SHORTEST_BARE_KEY = 12
+_SHORTEST_COOKIE = 16
 _SECRET_QUERY = re.compile(
     r"(?i)(?:.*[-_])?(?:api_?key|key|token|secret|password|sig|signature|credential|auth|policy)|.*accesskeyid|.*token"
 )
+_SECRET_HEADER = re.compile(
+    r"(?i)openai-(?:organization|project)|(?!idempotency-key|sec-websocket-key)"
+    r"(?:.*[-_])?(?:api_?key|key|token|secret|password|signature|credential|auth)"
+)
+# What browsers can send a key by: https://platform.openai.com/docs/guides/realtime-websocket
+_IN_PROTOCOLS = re.compile(r"openai-(?:insecure-api-key|organization|project)\.([^\s,]+)")
 # Without "token": log probabilities have a field of this name.
 _FIELDS = (
     "api[-_]?key|x-api-key|access_token|refresh_token|id_token|auth_token|session_token|authorization|client_secret"
@@ -84,9 +95,12 @@ def scrub(text: str, keys: Iterable[str] = (), *, account: bool = False) -> str:
     """
     # Half surrogates, which bytes that are no UTF-8 have become, must be the same again.
     data = text.encode("utf-8", "surrogatepass")
+    lowered = data.lower()
     for key in keys:
         for written in written_forms(key):
-            data = data.replace(written, _DROPPED)
+            if written.lower() in lowered:
+                data = re.sub(b"(?i)" + re.escape(written), _DROPPED, data)
+                lowered = data.lower()
         for letters in base64_forms(key):
             if letters in data:
                 # A letter beside them may hold bits of the key, too.
@@ -127,8 +141,8 @@ def _without_likely_keys(data: bytes) -> bytes:
 def written_forms(key: str) -> list[bytes]:
     """Return how a key may be written, the longest first, other than in base64.
 
-    That is as it is, in JSON (PHP's, Go's, and JSON within JSON), HTML, addresses, hexadecimal and UTF-16; and without
-    its ``sk-``, which new-api takes off before it looks a key up.
+    That is as it is (``scrub`` ignores the case), in JSON (PHP's, Go's, and JSON within JSON), HTML, addresses,
+    hexadecimal and UTF-16; and without its ``sk-``, which new-api takes off before it looks a key up.
     """
     keys = _with_bare(key)
     forms = {written for each in keys for written in _texts(each)}
@@ -145,19 +159,19 @@ def _texts(key: str) -> Iterator[bytes]:
     in_json = [json.dumps(key, ensure_ascii=each)[1:-1] for each in (True, False)]
     of_go = re.sub("[<>&]", lambda found: f"\\u{ord(found[0]):04x}", in_json[1])
     in_address = [made(key, safe=safe, errors="surrogatepass") for made in (quote, quote_plus) for safe in ("", "/")]
-    in_address += [quote(in_address[0], safe="")]
+    in_address.append(quote(in_address[0], safe=""))
     forms = [key, *in_json, of_go, *in_address, html.escape(key), html.escape(key, quote=False)]
     forms += [each.replace("/", "\\/") for each in in_json]
     forms += [json.dumps(each)[1:-1] for each in forms]
-    forms += [re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), each) for each in in_address]
     yield from {each.encode("utf-8", "surrogatepass") for each in forms}
 
 
 def _in_numbers(key: str) -> Iterator[bytes]:
     data = key.encode("utf-8", "surrogatepass")
     yield data.hex().encode()
-    yield data.hex().upper().encode()
-    yield key.encode("utf-16-le", "surrogatepass").strip(b"\0")
+    # As ``scrub`` has it: bytes that are no UTF-8 are half surrogates.
+    wide = key.encode("utf-16-le", "surrogatepass").strip(b"\0")
+    yield wide.decode("utf-8", "surrogateescape").encode("utf-8", "surrogatepass")
 
 
 @functools.lru_cache(maxsize=64)
@@ -184,8 +198,48 @@ def scrub_field(name: str, value: str, keys: Iterable[str] = ()) -> str:
 def scrub_query(query: str, keys: Iterable[str] = ()) -> str:
     """Return a query with its parameters in order, and without the values of those that hold keys."""
     pairs = parse_qsl(query, keep_blank_values=True)
-    kept = [(name, DROPPED if _SECRET_QUERY.fullmatch(name) else scrub(value, keys)) for name, value in pairs]
+    kept = [
+        (scrub(name, keys), DROPPED if _SECRET_QUERY.fullmatch(name) else scrub(value, keys)) for name, value in pairs
+    ]
     return urlencode(sorted(kept))
+
+
+def scrub_path(path: str, keys: Iterable[str] = ()) -> str:
+    """Return a path without what is secret in it, also where letters are escaped that need not be."""
+    as_it_is = scrub(path, keys)
+    kept = scrub(unquote(path, errors="surrogateescape"), keys)
+    return as_it_is if unquote(as_it_is, errors="surrogateescape") == kept else quote(kept, errors="surrogateescape")
+
+
+def holds_key(data: bytes, keys: Iterable[str]) -> bool:
+    """Return whether a key is still in what is to be written, in whatever form ``scrub`` finds."""
+    lowered = data.lower()
+    return any(
+        any(written.lower() in lowered for written in written_forms(key))
+        or any(letters in data for letters in base64_forms(key))
+        for key in keys
+    )
+
+
+def scrub_all(value: Any, keys: Sequence[str], *, names: bool = True) -> Any:
+    """Return a value of JSON without keys in any of its texts, and (unless told otherwise) in its names."""
+    if isinstance(value, str):
+        return scrub(value, keys)
+    if isinstance(value, list):
+        return [scrub_all(item, keys, names=names) for item in lenient.array(cast("object", value))]
+    if isinstance(value, dict):
+        named = lenient.mapping(cast("object", value))
+        return {
+            scrub(name, keys) if names else name: scrub_all(inner, keys, names=names) for name, inner in named.items()
+        }
+    return value
+
+
+def scrub_line(line: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """Return a line of a cassette without keys in what was sent; the words of its format stay, whatever a key is."""
+    return {
+        name: scrub_all(value, keys, names=name != "form") if name in _SENT else value for name, value in line.items()
+    }
 
 
 def scrub_headers(headers: Mapping[str, str], allowed: frozenset[str], keys: Iterable[str] = ()) -> dict[str, str]:
@@ -200,14 +254,33 @@ def scrub_headers(headers: Mapping[str, str], allowed: frozenset[str], keys: Ite
 
 def keys_of(headers: Mapping[str, str], query: str) -> list[str]:
     """Return what a request shows as keys, cookies and the ids of its account: the longest first."""
-    shown = [headers.get("Authorization", "").split(" ", 1)[-1]]
+    shown = [value for name, value in parse_qsl(query) if _SECRET_QUERY.fullmatch(name)]
     for name, value in headers.items():
-        if name.lower() in {"api-key", "x-api-key", "x-goog-api-key", "openai-organization", "openai-project"}:
+        if name.lower() == "cookie":
+            shown += [pair.partition("=")[2].strip().strip('"') for pair in value.split(";")]
+        elif name.lower() == "sec-websocket-protocol":
+            shown += _IN_PROTOCOLS.findall(value)
+        elif name.lower().endswith("authorization"):
+            scheme, key = value.split(None, 1) if len(value.split()) > 1 else ["", value]
+            shown += [key, *(_of_login(key) if scheme.lower() == "basic" else ())]
+        elif _SECRET_HEADER.fullmatch(name):
             shown.append(value)
-        elif name.lower() == "cookie":
-            shown += [pair.partition("=")[2] for pair in value.split("; ")]
-    shown += [value for name, value in parse_qsl(query) if _SECRET_QUERY.fullmatch(name)]
     return sorted({each.strip() for each in shown if len(each.strip()) >= _SHORTEST_KEY}, key=len, reverse=True)
+
+
+def _of_login(letters: str) -> list[str]:
+    """Return what is within a login of ``Authorization: Basic`` (RFC 7617): both together, and the password."""
+    try:
+        login = base64.b64decode(letters).decode()
+    except ValueError:
+        return []
+    return [login, login.partition(":")[2]]
+
+
+def cookies_set(values: Iterable[str]) -> list[str]:
+    """Return what an answer sets as cookies, by its headers; but for short values, which may be words."""
+    set_to = [each.partition(";")[0].partition("=")[2].strip().strip('"') for each in values]
+    return [each for each in set_to if len(each) >= _SHORTEST_COOKIE]
 
 
 def is_about_an_account(path: str) -> bool:

@@ -26,6 +26,9 @@ _DROPPED_FROM = 8
 """From how many letters on the beginning of a key is dropped where the answer ends in its middle."""
 _DATA = re.compile(r"((?:^\ufeff?|\r\n|[\r\n])data:[ ]?)([^\r\n]*)")
 
+_Text = tuple[Any, Any]
+"""The list or object that holds a text, and the text's index or name in it."""
+
 
 @dataclass(eq=False)
 class _Waiting:
@@ -39,18 +42,18 @@ class _Waiting:
 
 @dataclass(eq=False)
 class _Piece:
-    """The end of a text: ``length`` letters of ``holder[name]``."""
+    """The last ``length`` letters of a text."""
 
     waiting: _Waiting
-    holder: Any
-    name: Any
+    text: _Text
     length: int
 
     def cut(self, start: int, end: int, by: str) -> None:
         """Replace the letters from ``start`` to ``end``, as they are counted within the piece."""
-        text: str = self.holder[self.name]
+        holder, name = self.text
+        text: str = holder[name]
         first = len(text) - self.length
-        self.holder[self.name] = text[: first + start] + by + text[first + end :]
+        holder[name] = text[: first + start] + by + text[first + end :]
         self.length += len(by) - (end - start)
         self.waiting.is_changed = True
 
@@ -74,6 +77,7 @@ class SplitKeys:
         forms = {form.decode("utf-8", "surrogatepass") for key in keys for form in written_forms(key)}
         forms |= {form.decode() for key in keys for form in base64_forms(key)}
         self._forms = sorted(forms, key=len, reverse=True)
+        self._found = re.compile("|".join(map(re.escape, self._forms)))
         self._beginnings = frozenset(form[:length] for form in forms for length in range(1, len(form)))
         self._longest = max(map(len, forms), default=0) - 1
         self._waiting: deque[_Waiting] = deque()
@@ -86,9 +90,8 @@ class SplitKeys:
             return
         waiting = _Waiting(part, _documents(part))
         self._waiting.append(waiting)
-        for value in waiting.values:
-            for holder, name, place in _texts(value, 0, ""):
-                self._look(_Piece(waiting, holder, name, len(holder[name])), place)
+        for place, texts in _texts(waiting.values).items():
+            self._look(waiting, place, texts)
         held = {id(each.waiting) for end in self._ends.values() if len(end.text) >= _HELD_FROM for each in end.pieces}
         while self._waiting and id(self._waiting[0]) not in held:
             yield self._next()
@@ -107,19 +110,23 @@ class SplitKeys:
         waiting.is_written = True
         return _written(waiting)
 
-    def _look(self, piece: _Piece, place: str) -> None:
-        """Read on with a text: drop the keys that end in it, and keep in mind what may be the beginning of one."""
+    def _look(self, waiting: _Waiting, place: str, texts: Sequence[_Text]) -> None:
+        """Read on with texts: drop the keys that end in them, and keep in mind what may be the beginning of one."""
         end = self._ends.get(place) or _Beginning()
-        pieces, text = [*end.pieces, piece], end.text + piece.holder[piece.name]
-        while found := min(((text.index(form), -len(form)) for form in self._forms if form in text), default=None):
-            start, stop = found[0], found[0] - found[1]
-            _cut(pieces, start, stop)
-            # What follows is in the last text, since without that there was no key.
-            text = text[stop:]
-            piece.length, pieces = len(text), [piece]
+        text = end.text + "".join([holder[name] for holder, name in texts])
+        # One by one they are looked for several times as fast as by a pattern, which finds out where they are.
+        if any(form in text for form in self._forms):
+            pieces = [*end.pieces, *(_Piece(waiting, each, len(each[0][each[1]])) for each in texts)]
+            spans = [found.span() for found in self._found.finditer(text)]
+            for start, stop in reversed(spans):
+                _cut(pieces, start, stop)
+            text = text[spans[-1][1] :]
         lengths = range(min(self._longest, len(text)), 0, -1)
         length = next((each for each in lengths if text[-each:] in self._beginnings), 0)
-        self._ends[place] = _Beginning(text[len(text) - length :], _last(pieces, length))
+        if length:
+            self._ends[place] = _Beginning(text[-length:], _last(end.pieces, waiting, texts, length))
+        else:
+            self._ends.pop(place, None)
 
 
 def _cut(pieces: Sequence[_Piece], start: int, end: int) -> None:
@@ -134,16 +141,19 @@ def _cut(pieces: Sequence[_Piece], start: int, end: int) -> None:
         before += length
 
 
-def _last(pieces: Sequence[_Piece], length: int) -> list[_Piece]:
-    """Return those pieces that hold the last ``length`` letters."""
+def _last(earlier: Sequence[_Piece], waiting: _Waiting, texts: Sequence[_Text], length: int) -> list[_Piece]:
+    """Return the pieces that hold the last ``length`` letters of those that were held, and of the texts behind them."""
     kept: list[_Piece] = []
-    for each in reversed(pieces):
+    for holder, name in reversed(texts):
+        kept.append(_Piece(waiting, (holder, name), min(len(holder[name]), length)))
+        length -= kept[-1].length
         if not length:
-            break
+            return kept[::-1]
+    for each in reversed(earlier):
         each.length = min(each.length, length)
         length -= each.length
         kept.append(each)
-    return kept[::-1]
+    return [each for each in reversed(kept) if each.length]
 
 
 def _documents(part: dict[str, Any]) -> list[list[Any]]:
@@ -154,7 +164,7 @@ def _documents(part: dict[str, Any]) -> list[list[Any]]:
     text = part.get("text")
     if not isinstance(text, str):
         return []
-    if data := [each for _, each in _DATA.findall(text)]:
+    if "data:" in text and (data := [each for _, each in _DATA.findall(text)]):
         return [[_decoded("\n".join(data))]]
     whole = _decoded(text)
     if not isinstance(whole, str):
@@ -173,20 +183,29 @@ def _decoded(text: str) -> Any:
         return text
 
 
-def _texts(holder: Any, name: Any, place: str) -> Iterator[tuple[Any, Any, str]]:
-    """Yield each text of a document in its order: what holds it, under what name, and its place."""
+def _texts(documents: list[list[Any]]) -> dict[str, list[_Text]]:
+    """Return the texts of documents that are not empty, by their places, in the order of the documents."""
+    texts: dict[str, list[_Text]] = {}
+    for each in documents:
+        _gather(each, 0, "", texts)
+    return texts
+
+
+def _gather(holder: Any, name: Any, place: str, texts: dict[str, list[_Text]]) -> None:
     value: object = holder[name]
     if isinstance(value, str):
-        yield holder, name, place
+        if value:
+            texts.setdefault(place, []).append((holder, name))
     elif items := lenient.array(value):
         for index, item in enumerate(items):
             if isinstance(item, str | list | dict):  # Or vectors would take long.
-                yield from _texts(items, index, f"{place}[]")
+                _gather(items, index, f"{place}[]", texts)
     elif fields := lenient.mapping(value):
         # Choices and tool calls are told apart by their index, wherever they stand in a list.
-        number = "".join(f"{each}={fields[each]}," for each in fields if each.endswith("index"))
+        numbers = [f"{each}={fields[each]}," for each in fields if each.endswith("index")]
+        within = f"{place}.{''.join(numbers)}"
         for inner in fields:
-            yield from _texts(fields, inner, f"{place}.{number}{inner}")
+            _gather(fields, inner, within + inner, texts)
 
 
 def _written(waiting: _Waiting) -> dict[str, Any]:

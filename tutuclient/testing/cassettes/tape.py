@@ -29,10 +29,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tutuclient.errors import ConfigError, printable
 from tutuclient.testing import lenient
+from tutuclient.testing.cassettes.scrubbing import holds_key, scrub_line
 from tutuclient.types.json import too_deep
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 VERSION: Final = 1
@@ -239,17 +240,24 @@ class Tape:
         os.ftruncate(self._file, before.kept_bytes)
         self.exchanges = max(before.exchanges, default=0)
 
-    def begin(self, request: Mapping[str, Any]) -> int:
+    def begin(self, request: Mapping[str, Any], keys: Sequence[str] = ()) -> int:
         """Write a request, and return its number."""
         self.exchanges += 1
-        self.write({"request": self.exchanges, **request})
+        self.write({"request": self.exchanges, **request}, keys)
         return self.exchanges
 
-    def write(self, line: Mapping[str, Any]) -> None:
-        """Append a line; where the disk does not take all of it nothing of it stays, and ``failure`` is set."""
+    def write(self, line: Mapping[str, Any], keys: Sequence[str] = ()) -> None:
+        """Append a line; where the disk does not take all of it nothing of it stays, and ``failure`` is set.
+
+        Args:
+            line: What is to be written.
+            keys: What is not, wherever in the line it may have come to stand.
+        """
         if self.failure is not None:
             return
         data = _encoded(line)
+        if holds_key(data, keys):
+            data = _encoded(scrub_line(line, keys))
         size = os.fstat(self._file).st_size
         try:
             while data:
@@ -273,11 +281,10 @@ def _check(failure: OSError | None, shown: str) -> None:
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
-    text = json.dumps(line, ensure_ascii=False)
-    # Half of a surrogate pair, and bytes that are no UTF-8, can only be escaped.
-    if re.search(r"[\ud800-\udfff]", text):
-        text = json.dumps(line)
-    return text.encode() + b"\n"
+    try:
+        return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+    except UnicodeEncodeError:  # Half of a surrogate pair, and bytes that are no UTF-8, can only be escaped.
+        return json.dumps(line).encode() + b"\n"
 
 
 def _lock(file: int, shown: str) -> None:

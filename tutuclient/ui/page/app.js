@@ -199,7 +199,8 @@
     if (byId("model").value !== models[task]) byId("model").value = models[task];
     byId("prompt").readOnly = byId("model").readOnly = running();
     byId("send").textContent = words.send[task];
-    byId("send").hidden = running();
+    // It keeps its place and the focus: a second click, or Enter again, must meet neither the button to stop nor nothing.
+    byId("send").setAttribute("aria-disabled", String(running()));
     byId("stop").hidden = !running();
     byId("hints").replaceChildren(
       ...(prompts[task] || running() ? [] : words.hints[task]).map((hint) => {
@@ -418,9 +419,7 @@
     clearInterval(clock);
     clock = setInterval(tick, 100);
     tick();
-    const sentByButton = document.activeElement === byId("send");
     render();
-    if (sentByButton) byId("stop").focus({ preventScroll: true });
     try {
       const response = await open();
       await readEvents(response, own);
@@ -432,9 +431,9 @@
     clearInterval(clock);
     if (call !== own) return;
     own.state = own.end?.type ?? "error";
-    const focused = document.activeElement === byId("stop");
+    const focused = [byId("send"), byId("stop"), document.body].includes(document.activeElement);
     render();
-    if (focused || document.activeElement === document.body) byId(made.length && own.task === "edit" ? "slider" : "prompt").focus({ preventScroll: true });
+    if (focused) byId(made.length && own.task === "edit" ? "slider" : "prompt").focus({ preventScroll: true });
   };
 
   const readEvents = async (response, own) => {
@@ -475,8 +474,6 @@
 
   const stop = async () => {
     const { id } = call;
-    // The button stands where the one that sends stood: the second of two clicks would stop what the first has ordered.
-    if (performance.now() - call.since < 600) return;
     // Browsers open six connections to a server, for all tabs: where others have them, leaving is what can be done.
     const leave = leaving;
     const timer = setTimeout(() => leave.abort(), 2000);
@@ -541,16 +538,20 @@
       renewCode();
     });
     byId("prompt").addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing) send();
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.isComposing && !event.repeat) send();
     });
     byId("form").addEventListener("submit", (event) => {
       event.preventDefault();
       send();
     });
-    byId("stop").addEventListener("click", stop);
-    byId("stop").addEventListener("keydown", (event) => {
-      if (event.repeat) event.preventDefault(); // Of the key that has sent.
+    // The answer may be there before the second half of a double click, or while a key is held: one order is meant.
+    byId("send").addEventListener("click", (event) => {
+      if (event.detail > 1) event.preventDefault();
     });
+    byId("send").addEventListener("keydown", (event) => {
+      if (event.repeat) event.preventDefault();
+    });
+    byId("stop").addEventListener("click", stop);
     byId("choose").addEventListener("click", choose);
     byId("replace").addEventListener("click", choose);
     byId("sample").addEventListener("click", takeSample);

@@ -14,7 +14,7 @@ import asyncio
 import tempfile
 
 from benchmarks.contenders.runs import FITTED, THUMBNAIL, runner
-from benchmarks.images import photographs
+from benchmarks.fanout.images import photographs
 from benchmarks.meter import metered
 from benchmarks.workload import Case, Figure, Goal, Workload
 

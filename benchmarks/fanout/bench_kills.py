@@ -35,8 +35,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.bench_limits import state_of
 from benchmarks.contenders.runs import JOURNAL
+from benchmarks.fanout.bench_limits import state_of
 from benchmarks.workload import Case, Figure, Goal, Scale, Workload
 
 if TYPE_CHECKING:
@@ -177,7 +177,12 @@ def _measure(case: Case, task: str) -> Tally:
         with tempfile.TemporaryDirectory() as folder:
             run = Run(task, _TINY_COUNT if case.scale == "tiny" else _COUNT[task], Path(folder))
             asked = {"folder": folder, "edit": task == "edit", "count": run.count, "at_once": _AT_ONCE}
-            command = [sys.executable, "-m", "benchmarks.kills", json.dumps({"base_url": case.url(route), **asked})]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.fanout.killed",
+                json.dumps({"base_url": case.url(route), **asked}),
+            ]
             most, unknown = max(1, int(run.count * _RESULTS)), None
             while unknown is None:
                 lines = _live(command, dice, most) if tally.kills < case.amount else _live(command)

@@ -44,7 +44,7 @@ async def ask(client: TutuClient, **fields: Any) -> str:
 
 
 @pytest.fixture(params=["session", "connector", "function"])
-async def door(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, Any]]:
+async def brought(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, Any]]:
     if request.param == "function":
         yield {"connector": lambda: aiohttp.TCPConnector(limit=3)}
         return
@@ -55,11 +55,11 @@ async def door(request: pytest.FixtureRequest) -> AsyncIterator[dict[str, Any]]:
 
 
 async def test_calls_streams_uploads_and_orders_go_through(
-    server: Server, door: dict[str, Any], tmp_path: Path
+    server: Server, brought: dict[str, Any], tmp_path: Path
 ) -> None:
     file = tmp_path / "big.png"
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(600_000))
-    async with TutuClient(KEY, server.base_url, **door) as client:
+    async with TutuClient(KEY, server.base_url, **brought) as client:
         server.answers(says("a"), streams([chunk("b"), chunk("c"), chunk(finish_reason="stop")]), says("d"))
         assert await ask(client) == "a"
         async with client.chat.completions.stream(model="m", messages=MESSAGES) as stream:
@@ -72,8 +72,8 @@ async def test_calls_streams_uploads_and_orders_go_through(
 
 
 @pytest.mark.parametrize("fault", ["no_answer", "short_body", "reset_after_request"])
-async def test_an_order_that_broke_is_never_sent_twice(server: Server, door: dict[str, Any], fault: str) -> None:
-    async with TutuClient(KEY, server.base_url, retry=QUICK, **door) as client:
+async def test_an_order_that_broke_is_never_sent_twice(server: Server, brought: dict[str, Any], fault: str) -> None:
+    async with TutuClient(KEY, server.base_url, retry=QUICK, **brought) as client:
         await ask(client)  # So that there is an idle connection to die.
         server.faults(fault)
         with pytest.raises(OutcomeUnknownError) as caught:
@@ -82,7 +82,7 @@ async def test_an_order_that_broke_is_never_sent_twice(server: Server, door: dic
     assert len(server.requests) == 2
 
 
-async def test_an_order_over_an_idle_connection_that_died_is_not_sent_again(door: dict[str, Any]) -> None:
+async def test_an_order_over_an_idle_connection_that_died_is_not_sent_again(brought: dict[str, Any]) -> None:
     posts = 0
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -98,17 +98,17 @@ async def test_an_order_over_an_idle_connection_that_died_is_not_sent_again(door
 
     listener = await asyncio.start_server(relay, "127.0.0.1", 0)
     place = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/v1"
-    async with listener, TutuClient(KEY, place, retry=QUICK, **door) as client:
+    async with listener, TutuClient(KEY, place, retry=QUICK, **brought) as client:
         await ask(client)
         with pytest.raises(OutcomeUnknownError):
             await client.generate("a kite")
     assert posts == 2
 
 
-async def test_what_was_not_sent_is_told_as_such_and_repeated(door: dict[str, Any]) -> None:
+async def test_what_was_not_sent_is_told_as_such_and_repeated(brought: dict[str, Any]) -> None:
     async with serve() as server:
         gone = server.base_url
-    async with TutuClient(KEY, gone, retry=QUICK, **door) as client:
+    async with TutuClient(KEY, gone, retry=QUICK, **brought) as client:
         with pytest.raises(APIConnectionError) as order:
             await client.generate("a kite")
         with pytest.raises(APIConnectionError) as listed:
@@ -168,7 +168,7 @@ async def test_what_a_session_does_with_answers_does_not_matter(server: Server) 
         assert (seen.headers["X-Own"], seen.headers["Content-Type"]) == ("1", "application/json")
 
 
-async def test_a_door_that_cannot_be_used_is_told(server: Server) -> None:
+async def test_a_session_that_cannot_be_used_is_an_error(server: Server) -> None:
     session = aiohttp.ClientSession()
     client = TutuClient(KEY, server.base_url, session=session)
     await ask(client)
@@ -187,7 +187,7 @@ async def test_a_door_that_cannot_be_used_is_told(server: Server) -> None:
         await ask(TutuClient(KEY, server.base_url, connector=object))  # type: ignore[arg-type]  # the point of it
 
 
-def test_a_door_of_another_loop_is_told_and_a_function_serves_every_loop() -> None:
+def test_a_session_of_another_loop_is_an_error_and_a_function_serves_every_loop() -> None:
     built: list[aiohttp.BaseConnector] = []
 
     def build() -> aiohttp.BaseConnector:
@@ -197,10 +197,10 @@ def test_a_door_of_another_loop_is_told_and_a_function_serves_every_loop() -> No
     async def make() -> tuple[aiohttp.ClientSession, aiohttp.BaseConnector]:
         return aiohttp.ClientSession(), aiohttp.TCPConnector()
 
-    async def use(**door: Any) -> str:
+    async def use(**brought: Any) -> str:
         async with serve() as server:
             server.answers(says("hello"))
-            return await ask(TutuClient(KEY, server.base_url, **door))
+            return await ask(TutuClient(KEY, server.base_url, **brought))
 
     session, connector = asyncio.run(make())
     for name, value in (("session", session), ("connector", connector)):
@@ -217,7 +217,7 @@ def test_a_door_of_another_loop_is_told_and_a_function_serves_every_loop() -> No
 
 
 @pytest.mark.parametrize("name", ["session", "connector", "trace_configs"])
-async def test_a_client_with_a_door_does_not_travel(server: Server, name: str) -> None:
+async def test_a_client_with_a_session_does_not_travel(server: Server, name: str) -> None:
     async with aiohttp.ClientSession() as session:
         value: Any = {"session": session, "connector": session.connector, "trace_configs": [aiohttp.TraceConfig()]}[
             name
@@ -246,13 +246,13 @@ def test_settings_that_cannot_be_together_are_refused(settings: dict[str, Any], 
 
 
 async def test_proxies_are_the_caller_s_unless_one_is_passed(
-    server: Server, door: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    server: Server, brought: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
-    assert TutuClient(KEY, "http://relay.example/v1", **door).proxy is None
+    assert TutuClient(KEY, "http://relay.example/v1", **brought).proxy is None
     async with (
         HttpProxy(leads_to=server.origin) as proxy,
-        TutuClient(KEY, "http://relay.example/v1", proxy=proxy.url, **door) as client,
+        TutuClient(KEY, "http://relay.example/v1", proxy=proxy.url, **brought) as client,
     ):
         await ask(client)
     assert proxy.targets == ["relay.example:80"]
@@ -267,6 +267,42 @@ async def test_a_socks_connector_of_the_caller_s_works(server: Server, monkeypat
         async with TutuClient(KEY, "http://relay.example/v1", connector=lambda: ProxyConnector.from_url(url)) as client:
             await ask(client)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("said", [b"", b"\x05\xff"], ids=["cut off", "refused"])
+async def test_what_a_connector_of_the_caller_s_raises_is_an_error_of_ours(server: Server, said: bytes) -> None:
+    from aiohttp_socks import ProxyConnector  # noqa: PLC0415
+
+    tries = 0
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal tries
+        tries += 1
+        await reader.readexactly(3)
+        writer.write(said)
+        writer.close()
+
+    listener = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    url = f"socks5://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    client = TutuClient(KEY, server.base_url, retry=QUICK, connector=lambda: ProxyConnector.from_url(url))
+    async with listener, client:
+        for call in (ask(client), client.generate("a kite")):
+            tries = 0
+            with pytest.raises(APIConnectionError) as caught:
+                await call
+            assert (caught.value.outcome, caught.value.attempts) == ("not_sent", tries)
+            assert tries == 1 + QUICK.max_retries
+    assert server.requests == []
+
+
+async def test_a_mistake_in_a_connector_of_the_caller_s_stays_one(server: Server) -> None:
+    class Mistaken(aiohttp.TCPConnector):
+        async def connect(self, *_: Any, **__: Any) -> Any:
+            raise KeyError("a mistake")
+
+    async with TutuClient(KEY, server.base_url, retry=QUICK, connector=Mistaken) as client:
+        with pytest.raises(KeyError):
+            await ask(client)
 
 
 async def test_traces_see_every_call_and_no_download(server: Server) -> None:

@@ -1,4 +1,4 @@
-"""The run that is killed: ``python -m benchmarks.kills JSON`` goes on with a journal until it is done, or dead.
+"""The run that is killed: ``python -m benchmarks.fanout.killed JSON`` goes on with a journal until it is done, or dead.
 
 The JSON names the relay's base URL, the run's folder, the task, the number of items and how many at once. It prints
 ``begun`` before the run, ``ok ID`` or ``failed ID`` as each result is handed on, and at its end ``end`` and the ids of

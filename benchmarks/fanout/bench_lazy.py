@@ -14,9 +14,9 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.bench_limits import state_of
 from benchmarks.contenders import KEY, MODEL, QUESTION
 from benchmarks.contenders.runs import JOURNAL, MAP
+from benchmarks.fanout.bench_limits import state_of
 from benchmarks.meter import metered, resident_mb
 from benchmarks.workload import Case, Figure, Goal, Workload
 

@@ -1,7 +1,7 @@
-"""Sessions and connectors that the caller brings along, and the bodies that note how far a request over them has come.
+"""Sessions and connectors that belong to the caller, and bodies that note how far a request over them has come.
 
-Nothing of ``connection`` guards what they connect. So a body says itself when it begins to be written: before that
-nothing can have been done, and behind it anything may.
+What they connect is not watched by the guards of ``connection``. So a body notes itself when it begins to be written:
+before that nothing was sent, and afterwards the outcome is unknown.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tutuclient.transport.connection import Progress
 
 
-class Door:
-    """What the caller brought along, within one running loop.
+class CallerSession:
+    """The session or the connector of the caller, within one running loop.
 
     Args:
         settings: The client's, which have a ``connector`` or a ``session``.

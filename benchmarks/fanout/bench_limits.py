@@ -22,7 +22,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.contenders.runs import MAP, RECIPE, TYPED, runner
-from benchmarks.images import small_files
+from benchmarks.fanout.images import small_files
 from benchmarks.workload import Case, Figure, Goal, Workload
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import tempfile
 
 from benchmarks.contenders.runs import JOURNAL, NARROW, WORKERS, runner
-from benchmarks.images import small_files
+from benchmarks.fanout.images import small_files
 from benchmarks.meter import metered
 from benchmarks.workload import Case, Figure, Goal, Workload
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import bench_kills, bench_lazy, bench_limits, bench_many, bench_resize, table
+from benchmarks import table
 from benchmarks.contenders.runs import OPENAI_64, RUNS, WORKERS
+from benchmarks.fanout import bench_kills, bench_lazy, bench_limits, bench_many, bench_resize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
