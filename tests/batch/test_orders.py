@@ -154,6 +154,25 @@ async def test_what_a_run_that_was_left_was_making_is_not_waited_for(tmp_path: P
     await book.aclose()
 
 
+async def test_an_order_that_has_its_end_is_not_left_when_the_run_is(tmp_path: Path) -> None:
+    book = OrderBook(tmp_path)
+    run = await ordered(book)
+    run.note(record("skip", outcome="not_sent"))  # Written soon, and the run is left before.
+    await run.aclose()
+    await book.aclose()
+    assert ends_of(tmp_path) == ["sent", "skip"]
+
+
+async def test_an_order_that_is_made_again_after_a_refusal_is_left_when_the_run_is(tmp_path: Path) -> None:
+    book = OrderBook(tmp_path)
+    run = await ordered(book)
+    await run.append(record("skip", outcome="rejected"))
+    await run.append(record("sent"), sync=True)
+    await run.aclose()
+    await book.aclose()
+    assert ends_of(tmp_path) == ["sent", "skip", "sent", "fail"]
+
+
 async def test_a_second_order_that_was_rejected_says_nothing_of_the_first(tmp_path: Path) -> None:
     first = OrderBook(tmp_path)
     await ordered(first)

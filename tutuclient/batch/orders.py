@@ -315,16 +315,24 @@ class _Share(Journal):
         self._book = book
         self._own = own
         self._claimed: set[int] = set()
+        self._ended: set[int] = set()  # Of these: their ends may be queued, and not in the file yet.
 
     async def append(self, record: Record, *, sync: bool = False) -> None:
         if record.k == "sent" and not record.task:
             await self._book.claim(self._own, record, self._claimed)
+            self._ended.discard(int(record.key, 16))
         elif self._is_ours(record):
+            self._note_end(record)
             await self._own.append(record, sync=sync)
 
     def note(self, record: Record) -> None:
         if self._is_ours(record):
+            self._note_end(record)
             self._own.note(record)
+
+    def _note_end(self, record: Record) -> None:
+        if record.key and record.k != "sent":
+            self._ended.add(int(record.key, 16))
 
     def _is_ours(self, record: Record) -> bool:
         """Return whether a record may be written. An order of another run is not ended by what failed in this one."""
@@ -335,7 +343,7 @@ class _Share(Journal):
 
     async def aclose(self) -> None:
         """Write which orders of this run nobody waits for any more. The journal stays open for the other runs."""
-        for key in await self._book.left(self._claimed):
+        for key in await self._book.left(self._claimed - self._ended):
             name = self.found.open[key][0]
             error = "the run was left before its answer came"
             self._own.note(Record(k="fail", id=name, key=f"{key:016x}", cls=_LEFT, outcome="unknown", err=error))
