@@ -38,7 +38,7 @@ _EXIT_CODES = """\
 0: every item is answered.
 2: the command, a list, a setting or the run's folder is invalid; nothing was sent.
 3: the key is wrong or may not do this, or the balance is used up.
-5: the relay let nothing in for longer than --max-wait.
+5: the relay refused everything for longer than --max-wait.
 9: done, but items failed or are of unknown outcome, or --max-failures ended it. What the relay did not take, \
 "deferred" in --json, the same command tries again.
 10: the budget is reached.
