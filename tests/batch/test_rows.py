@@ -331,6 +331,23 @@ async def test_images_are_saved_and_a_row_that_comes_again_has_its_own(
     assert (again[0]["text"], again[0]["request_id"]) == (first[1]["text"], first[1]["request_id"])
 
 
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (pa.table({"id": [b"\x00\xff", b"b"]}), pa.table({"id": [b"\x00\xff", b"b"]})),
+        (pa.table({"id": [b"\x00\xff", b"b"]}), [{"id": b"\x00\xff"}, {"id": b"b"}]),
+        (pd.DataFrame({"id": [1, 2]}), pd.DataFrame({"id": [1, 2, None]})),
+        (pd.DataFrame({"id": [1, 2]}), [{"id": "1"}, {"id": 2}]),
+    ],
+)
+async def test_an_id_is_the_same_however_a_batch_holds_it(
+    server: Server, client: TutuClient, tmp_path: Path, first: Any, again: Any
+) -> None:
+    for batch in (first, again):
+        await answer_rows(client, batch, "draw", generate=True, id_column="id", journal_dir=tmp_path)
+    assert len(server.requests) == 2
+
+
 async def test_an_edit_of_a_table_has_a_column_of_images(server: Server, client: TutuClient, tmp_path: Path) -> None:
     table = pa.table({"id": [1, 2], "image": [PNG, None]})
     answered = await answer_rows(client, table, "Blue", edit=True, id_column="id", journal_dir=tmp_path)

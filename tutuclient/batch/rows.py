@@ -415,7 +415,7 @@ class AnsweredRows(Generic[B]):
         prompt = asked.prompt if is_null(own) else str(own) if isinstance(own, str) else own
         name = str(number)
         if asked.makes_images:
-            name = "" if is_null(found := cell(cast("str", asked.id_column))) else str(found)
+            name = _id_of(cell(cast("str", asked.id_column)))
             if name and not self._ids.add(digest_of_id(name)):
                 error = ConfigError(f"row {number}: another row of this batch has the id {name!r} too")
                 return Settled(BatchResult(number, name, error=error, outcome="not_sent"))
@@ -536,6 +536,17 @@ class AnsweredRows(Generic[B]):
 def _found_before(item: Item) -> BatchResult[Any]:
     error = OrderedBeforeError("the image was ordered before this run began", item.key)
     return BatchResult(item.index, item.id, error=error, outcome="not_sent")
+
+
+def _id_of(value: Any) -> str:
+    """Return an id as text, the same however a batch holds it: an order is known again by it. "" where it is null."""
+    if is_null(value):
+        return ""
+    # Of pyarrow's binary columns a cell is a view, whose own text is its place in memory.
+    if isinstance(value, memoryview):
+        return str(bytes(value))
+    # pandas makes floats of whole numbers that a null stands among.
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 async def _iterated(rows: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:
