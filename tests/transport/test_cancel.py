@@ -23,6 +23,7 @@ import pytest
 
 from tests.certificates import self_signed
 from tests.conftest import KEY, QUICK
+from tests.dev_mode import without_slow_steps
 from tests.images import png
 from tests.leftovers import closed, nothing_left, until
 from tutuclient import APIConnectionError, APITimeoutError, Timeout, TutuClient, user
@@ -582,13 +583,15 @@ asyncio.run(main())
 
 
 def run(code: str, url: str, pem: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603  (our own code)
+    done = subprocess.run(  # noqa: S603  (our own code)
         [sys.executable, "-X", "dev", "-W", "error", "-c", _START + code, url, pem],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
+    done.stderr = without_slow_steps(done.stderr)
+    return done
 
 
 @pytest.mark.slow
