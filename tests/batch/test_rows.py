@@ -338,6 +338,8 @@ async def test_images_are_saved_and_a_row_that_comes_again_has_its_own(
         (pa.table({"id": [b"\x00\xff", b"b"]}), [{"id": b"\x00\xff"}, {"id": b"b"}]),
         (pd.DataFrame({"id": [1, 2]}), pd.DataFrame({"id": [1, 2, None]})),
         (pd.DataFrame({"id": [1, 2]}), [{"id": "1"}, {"id": 2}]),
+        (pd.DataFrame({"id": [1, 2]}), pd.DataFrame({"id": [1, 2, None]}, dtype="float32")),
+        ([{"id": bytearray(b"a")}, {"id": memoryview(b"b")}], [{"id": b"a"}, {"id": b"b"}]),
     ],
 )
 async def test_an_id_is_the_same_however_a_batch_holds_it(

@@ -111,7 +111,16 @@ def test_what_has_to_be_iterated_over_is_no_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "null"), [(None, True), (float("nan"), True), (pd.NA, True), (pd.NaT, True), ("", False), (0, False)]
+    ("value", "null"),
+    [
+        (None, True),
+        (float("nan"), True),
+        (pd.NA, True),
+        (pd.NaT, True),
+        (np.float32("nan"), True),
+        ("", False),
+        (0, False),
+    ],
 )
 def test_nulls_are_known_whatever_they_are_called(value: Any, null: bool) -> None:
     assert is_null(value) is null

@@ -35,6 +35,7 @@ import uuid
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -543,10 +544,12 @@ def _id_of(value: Any) -> str:
     if is_null(value):
         return ""
     # Of pyarrow's binary columns a cell is a view, whose own text is its place in memory.
-    if isinstance(value, memoryview):
-        return str(bytes(value))
+    if isinstance(value, bytes | bytearray | memoryview):
+        return repr(bytes(cast("Any", value)))
     # pandas makes floats of whole numbers that a null stands among.
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if isinstance(value, Real) and not isinstance(value, Integral) and float(value).is_integer():
+        return str(int(float(value)))
+    return str(value)
 
 
 async def _iterated(rows: Iterable[Any] | AsyncIterable[Any]) -> AsyncIterator[Any]:

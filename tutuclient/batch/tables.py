@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, Final, Literal, TypeAlias
 
 from tutuclient.diagnostics import quoted
@@ -79,7 +80,8 @@ def checked_row(row: Any, number: int) -> Mapping[str, Any]:
 
 def is_null(value: Any) -> bool:
     """Return whether a cell is None, or what numpy and pandas have in its place."""
-    return value is None or (isinstance(value, float) and value != value) or type(value).__name__ in _NULLS  # noqa: PLR0124  (NaN)
+    is_nan = isinstance(value, Real) and bool(value != value)  # noqa: PLR0124
+    return value is None or is_nan or type(value).__name__ in _NULLS
 
 
 class _Rows(Table):
