@@ -27,7 +27,8 @@ def test_the_same_request_is_answered_in_order_and_once_each() -> None:
     assert [number(requests.take(post({"a": 1}))) for _ in range(3)] == [1, 3, None]
     assert requests.unplayed == [2]
     assert requests.difference(post({"a": 1})) == (
-        "it was recorded 2 times (exchange 1, 3), and has been asked for once more"
+        "it was recorded 2 times (exchange 1, 3), and has been asked for once more: "
+        "a replay that is started anew begins anew"
     )
 
 

@@ -45,7 +45,10 @@ class Requests:
         same = [each.number for each in self._all if _key(each.request) == _key(request)]
         if same:
             times = "once" if len(same) == 1 else f"{len(same)} times"
-            return f"it was recorded {times} (exchange {_listed(same)}), and has been asked for once more"
+            return (
+                f"it was recorded {times} (exchange {_listed(same)}), and has been asked for once more: "
+                "a replay that is started anew begins anew"
+            )
         nearest, differences = min(
             ((each, list(_differences(each.request, request))) for each in self._all),
             key=lambda found: (found[0].request["path"] != request["path"], len(found[1])),
