@@ -583,7 +583,7 @@ def test_a_scheduler_that_found_no_relay_runs_the_same_command_again(
     monkeypatch.chdir(tmp_path)
     Path("cat.png").write_bytes(PNG)
     command = ["batch", "run", "cat.png", "What?", "-o", "run", "--json", "--base-url"]
-    assert cli.run([*command, "http://127.0.0.1:1/v1"]) == 9
+    assert cli.run([*command, "http://127.0.0.1:1/v1"]) == 6
     assert json.loads(capsys.readouterr().out)["deferred"] == 1
     assert cli.run([*command, tutu_relay.base_url]) == 0
     assert json.loads(capsys.readouterr().out)["answered"] == 1

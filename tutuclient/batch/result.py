@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from tutuclient.errors import ConfigError, TutuError
+from tutuclient.errors import APIConnectionError, ConfigError, TutuError
 from tutuclient.media import html
 from tutuclient.types.chat import Usage  # noqa: TC001  (likewise)
 
@@ -59,6 +59,11 @@ class BatchResult(Generic[T]):
     def ok(self) -> bool:
         """Whether it was answered."""
         return self.error is None
+
+
+def is_unreached(result: BatchResult[Any]) -> bool:
+    """Return whether there was no connection: the network or the relay was away, whatever the item."""
+    return isinstance(result.error, APIConnectionError) and result.outcome == "not_sent"
 
 
 @dataclass(frozen=True)

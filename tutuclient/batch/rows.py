@@ -21,10 +21,9 @@ What that needs of the client travels in a pickle of it. So on each worker, what
 * ``datasets``: ``rows.map(answer, batched=True)`` with an ``async def answer(columns)``, which has a client of its own
   in an ``async with``: ``map`` drops its loop without closing it.
 * Prefect, Airflow, Temporal: no rows, but one task that runs ``tutuclient batch run … -o RUN`` and looks at its exit
-  code. It may be run again as often as they like, since the journal knows what is done: 0 is done; 5 (the relay is
-  closed), 6 (it cannot be reached) and 74 (a full disk) are to be tried again later; 9 is done, with failures, of which
-  the same command tries again those that the relay did not take (``deferred`` in what ``--json`` prints); 2 and 3 want
-  a person.
+  code. It may be run again as often as they like, since the journal knows what is done: 0 is done; 5 (the relay took
+  too little), 6 (it could not be reached) and 74 (a full disk) are to be tried again later, also where only some items
+  met that; 9 is done, with failures that the same command does not try again; 2 and 3 want a person.
 """
 
 from __future__ import annotations

@@ -20,9 +20,15 @@ from tutuclient.batch.items import digest_of_id
 from tutuclient.batch.journal import Journal
 from tutuclient.batch.keys import Keys
 from tutuclient.batch.lines import JournalError
-from tutuclient.batch.result import BatchResult, BatchStoppedError, BatchSummary, Budget, StopReason
+from tutuclient.batch.result import (
+    BatchResult,
+    BatchStoppedError,
+    BatchSummary,
+    Budget,
+    StopReason,
+    is_unreached,
+)
 from tutuclient.errors import (
-    APIConnectionError,
     ConfigError,
     InsufficientQuotaError,
     RateLimitError,
@@ -581,7 +587,7 @@ class BatchRun(Generic[T]):
             self._next_start -= plan.interval  # Nothing was started: the next item may start in its place.
         if result.usage is not None:
             found.tokens += result.usage.total_tokens or 0
-        if not _is_unreached(result):
+        if not is_unreached(result):
             self._unreached = 0
         if result.error is None:
             found.done += 1
@@ -607,7 +613,7 @@ class BatchRun(Generic[T]):
             found.unknown.append(result.id)
         if isinstance(error, self._plan.stop_on):
             self._stop_run("error", f"{name}: {error}", error)
-        if _is_unreached(result):
+        if is_unreached(result):
             self._count_unreached(error)
         if not _is_refused(error):
             self._admitted_at = time.monotonic()
@@ -629,7 +635,7 @@ class BatchRun(Generic[T]):
         error = result.error
         if error is None or result.outcome not in _NOT_DONE:
             return False
-        if _is_unreached(result):
+        if is_unreached(result):
             return True
         return isinstance(error, self._plan.stop_on) or _is_refused(error)
 
@@ -652,11 +658,6 @@ class BatchRun(Generic[T]):
             self._stop = reason, message, error
             self._summary.stopped = message
             self._changed.set()
-
-
-def _is_unreached(result: BatchResult[Any]) -> bool:
-    """Return whether there was no connection: the network or the relay was away, whatever the item."""
-    return isinstance(result.error, APIConnectionError) and result.outcome == "not_sent"
 
 
 def _is_refused(error: Exception) -> bool:

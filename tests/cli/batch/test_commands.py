@@ -13,7 +13,7 @@ import pytest
 from tests.cli.conftest import KEY, Done, one_line, size_of
 from tutuclient import TutuClient
 from tutuclient.cli.batch.sources import open_source
-from tutuclient.testing import Server, draws, fails, rate_limited, sample_picture, says
+from tutuclient.testing import Recorded, Server, draws, fails, rate_limited, sample_picture, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,6 +147,27 @@ def test_what_ends_a_run_has_its_exit_code(
     assert words in one_line(done.err)
     assert asked(relay) < 5
     assert "to go on: the same command again" in done.out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("others", [says("a cat", delay=0.1), fails(400, "bad", delay=0.1)], ids=["answers", "fails"])
+def test_a_run_with_an_item_that_the_relay_did_not_take_is_to_be_started_again(
+    tutu: Callable[..., Done], relay: Server, others: Any
+) -> None:
+    def pick(request: Recorded) -> Any:
+        return rate_limited(headers={"retry-after-ms": "50"}) if request.json["model"] == "full" else others
+
+    images = [{"image": "photos/a.png", "id": str(number)} for number in range(40)]
+    images[3]["model"] = "full"
+    Path("list.jsonl").write_text("\n".join(map(json.dumps, images)))
+    relay.answers(*[pick] * 5000, path=CHAT)
+    arguments = ("batch", "run", "list.jsonl", WHAT, "-o", "run", "-q", "--concurrency", "2", "--json")
+    done = tutu(*arguments, "--max-wait", "1")
+    assert (done.code, done.json["deferred"], done.json["stopped"]) == (5, 1, None)
+    relay.reset()
+    again = tutu(*arguments)
+    assert (again.json["answered"], asked(relay)) == (1, 1)
+    assert again.code == (9 if again.json["failed_before"] else 0)
 
 
 def test_the_budget_is_the_whole_runs(tutu: Callable[..., Done], relay: Server) -> None:

@@ -59,7 +59,7 @@ def test_what_was_stopped_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]
 
 def test_what_was_deferred_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     summary = BatchSummary(failed=Counter(APIConnectionError=2), deferred=2)
-    assert shown(capsys, Ended(summary, 9, 9)).splitlines()[2:] == [
+    assert shown(capsys, Ended(summary, 9, 6)).splitlines()[2:] == [
         "  to go on: the same command again; what is answered is not asked again"
     ]
 

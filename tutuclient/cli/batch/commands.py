@@ -38,9 +38,9 @@ _EXIT_CODES = """\
 0: every item is answered.
 2: the command, a list, a setting or the run's folder is invalid; nothing was sent.
 3: the key is wrong or may not do this, or the balance is used up.
-5: the relay refused everything for longer than --max-wait.
-9: done, but items failed or are of unknown outcome, or --max-failures ended it. What the relay did not take, \
-"deferred" in --json, the same command tries again.
+5: the relay refused items until their deadline, or everything for longer than --max-wait: try again later.
+6: the relay could not be reached: try again later.
+9: done, but items failed or are of unknown outcome, or --max-failures ended it.
 10: the budget is reached.
 74: the disk is full, or could not be written; nothing that was answered is lost.
 130: stopped by Ctrl-C: once settles what is in flight, twice stops at once.

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from tutuclient._threads import in_thread
 from tutuclient.batch import folder
 from tutuclient.batch.lines import JournalError
-from tutuclient.batch.result import BatchStoppedError, Budget
+from tutuclient.batch.result import BatchStoppedError, Budget, is_unreached
 from tutuclient.cli.batch.progress import Progress, State
 from tutuclient.cli.batch.summary import (
     BUDGET,
     CLOSED,
     FAILURES,
+    UNREACHED,
     Ended,
     balance_words,
     print_summary,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Generator, Iterable
     from pathlib import Path
 
+    from tutuclient.batch.result import BatchSummary
     from tutuclient.batch.run import BatchRun
     from tutuclient.cli.batch.command_file import Command
     from tutuclient.cli.batch.lists import Entry
@@ -193,6 +195,7 @@ class Work:
         ended = Ended(run.summary(), total)
         state = State(total)
         entered = False
+        unreached = 0
         with Progress(state, quiet=self._how.quiet) as progress, _stopping(progress) as stop:
             ticking = asyncio.create_task(self._tick(run, state, progress))
             try:
@@ -204,6 +207,7 @@ class Work:
                     await in_thread(self._command.save, self._run)
                     async for result in run:
                         state.unknown += result.outcome == "unknown"
+                        unreached += is_unreached(result)
             except asyncio.CancelledError:
                 if not stop.count:
                     raise
@@ -221,9 +225,7 @@ class Work:
                 ticking.cancel()
                 with suppress(asyncio.CancelledError):
                     await ticking
-        found = ended.summary
-        if not ended.code and (found.failed or found.failed_before or found.unknown):
-            ended.code = FAILURES
+        ended.code = ended.code or _code_at_the_end(ended.summary, unreached)
         return ended
 
     async def _tick(self, run: BatchRun[Any], state: State, progress: Progress) -> None:
@@ -292,6 +294,14 @@ class Work:
                 if price is not None and asked + told and price.input is not None and price.output is not None:
                     return (asked * price.input + told * price.output) / 1e6
         return None
+
+
+def _code_at_the_end(found: BatchSummary, unreached: int) -> int:
+    """Return the exit code of a run that nothing stopped; ``unreached`` counts its items that found no connection."""
+    # Schedulers start a command again by its code: where items were deferred it would do more, after a 9 it would not.
+    if found.deferred:
+        return UNREACHED if unreached else CLOSED
+    return FAILURES if found.failed or found.failed_before or found.unknown else 0
 
 
 # --- Ctrl-C ---

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tutuclient.types.account import Balance
 
 CLOSED: Final = 5
+UNREACHED: Final = 6
 FAILURES: Final = 9
 BUDGET: Final = 10
 _SHOWN: Final = 5
@@ -187,7 +188,7 @@ def _priced(price: dict[str, Any] | None) -> list[str]:
 def _how_to_go_on(ended: Ended, run: Path, command: Command, failed: int) -> list[str]:
     found, name = ended.summary, shlex.quote(printable(str(run), 4000))
     lines: list[str] = []
-    if ended.code not in {0, FAILURES} or ended.error or found.deferred:
+    if ended.code not in {0, FAILURES} or ended.error:
         more = " with a higher --budget" if ended.code == BUDGET else ""
         lines.append(f"  to go on: the same command again{more}; what is answered is not asked again")
     if failed > found.deferred or found.failed_before:
