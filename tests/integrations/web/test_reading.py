@@ -205,6 +205,13 @@ async def test_no_event_of_a_framework_is_an_empty_message(server: Server, clien
     assert b'data: {"text":"a"}\r\n\r\n' in found
 
 
+async def test_what_events_say_of_an_error_is_the_apps_to_say(client: TutuClient, server: Server) -> None:
+    server.answers(streams([chunk("a"), {"error": {"message": "no such thing"}}]))
+    found = [event async for event in events(client.chat.completions.stream(**QUESTION), error_text=lambda _: "later")]
+    assert '"message":"later"' in found[-1]
+    assert "no such thing" not in "".join(found)
+
+
 async def test_what_is_no_stream_gets_one_sentence(client: TutuClient) -> None:
     with pytest.raises(ConfigError, match="a list is no stream; pass client"):
         events(["a"])  # type: ignore[call-overload]

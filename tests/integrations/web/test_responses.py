@@ -114,6 +114,51 @@ async def test_an_error_behind_a_heartbeat_is_an_event(client: TutuClient, serve
 
 
 @both
+@pytest.mark.parametrize("form", ["json", "text", "openai", "ai-sdk"])
+@pytest.mark.parametrize("late", [False, True])
+async def test_what_browsers_are_told_of_an_error_is_the_apps_to_say(
+    client: TutuClient, server: Server, ask: Ask, form: str, late: bool
+) -> None:
+    logged: list[str] = []
+
+    def error_text(error: TutuError) -> str:
+        logged.append(str(error))
+        return "try again later"
+
+    server.answers(
+        streams([chunk("a"), {"error": {"message": "no such thing"}}]) if late else fails(400, "no such thing")
+    )
+    status, _, text = await ask(
+        lambda: client.chat.completions.stream(**QUESTION), form=form, heartbeat=None, error_text=error_text
+    )
+    assert status == (200 if late else 502)
+    assert text.count("try again later") == 1
+    assert "no such thing" not in text
+    assert len(logged) == 1
+    assert "no such thing" in logged[0]
+
+
+@pytest.mark.parametrize("form", ["json", "text", "openai", "ai-sdk"])
+@pytest.mark.parametrize("fault", ["raises", "returns nothing"])
+async def test_an_error_text_that_fails_is_an_error_of_the_apps_own(
+    client: TutuClient, server: Server, form: Any, fault: str
+) -> None:
+    def error_text(_: TutuError) -> Any:
+        if fault == "raises":
+            raise ConfigError("secret")
+
+    server.answers(streams([chunk("a"), {"error": {"message": "no such thing"}}]))
+    browser = Browser(body(b""))
+    response = sse(client.chat.completions.stream(**QUESTION), form=form, error_text=error_text)
+    with pytest.raises(RuntimeError, match="error_text raised (ConfigError|TypeError), for a") as caught:
+        await response(browser.scope(), browser.messages.get, browser.send)
+    assert isinstance(caught.value.__cause__, ConfigError if fault == "raises" else TypeError)
+    assert "the server failed while it answered" in str(browser.sent)
+    assert "secret" not in str(browser.sent)
+    assert "no such thing" not in str(browser.sent)
+
+
+@both
 async def test_a_browser_that_comes_back_is_not_answered_twice(client: TutuClient, server: Server, ask: Ask) -> None:
     status, _, text = await ask(lambda: client.chat.completions.stream(**QUESTION), {"last-event-id": "1"})
     assert (status, text) == (204, "")

@@ -18,7 +18,9 @@ from tutuclient.types.json import is_list, is_object
 from tutuclient.types.schemas import without_none
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    ErrorText: TypeAlias = Callable[[TutuError], str]
 
 FormName: TypeAlias = Literal["text", "json", "openai", "ai-sdk"]
 
@@ -72,8 +74,8 @@ class Form(Protocol):
         """Return what ends an answer that is whole."""
         ...
 
-    def fail(self, error: BaseException) -> Iterator[Frame]:
-        """Return what ends an answer that broke off."""
+    def fail(self, error: dict[str, Any]) -> Iterator[Frame]:
+        """Return what ends an answer that broke off, with the error as ``described``."""
         ...
 
 
@@ -93,12 +95,19 @@ def _clean(value: Any) -> Any:
     return [_clean(item) for item in value] if is_list(value) else value
 
 
-def described(error: BaseException) -> dict[str, Any]:
-    """Return what a browser may know of an error. Details of one that is not the relay's stand in the log alone."""
+def described(error: BaseException, error_text: ErrorText = str) -> dict[str, Any]:
+    """Return what a browser may know of an error. Details of one that is not the relay's stand in the log alone.
+
+    Raises:
+        TypeError: ``error_text`` returned no text, as a function that only writes a log does.
+    """
     if not isinstance(error, TutuError):
         return {"message": "the server failed while it answered", "type": "ServerError"}
+    message: Any = error_text(error)
+    if not isinstance(message, str):
+        raise TypeError(f"error_text returned {type(message).__name__}: it has to return the text for the browser")
     said = {
-        "message": str(error),
+        "message": message,
         "type": type(error).__name__,
         "code": error.code if isinstance(error, APIError) else None,
         "outcome": error.outcome,
@@ -122,8 +131,8 @@ class _ForBrowsers:
     def begin(self) -> Iterator[Frame]:
         yield Frame(id="1")
 
-    def fail(self, error: BaseException) -> Iterator[Frame]:
-        yield Frame(text_of(described(error)), "error")
+    def fail(self, error: dict[str, Any]) -> Iterator[Frame]:
+        yield Frame(text_of(error), "error")
 
     def _note(self, item: Item) -> ChatChunkChoice | None:
         choice = item.choice
@@ -239,10 +248,10 @@ class OpenAIForm:
             yield self._chunk({}, self._reason or "stop")
         yield Frame("[DONE]")
 
-    def fail(self, error: BaseException) -> Iterator[Frame]:
+    def fail(self, error: dict[str, Any]) -> Iterator[Frame]:
         """Return the end of an answer that broke off; see ``Form``."""
         # Without [DONE], which would call the answer whole.
-        yield Frame(text_of({"error": described(error)}))
+        yield Frame(text_of({"error": error}))
 
     def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> Frame:
         if not self._frame:

@@ -16,7 +16,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast, overload
 
 from tutuclient.errors import ConfigError, TutuError
-from tutuclient.integrations.web.forms import Form, FormName, Item, JsonForm, OpenAIForm, TextForm, ToolResult
+from tutuclient.integrations.web.forms import (
+    Form,
+    FormName,
+    Item,
+    JsonForm,
+    OpenAIForm,
+    TextForm,
+    ToolResult,
+    described,
+)
 from tutuclient.integrations.web.frames import HEARTBEAT, Frame
 from tutuclient.integrations.web.ui_stream import UIStreamForm
 from tutuclient.media.parts import Message
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
     from typing import Self, TypeAlias
+
+    from tutuclient.integrations.web.forms import ErrorText
 
     Source: TypeAlias = (
         AsyncIterator[str]
@@ -57,13 +68,16 @@ class Channel:
     Attributes:
         form: What the events say.
         failed: The error that the stream ended with, or None.
+        told: What browsers are told of it.
         gave_something: Whether something came before that.
     """
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form, error_text: ErrorText) -> None:
         self.form = form
         self.failed: Exception | None = None
+        self.told: dict[str, Any] = {}
         self.gave_something = False
+        self._error_text = error_text
         self._frames: deque[Frame] = deque()
         self._began = self._ended = False
         self._moved = asyncio.Event()
@@ -78,8 +92,8 @@ class Channel:
                     await self._put(self.form.add(item))
             await self._put(self.form.end())
         except Exception as error:  # noqa: BLE001  (whoever reads the events raises what is not the relay's)
-            self.failed = error
-            self._frames += [*self._beginning(), *self.form.fail(error)]
+            self.failed, self.told = self._described(error)
+            self._frames += [*self._beginning(), *self.form.fail(self.told)]
         finally:
             self.end()
 
@@ -87,6 +101,15 @@ class Channel:
         """Note that nothing comes any more."""
         self._ended = True
         self._moved.set()
+
+    def _described(self, error: Exception) -> tuple[Exception, dict[str, Any]]:
+        """Return an error and what browsers are told of it; where ``error_text`` fails, an error that says so."""
+        try:
+            return error, described(error, self._error_text)
+        except Exception as failed:  # noqa: BLE001  (raised for the log, as all that is not the relay's)
+            broken = RuntimeError(f"error_text raised {type(failed).__name__}, for a {type(error).__name__}")
+            broken.__cause__ = failed
+            return broken, described(broken)
 
     async def _put(self, frames: Iterator[Frame]) -> None:
         self.gave_something = True
@@ -130,8 +153,8 @@ class Channel:
 class Reading:
     """A stream that is being read for somebody; losing it closes the stream."""
 
-    def __init__(self, source: Source, form: FormName) -> None:
-        self.channel = Channel(form_of(form))
+    def __init__(self, source: Source, form: FormName, error_text: ErrorText) -> None:
+        self.channel = Channel(form_of(form), error_text)
         self._source: Source | None = check_source(source)
         self._task: asyncio.Task[None] | None = None
         self._reader: weakref.ref[asyncio.Task[Any]] | None = None
@@ -190,8 +213,8 @@ class Reading:
 class Events(Generic[E_co]):
     """The events of a stream: iterate over them. Leaving the loop, or losing it, closes the stream at once."""
 
-    def __init__(self, source: Source, form: FormName, heartbeat: float | None, make: Callable[[Frame], E_co]) -> None:
-        self._reading = Reading(source, form)
+    def __init__(self, reading: Reading, heartbeat: float | None, make: Callable[[Frame], E_co]) -> None:
+        self._reading = reading
         self._heartbeat = check_heartbeat(heartbeat)
         self._make = make
         self._ready: deque[Frame] = deque()
@@ -232,12 +255,19 @@ class Events(Generic[E_co]):
 
 
 @overload
-def events(source: Source, *, form: FormName = "json", heartbeat: float | None = 15) -> Events[str]: ...
+def events(
+    source: Source, *, form: FormName = "json", heartbeat: float | None = 15, error_text: ErrorText = str
+) -> Events[str]: ...
 
 
 @overload
 def events(
-    source: Source, *, form: FormName = "json", heartbeat: float | None = 15, into: Callable[..., E]
+    source: Source,
+    *,
+    form: FormName = "json",
+    heartbeat: float | None = 15,
+    error_text: ErrorText = str,
+    into: Callable[..., E],
 ) -> Events[E]: ...
 
 
@@ -246,6 +276,7 @@ def events(
     *,
     form: FormName = "json",
     heartbeat: float | None = 15,
+    error_text: ErrorText = str,
     into: Callable[..., Any] | None = None,
 ) -> Events[Any]:
     """Return a stream as server-sent events, for any framework: as text to send, or as the framework's own events.
@@ -264,13 +295,15 @@ def events(
             openai's clients. ``ai-sdk``: the UI message stream of Vercel's ``useChat``; send the header
             ``x-vercel-ai-ui-message-stream: v1`` with it.
         heartbeat: Seconds of silence after which a comment is sent, also before the first token; None sends none.
+        error_text: What makes the message of an event out of an error of the relay's, in place of ``str(error)``, which
+            has the relay's own words and may name its address or a proxy: to tell strangers less, and to log the rest.
         into: What makes an event of the keywords ``data`` (or ``raw_data``, if it has that), ``event``, ``id`` and
             ``comment``, of those that there are: ``fastapi.sse.ServerSentEvent``, or another framework's.
 
     Raises:
         ConfigError: It is no stream, or there is no such form.
     """
-    return Events(source, form, heartbeat, Frame.encode if into is None else _maker(into))
+    return Events(Reading(source, form, error_text), heartbeat, Frame.encode if into is None else _maker(into))
 
 
 def _maker(into: Callable[..., E]) -> Callable[[Frame], E]:

@@ -21,7 +21,7 @@ from tutuclient.errors import (
     RateLimitError,
     TutuError,
 )
-from tutuclient.integrations.web.forms import described, text_of
+from tutuclient.integrations.web.forms import text_of
 from tutuclient.integrations.web.gone import ClientGoneError, Feed, is_aiohttp, is_starlette, watching
 from tutuclient.integrations.web.reading import Reading, check_heartbeat
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from starlette.responses import StreamingResponse
     from starlette.types import Receive, Scope, Send
 
-    from tutuclient.integrations.web.forms import FormName
+    from tutuclient.integrations.web.forms import ErrorText, FormName
     from tutuclient.integrations.web.frames import Frame
     from tutuclient.integrations.web.reading import Channel, Source
 
@@ -45,13 +45,23 @@ _COMES_BACK = "last-event-id"
 
 @overload
 def sse(
-    source: Source, request: Request | None = None, *, form: FormName = "json", heartbeat: float | None = 15
+    source: Source,
+    request: Request | None = None,
+    *,
+    form: FormName = "json",
+    heartbeat: float | None = 15,
+    error_text: ErrorText = str,
 ) -> StreamingResponse: ...
 
 
 @overload
 def sse(
-    source: Source, request: web.BaseRequest, *, form: FormName = "json", heartbeat: float | None = 15
+    source: Source,
+    request: web.BaseRequest,
+    *,
+    form: FormName = "json",
+    heartbeat: float | None = 15,
+    error_text: ErrorText = str,
 ) -> Coroutine[Any, Any, web.StreamResponse]: ...
 
 
@@ -61,6 +71,7 @@ def sse(
     *,
     form: FormName = "json",
     heartbeat: float | None = 15,
+    error_text: ErrorText = str,
 ) -> StreamingResponse | Coroutine[Any, Any, web.StreamResponse]:
     """Return the response that streams to a browser; with aiohttp.web, one that has been sent when it is awaited.
 
@@ -79,19 +90,20 @@ def sse(
         request: That of aiohttp.web; none is needed for Starlette and FastAPI.
         form: As for ``events``.
         heartbeat: As for ``events``.
+        error_text: As for ``events``; it makes the message in the body of an error before the first event too.
 
     Raises:
         ConfigError: It is no stream, there is no such form, or it is a request of another framework.
     """
     check_heartbeat(heartbeat)
     if is_aiohttp(request):
-        return _answer(Reading(source, form), request, heartbeat)  # type: ignore[arg-type]
+        return _answer(Reading(source, form, error_text), request, heartbeat)  # type: ignore[arg-type]
     if request is not None and not is_starlette(request):
         raise ConfigError(
             "sse() needs a request of aiohttp.web, or none for Starlette and FastAPI, and got a"
             f" {type(request).__name__}"
         )
-    response: StreamingResponse = _response_class()(Reading(source, form), heartbeat)
+    response: StreamingResponse = _response_class()(Reading(source, form, error_text), heartbeat)
     return response
 
 
@@ -135,7 +147,7 @@ def _response_class() -> Any:
             frames = await _next(channel, self._heartbeat)
             if (error := _failed_at_once(channel)) is not None:
                 if isinstance(error, TutuError):  # Any other is raised by the caller, where no OSError is suppressed.
-                    status, headers, body = _refusal(error)
+                    status, headers, body = _refusal(error, channel.told)
                     await Response(body, status, headers, "application/json")(scope, receive, send)
                 return
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -170,7 +182,7 @@ async def _answer(reading: Reading, request: web.BaseRequest, heartbeat: float |
                 frames = await _next(channel, heartbeat)
                 error = _failed_at_once(channel)
                 if isinstance(error, TutuError):
-                    status, headers, body = _refusal(error)
+                    status, headers, body = _refusal(error, channel.told)
                     return web.Response(body=body, status=status, headers=headers, content_type="application/json")
                 if error is None:  # Any other is raised below, where no ConnectionError is suppressed.
                     await response.prepare(request)
@@ -204,7 +216,7 @@ def _failed_at_once(channel: Channel) -> Exception | None:
     return None if channel.gave_something else channel.failed
 
 
-def _refusal(error: TutuError) -> tuple[int, dict[str, str], bytes]:
+def _refusal(error: TutuError, told: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
     """Return the status, headers and body that tell of an error before the first event."""
     headers: dict[str, str] = {}
     # openai's clients send a request again after a 5xx. The relay may have done the work: that is not theirs to repeat.
@@ -213,7 +225,7 @@ def _refusal(error: TutuError) -> tuple[int, dict[str, str], bytes]:
     seconds = error.retry_after if isinstance(error, APIStatusError) else None
     if seconds is not None:
         headers["retry-after"] = str(math.ceil(seconds))
-    return status_of(error), headers, text_of({"error": described(error)}).encode()
+    return status_of(error), headers, text_of({"error": told}).encode()
 
 
 def status_of(error: BaseException) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tutuclient.integrations.web.forms import Item, ToolResult, described, text_of, thoughts_in
+from tutuclient.integrations.web.forms import Item, ToolResult, text_of, thoughts_in
 from tutuclient.integrations.web.frames import Frame
 from tutuclient.streams.tool_calls import ToolCalls
 from tutuclient.types.chat import ChatCompletionChunk, read_once
@@ -80,10 +80,10 @@ class UIStreamForm:
         yield _part("finish", finishReason=_REASONS.get(self._reason or "stop", "other"))
         yield Frame("[DONE]")
 
-    def fail(self, error: BaseException) -> Iterator[Frame]:
+    def fail(self, error: dict[str, Any]) -> Iterator[Frame]:
         """Return the parts of a message that broke off; there is no "finish" among them."""
         yield from self._end_block()
-        yield _part("error", errorText=described(error)["message"])
+        yield _part("error", errorText=error["message"])
         yield Frame("[DONE]")
 
     def _block(self, kind: str, delta: str) -> Iterator[Frame]:
