@@ -847,3 +847,22 @@ async def _end(client: TutuClient) -> str:
         return str((await ask(client)).meta.relay)
     except UnexpectedResponseError:
         return "lie"
+
+
+@pytest.mark.parametrize("by", ["call", "relay", "middleware"])
+async def test_an_order_is_known_by_the_relays_own_name_of_the_model(server: Server, by: str) -> None:
+    async def renames(request: Any, call_next: Any) -> Any:
+        request.fields = {**request.fields, "model": "studio"}
+        return await call_next(request)
+
+    server.answers(*[fails(504, "gave up")] * 5)
+    relay = Relay(server.base_url, KEY, models={"studio": "gpt-4o-image", "m": "m"}, name="a")
+    layers = [renames] if by == "middleware" else []
+    async with TutuClient(relays=[relay], middleware=layers, retry=QUICK) as client:
+        asked = client.with_options(relay="a") if by == "relay" else client
+        with pytest.raises(APIError) as caught:
+            await asked.chat.completions.create(
+                model="m" if by == "middleware" else "studio", messages=[{"role": "user", "content": "a cat"}]
+            )
+    assert caught.value.outcome == "unknown"
+    assert [request.json["model"] for request in server.requests] == ["gpt-4o-image"]

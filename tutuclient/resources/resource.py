@@ -152,7 +152,7 @@ class Resource:
             headers=clean_headers(headers) if headers else None,
             query=f"{'&' if '?' in endpoint.path else '?'}{urlencode(queries)}" if queries else "",
             timeout=None if timeout is UNSET else clean_timeout(timeout),
-            makes_image=endpoint.makes_image(body) if makes_image is None else makes_image,
+            makes_image=_makes_image(endpoint, settings, body) if makes_image is None else makes_image,
             stream=stream,
         )
 
@@ -203,3 +203,10 @@ def _reported(call: Call, answer: T, reply: Reply) -> T:
         if observation is not None:
             observation.answered(answer)
     return answer
+
+
+def _makes_image(endpoint: Endpoint[Any, Any], settings: Settings, body: Any) -> bool:
+    """Return whether a request orders an image, also by the name that one of several relays knows its model by."""
+    if endpoint.makes_image(body):
+        return True
+    return isinstance(body, dict) and any(map(endpoint.makes_image, settings.renamed(cast("dict[str, Any]", body))))

@@ -384,6 +384,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             )
         return msgspec.structs.replace(self, prices=page)
 
+    def renamed(self, fields: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return a request's fields as the relays get them that know its model by another name."""
+        model = fields.get("model")
+        found = [(each.relay.models or {}).get(str(model)) for each in self.relays or (self,) if each.relay is not None]
+        return [{**fields, "model": name} for name in found if name is not None and name != model]
+
     def at(self, relay: str) -> Settings:
         """Return the settings for one of several relays.
 

@@ -68,7 +68,8 @@ class Request:
             call.own_headers = clean_headers(self.headers)
         if self.fields is not call.fields and self.fields is not None:
             # Another model may make images where the one before did not.
-            if wire.makes_image(self.fields) and not wire.makes_image(call.fields or {}):
+            named = [self.fields, *call.settings.renamed(self.fields)]
+            if any(map(wire.makes_image, named)) and not wire.makes_image(call.fields or {}):
                 call.makes_image = True
             call.fields, call.body = self.fields, wire.encode(self.fields)
         return call
