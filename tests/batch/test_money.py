@@ -16,7 +16,7 @@ from tests.batch.runs import full_disk, records
 from tests.leftovers import nothing_left, until
 from tutuclient import ConfigError, JournalError, RetryPolicy, TutuClient
 from tutuclient.batch.journal import Journal
-from tutuclient.testing import draws, fails, rate_limited, sample_picture, serve_in_thread
+from tutuclient.testing import draws, fails, queues, rate_limited, sample_picture, serve_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,6 +227,47 @@ async def test_a_second_order_that_was_rejected_says_nothing_of_the_first(
     run = await goes_on(server, tmp_path, 1, retry_failed=True)
     assert (run.results, len(run.summary().unknown)) == ([], 1)
     assert len(server.requests) == 2
+
+
+async def vault_is_away() -> str:
+    raise OSError("the vault is away")
+
+
+async def test_an_error_before_a_task_was_asked_for_leaves_its_order_unknown(server: Server, tmp_path: Path) -> None:
+    server.answers(queues(ends="never", retry_after=0.1))
+    await goes_on(server, tmp_path, 1, timeout=0.5)
+    async with TutuClient(vault_is_away, server.base_url) as client:
+        run = orders(client, tmp_path)
+        assert [result.outcome for result in await run.gather()] == ["unknown"]
+        assert len(run.summary().unknown) == 1
+    await goes_on(server, tmp_path, 1, retry_failed=True, timeout=0.5)
+    assert sum(request.method == "POST" for request in server.requests) == 1
+
+
+async def test_an_error_before_a_second_order_was_sent_says_nothing_of_the_first(
+    server: Server, tmp_path: Path
+) -> None:
+    server.answers(fails(504, "gateway timeout"))
+    await goes_on(server, tmp_path, 1)
+    async with TutuClient(vault_is_away, server.base_url) as client:
+        assert [result.ok for result in await orders(client, tmp_path, resend_unknown=True).gather()] == [False]
+    run = await goes_on(server, tmp_path, 1, retry_failed=True)
+    assert (run.results, len(run.summary().unknown), len(server.requests)) == ([], 1, 1)
+    run = await goes_on(server, tmp_path, 1, resend_unknown=True)
+    assert ([result.ok for result in run.results], len(server.requests)) == ([True], 2)
+
+
+async def test_trying_again_what_failed_makes_no_equal_order_that_may_have_been_made(
+    client: TutuClient, server: Server, tmp_path: Path
+) -> None:
+    items = [{"id": "1", "prompt": "a cat"}, {"id": "2", "prompt": "a cat"}]
+    more: dict[str, Any] = {"generate": True, "dedupe": True, "journal": tmp_path}
+    server.answers(fails(504, "gateway timeout"))
+    assert [result.outcome for result in await client.map(items, **more).gather()] == ["unknown"] * 2
+    for tried in (items, items[::-1]):
+        results = await client.map(tried, retry_failed=True, **more).gather()
+        assert not [result.id for result in results if result.ok]
+        assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("ids", ["same id", "same image"])

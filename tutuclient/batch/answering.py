@@ -112,6 +112,7 @@ class Order(RunItem):
         await self._journal.append(
             self._skipped(type(error).__name__, error.outcome or "", getattr(error, "status_code", None) or 0)
         )
+        self.ordered = False
 
     def _skipped(self, cls: str, outcome: str, status: int = 0) -> Record:
         return self._record("skip", cls=cls, outcome=outcome, st=status, eq=content_key(self._item))
@@ -184,7 +185,7 @@ class Answering(Generic[T]):
             await self._write(record, result, paid=False)
             return result
         try:
-            answer = await self._ask(item)
+            answer = await self._ask(item, order)
             _note_answer(answer, result, record)
             if self._task != "ask":
                 await self._save(answer, item, result, record)
@@ -207,6 +208,8 @@ class Answering(Generic[T]):
                 self._note_full_disk(error)
         result.elapsed_s = round(time.monotonic() - started, 6)
         record.dur = record.dur or result.elapsed_s
+        if not order.ordered and self._journal is not None and item.key in self._journal.found.open:
+            record.key = ""  # Nothing was ordered now, which says nothing of the order that an earlier run made.
         await self._write(record, result, paid=answer is not None and self._task != "ask")
         return result
 
@@ -228,12 +231,13 @@ class Answering(Generic[T]):
         await self._write(record, result, paid=False)
         return result
 
-    async def _ask(self, item: Item) -> ChatCompletion:
+    async def _ask(self, item: Item, order: Order) -> ChatCompletion:
         """Return the answer: of the task that an earlier run's order was answered with, else of a call of its own."""
         found = None if self._journal is None else self._journal.found
         task = "" if found is None else found.open.get(item.key, ("", ""))[1]
         if found is not None and task and self._call.resume_task is not None:
             try:
+                order.ordered = True  # By an earlier run: whatever goes wrong now, the image may be made.
                 url, relay = found.urls.get(item.key), found.relays.get(item.key, "")
                 return await self._call.resume_task(item, task, url, relay)
             except ImageTaskError as error:

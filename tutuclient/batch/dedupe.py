@@ -113,7 +113,8 @@ class Deduplicator(Generic[T]):
             self._land(item)
             raise
         if found is not None:
-            self._keep(key, found)
+            if found.error is None:  # An order that may be made is its own item's to wait for, or to make again.
+                self._keep(key, found)
             self._land(item)
         return found
 
@@ -172,7 +173,8 @@ class Deduplicator(Generic[T]):
             return result
         may_be_made = record.k == "sent" or (record.k == "fail" and record.outcome in PAID)
         # Whether its own order is made again, or its task waited for, is decided before it comes here.
-        is_its_own = record.key == f"{item.key:016x}" or record.same == item.id
+        # A line about an equal one has the key of the item that was not ordered.
+        is_its_own = record.same == item.id or (not record.same and record.key == f"{item.key:016x}")
         if not may_be_made or is_its_own or not self._orders or self._resend_unknown:
             return None
         result.outcome = "unknown"
