@@ -26,6 +26,7 @@ BATCHES: dict[str, Any] = {
     "table": TABLE,
     "chunked": pa.concat_tables([TABLE.slice(0, 1), TABLE.slice(0, 0), TABLE.slice(1, 1)]),
     "batch": TABLE.to_batches()[0],
+    "series": {"image": pd.Series([b"1", None], index=[1, 0]), "n": pd.Series([1, 2], index=["x", "x"])},
     "frame": pd.DataFrame({"image": [b"1", None]}, index=["x", "x"]),
 }
 

@@ -117,6 +117,8 @@ def test_the_example_builds_a_pipeline_as_it_stands(where: str, ray: Any, monkey
         ({"generate": True, "id_column": "id"}, "would be ordered and paid for twice: pass journal_dir="),
         ({"edit": True, "checkpoint": "x", "id_column": "id"}, "paid for twice"),
         ({"edit": True, "journal_dir": "x"}, "need id_column="),
+        ({"model": "gpt-4o-image"}, "order images, .* pass generate=True or edit=True with"),
+        ({"modalities": ["text", "image"]}, "modalities, order images, and Ray does a block again"),
         ({"concurency": 3}, "did you mean concurrency="),
         ({"checkpont": "ckpt"}, r"analyze_dataset has no checkpont=: did you mean checkpoint=\?"),
         ({"num_worker": 4}, r"did you mean num_workers=\?"),

@@ -129,6 +129,8 @@ class _Columns(Table):
             shown = ", ".join(f"{name!r} {length}" for length, name in lengths.items())
             raise ConfigError(f"the columns differ in their lengths: {shown}")
         self._length = next(iter(lengths), 0)
+        # A Series of pandas' is read by its labels, which are not the places of the rows; its array is.
+        self._cells = {name: column.array if hasattr(column, "iloc") else column for name, column in columns.items()}
 
     @property
     def names(self) -> Sequence[Any]:
@@ -138,7 +140,7 @@ class _Columns(Table):
         return self._length
 
     def cell(self, name: str, row: int) -> Any:
-        return self._columns[name][row]
+        return self._cells[name][row]
 
     def joined(self, columns: Mapping[str, Column], kinds: Mapping[str, Kind]) -> Any:
         del kinds

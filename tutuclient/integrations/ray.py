@@ -42,6 +42,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from tutuclient import wire
 from tutuclient.batch.plan import check_spelling
 from tutuclient.batch.rows import ROW_OPTIONS, RowAnswerer
 from tutuclient.client import TutuClient
@@ -202,6 +203,11 @@ def _check(options: dict[str, Any], checkpoint: Any, rows_per_block: Any) -> Non
     if checkpoint is not None and options.get("id_column") is None:
         raise ConfigError("a checkpoint needs id_column=: Ray writes down the ids of the rows that are done")
     makes_images = options.get("edit") or options.get("generate")
+    if not makes_images and wire.makes_image(options) and not options.get("allow_paying_twice"):
+        raise ConfigError(
+            "such a model, or modalities, order images, and Ray does a block again when a worker or the driver dies: "
+            "pass generate=True or edit=True with journal_dir=, or allow_paying_twice=True"
+        )
     if makes_images and options.get("journal_dir") is None and not options.get("allow_paying_twice"):
         raise ConfigError(
             "Ray does a block again when a worker or the driver dies, and its checkpoint knows only of blocks that "
