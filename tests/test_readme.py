@@ -86,7 +86,7 @@ def test_the_commands_run_as_they_stand(relay: Server) -> None:
                 path.unlink()
     assert len(codes) >= 14
     assert set(codes.values()) == {0}, codes
-    assert {"sky.png", "panda.png", "morning.wav", "cats"} <= made
+    assert {"cat-outside.png", "reading.png", "hello.wav", "cats"} <= made
     assert relay.requests
 
 

@@ -222,7 +222,7 @@ STATUSES: dict[str, tuple[int, str | bytes, type[APIStatusError], str | None, st
         '{"error":{"message":"Invalid URL (POST /v1/v1/chat/completions)"}}',
         E.NotFoundError,
         None,
-        "base_url",
+        "and whether the relay has this endpoint",
         "rejected",
     ),
     "no model": (

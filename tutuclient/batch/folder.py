@@ -205,6 +205,7 @@ class _Head(msgspec.Struct):
     tin: int | None = None
     tout: int | None = None
     img: list[Any] = []
+    same: str = ""
 
 
 _kinds: Final = Lines(_Kind)
@@ -304,7 +305,7 @@ class _Index:
         self.states.append(state)
         self.billed.append(state >= _FAIL and head.outcome in PAID)
         self.keyless.append(not head.key)
-        self.images.append(min(len(head.img), _MOST))
+        self.images.append(0 if head.same else min(len(head.img), _MOST))
         self._keys.append(int(head.key or "0", 16))
         self._offsets.append(at)
 

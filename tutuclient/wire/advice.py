@@ -82,6 +82,9 @@ def _not_found_advice(meta: Meta, code: object, text: str) -> str:
     )
     if path.endswith("/models"):
         return f"the relay lists no models there; {base}"
+    # What new-api says of a path that it does not have, whatever the model (.github/WIRE.md, section 4.3).
+    if "invalid url" in text.casefold():
+        return f"{base}, and whether the relay has this endpoint"
     # new-api says of a model without a channel, and of a custom one on retrieve, that it is not found (.github/WIRE.md,
     # sections 1.10 and 4.3).
     about_model = code == "model_not_found" or "model" in text.casefold() or "模型" in text

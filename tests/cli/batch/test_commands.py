@@ -13,7 +13,7 @@ import pytest
 from tests.cli.conftest import KEY, Done, one_line, size_of
 from tutuclient import TutuClient
 from tutuclient.cli.batch.sources import open_source
-from tutuclient.testing import Recorded, Server, draws, fails, rate_limited, sample_picture, says
+from tutuclient.testing import Recorded, Server, draws, fails, queues, rate_limited, sample_picture, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,6 +185,36 @@ def test_the_budget_is_the_whole_runs(tutu: Callable[..., Done], relay: Server) 
     assert tutu(*arguments[:-1], "1M").code == 0
 
 
+@pytest.mark.parametrize("answer", [says("Sorry, no image."), fails(504, "late")], ids=["no image", "unknown"])
+def test_the_budget_of_images_counts_all_that_may_be_paid_for(
+    tutu: Callable[..., Done], relay: Server, answer: Any
+) -> None:
+    relay.answers(*[answer] * 9, path=CHAT)
+    arguments = (
+        "batch",
+        "run",
+        "photos",
+        "Hat",
+        "-o",
+        "run",
+        "--edit",
+        "--concurrency",
+        "1",
+        "-q",
+        "--budget",
+        "2 images",
+    )
+    assert [tutu(*arguments).code, tutu(*arguments).code] == [10, 10]
+    assert asked(relay) == 2
+
+
+def test_an_image_that_several_items_share_is_paid_for_once(tutu: Callable[..., Done], relay: Server) -> None:
+    arguments = ("batch", "run", "photos", "Hat", "-o", "run", "--edit", "--dedupe", "-q")
+    assert tutu(*arguments).code == 0
+    assert asked(relay) == 1
+    assert tutu("batch", "status", "run", "--json").json["images"] == 1
+
+
 def test_a_schema_makes_objects_of_answers(tutu: Callable[..., Done], relay: Server) -> None:
     schema = {"type": "object", "properties": {"what": {"type": "string"}}, "required": ["what"]}
     Path("sight.json").write_text(json.dumps(schema))
@@ -229,6 +259,17 @@ def test_an_order_of_unknown_outcome_is_ordered_again_only_when_told(tutu: Calla
     done = tutu("batch", "retry", "run", "--resend-unknown")
     assert (done.code, asked(relay)) == (0, 2)
     assert "orders the images of 1 item again that may have been done and billed already" in done.err
+
+
+def test_an_image_that_the_relay_is_still_at_is_waited_for_by_the_same_command(
+    tutu: Callable[..., Done], relay: Server
+) -> None:
+    relay.answers(queues(steps=[None] * 8, form="accepted", retry_after=0.3), path=CHAT)
+    arguments = ("batch", "run", "photos/a.png", "Put a hat on it", "-o", "run", "--edit", "-q")
+    first = tutu(*arguments, "--timeout", "1")
+    assert first.code == 5
+    assert "to go on: the same command again" in first.out
+    assert (tutu(*arguments).code, asked(relay)) == (0, 1)
 
 
 def test_questions_of_unknown_outcome_are_asked_again_with_a_warning(tutu: Callable[..., Done], relay: Server) -> None:
@@ -344,7 +385,10 @@ def test_nothing_but_the_summary_is_shown_when_that_is_asked(tutu: Callable[...,
 def test_a_run_that_was_not_made_here_cannot_be_tried_again(tutu: Callable[..., Done]) -> None:
     tutu("batch", "run", "photos", WHAT, "-o", "run", "-q")
     Path("run/command.json").unlink()
-    assert "was not made by tutuclient batch run" in one_line(tutu("batch", "retry", "run").err)
+    for option, keyword in ((), "retry_failed"), (("--resend-unknown",), "resend_unknown"):
+        error = one_line(tutu("batch", "retry", "run", *option).err)
+        assert "was not made by tutuclient batch run" in error
+        assert f"with the keyword {keyword} of client.map" in error
 
 
 def test_images_that_were_drawn_in_words_alone_are_failures(tutu: Callable[..., Done], relay: Server) -> None:

@@ -57,6 +57,14 @@ def test_what_was_stopped_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]
     assert err == "error: the budget of 5 tokens is reached\n"
 
 
+@pytest.mark.parametrize(("code", "price"), [(BUDGET, None), (9, {"left": 7, "tokens_an_item": 1.0, "tokens": 7})])
+def test_trying_again_what_failed_says_that_it_answers_the_rest_too(
+    capsys: pytest.CaptureFixture[str], code: int, price: dict[str, Any] | None
+) -> None:
+    ended = Ended(BatchSummary(failed=Counter({"BadRequestError": 1})), 9, code)
+    assert "tries again what failed, and answers the rest, which --budget bounds\n" in shown(capsys, ended, price)
+
+
 def test_what_was_deferred_says_how_it_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     summary = BatchSummary(failed=Counter(APIConnectionError=2), deferred=2)
     assert shown(capsys, Ended(summary, 9, 6)).splitlines()[2:] == [

@@ -38,7 +38,8 @@ _EXIT_CODES = """\
 0: every item is answered.
 2: the command, a list, a setting or the run's folder is invalid; nothing was sent.
 3: the key is wrong or may not do this, or the balance is used up.
-5: the relay refused items until their deadline, or everything for longer than --max-wait: try again later.
+5: the relay refused items until their deadline, or everything for longer than --max-wait, or is still at images that \
+it was asked for: try again later.
 6: the relay could not be reached: try again later.
 9: done, but items failed or are of unknown outcome, or --max-failures ended it.
 10: the budget is reached.
@@ -282,9 +283,10 @@ def retry(
 
         folder.config(run)
         if (command := load(run)) is None:
+            keyword = "resend_unknown" if resend_unknown else "retry_failed"
             raise ConfigError(
                 f"{printable(str(run))} was not made by tutuclient batch run, so its items are not known here: try "
-                "again in the program that made it, with the keyword retry_failed of client.map"
+                f"again in the program that made it, with the keyword {keyword} of client.map"
             )
         command.base_url = base_url or command.base_url
         raise typer.Exit(_work(command, run, how, api_key, timeout))

@@ -26,13 +26,21 @@ from tutuclient.cli.batch.summary import (
 )
 from tutuclient.cli.output import note, print_error
 from tutuclient.cli.running import DISK, INTERRUPTED, as_options, error_message, exit_code, is_full
-from tutuclient.errors import AuthenticationError, ConfigError, InsufficientQuotaError, TutuError, printable
+from tutuclient.errors import (
+    APIError,
+    AuthenticationError,
+    ConfigError,
+    ImageTaskError,
+    InsufficientQuotaError,
+    TutuError,
+    printable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Generator, Iterable
     from pathlib import Path
 
-    from tutuclient.batch.result import BatchSummary
+    from tutuclient.batch.result import BatchResult, BatchSummary
     from tutuclient.batch.run import BatchRun
     from tutuclient.cli.batch.command_file import Command
     from tutuclient.cli.batch.lists import Entry
@@ -143,7 +151,8 @@ class Work:
         used = {
             "tokens": before.tokens_in + before.tokens_out,
             "requests": before.items,
-            "images": before.images + before.open,
+            # Those that may be made are paid for, as far as anybody knows.
+            "images": before.images + len(before.unknown) + len(before.tasks),
         }
         for name, most in self._how.budget.items():
             if used[name] >= most:
@@ -195,7 +204,7 @@ class Work:
         ended = Ended(run.summary(), total)
         state = State(total)
         entered = False
-        unreached = 0
+        unreached = unfinished = 0
         with Progress(state, quiet=self._how.quiet) as progress, _stopping(progress) as stop:
             ticking = asyncio.create_task(self._tick(run, state, progress))
             try:
@@ -208,6 +217,7 @@ class Work:
                     async for result in run:
                         state.unknown += result.outcome == "unknown"
                         unreached += is_unreached(result)
+                        unfinished += _is_unfinished(result)
             except asyncio.CancelledError:
                 if not stop.count:
                     raise
@@ -225,7 +235,7 @@ class Work:
                 ticking.cancel()
                 with suppress(asyncio.CancelledError):
                     await ticking
-        ended.code = ended.code or _code_at_the_end(ended.summary, unreached)
+        ended.code = ended.code or _code_at_the_end(ended.summary, unreached, unfinished)
         return ended
 
     async def _tick(self, run: BatchRun[Any], state: State, progress: Progress) -> None:
@@ -296,10 +306,16 @@ class Work:
         return None
 
 
-def _code_at_the_end(found: BatchSummary, unreached: int) -> int:
-    """Return the exit code of a run that nothing stopped; ``unreached`` counts its items that found no connection."""
+def _is_unfinished(result: BatchResult[Any]) -> bool:
+    """Return whether the relay is still at an item's task, which the same command waits for without ordering again."""
+    error = result.error
+    return isinstance(error, APIError) and error.task is not None and not isinstance(error, ImageTaskError)
+
+
+def _code_at_the_end(found: BatchSummary, unreached: int, unfinished: int) -> int:
+    """Return the exit code of a run that nothing stopped, by how many of its items are unreached and unfinished."""
     # Schedulers start a command again by its code: where items were deferred it would do more, after a 9 it would not.
-    if found.deferred:
+    if found.deferred or unfinished:
         return UNREACHED if unreached else CLOSED
     return FAILURES if found.failed or found.failed_before or found.unknown else 0
 

@@ -165,7 +165,7 @@ def _lines(ended: Ended, price: dict[str, Any] | None, run: Path, command: Comma
     ]
     lines += _details(found.failed, found.advice, found.unknown, ended.tasks)
     lines += _priced(price)
-    return lines + _how_to_go_on(ended, run, command, failed)
+    return lines + _how_to_go_on(ended, price, run, command)
 
 
 def _priced(price: dict[str, Any] | None) -> list[str]:
@@ -185,14 +185,16 @@ def _priced(price: dict[str, Any] | None) -> list[str]:
     return [f"  the {price['left']:,} left would take about {short(price['tokens'])} tokens ({each}){money}"]
 
 
-def _how_to_go_on(ended: Ended, run: Path, command: Command, failed: int) -> list[str]:
+def _how_to_go_on(ended: Ended, price: dict[str, Any] | None, run: Path, command: Command) -> list[str]:
     found, name = ended.summary, shlex.quote(printable(str(run), 4000))
+    failed = sum(found.failed.values())
     lines: list[str] = []
     if ended.code not in {0, FAILURES} or ended.error:
         more = " with a higher --budget" if ended.code == BUDGET else ""
         lines.append(f"  to go on: the same command again{more}; what is answered is not asked again")
     if failed > found.deferred or found.failed_before:
-        lines.append(f"  tutuclient batch retry {name}    tries again what failed")
+        rest = ", and answers the rest, which --budget bounds" if price is not None or ended.code == BUDGET else ""
+        lines.append(f"  tutuclient batch retry {name}    tries again what failed{rest}")
     if found.unknown and command.task != "ask":
         lines.append(f"  tutuclient batch retry {name} --resend-unknown    orders again what may be paid for already")
     if found.done or found.skipped:
