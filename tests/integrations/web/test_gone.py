@@ -96,7 +96,7 @@ async def test_a_browser_that_has_left_before_asks_for_nothing() -> None:
 
 
 async def test_a_block_that_ends_leaves_nothing_behind() -> None:
-    browser = Browser()
+    browser = Browser(body(b""))
     async with until_gone(browser.request()):
         await browser.is_read()
     await until(lambda: not any("until_gone" in task.get_name() for task in asyncio.all_tasks()))
@@ -330,3 +330,49 @@ def test_aiohttp_knows_the_error_as_a_response() -> None:
     assert isinstance(error, web.HTTPException)
     assert error.status == 499
     assert "left" in str(error.message)
+
+
+class Behind:
+    """Middleware that needs a few turns of the loop for each message, as that of ``@app.middleware("http")`` does."""
+
+    def __init__(self, receive: Any, most: int | None = None) -> None:
+        self._receive, self._most = receive, most
+
+    async def __call__(self) -> Message:
+        message: Message = await self._receive()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if self._most is not None and len(message.get("body", b"")) > self._most:
+            raise HTTPException(413)
+        return message
+
+
+@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("pieces", [1, 3])
+async def test_a_body_is_whole_behind_middleware_however_short_the_block_is(turns: int, pieces: int) -> None:
+    browser = Browser(*[body(b"ab", more=number < pieces - 1) for number in range(pieces)])
+    request = Request(browser.scope(), Behind(browser.receive), browser.send)
+    async with until_gone(request):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        assert await request.body() == b"ab" * pieces
+
+
+async def test_a_large_body_is_whole_that_nobody_read_within_the_block() -> None:
+    pieces = [body(b"a" * 2**19, more=number < 7) for number in range(8)]
+    browser = Browser(*pieces)
+    request = browser.request()
+    async with until_gone(request):
+        await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        assert len(await request.body()) == 2**22
+
+
+async def test_what_middleware_raises_for_a_body_is_raised_where_it_is_read() -> None:
+    browser = Browser(body(b"a", more=True))
+    request = Request(browser.scope(), Behind(browser.receive, most=10), browser.send)
+    async with asyncio.timeout(10), until_gone(request):
+        browser.messages.put_nowait(body(b"a" * 100))
+        with pytest.raises(HTTPException, match="413"):
+            await request.body()

@@ -212,6 +212,21 @@ async def test_what_events_say_of_an_error_is_the_apps_to_say(client: TutuClient
     assert "no such thing" not in "".join(found)
 
 
+async def test_what_somebody_else_cancelled_is_no_silent_end() -> None:
+    async def answer() -> AsyncGenerator[str]:
+        yield "the first half"
+        job = asyncio.ensure_future(asyncio.sleep(10))
+        asyncio.get_running_loop().call_soon(job.cancel)
+        await job
+
+    found: list[str] = []
+    stream = events(answer())
+    with pytest.raises(RuntimeError, match="was cancelled by somebody else"):
+        async for event in stream:
+            found.append(event)  # noqa: PERF401  (they have to be there when it raises)
+    assert "event: error" in found[-1]
+
+
 async def test_what_is_no_stream_gets_one_sentence(client: TutuClient) -> None:
     with pytest.raises(ConfigError, match="a list is no stream; pass client"):
         events(["a"])  # type: ignore[call-overload]

@@ -114,6 +114,20 @@ async def test_an_error_behind_a_heartbeat_is_an_event(client: TutuClient, serve
 
 
 @both
+async def test_an_error_before_the_first_event_has_its_status_after_tools_too(
+    client: TutuClient, server: Server, ask: Ask
+) -> None:
+    def double(number: int) -> int:
+        return number * 2
+
+    call = {"id": "c", "type": "function", "function": {"name": "double", "arguments": '{"number": 4}'}}
+    server.answers(says("", tool_calls=[call], finish_reason="tool_calls"), fails(401, "bad key"))
+    run = client.chat.completions.run_tools(**QUESTION, tools=[double], stream=True)
+    status, _, text = await ask(lambda: run, form="openai", heartbeat=None)
+    assert (status, "bad key" in text) == (502, True)
+
+
+@both
 @pytest.mark.parametrize("form", ["json", "text", "openai", "ai-sdk"])
 @pytest.mark.parametrize("late", [False, True])
 async def test_what_browsers_are_told_of_an_error_is_the_apps_to_say(

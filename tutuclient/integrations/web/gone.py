@@ -98,8 +98,11 @@ def until_gone(request: Request | web.BaseRequest) -> AbstractAsyncContextManage
 
 
 def watching(watched: Feed | web.BaseRequest) -> AbstractAsyncContextManager[None, None]:
-    """Run a block as ``until_gone`` does, for callers where ``ClientGoneError`` is caught and needs no framework."""
-    return _Block(watched if isinstance(watched, Feed) else _Transport(watched), "")
+    """Run a response as ``until_gone`` does a block; whoever sends it catches ``ClientGoneError``, of no framework."""
+    if isinstance(watched, Feed):
+        watched.whole = True
+        return _Block(watched, "")
+    return _Block(_Transport(watched), "")
 
 
 class _Block:
@@ -137,6 +140,7 @@ class Feed:
     Attributes:
         raw: The server's own ``receive``.
         gone: Whether the browser has left. Each later ``receive`` returns the disconnect: hypercorn sends it once.
+        whole: Whether nobody reads the body any more: its last message has come, or the response has begun.
     """
 
     def __init__(self, raw: Receive) -> None:
@@ -147,6 +151,8 @@ class Feed:
         self._scopes: set[anyio.CancelScope] = set()
         self._reading: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
+        self.whole = False
+        self._failed: Exception | None = None
 
     @classmethod
     def of(cls, scope: MutableMapping[str, Any], receive: Receive) -> Feed:
@@ -160,9 +166,13 @@ class Feed:
     async def receive(self) -> Message:
         """Return the next message, as the server's own ``receive`` would."""
         while not self._ahead and not self.gone:
+            if self._failed is not None:
+                failed, self._failed = self._failed, None
+                raise failed
             if self._reading is None or self._reading.done():
                 message = await self.raw()
                 self.gone = self.gone or message["type"] == "http.disconnect"
+                self.whole = self.whole or _is_last(message)
                 return message
             self._moved.clear()
             await self._moved.wait()
@@ -183,29 +193,40 @@ class Feed:
         """Forget a scope; with the last one the reading ends, and the framework reads for itself again."""
         self._scopes.discard(scope)
         reading = self._reading
-        if not self._scopes and reading is not None:
+        # Middleware may have taken a message of the body, and not returned it yet: cancelled, it would lose it.
+        if not self._scopes and reading is not None and self.whole:
             self._reading = None
             reading.cancel()
             self._moved.set()
 
     async def _read(self) -> None:
-        while not self.gone:
-            if self._bytes > _AHEAD:
-                self._moved.clear()
-                await self._moved.wait()
-                continue
-            try:
-                message = await self.raw()
-            except Exception:  # noqa: BLE001  (of middleware: whoever reads for itself meets it then)
-                return
-            if message["type"] == "http.disconnect":
-                self.gone = True
-                for scope in self._scopes:
-                    scope.cancel()
-            else:
-                self._ahead.append(message)
-                self._bytes += _size(message)
+        try:
+            while self._scopes and not self.gone:
+                if self._bytes > _AHEAD:
+                    self._moved.clear()
+                    await self._moved.wait()
+                else:
+                    self._take(await self.raw())
+        except Exception as error:  # noqa: BLE001  (of middleware, as limits on bodies; raised for whoever reads it)
+            self._failed = error
+        finally:
             self._moved.set()
+
+    def _take(self, message: Message) -> None:
+        if message["type"] == "http.disconnect":
+            self.gone = True
+            for scope in self._scopes:
+                scope.cancel()
+        else:
+            self._ahead.append(message)
+            self._bytes += _size(message)
+            self.whole = self.whole or _is_last(message)
+        self._moved.set()
+
+
+def _is_last(message: Message) -> bool:
+    """Return whether a message is the body's last one."""
+    return message["type"] == "http.request" and not message.get("more_body", False)
 
 
 def _size(message: Message) -> int:
@@ -276,6 +297,7 @@ class _Transport:
 def _watch(request: Any) -> tuple[_Watch, str]:
     if is_starlette(request):
         feed = Feed.of(request.scope, request.receive)
+        feed.whole = feed.whole or hasattr(request, "_body")
         # Starlette has no public way to put a receive of one's own into a request that exists.
         request._receive = feed.receive  # noqa: SLF001
         return feed, "starlette"

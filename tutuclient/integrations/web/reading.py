@@ -91,9 +91,14 @@ class Channel:
                 async for item in _items(stream, stack):
                     await self._put(self.form.add(item))
             await self._put(self.form.end())
+        except asyncio.CancelledError as cancelled:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            error = RuntimeError("what the stream waited for was cancelled by somebody else")
+            error.__cause__ = cancelled
+            self._fail(error)
         except Exception as error:  # noqa: BLE001  (whoever reads the events raises what is not the relay's)
-            self.failed, self.told = self._described(error)
-            self._frames += [*self._beginning(), *self.form.fail(self.told)]
+            self._fail(error)
         finally:
             self.end()
 
@@ -101,6 +106,11 @@ class Channel:
         """Note that nothing comes any more."""
         self._ended = True
         self._moved.set()
+
+    def _fail(self, error: Exception) -> None:
+        """Add an error as the last event."""
+        self.failed, self.told = self._described(error)
+        self._frames += [*self._beginning(), *self.form.fail(self.told)]
 
     def _described(self, error: Exception) -> tuple[Exception, dict[str, Any]]:
         """Return an error and what browsers are told of it; where ``error_text`` fails, an error that says so."""
@@ -112,8 +122,8 @@ class Channel:
             return broken, described(broken)
 
     async def _put(self, frames: Iterator[Frame]) -> None:
-        self.gave_something = True
         self._frames += [*self._beginning(), *frames]
+        self.gave_something = self.gave_something or bool(self._frames)
         self._moved.set()
         while len(self._frames) >= _AHEAD:
             self._room.clear()
