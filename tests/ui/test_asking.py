@@ -13,7 +13,7 @@ from tests.ui.conftest import KEY
 from tutuclient import APIError, TutuClient, errors
 from tutuclient.testing import Server, event, fails, queues, sample_picture, says, streams
 from tutuclient.ui.asking import Asking, described
-from tutuclient.ui.calls import Asked, Calls
+from tutuclient.ui.calls import Asked, Call, Calls
 from tutuclient.ui.images import ImageStore
 from tutuclient.ui.masking import Mask
 
@@ -98,6 +98,18 @@ async def test_the_last_line_of_progress_is_told_and_no_data(server: Server, ask
     server.answers(says(f"> 进度 **50%**\n![a]({url})"))
     progress = [each["text"] for each in await asker.events("generate", "a cat") if each["type"] == "progress"]
     assert all("http" not in each and "*" not in each.strip() for each in progress)
+
+
+async def test_progress_holds_no_piece_of_the_key() -> None:
+    key = "sk-Ab3dEf6hIj9lMn2pQr5tUv8xYz1BcD4fGh7jKl0nOpQrStUv"
+    call = Call(Asked(id="a" * 20, task="generate", prompt="a cat", model="m"), Mask(key))
+    pieces = ["> bad token ", *[key[at : at + 8] for at in range(0, len(key), 8)], " it was read"]
+    shown = "".join(call.without_key("progress", piece) for piece in pieces)
+    assert shown == "> bad token *** it was read"
+    assert call.masked("x" * 480 + key) == "x" * 480 + "***"
+    call.without_key("progress", key[:9])
+    call.end("done")
+    assert key[:9] not in str([events async for events in call.read()])
 
 
 @pytest.mark.parametrize(

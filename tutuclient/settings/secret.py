@@ -48,8 +48,16 @@ def is_secret(key: str) -> bool:
 
 
 def masked(text: str, key: str) -> str:
-    """Return a text with a key in it replaced by ``***``."""
-    return text.replace(key, "***") if is_secret(key) else text
+    """Return a text with a key in it replaced by ``***``, and the beginning of one where the text was cut off."""
+    if not is_secret(key):
+        return text
+    text = text.replace(key, "***")
+    for length in range(len(key) - 1, _SHORTEST - 1, -1):
+        begins = str(key[:length])
+        text = text.replace(f"{begins}…", "***…")
+        if text.endswith(begins):
+            text = f"{text[:-length]}***"
+    return text
 
 
 def shown(value: object) -> str:

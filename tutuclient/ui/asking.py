@@ -133,7 +133,7 @@ class Asking:
             return
         if not answer.images:
             raise NoImageError(
-                f"the answer holds no image; the relay said: {printable(answer.text) or 'nothing'}",
+                f"the answer holds no image; the relay said: {printable(call.masked(answer.text)) or 'nothing'}",
                 outcome="unknown",
                 attempts=answer.meta.attempts,
                 request_id=answer.meta.request_id,
@@ -166,7 +166,7 @@ async def _progressing(call: Call, stream: ChatStream) -> ChatCompletion:
     async with stream:
         async for chunk in stream:
             # A chunk may hold a whole image as base64 (WIRE.md 2.3, rule 12).
-            text = (text + chunk.text)[-_PROGRESS_CHARS:]
+            text = (text + call.without_key("progress", chunk.text))[-_PROGRESS_CHARS:]
             if (now := time.monotonic()) - at >= _PROGRESS_S and (line := _last_line(text)) != told:
                 told, at = line, now
                 call.add("progress", text=line)

@@ -75,8 +75,16 @@ class Call:
 
     def add_text(self, piece: str, kind: Literal["text", "thinking"] = "text") -> None:
         """Add a piece of the answer's text, or of its thoughts."""
-        piece, self._held[kind] = self._mask.split(self._held.get(kind, "") + piece)
-        self._append_text(kind, piece)
+        self._append_text(kind, self.without_key(kind, piece))
+
+    def without_key(self, kind: str, piece: str) -> str:
+        """Return what can be shown of streamed text so far: no key, nor the beginning of one, which is held back."""
+        shown, self._held[kind] = self._mask.split(self._held.get(kind, "") + piece)
+        return shown
+
+    def masked(self, text: str) -> str:
+        """Return a whole text without the key, to be shortened then."""
+        return "".join(self._mask.split(text))
 
     def _append_text(self, kind: str, piece: str) -> None:
         room = max(_MOST_TEXT - self._shown, 0)
@@ -94,6 +102,7 @@ class Call:
         """Add the last event: ``done``, ``stopped`` or ``error``. After the first nothing ends it again."""
         if self.ended:
             return
+        self._held.pop("progress", None)  # Of it only the newest line is shown.
         for held_kind, piece in self._held.items():
             self._append_text(held_kind, piece)
         elapsed = round(time.monotonic() - self._started, 3)
