@@ -96,8 +96,9 @@ def opened(browser: Browser, served: ui.Page) -> Callable[..., Any]:
         with watched(browser, served.address, **{"locale": "en-GB", **options}) as watching:
             yield watching
             # Chromium calls a streamed answer aborted when the page has read its end before the network has said so;
-            # and loading the page again aborts what it was asking.
-            watching.forgive(r"failed: \S+/api/(calls|code)\S* net::ERR_ABORTED")
+            # and loading the page again aborts what it was asking. A preview that is left while it loads, as on a busy
+            # machine, is aborted too.
+            watching.forgive(r"failed: (\S+/api/(calls|code)\S*|blob:\S+) net::ERR_ABORTED")
 
     return open_page
 
