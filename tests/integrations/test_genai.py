@@ -67,7 +67,7 @@ def completion(**message: Any) -> ChatCompletion:
 
 def test_the_names_of_the_default_are_those_of_the_standard() -> None:
     names = set(genai.request_attributes(CHAT, EVERYTHING, latest=False))
-    names |= set(genai.response_attributes(ended(completion(content="x")), USAGE, latest=False))
+    names |= set(genai.response_attributes(ended(completion(content="x")), USAGE, str, latest=False))
     names |= {metric.name for metric in genai.metrics(latest=False).values()}
     assert names <= NAMES
     assert len(names) > 25
@@ -118,9 +118,9 @@ def test_tokens_are_told_as_far_as_the_relay_counts_them() -> None:
 
 def test_a_generation_that_did_not_end_is_an_error_in_the_latest_only() -> None:
     cut = ended(completion(content="x"), "closed")
-    assert "gen_ai.response.finish_reasons" not in genai.response_attributes(cut, None, latest=False)
-    assert genai.response_attributes(cut, None, latest=True)["gen_ai.response.finish_reasons"] == ["error"]
-    assert genai.response_attributes(ended(None), None, latest=True) == {}
+    assert "gen_ai.response.finish_reasons" not in genai.response_attributes(cut, None, str, latest=False)
+    assert genai.response_attributes(cut, None, str, latest=True)["gen_ai.response.finish_reasons"] == ["error"]
+    assert genai.response_attributes(ended(None), None, str, latest=True) == {}
 
 
 # --- content ---------------------------------------------------------------------------------------------------------

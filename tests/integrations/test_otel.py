@@ -618,6 +618,18 @@ class _Receiver(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
+async def test_a_key_that_the_relay_echoes_is_in_no_name_of_an_answer(
+    client: TutuClient, server: Server, seen: Seen
+) -> None:
+    server.answers(says("x", id=f"chatcmpl-{KEY}", model=f"m ({KEY})", finish_reason=KEY, system_fingerprint=KEY))
+    await client.chat.completions.create(model="m", messages=[user("hi")])
+    [span] = seen.calls
+    assert of(span)["gen_ai.response.model"] == "m (***)"
+    assert of(span)["gen_ai.response.finish_reasons"] == ("***",)
+    assert KEY not in str(of(span))
+    assert KEY not in str(seen.reader.get_metrics_data())
+
+
 @pytest.fixture
 def receiver() -> Iterator[tuple[str, dict[str, list[bytes]]]]:
     kept: dict[str, list[bytes]] = {}

@@ -188,8 +188,8 @@ def _output_type(operation: Operation, asked: object) -> str:
     return operation.output
 
 
-def response_attributes(end: CallEnd, usage: Any, *, latest: bool) -> dict[str, Value]:
-    """Return what is known of an answer, as far as it came, without its content."""
+def response_attributes(end: CallEnd, usage: Any, shown: Callable[[str], str], *, latest: bool) -> dict[str, Value]:
+    """Return what is known of an answer, as far as it came, without its content; texts as ``shown`` returns them."""
     answer = end.answer
     found: dict[str, Value] = {}
     for name, attribute in (
@@ -199,11 +199,11 @@ def response_attributes(end: CallEnd, usage: Any, *, latest: bool) -> dict[str, 
         ("system_fingerprint", "openai.response.system_fingerprint"),
     ):
         if isinstance(value := getattr(answer, name, None), str) and value:
-            found[attribute] = value
+            found[attribute] = shown(value)
     reasons = [getattr(choice, "finish_reason", None) for choice in getattr(answer, "choices", None) or ()]
     if latest and end.how != "answered":
         reasons = [reason or "error" for reason in reasons]
-    if known := [str(reason) for reason in reasons if reason]:
+    if known := [shown(str(reason)) for reason in reasons if reason]:
         found["gen_ai.response.finish_reasons"] = known
     return found | usage_attributes(usage, latest=latest)
 

@@ -314,7 +314,7 @@ class _TracedCall(CallListener):
             span.set_attributes({**self._server, "tutuclient.relay": self._shown(end.meta.relay)})
         if self._operation is not None:
             self._model = call.model or self._model  # A middleware may have asked another.
-            found = genai.response_attributes(end, self._usage, latest=self._tracing.latest)
+            found = genai.response_attributes(end, self._usage, self._shown, latest=self._tracing.latest)
             shared = {**self._common, "gen_ai.operation.name": self._operation.name}
             shared |= {name: found[name] for name in ("gen_ai.response.model",) if name in found}
             span.set_attributes({**found, **self._common})
