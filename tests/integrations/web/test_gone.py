@@ -376,3 +376,15 @@ async def test_what_middleware_raises_for_a_body_is_raised_where_it_is_read() ->
         browser.messages.put_nowait(body(b"a" * 100))
         with pytest.raises(HTTPException, match="413"):
             await request.body()
+
+
+@pytest.mark.parametrize("way", ["body", "stream"])
+async def test_a_body_that_was_read_before_the_block_leaves_no_reader_behind(way: str) -> None:
+    browser = Browser(body(b"ab"))
+    request = browser.request()
+    read = await request.body() if way == "body" else b"".join([piece async for piece in request.stream()])
+    assert read == b"ab"
+    async with until_gone(request):
+        await browser.is_read()
+    await until(lambda: not any("until_gone" in task.get_name() for task in asyncio.all_tasks()))
+    assert not any("until_gone" in task.get_name() for task in asyncio.all_tasks())

@@ -297,7 +297,8 @@ class _Transport:
 def _watch(request: Any) -> tuple[_Watch, str]:
     if is_starlette(request):
         feed = Feed.of(request.scope, request.receive)
-        feed.whole = feed.whole or hasattr(request, "_body")
+        # What was read before the feed was there went past it. Starlette tells of it by these names alone.
+        feed.whole = feed.whole or hasattr(request, "_body") or getattr(request, "_stream_consumed", False)
         # Starlette has no public way to put a receive of one's own into a request that exists.
         request._receive = feed.receive  # noqa: SLF001
         return feed, "starlette"

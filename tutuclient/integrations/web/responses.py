@@ -97,7 +97,7 @@ def sse(
     """
     check_heartbeat(heartbeat)
     if is_aiohttp(request):
-        return _answer(Reading(source, form, error_text), request, heartbeat)  # type: ignore[arg-type]
+        return _answer(Reading(source, form, error_text), request, heartbeat)  # type: ignore[arg-type]  # is_aiohttp says so
     if request is not None and not is_starlette(request):
         raise ConfigError(
             "sse() needs a request of aiohttp.web, or none for Starlette and FastAPI, and got a"
